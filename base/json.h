@@ -1,0 +1,95 @@
+/*
+ * base/json.h - JSON in: a pull reader that copies nothing; JSON out: a streaming writer.
+ *
+ * The reader is for log lines and API bodies alike: strict RFC 8259 but for the documented leniency of LogQL,
+ * which its caller asks for.  It never recurses and its depth is bounded.  The writer makes valid UTF-8
+ * whatever bytes it is given (ill-formed parts become U+FFFD).
+ */
+#ifndef LOGQ_BASE_JSON_H
+#define LOGQ_BASE_JSON_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+enum json_type {
+    JSON_END, /* the top-level value is complete */
+    JSON_OBJECT,
+    JSON_OBJECT_END,
+    JSON_ARRAY,
+    JSON_ARRAY_END,
+    JSON_KEY,
+    JSON_STRING,
+    JSON_NUMBER,
+    JSON_TRUE,
+    JSON_FALSE,
+    JSON_NULL,
+};
+
+enum { JSON_DEPTH_MAX = 64 };
+
+struct json_token {
+    enum json_type type;
+    struct str raw; /* KEY, STRING: between the quotes, escapes as they stand; NUMBER: its text.  In the input */
+    bool escaped;   /* raw holds a backslash: json_unescape before use */
+    size_t offset;  /* of the token's first byte in the input */
+};
+
+/* Visible so that it can live on the stack; all fields are private. */
+struct json_reader {
+    const char *begin, *p, *end;
+    unsigned depth;
+    uint64_t in_object; /* bit per depth */
+    unsigned char state;
+};
+
+void json_reader_init(struct json_reader *r, struct str text);
+
+/* The next token.  0, or ERR_CORRUPT naming the byte offset; after an error or JSON_END call no more. */
+int json_next(struct json_reader *r, struct json_token *ret, struct err *err);
+
+/* After a KEY or inside an array: skip the value that comes next, whole.  *raw (may be NULL) gets its text. */
+int json_skip(struct json_reader *r, struct str *raw, struct err *err);
+
+/* Bytes not read yet, e.g. what follows the top-level value. */
+struct str json_rest(const struct json_reader *r);
+
+/* The text of a KEY or STRING: tok->raw itself when it has no escapes, else a copy in `a` with escapes and
+ * surrogate pairs resolved (a lone surrogate becomes U+FFFD).  ret->p == NULL when `a` is full. */
+struct str json_text(const struct json_token *tok, struct arena *a);
+
+/*
+ * Writer.  Commas and colons come by themselves:
+ *     json_begin(&w, &buf); json_object(&w); json_key(&w, STR("a")); json_u64(&w, 1); json_object_end(&w);
+ * Overflow shows in the buf (buf_err).
+ */
+struct json_writer {
+    struct buf *out;
+    unsigned depth;
+    uint64_t has_item; /* bit per depth */
+    bool after_key;
+};
+
+void json_begin(struct json_writer *w, struct buf *out);
+void json_object(struct json_writer *w);
+void json_object_end(struct json_writer *w);
+void json_array(struct json_writer *w);
+void json_array_end(struct json_writer *w);
+void json_key(struct json_writer *w, struct str key);
+void json_string(struct json_writer *w, struct str s);
+void json_u64(struct json_writer *w, uint64_t v);
+void json_i64(struct json_writer *w, int64_t v);
+void json_f64(struct json_writer *w, double v); /* shortest that reads back the same; NaN and Inf as null */
+void json_bool(struct json_writer *w, bool v);
+void json_null(struct json_writer *w);
+void json_raw(struct json_writer *w, struct str json); /* text that is JSON already */
+
+/* key and value in one */
+void json_kv_str(struct json_writer *w, const char *key, struct str value);
+void json_kv_u64(struct json_writer *w, const char *key, uint64_t value);
+
+/* Append `s` as a JSON string with its quotes. */
+void json_quote(struct buf *out, struct str s);
+
+#endif

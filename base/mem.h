@@ -1,0 +1,40 @@
+/*
+ * base/mem.h - memory of small fixed sizes, and budgets for the rest.
+ *
+ * mem_new and friends abort when memory is out: they are for objects whose size the programmer chose.
+ * Any size that came from outside goes through arena.h or buf.h, which take a maximum and a budget and
+ * fail with ERR_LIMIT or ERR_NOMEM.
+ */
+#ifndef LOGQ_BASE_MEM_H
+#define LOGQ_BASE_MEM_H
+
+#include "base/err.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+/* Zeroed memory for `bytes`; never NULL.  Release with free().  Any thread. */
+void *mem_new(size_t bytes);
+
+/* Grow or shrink `p` (may be NULL) to `bytes`; never NULL, new bytes are not zeroed. */
+void *mem_grow(void *p, size_t bytes);
+
+/* A NUL-terminated copy of `n` bytes at `p`; never NULL. */
+char *mem_dup(const char *p, size_t n);
+
+/* How much may be in use at once.  Thread-safe; shared by everything that is charged to it. */
+struct mem_budget {
+    const char *name;          /* for the error text: "query", "server"; borrowed */
+    size_t limit;              /* bytes; 0 means no limit */
+    _Atomic size_t used;       /* bytes charged now */
+    _Atomic size_t peak;       /* highest `used` so far */
+    struct mem_budget *parent; /* charged as well; may be NULL */
+};
+
+/* Charge `bytes`; ERR_NOMEM (nothing charged anywhere) when this or a parent's limit would be passed. */
+int mem_budget_take(struct mem_budget *b, size_t bytes, struct err *err);
+
+/* Give back `bytes` that were taken. */
+void mem_budget_give(struct mem_budget *b, size_t bytes);
+
+#endif

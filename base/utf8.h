@@ -1,0 +1,17 @@
+/* base/utf8.h - is it UTF-8, and if not, make it so for display.  Stored bytes are never changed. */
+#ifndef LOGQ_BASE_UTF8_H
+#define LOGQ_BASE_UTF8_H
+
+#include "base/buf.h"
+#include "base/str.h"
+
+/* Length of the longest valid prefix (RFC 3629: no surrogates, no overlong forms); s.n if all of it is. */
+size_t utf8_valid(struct str s);
+
+/* Append `s` to `b`, each maximal ill-formed part as U+FFFD. */
+void utf8_repair(struct buf *b, struct str s);
+
+/* Append code point `cp` (<= 0x10FFFF) as UTF-8. */
+void utf8_add(struct buf *b, uint32_t cp);
+
+#endif

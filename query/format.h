@@ -1,0 +1,40 @@
+/*
+ * query/format.h - DOOR: results out, in Loki's JSON and in the forms of the command line.
+ *
+ * Everything is appended to a buf; overflow shows there.  Lines and values are shown as UTF-8, ill-formed bytes
+ * as U+FFFD.
+ */
+#ifndef LOGQ_QUERY_FORMAT_H
+#define LOGQ_QUERY_FORMAT_H
+
+#include "base/buf.h"
+#include "query/query.h"
+
+/* Gathers entries into Loki streams: one per distinct final label set, in order of first appearance. */
+struct format_streams;
+struct format_streams *format_streams_new(bool categorize, struct mem_budget *budget, size_t max_bytes);
+int format_streams_add(struct format_streams *f, const struct query_entry *e, struct err *err);
+void format_streams_free(struct format_streams **pf);
+
+/* {"status":"success","data":{"resultType":"streams","result":[...],"stats":{...}}} and newline-free. */
+void format_loki_streams(struct buf *out, struct format_streams *f, const struct query_stats *stats);
+void format_loki_result(struct buf *out, const struct query_result *r, const struct query_stats *stats);
+/* A float as Prometheus prints it: shortest, NaN, +Inf, -Inf. */
+void format_value(struct buf *out, double v);
+
+/* One entry as a JSON line, the form of /api/v1/export and `logq -o jsonl`:
+ * {"ts":"2026-11-21T19:14:38.773648831Z","ts_ns":"...","seq":1,"labels":{},"attributes":{},"parsed":{},"line":"..."} */
+void format_entry_json(struct buf *out, const struct query_entry *e);
+/* Read it back (labels sorted, in `a`).  ERR_CORRUPT. */
+int format_entry_parse(struct str json, struct arena *a, struct query_entry *ret, struct err *err);
+
+enum format_kind { FORMAT_TABLE, FORMAT_RAW, FORMAT_JSONL, FORMAT_JSON, FORMAT_CSV, FORMAT_LOGFMT };
+struct format_options {
+    enum format_kind kind;
+    bool color;
+    bool utc; /* else local time */
+};
+/* `first`: write the heading where the form has one (csv). */
+void format_entry(struct buf *out, const struct query_entry *e, const struct format_options *opt, bool first);
+
+#endif

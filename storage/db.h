@@ -31,6 +31,8 @@ void db_rollback(struct db *d);
 int db_prepare(struct db *d, const char *sql, struct sqlite3_stmt **ret, struct err *err);
 /* 0: a row is there; 1: done.  Resets the statement when done or failed. */
 int db_step(struct db *d, struct sqlite3_stmt *st, struct err *err);
+/* End a walk before its last row: a statement left standing on a row keeps its read transaction open. */
+void db_reset(struct sqlite3_stmt *st);
 /* Turn the connection's last error into ours. */
 int db_err(struct db *d, const char *what, struct err *err);
 

@@ -5,11 +5,13 @@
  * are made:
  *
  *     // X(id, type, "name", "labels", "meaning")
- *     X(FORWARD_BYTES, COUNTER, "logq_forward_received_bytes_total", "", "bytes received from collectors")
- *     X(REJECT_BOMB,   COUNTER, "logq_forward_rejected_total", "reason=\"bomb\"", "messages refused")
+ *     X(FORWARD_BYTES, COUNTER, "logq_forward_received_bytes_total", "", "bytes received")
+ *     X(REJECT_BOMB, COUNTER, "logq_forward_rejected_total", "reason=\"bomb\"", "messages refused")
  *
- *     enum { #define X(id, type, name, labels, help) METRIC_##id, ... };
- *     static const struct metric_def DEFS[] = { #define X(id, type, name, labels, help) {name, labels, help, METRIC_TYPE_##type}, ... };
+ *     #define X(id, type, name, labels, help) METRIC_##id,
+ *     enum { #include "metrics.def" };
+ *     #define X(id, type, name, labels, help) {name, labels, help, METRIC_TYPE_##type},
+ *     static const struct metric_def DEFS[] = { #include "metrics.def" };
  *     metric_setup(DEFS, count);                 // once, before threads start
  *     metric_add(METRIC_FORWARD_BYTES, n);       // any thread
  *
@@ -29,14 +31,18 @@ struct metric_def {
     enum metric_type type;
 };
 
+/* Use the table `defs` (borrowed for ever), all numbers zero.  Before it nothing is counted and all of the
+ * below do nothing; again (in tests) it starts anew.  Not while other threads count. */
 void metric_setup(const struct metric_def *defs, size_t n);
-void metric_add(unsigned id, uint64_t n);         /* counter, gauge */
-void metric_sub(unsigned id, uint64_t n);         /* gauge */
-void metric_set(unsigned id, uint64_t value);     /* gauge; also a counter kept elsewhere */
-uint64_t metric_get(unsigned id);
+
+/* Any thread, never blocking.  A wrong id is a programmer's error. */
+void metric_add(unsigned id, uint64_t n);     /* counter, gauge */
+void metric_sub(unsigned id, uint64_t n);     /* gauge */
+void metric_set(unsigned id, uint64_t value); /* gauge; also a counter kept elsewhere */
+uint64_t metric_get(unsigned id);             /* of a histogram: how many were observed */
 void metric_observe(unsigned id, double seconds); /* histogram: 0.5 ms .. 60 s in fixed buckets */
 
-/* Prometheus text format 0.0.4 of everything. */
+/* Append the Prometheus text format 0.0.4 of everything. */
 void metric_write(struct buf *out);
 
 #endif

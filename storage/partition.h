@@ -1,0 +1,60 @@
+/*
+ * storage/partition.h - one tenant's one day: a directory with its catalog, its key and its
+ * segments.
+ *
+ * Position rule.  Every row of the partition that lies in the WAL at or before `applied` is in a
+ * catalogued segment, exactly once; none behind it is.  A segment states the span (wal_from,
+ * wal_to] that it covers, and the catalog row, its blocks, its streams and the new `applied` are
+ * one transaction.  Hence
+ *   - after a crash, replay skips for this partition what is at or before `applied`;
+ *   - a segment file that the catalog does not know is taken in when its span starts at or behind
+ * `applied`, and removed when it does not (its rows are in others): that is also how a lost catalog
+ * is made again;
+ *   - a reader that was told "visible up to P" sees exactly the segments with wal_to <= P, whenever
+ * it comes: flushing is "write, commit, and later, in one step, move P and drop the head's
+ * batches".
+ *
+ * Thread-safe.  A partition is counted; it comes from partition_cache.h, which bounds how many are
+ * open.
+ */
+#ifndef LOGQ_STORAGE_PARTITION_H
+#define LOGQ_STORAGE_PARTITION_H
+
+#include "storage/segment.h"
+
+struct keyring;
+struct partition;
+struct partition_cache;
+
+void partition_unref(struct partition **pp);
+
+uint64_t partition_tenant(const struct partition *p);
+int32_t partition_day(const struct partition *p);
+
+/* The WAL position up to which rows are in segments; 0 in a new partition.  ERR_IO, ERR_CORRUPT. */
+int partition_applied(struct partition *p, uint64_t *ret, struct err *err);
+
+/* What a write added, for meta.db's row of the partition. */
+struct partition_written {
+    uint64_t rows, line_bytes, raw_bytes, stored_bytes, segments;
+    ts_ns min_ts, max_ts; /* inclusive */
+    ts_ns newest_received;
+    uint64_t wal_to;
+};
+
+/*
+ * Write `n` rows (all of this day, none at or before partition_applied; ascending seq) as one
+ * segment and commit it to the catalog with `wal_to` as the new applied position.  With n == 0 only
+ * the position moves.  Blocking; one writer at a time.  ERR_INVALID when wal_to does not pass the
+ * applied position; ERR_IO (sys ENOSPC: disk full): nothing happened, try again; ERR_LIMIT,
+ * ERR_CORRUPT.  Fault points: "segment.published" (file there, catalog not yet), "catalog.commit",
+ * "partition.committed".
+ */
+int partition_write(struct partition *p, struct segment_row *rows, size_t n, uint64_t wal_to,
+                    struct partition_written *ret, struct err *err);
+
+/* Sum over all catalogued segments (segments == 0: the rest is meaningless), for meta.db after a
+ * catalog was made again. */
+int partition_totals(struct partition *p, struct partition_written *ret, struct err *err);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * storage/partition_cache.h - the partitions that are open, at most so many of them idle.
+ *
+ * An open partition holds an SQLite connection and two descriptors; scans walk days one after
+ * another, so a small number is enough.  Those in use are never closed: the bound is max_open plus
+ * what scans and the flush hold. Thread-safe; opening is I/O and happens outside of the cache's
+ * mutex.
+ */
+#ifndef LOGQ_STORAGE_PARTITION_CACHE_H
+#define LOGQ_STORAGE_PARTITION_CACHE_H
+
+#include "storage/partition.h"
+
+/* `dir` is DATA/tenants (made if absent), `keyring` borrowed until _free; max_open 0: 32.  ERR_IO.
+ */
+int partition_cache_new(const char *dir, struct keyring *keyring, size_t max_open,
+                        struct partition_cache **ret, struct err *err);
+/* Closes all; nobody may hold a partition any more. */
+void partition_cache_free(struct partition_cache **pc);
+
+/*
+ * One reference on the partition, opened if it is not: leftovers of a crash are removed, a missing
+ * or damaged catalog is made again from the segments' footers.  `make`: create directory and key
+ * when there are none. ERR_GONE: there is none, or its key was destroyed; ERR_IO; ERR_CORRUPT.
+ */
+int partition_cache_get(struct partition_cache *c, uint64_t tenant_id, int32_t day, bool make,
+                        struct partition **ret, struct err *err);
+
+/* Forget the partition and remove its directory; scans that hold it find nothing more in it.  Its
+ * key is the caller's business (keyring_shred_partition), before this.  An absent one is fine.
+ * ERR_IO. */
+int partition_cache_drop(struct partition_cache *c, uint64_t tenant_id, int32_t day,
+                         struct err *err);
+
+/* Segments and blocks that failed their checks when read, catalogs made again; since start. */
+struct partition_cache_stats {
+    uint64_t damaged, rebuilt_catalogs, adopted_segments, removed_leftovers, open;
+};
+void partition_cache_stats(struct partition_cache *c, struct partition_cache_stats *ret);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * storage/view.h - one tenant at one instant: what a scan reads.
+ *
+ * The store makes one under the mutex that also guards the flush's swap, without I/O: head batches
+ * and `visible` belong together, so that each record is seen exactly once (partition.h, position
+ * rule).
+ */
+#ifndef LOGQ_STORAGE_VIEW_H
+#define LOGQ_STORAGE_VIEW_H
+
+#include "storage/partition_cache.h"
+
+struct store;
+
+struct store_view {
+    uint64_t tenant_id;
+    struct batch *
+        *batch; /* owned array (malloc), one reference each; records not yet in visible segments */
+    size_t n_batch;
+    int32_t
+        *day; /* owned array (malloc): days with a partition that may hold [from, to), ascending */
+    size_t n_day;
+    uint64_t visible; /* segments with wal_to past this are not part of the view */
+    struct partition_cache *partitions; /* borrowed; outlives every scan */
+};
+
+/* Take the view of `tenant` for [from, to) (implemented by the store, store_view.c).  The caller
+ * releases it.  A tenant that is not known gives an empty view.  ERR_NOMEM. */
+int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
+                    struct store_view *ret, struct err *err);
+
+/* Drop the references and free the arrays (view.c); *v is zeroed. */
+void view_release(struct store_view *v);
+
+#endif

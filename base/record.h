@@ -52,6 +52,10 @@ struct batch {
     ts_ns min_ts, max_ts;       /* of records; meaningless while there are none */
     size_t line_bytes;          /* sum of line lengths */
     _Atomic unsigned refs;
+    /* Private to record.c: how batch_stream finds a stream again. */
+    struct hash128 *hashes; /* of streams; in the arena */
+    uint32_t *slots;        /* hash table of stream index + 1; in the arena */
+    uint32_t n_slots;
 };
 
 /* An empty batch with one reference; everything in it is charged to `budget` (may be NULL), `max_bytes` as

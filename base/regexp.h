@@ -19,12 +19,16 @@ struct regexp;
 enum { REGEXP_MAX_BYTES = 1 << 16, REGEXP_MAX_CAPTURES = 64 };
 
 /* Compile.  `anchored`: the whole text must match (label matchers), else any part of it (line filters).
- * `.` matches a newline only with (?s).  Input bytes that are not UTF-8 are matched as Latin-1 would be, see
- * the .cc.  ERR_INVALID with RE2's reason; ERR_LIMIT when the program would be too large. */
+ * `.` matches a newline only with (?s); \C is refused.  A byte of the text that is no part of UTF-8 matches
+ * as one U+FFFD would (in texts up to 4 MiB).  ERR_INVALID with RE2's reason; ERR_LIMIT when pattern or
+ * program would be too large. */
 int regexp_new(struct str pattern, bool anchored, struct regexp **ret, struct err *err);
 void regexp_free(struct regexp **pr);
 
 bool regexp_matches(const struct regexp *r, struct str text);
+
+/* Plain text that every match contains, for pruning; "" when nothing can be said.  Lives with r. */
+struct str regexp_required(const struct regexp *r);
 
 /* Number of capture groups, and the name of group i (1-based; STR_NULL if unnamed; lives with r). */
 size_t regexp_captures(const struct regexp *r);

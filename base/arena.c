@@ -1,0 +1,267 @@
+/*
+ * base/arena.c - see arena.h.
+ *
+ * Chunks form a list, oldest first.  A new chunk is as large as all before it together (4 KiB .. 1
+ * MiB), so that a small arena costs little and a large one wastes at most half.  A piece that would
+ * leave most of a chunk unused gets one of its own, and the current chunk stays current.
+ *
+ * Invariants
+ *   (1) used <= max, and the budget is charged with exactly `held`;
+ *   (2) `cur` is in the list; chunks behind it that are not `cur` are full or of one piece.
+ *
+ * Under AddressSanitizer bytes that are not handed out are poisoned, with a gap behind each piece,
+ * so that a use after arena_reset or past the end of a piece is found.
+ */
+#include "base/arena.h"
+
+#include "base/obj.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __has_feature
+#define HAS_FEATURE(x) __has_feature(x)
+#else
+#define HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+enum { GAP = 16 };
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n)   ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+enum { GAP = 0 };
+#endif
+
+enum { ALIGN = 16, CHUNK_MIN = 4096, CHUNK_MAX = 1 << 20 };
+
+struct chunk {
+    struct chunk *next;
+    size_t cap, used;
+    _Alignas(ALIGN) char bytes[];
+};
+
+struct arena {
+    unsigned magic;
+#define ARENA_MAGIC 0xa7e4a001u
+    struct mem_budget *budget; /* may be NULL; borrowed */
+    size_t max;
+    size_t used;               /* asked for by callers */
+    size_t held;               /* charged: chunks with their headers */
+    struct chunk *first, *cur; /* list; where small pieces come from */
+    struct err failed;         /* why the last refusal */
+};
+
+struct arena *arena_new(struct mem_budget *budget, size_t max_bytes)
+{
+    struct arena *a = mem_new(sizeof(*a));
+
+    a->magic = ARENA_MAGIC;
+    a->budget = budget;
+    a->max = max_bytes == 0 ? SIZE_MAX : max_bytes;
+    return a;
+}
+
+static size_t chunk_size(const struct arena *a, size_t bytes)
+{
+    size_t cap = a->held;
+
+    if (cap < CHUNK_MIN)
+        cap = CHUNK_MIN;
+    if (cap > CHUNK_MAX)
+        cap = CHUNK_MAX;
+    cap -= sizeof(struct chunk);
+    return cap < bytes ? bytes : cap;
+}
+
+/* A chunk with room for `bytes`, linked in behind cur; NULL with a->failed set. */
+static struct chunk *chunk_add(struct arena *a, size_t bytes)
+{
+    size_t cap = chunk_size(a, bytes);
+    size_t total = cap + sizeof(struct chunk);
+    struct chunk *c;
+
+    if (total < cap) {
+        (void)err_set(&a->failed, ERR_NOMEM, "a piece of %zu bytes", bytes);
+        return NULL;
+    }
+    if (a->budget != NULL && mem_budget_take(a->budget, total, &a->failed) < 0) {
+        /* Near the end of the budget, ask for no more than is needed. */
+        cap = bytes;
+        total = cap + sizeof(struct chunk);
+        if (mem_budget_take(a->budget, total, &a->failed) < 0)
+            return NULL;
+    }
+    c = malloc(total);
+    if (c == NULL) {
+        if (a->budget != NULL)
+            mem_budget_give(a->budget, total);
+        (void)err_set(&a->failed, ERR_NOMEM, "out of memory for %zu bytes", total);
+        return NULL;
+    }
+    c->cap = cap;
+    c->used = 0;
+    ASAN_POISON_MEMORY_REGION(c->bytes, cap);
+    a->held += total;
+    if (a->cur == NULL) {
+        c->next = NULL;
+        a->first = a->cur = c;
+    } else {
+        c->next = a->cur->next;
+        a->cur->next = c;
+        if (c->cap - bytes >= a->cur->cap - a->cur->used)
+            a->cur = c; /* keeps (2): the fuller of both is left behind */
+    }
+    return c;
+}
+
+static size_t padding(const struct chunk *c, size_t align)
+{
+    return (align - (c->used & (align - 1))) & (align - 1);
+}
+
+static char *take(struct arena *a, size_t bytes, size_t align)
+{
+    struct chunk *c = a->cur;
+    size_t pad = 0;
+    char *p;
+
+    OBJ_CHECK(a, ARENA_MAGIC);
+    if (bytes > a->max - a->used || bytes > SIZE_MAX / 2) {
+        (void)err_set(&a->failed, ERR_LIMIT, "over the limit of %zu bytes", a->max);
+        return NULL;
+    }
+    if (c != NULL)
+        pad = padding(c, align);
+    if (c == NULL || pad > c->cap - c->used || bytes + GAP > c->cap - c->used - pad) {
+        c = chunk_add(a, bytes + GAP);
+        if (c == NULL)
+            return NULL;
+        pad = 0;
+    }
+    p = c->bytes + c->used + pad;
+    c->used += pad + bytes + GAP;
+    a->used += bytes; /* keeps (1) */
+    ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+    return p;
+}
+
+void *arena_alloc(struct arena *a, size_t bytes)
+{
+    char *p = take(a, bytes, ALIGN);
+
+    if (p != NULL)
+        memset(p, 0, bytes);
+    return p;
+}
+
+char *arena_bytes(struct arena *a, size_t bytes)
+{
+    return take(a, bytes, 1);
+}
+
+struct str arena_str(struct arena *a, struct str s)
+{
+    char *p = s.n == SIZE_MAX ? NULL : take(a, s.n + 1, 1);
+
+    if (p == NULL)
+        return STR_NULL;
+    if (s.n > 0)
+        memcpy(p, s.p, s.n);
+    p[s.n] = '\0';
+    return (struct str){p, s.n};
+}
+
+struct str arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_list again;
+    char *p = NULL;
+    int n;
+
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    n = vsnprintf(NULL, 0, fmt, ap);
+    if (n >= 0)
+        p = take(a, (size_t)n + 1, 1);
+    if (p != NULL)
+        (void)vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    va_end(ap);
+    return p == NULL ? STR_NULL : (struct str){p, (size_t)n};
+}
+
+int arena_err(const struct arena *a, struct err *err)
+{
+    OBJ_CHECK(a, ARENA_MAGIC);
+    if (a->failed.code == 0)
+        return err_set(err, ERR_LIMIT, "no room for the text");
+    *err = a->failed;
+    return err->code;
+}
+
+size_t arena_used(const struct arena *a)
+{
+    OBJ_CHECK(a, ARENA_MAGIC);
+    return a->used;
+}
+
+size_t arena_held(const struct arena *a)
+{
+    OBJ_CHECK(a, ARENA_MAGIC);
+    return a->held;
+}
+
+static void chunk_free(struct arena *a, struct chunk *c)
+{
+    size_t total = c->cap + sizeof(*c);
+
+    ASAN_UNPOISON_MEMORY_REGION(c->bytes, c->cap);
+    free(c);
+    a->held -= total;
+    if (a->budget != NULL)
+        mem_budget_give(a->budget, total);
+}
+
+static void free_list(struct arena *a, struct chunk *c)
+{
+    while (c != NULL) {
+        struct chunk *next = c->next;
+        chunk_free(a, c);
+        c = next;
+    }
+}
+
+void arena_reset(struct arena *a)
+{
+    struct chunk *keep = a->first;
+
+    OBJ_CHECK(a, ARENA_MAGIC);
+    a->used = 0;
+    a->failed = (struct err){0};
+    if (keep != NULL && keep->cap > CHUNK_MAX) { /* one huge piece: not worth keeping */
+        free_list(a, keep);
+        keep = NULL;
+    } else if (keep != NULL) {
+        free_list(a, keep->next);
+        keep->next = NULL;
+        keep->used = 0;
+        ASAN_POISON_MEMORY_REGION(keep->bytes, keep->cap);
+    }
+    a->first = a->cur = keep;
+}
+
+void arena_free(struct arena **pa)
+{
+    struct arena *a = *pa;
+
+    if (a == NULL)
+        return;
+    OBJ_CHECK(a, ARENA_MAGIC);
+    free_list(a, a->first);
+    a->magic = 0;
+    free(a);
+    *pa = NULL;
+}

@@ -1,0 +1,98 @@
+/*
+ * base/mem.c - see mem.h.
+ *
+ * A budget is charged leaf first, then its parents; when one of them refuses, what was charged
+ * below it is given back, so a refusal leaves all counters as they were.
+ */
+#include "base/mem.h"
+
+#include "base/obj.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Noreturn static void out_of_memory(size_t bytes)
+{
+    (void)fprintf(stderr, "out of memory: %zu bytes\n", bytes);
+    abort();
+}
+
+void *mem_new(size_t bytes)
+{
+    void *p = calloc(1, bytes == 0 ? 1 : bytes);
+
+    if (p == NULL)
+        out_of_memory(bytes);
+    return p;
+}
+
+void *mem_grow(void *p, size_t bytes)
+{
+    void *q = realloc(p, bytes == 0 ? 1 : bytes);
+
+    if (q == NULL)
+        out_of_memory(bytes);
+    return q;
+}
+
+char *mem_dup(const char *p, size_t n)
+{
+    char *q;
+
+    INVARIANT(n < SIZE_MAX);
+    q = malloc(n + 1);
+    if (q == NULL)
+        out_of_memory(n + 1);
+    if (n > 0)
+        memcpy(q, p, n);
+    q[n] = '\0';
+    return q;
+}
+
+static bool charge(struct mem_budget *b, size_t bytes)
+{
+    size_t limit = b->limit == 0 ? SIZE_MAX : b->limit;
+    size_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
+    size_t peak;
+
+    do {
+        if (bytes > limit || used > limit - bytes)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&b->used, &used, used + bytes,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    used += bytes;
+    peak = atomic_load_explicit(&b->peak, memory_order_relaxed);
+    while (used > peak && !atomic_compare_exchange_weak_explicit(
+                              &b->peak, &peak, used, memory_order_relaxed, memory_order_relaxed))
+        ;
+    return true;
+}
+
+static void uncharge(struct mem_budget *b, size_t bytes)
+{
+    size_t was = atomic_fetch_sub_explicit(&b->used, bytes, memory_order_relaxed);
+
+    INVARIANT(was >= bytes);
+}
+
+int mem_budget_take(struct mem_budget *b, size_t bytes, struct err *err)
+{
+    for (struct mem_budget *at = b; at != NULL; at = at->parent) {
+        if (charge(at, bytes))
+            continue;
+        for (struct mem_budget *below = b; below != at; below = below->parent)
+            uncharge(below, bytes);
+        return err_set(err, ERR_NOMEM, "memory budget '%s' of %zu bytes is used up",
+                       at->name == NULL ? "?" : at->name, at->limit);
+    }
+    return 0;
+}
+
+void mem_budget_give(struct mem_budget *b, size_t bytes)
+{
+    for (; b != NULL; b = b->parent)
+        uncharge(b, bytes);
+}

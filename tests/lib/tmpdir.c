@@ -1,0 +1,74 @@
+/* tests/lib/tmpdir.c - see tmpdir.h.  The kernel remembers which path a descriptor belongs to. */
+#include "tests/lib/tmpdir.h"
+
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+_Noreturn static void give_up(const char *what)
+{
+    perror(what);
+    abort();
+}
+
+int tmpdir_open(char path[TMPDIR_PATH_MAX])
+{
+    char own[TMPDIR_PATH_MAX] = "/tmp/logq-test-XXXXXX";
+    int fd;
+
+    if (mkdtemp(own) == NULL)
+        give_up("mkdtemp");
+    fd = open(own, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        give_up(own);
+    if (path != NULL)
+        memcpy(path, own, sizeof(own));
+    return fd;
+}
+
+bool tmpdir_has(int dir, const char *name)
+{
+    return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int count_entry(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    unsigned *n = arg;
+
+    (void)dir_fd;
+    (void)name;
+    (void)err;
+    (*n)++;
+    return 0;
+}
+
+unsigned tmpdir_count(int dir)
+{
+    unsigned n = 0;
+    struct err err;
+
+    if (file_walk(dir, count_entry, &n, &err) < 0)
+        give_up(err.text);
+    return n;
+}
+
+void tmpdir_close(int dir)
+{
+    char link[64];
+    char path[TMPDIR_PATH_MAX];
+    struct err err;
+    ssize_t n;
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+    n = readlink(link, path, sizeof(path) - 1);
+    if (n < 0)
+        give_up(link);
+    path[n] = '\0';
+    (void)close(dir);
+    if (strncmp(path, "/tmp/logq-test-", 15) != 0 || file_remove_tree(AT_FDCWD, path, &err) < 0)
+        give_up(path);
+}

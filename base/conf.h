@@ -1,18 +1,28 @@
 /*
  * base/conf.h - typed, self-documenting options from YAML.
  *
- * A program declares a table; from it come loading with defaults, the checks, all error messages of a file at
- * once ("file:line:column: message", at most CONF_ERRORS_MAX), and printing of the effective configuration.
- * Unknown keys are errors.  Scalars may hold ${env:NAME} or ${env:NAME:-default}; an unset NAME without a
- * default is an error.
+ * A program declares a table; from it come loading with defaults, the checks, all error messages of
+ * a file at once ("file:line:column: message", at most CONF_ERRORS_MAX), and printing of the
+ * effective configuration.  Unknown keys are errors.  An option without a value, or with null,
+ * counts as absent.
  *
- *     struct my_conf { struct str listen; int64_t max_bytes; dur_ns age; bool on; struct conf_strs files;
- *                      struct my_input *inputs; size_t n_inputs; };
+ * Scalars may hold ${env:NAME} or ${env:NAME:-default} (for NAME unset or empty; no } in the
+ * default); an unset NAME without a default is an error.  $${env: stands for the text ${env:
+ * itself.
+ *
+ *     struct my_conf {
+ *         struct str listen;
+ *         struct my_input *inputs;
+ *         size_t n_inputs;
+ *     };
  *     static const struct conf_option OPTIONS[] = {
  *         {.path = "http.listen", .type = CONF_STR, .offset = offsetof(struct my_conf, listen),
  *          .fallback = "127.0.0.1:3100", .help = "address of the API"},
- *         {.path = "inputs", .type = CONF_MAPS, .offset = offsetof(struct my_conf, inputs), .sub = INPUTS, .n_sub = 3,
- *          .sub_size = sizeof(struct my_input), .count_offset = offsetof(struct my_conf, n_inputs)}, ...
+ *         {.path = "inputs", .type = CONF_MAPS, .offset = offsetof(struct my_conf, inputs),
+ *          .fallback = "[]", .help = "what to read", .sub = INPUTS, .n_sub = 3,
+ *          .sub_size = sizeof(struct my_input),
+ *          .count_offset = offsetof(struct my_conf, n_inputs)},
+ *     };
  */
 #ifndef LOGQ_BASE_CONF_H
 #define LOGQ_BASE_CONF_H
@@ -43,13 +53,13 @@ struct conf_strs {
 };
 
 struct conf_option {
-    const char *path; /* dotted: "forward.listen"; unique */
+    const char *path; /* dotted: "forward.listen"; unique, no option is a section of another */
     enum conf_type type;
-    size_t offset;        /* of the field in the target struct */
-    const char *fallback; /* the default, as YAML text; NULL: required */
-    const char *help;     /* one sentence */
-    int64_t min, max;     /* INT, BYTES, DUR (ns) */
-    const char *const *choices; /* ENUM: names, NULL-terminated */
+    size_t offset;                 /* of the field in the target struct */
+    const char *fallback;          /* the default, as YAML text; NULL: required */
+    const char *help;              /* one sentence */
+    int64_t min, max;              /* INT, BYTES, DUR (ns): both inclusive, when max > min */
+    const char *const *choices;    /* ENUM: names, NULL-terminated */
     const struct conf_option *sub; /* MAPS */
     size_t n_sub, sub_size, count_offset;
 };
@@ -57,23 +67,35 @@ struct conf_option {
 struct conf_errors {
     size_t n;                      /* errors found, may be over CONF_ERRORS_MAX */
     struct str v[CONF_ERRORS_MAX]; /* each "file:line:column: message"; in the arena */
+    size_t n_warnings;             /* the same for what is no error: log them */
+    struct str warnings[CONF_ERRORS_MAX];
 };
 
-/* Load `text` (named `file` in messages) into `target`, a zeroed struct; strings live in `a`.  All fields are
- * set, those not in the file from their fallbacks.  ERR_INVALID: errors->n > 0; `target` must not be used. */
-int conf_load(const char *file, struct str text, const struct conf_option *options, size_t n, void *target,
-              struct arena *a, struct conf_errors *errors, struct err *err);
+/*
+ * Load `text` (named `file` in messages) into `target`, a zeroed struct; strings live in `a`,
+ * *errors is cleared first.  All fields are set, those not in the file from their fallbacks.
+ * ERR_INVALID: errors->n > 0, err holds the first, and `target` must not be used; ERR_LIMIT,
+ * ERR_NOMEM: `a` is full.
+ */
+int conf_load(const char *file, struct str text, const struct conf_option *options, size_t n,
+              void *target, struct arena *a, struct conf_errors *errors, struct err *err);
 
-/* Add an error of the program's own (e.g. two options that exclude each other), at the place of option `path` if
- * the file has it, else at 1:1. */
+/* Add an error of the program's own (e.g. two options that exclude each other), at the value of
+ * option `path` if the file has it, else at 1:1.  In a list the index is a part of the path:
+ * "inputs.0.path". */
 void conf_complain(struct conf_errors *errors, struct arena *a, const char *file, struct str text,
                    const char *path, const char *message);
 
-/* The effective configuration as YAML that loads again unchanged, secrets as "(set)" (which loads as unset,
- * and says so). */
+/* Append the effective configuration as YAML that loads again unchanged, but for secrets: "(set)"
+ * loads as if the option were absent, with a warning (or, if it is required, an error). */
 void conf_print(struct buf *out, const struct conf_option *options, size_t n, const void *target);
 
-/* The same table as a commented example: help text, type, default. */
+/* Append the same table as a commented example: help text, type, default.  It loads where no option
+ * is required. */
 void conf_print_example(struct buf *out, const struct conf_option *options, size_t n);
+
+/* 67108864 as "64MiB": the shortest form that CONF_BYTES reads back; `dst` holds TIME_TEXT_MAX
+ * bytes. */
+struct str conf_format_bytes(int64_t bytes, char *dst);
 
 #endif

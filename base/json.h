@@ -1,11 +1,12 @@
 /*
  * base/json.h - JSON in: a pull reader that copies nothing; JSON out: a streaming writer.
  *
- * The reader is for log lines and API bodies alike.  It is RFC 8259 in structure, numbers, literals and
- * escapes; in strings it lets any other byte pass, control bytes and ill-formed UTF-8 too, because programs
- * log them.  What stands behind the top-level value is the caller's business (json_rest), and LogQL's comma
- * before a closing bracket must be asked for.  It never recurses and its depth is bounded.  The writer makes
- * valid UTF-8 whatever bytes it is given (ill-formed parts become U+FFFD).
+ * The reader is for log lines and API bodies alike.  It is RFC 8259 in structure, numbers, literals
+ * and escapes; in strings it lets any other byte pass, control bytes and ill-formed UTF-8 too,
+ * because programs log them.  What stands behind the top-level value is the caller's business
+ * (json_rest), and LogQL's comma before a closing bracket must be asked for.  It never recurses and
+ * its depth is bounded.  The writer makes valid UTF-8 whatever bytes it is given (ill-formed parts
+ * become U+FFFD).
  */
 #ifndef LOGQ_BASE_JSON_H
 #define LOGQ_BASE_JSON_H
@@ -33,7 +34,7 @@ enum { JSON_DEPTH_MAX = 64 };
 
 struct json_token {
     enum json_type type;
-    struct str raw; /* KEY, STRING: between the quotes, escapes as they stand; NUMBER: its text.  In the input */
+    struct str raw; /* in the input; KEY, STRING: between the quotes, escapes as they stand */
     bool escaped;   /* raw holds a backslash: json_unescape before use */
     size_t offset;  /* of the token's first byte in the input */
 };
@@ -53,25 +54,27 @@ void json_reader_init(struct json_reader *r, struct str text);
 /* From now on accept one comma before } and ], as LogQL does. */
 void json_reader_lenient(struct json_reader *r);
 
-/* The next token.  0, or ERR_CORRUPT naming the byte offset; behind an error there are only errors, behind
- * JSON_END only JSON_END. */
+/* The next token.  0, or ERR_CORRUPT naming the byte offset; behind an error there are only errors,
+ * behind JSON_END only JSON_END. */
 int json_next(struct json_reader *r, struct json_token *ret, struct err *err);
 
-/* After a KEY, inside an array, or at the start: skip the value that comes next, whole, checking it.  *raw (may
- * be NULL) gets its text.  1: there is none, the array ends here (and is left); ERR_CORRUPT. */
+/* After a KEY, inside an array, or at the start: skip the value that comes next, whole, checking
+ * it.  *raw (may be NULL) gets its text.  1: there is none, the array ends here (and is left);
+ * ERR_CORRUPT. */
 int json_skip(struct json_reader *r, struct str *raw, struct err *err);
 
 /* Bytes not read yet: after JSON_END what follows the top-level value and its blanks. */
 struct str json_rest(const struct json_reader *r);
 
-/* The text of a KEY or STRING: tok->raw itself when it has no escapes, else a copy in `a` with escapes and
- * surrogate pairs resolved (a lone surrogate becomes U+FFFD).  ret->p == NULL when `a` is full. */
+/* The text of a KEY or STRING: tok->raw itself when it has no escapes, else a copy in `a` with
+ * escapes and surrogate pairs resolved (a lone surrogate becomes U+FFFD).  ret->p == NULL when `a`
+ * is full. */
 struct str json_text(const struct json_token *tok, struct arena *a);
 
 /*
  * Writer.  Commas and colons come by themselves:
- *     json_begin(&w, &buf); json_object(&w); json_key(&w, STR("a")); json_u64(&w, 1); json_object_end(&w);
- * Overflow shows in the buf (buf_err).
+ *     json_begin(&w, &buf); json_object(&w); json_key(&w, STR("a")); json_u64(&w, 1);
+ * json_object_end(&w); Overflow shows in the buf (buf_err).
  */
 struct json_writer {
     struct buf *out;
@@ -89,7 +92,8 @@ void json_key(struct json_writer *w, struct str key);
 void json_string(struct json_writer *w, struct str s);
 void json_u64(struct json_writer *w, uint64_t v);
 void json_i64(struct json_writer *w, int64_t v);
-void json_f64(struct json_writer *w, double v); /* 15 to 17 digits, as few as read back the same; NaN, Inf: null */
+void json_f64(struct json_writer *w,
+              double v); /* 15 to 17 digits, as few as read back the same; NaN, Inf: null */
 void json_bool(struct json_writer *w, bool v);
 void json_null(struct json_writer *w);
 void json_raw(struct json_writer *w, struct str json); /* text that is JSON already */

@@ -4,10 +4,11 @@
  *     log_warn("spool.full", LOG_U64("dropped", n), LOG_STR("file", path));
  *     -> 2026-11-21T19:14:38.773Z warn spool.full dropped=3 file="/var/log/a b.log"
  *
- * Event names are dotted and stable; keys follow; values with blanks, quotes, = or control codes are
- * quoted, a value over 1 KiB is cut ("abc"+17: 17 bytes more), a line over 4 KiB ends in log_cut=true.
- * Never a secret, never the text of a log line.  Only programs log (collector, server, cli); libraries
- * return errors.  Any thread; a line is written with one write(2); plain text, no colour.
+ * Event names are dotted and stable; keys follow; values with blanks, quotes, = or control codes
+ * are quoted, a value over 1 KiB is cut ("abc"+17: 17 bytes more), a line over 4 KiB ends in
+ * log_cut=true. Never a secret, never the text of a log line.  Only programs log (collector,
+ * server, cli); libraries return errors.  Any thread; a line is written with one write(2); plain
+ * text, no colour.
  */
 #ifndef LOGQ_BASE_LOG_H
 #define LOGQ_BASE_LOG_H

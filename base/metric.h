@@ -1,8 +1,8 @@
 /*
  * base/metric.h - counters, gauges and histograms of a program, and their Prometheus text.
  *
- * A program lists all of its metrics in its metrics.def (X-macro), from which enum, table, /metrics and manual
- * are made:
+ * A program lists all of its metrics in its metrics.def (X-macro), from which enum, table, /metrics
+ * and manual are made:
  *
  *     // X(id, type, "name", "labels", "meaning")
  *     X(FORWARD_BYTES, COUNTER, "logq_forward_received_bytes_total", "", "bytes received")
@@ -31,15 +31,15 @@ struct metric_def {
     enum metric_type type;
 };
 
-/* Use the table `defs` (borrowed for ever), all numbers zero.  Before it nothing is counted and all of the
- * below do nothing; again (in tests) it starts anew.  Not while other threads count. */
+/* Use the table `defs` (borrowed for ever), all numbers zero.  Before it nothing is counted and all
+ * of the below do nothing; again (in tests) it starts anew.  Not while other threads count. */
 void metric_setup(const struct metric_def *defs, size_t n);
 
 /* Any thread, never blocking.  A wrong id is a programmer's error. */
-void metric_add(unsigned id, uint64_t n);     /* counter, gauge */
-void metric_sub(unsigned id, uint64_t n);     /* gauge */
-void metric_set(unsigned id, uint64_t value); /* gauge; also a counter kept elsewhere */
-uint64_t metric_get(unsigned id);             /* of a histogram: how many were observed */
+void metric_add(unsigned id, uint64_t n);         /* counter, gauge */
+void metric_sub(unsigned id, uint64_t n);         /* gauge */
+void metric_set(unsigned id, uint64_t value);     /* gauge; also a counter kept elsewhere */
+uint64_t metric_get(unsigned id);                 /* of a histogram: how many were observed */
 void metric_observe(unsigned id, double seconds); /* histogram: 0.5 ms .. 60 s in fixed buckets */
 
 /* Append the Prometheus text format 0.0.4 of everything. */

@@ -60,6 +60,7 @@ const char *listener_address(const struct listener *ls);
 /* For connections accepted from now on (certificate reload). */
 void listener_set_tls(struct listener *ls, struct tls_ctx *tls);
 uint64_t listener_refused(const struct listener *ls); /* over max_streams, or failed handshakes */
+uint64_t listener_starved(const struct listener *ls); /* pauses of accepting for want of descriptors */
 void listener_close(struct listener **pls); /* accepted streams live on */
 
 void stream_set_handler(struct stream *s, const struct stream_handler *h, void *arg);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 struct tls_ctx;
+struct ssl_ctx_st;
 
 struct tls_files {
     const char *cert; /* PEM chain; NULL for a client without a certificate */
@@ -29,5 +30,9 @@ void tls_ctx_unref(struct tls_ctx **pc);
 
 /* When our own certificate ends; 0 without one. */
 ts_ns tls_ctx_not_after(const struct tls_ctx *c);
+
+/* For wire/tls: OpenSSL's object, borrowed, and which side it is for. */
+struct ssl_ctx_st *tls_ctx_ssl(const struct tls_ctx *c);
+bool tls_ctx_is_server(const struct tls_ctx *c);
 
 #endif

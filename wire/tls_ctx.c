@@ -1,0 +1,216 @@
+/*
+ * wire/tls_ctx.c - certificates and peer rules, loaded into an OpenSSL context.  Contract:
+ * tls_ctx.h.
+ *
+ * Everything is set before tls_ctx_new returns and never changed after, so threads may share it;
+ * the count of references is the only moving part.
+ */
+#include "wire/tls_ctx.h"
+
+#include "base/mem.h"
+#include "base/obj.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct tls_ctx {
+    unsigned magic;
+#define TLS_CTX_MAGIC 0x3c7e05d1u
+    _Atomic unsigned refs;
+    SSL_CTX *ssl;
+    bool server;
+    ts_ns not_after;
+};
+
+/* The first reason in OpenSSL's queue is the innermost one; the queue is empty afterwards. */
+static int ssl_err(struct err *err, const char *what, const char *file)
+{
+    unsigned long e = ERR_get_error();
+    const char *reason = e == 0 ? NULL : ERR_reason_error_string(e);
+
+    if (e != 0 && ERR_SYSTEM_ERROR(e))
+        reason = strerror(ERR_GET_REASON(e));
+    ERR_clear_error();
+    return err_set(err, ERR_INVALID, "%s '%s': %s", what, file,
+                   reason == NULL ? "not usable" : reason);
+}
+
+static int check_readable(const char *what, const char *file, struct err *err)
+{
+    if (access(file, R_OK) == 0)
+        return 0;
+    (void)err_sys(err, "%s '%s'", what, file);
+    err->code = ERR_INVALID;
+    return ERR_INVALID;
+}
+
+/* Without this a key with a pass phrase would make OpenSSL ask on the terminal. */
+static int no_pass_phrase(char *dst, int cap, int rw, void *arg)
+{
+    (void)dst;
+    (void)cap;
+    (void)rw;
+    (void)arg;
+    return -1;
+}
+
+static int load_own(struct tls_ctx *c, const struct tls_files *f, struct err *err)
+{
+    struct tm tm;
+    int r;
+
+    if (f->key == NULL)
+        return err_set(err, ERR_INVALID, "certificate '%s' has no key", f->cert);
+    r = check_readable("certificate", f->cert, err);
+    if (r == 0)
+        r = check_readable("key", f->key, err);
+    if (r < 0)
+        return r;
+    if (SSL_CTX_use_certificate_chain_file(c->ssl, f->cert) != 1)
+        return ssl_err(err, "certificate", f->cert);
+    if (SSL_CTX_use_PrivateKey_file(c->ssl, f->key, SSL_FILETYPE_PEM) != 1) {
+        if (ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH) {
+            ERR_clear_error();
+            return err_set(err, ERR_INVALID, "key '%s' does not fit certificate '%s'", f->key,
+                           f->cert);
+        }
+        return ssl_err(err, "key", f->key);
+    }
+    if (SSL_CTX_check_private_key(c->ssl) != 1) {
+        ERR_clear_error();
+        return err_set(err, ERR_INVALID, "key '%s' does not fit certificate '%s'", f->key, f->cert);
+    }
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(c->ssl)), &tm) != 1)
+        return ssl_err(err, "end date of certificate", f->cert);
+    c->not_after = (ts_ns)timegm(&tm) * NS_PER_S;
+    if (c->not_after <= time_now()) {
+        char when[TIME_TEXT_MAX];
+        struct str s = time_format_rfc3339nano(c->not_after, when);
+        return err_set(err, ERR_INVALID, "certificate '%s' expired at %.*s", f->cert, STR_ARG(s));
+    }
+    return 0;
+}
+
+static int load_trusted(struct tls_ctx *c, const struct tls_files *f, struct err *err)
+{
+    STACK_OF(X509_NAME) * names;
+    int r;
+
+    if (f->ca == NULL) {
+        if (f->server && f->require_client_cert)
+            return err_set(err, ERR_INVALID,
+                           "client certificates are required, but no CA is trusted");
+        if (!f->server && SSL_CTX_set_default_verify_paths(c->ssl) != 1)
+            return ssl_err(err, "certificates of", "the system");
+        return 0;
+    }
+    r = check_readable("CA", f->ca, err);
+    if (r < 0)
+        return r;
+    if (SSL_CTX_load_verify_file(c->ssl, f->ca) != 1)
+        return ssl_err(err, "CA", f->ca);
+    if (f->server) {
+        names = SSL_load_client_CA_file(f->ca);
+        if (names == NULL)
+            return ssl_err(err, "CA", f->ca);
+        SSL_CTX_set_client_CA_list(c->ssl, names); /* takes it */
+    }
+    return 0;
+}
+
+static void set_peer_rules(struct tls_ctx *c, const struct tls_files *f)
+{
+    int mode = SSL_VERIFY_NONE;
+
+    if (!f->server)
+        mode = SSL_VERIFY_PEER;
+    else if (f->ca != NULL)
+        mode = SSL_VERIFY_PEER | (f->require_client_cert ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+    SSL_CTX_set_verify(c->ssl, mode, NULL);
+    if (f->server && f->ca != NULL) {
+        (void)SSL_CTX_set_num_tickets(c->ssl, 0);
+        (void)SSL_CTX_set_options(c->ssl, SSL_OP_NO_TICKET);
+    }
+    (void)SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
+}
+
+int tls_ctx_new(const struct tls_files *files, struct tls_ctx **ret, struct err *err)
+{
+    struct tls_ctx *c = mem_new(sizeof(*c));
+    int r = 0;
+
+    c->magic = TLS_CTX_MAGIC;
+    c->server = files->server;
+    atomic_init(&c->refs, 1);
+    ERR_clear_error();
+    c->ssl = SSL_CTX_new(files->server ? TLS_server_method() : TLS_client_method());
+    if (c->ssl == NULL || SSL_CTX_set_min_proto_version(c->ssl, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_set_ciphersuites(c->ssl, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                         "TLS_CHACHA20_POLY1305_SHA256") != 1)
+        r = ssl_err(err, "set up", "TLS 1.3");
+    if (r == 0) {
+        SSL_CTX_set_default_passwd_cb(c->ssl, no_pass_phrase);
+        (void)SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS);
+        if (files->cert != NULL)
+            r = load_own(c, files, err);
+        else if (files->server)
+            r = err_set(err, ERR_INVALID, "a TLS server needs a certificate");
+    }
+    if (r == 0)
+        r = load_trusted(c, files, err);
+    if (r < 0) {
+        tls_ctx_unref(&c);
+        return r;
+    }
+    set_peer_rules(c, files);
+    *ret = c;
+    return 0;
+}
+
+struct tls_ctx *tls_ctx_ref(struct tls_ctx *c)
+{
+    OBJ_CHECK(c, TLS_CTX_MAGIC);
+    (void)atomic_fetch_add(&c->refs, 1);
+    return c;
+}
+
+void tls_ctx_unref(struct tls_ctx **pc)
+{
+    struct tls_ctx *c = *pc;
+
+    if (c == NULL)
+        return;
+    OBJ_CHECK(c, TLS_CTX_MAGIC);
+    *pc = NULL;
+    if (atomic_fetch_sub(&c->refs, 1) != 1)
+        return;
+    SSL_CTX_free(c->ssl);
+    c->magic = 0;
+    free(c);
+}
+
+ts_ns tls_ctx_not_after(const struct tls_ctx *c)
+{
+    OBJ_CHECK(c, TLS_CTX_MAGIC);
+    return c->not_after;
+}
+
+struct ssl_ctx_st *tls_ctx_ssl(const struct tls_ctx *c)
+{
+    OBJ_CHECK(c, TLS_CTX_MAGIC);
+    return c->ssl;
+}
+
+bool tls_ctx_is_server(const struct tls_ctx *c)
+{
+    OBJ_CHECK(c, TLS_CTX_MAGIC);
+    return c->server;
+}

@@ -23,12 +23,22 @@ struct forward_part {
     struct labels attrs;  /* constants as attributes (container id, pod uid) */
 };
 
+enum {
+    FORWARD_DEPTH_MAX = 32,       /* no limit on depth may be higher */
+    FORWARD_PARTS_MAX = 4096,     /* per message */
+    FORWARD_TOKEN_MAX = 256,      /* bytes of an ack token */
+    FORWARD_VALUES_PER_FIELD = 64, /* an entry holds at most limits.fields times this many values, nested ones too */
+};
+
 struct forward_limits {
     size_t message_bytes; /* one message on the wire; 0: 64 MiB */
     size_t payload_bytes; /* after decompression; 0: 256 MiB */
-    unsigned depth;       /* 0: 16 */
+    unsigned depth;       /* arrays and maps in each other; 0: 16; at most FORWARD_DEPTH_MAX */
     size_t entries;       /* per message; 0: 1,000,000 */
-    size_t fields;        /* per record; 0: 1,000 */
+    size_t fields;        /* per record and per metadata; 0: 1,000 */
 };
+
+/* `limits` with its zeros replaced by the defaults; NULL: all defaults. */
+struct forward_limits forward_limits_resolve(const struct forward_limits *limits);
 
 #endif

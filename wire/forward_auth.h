@@ -16,9 +16,10 @@ struct forward_auth {
     unsigned char salt[16];
 };
 
-/* Draw nonce and salt, append HELO to `out` (one write, one TLS record). */
+/* Draw nonce and salt, append HELO to `out` (one write, one TLS record).  ERR_IO: no random bytes; ERR_LIMIT. */
 int forward_auth_helo(struct forward_auth *a, struct buf *out, struct err *err);
-/* Check a PING and append the PONG; ERR_DENIED when the digest is wrong (the PONG says so too; then close). */
+/* Check a PING and append the PONG.  ERR_DENIED: the digest is wrong, or the key is empty (the PONG says so too; then
+ * close), or it is no PING at all (nothing appended: close).  User name and password are not looked at. */
 int forward_auth_check(const struct forward_auth *a, const struct forward_message *ping, struct str shared_key,
                        struct str our_hostname, struct buf *out, struct err *err);
 

@@ -10,7 +10,8 @@
 #include "wire/codec.h"
 #include "wire/forward.h"
 
-/* [EventTime, {k: v, ...}]: time as fixext8 type 0, values as msgpack str. */
+/* [EventTime, {k: v, ...}]: time as fixext8 type 0, values as msgpack str.  A time before 1970 becomes 0, which means
+ * "now" to receivers; one past 2106 the last second there is.  At most UINT32_MAX fields and bytes each. */
 void forward_pack_entry(struct buf *b, ts_ns ts, const struct label *fields, size_t n);
 
 struct forward_chunk {
@@ -22,14 +23,15 @@ struct forward_chunk {
     const struct forward_part *parts;
     size_t n_parts;
 };
-/* [tag, bin payload, {chunk, size, compressed, lq}] */
+/* [tag, bin payload, {chunk, size, compressed, lq}]; `compressed` and `lq` only where they say something. */
 void forward_pack_chunk(struct buf *b, const struct forward_chunk *c);
 
+/* {"ack": token} and {"ack": token, "lq": {"refused": code, "text": text}}.  Each answer is one write. */
 void forward_pack_ack(struct buf *b, struct str token);
 void forward_pack_refusal(struct buf *b, struct str token, struct str code, struct str text);
 
-/* base64(first 16 bytes of SHA-256(peer-independent: for each part id 0 start end)); 24 bytes + NUL.  The same
- * parts give the same token for ever: a resend has the token of the first try. */
+/* base64(first 16 bytes of SHA-256(for each part: file id, a 0 byte, start and end as 8 bytes big-endian)); 24
+ * bytes + NUL.  The same parts give the same token for ever: a resend has the token of the first try. */
 void forward_token(const struct forward_part *parts, size_t n, char ret[25]);
 
 #endif

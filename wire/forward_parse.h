@@ -14,12 +14,15 @@
 
 /* Step 1.  Zero it to begin a message; feed the same, growing bytes again and again. */
 struct forward_frame {
-    size_t at;          /* private: bytes measured so far */
+    size_t at;       /* private: bytes measured so far; may lie past those given, inside a long body */
+    uint64_t due;    /* values still to come, at least a byte each */
+    uint64_t values; /* values met so far, nested ones too */
     unsigned depth;
-    uint64_t left[33];  /* values still due per level */
+    uint64_t left[FORWARD_DEPTH_MAX + 1]; /* values still due per level */
 };
 /* 0: the first *ret_n bytes are one whole value; 1: more bytes are needed (*ret_n: at least this many in all, as
- * far as known); ERR_CORRUPT, ERR_LIMIT (over limits->message_bytes, or depth). */
+ * far as known, never over limits->message_bytes); ERR_CORRUPT, ERR_LIMIT (over limits->message_bytes, which a
+ * claimed length or count is as soon as its head is here; or depth).  Never looks at a byte twice. */
 int forward_frame_scan(struct forward_frame *f, struct str bytes, const struct forward_limits *limits,
                        size_t *ret_n, struct err *err);
 
@@ -44,7 +47,8 @@ struct forward_message {
     size_t n_parts;
     struct str ping[5];    /* PING: hostname, salt, digest, username, password digest */
 };
-/* `bytes` is exactly one value from step 1; views point into it, parts into `a`.  ERR_CORRUPT, ERR_LIMIT. */
+enum { FORWARD_PING_HOSTNAME, FORWARD_PING_SALT, FORWARD_PING_DIGEST, FORWARD_PING_USER, FORWARD_PING_PASSWORD };
+/* `bytes` is exactly one value from step 1; views point into it, parts into `a`.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
 int forward_parse(struct str bytes, const struct forward_limits *limits, struct arena *a,
                   struct forward_message *ret, struct err *err);
 
@@ -53,7 +57,8 @@ enum forward_value { FORWARD_NIL, FORWARD_BOOL, FORWARD_INT, FORWARD_FLOAT, FORW
 struct forward_field {
     struct str key;           /* as text; keys that are no string are rendered */
     enum forward_value type;
-    struct str text;          /* STR: the bytes (bin too); all others rendered: true, -12, 1.5, null, {"a":1}, RFC 3339 */
+    struct str text;          /* STR: the bytes (bin too, unknown ext in base64); TIME: RFC 3339; all others are JSON:
+                                 true, -12, 1.5, null, {"a":1} */
 };
 struct forward_entry {
     ts_ns ts;                 /* 0 or nil time: *now as given to the reader */
@@ -71,7 +76,9 @@ void forward_reader_free(struct forward_reader **pr);
 int forward_reader_start(struct forward_reader *r, const struct forward_message *msg,
                          const struct forward_limits *limits, ts_ns now, struct arena *a, struct err *err);
 /* The next entry (group markers of Fluent Bit are passed over, counted); its `fields` array is valid until the
- * next call, the texts as long as `a` and the message.  1: no more.  ERR_CORRUPT names the entry, ERR_LIMIT. */
+ * next call, the texts as long as `a` and the message.  1: no more.  ERR_CORRUPT names the entry, ERR_LIMIT,
+ * ERR_NOMEM; after an error only _start and _free may follow.  A packed payload that expands takes from `a` at most
+ * about twice what it unpacks to. */
 int forward_reader_next(struct forward_reader *r, struct forward_entry *ret, struct err *err);
 uint64_t forward_reader_skipped(const struct forward_reader *r); /* group markers passed over since start */
 

@@ -1,0 +1,220 @@
+/*
+ * wire/forward_pack.c - contract: forward_pack.h.
+ *
+ * Entries are the collector's hot path: their exact size is known before, room is taken once and
+ * heads are written by hand.  What comes once per message goes through msgpack-c.
+ */
+#include "wire/forward_pack.h"
+
+#include "base/obj.h"
+#include "wire/forward_time.h"
+
+#include <string.h>
+
+#include <msgpack.h>
+#include <openssl/evp.h>
+
+enum { TOKEN_HASH_BYTES = 16, PART_ELEMENTS = 7, PART_MAYBE_TWICE = 1 };
+
+static size_t str_head_size(size_t n)
+{
+    return n < 32 ? 1 : n < 256 ? 2 : n < 65536 ? 3 : 5;
+}
+
+static size_t map_head_size(size_t n)
+{
+    return n < 16 ? 1 : n < 65536 ? 3 : 5;
+}
+
+static char *put_big_endian(char *p, uint64_t v, size_t n)
+{
+    size_t i;
+
+    for (i = n; i > 0; i--) {
+        p[i - 1] = (char)(v & 0xff);
+        v >>= 8;
+    }
+    return p + n;
+}
+
+static char *put_head(char *p, unsigned char first, size_t n, size_t width)
+{
+    *p++ = (char)first;
+    return put_big_endian(p, n, width);
+}
+
+static char *put_map_head(char *p, size_t n)
+{
+    if (n < 16)
+        return put_head(p, (unsigned char)(0x80u | n), 0, 0);
+    return n < 65536 ? put_head(p, 0xde, n, 2) : put_head(p, 0xdf, n, 4);
+}
+
+static char *put_str(char *p, struct str s)
+{
+    if (s.n < 32)
+        p = put_head(p, (unsigned char)(0xa0u | s.n), 0, 0);
+    else if (s.n < 256)
+        p = put_head(p, 0xd9, s.n, 1);
+    else if (s.n < 65536)
+        p = put_head(p, 0xda, s.n, 2);
+    else
+        p = put_head(p, 0xdb, s.n, 4);
+    if (s.n > 0)
+        memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
+static char *put_event_time(char *p, ts_ns ts)
+{
+    uint64_t seconds = ts < 0 ? 0 : (uint64_t)(ts / NS_PER_S);
+    uint64_t ns = ts < 0 ? 0 : (uint64_t)(ts % NS_PER_S);
+
+    if (seconds > FORWARD_SECONDS_MAX) {
+        seconds = FORWARD_SECONDS_MAX;
+        ns = NS_PER_S - 1;
+    }
+    *p++ = (char)0xd7;
+    *p++ = FORWARD_EVENT_TIME;
+    p = put_big_endian(p, seconds, 4);
+    return put_big_endian(p, ns, 4);
+}
+
+void forward_pack_entry(struct buf *b, ts_ns ts, const struct label *fields, size_t n)
+{
+    size_t size = 1 + 10 + map_head_size(n), i;
+    char *p;
+
+    INVARIANT(n <= UINT32_MAX);
+    for (i = 0; i < n; i++) {
+        INVARIANT(fields[i].name.n <= UINT32_MAX && fields[i].value.n <= UINT32_MAX);
+        size += str_head_size(fields[i].name.n) + fields[i].name.n;
+        size += str_head_size(fields[i].value.n) + fields[i].value.n;
+    }
+    p = buf_room(b, size);
+    if (p == NULL)
+        return;
+    *p++ = (char)0x92;
+    p = put_event_time(p, ts);
+    p = put_map_head(p, n);
+    for (i = 0; i < n; i++) {
+        p = put_str(p, fields[i].name);
+        p = put_str(p, fields[i].value);
+    }
+    b->n += size;
+}
+
+/* All results of msgpack_pack_* are ignored below: this callback cannot fail, what does not fit
+ * shows in the buf. */
+static int to_buf(void *data, const char *p, size_t n)
+{
+    buf_add(data, p, n);
+    return 0;
+}
+
+static void pack_text(msgpack_packer *pk, struct str s)
+{
+    (void)msgpack_pack_str_with_body(pk, s.p, s.n);
+}
+
+static void pack_labels(msgpack_packer *pk, const struct labels *l)
+{
+    size_t i;
+
+    (void)msgpack_pack_map(pk, l->n);
+    for (i = 0; i < l->n; i++) {
+        pack_text(pk, l->v[i].name);
+        pack_text(pk, l->v[i].value);
+    }
+}
+
+static void pack_parts(msgpack_packer *pk, const struct forward_part *parts, size_t n)
+{
+    size_t i;
+
+    (void)msgpack_pack_map(pk, 2);
+    pack_text(pk, STR("v"));
+    (void)msgpack_pack_uint8(pk, 1);
+    pack_text(pk, STR("p"));
+    (void)msgpack_pack_array(pk, n);
+    for (i = 0; i < n; i++) {
+        const struct forward_part *part = &parts[i];
+        (void)msgpack_pack_array(pk, PART_ELEMENTS);
+        pack_text(pk, part->file_id);
+        (void)msgpack_pack_uint64(pk, part->start);
+        (void)msgpack_pack_uint64(pk, part->end);
+        (void)msgpack_pack_uint32(pk, part->count);
+        pack_labels(pk, &part->labels);
+        pack_labels(pk, &part->attrs);
+        (void)msgpack_pack_uint8(pk, part->maybe_twice ? PART_MAYBE_TWICE : 0);
+    }
+}
+
+void forward_pack_chunk(struct buf *b, const struct forward_chunk *c)
+{
+    bool packed = c->codec != CODEC_NONE;
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, b, to_buf);
+    (void)msgpack_pack_array(&pk, 3);
+    pack_text(&pk, c->tag);
+    (void)msgpack_pack_bin_with_body(&pk, c->payload.p, c->payload.n);
+    (void)msgpack_pack_map(&pk, 2u + packed + (c->n_parts > 0));
+    pack_text(&pk, STR("chunk"));
+    pack_text(&pk, c->token);
+    pack_text(&pk, STR("size"));
+    (void)msgpack_pack_uint64(&pk, c->n_entries);
+    if (packed) {
+        pack_text(&pk, STR("compressed"));
+        pack_text(&pk, c->codec == CODEC_GZIP ? STR("gzip") : STR("zstd"));
+    }
+    if (c->n_parts > 0) {
+        pack_text(&pk, STR("lq"));
+        pack_parts(&pk, c->parts, c->n_parts);
+    }
+}
+
+void forward_pack_ack(struct buf *b, struct str token)
+{
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, b, to_buf);
+    (void)msgpack_pack_map(&pk, 1);
+    pack_text(&pk, STR("ack"));
+    pack_text(&pk, token);
+}
+
+void forward_pack_refusal(struct buf *b, struct str token, struct str code, struct str text)
+{
+    msgpack_packer pk;
+
+    msgpack_packer_init(&pk, b, to_buf);
+    (void)msgpack_pack_map(&pk, 2);
+    pack_text(&pk, STR("ack"));
+    pack_text(&pk, token);
+    pack_text(&pk, STR("lq"));
+    (void)msgpack_pack_map(&pk, 2);
+    pack_text(&pk, STR("refused"));
+    pack_text(&pk, code);
+    pack_text(&pk, STR("text"));
+    pack_text(&pk, text);
+}
+
+void forward_token(const struct forward_part *parts, size_t n, char ret[25])
+{
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    char range[17] = {0}; /* a 0 byte, start, end */
+    bool ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        put_big_endian(put_big_endian(range + 1, parts[i].start, 8), parts[i].end, 8);
+        ok = ok && EVP_DigestUpdate(md, parts[i].file_id.p, parts[i].file_id.n) == 1 &&
+             EVP_DigestUpdate(md, range, sizeof(range)) == 1;
+    }
+    ok = ok && EVP_DigestFinal_ex(md, digest, NULL) == 1;
+    EVP_MD_CTX_free(md);
+    INVARIANT(ok); /* SHA-256 fails only where memory is out or the library is not whole */
+    (void)EVP_EncodeBlock((unsigned char *)ret, digest, TOKEN_HASH_BYTES);
+}

@@ -1,0 +1,140 @@
+/* storage/find.c - see find.h. */
+#include "storage/find.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+/* How common a byte is in logs: a guess from English and from what programs print.  Lower is rarer.
+ */
+static unsigned commonness(unsigned char c)
+{
+    static const char by_rank[] = " e0t1ainors2-:l.d3cu4m5h6p7f98g/,=b\"_y[]vTkIw()NEA";
+    const char *hit = c == 0 ? NULL : memchr(by_rank, c, sizeof(by_rank) - 1);
+
+    return hit == NULL ? 0 : (unsigned)(sizeof(by_rank) - (size_t)(hit - by_rank));
+}
+
+void find_init(struct find *f, struct str needle)
+{
+    *f = (struct find){.needle = needle, .portable = true};
+#if defined(__x86_64__)
+    f->portable = !__builtin_cpu_supports("avx2");
+#endif
+    if (needle.n < 2)
+        return;
+    f->rare[1] = 1;
+    if (commonness((unsigned char)needle.p[1]) < commonness((unsigned char)needle.p[0])) {
+        f->rare[0] = 1;
+        f->rare[1] = 0;
+    }
+    for (size_t i = 2; i < needle.n; i++) {
+        unsigned c = commonness((unsigned char)needle.p[i]);
+        if (c < commonness((unsigned char)needle.p[f->rare[0]])) {
+            f->rare[1] = f->rare[0];
+            f->rare[0] = i;
+        } else if (c < commonness((unsigned char)needle.p[f->rare[1]])) {
+            f->rare[1] = i;
+        }
+    }
+}
+
+static size_t find_portable(struct str needle, struct str text, size_t from)
+{
+    const char *hit = memmem(text.p + from, text.n - from, needle.p, needle.n);
+
+    return hit == NULL ? SIZE_MAX : (size_t)(hit - text.p);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static size_t find_avx2(const struct find *f, struct str text,
+                                                        size_t from)
+{
+    const struct str needle = f->needle;
+    const __m256i a = _mm256_set1_epi8(needle.p[f->rare[0]]);
+    const __m256i b = _mm256_set1_epi8(needle.p[f->rare[1]]);
+    const char *at_a = text.p + f->rare[0];
+    const char *at_b = text.p + f->rare[1];
+    size_t i = from;
+
+    /* Places i .. i + 31: both loads end inside the text while the last whole needle does. */
+    for (; text.n - i >= needle.n + 31; i += 32) {
+        __m256i hit_a = _mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(at_a + i)), a);
+        __m256i hit_b = _mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(at_b + i)), b);
+        unsigned mask = (unsigned)_mm256_movemask_epi8(_mm256_and_si256(hit_a, hit_b));
+        for (; mask != 0; mask &= mask - 1) {
+            size_t at = i + (unsigned)__builtin_ctz(mask);
+            if (memcmp(text.p + at, needle.p, needle.n) == 0)
+                return at;
+        }
+    }
+    return find_portable(needle, text, i);
+}
+#endif
+
+size_t find_next(const struct find *f, struct str text, size_t from)
+{
+    if (from > text.n || text.n - from < f->needle.n)
+        return SIZE_MAX;
+    if (f->needle.n == 0)
+        return from;
+    if (f->needle.n == 1) {
+        const char *hit = memchr(text.p + from, f->needle.p[0], text.n - from);
+        return hit == NULL ? SIZE_MAX : (size_t)(hit - text.p);
+    }
+#if defined(__x86_64__)
+    if (!f->portable)
+        return find_avx2(f, text, from);
+#endif
+    return find_portable(f->needle, text, from);
+}
+
+/* The line that holds byte `at`, searched from line `from` on: gallop, then halve. */
+static size_t line_of(const uint32_t *end, size_t n, size_t from, size_t at)
+{
+    size_t step = 1;
+    size_t low = from;
+    size_t high = from;
+
+    while (high < n && end[high] <= at) {
+        low = high + 1;
+        high += step;
+        step *= 2;
+    }
+    if (high > n)
+        high = n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (end[mid] <= at)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+void find_lines(const struct find *f, struct str text, const uint32_t *end, size_t n,
+                uint64_t *bits)
+{
+    size_t line = 0;
+    size_t at = 0;
+
+    if (f->needle.n == 0) {
+        for (size_t i = 0; i < n; i++)
+            bits[i / 64] |= UINT64_C(1) << (i % 64);
+        return;
+    }
+    while ((at = find_next(f, text, at)) != SIZE_MAX) {
+        line = line_of(end, n, line, at);
+        if (line >= n)
+            return;
+        if (f->needle.n <= end[line] - at) {
+            bits[line / 64] |= UINT64_C(1) << (line % 64);
+            at = end[line];
+        } else {
+            at++;
+        }
+    }
+}

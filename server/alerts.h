@@ -1,9 +1,10 @@
 /*
  * server/alerts.h - rules, their state machine, and the webhooks they fire.
  *
- * A thread of its own evaluates groups: at their interval, and at once (coalesced to 250 ms) when a batch arrives that
- * could change one of their expressions (query_touches).  States live in the store (kv spaces "alerts" and
- * "deliveries") and survive restarts.  Semantics: Prometheus' rule manager and Alertmanager's v4 webhook body.
+ * A thread of its own evaluates groups: at their interval, and at once (coalesced to 250 ms) when a
+ * batch arrives that could change one of their expressions (query_touches).  States live in the
+ * store (kv spaces "alerts" and "deliveries") and survive restarts.  Semantics: Prometheus' rule
+ * manager and Alertmanager's v4 webhook body.
  */
 #ifndef LOGQ_SERVER_ALERTS_H
 #define LOGQ_SERVER_ALERTS_H
@@ -12,7 +13,8 @@
 #include "base/record.h"
 #include "server/server.h"
 
-/* Load every .yaml file in conf.rules_dir.  ERR_INVALID: all errors, one "file:line:column: message" per line, in `errors`. */
+/* Load every .yaml file in conf.rules_dir.  ERR_INVALID: all errors, one "file:line:column:
+ * message" per line, in `errors`. */
 int alerts_open(struct server *s, struct buf *errors, struct alerts **ret, struct err *err);
 void alerts_start(struct alerts *a); /* after the store is open */
 void alerts_close(struct alerts **pa);

@@ -1,7 +1,8 @@
 /*
  * server/auth.h - who is calling, and which tenants he may use.
  *
- * Immutable and counted once loaded: a reload makes a new one.  Tokens are kept as SHA-256, compared in constant time.
+ * Immutable and counted once loaded: a reload makes a new one.  Tokens are kept as SHA-256,
+ * compared in constant time.
  */
 #ifndef LOGQ_SERVER_AUTH_H
 #define LOGQ_SERVER_AUTH_H
@@ -13,9 +14,9 @@
 struct auth;
 
 struct auth_caller {
-    struct str name;            /* of the token; "dev" under --dev */
+    struct str name; /* of the token; "dev" under --dev */
     enum server_role role;
-    struct str tenants[8];      /* chosen by X-Scope-OrgID or implied; at least one */
+    struct str tenants[8]; /* chosen by X-Scope-OrgID or implied; at least one */
     size_t n_tenants;
 };
 
@@ -23,11 +24,11 @@ struct auth_caller {
 int auth_new(const struct server_conf *conf, bool dev, struct auth **ret, struct err *err);
 void auth_free(struct auth **pa);
 
-/* `authorization`: header value (Bearer T, or Basic with the token as password), may be empty.  `scope`: X-Scope-OrgID,
- * may be empty; "a|b" only for reading.  Views in *ret live with `a` and the arena.  ERR_DENIED with err->sys 401 or
- * 403 as the status. */
-int auth_check(const struct auth *a, struct str authorization, struct str scope, bool writing, struct arena *arena,
-               struct auth_caller *ret, struct err *err);
+/* `authorization`: header value (Bearer T, or Basic with the token as password), may be empty.
+ * `scope`: X-Scope-OrgID, may be empty; "a|b" only for reading.  Views in *ret live with `a` and
+ * the arena.  ERR_DENIED with err->sys 401 or 403 as the status. */
+int auth_check(const struct auth *a, struct str authorization, struct str scope, bool writing,
+               struct arena *arena, struct auth_caller *ret, struct err *err);
 
 /* A tenant name as Loki allows it. */
 bool auth_tenant_ok(struct str name);

@@ -1,10 +1,12 @@
 /*
  * server/server.h - the running server: what its rooms share.
  *
- * One struct, made by server_open, read-only for the rooms afterwards except where a field says otherwise.
+ * One struct, made by server_open, read-only for the rooms afterwards except where a field says
+ * otherwise.
  *
- * Threads: `main` loop (signals, timers, HTTPS), `conf.forward.threads` forward loops (TLS and decode), the store's two,
- * the query workers, one alert thread.  Loop threads never block: queries and meta.db go to the workers.
+ * Threads: `main` loop (signals, timers, HTTPS), `conf.forward.threads` forward loops (TLS and
+ * decode), the store's two, the query workers, one alert thread.  Loop threads never block: queries
+ * and meta.db go to the workers.
  */
 #ifndef LOGQ_SERVER_SERVER_H
 #define LOGQ_SERVER_SERVER_H
@@ -25,16 +27,16 @@ struct server {
     unsigned magic;
 #define SERVER_MAGIC 0x5e27e201u
     struct server_conf conf;
-    struct loop *loop;               /* main loop; owned */
-    struct mem_budget memory;        /* everything below is charged to it */
-    struct store *store;             /* owned */
-    struct auth *auth;               /* owned; swapped whole on reload, on the main loop */
-    struct workers *workers;         /* owned; threads for blocking work */
-    struct alerts *alerts;           /* owned */
-    struct api *api;                 /* owned; HTTPS */
-    struct listen_forward *forward;  /* owned */
+    struct loop *loop;                    /* main loop; owned */
+    struct mem_budget memory;             /* everything below is charged to it */
+    struct store *store;                  /* owned */
+    struct auth *auth;                    /* owned; swapped whole on reload, on the main loop */
+    struct workers *workers;              /* owned; threads for blocking work */
+    struct alerts *alerts;                /* owned */
+    struct api *api;                      /* owned; HTTPS */
+    struct listen_forward *forward;       /* owned */
     struct listen_forward *forward_local; /* owned; may be NULL */
-    bool dev;                        /* --dev: loopback, no TLS, no login */
+    bool dev;                             /* --dev: loopback, no TLS, no login */
     _Atomic bool draining;
 };
 

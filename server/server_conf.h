@@ -7,13 +7,17 @@
 #include "base/conf.h"
 #include "base/labels.h"
 
-enum server_role { ROLE_ADMIN, ROLE_READER, ROLE_WRITER }; /* admin: all; reader: query; writer: push */
+enum server_role {
+    ROLE_ADMIN,
+    ROLE_READER,
+    ROLE_WRITER
+}; /* admin: all; reader: query; writer: push */
 
 struct server_conf_token {
-    struct str name;         /* shown in logs */
-    struct str token_file;   /* one line; relative to the file's directory */
+    struct str name;          /* shown in logs */
+    struct str token_file;    /* one line; relative to the file's directory */
     struct conf_strs tenants; /* "*": any */
-    int role;                /* enum server_role */
+    int role;                 /* enum server_role */
 };
 
 struct server_conf_webhook {
@@ -24,8 +28,8 @@ struct server_conf_webhook {
 };
 
 struct server_conf {
-    struct arena *arena;     /* owns all strings */
-    struct str dir;          /* directory of the file: relative paths start here */
+    struct arena *arena; /* owns all strings */
+    struct str dir;      /* directory of the file: relative paths start here */
 
     struct str data_dir, master_key;
     struct {
@@ -35,19 +39,19 @@ struct server_conf {
     } http;
     struct {
         struct str listen, cert, key, client_ca;
-        struct str tenant;        /* of collectors whose certificate names none */
-        int64_t threads;          /* 0: one per CPU, at most 4 */
+        struct str tenant; /* of collectors whose certificate names none */
+        int64_t threads;   /* 0: one per CPU, at most 4 */
         int64_t max_message_bytes, max_payload_bytes;
-        int64_t window_bytes;     /* per connection: bytes not yet acknowledged before reading stops */
+        int64_t window_bytes; /* per connection: bytes not yet acknowledged before reading stops */
         int64_t max_connections;
     } forward;
-    struct str forward_local;     /* "unix:/path" or a loopback address; empty: off */
+    struct str forward_local; /* "unix:/path" or a loopback address; empty: off */
     struct str forward_local_tenant, forward_local_shared_key;
     struct labels forward_local_labels;
     struct server_conf_token *tokens;
     size_t n_tokens;
     struct {
-        dur_ns retention;         /* 0: keep */
+        dur_ns retention; /* 0: keep */
         int64_t head_bytes, wal_bytes, ballast_bytes;
         dur_ns flush_age;
     } storage;
@@ -55,7 +59,7 @@ struct server_conf {
         dur_ns time;
         int64_t memory_bytes, line_bytes, series, entries, workers, concurrent;
     } query;
-    int64_t memory_bytes;         /* the whole server's budget */
+    int64_t memory_bytes; /* the whole server's budget */
     struct str rules_dir;
     struct {
         struct server_conf_webhook *webhooks;
@@ -65,8 +69,10 @@ struct server_conf {
     int log_level;
 };
 
-/* Load `path` (NULL: defaults for --dev, data in `dev_data`).  ERR_INVALID: errors holds the sentences. */
-int server_conf_load(const char *path, struct server_conf *ret, struct conf_errors *errors, struct err *err);
+/* Load `path` (NULL: defaults for --dev, data in `dev_data`).  ERR_INVALID: errors holds the
+ * sentences. */
+int server_conf_load(const char *path, struct server_conf *ret, struct conf_errors *errors,
+                     struct err *err);
 int server_conf_dev(const char *dev_data, struct server_conf *ret, struct err *err);
 void server_conf_free(struct server_conf *c);
 void server_conf_print(const struct server_conf *c, struct buf *out);

@@ -1,0 +1,44 @@
+/* server/metrics.c - see metrics.h. */
+#include "server/metrics.h"
+
+#include "server/server.h"
+
+static const struct metric_def DEFS[] = {
+#define X(id, type, name, labels, help) {name, labels, help, METRIC_TYPE_##type},
+#include "server/metrics.def"
+#undef X
+};
+
+void metrics_setup(void)
+{
+    metric_setup(DEFS, sizeof(DEFS) / sizeof(DEFS[0]));
+}
+
+void metrics_update(struct server *s)
+{
+    struct store_stats st;
+
+    store_stats(s->store, &st);
+    metric_set(METRIC_STORE_RECORDS, st.records);
+    metric_set(METRIC_STORE_LINE_BYTES, st.line_bytes);
+    metric_set(METRIC_STORE_DUPLICATE_PARTS, st.duplicate_parts);
+    metric_set(METRIC_STORE_DUPLICATE_CHUNKS, st.duplicate_chunks);
+    metric_set(METRIC_STORE_REFUSED, st.refused_chunks);
+    metric_set(METRIC_STORE_WAL_BYTES, st.wal_bytes);
+    metric_set(METRIC_STORE_WAL_SYNCS, st.wal_syncs);
+    metric_set(METRIC_STORE_WAL_REPLAYED, st.wal_replayed_frames);
+    metric_set(METRIC_STORE_WAL_TORN, st.wal_torn_bytes);
+    metric_set(METRIC_STORE_WAL_SKIPPED, st.wal_skipped_frames);
+    metric_set(METRIC_STORE_HEAD_BYTES, st.head_bytes);
+    metric_set(METRIC_STORE_HEAD_RECORDS, st.head_records);
+    metric_set(METRIC_STORE_FLUSHES, st.flushes);
+    metric_set(METRIC_STORE_SEGMENTS, st.segments);
+    metric_set(METRIC_STORE_SEGMENT_BYTES, st.segment_bytes);
+    metric_set(METRIC_STORE_PARTITIONS, st.partitions);
+    metric_set(METRIC_STORE_DROPPED, st.partitions_dropped);
+    metric_set(METRIC_STORE_DAMAGED, st.segment_errors);
+    metric_set(METRIC_STORE_FULL_SECONDS, st.full_seconds);
+    metric_set(METRIC_STORE_STATE_READY, store_state(s->store, NULL, 0) == STORE_READY);
+    metric_set(METRIC_MEMORY_USED, s->memory.used);
+    metric_set(METRIC_MEMORY_PEAK, s->memory.peak);
+}

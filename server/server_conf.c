@@ -1,0 +1,388 @@
+/*
+ * server/server_conf.c - see server_conf.h.  The table below is also the manual: conf_print_example
+ * makes config/server.yaml's entries from it, and a test keeps that file in step.
+ */
+#include "server/server_conf.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const ROLES[] = {"admin", "reader", "writer", NULL};
+static const char *const LEVELS[] = {"debug", "info", "warn", "error", NULL};
+
+enum { MIB = 1 << 20, SERVER_CONF_FILE_MAX = 1 << 20 };
+
+#define TOKEN(field) offsetof(struct server_conf_token, field)
+static const struct conf_option TOKEN_OPTIONS[] = {
+    {.path = "name",
+     .type = CONF_STR,
+     .offset = TOKEN(name),
+     .help = "shown in logs; never the token itself"},
+    {.path = "token_file",
+     .type = CONF_STR,
+     .offset = TOKEN(token_file),
+     .help = "file that holds the token, one line"},
+    {.path = "tenants",
+     .type = CONF_STRS,
+     .offset = TOKEN(tenants),
+     .fallback = "[default]",
+     .help = "tenants this token may use; \"*\" means any"},
+    {.path = "role",
+     .type = CONF_ENUM,
+     .offset = TOKEN(role),
+     .fallback = "reader",
+     .choices = ROLES,
+     .help = "reader queries, writer pushes, admin does both and reads /metrics"},
+};
+
+#define WEBHOOK(field) offsetof(struct server_conf_webhook, field)
+static const struct conf_option WEBHOOK_OPTIONS[] = {
+    {.path = "url",
+     .type = CONF_STR,
+     .offset = WEBHOOK(url),
+     .help = "http:// or https:// address that takes the Alertmanager v4 body"},
+    {.path = "send_resolved",
+     .type = CONF_BOOL,
+     .offset = WEBHOOK(send_resolved),
+     .fallback = "true",
+     .help = "tell it when an alert is over"},
+    {.path = "bearer_token_file",
+     .type = CONF_STR,
+     .offset = WEBHOOK(bearer_token_file),
+     .fallback = "''",
+     .help = "file with a token for the Authorization header"},
+    {.path = "timeout",
+     .type = CONF_DUR,
+     .offset = WEBHOOK(timeout),
+     .fallback = "10s",
+     .min = NS_PER_S,
+     .max = 60 * NS_PER_S,
+     .help = "for one attempt"},
+};
+
+#define SERVER(field) offsetof(struct server_conf, field)
+#define COUNT(array)  (sizeof(array) / sizeof((array)[0]))
+static const struct conf_option OPTIONS[] = {
+    {.path = "data_dir",
+     .type = CONF_STR,
+     .offset = SERVER(data_dir),
+     .fallback = "data",
+     .help = "where everything is stored; relative paths start at this file"},
+    {.path = "master_key",
+     .type = CONF_STR,
+     .offset = SERVER(master_key),
+     .fallback = "master.key",
+     .help = "32 random bytes, mode 0600; keep a copy apart from the data: without it nothing can "
+             "be read"},
+    {.path = "http.listen",
+     .type = CONF_STR,
+     .offset = SERVER(http.listen),
+     .fallback = "127.0.0.1:3100",
+     .help = "HTTPS: Loki's API, metrics, page; port 0 takes a free one (see run/addresses.json)"},
+    {.path = "http.cert",
+     .type = CONF_STR,
+     .offset = SERVER(http.cert),
+     .fallback = "tls/server.crt",
+     .help = "certificate chain, PEM"},
+    {.path = "http.key",
+     .type = CONF_STR,
+     .offset = SERVER(http.key),
+     .fallback = "tls/server.key",
+     .help = "its key, PEM"},
+    {.path = "http.metrics_public",
+     .type = CONF_BOOL,
+     .offset = SERVER(http.metrics_public),
+     .fallback = "false",
+     .help = "serve /metrics without a token"},
+    {.path = "http.max_body",
+     .type = CONF_BYTES,
+     .offset = SERVER(http.max_body_bytes),
+     .fallback = "16MiB",
+     .min = 1024,
+     .max = 256 * (int64_t)MIB,
+     .help = "largest pushed body, before and after gzip"},
+    {.path = "forward.listen",
+     .type = CONF_STR,
+     .offset = SERVER(forward.listen),
+     .fallback = "127.0.0.1:24224",
+     .help = "Fluent Forward over mutual TLS"},
+    {.path = "forward.cert",
+     .type = CONF_STR,
+     .offset = SERVER(forward.cert),
+     .fallback = "tls/server.crt",
+     .help = "certificate chain, PEM"},
+    {.path = "forward.key",
+     .type = CONF_STR,
+     .offset = SERVER(forward.key),
+     .fallback = "tls/server.key",
+     .help = "its key, PEM"},
+    {.path = "forward.client_ca",
+     .type = CONF_STR,
+     .offset = SERVER(forward.client_ca),
+     .fallback = "tls/ca.crt",
+     .help = "who signs the certificates of collectors"},
+    {.path = "forward.tenant",
+     .type = CONF_STR,
+     .offset = SERVER(forward.tenant),
+     .fallback = "default",
+     .help = "tenant of collectors whose certificate names none"},
+    {.path = "forward.threads",
+     .type = CONF_INT,
+     .offset = SERVER(forward.threads),
+     .fallback = "0",
+     .min = 0,
+     .max = 64,
+     .help = "event loops for TLS and decoding; 0: one per CPU, at most 4"},
+    {.path = "forward.max_message",
+     .type = CONF_BYTES,
+     .offset = SERVER(forward.max_message_bytes),
+     .fallback = "64MiB",
+     .min = 65536,
+     .max = 256 * (int64_t)MIB,
+     .help = "largest message on the wire"},
+    {.path = "forward.max_payload",
+     .type = CONF_BYTES,
+     .offset = SERVER(forward.max_payload_bytes),
+     .fallback = "256MiB",
+     .min = 65536,
+     .max = 1024 * (int64_t)MIB,
+     .help = "the same after decompression"},
+    {.path = "forward.window",
+     .type = CONF_BYTES,
+     .offset = SERVER(forward.window_bytes),
+     .fallback = "8MiB",
+     .min = 65536,
+     .max = 256 * (int64_t)MIB,
+     .help = "per connection: bytes taken and not yet durable before reading stops"},
+    {.path = "forward.max_connections",
+     .type = CONF_INT,
+     .offset = SERVER(forward.max_connections),
+     .fallback = "10000",
+     .min = 1,
+     .max = 1000000,
+     .help = "connections at once"},
+    {.path = "forward_local",
+     .type = CONF_STR,
+     .offset = SERVER(forward_local),
+     .fallback = "''",
+     .help = "Forward without TLS for senders on this host, e.g. unix:/run/logq/forward.sock or "
+             "127.0.0.1:24225; empty: off"},
+    {.path = "forward_local_tenant",
+     .type = CONF_STR,
+     .offset = SERVER(forward_local_tenant),
+     .fallback = "default",
+     .help = "tenant of what comes in there"},
+    {.path = "forward_local_labels",
+     .type = CONF_LABELS,
+     .offset = SERVER(forward_local_labels),
+     .fallback = "{}",
+     .help = "labels forced on what comes in there"},
+    {.path = "forward_local_shared_key",
+     .type = CONF_SECRET,
+     .offset = SERVER(forward_local_shared_key),
+     .fallback = "''",
+     .help = "ask for Forward's shared-key handshake there"},
+    {.path = "tokens",
+     .type = CONF_MAPS,
+     .offset = SERVER(tokens),
+     .fallback = "[]",
+     .sub = TOKEN_OPTIONS,
+     .n_sub = COUNT(TOKEN_OPTIONS),
+     .sub_size = sizeof(struct server_conf_token),
+     .count_offset = SERVER(n_tokens),
+     .help = "who may use the API"},
+    {.path = "storage.retention",
+     .type = CONF_DUR,
+     .offset = SERVER(storage.retention),
+     .fallback = "30d",
+     .min = 0,
+     .max = INT64_MAX,
+     .help = "a day is deleted when it, and the last record received for it, are older; 0 keeps "
+             "everything"},
+    {.path = "storage.head",
+     .type = CONF_BYTES,
+     .offset = SERVER(storage.head_bytes),
+     .fallback = "64MiB",
+     .min = MIB,
+     .max = 16384 * (int64_t)MIB,
+     .help = "records held in memory before they go into a segment"},
+    {.path = "storage.wal",
+     .type = CONF_BYTES,
+     .offset = SERVER(storage.wal_bytes),
+     .fallback = "256MB",
+     .min = MIB,
+     .max = 65536 * (int64_t)MIB,
+     .help = "a longer write-ahead log starts a flush"},
+    {.path = "storage.ballast",
+     .type = CONF_BYTES,
+     .offset = SERVER(storage.ballast_bytes),
+     .fallback = "64MB",
+     .min = 0,
+     .max = 65536 * (int64_t)MIB,
+     .help = "kept back so that the catalog can still commit on a full disk"},
+    {.path = "storage.flush_age",
+     .type = CONF_DUR,
+     .offset = SERVER(storage.flush_age),
+     .fallback = "1m",
+     .min = NS_PER_S,
+     .max = 3600 * NS_PER_S,
+     .help = "longest time a record stays in memory only (it is in the write-ahead log all along)"},
+    {.path = "query.time",
+     .type = CONF_DUR,
+     .offset = SERVER(query.time),
+     .fallback = "1m",
+     .min = NS_PER_MS,
+     .max = 3600 * NS_PER_S,
+     .help = "longest run of one query"},
+    {.path = "query.memory",
+     .type = CONF_BYTES,
+     .offset = SERVER(query.memory_bytes),
+     .fallback = "128MiB",
+     .min = MIB,
+     .max = 65536 * (int64_t)MIB,
+     .help = "memory of one query"},
+    {.path = "query.lines",
+     .type = CONF_BYTES,
+     .offset = SERVER(query.line_bytes),
+     .fallback = "0",
+     .min = 0,
+     .max = INT64_MAX,
+     .help = "line text one query may look at; 0: no limit"},
+    {.path = "query.series",
+     .type = CONF_INT,
+     .offset = SERVER(query.series),
+     .fallback = "500",
+     .min = 1,
+     .max = 1000000,
+     .help = "series in one answer"},
+    {.path = "query.entries",
+     .type = CONF_INT,
+     .offset = SERVER(query.entries),
+     .fallback = "5000",
+     .min = 1,
+     .max = 1000000,
+     .help = "largest limit of query_range (export has none)"},
+    {.path = "query.workers",
+     .type = CONF_INT,
+     .offset = SERVER(query.workers),
+     .fallback = "2",
+     .min = 1,
+     .max = 256,
+     .help = "queries that run at once"},
+    {.path = "query.concurrent",
+     .type = CONF_INT,
+     .offset = SERVER(query.concurrent),
+     .fallback = "64",
+     .min = 1,
+     .max = 10000,
+     .help = "queries that may wait; more get 429"},
+    {.path = "memory",
+     .type = CONF_BYTES,
+     .offset = SERVER(memory_bytes),
+     .fallback = "1GiB",
+     .min = 64 * (int64_t)MIB,
+     .max = INT64_MAX,
+     .help = "budget of the whole server: what is received, held and queried"},
+    {.path = "rules_dir",
+     .type = CONF_STR,
+     .offset = SERVER(rules_dir),
+     .fallback = "rules",
+     .help = "directory of rule files (*.yaml); absent is fine"},
+    {.path = "alerting.webhooks",
+     .type = CONF_MAPS,
+     .offset = SERVER(alerting.webhooks),
+     .fallback = "[]",
+     .sub = WEBHOOK_OPTIONS,
+     .n_sub = COUNT(WEBHOOK_OPTIONS),
+     .sub_size = sizeof(struct server_conf_webhook),
+     .count_offset = SERVER(alerting.n_webhooks),
+     .help = "where alerts go"},
+    {.path = "alerting.external_url",
+     .type = CONF_STR,
+     .offset = SERVER(alerting.external_url),
+     .fallback = "''",
+     .help = "address of this server as receivers can reach it, for links in alerts"},
+    {.path = "log_level",
+     .type = CONF_ENUM,
+     .offset = SERVER(log_level),
+     .fallback = "info",
+     .choices = LEVELS,
+     .help = "the server's own log on stderr"},
+};
+
+static struct str directory_of(const char *path, struct arena *a)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL)
+        return arena_str(a, STR("."));
+    if (slash == path)
+        return arena_str(a, STR("/"));
+    return arena_str(a, (struct str){path, (size_t)(slash - path)});
+}
+
+static int load_text(const char *name, struct str text, struct server_conf *ret,
+                     struct conf_errors *errors, struct err *err)
+{
+    return conf_load(name, text, OPTIONS, COUNT(OPTIONS), ret, ret->arena, errors, err);
+}
+
+int server_conf_load(const char *path, struct server_conf *ret, struct conf_errors *errors,
+                     struct err *err)
+{
+    struct buf text;
+    int r;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->arena = arena_new(NULL, 8 * (size_t)MIB);
+    ret->dir = directory_of(path, ret->arena);
+    buf_init(&text, SERVER_CONF_FILE_MAX);
+    r = file_read(AT_FDCWD, path, &text, err);
+    if (r == 0)
+        r = load_text(path, buf_str(&text), ret, errors, err);
+    else
+        errors->n = 0;
+    buf_fini(&text);
+    return r;
+}
+
+int server_conf_dev(const char *dev_data, struct server_conf *ret, struct err *err)
+{
+    struct conf_errors errors = {0};
+    int r;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->arena = arena_new(NULL, MIB);
+    ret->dir = arena_str(ret->arena, str_of(dev_data));
+    r = load_text("--dev", STR("{}"), ret, &errors, err);
+    if (r < 0 && errors.n > 0)
+        return err_set(err, ERR_INVALID, "%.*s", STR_ARG(errors.v[0]));
+    return r;
+}
+
+void server_conf_free(struct server_conf *c)
+{
+    arena_free(&c->arena);
+    memset(c, 0, sizeof(*c));
+}
+
+void server_conf_print(const struct server_conf *c, struct buf *out)
+{
+    conf_print(out, OPTIONS, COUNT(OPTIONS), c);
+}
+
+void server_conf_print_example(struct buf *out)
+{
+    conf_print_example(out, OPTIONS, COUNT(OPTIONS));
+}
+
+const char *server_conf_path(const struct server_conf *c, struct str path, struct arena *a)
+{
+    if (path.n > 0 && path.p[0] == '/')
+        return arena_str(a, path).p;
+    return arena_printf(a, "%.*s/%.*s", STR_ARG(c->dir), STR_ARG(path)).p;
+}

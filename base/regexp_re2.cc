@@ -4,7 +4,8 @@
  * Most patterns in practice hold plain text, and RE2 is slower than memmem at that.  So a pattern
  * is read once here before RE2 sees it, for two things that can only shorten the way to the same
  * answer:
- *   - a pattern without any operator is a comparison or a substring search, RE2 is not asked;
+ *   - a pattern of plain text, or of plain alternatives (a|b), is a comparison or a substring
+ * search for each, RE2 is not asked;
  *   - from others, the longest run of plain characters that every match must contain (`required`):
  * a text without it is turned away by memmem. The reader knows a small part of the syntax and gives
  * up (no plain text, no required run) at the rest.
@@ -31,11 +32,13 @@ extern "C" {
 #include <cstring>
 #include <new>
 #include <string>
+#include <vector>
 
 namespace
 {
 
 constexpr size_t REPAIR_MAX = 4 << 20;
+constexpr size_t PLAIN_MAX = 8; /* more alternatives are faster in one pass of RE2 */
 constexpr int64_t PROGRAM_BYTES = 8 << 20;
 constexpr unsigned REGEXP_MAGIC = 0x4e9e2b61u;
 const char REPLACEMENT[] = "\xef\xbf\xbd";
@@ -48,7 +51,8 @@ struct str view(const char *p, size_t n)
 
 /* What can be said about a pattern without compiling it. */
 struct reading {
-    bool plain;           /* no operator at all: `required` is the whole of it */
+    std::vector<std::string>
+        plain;            /* the pattern is one of these texts; empty: it is not that simple */
     std::string required; /* each match contains this; "" says nothing */
 };
 
@@ -77,7 +81,8 @@ class reader
 
     const char *p_, *end_;
     std::string run_, best_;
-    size_t last_ = 0; /* bytes of the last character in run_ */
+    std::vector<std::string> alternatives_; /* those that end with a '|' */
+    size_t last_ = 0;                       /* bytes of the last character in run_ */
     bool plain_ = true;
 };
 
@@ -201,7 +206,11 @@ bool reader::step()
 
     switch (*p_) {
     case '|':
-        return false;
+        alternatives_.push_back(run_);
+        run_.clear();
+        last_ = 0;
+        p_++;
+        return plain_; /* with anything but plain text in it, no run is required */
     case '(':
         end_run();
         plain_ = false;
@@ -235,15 +244,30 @@ bool reader::step()
     return true;
 }
 
+bool is_bare(const std::string &text)
+{
+    return text.find(REPLACEMENT) ==
+           std::string::npos; /* it may stand for a byte that is not UTF-8 */
+}
+
 reading reader::read()
 {
+    reading ret;
+
     while (p_ < end_)
         if (!step())
-            return {false, ""};
+            return {};
+    if (plain_) {
+        alternatives_.push_back(run_);
+        for (const std::string &text : alternatives_)
+            if (!is_bare(text) || alternatives_.size() > PLAIN_MAX)
+                return {};
+        ret.plain = alternatives_;
+    }
     end_run();
-    if (best_.find(REPLACEMENT) != std::string::npos)
-        return {false, ""}; /* may stand for a byte that is not UTF-8 */
-    return {plain_, best_};
+    if (alternatives_.size() == (plain_ ? 1 : 0) && is_bare(best_))
+        ret.required = best_;
+    return ret;
 }
 
 /* \C would let a match end inside a character, and Go has no such thing. */
@@ -356,7 +380,7 @@ re2::StringPiece piece(struct str s)
 struct regexp {
     unsigned magic;
     bool anchored;
-    bool plain; /* `required` is all there is */
+    std::vector<std::string> plain; /* as in reading */
     std::string required;
     RE2 re;
 
@@ -411,11 +435,21 @@ void regexp_free(struct regexp **pr)
     *pr = nullptr;
 }
 
+static bool matches_plain(const struct regexp *r, struct str text)
+{
+    for (const std::string &want : r->plain) {
+        struct str s = view(want.data(), want.size());
+        if (r->anchored ? str_eq(text, s) : str_find(text, s) != SIZE_MAX)
+            return true;
+    }
+    return false;
+}
+
 bool regexp_matches(const struct regexp *r, struct str text)
 {
     OBJ_CHECK(r, REGEXP_MAGIC);
-    if (r->plain)
-        return r->anchored ? str_eq(text, r->needle()) : str_find(text, r->needle()) != SIZE_MAX;
+    if (!r->plain.empty())
+        return matches_plain(r, text);
     if (!r->required.empty() && str_find(text, r->needle()) == SIZE_MAX)
         return false;
     if (r->re.Match(piece(text), 0, text.n, r->anchor(), nullptr, 0))

@@ -25,8 +25,8 @@ int auth_new(const struct server_conf *conf, bool dev, struct auth **ret, struct
 void auth_free(struct auth **pa);
 
 /* `authorization`: header value (Bearer T, or Basic with the token as password), may be empty.
- * `scope`: X-Scope-OrgID, may be empty; "a|b" only for reading.  Views in *ret live with `a` and
- * the arena.  ERR_DENIED with err->sys 401 or 403 as the status. */
+ * `scope`: X-Scope-OrgID, may be empty; "a|b" only for reading.  Strings in *ret are
+ * copied into the arena.  ERR_DENIED with err->sys 401 or 403 as the status. */
 int auth_check(const struct auth *a, struct str authorization, struct str scope, bool writing,
                struct arena *arena, struct auth_caller *ret, struct err *err);
 

@@ -40,4 +40,16 @@ struct server {
     _Atomic bool draining;
 };
 
+struct server_options {
+    const char *config; /* server.yaml; NULL only under --dev */
+    const char *data;   /* --dev --data DIR; NULL: a temporary directory, removed at exit */
+    bool dev, recover;
+};
+
+/* `logq-server run`: start, serve until SIGTERM or SIGINT, drain, stop.  The exit code: 0 drained,
+ * 1 could not start or lost its store, 2 configuration. */
+int server_run(const struct server_options *opt);
+/* `logq-server check`: validate, print the effective configuration.  0 or 2. */
+int server_check(const char *config);
+
 #endif

@@ -1,0 +1,399 @@
+/*
+ * server/server.c - start, reload, drain and stop.
+ *
+ * Start order: lock, store (replays the WAL), rules, listeners, addresses.json last: who finds that
+ * file can connect. Stop order is the reverse in spirit: stop accepting, let what is under way be
+ * acknowledged, flush, close.
+ *
+ * Invariants
+ *   (1) rooms are opened after what they use and closed before it;
+ *   (2) a reload builds everything anew before it replaces anything: a bad file changes nothing.
+ */
+#include "server/server.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/obj.h"
+#include "server/addresses.h"
+#include "server/alerts.h"
+#include "server/api.h"
+#include "server/auth.h"
+#include "server/ingest.h"
+#include "server/listen_forward.h"
+#include "server/metrics.h"
+#include "server/workers.h"
+#include "storage/keyring.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DRAIN_POLL_MS = 20, DRAIN_MAX_MS = 15000, ERRORS_TEXT_MAX = 64 << 10 };
+
+struct running {
+    struct server s;
+    const char *config;
+    struct addresses *addresses;
+    struct loop_timer *drain_timer;
+    dur_ns drain_deadline;
+    char temporary[64]; /* --dev without --data; "" otherwise */
+};
+
+static void print_errors(const struct conf_errors *errors, const struct err *err)
+{
+    size_t shown = errors->n < CONF_ERRORS_MAX ? errors->n : CONF_ERRORS_MAX;
+
+    for (size_t i = 0; i < shown; i++)
+        (void)fprintf(stderr, "%.*s\n", STR_ARG(errors->v[i]));
+    if (errors->n > shown)
+        (void)fprintf(stderr, "... and %zu more\n", errors->n - shown);
+    if (errors->n == 0)
+        (void)fprintf(stderr, "logq-server: %s\n", err->text);
+}
+
+int server_check(const char *config)
+{
+    struct conf_errors errors = {0};
+    struct server_conf conf;
+    struct buf out;
+    struct err err;
+    int code = 0;
+
+    buf_init(&out, ERRORS_TEXT_MAX);
+    if (server_conf_load(config, &conf, &errors, &err) < 0) {
+        print_errors(&errors, &err);
+        code = 2;
+    } else {
+        server_conf_print(&conf, &out);
+        (void)fwrite(out.p, 1, out.n, stdout);
+    }
+    server_conf_free(&conf);
+    buf_fini(&out);
+    return code;
+}
+
+/* ---- configuration ---- */
+
+static bool is_loopback(struct str address)
+{
+    return str_starts(address, STR("127.")) || str_starts(address, STR("[::1]")) ||
+           str_starts(address, STR("localhost:")) || str_starts(address, STR("unix:"));
+}
+
+/* Data, key and (without a file) everything else of a --dev server live in one directory. */
+static int place_dev(struct running *run, const char *data, struct err *err)
+{
+    struct server_conf *conf = &run->s.conf;
+    char path[PATH_MAX];
+    int r = file_make_dirs(AT_FDCWD, data, 0700, err);
+
+    if (r < 0)
+        return r;
+    if (realpath(data, path) == NULL)
+        return err_sys(err, "resolve '%s'", data);
+    conf->data_dir = arena_str(conf->arena, str_of(path));
+    conf->master_key = arena_printf(conf->arena, "%s/master.key", path);
+    if (run->config == NULL)
+        conf->dir = conf->data_dir;
+    return access(conf->master_key.p, F_OK) == 0 ? 0 : keyring_make_master(conf->master_key.p, err);
+}
+
+static int load_dev(struct running *run, const struct server_options *opt, struct err *err)
+{
+    struct server_conf *conf = &run->s.conf;
+    struct conf_errors errors = {0};
+    const char *data = opt->data;
+    int r;
+
+    if (data == NULL) {
+        (void)snprintf(run->temporary, sizeof(run->temporary), "/tmp/logq-dev-XXXXXX");
+        if (mkdtemp(run->temporary) == NULL)
+            return err_sys(err, "make a temporary directory");
+        data = run->temporary;
+    }
+    if (opt->config == NULL)
+        r = server_conf_dev(data, conf, err);
+    else if ((r = server_conf_load(opt->config, conf, &errors, err)) < 0)
+        print_errors(&errors, err);
+    if (r < 0)
+        return r;
+    if (!is_loopback(conf->http.listen) || !is_loopback(conf->forward.listen) ||
+        (conf->forward_local.n > 0 && !is_loopback(conf->forward_local)))
+        return err_set(err, ERR_INVALID,
+                       "--dev switches protection off, so every address must be loopback");
+    return place_dev(run, data, err);
+}
+
+static int load_conf(struct running *run, const struct server_options *opt, struct err *err)
+{
+    struct conf_errors errors = {0};
+    int r;
+
+    if (opt->dev)
+        return load_dev(run, opt, err);
+    r = server_conf_load(opt->config, &run->s.conf, &errors, err);
+    if (r < 0)
+        print_errors(&errors, err);
+    return r;
+}
+
+/* ---- start ---- */
+
+static void observe(void *arg, struct str tenant, struct batch *b)
+{
+    struct server *s = arg;
+
+    if (s->alerts != NULL)
+        alerts_observe(s->alerts, tenant, b);
+}
+
+static int open_store(struct server *s, bool recover, struct err *err)
+{
+    const struct server_conf *c = &s->conf;
+    struct store_options opt = {
+        .dir = server_conf_path(c, c->data_dir, c->arena),
+        .master_key = server_conf_path(c, c->master_key, c->arena),
+        .decode = ingest_decode,
+        .decode_arg = &s->memory,
+        .observe = observe,
+        .observe_arg = s,
+        .head_bytes = (size_t)c->storage.head_bytes,
+        .flush_age = c->storage.flush_age,
+        .wal_bytes = (uint64_t)c->storage.wal_bytes,
+        .retention = c->storage.retention,
+        .ballast_bytes =
+            c->storage.ballast_bytes == 0 ? UINT64_MAX : (uint64_t)c->storage.ballast_bytes,
+        .recover = recover,
+        .budget = &s->memory,
+    };
+
+    return store_open(&opt, &s->store, err);
+}
+
+static int open_alerts(struct server *s, struct err *err)
+{
+    struct buf errors;
+    int r;
+
+    buf_init(&errors, ERRORS_TEXT_MAX);
+    r = alerts_open(s, &errors, &s->alerts, err);
+    if (errors.n > 0)
+        (void)fwrite(errors.p, 1, errors.n, stderr);
+    buf_fini(&errors);
+    return r;
+}
+
+static int open_rooms(struct running *run, bool recover, struct err *err)
+{
+    struct server *s = &run->s;
+    int r = loop_new(&s->loop, err);
+
+    if (r == 0)
+        r = auth_new(&s->conf, s->dev, &s->auth, err);
+    if (r == 0)
+        r = workers_new((unsigned)s->conf.query.workers, (size_t)s->conf.query.concurrent,
+                        &s->workers, err);
+    if (r == 0)
+        r = open_store(s, recover, err);
+    if (r == 0)
+        r = open_alerts(s, err);
+    if (r == 0)
+        r = api_open(s, &s->api, err);
+    if (r == 0)
+        r = listen_forward_open(s, false, &s->forward, err);
+    if (r == 0 && s->conf.forward_local.n > 0)
+        r = listen_forward_open(s, true, &s->forward_local, err);
+    if (r == 0)
+        r = addresses_publish(
+            run->addresses, api_address(s->api), listen_forward_address(s->forward),
+            s->forward_local == NULL ? NULL : listen_forward_address(s->forward_local), err);
+    if (r == 0)
+        alerts_start(s->alerts);
+    return r;
+}
+
+static void close_rooms(struct running *run)
+{
+    struct server *s = &run->s;
+
+    loop_timer_free(&run->drain_timer);
+    listen_forward_close(&s->forward_local);
+    listen_forward_close(&s->forward);
+    api_close(&s->api);
+    workers_free(&s->workers);
+    alerts_close(&s->alerts);
+    store_close(&s->store);
+    auth_free(&s->auth);
+    if (s->loop != NULL)
+        loop_free(&s->loop);
+    addresses_free(&run->addresses);
+    server_conf_free(&s->conf);
+}
+
+/* ---- reload and drain, on the main loop ---- */
+
+static int make_tls(const struct server_conf *c, struct tls_ctx **http, struct tls_ctx **forward,
+                    struct err *err)
+{
+    struct tls_files files = {.cert = server_conf_path(c, c->http.cert, c->arena),
+                              .key = server_conf_path(c, c->http.key, c->arena),
+                              .server = true};
+    int r = tls_ctx_new(&files, http, err);
+
+    files.cert = server_conf_path(c, c->forward.cert, c->arena);
+    files.key = server_conf_path(c, c->forward.key, c->arena);
+    files.ca = server_conf_path(c, c->forward.client_ca, c->arena);
+    files.require_client_cert = true;
+    return r < 0 ? r : tls_ctx_new(&files, forward, err);
+}
+
+/* Keeps (2).  Certificates, tokens, rules and the log level take effect; the rest needs a restart.
+ */
+static int reload(struct running *run, struct err *err)
+{
+    struct server *s = &run->s;
+    struct server_conf conf;
+    struct conf_errors errors = {0};
+    struct auth *auth = NULL;
+    struct tls_ctx *http = NULL, *forward = NULL;
+    struct buf rule_errors;
+    int r = server_conf_load(run->config, &conf, &errors, err);
+
+    buf_init(&rule_errors, ERRORS_TEXT_MAX);
+    if (r < 0)
+        print_errors(&errors, err);
+    if (r == 0)
+        r = auth_new(&conf, s->dev, &auth, err);
+    if (r == 0 && !s->dev)
+        r = make_tls(&conf, &http, &forward, err);
+    if (r == 0)
+        r = alerts_reload(s->alerts, &rule_errors, err);
+    if (r == 0) {
+        auth_free(&s->auth);
+        s->auth = auth;
+        log_set_level((enum log_level)conf.log_level);
+        if (!s->dev) {
+            api_set_tls(s->api, http);
+            listen_forward_set_tls(s->forward, forward);
+        }
+    } else {
+        auth_free(&auth);
+        if (rule_errors.n > 0)
+            (void)fwrite(rule_errors.p, 1, rule_errors.n, stderr);
+    }
+    tls_ctx_unref(&http);
+    tls_ctx_unref(&forward);
+    buf_fini(&rule_errors);
+    server_conf_free(&conf);
+    return r;
+}
+
+static void on_reload(void *arg, int signum)
+{
+    struct running *run = arg;
+    struct err err;
+
+    (void)signum;
+    if (run->config == NULL)
+        return;
+    if (reload(run, &err) < 0) {
+        metric_add(METRIC_CONFIG_RELOAD_FAILED, 1);
+        log_error("config.reload_failed", LOG_Z("file", run->config), LOG_ERR(&err));
+        return;
+    }
+    metric_add(METRIC_CONFIG_RELOADS, 1);
+    log_info("config.reloaded", LOG_Z("file", run->config));
+}
+
+static void look_drained(void *arg)
+{
+    struct running *run = arg;
+    struct server *s = &run->s;
+    bool idle = api_is_idle(s->api) && listen_forward_is_idle(s->forward) &&
+                (s->forward_local == NULL || listen_forward_is_idle(s->forward_local));
+
+    if (!idle && time_mono() < run->drain_deadline)
+        return;
+    if (!idle)
+        log_warn("server.drain_timeout", LOG_I64("after_ms", DRAIN_MAX_MS));
+    loop_timer_stop(run->drain_timer);
+    loop_stop(s->loop);
+}
+
+static void on_stop(void *arg, int signum)
+{
+    struct running *run = arg;
+    struct server *s = &run->s;
+
+    if (s->draining) {
+        loop_stop(s->loop); /* asked twice: at once */
+        return;
+    }
+    log_info("server.draining", LOG_I64("signal", signum));
+    s->draining = true;
+    api_drain(s->api);
+    listen_forward_drain(s->forward);
+    if (s->forward_local != NULL)
+        listen_forward_drain(s->forward_local);
+    run->drain_deadline = time_mono() + DRAIN_MAX_MS * NS_PER_MS;
+    loop_timer_start(run->drain_timer, 0, DRAIN_POLL_MS);
+}
+
+static int serve(struct running *run, struct err *err)
+{
+    struct server *s = &run->s;
+    int r;
+
+    run->drain_timer = loop_timer_new(s->loop, look_drained, run);
+    r = loop_on_signal(s->loop, SIGTERM, on_stop, run, err);
+    if (r == 0)
+        r = loop_on_signal(s->loop, SIGINT, on_stop, run, err);
+    if (r == 0)
+        r = loop_on_signal(s->loop, SIGHUP, on_reload, run, err);
+    if (r < 0)
+        return r;
+    log_info("server.ready", LOG_Z("https", api_address(s->api)),
+             LOG_Z("forward", listen_forward_address(s->forward)), LOG_Z("version", LOGQ_VERSION));
+    loop_run(s->loop);
+    return 0;
+}
+
+int server_run(const struct server_options *opt)
+{
+    struct running *run = mem_new(sizeof(*run));
+    struct err err;
+    int code = 0;
+
+    run->s.magic = SERVER_MAGIC;
+    run->s.dev = opt->dev;
+    run->config = opt->config;
+    log_set_program("logq-server");
+    (void)signal(SIGPIPE, SIG_IGN);
+    metrics_setup();
+    if (load_conf(run, opt, &err) < 0) {
+        code = 2;
+    } else {
+        const char *dir = server_conf_path(&run->s.conf, STR("."), run->s.conf.arena);
+        log_set_level((enum log_level)run->s.conf.log_level);
+        run->s.memory =
+            (struct mem_budget){.name = "server", .limit = (size_t)run->s.conf.memory_bytes};
+        if (addresses_lock(dir, &run->addresses, &err) < 0 ||
+            open_rooms(run, opt->recover, &err) < 0 || serve(run, &err) < 0)
+            code = 1;
+    }
+    if (code != 0)
+        log_error("server.failed", LOG_ERR(&err));
+    close_rooms(run);
+    if (run->temporary[0] != '\0')
+        (void)file_remove_tree(AT_FDCWD, run->temporary,
+                               &err); /* a leftover in /tmp harms nobody */
+    if (code == 0)
+        log_info("server.stopped", LOG_Z("version", LOGQ_VERSION));
+    free(run);
+    return code;
+}

@@ -1,19 +1,12 @@
 /*
- * storage/head.h - what is durable in the WAL but not yet in a segment: batches in memory, per
- * tenant.
+ * storage/head.h - what is durable in the WAL but not yet in a visible segment: batches in memory.
  *
- * A reader takes a view: for one tenant, the batches of the head and, for each day, the WAL
- * position up to which that day's records stand in segments.  One rule makes every record seen
- * exactly once, while a flush publishes its days one after another, after a flush that failed
- * half-way, and after a crash:
+ * One list over all tenants, in WAL order.  A flush writes everything up to a position into
+ * segments and then drops it in one step; until that step readers take the batches, from then on
+ * the segments (partition.h has the position rule).
  *
- *     of day D use the segments with   segment.wal_pos <= head_view_flushed(view, D), and
- *     of the head's items the records  of day D with item.wal_pos > head_view_flushed(view, D).
- *
- * segment.wal_pos is what the flush that wrote it passed to partition_write: all records of that
- * tenant and day at or before it are in this segment or in earlier ones.
- *
- * Thread-safe.  Batches are read-only from head_add on.
+ * Not thread-safe: it belongs to the store and is guarded by the store's mutex.  Batches are
+ * read-only from head_add on.
  */
 #ifndef LOGQ_STORAGE_HEAD_H
 #define LOGQ_STORAGE_HEAD_H
@@ -26,58 +19,38 @@
 struct head_item {
     struct batch *batch; /* one reference */
     uint64_t tenant_id;
-    uint64_t wal_pos; /* position just behind its last WAL frame */
+    uint64_t wal_pos; /* just behind its last WAL frame */
     ts_ns received;
+    dur_ns since; /* time_mono when it came */
+    size_t held;  /* bytes, for accounting */
 };
 
-/* One record of the head, for a segment writer: its labels are batch->streams[record->stream]. */
-struct head_record {
-    const struct batch *batch;
-    const struct record *record;
-};
-
-struct head_day {
-    int32_t day;      /* YYYYMMDD */
-    uint64_t wal_pos; /* this day is in segments up to here */
-};
-
-struct head;
-
-struct head *head_new(void);
-void head_free(struct head **ph);
-
-/* Take over item->batch's reference; positions never decrease.  A batch all of whose days are
- * flushed past its position already (replay after a crash in a flush) is dropped. */
-void head_add(struct head *h, const struct head_item *item);
-
-/* Bytes and records held, and the monotonic time (time_mono) of the oldest item, 0 when empty. */
-struct head_load {
+struct head {
+    struct head_item *items; /* ring; [first, first + n) */
+    size_t cap, first, n;
     size_t bytes;
-    uint64_t records, items;
-    dur_ns oldest;
+    uint64_t records;
 };
-void head_load(struct head *h, struct head_load *ret);
 
-/* One tenant's head at one instant. */
-struct head_view {
-    struct head_item *items; /* in append order; each holds a reference */
-    size_t n_items;
-    struct head_day *days; /* sorted by day */
-    size_t n_days;
-    uint64_t base; /* days not listed are flushed up to here */
-};
-/* A tenant without a head gives an empty view with the right positions.  End with head_view_fini.
- */
-void head_view_init(struct head_view *v, struct head *h, uint64_t tenant_id);
-void head_view_fini(struct head_view *v);
-uint64_t head_view_flushed(const struct head_view *v, int32_t day);
+void head_init(struct head *h);
+void head_fini(struct head *h);
 
-/* For flush and replay.  Items of all tenants with wal_pos <= pos, as views with a reference each:
- * the tenants that have any, in `ret` of at most `cap`; returns how many there are. */
-size_t head_tenants(struct head *h, uint64_t *ret, size_t cap);
-/* This day's records up to `pos` are in segments now (in one step for readers). */
-void head_flushed(struct head *h, uint64_t tenant_id, int32_t day, uint64_t pos);
-/* Everything up to `pos` is: drop the items and forget the days at or before it. */
-void head_drop(struct head *h, uint64_t pos);
+/* Take over batch's reference; positions never decrease. */
+void head_add(struct head *h, struct batch *batch, uint64_t tenant_id, uint64_t wal_pos,
+              ts_ns received);
+
+/* time_mono of the oldest item's arrival; 0 when there is none. */
+dur_ns head_oldest(const struct head *h);
+
+/* The items of one tenant (all: tenant_id NULL) with wal_pos <= pos, in order, each with a new
+ * reference to its batch: a malloc'ed array of *ret_n, NULL when there are none. */
+struct head_item *head_take(const struct head *h, const uint64_t *tenant_id, uint64_t pos,
+                            size_t *ret_n);
+/* Give up what head_take gave. */
+void head_release(struct head_item **items, size_t n);
+
+/* Forget the items with wal_pos <= pos.  Their batches are handed back in a malloc'ed array for
+ * head_release, so that freeing them happens outside of the mutex. */
+struct head_item *head_drop(struct head *h, uint64_t pos, size_t *ret_n);
 
 #endif

@@ -1,0 +1,79 @@
+/*
+ * storage/ranges.h - which bytes of which sender's files are stored: the memory of exactly-once.
+ *
+ * Per (peer, file id) a set of disjoint half-open intervals, ascending and coalesced: normally one.
+ * Never a single high-water mark, because chunks of one file may arrive in any order over several
+ * connections.  Bounded: RANGES_FILES_MAX files, RANGES_PER_FILE_MAX intervals a file.  One thread
+ * at a time (the store's mutex).
+ */
+#ifndef LOGQ_STORAGE_RANGES_H
+#define LOGQ_STORAGE_RANGES_H
+
+#include "base/buf.h"
+#include "base/time.h"
+#include "storage/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    RANGES_FILES_MAX = 1 << 20,
+    RANGES_PER_FILE_MAX = 4096,
+    RANGES_PEER_MAX = 256,
+    RANGES_KEY_MAX = 2 + RANGES_PEER_MAX + RECORD_FILE_ID_MAX,
+};
+
+/* The name of a set: peer and file id in one string of bytes. */
+struct ranges_key {
+    char bytes[RANGES_KEY_MAX];
+    size_t n;
+};
+/* false: peer or file id is too long. */
+bool ranges_key_make(struct str peer, struct str file_id, struct ranges_key *ret);
+/* Take a key apart again (borrowed from `key`); false when it is none. */
+bool ranges_key_split(struct str key, struct str *peer, struct str *file_id);
+
+struct ranges;
+
+struct ranges *ranges_new(void);
+void ranges_free(struct ranges **pr);
+void ranges_clear(struct ranges *r); /* forget all sets */
+
+/* How many bytes of [start, end) the set holds. */
+uint64_t ranges_covered(const struct ranges *r, struct str key, uint64_t start, uint64_t end);
+
+/* ERR_LIMIT when adding [start, end) could pass a bound; asked before the range becomes durable. */
+int ranges_may_add(const struct ranges *r, struct str key, struct err *err);
+/* Unite [start, end) with the set.  Bounds are the caller's to ask for: here nothing is refused. */
+void ranges_add(struct ranges *r, struct str key, uint64_t start, uint64_t end);
+/* Unite all of `from` into `r`. */
+void ranges_merge(struct ranges *r, const struct ranges *from);
+
+size_t ranges_files(const struct ranges *r);
+/* Copy up to `n` intervals of a set into `ret`; returns how many it has. */
+size_t ranges_list(const struct ranges *r, struct str key, struct store_range *ret, size_t n);
+
+/* Forget the sets of files that were declared finished before `before`; their keys are passed to
+ * `gone` (may be NULL).  Returns how many. */
+void ranges_finish(struct ranges *r, struct str key, ts_ns when);
+typedef void ranges_gone_fn(void *arg, struct str key);
+size_t ranges_expire(struct ranges *r, ts_ns before, ranges_gone_fn *gone, void *arg);
+
+/*
+ * For meta.db.  A set that changed since the last ranges_take_dirty is copied out: as its key, the
+ * time it was finished (0: not) and its encoding (16 bytes an interval, start and end,
+ * little-endian).  Put them back with ranges_mark_dirty when the commit failed.
+ */
+struct ranges_row {
+    struct str key;
+    ts_ns finished;
+    struct str encoded;
+    char *owned_key, *owned_encoded; /* what ranges_rows_free frees; NULL in a borrowed row */
+};
+struct ranges_row *ranges_take_dirty(struct ranges *r, size_t *ret_n);
+void ranges_rows_free(struct ranges_row **rows, size_t n);
+void ranges_mark_dirty(struct ranges *r, struct str key);
+/* Set a file from such a row; ERR_CORRUPT when it is no ascending list of disjoint intervals. */
+int ranges_load(struct ranges *r, const struct ranges_row *row, struct err *err);
+
+#endif

@@ -11,6 +11,7 @@
 
 #include "base/conf_path.h"
 #include "base/labels.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -66,19 +67,45 @@ static bool is_plain(struct str s)
     return strchr("_.-:", s.p[0]) == NULL && s.p[s.n - 1] != ':';
 }
 
+/* The character at the beginning of `s`, and its length; U+FFFD and 1 for what is not UTF-8. */
+static uint32_t decode(struct str s, size_t *n)
+{
+    unsigned char c = (unsigned char)s.p[0];
+    uint32_t cp = c < 0x80 ? c : c < 0xe0 ? c & 0x1fu : c < 0xf0 ? c & 0x0fu : c & 0x07u;
+
+    *n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    if (*n > s.n || utf8_valid(str_sub(s, 0, *n)) < *n) {
+        *n = 1;
+        return 0xfffd;
+    }
+    for (size_t i = 1; i < *n; i++)
+        cp = cp << 6 | ((unsigned char)s.p[i] & 0x3fu);
+    return cp;
+}
+
+/* Control codes, and what YAML takes for the end of a line, a byte order mark, or no text at all.
+ */
+static bool needs_number(uint32_t cp)
+{
+    return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x2028 || cp == 0x2029 || cp == 0xfeff ||
+           cp == 0xfffe || cp == 0xffff;
+}
+
 static void add_quoted(struct buf *out, struct str s)
 {
+    size_t n;
+
     buf_add_char(out, '"');
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (str_starts(str_from(s, i), STR("${env:")))
+    for (; s.n > 0; s = str_from(s, n)) {
+        uint32_t cp = decode(s, &n);
+        if (str_starts(s, STR("${env:")))
             buf_add_char(out, '$');
-        if (c == '"' || c == '\\')
-            buf_addf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            buf_addf(out, "\\x%02x", (unsigned)c);
+        if (cp == '"' || cp == '\\')
+            buf_add_char(out, '\\');
+        if (needs_number(cp))
+            buf_addf(out, "\\u%04x", cp);
         else
-            buf_add_char(out, s.p[i]);
+            utf8_add(out, cp);
     }
     buf_add_char(out, '"');
 }

@@ -73,8 +73,14 @@ struct str json_text(const struct json_token *tok, struct arena *a);
 
 /*
  * Writer.  Commas and colons come by themselves:
- *     json_begin(&w, &buf); json_object(&w); json_key(&w, STR("a")); json_u64(&w, 1);
- * json_object_end(&w); Overflow shows in the buf (buf_err).
+ *
+ *     json_begin(&w, &buf);
+ *     json_object(&w);
+ *     json_key(&w, STR("a"));
+ *     json_u64(&w, 1);
+ *     json_object_end(&w);
+ *
+ * Overflow shows in the buf (buf_err).  At most JSON_DEPTH_MAX - 1 levels.
  */
 struct json_writer {
     struct buf *out;
@@ -92,8 +98,7 @@ void json_key(struct json_writer *w, struct str key);
 void json_string(struct json_writer *w, struct str s);
 void json_u64(struct json_writer *w, uint64_t v);
 void json_i64(struct json_writer *w, int64_t v);
-void json_f64(struct json_writer *w,
-              double v); /* 15 to 17 digits, as few as read back the same; NaN, Inf: null */
+void json_f64(struct json_writer *w, double v); /* digits as it takes; NaN and Inf as null */
 void json_bool(struct json_writer *w, bool v);
 void json_null(struct json_writer *w);
 void json_raw(struct json_writer *w, struct str json); /* text that is JSON already */

@@ -143,12 +143,37 @@ static void json_ext(struct json_writer *w, const msgpack_object_ext *e)
     buf_fini(&text);
 }
 
-static void json_of(struct json_writer *w, const msgpack_object *o)
+/* Both stop where they are once the text is over: its writer is not used any more then. */
+static void json_array_of(struct json_writer *w, const msgpack_object_array *array)
 {
     uint32_t i;
 
-    if (w->out->over) /* keeps (2) */
-        return;
+    json_array(w);
+    for (i = 0; i < array->size; i++) {
+        json_of(w, &array->ptr[i]);
+        if (w->out->over) /* keeps (2) */
+            return;
+    }
+    json_array_end(w);
+}
+
+static void json_map_of(struct json_writer *w, const msgpack_object_map *map)
+{
+    uint32_t i;
+
+    json_object(w);
+    for (i = 0; i < map->size; i++) {
+        json_key_of(w, &map->ptr[i].key);
+        if (!w->out->over)
+            json_of(w, &map->ptr[i].val);
+        if (w->out->over) /* keeps (2) */
+            return;
+    }
+    json_object_end(w);
+}
+
+static void json_of(struct json_writer *w, const msgpack_object *o)
+{
     switch (o->type) {
     case MSGPACK_OBJECT_NIL:
         json_null(w);
@@ -176,18 +201,10 @@ static void json_of(struct json_writer *w, const msgpack_object *o)
         json_ext(w, &o->via.ext);
         break;
     case MSGPACK_OBJECT_ARRAY:
-        json_array(w);
-        for (i = 0; i < o->via.array.size && !w->out->over; i++)
-            json_of(w, &o->via.array.ptr[i]);
-        json_array_end(w);
+        json_array_of(w, &o->via.array);
         break;
     case MSGPACK_OBJECT_MAP:
-        json_object(w);
-        for (i = 0; i < o->via.map.size && !w->out->over; i++) {
-            json_key_of(w, &o->via.map.ptr[i].key);
-            json_of(w, &o->via.map.ptr[i].val);
-        }
-        json_object_end(w);
+        json_map_of(w, &o->via.map);
         break;
     }
 }

@@ -15,7 +15,6 @@
 enum ingest_kind {                     /* store_payload.kind; append only: they are in WAL files */
                    INGEST_FORWARD = 1, /* one Forward message */
                    INGEST_PUSH_JSON = 2, /* body of Loki's push API, JSON, uncompressed */
-                   INGEST_RECORDS = 3,   /* our own records (gap, audit): JSON lines */
 };
 
 /* What was decided about a payload; encoded as a small versioned JSON object. */
@@ -33,7 +32,20 @@ int ingest_decode(void *arg, const struct store_payload *p, struct batch **ret, 
 
 /* Loki's rules (docs/logql.md): the label service_name, and the level of a line. */
 struct str ingest_service_name(const struct labels *l);
-struct str ingest_level(const struct labels *stream, const struct label *attr, size_t n_attr,
-                        struct str line);
+
+enum ingest_level {
+    LEVEL_UNKNOWN,
+    LEVEL_TRACE,
+    LEVEL_DEBUG,
+    LEVEL_INFO,
+    LEVEL_WARN,
+    LEVEL_ERROR,
+    LEVEL_CRITICAL,
+    LEVEL_FATAL,
+    INGEST_LEVELS
+};
+enum ingest_level ingest_level(const struct labels *stream, const struct label *attr, size_t n_attr,
+                               struct str line);
+struct str ingest_level_name(enum ingest_level level);
 
 #endif

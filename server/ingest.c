@@ -1,0 +1,235 @@
+/*
+ * server/ingest.c - see ingest.h: which decoder, and what they share (ingest_build.h).
+ *
+ * Records whose attributes are the same share one array in the batch's arena (struct
+ * ingest_shared): in a chunk of our collector most records differ only in their level, so an array
+ * is made per (stream, level) and not per record.
+ */
+#include "server/ingest.h"
+
+#include "base/json.h"
+#include "server/ingest_build.h"
+#include "server/metrics.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DECIDED_MAX = 64 << 10, BATCH_MAX = 1 << 30 };
+
+/* ---- decisions, as JSON ---- */
+
+void ingest_decided_pack(const struct ingest_decided *d, struct buf *out)
+{
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w);
+    json_kv_u64(&w, "v", 1);
+    json_kv_str(&w, "host", d->host);
+    json_key(&w, STR("parts"));
+    json_bool(&w, d->may_have_parts);
+    json_kv_u64(&w, "payload_bytes", d->payload_bytes);
+    json_key(&w, STR("forced"));
+    json_object(&w);
+    for (size_t i = 0; i < d->forced.n; i++) {
+        json_key(&w, d->forced.v[i].name);
+        json_string(&w, d->forced.v[i].value);
+    }
+    json_object_end(&w);
+    json_object_end(&w);
+}
+
+static int parse_forced(struct json_reader *r, struct arena *a, struct labels *ret, struct err *err)
+{
+    struct json_token key, value;
+    int n = json_next(r, &key, err);
+
+    if (n == 0 && key.type != JSON_OBJECT)
+        return err_set(err, ERR_CORRUPT, "decisions: forced labels are no object");
+    ret->v = arena_alloc(a, RECORD_LABELS_MAX * sizeof(*ret->v));
+    if (ret->v == NULL)
+        return arena_err(a, err);
+    while (n == 0 && (n = json_next(r, &key, err)) == 0 && key.type == JSON_KEY) {
+        n = json_next(r, &value, err);
+        if (n == 0 && (value.type != JSON_STRING || ret->n == RECORD_LABELS_MAX))
+            return err_set(err, ERR_CORRUPT, "decisions: bad forced labels");
+        if (n == 0)
+            ret->v[ret->n++] = (struct label){json_text(&key, a), json_text(&value, a)};
+    }
+    if (n == 0)
+        ret->n = labels_sort(ret->v, ret->n);
+    return n;
+}
+
+static int parse_decided(struct str text, struct arena *a, struct ingest_decided *ret,
+                         struct err *err)
+{
+    struct json_reader r;
+    struct json_token key, value;
+    uint64_t number;
+    int n;
+
+    json_reader_init(&r, text);
+    n = json_next(&r, &key, err);
+    if (n == 0 && key.type != JSON_OBJECT)
+        return err_set(err, ERR_CORRUPT, "decisions are no object");
+    while (n == 0 && (n = json_next(&r, &key, err)) == 0 && key.type == JSON_KEY) {
+        if (str_eq(key.raw, STR("forced"))) {
+            n = parse_forced(&r, a, &ret->forced, err);
+            continue;
+        }
+        n = json_next(&r, &value, err);
+        if (n < 0)
+            break;
+        if (str_eq(key.raw, STR("host")))
+            ret->host = json_text(&value, a);
+        else if (str_eq(key.raw, STR("parts")))
+            ret->may_have_parts = value.type == JSON_TRUE;
+        else if (str_eq(key.raw, STR("payload_bytes")) && str_to_u64(value.raw, &number))
+            ret->payload_bytes = (size_t)number;
+    }
+    return n < 0 ? err_wrap(err, "decisions") : 0;
+}
+
+/* ---- building blocks ---- */
+
+static struct str clip(struct str s, size_t max, unsigned metric)
+{
+    if (s.n > max) {
+        metric_add(metric, 1);
+        s.n = max;
+    }
+    return s;
+}
+
+int ingest_build_stream(struct ingest_build *ib, struct label *v, size_t n,
+                        const struct labels *forced, uint32_t *ret, struct err *err)
+{
+    struct labels l = {v, 0};
+
+    for (size_t i = 0; i < n; i++)
+        v[i].value = clip(v[i].value, RECORD_LABEL_VALUE_MAX, METRIC_INGEST_TRUNCATED_LABEL);
+    for (size_t i = 0; i < forced->n; i++)
+        v[n++] = forced->v[i]; /* of two with one name labels_sort keeps the later */
+    l.n = labels_sort(v, n);
+    if (labels_get(&l, STR("service_name")).p == NULL) {
+        v[l.n].name = STR("service_name");
+        v[l.n].value = ingest_service_name(&l);
+        l.n = labels_sort(v, l.n + 1);
+    }
+    if (l.n > RECORD_LABELS_MAX)
+        return err_set(err, ERR_LIMIT, "a stream with %zu labels; %d are allowed", l.n,
+                       (int)RECORD_LABELS_MAX);
+    return batch_stream(ib->b, &l, ret, err);
+}
+
+static struct str claimed_text(struct ingest_build *ib, ts_ns ts)
+{
+    char text[TIME_TEXT_MAX];
+
+    return arena_str(ib->b->arena, time_format_rfc3339(ts, text));
+}
+
+static void add_clipped(struct label *v, size_t *n, const struct label *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++, (*n)++) {
+        v[*n].name = clip(from[i].name, RECORD_LABEL_NAME_MAX, METRIC_INGEST_TRUNCATED_LABEL);
+        v[*n].value = from[i].value;
+    }
+}
+
+/* The record's attributes: the shared ones, its own, and what we have to say about it. */
+static int make_attrs(struct ingest_build *ib, const struct ingest_shared *shared,
+                      const struct ingest_item *item, struct record *rec, ts_ns claimed,
+                      struct err *err)
+{
+    struct arena *a = ib->b->arena;
+    size_t room = RECORD_ATTRS_MAX - INGEST_OWN_ATTRS;
+    size_t n_shared = shared->n_attr < room ? shared->n_attr : room;
+    size_t n_own = item->n_attr < room - n_shared ? item->n_attr : room - n_shared;
+    size_t dropped = shared->n_attr + item->n_attr - n_shared - n_own;
+    struct label *v = arena_alloc(a, (n_shared + n_own + INGEST_OWN_ATTRS) * sizeof(*v));
+    size_t n = 0;
+    enum ingest_level level;
+
+    if (v == NULL)
+        return arena_err(a, err);
+    add_clipped(v, &n, shared->attr, n_shared);
+    add_clipped(v, &n, item->attr, n_own);
+    level = ingest_level(&ib->b->streams[rec->stream], v, n, rec->line);
+    v[n++] = (struct label){STR("detected_level"), ingest_level_name(level)};
+    if (dropped > 0) {
+        metric_add(METRIC_INGEST_TRUNCATED_LABEL, dropped);
+        v[n++] = (struct label){STR("attributes_dropped"), arena_printf(a, "%zu", dropped)};
+    }
+    if (item->line.n > rec->line.n)
+        v[n++] = (struct label){STR("truncated"), arena_printf(a, "%zu", item->line.n)};
+    if (claimed != 0)
+        v[n++] = (struct label){STR("ts_claimed"), claimed_text(ib, claimed)};
+    for (size_t i = n_shared + n_own; i < n; i++)
+        if (v[i].value.p == NULL)
+            return arena_err(a, err);
+    rec->n_attr = (uint32_t)labels_sort(v, n);
+    rec->attr = v;
+    return 0;
+}
+
+int ingest_build_add(struct ingest_build *ib, struct ingest_shared *shared,
+                     const struct ingest_item *item, struct err *err)
+{
+    struct record rec = {.ts = item->ts, .stream = shared->stream};
+    enum ingest_level level;
+    ts_ns claimed = 0;
+    int r;
+
+    rec.line = clip(item->line, RECORD_LINE_MAX, METRIC_INGEST_TRUNCATED);
+    if (item->ts > ib->received && item->ts - ib->received > INGEST_FUTURE_MAX_S * NS_PER_S) {
+        metric_add(METRIC_INGEST_FUTURE, 1);
+        claimed = item->ts;
+        rec.ts = ib->received;
+    }
+    if (item->n_attr > 0 || claimed != 0 || rec.line.n < item->line.n) {
+        r = make_attrs(ib, shared, item, &rec, claimed, err);
+        return r < 0 ? r : batch_add(ib->b, &rec, err);
+    }
+    level = ingest_level(&ib->b->streams[rec.stream], shared->attr, shared->n_attr, rec.line);
+    if (shared->made[level] == NULL) {
+        r = make_attrs(ib, shared, item, &rec, 0, err);
+        if (r < 0)
+            return r;
+        shared->made[level] = rec.attr;
+        shared->n_made[level] = rec.n_attr;
+    }
+    rec.attr = shared->made[level];
+    rec.n_attr = shared->n_made[level];
+    return batch_add(ib->b, &rec, err);
+}
+
+int ingest_decode(void *arg, const struct store_payload *p, struct batch **ret, struct err *err)
+{
+    struct batch *b = batch_new(arg, BATCH_MAX);
+    struct ingest_build ib = {.b = b, .received = p->received};
+    struct ingest_decided d = {0};
+    int r = parse_decided(p->decided, b->arena, &d, err);
+
+    if (r == 0) {
+        switch (p->kind) {
+        case INGEST_FORWARD:
+            r = ingest_forward(&ib, p, &d, err);
+            break;
+        case INGEST_PUSH_JSON:
+            r = ingest_push(&ib, p, &d, err);
+            break;
+        default:
+            r = err_set(err, ERR_INVALID, "a payload of kind %u: made by a newer logq-server",
+                        p->kind);
+        }
+    }
+    if (r < 0) {
+        batch_unref(&b);
+        return r;
+    }
+    metric_add(METRIC_INGEST_RECORDS, b->n_records);
+    *ret = b;
+    return 0;
+}

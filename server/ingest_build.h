@@ -1,0 +1,51 @@
+/*
+ * server/ingest_build.h - what all inputs share: limits, level, claimed times; a record into a
+ * batch.
+ *
+ * Only for ingest*.c.  One thread.
+ */
+#ifndef LOGQ_SERVER_INGEST_BUILD_H
+#define LOGQ_SERVER_INGEST_BUILD_H
+
+#include "server/ingest.h"
+
+enum {
+    INGEST_FUTURE_MAX_S = 600,
+    INGEST_OWN_ATTRS = 4 /* detected_level, truncated, ts_claimed, labels_truncated */
+};
+
+struct ingest_build {
+    struct batch *b;
+    ts_ns received;
+};
+
+/* Index of the stream with these labels (sorted in place): cut to the limits, `forced` put over
+ * them, service_name added.  `v` has room for forced->n + 1 more than `n`. */
+int ingest_build_stream(struct ingest_build *ib, struct label *v, size_t n,
+                        const struct labels *forced, uint32_t *ret, struct err *err);
+
+/* A stream and the attributes that many of its records share.  Records that have only these share
+ * one array per level: most of a chunk of our collector does.  Zero it, set the first three. */
+struct ingest_shared {
+    uint32_t stream;
+    const struct label *attr; /* constant attributes; texts live as long as the batch */
+    size_t n_attr;
+    const struct label *made[INGEST_LEVELS]; /* private */
+    uint32_t n_made[INGEST_LEVELS];
+};
+
+struct ingest_item {
+    ts_ns ts;
+    struct str line;          /* lives as long as the batch */
+    const struct label *attr; /* of this record alone; any order; texts live as long as the batch */
+    size_t n_attr;
+};
+int ingest_build_add(struct ingest_build *ib, struct ingest_shared *shared,
+                     const struct ingest_item *item, struct err *err);
+
+int ingest_forward(struct ingest_build *ib, const struct store_payload *p,
+                   const struct ingest_decided *d, struct err *err);
+int ingest_push(struct ingest_build *ib, const struct store_payload *p,
+                const struct ingest_decided *d, struct err *err);
+
+#endif

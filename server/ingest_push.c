@@ -1,0 +1,197 @@
+/*
+ * server/ingest_push.c - the body of Loki's push API, JSON form, into records.
+ *
+ *     {"streams": [{"stream": {"a": "b"}, "values": [["<ns>", "<line>", {"meta": "data"}?], ...]},
+ * ...]}
+ *
+ * One pass with the pull reader; `values` may come before `stream`, so a stream object is walked
+ * for its labels first. Errors name the byte of the body.
+ */
+#include "server/ingest_build.h"
+
+#include "base/json.h"
+
+#include <string.h>
+
+struct push {
+    struct ingest_build *ib;
+    const struct ingest_decided *d;
+    struct arena *a;
+    struct str body;
+    struct label *attr; /* scratch: RECORD_ATTRS_MAX of them */
+};
+
+static int expect(struct json_reader *r, enum json_type type, const char *what,
+                  struct json_token *ret, struct err *err)
+{
+    int n = json_next(r, ret, err);
+
+    if (n == 0 && ret->type != type)
+        return err_set(err, ERR_INVALID, "%s expected at byte %zu", what, ret->offset);
+    return n;
+}
+
+static int text_of(struct push *p, const struct json_token *t, struct str *ret, struct err *err)
+{
+    *ret = json_text(t, p->a);
+    return ret->p == NULL ? arena_err(p->a, err) : 0;
+}
+
+/* An object of strings into v[0..max); more are an error that names the byte. */
+static int read_pairs(struct push *p, struct json_reader *r, struct label *v, size_t max,
+                      size_t *ret_n, struct err *err)
+{
+    struct json_token key, value;
+    size_t n = 0;
+    int e;
+
+    while ((e = json_next(r, &key, err)) == 0 && key.type == JSON_KEY) {
+        e = expect(r, JSON_STRING, "a string", &value, err);
+        if (e == 0 && n == max)
+            e = err_set(err, ERR_LIMIT, "more than %zu labels at byte %zu", max, key.offset);
+        if (e == 0)
+            e = text_of(p, &key, &v[n].name, err);
+        if (e == 0)
+            e = text_of(p, &value, &v[n].value, err);
+        if (e < 0)
+            return e;
+        n++;
+    }
+    *ret_n = n;
+    return e;
+}
+
+static int read_stream_labels(struct push *p, struct str text, size_t offset, uint32_t *ret,
+                              struct err *err)
+{
+    struct json_reader r;
+    struct json_token t;
+    struct label *v = arena_alloc(p->a, (RECORD_LABELS_MAX + p->d->forced.n + 1) * sizeof(*v));
+    size_t n = 0;
+    int e;
+
+    if (v == NULL)
+        return arena_err(p->a, err);
+    json_reader_init(&r, text);
+    e = expect(&r, JSON_OBJECT, "an object of labels", &t, err);
+    if (e == 0)
+        e = read_pairs(p, &r, v, RECORD_LABELS_MAX - 1, &n, err);
+    for (size_t i = 0; e == 0 && i < n; i++)
+        if (!label_name_ok(v[i].name))
+            e = err_set(err, ERR_INVALID, "'%.*s' is no label name (in the stream at byte %zu)",
+                        (int)(v[i].name.n < 64 ? v[i].name.n : 64), v[i].name.p, offset);
+    if (e == 0)
+        n = labels_sort(v, n);
+    if (e == 0 && n == 0)
+        e = err_set(err, ERR_INVALID, "error at least one label pair is required per stream");
+    return e < 0 ? e : ingest_build_stream(p->ib, v, n, &p->d->forced, ret, err);
+}
+
+static int read_value(struct push *p, struct json_reader *r, struct ingest_shared *shared,
+                      struct err *err)
+{
+    struct ingest_item item = {.attr = p->attr};
+    struct json_token t;
+    int e = expect(r, JSON_STRING, "a timestamp as a string of nanoseconds", &t, err);
+
+    if (e == 0 && (t.escaped || !str_to_i64(t.raw, &item.ts)))
+        e = err_set(err, ERR_INVALID, "'%.*s' at byte %zu is no timestamp in nanoseconds",
+                    (int)(t.raw.n < 40 ? t.raw.n : 40), t.raw.p, t.offset);
+    if (e == 0)
+        e = expect(r, JSON_STRING, "the line as a string", &t, err);
+    if (e == 0)
+        e = text_of(p, &t, &item.line, err);
+    if (e == 0)
+        e = json_next(r, &t, err);
+    if (e == 0 && t.type == JSON_OBJECT) {
+        e = read_pairs(p, r, p->attr, RECORD_ATTRS_MAX - INGEST_OWN_ATTRS, &item.n_attr, err);
+        if (e == 0)
+            e = json_next(r, &t, err);
+    }
+    if (e == 0 && t.type != JSON_ARRAY_END)
+        e = err_set(err, ERR_INVALID, "end of the value expected at byte %zu", t.offset);
+    return e < 0 ? e : ingest_build_add(p->ib, shared, &item, err);
+}
+
+static int read_values(struct push *p, struct json_reader *r, struct ingest_shared *shared,
+                       struct err *err)
+{
+    struct json_token t;
+    int e = expect(r, JSON_ARRAY, "an array of values", &t, err);
+
+    while (e == 0 && (e = json_next(r, &t, err)) == 0 && t.type != JSON_ARRAY_END) {
+        if (t.type != JSON_ARRAY)
+            return err_set(err, ERR_INVALID, "a value [timestamp, line] expected at byte %zu",
+                           t.offset);
+        e = read_value(p, r, shared, err);
+    }
+    return e;
+}
+
+/* The reader stands behind the `{` of a stream.  A copy of it looks for the labels first. */
+static int read_stream(struct push *p, struct json_reader *r, size_t offset, struct err *err)
+{
+    struct json_reader ahead = *r;
+    struct ingest_shared shared = {0};
+    struct json_token t;
+    struct str raw;
+    bool have_labels = false;
+    int e;
+
+    while ((e = json_next(&ahead, &t, err)) == 0 && t.type == JSON_KEY) {
+        bool is_stream = str_eq(t.raw, STR("stream"));
+        e = json_skip(&ahead, &raw, err);
+        if (e == 0 && is_stream) {
+            e = read_stream_labels(p, raw, offset, &shared.stream, err);
+            have_labels = true;
+        }
+        if (e < 0)
+            return e;
+    }
+    if (e == 0 && !have_labels)
+        e = err_set(err, ERR_INVALID, "the stream at byte %zu has no \"stream\" labels", offset);
+    while (e == 0 && (e = json_next(r, &t, err)) == 0 && t.type == JSON_KEY)
+        e = str_eq(t.raw, STR("values")) ? read_values(p, r, &shared, err)
+                                         : json_skip(r, NULL, err);
+    return e;
+}
+
+static int read_streams(struct push *p, struct json_reader *r, struct err *err)
+{
+    struct json_token t;
+    int e = expect(r, JSON_ARRAY, "an array of streams", &t, err);
+
+    while (e == 0 && (e = json_next(r, &t, err)) == 0 && t.type != JSON_ARRAY_END) {
+        if (t.type != JSON_OBJECT)
+            return err_set(err, ERR_INVALID, "a stream object expected at byte %zu", t.offset);
+        e = read_stream(p, r, t.offset, err);
+    }
+    return e;
+}
+
+int ingest_push(struct ingest_build *ib, const struct store_payload *sp,
+                const struct ingest_decided *d, struct err *err)
+{
+    struct push p = {.ib = ib, .d = d, .a = ib->b->arena};
+    struct json_reader r;
+    struct json_token t;
+    bool have_streams = false;
+    int e;
+
+    p.body = arena_str(p.a, sp->bytes); /* lines without escapes stay where they are */
+    p.attr = arena_alloc(p.a, RECORD_ATTRS_MAX * sizeof(*p.attr));
+    if (p.body.p == NULL || p.attr == NULL)
+        return arena_err(p.a, err);
+    json_reader_init(&r, p.body);
+    e = expect(&r, JSON_OBJECT, "an object", &t, err);
+    while (e == 0 && (e = json_next(&r, &t, err)) == 0 && t.type == JSON_KEY) {
+        bool is_streams = str_eq(t.raw, STR("streams"));
+        have_streams = have_streams || is_streams;
+        e = is_streams ? read_streams(&p, &r, err) : json_skip(&r, NULL, err);
+    }
+    if (e == 0 && !have_streams)
+        e = err_set(err, ERR_INVALID, "the body has no \"streams\"");
+    if (e == 0 && str_trim(json_rest(&r)).n > 0)
+        e = err_set(err, ERR_INVALID, "bytes behind the end of the body's object");
+    return e < 0 ? err_wrap(err, "push") : 0;
+}

@@ -1,0 +1,60 @@
+/*
+ * storage/segment_format.h - sizes and codes of a segment file outside of its blocks, shared by
+ * writer and reader. docs/formats/segment.md has the bytes.
+ */
+#ifndef LOGQ_STORAGE_SEGMENT_FORMAT_H
+#define LOGQ_STORAGE_SEGMENT_FORMAT_H
+
+#include "storage/block_header.h"
+#include "storage/segment.h"
+
+enum {
+    SEGMENT_VERSION = 1,
+    SEGMENT_HEADER = 128,
+    SEGMENT_HEADER_BOUND = 56, /* bytes before the wrapped key: its associated data */
+    SEGMENT_TRAILER = 32,
+    FOOTER_HEAD = 200, /* associated data of the stream table */
+    FOOTER_BLOCK = 88, /* one entry of the block index */
+    FOOTER_MAX = 512 << 20,
+    STREAMS_RAW_MAX = 256 << 20,
+    FRAME_BOUND = BLOCK_HEADER_BOUND + BLOCK_FRAME_ENTRY + 4, /* associated data of a frame */
+};
+
+struct segment_header {
+    uint8_t uuid[SEGMENT_UUID];
+    uint64_t tenant_id;
+    int32_t day;
+    uint8_t wrapped[CRYPT_WRAPPED];
+};
+
+/* Everything but the wrapped key, then that and the checksum. */
+void segment_header_put(const struct segment_header *h, uint8_t ret[SEGMENT_HEADER]);
+/* ERR_CORRUPT; ERR_UNSUPPORTED: made by a newer program. */
+int segment_header_get(const uint8_t p[SEGMENT_HEADER], struct segment_header *ret,
+                       struct err *err);
+
+/* What the footer says of its stream table. */
+struct footer_streams {
+    uint32_t codec, frame; /* frame: running number, the nonce */
+    uint64_t raw_bytes, stored_bytes;
+};
+
+/* The first FOOTER_HEAD bytes. */
+void footer_head_put(const struct segment_info *info, const struct footer_streams *s,
+                     uint8_t ret[FOOTER_HEAD]);
+void footer_block_put(const struct segment_block *b, uint8_t ret[FOOTER_BLOCK]);
+void segment_trailer_put(uint64_t offset, uint64_t bytes, uint8_t ret[SEGMENT_TRAILER]);
+/* Where the footer of a file of `size` bytes lies. */
+int segment_trailer_get(const uint8_t p[SEGMENT_TRAILER], uint64_t size, uint64_t *offset,
+                        uint64_t *bytes, struct err *err);
+
+/* Read all but the streams out of a whole footer: head, block index (into info->arena), checksum.
+ * *rest is the sealed stream table.  info->arena is set by the caller. */
+int footer_get(struct str footer, uint64_t offset, struct segment_info *info,
+               struct footer_streams *s, struct str *rest, struct err *err);
+
+/* The stream table, plain, to info->streams (arena). */
+void footer_streams_put(struct buf *b, const struct segment_info *info);
+int footer_streams_get(struct str plain, struct segment_info *info, struct err *err);
+
+#endif

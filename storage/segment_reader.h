@@ -1,0 +1,58 @@
+/*
+ * storage/segment_reader.h - a published segment: its blocks, its footer, its proof.
+ *
+ * Everything in the file is hostile: places are checked by subtraction, sizes before they are
+ * allocated, and what fails is ERR_CORRUPT naming file and block while other blocks stay readable.
+ * One thread per reader.
+ */
+#ifndef LOGQ_STORAGE_SEGMENT_READER_H
+#define LOGQ_STORAGE_SEGMENT_READER_H
+
+#include "storage/block.h"
+#include "storage/block_header.h"
+#include "storage/segment.h"
+
+struct objstore;
+struct segment_reader;
+
+/*
+ * Open segment `uuid` of `os` (borrowed).  `key` is the partition's; NULL: only what needs none
+ * (the footer without streams, _verify).  ERR_GONE: no such object; ERR_CORRUPT: damaged, or a key
+ * that does not fit; ERR_UNSUPPORTED; ERR_IO.
+ */
+int segment_reader_open(struct objstore *os, const uint8_t uuid[SEGMENT_UUID], const uint8_t *key,
+                        struct segment_reader **ret, struct err *err);
+void segment_reader_free(struct segment_reader **pr);
+
+uint64_t segment_reader_tenant(const struct segment_reader *r);
+int32_t segment_reader_day(const struct segment_reader *r);
+uint64_t segment_reader_bytes(const struct segment_reader *r); /* read from the store so far */
+
+/* A block, its header checked against its place. */
+struct segment_reader_block {
+    struct block_header header;
+    uint64_t offset;
+    uint8_t bound[BLOCK_HEADER_BOUND];
+    uint8_t entry[BLOCK_FRAMES_MAX][BLOCK_FRAME_ENTRY];
+    struct str stored; /* frames, when the block was small enough to read at once */
+};
+
+/* Open block `index` as catalog or footer describe it.  What it reads is in `a` as long as *ret is
+ * used. */
+int segment_reader_block(struct segment_reader *r, const struct segment_block *b, uint32_t index,
+                         struct arena *a, struct segment_reader_block *ret, struct err *err);
+
+/* The plain bytes of the frame of `kind`, in `a`.  Once for each kind.  1: the block has none. */
+int segment_reader_frame(struct segment_reader *r, struct segment_reader_block *b, unsigned kind,
+                         struct arena *a, struct str *ret, struct err *err);
+
+/* The footer; streams only with a key.  Memory is charged to `budget` (may be NULL). */
+int segment_reader_info(struct segment_reader *r, struct mem_budget *budget,
+                        struct segment_info **ret, struct err *err);
+
+/* Compute every leaf again from the stored bytes, and the root from the leaves; needs no key.
+ * ERR_CORRUPT names the first block that does not fit. */
+int segment_reader_verify(struct segment_reader *r, const struct segment_info *info,
+                          struct mem_budget *budget, struct err *err);
+
+#endif

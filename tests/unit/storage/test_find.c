@@ -1,0 +1,121 @@
+/* storage/find.c against a naive search, with and without AVX2. */
+#include "storage/find.h"
+
+#include "tests/lib/bytes.h"
+#include "tests/lib/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_MAX = 700, LINES_MAX = 64 };
+
+static uint64_t seed = 0x9e3779b97f4a7c15u;
+
+static uint64_t rnd(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+
+static size_t naive(struct str text, struct str needle, size_t from)
+{
+    for (size_t i = from; i <= text.n && needle.n <= text.n - i; i++)
+        if (needle.n == 0 || memcmp(text.p + i, needle.p, needle.n) == 0)
+            return i;
+    return SIZE_MAX;
+}
+
+/* A text of few letters, so that hits and near hits are common, in a block of exactly its size. */
+static char *make_text(size_t n)
+{
+    char raw[TEXT_MAX];
+
+    for (size_t i = 0; i < n; i++)
+        raw[i] = "ab\0\xff\n"[rnd() % (rnd() % 4 == 0 ? 5 : 2)];
+    return bytes_exact((struct str){raw, n});
+}
+
+static struct str pick_needle(struct str text, char *buf)
+{
+    size_t n = rnd() % 40;
+
+    if (n > text.n || rnd() % 4 == 0) {
+        n = rnd() % 6;
+        for (size_t i = 0; i < n; i++)
+            buf[i] = "ab"[rnd() % 2];
+    } else {
+        memcpy(buf, text.p + rnd() % (text.n - n + 1), n);
+    }
+    return (struct str){buf, n};
+}
+
+static void finds_what_a_naive_search_finds(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 4000; round++) {
+        size_t n = rnd() % TEXT_MAX;
+        char *p = make_text(n);
+        struct str text = {p, n};
+        char buf[64];
+        struct find f;
+        find_init(&f, pick_needle(text, buf));
+        f.portable = f.portable || rnd() % 4 == 0;
+        for (size_t from = 0; from <= n + 1; from += 1 + rnd() % 50)
+            assert_int_equal(find_next(&f, text, from), naive(text, f.needle, from));
+        free(p);
+    }
+}
+
+static void marks_the_lines_that_hold_the_needle(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 4000; round++) {
+        size_t n = rnd() % TEXT_MAX;
+        size_t lines = 1 + rnd() % LINES_MAX;
+        char *p = make_text(n);
+        struct str text = {p, n};
+        uint32_t end[LINES_MAX];
+        uint64_t bits[1] = {0};
+        char buf[64];
+        struct find f;
+        size_t at = 0;
+        for (size_t i = 0; i < lines; i++) { /* many are empty, the last takes the rest */
+            size_t take = rnd() % 3 == 0 ? 0 : rnd() % 40;
+            at = i + 1 == lines || take > n - at ? n : at + take;
+            end[i] = (uint32_t)at;
+        }
+        find_init(&f, pick_needle(text, buf));
+        f.portable = f.portable || rnd() % 4 == 0;
+        find_lines(&f, text, end, lines, bits);
+        for (size_t i = 0; i < lines; i++) {
+            size_t start = i == 0 ? 0 : end[i - 1];
+            struct str line = {p + start, end[i] - start};
+            bool want = naive(line, f.needle, 0) != SIZE_MAX;
+            assert_int_equal((bits[0] >> i & 1) != 0, want);
+        }
+        free(p);
+    }
+}
+
+static void no_text_is_no_trouble(void **state)
+{
+    struct find f;
+    uint32_t end[1] = {0};
+    uint64_t bits[1] = {0};
+
+    (void)state;
+    find_init(&f, STR("x"));
+    assert_int_equal(find_next(&f, STR_NULL, 0), SIZE_MAX);
+    find_lines(&f, STR_NULL, end, 1, bits);
+    assert_int_equal(bits[0], 0);
+    find_init(&f, STR(""));
+    assert_int_equal(find_next(&f, STR_NULL, 0), 0);
+    find_lines(&f, STR_NULL, end, 1, bits);
+    assert_int_equal(bits[0], 1);
+}
+
+CHECK_MAIN(cmocka_unit_test(finds_what_a_naive_search_finds),
+           cmocka_unit_test(marks_the_lines_that_hold_the_needle),
+           cmocka_unit_test(no_text_is_no_trouble))

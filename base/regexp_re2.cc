@@ -2,18 +2,16 @@
  * base/regexp_re2.cc - see regexp.h.
  *
  * Most patterns in practice hold plain text, and RE2 is slower than memmem at that.  So a pattern
- * is read once here before RE2 sees it, for two things that can only shorten the way to the same
+ * is read once here before RE2 sees it, for two things that only shorten the way to the same
  * answer:
- *   - a pattern of plain text, or of plain alternatives (a|b), is a comparison or a substring
- * search for each, RE2 is not asked;
+ *   - plain text, or plain alternatives (a|b), is a comparison or a substring search for each;
  *   - from others, the longest run of plain characters that every match must contain (`required`):
- * a text without it is turned away by memmem. The reader knows a small part of the syntax and gives
- * up (no plain text, no required run) at the rest.
+ *     a text without it is turned away by memmem.
+ * The reader knows a part of the syntax and gives up (nothing plain, nothing required) at the rest.
  *
  * Bytes that are not UTF-8.  LogQL's engine reads each such byte as one U+FFFD; RE2 in UTF-8 mode
- * never lets
- * `.` or a negated class match one.  A text with such bytes is therefore matched again in a copy
- * where each is replaced by U+FFFD, and what was captured is mapped back to the original's bytes.
+ * never lets `.` or a negated class match one.  A text with such bytes is therefore matched again
+ * in a copy where each is replaced by U+FFFD, and captures are mapped back to the original's bytes.
  * Texts over REPAIR_MAX, or when there is no memory for the copy, are matched as they are.
  */
 #define _Noreturn [[noreturn]] /* C's word for it, in obj.h */
@@ -56,6 +54,11 @@ struct reading {
     std::string required; /* each match contains this; "" says nothing */
 };
 
+bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 /* Reads a pattern from left to right, gathering runs of plain characters. */
 class reader
 {
@@ -76,6 +79,7 @@ class reader
     void skip_class();
     bool skip_group();
     bool read_escape();
+    size_t counted() const;
     void skip_repeat();
     bool step();
 
@@ -112,8 +116,8 @@ void reader::skip_class()
         if (*p_ == '\\' && end_ - p_ > 1)
             p_ += 2;
         else if (*p_ == '[' && end_ - p_ > 1 && p_[1] == ':') {
-            const char *close =
-                static_cast<const char *>(memmem(p_, static_cast<size_t>(end_ - p_), ":]", 2));
+            const char *close = static_cast<const char *>(
+                memmem(p_ + 2, static_cast<size_t>(end_ - p_) - 2, ":]", 2));
             p_ = close == nullptr ? p_ + 1 : close + 2;
         } else
             p_++;
@@ -177,25 +181,39 @@ bool reader::read_escape()
     return true;
 }
 
+/* Length of a counted repetition ({2}, {2,}, {2,5}) at p_; 0: the brace stands for itself. */
+size_t reader::counted() const
+{
+    const char *q = p_ + 1;
+    bool digits = q < end_ && is_digit(*q);
+
+    while (q < end_ && is_digit(*q))
+        q++;
+    if (q < end_ && *q == ',')
+        q++;
+    while (q < end_ && is_digit(*q))
+        q++;
+    return digits && q < end_ && *q == '}' ? static_cast<size_t>(q + 1 - p_) : 0;
+}
+
 /* A repetition behind the last character or group: with a possible count of zero that one is not
  * required, and in any case what follows is not next to it. */
 void reader::skip_repeat()
 {
-    if (p_ == end_ || strchr("*+?{", *p_) == nullptr || *p_ == '\0')
+    size_t n = 0;
+
+    if (at('{'))
+        n = counted();
+    else if (at('*') || at('+') || at('?'))
+        n = 1;
+    if (n == 0)
         return;
-    if (*p_ == '{' && (end_ - p_ < 2 || p_[1] < '0' || p_[1] > '9'))
-        return; /* a brace that stands for itself */
     plain_ = false;
     if (*p_ != '+')
         run_.resize(run_.size() - last_);
     end_run();
-    if (*p_ == '{')
-        while (p_ < end_ && *p_ != '}')
-            p_++;
-    if (p_ < end_)
-        p_++;
-    while (p_ < end_ &&
-           (*p_ == '?' || *p_ == '+' || *p_ == '*')) /* lazy; others are RE2's to refuse */
+    p_ += n;
+    while (at('?') || at('+') || at('*')) /* lazy; others are RE2's to refuse */
         p_++;
 }
 

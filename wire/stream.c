@@ -76,6 +76,7 @@ struct stream {
     struct tls *tls;
     struct loop_timer *deadline; /* connect and handshake; flush; linger */
     uint64_t deadline_ms;
+    size_t flush_left; /* queued when the deadline of a flush was set */
     size_t high, low;
     struct buf early; /* written before the stream was open */
     uint64_t bytes_in, bytes_out;
@@ -259,8 +260,6 @@ static void on_written(uv_write_t *req, int status)
         }
         return;
     }
-    if (s->state == STATE_FLUSHING)
-        start_deadline(s, CLOSE_MS);
     if (stream_pending(s) > s->low)
         return;
     if (s->throttled) {
@@ -361,6 +360,12 @@ void stream_write(struct stream *s, struct str bytes)
 
 /* ---- an orderly end ---- */
 
+static void start_flush_deadline(struct stream *s)
+{
+    s->flush_left = stream_pending(s);
+    start_deadline(s, CLOSE_MS);
+}
+
 static void begin_flush(struct stream *s)
 {
     int r;
@@ -372,7 +377,7 @@ static void begin_flush(struct stream *s)
     send_tls(s);
     if (s->state == STATE_ENDED)
         return;
-    start_deadline(s, CLOSE_MS);
+    start_flush_deadline(s);
     s->req.shutdown.data = s;
     r = uv_shutdown(&s->req.shutdown, &s->uv.stream, on_shutdown);
     if (r < 0)
@@ -426,6 +431,10 @@ static void on_deadline(void *arg)
         fail(s, &err);
         break;
     case STATE_FLUSHING:
+        if (stream_pending(s) < s->flush_left) {
+            start_flush_deadline(s); /* slow, but it moves */
+            break;
+        }
         (void)err_set(&err, ERR_TIMEOUT, "%s did not read our last bytes within %llu ms",
                       s->address, (unsigned long long)s->deadline_ms);
         fail(s, s->why.code == 0 ? &err : &s->why);

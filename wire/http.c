@@ -1,0 +1,615 @@
+/*
+ * wire/http.c - the HTTP server: connections, deadlines, requests in, one exchange at a time.
+ * Contract: http.h. Parsing is http_request.c, answering http_reply.c.
+ *
+ *   IDLE -> HEAD -> BODY -> BUSY -> IDLE ... -> CLOSING
+ *
+ * One timer per connection, and each state says what it means: IDLE keep-alive, HEAD and BODY how
+ * long the client may take, BUSY (only while a streamed answer is full) how long it may stop
+ * reading.
+ *
+ * Invariants
+ *   (1) c->x is set in BODY and BUSY only; its handler was called exactly if the state is BUSY, and
+ * then it is counted in server->active; (2) an exchange leaves its connection by http_exchange_end
+ * (answered) or lose (client gone, server closed); `aborted` is called by `lose` alone, so at most
+ * once; (3) bytes that come while BUSY wait in c->in; over PIPELINE_BYTES the stream is paused.
+ */
+#include "wire/http.h"
+
+#include "base/obj.h"
+#include "wire/http_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PIPELINE_BYTES = 16 * 1024,
+    PIPELINE_MAX = PIPELINE_BYTES + LOOP_READ_BYTES, /* what a pause can be late by */
+    BODY_DEFAULT = 1 << 20,
+};
+
+enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_BUSY, CONN_CLOSING };
+
+struct http_conn {
+    unsigned magic;
+#define HTTP_CONN_MAGIC 0xb58d3f12u
+    enum conn_state state;
+    struct http_server *server;    /* NULL after http_server_close */
+    struct http_conn *prev, *next; /* ring of the server */
+    struct loop *loop;
+    struct stream *stream;    /* NULL: closed */
+    struct http_request *req; /* owned; being read, until its head is complete */
+    struct http_exchange *x;  /* owned until it ends */
+    struct loop_timer *timer;
+    struct loop_task go_on;
+    struct buf in;
+    size_t in_at; /* before it, `in` is used up */
+    bool stall_armed;
+};
+
+struct http_server {
+    unsigned magic;
+#define HTTP_SERVER_MAGIC 0x2e6ab9c8u
+    struct loop *loop;
+    struct listener *listener; /* NULL once draining */
+    char *address;
+    struct http_options opt;
+    http_handler_fn *fn;
+    void *arg;
+    struct http_conn conns; /* head of the ring */
+    size_t active;
+    bool draining;
+    struct http_stats stats;
+};
+
+static const struct stream_handler HANDLER;
+
+/* ---- exchanges ---- */
+
+static void release_exchange(void *arg)
+{
+    struct http_exchange *x = arg;
+
+    http_request_free(&x->req);
+    arena_free(&x->arena);
+    buf_fini(&x->extra);
+    x->magic = 0;
+    free(x);
+}
+
+static struct str keep(struct arena *a, struct str s)
+{
+    return s.n == 0 ? STR_NULL : arena_str(a, s);
+}
+
+static struct http_exchange *new_exchange(struct http_conn *c)
+{
+    struct http_exchange *x = mem_new(sizeof(*x));
+
+    x->magic = HTTP_EXCHANGE_MAGIC;
+    x->loop = c->loop;
+    x->conn = c;
+    x->req = c->req;
+    c->req = NULL;
+    c->x = x;
+    x->arena = arena_new(c->server->opt.budget, 0);
+    x->close_after = c->server->draining || !http_request_keeps_alive(x->req);
+    buf_init(&x->extra, 64 * 1024);
+    loop_task_init(&x->release, c->loop, release_exchange, x);
+    stream_peer(c->stream, &x->peer);
+    x->peer.address = keep(x->arena, x->peer.address); /* the exchange may outlive the stream */
+    x->peer.identity = keep(x->arena, x->peer.identity);
+    x->peer.common_name = keep(x->arena, x->peer.common_name);
+    return x;
+}
+
+/* Off the connection, memory until the loop's next round: a handler may still be on the stack. */
+static void detach(struct http_exchange *x)
+{
+    if (x->conn != NULL) {
+        if (x->conn->state == CONN_BUSY)
+            x->conn->server->active--;
+        x->conn->x = NULL;
+        x->conn = NULL;
+    }
+}
+
+static void end(struct http_exchange *x)
+{
+    x->state = EXCHANGE_ENDED;
+    loop_task_queue(&x->release);
+}
+
+/* The client is gone or the server closes. */
+static void lose(struct http_exchange *x)
+{
+    bool handled = x->state == EXCHANGE_HANDLING || x->state == EXCHANGE_STREAMING;
+
+    if (handled)
+        x->conn->server->stats.aborted++;
+    detach(x);
+    if (handled && x->aborted == NULL)
+        return; /* it is answered some day; that ends it */
+    if (handled)
+        x->aborted(x->watcher);
+    end(x);
+}
+
+static void set_state(struct http_conn *c, enum conn_state state, uint64_t deadline_ms)
+{
+    c->state = state;
+    c->stall_armed = false;
+    if (deadline_ms == 0)
+        loop_timer_stop(c->timer);
+    else
+        loop_timer_start(c->timer, deadline_ms, 0);
+}
+
+static void shut(struct http_conn *c, const struct err *why)
+{
+    set_state(c, CONN_CLOSING, 0);
+    if (c->stream != NULL)
+        stream_close(c->stream, why);
+}
+
+void http_exchange_end(struct http_exchange *x, const struct err *why)
+{
+    struct http_conn *c = x->conn;
+    bool close = x->close_after;
+
+    INVARIANT(x->state != EXCHANGE_ENDED);
+    detach(x);
+    end(x);
+    if (c == NULL)
+        return;
+    if (why != NULL || close || c->server->draining) {
+        shut(c, why);
+    } else {
+        set_state(c, CONN_IDLE, c->server->opt.idle_ms);
+        loop_task_queue(&c->go_on);
+    }
+}
+
+struct stream *http_conn_stream(const struct http_conn *c)
+{
+    return c == NULL ? NULL : c->stream;
+}
+
+void http_conn_stalled(struct http_conn *c)
+{
+    if (c->stall_armed)
+        return;
+    c->stall_armed = true;
+    loop_timer_start(c->timer, c->server->opt.body_ms, 0);
+}
+
+/* ---- requests ---- */
+
+/* Answer what never reaches the handler. */
+static void refuse(struct http_conn *c, int status, const char *text)
+{
+    struct http_exchange *x = c->x == NULL ? new_exchange(c) : c->x;
+
+    c->server->stats.refused++;
+    x->close_after = true;
+    http_replyf(x, status, "%s\n", text);
+}
+
+static bool has_form(const struct http_exchange *x)
+{
+    struct str type = http_request_header(x->req, STR("content-type"));
+    struct str rest = type;
+
+    return str_eq(http_request_method(x->req), STR("POST")) &&
+           str_eq_nocase(str_trim(str_cut(&rest, ';')), STR("application/x-www-form-urlencoded")) &&
+           http_request_header(x->req, STR("content-encoding")).p == NULL;
+}
+
+/* false: was refused. */
+static bool read_params(struct http_conn *c, struct str form)
+{
+    struct http_exchange *x = c->x;
+    struct err err;
+    int r = http_params_parse(x->arena, http_request_query(x->req), form, &x->params, &err);
+
+    if (r < 0)
+        refuse(c, r == ERR_NOMEM ? 503 : 400, err.text);
+    return r == 0;
+}
+
+static void handle(struct http_conn *c)
+{
+    struct http_exchange *x = c->x;
+    struct http_server *s = c->server;
+
+    if (has_form(x) && !read_params(c, http_request_body(x->req)))
+        return;
+    set_state(c, CONN_BUSY, 0);
+    x->state = EXCHANGE_HANDLING;
+    s->active++;
+    s->stats.requests++;
+    s->fn(x, s->arg);
+}
+
+static void on_head(struct http_conn *c)
+{
+    struct http_exchange *x = new_exchange(c);
+    const struct http_options *opt = &c->server->opt;
+    size_t max = BODY_DEFAULT;
+
+    if (!read_params(c, STR_NULL)) /* before the form: body_max may look at them */
+        return;
+    if (opt->body_max != NULL)
+        max = opt->body_max(x, c->server->arg);
+    if (!http_request_has_body(x->req)) {
+        handle(c);
+        return;
+    }
+    if (max == SIZE_MAX) {
+        x->close_after = true; /* the body is in the way of the next request */
+        handle(c);
+        return;
+    }
+    if (max == 0 || http_request_announced(x->req) > max) {
+        refuse(c, 413, "the body is too large");
+        return;
+    }
+    http_request_allow_body(x->req, max, opt->budget);
+    set_state(c, CONN_BODY, opt->body_ms);
+    if (http_request_expects_continue(x->req))
+        stream_write(c->stream, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
+/* Use up bytes as far as the state allows; returns the rest. */
+static struct str consume(struct http_conn *c, struct str bytes)
+{
+    while (bytes.n > 0 && c->state <= CONN_BODY) {
+        struct http_request *req;
+        const char *text;
+        int status;
+
+        if (c->state == CONN_IDLE) {
+            c->req = http_request_new(c->server->opt.header_bytes);
+            set_state(c, CONN_HEAD, c->server->opt.header_ms);
+        }
+        req = c->state == CONN_HEAD ? c->req : c->x->req;
+        switch (http_request_feed(req, &bytes)) {
+        case HTTP_REQUEST_MORE:
+            break;
+        case HTTP_REQUEST_HEAD:
+            on_head(c);
+            break;
+        case HTTP_REQUEST_DONE:
+            handle(c);
+            break;
+        case HTTP_REQUEST_BAD:
+            status = http_request_problem(req, &text);
+            refuse(c, status, text);
+            break;
+        }
+    }
+    return bytes;
+}
+
+/* keeps (3) */
+static void put_by(struct http_conn *c, struct str bytes)
+{
+    struct err err;
+
+    if (c->state == CONN_CLOSING || bytes.n == 0)
+        return;
+    buf_drop(&c->in, c->in_at);
+    c->in_at = 0;
+    buf_add_str(&c->in, bytes);
+    if (buf_err(&c->in, "pipelined requests", &err) < 0)
+        shut(c, &err);
+    else if (c->in.n > PIPELINE_BYTES)
+        stream_pause(c->stream);
+}
+
+static void on_data(struct stream *s, struct str bytes, void *arg)
+{
+    struct http_conn *c = arg;
+
+    (void)s;
+    if (c->state <= CONN_BODY && c->in.n == 0)
+        bytes = consume(c, bytes);
+    put_by(c, bytes);
+}
+
+/* The last answer is out: on with what waits. */
+static void go_on(void *arg)
+{
+    struct http_conn *c = arg;
+    struct str left;
+
+    if (c->state != CONN_IDLE || c->stream == NULL)
+        return;
+    left = consume(c, str_from(buf_str(&c->in), c->in_at));
+    c->in_at = c->in.n - left.n;
+    if (left.n == 0) {
+        buf_fini(&c->in); /* idle connections hold nothing */
+        c->in_at = 0;
+    }
+    if (left.n <= PIPELINE_BYTES && c->state != CONN_CLOSING)
+        stream_resume(c->stream);
+}
+
+/* ---- connections ---- */
+
+static void on_drained(struct stream *s, void *arg)
+{
+    struct http_conn *c = arg;
+
+    (void)s;
+    if (c->state != CONN_BUSY)
+        return;
+    set_state(c, CONN_BUSY, 0); /* the client reads */
+    if (c->x->drained != NULL)
+        c->x->drained(c->x->watcher);
+}
+
+static void on_closed(struct stream *s, const struct err *why, void *arg)
+{
+    struct http_conn *c = arg;
+
+    (void)s;
+    (void)why;
+    c->stream = NULL;
+    if (c->x != NULL)
+        lose(c->x);
+    c->prev->next = c->next;
+    c->next->prev = c->prev;
+    loop_timer_free(&c->timer);
+    loop_task_cancel(&c->go_on);
+    http_request_free(&c->req);
+    buf_fini(&c->in);
+    c->magic = 0;
+    free(c);
+}
+
+static void on_timeout(void *arg)
+{
+    struct http_conn *c = arg;
+    struct err why;
+
+    switch (c->state) {
+    case CONN_HEAD:
+    case CONN_BODY:
+        c->server->stats.timeouts++;
+        refuse(c, 408, "the request took too long");
+        break;
+    case CONN_BUSY:
+        c->server->stats.timeouts++;
+        (void)err_set(&why, ERR_TIMEOUT, "the client stopped reading the answer");
+        stream_close(c->stream, &why); /* on_closed tells the exchange */
+        break;
+    case CONN_IDLE:
+    case CONN_CLOSING:
+        shut(c, NULL);
+        break;
+    }
+}
+
+static const struct stream_handler HANDLER = {
+    .data = on_data,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+static void on_connection(struct stream *s, void *arg)
+{
+    struct http_server *server = arg;
+    struct http_conn *c = mem_new(sizeof(*c));
+
+    c->magic = HTTP_CONN_MAGIC;
+    c->server = server;
+    c->loop = server->loop;
+    c->stream = s;
+    c->prev = server->conns.prev;
+    c->next = &server->conns;
+    c->prev->next = c;
+    server->conns.prev = c;
+    c->timer = loop_timer_new(c->loop, on_timeout, c);
+    loop_task_init(&c->go_on, c->loop, go_on, c);
+    buf_init(&c->in, PIPELINE_MAX);
+    set_state(c, CONN_IDLE, server->opt.header_ms); /* the first request is due */
+    stream_set_handler(s, &HANDLER, c);
+}
+
+/* ---- the server ---- */
+
+static uint64_t or_ms(uint64_t ms, uint64_t otherwise)
+{
+    return ms == 0 ? otherwise : ms;
+}
+
+int http_server_open(struct loop *l, const char *address, const struct listener_options *lo,
+                     const struct http_options *opt, http_handler_fn *fn, void *arg,
+                     struct http_server **ret, struct err *err)
+{
+    static const struct listener_options NO_LISTENER_OPTIONS = {.backlog = 0};
+    struct http_server *s = mem_new(sizeof(*s));
+    int r;
+
+    s->magic = HTTP_SERVER_MAGIC;
+    s->loop = l;
+    if (opt != NULL)
+        s->opt = *opt;
+    if (s->opt.header_bytes == 0)
+        s->opt.header_bytes = 16 * 1024;
+    s->opt.header_ms = or_ms(s->opt.header_ms, 10 * 1000);
+    s->opt.body_ms = or_ms(s->opt.body_ms, 60 * 1000);
+    s->opt.idle_ms = or_ms(s->opt.idle_ms, 75 * 1000);
+    s->fn = fn;
+    s->arg = arg;
+    s->conns.prev = s->conns.next = &s->conns;
+    r = listener_open(l, address, lo == NULL ? &NO_LISTENER_OPTIONS : lo, on_connection, s,
+                      &s->listener, err);
+    if (r < 0) {
+        free(s);
+        return r;
+    }
+    s->address = mem_dup(listener_address(s->listener), strlen(listener_address(s->listener)));
+    *ret = s;
+    return 0;
+}
+
+const char *http_server_address(const struct http_server *s)
+{
+    OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    return s->address;
+}
+
+void http_server_set_tls(struct http_server *s, struct tls_ctx *tls)
+{
+    OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    if (s->listener != NULL)
+        listener_set_tls(s->listener, tls);
+}
+
+static void read_listener(struct http_server *s)
+{
+    if (s->listener == NULL)
+        return;
+    s->stats.connections_refused = listener_refused(s->listener);
+    s->stats.accept_pauses = listener_starved(s->listener);
+}
+
+void http_server_stats(const struct http_server *s, struct http_stats *ret)
+{
+    OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    *ret = s->stats;
+    if (s->listener != NULL) {
+        ret->connections_refused = listener_refused(s->listener);
+        ret->accept_pauses = listener_starved(s->listener);
+    }
+}
+
+void http_server_drain(struct http_server *s)
+{
+    OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    if (s->draining)
+        return;
+    s->draining = true;
+    read_listener(s);
+    listener_close(&s->listener);
+    for (struct http_conn *c = s->conns.next; c != &s->conns; c = c->next) {
+        if (c->state == CONN_IDLE)
+            shut(c, NULL);
+        else if (c->x != NULL && c->x->state != EXCHANGE_STREAMING)
+            c->x->close_after = true;
+    }
+}
+
+size_t http_server_active(const struct http_server *s)
+{
+    OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    return s->active;
+}
+
+void http_server_close(struct http_server **ps)
+{
+    struct http_server *s = *ps;
+    struct err why;
+
+    if (s == NULL)
+        return;
+    OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    *ps = NULL;
+    listener_close(&s->listener);
+    (void)err_set(&why, ERR_CANCELLED, "the server closes");
+    while (s->conns.next != &s->conns) {
+        struct http_conn *c = s->conns.next;
+
+        s->conns.next = c->next;
+        c->next->prev = &s->conns;
+        c->prev = c->next = c; /* a ring of its own, until its stream has ended */
+        if (c->x != NULL)
+            lose(c->x);
+        c->server = NULL;
+        shut(c, &why);
+    }
+    free(s->address);
+    s->magic = 0;
+    free(s);
+}
+
+/* ---- what a handler may ask ---- */
+
+static struct http_exchange *check(struct http_exchange *x)
+{
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    return x;
+}
+
+struct loop *http_loop(const struct http_exchange *x)
+{
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    return x->loop;
+}
+
+struct arena *http_arena(struct http_exchange *x)
+{
+    return check(x)->arena;
+}
+
+struct str http_method(const struct http_exchange *x)
+{
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    return http_request_method(x->req);
+}
+
+struct str http_path(const struct http_exchange *x)
+{
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    return http_request_path(x->req);
+}
+
+struct str http_header(const struct http_exchange *x, const char *name)
+{
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    return http_request_header(x->req, str_of(name));
+}
+
+struct str http_body(const struct http_exchange *x)
+{
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    return http_request_body(x->req);
+}
+
+struct str http_param(struct http_exchange *x, const char *name, size_t i)
+{
+    const struct http_params *p = &check(x)->params;
+
+    for (size_t k = 0; k < p->n; k++)
+        if (str_eq(p->v[k].name, str_of(name)) && i-- == 0)
+            return p->v[k].value;
+    return STR_NULL;
+}
+
+bool http_param_next(struct http_exchange *x, size_t *pos, struct str *name, struct str *value)
+{
+    const struct http_params *p = &check(x)->params;
+
+    if (*pos >= p->n)
+        return false;
+    *name = p->v[*pos].name;
+    *value = p->v[*pos].value;
+    (*pos)++;
+    return true;
+}
+
+void http_peer(const struct http_exchange *x, struct stream_peer *ret)
+{
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    *ret = x->peer;
+}
+
+void http_watch(struct http_exchange *x, loop_fn *aborted, loop_fn *drained, void *arg)
+{
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    x->aborted = aborted;
+    x->drained = drained;
+    x->watcher = arg;
+}

@@ -1,0 +1,50 @@
+/*
+ * wire/http_priv.h - between http.c (connections, requests) and http_reply.c (answers).
+ */
+#ifndef LOGQ_WIRE_HTTP_PRIV_H
+#define LOGQ_WIRE_HTTP_PRIV_H
+
+#include "base/buf.h"
+#include "wire/http.h"
+#include "wire/http_params.h"
+#include "wire/http_request.h"
+#include "wire/loop_priv.h"
+
+struct http_conn;
+
+enum http_exchange_state {
+    EXCHANGE_READING,   /* the handler has not been called */
+    EXCHANGE_HANDLING,  /* it has, nothing was answered */
+    EXCHANGE_STREAMING, /* http_reply_start was called */
+    EXCHANGE_ENDED,     /* memory stays until the loop's next round */
+};
+
+struct http_exchange {
+    unsigned magic;
+#define HTTP_EXCHANGE_MAGIC 0x90c4e7a6u
+    enum http_exchange_state state;
+    struct loop *loop;
+    struct http_conn *conn;   /* NULL: the client went away */
+    struct http_request *req; /* owned */
+    struct arena *arena;      /* owned */
+    struct http_params params;
+    struct stream_peer peer; /* texts in the arena */
+    struct loop_task release;
+
+    bool close_after; /* the connection ends with this answer */
+    bool chunked;     /* a streamed answer to HTTP/1.1 */
+    bool no_body;     /* HEAD, 204, 304 */
+    struct buf extra; /* header lines of http_reply_header */
+
+    loop_fn *aborted, *drained;
+    void *watcher;
+};
+
+/* The connection's stream; NULL when there is nobody to write to. */
+struct stream *http_conn_stream(const struct http_conn *c);
+/* The streamed answer is full: the client has a while to go on reading. */
+void http_conn_stalled(struct http_conn *c);
+/* The answer is complete, or given up when `why` is set. */
+void http_exchange_end(struct http_exchange *x, const struct err *why);
+
+#endif

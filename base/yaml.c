@@ -244,14 +244,46 @@ static int complain_parser(const char *file, struct str text, const yaml_parser_
     return complain(file, line, column, what, err);
 }
 
+static bool begins_line(struct str text, size_t at)
+{
+    struct str before = str_sub(text, 0, at);
+
+    return at == 0 || before.p[at - 1] == '\n' || before.p[at - 1] == '\r' ||
+           str_ends(before, STR("\xc2\x85")) || str_ends(before, STR("\xe2\x80\xa8")) ||
+           str_ends(before, STR("\xe2\x80\xa9")) || str_eq(before, STR("\xef\xbb\xbf"));
+}
+
+/* libyaml compares each directive with all before it: a megabyte of them would take ten seconds. */
+static int refuse_directives(const char *file, struct str text, struct err *err)
+{
+    size_t at = 0;
+
+    while (at < text.n) {
+        size_t next = str_find_char(str_from(text, at), '%');
+        if (next == SIZE_MAX)
+            break;
+        at += next;
+        if (begins_line(text, at)) {
+            unsigned line = 1;
+            for (size_t i = 0; i < at; i++)
+                line += text.p[i] == '\n';
+            return complain(file, line, 1, "directives (%NAME) are not supported", err);
+        }
+        at++;
+    }
+    return 0;
+}
+
 int yaml_parse(const char *file, struct str text, struct arena *a, struct yaml_node **ret,
                struct err *err)
 {
     struct builder b = {.file = file, .a = a};
     yaml_parser_t parser;
     bool more = true;
-    int e = 0;
+    int e = refuse_directives(file, text, err);
 
+    if (e < 0)
+        return e;
     if (yaml_parser_initialize(&parser) == 0)
         return err_set(err, ERR_NOMEM, "%.100s: out of memory", file);
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING); /* a byte order mark chooses nothing */

@@ -1,9 +1,9 @@
 /*
  * base/yaml.h - YAML as a small tree that remembers line and column of everything.
  *
- * For configuration and rule files: one document; anchors, aliases and custom tags are refused, so
- * are duplicate keys, more than YAML_DEPTH_MAX levels or YAML_NODES_MAX nodes.  Over libyaml's
- * event API.
+ * For configuration and rule files: one document.  Refused are anchors, aliases, tags, directives
+ * (so no line may begin with %), duplicate keys, keys that are no scalars, and more than
+ * YAML_DEPTH_MAX levels or YAML_NODES_MAX nodes.  Over libyaml's event API.
  */
 #ifndef LOGQ_BASE_YAML_H
 #define LOGQ_BASE_YAML_H

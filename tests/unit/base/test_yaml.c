@@ -31,7 +31,7 @@ static void a_document_becomes_a_tree_with_places(void **state)
                                    "  listen: 127.0.0.1:3100   # why\n"
                                    "  on: true\n"
                                    "files:\n"
-                                   "  - /a b\n"
+                                   "  - /a%b 5%\n"
                                    "  - 'q''s'\n"
                                    "flow: {x: [1, 2], y: \"z\\n\"}\n"
                                    "text: |\n"
@@ -53,7 +53,7 @@ static void a_document_becomes_a_tree_with_places(void **state)
     assert_false(yaml_get(http, "on")->quoted);
     assert_int_equal(files->kind, YAML_LIST);
     assert_int_equal(files->count, 2);
-    check_str(files->first->text, "/a b");
+    check_str(files->first->text, "/a%b 5%");
     check_str(files->first->next->text, "q's");
     assert_true(files->first->next->quoted);
     check_place(files->first->next, 7, 5);
@@ -107,6 +107,10 @@ static void what_is_refused_is_named_with_its_place(void **state)
         {"a: 1\n---\nb: 2\n", "t.yaml:2:1: only one document is allowed"},
         {"a: 1\nb: 2\na: 3\n", "t.yaml:3:1: key 'a' stands here twice"},
         {"x:\n  - {k: 1, 'k': 2}\n", "t.yaml:2:12: key 'k' stands here twice"},
+        {"%YAML 1.2\n---\na: 1\n", "t.yaml:1:1: directives (%NAME) are not supported"},
+        {"a: 5%\n...\n%TAG ! x\n---\n", "t.yaml:3:1: directives (%NAME) are not supported"},
+        {"\xef\xbb\xbf%TAG ! x\n", "t.yaml:1:1: directives (%NAME) are not supported"},
+        {"#\r%TAG ! x\n", "t.yaml:1:1: directives (%NAME) are not supported"},
         {"? [a]\n: 1\n", "t.yaml:1:3: a key must be plain text"},
         {"{{a: 1}: 2}\n", "t.yaml:1:2: a key must be plain text"},
     };

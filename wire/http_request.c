@@ -35,6 +35,7 @@ struct http_request {
     size_t header_bytes;
     size_t head_used;
     bool head_done, done;
+    bool after_lf; /* the last byte of head fed was a line feed */
     bool in_value; /* the next bytes of a value continue the last header */
     int status;    /* set by a callback that found fault */
     const char *problem;
@@ -310,6 +311,20 @@ static enum http_request_step bad(struct http_request *r)
     return HTTP_REQUEST_BAD;
 }
 
+/* A header over several lines (obs-fold) reads differently to everybody whom it meets on its way,
+ * and llhttp lets it pass even in strict mode. */
+static bool is_folded(struct http_request *r, struct str head)
+{
+    for (size_t i = 0; i < head.n; i++) {
+        char c = head.p[i];
+
+        if (r->after_lf && (c == ' ' || c == '\t'))
+            return true;
+        r->after_lf = c == '\n';
+    }
+    return false;
+}
+
 enum http_request_step http_request_feed(struct http_request *r, struct str *bytes)
 {
     struct str s = *bytes;
@@ -328,6 +343,10 @@ enum http_request_step http_request_feed(struct http_request *r, struct str *byt
     used = e == HPE_OK ? s.n : (size_t)(llhttp_get_error_pos(&r->parser) - s.p);
     if (e != HPE_OK && e != HPE_PAUSED)
         return bad(r);
+    if (!had_head && is_folded(r, str_sub(s, 0, used))) {
+        (void)refuse(r, 400, "a header goes over several lines");
+        return bad(r);
+    }
     *bytes = str_from(*bytes, used);
     if (!had_head)
         r->head_used += used;

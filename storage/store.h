@@ -83,6 +83,7 @@ struct store_append {
     uint64_t first_seq;
     uint64_t wal_pos;
     int decided;
+    struct err *why;
 };
 /* Never blocks.  Several may be under way; each partially stored chunk is impossible: a chunk is stored whole
  * (less its duplicate parts) or not at all. */

@@ -1,50 +1,136 @@
 /*
- * storage/store_internal.h - what the rest of storage may ask a store for.  Not a door.
+ * storage/store_internal.h - the inside of a store, for store*.c, flush.c and retain.c.
  *
- * What the store in turn calls of partition.h (each call on one thread at a time but partition
- * reads):
- *
- *   int  partitions_open(int data_fd, struct keyring *keys, struct partitions **ret, struct err
- * *err); void partitions_close(struct partitions **pp); int  partition_write(struct partitions *ps,
- * const struct partition_input *in, struct partition_summary *ret, struct err *err);   one segment
- * + catalog commit; durable on return; all or nothing int  partition_summary(struct partitions *ps,
- * uint64_t tenant_id, int32_t day, struct partition_summary *ret, struct err *err);   1: there is
- * no such partition (no catalog) void partition_forget(struct partitions *ps, uint64_t tenant_id,
- * int32_t day);   its directory goes: close
- *
- * with struct partition_input   { tenant_id, day, const struct head_record *records, size_t
- * n_records, in append order, uint64_t wal_pos, ts_ns first_received, last_received } and  struct
- * partition_summary { wal_pos applied, ts_ns first, last, rows, bytes on disk, segments, ts_ns
- * last_received }   of the whole partition after the write. partition_write makes
- * DATA/tenants/<%016 PRIx64 tenant_id>/<day> and its key (keyring_partition, make = 1).
+ * Threads.  The WAL thread takes requests, decides, writes, syncs, completes (store_append.c,
+ * store_decide.c, store_commit.c).  The flush thread writes the head into segments and retires
+ * partitions (flush.c, retain.c); blocking callers may do its work in its stead, one at a time
+ * (flush_mutex).  Everything that both touch is guarded by `mutex`, which is never held across I/O
+ * or a callback.  Order: flush_mutex before mutex.
  */
 #ifndef LOGQ_STORAGE_STORE_INTERNAL_H
 #define LOGQ_STORAGE_STORE_INTERNAL_H
 
+#include "base/vec.h"
+#include "storage/ballast.h"
+#include "storage/crypt.h"
+#include "storage/dedup.h"
 #include "storage/head.h"
+#include "storage/meta.h"
+#include "storage/ranges.h"
 #include "storage/store.h"
 
+#include <pthread.h>
+
 struct keyring;
-struct partitions;
+struct map;
+struct partition_cache;
+struct wal;
 
-struct partitions *
-store_partitions(struct store *s); /* lives as long as the store; may be NULL in tests */
-struct keyring *store_keyring(struct store *s);
-struct mem_budget *store_budget(struct store *s); /* may be NULL */
+enum {
+    STORE_TENANT_MAX = 150,
+    STORE_TENANTS_MAX = 1 << 16,
+    STORE_GROUP_BYTES = 8 << 20, /* payload of one group, but at least one request */
+    STORE_GROUP_MAX = 1024,      /* requests of one group */
+};
 
-/* The id of a tenant that has stored something.  1: none of that name. */
-int store_tenant(struct store *s, struct str name, uint64_t *ret);
+/* The kind of the payloads that the store makes itself: one gap record, its line as bytes. */
+#define STORE_KIND_GAP UINT32_MAX
 
-/* An instant of the tenant's data: first this, then the list of days, then their segments (head.h
- * has the rule that joins them). */
-void store_view(struct store *s, uint64_t tenant_id, struct head_view *ret);
+struct store_tenant {
+    uint64_t id;
+    char *name; /* owned */
+    bool in_meta;
+};
 
-/* The days of a tenant that have a partition, ascending, from..to inclusive (YYYYMMDD): a malloc'ed
- * array in *ret (NULL when there are none), its length returned.  A day may vanish (retention)
- * before it is opened. */
-size_t store_days(struct store *s, uint64_t tenant_id, int32_t from, int32_t to, int32_t **ret);
+/* What a replay with `recover` passed over. */
+struct store_gap {
+    uint64_t from, to; /* WAL positions */
+    char file[24];
+};
 
-/* A segment or block failed its checks when it was read: counted in store_stats. */
-void store_segment_error(struct store *s);
+struct store {
+    unsigned magic;
+#define STORE_MAGIC 0x510e4d2bu
+    struct store_options opt; /* defaults filled in; dir and master_key owned */
+    int dir_fd, wal_fd, lock_fd;
+    struct keyring *keyring; /* owned, as are the next four */
+    struct meta *meta;
+    struct wal *wal;
+    struct partition_cache *partitions;
+    struct ballast ballast; /* guarded by flush_mutex */
+    _Atomic int64_t last_received;
+
+    pthread_mutex_t
+        flush_mutex; /* one flush or retirement at a time; held across its I/O on purpose */
+
+    pthread_mutex_t mutex;     /* guards everything from here to the next blank line but one */
+    pthread_cond_t wal_wake;   /* requests, room in the head, closing */
+    pthread_cond_t flush_wake; /* something to flush, closing */
+    struct store_append *first, *last; /* queued requests */
+    size_t queued_bytes;
+    bool closing;     /* no more requests are committed */
+    bool flush_close; /* the flush thread ends */
+    bool flush_kick;
+    struct head head;
+    struct ranges *ranges;
+    struct dedup *dedup;
+    struct map *tenants;             /* name -> struct store_tenant (owned) */
+    VEC(struct meta_partition) days; /* by tenant, day; gone ones too */
+    uint64_t durable_pos;            /* the WAL is durable and in the head up to here */
+    uint64_t visible;                /* segments are, up to here: meta.db's position */
+    uint64_t last_seq;               /* of the last durable record */
+    uint64_t dedup_saved;            /* entries before this number are in meta.db */
+    enum store_state state;
+    char reason[300];
+    struct err flush_err; /* of the last flush; code 0 when it went well */
+    dur_ns full_since;    /* time_mono; 0: not full */
+    struct store_stats stats;
+    pthread_t wal_thread, flush_thread;
+    bool has_wal_thread, has_flush_thread;
+
+    /* The WAL thread's own (the opener's, before there is one). */
+    struct ranges *pending_ranges, *chunk_ranges;
+    struct dedup *pending_dedup;
+    struct buf entry; /* of the request being written */
+    uint64_t next_seq;
+    VEC(struct store_gap) gaps;
+};
+
+/* store_tenant.c: under mutex, or before there are threads. */
+struct store_tenant *store_tenant_find(struct store *s, struct str name);
+/* The tenant of that name, made with a random id when there is none.  ERR_LIMIT. */
+int store_tenant_need(struct store *s, struct str name, struct store_tenant **ret, struct err *err);
+/* A tenant as it was recorded; ERR_CORRUPT when the name has another id. */
+int store_tenant_add(struct store *s, struct str name, uint64_t id, bool in_meta, struct err *err);
+/* The row of a day, or where it would stand (then *found is false). */
+size_t store_tenant_day(struct store *s, uint64_t tenant_id, int32_t day, bool *found);
+void store_tenant_set_day(struct store *s, const struct meta_partition *p);
+
+/* store_decide.c: on the WAL thread.  What becomes of `a` against stored and pending ranges; for
+ * STORE_STORED its batch holds only what is new, and seq is given.  err is set for the rest. */
+enum store_outcome store_decide(struct store *s, struct store_append *a, struct err *err);
+/* What was decided about the pending group becomes stored (true, under mutex), or is forgotten. */
+void store_decide_settle(struct store *s, bool stored);
+/* Drop the records of dropped parts and number the rest from first_seq. */
+void store_decide_compact(struct batch *b);
+void store_decide_number(struct batch *b, uint64_t first_seq);
+
+/* store_commit.c: on the WAL thread.  Write a group, make it durable, publish it in the head, tell
+ * everybody. */
+void store_commit_group(struct store *s, struct store_append *group);
+
+/* store_append.c: the WAL thread. */
+void *store_append_main(void *arg);
+
+/* store_replay.c: meta.db's tables and the WAL into memory, before there are threads; then the gap
+ * records that belong to what was passed over. */
+int store_replay_load(struct store *s, struct err *err);
+int store_replay_wal(struct store *s, struct err *err);
+void store_replay_gaps(struct store *s);
+
+/* Wake the flush thread now. */
+void store_kick_flush(struct store *s);
+/* Wait on a condition of `s` for at most `wait`; under mutex. */
+void store_wait(struct store *s, pthread_cond_t *cond, dur_ns wait);
 
 #endif

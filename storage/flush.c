@@ -1,0 +1,410 @@
+/*
+ * storage/flush.c - the head becomes segments.  Contract: flush.h; life cycle with every crash
+ * point: docs/formats/lifecycle.md.
+ *
+ * Order of a flush up to position P:
+ *   1. cut: under the mutex, head, ranges, chunk identities and P are taken as of one instant;
+ *   2. for each tenant and day: segment published, then catalog with `applied` = P committed;
+ *   3. meta.db: ranges, identities, tenants, days, with P;
+ *   4. swap: under the mutex, `visible` = P and the head's items up to P leave, in one step;
+ *   5. WAL files that end at or before P are deleted.
+ *
+ * Invariants
+ *   (1) a WAL file is deleted only when meta.db, and before it every catalog that its records
+ *       belong to, have committed a position at or past its end;
+ *   (2) a record goes into a partition only if its position is past the partition's own: what an
+ *       interrupted flush committed is not written again;
+ *   (3) days are written one after another: one partition is open for writing, however many days
+ *       the records are of;
+ *   (4) a flush that fails changed nothing that a reader sees, and loses nothing: its ranges are
+ *       marked again, its records are still in the head and in the WAL.
+ */
+#include "storage/flush.h"
+
+#include "base/fault.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "storage/keyring.h"
+#include "storage/partition_cache.h"
+#include "storage/retain.h"
+#include "storage/store_internal.h"
+#include "storage/wal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define RETRY_WAIT   NS_PER_S
+#define RETIRE_EVERY NS_PER_MIN
+#define RANGES_KEPT  (7 * NS_PER_DAY) /* behind the end of a file */
+
+/* What is flushed: the store as of one instant. */
+struct cut {
+    struct meta_progress progress;
+    struct head_item *items; /* all tenants, in WAL order */
+    size_t n_items;
+    struct ranges_row *ranges;
+    size_t n_ranges;
+    VEC(struct str) gone; /* keys of range sets that are over; owned */
+    struct dedup_entry *dedup;
+    size_t n_dedup;
+    uint64_t dedup_number, dedup_first;
+    VEC(struct meta_tenant) tenants; /* new ones */
+    VEC(struct meta_partition) days; /* written in this flush, as they are now */
+};
+
+/* One record on its way; sorted by day, then in WAL order. */
+struct flush_row {
+    int32_t day;
+    uint32_t item, record;
+};
+
+static void note_gone(void *arg, struct str key)
+{
+    struct cut *c = arg;
+    struct str own = {mem_dup(key.p, key.n), key.n};
+
+    VEC_PUSH(&c->gone, own);
+}
+
+static void cut_tenants(struct store *s, struct cut *c)
+{
+    size_t pos = 0;
+    struct str name;
+    void *value;
+
+    while (map_next(s->tenants, &pos, &name, &value)) {
+        const struct store_tenant *t = value;
+        struct meta_tenant m = {t->id, str_of(t->name)};
+        if (!t->in_meta)
+            VEC_PUSH(&c->tenants, m);
+    }
+}
+
+/* Step 1.  false: there is nothing to do. */
+static bool make_cut(struct store *s, struct cut *c)
+{
+    bool due;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    s->flush_kick = false;
+    c->progress = (struct meta_progress){
+        .wal_pos = s->durable_pos,
+        .last_seq = s->last_seq,
+        .last_received = atomic_load(&s->last_received),
+    };
+    (void)ranges_expire(s->ranges, c->progress.last_received - RANGES_KEPT, note_gone, c);
+    c->items = head_take(&s->head, NULL, s->durable_pos, &c->n_items);
+    c->ranges = ranges_take_dirty(s->ranges, &c->n_ranges);
+    c->dedup_first = dedup_first(s->dedup);
+    c->dedup_number = s->dedup_saved < c->dedup_first ? c->dedup_first : s->dedup_saved;
+    c->dedup = dedup_since(s->dedup, c->dedup_number, &c->n_dedup);
+    cut_tenants(s, c);
+    due = s->durable_pos != s->visible || c->n_items + c->n_ranges + c->n_dedup != 0 ||
+          c->tenants.n + c->gone.n != 0;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return due;
+}
+
+static void free_cut(struct cut *c)
+{
+    struct str *key;
+
+    head_release(&c->items, c->n_items);
+    ranges_rows_free(&c->ranges, c->n_ranges);
+    VEC_EACH(&c->gone, key) {
+        free((void *)(uintptr_t)key->p); /* our own copy: see note_gone */
+    }
+    VEC_FINI(&c->gone);
+    free(c->dedup);
+    VEC_FINI(&c->tenants);
+    VEC_FINI(&c->days);
+}
+
+/* ---- step 2 ---- */
+
+static int by_day(const void *a, const void *b)
+{
+    const struct flush_row *x = a;
+    const struct flush_row *y = b;
+
+    if (x->day != y->day)
+        return x->day < y->day ? -1 : 1;
+    if (x->item != y->item)
+        return x->item < y->item ? -1 : 1;
+    return x->record < y->record ? -1 : x->record > y->record;
+}
+
+/* The records of one tenant by day: malloc'ed. */
+static struct flush_row *rows_of(const struct cut *c, uint64_t tenant_id, size_t *ret_n)
+{
+    struct flush_row *rows;
+    size_t total = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_items; i++)
+        if (c->items[i].tenant_id == tenant_id)
+            total += c->items[i].batch->n_records;
+    rows = mem_new(total * sizeof(*rows));
+    for (size_t i = 0; i < c->n_items; i++) {
+        const struct batch *b = c->items[i].batch;
+        bool one_day = time_day(b->min_ts) == time_day(b->max_ts);
+        int32_t day = time_day(b->min_ts);
+        if (c->items[i].tenant_id != tenant_id)
+            continue;
+        for (uint32_t k = 0; k < b->n_records; k++)
+            rows[n++] = (struct flush_row){
+                one_day ? day : time_day(b->records[k].ts),
+                (uint32_t)i,
+                k,
+            };
+    }
+    qsort(rows, n, sizeof(*rows), by_day);
+    *ret_n = n;
+    return rows;
+}
+
+static void note_day(struct store *s, struct cut *c, uint64_t tenant_id, int32_t day,
+                     const struct partition_written *sum)
+{
+    struct meta_partition p = {
+        .tenant_id = tenant_id,
+        .day = day,
+        .state = META_LIVE,
+        .rows = sum->rows,
+        .line_bytes = sum->line_bytes,
+        .stored_bytes = sum->stored_bytes,
+        .segments = sum->segments,
+        .min_ts = sum->min_ts,
+        .max_ts = sum->max_ts,
+        .newest_received = sum->newest_received,
+    };
+    bool found;
+    size_t at;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    at = store_tenant_day(s, tenant_id, day, &found);
+    if (found)
+        p.dropped_pos = s->days.p[at].dropped_pos;
+    (void)pthread_mutex_unlock(&s->mutex);
+    VEC_PUSH(&c->days, p);
+}
+
+/* One partition: `n` rows of one day. */
+static int flush_day(struct store *s, struct cut *c, uint64_t tenant_id,
+                     const struct flush_row *rows, size_t n, struct err *err)
+{
+    struct partition *p = NULL;
+    struct partition_written sum = {0};
+    struct segment_row *out = NULL;
+    uint64_t applied = 0;
+    size_t kept = 0;
+    int r;
+
+    r = partition_cache_get(s->partitions, tenant_id, rows[0].day, true, &p, err);
+    if (r == 0)
+        r = partition_applied(p, &applied, err);
+    if (r == 0 && applied < c->progress.wal_pos) {
+        out = mem_new(n * sizeof(*out));
+        for (size_t i = 0; i < n; i++) {
+            const struct head_item *it = &c->items[rows[i].item];
+            if (it->wal_pos > applied) /* keeps (2) */
+                out[kept++] = (struct segment_row){it->batch, rows[i].record, it->received};
+        }
+        r = partition_write(p, out, kept, c->progress.wal_pos, &sum, err);
+        free(out);
+    }
+    (void)fault_hit("flush.day"); /* a place to be killed at */
+    if (r == 0)
+        r = partition_totals(p, &sum, err);
+    if (r == 0)
+        note_day(s, c, tenant_id, rows[0].day, &sum);
+    partition_unref(&p);
+    return r < 0 ? err_wrap(err, "flush day %d", (int)rows[0].day) : 0;
+}
+
+static int flush_tenant(struct store *s, struct cut *c, uint64_t tenant_id, struct err *err)
+{
+    struct flush_row *rows;
+    size_t n;
+    size_t end;
+    int r = 0;
+
+    rows = rows_of(c, tenant_id, &n);
+    for (size_t from = 0; r == 0 && from < n; from = end) {
+        end = from + 1;
+        while (end < n && rows[end].day == rows[from].day)
+            end++;
+        r = flush_day(s, c, tenant_id, rows + from, end - from, err);
+    }
+    free(rows);
+    return r;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const uint64_t *x = a;
+    const uint64_t *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+static int write_segments(struct store *s, struct cut *c, struct err *err)
+{
+    VEC(uint64_t) ids = {0};
+    int r = 0;
+
+    c->days.n = 0;
+    VEC_RESERVE(&ids, c->n_items);
+    for (size_t i = 0; i < c->n_items; i++)
+        if (i == 0 || c->items[i].tenant_id != c->items[i - 1].tenant_id)
+            VEC_PUSH(&ids, c->items[i].tenant_id);
+    if (ids.n > 1)
+        qsort(ids.p, ids.n, sizeof(*ids.p), by_id);
+    for (size_t i = 0; r == 0 && i < ids.n; i++)
+        if (i == 0 || ids.p[i] != ids.p[i - 1])
+            r = flush_tenant(s, c, ids.p[i], err);
+    VEC_FINI(&ids);
+    return r;
+}
+
+/* ---- steps 3 to 5 ---- */
+
+static int commit(struct store *s, struct cut *c, struct err *err)
+{
+    struct meta_change change = {
+        .progress = c->progress,
+        .tenants = c->tenants.p,
+        .n_tenants = c->tenants.n,
+        .partitions = c->days.p,
+        .n_partitions = c->days.n,
+        .ranges = c->ranges,
+        .n_ranges = c->n_ranges,
+        .gone_ranges = c->gone.p,
+        .n_gone_ranges = c->gone.n,
+        .dedup = c->dedup,
+        .n_dedup = c->n_dedup,
+        .dedup_number = c->dedup_number,
+        .dedup_first = c->dedup_first,
+    };
+
+    return meta_commit(s->meta, &change, err);
+}
+
+static void swap(struct store *s, const struct cut *c)
+{
+    struct head_item *old;
+    const struct meta_partition *p;
+    const struct meta_tenant *t;
+    size_t n;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    s->visible = c->progress.wal_pos;
+    s->dedup_saved = c->dedup_number + c->n_dedup;
+    old = head_drop(&s->head, s->visible, &n);
+    VEC_EACH(&c->days, p) {
+        store_tenant_set_day(s, p);
+    }
+    VEC_EACH(&c->tenants, t) {
+        store_tenant_find(s, t->name)->in_meta = true;
+    }
+    s->stats.flushes++;
+    (void)pthread_cond_broadcast(&s->wal_wake); /* there is room in the head */
+    (void)pthread_mutex_unlock(&s->mutex);
+    head_release(&old, n);
+}
+
+static int write_and_commit(struct store *s, struct cut *c, struct err *err)
+{
+    int r;
+
+    r = write_segments(s, c, err);
+    if (r == 0 && fault_hit("flush.commit")) {
+        errno = ENOSPC;
+        r = err_sys(err, "commit a flush");
+    }
+    return r == 0 ? commit(s, c, err) : r;
+}
+
+/* Under flush_mutex. */
+static int run(struct store *s, struct err *err)
+{
+    struct cut c = {.n_items = 0};
+    int r = 0;
+
+    if (make_cut(s, &c)) {
+        r = write_and_commit(s, &c, err);
+        if (r == ERR_IO && err->sys == ENOSPC && ballast_release(&s->ballast))
+            r = write_and_commit(s, &c, err);
+        if (r == 0) {
+            struct err ignored;
+            swap(s, &c);
+            (void)fault_hit("flush.swapped"); /* a place to be killed at */
+            /* A file that cannot be deleted now is tried again by the next flush. */
+            (void)wal_trim(s->wal, c.progress.wal_pos, &ignored);
+            ballast_restore(&s->ballast, s->opt.min_free);
+        }
+    }
+    (void)pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; r < 0 && i < c.n_ranges; i++)
+        ranges_mark_dirty(s->ranges, c.ranges[i].key); /* keeps (4) */
+    s->flush_err = r < 0 ? *err : (struct err){0};
+    (void)pthread_mutex_unlock(&s->mutex);
+    free_cut(&c);
+    return r;
+}
+
+int flush_run(struct store *s, struct err *err)
+{
+    int r;
+
+    (void)pthread_mutex_lock(&s->flush_mutex);
+    r = run(s, err);
+    (void)pthread_mutex_unlock(&s->flush_mutex);
+    return r;
+}
+
+/* ---- the thread ---- */
+
+/* Under mutex: how long until a flush is due; 0: now. */
+static dur_ns flush_due(const struct store *s, dur_ns now, dur_ns retry_at)
+{
+    dur_ns due = RETIRE_EVERY;
+
+    if (s->flush_kick || s->head.bytes > s->opt.head_bytes)
+        due = 0;
+    else if (s->head.n != 0)
+        due = head_oldest(&s->head) + s->opt.flush_age - now;
+    if (due < retry_at - now)
+        due = retry_at - now;
+    return due < 0 ? 0 : due;
+}
+
+void *flush_main(void *arg)
+{
+    struct store *s = arg;
+    dur_ns retire_at = 0;
+    dur_ns retry_at = 0;
+    struct err err;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    while (!s->flush_close) {
+        dur_ns now = time_mono();
+        dur_ns due = flush_due(s, now, retry_at);
+        if (due > 0 && now < retire_at) {
+            store_wait(s, &s->flush_wake, due < retire_at - now ? due : retire_at - now);
+            continue;
+        }
+        (void)pthread_mutex_unlock(&s->mutex);
+        if (due == 0)
+            retry_at = flush_run(s, &err) < 0 ? time_mono() + RETRY_WAIT : 0;
+        if (now >= retire_at) {
+            /* What cannot be dropped now is tried again in a minute. */
+            (void)retain_run(s, store_receive_time(s), &err);
+            retire_at = now + RETIRE_EVERY;
+        }
+        (void)pthread_mutex_lock(&s->mutex);
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    return NULL;
+}

@@ -1,0 +1,431 @@
+/*
+ * storage/store.c - opening and closing a store, and looking at it.  Contract: store.h; the inside:
+ * store_internal.h.
+ *
+ * Invariants
+ *   (1) the lock on DATA/lock is taken before anything else of DATA is touched, and given back
+ *       last;
+ *   (2) no thread runs before all of the WAL is in memory.
+ */
+#include "storage/store.h"
+
+#include "base/file.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "storage/flush.h"
+#include "storage/keyring.h"
+#include "storage/partition_cache.h"
+#include "storage/retain.h"
+#include "storage/store_internal.h"
+#include "storage/wal.h"
+#include "storage/wal_entry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    /* Fixed fields, names, decisions, and the parts with their file ids. */
+    ENTRY_MAX = 1024 + WAL_ENTRY_DECIDED_MAX + WAL_ENTRY_PARTS_MAX * (18 + RECORD_FILE_ID_MAX),
+    PATH_BYTES = 4096,
+};
+
+#define WAL_FILE_MAX (UINT64_C(64) << 20)
+#define WAL_FILE_MIN (UINT64_C(1) << 20)
+#define WAL_BYTES    UINT64_C(256000000)
+#define BALLAST      (UINT64_C(64) << 20)
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void fill_options(struct store *s, const struct store_options *opt)
+{
+    s->opt = *opt;
+    s->opt.dir = mem_dup(opt->dir, strlen(opt->dir));
+    s->opt.master_key = mem_dup(opt->master_key, strlen(opt->master_key));
+    if (s->opt.head_bytes == 0)
+        s->opt.head_bytes = 64 << 20;
+    if (s->opt.flush_age == 0)
+        s->opt.flush_age = 60 * NS_PER_S;
+    if (s->opt.min_free <= 0.0)
+        s->opt.min_free = 0.10;
+}
+
+/* On a small file system WAL and ballast take a share of it, not their usual size. */
+static uint64_t fit_to_disk(struct store *s)
+{
+    uint64_t total;
+    uint64_t room;
+
+    (void)ballast_free(s->dir_fd, &total, &room); /* the size is what counts here */
+    if (s->opt.wal_bytes == 0)
+        s->opt.wal_bytes = least(WAL_BYTES, total / 4);
+    if (s->opt.ballast_bytes == 0)
+        s->opt.ballast_bytes = least(BALLAST, total / 16);
+    else if (s->opt.ballast_bytes == UINT64_MAX)
+        s->opt.ballast_bytes = 0;
+    return most(least(least(WAL_FILE_MAX, total / 16), s->opt.wal_bytes / 2), WAL_FILE_MIN);
+}
+
+static struct store *new_store(const struct store_options *opt)
+{
+    struct store *s = mem_new(sizeof(*s));
+    pthread_condattr_t attr;
+
+    s->magic = STORE_MAGIC;
+    s->dir_fd = s->wal_fd = s->lock_fd = -1;
+    fill_options(s, opt);
+    /* None of these can fail with these attributes here. */
+    (void)pthread_mutex_init(&s->mutex, NULL);
+    (void)pthread_mutex_init(&s->flush_mutex, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&s->wal_wake, &attr);
+    (void)pthread_cond_init(&s->flush_wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    head_init(&s->head);
+    buf_init(&s->entry, ENTRY_MAX);
+    s->ranges = ranges_new();
+    s->pending_ranges = ranges_new();
+    s->chunk_ranges = ranges_new();
+    s->dedup = dedup_new(0);
+    s->pending_dedup = dedup_new(0);
+    return s;
+}
+
+static void free_tenant(void *value)
+{
+    struct store_tenant *t = value;
+
+    free(t->name);
+    free(t);
+}
+
+/* Release everything; threads have ended. */
+static void free_store(struct store **ps)
+{
+    struct store *s = *ps;
+
+    wal_close(&s->wal);
+    head_fini(&s->head);
+    partition_cache_free(&s->partitions);
+    meta_close(&s->meta);
+    keyring_close(&s->keyring);
+    ranges_free(&s->ranges);
+    ranges_free(&s->pending_ranges);
+    ranges_free(&s->chunk_ranges);
+    dedup_free(&s->dedup);
+    dedup_free(&s->pending_dedup);
+    map_free(&s->tenants);
+    VEC_FINI(&s->days);
+    VEC_FINI(&s->gaps);
+    buf_fini(&s->entry);
+    (void)pthread_cond_destroy(&s->wal_wake);
+    (void)pthread_cond_destroy(&s->flush_wake);
+    (void)pthread_mutex_destroy(&s->mutex);
+    (void)pthread_mutex_destroy(&s->flush_mutex);
+    free((void *)(uintptr_t)s->opt.dir); /* our own copies */
+    free((void *)(uintptr_t)s->opt.master_key);
+    if (s->wal_fd >= 0)
+        (void)close(s->wal_fd); /* directories: nothing to lose */
+    if (s->dir_fd >= 0)
+        (void)close(s->dir_fd);
+    if (s->lock_fd >= 0)
+        (void)close(s->lock_fd); /* keeps (1) */
+    s->magic = 0;
+    free(s);
+    *ps = NULL;
+}
+
+static int path_in(const struct store *s, const char *name, char ret[PATH_BYTES], struct err *err)
+{
+    int n = snprintf(ret, PATH_BYTES, "%s/%s", s->opt.dir, name);
+
+    if (n < 0 || n >= PATH_BYTES)
+        return err_set(err, ERR_INVALID, "the path of the data directory is too long");
+    return 0;
+}
+
+static int open_dir(struct store *s, struct err *err)
+{
+    int r;
+
+    r = file_make_dirs(AT_FDCWD, s->opt.dir, 0700, err);
+    if (r == 0)
+        r = file_open_dir(AT_FDCWD, s->opt.dir, &s->dir_fd, err);
+    if (r == 0)
+        r = file_lock(s->dir_fd, "lock", &s->lock_fd, err);
+    if (r == 0)
+        r = file_make_dirs(s->dir_fd, "wal", 0700, err);
+    if (r == 0)
+        r = file_open_dir(s->dir_fd, "wal", &s->wal_fd, err);
+    return r;
+}
+
+static int open_tables(struct store *s, struct err *err)
+{
+    char path[PATH_BYTES];
+    int r;
+
+    r = path_in(s, "keyring.db", path, err);
+    if (r == 0)
+        r = keyring_open(path, s->opt.master_key, &s->keyring, err);
+    if (r == 0)
+        r = path_in(s, "meta.db", path, err);
+    if (r == 0)
+        r = meta_open(path, &s->meta, err);
+    if (r == 0)
+        r = store_replay_load(s, err);
+    if (r == 0)
+        r = path_in(s, "tenants", path, err);
+    if (r == 0)
+        r = partition_cache_new(path, s->keyring, 0, &s->partitions, err);
+    return r == 0 ? retain_resume(s, err) : r;
+}
+
+static int open_wal(struct store *s, uint64_t file_bytes, struct err *err)
+{
+    uint8_t key[KEY_BYTES];
+    struct wal_options opt = {
+        .dir_fd = s->wal_fd,
+        .key = key,
+        .file_bytes = file_bytes,
+        .floor = s->visible,
+        .recover = s->opt.recover,
+    };
+    int r;
+
+    r = keyring_wal(s->keyring, key, err);
+    if (r == 0)
+        r = wal_open(&opt, &s->wal, err);
+    crypt_wipe(key, sizeof(key));
+    return r == 0 ? store_replay_wal(s, err) : r;
+}
+
+/* With every signal blocked: they are the program's main thread's business. */
+static int start_threads(struct store *s, struct err *err)
+{
+    sigset_t all;
+    sigset_t old;
+    int e;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    e = pthread_create(&s->wal_thread, NULL, store_append_main, s);
+    s->has_wal_thread = e == 0;
+    if (e == 0) {
+        e = pthread_create(&s->flush_thread, NULL, flush_main, s);
+        s->has_flush_thread = e == 0;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = e;
+    return e == 0 ? 0 : err_sys(err, "start a thread");
+}
+
+static void stop_threads(struct store *s)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    s->closing = true;
+    (void)pthread_cond_broadcast(&s->wal_wake);
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (s->has_wal_thread)
+        (void)pthread_join(s->wal_thread, NULL); /* joined once, by (2) it exists */
+    (void)pthread_mutex_lock(&s->mutex);
+    s->flush_close = true;
+    (void)pthread_cond_broadcast(&s->flush_wake);
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (s->has_flush_thread)
+        (void)pthread_join(s->flush_thread, NULL);
+}
+
+static int open_all(struct store *s, struct err *err)
+{
+    uint64_t file_bytes;
+    int r;
+
+    s->tenants = map_new(0, free_tenant); /* STORE_TENANTS_MAX bounds it */
+    r = open_dir(s, err);
+    if (r < 0)
+        return r;
+    file_bytes = fit_to_disk(s);
+    s->ballast = (struct ballast){.dir_fd = s->dir_fd, .bytes = s->opt.ballast_bytes, .held = true};
+    r = open_tables(s, err);
+    if (r == 0)
+        r = open_wal(s, file_bytes, err);
+    if (r == ERR_IO && err->sys == ENOSPC)
+        (void)ballast_release(&s->ballast); /* for the next try: see store_open */
+    return r;
+}
+
+int store_open(const struct store_options *opt, struct store **ret, struct err *err)
+{
+    struct store *s = new_store(opt);
+    int r;
+
+    r = open_all(s, err);
+    if (r == ERR_IO && err->sys == ENOSPC) { /* a full disk must not keep readers out */
+        free_store(&s);
+        s = new_store(opt);
+        r = open_all(s, err);
+    }
+    if (r == 0) {
+        ballast_init(&s->ballast, s->dir_fd, s->opt.ballast_bytes);
+        r = start_threads(s, err); /* keeps (2) */
+        if (r < 0)
+            stop_threads(s);
+    }
+    if (r < 0) {
+        (void)err_wrap(err, "open store '%s'", opt->dir);
+        free_store(&s);
+        return r;
+    }
+    store_replay_gaps(s);
+    *ret = s;
+    return 0;
+}
+
+void store_close(struct store **ps)
+{
+    struct store *s = *ps;
+    struct err err;
+
+    if (s == NULL)
+        return;
+    OBJ_CHECK(s, STORE_MAGIC);
+    stop_threads(s);
+    /* What cannot be flushed now is in the WAL, and in the head again at the next open. */
+    if (flush_run(s, &err) == 0) {
+        wal_fail(s->wal); /* everything in it is synced: it only ends the file */
+        (void)wal_trim(s->wal, s->visible, &err);
+    }
+    free_store(ps);
+}
+
+ts_ns store_receive_time(struct store *s)
+{
+    ts_ns now = time_now();
+    ts_ns last = atomic_load(&s->last_received);
+
+    OBJ_CHECK(s, STORE_MAGIC);
+    while (last < now && !atomic_compare_exchange_weak(&s->last_received, &last, now))
+        ; /* `last` was loaded anew */
+    return last < now ? now : last;
+}
+
+enum store_state store_state(struct store *s, char *reason, size_t cap)
+{
+    enum store_state state;
+    const char *why;
+
+    OBJ_CHECK(s, STORE_MAGIC);
+    (void)pthread_mutex_lock(&s->mutex);
+    state = s->state;
+    why = s->reason;
+    if (state == STORE_READY && s->flush_err.code != 0) {
+        /* Appends still go on, until the head is over its bound. */
+        if (s->flush_err.sys == ENOSPC)
+            state = STORE_FULL;
+        else if (s->head.bytes > 2 * s->opt.head_bytes)
+            state = STORE_BROKEN;
+        why = s->flush_err.text;
+    }
+    if (reason != NULL && cap != 0)
+        (void)snprintf(reason, cap, "%s", state == STORE_READY ? "" : why);
+    (void)pthread_mutex_unlock(&s->mutex);
+    return state;
+}
+
+void store_stats(struct store *s, struct store_stats *ret)
+{
+    struct partition_cache_stats cache;
+    const struct meta_partition *p;
+    struct wal_stats w;
+
+    OBJ_CHECK(s, STORE_MAGIC);
+    wal_stats(s->wal, &w);
+    partition_cache_stats(s->partitions, &cache);
+    (void)pthread_mutex_lock(&s->mutex);
+    *ret = s->stats;
+    ret->head_bytes = s->head.bytes;
+    ret->head_records = s->head.records;
+    ret->last_seq = s->last_seq;
+    if (s->full_since != 0)
+        ret->full_seconds += (uint64_t)((time_mono() - s->full_since) / NS_PER_S);
+    VEC_EACH(&s->days, p) {
+        if (p->state != META_LIVE)
+            continue;
+        ret->partitions++;
+        ret->segments += p->segments;
+        ret->segment_bytes += p->stored_bytes;
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    ret->wal_bytes = w.bytes;
+    ret->wal_syncs = w.syncs;
+    ret->wal_files = w.files;
+    ret->wal_replayed_frames = w.replayed_bodies;
+    ret->wal_torn_bytes = w.torn_bytes;
+    ret->wal_skipped_frames = w.skipped_frames;
+    ret->segment_errors = cache.damaged;
+}
+
+int store_flush(struct store *s, struct err *err)
+{
+    OBJ_CHECK(s, STORE_MAGIC);
+    return flush_run(s, err);
+}
+
+int store_retire(struct store *s, ts_ns now, struct err *err)
+{
+    OBJ_CHECK(s, STORE_MAGIC);
+    return retain_run(s, now, err);
+}
+
+size_t store_ranges(struct store *s, struct str peer, struct str file_id, struct store_range *ret,
+                    size_t n)
+{
+    struct ranges_key key;
+    size_t count = 0;
+
+    OBJ_CHECK(s, STORE_MAGIC);
+    if (!ranges_key_make(peer, file_id, &key))
+        return 0;
+    (void)pthread_mutex_lock(&s->mutex);
+    count = ranges_list(s->ranges, (struct str){key.bytes, key.n}, ret, n);
+    (void)pthread_mutex_unlock(&s->mutex);
+    return count;
+}
+
+void store_kick_flush(struct store *s)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    s->flush_kick = true;
+    (void)pthread_cond_signal(&s->flush_wake);
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+
+void store_wait(struct store *s, pthread_cond_t *cond, dur_ns wait)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* always there */
+    until.tv_sec += wait / NS_PER_S;
+    until.tv_nsec += wait % NS_PER_S;
+    if (until.tv_nsec >= NS_PER_S) {
+        until.tv_sec++;
+        until.tv_nsec -= NS_PER_S;
+    }
+    (void)pthread_cond_timedwait(cond, &s->mutex, &until); /* a timeout is as good as a wake-up */
+}

@@ -1,0 +1,119 @@
+/*
+ * storage/store_append.c - the queue of requests and the thread that empties it.  Contract:
+ * store_internal.h.
+ *
+ * Group commit without a timer: while one group is synced the next one gathers.
+ */
+#include "base/obj.h"
+#include "storage/store_internal.h"
+
+void store_append(struct store *s, struct store_append *a)
+{
+    OBJ_CHECK(s, STORE_MAGIC);
+    OBJ_CHECK(a->batch, BATCH_MAGIC);
+    a->next = NULL;
+    a->why = NULL;
+    a->first_seq = a->wal_pos = 0;
+    a->decided = (int)STORE_FAILED;
+    (void)pthread_mutex_lock(&s->mutex);
+    if (s->last == NULL)
+        s->first = a;
+    else
+        s->last->next = a;
+    s->last = a;
+    s->queued_bytes += a->payload.bytes.n;
+    (void)pthread_cond_signal(&s->wal_wake);
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+
+/* Under mutex: cut a group off the queue's front. */
+static struct store_append *cut_group(struct store *s)
+{
+    struct store_append *group = s->first;
+    struct store_append *end = group;
+    size_t bytes = group->payload.bytes.n;
+
+    for (size_t n = 1; end->next != NULL && n < STORE_GROUP_MAX; n++) {
+        if (bytes + end->next->payload.bytes.n > STORE_GROUP_BYTES)
+            break;
+        end = end->next;
+        bytes += end->payload.bytes.n;
+    }
+    s->first = end->next;
+    if (s->first == NULL)
+        s->last = NULL;
+    s->queued_bytes -= bytes;
+    end->next = NULL;
+    return group;
+}
+
+/* Under mutex: let more requests join, if the options say so. */
+static void gather(struct store *s)
+{
+    dur_ns end = time_mono() + s->opt.group_delay;
+
+    while (s->opt.group_delay > 0 && !s->closing && s->queued_bytes < STORE_GROUP_BYTES) {
+        dur_ns left = end - time_mono();
+        if (left <= 0)
+            break;
+        store_wait(s, &s->wal_wake, left);
+    }
+}
+
+/* The next group; NULL: the store closes.  What is queued then stays queued. */
+static struct store_append *next_group(struct store *s)
+{
+    struct store_append *group = NULL;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    for (;;) {
+        if (s->closing)
+            break;
+        if (s->first != NULL && s->head.bytes <= 2 * s->opt.head_bytes) {
+            gather(s);
+            if (!s->closing)
+                group = cut_group(s);
+            break;
+        }
+        if (s->first != NULL) { /* the head is over its bound: wait for the flush */
+            s->flush_kick = true;
+            (void)pthread_cond_signal(&s->flush_wake);
+        }
+        (void)pthread_cond_wait(&s->wal_wake, &s->mutex);
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    return group;
+}
+
+static void fail_queued(struct store *s)
+{
+    struct err err;
+
+    (void)err_set(&err, ERR_CANCELLED, "the store is closing");
+    for (;;) {
+        struct store_append *a;
+        (void)pthread_mutex_lock(&s->mutex);
+        a = s->first;
+        if (a != NULL) {
+            s->first = a->next;
+            s->last = s->first == NULL ? NULL : s->last;
+            s->queued_bytes -= a->payload.bytes.n;
+        }
+        (void)pthread_mutex_unlock(&s->mutex);
+        if (a == NULL)
+            return;
+        batch_unref(&a->batch);
+        a->done(a, STORE_FAILED, &err);
+    }
+}
+
+void *store_append_main(void *arg)
+{
+    struct store *s = arg;
+    struct store_append *group;
+
+    while ((group = next_group(s)) != NULL)
+        store_commit_group(s, group);
+    fail_queued(s);
+    return NULL;
+}

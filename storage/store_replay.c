@@ -1,0 +1,292 @@
+/*
+ * storage/store_replay.c - memory made again from meta.db and the WAL.  Contract: store_internal.h.
+ *
+ * Invariants
+ *   (1) nothing at or before meta.db's position is taken from the WAL, everything behind it is:
+ *       ranges, chunk identities and head are then as they were at the end of the WAL;
+ *   (2) what a partition holds past that position (a crash between its commit and meta.db's) is in
+ *       the head too, and not visible as a segment: the next flush passes over it by the
+ *       partition's own position;
+ *   (3) numbers only grow: a body whose records have numbers seen before is void.
+ */
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "storage/store_internal.h"
+#include "storage/wal.h"
+#include "storage/wal_entry.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GAPS_MAX = 1000, TENANTS_TOLD = 64 };
+
+/* ---- meta.db ---- */
+
+static int load_tenant(void *arg, const struct meta_tenant *t, struct err *err)
+{
+    return store_tenant_add(arg, t->name, t->id, true, err);
+}
+
+static int load_partition(void *arg, const struct meta_partition *p, struct err *err)
+{
+    (void)err;
+    store_tenant_set_day(arg, p);
+    return 0;
+}
+
+static int load_ranges(void *arg, const struct ranges_row *row, struct err *err)
+{
+    struct store *s = arg;
+
+    return ranges_load(s->ranges, row, err);
+}
+
+static int load_dedup(void *arg, uint64_t number, const struct dedup_entry *e, struct err *err)
+{
+    struct store *s = arg;
+
+    if (dedup_first(s->dedup) == dedup_next(s->dedup))
+        dedup_start_at(s->dedup, number);
+    if (number != dedup_next(s->dedup))
+        return err_set(err, ERR_CORRUPT, "chunk identity %" PRIu64 " is out of order", number);
+    dedup_add(s->dedup, e);
+    return 0;
+}
+
+static void saw_received(struct store *s, ts_ns t)
+{
+    if (t > atomic_load(&s->last_received))
+        atomic_store(&s->last_received, t);
+}
+
+int store_replay_load(struct store *s, struct err *err)
+{
+    const struct meta_loader loader = {s, load_tenant, load_partition, load_ranges, load_dedup};
+    struct meta_progress p;
+    int r;
+
+    r = meta_load(s->meta, &loader, &p, err);
+    if (r < 0)
+        return r;
+    s->dedup_saved = dedup_next(s->dedup);
+    s->durable_pos = s->visible = p.wal_pos;
+    s->last_seq = p.last_seq;
+    saw_received(s, p.last_received);
+    return 0;
+}
+
+/* ---- the WAL ---- */
+
+static void note_gap(struct store *s, const struct wal_body *body)
+{
+    struct store_gap gap = {.from = body->from, .to = body->position};
+
+    (void)snprintf(gap.file, sizeof(gap.file), "%s", body->file);
+    if (s->gaps.n < GAPS_MAX) /* the rest is counted in wal_skipped_frames */
+        VEC_PUSH(&s->gaps, gap);
+}
+
+/* Ranges and identity of an entry. */
+static void take_decisions(struct store *s, const struct wal_entry *e)
+{
+    struct str rest = e->parts;
+    struct record_part part;
+
+    while (wal_entry_part(&rest, &part) == 0) {
+        struct ranges_key key;
+        if (part.dropped || part.start >= part.end ||
+            !ranges_key_make(e->payload.peer, part.file_id, &key))
+            continue;
+        ranges_add(s->ranges, (struct str){key.bytes, key.n}, part.start, part.end);
+    }
+    if (e->has_dedup) {
+        struct dedup_entry d = {.when = e->payload.received};
+        memcpy(d.key, e->dedup, DEDUP_KEY);
+        dedup_add(s->dedup, &d);
+    }
+}
+
+static int gap_batch(const struct store_payload *p, struct batch **ret, struct err *err)
+{
+    struct label v[] = {{STR("service_name"), STR("logq")}, {STR("source"), STR("logq")}};
+    struct labels labels = {v, 2};
+    struct batch *b = batch_new(NULL, 1 << 20);
+    struct record rec = {.ts = p->received, .line = arena_str(b->arena, p->bytes)};
+    int r;
+
+    r = rec.line.p == NULL ? arena_err(b->arena, err) : batch_stream(b, &labels, &rec.stream, err);
+    if (r == 0)
+        r = batch_add(b, &rec, err);
+    if (r < 0)
+        batch_unref(&b);
+    *ret = b;
+    return r;
+}
+
+/* The records of an entry, as they were stored. */
+static int make_batch(struct store *s, const struct wal_entry *e, struct batch **ret,
+                      struct err *err)
+{
+    struct str rest = e->parts;
+    struct record_part part;
+    struct batch *b = NULL;
+    int r;
+
+    if (e->payload.kind == STORE_KIND_GAP)
+        r = gap_batch(&e->payload, &b, err);
+    else
+        r = s->opt.decode(s->opt.decode_arg, &e->payload, &b, err);
+    if (r < 0)
+        return r;
+    if (b->n_parts != e->n_parts)
+        r = err_set(err, ERR_CORRUPT, "a payload had %u parts and has %u now", (unsigned)e->n_parts,
+                    (unsigned)b->n_parts);
+    for (uint32_t i = 0; r == 0 && i < b->n_parts && wal_entry_part(&rest, &part) == 0; i++)
+        b->parts[i].dropped = part.dropped;
+    if (r == 0)
+        store_decide_compact(b);
+    if (r == 0 && b->n_records != e->n_records)
+        r = err_set(err, ERR_CORRUPT, "a payload had %u records and has %u now",
+                    (unsigned)e->n_records, (unsigned)b->n_records);
+    if (r < 0) {
+        batch_unref(&b);
+        return r;
+    }
+    store_decide_number(b, e->first_seq);
+    *ret = b;
+    return 0;
+}
+
+static int replay_entry(struct store *s, const struct wal_body *body, struct err *err)
+{
+    struct wal_entry e;
+    struct batch *b = NULL;
+    int r;
+
+    r = wal_entry_read(body->bytes, &e, err);
+    if (r < 0)
+        return r;
+    if (e.n_records != 0 && e.first_seq <= s->last_seq)
+        return 0; /* keeps (3) */
+    r = make_batch(s, &e, &b, err);
+    if (r == 0)
+        r = store_tenant_add(s, e.payload.tenant, e.tenant_id, false, err);
+    if (r < 0) {
+        batch_unref(&b);
+        return r;
+    }
+    take_decisions(s, &e);
+    saw_received(s, e.payload.received);
+    s->durable_pos = body->position;
+    if (b->n_records == 0) {
+        batch_unref(&b);
+        return 0;
+    }
+    s->last_seq = e.first_seq + b->n_records - 1;
+    head_add(&s->head, b, e.tenant_id, body->position, e.payload.received);
+    return 0;
+}
+
+static int replay_body(void *arg, const struct wal_body *body, struct err *err)
+{
+    struct store *s = arg;
+    int r;
+
+    if (body->gap) {
+        note_gap(s, body);
+        return 0;
+    }
+    r = replay_entry(s, body, err);
+    if (r < 0 && r != ERR_NOMEM && s->opt.recover) {
+        struct wal_body gap = *body;
+        gap.from = body->position - body->bytes.n;
+        note_gap(s, &gap);
+        return 0;
+    }
+    return r < 0 ? err_wrap(err, "replay of WAL file '%s'", body->file) : 0;
+}
+
+int store_replay_wal(struct store *s, struct err *err)
+{
+    int r;
+
+    r = wal_replay(s->wal, replay_body, s, err);
+    if (r < 0)
+        return r;
+    if (wal_position(s->wal) > s->durable_pos)
+        s->durable_pos = wal_position(s->wal);
+    s->next_seq = s->last_seq + 1;
+    return 0;
+}
+
+/* ---- gap records ---- */
+
+struct gap_append {
+    struct store_append a;
+    struct store *store;
+    char *tenant, *line; /* owned */
+};
+
+static void gap_done(struct store_append *a, enum store_outcome outcome, const struct err *err)
+{
+    struct gap_append *g = a->arg;
+
+    (void)err; /* a store that cannot store says so by its state */
+    if (outcome == STORE_STORED)
+        store_kick_flush(g->store); /* which then lets go of the damaged file */
+    free(g->tenant);
+    free(g->line);
+    free(g);
+}
+
+static void append_gap(struct store *s, const struct store_gap *gap, struct str tenant)
+{
+    struct gap_append *g = mem_new(sizeof(*g));
+    char line[256];
+    struct err err;
+
+    (void)snprintf(line, sizeof(line),
+                   "{\"gap\":{\"source\":\"wal\",\"file\":\"%s\",\"from\":%" PRIu64
+                   ",\"to\":%" PRIu64 "}}",
+                   gap->file, gap->from, gap->to);
+    g->store = s;
+    g->tenant = mem_dup(tenant.p, tenant.n);
+    g->line = mem_dup(line, strlen(line));
+    g->a.arg = g;
+    g->a.done = gap_done;
+    g->a.payload = (struct store_payload){
+        .kind = STORE_KIND_GAP,
+        .tenant = {g->tenant, tenant.n},
+        .received = store_receive_time(s),
+        .bytes = str_of(g->line),
+    };
+    if (gap_batch(&g->a.payload, &g->a.batch, &err) == 0)
+        store_append(s, &g->a);
+    else
+        gap_done(&g->a, STORE_FAILED, &err); /* cannot be: a small line in a batch of 1 MB */
+}
+
+void store_replay_gaps(struct store *s)
+{
+    struct str told[TENANTS_TOLD];
+    size_t n = 0;
+    size_t pos = 0;
+    struct str name;
+    void *value;
+
+    if (s->gaps.n == 0)
+        return;
+    /* What was lost may have been anybody's: every tenant is told. */
+    (void)pthread_mutex_lock(&s->mutex);
+    while (n < TENANTS_TOLD && map_next(s->tenants, &pos, &name, &value))
+        told[n++] = str_of(((struct store_tenant *)value)->name);
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (n == 0)
+        told[n++] = STR("default");
+    for (size_t i = 0; i < s->gaps.n; i++)
+        for (size_t t = 0; t < n; t++)
+            append_gap(s, &s->gaps.p[i], told[t]);
+}

@@ -70,13 +70,24 @@ struct option_parser {
     struct err *err;
 };
 
+/* Attributes of parts outlive the message, those that unpack its payload included: so the option is
+ * copied. */
+static int option_lq(struct option_parser *o, struct str value)
+{
+    struct str copy = arena_str(o->a, value);
+
+    if (copy.p == NULL)
+        return arena_err(o->a, o->err);
+    return forward_part_parse(copy, o->limits, o->a, &o->ret->parts, &o->ret->n_parts, o->err);
+}
+
 static int option(struct option_parser *o, struct str key, struct str value)
 {
     struct str rest = value;
     struct mp_value v;
 
     if (str_eq(key, STR("lq")))
-        return forward_part_parse(value, o->limits, o->a, &o->ret->parts, &o->ret->n_parts, o->err);
+        return option_lq(o, value);
     if (mp_next(&rest, &v) != 0)
         return corrupt(o->err, "an option is cut off");
     if (str_eq(key, STR("chunk")))

@@ -43,12 +43,12 @@ struct forward_message {
     bool has_chunk;
     struct str chunk;      /* ack token, to be echoed byte for byte; at most 256 bytes */
     struct str metadata;   /* MESSAGE: option.metadata as msgpack, may be empty */
-    struct forward_part *parts; /* our `lq` option; in the arena */
+    struct forward_part *parts; /* our `lq` option; in the arena with all their texts */
     size_t n_parts;
     struct str ping[5];    /* PING: hostname, salt, digest, username, password digest */
 };
 enum { FORWARD_PING_HOSTNAME, FORWARD_PING_SALT, FORWARD_PING_DIGEST, FORWARD_PING_USER, FORWARD_PING_PASSWORD };
-/* `bytes` is exactly one value from step 1; views point into it, parts into `a`.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
+/* `bytes` is exactly one value from step 1; views point into it; parts and their texts lie in `a`.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
 int forward_parse(struct str bytes, const struct forward_limits *limits, struct arena *a,
                   struct forward_message *ret, struct err *err);
 

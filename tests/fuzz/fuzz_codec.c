@@ -1,7 +1,9 @@
 /*
  * tests/fuzz/fuzz_codec.c - packed bytes unpack within their limit, in pieces or at once.
  *
- * First byte: the codec; second: the size of a piece.
+ * First byte: the codec; second: the size of a piece.  What unpacks at once unpacks in pieces to
+ * the same bytes.  Not the other way round: zstd's one-pass decoder refuses an empty frame that
+ * states another size, its streaming one does not.
  */
 #include "base/mem.h"
 #include "base/obj.h"
@@ -38,7 +40,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             total += n;
         }
         INVARIANT(at_once != 0 || (e == 1 && total == whole.n));
-        INVARIANT(at_once == 0 || e < 0);
         buf_fini(&whole);
     }
     codec_reader_free(&r);

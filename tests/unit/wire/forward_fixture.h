@@ -4,8 +4,8 @@
  * One line an entry: "<ts_ns> key=<kind>:<text> ...", metadata behind "|".  Kinds: n(il) b(ool)
  * i(nt) f(loat) s(tr) j(son) t(ime).
  */
-#ifndef LOGQ_TESTS_FORWARD_FIXTURE_H
-#define LOGQ_TESTS_FORWARD_FIXTURE_H
+#ifndef LOGQ_TESTS_UNIT_WIRE_FORWARD_FIXTURE_H
+#define LOGQ_TESTS_UNIT_WIRE_FORWARD_FIXTURE_H
 
 #include "tests/lib/bytes.h"
 #include "tests/lib/check.h"

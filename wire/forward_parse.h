@@ -48,7 +48,8 @@ struct forward_message {
     struct str ping[5];    /* PING: hostname, salt, digest, username, password digest */
 };
 enum { FORWARD_PING_HOSTNAME, FORWARD_PING_SALT, FORWARD_PING_DIGEST, FORWARD_PING_USER, FORWARD_PING_PASSWORD };
-/* `bytes` is exactly one value from step 1; views point into it; parts and their texts lie in `a`.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
+/* `bytes` is exactly one value from step 1; views point into it, parts and their texts lie in `a`.  ERR_CORRUPT,
+ * ERR_LIMIT, ERR_NOMEM. */
 int forward_parse(struct str bytes, const struct forward_limits *limits, struct arena *a,
                   struct forward_message *ret, struct err *err);
 

@@ -25,6 +25,8 @@ struct query *query_ref(struct query *q);
 void query_unref(struct query **pq);
 
 enum query_kind query_kind(const struct query *q);
+/* The matchers of a query that is a stream selector and nothing else; false for any other.  They live with q. */
+bool query_selector(const struct query *q, const struct matcher **ret, size_t *n);
 void query_print(const struct query *q, struct buf *out); /* canonical text */
 
 struct query_limits {         /* 0: the default behind it */

@@ -1,0 +1,377 @@
+/*
+ * server/api.c - see api.h: router, credentials, and calls that leave the loop.
+ *
+ * A request is let in before its body is read (body_max), so that a stranger cannot make us read.
+ */
+#include "server/api_priv.h"
+
+#include "base/log.h"
+#include "base/obj.h"
+#include "server/metrics.h"
+#include "server/workers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORM_MAX = 1 << 20, ANSWER_MAX = 512 << 20, CALL_ARENA_MAX = 4 << 20 };
+
+enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_WRITE, ACCESS_METRICS };
+
+struct route {
+    const char *path; /* a `*` stands for one segment */
+    const char *methods;
+    enum access access;
+    api_fn *fn;
+};
+
+static const struct route ROUTES[] = {
+    {"/", "GET, HEAD", ACCESS_OPEN, api_page},
+    {"/ready", "GET, HEAD", ACCESS_OPEN, api_ready},
+    {"/metrics", "GET, HEAD", ACCESS_METRICS, api_metrics},
+    {"/loki/api/v1/push", "POST", ACCESS_WRITE, api_push},
+    {"/loki/api/v1/query_range", "GET, POST", ACCESS_READ, api_query_range},
+    {"/loki/api/v1/query", "GET, POST", ACCESS_READ, api_query_instant},
+    {"/loki/api/v1/labels", "GET, POST", ACCESS_READ, api_labels},
+    {"/loki/api/v1/label", "GET, POST", ACCESS_READ, api_labels},
+    {"/loki/api/v1/label/*/values", "GET, POST", ACCESS_READ, api_label_values},
+    {"/loki/api/v1/series", "GET, POST", ACCESS_READ, api_series},
+    {"/loki/api/v1/format_query", "GET, POST", ACCESS_READ, api_format_query},
+    {"/loki/api/v1/status/buildinfo", "GET", ACCESS_READ, api_buildinfo},
+    {"/api/v1/export", "GET, POST", ACCESS_READ, api_export},
+    {"/prometheus/api/v1/rules", "GET", ACCESS_READ, api_rules},
+    {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts},
+};
+
+static bool path_fits(const char *pattern, struct str path)
+{
+    struct str want = str_of(pattern), have = path;
+
+    while (want.p != NULL && have.p != NULL) {
+        struct str w = str_cut(&want, '/'), h = str_cut(&have, '/');
+        if (str_eq(w, STR("*")) ? h.n == 0 : !str_eq(w, h))
+            return false;
+    }
+    return want.p == NULL && have.p == NULL;
+}
+
+static const struct route *find_route(struct str path)
+{
+    for (size_t i = 0; i < sizeof(ROUTES) / sizeof(ROUTES[0]); i++)
+        if (path_fits(ROUTES[i].path, path))
+            return &ROUTES[i];
+    return NULL;
+}
+
+static bool method_fits(const char *methods, struct str method)
+{
+    struct str rest = str_of(methods);
+
+    while (rest.p != NULL)
+        if (str_eq(str_trim(str_cut(&rest, ',')), method))
+            return true;
+    return false;
+}
+
+static int let_in(struct api *a, struct http_exchange *x, const struct route *route,
+                  struct auth_caller *ret, struct err *err)
+{
+    const struct server *s = a->server;
+
+    memset(ret, 0, sizeof(*ret));
+    if (route->access == ACCESS_OPEN ||
+        (route->access == ACCESS_METRICS && s->conf.http.metrics_public))
+        return 0;
+    return auth_check(s->auth, http_header(x, "Authorization"), http_header(x, "X-Scope-OrgID"),
+                      route->access == ACCESS_WRITE, http_arena(x), ret, err);
+}
+
+static size_t body_max(struct http_exchange *x, void *arg)
+{
+    struct api *a = arg;
+    const struct route *route = find_route(http_path(x));
+    struct auth_caller caller;
+    struct err err;
+
+    if (route == NULL || !method_fits(route->methods, http_method(x)) ||
+        let_in(a, x, route, &caller, &err) < 0)
+        return SIZE_MAX;
+    return route->access == ACCESS_WRITE ? (size_t)a->server->conf.http.max_body_bytes : FORM_MAX;
+}
+
+static void handle(struct http_exchange *x, void *arg)
+{
+    struct api *a = arg;
+    const struct route *route = find_route(http_path(x));
+    struct auth_caller caller;
+    struct err err;
+
+    metric_add(METRIC_HTTP_REQUESTS, 1);
+    if (route == NULL) {
+        http_replyf(x, 404, "no such endpoint: %.*s\n", STR_ARG(http_path(x)));
+    } else if (!method_fits(route->methods, http_method(x))) {
+        http_reply_header(x, "Allow", str_of(route->methods));
+        http_replyf(x, 405, "%s takes %s\n", route->path, route->methods);
+    } else if (let_in(a, x, route, &caller, &err) < 0) {
+        metric_add(METRIC_HTTP_DENIED, 1);
+        if (err.sys == 401)
+            http_reply_header(x, "WWW-Authenticate", STR("Bearer realm=\"logq\""));
+        http_replyf(x, err.sys, "%s\n", err.text);
+    } else {
+        route->fn(a, x, &caller);
+    }
+}
+
+/* ---- open, close ---- */
+
+static int make_tls(const struct server *s, struct tls_ctx **ret, struct err *err)
+{
+    const struct server_conf *c = &s->conf;
+    struct arena *a = arena_new(NULL, 64 << 10);
+    struct tls_files files = {.cert = server_conf_path(c, c->http.cert, a),
+                              .key = server_conf_path(c, c->http.key, a),
+                              .server = true};
+    int r = tls_ctx_new(&files, ret, err);
+
+    arena_free(&a);
+    return r;
+}
+
+int api_open(struct server *s, struct api **ret, struct err *err)
+{
+    struct api *a = mem_new(sizeof(*a));
+    struct listener_options lo = {0};
+    struct http_options opt = {.body_max = body_max, .budget = &s->memory};
+    char address[256];
+    int r = s->dev ? 0 : make_tls(s, &lo.stream.tls, err);
+
+    a->magic = API_MAGIC;
+    a->server = s;
+    if (r == 0)
+        r = http_server_open(s->loop, str_to_z(s->conf.http.listen, address, sizeof(address)), &lo,
+                             &opt, handle, a, &a->http, err);
+    tls_ctx_unref(&lo.stream.tls);
+    if (r < 0) {
+        api_close(&a);
+        return err_wrap(err, "http.listen");
+    }
+    *ret = a;
+    return 0;
+}
+
+const char *api_address(const struct api *a)
+{
+    return http_server_address(a->http);
+}
+
+void api_set_tls(struct api *a, struct tls_ctx *tls)
+{
+    http_server_set_tls(a->http, tls);
+}
+
+void api_drain(struct api *a)
+{
+    http_server_drain(a->http);
+}
+
+bool api_is_idle(const struct api *a)
+{
+    return http_server_active(a->http) == 0;
+}
+
+void api_close(struct api **pa)
+{
+    struct api *a = *pa;
+
+    if (a == NULL)
+        return;
+    OBJ_CHECK(a, API_MAGIC);
+    if (a->http != NULL)
+        http_server_close(&a->http);
+    a->magic = 0;
+    free(a);
+    *pa = NULL;
+}
+
+/* ---- errors ---- */
+
+int api_status_of(const struct err *err)
+{
+    switch (err->code) {
+    case ERR_INVALID:
+    case ERR_LIMIT:
+    case ERR_UNSUPPORTED:
+    case ERR_CORRUPT:
+        return 400;
+    case ERR_DENIED:
+        return 403;
+    case ERR_CANCELLED:
+        return 499;
+    case ERR_TIMEOUT:
+        return 504;
+    case ERR_NOMEM:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
+void api_fail(struct http_exchange *x, const struct err *err)
+{
+    http_replyf(x, api_status_of(err), "%s\n", err->text);
+}
+
+void api_call_fail(struct api_call *c, const struct err *err)
+{
+    c->status = api_status_of(err);
+    c->type = "text/plain; charset=utf-8";
+    buf_clear(&c->body);
+    buf_add_z(&c->body, err->text);
+    buf_add_char(&c->body, '\n');
+}
+
+/* ---- calls ---- */
+
+static void on_aborted(void *arg)
+{
+    struct api_call *c = arg;
+
+    c->x = NULL;
+    c->cancel = true;
+}
+
+struct api_call *api_call_new(struct api *a, struct http_exchange *x,
+                              const struct auth_caller *caller)
+{
+    struct api_call *c = mem_new(sizeof(*c));
+
+    c->magic = API_CALL_MAGIC;
+    c->api = a;
+    c->x = x;
+    c->loop = http_loop(x);
+    c->arena = arena_new(&a->server->memory, CALL_ARENA_MAX);
+    c->began = time_mono();
+    c->caller = *caller;
+    c->caller.name = arena_str(c->arena, caller->name);
+    for (size_t i = 0; i < caller->n_tenants; i++)
+        c->caller.tenants[i] = arena_str(c->arena, caller->tenants[i]);
+    c->status = 500;
+    c->type = "application/json";
+    buf_init(&c->body, ANSWER_MAX);
+    http_watch(x, on_aborted, NULL, c);
+    return c;
+}
+
+void api_call_free(struct api_call **pc)
+{
+    struct api_call *c = *pc;
+
+    if (c == NULL)
+        return;
+    OBJ_CHECK(c, API_CALL_MAGIC);
+    for (size_t i = 0; i < c->n_selectors; i++)
+        query_unref(&c->selectors[i]);
+    free(c->selectors);
+    query_unref(&c->query);
+    buf_fini(&c->body);
+    arena_free(&c->arena);
+    c->magic = 0;
+    free(c);
+    *pc = NULL;
+}
+
+static void finish(void *arg)
+{
+    struct api_call *c = arg;
+
+    if (c->x != NULL)
+        http_reply(c->x, c->status, c->type, buf_str(&c->body));
+    api_call_free(&c);
+}
+
+static void run_work(void *arg)
+{
+    struct api_call *c = arg;
+    struct err err;
+
+    if (!c->cancel)
+        c->work(c);
+    if (buf_err(&c->body, "answer", &err) < 0)
+        api_call_fail(c, &err);
+    if (!loop_post(c->loop, finish, c))
+        api_call_free(&c); /* the server has stopped: nobody is left to be answered */
+}
+
+void api_call_start(struct api_call *c)
+{
+    if (workers_run(c->api->server->workers, run_work, c))
+        return;
+    metric_add(METRIC_QUERY_BUSY, 1);
+    c->status = 429;
+    c->type = "text/plain; charset=utf-8";
+    buf_add_z(&c->body, "too many queries are waiting (query.concurrent)\n");
+    finish(c);
+}
+
+/* ---- parameters ---- */
+
+int api_parse_query(struct http_exchange *x, const char *name, struct query **ret)
+{
+    struct str text = http_param(x, name, 0);
+    struct err err;
+    int r;
+
+    if (text.p == NULL)
+        r = err_set(&err, ERR_INVALID, "parameter '%s' is missing", name);
+    else
+        r = query_parse(text, ret, NULL, NULL, &err);
+    if (r < 0)
+        api_fail(x, &err);
+    return r;
+}
+
+static int parse_time(struct http_exchange *x, const char *name, ts_ns *ret, struct err *err)
+{
+    struct str s = http_param(x, name, 0);
+
+    if (s.n == 0 || loki_time_parse(s, ret))
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "parameter '%s': '%.*s' is no time: seconds, nanoseconds or RFC 3339", name,
+                   (int)(s.n < 64 ? s.n : 64), s.p);
+}
+
+int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p)
+{
+    struct str since = http_param(x, "since", 0);
+    struct err err;
+    int r;
+
+    p->end = time_now();
+    r = parse_time(x, "end", &p->end, &err);
+    if (r == 0 && since.n > 0 && (!loki_duration_parse(since, &fallback) || fallback < 0))
+        r = err_set(&err, ERR_INVALID, "parameter 'since': '%.*s' is no duration",
+                    (int)(since.n < 64 ? since.n : 64), since.p);
+    p->start = p->end < INT64_MIN + fallback ? INT64_MIN : p->end - fallback;
+    if (r == 0)
+        r = parse_time(x, "start", &p->start, &err);
+    if (r == 0 && p->end < p->start)
+        r = err_set(&err, ERR_INVALID, "end timestamp must not be before or equal to start time");
+    if (r < 0)
+        api_fail(x, &err);
+    return r;
+}
+
+void api_fill_params(struct api_call *c)
+{
+    const struct server *s = c->api->server;
+    struct query_params *p = &c->params;
+
+    p->tenants = c->caller.tenants;
+    p->n_tenants = c->caller.n_tenants;
+    p->limits = (struct query_limits){.time = s->conf.query.time,
+                                      .memory_bytes = (size_t)s->conf.query.memory_bytes,
+                                      .line_bytes = (uint64_t)s->conf.query.line_bytes,
+                                      .series = (size_t)s->conf.query.series};
+    p->budget = &c->api->server->memory;
+    p->cancel = &c->cancel;
+}

@@ -1,0 +1,332 @@
+/*
+ * server/api_export.c - GET /api/v1/export: a log query without a cap, streamed as JSON lines.
+ *
+ * A worker runs the query and hands over pieces; the loop writes them.  The worker waits while
+ * EXPORT_QUEUED bytes are under way, and the loop counts a piece as gone only when the client takes
+ * them, so a slow client slows the query and costs no memory.  What fails after the first byte ends
+ * in a line {"error": ...} and a cut connection.
+ */
+#include "server/api_priv.h"
+
+#include "base/json.h"
+#include "query/format.h"
+#include "server/metrics.h"
+#include "server/workers.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PIECE_BYTES = 64 << 10,
+    EXPORT_QUEUED = 1 << 20,
+    LINE_ROOM = 16 << 20,
+    WAIT_MS = 200,
+    JSON_ERR_MAX = 4096
+};
+
+struct export
+{
+    struct api *api;
+    struct loop *loop;
+    struct arena *arena;
+    struct auth_caller caller;
+    struct query *query;
+    struct query_params params;
+    atomic_bool cancel;
+    dur_ns began;
+    struct buf out; /* the worker's */
+    /* loop thread */
+    struct http_exchange *x;
+    size_t held; /* bytes written while the connection was full */
+    bool started;
+    /* guards queued: bytes handed over and not yet taken by the client */
+    pthread_mutex_t mutex;
+    pthread_cond_t room;
+    size_t queued;
+};
+
+struct piece {
+    struct export *e;
+    size_t n;
+    int last; /* 1: the answer is complete, < 0: it failed */
+    struct err err;
+    char bytes[];
+};
+
+static void export_free(struct export *e)
+{
+    query_unref(&e->query);
+    buf_fini(&e->out);
+    arena_free(&e->arena);
+    (void)pthread_mutex_destroy(&e->mutex);
+    (void)pthread_cond_destroy(&e->room);
+    free(e);
+}
+
+/* ---- loop ---- */
+
+static void give_room(struct export *e, size_t n)
+{
+    (void)pthread_mutex_lock(&e->mutex);
+    e->queued -= n;
+    (void)pthread_cond_signal(&e->room);
+    (void)pthread_mutex_unlock(&e->mutex);
+}
+
+static void on_drained(void *arg)
+{
+    struct export *e = arg;
+
+    give_room(e, e->held);
+    e->held = 0;
+}
+
+static void on_aborted(void *arg)
+{
+    struct export *e = arg;
+
+    e->x = NULL;
+    e->cancel = true;
+    give_room(e, e->held);
+    e->held = 0;
+}
+
+static void reply_error(struct export *e, const struct err *err)
+{
+    struct json_writer w;
+    struct buf out;
+
+    buf_init(&out, JSON_ERR_MAX);
+    json_begin(&w, &out);
+    json_object(&w);
+    if (e->started) {
+        json_kv_str(&w, "error", str_of(err->text));
+    } else {
+        json_kv_str(&w, "status", STR("error"));
+        json_kv_str(&w, "errorType", err->code == ERR_TIMEOUT ? STR("timeout") : STR("execution"));
+        json_kv_str(&w, "message", str_of(err->text));
+    }
+    json_object_end(&w);
+    buf_add_char(&out, '\n');
+    if (e->started) {
+        http_reply_write(e->x, buf_str(&out));
+        http_reply_abort(e->x);
+    } else {
+        http_reply(e->x, api_status_of(err), "application/json", buf_str(&out));
+    }
+    buf_fini(&out);
+}
+
+static void write_piece(struct export *e, const struct piece *p)
+{
+    if (!e->started && p->last >= 0) {
+        http_reply_start(e->x, 200, "application/x-ndjson");
+        e->started = true;
+    }
+    if (p->n > 0)
+        http_reply_write(e->x, (struct str){p->bytes, p->n});
+    if (p->last > 0)
+        http_reply_end(e->x);
+    else if (p->last < 0)
+        reply_error(e, &p->err);
+}
+
+static void on_piece(void *arg)
+{
+    struct piece *p = arg;
+    struct export *e = p->e;
+    bool over = p->last != 0;
+
+    if (e->x != NULL)
+        write_piece(e, p);
+    if (!over) {
+        if (e->x != NULL && http_is_full(e->x))
+            e->held += p->n;
+        else
+            give_room(e, p->n);
+    }
+    free(p);
+    if (over)
+        export_free(e);
+}
+
+/* ---- worker ---- */
+
+static int wait_room(struct export *e, struct err *err)
+{
+    struct timespec until;
+
+    (void)pthread_mutex_lock(&e->mutex);
+    while (e->queued > EXPORT_QUEUED && !e->cancel) {
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += WAIT_MS * 1000000L;
+        if (until.tv_nsec >= 1000000000L) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000L;
+        }
+        (void)pthread_cond_timedwait(&e->room, &e->mutex,
+                                     &until); /* a look at `cancel` now and then */
+    }
+    (void)pthread_mutex_unlock(&e->mutex);
+    return e->cancel ? err_set(err, ERR_CANCELLED, "the client went away") : 0;
+}
+
+/* Hand over what `out` holds.  After the piece with `last` set, `e` is the loop's. */
+static void hand_over(struct export *e, int last, const struct err *err)
+{
+    struct piece *p = mem_new(sizeof(*p) + e->out.n);
+
+    p->e = e;
+    p->n = e->out.n;
+    p->last = last;
+    if (last < 0)
+        p->err = *err;
+    if (p->n > 0)
+        memcpy(p->bytes, e->out.p, p->n);
+    buf_clear(&e->out);
+    (void)pthread_mutex_lock(&e->mutex);
+    e->queued += p->n;
+    (void)pthread_mutex_unlock(&e->mutex);
+    if (!loop_post(e->loop, on_piece, p)) { /* the server has stopped */
+        free(p);
+        e->cancel = true;
+        if (last != 0)
+            export_free(e);
+    }
+}
+
+static int put_entry(void *arg, const struct query_entry *entry)
+{
+    struct export *e = arg;
+    struct err err;
+
+    format_entry_json(&e->out, entry);
+    buf_add_char(&e->out, '\n');
+    if (e->out.over)
+        return ERR_LIMIT; /* cannot be: LINE_ROOM holds the longest entry; then the query fails,
+                             nothing else */
+    if (e->out.n < PIECE_BYTES)
+        return 0;
+    hand_over(e, 0, NULL);
+    return wait_room(e, &err);
+}
+
+static void run(void *arg)
+{
+    struct export *e = arg;
+    struct query_stats stats = {0};
+    struct err err = {.code = ERR_CANCELLED, .text = "the client went away"};
+    int r = query_run_log(e->query, e->api->server->store, &e->params, put_entry, e, &stats, &err);
+
+    metric_observe(METRIC_QUERY_SECONDS, (double)(time_mono() - e->began) / 1e9);
+    if (r < 0)
+        metric_add(r == ERR_CANCELLED ? METRIC_QUERY_CANCELLED : METRIC_QUERY_FAILED, 1);
+    hand_over(e, r < 0 ? r : 1, &err);
+}
+
+/* ---- request ---- */
+
+static void fail(struct http_exchange *x, const struct err *err, unsigned line, unsigned column)
+{
+    struct json_writer w;
+    struct buf out;
+
+    buf_init(&out, JSON_ERR_MAX);
+    json_begin(&w, &out);
+    json_object(&w);
+    json_kv_str(&w, "status", STR("error"));
+    json_kv_str(&w, "errorType", STR("bad_data"));
+    json_kv_str(&w, "message", str_of(err->text));
+    if (line > 0) {
+        json_kv_u64(&w, "line", line);
+        json_kv_u64(&w, "column", column);
+    }
+    json_object_end(&w);
+    http_reply(x, api_status_of(err), "application/json", buf_str(&out));
+    buf_fini(&out);
+}
+
+static int parse_number(struct http_exchange *x, const char *name, uint64_t *ret, struct err *err)
+{
+    struct str s = http_param(x, name, 0);
+
+    if (s.n == 0 || str_to_u64(s, ret))
+        return 0;
+    return err_set(err, ERR_INVALID, "parameter '%s': '%.*s' is no number", name,
+                   (int)(s.n < 64 ? s.n : 64), s.p);
+}
+
+static int parse_params(struct http_exchange *x, struct query_params *p, struct query **q,
+                        struct err *err)
+{
+    struct str direction = http_param(x, "direction", 0);
+    struct str text = http_param(x, "query", 0);
+    unsigned line = 0, column = 0;
+    int r;
+
+    p->direction = str_eq_nocase(direction, STR("forward")) ? QUERY_FORWARD : QUERY_BACKWARD;
+    r = text.p == NULL ? err_set(err, ERR_INVALID, "parameter 'query' is missing")
+                       : query_parse(text, q, &line, &column, err);
+    if (r == 0 && query_kind(*q) != QUERY_LOG)
+        r = err_set(err, ERR_INVALID,
+                    "export takes log queries; a metric query goes to /loki/api/v1/query_range");
+    if (r == 0 && direction.n > 0 && p->direction == QUERY_BACKWARD &&
+        !str_eq_nocase(direction, STR("backward")))
+        r = err_set(err, ERR_INVALID, "parameter 'direction': forward or backward");
+    if (r == 0)
+        r = parse_number(x, "limit", &p->limit, err);
+    if (r == 0)
+        r = parse_number(x, "after_seq", &p->after_seq, err);
+    if (r == 0 && p->after_seq > 0 && p->direction != QUERY_FORWARD)
+        r = err_set(err, ERR_INVALID, "parameter 'after_seq' goes with direction=forward");
+    if (r < 0)
+        fail(x, err, line, column);
+    return r;
+}
+
+void api_export(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    struct query_params p = {0};
+    struct query *q = NULL;
+    pthread_condattr_t attr;
+    struct export *e;
+    struct err err;
+
+    if (parse_params(x, &p, &q, &err) < 0 || api_parse_range(x, NS_PER_H, &p) < 0) {
+        query_unref(&q);
+        return;
+    }
+    metric_add(METRIC_QUERIES, 1);
+    e = mem_new(sizeof(*e));
+    e->api = a;
+    e->loop = http_loop(x);
+    e->arena = arena_new(NULL, PIECE_BYTES);
+    e->caller = *caller;
+    for (size_t i = 0; i < caller->n_tenants; i++)
+        e->caller.tenants[i] = arena_str(e->arena, caller->tenants[i]);
+    e->query = q;
+    e->params = p;
+    e->params.tenants = e->caller.tenants;
+    e->params.n_tenants = e->caller.n_tenants;
+    e->params.limits =
+        (struct query_limits){.time = NS_PER_DAY, /* a client may take its time */
+                              .memory_bytes = (size_t)a->server->conf.query.memory_bytes};
+    e->params.budget = &a->server->memory;
+    e->params.cancel = &e->cancel;
+    e->began = time_mono();
+    e->x = x;
+    buf_init(&e->out, LINE_ROOM);
+    (void)pthread_mutex_init(&e->mutex, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&e->room, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    if (workers_run(a->server->workers, run, e)) {
+        http_watch(x, on_aborted, on_drained, e);
+        return;
+    }
+    metric_add(METRIC_QUERY_BUSY, 1);
+    http_replyf(x, 429, "too many queries are waiting (query.concurrent)\n");
+    export_free(e);
+}

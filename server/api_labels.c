@@ -1,0 +1,242 @@
+/*
+ * server/api_labels.c - labels, label values, series: what streams there are.
+ *
+ * Answers come from the catalogs (scan_streams); matchers may restrict them.  Sorted, each once.
+ */
+#include "server/api_priv.h"
+
+#include "base/json.h"
+#include "base/map.h"
+#include "base/vec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SERIES_WINDOW_H = 6, NAMES_MAX = 1000000, SERIES_MAX = 100000, SELECTORS_MAX = 64 };
+
+/* A set of texts, and what put them there. */
+struct texts {
+    struct map *seen;
+    struct arena *arena;
+    VEC(struct str) v;
+    struct str name; /* label whose values are wanted; empty: names */
+    size_t max;
+    struct err *err;
+};
+
+static int add_text(struct texts *t, struct str s)
+{
+    static char present; /* the map wants a value */
+    struct str copy;
+
+    if (map_get(t->seen, s) != NULL)
+        return 0;
+    if (t->v.n == t->max)
+        return err_set(t->err, ERR_LIMIT, "more than %zu answers: narrow the query", t->max);
+    copy = arena_str(t->arena, s);
+    if (copy.p == NULL)
+        return arena_err(t->arena, t->err);
+    (void)map_put(t->seen, copy, &present);
+    VEC_PUSH(&t->v, copy);
+    return 0;
+}
+
+static int add_stream(void *arg, const struct labels *l)
+{
+    struct texts *t = arg;
+
+    if (t->name.n > 0) {
+        struct str value = labels_get(l, t->name);
+        return value.p == NULL ? 0 : add_text(t, value);
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        int r = add_text(t, l->v[i].name);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void print_labels(struct buf *out, const struct labels *l)
+{
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w);
+    for (size_t i = 0; i < l->n; i++) {
+        json_key(&w, l->v[i].name);
+        json_string(&w, l->v[i].value);
+    }
+    json_object_end(&w);
+}
+
+static int add_series(void *arg, const struct labels *l)
+{
+    struct texts *t = arg;
+    struct buf text;
+    int r;
+
+    buf_init(&text, 1 << 20);
+    print_labels(&text, l);
+    r = buf_err(&text, "labels of a stream", t->err);
+    if (r == 0)
+        r = add_text(t, buf_str(&text));
+    buf_fini(&text);
+    return r;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static int scan_all(struct api_call *c, scan_stream_fn *fn, struct texts *t)
+{
+    size_t times = c->n_selectors == 0 ? 1 : c->n_selectors;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < times; i++) {
+        struct scan_request req = {.tenants = c->caller.tenants,
+                                   .n_tenants = c->caller.n_tenants,
+                                   .from = c->params.start,
+                                   .to = c->params.end,
+                                   .cancel = &c->cancel};
+        if (c->n_selectors > 0)
+            (void)query_selector(c->selectors[i], &req.matchers,
+                                 &req.n_matchers); /* checked when parsed */
+        r = scan_streams(c->api->server->store, &req, fn, t, t->err);
+    }
+    return r;
+}
+
+static void answer(struct api_call *c, scan_stream_fn *fn, size_t max, bool raw)
+{
+    struct err err;
+    struct texts t = {.seen = map_new(0, NULL),
+                      .arena = arena_new(&c->api->server->memory, 0),
+                      .name = c->name,
+                      .max = max,
+                      .err = &err};
+    struct json_writer w;
+    int r = scan_all(c, fn, &t);
+
+    c->status = 200;
+    if (r < 0) {
+        api_call_fail(c, &err);
+    } else {
+        if (t.v.n > 0)
+            qsort(t.v.p, t.v.n, sizeof(*t.v.p), compare);
+        json_begin(&w, &c->body);
+        json_object(&w);
+        json_kv_str(&w, "status", STR("success"));
+        json_key(&w, STR("data"));
+        json_array(&w);
+        for (size_t i = 0; i < t.v.n; i++) {
+            if (raw)
+                json_raw(&w, t.v.p[i]);
+            else
+                json_string(&w, t.v.p[i]);
+        }
+        json_array_end(&w);
+        json_object_end(&w);
+    }
+    VEC_FINI(&t.v);
+    map_free(&t.seen);
+    arena_free(&t.arena);
+}
+
+static void work_labels(struct api_call *c)
+{
+    answer(c, add_stream, NAMES_MAX, false);
+}
+
+static void work_series(struct api_call *c)
+{
+    answer(c, add_series, SERIES_MAX, true);
+}
+
+/* One selector per value of `name`; `{}` and nothing mean all streams.  Answers 400 itself. */
+static int parse_selectors(struct http_exchange *x, const char *name, struct query ***ret,
+                           size_t *n)
+{
+    struct str text;
+    struct err err;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && (text = http_param(x, name, i)).p != NULL; i++) {
+        const struct matcher *matchers;
+        struct query *q = NULL;
+        size_t count;
+        text = str_trim(text);
+        if (text.n == 0 || str_eq(text, STR("{}")))
+            continue;
+        if (*n == SELECTORS_MAX)
+            r = err_set(&err, ERR_LIMIT, "more than %d selectors", (int)SELECTORS_MAX);
+        if (r == 0)
+            r = query_parse(text, &q, NULL, NULL, &err);
+        if (r == 0 && !query_selector(q, &matchers, &count)) {
+            query_unref(&q);
+            r = err_set(&err, ERR_INVALID, "parameter '%s': only label matchers are supported",
+                        name);
+        }
+        if (r == 0) {
+            *ret = mem_grow(*ret, (*n + 1) * sizeof(**ret));
+            (*ret)[(*n)++] = q;
+        }
+    }
+    if (r < 0)
+        api_fail(x, &err);
+    return r;
+}
+
+static void start(struct api *a, struct http_exchange *x, const struct auth_caller *caller,
+                  const char *const *params, struct str name, void (*work)(struct api_call *c))
+{
+    struct query **selectors = NULL;
+    struct query_params p = {0};
+    struct api_call *c;
+    size_t n = 0;
+    int r = api_parse_range(x, SERIES_WINDOW_H * NS_PER_H, &p);
+
+    for (; r == 0 && *params != NULL; params++)
+        r = parse_selectors(x, *params, &selectors, &n);
+    if (r < 0) {
+        for (size_t i = 0; i < n; i++)
+            query_unref(&selectors[i]);
+        free(selectors);
+        return;
+    }
+    c = api_call_new(a, x, caller);
+    c->params = p;
+    c->selectors = selectors;
+    c->n_selectors = n;
+    c->name = arena_str(c->arena, name);
+    c->work = work;
+    api_call_start(c);
+}
+
+static const char *const BY_QUERY[] = {"query", NULL};
+
+void api_labels(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    start(a, x, caller, BY_QUERY, STR(""), work_labels);
+}
+
+void api_label_values(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    struct str rest = str_from(http_path(x), sizeof("/loki/api/v1/label/") - 1);
+    struct str name = str_cut(&rest, '/');
+
+    if (!label_name_ok(name)) {
+        http_replyf(x, 400, "'%.*s' is no label name\n", (int)(name.n < 64 ? name.n : 64), name.p);
+        return;
+    }
+    start(a, x, caller, BY_QUERY, name, work_labels);
+}
+
+void api_series(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    static const char *const BY_MATCH[] = {"match[]", "match", NULL};
+
+    start(a, x, caller, BY_MATCH, STR(""), work_series);
+}

@@ -1,0 +1,82 @@
+/*
+ * server/api_priv.h - what the endpoint families share.  Only for api*.c.
+ *
+ * An api_call is one request that outlives its handler: it is made on the main loop, worked on by a
+ * worker, finished on the main loop, and survives a client that goes away in between (then `x` is
+ * NULL and `cancel` set).
+ */
+#ifndef LOGQ_SERVER_API_PRIV_H
+#define LOGQ_SERVER_API_PRIV_H
+
+#include "query/query.h"
+#include "server/api.h"
+#include "server/loki_time.h"
+
+#include <stdatomic.h>
+
+struct api {
+    unsigned magic;
+#define API_MAGIC 0xa9153c77u
+    struct server *server;
+    struct http_server *http;
+};
+
+enum { API_BODY_MAX = 256 << 20, API_PARAMS_MAX = 64 };
+
+struct api_call {
+    unsigned magic;
+#define API_CALL_MAGIC 0xca11f00du
+    struct api *api;
+    struct http_exchange *x; /* loop thread only; NULL once the client is gone */
+    struct loop *loop;
+    struct arena *arena;       /* the call's own: parameters outlive the exchange */
+    struct auth_caller caller; /* in `arena` */
+    atomic_bool cancel;
+    dur_ns began;
+    void (*work)(struct api_call *c); /* on a worker */
+    /* The answer, set by `work`: */
+    int status;
+    const char *type;
+    struct buf body;
+    /* Parameters of the families, parsed on the loop: */
+    struct query *query;
+    struct query_params params;
+    struct str name;          /* label name */
+    struct matcher *matchers; /* several selectors: one after another */
+    struct query **selectors; /* owned */
+    size_t n_selectors;
+    bool categorize;
+};
+
+typedef void api_fn(struct api *a, struct http_exchange *x, const struct auth_caller *caller);
+
+/* Endpoint families. */
+api_fn api_query_range, api_query_instant, api_format_query;                   /* api_query.c */
+api_fn api_export;                                                             /* api_export.c */
+api_fn api_labels, api_label_values, api_series;                               /* api_labels.c */
+api_fn api_push;                                                               /* api_push.c */
+api_fn api_ready, api_metrics, api_buildinfo, api_page, api_rules, api_alerts; /* api_status.c */
+
+/* A call for this exchange; watches for the client's end. */
+struct api_call *api_call_new(struct api *a, struct http_exchange *x,
+                              const struct auth_caller *caller);
+/* Run c->work on a worker, then answer with status, type and body, and free.  Answers 429 by itself
+ * when too many wait. */
+void api_call_start(struct api_call *c);
+void api_call_free(struct api_call **pc);
+/* Set the answer to an error in Loki's form: text/plain, the bare message. */
+void api_call_fail(struct api_call *c, const struct err *err);
+int api_status_of(const struct err *err); /* ERR_* -> HTTP status */
+
+/* Answer at once, in Loki's form. */
+void api_fail(struct http_exchange *x, const struct err *err);
+
+/* Parse parameter `name` as LogQL into *ret; answers 400 itself and returns < 0.  `what`: "query".
+ */
+int api_parse_query(struct http_exchange *x, const char *name, struct query **ret);
+/* start, end, since -> params->start, end; answers 400 itself. */
+int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p);
+/* Tenants, limits, budget, cancel of this call. */
+void api_fill_params(struct api_call *c);
+
+#endif

@@ -1,0 +1,224 @@
+/*
+ * server/api_query.c - query_range, query, format_query: LogQL to Loki's JSON.
+ */
+#include "server/api_priv.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "query/format.h"
+#include "server/metrics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LIMIT_DEFAULT = 100, SLOW_S = 10 };
+
+static void count_end(struct api_call *c, int r, const struct err *err)
+{
+    double seconds = (double)(time_mono() - c->began) / 1e9;
+
+    metric_observe(METRIC_QUERY_SECONDS, seconds);
+    if (r < 0)
+        metric_add(err->code == ERR_CANCELLED ? METRIC_QUERY_CANCELLED : METRIC_QUERY_FAILED, 1);
+    if (seconds > SLOW_S)
+        log_info("query.slow", LOG_STR("token", c->caller.name), LOG_F64("seconds", seconds));
+}
+
+struct gather {
+    struct format_streams *streams;
+    struct err *err;
+};
+
+static int gather_entry(void *arg, const struct query_entry *e)
+{
+    struct gather *g = arg;
+
+    return format_streams_add(g->streams, e, g->err);
+}
+
+static int run_log(struct api_call *c, struct query_stats *stats, struct err *err)
+{
+    struct gather g = {.err = err};
+    int r;
+
+    g.streams =
+        format_streams_new(c->categorize, &c->api->server->memory, c->params.limits.memory_bytes);
+    r = query_run_log(c->query, c->api->server->store, &c->params, gather_entry, &g, stats, err);
+    if (r == 0)
+        format_loki_streams(&c->body, g.streams, stats);
+    format_streams_free(&g.streams);
+    return r;
+}
+
+static int run_metric(struct api_call *c, struct query_stats *stats, struct err *err)
+{
+    struct query_result *result = NULL;
+    int r = query_run_metric(c->query, c->api->server->store, &c->params, &result, stats, err);
+
+    if (r == 0)
+        format_loki_result(&c->body, result, stats);
+    query_result_free(&result);
+    return r;
+}
+
+static void work(struct api_call *c)
+{
+    struct query_stats stats = {0};
+    struct err err;
+    int r =
+        query_kind(c->query) == QUERY_LOG ? run_log(c, &stats, &err) : run_metric(c, &stats, &err);
+
+    c->status = 200;
+    if (r < 0)
+        api_call_fail(c, &err);
+    count_end(c, r, &err);
+}
+
+static int bad_param(struct err *err, const char *name, struct str value, const char *what)
+{
+    return err_set(err, ERR_INVALID, "parameter '%s': '%.*s' is no %s", name,
+                   (int)(value.n < 64 ? value.n : 64), value.p, what);
+}
+
+static int parse_limit(const struct server *s, struct http_exchange *x, uint64_t *ret,
+                       struct err *err)
+{
+    struct str limit = http_param(x, "limit", 0);
+
+    *ret = LIMIT_DEFAULT;
+    if (limit.n > 0 && (!str_to_u64(limit, ret) || *ret == 0))
+        return bad_param(err, "limit", limit, "positive number");
+    if (*ret > (uint64_t)s->conf.query.entries)
+        return err_set(err, ERR_LIMIT,
+                       "max entries limit per query exceeded, limit > max_entries_limit_per_query "
+                       "(%llu > %lld)",
+                       (unsigned long long)*ret, (long long)s->conf.query.entries);
+    return 0;
+}
+
+static int parse_direction(struct http_exchange *x, enum query_direction *ret, struct err *err)
+{
+    struct str d = http_param(x, "direction", 0);
+
+    if (d.n == 0 || str_eq_nocase(d, STR("backward")))
+        *ret = QUERY_BACKWARD;
+    else if (str_eq_nocase(d, STR("forward")))
+        *ret = QUERY_FORWARD;
+    else
+        return bad_param(err, "direction", d, "direction: forward or backward");
+    return 0;
+}
+
+static int parse_span(struct http_exchange *x, const char *name, dur_ns *ret, struct err *err)
+{
+    struct str s = http_param(x, name, 0);
+
+    if (s.n > 0 && (!loki_duration_parse(s, ret) || *ret < 0))
+        return bad_param(err, name, s, "duration");
+    return 0;
+}
+
+static bool wants_categories(const struct http_exchange *x)
+{
+    return str_find(http_header(x, "X-Loki-Response-Encoding-Flags"), STR("categorize-labels")) !=
+           SIZE_MAX;
+}
+
+void api_query_range(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    struct query *q = NULL;
+    struct query_params p = {0};
+    struct api_call *c;
+    struct err err;
+    int r = api_parse_query(x, "query", &q);
+
+    if (r < 0 || api_parse_range(x, NS_PER_H, &p) < 0) {
+        query_unref(&q);
+        return;
+    }
+    p.step = loki_default_step(p.start, p.end);
+    r = parse_limit(a->server, x, &p.limit, &err);
+    if (r == 0)
+        r = parse_direction(x, &p.direction, &err);
+    if (r == 0)
+        r = parse_span(x, "step", &p.step, &err);
+    if (r == 0 && p.step <= 0)
+        r = err_set(&err, ERR_INVALID,
+                    "zero or negative query resolution step widths are not accepted. Try a "
+                    "positive integer");
+    if (r == 0)
+        r = parse_span(x, "interval", &p.interval, &err);
+    if (r < 0) {
+        query_unref(&q);
+        api_fail(x, &err);
+        return;
+    }
+    metric_add(METRIC_QUERIES, 1);
+    c = api_call_new(a, x, caller);
+    c->query = q;
+    c->params = p;
+    c->categorize = wants_categories(x);
+    c->work = work;
+    api_fill_params(c);
+    api_call_start(c);
+}
+
+void api_query_instant(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    struct query *q = NULL;
+    struct str at = http_param(x, "time", 0);
+    struct query_params p = {0};
+    struct api_call *c;
+    struct err err;
+    int r = 0;
+
+    if (api_parse_query(x, "query", &q) < 0)
+        return;
+    p.start = time_now();
+    if (at.n > 0 && !loki_time_parse(at, &p.start))
+        r = bad_param(&err, "time", at, "time: seconds, nanoseconds or RFC 3339");
+    if (r == 0 && query_kind(q) == QUERY_LOG)
+        r = err_set(&err, ERR_INVALID,
+                    "log queries are not supported as an instant query type, please change your "
+                    "query to a range query type");
+    if (r < 0) {
+        query_unref(&q);
+        api_fail(x, &err);
+        return;
+    }
+    p.end = p.start;
+    metric_add(METRIC_QUERIES, 1);
+    c = api_call_new(a, x, caller);
+    c->query = q;
+    c->params = p;
+    c->work = work;
+    api_fill_params(c);
+    api_call_start(c);
+}
+
+void api_format_query(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    struct str text = http_param(x, "query", 0);
+    struct query *q = NULL;
+    struct json_writer w;
+    struct buf canonical, out;
+    struct err err;
+    int r;
+
+    (void)a;
+    (void)caller;
+    buf_init(&canonical, 4 * QUERY_TEXT_MAX);
+    buf_init(&out, 16 * QUERY_TEXT_MAX);
+    r = query_parse(text, &q, NULL, NULL, &err);
+    if (r == 0)
+        query_print(q, &canonical);
+    json_begin(&w, &out);
+    json_object(&w);
+    json_kv_str(&w, "status", r == 0 ? STR("success") : STR("invalid-query"));
+    json_kv_str(&w, r == 0 ? "data" : "error", r == 0 ? buf_str(&canonical) : str_of(err.text));
+    json_object_end(&w);
+    http_reply(x, r == 0 ? 200 : 400, "application/json", buf_str(&out));
+    query_unref(&q);
+    buf_fini(&canonical);
+    buf_fini(&out);
+}

@@ -222,6 +222,8 @@ static void close_rooms(struct running *run)
     struct server *s = &run->s;
 
     loop_timer_free(&run->drain_timer);
+    if (s->store != NULL)
+        store_stop(s->store); /* sessions end when their appends have */
     listen_forward_close(&s->forward_local);
     listen_forward_close(&s->forward);
     api_close(&s->api);

@@ -235,14 +235,21 @@ static int start_threads(struct store *s, struct err *err)
     return e == 0 ? 0 : err_sys(err, "start a thread");
 }
 
-static void stop_threads(struct store *s)
+void store_stop(struct store *s)
 {
+    OBJ_CHECK(s, STORE_MAGIC);
     (void)pthread_mutex_lock(&s->mutex);
     s->closing = true;
     (void)pthread_cond_broadcast(&s->wal_wake);
     (void)pthread_mutex_unlock(&s->mutex);
     if (s->has_wal_thread)
         (void)pthread_join(s->wal_thread, NULL); /* joined once, by (2) it exists */
+    s->has_wal_thread = false;
+}
+
+static void stop_threads(struct store *s)
+{
+    store_stop(s);
     (void)pthread_mutex_lock(&s->mutex);
     s->flush_close = true;
     (void)pthread_cond_broadcast(&s->flush_wake);

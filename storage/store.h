@@ -1,12 +1,15 @@
 /*
  * storage/store.h - DOOR, write side: durable before acknowledged, then searchable, then sealed.
  *
- * The way of a batch:  store_append -> ranges decided -> WAL frame -> fdatasync of the group -> head (searchable)
- * -> done callback (the ack goes home) -> flush into segments -> catalog and meta commit -> WAL trimmed.
- * docs/formats/{wal,segment,catalog}.md hold the bytes, docs/architecture.md the life cycle.
+ * The way of a batch:  store_append -> ranges decided -> WAL frame -> fdatasync of the group ->
+ * head (searchable)
+ * -> done callback (the ack goes home) -> flush into segments -> catalog and meta commit -> WAL
+ * trimmed. docs/formats/{wal,segment,catalog}.md hold the bytes, docs/architecture.md the life
+ * cycle.
  *
- * Storage knows no event loop: it has threads of its own (one writes the WAL, one flushes and retires).  Calls
- * are thread-safe unless said otherwise; those marked "blocking" must not be made on a loop thread.
+ * Storage knows no event loop: it has threads of its own (one writes the WAL, one flushes and
+ * retires).  Calls are thread-safe unless said otherwise; those marked "blocking" must not be made
+ * on a loop thread.
  */
 #ifndef LOGQ_STORAGE_STORE_H
 #define LOGQ_STORAGE_STORE_H
@@ -17,8 +20,8 @@
 
 struct store;
 
-/* What a WAL frame holds: the bytes as received, and everything that was decided about them, so that a replay
- * needs no configuration and makes the same records again. */
+/* What a WAL frame holds: the bytes as received, and everything that was decided about them, so
+ * that a replay needs no configuration and makes the same records again. */
 struct store_payload {
     uint32_t kind;      /* the program's word for the format of `bytes`; opaque here */
     struct str tenant;  /* 1..150 bytes */
@@ -28,36 +31,41 @@ struct store_payload {
     struct str bytes;
 };
 
-/* Make the records of a payload again.  Must give the same records, streams and parts for the same payload for
- * ever.  Called during replay, on one thread. */
-typedef int store_decode_fn(void *arg, const struct store_payload *p, struct batch **ret, struct err *err);
+/* Make the records of a payload again.  Must give the same records, streams and parts for the same
+ * payload for ever.  Called during replay, on one thread. */
+typedef int store_decode_fn(void *arg, const struct store_payload *p, struct batch **ret,
+                            struct err *err);
 
-/* Called for each batch that became durable, on the WAL thread, in seq order: take a batch_ref and leave.
- * Not during replay. */
+/* Called for each batch that became durable, on the WAL thread, in seq order: take a batch_ref and
+ * leave. Not during replay. */
 typedef void store_observe_fn(void *arg, struct str tenant, struct batch *b);
 
 struct store_options {
-    const char *dir;          /* DATA; made if absent */
-    const char *master_key;   /* path of the master key file */
+    const char *dir;        /* DATA; made if absent */
+    const char *master_key; /* path of the master key file */
     store_decode_fn *decode;
     void *decode_arg;
     store_observe_fn *observe; /* may be NULL */
     void *observe_arg;
-    size_t head_bytes;        /* 0: 64 MiB; over it a flush starts, at twice it appends wait */
-    dur_ns flush_age;         /* 0: 60 s */
-    uint64_t wal_bytes;       /* 0: 256 MB; a longer WAL starts a flush */
-    dur_ns group_delay;       /* 0: none beyond what is queued while the last fdatasync ran */
-    dur_ns retention;         /* 0: keep */
-    uint64_t ballast_bytes;   /* 0: 64 MB; UINT64_MAX: none */
-    double min_free;          /* resume after a full disk when this share is free; 0: 0.10 */
-    bool recover;             /* skip bad WAL frames and write a gap record instead of refusing to start */
+    size_t head_bytes;      /* 0: 64 MiB; over it a flush starts, at twice it appends wait */
+    dur_ns flush_age;       /* 0: 60 s */
+    uint64_t wal_bytes;     /* 0: 256 MB; a longer WAL starts a flush */
+    dur_ns group_delay;     /* 0: none beyond what is queued while the last fdatasync ran */
+    dur_ns retention;       /* 0: keep */
+    uint64_t ballast_bytes; /* 0: 64 MB; UINT64_MAX: none */
+    double min_free;        /* resume after a full disk when this share is free; 0: 0.10 */
+    bool recover; /* skip bad WAL frames and write a gap record instead of refusing to start */
     struct mem_budget *budget; /* may be NULL */
 };
 
-/* Open DATA (blocking): lock it, open keyring, meta.db and catalogs, replay the WAL.  ERR_EXISTS: another process
- * has it (names the pid); ERR_CORRUPT: a WAL frame is bad and good ones follow (names file and offset). */
+/* Open DATA (blocking): lock it, open keyring, meta.db and catalogs, replay the WAL.  ERR_EXISTS:
+ * another process has it (names the pid); ERR_CORRUPT: a WAL frame is bad and good ones follow
+ * (names file and offset). */
 int store_open(const struct store_options *opt, struct store **ret, struct err *err);
-/* Stop accepting, flush everything, close (blocking).  All appends must be done. */
+/* Stop accepting (blocking): when it returns every append is done, what was not durable yet as
+ * STORE_FAILED; further ones are done so at once.  Reading goes on until store_close. */
+void store_stop(struct store *s);
+/* store_stop, flush everything, close (blocking). */
 void store_close(struct store **ps);
 
 /* Wall clock that never steps back: max(now, last). */
@@ -66,18 +74,21 @@ ts_ns store_receive_time(struct store *s);
 enum store_outcome {
     STORE_STORED,    /* durable and searchable: acknowledge */
     STORE_DUPLICATE, /* all of it was stored before: acknowledge */
-    STORE_REFUSED,   /* will never be accepted, err says why (a part overlaps what is stored only partly) */
+    STORE_REFUSED,   /* will never be accepted, err says why (a part overlaps what is stored only
+                        partly) */
     STORE_FAILED,    /* the store is closing or broken: no acknowledgement */
 };
 
 struct store_append {
     struct store_payload payload; /* borrowed until done */
-    struct batch *batch;          /* one reference, taken over; store gives seq, drops records of parts stored before */
-    struct str dedup;             /* foreign senders: identity of this chunk (peer, tag, token, hash, length); empty: none */
-    /* On the WAL thread, in order of commit; must not block.  `a` is the caller's again.  While the disk is full
-     * it just does not come: nothing is lost, nothing is acknowledged. */
+    struct batch *batch; /* one reference, taken over; store gives seq, drops records of parts
+                            stored before */
+    struct str dedup; /* foreign senders: identity of this chunk (peer, tag, token, hash, length);
+                         empty: none */
+    /* On the WAL thread, in order of commit; must not block.  `a` is the caller's again.  While the
+     * disk is full it just does not come: nothing is lost, nothing is acknowledged. */
     void (*done)(struct store_append *a, enum store_outcome outcome, const struct err *err);
-    void *arg;                    /* the caller's */
+    void *arg; /* the caller's */
     /* private to the store */
     struct store_append *next;
     uint64_t first_seq;
@@ -85,8 +96,8 @@ struct store_append {
     int decided;
     struct err *why;
 };
-/* Never blocks.  Several may be under way; each partially stored chunk is impossible: a chunk is stored whole
- * (less its duplicate parts) or not at all. */
+/* Never blocks.  Several may be under way; each partially stored chunk is impossible: a chunk is
+ * stored whole (less its duplicate parts) or not at all. */
 void store_append(struct store *s, struct store_append *a);
 
 enum store_state { STORE_READY, STORE_FULL, STORE_BROKEN };
@@ -94,14 +105,15 @@ enum store_state { STORE_READY, STORE_FULL, STORE_BROKEN };
 enum store_state store_state(struct store *s, char *reason, size_t cap);
 
 struct store_stats {
-    uint64_t records, line_bytes;      /* appended since start */
+    uint64_t records, line_bytes; /* appended since start */
     uint64_t duplicate_parts, duplicate_chunks, refused_chunks;
-    uint64_t wal_bytes, wal_syncs, wal_files, wal_replayed_frames, wal_torn_bytes, wal_skipped_frames;
+    uint64_t wal_bytes, wal_syncs, wal_files, wal_replayed_frames, wal_torn_bytes,
+        wal_skipped_frames;
     uint64_t head_bytes, head_records;
     uint64_t flushes, segments, segment_bytes, partitions, partitions_dropped;
-    uint64_t segment_errors;           /* segments or blocks that failed their checks when read */
+    uint64_t segment_errors; /* segments or blocks that failed their checks when read */
     uint64_t last_seq;
-    uint64_t full_seconds;             /* spent refusing because of a full disk */
+    uint64_t full_seconds; /* spent refusing because of a full disk */
 };
 void store_stats(struct store *s, struct store_stats *ret);
 
@@ -111,16 +123,21 @@ int store_flush(struct store *s, struct err *err);
 int store_retire(struct store *s, ts_ns now, struct err *err);
 
 /* Small durable values of the server (tokens, alert states, deliveries), in meta.db.  Blocking. */
-int store_kv_put(struct store *s, const char *space, struct str key, struct str value, struct err *err);
-int store_kv_get(struct store *s, const char *space, struct str key, struct buf *ret, struct err *err); /* 1: absent */
+int store_kv_put(struct store *s, const char *space, struct str key, struct str value,
+                 struct err *err);
+int store_kv_get(struct store *s, const char *space, struct str key, struct buf *ret,
+                 struct err *err); /* 1: absent */
 int store_kv_delete(struct store *s, const char *space, struct str key, struct err *err);
 typedef int store_kv_fn(void *arg, struct str key, struct str value); /* non-zero ends the walk */
-int store_kv_each(struct store *s, const char *space, store_kv_fn *fn, void *arg, struct err *err); /* in key order */
+int store_kv_each(struct store *s, const char *space, store_kv_fn *fn, void *arg,
+                  struct err *err); /* in key order */
 
-/* Stored ranges of a peer's file, coalesced, for tests and the API: fills up to `n`, returns the count there is. */
+/* Stored ranges of a peer's file, coalesced, for tests and the API: fills up to `n`, returns the
+ * count there is. */
 struct store_range {
     uint64_t start, end;
 };
-size_t store_ranges(struct store *s, struct str peer, struct str file_id, struct store_range *ret, size_t n);
+size_t store_ranges(struct store *s, struct str peer, struct str file_id, struct store_range *ret,
+                    size_t n);
 
 #endif

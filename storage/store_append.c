@@ -7,8 +7,19 @@
 #include "base/obj.h"
 #include "storage/store_internal.h"
 
+static void fail_one(struct store_append *a)
+{
+    struct err err;
+
+    (void)err_set(&err, ERR_CANCELLED, "the store is closing");
+    batch_unref(&a->batch);
+    a->done(a, STORE_FAILED, &err);
+}
+
 void store_append(struct store *s, struct store_append *a)
 {
+    bool closing;
+
     OBJ_CHECK(s, STORE_MAGIC);
     OBJ_CHECK(a->batch, BATCH_MAGIC);
     a->next = NULL;
@@ -16,14 +27,19 @@ void store_append(struct store *s, struct store_append *a)
     a->first_seq = a->wal_pos = 0;
     a->decided = (int)STORE_FAILED;
     (void)pthread_mutex_lock(&s->mutex);
-    if (s->last == NULL)
-        s->first = a;
-    else
-        s->last->next = a;
-    s->last = a;
-    s->queued_bytes += a->payload.bytes.n;
-    (void)pthread_cond_signal(&s->wal_wake);
+    closing = s->closing;
+    if (!closing) {
+        if (s->last == NULL)
+            s->first = a;
+        else
+            s->last->next = a;
+        s->last = a;
+        s->queued_bytes += a->payload.bytes.n;
+        (void)pthread_cond_signal(&s->wal_wake);
+    }
     (void)pthread_mutex_unlock(&s->mutex);
+    if (closing)
+        fail_one(a);
 }
 
 /* Under mutex: cut a group off the queue's front. */
@@ -87,9 +103,6 @@ static struct store_append *next_group(struct store *s)
 
 static void fail_queued(struct store *s)
 {
-    struct err err;
-
-    (void)err_set(&err, ERR_CANCELLED, "the store is closing");
     for (;;) {
         struct store_append *a;
         (void)pthread_mutex_lock(&s->mutex);
@@ -102,8 +115,7 @@ static void fail_queued(struct store *s)
         (void)pthread_mutex_unlock(&s->mutex);
         if (a == NULL)
             return;
-        batch_unref(&a->batch);
-        a->done(a, STORE_FAILED, &err);
+        fail_one(a);
     }
 }
 

@@ -172,6 +172,7 @@ static int gzip_step(struct codec_reader *r, char *dst, size_t cap, size_t *ret_
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the library writes to dst */
 static int zstd_step(struct codec_reader *r, char *dst, size_t cap, size_t *ret_n, struct err *err)
 {
     ZSTD_inBuffer in = {r->rest.p, r->rest.n, 0};
@@ -254,7 +255,7 @@ int codec_reader_pull(struct codec_reader *r, char *dst, size_t cap, size_t *ret
 static int unpack_all(struct codec_reader *r, struct buf *out, struct err *err)
 {
     char piece[16384];
-    size_t n;
+    size_t n = 0;
     int e;
 
     for (;;) {

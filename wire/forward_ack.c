@@ -35,7 +35,7 @@ static int next_pair(struct str *rest, struct str *key, struct str *value, struc
 
 static int parse_ours(struct str rest, struct forward_ack *ret, struct err *err)
 {
-    struct str key, value;
+    struct str key = STR_NULL, value = STR_NULL;
     struct mp_value map;
     uint32_t i;
     int r;
@@ -58,7 +58,7 @@ static int parse_ours(struct str rest, struct forward_ack *ret, struct err *err)
 
 int forward_ack_parse(struct str bytes, struct forward_ack *ret, struct err *err)
 {
-    struct str rest = bytes, key, value;
+    struct str rest = bytes, key = STR_NULL, value = STR_NULL;
     struct mp_value map;
     bool has_token = false;
     uint32_t i;

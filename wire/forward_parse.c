@@ -131,7 +131,7 @@ static int parse_options(struct option_parser *o, struct str *rest)
 static int parse_events(struct str *rest, struct forward_message *ret, uint32_t *took,
                         struct err *err)
 {
-    struct str begin = *rest, all, record;
+    struct str begin = *rest, all = STR_NULL, record = STR_NULL;
     struct mp_value v;
     size_t head;
 

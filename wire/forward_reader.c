@@ -184,9 +184,9 @@ static inline bool flat_text(const char **p, const char *end, struct str *ret)
     size_t left = (size_t)(end - *p), head, n;
     const unsigned char *b = (const unsigned char *)*p;
 
-    if (left < 5) { /* the widest head; entries this short are not worth a case of their own */
+    if (left < 5) /* the widest head; entries this short are not worth a case of their own */
         return false;
-    } else if ((b[0] & 0xe0u) == 0xa0u) {
+    if ((b[0] & 0xe0u) == 0xa0u) {
         head = 1;
         n = b[0] & 0x1fu;
     } else if (b[0] == 0xd9) {
@@ -268,10 +268,24 @@ static int measure(struct forward_reader *r, struct str *ret, struct err *err)
     return 0;
 }
 
+static int take_field(struct forward_reader *r, struct str *rest, struct fields *to,
+                      struct err *err)
+{
+    struct forward_field key, f;
+    int e = forward_render_value(r->render, rest, r->a, &key, err);
+
+    if (e == 0)
+        e = forward_render_value(r->render, rest, r->a, &f, err);
+    if (e < 0)
+        return e;
+    f.key = key.text;
+    VEC_PUSH(to, f);
+    return 0;
+}
+
 /* A map off *rest into `to`; nil is an empty one. */
 static int take_map(struct forward_reader *r, struct str *rest, struct fields *to, struct err *err)
 {
-    struct forward_field key, f;
     struct mp_value map;
     uint32_t i;
     int e = 0;
@@ -285,15 +299,8 @@ static int take_map(struct forward_reader *r, struct str *rest, struct fields *t
         return err_set(err, ERR_CORRUPT, "the record or its metadata is no map");
     if (map.n > r->limits.fields)
         return err_set(err, ERR_LIMIT, "%u fields, at most %zu", map.n, r->limits.fields);
-    for (i = 0; e == 0 && i < map.n; i++) {
-        e = forward_render_value(r->render, rest, r->a, &key, err);
-        if (e == 0)
-            e = forward_render_value(r->render, rest, r->a, &f, err);
-        if (e == 0) {
-            f.key = key.text;
-            VEC_PUSH(to, f);
-        }
-    }
+    for (i = 0; e == 0 && i < map.n; i++)
+        e = take_field(r, rest, to, err);
     return e;
 }
 

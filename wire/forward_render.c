@@ -85,6 +85,7 @@ static bool add_ext(struct buf *b, const struct mp_value *v)
     return false;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): bounded, (1) */
 static void json_of(struct json_writer *w, const msgpack_object *o);
 
 /* A JSON key is a string: other kinds of key become the text of their JSON. */
@@ -208,6 +209,8 @@ static void json_of(struct json_writer *w, const msgpack_object *o)
         break;
     }
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 static int unpack(struct forward_render *r, struct str *rest, msgpack_object *ret, struct err *err)
 {

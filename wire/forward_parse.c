@@ -163,7 +163,7 @@ static int parse_message(struct str rest, uint32_t elements, struct option_parse
     struct forward_message *ret = o->ret;
     struct mp_value tag;
     enum codec sniffed;
-    uint32_t took;
+    uint32_t took = 0;
     int r;
 
     if (elements < 2 || elements > 4)

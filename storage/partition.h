@@ -22,7 +22,9 @@
 
 #include "storage/segment.h"
 
+struct catalog;
 struct keyring;
+struct objstore;
 struct partition;
 struct partition_cache;
 
@@ -56,5 +58,21 @@ int partition_write(struct partition *p, struct segment_row *rows, size_t n, uin
 /* Sum over all catalogued segments (segments == 0: the rest is meaningless), for meta.db after a
  * catalog was made again. */
 int partition_totals(struct partition *p, struct partition_written *ret, struct err *err);
+
+/* ---- for scans ---- */
+
+/* Call fn with the catalog; it is nobody else's meanwhile, so be quick.  What fn returns is
+ * returned. */
+typedef int partition_read_fn(void *arg, struct catalog *c, struct err *err);
+int partition_read(struct partition *p, partition_read_fn *fn, void *arg, struct err *err);
+
+struct objstore *partition_objects(const struct partition *p); /* lives as long as the reference */
+const uint8_t *partition_key(const struct partition *p);       /* CRYPT_KEY bytes; as above */
+bool partition_is_dropped(
+    const struct partition *p);                  /* by retention: what is missing is no damage */
+void partition_note_damage(struct partition *p); /* counts */
+
+/* How many segments lie there that no catalog can take in, and what is wrong with the first. */
+uint64_t partition_unreadable(const struct partition *p, const char **text);
 
 #endif

@@ -1,0 +1,19 @@
+/* storage/catalog_internal.h - the inside of a catalog, for its writing and its reading half. */
+#ifndef LOGQ_STORAGE_CATALOG_INTERNAL_H
+#define LOGQ_STORAGE_CATALOG_INTERNAL_H
+
+#include "storage/crypt.h"
+
+struct db;
+
+enum { CATALOG_HASH = 16 };
+
+struct catalog {
+    unsigned magic;
+#define CATALOG_MAGIC 0xca7a106eu
+    struct db *db;        /* owned */
+    struct crypt *labels; /* owned; seals the labels of streams */
+    uint8_t hash_key[CRYPT_KEY];
+};
+
+#endif

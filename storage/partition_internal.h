@@ -1,0 +1,52 @@
+/* storage/partition_internal.h - the inside of a partition, for partition*.c. */
+#ifndef LOGQ_STORAGE_PARTITION_INTERNAL_H
+#define LOGQ_STORAGE_PARTITION_INTERNAL_H
+
+#include "storage/partition.h"
+#include "storage/partition_cache.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct catalog;
+
+struct partition {
+    unsigned magic;
+#define PARTITION_MAGIC 0x9a27171eu
+    struct partition_cache *cache; /* borrowed */
+    uint64_t tenant_id;
+    int32_t day;
+    unsigned refs; /* guarded by the cache's mutex, as is `used` and `listed` */
+    uint64_t used; /* when it was last asked for */
+    bool listed;   /* the cache knows it; else the last reference frees it */
+    atomic_bool dropped;
+    pthread_mutex_t
+        mutex; /* guards the rest; held across SQLite's I/O, since a connection is one thread's */
+    bool is_open;
+    struct catalog *catalog;  /* owned */
+    struct objstore *objects; /* owned; set when it is opened, then thread-safe */
+    uint8_t key[CRYPT_KEY];   /* set when it is opened, then read-only */
+    uint64_t unreadable;      /* segments that no catalog can take in */
+    char unreadable_text[200];
+};
+
+struct partition_cache {
+    unsigned magic;
+#define PARTITION_CACHE_MAGIC 0x9a27cac4u
+    struct keyring *keyring; /* borrowed */
+    char *dir;               /* path of DATA/tenants; owned */
+    int dir_fd;              /* the same; owned */
+    size_t max_open;
+    pthread_mutex_t mutex; /* guards list, n, cap, clock, and what partition says */
+    struct partition **list;
+    size_t n, cap;
+    uint64_t clock;
+    _Atomic uint64_t damaged, rebuilt_catalogs, adopted_segments, removed_leftovers;
+};
+
+/* partition_open.c: with p->mutex held.  As partition_cache_get. */
+int partition_open(struct partition *p, bool make, struct err *err);
+/* Close catalog and directory, wipe the key; nobody holds it.  Also half-opened ones. */
+void partition_close(struct partition *p);
+
+#endif

@@ -1,0 +1,539 @@
+/*
+ * storage/catalog*.c and partition*.c: what a write commits, what a crash leaves, how a lost
+ * catalog comes back, and how many partitions stay open.
+ */
+#include "storage/catalog.h"
+
+#include "base/fault.h"
+#include "base/file.h"
+#include "storage/keyring.h"
+#include "storage/objstore.h"
+#include "storage/partition_cache.h"
+#include "tests/lib/check.h"
+#include "tests/lib/records.h"
+#include "tests/lib/tmpdir.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DAY = 20261121 };
+
+struct fixture {
+    int dir;
+    char path[TMPDIR_PATH_MAX];
+    char tenants[TMPDIR_PATH_MAX + 16];
+    struct keyring *keyring;
+    struct partition_cache *cache;
+};
+
+static void open_cache(struct fixture *f, size_t max_open)
+{
+    struct err err;
+
+    if (partition_cache_new(f->tenants, f->keyring, max_open, &f->cache, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static struct fixture set_up(void)
+{
+    struct fixture f = {0};
+    char db[TMPDIR_PATH_MAX + 16];
+    char master[TMPDIR_PATH_MAX + 16];
+    struct err err;
+
+    f.dir = tmpdir_open(f.path);
+    (void)snprintf(f.tenants, sizeof(f.tenants), "%s/tenants", f.path);
+    (void)snprintf(db, sizeof(db), "%s/keyring.db", f.path);
+    (void)snprintf(master, sizeof(master), "%s/master", f.path);
+    if (keyring_make_master(master, &err) < 0 || keyring_open(db, master, &f.keyring, &err) < 0)
+        fail_msg("%s", err.text);
+    open_cache(&f, 0);
+    return f;
+}
+
+static void tear_down(struct fixture *f)
+{
+    partition_cache_free(&f->cache);
+    keyring_close(&f->keyring);
+    tmpdir_close(f->dir);
+}
+
+static void reopen(struct fixture *f)
+{
+    partition_cache_free(&f->cache);
+    open_cache(f, 0);
+}
+
+static struct partition *get(struct fixture *f, uint64_t tenant, int32_t day)
+{
+    struct partition *p = NULL;
+    struct err err;
+
+    if (partition_cache_get(f->cache, tenant, day, true, &p, &err) < 0)
+        fail_msg("%s", err.text);
+    return p;
+}
+
+static int write_some(struct partition *p, uint64_t seed, uint64_t wal_to, uint32_t n,
+                      struct partition_written *ret, struct err *err)
+{
+    struct records_options opt = {.seed = seed,
+                                  .n = n == 0 ? 1 : n,
+                                  .n_streams = 5,
+                                  .first_seq = wal_to * 1000,
+                                  .from = time_of_day(DAY),
+                                  .span = NS_PER_H};
+    struct batch *b = records_make(&opt);
+    struct segment_row *rows = calloc(opt.n, sizeof(*rows));
+    int r;
+
+    for (uint32_t i = 0; i < n; i++)
+        rows[i] = (struct segment_row){b, i, opt.from + (ts_ns)wal_to};
+    r = partition_write(p, rows, n, wal_to, ret, err);
+    free(rows);
+    batch_unref(&b);
+    return r;
+}
+
+static uint64_t applied(struct partition *p)
+{
+    uint64_t ret = 0;
+    struct err err;
+
+    assert_int_equal(partition_applied(p, &ret, &err), 0);
+    return ret;
+}
+
+struct dump {
+    uint64_t rows, streams, blocks, segments;
+    struct catalog *c;
+};
+
+static int dump_stream(void *arg, uint64_t id, const struct labels *l, struct err *err)
+{
+    struct dump *d = arg;
+
+    (void)err;
+    assert_true(id > 0);
+    assert_true(l->n >= 2);
+    check_str(labels_get(l, STR("host")), "h1");
+    d->streams++;
+    return 0;
+}
+
+static int dump_block(void *arg, uint32_t index, const struct segment_block *b, struct err *err)
+{
+    struct dump *d = arg;
+
+    (void)index;
+    (void)err;
+    d->blocks++;
+    d->rows += b->rows;
+    return 0;
+}
+
+static int dump_segment(void *arg, const struct catalog_segment *s, struct err *err)
+{
+    struct dump *d = arg;
+
+    d->segments++;
+    assert_true(s->n_streams >= 1);
+    return catalog_blocks(d->c, s->id, INT64_MIN, INT64_MAX, dump_block, d, err);
+}
+
+static int dump_all(void *arg, struct catalog *c, struct err *err)
+{
+    struct dump *d = arg;
+    int r;
+
+    d->c = c;
+    r = catalog_streams(c, dump_stream, d, err);
+    return r < 0 ? r : catalog_segments(c, UINT64_MAX, INT64_MIN, INT64_MAX, dump_segment, d, err);
+}
+
+static struct dump dump(struct partition *p)
+{
+    struct dump d = {0};
+    struct err err;
+
+    if (partition_read(p, dump_all, &d, &err) < 0)
+        fail_msg("%s", err.text);
+    return d;
+}
+
+/* The only directory of the only tenant. */
+static int partition_dir(const struct fixture *f)
+{
+    int fd = openat(f->dir, "tenants/0000000000000001/20261121", O_RDONLY | O_DIRECTORY);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void a_write_commits_segment_and_position_together(void **state)
+{
+    struct fixture f = set_up();
+    struct partition_written w;
+    struct partition_written total;
+    struct partition *p = get(&f, 1, DAY);
+    struct dump d;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(applied(p), 0);
+    assert_int_equal(write_some(p, 1, 10, 100, &w, &err), 0);
+    assert_true(w.rows == 100 && w.segments == 1 && w.wal_to == 10);
+    assert_int_equal(applied(p), 10);
+    assert_int_equal(write_some(p, 2, 25, 50, &w, &err), 0);
+    assert_true(w.newest_received == time_of_day(DAY) + 25);
+    assert_int_equal(write_some(p, 3, 30, 0, &w, &err), 0); /* only the position */
+    assert_int_equal(w.segments, 0);
+    assert_int_equal(write_some(p, 3, 30, 5, &w, &err), ERR_INVALID);
+    partition_unref(&p);
+
+    reopen(&f);
+    p = get(&f, 1, DAY);
+    assert_int_equal(applied(p), 30);
+    d = dump(p);
+    assert_true(d.segments == 2 && d.rows == 150 && d.streams == 5);
+    assert_int_equal(partition_totals(p, &total, &err), 0);
+    assert_true(total.rows == 150 && total.segments == 2 && total.wal_to == 30 &&
+                total.newest_received == time_of_day(DAY) + 25);
+    assert_true(total.stored_bytes > 0 && total.line_bytes > 0 &&
+                total.raw_bytes >= total.line_bytes);
+    partition_unref(&p);
+    tear_down(&f);
+}
+
+static void a_partition_that_is_not_there_is_gone(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *p = NULL;
+    struct partition_written w;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(partition_cache_get(f.cache, 1, DAY, false, &p, &err), ERR_GONE);
+    p = get(&f, 1, DAY);
+    assert_int_equal(write_some(p, 1, 10, 3, &w, &err), 0);
+    partition_unref(&p);
+    assert_int_equal(partition_cache_get(f.cache, 1, DAY, false, &p, &err), 0);
+    assert_int_equal(partition_cache_drop(f.cache, 1, DAY, &err), 0);
+    assert_true(partition_is_dropped(p)); /* who had it may put it away in peace */
+    partition_unref(&p);
+    assert_int_equal(partition_cache_get(f.cache, 1, DAY, false, &p, &err), ERR_GONE);
+    assert_int_equal(partition_cache_drop(f.cache, 1, DAY, &err), 0);
+
+    p = get(&f, 1, DAY); /* made anew */
+    assert_int_equal(applied(p), 0);
+    assert_int_equal(write_some(p, 1, 50, 3, &w, &err), 0);
+    partition_unref(&p);
+    partition_cache_free(&f.cache);
+    assert_int_equal(keyring_shred_partition(f.keyring, 1, DAY, &err), 0);
+    open_cache(&f, 0);
+    assert_int_equal(partition_cache_get(f.cache, 1, DAY, false, &p, &err), ERR_GONE);
+    tear_down(&f);
+}
+
+static void overwrite(int dir, const char *name, off_t at, const char *text)
+{
+    int fd = openat(dir, name, O_WRONLY);
+
+    assert_true(fd >= 0);
+    assert_true(pwrite(fd, text, strlen(text), at) == (ssize_t)strlen(text));
+    assert_int_equal(close(fd), 0);
+}
+
+/* Lose the catalog in the given way, and expect everything back. */
+static void lose_and_rebuild(struct fixture *f, unsigned way)
+{
+    int dir = partition_dir(f);
+    struct partition_cache_stats stats;
+    struct partition *p;
+    struct dump d;
+
+    partition_cache_free(&f->cache);
+    if (way == 0) {
+        assert_int_equal(unlinkat(dir, "catalog.db", 0), 0);
+    } else if (way == 1) {
+        overwrite(dir, "catalog.db", 0, "this is no database");
+    } else {
+        for (off_t at = 4096 + 100; at < 9 * 4096; at += 4096)
+            overwrite(dir, "catalog.db", at, "\xff\xff\xff\xff\xff\xff\xff\xff");
+        overwrite(dir, "catalog.db", 4096, "\xff\xff\xff\xff\xff\xff\xff\xff\xff");
+    }
+    open_cache(f, 0);
+    p = get(f, 1, DAY);
+    partition_cache_stats(f->cache, &stats);
+    assert_true(stats.rebuilt_catalogs == 1 && stats.adopted_segments == 3);
+    assert_int_equal(applied(p), 30);
+    d = dump(p);
+    assert_true(d.segments == 3 && d.rows == 210 && d.streams == 5);
+    partition_unref(&p);
+    assert_int_equal(close(dir), 0);
+}
+
+static void a_lost_catalog_is_made_again(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    struct partition_written w;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(write_some(p, 1, 10, 100, &w, &err), 0);
+    assert_int_equal(write_some(p, 2, 20, 100, &w, &err), 0);
+    assert_int_equal(write_some(p, 3, 30, 10, &w, &err), 0);
+    partition_unref(&p);
+    for (unsigned way = 0; way < 3; way++)
+        lose_and_rebuild(&f, way);
+    p = get(&f, 1, DAY); /* and goes on from there */
+    assert_int_equal(write_some(p, 4, 40, 10, &w, &err), 0);
+    assert_int_equal(dump(p).rows, 220);
+    partition_unref(&p);
+    tear_down(&f);
+}
+
+/* A file whose catalog row was never committed: as a kill between publish and commit leaves it. */
+static void make_orphan(struct fixture *f, uint64_t seed, uint64_t wal_from, uint64_t wal_to)
+{
+    struct records_options opt = {
+        .seed = seed, .n = 20, .n_streams = 2, .from = time_of_day(DAY), .span = NS_PER_H};
+    struct batch *b = records_make(&opt);
+    struct segment_row rows[20];
+    uint8_t key[KEY_BYTES];
+    struct segment_options so = {
+        .tenant_id = 1, .day = DAY, .key = key, .wal_from = wal_from, .wal_to = wal_to};
+    struct segment_info *info = NULL;
+    struct objstore *os = NULL;
+    int dir = partition_dir(f);
+    struct err err;
+
+    for (uint32_t i = 0; i < 20; i++) {
+        b->records[i].seq = wal_to * 1000 + i;
+        rows[i] = (struct segment_row){b, i, 1};
+    }
+    assert_int_equal(keyring_partition(f->keyring, 1, DAY, 0, key, &err), 0);
+    assert_int_equal(objstore_fs_open(dir, &os, &err), 0);
+    assert_int_equal(segment_writer_write(os, &so, rows, 20, &info, &err), 0);
+    segment_info_free(&info);
+    objstore_free(&os);
+    assert_int_equal(close(dir), 0);
+    batch_unref(&b);
+}
+
+static void an_unknown_segment_is_taken_in_or_removed(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    struct partition_cache_stats stats;
+    struct partition_written w;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(write_some(p, 1, 10, 30, &w, &err), 0);
+    partition_unref(&p);
+    make_orphan(&f, 5, 10, 20); /* killed before the commit: its rows are nowhere else */
+    make_orphan(&f, 6, 0, 10);  /* an attempt that failed: its rows are in another */
+    make_orphan(&f, 7, 0, 5);
+    reopen(&f);
+    p = get(&f, 1, DAY);
+    partition_cache_stats(f.cache, &stats);
+    assert_true(stats.adopted_segments == 1 && stats.removed_leftovers == 2);
+    assert_int_equal(applied(p), 20);
+    assert_true(dump(p).rows == 50 && dump(p).segments == 2);
+    partition_unref(&p);
+    reopen(&f);
+    p = get(&f, 1, DAY);
+    assert_int_equal(dump(p).rows, 50);
+    partition_unref(&p);
+    tear_down(&f);
+}
+
+/* Two attempts at one span, the second longer, and no catalog that says which one counted. */
+static void a_rebuild_takes_each_span_once(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    int dir = partition_dir(&f);
+    struct dump d;
+
+    (void)state;
+    partition_unref(&p);
+    make_orphan(&f, 1, 0, 10);
+    make_orphan(&f, 2, 10, 20); /* failed */
+    make_orphan(&f, 3, 10, 30);
+    make_orphan(&f, 4, 30, 40);
+    partition_cache_free(&f.cache);
+    assert_int_equal(unlinkat(dir, "catalog.db", 0), 0);
+    open_cache(&f, 0);
+    p = get(&f, 1, DAY);
+    d = dump(p);
+    assert_true(d.segments == 3 && d.rows == 60);
+    assert_int_equal(applied(p), 40);
+    partition_unref(&p);
+    assert_int_equal(close(dir), 0);
+    tear_down(&f);
+}
+
+static void a_damaged_segment_does_not_stop_a_rebuild(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    int dir = partition_dir(&f);
+    const char *text = NULL;
+    struct err err;
+
+    (void)state;
+    partition_unref(&p);
+    make_orphan(&f, 1, 0, 10);
+    partition_cache_free(&f.cache);
+    assert_int_equal(unlinkat(dir, "catalog.db", 0), 0);
+    assert_int_equal(
+        file_replace(dir, "00112233445566778899aabbccddeeff.lqs", 0600, STR("rubbish"), &err), 0);
+    open_cache(&f, 0);
+    p = get(&f, 1, DAY);
+    assert_int_equal(dump(p).rows, 20);
+    assert_int_equal(partition_unreadable(p, &text), 1);
+    assert_non_null(strstr(text, "00112233445566778899aabbccddeeff.lqs"));
+    partition_unref(&p);
+    assert_int_equal(close(dir), 0);
+    tear_down(&f);
+}
+
+static void failing_writes_change_nothing(void **state)
+{
+    static const char *const points[] = {"file", "catalog.commit", "segment.published",
+                                         "db.commit"};
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    struct partition_written w;
+    uint64_t pos = 0;
+    uint64_t rows = 0;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        unsigned failed = 0;
+        FAULT_EACH(points[i]) {
+            int r = write_some(p, pos, pos + 10, 7, &w, &err);
+            assert_true(r == 0 || r == ERR_IO);
+            failed += r != 0;
+            pos += r == 0 ? 10 : 0;
+            rows += r == 0 ? 7 : 0;
+        }
+        assert_true(failed > 0);
+        assert_true(applied(p) == pos);
+        assert_true(dump(p).rows == rows);
+    }
+    partition_unref(&p);
+    reopen(&f);
+    p = get(&f, 1, DAY);
+    assert_true(applied(p) == pos && dump(p).rows == rows);
+    partition_unref(&p);
+    tear_down(&f);
+}
+
+static void only_so_many_stay_open(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *held[3];
+    struct partition_cache_stats stats;
+    struct partition_written w;
+    struct err err;
+
+    (void)state;
+    partition_cache_free(&f.cache);
+    open_cache(&f, 2);
+    for (int32_t i = 0; i < 9; i++) {
+        struct partition *p = get(&f, 1, DAY + i);
+        assert_int_equal(write_some(p, 1, 10, 2, &w, &err), 0);
+        partition_unref(&p);
+        partition_cache_stats(f.cache, &stats);
+        assert_true(stats.open <= 2);
+    }
+    for (int32_t i = 0; i < 3; i++) /* what is in use is never closed */
+        held[i] = get(&f, 1, DAY + i);
+    for (int32_t i = 0; i < 3; i++) {
+        assert_int_equal(dump(held[i]).rows, 2);
+        partition_unref(&held[i]);
+    }
+    partition_cache_stats(f.cache, &stats);
+    assert_true(stats.open <= 2);
+    tear_down(&f);
+}
+
+static void labels_do_not_lie_in_clear(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    int dir = partition_dir(&f);
+    struct partition_written w;
+    struct buf b;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(write_some(p, 1, 10, 100, &w, &err), 0);
+    partition_unref(&p);
+    partition_cache_free(&f.cache);
+    buf_init(&b, 16 << 20);
+    assert_int_equal(file_read(dir, "catalog.db", &b, &err), 0);
+    assert_true(b.n > 4096);
+    assert_int_equal(str_find(buf_str(&b), STR("app-1")), SIZE_MAX);
+    assert_int_equal(str_find(buf_str(&b), STR("solo")), SIZE_MAX);
+    buf_fini(&b);
+    assert_int_equal(close(dir), 0);
+    open_cache(&f, 0);
+    tear_down(&f);
+}
+
+static void objects_have_names_that_stay_in_their_directory(void **state)
+{
+    struct fixture f = set_up();
+    struct objstore *os = NULL;
+    struct objstore_object *o = NULL;
+    struct objstore_put *put = NULL;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(objstore_fs_open(f.dir, &os, &err), 0);
+    assert_int_equal(objstore_open(os, "../x", &o, &err), ERR_INVALID);
+    assert_int_equal(objstore_open(os, "", &o, &err), ERR_INVALID);
+    assert_int_equal(objstore_open(os, ".hidden", &o, &err), ERR_INVALID);
+    assert_int_equal(objstore_put(os, "a.tmp", &put, &err), ERR_INVALID);
+    assert_int_equal(objstore_put(os, "a/b", &put, &err), ERR_INVALID);
+    assert_int_equal(objstore_delete(os, "a b", &err), ERR_INVALID);
+    assert_int_equal(objstore_open(os, "absent", &o, &err), ERR_GONE);
+    assert_int_equal(objstore_delete(os, "absent", &err), 0);
+    assert_int_equal(objstore_put(os, "there", &put, &err), 0);
+    assert_int_equal(objstore_append(put, "abc", 3, &err), 0);
+    assert_int_equal(objstore_open(os, "there", &o, &err), ERR_GONE); /* not before it is whole */
+    assert_int_equal(objstore_publish(put, &err), 0);
+    objstore_discard(&put);
+    assert_int_equal(objstore_put(os, "there", &put, &err), ERR_EXISTS);
+    assert_int_equal(objstore_open(os, "there", &o, &err), 0);
+    assert_int_equal(objstore_size(o), 3);
+    {
+        char got[4] = "";
+        assert_int_equal(objstore_read(o, 1, got, 2, &err), 0);
+        assert_string_equal(got, "bc");
+        assert_int_equal(objstore_read(o, 2, got, 2, &err), ERR_CORRUPT);
+        assert_int_equal(objstore_read(o, UINT64_MAX, got, 2, &err), ERR_CORRUPT);
+    }
+    objstore_close(&o);
+    objstore_free(&os);
+    tear_down(&f);
+}
+
+CHECK_MAIN(cmocka_unit_test(a_write_commits_segment_and_position_together),
+           cmocka_unit_test(a_partition_that_is_not_there_is_gone),
+           cmocka_unit_test(a_lost_catalog_is_made_again),
+           cmocka_unit_test(an_unknown_segment_is_taken_in_or_removed),
+           cmocka_unit_test(a_rebuild_takes_each_span_once),
+           cmocka_unit_test(a_damaged_segment_does_not_stop_a_rebuild),
+           cmocka_unit_test(failing_writes_change_nothing),
+           cmocka_unit_test(only_so_many_stay_open), cmocka_unit_test(labels_do_not_lie_in_clear),
+           cmocka_unit_test(objects_have_names_that_stay_in_their_directory))

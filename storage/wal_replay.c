@@ -461,5 +461,6 @@ int wal_replay(struct wal *w, wal_replay_fn *fn, void *arg, struct err *err)
     OBJ_CHECK(w, WAL_MAGIC);
     for (size_t i = 0; r == 0 && i < w->files.n; i++)
         r = replay_file(w, i, fn, arg, err);
+    w->next_after = atomic_load(&w->committed);
     return r;
 }

@@ -9,8 +9,9 @@
  *   (1) positions grow: a file's base is at or past the end of every byte of the file before it;
  *   (2) a body lies within one file;
  *   (3) after a failed write or fdatasync nothing more is written to that file, and the header of
- *       the next one says from where on it is void: at `committed`, also when frames of the failed
- *       group had become durable already;
+ *       the next one says from where on what stands before it is void: from `committed` on, also
+ *       when frames of the failed group had become durable, in that file or the one before; a file
+ *       that follows a full one says that all of that counts;
  *   (4) `synced` in a frame is never past what an fdatasync has confirmed.
  */
 #include "storage/wal.h"
@@ -40,7 +41,7 @@ static int make_header(struct wal *w, struct wal_header *h, char ret[WAL_HEADER]
     *h = (struct wal_header){
         .number = w->next_number,
         .base = w->next_base,
-        .after = atomic_load(&w->committed),
+        .after = w->next_after,
     };
     r = crypt_random(h->uuid, sizeof(h->uuid), err);
     if (r == 0)
@@ -211,6 +212,8 @@ static int make_room(struct wal *w, uint64_t need, struct err *err)
     r = sync_file(w, err);
     if (r < 0)
         return r;
+    if (w->fd >= 0)
+        w->next_after = w->base + w->offset;
     end_file(w);
     return new_file(w, need, err);
 }
@@ -266,7 +269,8 @@ int wal_sync(struct wal *w, struct err *err)
 void wal_fail(struct wal *w)
 {
     OBJ_CHECK(w, WAL_MAGIC);
-    end_file(w); /* (3): `committed` stays, and goes into the next header */
+    end_file(w);
+    w->next_after = atomic_load(&w->committed); /* keeps (3) */
 }
 
 int wal_trim(struct wal *w, uint64_t position, struct err *err)

@@ -1,0 +1,311 @@
+/* server/ingest*.c: payloads into records, the same ones every time. */
+#include "server/ingest.h"
+
+#include "server/metrics.h"
+#include "tests/lib/check.h"
+#include "wire/forward_pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RECEIVED_S = 1763752478 };
+
+struct fixture {
+    struct buf message, payload, decided;
+    struct batch *batch;
+    struct err err;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = mem_new(sizeof(*f));
+
+    metrics_setup();
+    buf_init(&f->message, 8 << 20);
+    buf_init(&f->payload, 8 << 20);
+    buf_init(&f->decided, 64 << 10);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    batch_unref(&f->batch);
+    buf_fini(&f->message);
+    buf_fini(&f->payload);
+    buf_fini(&f->decided);
+    free(f);
+    return 0;
+}
+
+static int decode(struct fixture *f, uint32_t kind, bool parts, const struct labels *forced)
+{
+    struct ingest_decided d = {
+        .host = STR("node1"), .may_have_parts = parts, .payload_bytes = 8 << 20};
+    struct store_payload p = {.kind = kind,
+                              .tenant = STR("default"),
+                              .peer = STR("peer"),
+                              .received = RECEIVED_S * NS_PER_S,
+                              .bytes = buf_str(&f->message)};
+
+    if (forced != NULL)
+        d.forced = *forced;
+    buf_clear(&f->decided);
+    ingest_decided_pack(&d, &f->decided);
+    p.decided = buf_str(&f->decided);
+    batch_unref(&f->batch);
+    return ingest_decode(NULL, &p, &f->batch, &f->err);
+}
+
+static struct str attr_of(const struct record *r, const char *name)
+{
+    struct labels l = {NULL, r->n_attr};
+    struct label copy[RECORD_ATTRS_MAX];
+
+    memcpy(copy, r->attr, r->n_attr * sizeof(*copy));
+    l.v = copy;
+    return labels_get(&l, str_of(name));
+}
+
+static struct str label_of(const struct batch *b, const struct record *r, const char *name)
+{
+    return labels_get(&b->streams[r->stream], str_of(name));
+}
+
+static void add_entry(struct fixture *f, ts_ns ts, const char *stream, const char *line)
+{
+    struct label fields[] = {{STR("stream"), str_of(stream)}, {STR("log"), str_of(line)}};
+
+    forward_pack_entry(&f->payload, ts, fields, 2);
+}
+
+static void pack(struct fixture *f, const struct forward_part *parts, size_t n)
+{
+    struct forward_chunk c = {.tag = STR("logq"),
+                              .payload = buf_str(&f->payload),
+                              .token = STR("token"),
+                              .parts = parts,
+                              .n_parts = n};
+
+    forward_pack_chunk(&f->message, &c);
+    assert_false(f->message.over);
+}
+
+static void parts_of_our_collector_become_records_with_ranges(void **state)
+{
+    struct fixture *f = *state;
+    struct label labels[] = {{STR("container"), STR("web")}, {STR("source"), STR("container")}};
+    struct label attrs[] = {{STR("container_id"), STR("abc")}};
+    struct forward_part parts[] = {
+        {.file_id = STR("f1"),
+         .start = 10,
+         .end = 70,
+         .count = 3,
+         .labels = {labels, 2},
+         .attrs = {attrs, 1}},
+        {.file_id = STR("f2"), .start = 0, .end = 9, .count = 0, .labels = {labels, 2}},
+    };
+    const struct batch *b;
+
+    add_entry(f, 1000, "stdout", "first");
+    add_entry(f, 1001, "stderr", "an error");
+    add_entry(f, 1002, "stdout", "third");
+    pack(f, parts, 2);
+    assert_int_equal(decode(f, INGEST_FORWARD, true, NULL), 0);
+    b = f->batch;
+    assert_int_equal(b->n_records, 3);
+    assert_int_equal(b->n_parts, 2);
+    assert_int_equal(b->parts[0].end, 70);
+    assert_int_equal(b->parts[0].count, 3);
+    check_str(b->parts[1].file_id, "f2");
+    check_str(b->records[0].line, "first");
+    check_str(label_of(b, &b->records[0], "stream"), "stdout");
+    check_str(label_of(b, &b->records[1], "stream"), "stderr");
+    check_str(label_of(b, &b->records[0], "service_name"), "web");
+    check_str(attr_of(&b->records[0], "container_id"), "abc");
+    check_str(attr_of(&b->records[0], "detected_level"), "unknown");
+    check_str(attr_of(&b->records[1], "detected_level"), "error");
+    assert_ptr_equal(b->records[0].attr, b->records[2].attr); /* shared: nothing of their own */
+}
+
+static void counts_that_do_not_fit_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct forward_part part = {.file_id = STR("f1"), .start = 0, .end = 5, .count = 2};
+
+    add_entry(f, 1, "stdout", "only one");
+    pack(f, &part, 1);
+    assert_int_equal(decode(f, INGEST_FORWARD, true, NULL), ERR_CORRUPT);
+    assert_non_null(strstr(f->err.text, "f1"));
+    buf_clear(&f->message);
+    part.count = 0;
+    pack(f, &part, 1);
+    assert_int_equal(decode(f, INGEST_FORWARD, true, NULL), ERR_CORRUPT);
+}
+
+static void parts_of_a_stranger_do_not_count(void **state)
+{
+    struct fixture *f = *state;
+    struct forward_part part = {.file_id = STR("f1"), .start = 0, .end = 5, .count = 1};
+
+    add_entry(f, 1, "stdout", "hello");
+    pack(f, &part, 1);
+    assert_int_equal(decode(f, INGEST_FORWARD, false, NULL), 0);
+    assert_int_equal(f->batch->n_parts, 0);
+    check_str(label_of(f->batch, &f->batch->records[0], "host"), "node1");
+    check_str(attr_of(&f->batch->records[0], "fluent.tag"), "logq");
+}
+
+static void dockers_driver_gets_a_containers_labels(void **state)
+{
+    static const char ID[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    struct fixture *f = *state;
+    struct label forced[] = {{STR("site"), STR("lab")}};
+    struct labels forced_labels = {forced, 1};
+    struct label fields[] = {{STR("container_id"), str_of(ID)},
+                             {STR("container_name"), STR("/web")},
+                             {STR("source"), STR("stderr")},
+                             {STR("log"), STR("oops")}};
+    const struct record *r;
+
+    forward_pack_entry(&f->payload, 1, fields, 4);
+    pack(f, NULL, 0);
+    assert_int_equal(decode(f, INGEST_FORWARD, false, &forced_labels), 0);
+    r = &f->batch->records[0];
+    check_str(r->line, "oops");
+    check_str(label_of(f->batch, r, "container"), "web");
+    check_str(label_of(f->batch, r, "stream"), "stderr");
+    check_str(label_of(f->batch, r, "runtime"), "docker");
+    check_str(label_of(f->batch, r, "site"), "lab");
+    check_str(attr_of(r, "container_id"), ID);
+}
+
+static void a_record_without_a_line_is_its_json(void **state)
+{
+    struct fixture *f = *state;
+    struct label fields[] = {{STR("a"), STR("x\"y")}, {STR("b"), STR("")}};
+
+    forward_pack_entry(&f->payload, 1, fields, 2);
+    pack(f, NULL, 0);
+    assert_int_equal(decode(f, INGEST_FORWARD, false, NULL), 0);
+    check_str(f->batch->records[0].line, "{\"a\":\"x\\\"y\",\"b\":\"\"}");
+}
+
+static void a_record_from_the_future_is_stored_when_it_came(void **state)
+{
+    struct fixture *f = *state;
+    const struct record *r;
+
+    add_entry(f, (RECEIVED_S + 599) * NS_PER_S, "stdout", "soon");
+    add_entry(f, (RECEIVED_S + 3600) * NS_PER_S, "stdout", "late");
+    pack(f, NULL, 0);
+    assert_int_equal(decode(f, INGEST_FORWARD, false, NULL), 0);
+    r = f->batch->records;
+    assert_int_equal(r[0].ts, (RECEIVED_S + 599) * NS_PER_S);
+    assert_null(attr_of(&r[0], "ts_claimed").p);
+    assert_int_equal(r[1].ts, RECEIVED_S * NS_PER_S);
+    check_str(attr_of(&r[1], "ts_claimed"), "2025-11-21T20:14:38.000000000Z");
+}
+
+static void a_line_over_the_limit_is_cut_and_marked(void **state)
+{
+    struct fixture *f = *state;
+    char *line = malloc(RECORD_LINE_MAX + 11);
+
+    memset(line, 'x', RECORD_LINE_MAX + 10);
+    line[RECORD_LINE_MAX + 10] = '\0';
+    add_entry(f, 1, "stdout", line);
+    pack(f, NULL, 0);
+    free(line);
+    assert_int_equal(decode(f, INGEST_FORWARD, false, NULL), 0);
+    assert_int_equal(f->batch->records[0].line.n, RECORD_LINE_MAX);
+    check_str(attr_of(&f->batch->records[0], "truncated"), "1048586");
+}
+
+static void decoding_twice_gives_the_same(void **state)
+{
+    struct fixture *f = *state;
+    struct batch *first;
+
+    for (int i = 0; i < 100; i++)
+        add_entry(f, i, i % 3 ? "stdout" : "stderr",
+                  i % 2 ? "level=info x" : "{\"level\":\"warn\"}");
+    pack(f, NULL, 0);
+    assert_int_equal(decode(f, INGEST_FORWARD, false, NULL), 0);
+    first = batch_ref(f->batch);
+    assert_int_equal(decode(f, INGEST_FORWARD, false, NULL), 0);
+    assert_int_equal(first->n_records, f->batch->n_records);
+    assert_int_equal(first->n_streams, f->batch->n_streams);
+    for (uint32_t i = 0; i < first->n_records; i++) {
+        const struct record *a = &first->records[i], *b = &f->batch->records[i];
+        assert_true(a->ts == b->ts && str_eq(a->line, b->line) && a->n_attr == b->n_attr);
+        assert_true(labels_equal(&first->streams[a->stream], &f->batch->streams[b->stream]));
+    }
+    batch_unref(&first);
+}
+
+static int push(struct fixture *f, const char *body)
+{
+    buf_clear(&f->message);
+    buf_add_z(&f->message, body);
+    return decode(f, INGEST_PUSH_JSON, false, NULL);
+}
+
+static void push_reads_lokis_json(void **state)
+{
+    struct fixture *f = *state;
+    const struct batch *b;
+
+    assert_int_equal(push(f, "{\"streams\":[{\"values\":[[\"5\",\"a\\nb\"],[\"6\",\"c\",{\"k\":"
+                             "\"v\"}]],\"stream\":{\"app\":\"x\",\"e\":\"\"}},"
+                             "{\"stream\":{\"app\":\"y\"},\"values\":[]}]}"),
+                     0);
+    b = f->batch;
+    assert_int_equal(b->n_records, 2);
+    assert_int_equal(b->records[0].ts, 5);
+    check_str(b->records[0].line, "a\nb");
+    check_str(attr_of(&b->records[1], "k"), "v");
+    check_str(label_of(b, &b->records[0], "app"), "x");
+    assert_null(label_of(b, &b->records[0], "e").p);
+    check_str(label_of(b, &b->records[0], "service_name"), "x");
+}
+
+static void push_names_what_is_wrong_and_where(void **state)
+{
+    static const struct {
+        const char *body, *says;
+    } CASES[] = {
+        {"", "byte 0"},
+        {"[]", "object expected at byte 0"},
+        {"{}", "no \"streams\""},
+        {"{\"streams\":1}", "array of streams expected at byte 11"},
+        {"{\"streams\":[{\"values\":[]}]}", "no \"stream\" labels"},
+        {"{\"streams\":[{\"stream\":{},\"values\":[]}]}", "at least one label pair is required"},
+        {"{\"streams\":[{\"stream\":{\"a\":\"\"},\"values\":[]}]}",
+         "at least one label pair is required"},
+        {"{\"streams\":[{\"stream\":{\"a b\":\"c\"},\"values\":[]}]}", "'a b' is no label name"},
+        {"{\"streams\":[{\"stream\":{\"a\":1},\"values\":[]}]}", "string expected"},
+        {"{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[1,\"x\"]]}]}",
+         "timestamp as a string"},
+        {"{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[\"x\",\"x\"]]}]}", "'x' at byte"},
+        {"{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[\"1\"]]}]}", "line as a string"},
+        {"{\"streams\":[]}x", "behind the end"},
+        {"{\"streams\":[", "push: "},
+    };
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct fixture *f = *state;
+        if (push(f, CASES[i].body) == 0 || strstr(f->err.text, CASES[i].says) == NULL)
+            fail_msg("%s: '%s' does not say '%s'", CASES[i].body, f->err.text, CASES[i].says);
+    }
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+CHECK_MAIN(T(parts_of_our_collector_become_records_with_ranges),
+           T(counts_that_do_not_fit_are_refused), T(parts_of_a_stranger_do_not_count),
+           T(dockers_driver_gets_a_containers_labels), T(a_record_without_a_line_is_its_json),
+           T(a_record_from_the_future_is_stored_when_it_came),
+           T(a_line_over_the_limit_is_cut_and_marked), T(decoding_twice_gives_the_same),
+           T(push_reads_lokis_json), T(push_names_what_is_wrong_and_where))

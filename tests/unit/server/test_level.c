@@ -1,0 +1,81 @@
+/* server/level.c: Loki's rules for service_name and detected_level, case by case. */
+#include "server/ingest.h"
+
+#include "tests/lib/check.h"
+
+static struct str level_of(const char *line)
+{
+    static const struct labels NONE = {NULL, 0};
+
+    return ingest_level_name(ingest_level(&NONE, NULL, 0, str_of(line)));
+}
+
+static void finds_levels_in_lines(void **state)
+{
+    static const struct {
+        const char *line, *level;
+    } CASES[] = {
+        {"", "unknown"},
+        {"nothing to see", "unknown"},
+        {"{\"level\":\"error\",\"msg\":\"info\"}", "error"},
+        {"{\"msg\":\"error\",\"LEVEL\":\"Warning\"}", "warn"},
+        {"{\"log\":{\"severity\":\"DEBUG\"},\"x\":1}", "debug"},
+        {"{\"a\":{\"b\":{\"level\":\"fatal\"}}}",
+         "fatal"}, /* too deep for a key, but a word of the text */
+        {"{\"a\":{\"c\":1,\"lvl\":\"trc\"}}", "trace"},
+        {"{\"level\":\"notice\",\"msg\":\"warn me\"}",
+         "warn"}, /* a level we do not know: the text decides */
+        {"{\"level\":\"error\"", "error"},
+        {"level=warn msg=\"an error\"", "warn"},
+        {"ts=1 lvl=\"ERR\" msg=x", "error"},
+        {"sublevel=debug msg=info", "debug"},
+        /* no key we know; the first word is */,
+        {"log.level=critical x=y", "critical"},
+        {"2026-11-21 ERROR [main] failed with warnings", "error"},
+        {"WARN: errors follow", "warn"},
+        {"terror and debugger", "unknown"},
+        {"[info] started", "info"},
+        {"an informational note", "info"},
+        {"code=error_total", "unknown"},
+        {"\xff\xfe warn \x00", "warn"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        if (!str_eq(level_of(CASES[i].line), str_of(CASES[i].level)))
+            fail_msg("'%s': %.*s, not %s", CASES[i].line, STR_ARG(level_of(CASES[i].line)),
+                     CASES[i].level);
+}
+
+static void labels_and_attributes_come_before_the_line(void **state)
+{
+    struct label stream[] = {{STR("app"), STR("x")}, {STR("level"), STR("wrn")}};
+    struct label attr[] = {{STR("severity_text"), STR("FATAL")}};
+    struct labels l = {stream, 2};
+    struct labels plain = {stream, 1};
+    (void)state;
+
+    assert_int_equal(ingest_level(&l, attr, 1, STR("error")), LEVEL_WARN);
+    assert_int_equal(ingest_level(&plain, attr, 1, STR("error")), LEVEL_FATAL);
+    attr[0].value = STR("loud");
+    assert_int_equal(ingest_level(&plain, attr, 1, STR("error")), LEVEL_ERROR);
+}
+
+static void service_name_takes_the_first_label_that_tells(void **state)
+{
+    struct label v[] = {
+        {STR("app"), STR("shop")}, {STR("container"), STR("web")}, {STR("job"), STR("j")}};
+    struct labels l = {v, 3};
+    (void)state;
+
+    check_str(ingest_service_name(&l), "shop");
+    l.v = v + 1;
+    l.n = 2;
+    check_str(ingest_service_name(&l), "web");
+    l.n = 0;
+    check_str(ingest_service_name(&l), "unknown_service");
+}
+
+CHECK_MAIN(cmocka_unit_test(finds_levels_in_lines),
+           cmocka_unit_test(labels_and_attributes_come_before_the_line),
+           cmocka_unit_test(service_name_takes_the_first_label_that_tells))

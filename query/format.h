@@ -1,8 +1,8 @@
 /*
  * query/format.h - DOOR: results out, in Loki's JSON and in the forms of the command line.
  *
- * Everything is appended to a buf; overflow shows there.  Lines and values are shown as UTF-8, ill-formed bytes
- * as U+FFFD.
+ * Everything is appended to a buf; overflow shows there.  Lines and values are shown as UTF-8,
+ * ill-formed bytes as U+FFFD.
  */
 #ifndef LOGQ_QUERY_FORMAT_H
 #define LOGQ_QUERY_FORMAT_H
@@ -10,24 +10,32 @@
 #include "base/buf.h"
 #include "query/query.h"
 
-/* Gathers entries into Loki streams: one per distinct final label set, in order of first appearance. */
+/* Gathers entries into Loki streams: one per distinct final label set, in order of first
+ * appearance. */
 struct format_streams;
-struct format_streams *format_streams_new(bool categorize, struct mem_budget *budget, size_t max_bytes);
+struct format_streams *format_streams_new(bool categorize, struct mem_budget *budget,
+                                          size_t max_bytes);
 int format_streams_add(struct format_streams *f, const struct query_entry *e, struct err *err);
 void format_streams_free(struct format_streams **pf);
 
-/* {"status":"success","data":{"resultType":"streams","result":[...],"stats":{...}}} and newline-free. */
-void format_loki_streams(struct buf *out, struct format_streams *f, const struct query_stats *stats);
-void format_loki_result(struct buf *out, const struct query_result *r, const struct query_stats *stats);
+/* {"status":"success","data":{"resultType":"streams","result":[...],"stats":{...}}} and
+ * newline-free. */
+void format_loki_streams(struct buf *out, struct format_streams *f,
+                         const struct query_stats *stats);
+void format_loki_result(struct buf *out, const struct query_result *r,
+                        const struct query_stats *stats);
 /* A float as Prometheus prints it: shortest, NaN, +Inf, -Inf. */
 void format_value(struct buf *out, double v);
 
 /* One entry as a JSON line, the form of /api/v1/export and `logq -o jsonl`:
- * {"ts":"2026-11-21T19:14:38.773648831Z","ts_ns":"...","seq":1,"labels":{},"attributes":{},"parsed":{},"line":"..."} */
+ * {"ts":"2026-11-21T19:14:38.773648831Z","ts_ns":"...","seq":1,"labels":{},"attributes":{},"parsed":{},"line":"..."}
+ */
 void format_entry_json(struct buf *out, const struct query_entry *e);
 /* Read it back (labels sorted, in `a`).  ERR_CORRUPT. */
 int format_entry_parse(struct str json, struct arena *a, struct query_entry *ret, struct err *err);
 
+/* The forms of `-o`.  json is one array.  In table, bytes that a terminal would obey are shown as
+ * escapes. */
 enum format_kind { FORMAT_TABLE, FORMAT_RAW, FORMAT_JSONL, FORMAT_JSON, FORMAT_CSV, FORMAT_LOGFMT };
 struct format_options {
     enum format_kind kind;
@@ -35,6 +43,9 @@ struct format_options {
     bool utc; /* else local time */
 };
 /* `first`: write the heading where the form has one (csv). */
-void format_entry(struct buf *out, const struct query_entry *e, const struct format_options *opt, bool first);
+void format_entry(struct buf *out, const struct query_entry *e, const struct format_options *opt,
+                  bool first);
+/* Behind the last entry, what the form ends with (json); `any`: format_entry was called. */
+void format_finish(struct buf *out, const struct format_options *opt, bool any);
 
 #endif

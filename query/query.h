@@ -1,9 +1,9 @@
 /*
  * query/query.h - DOOR: LogQL text in, answer out.
  *
- * lex -> parse -> check -> plan -> exec.  A parsed query is immutable: many threads may run it at once.  A run
- * is one thread's, blocks on storage/scan.h, and always ends: in an answer or an error that says which limit was
- * reached and how to raise it.  Language: docs/logql.md.
+ * lex -> parse -> check -> plan -> exec.  A parsed query is immutable: many threads may run it at
+ * once.  A run is one thread's, blocks on storage/scan.h, and always ends: in an answer or an error
+ * that says which limit was reached and how to raise it.  Language: docs/logql.md.
  */
 #ifndef LOGQ_QUERY_QUERY_H
 #define LOGQ_QUERY_QUERY_H
@@ -18,23 +18,25 @@ enum query_kind { QUERY_LOG, QUERY_METRIC };
 
 enum { QUERY_TEXT_MAX = 131071, QUERY_DEPTH_MAX = 100 };
 
-/* ERR_INVALID: "parse error at line L, col C: message".  ERR_UNSUPPORTED in the same form for what LogQL has and we
- * have not yet. `line` and `column` (may be NULL) get the place, from 1. */
-int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *column, struct err *err);
+/* ERR_INVALID: "parse error at line L, col C: message".  ERR_UNSUPPORTED in the same form for what
+ * LogQL has and we have not yet. `line` and `column` (may be NULL) get the place, from 1. */
+int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *column,
+                struct err *err);
 struct query *query_ref(struct query *q);
 void query_unref(struct query **pq);
 
 enum query_kind query_kind(const struct query *q);
-/* The matchers of a query that is a stream selector and nothing else; false for any other.  They live with q. */
+/* The matchers of a query that is a stream selector and nothing else; false for any other.  They
+ * live with q. */
 bool query_selector(const struct query *q, const struct matcher **ret, size_t *n);
 void query_print(const struct query *q, struct buf *out); /* canonical text */
 
-struct query_limits {         /* 0: the default behind it */
-    dur_ns time;              /* 60 s */
-    size_t memory_bytes;      /* 128 MiB */
-    uint64_t line_bytes;      /* no limit */
-    size_t series;            /* 500: result series */
-    size_t points;            /* 11,000: (end - start) / step */
+struct query_limits {    /* 0: the default behind it */
+    dur_ns time;         /* 60 s */
+    size_t memory_bytes; /* 128 MiB */
+    uint64_t line_bytes; /* no limit */
+    size_t series;       /* 500: result series */
+    size_t points;       /* 11,000: (end - start) / step */
 };
 
 enum query_direction { QUERY_BACKWARD, QUERY_FORWARD };
@@ -42,22 +44,24 @@ enum query_direction { QUERY_BACKWARD, QUERY_FORWARD };
 struct query_params {
     const struct str *tenants;
     size_t n_tenants;
-    ts_ns start, end;         /* log: start <= ts < end.  metric: evaluation times start, start + step ... <= end */
-    dur_ns step;              /* metric; 0 with start == end: instant */
-    dur_ns interval;          /* log: keep an entry only when that far from the last kept one; 0: all */
-    uint64_t limit;           /* log: entries; 0: all */
+    ts_ns start,
+        end; /* log: start <= ts < end.  metric: evaluation times start, start + step ... <= end */
+    dur_ns step;     /* metric; 0 with start == end: instant */
+    dur_ns interval; /* log: keep an entry only when that far from the last kept one; 0: all */
+    uint64_t limit;  /* log: entries; 0: all */
     enum query_direction direction;
-    /* log, forward: pass over entries at `start` with seq <= after_seq (cursor of the last one seen); 0: none */
+    /* log, forward: pass over entries at `start` with seq <= after_seq (cursor of the last one
+     * seen); 0: none */
     uint64_t after_seq;
     struct query_limits limits;
-    struct mem_budget *budget;  /* parent of the query's own; may be NULL */
-    const atomic_bool *cancel;  /* may be NULL */
+    struct mem_budget *budget; /* parent of the query's own; may be NULL */
+    const atomic_bool *cancel; /* may be NULL */
 };
 
 struct query_stats {
     struct scan_stats scan;
-    uint64_t entries;         /* given out */
-    uint64_t pipeline_lines;  /* that passed the pipeline */
+    uint64_t entries;        /* given out */
+    uint64_t pipeline_lines; /* that passed the pipeline */
     double seconds;
     size_t peak_bytes;
 };
@@ -71,12 +75,12 @@ struct query_entry {
     struct labels parsed; /* made by the pipeline */
     struct str line;      /* after the pipeline */
 };
-/* Called in order.  Views are valid during the call.  Non-zero ends the run (which then returns that value if < 0,
- * else 0). */
+/* Called in order.  Views are valid during the call.  Non-zero ends the run (which then returns
+ * that value if < 0, else 0). */
 typedef int query_entry_fn(void *arg, const struct query_entry *e);
 
-int query_run_log(struct query *q, struct store *s, const struct query_params *p, query_entry_fn *fn, void *arg,
-                  struct query_stats *stats, struct err *err);
+int query_run_log(struct query *q, struct store *s, const struct query_params *p,
+                  query_entry_fn *fn, void *arg, struct query_stats *stats, struct err *err);
 
 struct query_series {
     struct labels labels;
@@ -89,17 +93,18 @@ struct query_result {
     enum query_result_type type;
     struct query_series *series; /* sorted by labels; vector: n == 1 each */
     size_t n;
-    struct arena *arena;         /* private: owns all of it */
+    struct arena *arena; /* private: owns all of it */
 };
-int query_run_metric(struct query *q, struct store *s, const struct query_params *p, struct query_result **ret,
-                     struct query_stats *stats, struct err *err);
+int query_run_metric(struct query *q, struct store *s, const struct query_params *p,
+                     struct query_result **ret, struct query_stats *stats, struct err *err);
 void query_result_free(struct query_result **pr);
 
-/* Could `b` change the value of this metric query: does any record pass its selectors and line filters?  For rules,
- * cheap.  Any thread. */
+/* Could `b` change the value of this metric query: does any record pass its selectors and line
+ * filters?  For rules, cheap.  Any thread. */
 bool query_touches(const struct query *q, const struct batch *b);
 
-/* The longest range a metric query looks back from an evaluation time (range + offset); 0 for a log query. */
+/* The longest range a metric query looks back from an evaluation time (range + offset); 0 for a log
+ * query. */
 dur_ns query_lookback(const struct query *q);
 
 #endif

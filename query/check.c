@@ -1,0 +1,352 @@
+/* query/check.c - see check.h. */
+#include "query/check.h"
+
+#include "base/vec.h"
+
+#include <math.h>
+#include <string.h>
+
+struct checker {
+    struct ast *ast;
+    struct place *at;
+    struct err *err;
+};
+
+#define FAIL(c, place, code, ...) (*(c)->at = (place), err_set((c)->err, (code), __VA_ARGS__))
+
+/* ---- selectors ---- */
+
+static int check_selector(struct checker *c, const struct ast_log *l)
+{
+    for (const struct ast_matcher *m = l->matchers; m != NULL; m = m->next) {
+        if ((m->m.op == MATCH_EQ || m->m.op == MATCH_RE) && !matcher_matches(&m->m, STR("")))
+            return 0;
+    }
+    return FAIL(c, l->at, ERR_INVALID,
+                "queries require at least one regexp or equality matcher that does not have an "
+                "empty-compatible value. For instance, app=~\".*\" does not meet this "
+                "requirement, but app=~\".+\" will");
+}
+
+/* ---- paths ---- */
+
+static size_t field_length(struct str s)
+{
+    size_t n = 0;
+
+    while (n < s.n && label_name_ok(str_sub(s, 0, n + 1)))
+        n++;
+    return n;
+}
+
+/* ["key"] or [3] at the beginning of *s, which is moved past it. */
+static bool read_bracket(struct checker *c, struct str *s, struct ast_step *ret)
+{
+    size_t n = 2;
+    uint64_t index;
+
+    if (s->n > 1 && s->p[1] == '"') {
+        while (n < s->n && s->p[n] != '"')
+            n += s->p[n] == '\\' ? 2 : 1;
+        if (n >= s->n || !lex_unescape(str_sub(*s, 2, n - 2), c->ast->arena, &ret->key))
+            return false;
+        n++;
+    } else {
+        n = 1;
+        while (n < s->n && s->p[n] >= '0' && s->p[n] <= '9')
+            n++;
+        if (!str_to_u64(str_sub(*s, 1, n - 1), &index) || index > SIZE_MAX)
+            return false;
+        ret->is_index = true;
+        ret->index = (size_t)index;
+    }
+    if (n >= s->n || s->p[n] != ']')
+        return false;
+    *s = str_from(*s, n + 1);
+    return true;
+}
+
+/* One step at the beginning of *s, which is moved past it. */
+static bool read_step(struct checker *c, struct str *s, bool first, struct ast_step *ret)
+{
+    size_t n;
+
+    *ret = (struct ast_step){.key = STR_NULL};
+    if (s->p[0] == '[')
+        return read_bracket(c, s, ret);
+    if (!first) {
+        if (s->p[0] != '.')
+            return false;
+        *s = str_from(*s, 1);
+    }
+    n = field_length(*s);
+    ret->key = str_sub(*s, 0, n);
+    *s = str_from(*s, n);
+    return n > 0;
+}
+
+static int check_json_path(struct checker *c, struct ast_extraction *x)
+{
+    VEC(struct ast_step) steps = {0};
+    struct str rest = x->path;
+    bool ok = rest.n > 0;
+    int r = 0;
+
+    while (ok && rest.n > 0) {
+        struct ast_step step;
+        ok = read_step(c, &rest, steps.n == 0, &step);
+        VEC_PUSH(&steps, step);
+    }
+    if (!ok) {
+        r = FAIL(c, x->at, ERR_INVALID, "cannot parse expression [%.*s] as a JSON path",
+                 (int)(x->path.n < 80 ? x->path.n : 80), x->path.p);
+    } else {
+        x->steps = arena_alloc(c->ast->arena, steps.n * sizeof(*steps.p));
+        if (x->steps == NULL) {
+            r = arena_err(c->ast->arena, c->err);
+        } else {
+            memcpy(x->steps, steps.p, steps.n * sizeof(*steps.p));
+            x->n_steps = steps.n;
+        }
+    }
+    VEC_FINI(&steps);
+    return r;
+}
+
+static int check_extractions(struct checker *c, const struct ast_stage *s)
+{
+    for (struct ast_extraction *x = s->parser.list; x != NULL; x = x->next) {
+        int r = 0;
+        if (s->kind == STAGE_JSON)
+            r = check_json_path(c, x);
+        else if (!label_name_ok(x->path))
+            r = FAIL(c, x->at, ERR_INVALID, "cannot parse expression [%.*s] as a logfmt key",
+                     (int)(x->path.n < 80 ? x->path.n : 80), x->path.p);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- stages ---- */
+
+static int not_built(struct checker *c, struct place at, const char *what)
+{
+    return FAIL(c, at, ERR_UNSUPPORTED, "%s is not built yet", what);
+}
+
+static int check_line_filter(struct checker *c, const struct ast_stage *s)
+{
+    if (s->line.op == LINE_PATTERN || s->line.op == LINE_PATTERN_NOT)
+        return not_built(c, s->at, "the pattern line filter");
+    for (const struct ast_line_arg *a = s->line.args; a != NULL; a = a->next) {
+        if (!a->ip)
+            continue;
+        if (s->line.op != LINE_CONTAINS && s->line.op != LINE_CONTAINS_NOT)
+            return FAIL(c, a->at, ERR_INVALID, "ip: invalid operation");
+        return not_built(c, a->at, "ip()");
+    }
+    return 0;
+}
+
+static int check_filter(struct checker *c, const struct ast_filter *f)
+{
+    int r = 0;
+
+    if (f->kind == FILTER_IP)
+        return not_built(c, f->at, "ip()");
+    for (const struct ast_filter *kid = f->first; kid != NULL && r == 0; kid = kid->next)
+        r = check_filter(c, kid);
+    return r;
+}
+
+static int check_regexp(struct checker *c, struct ast_stage *s)
+{
+    size_t n;
+    size_t named = 0;
+    int r = ast_regexp(c->ast, s->text.text, false, &s->text.re, c->err);
+
+    if (r < 0) {
+        *c->at = s->at;
+        return r;
+    }
+    n = regexp_captures(s->text.re);
+    if (n >= REGEXP_MAX_CAPTURES)
+        return FAIL(c, s->at, ERR_INVALID, "regexp: more than %d captures",
+                    REGEXP_MAX_CAPTURES - 1);
+    for (size_t i = 1; i <= n; i++) {
+        struct str name = regexp_capture_name(s->text.re, i);
+        if (name.p == NULL)
+            continue;
+        named++;
+        if (!label_name_ok(name))
+            return FAIL(c, s->at, ERR_INVALID, "invalid extracted label name '%.*s'",
+                        (int)(name.n < 80 ? name.n : 80), name.p);
+        for (size_t j = 1; j < i; j++) {
+            if (str_eq(name, regexp_capture_name(s->text.re, j)))
+                return FAIL(c, s->at, ERR_INVALID, "duplicate extracted label name '%.*s'",
+                            (int)(name.n < 80 ? name.n : 80), name.p);
+        }
+    }
+    if (named == 0)
+        return FAIL(c, s->at, ERR_INVALID, "at least one named capture must be supplied");
+    return 0;
+}
+
+static int check_stages(struct checker *c, struct ast_stage *list)
+{
+    int r = 0;
+
+    for (struct ast_stage *s = list; s != NULL && r == 0; s = s->next) {
+        switch (s->kind) {
+        case STAGE_LINE_FILTER:
+            r = check_line_filter(c, s);
+            break;
+        case STAGE_LABEL_FILTER:
+            r = check_filter(c, s->filter);
+            break;
+        case STAGE_JSON:
+        case STAGE_LOGFMT:
+            r = check_extractions(c, s);
+            break;
+        case STAGE_REGEXP:
+            r = check_regexp(c, s);
+            break;
+        case STAGE_DROP:
+        case STAGE_KEEP:
+            break;
+        case STAGE_PATTERN:
+        case STAGE_UNPACK:
+        case STAGE_LINE_FORMAT:
+        case STAGE_LABEL_FORMAT:
+        case STAGE_DECOLORIZE:
+            r = not_built(c, s->at, ast_stage_name(s));
+            break;
+        }
+    }
+    return r;
+}
+
+static int check_log(struct checker *c, const struct ast_log *l)
+{
+    int r = check_selector(c, l);
+
+    if (r == 0)
+        r = check_stages(c, l->stages);
+    if (r == 0 && l->unwrap != NULL)
+        r = check_stages(c, l->unwrap->filters);
+    return r;
+}
+
+/* ---- aggregations ---- */
+
+static bool may_unwrap(enum token_kind op)
+{
+    return op != TOKEN_COUNT_OVER_TIME && op != TOKEN_BYTES_OVER_TIME && op != TOKEN_BYTES_RATE;
+}
+
+static bool may_count_lines(enum token_kind op)
+{
+    return !may_unwrap(op) || op == TOKEN_RATE || op == TOKEN_ABSENT_OVER_TIME;
+}
+
+static bool may_group(enum token_kind op)
+{
+    return op == TOKEN_AVG_OVER_TIME || (op >= TOKEN_MIN_OVER_TIME && op <= TOKEN_LAST_OVER_TIME);
+}
+
+static int check_range(struct checker *c, const struct ast_node *n)
+{
+    const char *op = lex_kind_name(n->range.op);
+    bool unwrap = n->range.log->unwrap != NULL;
+
+    if (n->range.op == TOKEN_QUANTILE_OVER_TIME && !n->range.has_param)
+        return FAIL(c, n->at, ERR_INVALID, "parameter required for operation %s", op);
+    if (n->range.op != TOKEN_QUANTILE_OVER_TIME && n->range.has_param)
+        return FAIL(c, n->at, ERR_INVALID, "parameter %.*s not supported for operation %s",
+                    STR_ARG(str_sub(n->range.param_text, 0, 40)), op);
+    if (n->range.grouping.present && !may_group(n->range.op))
+        return FAIL(c, n->range.grouping.at, ERR_INVALID, "grouping not allowed for %s aggregation",
+                    op);
+    if (unwrap && !may_unwrap(n->range.op))
+        return FAIL(c, n->at, ERR_INVALID, "invalid aggregation %s with unwrap", op);
+    if (!unwrap && !may_count_lines(n->range.op))
+        return FAIL(c, n->at, ERR_INVALID, "invalid aggregation %s without unwrap", op);
+    return check_log(c, n->range.log);
+}
+
+static bool takes_count(enum token_kind op)
+{
+    return op == TOKEN_TOPK || op == TOKEN_BOTTOMK || op == TOKEN_APPROX_TOPK;
+}
+
+static int check_aggregate(struct checker *c, const struct ast_node *n)
+{
+    enum token_kind kind = n->aggregate.op;
+    const char *op = lex_kind_name(kind);
+    double k = n->aggregate.param;
+    const struct ast_grouping *g = &n->aggregate.grouping;
+
+    if (takes_count(kind) && !n->aggregate.has_param)
+        return FAIL(c, n->at, ERR_INVALID, "parameter required for operation %s", op);
+    if (takes_count(kind) && (k != floor(k) || k < 1 || k > 1e9))
+        return FAIL(c, n->at, ERR_INVALID, "invalid parameter %s(%.*s,", op,
+                    STR_ARG(str_sub(n->aggregate.param_text, 0, 40)));
+    if (!takes_count(kind) && n->aggregate.has_param)
+        return FAIL(c, n->at, ERR_INVALID, "unsupported parameter for operation %s(%.*s,", op,
+                    STR_ARG(str_sub(n->aggregate.param_text, 0, 40)));
+    if (kind == TOKEN_APPROX_TOPK && g->present)
+        return FAIL(c, g->at, ERR_INVALID, "grouping not allowed for %s aggregation", op);
+    if ((kind == TOKEN_SORT || kind == TOKEN_SORT_DESC) && g->names != NULL)
+        return FAIL(c, g->at, ERR_INVALID, "grouping not allowed for %s aggregation", op);
+    if (takes_count(kind) || kind == TOKEN_SORT || kind == TOKEN_SORT_DESC)
+        return not_built(c, n->at, op);
+    if (n->aggregate.expr->kind == NODE_LITERAL)
+        return FAIL(c, n->aggregate.expr->at, ERR_INVALID, "unexpected literal in %s", op);
+    return 0;
+}
+
+static int check_node(struct checker *c, const struct ast_node *n);
+
+static int check_binary(struct checker *c, const struct ast_node *n)
+{
+    int r;
+
+    if (n->binary.return_bool && !ast_is_comparison(n->binary.op))
+        return FAIL(c, n->at, ERR_INVALID, "bool modifier can only be used on comparisons");
+    if (ast_is_set(n->binary.op) && n->binary.side != GROUP_NONE)
+        return FAIL(c, n->at, ERR_INVALID, "no grouping allowed for %s operation",
+                    lex_kind_name(n->binary.op));
+    r = check_node(c, n->binary.left);
+    return r < 0 ? r : check_node(c, n->binary.right);
+}
+
+static int check_node(struct checker *c, const struct ast_node *n)
+{
+    int r;
+
+    switch (n->kind) {
+    case NODE_LOG:
+        return check_log(c, n->log);
+    case NODE_RANGE:
+        return check_range(c, n);
+    case NODE_AGGREGATE:
+        r = check_aggregate(c, n);
+        return r < 0 ? r : check_node(c, n->aggregate.expr);
+    case NODE_BINARY:
+        return check_binary(c, n);
+    case NODE_LITERAL:
+    case NODE_VECTOR:
+        return 0;
+    case NODE_LABEL_REPLACE:
+        return not_built(c, n->at, "label_replace");
+    }
+    return 0;
+}
+
+int check_query(struct ast *a, struct place *at, struct err *err)
+{
+    struct checker c = {.ast = a, .at = at, .err = err};
+
+    return check_node(&c, a->root);
+}

@@ -1,0 +1,321 @@
+/*
+ * query/entry.c - see entry.h.
+ *
+ * Up to LINEAR_MAX labels a name is found by looking at all of them; a line may bring thousands,
+ * and from then on a table of slots over the names is kept.
+ *
+ * Invariants
+ *   (1) no two labels that are not gone have the same name;
+ *   (2) slots != NULL when n > LINEAR_MAX, holds the position of each label that is not gone, and
+ *       is at most half full.
+ */
+#include "query/entry.h"
+
+#include "base/hash.h"
+#include "base/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LINEAR_MAX = 24,
+    FIRST_CAP = 64,
+    NAME_MAX_BYTES = 2 * RECORD_LINE_MAX,
+};
+
+void entry_init(struct entry *e, struct mem_budget *budget)
+{
+    *e = (struct entry){.arena = arena_new(budget, 0)};
+    buf_init(&e->name, NAME_MAX_BYTES);
+}
+
+void entry_fini(struct entry *e)
+{
+    arena_free(&e->arena);
+    buf_fini(&e->name);
+}
+
+/* ---- finding ---- */
+
+static size_t slot_of(const struct entry *e, struct str name)
+{
+    return (size_t)hash_bytes(name.p, name.n, 0) & (e->n_slots - 1);
+}
+
+static void slot_put(struct entry *e, size_t position)
+{
+    size_t i = slot_of(e, e->v[position].name);
+
+    while (e->slots[i] != 0)
+        i = (i + 1) & (e->n_slots - 1);
+    e->slots[i] = (uint32_t)position + 1;
+}
+
+struct entry_label *entry_find(struct entry *e, struct str name)
+{
+    if (e->slots == NULL) {
+        for (size_t i = 0; i < e->n; i++)
+            if (!e->v[i].gone && str_eq(e->v[i].name, name))
+                return &e->v[i];
+        return NULL;
+    }
+    for (size_t i = slot_of(e, name); e->slots[i] != 0; i = (i + 1) & (e->n_slots - 1)) {
+        struct entry_label *l = &e->v[e->slots[i] - 1];
+        if (!l->gone && str_eq(l->name, name))
+            return l;
+    }
+    return NULL;
+}
+
+struct str entry_get(struct entry *e, struct str name)
+{
+    struct entry_label *l = entry_find(e, name);
+
+    return l == NULL ? STR_NULL : l->value;
+}
+
+void entry_remove(struct entry *e, struct str name)
+{
+    struct entry_label *l = entry_find(e, name);
+
+    if (l != NULL)
+        l->gone = true;
+}
+
+/* ---- adding ---- */
+
+static int grow(struct entry *e, struct err *err)
+{
+    size_t cap = e->cap == 0 ? FIRST_CAP : 2 * e->cap;
+    struct entry_label *v = arena_alloc(e->arena, cap * sizeof(*v));
+
+    if (v == NULL)
+        return arena_err(e->arena, err);
+    if (e->n > 0)
+        memcpy(v, e->v, e->n * sizeof(*v));
+    e->v = v;
+    e->cap = cap;
+    e->slots = NULL;
+    return 0;
+}
+
+/* Make the table for e->cap labels, with those there are. */
+static int make_slots(struct entry *e, struct err *err)
+{
+    e->n_slots = 2 * e->cap; /* keeps (2); cap is a power of two */
+    e->slots = arena_alloc(e->arena, e->n_slots * sizeof(*e->slots));
+    if (e->slots == NULL)
+        return arena_err(e->arena, err);
+    for (size_t i = 0; i < e->n; i++)
+        if (!e->v[i].gone)
+            slot_put(e, i);
+    return 0;
+}
+
+/* Append a label whose name is not there. */
+static int append(struct entry *e, enum label_kind kind, struct str name, struct str value,
+                  struct err *err)
+{
+    int r = e->n == e->cap ? grow(e, err) : 0;
+
+    if (r < 0)
+        return r;
+    e->v[e->n++] =
+        (struct entry_label){.name = name, .value = value, .kind = kind, .round = e->round};
+    if (e->slots != NULL)
+        slot_put(e, e->n - 1);
+    else if (e->n > LINEAR_MAX)
+        return make_slots(e, err);
+    return 0;
+}
+
+/* `name`_extracted in the arena; p == NULL when it is full. */
+static struct str extracted(struct entry *e, struct str name)
+{
+    static const char suffix[] = "_extracted";
+    size_t n = name.n + sizeof(suffix) - 1;
+    char *p = arena_bytes(e->arena, n);
+
+    if (p == NULL)
+        return STR_NULL;
+    memcpy(p, name.p, name.n);
+    memcpy(p + name.n, suffix, sizeof(suffix) - 1);
+    return (struct str){p, n};
+}
+
+int entry_begin(struct entry *e, const struct batch *b, const struct record *rec, struct err *err)
+{
+    const struct labels *stream = &b->streams[rec->stream];
+    int r = 0;
+
+    arena_reset(e->arena);
+    e->v = NULL;
+    e->slots = NULL;
+    e->n = e->cap = 0;
+    e->round = 0;
+    e->ts = rec->ts;
+    e->seq = rec->seq;
+    e->line = rec->line;
+    for (size_t i = 0; i < stream->n && r == 0; i++)
+        r = append(e, LABEL_STREAM, stream->v[i].name, stream->v[i].value, err);
+    for (uint32_t i = 0; i < rec->n_attr && r == 0; i++) {
+        struct str name = rec->attr[i].name;
+        if (entry_find(e, name) != NULL) {
+            name = extracted(e, name);
+            if (name.p == NULL)
+                return arena_err(e->arena, err);
+            if (entry_find(e, name) != NULL)
+                continue; /* keeps (1): the name is taken as well */
+        }
+        r = append(e, LABEL_META, name, rec->attr[i].value, err);
+    }
+    return r;
+}
+
+void entry_round(struct entry *e)
+{
+    e->round++;
+}
+
+int entry_parsed(struct entry *e, struct str name, struct str value, struct err *err)
+{
+    struct entry_label *l = entry_find(e, name);
+
+    if (l != NULL && l->kind != LABEL_PARSED) {
+        name = extracted(e, name);
+        if (name.p == NULL)
+            return arena_err(e->arena, err);
+        l = entry_find(e, name);
+    }
+    if (l == NULL)
+        return append(e, LABEL_PARSED, name, value, err);
+    if (l->kind == LABEL_STREAM || (l->kind == LABEL_PARSED && l->round == e->round))
+        return 0;
+    l->kind = LABEL_PARSED;
+    l->value = value;
+    l->round = e->round;
+    return 0;
+}
+
+int entry_set(struct entry *e, struct str name, struct str value, struct err *err)
+{
+    struct entry_label *l = entry_find(e, name);
+
+    if (l == NULL)
+        return append(e, LABEL_PARSED, name, value, err);
+    l->kind = LABEL_PARSED;
+    l->value = value;
+    l->round = e->round;
+    return 0;
+}
+
+int entry_fail(struct entry *e, struct str error, struct str details, struct err *err)
+{
+    int r = entry_set(e, ENTRY_ERROR, error, err);
+
+    return r < 0 ? r : entry_set(e, ENTRY_DETAILS, details, err);
+}
+
+bool entry_failed(struct entry *e)
+{
+    return entry_get(e, ENTRY_ERROR).n > 0;
+}
+
+/* ---- taking out ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return str_cmp(((const struct label *)a)->name, ((const struct label *)b)->name);
+}
+
+static void sort(struct label *v, size_t n)
+{
+    if (n > LINEAR_MAX) {
+        qsort(v, n, sizeof(*v), by_name);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        struct label x = v[i];
+        size_t j = i;
+        for (; j > 0 && str_cmp(v[j - 1].name, x.name) > 0; j--)
+            v[j] = v[j - 1];
+        v[j] = x;
+    }
+}
+
+int entry_labels(struct entry *e, enum label_kind kind, struct labels *ret, struct err *err)
+{
+    struct label *v = arena_alloc(e->arena, e->n * sizeof(*v));
+    size_t n = 0;
+
+    if (v == NULL)
+        return arena_err(e->arena, err);
+    for (size_t i = 0; i < e->n; i++) {
+        const struct entry_label *l = &e->v[i];
+        if (!l->gone && (kind == LABEL_KINDS || l->kind == kind))
+            v[n++] = (struct label){l->name, l->value};
+    }
+    sort(v, n);
+    *ret = (struct labels){v, n};
+    return 0;
+}
+
+/* ---- text ---- */
+
+static bool is_ascii(struct str s)
+{
+    unsigned char all = 0;
+
+    for (size_t i = 0; i < s.n; i++)
+        all |= (unsigned char)s.p[i];
+    return all < 0x80;
+}
+
+struct str entry_clean(struct entry *e, struct str s)
+{
+    static const char mark[] = "\xef\xbf\xbd"; /* U+FFFD */
+    size_t n = 0;
+    char *to;
+
+    if (is_ascii(s) || (utf8_valid(s) == s.n && str_find(s, STR("\xef\xbf\xbd")) == SIZE_MAX))
+        return s;
+    to = arena_bytes(e->arena, s.n);
+    if (to == NULL)
+        return STR_NULL;
+    while (s.n > 0) {
+        size_t valid = utf8_valid(s);
+        for (size_t i = 0; i < valid;) {
+            if (valid - i >= 3 && memcmp(s.p + i, mark, 3) == 0) {
+                to[n++] = ' ';
+                i += 3;
+            } else {
+                to[n++] = s.p[i++];
+            }
+        }
+        s = str_from(s, valid);
+        if (s.n > 0) {
+            to[n++] = ' ';
+            s = str_from(s, 1);
+        }
+    }
+    return (struct str){to, n};
+}
+
+void entry_add_name(struct entry *e, struct str key)
+{
+    key = str_trim(key);
+    if (key.n > 0 && e->name.n == 0 && key.p[0] >= '0' && key.p[0] <= '9')
+        buf_add_char(&e->name, '_');
+    for (size_t i = 0; i < key.n; i++) {
+        char c = key.p[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+            buf_add_char(&e->name, c);
+        else if (((unsigned char)c & 0xc0) != 0x80)
+            buf_add_char(&e->name, '_'); /* once for all bytes of a character */
+    }
+}
+
+struct str entry_name(struct entry *e)
+{
+    return arena_str(e->arena, buf_str(&e->name));
+}

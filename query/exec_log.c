@@ -1,0 +1,126 @@
+/* query/exec_log.c - running a log query, see exec.h. */
+#include "query/exec.h"
+
+#include "query/op.h"
+
+struct log_run {
+    struct exec *x;
+    const struct ast_log *log;
+    struct entry entry;
+    query_entry_fn *fn;
+    void *arg;
+    bool any; /* an entry was given out, at `last` */
+    ts_ns last;
+};
+
+/* Does an attribute have the name of a stream label, so that it must be renamed?  Both are sorted.
+ */
+static bool names_clash(const struct labels *stream, const struct record *rec)
+{
+    size_t i = 0;
+
+    for (uint32_t j = 0; j < rec->n_attr; j++) {
+        while (i < stream->n && str_cmp(stream->v[i].name, rec->attr[j].name) < 0)
+            i++;
+        if (i < stream->n && str_eq(stream->v[i].name, rec->attr[j].name))
+            return true;
+    }
+    return false;
+}
+
+/* The labels of a record as they are, without a copy. */
+static void view(const struct batch *b, const struct record *rec, struct query_entry *ret)
+{
+    *ret = (struct query_entry){
+        .ts = rec->ts,
+        .seq = rec->seq,
+        .stream = b->streams[rec->stream],
+        .meta = {(struct label *)(uintptr_t)rec->attr, rec->n_attr}, /* read only */
+        .line = rec->line,
+    };
+}
+
+/* Through the stages.  1: *ret is an entry. */
+static int run_stages(struct log_run *run, const struct batch *b, const struct record *rec,
+                      struct query_entry *ret, struct err *err)
+{
+    struct entry *e = &run->entry;
+    int r = entry_begin(e, b, rec, err);
+
+    if (r == 0)
+        r = op_pipeline(run->log->stages, e, err);
+    if (r != 1)
+        return r;
+    *ret = (struct query_entry){.ts = e->ts, .seq = e->seq, .line = e->line};
+    r = entry_labels(e, LABEL_STREAM, &ret->stream, err);
+    if (r == 0)
+        r = entry_labels(e, LABEL_META, &ret->meta, err);
+    if (r == 0)
+        r = entry_labels(e, LABEL_PARSED, &ret->parsed, err);
+    return r < 0 ? r : 1;
+}
+
+static bool too_near(const struct log_run *run, ts_ns ts)
+{
+    dur_ns interval = run->x->params->interval;
+
+    if (interval <= 0 || !run->any)
+        return false;
+    return run->x->params->direction == QUERY_FORWARD ? ts < exec_add(run->last, interval)
+                                                      : ts > exec_add(run->last, -interval);
+}
+
+/* 0: go on; 1: enough. */
+static int log_record(void *arg, const struct batch *b, const struct record *rec, struct err *err)
+{
+    struct log_run *run = arg;
+    const struct query_params *p = run->x->params;
+    struct query_entry e;
+    int r = 1;
+
+    if (p->direction == QUERY_FORWARD && rec->ts == p->start && rec->seq <= p->after_seq &&
+        p->after_seq > 0)
+        return 0;
+    if (run->log->plan->stages_left || names_clash(&b->streams[rec->stream], rec))
+        r = run_stages(run, b, rec, &e, err);
+    else
+        view(b, rec, &e);
+    if (r != 1)
+        return r;
+    run->x->stats.pipeline_lines++;
+    if (too_near(run, e.ts))
+        return 0;
+    run->any = true;
+    run->last = e.ts;
+    run->x->stats.entries++;
+    r = run->fn(run->arg, &e);
+    if (r != 0)
+        return r < 0 ? r : 1;
+    return p->limit > 0 && run->x->stats.entries >= p->limit;
+}
+
+int exec_log(const struct ast *a, const struct source *s, const struct query_params *p,
+             query_entry_fn *fn, void *arg, struct query_stats *stats, struct err *err)
+{
+    enum { SMALL_BATCH = 1024 };
+    struct exec x;
+    struct log_run run = {.x = &x, .log = a->root->log, .fn = fn, .arg = arg};
+    struct exec_scan scan = {
+        .plan = run.log->plan,
+        .from = p->start,
+        .to = p->end,
+        .order = p->direction == QUERY_FORWARD ? SCAN_FORWARD : SCAN_BACKWARD,
+        .need_line = true,
+        .need_attrs = true,
+    };
+    int r;
+
+    if (p->limit > 0 && p->limit < SMALL_BATCH && !scan.plan->stages_left && p->interval == 0 &&
+        p->after_seq == 0)
+        scan.batch_records = (size_t)p->limit; /* none will be thrown away */
+    exec_init(&x, s, p);
+    entry_init(&run.entry, &x.budget);
+    r = exec_each(&x, &scan, log_record, &run, err);
+    entry_fini(&run.entry);
+    return exec_fini(&x, r > 0 ? 0 : r, stats, err);
+}

@@ -1,0 +1,200 @@
+/*
+ * query/exec_metric.c - running a metric query, see exec.h.
+ *
+ * The tree is evaluated from its leaves up, each node over all steps at once.  What a node has read
+ * it may change in place: a matrix has one user.
+ */
+#include "query/exec.h"
+
+#include "query/op_range.h"
+#include "query/op_vector.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct metric_run {
+    struct exec *x;
+    struct steps steps;
+};
+
+/* ---- evaluation ---- */
+
+static int eval_vector(struct metric_run *run, double v, struct matrix *ret, struct err *err)
+{
+    struct series *s = arena_alloc(run->x->arena, sizeof(*s));
+    int r;
+
+    if (s == NULL)
+        return arena_err(run->x->arena, err);
+    r = series_make(run->x->arena, run->steps.n, s, err);
+    for (size_t k = 0; k < run->steps.n && r == 0; k++) {
+        s->value[k] = v;
+        s->has[k] = 1;
+    }
+    *ret = (struct matrix){.v = s, .n = 1};
+    return r;
+}
+
+static int eval(struct metric_run *run, const struct ast_node *n, struct matrix *ret,
+                struct err *err)
+{
+    struct matrix sides[2];
+    const struct ast_grouping *g;
+    int r;
+
+    switch (n->kind) {
+    case NODE_RANGE:
+        g = n->range.grouping.present ? &n->range.grouping : NULL;
+        return op_range(run->x, n, g, &run->steps, ret, err);
+    case NODE_AGGREGATE:
+        if (n->aggregate.fused)
+            return op_range(run->x, n->aggregate.expr, &n->aggregate.grouping, &run->steps, ret,
+                            err);
+        r = eval(run, n->aggregate.expr, &sides[0], err);
+        return r < 0 ? r : op_aggregate(run->x, n, &sides[0], &run->steps, ret, err);
+    case NODE_BINARY:
+        r = eval(run, n->binary.left, &sides[0], err);
+        if (r == 0)
+            r = eval(run, n->binary.right, &sides[1], err);
+        return r < 0 ? r : op_binary(run->x, n, sides, &run->steps, ret, err);
+    case NODE_LITERAL:
+        *ret = (struct matrix){.is_scalar = true, .number = n->number};
+        return 0;
+    case NODE_VECTOR:
+        return eval_vector(run, n->number, ret, err);
+    case NODE_LOG:
+    case NODE_LABEL_REPLACE:
+        break;
+    }
+    return err_set(err, ERR_UNSUPPORTED, "this expression is not built yet");
+}
+
+/* ---- results ---- */
+
+static int by_labels(const void *a, const void *b)
+{
+    return labels_cmp(&((const struct query_series *)a)->labels,
+                      &((const struct query_series *)b)->labels);
+}
+
+static int copy_points(const struct metric_run *run, const struct series *s, struct arena *a,
+                       struct query_series *ret, struct err *err)
+{
+    ts_ns *ts;
+    double *value;
+    size_t n = 0;
+
+    for (size_t k = 0; k < run->steps.n; k++)
+        n += s->has[k];
+    ts = arena_alloc(a, n * sizeof(*ts));
+    value = arena_alloc(a, n * sizeof(*value));
+    if (ts == NULL || value == NULL)
+        return arena_err(a, err);
+    n = 0;
+    for (size_t k = 0; k < run->steps.n; k++) {
+        if (!s->has[k])
+            continue;
+        ts[n] = exec_add(run->steps.start, (dur_ns)k * run->steps.step);
+        value[n++] = s->value[k];
+    }
+    ret->n = n;
+    ret->ts = ts;
+    ret->value = value;
+    return labels_copy(a, &s->labels, &ret->labels, err);
+}
+
+static int too_many(const struct exec *x, struct err *err)
+{
+    return err_set(err, ERR_LIMIT,
+                   "maximum number of series (%zu) reached for a single query; consider reducing "
+                   "query cardinality by more specific selectors or by aggregating, or raise "
+                   "query.series",
+                   x->limits.series);
+}
+
+/* Copy what has points into ret->arena.  Charged to the run like everything else until the end. */
+static int fill_result(struct metric_run *run, const struct matrix *m, struct query_result *ret,
+                       struct err *err)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->n; i++)
+        n += memchr(m->v[i].has, 1, run->steps.n) != NULL;
+    if (n > run->x->limits.series)
+        return too_many(run->x, err);
+    ret->series = arena_alloc(ret->arena, n * sizeof(*ret->series));
+    if (ret->series == NULL)
+        return arena_err(ret->arena, err);
+    for (size_t i = 0; i < m->n; i++) {
+        int r;
+        if (memchr(m->v[i].has, 1, run->steps.n) == NULL)
+            continue;
+        r = copy_points(run, &m->v[i], ret->arena, &ret->series[ret->n++], err);
+        if (r < 0)
+            return r;
+    }
+    if (ret->n > 1)
+        qsort(ret->series, ret->n, sizeof(*ret->series), by_labels);
+    return 0;
+}
+
+static int run_metric(struct metric_run *run, const struct ast *a, bool instant,
+                      struct query_result *ret, struct err *err)
+{
+    struct matrix m;
+    int r = eval(run, a->root, &m, err);
+
+    if (r < 0)
+        return r;
+    ret->type = instant ? QUERY_VECTOR : QUERY_MATRIX;
+    if (m.is_scalar) {
+        if (instant)
+            ret->type = QUERY_SCALAR;
+        r = eval_vector(run, m.number, &m, err);
+    }
+    return r < 0 ? r : fill_result(run, &m, ret, err);
+}
+
+static int make_steps(const struct exec *x, struct steps *ret, struct err *err)
+{
+    const struct query_params *p = x->params;
+    uint64_t span;
+
+    if (p->end < p->start)
+        return err_set(err, ERR_INVALID, "the end of the query is before its start");
+    if (p->step < 0 || (p->step == 0 && p->start != p->end))
+        return err_set(err, ERR_INVALID, "a range query needs a step above zero");
+    *ret = (struct steps){.start = p->start, .step = p->step == 0 ? 1 : p->step, .n = 1};
+    span = (uint64_t)p->end - (uint64_t)p->start;
+    if (p->step > 0 && span / (uint64_t)p->step > x->limits.points)
+        return err_set(err, ERR_LIMIT,
+                       "exceeded maximum resolution of %zu points per time series. Try increasing "
+                       "the value of the step parameter",
+                       x->limits.points);
+    if (p->step > 0)
+        ret->n = (size_t)(span / (uint64_t)p->step) + 1;
+    return 0;
+}
+
+int exec_metric(const struct ast *a, const struct source *s, const struct query_params *p,
+                struct query_result **ret, struct query_stats *stats, struct err *err)
+{
+    struct query_result *result = mem_new(sizeof(*result));
+    struct exec x;
+    struct metric_run run = {.x = &x};
+    int r;
+
+    exec_init(&x, s, p);
+    result->arena = arena_new(p->budget, x.limits.memory_bytes);
+    r = make_steps(&x, &run.steps, err);
+    if (r == 0)
+        r = run_metric(&run, a, p->step == 0, result, err);
+    if (r == 0) {
+        for (size_t i = 0; i < result->n; i++)
+            x.stats.entries += result->series[i].n;
+        *ret = result;
+    } else {
+        query_result_free(&result);
+    }
+    return exec_fini(&x, r, stats, err);
+}

@@ -1,0 +1,350 @@
+/* query/format_json.c - answers in Loki's JSON, see format.h. */
+#include "query/format.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "query/group.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- statistics ---- */
+
+/* Names of what we do not count stand with 0, because clients expect them. */
+static void write_store(struct json_writer *w, const struct scan_stats *s)
+{
+    json_key(w, STR("store"));
+    json_object(w);
+    json_kv_u64(w, "totalChunksRef", s->blocks);
+    json_kv_u64(w, "totalChunksDownloaded", s->blocks_read);
+    json_kv_u64(w, "chunksDownloadTime", 0);
+    json_key(w, STR("chunk"));
+    json_object(w);
+    json_kv_u64(w, "headChunkBytes", 0);
+    json_kv_u64(w, "headChunkLines", 0);
+    json_kv_u64(w, "decompressedBytes", s->line_bytes);
+    json_kv_u64(w, "decompressedLines", s->lines);
+    json_kv_u64(w, "compressedBytes", s->stored_bytes_read);
+    json_kv_u64(w, "totalDuplicates", 0);
+    json_kv_u64(w, "postFilterLines", s->lines_out);
+    json_object_end(w);
+    json_object_end(w);
+}
+
+static void write_summary(struct json_writer *w, const struct query_stats *s)
+{
+    double seconds = s->seconds > 1e-9 ? s->seconds : 1e-9;
+
+    json_key(w, STR("summary"));
+    json_object(w);
+    json_kv_u64(w, "bytesProcessedPerSecond", (uint64_t)((double)s->scan.line_bytes / seconds));
+    json_kv_u64(w, "linesProcessedPerSecond", (uint64_t)((double)s->scan.lines / seconds));
+    json_kv_u64(w, "totalBytesProcessed", s->scan.line_bytes);
+    json_kv_u64(w, "totalLinesProcessed", s->scan.lines);
+    json_key(w, STR("execTime"));
+    json_f64(w, s->seconds);
+    json_kv_u64(w, "queueTime", 0);
+    json_kv_u64(w, "subqueries", 0);
+    json_kv_u64(w, "totalEntriesReturned", s->entries);
+    json_kv_u64(w, "splits", 0);
+    json_kv_u64(w, "shards", 0);
+    json_kv_u64(w, "totalPostFilterLines", s->pipeline_lines);
+    json_kv_u64(w, "totalStructuredMetadataBytesProcessed", 0);
+    json_object_end(w);
+}
+
+static void write_stats(struct json_writer *w, const struct query_stats *s)
+{
+    static const struct scan_stats none;
+
+    json_key(w, STR("stats"));
+    json_object(w);
+    write_summary(w, s);
+    json_key(w, STR("querier"));
+    json_object(w);
+    write_store(w, &s->scan);
+    json_object_end(w);
+    json_key(w, STR("ingester"));
+    json_object(w);
+    json_kv_u64(w, "totalReached", 1);
+    json_kv_u64(w, "totalChunksMatched", s->scan.head_batches);
+    json_kv_u64(w, "totalBatches", 0);
+    json_kv_u64(w, "totalLinesSent", 0);
+    write_store(w, &none);
+    json_object_end(w);
+    json_object_end(w);
+}
+
+/* ---- the frame of an answer ---- */
+
+static void begin(struct json_writer *w, struct buf *out, const char *type)
+{
+    json_begin(w, out);
+    json_object(w);
+    json_kv_str(w, "status", STR("success"));
+    json_key(w, STR("data"));
+    json_object(w);
+    json_kv_str(w, "resultType", str_of(type));
+}
+
+static void end(struct json_writer *w, const struct query_stats *stats)
+{
+    struct buf text;
+
+    write_stats(w, stats);
+    json_object_end(w);
+    if (stats->scan.damaged_blocks > 0) {
+        buf_init(&text, 512);
+        buf_addf(&text, "the answer is incomplete: %" PRIu64 " damaged blocks were passed over: %s",
+                 stats->scan.damaged_blocks, stats->scan.damage);
+        json_key(w, STR("warnings"));
+        json_array(w);
+        json_string(w, buf_str(&text));
+        json_array_end(w);
+        buf_fini(&text);
+    }
+    json_object_end(w);
+}
+
+static void write_labels(struct json_writer *w, const struct labels *l)
+{
+    json_object(w);
+    for (size_t i = 0; i < l->n; i++) {
+        json_key(w, l->v[i].name);
+        json_string(w, l->v[i].value);
+    }
+    json_object_end(w);
+}
+
+/* ---- streams ---- */
+
+struct value_text {
+    struct str json;
+    struct value_text *next;
+};
+
+struct stream {
+    struct value_text *first, *last;
+};
+
+struct format_streams {
+    unsigned magic;
+#define FORMAT_STREAMS_MAGIC 0xf0a7c5e1u
+    bool categorize;
+    struct arena *arena;
+    struct arena *scratch;
+    struct groups groups; /* data: struct stream */
+    struct buf value;
+};
+
+struct format_streams *format_streams_new(bool categorize, struct mem_budget *budget,
+                                          size_t max_bytes)
+{
+    enum { VALUE_MAX = 16 << 20 }; /* a line of 1 MiB with all its labels, each byte escaped */
+    struct format_streams *f = mem_new(sizeof(*f));
+
+    f->magic = FORMAT_STREAMS_MAGIC;
+    f->categorize = categorize;
+    f->arena = arena_new(budget, max_bytes);
+    f->scratch = arena_new(budget, 0);
+    groups_init(&f->groups, f->arena);
+    buf_init(&f->value, VALUE_MAX);
+    return f;
+}
+
+void format_streams_free(struct format_streams **pf)
+{
+    struct format_streams *f = *pf;
+
+    *pf = NULL;
+    if (f == NULL)
+        return;
+    OBJ_CHECK(f, FORMAT_STREAMS_MAGIC);
+    buf_fini(&f->value);
+    arena_free(&f->scratch);
+    arena_free(&f->arena);
+    f->magic = 0;
+    free(f);
+}
+
+/* All labels of an entry in one sorted list; the kinds have no name in common. */
+static int merge_labels(struct arena *a, const struct query_entry *e, struct labels *ret,
+                        struct err *err)
+{
+    const struct labels *from[] = {&e->stream, &e->meta, &e->parsed};
+    size_t at[3] = {0};
+
+    ret->n = 0;
+    ret->v = arena_alloc(a, (e->stream.n + e->meta.n + e->parsed.n) * sizeof(*ret->v));
+    if (ret->v == NULL)
+        return arena_err(a, err);
+    for (;;) {
+        int next = -1;
+        for (int i = 0; i < 3; i++) {
+            if (at[i] < from[i]->n &&
+                (next < 0 || str_cmp(from[i]->v[at[i]].name, from[next]->v[at[next]].name) < 0))
+                next = i;
+        }
+        if (next < 0)
+            return 0;
+        ret->v[ret->n++] = from[next]->v[at[next]++];
+    }
+}
+
+static void write_value(struct format_streams *f, const struct query_entry *e)
+{
+    struct json_writer w;
+    char ns[32];
+
+    buf_clear(&f->value);
+    json_begin(&w, &f->value);
+    json_array(&w);
+    (void)snprintf(ns, sizeof(ns), "%" PRId64, e->ts);
+    json_string(&w, str_of(ns));
+    json_string(&w, e->line);
+    if (f->categorize) {
+        json_object(&w);
+        if (e->meta.n > 0) {
+            json_key(&w, STR("structuredMetadata"));
+            write_labels(&w, &e->meta);
+        }
+        if (e->parsed.n > 0) {
+            json_key(&w, STR("parsed"));
+            write_labels(&w, &e->parsed);
+        }
+        json_object_end(&w);
+    }
+    json_array_end(&w);
+}
+
+int format_streams_add(struct format_streams *f, const struct query_entry *e, struct err *err)
+{
+    struct labels l = e->stream;
+    struct value_text *v;
+    struct stream *s;
+    struct group *g;
+    int r = 0;
+
+    OBJ_CHECK(f, FORMAT_STREAMS_MAGIC);
+    arena_reset(f->scratch);
+    if (!f->categorize)
+        r = merge_labels(f->scratch, e, &l, err);
+    if (r == 0)
+        r = groups_find(&f->groups, &l, &g, err);
+    if (r < 0)
+        return r;
+    if (g->data == NULL)
+        g->data = arena_alloc(f->arena, sizeof(struct stream));
+    s = g->data;
+    v = arena_alloc(f->arena, sizeof(*v));
+    if (s == NULL || v == NULL)
+        return arena_err(f->arena, err);
+    write_value(f, e);
+    r = buf_err(&f->value, "entry", err);
+    if (r < 0)
+        return r;
+    v->json = arena_str(f->arena, buf_str(&f->value));
+    if (v->json.p == NULL)
+        return arena_err(f->arena, err);
+    if (s->last == NULL)
+        s->first = v;
+    else
+        s->last->next = v;
+    s->last = v;
+    return 0;
+}
+
+void format_loki_streams(struct buf *out, struct format_streams *f, const struct query_stats *stats)
+{
+    struct json_writer w;
+
+    OBJ_CHECK(f, FORMAT_STREAMS_MAGIC);
+    begin(&w, out, "streams");
+    if (f->categorize) {
+        json_key(&w, STR("encodingFlags"));
+        json_array(&w);
+        json_string(&w, STR("categorize-labels"));
+        json_array_end(&w);
+    }
+    json_key(&w, STR("result"));
+    json_array(&w);
+    for (size_t i = 0; i < f->groups.n; i++) {
+        const struct group *g = f->groups.v[i];
+        json_object(&w);
+        json_key(&w, STR("stream"));
+        write_labels(&w, &g->labels);
+        json_key(&w, STR("values"));
+        json_array(&w);
+        for (const struct value_text *v = ((const struct stream *)g->data)->first; v != NULL;
+             v = v->next)
+            json_raw(&w, v->json);
+        json_array_end(&w);
+        json_object_end(&w);
+    }
+    json_array_end(&w);
+    end(&w, stats);
+}
+
+/* ---- metrics ---- */
+
+/* [seconds with at most three decimals, "value"] */
+static void write_point(struct json_writer *w, struct buf *scratch, ts_ns ts, double value)
+{
+    int64_t ms = ts / NS_PER_MS;
+    int64_t part = ms % 1000 < 0 ? -(ms % 1000) : ms % 1000;
+
+    json_array(w);
+    buf_clear(scratch);
+    if (part != 0)
+        buf_addf(scratch, "%s%" PRId64 ".%03" PRId64, ms < 0 && ms > -1000 ? "-" : "", ms / 1000,
+                 part);
+    else
+        buf_addf(scratch, "%" PRId64, ms / 1000);
+    json_raw(w, buf_str(scratch));
+    buf_clear(scratch);
+    format_value(scratch, value);
+    json_string(w, buf_str(scratch));
+    json_array_end(w);
+}
+
+static void write_series(struct json_writer *w, struct buf *scratch, const struct query_series *s,
+                         bool matrix)
+{
+    json_object(w);
+    json_key(w, STR("metric"));
+    write_labels(w, &s->labels);
+    json_key(w, matrix ? STR("values") : STR("value"));
+    if (matrix) {
+        json_array(w);
+        for (size_t i = 0; i < s->n; i++)
+            write_point(w, scratch, s->ts[i], s->value[i]);
+        json_array_end(w);
+    } else {
+        write_point(w, scratch, s->ts[0], s->value[0]);
+    }
+    json_object_end(w);
+}
+
+void format_loki_result(struct buf *out, const struct query_result *r,
+                        const struct query_stats *stats)
+{
+    static const char *const types[] = {"scalar", "vector", "matrix"};
+    struct json_writer w;
+    struct buf scratch;
+
+    buf_init(&scratch, 1024);
+    begin(&w, out, types[r->type]);
+    json_key(&w, STR("result"));
+    if (r->type == QUERY_SCALAR) {
+        write_point(&w, &scratch, r->series[0].ts[0], r->series[0].value[0]);
+    } else {
+        json_array(&w);
+        for (size_t i = 0; i < r->n; i++)
+            write_series(&w, &scratch, &r->series[i], r->type == QUERY_MATRIX);
+        json_array_end(&w);
+    }
+    end(&w, stats);
+    buf_fini(&scratch);
+}

@@ -1,0 +1,235 @@
+/* query/format_table.c - entries for the command line, see format.h. */
+#include "query/format.h"
+
+#include "base/utf8.h"
+
+#include <time.h>
+
+#define DIM   "\x1b[2m"
+#define RESET "\x1b[0m"
+
+/* First of the names that a label of any kind has; "" if none. */
+static struct str first_of(const struct query_entry *e, const char *const *names)
+{
+    const struct labels *kinds[] = {&e->stream, &e->meta, &e->parsed};
+
+    for (; *names != NULL; names++) {
+        for (size_t i = 0; i < 3; i++) {
+            struct str v = labels_get(kinds[i], str_of(*names));
+            if (v.n > 0)
+                return v;
+        }
+    }
+    return STR("");
+}
+
+static struct str level_of(const struct query_entry *e)
+{
+    static const char *const names[] = {"detected_level", "level", NULL};
+
+    return first_of(e, names);
+}
+
+static struct str origin_of(const struct query_entry *e)
+{
+    static const char *const names[] = {"container", "service_name", "app", "source", "host", NULL};
+
+    return first_of(e, names);
+}
+
+/* ---- table ---- */
+
+static const char *level_color(struct str level)
+{
+    static const struct {
+        const char *level, *color;
+    } colors[] = {
+        {"fatal", "\x1b[1;31m"}, {"critical", "\x1b[1;31m"}, {"error", "\x1b[31m"},
+        {"warn", "\x1b[33m"},    {"info", "\x1b[32m"},       {"debug", "\x1b[36m"},
+        {"trace", "\x1b[36m"},
+    };
+
+    for (size_t i = 0; i < sizeof(colors) / sizeof(colors[0]); i++)
+        if (str_eq_nocase(level, str_of(colors[i].level)))
+            return colors[i].color;
+    return "";
+}
+
+static void add_time(struct buf *out, ts_ns ts, bool utc)
+{
+    int64_t ms = ts / NS_PER_MS - (ts % NS_PER_MS < 0);
+    int64_t part = ms % 1000 + (ms % 1000 < 0 ? 1000 : 0);
+    time_t seconds = (time_t)((ms - part) / 1000);
+    struct tm tm;
+    char text[64];
+
+    if ((utc ? gmtime_r(&seconds, &tm) : localtime_r(&seconds, &tm)) == NULL ||
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+        return;
+    buf_addf(out, "%s.%03d%s", text, (int)part, utc ? "Z" : "");
+}
+
+/* UTF-8 whose control characters are shown, not obeyed. */
+static void add_visible(struct buf *out, struct str s)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i <= s.n; i++) {
+        unsigned char c = i < s.n ? (unsigned char)s.p[i] : 0;
+        bool c1 = c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0;
+        if (i < s.n && c != 0x7f && c >= ' ' && !c1)
+            continue;
+        if (i < s.n && c == '\t')
+            continue;
+        utf8_repair(out, str_sub(s, from, i - from));
+        if (i < s.n) {
+            if (c1)
+                c = (unsigned char)s.p[++i];
+            buf_addf(out, "\\x%02x", (unsigned)c);
+        }
+        from = i + 1;
+    }
+}
+
+static void add_padded(struct buf *out, struct str s, size_t width)
+{
+    add_visible(out, s);
+    for (size_t i = s.n; i < width; i++)
+        buf_add_char(out, ' ');
+}
+
+static void add_row(struct buf *out, const struct query_entry *e, const struct format_options *opt)
+{
+    enum { LEVEL_WIDTH = 5, ORIGIN_WIDTH = 16 };
+    struct str level = level_of(e);
+    const char *color = opt->color ? level_color(level) : "";
+
+    if (opt->color)
+        buf_add_z(out, DIM);
+    add_time(out, e->ts, opt->utc);
+    if (opt->color)
+        buf_add_z(out, RESET);
+    buf_add_char(out, ' ');
+    buf_add_z(out, color);
+    add_padded(out, level, LEVEL_WIDTH);
+    if (*color != '\0')
+        buf_add_z(out, RESET);
+    buf_add_char(out, ' ');
+    add_padded(out, origin_of(e), ORIGIN_WIDTH);
+    buf_add_char(out, ' ');
+    add_visible(out, e->line);
+    buf_add_char(out, '\n');
+}
+
+/* ---- csv ---- */
+
+static void add_csv(struct buf *out, struct str s)
+{
+    bool quote = false;
+
+    for (size_t i = 0; i < s.n; i++)
+        quote |= s.p[i] == '"' || s.p[i] == ',' || s.p[i] == '\n' || s.p[i] == '\r';
+    if (!quote) {
+        utf8_repair(out, s);
+        return;
+    }
+    buf_add_char(out, '"');
+    while (s.n > 0) {
+        size_t n = str_find_char(s, '"');
+        utf8_repair(out, str_sub(s, 0, n));
+        if (n == SIZE_MAX)
+            break;
+        buf_add_z(out, "\"\"");
+        s = str_from(s, n + 1);
+    }
+    buf_add_char(out, '"');
+}
+
+static void add_csv_row(struct buf *out, const struct query_entry *e, bool first)
+{
+    char time[TIME_TEXT_MAX];
+    struct buf labels;
+    enum { LABELS_MAX = 4 << 20 };
+
+    if (first)
+        buf_add_z(out, "time,level,origin,labels,line\n");
+    buf_init(&labels, LABELS_MAX);
+    labels_format(&labels, &e->stream);
+    buf_add_str(out, time_format_rfc3339(e->ts, time));
+    buf_add_char(out, ',');
+    add_csv(out, level_of(e));
+    buf_add_char(out, ',');
+    add_csv(out, origin_of(e));
+    buf_add_char(out, ',');
+    add_csv(out, buf_str(&labels));
+    buf_add_char(out, ',');
+    add_csv(out, e->line);
+    buf_add_char(out, '\n');
+    buf_fini(&labels);
+}
+
+/* ---- logfmt ---- */
+
+static void add_pair(struct buf *out, struct str key, struct str value)
+{
+    bool quote = value.n == 0;
+
+    for (size_t i = 0; i < value.n; i++)
+        quote |= (unsigned char)value.p[i] <= ' ' || value.p[i] == '"' || value.p[i] == '=' ||
+                 value.p[i] == '\\';
+    buf_add_char(out, ' ');
+    utf8_repair(out, key);
+    buf_add_char(out, '=');
+    if (quote)
+        quote_add(out, value);
+    else
+        utf8_repair(out, value);
+}
+
+static void add_logfmt(struct buf *out, const struct query_entry *e)
+{
+    const struct labels *kinds[] = {&e->stream, &e->meta, &e->parsed};
+    char time[TIME_TEXT_MAX];
+
+    buf_add_z(out, "ts=");
+    buf_add_str(out, time_format_rfc3339(e->ts, time));
+    for (size_t i = 0; i < 3; i++)
+        for (size_t j = 0; j < kinds[i]->n; j++)
+            add_pair(out, kinds[i]->v[j].name, kinds[i]->v[j].value);
+    add_pair(out, STR("line"), e->line);
+    buf_add_char(out, '\n');
+}
+
+void format_entry(struct buf *out, const struct query_entry *e, const struct format_options *opt,
+                  bool first)
+{
+    switch (opt->kind) {
+    case FORMAT_TABLE:
+        add_row(out, e, opt);
+        return;
+    case FORMAT_RAW:
+        buf_add_str(out, e->line);
+        buf_add_char(out, '\n');
+        return;
+    case FORMAT_JSONL:
+        format_entry_json(out, e);
+        buf_add_char(out, '\n');
+        return;
+    case FORMAT_JSON:
+        buf_add_z(out, first ? "[\n" : ",\n");
+        format_entry_json(out, e);
+        return;
+    case FORMAT_CSV:
+        add_csv_row(out, e, first);
+        return;
+    case FORMAT_LOGFMT:
+        add_logfmt(out, e);
+        return;
+    }
+}
+
+void format_finish(struct buf *out, const struct format_options *opt, bool any)
+{
+    if (opt->kind == FORMAT_JSON)
+        buf_add_z(out, any ? "\n]\n" : "[]\n");
+}

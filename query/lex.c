@@ -1,0 +1,438 @@
+/*
+ * query/lex.c - see lex.h.
+ *
+ * Invariants
+ *   (1) pos <= text.n, and every byte at or past text.n is not read: peek() gives 0 there;
+ *   (2) each call but at the end moves pos forward, so lexing ends.
+ */
+#include "query/lex.h"
+
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "query/units.h"
+
+#include <string.h>
+
+static const struct {
+    const char *text;
+} kinds[TOKEN_KINDS] = {
+#define X(kind, text) [TOKEN_##kind] = {text},
+    LEX_CLASSES(X) LEX_SIGNS(X) LEX_KEYWORDS(X) LEX_RANGE_OPS(X) LEX_VECTOR_OPS(X)
+        LEX_OTHER_FUNCTIONS(X)
+#undef X
+};
+
+const char *lex_kind_name(enum token_kind kind)
+{
+    return kinds[kind].text;
+}
+
+void lex_init(struct lexer *l, struct str text, struct arena *a)
+{
+    *l = (struct lexer){.text = text, .at = {1, 1}, .arena = a};
+}
+
+static char peek(const struct lexer *l, size_t ahead)
+{
+    return ahead < l->text.n - l->pos ? l->text.p[l->pos + ahead] : '\0';
+}
+
+static void skip(struct lexer *l, size_t n)
+{
+    for (; n > 0 && l->pos < l->text.n; n--) {
+        char c = l->text.p[l->pos++];
+        if (c == '\n') {
+            l->at.line++;
+            l->at.column = 1;
+        } else if (((unsigned char)c & 0xc0) != 0x80) {
+            l->at.column++;
+        }
+    }
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_hex(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static void skip_blanks(struct lexer *l)
+{
+    while (l->pos < l->text.n) {
+        if (is_blank(peek(l, 0))) {
+            skip(l, 1);
+        } else if (peek(l, 0) == '#') {
+            while (l->pos < l->text.n && peek(l, 0) != '\n')
+                skip(l, 1);
+        } else {
+            return;
+        }
+    }
+}
+
+/* ---- strings ---- */
+
+/* Value of `n` digits of base 8 or 16 at p, or UINT32_MAX if one is none. */
+static uint32_t digits_value(const char *p, size_t n, unsigned base)
+{
+    uint32_t v = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (base == 8 ? p[i] < '0' || p[i] > '7' : !is_hex(p[i]))
+            return UINT32_MAX;
+        v = v * base + (uint32_t)(is_digit(p[i]) ? p[i] - '0' : (p[i] | 0x20) - 'a' + 10);
+    }
+    return v;
+}
+
+/* The numeric escape behind a backslash at s.p[*at]; moves *at past it. */
+static bool numeric_escape(struct buf *out, struct str s, size_t *at)
+{
+    char c = s.p[*at];
+    size_t n = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 3;
+    size_t from = *at + (n != 3);
+    uint32_t v;
+
+    if (n > s.n - from)
+        return false;
+    v = digits_value(s.p + from, n, n == 3 ? 8 : 16);
+    *at = from + n;
+    if (n <= 3) {
+        if (v > 0xff)
+            return false;
+        buf_add_char(out, (char)v);
+        return true;
+    }
+    if (v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
+        return false;
+    utf8_add(out, v);
+    return true;
+}
+
+/* Append `s`, the inside of a double-quoted string, with its escapes resolved. */
+static bool unescape(struct buf *out, struct str s)
+{
+    static const char letters[] = "abfnrtv\\\"";
+    static const char values[] = "\a\b\f\n\r\t\v\\\"";
+
+    for (size_t at = 0; at < s.n;) {
+        const char *letter;
+        if (s.p[at] != '\\') {
+            buf_add_char(out, s.p[at++]);
+            continue;
+        }
+        if (++at == s.n)
+            return false;
+        letter = s.p[at] == '\0' ? NULL : strchr(letters, s.p[at]);
+        if (letter != NULL) {
+            buf_add_char(out, values[letter - letters]);
+            at++;
+        } else if (!is_digit(s.p[at]) && s.p[at] != 'x' && s.p[at] != 'u' && s.p[at] != 'U') {
+            return false;
+        } else if (!numeric_escape(out, s, &at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool lex_unescape(struct str s, struct arena *a, struct str *ret)
+{
+    struct buf out;
+    bool ok = true;
+
+    *ret = s;
+    if (str_find_char(s, '\\') == SIZE_MAX)
+        return true;
+    buf_init(&out, 2 * s.n); /* an escape takes at least as many bytes as it makes */
+    ok = unescape(&out, s);
+    if (ok) {
+        *ret = arena_str(a, buf_str(&out));
+        ok = ret->p != NULL;
+    }
+    buf_fini(&out);
+    return ok;
+}
+
+static int lex_string(struct lexer *l, struct token *t, struct err *err)
+{
+    char quote = peek(l, 0);
+    bool escaped = false;
+    size_t n = 1;
+
+    while (n < l->text.n - l->pos && peek(l, n) != quote) {
+        if (quote == '"' && peek(l, n) == '\n')
+            break;
+        if (quote == '"' && peek(l, n) == '\\') {
+            escaped = true;
+            n++;
+        }
+        n++;
+    }
+    if (n >= l->text.n - l->pos || peek(l, n) != quote)
+        return err_set(err, ERR_INVALID, "literal not terminated");
+    t->kind = TOKEN_STRING;
+    t->text = str_sub(l->text, l->pos, n + 1);
+    t->string = str_sub(t->text, 1, n - 1);
+    skip(l, n + 1);
+    if (utf8_valid(t->string) != t->string.n)
+        return err_set(err, ERR_INVALID, "invalid UTF-8 rune");
+    if (!escaped || lex_unescape(t->string, l->arena, &t->string))
+        return 0;
+    if (t->string.p == NULL)
+        return arena_err(l->arena, err);
+    return err_set(err, ERR_INVALID, "invalid char escape");
+}
+
+/* ---- numbers, durations, sizes ---- */
+
+/* Bytes of the number that starts at pos + from. */
+static size_t number_length(const struct lexer *l, size_t from)
+{
+    size_t n = from;
+    bool based =
+        peek(l, n) == '0' && strchr("xXbBoO", peek(l, n + 1)) != NULL && peek(l, n + 1) != '\0';
+    bool hex = based && (peek(l, n + 1) | 0x20) == 'x';
+    char exponent = hex ? 'p' : 'e';
+
+    n += based ? 2 : 0;
+    while (is_digit(peek(l, n)) || peek(l, n) == '_' || (hex && is_hex(peek(l, n))))
+        n++;
+    if (peek(l, n) == '.') {
+        n++;
+        while (is_digit(peek(l, n)) || peek(l, n) == '_' || (hex && is_hex(peek(l, n))))
+            n++;
+    }
+    if ((peek(l, n) | 0x20) == exponent) {
+        size_t digits = n + 1;
+        if (peek(l, digits) == '+' || peek(l, digits) == '-')
+            digits++;
+        if (is_digit(peek(l, digits))) {
+            n = digits;
+            while (is_digit(peek(l, n)) || peek(l, n) == '_')
+                n++;
+        }
+    }
+    return n - from;
+}
+
+/* Length of what could be a duration from pos + from on: digits, dots and letters of its units. */
+static size_t duration_length(const struct lexer *l, size_t from)
+{
+    size_t n = from;
+
+    for (;; n++) {
+        char c = peek(l, n);
+        if (c == '\xc2' && peek(l, n + 1) == '\xb5')
+            n++;
+        else if (c == '\0' || (!is_digit(c) && strchr("numshdwy.", c) == NULL))
+            return n - from;
+    }
+}
+
+static bool lex_duration(struct lexer *l, size_t sign, size_t digits, struct token *t)
+{
+    size_t n = sign + digits;
+    struct str text;
+
+    n += duration_length(l, n);
+    if (n == sign + digits || is_digit(peek(l, n - 1)))
+        return false; /* no unit at the end: also Go's bare 0 */
+    text = str_sub(l->text, l->pos, n);
+    if (!units_parse_range(text, &t->duration) &&
+        units_parse_go_duration(text, &t->duration, NULL) != UNITS_OK)
+        return false;
+    t->kind = TOKEN_DURATION;
+    t->text = text;
+    skip(l, n);
+    return true;
+}
+
+static bool lex_bytes(struct lexer *l, size_t digits, struct token *t)
+{
+    size_t n = digits;
+
+    while (peek(l, n) != '\0' && strchr("BikKMGTP", peek(l, n)) != NULL)
+        n++;
+    if (n == digits || units_parse_bytes(str_sub(l->text, l->pos, n), &t->bytes, NULL) != UNITS_OK)
+        return false;
+    t->kind = TOKEN_BYTES;
+    t->text = str_sub(l->text, l->pos, n);
+    skip(l, n);
+    return true;
+}
+
+static int lex_number(struct lexer *l, struct token *t, struct err *err)
+{
+    size_t n = number_length(l, 0);
+
+    if (lex_duration(l, 0, n, t) || lex_bytes(l, n, t))
+        return 0;
+    t->kind = TOKEN_NUMBER;
+    t->text = str_sub(l->text, l->pos, n);
+    if (!units_parse_float(t->text, &t->number))
+        return err_set(err, ERR_INVALID, "unable to parse literal as a float: \"%.*s\"",
+                       (int)(n < 40 ? n : 40), t->text.p);
+    skip(l, n);
+    return 0;
+}
+
+static int lex_range(struct lexer *l, struct token *t, struct err *err)
+{
+    struct str rest = str_from(l->text, l->pos);
+    size_t n = str_find_char(rest, ']');
+
+    if (n == SIZE_MAX)
+        return err_set(err, ERR_INVALID, "missing closing ']' in duration");
+    t->kind = TOKEN_RANGE;
+    t->text = str_sub(rest, 0, n + 1);
+    if (!units_parse_range(str_sub(rest, 1, n - 1), &t->duration))
+        return err_set(err, ERR_INVALID, "not a valid duration string: \"%.*s\"",
+                       (int)(n - 1 < 40 ? n - 1 : 40), rest.p + 1);
+    skip(l, n + 1);
+    return 0;
+}
+
+/* ---- words ---- */
+
+/* Bytes of the code point at pos + from if it may stand in a name (`first`: at its start), else 0.
+ */
+static size_t name_char(const struct lexer *l, size_t from, bool first)
+{
+    char c = peek(l, from);
+    struct str rest;
+    size_t n;
+    uint32_t cp;
+
+    if (c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+        return 1;
+    if (is_digit(c))
+        return !first;
+    if ((unsigned char)c < 0xc2)
+        return 0;
+    n = (unsigned char)c >= 0xf0 ? 4 : (unsigned char)c >= 0xe0 ? 3 : 2;
+    rest = str_sub(l->text, l->pos + from, n);
+    if (rest.n < n || utf8_valid(rest) < n)
+        return 0;
+    cp = (unsigned char)c & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++)
+        cp = cp << 6 | ((unsigned char)rest.p[i] & 0x3fu);
+    /* Letters of every script; signs and symbols are in these blocks. */
+    if (cp < 0xaa || (cp >= 0xab && cp < 0xc0 && cp != 0xb5 && cp != 0xba) || cp == 0xd7 ||
+        cp == 0xf7 || (cp >= 0x2000 && cp < 0x2c00) || (cp >= 0x3000 && cp < 0x3005) ||
+        (cp >= 0xd800 && cp < 0xf900) || (cp >= 0xfe00 && cp < 0xfe70) ||
+        (cp >= 0xff00 && cp < 0xff21) || (cp >= 0x1f000 && cp < 0x20000) || cp >= 0xe0000)
+        return 0;
+    return n;
+}
+
+static bool word_at(const struct lexer *l, size_t from, const char *word)
+{
+    return str_eq_nocase(str_sub(l->text, l->pos + from, strlen(word)), str_of(word));
+}
+
+static size_t blanks_at(const struct lexer *l, size_t from)
+{
+    while (is_blank(peek(l, from)))
+        from++;
+    return from;
+}
+
+/* Does a call follow a word that ends at pos + from: `(`, `by (` or `without (`? */
+static bool call_follows(const struct lexer *l, size_t from)
+{
+    from = blanks_at(l, from);
+    if (word_at(l, from, "by"))
+        from = blanks_at(l, from + 2);
+    else if (word_at(l, from, "without"))
+        from = blanks_at(l, from + 7);
+    return peek(l, from) == '(';
+}
+
+static int lex_word(struct lexer *l, struct token *t)
+{
+    size_t n = 0;
+
+    for (size_t c = name_char(l, 0, true); c > 0; c = name_char(l, n, false))
+        n += c;
+    t->text = str_sub(l->text, l->pos, n);
+    t->kind = TOKEN_IDENTIFIER;
+    for (int k = TOKEN_BY; k < TOKEN_KINDS; k++) {
+        if (!str_eq_nocase(t->text, str_of(kinds[k].text)))
+            continue;
+        if (k < TOKEN_RATE || call_follows(l, n))
+            t->kind = (enum token_kind)k;
+        break;
+    }
+    skip(l, n);
+    return 0;
+}
+
+/* ---- signs ---- */
+
+static bool lex_flag(struct lexer *l, struct token *t)
+{
+    static const char *const flags[] = {"--strict", "--keep-empty"};
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        struct str flag = str_of(flags[i]);
+        if (!str_eq(str_sub(l->text, l->pos, flag.n), flag) || name_char(l, flag.n, false) > 0)
+            continue;
+        t->kind = TOKEN_FLAG;
+        t->text = str_sub(l->text, l->pos, flag.n);
+        skip(l, flag.n);
+        return true;
+    }
+    return false;
+}
+
+static int lex_sign(struct lexer *l, struct token *t, struct err *err)
+{
+    for (size_t n = 2; n > 0; n--) { /* the longer one first */
+        struct str text = str_sub(l->text, l->pos, n);
+        for (int k = TOKEN_COMMA; k < TOKEN_BY; k++) {
+            if (!str_eq(text, str_of(kinds[k].text)))
+                continue;
+            t->kind = (enum token_kind)k;
+            t->text = text;
+            skip(l, n);
+            return 0;
+        }
+    }
+    if ((unsigned char)peek(l, 0) >= ' ' && (unsigned char)peek(l, 0) < 0x7f)
+        return err_set(err, ERR_INVALID, "syntax error: unexpected '%c'", peek(l, 0));
+    return err_set(err, ERR_INVALID, "syntax error: unexpected character");
+}
+
+int lex_next(struct lexer *l, struct token *ret, struct err *err)
+{
+    char c;
+
+    skip_blanks(l);
+    *ret = (struct token){.kind = TOKEN_END, .at = l->at};
+    if (l->pos == l->text.n)
+        return 0;
+    c = peek(l, 0);
+    if (c == '"' || c == '`')
+        return lex_string(l, ret, err);
+    if (is_digit(c) || (c == '.' && is_digit(peek(l, 1))))
+        return lex_number(l, ret, err);
+    if (c == '-' && peek(l, 1) == '-' && lex_flag(l, ret))
+        return 0;
+    if (c == '-' && is_digit(peek(l, 1)) && lex_duration(l, 1, 0, ret))
+        return 0;
+    if (c == '[')
+        return lex_range(l, ret, err);
+    if (name_char(l, 0, true) > 0)
+        return lex_word(l, ret);
+    return lex_sign(l, ret, err);
+}

@@ -1,0 +1,215 @@
+/*
+ * query/op_json.c - the stage `json`, see op.h.
+ *
+ * Without extractions an object is flattened: names of nested members are joined with `_`; null and
+ * arrays are passed over.  A line that breaks off, or is no object, keeps what came before and is
+ * marked.  With extractions each path is looked up on its own, so that of a broken line the part
+ * before the break serves.
+ */
+#include "query/op.h"
+
+#include "base/json.h"
+
+#include <string.h>
+
+static int fail_json(struct entry *e, const char *details, struct err *err)
+{
+    int r = entry_fail(e, STR("JSONParserErr"), str_of(details), err);
+
+    return r < 0 ? r : 1;
+}
+
+/* ---- flattening ---- */
+
+/* Pass the rest of the array that `r` has just entered. */
+static int skip_array(struct json_reader *r, struct err *err)
+{
+    unsigned depth = 1;
+    struct json_token tok;
+
+    while (depth > 0) {
+        int e = json_next(r, &tok, err);
+        if (e < 0)
+            return e;
+        if (tok.type == JSON_ARRAY || tok.type == JSON_OBJECT)
+            depth++;
+        else if (tok.type == JSON_ARRAY_END || tok.type == JSON_OBJECT_END)
+            depth--;
+    }
+    return 0;
+}
+
+/* Text of a scalar; STR_NULL for null or when the arena is full. */
+static struct str scalar_text(const struct json_token *tok, struct entry *e)
+{
+    struct str text;
+
+    switch (tok->type) {
+    case JSON_STRING:
+        text = json_text(tok, e->arena);
+        return text.p == NULL ? text : entry_clean(e, text);
+    case JSON_NUMBER:
+        return tok->raw;
+    case JSON_TRUE:
+        return STR("true");
+    case JSON_FALSE:
+        return STR("false");
+    case JSON_NULL:
+    case JSON_KEY:
+    case JSON_END:
+    case JSON_OBJECT:
+    case JSON_OBJECT_END:
+    case JSON_ARRAY:
+    case JSON_ARRAY_END:
+        break;
+    }
+    return STR_NULL;
+}
+
+/* A label called as e->name says. */
+static int add_scalar(const struct json_token *tok, struct entry *e, struct err *err)
+{
+    struct str value;
+    struct str name;
+
+    if (tok->type == JSON_NULL || e->name.n == 0)
+        return 0;
+    value = scalar_text(tok, e);
+    name = entry_name(e);
+    if (value.p == NULL || name.p == NULL)
+        return arena_err(e->arena, err);
+    return entry_parsed(e, name, value, err);
+}
+
+/* Put the name of member `tok` behind the first `prefix` bytes of e->name. */
+static int add_key(const struct json_token *tok, size_t prefix, struct entry *e, struct err *err)
+{
+    struct str key = json_text(tok, e->arena);
+
+    if (key.p == NULL)
+        return arena_err(e->arena, err);
+    e->name.n = prefix;
+    key = str_trim(key);
+    if (key.n > 0 && prefix > 0)
+        buf_add_char(&e->name, '_');
+    entry_add_name(e, key);
+    return buf_err(&e->name, "label name", err);
+}
+
+/* 0: done; 1: the text is broken; < 0: no memory. */
+static int flatten(struct json_reader *r, struct entry *e, struct err *err)
+{
+    size_t prefix[JSON_DEPTH_MAX + 1] = {0};
+    unsigned depth = 0;
+    struct json_token tok;
+    struct err ignored;
+    int x;
+
+    if (json_next(r, &tok, &ignored) < 0 || tok.type != JSON_OBJECT)
+        return 1;
+    for (;;) {
+        if (json_next(r, &tok, &ignored) < 0)
+            return 1;
+        if (tok.type == JSON_OBJECT_END) {
+            if (depth == 0)
+                return 0;
+            depth--;
+            continue;
+        }
+        x = add_key(&tok, prefix[depth], e, err); /* in an object: it is a key */
+        if (x < 0)
+            return x;
+        if (json_next(r, &tok, &ignored) < 0)
+            return 1;
+        if (tok.type == JSON_OBJECT)
+            prefix[++depth] = e->name.n;
+        else if (tok.type == JSON_ARRAY)
+            x = skip_array(r, &ignored) < 0;
+        else
+            x = add_scalar(&tok, e, err);
+        if (x != 0)
+            return x;
+    }
+}
+
+/* ---- extractions ---- */
+
+/* Move *value from an object or array to what `step` names in it. */
+static bool descend(struct str *value, const struct ast_step *step, struct entry *e)
+{
+    struct json_reader r;
+    struct json_token tok;
+    struct err ignored;
+    size_t at = 0;
+
+    json_reader_init(&r, *value);
+    json_reader_lenient(&r);
+    if (json_next(&r, &tok, &ignored) < 0 ||
+        tok.type != (step->is_index ? JSON_ARRAY : JSON_OBJECT))
+        return false;
+    if (step->is_index) {
+        while (json_skip(&r, value, &ignored) == 0)
+            if (at++ == step->index)
+                return true;
+        return false;
+    }
+    while (json_next(&r, &tok, &ignored) == 0 && tok.type == JSON_KEY) {
+        bool hit =
+            tok.escaped ? str_eq(json_text(&tok, e->arena), step->key) : str_eq(tok.raw, step->key);
+        if (json_skip(&r, value, &ignored) != 0)
+            return false;
+        if (hit)
+            return true;
+    }
+    return false;
+}
+
+/* The text that label `x` gets from the value `raw`. */
+static struct str value_text(struct str raw, struct entry *e)
+{
+    struct json_reader r;
+    struct json_token tok;
+    struct err ignored;
+
+    if (raw.n > 0 && raw.p[0] == '"') {
+        json_reader_init(&r, raw);
+        if (json_next(&r, &tok, &ignored) == 0)
+            return scalar_text(&tok, e);
+    }
+    return str_eq(raw, STR("null")) ? STR("") : raw;
+}
+
+static int extract(const struct ast_extraction *x, struct entry *e, struct err *err)
+{
+    struct str value = e->line;
+    bool found = true;
+
+    for (size_t i = 0; i < x->n_steps && found; i++)
+        found = descend(&value, &x->steps[i], e);
+    if (!found)
+        return entry_find(e, x->name) != NULL ? 0 : entry_parsed(e, x->name, STR(""), err);
+    value = value_text(value, e);
+    return value.p == NULL ? arena_err(e->arena, err) : entry_parsed(e, x->name, value, err);
+}
+
+int op_json(const struct ast_stage *s, struct entry *e, struct err *err)
+{
+    struct str text = str_trim(e->line);
+    struct json_reader r;
+    int x = 0;
+
+    entry_round(e);
+    if (s->parser.list == NULL) {
+        json_reader_init(&r, e->line);
+        json_reader_lenient(&r);
+        x = flatten(&r, e, err);
+        return x == 1 ? fail_json(e, "the line is no complete JSON object", err) : (x < 0 ? x : 1);
+    }
+    if (e->line.n == 0)
+        return 1;
+    if (text.n == 0 || strchr("{[\"", text.p[0]) == NULL || text.p[0] == '\0')
+        return fail_json(e, "the line is no JSON", err);
+    for (const struct ast_extraction *i = s->parser.list; i != NULL && x == 0; i = i->next)
+        x = extract(i, e, err);
+    return x < 0 ? x : 1;
+}

@@ -1,0 +1,74 @@
+/* query/op_labels.c - drop, keep and unwrap, see op.h. */
+#include "query/op.h"
+
+#include "query/units.h"
+
+static bool is_picked(const struct ast_pick *list, const struct entry_label *l)
+{
+    for (const struct ast_pick *p = list; p != NULL; p = p->next) {
+        if (str_eq(p->m.name, l->name) && (!p->has_matcher || matcher_matches(&p->m, l->value)))
+            return true;
+    }
+    return false;
+}
+
+void op_drop(const struct ast_stage *s, struct entry *e)
+{
+    for (size_t i = 0; i < e->n; i++)
+        if (!e->v[i].gone && is_picked(s->picks, &e->v[i]))
+            e->v[i].gone = true;
+}
+
+void op_keep(const struct ast_stage *s, struct entry *e)
+{
+    for (size_t i = 0; i < e->n; i++) {
+        struct entry_label *l = &e->v[i];
+        if (!l->gone && !str_eq(l->name, ENTRY_ERROR) && !str_eq(l->name, ENTRY_DETAILS) &&
+            !is_picked(s->picks, l))
+            l->gone = true;
+    }
+}
+
+static bool convert(enum unwrap_unit unit, struct str text, double *ret)
+{
+    uint64_t bytes;
+    dur_ns duration;
+
+    switch (unit) {
+    case UNWRAP_NUMBER:
+        return units_parse_float(text, ret);
+    case UNWRAP_BYTES:
+        if (units_parse_bytes(text, &bytes, NULL) != UNITS_OK)
+            return false;
+        *ret = (double)bytes;
+        return true;
+    case UNWRAP_DURATION:
+    case UNWRAP_DURATION_SECONDS:
+        if (units_parse_go_duration(text, &duration, NULL) != UNITS_OK)
+            return false;
+        *ret = (double)duration / (double)NS_PER_S;
+        return true;
+    }
+    return false;
+}
+
+int op_unwrap(const struct ast_unwrap *u, struct entry *e, double *value, struct err *err)
+{
+    struct str text = entry_get(e, u->label);
+    int r = 1;
+
+    if (text.n == 0)
+        return 0;
+    if (!convert(u->unit, text, value)) {
+        struct str details = arena_printf(e->arena, "cannot unwrap \"%.*s\"", STR_ARG(text));
+        if (details.p == NULL)
+            return arena_err(e->arena, err);
+        *value = 0;
+        r = entry_fail(e, STR("SampleExtractionErr"), details, err);
+        if (r < 0)
+            return r;
+    }
+    r = op_pipeline(u->filters, e, err);
+    entry_remove(e, u->label);
+    return r;
+}

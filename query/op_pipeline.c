@@ -1,0 +1,44 @@
+/* query/op_pipeline.c - an entry through the stages of a pipeline, see op.h. */
+#include "query/op.h"
+
+#include "base/obj.h"
+
+static int run_stage(const struct ast_stage *s, struct entry *e, struct err *err)
+{
+    switch (s->kind) {
+    case STAGE_LINE_FILTER:
+        return op_line_filter(s, e->line);
+    case STAGE_LABEL_FILTER:
+        return op_label_filter(s->filter, e, err);
+    case STAGE_JSON:
+        return op_json(s, e, err);
+    case STAGE_LOGFMT:
+        return op_logfmt(s, e, err);
+    case STAGE_REGEXP:
+        return op_regexp(s, e, err);
+    case STAGE_DROP:
+        op_drop(s, e);
+        return 1;
+    case STAGE_KEEP:
+        op_keep(s, e);
+        return 1;
+    case STAGE_PATTERN:
+    case STAGE_UNPACK:
+    case STAGE_LINE_FORMAT:
+    case STAGE_LABEL_FORMAT:
+    case STAGE_DECOLORIZE:
+        break;
+    }
+    INVARIANT(!"a stage that check refuses");
+    return 0;
+}
+
+int op_pipeline(const struct ast_stage *list, struct entry *e, struct err *err)
+{
+    for (const struct ast_stage *s = list; s != NULL; s = s->next) {
+        int r = s->pushed ? 1 : run_stage(s, e, err);
+        if (r != 1)
+            return r;
+    }
+    return 1;
+}

@@ -1,0 +1,450 @@
+/* query/op_range.c - see op_range.h. */
+#include "query/op_range.h"
+
+#include "query/group.h"
+#include "query/op.h"
+#include "query/window.h"
+
+#include <string.h>
+
+/* What belongs to one series; data of its group. */
+struct cell {
+    uint64_t *count; /* counted: + where lines enter the ranges, - where they have left */
+    uint64_t *bytes;
+    struct window window; /* else */
+    struct series out;
+};
+
+struct range_run {
+    struct exec *x;
+    const struct ast_node *node;
+    const struct ast_log *log;
+    const struct ast_grouping *grouping; /* NULL: all labels */
+    const struct steps *steps;
+    bool counted, bytes, absent;
+    bool keeps_error; /* `__error__` is one of the labels asked for */
+    struct entry entry;
+    struct groups groups;
+    struct arena *scratch;      /* for the groups of the streams of one batch */
+    const struct batch *cached; /* that batch */
+    struct group **by_stream;
+    size_t next; /* the step whose range is not complete yet (not counted) */
+    double *sorted;
+    size_t sorted_cap;
+};
+
+/* ---- time ---- */
+
+/* The steps whose ranges cover `ts`; false: none. */
+static bool covering(const struct range_run *run, ts_ns ts, size_t *first, size_t *last)
+{
+    const struct steps *s = run->steps;
+    ts_ns from = exec_add(ts, run->log->offset); /* from <= T < until */
+    ts_ns until = exec_add(from, run->log->range);
+    uint64_t gap;
+
+    if (until <= s->start || from >= until)
+        return false;
+    *first = 0;
+    if (from > s->start) {
+        gap = (uint64_t)from - (uint64_t)s->start - 1;
+        if (gap / (uint64_t)s->step + 1 >= s->n)
+            return false;
+        *first = (size_t)(gap / (uint64_t)s->step) + 1;
+    }
+    gap = (uint64_t)until - (uint64_t)s->start - 1;
+    *last = gap / (uint64_t)s->step >= s->n ? s->n - 1 : (size_t)(gap / (uint64_t)s->step);
+    return *first <= *last;
+}
+
+static ts_ns step_time(const struct steps *s, size_t k)
+{
+    return exec_add(s->start, (dur_ns)k * s->step);
+}
+
+/* ---- series ---- */
+
+static int make_cell(struct range_run *run, struct group *g, struct err *err)
+{
+    struct arena *a = run->x->arena;
+    struct cell *c = arena_alloc(a, sizeof(*c));
+    size_t n = run->steps->n + 1;
+
+    if (c == NULL)
+        return arena_err(a, err);
+    c->out.labels = g->labels;
+    if (run->counted) {
+        c->count = arena_alloc(a, n * sizeof(*c->count));
+        if (run->bytes)
+            c->bytes = arena_alloc(a, n * sizeof(*c->bytes));
+        if (c->count == NULL || (run->bytes && c->bytes == NULL))
+            return arena_err(a, err);
+    } else {
+        int r = series_make(a, run->steps->n, &c->out, err);
+        if (r < 0)
+            return r;
+    }
+    g->data = c;
+    return 0;
+}
+
+/* The group of the labels `l` of a sample, as the grouping picks them. */
+static int group_of(struct range_run *run, const struct labels *l, struct arena *scratch,
+                    struct group **ret, struct err *err)
+{
+    struct labels picked = *l;
+    int r = 0;
+
+    if (run->absent)
+        picked.n = 0;
+    else if (run->grouping != NULL)
+        r = series_project(scratch, l, run->grouping->names, run->grouping->without, &picked, err);
+    if (r == 0)
+        r = groups_find(&run->groups, &picked, ret, err);
+    if (r == 0 && (*ret)->data == NULL)
+        r = make_cell(run, *ret, err);
+    return r;
+}
+
+/* The group of a record that has nothing but the labels of its stream. */
+static int stream_group(struct range_run *run, const struct batch *b, uint32_t stream,
+                        struct group **ret, struct err *err)
+{
+    if (run->cached != b) {
+        arena_reset(run->scratch);
+        run->cached = NULL;
+        run->by_stream = arena_alloc(run->scratch, b->n_streams * sizeof(struct group *));
+        if (run->by_stream == NULL)
+            return arena_err(run->scratch, err);
+        run->cached = b;
+    }
+    if (run->by_stream[stream] == NULL) {
+        int r = group_of(run, &b->streams[stream], run->scratch, &run->by_stream[stream], err);
+        if (r < 0)
+            return r;
+    }
+    *ret = run->by_stream[stream];
+    return 0;
+}
+
+static int pipeline_error(struct range_run *run, struct err *err)
+{
+    enum { SHOWN = 90 };
+    struct str error = entry_get(&run->entry, ENTRY_ERROR);
+    struct labels l;
+    struct buf text;
+    int r;
+
+    r = entry_labels(&run->entry, LABEL_KINDS, &l, err);
+    if (r < 0)
+        return r;
+    buf_init(&text, RECORD_LINE_MAX);
+    labels_format(&text, &l);
+    r = err_set(err, ERR_INVALID,
+                "pipeline error: '%.*s' for series: '%.*s%s'. Use a label filter to intentionally "
+                "skip this error. (e.g | __error__!=\"%.*s\")",
+                STR_ARG(str_sub(error, 0, 30)), STR_ARG(str_sub(buf_str(&text), 0, SHOWN)),
+                text.n > SHOWN ? "..." : "", STR_ARG(str_sub(error, 0, 30)));
+    buf_fini(&text);
+    return r;
+}
+
+/* The record through the pipeline.  1: it is a sample of *ret. */
+static int sample_of(struct range_run *run, const struct batch *b, const struct record *rec,
+                     struct group **ret, double *value, struct err *err)
+{
+    struct entry *e = &run->entry;
+    struct labels l;
+    int r;
+
+    if (!run->log->plan->stages_left && run->log->unwrap == NULL && rec->n_attr == 0) {
+        r = stream_group(run, b, rec->stream, ret, err);
+        *value = (double)rec->line.n;
+        return r < 0 ? r : 1;
+    }
+    r = entry_begin(e, b, rec, err);
+    if (r == 0)
+        r = op_pipeline(run->log->stages, e, err);
+    *value = (double)e->line.n;
+    if (r == 1 && run->log->unwrap != NULL)
+        r = op_unwrap(run->log->unwrap, e, value, err);
+    if (r != 1)
+        return r;
+    if (entry_failed(e) && !run->keeps_error)
+        return pipeline_error(run, err);
+    r = entry_labels(e, LABEL_KINDS, &l, err);
+    if (r == 0)
+        r = group_of(run, &l, e->arena, ret, err);
+    return r < 0 ? r : 1;
+}
+
+/* ---- samples in order ---- */
+
+static int need_sorted(struct range_run *run, size_t n, struct err *err)
+{
+    if (run->node->range.op != TOKEN_QUANTILE_OVER_TIME || n <= run->sorted_cap)
+        return 0;
+    run->sorted = arena_alloc(run->x->arena, 2 * n * sizeof(*run->sorted));
+    if (run->sorted == NULL)
+        return arena_err(run->x->arena, err);
+    run->sorted_cap = 2 * n;
+    return 0;
+}
+
+/* The range of step run->next is complete: set the points there. */
+static int finish_step(struct range_run *run, struct err *err)
+{
+    struct window_query q = {
+        .op = run->node->range.op,
+        .param = run->node->range.param,
+        .end = exec_add(step_time(run->steps, run->next), -run->log->offset),
+        .range = run->log->range,
+    };
+    ts_ns begin = exec_add(q.end, -q.range);
+
+    for (size_t i = 0; i < run->groups.n; i++) {
+        struct cell *c = run->groups.v[i]->data;
+        int r = exec_tick(run->x, err);
+        if (r < 0)
+            return r;
+        if (c == NULL)
+            continue;
+        window_drop(&c->window, begin);
+        if (c->window.n == 0)
+            continue;
+        r = need_sorted(run, c->window.n, err);
+        if (r < 0)
+            return r;
+        c->out.value[run->next] = window_value(&c->window, &q, run->sorted);
+        c->out.has[run->next] = 1;
+    }
+    run->next++;
+    return 0;
+}
+
+/* Finish the steps whose ranges end before `ts`. */
+static int finish_before(struct range_run *run, ts_ns ts, struct err *err)
+{
+    int r = 0;
+
+    while (r == 0 && run->next < run->steps->n &&
+           exec_add(step_time(run->steps, run->next), -run->log->offset) < ts)
+        r = finish_step(run, err);
+    return r;
+}
+
+/* ---- records ---- */
+
+static int range_record(void *arg, const struct batch *b, const struct record *rec, struct err *err)
+{
+    struct range_run *run = arg;
+    struct group *g = NULL;
+    struct cell *c;
+    size_t first;
+    size_t last;
+    double value;
+    int r;
+
+    if (rec == b->records)
+        run->cached = NULL; /* another batch, perhaps where the last one lay */
+    if (!covering(run, rec->ts, &first, &last))
+        return 0;
+    r = sample_of(run, b, rec, &g, &value, err);
+    if (r != 1)
+        return r;
+    run->x->stats.pipeline_lines++;
+    c = g->data;
+    if (run->counted) {
+        c->count[first]++;
+        c->count[last + 1]--; /* wraps; the running sum does not */
+        if (run->bytes) {
+            c->bytes[first] += (uint64_t)value;
+            c->bytes[last + 1] -= (uint64_t)value;
+        }
+        return 0;
+    }
+    r = finish_before(run, rec->ts, err);
+    return r < 0 ? r : window_push(&c->window, rec->ts, value, &run->x->budget, err);
+}
+
+/* ---- results ---- */
+
+/* The running sums of a counted series. */
+static int finish_counted(struct range_run *run, struct cell *c, struct err *err)
+{
+    enum token_kind op = run->node->range.op;
+    bool per_second = op == TOKEN_RATE || op == TOKEN_BYTES_RATE;
+    double divisor = per_second ? (double)run->log->range / (double)NS_PER_S : 1;
+    uint64_t count = 0;
+    uint64_t bytes = 0;
+    int r = series_make(run->x->arena, run->steps->n, &c->out, err);
+
+    for (size_t k = 0; k < run->steps->n && r == 0; k++) {
+        count += c->count[k];
+        bytes += run->bytes ? c->bytes[k] : 0;
+        c->out.has[k] = count > 0;
+        c->out.value[k] = (double)(run->bytes ? bytes : count) / divisor;
+    }
+    return r;
+}
+
+static bool has_point(const struct series *s, size_t n)
+{
+    return memchr(s->has, 1, n) != NULL;
+}
+
+static int collect(struct range_run *run, struct matrix *ret, struct err *err)
+{
+    ret->v = arena_alloc(run->x->arena, run->groups.n * sizeof(*ret->v));
+    if (ret->v == NULL)
+        return arena_err(run->x->arena, err);
+    for (size_t i = 0; i < run->groups.n; i++) {
+        struct cell *c = run->groups.v[i]->data;
+        int r = run->counted ? finish_counted(run, c, err) : 0;
+        if (r < 0)
+            return r;
+        if (has_point(&c->out, run->steps->n))
+            ret->v[ret->n++] = c->out;
+    }
+    return 0;
+}
+
+/* Labels of absent_over_time: those that one `=` of the selector fixes. */
+static int absent_labels(struct range_run *run, struct labels *ret, struct err *err)
+{
+    struct arena *a = run->x->arena;
+    const struct plan_scan *plan = run->log->plan;
+
+    ret->n = 0;
+    ret->v = arena_alloc(a, plan->n_matchers * sizeof(*ret->v));
+    if (ret->v == NULL)
+        return arena_err(a, err);
+    for (size_t i = 0; i < plan->n_matchers; i++) {
+        const struct matcher *m = &plan->matchers[i];
+        bool alone = m->op == MATCH_EQ;
+        for (size_t j = 0; j < plan->n_matchers; j++)
+            alone &= j == i || !str_eq(m->name, plan->matchers[j].name);
+        if (alone)
+            ret->v[ret->n++] = (struct label){m->name, m->value};
+    }
+    ret->n = labels_sort(ret->v, ret->n);
+    return 0;
+}
+
+static int collect_absent(struct range_run *run, struct matrix *ret, struct err *err)
+{
+    const uint64_t *count = NULL;
+    uint64_t sum = 0;
+    struct series *s = arena_alloc(run->x->arena, sizeof(*s));
+    int r;
+
+    if (s == NULL)
+        return arena_err(run->x->arena, err);
+    if (run->groups.n > 0)
+        count = ((struct cell *)run->groups.v[0]->data)->count;
+    r = absent_labels(run, &s->labels, err);
+    if (r == 0)
+        r = series_make(run->x->arena, run->steps->n, s, err);
+    for (size_t k = 0; k < run->steps->n && r == 0; k++) {
+        sum += count == NULL ? 0 : count[k];
+        s->value[k] = 1;
+        s->has[k] = sum == 0;
+    }
+    ret->v = s;
+    ret->n = r == 0 && has_point(s, run->steps->n);
+    return r;
+}
+
+/* ---- the whole ---- */
+
+struct names_check {
+    const struct ast_name *names;
+};
+
+/* scan_stream_fn: 1 when the stream lacks one of the names. */
+static int lacks_name(void *arg, const struct labels *l)
+{
+    const struct names_check *c = arg;
+
+    for (const struct ast_name *n = c->names; n != NULL; n = n->next)
+        if (labels_get(l, n->name).p == NULL)
+            return 1;
+    return 0;
+}
+
+static int decide_attrs(struct range_run *run, struct exec_scan *scan, struct err *err)
+{
+    struct names_check check = {.names = run->grouping == NULL ? NULL : run->grouping->names};
+    int r;
+
+    scan->need_attrs = scan->plan->attrs == PLAN_ATTRS_YES;
+    if (scan->plan->attrs != PLAN_ATTRS_UNLESS_STREAM)
+        return 0;
+    r = exec_streams(run->x, scan, lacks_name, &check, err);
+    scan->need_attrs = r != 0;
+    return r < 0 ? r : 0;
+}
+
+static int run_scan(struct range_run *run, struct err *err)
+{
+    const struct steps *s = run->steps;
+    ts_ns first = exec_add(s->start, -run->log->offset);
+    ts_ns last = exec_add(step_time(s, s->n - 1), -run->log->offset);
+    struct exec_scan scan = {
+        .plan = run->log->plan,
+        .from = exec_add(exec_add(first, -run->log->range), 1),
+        .to = exec_add(last, 1),
+        .order = run->counted ? SCAN_ANY : SCAN_FORWARD,
+        .need_line = run->log->plan->need_line,
+    };
+    int r = decide_attrs(run, &scan, err);
+
+    if (r == 0 && scan.from < scan.to && run->log->range > 0)
+        r = exec_each(run->x, &scan, range_record, run, err);
+    while (r == 0 && !run->counted && run->next < s->n)
+        r = finish_step(run, err);
+    return r;
+}
+
+static bool asks_for_error(const struct ast_grouping *g)
+{
+    const struct ast_name *n = g == NULL || g->without ? NULL : g->names;
+
+    while (n != NULL && !str_eq(n->name, ENTRY_ERROR))
+        n = n->next;
+    return n != NULL;
+}
+
+int op_range(struct exec *x, const struct ast_node *n, const struct ast_grouping *grouping,
+             const struct steps *steps, struct matrix *ret, struct err *err)
+{
+    enum token_kind op = n->range.op;
+    struct range_run run = {
+        .x = x,
+        .node = n,
+        .log = n->range.log,
+        .grouping = grouping,
+        .steps = steps,
+        .counted = plan_is_counted(n),
+        .bytes = op == TOKEN_BYTES_OVER_TIME || op == TOKEN_BYTES_RATE,
+        .absent = op == TOKEN_ABSENT_OVER_TIME,
+        .keeps_error = asks_for_error(grouping),
+    };
+    int r;
+
+    *ret = (struct matrix){.n = 0};
+    entry_init(&run.entry, &x->budget);
+    groups_init(&run.groups, x->arena);
+    run.scratch = arena_new(&x->budget, 0);
+    r = run_scan(&run, err);
+    if (r == 0)
+        r = run.absent ? collect_absent(&run, ret, err) : collect(&run, ret, err);
+    for (size_t i = 0; i < run.groups.n; i++) {
+        struct cell *c = run.groups.v[i]->data;
+        if (c != NULL)
+            window_fini(&c->window, &x->budget);
+    }
+    arena_free(&run.scratch);
+    entry_fini(&run.entry);
+    return r;
+}

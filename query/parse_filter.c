@@ -1,0 +1,286 @@
+/*
+ * query/parse_filter.c - see parse_filter.h.
+ *
+ * The operators of label filters group in a way of their own: `and` before `or`, but a comma or
+ * nothing at all between two filters takes everything to its right first, so that `x=1, y=2 or z=3`
+ * is `x and (y or z)`.  Hence an operator-precedence parser with a stack: before an operator is
+ * pushed, those on the stack are applied that bind at least as tightly, but only words among
+ * themselves; a comma neither applies others nor is applied before the end.
+ */
+#include "query/parse_filter.h"
+
+#include "base/vec.h"
+#include "query/query.h"
+
+#include <string.h>
+
+struct stack {
+    VEC(struct ast_filter *) operands;
+    VEC(enum token_kind) operators; /* AND, OR, COMMA */
+};
+
+static int new_filter(struct parser *p, enum filter_kind kind, struct place at,
+                      struct ast_filter **ret)
+{
+    struct ast_filter *f = parse_alloc(p, sizeof(*f));
+
+    if (f == NULL)
+        return p->err->code;
+    f->kind = kind;
+    f->at = at;
+    f->depth = 1;
+    *ret = f;
+    return 0;
+}
+
+static void append_kid(struct ast_filter *parent, struct ast_filter *kid)
+{
+    if (parent->last == NULL)
+        parent->first = kid;
+    else
+        parent->last->next = kid;
+    parent->last = kid;
+    if (kid->depth >= parent->depth)
+        parent->depth = kid->depth + 1;
+}
+
+/* Append `f`, or its kids where it is of the same kind as `parent`: and, or are associative. */
+static void append_flat(struct ast_filter *parent, struct ast_filter *f)
+{
+    if (f->kind != parent->kind) {
+        append_kid(parent, f);
+        return;
+    }
+    if (parent->last == NULL)
+        parent->first = f->first;
+    else
+        parent->last->next = f->first;
+    parent->last = f->last;
+    if (f->depth > parent->depth)
+        parent->depth = f->depth;
+}
+
+/* Replace the two topmost operands by what the topmost operator makes of them. */
+static int apply_top(struct parser *p, struct stack *s)
+{
+    enum token_kind op = s->operators.p[--s->operators.n];
+    struct ast_filter *b = s->operands.p[--s->operands.n];
+    struct ast_filter **a = &s->operands.p[s->operands.n - 1];
+    enum filter_kind kind = op == TOKEN_OR ? FILTER_OR : FILTER_AND;
+    struct ast_filter *f = *a;
+    int r;
+
+    if (f->kind != kind) {
+        r = new_filter(p, kind, f->at, &f);
+        if (r < 0)
+            return r;
+        append_kid(f, *a);
+    }
+    append_flat(f, b);
+    if (f->depth > QUERY_DEPTH_MAX)
+        return parse_fail(p, f->at, ERR_INVALID, "label filters nested deeper than %d levels",
+                          QUERY_DEPTH_MAX);
+    *a = f;
+    return 0;
+}
+
+int parse_filter_matcher(struct parser *p, struct str name, struct matcher *ret)
+{
+    enum match_op op = MATCH_EQ;
+    struct place at;
+    struct str value;
+    int r;
+
+    if (p->cur.kind == TOKEN_NEQ)
+        op = MATCH_NE;
+    else if (p->cur.kind == TOKEN_RE)
+        op = MATCH_RE;
+    else if (p->cur.kind == TOKEN_NRE)
+        op = MATCH_NRE;
+    else if (p->cur.kind != TOKEN_EQ)
+        return parse_unexpected(p, "= or != or =~ or !~");
+    r = parse_advance(p);
+    if (r < 0)
+        return r;
+    at = p->cur.at;
+    r = parse_text(p, TOKEN_STRING, &value);
+    if (r < 0)
+        return r;
+    r = ast_matcher(p->ast, op, name, value, ret, p->err);
+    if (r < 0)
+        p->failed_at = at;
+    return r;
+}
+
+static int parse_ip(struct parser *p, struct ast_filter *f, enum token_kind op)
+{
+    int r;
+
+    f->kind = FILTER_IP;
+    f->op = op == TOKEN_EQ ? COMPARE_EQ : COMPARE_NE;
+    r = parse_advance(p);
+    if (r == 0)
+        r = parse_expect(p, TOKEN_OPEN_PAREN);
+    if (r == 0)
+        r = parse_text(p, TOKEN_STRING, &f->literal);
+    return r < 0 ? r : parse_expect(p, TOKEN_CLOSE_PAREN);
+}
+
+/* DURATION | BYTES | [ "+" | "-" ] NUMBER */
+static int parse_literal(struct parser *p, struct ast_filter *f)
+{
+    bool negative = p->cur.kind == TOKEN_SUB;
+    int r = 0;
+
+    f->literal = p->cur.text;
+    if (p->cur.kind == TOKEN_DURATION) {
+        f->kind = FILTER_DURATION;
+        f->duration = p->cur.duration;
+        return parse_advance(p);
+    }
+    if (p->cur.kind == TOKEN_BYTES) {
+        f->kind = FILTER_BYTES;
+        f->bytes = p->cur.bytes;
+        return parse_advance(p);
+    }
+    if (negative || p->cur.kind == TOKEN_ADD)
+        r = parse_advance(p);
+    if (r < 0)
+        return r;
+    f->kind = FILTER_NUMBER;
+    f->number = negative ? -p->cur.number : p->cur.number;
+    f->literal = p->cur.text;
+    if (negative) {
+        f->literal = arena_printf(p->ast->arena, "-%.*s", STR_ARG(p->cur.text));
+        if (f->literal.p == NULL)
+            return arena_err(p->ast->arena, p->err);
+    }
+    return parse_expect(p, TOKEN_NUMBER);
+}
+
+static bool compare_of(enum token_kind token, enum compare_op *ret)
+{
+    static const struct {
+        enum token_kind token;
+        enum compare_op op;
+    } table[] = {{TOKEN_EQ, COMPARE_EQ}, {TOKEN_CMP_EQ, COMPARE_EQ}, {TOKEN_NEQ, COMPARE_NE},
+                 {TOKEN_GT, COMPARE_GT}, {TOKEN_GTE, COMPARE_GE},    {TOKEN_LT, COMPARE_LT},
+                 {TOKEN_LTE, COMPARE_LE}};
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (table[i].token == token) {
+            *ret = table[i].op;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One comparison of one label. */
+static int parse_comparison(struct parser *p, struct ast_filter *f)
+{
+    struct parser ahead; /* one token further, to see the kind of the value */
+    enum token_kind op;
+    struct str name = p->cur.text;
+    int r = parse_advance(p);
+
+    if (r < 0)
+        return r;
+    op = p->cur.kind;
+    ahead = *p;
+    if (!compare_of(op, &f->op) && op != TOKEN_RE && op != TOKEN_NRE)
+        return parse_unexpected(p, NULL);
+    r = parse_advance(&ahead);
+    if (r < 0) {
+        p->failed_at = ahead.failed_at;
+        return r;
+    }
+    if (ahead.cur.kind == TOKEN_STRING || op == TOKEN_RE || op == TOKEN_NRE) {
+        f->kind = FILTER_MATCH;
+        return parse_filter_matcher(p, name, &f->m);
+    }
+    *p = ahead;
+    f->name = name;
+    if (p->cur.kind == TOKEN_IP && (op == TOKEN_EQ || op == TOKEN_NEQ))
+        return parse_ip(p, f, op);
+    if (p->cur.kind == TOKEN_DURATION || p->cur.kind == TOKEN_BYTES ||
+        p->cur.kind == TOKEN_NUMBER || p->cur.kind == TOKEN_ADD || p->cur.kind == TOKEN_SUB)
+        return parse_literal(p, f);
+    return parse_unexpected(p, NULL);
+}
+
+static int parse_operand(struct parser *p, struct ast_filter **ret)
+{
+    struct place at = p->cur.at;
+    int r;
+
+    if (p->cur.kind == TOKEN_OPEN_PAREN) {
+        r = parse_enter(p);
+        if (r == 0)
+            r = parse_advance(p);
+        if (r == 0)
+            r = parse_filter(p, ret);
+        if (r < 0)
+            return r;
+        parse_leave(p);
+        return parse_expect(p, TOKEN_CLOSE_PAREN);
+    }
+    if (p->cur.kind != TOKEN_IDENTIFIER)
+        return parse_unexpected(p, "IDENTIFIER or (");
+    r = new_filter(p, FILTER_MATCH, at, ret);
+    return r < 0 ? r : parse_comparison(p, *ret);
+}
+
+/* Does an operator follow, and which?  Nothing before another filter counts as a comma. */
+static bool next_operator(const struct parser *p, enum token_kind *ret)
+{
+    enum token_kind k = p->cur.kind;
+
+    *ret = k;
+    if (k == TOKEN_IDENTIFIER || k == TOKEN_OPEN_PAREN)
+        *ret = TOKEN_COMMA;
+    return *ret == TOKEN_AND || *ret == TOKEN_OR || *ret == TOKEN_COMMA;
+}
+
+static int parse_chain(struct parser *p, struct stack *s)
+{
+    for (;;) {
+        struct ast_filter *operand = NULL;
+        enum token_kind op;
+        int r = parse_operand(p, &operand);
+        if (r < 0)
+            return r;
+        VEC_PUSH(&s->operands, operand);
+        if (!next_operator(p, &op))
+            break;
+        while (r == 0 && op != TOKEN_COMMA && s->operators.n > 0 &&
+               (s->operators.p[s->operators.n - 1] == TOKEN_AND ||
+                s->operators.p[s->operators.n - 1] == op))
+            r = apply_top(p, s);
+        VEC_PUSH(&s->operators, op);
+        if (r == 0 && p->cur.kind == op)
+            r = parse_advance(p);
+        if (r < 0)
+            return r;
+    }
+    while (s->operators.n > 0) {
+        int r = apply_top(p, s);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int parse_filter(struct parser *p, struct ast_filter **ret)
+{
+    struct stack s;
+    int r;
+
+    memset(&s, 0, sizeof(s));
+    r = parse_chain(p, &s);
+    if (r == 0)
+        *ret = s.operands.p[0];
+    VEC_FINI(&s.operands);
+    VEC_FINI(&s.operators);
+    return r;
+}

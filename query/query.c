@@ -1,0 +1,226 @@
+/* query/query.c - see query.h. */
+#include "query/query.h"
+
+#include "base/mem.h"
+#include "base/obj.h"
+#include "query/check.h"
+#include "query/exec.h"
+#include "query/op.h"
+#include "query/parse.h"
+
+#include <stdlib.h>
+
+struct query {
+    unsigned magic;
+#define QUERY_MAGIC 0x10c9a5b3u
+    _Atomic unsigned refs;
+    struct arena *text_arena; /* owned; the copy of the text that the tree points into */
+    struct ast ast;
+};
+
+/* ---- life ---- */
+
+static void free_query(struct query *q)
+{
+    ast_fini(&q->ast);
+    arena_free(&q->text_arena);
+    q->magic = 0;
+    free(q);
+}
+
+static int build(struct query *q, struct str text, struct place *at, struct err *err)
+{
+    struct str copy = arena_str(q->text_arena, str_sub(text, 0, QUERY_TEXT_MAX + 1));
+    int r;
+
+    if (copy.p == NULL)
+        return arena_err(q->text_arena, err);
+    r = parse_query(copy, &q->ast, at, err);
+    if (r == 0)
+        r = check_query(&q->ast, at, err);
+    return r < 0 ? r : plan_query(&q->ast, err);
+}
+
+int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *column,
+                struct err *err)
+{
+    struct query *q = mem_new(sizeof(*q));
+    struct place at = {1, 1};
+    int r;
+
+    q->magic = QUERY_MAGIC;
+    atomic_init(&q->refs, 1);
+    q->text_arena = arena_new(NULL, 0);
+    r = build(q, text, &at, err);
+    if (r == 0) {
+        *ret = q;
+        return 0;
+    }
+    free_query(q);
+    if (line != NULL)
+        *line = at.line;
+    if (column != NULL)
+        *column = at.column;
+    if (r == ERR_INVALID || r == ERR_UNSUPPORTED)
+        return err_wrap(err, "parse error at line %u, col %u", at.line, at.column);
+    return r;
+}
+
+struct query *query_ref(struct query *q)
+{
+    OBJ_CHECK(q, QUERY_MAGIC);
+    atomic_fetch_add_explicit(&q->refs, 1, memory_order_relaxed);
+    return q;
+}
+
+void query_unref(struct query **pq)
+{
+    struct query *q = *pq;
+
+    *pq = NULL;
+    if (q == NULL)
+        return;
+    OBJ_CHECK(q, QUERY_MAGIC);
+    if (atomic_fetch_sub_explicit(&q->refs, 1, memory_order_acq_rel) == 1)
+        free_query(q);
+}
+
+enum query_kind query_kind(const struct query *q)
+{
+    OBJ_CHECK(q, QUERY_MAGIC);
+    return q->ast.root->kind == NODE_LOG ? QUERY_LOG : QUERY_METRIC;
+}
+
+void query_print(const struct query *q, struct buf *out)
+{
+    OBJ_CHECK(q, QUERY_MAGIC);
+    ast_print(q->ast.root, out);
+}
+
+/* ---- the real source ---- */
+
+static int real_open(void *arg, const struct scan_request *req, void **ret, struct err *err)
+{
+    struct scan *sc = NULL;
+    int r = scan_open(arg, req, &sc, err);
+
+    *ret = sc;
+    return r;
+}
+
+static int real_next(void *scan, struct batch **ret, struct err *err)
+{
+    return scan_next(scan, ret, err);
+}
+
+static void real_stats(void *scan, struct scan_stats *ret)
+{
+    scan_stats(scan, ret);
+}
+
+static void real_close(void *scan)
+{
+    struct scan *sc = scan;
+
+    scan_close(&sc);
+}
+
+static int real_streams(void *arg, const struct scan_request *req, scan_stream_fn *fn, void *fn_arg,
+                        struct err *err)
+{
+    return scan_streams(arg, req, fn, fn_arg, err);
+}
+
+static struct source real_source(struct store *s)
+{
+    return (struct source){.arg = s,
+                           .open = real_open,
+                           .next = real_next,
+                           .stats = real_stats,
+                           .close = real_close,
+                           .streams = real_streams};
+}
+
+/* ---- running ---- */
+
+int query_run_log(struct query *q, struct store *s, const struct query_params *p,
+                  query_entry_fn *fn, void *arg, struct query_stats *stats, struct err *err)
+{
+    struct source source = real_source(s);
+
+    OBJ_CHECK(q, QUERY_MAGIC);
+    INVARIANT(q->ast.root->kind == NODE_LOG);
+    return exec_log(&q->ast, &source, p, fn, arg, stats, err);
+}
+
+int query_run_metric(struct query *q, struct store *s, const struct query_params *p,
+                     struct query_result **ret, struct query_stats *stats, struct err *err)
+{
+    struct source source = real_source(s);
+
+    OBJ_CHECK(q, QUERY_MAGIC);
+    INVARIANT(q->ast.root->kind != NODE_LOG);
+    return exec_metric(&q->ast, &source, p, ret, stats, err);
+}
+
+void query_result_free(struct query_result **pr)
+{
+    struct query_result *r = *pr;
+
+    *pr = NULL;
+    if (r == NULL)
+        return;
+    arena_free(&r->arena);
+    free(r);
+}
+
+/* ---- for rules ---- */
+
+static bool passes_filters(const struct ast_log *l, struct str line)
+{
+    for (const struct ast_stage *s = l->stages; s != NULL; s = s->next)
+        if (s->pushed && !op_line_filter(s, line))
+            return false;
+    return true;
+}
+
+/* selected[i]: stream i of the batch passes the matchers.  false: none does. */
+static bool select_streams(const struct ast_log *l, const struct batch *b, bool *selected)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < b->n_streams; i++) {
+        selected[i] = matchers_match(l->plan->matchers, l->plan->n_matchers, &b->streams[i]);
+        any |= selected[i];
+    }
+    return any;
+}
+
+static bool selects_any(const struct ast_log *l, const void *arg)
+{
+    enum { FEW = 256 };
+    const struct batch *b = arg;
+    bool few[FEW];
+    bool *selected = b->n_streams <= FEW ? few : mem_new(b->n_streams * sizeof(*selected));
+    bool found = false;
+
+    if (select_streams(l, b, selected)) {
+        for (uint32_t i = 0; i < b->n_records && !found; i++)
+            found = selected[b->records[i].stream] && passes_filters(l, b->records[i].line);
+    }
+    if (selected != few)
+        free(selected);
+    return found;
+}
+
+bool query_touches(const struct query *q, const struct batch *b)
+{
+    OBJ_CHECK(q, QUERY_MAGIC);
+    return plan_any_log(q->ast.root, selects_any, b);
+}
+
+dur_ns query_lookback(const struct query *q)
+{
+    OBJ_CHECK(q, QUERY_MAGIC);
+    return plan_lookback(q->ast.root);
+}

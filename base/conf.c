@@ -201,7 +201,8 @@ static bool expand_one(struct loader *l, const struct yaml_node *node, struct st
                  STR_ARG(str_sub(inner, 0, SHOWN_MAX)));
         return false;
     }
-    value = getenv(str_to_z(name, z, sizeof(z))); /* nobody calls setenv while a file is loaded */
+    /* no program of ours calls setenv */
+    value = getenv(str_to_z(name, z, sizeof(z))); /* NOLINT(concurrency-mt-unsafe) */
     if (at != SIZE_MAX && (value == NULL || value[0] == '\0')) {
         buf_add_str(out, str_from(inner, at + 2));
     } else if (value == NULL) {
@@ -575,6 +576,7 @@ static void load_table(struct loader *l, struct table *t, const struct yaml_node
         fill(l, t, &t->options[i], t->values[i]);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): parameters; each program calls this once */
 int conf_load(const char *file, struct str text, const struct conf_option *options, size_t n,
               void *target, struct arena *a, struct conf_errors *errors, struct err *err)
 {

@@ -390,7 +390,7 @@ int json_next(struct json_reader *r, struct json_token *ret, struct err *err)
 int json_skip(struct json_reader *r, struct str *raw, struct err *err)
 {
     unsigned depth = r->depth;
-    struct json_token tok;
+    struct json_token tok = {.type = JSON_END};
     const char *begin;
     int e = json_next(r, &tok, err);
 

@@ -6,13 +6,15 @@
  *
  * Invariants
  *   (1) stack[0..depth) are the open maps and lists, outermost first; a node is linked into its
- * parent when it begins, so the tree is whole when the last one ends; (2) key is set only in an
- * open map, between a key and its value.
+ *       parent when it begins, so the tree is whole when the last one ends;
+ *   (2) key is set only in an open map, between a key and its value.
  */
 #include "base/yaml.h"
 
+#include "base/obj.h"
+
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <yaml.h>
 
 struct open_node {
@@ -113,22 +115,26 @@ static int link_node(struct builder *b, struct yaml_node *node, const yaml_mark_
     return 0;
 }
 
-static int new_node(struct builder *b, enum yaml_kind kind, const yaml_mark_t *at,
-                    struct yaml_node **ret, struct err *err)
+/* NULL: `err` says why. */
+static struct yaml_node *new_node(struct builder *b, enum yaml_kind kind, const yaml_mark_t *at,
+                                  struct err *err)
 {
     struct yaml_node *node;
 
-    if (b->nodes == YAML_NODES_MAX)
-        return complain_at(b, at, "too many values", err);
+    if (b->nodes == YAML_NODES_MAX) {
+        (void)complain_at(b, at, "too many values", err);
+        return NULL;
+    }
     b->nodes++;
     node = arena_alloc(b->a, sizeof(*node));
-    if (node == NULL)
-        return arena_err(b->a, err);
+    if (node == NULL) {
+        (void)arena_err(b->a, err);
+        return NULL;
+    }
     node->kind = kind;
     node->line = (unsigned)at->line + 1;
     node->column = (unsigned)at->column + 1;
-    *ret = node;
-    return link_node(b, node, at, err);
+    return link_node(b, node, at, err) < 0 ? NULL : node;
 }
 
 static bool is_null(struct str s)
@@ -145,11 +151,10 @@ static bool is_waiting_key(const struct builder *b, const struct yaml_node *node
 static int add_scalar(struct builder *b, const yaml_event_t *ev, struct err *err)
 {
     struct str text = {(const char *)ev->data.scalar.value, ev->data.scalar.length};
-    struct yaml_node *node;
-    int e = new_node(b, YAML_SCALAR, &ev->start_mark, &node, err);
+    struct yaml_node *node = new_node(b, YAML_SCALAR, &ev->start_mark, err);
 
-    if (e < 0)
-        return e;
+    if (node == NULL)
+        return err->code;
     node->quoted = ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     if (!node->quoted && !is_waiting_key(b, node) && is_null(text))
         text = STR("");
@@ -161,21 +166,23 @@ static int open_container(struct builder *b, enum yaml_kind kind, const yaml_mar
                           struct err *err)
 {
     struct yaml_node *node;
-    int e;
 
     if (b->depth == YAML_DEPTH_MAX)
         return complain_at(b, at, "nested too deep", err);
-    e = new_node(b, kind, at, &node, err);
-    if (e < 0)
-        return e;
+    node = new_node(b, kind, at, err);
+    if (node == NULL)
+        return err->code;
     b->stack[b->depth++] = (struct open_node){.node = node}; /* keeps (1) */
     return 0;
 }
 
 static int close_container(struct builder *b, struct err *err)
 {
-    const struct yaml_node *node = b->stack[--b->depth].node;
+    const struct yaml_node *node;
 
+    INVARIANT(b->depth > 0); /* libyaml's events are in pairs */
+    node = b->stack[--b->depth].node;
+    INVARIANT(node != NULL);
     return node->kind == YAML_MAP ? refuse_duplicates(b, node, err) : 0;
 }
 

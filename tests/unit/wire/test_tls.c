@@ -478,6 +478,89 @@ static void a_reload_holds_for_new_connections_only(void **state)
     stop(&w);
 }
 
+/* Several loops on threads of their own share one client context; the references are dropped in any
+ * order. */
+struct crowd {
+    struct loop *loop;
+    struct side side;
+    struct world *w;
+    struct tls_ctx *tls;
+};
+
+static void crowd_opened(struct stream *s, void *arg)
+{
+    struct crowd *c = arg;
+
+    c->side.opened = true;
+    stream_write(s, STR("x"));
+}
+
+static void crowd_data(struct stream *s, struct str bytes, void *arg)
+{
+    struct crowd *c = arg;
+
+    c->side.received += bytes.n;
+    stream_close(s, NULL);
+}
+
+static void crowd_closed(struct stream *s, const struct err *why, void *arg)
+{
+    struct crowd *c = arg;
+
+    (void)s;
+    c->side.why = *why;
+    loop_stop(c->loop);
+}
+
+static const struct stream_handler CROWD = {
+    .opened = crowd_opened, .data = crowd_data, .closed = crowd_closed};
+
+static void join_crowd(void *arg)
+{
+    struct crowd *c = arg;
+    struct stream_options opt = {.tls = c->tls};
+    struct err err;
+
+    if (stream_connect(c->loop, listener_address(c->w->listener), &opt, &CROWD, c, &c->side.s,
+                       &err) < 0)
+        abort();
+    tls_ctx_unref(&c->tls);
+}
+
+static bool crowd_is_gone(void *arg)
+{
+    const struct world *w = arg;
+    unsigned gone = 0;
+
+    for (unsigned i = 0; i < 4; i++)
+        gone += w->sides[i].closed;
+    return gone == 4;
+}
+
+static void loops_on_several_threads_share_a_context(void **state)
+{
+    struct world *w = start(false, NULL);
+    struct crowd crowd[4];
+    struct err err;
+
+    (void)state;
+    w->echo = true;
+    for (int i = 0; i < 4; i++) {
+        crowd[i] = (struct crowd){.w = w, .tls = tls_ctx_ref(w->client)};
+        assert_int_equal(loop_new(&crowd[i].loop, &err), 0);
+        assert_int_equal(loop_start(crowd[i].loop, "crowd", &err), 0);
+        assert_true(loop_post(crowd[i].loop, join_crowd, &crowd[i]));
+    }
+    wait_check(w->loop, crowd_is_gone, w, "all to hang up");
+    for (int i = 0; i < 4; i++) {
+        loop_join(crowd[i].loop);
+        loop_free(&crowd[i].loop);
+        assert_int_equal(crowd[i].side.received, 1);
+        assert_int_equal(crowd[i].side.why.code, 0);
+    }
+    stop(&w);
+}
+
 static int load(const char *cert, const char *key, const char *ca, bool server, struct err *err)
 {
     struct tls_files f = {
@@ -538,4 +621,5 @@ CHECK_MAIN(cmocka_unit_test(both_sides_know_each_other),
            cmocka_unit_test(what_was_read_already_waits_for_resume),
            cmocka_unit_test(a_cut_without_close_notify_is_no_orderly_end),
            cmocka_unit_test(a_reload_holds_for_new_connections_only),
+           cmocka_unit_test(loops_on_several_threads_share_a_context),
            cmocka_unit_test(bad_files_are_named_with_the_reason))

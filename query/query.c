@@ -7,6 +7,7 @@
 #include "query/exec.h"
 #include "query/op.h"
 #include "query/parse.h"
+#include "query/plan.h"
 
 #include <stdlib.h>
 
@@ -89,6 +90,18 @@ enum query_kind query_kind(const struct query *q)
 {
     OBJ_CHECK(q, QUERY_MAGIC);
     return q->ast.root->kind == NODE_LOG ? QUERY_LOG : QUERY_METRIC;
+}
+
+bool query_selector(const struct query *q, const struct matcher **ret, size_t *n)
+{
+    const struct ast_node *root = q->ast.root;
+
+    OBJ_CHECK(q, QUERY_MAGIC);
+    if (root->kind != NODE_LOG || root->log->stages != NULL)
+        return false;
+    *ret = root->log->plan->matchers;
+    *n = root->log->plan->n_matchers;
+    return true;
 }
 
 void query_print(const struct query *q, struct buf *out)

@@ -117,8 +117,8 @@ int listen_forward_open(struct server *s, bool local, struct listen_forward **re
     tls_ctx_unref(&tls);
     l->started = r == 0;
     for (unsigned i = 0; r == 0 && i < l->n_loops; i++) {
-        char name[16];
-        (void)snprintf(name, sizeof(name), "forward%u", i);
+        char name[20];
+        (void)snprintf(name, sizeof(name), "forward%u", i % 100);
         r = loop_start(l->loops[i].loop, name, err);
     }
     if (r < 0) {

@@ -211,6 +211,8 @@ static void each_error_names_its_place(void **state)
         {"size: -1\n", "t.yaml:1:7: 'size': '-1' is not a size like 500, 64KB or 64MiB"},
         {"size: 99999999999TiB\n",
          "t.yaml:1:7: 'size': '99999999999TiB' is not a size like 500, 64KB or 64MiB"},
+        {"size: 1023\n", "t.yaml:1:7: 'size': '1023' is not within 1KiB..1TiB"},
+        {"size: 1025GiB\n", "t.yaml:1:7: 'size': '1025GiB' is not within 1KiB..1TiB"},
         {"size: 5\n", "t.yaml:1:7: 'size': '5' is not within 1KiB..1TiB"},
         {"age: soon\n", "t.yaml:1:6: 'age': 'soon' is not a duration like 30s, 5m or 1h30m"},
         {"on: yes\n", "t.yaml:1:5: 'on': 'yes' is not true or false"},
@@ -380,7 +382,7 @@ static void what_is_printed_loads_again_unchanged(void **state)
         "\"\\n\\t\\x1b\\x7f\","
         " 'é€', '$${env:A}', '$$$${env:A}', '$a', '[', '{', '*a', '&a', '!a', '%a', '@a', '---',"
         " '...', 'a:', ':', '?', '-', 'true', '\\n', '\\', "
-        "\"\\u0085\\u2028\\ufeff\\ufffe\\U0001d11e\\u0080\", '1.5']\n",
+        "\"\\u0085\\u2028\\ufeff\\ufffe\\U0001d11e\\u0080\", '1.5', \"a \\u2028 b\\u2029 \"]\n",
         "labels: {null: '1', true: \"x: y\", z: '${env:HOME:-x}'}\n",
         "inputs:\n- path: a\n- path: ' b'\n  limit: {max: 9, skip: [x, '']}\n- {path: c}\n",
     };

@@ -264,6 +264,7 @@ static void escapes_are_resolved(void **state)
     check_str(text_of("\"\\ud834\"", a), "\xef\xbf\xbd");
     check_str(text_of("\"\\udd1e\\ud834x\"", a), "\xef\xbf\xbd\xef\xbf\xbdx");
     check_str(text_of("\"\\ud834\\ud834\\udd1e\"", a), "\xef\xbf\xbd\xf0\x9d\x84\x9e");
+    check_str(text_of("\"\\udd1e\\udd1e\"", a), "\xef\xbf\xbd\xef\xbf\xbd");
     check_str(text_of("\"\\ud834\\n\"", a), "\xef\xbf\xbd\n");
     assert_int_equal(nul.n, 3);
     assert_memory_equal(nul.p, "a\0b", 3);

@@ -1,0 +1,107 @@
+/*
+ * collector/checkpoint.h - the journal of what was planned and what was acknowledged.
+ *
+ * A chunk's parts are in the journal, and the journal is on the disk, before the chunk is sent:
+ * after a kill at any instant the same parts with the same borders are sent again and the server
+ * knows them.  Files have an id that is drawn once.  Format: docs/formats/checkpoint.md. Everything
+ * is kept in memory as well; loop thread only.
+ */
+#ifndef LOGQ_COLLECTOR_CHECKPOINT_H
+#define LOGQ_COLLECTOR_CHECKPOINT_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "base/vec.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct checkpoint;
+
+enum {
+    CHECKPOINT_HEAD_MAX = 1024, /* bytes of a file's beginning that identify it */
+    CHECKPOINT_ID_MAX = 40,     /* text of a file id with its NUL */
+    CHECKPOINT_PATH_MAX = 4096,
+};
+
+/* Flags of a part: what has to happen at its end when it is built again. */
+enum checkpoint_flag {
+    CHECKPOINT_FLUSH_STDOUT = 1, /* the open record of that stream ends here, partial */
+    CHECKPOINT_FLUSH_STDERR = 2,
+    CHECKPOINT_FLUSH_LINE = 4, /* the bytes behind the last newline are a record, partial */
+    CHECKPOINT_CARRY = 8,      /* open records go on in the file of the next part */
+};
+
+struct checkpoint_range {
+    uint64_t start, end;
+};
+
+/* A file that bytes were planned of.  Owned by the checkpoint until _forget. */
+struct checkpoint_file {
+    uint64_t no;                /* drawn once, never used again */
+    char id[CHECKPOINT_ID_MAX]; /* incarnation and no: the server's name for it */
+    uint64_t dev, ino;
+    uint32_t head_len; /* bytes that head_hash covers */
+    uint64_t head_hash;
+    char *path;                           /* where it was last seen */
+    VEC(struct checkpoint_range) planned; /* sorted, disjoint, coalesced */
+    uint32_t unacked;                     /* parts planned and not acknowledged */
+    bool dead;  /* will not be read again: its owner forgets it once unacked is 0 */
+    void *user; /* the reader's; NULL at start */
+};
+
+struct checkpoint_part {
+    struct checkpoint_file *file;
+    uint64_t start, end;
+    uint32_t count; /* records */
+    uint8_t flags;  /* enum checkpoint_flag */
+};
+
+/* A chunk that is planned and not acknowledged. */
+struct checkpoint_chunk {
+    uint64_t no;
+    VEC(struct checkpoint_part) parts;
+};
+
+/* Load `checkpoint` in directory dir_fd (borrowed until _close), or begin one.  A torn tail is cut
+ * off and counted. ERR_CORRUPT: the header is not one of ours.  ERR_IO, ERR_UNSUPPORTED (a newer
+ * version). */
+int checkpoint_open(int dir_fd, struct checkpoint **ret, struct err *err);
+void checkpoint_close(struct checkpoint **pc);
+
+/* A new file with a new id, not in the journal before its first plan.  `path` is copied. */
+struct checkpoint_file *checkpoint_file_new(struct checkpoint *c, uint64_t dev, uint64_t ino,
+                                            const char *path);
+/* Journal what is known about it now, with the next sync. */
+void checkpoint_file_changed(struct checkpoint *c, struct checkpoint_file *f);
+void checkpoint_file_set_path(struct checkpoint *c, struct checkpoint_file *f, const char *path);
+/* It is gone for good, unacked is 0: frees it. */
+void checkpoint_file_forget(struct checkpoint *c, struct checkpoint_file *f);
+/* All files; `i` from 0; NULL at the end. */
+struct checkpoint_file *checkpoint_file_at(const struct checkpoint *c, size_t i);
+struct checkpoint_file *checkpoint_file_find(const struct checkpoint *c, uint64_t no);
+
+/* End of the last planned byte; and its first hole below that: *start >= *end when there is none.
+ * Begin with from 0, go on from the last *end. */
+uint64_t checkpoint_file_end(const struct checkpoint_file *f);
+void checkpoint_file_hole(const struct checkpoint_file *f, uint64_t from, uint64_t *start,
+                          uint64_t *end);
+
+/* Plan a chunk: its parts count as planned from now on, in memory; on disk after checkpoint_sync.
+ * Returns its number. */
+uint64_t checkpoint_plan(struct checkpoint *c, const struct checkpoint_part *parts, size_t n);
+/* [start, end) of the file is passed over: acknowledged without having been sent. */
+void checkpoint_skip(struct checkpoint *c, struct checkpoint_file *f, uint64_t start, uint64_t end);
+/* Write and fdatasync all that waits.  ERR_IO: nothing is lost, it still waits; try again later. */
+int checkpoint_sync(struct checkpoint *c, struct err *err);
+
+/* Chunk `no` is done with.  Written at once, not synced: should it get lost, the chunk is sent
+ * again and the server drops it.  A write that fails waits for the next sync. */
+void checkpoint_ack(struct checkpoint *c, uint64_t no);
+
+/* Chunks planned and not acknowledged, oldest first; `i` from 0; NULL at the end.  At start: what
+ * to send again. */
+struct checkpoint_chunk *checkpoint_chunk_at(const struct checkpoint *c, size_t i);
+struct checkpoint_chunk *checkpoint_chunk_find(const struct checkpoint *c, uint64_t no);
+
+#endif

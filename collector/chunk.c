@@ -1,0 +1,136 @@
+/* collector/chunk.c - contract: chunk.h. */
+#include "collector/chunk.h"
+
+#include "base/obj.h"
+#include "collector/metrics.h"
+#include "wire/forward_pack.h"
+
+#include <stdlib.h>
+
+enum { LABELS_MAX = 64 << 20 };
+
+struct chunk *chunk_new(const struct chunk_options *opt)
+{
+    struct chunk *c = mem_new(sizeof(*c));
+
+    c->magic = CHUNK_MAGIC;
+    c->opt = *opt;
+    buf_init(&c->payload, opt->bytes + CHUNK_SLACK);
+    buf_init(&c->packed, 2 * (opt->bytes + CHUNK_SLACK));
+    c->arena = arena_new(NULL, LABELS_MAX);
+    c->codec = codec_writer_new();
+    return c;
+}
+
+void chunk_free(struct chunk **pc)
+{
+    struct chunk *c = *pc;
+
+    if (c == NULL)
+        return;
+    OBJ_CHECK(c, CHUNK_MAGIC);
+    buf_fini(&c->payload);
+    buf_fini(&c->packed);
+    arena_free(&c->arena);
+    codec_writer_free(&c->codec);
+    VEC_FINI(&c->parts);
+    VEC_FINI(&c->wire);
+    c->magic = 0;
+    free(c);
+    *pc = NULL;
+}
+
+/* One long line must not keep its memory for ever. */
+static void shrink(struct buf *b, size_t usual)
+{
+    size_t max = b->max;
+
+    buf_clear(b);
+    if (b->cap > 2 * usual) {
+        buf_fini(b);
+        buf_init(b, max);
+    }
+}
+
+void chunk_clear(struct chunk *c)
+{
+    OBJ_CHECK(c, CHUNK_MAGIC);
+    shrink(&c->payload, c->opt.bytes);
+    shrink(&c->packed, c->opt.bytes);
+    arena_reset(c->arena);
+    c->entries = 0;
+    c->parts.n = c->wire.n = 0;
+}
+
+bool chunk_is_empty(const struct chunk *c)
+{
+    return c->parts.n == 0;
+}
+
+bool chunk_is_full(const struct chunk *c)
+{
+    return c->payload.n >= c->opt.bytes || c->parts.n >= CHUNK_PARTS_MAX;
+}
+
+void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size_t n)
+{
+    forward_pack_entry(&c->payload, ts, fields, n);
+    INVARIANT(!c->payload.over); /* CHUNK_SLACK holds any one record */
+    c->entries++;
+}
+
+void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,
+                    const struct labels *labels, const struct labels *attrs)
+{
+    struct forward_part wire = {
+        .file_id = str_of(part->file->id),
+        .start = part->start,
+        .end = part->end,
+        .count = part->count,
+    };
+
+    if (part->count > 0 && labels != NULL)
+        wire.labels = *labels;
+    if (part->count > 0 && attrs != NULL)
+        wire.attrs = *attrs;
+    VEC_PUSH(&c->parts, *part);
+    VEC_PUSH(&c->wire, wire);
+}
+
+struct chunk_mark chunk_mark(const struct chunk *c)
+{
+    return (struct chunk_mark){.bytes = c->payload.n, .entries = c->entries};
+}
+
+void chunk_back(struct chunk *c, struct chunk_mark mark)
+{
+    INVARIANT(mark.bytes <= c->payload.n && mark.entries <= c->entries);
+    c->payload.n = mark.bytes;
+    c->entries = mark.entries;
+}
+
+int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTES], struct err *err)
+{
+    struct forward_chunk out = {
+        .tag = STR("logq"),
+        .payload = buf_str(&c->payload),
+        .codec = c->opt.codec,
+        .n_entries = c->entries,
+        .parts = c->wire.p,
+        .n_parts = c->wire.n,
+    };
+    int r;
+
+    OBJ_CHECK(c, CHUNK_MAGIC);
+    forward_token(c->wire.p, c->wire.n, token);
+    out.token = str_of(token);
+    if (c->opt.codec != CODEC_NONE) {
+        buf_clear(&c->packed);
+        r = codec_pack(c->codec, c->opt.codec, c->opt.level, out.payload, &c->packed, err);
+        if (r < 0)
+            return err_wrap(err, "compress chunk");
+        out.payload = buf_str(&c->packed);
+    }
+    forward_pack_chunk(message, &out);
+    return buf_err(message, "chunk", err);
+}

@@ -1,0 +1,69 @@
+/*
+ * collector/chunk.h - records of many files on their way into one Forward message.
+ *
+ * Entries are packed straight into the payload as they are decoded; parts say which bytes of which
+ * file they came from.  The same parts and records make the same message and the same token, after
+ * a restart too.  Loop thread only.
+ */
+#ifndef LOGQ_COLLECTOR_CHUNK_H
+#define LOGQ_COLLECTOR_CHUNK_H
+
+#include "base/arena.h"
+#include "collector/checkpoint.h"
+#include "wire/codec.h"
+#include "wire/forward.h"
+
+enum {
+    CHUNK_PARTS_MAX =
+        800, /* where a chunk counts as full; one turn more stays below FORWARD_PARTS_MAX */
+    CHUNK_SLACK = 8 << 20, /* one record beyond the wanted size */
+    CHUNK_TOKEN_BYTES = 25,
+};
+
+struct chunk_options {
+    size_t bytes; /* of payload: full from there on */
+    enum codec codec;
+    int level;
+};
+
+struct chunk {
+    unsigned magic;
+#define CHUNK_MAGIC 0x9a7cc4b2u
+    struct chunk_options opt;
+    struct buf payload;
+    uint64_t entries;
+    struct arena *arena; /* labels of single records */
+    VEC(struct checkpoint_part) parts;
+    VEC(struct forward_part) wire; /* the same parts as they are sent */
+    struct codec_writer *codec;
+    struct buf packed;
+};
+
+struct chunk *chunk_new(const struct chunk_options *opt);
+void chunk_free(struct chunk **pc);
+
+void chunk_clear(struct chunk *c);
+bool chunk_is_empty(const struct chunk *c); /* no part yet */
+bool chunk_is_full(const struct chunk *c);
+
+/* Append an entry; it belongs to the part that is added next.  Nothing is kept of `fields`. */
+void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size_t n);
+/* The entries since the last part are those of `part` (part->count is their number).  `labels` and
+ * `attrs` (may be NULL) must live until chunk_clear. */
+void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,
+                    const struct labels *labels, const struct labels *attrs);
+
+/* Take back the entries that were added since `mark`; no part may have been added in between. */
+struct chunk_mark {
+    size_t bytes;
+    uint64_t entries;
+};
+struct chunk_mark chunk_mark(const struct chunk *c);
+void chunk_back(struct chunk *c, struct chunk_mark mark);
+
+/* Append the whole message to `message` and write its token.  ERR_LIMIT: it does not fit
+ * message->max. */
+int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTES],
+               struct err *err);
+
+#endif

@@ -1,0 +1,380 @@
+/* collector/collector.c - contract: collector.h. */
+#include "collector/collector.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/obj.h"
+#include "collector/input_events.h"
+#include "collector/input_file.h"
+#include "collector/metrics.h"
+#include "collector/pipeline.h"
+#include "collector/source.h"
+#include "wire/http.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ENGINES = 2, METRICS_MAX = 1 << 20 };
+
+static const char ADDRESSES[] = "addresses.json";
+
+struct collector {
+    unsigned magic;
+#define COLLECTOR_MAGIC 0xc0111ec7u
+    struct loop *loop;
+    struct source_set *set; /* holds the configuration */
+    int state_fd, lock_fd;
+    struct checkpoint *checkpoint;
+    struct spool *own;
+    struct pipeline *pipeline;
+    struct input_file *files;
+    struct input_events *engines[ENGINES]; /* Docker, podman; NULL: not asked for */
+    struct http_server *http;
+};
+
+static const struct config *config_of(const struct collector *c)
+{
+    return c->set->config;
+}
+
+/* ---- TLS ---- */
+
+static int load_tls(const struct config *config, struct tls_ctx **ret, struct err *err)
+{
+    struct tls_files files = {.cert = config->cert.p, .key = config->key.p, .ca = config->ca.p};
+
+    *ret = NULL;
+    return config->tls ? tls_ctx_new(&files, ret, err) : 0;
+}
+
+/* ---- engines ---- */
+
+static const struct config_source *find_source(const struct config *config, int type)
+{
+    for (size_t i = 0; i < config->n_sources; i++)
+        if (config->sources[i].type == type)
+            return &config->sources[i];
+    return NULL;
+}
+
+static struct str engine_socket(const struct config_source *s)
+{
+    if (s->socket.n > 0)
+        return s->socket;
+    return s->type == CONFIG_DOCKER_EVENTS ? STR("/var/run/docker.sock")
+                                           : STR("/run/podman/podman.sock");
+}
+
+/* Podman need not run a service: then its events file is read.  What the configuration names
+ * decides; if it names neither, the socket where there is one. */
+static bool podman_by_file(const struct config *config)
+{
+    const struct config_source *s = find_source(config, CONFIG_PODMAN_EVENTS);
+
+    if (s == NULL || s->socket.n > 0)
+        return false;
+    return s->events_file.n > 0 || access(engine_socket(s).p, F_OK) != 0;
+}
+
+static void stop_engines(struct collector *c)
+{
+    for (size_t i = 0; i < ENGINES; i++)
+        input_events_free(&c->engines[i]);
+}
+
+static int start_engines(struct collector *c, struct err *err)
+{
+    static const int TYPES[ENGINES] = {CONFIG_DOCKER_EVENTS, CONFIG_PODMAN_EVENTS};
+    static const char *const NAMES[ENGINES] = {SPOOL_DOCKER, SPOOL_PODMAN};
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ENGINES; i++) {
+        const struct config_source *s = find_source(config_of(c), TYPES[i]);
+        struct input_events_options opt = {
+            .loop = c->loop, .name = NAMES[i], .own = c->own, .state_fd = c->state_fd};
+        struct input in;
+        if (s == NULL || (s->type == CONFIG_PODMAN_EVENTS && podman_by_file(config_of(c))))
+            continue;
+        opt.socket = engine_socket(s);
+        r = input_events_open(&opt, &c->engines[i], err);
+        if (r < 0)
+            break;
+        in = input_events_input(c->engines[i]);
+        r = in.ops->start(in.self, err);
+    }
+    return r;
+}
+
+/* ---- /metrics, /health ---- */
+
+static void reply_health(struct collector *c, struct http_exchange *x)
+{
+    struct buf out;
+    struct json_writer w;
+
+    buf_init(&out, METRICS_MAX);
+    json_begin(&w, &out);
+    json_object(&w);
+    json_key(&w, STR("connected"));
+    json_bool(&w, pipeline_is_connected(c->pipeline));
+    json_kv_u64(&w, "unacked_chunks", pipeline_in_flight(c->pipeline));
+    json_kv_u64(&w, "files", input_file_count(c->files));
+    json_kv_u64(&w, "lag_bytes", input_file_lag(c->files));
+    json_object_end(&w);
+    buf_add_char(&out, '\n');
+    http_reply(x, 200, "application/json", buf_str(&out));
+    buf_fini(&out);
+}
+
+static void on_request(struct http_exchange *x, void *arg)
+{
+    struct buf out;
+
+    if (!str_eq(http_method(x), STR("GET"))) {
+        http_replyf(x, 405, "only GET\n");
+    } else if (str_eq(http_path(x), STR("/health"))) {
+        reply_health(arg, x);
+    } else if (str_eq(http_path(x), STR("/metrics"))) {
+        buf_init(&out, METRICS_MAX);
+        metric_write(&out);
+        http_reply(x, 200, "text/plain; version=0.0.4", buf_str(&out));
+        buf_fini(&out);
+    } else {
+        http_replyf(x, 404, "there is /metrics and /health\n");
+    }
+}
+
+/* Where others find the port that was chosen. */
+static int write_addresses(struct collector *c, struct err *err)
+{
+    struct buf out;
+    struct json_writer w;
+    int r;
+
+    buf_init(&out, 4096);
+    json_begin(&w, &out);
+    json_object(&w);
+    json_kv_u64(&w, "pid", (uint64_t)getpid());
+    json_kv_str(&w, "metrics", str_of(http_server_address(c->http)));
+    json_object_end(&w);
+    r = file_replace(c->state_fd, ADDRESSES, 0644, buf_str(&out), err);
+    buf_fini(&out);
+    return r;
+}
+
+static int open_http(struct collector *c, struct err *err)
+{
+    static const struct listener_options LISTEN = {.max_streams = 32};
+    static const struct http_options HTTP = {.idle_ms = 10000};
+    int r;
+
+    if (config_of(c)->metrics_listen.n == 0)
+        return 0;
+    r = http_server_open(c->loop, config_of(c)->metrics_listen.p, &LISTEN, &HTTP, on_request, c,
+                         &c->http, err);
+    if (r < 0)
+        return err_wrap(err, "metrics.listen");
+    log_info("metrics.listening", LOG_Z("address", http_server_address(c->http)));
+    return write_addresses(c, err);
+}
+
+/* ---- life ---- */
+
+static void on_ready(void *arg)
+{
+    struct collector *c = arg;
+
+    pipeline_wake(c->pipeline);
+}
+
+static void on_acked(void *arg)
+{
+    struct collector *c = arg;
+
+    input_file_acked(c->files);
+}
+
+static int open_state(struct collector *c, struct err *err)
+{
+    const char *dir = config_of(c)->state_dir.p;
+    uint64_t cut;
+    int r = file_make_dirs(AT_FDCWD, dir, 0700, err);
+
+    if (r == 0)
+        r = file_open_dir(AT_FDCWD, dir, &c->state_fd, err);
+    if (r == 0)
+        r = file_lock(c->state_fd, "lock", &c->lock_fd, err);
+    if (r == 0)
+        r = checkpoint_open(c->state_fd, &c->checkpoint, err);
+    if (r == 0)
+        r = spool_open(c->state_fd, SPOOL_OWN, &c->own, err);
+    if (r < 0)
+        return err_wrap(err, "state_dir %s", dir);
+    cut = metric_get(METRIC_CHECKPOINT_CUT);
+    if (cut > 0)
+        log_warn("checkpoint.cut", LOG_U64("bytes", cut));
+    return 0;
+}
+
+static int open_pipeline(struct collector *c, struct err *err)
+{
+    static const enum codec CODECS[] = {CODEC_NONE, CODEC_GZIP, CODEC_ZSTD};
+    const struct config *k = config_of(c);
+    struct pipeline_options opt = {
+        .loop = c->loop,
+        .checkpoint = c->checkpoint,
+        .own = c->own,
+        .state_fd = c->state_fd,
+        .chunk = {.bytes = (size_t)k->chunk_bytes,
+                  .codec = CODECS[k->compress],
+                  .level = (int)k->compress_level},
+        .chunk_delay = k->chunk_delay,
+        .refused_bytes = (uint64_t)k->refused_bytes,
+        .ship = {.address = k->address.p,
+                 .server_name = k->server_name.n > 0 ? k->server_name.p : NULL,
+                 .window_chunks = (size_t)k->window_chunks,
+                 .window_bytes = (size_t)k->window_bytes,
+                 .ack_timeout = k->ack_timeout},
+        .acked = on_acked,
+        .arg = c,
+    };
+    int r = load_tls(k, &opt.ship.tls, err);
+
+    if (r == 0)
+        r = pipeline_open(&opt, &c->pipeline, err);
+    tls_ctx_unref(&opt.ship.tls);
+    return r;
+}
+
+static int open_files(struct collector *c, struct err *err)
+{
+    struct input_file_options opt = {
+        .loop = c->loop,
+        .checkpoint = c->checkpoint,
+        .own = c->own,
+        .max_line = (size_t)config_of(c)->max_line,
+        .partial_timeout = config_of(c)->partial_timeout,
+        .ready = on_ready,
+        .arg = c,
+    };
+    struct input in;
+    int r = input_file_open(&opt, c->set, &c->files, err);
+
+    if (r < 0)
+        return r;
+    in = input_file_input(c->files);
+    r = in.ops->start(in.self, err);
+    if (r == 0)
+        pipeline_start(c->pipeline, in);
+    return r;
+}
+
+int collector_open(struct loop *l, struct config *config, struct collector **ret, struct err *err)
+{
+    struct collector *c = mem_new(sizeof(*c));
+    int r;
+
+    c->magic = COLLECTOR_MAGIC;
+    c->loop = l;
+    c->set = source_set_new(config, podman_by_file(config));
+    c->state_fd = c->lock_fd = -1;
+    r = open_state(c, err);
+    if (r == 0)
+        r = open_pipeline(c, err);
+    if (r == 0)
+        r = open_http(c, err);
+    if (r == 0)
+        r = start_engines(c, err);
+    if (r == 0)
+        r = open_files(c, err);
+    if (r < 0) {
+        collector_free(&c);
+        return r;
+    }
+    *ret = c;
+    return 0;
+}
+
+static bool same(struct str a, struct str b)
+{
+    return str_eq(a, b);
+}
+
+/* What a reload does not reach. */
+static void warn_unreloadable(const struct config *old, const struct config *new)
+{
+    if (!same(old->address, new->address) || !same(old->state_dir, new->state_dir) ||
+        !same(old->metrics_listen, new->metrics_listen) || old->chunk_bytes != new->chunk_bytes ||
+        old->window_chunks != new->window_chunks || old->window_bytes != new->window_bytes ||
+        old->compress != new->compress || old->max_line != new->max_line ||
+        old->ack_timeout != new->ack_timeout)
+        log_warn("config.needs_restart",
+                 LOG_Z("options", "server.address, state_dir, metrics.listen, chunk, compress, "
+                                  "max_line, ack_timeout"));
+}
+
+int collector_reload(struct collector *c, struct config *config, struct err *err)
+{
+    struct tls_ctx *tls = NULL;
+    int r;
+
+    OBJ_CHECK(c, COLLECTOR_MAGIC);
+    r = load_tls(config, &tls, err);
+    if (r < 0) {
+        config_free(&config);
+        return r;
+    }
+    warn_unreloadable(config_of(c), config);
+    source_set_unref(&c->set);
+    c->set = source_set_new(config, podman_by_file(config));
+    pipeline_set_tls(c->pipeline, tls);
+    tls_ctx_unref(&tls);
+    input_file_set_sources(c->files, c->set);
+    stop_engines(c);
+    return start_engines(c, err);
+}
+
+void collector_drain(struct collector *c, dur_ns timeout, loop_fn *done, void *arg)
+{
+    struct input in;
+
+    OBJ_CHECK(c, COLLECTOR_MAGIC);
+    stop_engines(c);
+    in = input_file_input(c->files);
+    in.ops->stop(in.self);
+    pipeline_drain(c->pipeline, timeout, done, arg);
+}
+
+const char *collector_metrics_address(const struct collector *c)
+{
+    return c->http == NULL ? NULL : http_server_address(c->http);
+}
+
+void collector_free(struct collector **pc)
+{
+    struct collector *c = *pc;
+
+    if (c == NULL)
+        return;
+    OBJ_CHECK(c, COLLECTOR_MAGIC);
+    stop_engines(c);
+    if (c->http != NULL) {
+        http_server_close(&c->http);
+        (void)unlinkat(c->state_fd, ADDRESSES, 0);
+    }
+    pipeline_free(&c->pipeline);
+    input_file_free(&c->files);
+    spool_close(&c->own);
+    checkpoint_close(&c->checkpoint);
+    source_set_unref(&c->set);
+    if (c->lock_fd >= 0)
+        (void)close(c->lock_fd);
+    if (c->state_fd >= 0)
+        (void)close(c->state_fd);
+    c->magic = 0;
+    free(c);
+    *pc = NULL;
+}

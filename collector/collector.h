@@ -1,0 +1,31 @@
+/*
+ * collector/collector.h - the program as an object: everything wired up on one loop.
+ *
+ *     collector_open -> loop_run -> collector_drain (on a signal) -> loop stops -> collector_free
+ */
+#ifndef LOGQ_COLLECTOR_COLLECTOR_H
+#define LOGQ_COLLECTOR_COLLECTOR_H
+
+#include "collector/config.h"
+#include "wire/loop.h"
+
+struct collector;
+
+/* Takes `config` in either case.  Opens the state directory (one collector at a time), the journal,
+ * all inputs, and begins to connect.  Loop thread only. */
+int collector_open(struct loop *l, struct config *config, struct collector **ret, struct err *err);
+
+/* Use a new configuration, which it takes in either case: globs, events, TLS files, labels of files
+ * found from now on. What concerns the journal, the window and the listeners stays until a restart,
+ * and the log says so.  An error changes nothing. */
+int collector_reload(struct collector *c, struct config *config, struct err *err);
+
+/* Stop reading; `done(arg)` when all is acknowledged, or after `timeout`. */
+void collector_drain(struct collector *c, dur_ns timeout, loop_fn *done, void *arg);
+
+/* "127.0.0.1:41873"; NULL when metrics.listen is empty. */
+const char *collector_metrics_address(const struct collector *c);
+
+void collector_free(struct collector **pc);
+
+#endif

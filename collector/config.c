@@ -1,0 +1,386 @@
+/*
+ * collector/config.c - the table of options and the checks that concern more than one of them.
+ *
+ * Paths of certificates and of state_dir are relative to the directory of the configuration file,
+ * so that a directory made by the server's `init` can be copied as it is.
+ */
+#include "collector/config.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/record.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FILE_MAX = 1 << 20, ARENA_MAX = 16 << 20 };
+
+static const char *const TYPES[] = {"docker",        "cri",           "podman", "file",
+                                    "docker_events", "podman_events", NULL};
+static const char *const READ_FROM[] = {"start", "end", NULL};
+static const char *const COMPRESS[] = {"none", "gzip", "zstd", NULL};
+static const char *const LEVELS[] = {"debug", "info", "warn", "error", NULL};
+
+#define IN(field) offsetof(struct config_source, field)
+static const struct conf_option SOURCE[] = {
+    {.path = "type",
+     .type = CONF_ENUM,
+     .offset = IN(type),
+     .choices = TYPES,
+     .help = "docker (json-file), cri (containerd, CRI-O), podman (k8s-file), file (plain lines), "
+             "docker_events, podman_events"},
+    {.path = "paths",
+     .type = CONF_STRS,
+     .offset = IN(paths),
+     .fallback = "[]",
+     .help = "globs; empty: where the runtime keeps its logs"},
+    {.path = "exclude",
+     .type = CONF_STRS,
+     .offset = IN(exclude),
+     .fallback = "[]",
+     .help = "globs of paths to leave alone"},
+    {.path = "read_from",
+     .type = CONF_ENUM,
+     .offset = IN(read_from),
+     .choices = READ_FROM,
+     .fallback = "start",
+     .help = "where to begin in files that are there at the first start"},
+    {.path = "docker_root",
+     .type = CONF_STR,
+     .offset = IN(docker_root),
+     .fallback = "",
+     .help = "docker: directory of <id>/config.v2.json; empty: beside the log"},
+    {.path = "runtime",
+     .type = CONF_STR,
+     .offset = IN(runtime),
+     .fallback = "",
+     .help = "cri: label runtime; empty: cri-o where its socket is, else containerd"},
+    {.path = "socket",
+     .type = CONF_STR,
+     .offset = IN(socket),
+     .fallback = "",
+     .help = "docker_events, podman_events: unix socket of the engine; empty: the usual one"},
+    {.path = "events_file",
+     .type = CONF_STR,
+     .offset = IN(events_file),
+     .fallback = "",
+     .help = "podman_events: events file, read where there is no socket; empty: the usual one"},
+    {.path = "labels",
+     .type = CONF_LABELS,
+     .offset = IN(labels),
+     .fallback = "{}",
+     .help = "more stream labels for this input"},
+};
+
+#define AT(field) offsetof(struct config, field)
+static const struct conf_option OPTIONS[] = {
+    {.path = "server.address",
+     .type = CONF_STR,
+     .offset = AT(address),
+     .help = "Forward listener of logq-server: host:port or unix:/path"},
+    {.path = "server.tls",
+     .type = CONF_BOOL,
+     .offset = AT(tls),
+     .fallback = "true",
+     .help = "mutual TLS; false only towards this host"},
+    {.path = "server.ca",
+     .type = CONF_STR,
+     .offset = AT(ca),
+     .fallback = "",
+     .help = "certificates that the server's must come from"},
+    {.path = "server.cert",
+     .type = CONF_STR,
+     .offset = AT(cert),
+     .fallback = "",
+     .help = "our certificate: who we are to the server"},
+    {.path = "server.key", .type = CONF_STR, .offset = AT(key), .fallback = "", .help = "its key"},
+    {.path = "server.server_name",
+     .type = CONF_STR,
+     .offset = AT(server_name),
+     .fallback = "",
+     .help = "name to look for in the server's certificate; empty: the host of the address"},
+    {.path = "state_dir",
+     .type = CONF_STR,
+     .offset = AT(state_dir),
+     .fallback = "/var/lib/logq-collector",
+     .help = "journal of positions, received events, refused chunks"},
+    {.path = "host",
+     .type = CONF_STR,
+     .offset = AT(host),
+     .fallback = "",
+     .help = "label host; empty: the host name"},
+    {.path = "labels",
+     .type = CONF_LABELS,
+     .offset = AT(labels),
+     .fallback = "{}",
+     .help = "more stream labels for everything"},
+    {.path = "chunk.bytes",
+     .type = CONF_BYTES,
+     .offset = AT(chunk_bytes),
+     .fallback = "256KiB",
+     .min = 4096,
+     .max = 4 << 20,
+     .help = "a chunk is sent when it holds this much"},
+    {.path = "chunk.delay",
+     .type = CONF_DUR,
+     .offset = AT(chunk_delay),
+     .fallback = "200ms",
+     .min = 0,
+     .max = 60 * NS_PER_S,
+     .help = "or when it is this old"},
+    {.path = "chunk.window",
+     .type = CONF_INT,
+     .offset = AT(window_chunks),
+     .fallback = "8",
+     .min = 1,
+     .max = 256,
+     .help = "chunks sent and not acknowledged, at most"},
+    {.path = "chunk.window_bytes",
+     .type = CONF_BYTES,
+     .offset = AT(window_bytes),
+     .fallback = "8MB",
+     .min = 1 << 16,
+     .max = 1 << 30,
+     .help = "bytes sent and not acknowledged, at most"},
+    {.path = "compress",
+     .type = CONF_ENUM,
+     .offset = AT(compress),
+     .choices = COMPRESS,
+     .fallback = "zstd",
+     .help = "of chunks on the wire"},
+    {.path = "compress_level",
+     .type = CONF_INT,
+     .offset = AT(compress_level),
+     .fallback = "1",
+     .min = 1,
+     .max = 9,
+     .help = "1 is fast, 9 is small"},
+    {.path = "ack_timeout",
+     .type = CONF_DUR,
+     .offset = AT(ack_timeout),
+     .fallback = "30s",
+     .min = NS_PER_MS,
+     .max = NS_PER_H,
+     .help = "without an ack for this long: connect anew and send again"},
+    {.path = "max_line",
+     .type = CONF_BYTES,
+     .offset = AT(max_line),
+     .fallback = "1MiB",
+     .min = 1024,
+     .max = RECORD_LINE_MAX,
+     .help = "a longer line is cut and marked truncated=<its length>"},
+    {.path = "partial_timeout",
+     .type = CONF_DUR,
+     .offset = AT(partial_timeout),
+     .fallback = "5s",
+     .min = NS_PER_MS,
+     .max = NS_PER_H,
+     .help = "an unfinished line that does not grow for this long is sent with partial=true"},
+    {.path = "refused_bytes",
+     .type = CONF_BYTES,
+     .offset = AT(refused_bytes),
+     .fallback = "64MB",
+     .min = 0,
+     .max = INT64_C(1) << 40,
+     .help = "room in state_dir/refused for chunks the server will never take"},
+    {.path = "metrics.listen",
+     .type = CONF_STR,
+     .offset = AT(metrics_listen),
+     .fallback = "",
+     .help = "address of /metrics and /health on this host; empty: none"},
+    {.path = "log_level",
+     .type = CONF_ENUM,
+     .offset = AT(log_level),
+     .choices = LEVELS,
+     .fallback = "info",
+     .help = "of this program's own log on stderr"},
+    {.path = "inputs",
+     .type = CONF_MAPS,
+     .offset = AT(sources),
+     .fallback = "[]",
+     .help = "what to read",
+     .sub = SOURCE,
+     .n_sub = sizeof(SOURCE) / sizeof(SOURCE[0]),
+     .sub_size = sizeof(struct config_source),
+     .count_offset = AT(n_sources)},
+};
+enum { N_OPTIONS = sizeof(OPTIONS) / sizeof(OPTIONS[0]) };
+
+#define GLOB(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+static struct str DOCKER_PATHS[] = {GLOB("/var/lib/docker/containers/*/*-json.log")};
+static struct str CRI_PATHS[] = {GLOB("/var/log/pods/*/*/*.log")};
+static struct str PODMAN_PATHS[] = {
+    GLOB("/var/lib/containers/storage/*-containers/*/userdata/ctr.log"),
+    GLOB("/home/*/.local/share/containers/storage/*-containers/*/userdata/ctr.log"),
+};
+
+struct conf_strs config_default_paths(int type)
+{
+    if (type == CONFIG_DOCKER)
+        return (struct conf_strs){DOCKER_PATHS, 1};
+    if (type == CONFIG_CRI)
+        return (struct conf_strs){CRI_PATHS, 1};
+    if (type == CONFIG_PODMAN)
+        return (struct conf_strs){PODMAN_PATHS, 2};
+    return (struct conf_strs){NULL, 0};
+}
+
+/* Is the address on this host?  Whoever may read our memory may read a loopback socket too. */
+static bool is_local(struct str address)
+{
+    return str_starts(address, STR("unix:")) || str_starts(address, STR("127.")) ||
+           str_starts(address, STR("[::1]")) || str_starts(address, STR("localhost:"));
+}
+
+struct checker {
+    const char *file;
+    struct str text;
+    struct conf_errors *errors;
+    struct arena *a;
+};
+
+static void complain(const struct checker *k, const char *path, const char *message)
+{
+    conf_complain(k->errors, k->a, k->file, k->text, path, message);
+}
+
+static void complain_source(const struct checker *k, size_t i, const char *option, const char *text)
+{
+    struct str path = arena_printf(k->a, "inputs.%zu.%s", i, option);
+
+    complain(k, path.p == NULL ? "inputs" : path.p, text);
+}
+
+static void check_source(const struct checker *k, size_t i, const struct config_source *s)
+{
+    bool is_events = s->type == CONFIG_DOCKER_EVENTS || s->type == CONFIG_PODMAN_EVENTS;
+
+    if (s->type == CONFIG_FILE && s->paths.n == 0)
+        complain_source(k, i, "type", "an input of type file needs paths");
+    if (is_events && s->paths.n != 0)
+        complain_source(k, i, "paths", "events come from socket or events_file, not from paths");
+    for (size_t p = 0; p < s->paths.n; p++)
+        if (!str_starts(s->paths.v[p], STR("/")))
+            complain_source(k, i, "paths", "a path must begin with /");
+}
+
+static void check(const struct checker *k, const struct config *c)
+{
+    if (c->tls && (c->ca.n == 0 || c->cert.n == 0 || c->key.n == 0))
+        complain(k, "server.address", "mutual TLS needs server.ca, server.cert and server.key");
+    if (!c->tls && !is_local(c->address))
+        complain(k, "server.tls", "without TLS the server must be on this host");
+    if (c->metrics_listen.n > 0 && !is_local(c->metrics_listen))
+        complain(k, "metrics.listen",
+                 "must be an address of this host: it asks nobody who they are");
+    if (c->n_sources == 0)
+        complain(k, "inputs", "there is nothing to read: at least one input is needed");
+    for (size_t i = 0; i < c->n_sources; i++) {
+        check_source(k, i, &c->sources[i]);
+        for (size_t before = 0; before < i; before++)
+            if (c->sources[before].type == c->sources[i].type &&
+                c->sources[i].type >= CONFIG_DOCKER_EVENTS)
+                complain_source(k, i, "type", "there can be one input of events per engine");
+    }
+}
+
+/* Make `*s` absolute: it is meant from the configuration file's directory. */
+static int anchor(struct arena *a, const char *file, struct str *s, struct err *err)
+{
+    const char *slash = strrchr(file, '/');
+    struct str whole;
+    char *real;
+
+    if (s->n == 0 || s->p[0] == '/')
+        return 0;
+    if (slash == NULL)
+        real = realpath(".", NULL);
+    else {
+        char *dir = mem_dup(file, (size_t)(slash - file) + 1);
+        real = realpath(dir, NULL);
+        free(dir);
+    }
+    if (real == NULL)
+        return err_sys(err, "directory of %s", file);
+    whole = arena_printf(a, "%s/%.*s", real, STR_ARG(*s));
+    free(real);
+    if (whole.p == NULL)
+        return arena_err(a, err);
+    *s = whole;
+    return 0;
+}
+
+static int finish(struct config *c, const char *file, struct err *err)
+{
+    char name[256] = "";
+    int r;
+
+    if (c->host.n == 0) {
+        if (gethostname(name, sizeof(name) - 1) < 0)
+            return err_sys(err, "host name");
+        c->host = arena_str(c->arena, str_of(name));
+    }
+    r = anchor(c->arena, file, &c->ca, err);
+    if (r == 0)
+        r = anchor(c->arena, file, &c->cert, err);
+    if (r == 0)
+        r = anchor(c->arena, file, &c->key, err);
+    if (r == 0)
+        r = anchor(c->arena, file, &c->state_dir, err);
+    return r;
+}
+
+int config_load(const char *path, struct config **ret, struct conf_errors *errors, struct err *err)
+{
+    struct config *c = NULL;
+    struct arena *a = NULL;
+    struct buf text;
+    int r;
+
+    memset(errors, 0, sizeof(*errors));
+    *ret = NULL;
+    buf_init(&text, FILE_MAX);
+    r = file_read(AT_FDCWD, path, &text, err);
+    if (r < 0) {
+        buf_fini(&text);
+        return r;
+    }
+    a = arena_new(NULL, ARENA_MAX);
+    c = mem_new(sizeof(*c));
+    r = conf_load(path, buf_str(&text), OPTIONS, N_OPTIONS, c, a, errors, err);
+    c->arena = a;
+    *ret = c;
+    if (r == 0) {
+        check(&(struct checker){path, buf_str(&text), errors, a}, c);
+        if (errors->n > 0)
+            r = err_set(err, ERR_INVALID, "%s: %zu mistakes", path, errors->n);
+    }
+    if (r == 0)
+        r = finish(c, path, err);
+    buf_fini(&text);
+    return r;
+}
+
+void config_free(struct config **pc)
+{
+    if (*pc == NULL)
+        return;
+    arena_free(&(*pc)->arena);
+    free(*pc);
+    *pc = NULL;
+}
+
+void config_print(struct buf *out, const struct config *c)
+{
+    conf_print(out, OPTIONS, N_OPTIONS, c);
+}
+
+void config_print_example(struct buf *out)
+{
+    conf_print_example(out, OPTIONS, N_OPTIONS);
+}

@@ -1,0 +1,66 @@
+/*
+ * collector/config.h - collector.yaml as a struct.
+ *
+ * Every option, its default and its meaning: the table in config.c, from which the commented
+ * example config/collector.yaml is printed too.
+ */
+#ifndef LOGQ_COLLECTOR_CONFIG_H
+#define LOGQ_COLLECTOR_CONFIG_H
+
+#include "base/conf.h"
+#include "base/labels.h"
+
+enum config_input {
+    CONFIG_DOCKER,
+    CONFIG_CRI,
+    CONFIG_PODMAN,
+    CONFIG_FILE,
+    CONFIG_DOCKER_EVENTS,
+    CONFIG_PODMAN_EVENTS,
+};
+enum config_read_from { CONFIG_READ_START, CONFIG_READ_END };
+enum config_compress { CONFIG_COMPRESS_NONE, CONFIG_COMPRESS_GZIP, CONFIG_COMPRESS_ZSTD };
+
+struct config_source {
+    int type;                        /* enum config_input */
+    struct conf_strs paths, exclude; /* globs */
+    int read_from;                   /* enum config_read_from */
+    struct str docker_root;          /* where <id>/config.v2.json are; empty: beside the log */
+    struct str runtime;              /* label `runtime` for cri; empty: found by looking */
+    struct str socket, events_file;  /* engines */
+    struct labels labels;            /* more stream labels */
+};
+
+struct config {
+    struct str address, ca, cert, key, server_name;
+    bool tls;
+    struct str state_dir, host;
+    struct labels labels;
+    int64_t chunk_bytes, window_bytes, window_chunks;
+    dur_ns chunk_delay, ack_timeout, partial_timeout;
+    int compress; /* enum config_compress */
+    int64_t compress_level, max_line, refused_bytes;
+    struct str metrics_listen;
+    int log_level; /* enum log_level */
+    struct config_source *sources;
+    size_t n_sources;
+
+    struct arena *arena; /* owned: all texts */
+};
+
+/* Read and check `path`.  ERR_INVALID: *errors tells all that is wrong (its texts live in *ret,
+ * which the caller frees in either case).  ERR_GONE, ERR_IO: the file cannot be read; then *ret is
+ * NULL. */
+int config_load(const char *path, struct config **ret, struct conf_errors *errors, struct err *err);
+void config_free(struct config **pc);
+
+/* The effective configuration as YAML. */
+void config_print(struct buf *out, const struct config *c);
+
+/* The commented example with every option. */
+void config_print_example(struct buf *out);
+
+/* The usual globs of a type, used when a source names none; n == 0 for types that need paths. */
+struct conf_strs config_default_paths(int type);
+
+#endif

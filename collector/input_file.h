@@ -1,0 +1,42 @@
+/*
+ * collector/input_file.h - the input that reads files: which ones there are, in what order, when.
+ *
+ * Rotation is state, not time: a file is kept open until all of it is read and acknowledged,
+ * whatever it is called by then, and the file that takes its name is read after it.  Loop thread
+ * only.
+ */
+#ifndef LOGQ_COLLECTOR_INPUT_FILE_H
+#define LOGQ_COLLECTOR_INPUT_FILE_H
+
+#include "collector/input.h"
+#include "collector/source.h"
+#include "collector/spool.h"
+#include "wire/loop.h"
+
+struct input_file;
+
+struct input_file_options {
+    struct loop *loop;
+    struct checkpoint *checkpoint;
+    struct spool *own;        /* for gap records */
+    size_t max_line, quantum; /* quantum 0: 128 KiB */
+    dur_ns partial_timeout;
+    /* There is something to deliver. */
+    void (*ready)(void *arg);
+    void *arg;
+};
+
+/* `set` is shared.  Give it to the pipeline by input_file_input. */
+int input_file_open(const struct input_file_options *opt, struct source_set *set,
+                    struct input_file **ret, struct err *err);
+struct input input_file_input(struct input_file *in);
+/* A new configuration: what no glob matches any more is read to its end. */
+void input_file_set_sources(struct input_file *in, struct source_set *set);
+/* Chunks were acknowledged: files of which nothing more will come may be let go. */
+void input_file_acked(struct input_file *in);
+void input_file_free(struct input_file **pin);
+
+size_t input_file_count(const struct input_file *in); /* files open */
+uint64_t input_file_lag(const struct input_file *in); /* bytes seen and not planned */
+
+#endif

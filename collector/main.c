@@ -1,0 +1,222 @@
+/*
+ * collector/main.c - the program logq-collector: arguments, signals, exit codes.
+ *
+ * Exit codes: 0 done, 1 could not run, 2 usage or configuration.
+ */
+#include "base/file.h"
+#include "base/log.h"
+#include "collector/collector.h"
+#include "collector/metrics.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2, DRAIN_S = 5 };
+
+static const char USAGE[] =
+    "usage: logq-collector run --config FILE      follow logs and send them to logq-server\n"
+    "       logq-collector check --config FILE    check the configuration and print it whole\n"
+    "       logq-collector example                print a commented configuration\n"
+    "       logq-collector --version | --help\n"
+    "Signals: TERM and INT stop (up to 5 s for acknowledgements), HUP reads the configuration "
+    "again.\n";
+
+struct program {
+    const char *path; /* of the configuration */
+    struct loop *loop;
+    struct collector *collector;
+    bool stopping;
+};
+
+/* All that is wrong with the file, each on a line. */
+static void print_errors(const struct conf_errors *errors, const struct err *err)
+{
+    size_t n = errors->n < CONF_ERRORS_MAX ? errors->n : CONF_ERRORS_MAX;
+
+    for (size_t i = 0; i < n; i++)
+        (void)fprintf(stderr, "%.*s\n", STR_ARG(errors->v[i]));
+    if (errors->n > n)
+        (void)fprintf(stderr, "and %zu more\n", errors->n - n);
+    if (n == 0)
+        (void)fprintf(stderr, "logq-collector: %s\n", err->text);
+}
+
+static struct config *load(const char *path)
+{
+    struct config *config = NULL;
+    struct conf_errors errors;
+    struct err err;
+
+    if (config_load(path, &config, &errors, &err) < 0) {
+        print_errors(&errors, &err);
+        config_free(&config);
+        return NULL;
+    }
+    for (size_t i = 0; i < errors.n_warnings && i < CONF_ERRORS_MAX; i++)
+        log_warn("config.warning", LOG_STR("text", errors.warnings[i]));
+    return config;
+}
+
+static int check(const char *path)
+{
+    struct config *config = load(path);
+    struct buf out;
+    struct err err;
+    int r;
+
+    if (config == NULL)
+        return EXIT_USAGE;
+    buf_init(&out, 4 << 20);
+    config_print(&out, config);
+    r = file_write_all(STDOUT_FILENO, out.p, out.n, &err);
+    buf_fini(&out);
+    config_free(&config);
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int example(void)
+{
+    struct buf out;
+    struct err err;
+    int r;
+
+    buf_init(&out, 4 << 20);
+    config_print_example(&out);
+    r = file_write_all(STDOUT_FILENO, out.p, out.n, &err);
+    buf_fini(&out);
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void stop_loop(void *arg)
+{
+    loop_stop(arg);
+}
+
+static void on_stop(void *arg, int signum)
+{
+    struct program *p = arg;
+
+    log_info("collector.stopping", LOG_I64("signal", signum));
+    if (p->stopping) { /* the second time at once */
+        loop_stop(p->loop);
+        return;
+    }
+    p->stopping = true;
+    collector_drain(p->collector, DRAIN_S * NS_PER_S, stop_loop, p->loop);
+}
+
+static void on_reload(void *arg, int signum)
+{
+    struct program *p = arg;
+    struct config *config = NULL;
+    struct conf_errors errors;
+    struct err err;
+    int r;
+
+    (void)signum;
+    if (p->stopping)
+        return;
+    r = config_load(p->path, &config, &errors, &err);
+    if (r < 0) {
+        if (errors.n > 0)
+            (void)err_set(&err, ERR_INVALID, "%.*s", STR_ARG(errors.v[0]));
+        config_free(&config);
+    } else {
+        log_set_level((enum log_level)config->log_level);
+        r = collector_reload(p->collector, config, &err);
+    }
+    metric_add(r < 0 ? METRIC_RELOADS_FAILED : METRIC_RELOADS, 1);
+    if (r < 0)
+        log_error("config.reload_failed", LOG_ERR(&err));
+    else
+        log_info("config.reloaded", LOG_Z("file", p->path));
+}
+
+static int catch_signals(struct program *p, struct err *err)
+{
+    int r = loop_on_signal(p->loop, SIGTERM, on_stop, p, err);
+
+    if (r == 0)
+        r = loop_on_signal(p->loop, SIGINT, on_stop, p, err);
+    if (r == 0)
+        r = loop_on_signal(p->loop, SIGHUP, on_reload, p, err);
+    return r;
+}
+
+static int run(const char *path)
+{
+    struct program p = {.path = path};
+    struct config *config;
+    struct err err;
+    int r;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    metrics_setup();
+    config = load(path);
+    if (config == NULL)
+        return EXIT_USAGE;
+    log_set_level((enum log_level)config->log_level);
+    r = loop_new(&p.loop, &err);
+    if (r < 0) {
+        config_free(&config);
+    } else {
+        r = collector_open(p.loop, config, &p.collector, &err);
+        if (r == 0)
+            r = catch_signals(&p, &err);
+    }
+    if (r == 0) {
+        log_info("collector.started", LOG_Z("version", LOGQ_VERSION), LOG_Z("config", path));
+        loop_run(p.loop);
+    } else {
+        log_error("collector.failed", LOG_ERR(&err));
+    }
+    collector_free(&p.collector);
+    loop_free(&p.loop);
+    if (r == 0)
+        log_info("collector.stopped", LOG_Z("version", LOGQ_VERSION));
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int usage(void)
+{
+    (void)fputs(USAGE, stderr);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option OPTIONS[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    const char *path = NULL, *verb;
+    int o;
+
+    log_set_program("logq-collector");
+    while ((o = getopt_long(argc, argv, "c:", OPTIONS, NULL)) != -1) {
+        if (o == 'c')
+            path = optarg;
+        else if (o == 'V')
+            return printf("logq-collector %s\n", LOGQ_VERSION) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        else if (o == 'h')
+            return fputs(USAGE, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        else
+            return usage();
+    }
+    if (optind + 1 != argc)
+        return usage();
+    verb = argv[optind];
+    if (strcmp(verb, "example") == 0)
+        return example();
+    if (path == NULL)
+        return usage();
+    if (strcmp(verb, "run") == 0)
+        return run(path);
+    return strcmp(verb, "check") == 0 ? check(path) : usage();
+}

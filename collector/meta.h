@@ -1,0 +1,40 @@
+/*
+ * collector/meta.h - whose log is this: name, image and place of a container, from files beside its
+ * log.
+ *
+ * No API, no socket: config.v2.json of Docker (meta_docker.c), containers.json of podman's storage
+ * (meta_podman.c), the path itself for Kubernetes (meta_cri.c).  Of config.v2.json only the named
+ * fields are looked at, never Env.
+ */
+#ifndef LOGQ_COLLECTOR_META_H
+#define LOGQ_COLLECTOR_META_H
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/str.h"
+
+/* Absent facts are empty.  Texts are in the arena. */
+struct meta {
+    struct str id;    /* of the container, 64 hex digits mostly */
+    struct str name;  /* without a leading / */
+    struct str image; /* as the user wrote it */
+    struct str image_digest;
+    struct str app;                     /* from labels */
+    struct str namespace, pod, pod_uid; /* Kubernetes */
+    struct str restart;                 /* Kubernetes: N of N.log */
+};
+
+/* Each: 0 found; 1 not to be had now (not there yet, unreadable, not understood); what could be
+ * told from the path is in *ret in either case. */
+int meta_docker(struct str log_path, struct str docker_root, struct arena *a, struct meta *ret);
+int meta_podman(struct str log_path, struct arena *a, struct meta *ret);
+int meta_cri(struct str log_path, struct arena *a, struct meta *ret);
+
+/* For meta_*.c: directory and last component of a path; a container's labels object, from which app
+ * and the names that cri-dockerd sets are taken. */
+struct str meta_dir(struct str path);
+struct str meta_base(struct str path);
+bool meta_take_labels(struct json_reader *r, struct arena *a, struct meta *ret);
+bool meta_take_string(struct json_reader *r, struct arena *a, struct str *ret);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * collector/meta_docker.c - <id>/config.v2.json, which Docker replaces atomically whenever
+ * something changes.
+ */
+#include "collector/meta.h"
+
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+enum { CONFIG_MAX = 8 << 20 };
+
+/* "Config": Image and Labels. */
+static bool take_config(struct json_reader *r, struct arena *a, struct meta *ret)
+{
+    struct json_token key;
+    struct err err;
+
+    if (json_next(r, &key, &err) < 0 || key.type != JSON_OBJECT)
+        return false;
+    for (;;) {
+        bool ok;
+        if (json_next(r, &key, &err) < 0)
+            return false;
+        if (key.type == JSON_OBJECT_END)
+            return true;
+        if (str_eq(key.raw, STR("Image")))
+            ok = meta_take_string(r, a, &ret->image);
+        else if (str_eq(key.raw, STR("Labels")))
+            ok = meta_take_labels(r, a, ret);
+        else
+            ok = json_skip(r, NULL, &err) == 0;
+        if (!ok)
+            return false;
+    }
+}
+
+static bool parse(struct str text, struct arena *a, struct meta *ret)
+{
+    struct str name = STR_NULL;
+    struct json_reader r;
+    struct json_token key;
+    struct err err;
+
+    json_reader_init(&r, text);
+    if (json_next(&r, &key, &err) < 0 || key.type != JSON_OBJECT)
+        return false;
+    for (;;) {
+        bool ok;
+        if (json_next(&r, &key, &err) < 0)
+            return false;
+        if (key.type == JSON_OBJECT_END)
+            break;
+        if (str_eq(key.raw, STR("ID")))
+            ok = meta_take_string(&r, a, &ret->id);
+        else if (str_eq(key.raw, STR("Name")))
+            ok = meta_take_string(&r, a, &name);
+        else if (str_eq(key.raw, STR("Image")))
+            ok = meta_take_string(&r, a, &ret->image_digest);
+        else if (str_eq(key.raw, STR("Config")))
+            ok = take_config(&r, a, ret);
+        else
+            ok = json_skip(&r, NULL, &err) == 0;
+        if (!ok)
+            return false;
+    }
+    if (ret->name.n == 0) /* else the name that Kubernetes gave it */
+        ret->name = str_from(name, str_starts(name, STR("/")) ? 1 : 0);
+    return ret->name.n > 0;
+}
+
+int meta_docker(struct str log_path, struct str docker_root, struct arena *a, struct meta *ret)
+{
+    struct str dir = meta_dir(log_path);
+    struct str id = meta_base(dir);
+    struct meta found = {.id = STR_NULL};
+    struct str path;
+    struct buf text;
+    struct err err;
+    bool ok;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->id = arena_str(a, id);
+    if (docker_root.n > 0)
+        path = arena_printf(a, "%.*s/%.*s/config.v2.json", STR_ARG(docker_root), STR_ARG(id));
+    else
+        path = arena_printf(a, "%.*s/config.v2.json", STR_ARG(dir));
+    if (path.p == NULL)
+        return 1;
+    buf_init(&text, CONFIG_MAX);
+    ok = file_read(AT_FDCWD, path.p, &text, &err) == 0 && parse(buf_str(&text), a, &found);
+    buf_fini(&text);
+    if (!ok)
+        return 1;
+    if (found.id.n == 0)
+        found.id = ret->id;
+    *ret = found;
+    return 0;
+}

@@ -1,0 +1,395 @@
+/*
+ * collector/ship.c - contract: ship.h.
+ *
+ * Invariants
+ *   (1) a chunk leaves the list only by an ack or a refusal with its token, or by ship_free;
+ *   (2) on one connection each chunk is sent at most once, in the order of the list;
+ *   (3) at most one stream lives at a time; a stream that is closing has no arg that reaches us any
+ * more... so the next one is opened only after `closed` came.
+ */
+#include "collector/ship.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "collector/backoff.h"
+#include "collector/metrics.h"
+#include "wire/forward_parse.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ACK_MAX = 64 << 10 };
+
+struct parcel {
+    struct parcel *next;
+    uint64_t no;
+    char token[CHUNK_TOKEN_BYTES];
+    struct buf message; /* owned */
+    bool sent;          /* on this connection */
+    dur_ns sent_at;
+};
+
+struct ship {
+    unsigned magic;
+#define SHIP_MAGIC 0x5a1b9e02u
+    struct loop *loop;
+    struct ship_options opt; /* owned copies */
+    char *address, *server_name;
+    struct ship_handler handler;
+    void *arg;
+    struct stream *stream; /* NULL: none */
+    bool connected, closing;
+    struct loop_timer *timer; /* reconnect, or ack deadline */
+    struct backoff backoff;
+    struct parcel *first, **last;
+    size_t n, bytes;
+    dur_ns last_ack;
+    struct buf in;
+    struct forward_frame frame;
+    bool told; /* a connection that fails is logged once until one succeeds */
+};
+
+static void connect_now(void *arg);
+
+/* ---- sending ---- */
+
+/* An ack for any chunk shows that the server works on them. */
+static dur_ns waited_since(const struct ship *s, const struct parcel *p)
+{
+    return p->sent_at > s->last_ack ? p->sent_at : s->last_ack;
+}
+
+static void watch_acks(struct ship *s)
+{
+    const struct parcel *p = s->first;
+    dur_ns left;
+
+    while (p != NULL && !p->sent)
+        p = p->next;
+    if (!s->connected || p == NULL) {
+        if (s->connected)
+            loop_timer_stop(s->timer);
+        return;
+    }
+    left = waited_since(s, p) + s->opt.ack_timeout - time_mono();
+    loop_timer_start(s->timer, left < 0 ? 0 : (uint64_t)(left / NS_PER_MS) + 1, 0);
+}
+
+static void send_waiting(struct ship *s)
+{
+    if (!s->connected || s->closing)
+        return;
+    for (struct parcel *p = s->first; p != NULL; p = p->next) {
+        if (p->sent)
+            continue;
+        stream_write(s->stream, buf_str(&p->message));
+        p->sent = true; /* keeps (2) */
+        p->sent_at = time_mono();
+        metric_add(METRIC_CHUNKS_SENT, 1);
+        metric_add(METRIC_SENT_BYTES, p->message.n);
+        (void)fault_hit("ship.sent");
+    }
+    watch_acks(s);
+}
+
+static void close_stream(struct ship *s, const struct err *why)
+{
+    if (s->stream == NULL || s->closing)
+        return;
+    s->closing = true;
+    s->connected = false;
+    stream_close(s->stream, why);
+}
+
+/* The timer of a connection that is up: no ack for too long. */
+static void on_timer(void *arg)
+{
+    struct ship *s = arg;
+    struct err err;
+    const struct parcel *p = s->first;
+
+    if (s->stream == NULL) {
+        connect_now(s);
+        return;
+    }
+    while (p != NULL && !p->sent)
+        p = p->next;
+    if (!s->connected || p == NULL)
+        return;
+    if (time_mono() - waited_since(s, p) < s->opt.ack_timeout) {
+        watch_acks(s);
+        return;
+    }
+    (void)err_set(&err, ERR_TIMEOUT, "no ack within %lld ms",
+                  (long long)(s->opt.ack_timeout / NS_PER_MS));
+    metric_add(METRIC_ACK_TIMEOUTS, 1);
+    close_stream(s, &err);
+}
+
+/* ---- acks ---- */
+
+static void parcel_free(struct parcel *p)
+{
+    buf_fini(&p->message);
+    free(p);
+}
+
+/* Take the chunk with this token out of the list; NULL: there is none. */
+static struct parcel *take_parcel(struct ship *s, struct str token)
+{
+    struct parcel **at = &s->first;
+    struct parcel *p;
+
+    while (*at != NULL && !((*at)->sent && str_eq(token, str_of((*at)->token))))
+        at = &(*at)->next;
+    p = *at;
+    if (p == NULL)
+        return NULL;
+    *at = p->next;
+    if (s->last == &p->next)
+        s->last = at;
+    s->n--;
+    s->bytes -= p->message.n;
+    metric_set(METRIC_WINDOW_CHUNKS, s->n);
+    return p;
+}
+
+static int take_ack(struct ship *s, struct str bytes, struct err *err)
+{
+    struct forward_ack ack = {.refused = false};
+    struct parcel *p;
+    int r = forward_ack_parse(bytes, &ack, err);
+
+    if (r < 0)
+        return r;
+    p = take_parcel(s, ack.token);
+    if (p == NULL) {
+        metric_add(METRIC_ACK_UNKNOWN, 1);
+        return 0;
+    }
+    s->last_ack = time_mono();
+    (void)fault_hit("ship.acked");
+    metric_observe(METRIC_ACK_SECONDS, (double)(s->last_ack - p->sent_at) / 1e9);
+    if (ack.refused) {
+        metric_add(METRIC_CHUNKS_REFUSED, 1);
+        s->handler.refused(s->arg, p->no, buf_str(&p->message), ack.code, ack.text);
+    } else {
+        metric_add(METRIC_CHUNKS_ACKED, 1);
+        s->handler.acked(s->arg, p->no);
+    }
+    parcel_free(p);
+    return 0;
+}
+
+/* Every whole ack in s->in. */
+static int take_acks(struct ship *s, struct err *err)
+{
+    static const struct forward_limits LIMITS = {.message_bytes = ACK_MAX};
+
+    while (s->in.n > 0) {
+        size_t n = 0;
+        int r = forward_frame_scan(&s->frame, buf_str(&s->in), &LIMITS, &n, err);
+        if (r == 1)
+            return 0;
+        if (r == 0)
+            r = take_ack(s, (struct str){s->in.p, n}, err);
+        if (r < 0)
+            return r;
+        buf_drop(&s->in, n);
+        memset(&s->frame, 0, sizeof(s->frame));
+    }
+    return 0;
+}
+
+/* ---- the connection ---- */
+
+static void on_opened(struct stream *stream, void *arg)
+{
+    struct ship *s = arg;
+
+    (void)stream;
+    s->connected = true;
+    s->told = false;
+    metric_add(METRIC_CONNECTS, 1);
+    log_info("ship.connected", LOG_Z("server", s->address), LOG_U64("waiting", s->n));
+    send_waiting(s);
+}
+
+static void on_data(struct stream *stream, struct str bytes, void *arg)
+{
+    struct ship *s = arg;
+    struct err err;
+    size_t before = s->n;
+    int r;
+
+    if (s->closing)
+        return;
+    buf_add_str(&s->in, bytes);
+    r = s->in.over ? err_set(&err, ERR_LIMIT, "answer over %d bytes", ACK_MAX) : take_acks(s, &err);
+    if (r < 0) {
+        close_stream(s, &err);
+        return;
+    }
+    if (s->n < before) {
+        backoff_reset(&s->backoff);
+        s->handler.room(s->arg);
+    }
+    (void)stream;
+    watch_acks(s);
+}
+
+static void on_closed(struct stream *stream, const struct err *why, void *arg)
+{
+    struct ship *s = arg;
+    uint64_t wait;
+
+    (void)stream;
+    s->stream = NULL;
+    s->connected = s->closing = false;
+    buf_clear(&s->in);
+    memset(&s->frame, 0, sizeof(s->frame));
+    for (struct parcel *p = s->first; p != NULL; p = p->next)
+        p->sent = false;
+    wait = backoff_next_ms(&s->backoff);
+    metric_add(METRIC_CONNECT_FAILED, 1);
+    if (!s->told)
+        log_warn("ship.disconnected", LOG_Z("server", s->address),
+                 LOG_Z("error", why->code == 0 ? "closed by the server" : why->text),
+                 LOG_U64("unacked", s->n), LOG_U64("retry_ms", wait));
+    s->told = true;
+    loop_timer_start(s->timer, wait, 0);
+}
+
+/* A stream whose ship is gone: nothing to do when it ends. */
+static void ignore_data(struct stream *stream, struct str bytes, void *arg)
+{
+    (void)stream;
+    (void)bytes;
+    (void)arg;
+}
+
+static void ignore_closed(struct stream *stream, const struct err *why, void *arg)
+{
+    (void)stream;
+    (void)why;
+    (void)arg;
+}
+
+static void connect_now(void *arg)
+{
+    static const struct stream_handler HANDLER = {
+        .opened = on_opened, .data = on_data, .closed = on_closed};
+    struct ship *s = arg;
+    struct stream_options opt = {.tls = s->opt.tls, .server_name = s->server_name};
+    struct err err;
+
+    if (s->stream != NULL)
+        return; /* keeps (3) */
+    if (stream_connect(s->loop, s->address, &opt, &HANDLER, s, &s->stream, &err) < 0) {
+        uint64_t wait = backoff_next_ms(&s->backoff);
+        s->stream = NULL;
+        metric_add(METRIC_CONNECT_FAILED, 1);
+        if (!s->told)
+            log_warn("ship.connect_failed", LOG_Z("server", s->address), LOG_ERR(&err),
+                     LOG_U64("retry_ms", wait));
+        s->told = true;
+        loop_timer_start(s->timer, wait, 0);
+    }
+}
+
+struct ship *ship_new(struct loop *l, const struct ship_options *opt, const struct ship_handler *h,
+                      void *arg)
+{
+    struct ship *s = mem_new(sizeof(*s));
+
+    s->magic = SHIP_MAGIC;
+    s->loop = l;
+    s->opt = *opt;
+    s->address = mem_dup(opt->address, strlen(opt->address));
+    s->server_name =
+        opt->server_name == NULL ? NULL : mem_dup(opt->server_name, strlen(opt->server_name));
+    s->opt.tls = opt->tls == NULL ? NULL : tls_ctx_ref(opt->tls);
+    s->handler = *h;
+    s->arg = arg;
+    s->last = &s->first;
+    s->backoff.min_ms = opt->backoff_min_ms == 0 ? 200 : opt->backoff_min_ms;
+    s->backoff.max_ms = opt->backoff_max_ms == 0 ? 5000 : opt->backoff_max_ms;
+    buf_init(&s->in, ACK_MAX);
+    s->timer = loop_timer_new(l, on_timer, s);
+    loop_timer_start(s->timer, 0, 0);
+    return s;
+}
+
+bool ship_has_room(const struct ship *s)
+{
+    OBJ_CHECK(s, SHIP_MAGIC);
+    return s->n < s->opt.window_chunks && s->bytes < s->opt.window_bytes;
+}
+
+size_t ship_in_flight(const struct ship *s)
+{
+    return s->n;
+}
+
+bool ship_is_connected(const struct ship *s)
+{
+    return s->connected;
+}
+
+void ship_add(struct ship *s, uint64_t no, const char token[CHUNK_TOKEN_BYTES], struct buf *message)
+{
+    struct parcel *p = mem_new(sizeof(*p));
+
+    OBJ_CHECK(s, SHIP_MAGIC);
+    p->no = no;
+    memcpy(p->token, token, CHUNK_TOKEN_BYTES);
+    p->message = *message;
+    buf_init(message, message->max);
+    *s->last = p;
+    s->last = &p->next;
+    s->n++;
+    s->bytes += p->message.n;
+    metric_set(METRIC_WINDOW_CHUNKS, s->n);
+    send_waiting(s);
+}
+
+void ship_set_tls(struct ship *s, struct tls_ctx *tls)
+{
+    struct err err;
+
+    OBJ_CHECK(s, SHIP_MAGIC);
+    tls_ctx_unref(&s->opt.tls);
+    s->opt.tls = tls == NULL ? NULL : tls_ctx_ref(tls);
+    (void)err_set(&err, ERR_CANCELLED, "certificates were reloaded");
+    s->backoff.now_ms = 0;
+    close_stream(s, &err);
+}
+
+void ship_free(struct ship **ps)
+{
+    static const struct stream_handler NOBODY = {.data = ignore_data, .closed = ignore_closed};
+    struct ship *s = *ps;
+
+    if (s == NULL)
+        return;
+    OBJ_CHECK(s, SHIP_MAGIC);
+    if (s->stream != NULL) {
+        stream_set_handler(s->stream, &NOBODY, NULL);
+        close_stream(s, NULL);
+    }
+    loop_timer_free(&s->timer);
+    while (s->first != NULL) {
+        struct parcel *p = s->first;
+        s->first = p->next;
+        parcel_free(p);
+    }
+    tls_ctx_unref(&s->opt.tls);
+    buf_fini(&s->in);
+    free(s->address);
+    free(s->server_name);
+    s->magic = 0;
+    free(s);
+    *ps = NULL;
+}

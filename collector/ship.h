@@ -1,0 +1,56 @@
+/*
+ * collector/ship.h - chunks out, acks in: one connection, a window of chunks in flight, matched by
+ * token.
+ *
+ * A chunk stays here until the server has acknowledged or refused it.  When the connection breaks,
+ * or no ack comes in time, everything that is left is sent again, the same bytes in the same order,
+ * on a new one; the server knows what it has.  Loop thread only.
+ */
+#ifndef LOGQ_COLLECTOR_SHIP_H
+#define LOGQ_COLLECTOR_SHIP_H
+
+#include "base/buf.h"
+#include "collector/chunk.h"
+#include "wire/loop.h"
+#include "wire/stream.h"
+
+struct ship;
+
+struct ship_options {
+    const char *address, *server_name; /* server_name may be NULL; both are copied */
+    struct tls_ctx *tls;               /* NULL: in the clear; a reference is taken */
+    size_t window_chunks, window_bytes;
+    dur_ns ack_timeout;
+    uint64_t backoff_min_ms, backoff_max_ms; /* 0: 200 and 5,000 */
+};
+
+struct ship_handler {
+    /* Chunk `no` is durable.  It is forgotten when this returns. */
+    void (*acked)(void *arg, uint64_t no);
+    /* Chunk `no` will never be taken; `message` is what was sent, valid during the call. */
+    void (*refused)(void *arg, uint64_t no, struct str message, struct str code, struct str text);
+    /* There is room in the window again. */
+    void (*room)(void *arg);
+};
+
+/* Begins to connect at once. */
+struct ship *ship_new(struct loop *l, const struct ship_options *opt, const struct ship_handler *h,
+                      void *arg);
+
+/* May another chunk of any size be added? */
+bool ship_has_room(const struct ship *s);
+size_t ship_in_flight(const struct ship *s); /* chunks not acknowledged */
+bool ship_is_connected(const struct ship *s);
+
+/* Send the message in `message`, whose memory it takes (message is empty after).  Even over the
+ * window: who adds asks for room first. */
+void ship_add(struct ship *s, uint64_t no, const char token[CHUNK_TOKEN_BYTES],
+              struct buf *message);
+
+/* From now on connect with `tls`; the connection there is is closed and made anew. */
+void ship_set_tls(struct ship *s, struct tls_ctx *tls);
+
+/* Close; what is in flight is dropped (its plan is in the journal). */
+void ship_free(struct ship **ps);
+
+#endif

@@ -1,0 +1,256 @@
+/* collector/source.c - contract: source.h. */
+#include "collector/source.h"
+
+#include "base/mem.h"
+#include "base/record.h"
+#include "collector/meta.h"
+#include "collector/metrics.h"
+#include "collector/spool.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LABELS_MAX = RECORD_LABELS_MAX, SHORT_ID = 12 };
+
+static decode_fn *decoder_of(enum source_kind kind)
+{
+    switch (kind) {
+    case SOURCE_DOCKER:
+        return decode_json;
+    case SOURCE_CRI:
+    case SOURCE_PODMAN:
+        return decode_cri;
+    case SOURCE_PODMAN_EVENTS_FILE:
+        return decode_podman_event;
+    case SOURCE_SPOOL_DOCKER:
+    case SOURCE_SPOOL_PODMAN:
+        return decode_docker_event;
+    case SOURCE_SPOOL_OWN:
+        return decode_gap;
+    case SOURCE_FILE:
+        break;
+    }
+    return decode_plain;
+}
+
+struct str source_podman_events_file(const struct config_source *conf)
+{
+    return conf->events_file.n > 0 ? conf->events_file : STR("/run/libpod/events/events.log");
+}
+
+static struct source *add(struct source_set *s, enum source_kind kind)
+{
+    struct source *v = &s->v[s->n++];
+
+    v->set = s;
+    v->kind = kind;
+    v->decode = decoder_of(kind);
+    return v;
+}
+
+static struct conf_strs one_path(struct arena *a, struct str path)
+{
+    struct conf_strs v = {arena_alloc(a, sizeof(struct str)), 1};
+
+    if (v.v == NULL)
+        return (struct conf_strs){NULL, 0};
+    v.v[0] = path;
+    return v;
+}
+
+static void add_spool(struct source_set *s, enum source_kind kind, const char *name)
+{
+    struct source *v = add(s, kind);
+    struct config *c = s->config;
+
+    v->is_spool = true;
+    v->paths = one_path(c->arena, arena_printf(c->arena, "%.*s/" SPOOL_DIR "/%s/*" SPOOL_SUFFIX,
+                                               STR_ARG(c->state_dir), name));
+}
+
+static void add_input(struct source_set *s, const struct config_source *conf, bool podman_by_file)
+{
+    struct source *v;
+
+    switch ((enum config_input)conf->type) {
+    case CONFIG_DOCKER:
+    case CONFIG_CRI:
+    case CONFIG_PODMAN:
+    case CONFIG_FILE:
+        v = add(s, (enum source_kind)conf->type);
+        v->paths = conf->paths.n > 0 ? conf->paths : config_default_paths(conf->type);
+        v->exclude = conf->exclude;
+        v->from_end = conf->read_from == CONFIG_READ_END;
+        v->conf = conf;
+        return;
+    case CONFIG_PODMAN_EVENTS:
+        if (podman_by_file) {
+            v = add(s, SOURCE_PODMAN_EVENTS_FILE);
+            v->paths = one_path(s->config->arena, source_podman_events_file(conf));
+            v->conf = conf;
+        }
+        return;
+    case CONFIG_DOCKER_EVENTS:
+        return; /* a socket: what comes from it is in the spool */
+    }
+}
+
+struct source_set *source_set_new(struct config *config, bool podman_by_file)
+{
+    struct source_set *s = mem_new(sizeof(*s));
+
+    s->refs = 1;
+    s->config = config;
+    s->v = mem_new((config->n_sources + 3) * sizeof(*s->v));
+    for (size_t i = 0; i < config->n_sources; i++)
+        add_input(s, &config->sources[i], podman_by_file);
+    add_spool(s, SOURCE_SPOOL_DOCKER, SPOOL_DOCKER);
+    add_spool(s, SOURCE_SPOOL_PODMAN, SPOOL_PODMAN);
+    add_spool(s, SOURCE_SPOOL_OWN, SPOOL_OWN);
+    return s;
+}
+
+struct source_set *source_set_ref(struct source_set *s)
+{
+    s->refs++;
+    return s;
+}
+
+void source_set_unref(struct source_set **ps)
+{
+    struct source_set *s = *ps;
+
+    *ps = NULL;
+    if (s == NULL || --s->refs > 0)
+        return;
+    config_free(&s->config);
+    free(s->v);
+    free(s);
+}
+
+/* ---- labels ---- */
+
+struct set {
+    struct arena *a;
+    struct label v[2 * LABELS_MAX + 16];
+    size_t n;
+};
+
+static void put(struct set *s, const char *name, struct str value)
+{
+    if (value.n > 0 && s->n < sizeof(s->v) / sizeof(s->v[0]))
+        s->v[s->n++] = (struct label){str_of(name), str_sub(value, 0, RECORD_LABEL_VALUE_MAX)};
+}
+
+static void put_all(struct set *s, const struct labels *l)
+{
+    for (size_t i = 0; i < l->n && s->n < sizeof(s->v) / sizeof(s->v[0]); i++)
+        s->v[s->n++] = l->v[i];
+}
+
+static int finish(struct set *s, struct labels *ret)
+{
+    struct labels sorted = {s->v, labels_sort(s->v, s->n)};
+    struct err err;
+
+    if (sorted.n > LABELS_MAX)
+        sorted.n = LABELS_MAX;
+    return labels_copy(s->a, &sorted, ret, &err);
+}
+
+static const char *cri_runtime(void)
+{
+    static const char *found;
+
+    if (found == NULL)
+        found = access("/var/run/crio/crio.sock", F_OK) == 0 ? "cri-o" : "containerd";
+    return found;
+}
+
+static struct str runtime_of(const struct source *s)
+{
+    switch (s->kind) {
+    case SOURCE_DOCKER:
+    case SOURCE_SPOOL_DOCKER:
+        return STR("docker");
+    case SOURCE_PODMAN:
+    case SOURCE_PODMAN_EVENTS_FILE:
+    case SOURCE_SPOOL_PODMAN:
+        return STR("podman");
+    case SOURCE_CRI:
+        return s->conf->runtime.n > 0 ? s->conf->runtime : str_of(cri_runtime());
+    case SOURCE_FILE:
+    case SOURCE_SPOOL_OWN:
+        break;
+    }
+    return STR_NULL;
+}
+
+static struct str source_of(enum source_kind kind)
+{
+    switch (kind) {
+    case SOURCE_FILE:
+        return STR("file");
+    case SOURCE_SPOOL_OWN:
+        return STR("logq");
+    case SOURCE_SPOOL_DOCKER:
+        return STR("docker_events");
+    case SOURCE_SPOOL_PODMAN:
+    case SOURCE_PODMAN_EVENTS_FILE:
+        return STR("podman_events");
+    case SOURCE_DOCKER:
+    case SOURCE_CRI:
+    case SOURCE_PODMAN:
+        break;
+    }
+    return STR("container");
+}
+
+/* 0: known; 1: not yet. */
+static int ask(const struct source *s, struct str path, struct arena *a, struct meta *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    if (s->kind == SOURCE_DOCKER)
+        return meta_docker(path, s->conf->docker_root, a, ret);
+    if (s->kind == SOURCE_PODMAN)
+        return meta_podman(path, a, ret);
+    if (s->kind == SOURCE_CRI)
+        return meta_cri(path, a, ret);
+    return 0;
+}
+
+int source_describe(const struct source *s, struct str path, bool last_try, struct arena *a,
+                    struct labels *labels, struct labels *attrs)
+{
+    struct set l = {.a = a}, t = {.a = a};
+    const struct config *c = s->set->config;
+    struct meta m;
+    bool unknown = ask(s, path, a, &m) != 0;
+
+    if (unknown && !last_try)
+        return 1;
+    if (unknown) {
+        m.name = str_sub(m.id, 0, SHORT_ID);
+        put(&t, "unresolved", STR("true"));
+        metric_add(METRIC_UNRESOLVED, 1);
+    }
+    put(&l, "host", c->host);
+    put(&l, "source", source_of(s->kind));
+    put(&l, "runtime", runtime_of(s));
+    put(&l, "namespace", m.namespace);
+    put(&l, "pod", m.pod);
+    put(&l, "container", m.name);
+    put(&l, "image", m.image);
+    put(&l, "app", m.app.n > 0 ? m.app : m.name);
+    put_all(&l, &c->labels);
+    if (s->conf != NULL)
+        put_all(&l, &s->conf->labels); /* the later of two with one name wins */
+    put(&t, "container_id", m.id);
+    put(&t, "image_digest", m.image_digest);
+    put(&t, "pod_uid", m.pod_uid);
+    put(&t, "restart", m.restart);
+    if (s->kind == SOURCE_FILE)
+        put(&t, "file", path);
+    return finish(&l, labels) == 0 && finish(&t, attrs) == 0 ? 0 : 1;
+}

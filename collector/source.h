@@ -1,0 +1,59 @@
+/*
+ * collector/source.h - what to read and how to label it: the inputs of one configuration, ready for
+ * use.
+ *
+ * Counted: files that are followed keep the set they were found by, so a reload can bring a new
+ * one.  Loop thread.
+ */
+#ifndef LOGQ_COLLECTOR_SOURCE_H
+#define LOGQ_COLLECTOR_SOURCE_H
+
+#include "collector/config.h"
+#include "collector/decode.h"
+
+enum source_kind {
+    SOURCE_DOCKER,
+    SOURCE_CRI,
+    SOURCE_PODMAN,
+    SOURCE_FILE,
+    SOURCE_PODMAN_EVENTS_FILE,
+    SOURCE_SPOOL_DOCKER, /* events taken from a socket and written down by us (spool.h) */
+    SOURCE_SPOOL_PODMAN,
+    SOURCE_SPOOL_OWN, /* our own gap records */
+};
+
+struct source_set;
+
+struct source {
+    struct source_set *set;
+    enum source_kind kind;
+    decode_fn *decode;
+    struct conf_strs paths, exclude;
+    bool from_end, is_spool;
+    const struct config_source *conf; /* NULL: of our own */
+};
+
+struct source_set {
+    unsigned refs;
+    struct config *config; /* owned */
+    struct source *v;
+    size_t n;
+};
+
+/* Takes `config`.  Which of podman's two ways of telling events is used is decided by
+ * input_events.h. */
+struct source_set *source_set_new(struct config *config, bool podman_by_file);
+struct source_set *source_set_ref(struct source_set *s);
+void source_set_unref(struct source_set **ps);
+
+/* Where podman writes its events when nothing else is said. */
+struct str source_podman_events_file(const struct config_source *conf);
+
+/*
+ * Labels and attributes of everything that comes from `path`, sorted, in `a`.  1: the container
+ * cannot be named yet; with `last_try` it is called by its id and marked unresolved.
+ */
+int source_describe(const struct source *s, struct str path, bool last_try, struct arena *a,
+                    struct labels *labels, struct labels *attrs);
+
+#endif

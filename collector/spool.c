@@ -1,0 +1,238 @@
+/* collector/spool.c - contract: spool.h. */
+#include "collector/spool.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "base/time.h"
+#include "collector/metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILE_MAX = 4 << 20, ROTATE_AT = 1 << 20, DIGITS = 8, LINE_MAX_BYTES = 1 << 16 };
+
+struct spool {
+    unsigned magic;
+#define SPOOL_MAGIC 0x5900c41bu
+    int dir_fd, fd;
+    unsigned no; /* of the file that is written */
+    uint64_t size;
+};
+
+static void name_of(unsigned no, char name[32])
+{
+    (void)snprintf(name, 32, "%0*u%s", DIGITS, no, SPOOL_SUFFIX);
+}
+
+/* The number in a file's name; 0: it is none of ours. */
+static unsigned number_of(const char *name)
+{
+    char *end = NULL;
+    unsigned long no = strtoul(name, &end, 10);
+
+    return end == name + DIGITS && strcmp(end, SPOOL_SUFFIX) == 0 ? (unsigned)no : 0;
+}
+
+static int find_last(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    unsigned *last = arg;
+    unsigned no = number_of(name);
+
+    (void)dir_fd;
+    (void)err;
+    if (no > *last)
+        *last = no;
+    return 0;
+}
+
+static int open_file(struct spool *s, unsigned no, struct err *err)
+{
+    char name[32];
+    struct stat st;
+    int fd;
+
+    name_of(no, name);
+    fd = openat(s->dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        int r = err_sys(err, "open spool file %s", name);
+        if (fd >= 0)
+            (void)close(fd);
+        return r;
+    }
+    if (s->fd >= 0)
+        (void)close(s->fd);
+    s->fd = fd;
+    s->no = no;
+    s->size = (uint64_t)st.st_size;
+    return file_sync_dir(s->dir_fd, err);
+}
+
+/* A line that was being written when we were killed was never read as a whole line: cut it off. */
+static int cut_torn(struct spool *s, struct err *err)
+{
+    char c;
+
+    for (; s->size > 0; s->size--) {
+        int r = file_pread_all(s->fd, &c, 1, s->size - 1, err);
+        if (r < 0)
+            return r;
+        if (c == '\n')
+            break;
+    }
+    return ftruncate(s->fd, (off_t)s->size) < 0 ? err_sys(err, "cut spool file") : 0;
+}
+
+int spool_open(int state_fd, const char *name, struct spool **ret, struct err *err)
+{
+    struct spool *s = mem_new(sizeof(*s));
+    char path[128];
+    unsigned last = 0;
+    int r;
+
+    s->magic = SPOOL_MAGIC;
+    s->dir_fd = s->fd = -1;
+    (void)snprintf(path, sizeof(path), "%s/%s", SPOOL_DIR, name);
+    r = file_make_dirs(state_fd, path, 0700, err);
+    if (r == 0)
+        r = file_open_dir(state_fd, path, &s->dir_fd, err);
+    if (r == 0)
+        r = file_walk(s->dir_fd, find_last, &last, err);
+    if (r == 0)
+        r = open_file(s, last == 0 ? 1 : last, err);
+    if (r == 0)
+        r = cut_torn(s, err);
+    if (r < 0) {
+        spool_close(&s);
+        return err_wrap(err, "spool %s", name);
+    }
+    *ret = s;
+    return 0;
+}
+
+void spool_close(struct spool **ps)
+{
+    struct spool *s = *ps;
+
+    if (s == NULL)
+        return;
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    if (s->fd >= 0)
+        (void)close(s->fd);
+    if (s->dir_fd >= 0)
+        (void)close(s->dir_fd);
+    s->magic = 0;
+    free(s);
+    *ps = NULL;
+}
+
+int spool_append(struct spool *s, struct str line, struct err *err)
+{
+    int r = 0;
+
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    if (s->size >= ROTATE_AT)
+        r = open_file(s, s->no + 1, err);
+    if (r == 0)
+        r = file_pwrite_all(s->fd, line.p, line.n, s->size, err);
+    if (r < 0) {
+        /* A reader takes whole lines only: half of one may go, and the next lies over it anyway. */
+        if (ftruncate(s->fd, (off_t)s->size) < 0)
+            log_warn("spool.cut_failed", LOG_I64("errno", errno));
+        return r;
+    }
+    s->size += line.n;
+    return 0;
+}
+
+int spool_sync(struct spool *s, struct err *err)
+{
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    return fdatasync(s->fd) < 0 ? err_sys(err, "sync spool file") : 0;
+}
+
+static int replay_file(struct spool *s, unsigned no, spool_line_fn *fn, void *arg, struct err *err)
+{
+    char name[32];
+    struct buf text;
+    struct str rest, line;
+    int r;
+
+    name_of(no, name);
+    buf_init(&text, FILE_MAX);
+    r = file_read(s->dir_fd, name, &text, err);
+    rest = buf_str(&text);
+    while (r == 0 && rest.n > 0) {
+        line = str_cut(&rest, '\n');
+        if (line.n > 0)
+            fn(arg, line);
+    }
+    buf_fini(&text);
+    return r == ERR_GONE ? 0 : r;
+}
+
+int spool_replay(struct spool *s, spool_line_fn *fn, void *arg, struct err *err)
+{
+    int r = 0;
+
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    if (s->no > 1)
+        r = replay_file(s, s->no - 1, fn, arg, err);
+    return r < 0 ? r : replay_file(s, s->no, fn, arg, err);
+}
+
+bool spool_has_later(const char *path)
+{
+    const char *base = strrchr(path, '/');
+    unsigned no = base == NULL ? 0 : number_of(base + 1);
+    char name[32], later[4096];
+
+    if (no == 0)
+        return false;
+    name_of(no + 1, name);
+    (void)snprintf(later, sizeof(later), "%.*s/%s", (int)(base - path), path, name);
+    return access(later, F_OK) == 0;
+}
+
+int spool_gap(struct spool *s, const struct spool_gap *gap, struct err *err)
+{
+    char time[TIME_TEXT_MAX];
+    struct json_writer w;
+    struct buf line;
+    int r;
+
+    buf_init(&line, LINE_MAX_BYTES);
+    json_begin(&w, &line);
+    json_object(&w);
+    json_key(&w, STR("time"));
+    json_string(&w, time_format_rfc3339(time_now(), time));
+    json_kv_str(&w, "gap", str_of(gap->cause));
+    if (gap->path.n > 0)
+        json_kv_str(&w, "file", gap->path);
+    if (gap->file_id.n > 0)
+        json_kv_str(&w, "file_id", gap->file_id);
+    json_kv_u64(&w, "start", gap->start);
+    json_kv_u64(&w, "end", gap->end);
+    if (gap->text.n > 0)
+        json_kv_str(&w, "text", str_sub(gap->text, 0, 1024));
+    json_object_end(&w);
+    buf_add_char(&line, '\n');
+    r = buf_err(&line, "gap record", err);
+    if (r == 0)
+        r = spool_append(s, buf_str(&line), err);
+    if (r == 0)
+        r = spool_sync(s, err);
+    buf_fini(&line);
+    metric_add(METRIC_GAPS, 1);
+    metric_add(METRIC_GAP_BYTES, gap->end - gap->start);
+    log_error("gap", LOG_Z("cause", gap->cause), LOG_STR("file", gap->path),
+              LOG_U64("start", gap->start), LOG_U64("end", gap->end));
+    return r;
+}

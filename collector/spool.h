@@ -1,0 +1,47 @@
+/*
+ * collector/spool.h - lines that have no file of their own get one.
+ *
+ * Events from a socket and our own gap records are appended here, made durable, and then read like
+ * any other log file: so they are shipped exactly once by the same rules
+ * (docs/adr/0010-events-through-a-spool.md).  Files are state_dir/spool/<name>/<8 digits>.jsonl;
+ * the reader removes one when a later one exists and all of it is acknowledged.  Loop thread only.
+ */
+#ifndef LOGQ_COLLECTOR_SPOOL_H
+#define LOGQ_COLLECTOR_SPOOL_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define SPOOL_DIR    "spool"
+#define SPOOL_SUFFIX ".jsonl"
+#define SPOOL_DOCKER "docker_events"
+#define SPOOL_PODMAN "podman_events"
+#define SPOOL_OWN    "logq"
+
+struct spool;
+
+/* Open spool `name` below state_dir; a torn last line is cut off. */
+int spool_open(int state_fd, const char *name, struct spool **ret, struct err *err);
+void spool_close(struct spool **ps);
+
+/* Append one line, with its newline at the end and nowhere else.  ERR_IO: nothing was appended. */
+int spool_append(struct spool *s, struct str line, struct err *err);
+/* fdatasync.  ERR_IO: what was appended is there, but may be lost with the power. */
+int spool_sync(struct spool *s, struct err *err);
+
+/* Call fn for each line of the last two files, oldest first, without the newline. */
+typedef void spool_line_fn(void *arg, struct str line);
+int spool_replay(struct spool *s, spool_line_fn *fn, void *arg, struct err *err);
+
+/* Is there a file of the spool behind `path` (one of its files)? */
+bool spool_has_later(const char *path);
+
+/* A line that says: [start, end) of `file` is lost, and why.  Counted. */
+struct spool_gap {
+    const char *cause; /* "file_gone", "file_changed", "truncated", "refused", "events_lost" */
+    struct str path, file_id, text;
+    uint64_t start, end;
+};
+int spool_gap(struct spool *s, const struct spool_gap *gap, struct err *err);
+
+#endif

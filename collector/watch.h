@@ -1,0 +1,37 @@
+/*
+ * collector/watch.h - finds files by globs and hears when directories and files change (inotify).
+ *
+ * A hint only: whoever uses it looks at everything from time to time as well, because the kernel
+ * drops events when there are too many and allows a limited number of watches.  Loop thread only.
+ */
+#ifndef LOGQ_COLLECTOR_WATCH_H
+#define LOGQ_COLLECTOR_WATCH_H
+
+#include "wire/loop.h"
+
+struct watch;
+
+struct watch_handler {
+    void (*dirs)(void *arg);         /* names came or went in a directory of a glob */
+    void (*file)(void *arg, int wd); /* the file of this watch was written to */
+    void (*overflow)(void *arg);     /* events were lost: look at everything */
+    void (*settled)(void *arg);      /* after a batch of the above */
+};
+
+int watch_open(struct loop *l, const struct watch_handler *h, void *arg, struct watch **ret,
+               struct err *err);
+void watch_close(struct watch **pw);
+
+/* Call fn for every path that `pattern` matches, and watch the directories on the way, also the
+ * nearest that exists when the rest does not. */
+typedef void watch_found_fn(void *arg, const char *path);
+void watch_glob(struct watch *w, struct str pattern, watch_found_fn *fn, void *arg);
+
+/* Watch an open file, whatever it is called now; -1: not possible. */
+int watch_file(struct watch *w, int fd);
+void watch_drop(struct watch *w, int wd);
+
+/* Does `path` match the glob?  * and ? do not match a slash. */
+bool watch_matches(struct str pattern, const char *path);
+
+#endif

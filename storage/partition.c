@@ -184,6 +184,19 @@ static int write_rows(struct partition *p, struct segment_row *rows, size_t n, u
     return r;
 }
 
+/* A scan prunes whole days by the partition's name, so a row of another day would be lost to it. */
+static bool all_of_day(const struct partition *p, const struct segment_row *rows, size_t n)
+{
+    ts_ns start = time_of_day(p->day);
+
+    for (size_t i = 0; i < n; i++) {
+        ts_ns ts = rows[i].batch->records[rows[i].record].ts;
+        if (ts < start || (uint64_t)ts - (uint64_t)start >= (uint64_t)NS_PER_DAY)
+            return false;
+    }
+    return true;
+}
+
 int partition_write(struct partition *p, struct segment_row *rows, size_t n, uint64_t wal_to,
                     struct partition_written *ret, struct err *err)
 {
@@ -197,6 +210,8 @@ int partition_write(struct partition *p, struct segment_row *rows, size_t n, uin
     if (wal_to <= applied || wal_to > INT64_MAX)
         return err_set(err, ERR_INVALID, "position %llu does not follow %llu",
                        (unsigned long long)wal_to, (unsigned long long)applied);
+    if (!all_of_day(p, rows, n))
+        return err_set(err, ERR_INVALID, "partition %08d: a row of another day", p->day);
     if (n > 0)
         r = write_rows(p, rows, n, applied, &w, err);
     else

@@ -1,0 +1,360 @@
+/*
+ * storage/scan_plan.c - which days, segments and blocks a scan has to look at, and in what order.
+ *
+ * A day is opened only when the merge gets there, so a query for the newest thousand lines of a
+ * month touches the last day alone.  Inside a day everything is pruned by the catalog: streams by
+ * the matchers, segments and blocks by time and by whether one of those streams lies in them.
+ */
+#include "base/mem.h"
+#include "base/obj.h"
+#include "storage/catalog.h"
+#include "storage/le.h"
+#include "storage/scan_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STREAM_ID_MAX = 1 << 24 };
+
+int scan_check_cancel(const struct scan *sc, struct err *err)
+{
+    if (sc->req.cancel != NULL && atomic_load_explicit(sc->req.cancel, memory_order_relaxed))
+        return err_set(err, ERR_CANCELLED, "the query was cancelled");
+    return 0;
+}
+
+void scan_damage(struct scan *sc, struct scan_part *part, const struct err *why)
+{
+    if (sc->stats.damaged_blocks++ == 0)
+        (void)snprintf(sc->stats.damage, sizeof(sc->stats.damage), "%s", why->text);
+    if (part->partition != NULL)
+        partition_note_damage(part->partition);
+}
+
+/* ---- units ---- */
+
+static bool is_backward(const struct scan *sc)
+{
+    return sc->req.order == SCAN_BACKWARD;
+}
+
+static int by_bound(const void *a, const void *b)
+{
+    const struct scan_unit *x = a;
+    const struct scan_unit *y = b;
+
+    return (x->bound > y->bound) - (x->bound < y->bound);
+}
+
+/* A head may hold any time, so its bound is the edge of the request. */
+static struct scan_unit head_unit(const struct scan *sc, struct store_view *v)
+{
+    return (struct scan_unit){v, 0, is_backward(sc) ? INT64_MAX : INT64_MIN};
+}
+
+static struct scan_unit day_unit(const struct scan *sc, struct store_view *v, int32_t day)
+{
+    ts_ns start = time_of_day(day);
+    ts_ns last = start > INT64_MAX - NS_PER_DAY ? INT64_MAX : start + NS_PER_DAY - 1;
+
+    return (struct scan_unit){v, day, is_backward(sc) ? last : start};
+}
+
+int scan_plan_units(struct scan *sc, struct err *err)
+{
+    size_t n = sc->n_views;
+
+    for (size_t i = 0; i < sc->n_views; i++)
+        n += sc->views[i].n_day;
+    if (n > (size_t)1 << 24)
+        return err_set(err, ERR_LIMIT, "%zu days of tenants are too many for one query", n);
+    sc->units = mem_new(n * sizeof(*sc->units) + 1);
+    for (size_t i = 0; i < sc->n_views; i++) {
+        struct store_view *v = &sc->views[i];
+        if (v->n_batch > 0)
+            sc->units[sc->n_units++] = head_unit(sc, v);
+        for (size_t k = 0; k < v->n_day; k++)
+            sc->units[sc->n_units++] = day_unit(sc, v, v->day[k]);
+    }
+    if (sc->n_units > 1)
+        qsort(sc->units, sc->n_units, sizeof(*sc->units), by_bound);
+    for (size_t i = 0; is_backward(sc) && i < sc->n_units / 2; i++) {
+        struct scan_unit u = sc->units[i];
+        sc->units[i] = sc->units[sc->n_units - 1 - i];
+        sc->units[sc->n_units - 1 - i] = u;
+    }
+    return 0;
+}
+
+/* ---- one day ---- */
+
+/* An array in an arena that doubles; what it outgrows stays behind until the arena goes. */
+static void *grown(struct arena *a, void *v, size_t size, size_t n, size_t *cap, struct err *err)
+{
+    size_t want = *cap == 0 ? 64 : 2 * *cap;
+    void *wider;
+
+    if (n < *cap)
+        return v;
+    wider = arena_alloc(a, want * size);
+    if (wider == NULL) {
+        (void)arena_err(a, err);
+        return NULL;
+    }
+    if (n > 0)
+        memcpy(wider, v, n * size);
+    *cap = want;
+    return wider;
+}
+
+struct planner {
+    struct scan *sc;
+    struct scan_part *part;
+    struct catalog *catalog;
+    uint32_t *index_of_id; /* index into part->streams + 1 */
+    uint64_t n_ids;
+    size_t cap_ids, cap_streams, cap_candidates;
+    struct scan_segment *segment; /* whose blocks are being added */
+};
+
+static int add_stream(void *arg, uint64_t id, const struct labels *l, struct err *err)
+{
+    struct planner *pl = arg;
+    struct scan_part *part = pl->part;
+    struct scan_stream s = {.batch_no = 0};
+    void *v;
+    int r;
+
+    if (!matchers_match(pl->sc->req.matchers, pl->sc->req.n_matchers, l))
+        return 0;
+    if (id >= STREAM_ID_MAX || id < pl->n_ids)
+        return err_set(err, ERR_CORRUPT, "catalog: id of a stream");
+    while (id >= pl->cap_ids) {
+        v = grown(part->arena, pl->index_of_id, sizeof(*pl->index_of_id), pl->cap_ids, &pl->cap_ids,
+                  err);
+        if (v == NULL)
+            return err->code;
+        pl->index_of_id = v;
+    }
+    v = grown(part->arena, part->streams, sizeof(*part->streams), part->n_streams, &pl->cap_streams,
+              err);
+    if (v == NULL)
+        return err->code;
+    part->streams = v;
+    r = labels_copy(part->arena, l, &s.labels, err);
+    if (r < 0)
+        return r;
+    part->streams[part->n_streams++] = s;
+    pl->index_of_id[id] = (uint32_t)part->n_streams;
+    pl->n_ids = id + 1;
+    return 0;
+}
+
+static bool has_stream(const struct scan_segment *s, const struct segment_block *b)
+{
+    for (uint32_t i = b->first_stream; i <= b->last_stream && i < s->n_streams; i++)
+        if (s->stream[i] != UINT32_MAX)
+            return true;
+    return false;
+}
+
+static int add_block(void *arg, uint32_t index, const struct segment_block *b, struct err *err)
+{
+    struct planner *pl = arg;
+    struct scan_part *part = pl->part;
+    void *v;
+
+    if (!has_stream(pl->segment, b))
+        return 0;
+    v = grown(part->arena, part->candidates, sizeof(*part->candidates), part->n_candidates,
+              &pl->cap_candidates, err);
+    if (v == NULL)
+        return err->code;
+    part->candidates = v;
+    part->candidates[part->n_candidates++] = (struct scan_candidate){
+        .min_ts = b->min_ts,
+        .max_ts = b->max_ts,
+        .segment = pl->segment,
+        .block = *b,
+        .index = index,
+    };
+    pl->sc->stats.blocks++;
+    return 0;
+}
+
+static int add_segment(void *arg, const struct catalog_segment *s, struct err *err)
+{
+    struct planner *pl = arg;
+    struct scan *sc = pl->sc;
+    struct scan_segment *seg;
+    uint32_t *stream;
+    bool any = false;
+
+    for (uint32_t i = 0; i < s->n_streams && !any; i++) {
+        uint64_t id = le_get32(s->streams + 4 * (size_t)i);
+        any = id < pl->n_ids && pl->index_of_id[id] != 0;
+    }
+    if (!any)
+        return 0;
+    seg = arena_alloc(pl->part->arena, sizeof(*seg));
+    stream = arena_alloc(pl->part->arena, s->n_streams * sizeof(*stream));
+    if (seg == NULL || stream == NULL)
+        return arena_err(pl->part->arena, err);
+    for (uint32_t i = 0; i < s->n_streams; i++) {
+        uint64_t id = le_get32(s->streams + 4 * (size_t)i);
+        stream[i] =
+            id < pl->n_ids && pl->index_of_id[id] != 0 ? pl->index_of_id[id] - 1 : UINT32_MAX;
+    }
+    memcpy(seg->uuid, s->uuid, SEGMENT_UUID);
+    seg->n_streams = s->n_streams;
+    seg->stream = stream;
+    pl->segment = seg;
+    sc->stats.segments++;
+    return catalog_blocks(pl->catalog, s->id, sc->req.from, sc->req.to - 1, add_block, pl, err);
+}
+
+static int read_day(void *arg, struct catalog *c, struct err *err)
+{
+    struct planner *pl = arg;
+    int r;
+
+    pl->catalog = c;
+    r = catalog_streams(c, add_stream, pl, err);
+    if (r < 0 || pl->part->n_streams == 0)
+        return r;
+    return catalog_segments(c, pl->part->view->visible, pl->sc->req.from, pl->sc->req.to - 1,
+                            add_segment, pl, err);
+}
+
+static int by_min_ts(const void *a, const void *b)
+{
+    const struct scan_candidate *x = a;
+    const struct scan_candidate *y = b;
+
+    return (x->min_ts > y->min_ts) - (x->min_ts < y->min_ts);
+}
+
+static int by_max_ts_falling(const void *a, const void *b)
+{
+    const struct scan_candidate *x = a;
+    const struct scan_candidate *y = b;
+
+    return (x->max_ts < y->max_ts) - (x->max_ts > y->max_ts);
+}
+
+/* Is this the answer's problem (the data), or the query's (its limits)? */
+static bool is_damage(int code)
+{
+    return code == ERR_CORRUPT || code == ERR_IO || code == ERR_GONE || code == ERR_UNSUPPORTED ||
+           code == ERR_INVALID || code == ERR_TIMEOUT;
+}
+
+static void note_unreadable(struct scan *sc, struct scan_part *part)
+{
+    const char *text = NULL;
+    uint64_t n = partition_unreadable(part->partition, &text);
+    struct err why;
+
+    if (n == 0)
+        return;
+    (void)err_set(&why, ERR_CORRUPT, "%s", text);
+    for (uint64_t i = 0; i < n; i++)
+        scan_damage(sc, part, &why);
+}
+
+static int open_day(struct scan *sc, struct scan_part *part, int32_t day, struct err *err)
+{
+    struct planner pl = {.sc = sc, .part = part};
+    int r = partition_cache_get(part->view->partitions, part->view->tenant_id, day, false,
+                                &part->partition, err);
+
+    sc->stats.partitions++;
+    if (r == 0) {
+        note_unreadable(sc, part);
+        r = partition_read(part->partition, read_day, &pl, err);
+    }
+    if (r < 0 && is_damage(r)) {
+        part->n_candidates = 0;
+        if (part->partition == NULL || !partition_is_dropped(part->partition)) {
+            (void)err_wrap(err, "day %08d", day);
+            scan_damage(sc, part, err);
+        }
+        return 0;
+    }
+    return r;
+}
+
+/* ---- the head ---- */
+
+static int open_head(struct scan *sc, struct scan_part *part, struct err *err)
+{
+    const struct store_view *v = part->view;
+
+    part->candidates = arena_alloc(part->arena, v->n_batch * sizeof(*part->candidates));
+    if (part->candidates == NULL)
+        return arena_err(part->arena, err);
+    for (size_t i = 0; i < v->n_batch; i++) {
+        const struct batch *b = v->batch[i];
+        if (b->n_records == 0 || b->max_ts < sc->req.from || b->min_ts >= sc->req.to)
+            continue;
+        part->candidates[part->n_candidates++] =
+            (struct scan_candidate){.min_ts = b->min_ts, .max_ts = b->max_ts, .index = (uint32_t)i};
+    }
+    return 0;
+}
+
+/* ---- parts ---- */
+
+int scan_plan_open(struct scan *sc, struct err *err)
+{
+    struct scan_unit *u = &sc->units[sc->next_unit++];
+    struct scan_part *part = mem_new(sizeof(*part));
+    int r = scan_check_cancel(sc, err);
+
+    part->view = u->view;
+    part->arena = arena_new(sc->req.budget, 0);
+    part->next = sc->parts;
+    sc->parts = part;
+    if (r == 0)
+        r = u->day == 0 ? open_head(sc, part, err) : open_day(sc, part, u->day, err);
+    if (r < 0)
+        return r;
+    if (part->n_candidates > 1 && sc->req.order != SCAN_ANY)
+        qsort(part->candidates, part->n_candidates, sizeof(*part->candidates),
+              is_backward(sc) ? by_max_ts_falling : by_min_ts);
+    scan_plan_done(sc, part);
+    return 0;
+}
+
+static void free_part(struct scan *sc, struct scan_part *part)
+{
+    scan_block_close_readers(sc, part);
+    partition_unref(&part->partition);
+    arena_free(&part->arena);
+    free(part);
+}
+
+void scan_plan_done(struct scan *sc, struct scan_part *part)
+{
+    struct scan_part **at = &sc->parts;
+
+    if (part->open_sources > 0 || part->next_candidate < part->n_candidates)
+        return;
+    while (*at != part)
+        at = &(*at)->next;
+    *at = part->next;
+    free_part(sc, part);
+}
+
+void scan_plan_free(struct scan *sc)
+{
+    while (sc->parts != NULL) {
+        struct scan_part *part = sc->parts;
+        sc->parts = part->next;
+        free_part(sc, part);
+    }
+    free(sc->units);
+    sc->units = NULL;
+}

@@ -1,0 +1,147 @@
+/* storage/scan_run.c - the life of a scan, and rows put into batches.  Contract: scan.h. */
+#include "base/mem.h"
+#include "base/obj.h"
+#include "storage/scan_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int scan_open_views(struct store_view *views, size_t n_views, const struct scan_request *req,
+                    struct scan **ret, struct err *err)
+{
+    struct scan *sc = mem_new(sizeof(*sc));
+    int r;
+
+    sc->magic = SCAN_MAGIC;
+    sc->req = *req;
+    if (sc->req.batch_records == 0)
+        sc->req.batch_records = SCAN_BATCH_RECORDS;
+    sc->views = mem_new(n_views * sizeof(*views) + 1);
+    memcpy(sc->views, views, n_views * sizeof(*views));
+    memset(views, 0, n_views * sizeof(*views));
+    sc->n_views = n_views;
+    sc->work = arena_new(req->budget, 0);
+    r = scan_filter_init(sc, err);
+    if (r == 0 && req->from < req->to)
+        r = scan_plan_units(sc, err);
+    if (r < 0)
+        scan_close(&sc);
+    else
+        *ret = sc;
+    return r;
+}
+
+void scan_close(struct scan **psc)
+{
+    struct scan *sc = *psc;
+
+    if (sc == NULL)
+        return;
+    OBJ_CHECK(sc, SCAN_MAGIC);
+    for (size_t i = 0; i < sc->n_heap; i++)
+        scan_source_free(&sc->heap[i]);
+    free((void *)sc->heap);
+    scan_plan_free(sc);
+    scan_block_close_readers(sc, NULL);
+    scan_filter_free(sc);
+    for (size_t i = 0; i < sc->n_views; i++)
+        view_release(&sc->views[i]);
+    free(sc->views);
+    arena_free(&sc->work);
+    sc->magic = 0;
+    free(sc);
+    *psc = NULL;
+}
+
+void scan_stats(const struct scan *sc, struct scan_stats *ret)
+{
+    OBJ_CHECK(sc, SCAN_MAGIC);
+    *ret = sc->stats;
+}
+
+/* ---- batches ---- */
+
+static int copy_bytes(struct arena *a, struct str *s, struct err *err)
+{
+    char *p = arena_bytes(a, s->n + 1);
+
+    if (p == NULL)
+        return arena_err(a, err);
+    if (s->n > 0)
+        memcpy(p, s->p, s->n);
+    s->p = p;
+    return 0;
+}
+
+static int copy_attrs(struct arena *a, struct record *rec, struct err *err)
+{
+    struct label *v;
+
+    if (rec->n_attr == 0) {
+        rec->attr = NULL;
+        return 0;
+    }
+    v = arena_alloc(a, rec->n_attr * sizeof(*v));
+    if (v == NULL)
+        return arena_err(a, err);
+    memcpy(v, rec->attr, rec->n_attr * sizeof(*v));
+    rec->attr = v;
+    for (uint32_t i = 0; i < rec->n_attr; i++) {
+        int r = copy_bytes(a, &v[i].name, err);
+        if (r == 0)
+            r = copy_bytes(a, &v[i].value, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int add_row(struct scan *sc, struct batch *b, const struct scan_row *row, struct err *err)
+{
+    struct scan_stream *stream = row->stream;
+    struct record rec = row->rec;
+    int r = 0;
+
+    if (stream->batch_no != sc->batch_no) {
+        r = batch_stream(b, &stream->labels, &stream->batch_index, err);
+        if (r < 0)
+            return r;
+        stream->batch_no = sc->batch_no;
+    }
+    rec.stream = stream->batch_index;
+    if (sc->req.need_line)
+        r = copy_bytes(b->arena, &rec.line, err);
+    if (r == 0)
+        r = copy_attrs(b->arena, &rec, err);
+    return r == 0 ? batch_add(b, &rec, err) : r;
+}
+
+int scan_next(struct scan *sc, struct batch **ret, struct err *err)
+{
+    const struct scan_row *row = NULL;
+    struct batch *b;
+    int r;
+
+    OBJ_CHECK(sc, SCAN_MAGIC);
+    r = scan_merge_next(sc, &row, err);
+    if (r != 0)
+        return r;
+    b = batch_new(sc->req.budget, 0);
+    sc->batch_no++;
+    while (r == 0) {
+        r = add_row(sc, b, row, err);
+        if (r < 0)
+            break;
+        scan_merge_drop(sc);
+        if (b->n_records == sc->req.batch_records || b->line_bytes >= SCAN_BATCH_BYTES)
+            break;
+        r = scan_merge_next(sc, &row, err);
+    }
+    if (r < 0) {
+        batch_unref(&b);
+        return r;
+    }
+    sc->stats.lines_out += b->n_records;
+    *ret = b;
+    return 0;
+}

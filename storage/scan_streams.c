@@ -1,0 +1,151 @@
+/*
+ * storage/scan_streams.c - which streams there are, without reading a line.  Contract: scan.h,
+ * scan_streams.
+ */
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "storage/catalog.h"
+#include "storage/le.h"
+#include "storage/scan_internal.h"
+#include "storage/stream_blob.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEEN_OVERHEAD = 64, BLOB_MAX = 1 << 24 };
+
+struct lister {
+    const struct scan_request *req;
+    struct map *seen; /* blobs of labels that were told */
+    size_t charged;   /* to the budget */
+    struct buf blob;
+    scan_stream_fn *fn;
+    void *arg;
+    const struct store_view *view; /* the one being listed */
+    VEC(uint8_t) wanted; /* by id in the catalog being listed: in a segment of the request's time */
+    int told;            /* what fn returned, when that ended the walk */
+};
+
+/* Tell of a stream if it matches and is new. */
+static int tell(struct lister *ls, const struct labels *l, struct err *err)
+{
+    size_t cost;
+    int r;
+
+    if (!matchers_match(ls->req->matchers, ls->req->n_matchers, l))
+        return 0;
+    buf_clear(&ls->blob);
+    stream_blob_put(&ls->blob, l);
+    r = buf_err(&ls->blob, "labels of a stream", err);
+    if (r < 0 || map_get(ls->seen, buf_str(&ls->blob)) != NULL)
+        return r;
+    cost = ls->blob.n + SEEN_OVERHEAD;
+    r = ls->req->budget == NULL ? 0 : mem_budget_take(ls->req->budget, cost, err);
+    if (r < 0)
+        return r;
+    ls->charged += cost;
+    (void)map_put(ls->seen, buf_str(&ls->blob), ls); /* no maximum but the budget's */
+    ls->told = ls->fn(ls->arg, l);
+    return ls->told;
+}
+
+static int list_head(struct lister *ls, const struct batch *b, struct err *err)
+{
+    uint8_t *found = mem_new(b->n_streams + (size_t)1);
+    int r = 0;
+
+    for (uint32_t i = 0; i < b->n_records; i++)
+        if (b->records[i].ts >= ls->req->from && b->records[i].ts < ls->req->to)
+            found[b->records[i].stream] = 1;
+    for (uint32_t i = 0; r == 0 && i < b->n_streams; i++)
+        if (found[i])
+            r = tell(ls, &b->streams[i], err);
+    free(found);
+    return r;
+}
+
+static int note_segment(void *arg, const struct catalog_segment *s, struct err *err)
+{
+    struct lister *ls = arg;
+
+    for (uint32_t i = 0; i < s->n_streams; i++) {
+        size_t id = le_get32(s->streams + 4 * (size_t)i);
+        if (id >= (size_t)1 << 24)
+            return err_set(err, ERR_CORRUPT, "catalog: id of a stream");
+        if (id >= ls->wanted.n) {
+            VEC_RESERVE(&ls->wanted, id + 1);
+            memset(ls->wanted.p + ls->wanted.n, 0, id + 1 - ls->wanted.n);
+            ls->wanted.n = id + 1;
+        }
+        ls->wanted.p[id] = 1;
+    }
+    return 0;
+}
+
+static int tell_stream(void *arg, uint64_t id, const struct labels *l, struct err *err)
+{
+    struct lister *ls = arg;
+
+    return id < ls->wanted.n && ls->wanted.p[id] ? tell(ls, l, err) : 0;
+}
+
+static int read_day(void *arg, struct catalog *c, struct err *err)
+{
+    struct lister *ls = arg;
+    int r = catalog_segments(c, ls->view->visible, ls->req->from, ls->req->to - 1, note_segment, ls,
+                             err);
+
+    return r < 0 ? r : catalog_streams(c, tell_stream, ls, err);
+}
+
+static int list_day(struct lister *ls, int32_t day, struct err *err)
+{
+    struct partition *p = NULL;
+    int r = partition_cache_get(ls->view->partitions, ls->view->tenant_id, day, false, &p, err);
+
+    ls->wanted.n = 0;
+    if (r == 0)
+        r = partition_read(p, read_day, ls, err);
+    partition_unref(&p);
+    if (ls->told == 0 && r == ERR_GONE) /* retention was faster */
+        r = 0;
+    return r;
+}
+
+static int list_view(struct lister *ls, struct err *err)
+{
+    const struct store_view *v = ls->view;
+    const atomic_bool *cancel = ls->req->cancel;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < v->n_batch; i++)
+        r = list_head(ls, v->batch[i], err);
+    for (size_t i = 0; r == 0 && i < v->n_day; i++) {
+        if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed))
+            return err_set(err, ERR_CANCELLED, "the query was cancelled");
+        r = list_day(ls, v->day[i], err);
+    }
+    return r;
+}
+
+int scan_streams_views(struct store_view *views, size_t n_views, const struct scan_request *req,
+                       scan_stream_fn *fn, void *arg, struct err *err)
+{
+    struct lister ls = {.req = req, .seen = map_new(0, NULL), .fn = fn, .arg = arg};
+    int r = 0;
+
+    buf_init(&ls.blob, BLOB_MAX);
+    for (size_t i = 0; r == 0 && req->from < req->to && i < n_views; i++) {
+        ls.view = &views[i];
+        r = list_view(&ls, err);
+    }
+    for (size_t i = 0; i < n_views; i++)
+        view_release(&views[i]);
+    map_free(&ls.seen);
+    buf_fini(&ls.blob);
+    VEC_FINI(&ls.wanted);
+    if (req->budget != NULL)
+        mem_budget_give(req->budget, ls.charged);
+    return r;
+}

@@ -1,0 +1,682 @@
+/*
+ * storage/scan_*.c: whatever is asked of head and segments, the answer is that of a naive walk over
+ * all records, each once, in the order asked for; within its budget; and with damage named.
+ */
+#include "storage/scan.h"
+
+#include "storage/keyring.h"
+#include "storage/scan_internal.h"
+#include "tests/lib/check.h"
+#include "tests/lib/records.h"
+#include "tests/lib/tmpdir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DAY = 20261121, DAYS = 3, BATCHES = 9, TENANTS = 2, RECORDS_MAX = 20000 };
+
+struct world {
+    int dir;
+    char path[TMPDIR_PATH_MAX];
+    struct keyring *keyring;
+    struct partition_cache *cache;
+    struct batch *batch[TENANTS][BATCHES];
+    uint64_t pos[TENANTS][BATCHES]; /* in the WAL */
+    uint64_t visible;
+};
+
+/* ---- a small store ---- */
+
+static void flush(struct world *w, size_t tenant, uint64_t from, uint64_t to)
+{
+    struct segment_row *rows = calloc(RECORDS_MAX, sizeof(*rows));
+
+    for (int32_t d = 0; d < DAYS; d++) {
+        struct partition *p = NULL;
+        struct partition_written sum;
+        size_t n = 0;
+        struct err err;
+        for (size_t i = 0; i < BATCHES; i++) {
+            struct batch *b = w->batch[tenant][i];
+            if (w->pos[tenant][i] <= from || w->pos[tenant][i] > to)
+                continue;
+            for (uint32_t k = 0; k < b->n_records; k++)
+                if (time_day(b->records[k].ts) == DAY + d)
+                    rows[n++] = (struct segment_row){b, k, b->records[k].ts};
+        }
+        if (partition_cache_get(w->cache, tenant + 1, DAY + d, true, &p, &err) < 0 ||
+            partition_write(p, rows, n, to, &sum, &err) < 0)
+            fail_msg("%s", err.text);
+        partition_unref(&p);
+    }
+    free(rows);
+}
+
+/* Three flushes are visible, a fourth is catalogued but not yet so, the rest is in the head only.
+ */
+static struct world make_world(uint64_t seed, uint32_t records, bool nasty)
+{
+    struct world w = {.visible = 60};
+    char path[3][TMPDIR_PATH_MAX + 16];
+    struct err err;
+
+    w.dir = tmpdir_open(w.path);
+    (void)snprintf(path[0], sizeof(path[0]), "%s/keyring.db", w.path);
+    (void)snprintf(path[1], sizeof(path[1]), "%s/master", w.path);
+    (void)snprintf(path[2], sizeof(path[2]), "%s/tenants", w.path);
+    if (keyring_make_master(path[1], &err) < 0 ||
+        keyring_open(path[0], path[1], &w.keyring, &err) < 0 ||
+        partition_cache_new(path[2], w.keyring, 2, &w.cache, &err) < 0)
+        fail_msg("%s", err.text);
+    for (size_t t = 0; t < TENANTS; t++) {
+        for (size_t i = 0; i < BATCHES; i++) {
+            struct records_options opt = {.seed = seed + 100 * t + i,
+                                          .n = records,
+                                          .n_streams = 1 + (uint32_t)(i * 7 % 23),
+                                          .first_seq = 1 + (i * TENANTS + t) * records,
+                                          .from = time_of_day(DAY) + (ts_ns)i * 4 * NS_PER_H,
+                                          .span = i % 4 == 3 ? 30 * NS_PER_H : 9 * NS_PER_H,
+                                          .nasty = nasty};
+            w.batch[t][i] = records_make(&opt);
+            w.pos[t][i] = 10 * (i + 1);
+        }
+        flush(&w, t, 0, 20);
+        flush(&w, t, 20, 40);
+        flush(&w, t, 40, 60);
+        flush(&w, t, 60, 70);
+    }
+    return w;
+}
+
+static void free_world(struct world *w)
+{
+    for (size_t t = 0; t < TENANTS; t++)
+        for (size_t i = 0; i < BATCHES; i++)
+            batch_unref(&w->batch[t][i]);
+    partition_cache_free(&w->cache);
+    keyring_close(&w->keyring);
+    tmpdir_close(w->dir);
+}
+
+static struct store_view make_view(const struct world *w, size_t tenant)
+{
+    struct store_view v = {.tenant_id = tenant + 1, .visible = w->visible, .partitions = w->cache};
+
+    v.batch = calloc(BATCHES, sizeof(*v.batch));
+    v.day = calloc(DAYS, sizeof(*v.day));
+    for (size_t i = 0; i < BATCHES; i++)
+        if (w->pos[tenant][i] > w->visible)
+            v.batch[v.n_batch++] = batch_ref(w->batch[tenant][i]);
+    for (int32_t d = 0; d < DAYS; d++)
+        v.day[v.n_day++] = DAY + d;
+    return v;
+}
+
+static int start(const struct world *w, size_t tenants, const struct scan_request *req,
+                 struct scan **ret, struct err *err)
+{
+    struct store_view v[TENANTS];
+
+    for (size_t t = 0; t < tenants; t++)
+        v[t] = make_view(w, t);
+    return scan_open_views(v, tenants, req, ret, err);
+}
+
+/* ---- the naive answer ---- */
+
+struct hit {
+    const struct batch *b;
+    const struct record *rec;
+};
+
+struct answer {
+    struct hit *v;
+    size_t n;
+};
+
+static bool naive_filter(const struct scan_filter *f, struct str line)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < f->n; i++)
+        any = any || (f->op == SCAN_CONTAINS || f->op == SCAN_CONTAINS_NOT
+                          ? str_find(line, f->text[i]) != SIZE_MAX
+                          : regexp_matches(f->re[i], line));
+    return any == (f->op == SCAN_CONTAINS || f->op == SCAN_MATCHES);
+}
+
+static bool naive_match(const struct scan_request *req, const struct batch *b,
+                        const struct record *rec)
+{
+    if (rec->ts < req->from || rec->ts >= req->to ||
+        !matchers_match(req->matchers, req->n_matchers, &b->streams[rec->stream]))
+        return false;
+    for (size_t i = 0; i < req->n_filters; i++)
+        if (!naive_filter(&req->filters[i], rec->line))
+            return false;
+    return true;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct record *x = ((const struct hit *)a)->rec;
+    const struct record *y = ((const struct hit *)b)->rec;
+
+    if (x->ts != y->ts)
+        return x->ts < y->ts ? -1 : 1;
+    return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+static int by_time_falling(const void *a, const void *b)
+{
+    return by_time(b, a);
+}
+
+static int by_seq(const void *a, const void *b)
+{
+    const struct record *x = ((const struct hit *)a)->rec;
+    const struct record *y = ((const struct hit *)b)->rec;
+
+    return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+static struct answer naive(const struct world *w, size_t tenants, const struct scan_request *req)
+{
+    struct answer a = {.v = calloc((size_t)TENANTS * RECORDS_MAX, sizeof(*a.v))};
+
+    for (size_t t = 0; t < tenants; t++)
+        for (size_t i = 0; i < BATCHES; i++)
+            for (uint32_t k = 0; k < w->batch[t][i]->n_records; k++)
+                if (naive_match(req, w->batch[t][i], &w->batch[t][i]->records[k]))
+                    a.v[a.n++] = (struct hit){w->batch[t][i], &w->batch[t][i]->records[k]};
+    qsort(a.v, a.n, sizeof(*a.v),
+          req->order == SCAN_ANY       ? by_seq
+          : req->order == SCAN_FORWARD ? by_time
+                                       : by_time_falling);
+    return a;
+}
+
+/* ---- comparing ---- */
+
+struct collected {
+    struct batch **batch;
+    struct answer a;
+    size_t n_batches;
+};
+
+static void collect(struct scan *sc, const struct scan_request *req, struct collected *c)
+{
+    struct err err;
+    int r = 0;
+
+    memset(c, 0, sizeof(*c));
+    c->batch = calloc((size_t)TENANTS * RECORDS_MAX + 1, sizeof(struct batch *));
+    c->a.v = calloc((size_t)TENANTS * RECORDS_MAX, sizeof(*c->a.v));
+    while ((r = scan_next(sc, &c->batch[c->n_batches], &err)) == 0) {
+        struct batch *b = c->batch[c->n_batches++];
+        assert_true(b->n_records > 0);
+        assert_true(b->n_records <= (req->batch_records == 0 ? 1024 : req->batch_records));
+        for (uint32_t i = 0; i < b->n_records; i++)
+            c->a.v[c->a.n++] = (struct hit){b, &b->records[i]};
+    }
+    if (r != 1)
+        fail_msg("%s", err.text);
+    if (req->order == SCAN_ANY)
+        qsort(c->a.v, c->a.n, sizeof(*c->a.v), by_seq);
+}
+
+static void free_collected(struct collected *c)
+{
+    for (size_t i = 0; i < c->n_batches; i++)
+        batch_unref(&c->batch[i]);
+    free((void *)c->batch);
+    free(c->a.v);
+}
+
+static void check_hit(const struct scan_request *req, const struct hit *got, const struct hit *want,
+                      size_t i)
+{
+    struct record w = *want->rec;
+    const char *what;
+
+    if (!req->need_line)
+        w.line = STR_NULL;
+    if (!req->need_attrs)
+        w.n_attr = 0;
+    what = records_differ(got->b, got->rec, want->b, &w);
+    if (what != NULL)
+        fail_msg("row %zu: %s (seq %llu, want %llu)", i, what, (unsigned long long)got->rec->seq,
+                 (unsigned long long)want->rec->seq);
+}
+
+static void check_scan(const struct world *w, size_t tenants, const struct scan_request *req)
+{
+    struct answer want = naive(w, tenants, req);
+    struct collected got;
+    struct scan *sc = NULL;
+    struct scan_stats st;
+    struct err err;
+
+    if (start(w, tenants, req, &sc, &err) < 0)
+        fail_msg("%s", err.text);
+    collect(sc, req, &got);
+    scan_stats(sc, &st);
+    assert_int_equal(got.a.n, want.n);
+    for (size_t i = 0; i < want.n; i++)
+        check_hit(req, &got.a.v[i], &want.v[i], i);
+    assert_int_equal(st.lines_out, want.n);
+    assert_int_equal(st.damaged_blocks, 0);
+    assert_true(st.blocks_read <= st.blocks && st.lines >= st.lines_out);
+    scan_close(&sc);
+    free_collected(&got);
+    free(want.v);
+}
+
+/* ---- random requests ---- */
+
+struct question {
+    struct matcher m[2];
+    struct scan_filter f[3];
+    struct str text[3][2];
+    struct regexp *re[3][2];
+    struct scan_request req;
+};
+
+static void ask_matcher(struct matcher *m, uint64_t *rng)
+{
+    static const struct {
+        enum match_op op;
+        const char *name, *value;
+    } some[] = {{MATCH_EQ, "app", "app-1"},     {MATCH_NE, "app", "app-2"},
+                {MATCH_RE, "app", "solo-.*"},   {MATCH_NRE, "pod", ""},
+                {MATCH_EQ, "pod", ""},          {MATCH_EQ, "host", "h1"},
+                {MATCH_RE, "app", "app-[0-3]"}, {MATCH_EQ, "app", "absent"}};
+    size_t i = records_random(rng) % (sizeof(some) / sizeof(some[0]));
+    struct err err;
+
+    assert_int_equal(matcher_init(m, some[i].op, str_of(some[i].name), str_of(some[i].value), &err),
+                     0);
+}
+
+static void ask_filter(struct question *q, size_t i, uint64_t *rng)
+{
+    static const char *const texts[] = {"error", "id=1",   "GET ", "absent text", "",
+                                        "e",     "\r\xff", "7",    "\xc3\xa9t"};
+    static const char *const patterns[] = {"id=[0-9]{2}$", "(?i)ERROR", "^request", "user=.*200"};
+    struct scan_filter *f = &q->f[i];
+    struct err err;
+
+    f->op = (enum scan_filter_op)(records_random(rng) % 4);
+    f->n = 1 + records_random(rng) % 2;
+    for (size_t k = 0; k < f->n; k++) {
+        q->text[i][k] = str_of(texts[records_random(rng) % 9]);
+        if (f->op == SCAN_MATCHES || f->op == SCAN_MATCHES_NOT)
+            assert_int_equal(
+                regexp_new(str_of(patterns[records_random(rng) % 4]), false, &q->re[i][k], &err),
+                0);
+    }
+    f->text = q->text[i];
+    f->re = (const struct regexp *const *)q->re[i];
+}
+
+static void ask(struct question *q, uint64_t *rng)
+{
+    memset(q, 0, sizeof(*q));
+    q->req = (struct scan_request){
+        .matchers = q->m,
+        .n_matchers = records_random(rng) % 3,
+        .filters = q->f,
+        .n_filters = records_random(rng) % 3,
+        .from = INT64_MIN,
+        .to = INT64_MAX,
+        .order = (enum scan_order)(records_random(rng) % 3),
+        .need_line = records_random(rng) % 3 != 0,
+        .need_attrs = records_random(rng) % 2 == 0,
+        .batch_records = records_random(rng) % 3 == 0 ? 0 : 1 + records_random(rng) % 50,
+    };
+    if (records_random(rng) % 3 != 0) {
+        q->req.from = time_of_day(DAY) + (ts_ns)(records_random(rng) % (60 * NS_PER_H));
+        q->req.to = q->req.from + (ts_ns)(records_random(rng) % (20 * NS_PER_H));
+    }
+    for (size_t i = 0; i < q->req.n_matchers; i++)
+        ask_matcher(&q->m[i], rng);
+    for (size_t i = 0; i < q->req.n_filters; i++)
+        ask_filter(q, i, rng);
+}
+
+static void forget(struct question *q)
+{
+    for (size_t i = 0; i < q->req.n_matchers; i++)
+        matcher_fini(&q->m[i]);
+    for (size_t i = 0; i < 3; i++)
+        for (size_t k = 0; k < 2; k++)
+            regexp_free(&q->re[i][k]);
+}
+
+static void any_question_has_the_naive_answer(void **state)
+{
+    uint64_t rng = 4711;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 3; seed++) {
+        struct world w = make_world(seed, 40 + 90 * (uint32_t)seed, seed == 1);
+        for (unsigned round = 0; round < 120; round++) {
+            struct mem_budget budget = {.name = "query"};
+            struct question q;
+            ask(&q, &rng);
+            q.req.budget = &budget;
+            check_scan(&w, 1 + records_random(&rng) % TENANTS, &q.req);
+            assert_int_equal(budget.used, 0); /* all of it was given back */
+            forget(&q);
+        }
+        free_world(&w);
+    }
+}
+
+/* Wherever the flush's one step has got to, head and segments together are the same records. */
+static void every_position_shows_each_record_once(void **state)
+{
+    static const uint64_t positions[] = {0, 20, 40, 60, 70};
+    struct world w = make_world(9, 50, false);
+    struct scan_request req = {
+        .from = INT64_MIN, .to = INT64_MAX, .order = SCAN_BACKWARD, .need_line = true};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(positions) / sizeof(positions[0]); i++) {
+        w.visible = positions[i];
+        check_scan(&w, TENANTS, &req);
+    }
+    free_world(&w);
+}
+
+/* ---- limits ---- */
+
+static void the_newest_lines_cost_the_newest_day(void **state)
+{
+    struct world w = make_world(5, 200, false);
+    struct scan_request req = {.from = INT64_MIN,
+                               .to = INT64_MAX,
+                               .order = SCAN_BACKWARD,
+                               .need_line = true,
+                               .batch_records = 3};
+    struct scan *sc = NULL;
+    struct batch *b = NULL;
+    struct scan_stats st;
+    struct err err;
+
+    (void)state;
+    w.visible = 70;
+    assert_int_equal(start(&w, 1, &req, &sc, &err), 0);
+    assert_int_equal(scan_next(sc, &b, &err), 0);
+    assert_int_equal(b->n_records, 3);
+    scan_stats(sc, &st);
+    assert_int_equal(st.partitions, 1); /* of three: the others were not even opened */
+    batch_unref(&b);
+    scan_close(&sc);
+    free_world(&w);
+}
+
+static int run(const struct world *w, const struct scan_request *req, struct scan_stats *st,
+               struct err *err)
+{
+    struct scan *sc = NULL;
+    struct batch *b = NULL;
+    int r = start(w, 1, req, &sc, err);
+
+    while (r == 0 && (r = scan_next(sc, &b, err)) == 0)
+        batch_unref(&b);
+    if (sc != NULL)
+        scan_stats(sc, st);
+    scan_close(&sc);
+    return r;
+}
+
+static void a_scan_stays_in_its_budget(void **state)
+{
+    struct world w = make_world(6, 70, true);
+    unsigned refused = 0;
+    struct scan_stats st;
+    struct err err;
+
+    (void)state;
+    for (size_t limit = 1 << 12; limit <= (size_t)64 << 20; limit *= 2) {
+        struct mem_budget budget = {.name = "query", .limit = limit};
+        struct scan_request req = {.from = INT64_MIN,
+                                   .to = INT64_MAX,
+                                   .order = SCAN_FORWARD,
+                                   .need_line = true,
+                                   .need_attrs = true,
+                                   .budget = &budget};
+        int r = run(&w, &req, &st, &err);
+        assert_true(r == 1 || r == ERR_NOMEM);
+        if (r == ERR_NOMEM)
+            assert_non_null(strstr(err.text, "query"));
+        assert_int_equal(budget.used, 0);
+        assert_true(budget.peak <= limit);
+        refused += r == ERR_NOMEM;
+    }
+    assert_true(refused > 2 && refused < 15);
+    free_world(&w);
+}
+
+static void a_scan_looks_at_so_many_bytes(void **state)
+{
+    struct world w = make_world(7, 200, false);
+    struct scan_request req = {
+        .from = INT64_MIN, .to = INT64_MAX, .need_line = true, .max_line_bytes = 2000};
+    struct scan_stats st;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(run(&w, &req, &st, &err), ERR_LIMIT);
+    req.max_line_bytes = UINT64_MAX;
+    assert_int_equal(run(&w, &req, &st, &err), 1);
+    req.max_line_bytes = st.line_bytes;
+    assert_int_equal(run(&w, &req, &st, &err), 1);
+    req.max_line_bytes--;
+    assert_int_equal(run(&w, &req, &st, &err), ERR_LIMIT);
+    free_world(&w);
+}
+
+static void a_cancelled_scan_ends(void **state)
+{
+    struct world w = make_world(7, 50, false);
+    atomic_bool cancel = false;
+    struct scan_request req = {
+        .from = INT64_MIN, .to = INT64_MAX, .batch_records = 1, .cancel = &cancel};
+    struct scan *sc = NULL;
+    struct batch *b = NULL;
+    struct err err;
+    int r = 0;
+
+    (void)state;
+    assert_int_equal(start(&w, 1, &req, &sc, &err), 0);
+    assert_int_equal(scan_next(sc, &b, &err), 0);
+    batch_unref(&b);
+    atomic_store(&cancel, true);
+    for (unsigned left = 1000; r == 0 && left > 0; left--) {
+        r = scan_next(sc, &b, &err);
+        if (r == 0)
+            batch_unref(&b);
+    }
+    assert_int_equal(r, ERR_CANCELLED);
+    scan_close(&sc);
+    free_world(&w);
+}
+
+/* ---- damage ---- */
+
+/* Overwrite the middle of one segment of a day; returns the name of the file. */
+static void damage_a_segment(const struct world *w, char name[SEGMENT_NAME_MAX])
+{
+    int dir = openat(w->dir, "tenants/0000000000000001/20261122", O_RDONLY | O_DIRECTORY);
+    DIR *d = fdopendir(dup(dir));
+    const struct dirent *e;
+    int fd;
+
+    while ((e = readdir(d)) != NULL)
+        if (strstr(e->d_name, ".lqs") != NULL)
+            (void)snprintf(name, SEGMENT_NAME_MAX, "%.36s", e->d_name);
+    assert_int_equal(closedir(d), 0);
+    fd = openat(dir, name, O_WRONLY);
+    assert_true(pwrite(fd, "damage", 6, 700) == 6);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(close(dir), 0);
+}
+
+static void a_damaged_block_is_named_and_passed_over(void **state)
+{
+    struct world w = make_world(8, 60, false);
+    struct scan_request req = {
+        .from = INT64_MIN, .to = INT64_MAX, .order = SCAN_FORWARD, .need_line = true};
+    struct partition_cache_stats cs;
+    char name[SEGMENT_NAME_MAX] = "";
+    struct scan_stats good;
+    struct scan_stats st;
+    struct err err;
+
+    (void)state;
+    w.visible = 70;
+    assert_int_equal(run(&w, &req, &good, &err), 1);
+    damage_a_segment(&w, name);
+    assert_int_equal(run(&w, &req, &st, &err), 1);
+    assert_int_equal(st.damaged_blocks, 1);
+    assert_non_null(strstr(st.damage, name));
+    assert_non_null(strstr(st.damage, "block 0"));
+    assert_true(st.lines_out > 0 && st.lines_out < good.lines_out);
+    partition_cache_stats(w.cache, &cs);
+    assert_int_equal(cs.damaged, 1);
+    free_world(&w);
+}
+
+static void a_missing_segment_is_damage_but_a_dropped_partition_is_not(void **state)
+{
+    struct world w = make_world(8, 60, false);
+    struct scan_request req = {.from = INT64_MIN,
+                               .to = INT64_MAX,
+                               .order = SCAN_FORWARD,
+                               .need_line = true,
+                               .batch_records = 1};
+    char name[SEGMENT_NAME_MAX] = "";
+    struct scan *sc = NULL;
+    struct batch *b = NULL;
+    struct scan_stats st;
+    struct err err;
+    int dir;
+    int r = 0;
+
+    (void)state;
+    w.visible = 70;
+    damage_a_segment(&w, name);
+    dir = openat(w.dir, "tenants/0000000000000001/20261122", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(unlinkat(dir, name, 0), 0);
+    assert_int_equal(close(dir), 0);
+    assert_int_equal(run(&w, &req, &st, &err), 1);
+    assert_true(st.damaged_blocks >= 1);
+    assert_non_null(strstr(st.damage, name));
+
+    req.from = time_of_day(DAY);
+    req.to = time_of_day(DAY) + NS_PER_DAY;
+    assert_int_equal(start(&w, 1, &req, &sc, &err), 0);
+    assert_int_equal(scan_next(sc, &b, &err), 0); /* it holds the day open */
+    batch_unref(&b);
+    assert_int_equal(partition_cache_drop(w.cache, 1, DAY, &err), 0);
+    while (r == 0) {
+        r = scan_next(sc, &b, &err);
+        if (r == 0)
+            batch_unref(&b);
+    }
+    assert_int_equal(r, 1);
+    scan_stats(sc, &st);
+    assert_int_equal(st.damaged_blocks, 0);
+    assert_true(st.blocks > 1 && st.lines_out > 0);
+    scan_close(&sc);
+    free_world(&w);
+}
+
+/* ---- streams ---- */
+
+struct listed {
+    struct labels v[200];
+    struct arena *arena;
+    size_t n, stop;
+};
+
+static int note_stream(void *arg, const struct labels *l)
+{
+    struct listed *ls = arg;
+    struct err err;
+
+    for (size_t i = 0; i < ls->n; i++)
+        assert_false(labels_equal(&ls->v[i], l)); /* each once */
+    assert_int_equal(labels_copy(ls->arena, l, &ls->v[ls->n++], &err), 0);
+    return ls->n == ls->stop ? 42 : 0;
+}
+
+static int list(const struct world *w, const struct scan_request *req, struct listed *ls,
+                struct err *err)
+{
+    struct store_view v[TENANTS];
+
+    memset(ls->v, 0, sizeof(ls->v));
+    ls->n = 0;
+    for (size_t t = 0; t < TENANTS; t++)
+        v[t] = make_view(w, t);
+    return scan_streams_views(v, TENANTS, req, note_stream, ls, err);
+}
+
+static void streams_are_listed_once(void **state)
+{
+    struct world w = make_world(3, 60, false);
+    struct listed ls = {.arena = arena_new(NULL, 0)};
+    struct mem_budget budget = {.name = "query", .limit = 200};
+    struct scan_request req = {.from = INT64_MIN, .to = INT64_MAX};
+    struct answer all;
+    struct matcher m;
+    struct err err;
+    size_t everything;
+
+    (void)state;
+    assert_int_equal(list(&w, &req, &ls, &err), 0);
+    all = naive(&w, TENANTS, &req);
+    for (size_t i = 0; i < all.n; i++) {
+        bool found = false;
+        for (size_t k = 0; k < ls.n && !found; k++)
+            found = labels_equal(&ls.v[k], &all.v[i].b->streams[all.v[i].rec->stream]);
+        assert_true(found);
+    }
+    free(all.v);
+    everything = ls.n;
+    assert_int_equal(matcher_init(&m, MATCH_EQ, STR("app"), STR("app-1"), &err), 0);
+    req.matchers = &m;
+    req.n_matchers = 1;
+    assert_int_equal(list(&w, &req, &ls, &err), 0);
+    assert_true(ls.n > 0 && ls.n < everything);
+    req.n_matchers = 0;
+    req.to = time_of_day(DAY) - 1; /* before anything */
+    assert_int_equal(list(&w, &req, &ls, &err), 0);
+    assert_int_equal(ls.n, 0);
+    req.to = INT64_MAX;
+    ls.stop = 2;
+    assert_int_equal(list(&w, &req, &ls, &err), 42);
+    ls.stop = 0;
+    req.budget = &budget;
+    assert_int_equal(list(&w, &req, &ls, &err), ERR_NOMEM);
+    assert_int_equal(budget.used, 0);
+    matcher_fini(&m);
+    arena_free(&ls.arena);
+    free_world(&w);
+}
+
+CHECK_MAIN(cmocka_unit_test(any_question_has_the_naive_answer),
+           cmocka_unit_test(every_position_shows_each_record_once),
+           cmocka_unit_test(the_newest_lines_cost_the_newest_day),
+           cmocka_unit_test(a_scan_stays_in_its_budget),
+           cmocka_unit_test(a_scan_looks_at_so_many_bytes), cmocka_unit_test(a_cancelled_scan_ends),
+           cmocka_unit_test(a_damaged_block_is_named_and_passed_over),
+           cmocka_unit_test(a_missing_segment_is_damage_but_a_dropped_partition_is_not),
+           cmocka_unit_test(streams_are_listed_once))

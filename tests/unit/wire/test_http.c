@@ -477,6 +477,23 @@ static void a_slow_header_is_answered_408(void **state)
     stop(&w);
 }
 
+static void each_request_of_a_connection_has_the_deadline(void **state)
+{
+    struct http_options opt = {.header_ms = 60, .body_ms = 60, .idle_ms = 60000};
+    struct world *w = start(&opt);
+    struct caller c;
+
+    (void)state;
+    call(w, &c);
+    say(&c, "GET /show HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(&c, "HTTP/1.1 200 ");
+    say(&c, "GET /show HTTP/1.1\r\n");
+    WAIT_FOR(w->loop, c.closed);
+    expect(&c, "HTTP/1.1 408 ");
+    buf_fini(&c.in);
+    stop(&w);
+}
+
 struct dripping {
     struct caller *c;
     unsigned sent;
@@ -628,9 +645,17 @@ static void a_drained_server_finishes_and_closes(void **state)
     stop(&w);
 }
 
+static void on_late(void *arg)
+{
+    *(bool *)arg = true;
+}
+
 static void a_streamed_answer_waits_for_its_reader(void **state)
 {
-    struct world *w = start(NULL);
+    struct http_options opt = {.body_ms = 500};
+    struct world *w = start(&opt);
+    struct loop_timer *t;
+    bool late = false;
     struct caller c;
     size_t written = 0;
     char *piece = mem_new(1 << 20);
@@ -649,6 +674,11 @@ static void a_streamed_answer_waits_for_its_reader(void **state)
     stream_resume(c.s);
     WAIT_FOR(w->loop, w->drained);
     assert_false(http_is_full(w->held));
+    t = loop_timer_new(w->loop, on_late, &late);
+    loop_timer_start(t, 700, 0); /* who has read on may be slow later */
+    WAIT_FOR(w->loop, late);
+    loop_timer_free(&t);
+    assert_false(w->aborted);
     http_reply_end(w->held);
     expect(&c, "\r\n0\r\n\r\n");
     assert_true(c.in.n > written << 20);
@@ -870,6 +900,7 @@ CHECK_MAIN(cmocka_unit_test(a_request_reaches_the_handler_and_the_answer_the_cli
            cmocka_unit_test(a_caller_not_welcome_hears_it_before_the_body),
            cmocka_unit_test(expect_100_continue_is_answered_before_the_body),
            cmocka_unit_test(a_slow_header_is_answered_408),
+           cmocka_unit_test(each_request_of_a_connection_has_the_deadline),
            cmocka_unit_test(a_dripping_header_meets_its_deadline),
            cmocka_unit_test(a_client_that_goes_away_aborts_the_exchange_once),
            cmocka_unit_test(an_unwatched_exchange_is_answered_into_the_void),

@@ -411,18 +411,23 @@ static void what_was_read_already_waits_for_resume(void **state)
     struct side c;
     char *big = mem_new(60000);
     struct side *a = &w->sides[0];
+    struct side other;
 
     (void)state;
     connect_as(w, w->client, NULL, &c);
     WAIT_FOR(w->loop, a->opened);
     WAIT_FOR(w->loop, c.opened);
+    connect_as(w, w->client, NULL, &other);
+    WAIT_FOR(w->loop, other.opened);
     a->pause_at_once = true;
     stream_write(c.s, (struct str){big, 60000});
     stream_close(c.s, NULL);
     WAIT_FOR(w->loop, a->has_input);
     for (size_t records = 1; a->received < 60000; records++) {
         assert_in_range(a->received, 1, records * 16384);
-        a->has_input = false;
+        stream_write(other.s, STR("through the same buffer"));
+        WAIT_FOR(w->loop, w->sides[1].has_input);
+        w->sides[1].has_input = a->has_input = false;
         stream_resume(a->s);
         assert_false(a->has_input); /* not from inside the call */
         WAIT_FOR(w->loop, a->has_input);
@@ -445,10 +450,14 @@ static void a_cut_without_close_notify_is_no_orderly_end(void **state)
     connect_as(w, w->client, NULL, &c);
     WAIT_FOR(w->loop, w->sides[0].opened);
     WAIT_FOR(w->loop, c.opened);
+    w->sides[0].echo = true;
+    stream_write(c.s, STR("x"));
+    WAIT_FOR(w->loop, c.has_input); /* and with it all that came before: else it would be a reset */
     (void)err_set(&why, ERR_CANCELLED, "cut");
     stream_close(c.s, &why);
     WAIT_FOR(w->loop, w->sides[0].closed);
     assert_int_equal(w->sides[0].why.code, ERR_IO);
+    has_text(&w->sides[0].why, "without TLS close_notify");
     stop(&w);
 }
 

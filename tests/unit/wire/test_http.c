@@ -7,8 +7,6 @@
 #include "tests/lib/tmpdir.h"
 #include "tests/lib/wait.h"
 
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -806,89 +804,6 @@ static void https_serves_too_and_reloads(void **state)
     tmpdir_close(fd);
 }
 
-/* The server on a thread of its own, answers made on yet another one, the client here. */
-struct apart {
-    struct loop *loop;
-    struct http_server *server;
-    char address[64];
-    unsigned answered; /* the server's thread; read after the join */
-};
-
-struct job {
-    struct http_exchange *x;
-    struct apart *a;
-    pthread_t thread;
-};
-
-static void deliver(void *arg)
-{
-    struct job *j = arg;
-
-    (void)pthread_join(j->thread, NULL);
-    j->a->answered++;
-    http_replyf(j->x, 200, "from afar\n");
-    free(j);
-}
-
-static void *work(void *arg)
-{
-    struct job *j = arg;
-
-    if (!loop_post(http_loop(j->x), deliver, j))
-        abort();
-    return NULL;
-}
-
-static void hand_over(struct http_exchange *x, void *arg)
-{
-    struct job *j = mem_new(sizeof(*j));
-
-    j->x = x;
-    j->a = arg;
-    if (pthread_create(&j->thread, NULL, work, j) != 0)
-        abort();
-}
-
-static void close_apart(void *arg)
-{
-    struct apart *a = arg;
-
-    http_server_close(&a->server);
-    loop_stop(a->loop);
-}
-
-static void an_exchange_is_answered_from_another_thread(void **state)
-{
-    struct apart a = {.answered = 0};
-    struct world w = {.handled = 0};
-    struct caller c;
-    struct err err;
-
-    (void)state;
-    assert_int_equal(loop_new(&a.loop, &err), 0);
-    assert_int_equal(loop_new(&w.loop, &err), 0);
-    assert_int_equal(
-        http_server_open(a.loop, "127.0.0.1:0", NULL, NULL, hand_over, &a, &a.server, &err), 0);
-    (void)snprintf(a.address, sizeof(a.address), "%s", http_server_address(a.server));
-    assert_int_equal(loop_start(a.loop, "http", &err), 0);
-    memset(&c, 0, sizeof(c));
-    c.loop = w.loop;
-    buf_init(&c.in, 1 << 16);
-    assert_int_equal(stream_connect(w.loop, a.address, NULL, &CALLER, &c, &c.s, &err), 0);
-    for (int i = 0; i < 20; i++) {
-        say(&c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        expect(&c, "from afar");
-        buf_clear(&c.in);
-    }
-    assert_true(loop_post(a.loop, close_apart, &a));
-    loop_join(a.loop);
-    assert_int_equal(a.answered, 20);
-    WAIT_FOR(w.loop, c.closed);
-    loop_free(&a.loop);
-    loop_free(&w.loop);
-    buf_fini(&c.in);
-}
-
 CHECK_MAIN(cmocka_unit_test(a_request_reaches_the_handler_and_the_answer_the_client),
            cmocka_unit_test(a_connection_serves_many_requests),
            cmocka_unit_test(head_gets_the_length_without_the_body),
@@ -910,5 +825,4 @@ CHECK_MAIN(cmocka_unit_test(a_request_reaches_the_handler_and_the_answer_the_cli
            cmocka_unit_test(a_reader_that_stops_for_long_is_cut),
            cmocka_unit_test(an_answer_given_up_is_seen_to_be_incomplete),
            cmocka_unit_test(bodies_are_charged_to_the_budget),
-           cmocka_unit_test(https_serves_too_and_reloads),
-           cmocka_unit_test(an_exchange_is_answered_from_another_thread))
+           cmocka_unit_test(https_serves_too_and_reloads))

@@ -9,6 +9,7 @@
 #include "tests/lib/wait.h"
 #include "wire/http.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -412,10 +413,91 @@ static void a_large_answer_over_tls_with_pauses(void **state)
     tmpdir_close(fd);
 }
 
+/* The server on a thread of its own, answers made on yet another one, the client here. */
+struct apart {
+    struct loop *loop;
+    struct http_server *server;
+    unsigned answered; /* the server's thread; read after the join */
+};
+
+struct job {
+    struct http_exchange *x;
+    struct apart *a;
+    pthread_t thread;
+};
+
+static void deliver(void *arg)
+{
+    struct job *j = arg;
+
+    (void)pthread_join(j->thread, NULL);
+    j->a->answered++;
+    http_replyf(j->x, 200, "from afar\n");
+    free(j);
+}
+
+static void *work(void *arg)
+{
+    struct job *j = arg;
+
+    if (!loop_post(http_loop(j->x), deliver, j))
+        abort();
+    return NULL;
+}
+
+static void hand_over(struct http_exchange *x, void *arg)
+{
+    struct job *j = mem_new(sizeof(*j));
+
+    j->x = x;
+    j->a = arg;
+    if (pthread_create(&j->thread, NULL, work, j) != 0)
+        abort();
+}
+
+static void close_apart(void *arg)
+{
+    struct apart *a = arg;
+
+    http_server_close(&a->server);
+    loop_stop(a->loop);
+}
+
+static void an_exchange_is_answered_from_another_thread(void **state)
+{
+    struct apart a = {.answered = 0};
+    struct loop *l = NULL;
+    char address[64];
+    struct http_client_request q = {.address = address};
+    struct caller d;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(loop_new(&a.loop, &err), 0);
+    assert_int_equal(loop_new(&l, &err), 0);
+    assert_int_equal(
+        http_server_open(a.loop, "127.0.0.1:0", NULL, NULL, hand_over, &a, &a.server, &err), 0);
+    (void)snprintf(address, sizeof(address), "%s", http_server_address(a.server));
+    assert_int_equal(loop_start(a.loop, "http", &err), 0);
+    for (int i = 0; i < 20; i++) {
+        call(l, &d, &q);
+        WAIT_FOR(l, d.done);
+        assert_int_equal(d.err.code, 0);
+        check_str(buf_str(&d.body), "from afar\n");
+        buf_fini(&d.body);
+    }
+    assert_true(loop_post(a.loop, close_apart, &a));
+    loop_join(a.loop);
+    assert_int_equal(a.answered, 20);
+    loop_free(&a.loop);
+    loop_free(&l);
+}
+
 CHECK_MAIN(cmocka_unit_test(an_answer_with_a_length), cmocka_unit_test(answers_of_other_shapes),
            cmocka_unit_test(requests_carry_headers_and_body_over_unix_sockets),
            cmocka_unit_test(nobody_there_is_told_by_done),
            cmocka_unit_test(a_cancelled_request_is_done_as_cancelled),
            cmocka_unit_test(silence_has_a_deadline),
            cmocka_unit_test(a_paused_answer_waits_even_when_it_was_read),
-           cmocka_unit_test(a_large_answer_over_tls_with_pauses))
+           cmocka_unit_test(a_large_answer_over_tls_with_pauses),
+           cmocka_unit_test(an_exchange_is_answered_from_another_thread))

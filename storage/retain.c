@@ -60,17 +60,28 @@ static int set_state(struct store *s, struct meta_partition *p, enum meta_state 
     return 0;
 }
 
+static int fail_at(const char *point, struct err *err)
+{
+    if (!fault_hit(point))
+        return 0;
+    errno = EIO;
+    return err_sys(err, "%s", point);
+}
+
 /* From META_GOING on. */
 static int finish(struct store *s, struct meta_partition *p, struct err *err)
 {
     int r;
 
-    (void)fault_hit("retain.going"); /* places to be killed at */
-    r = keyring_shred_partition(s->keyring, p->tenant_id, p->day, err);
-    (void)fault_hit("retain.shredded");
+    r = fail_at("retain.going", err);
+    if (r == 0)
+        r = keyring_shred_partition(s->keyring, p->tenant_id, p->day, err);
+    if (r == 0)
+        r = fail_at("retain.shredded", err);
     if (r == 0)
         r = partition_cache_drop(s->partitions, p->tenant_id, p->day, err);
-    (void)fault_hit("retain.removed");
+    if (r == 0)
+        r = fail_at("retain.removed", err);
     if (r == 0)
         r = set_state(s, p, META_GONE, err);
     return r < 0 ? err_wrap(err, "drop day %d", (int)p->day) : 0;

@@ -42,23 +42,34 @@ void store_append(struct store *s, struct store_append *a)
         fail_one(a);
 }
 
-/* Under mutex: cut a group off the queue's front. */
+/* What a request costs: in the WAL, or in the head. */
+static size_t cost(const struct store_append *a)
+{
+    size_t held = batch_held(a->batch);
+
+    return held > a->payload.bytes.n ? held : a->payload.bytes.n;
+}
+
+/* Under mutex: cut a group off the queue's front.  Its size bounds by how much the head may pass
+ * its own bound. */
 static struct store_append *cut_group(struct store *s)
 {
+    size_t most = s->opt.head_bytes < STORE_GROUP_BYTES ? s->opt.head_bytes : STORE_GROUP_BYTES;
     struct store_append *group = s->first;
     struct store_append *end = group;
-    size_t bytes = group->payload.bytes.n;
+    size_t bytes = cost(group);
 
+    s->queued_bytes -= group->payload.bytes.n;
     for (size_t n = 1; end->next != NULL && n < STORE_GROUP_MAX; n++) {
-        if (bytes + end->next->payload.bytes.n > STORE_GROUP_BYTES)
+        bytes += cost(end->next);
+        if (bytes > most)
             break;
         end = end->next;
-        bytes += end->payload.bytes.n;
+        s->queued_bytes -= end->payload.bytes.n;
     }
     s->first = end->next;
     if (s->first == NULL)
         s->last = NULL;
-    s->queued_bytes -= bytes;
     end->next = NULL;
     return group;
 }

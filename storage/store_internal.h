@@ -29,7 +29,7 @@ struct wal;
 enum {
     STORE_TENANT_MAX = 150,
     STORE_TENANTS_MAX = 1 << 16,
-    STORE_GROUP_BYTES = 8 << 20, /* payload of one group, but at least one request */
+    STORE_GROUP_BYTES = 8 << 20, /* of one group, but at least one request */
     STORE_GROUP_MAX = 1024,      /* requests of one group */
 };
 

@@ -1,0 +1,219 @@
+/* storage/retain.c: a day goes when both its end and its newest arrival are past retention; then
+ * key, files and rows are gone, and late records begin it anew. */
+#include "storage/store.h"
+
+#include "base/fault.h"
+#include "tests/lib/feed.h"
+
+#include <unistd.h>
+
+#define DAY NS_PER_DAY
+
+static void init(struct feed *f)
+{
+    feed_init(f);
+    f->opt.retention = 2 * DAY;
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(f);
+}
+
+static void fini(struct feed *f)
+{
+    feed_fini(f);
+    time_unset();
+}
+
+/* One record of day `day` (0: FEED_DAY). */
+static void put(struct feed *f, int day, const char *line)
+{
+    char text[128];
+
+    (void)snprintf(text, sizeof(text), "R %lld app %s\n",
+                   (long long)(FEED_DAY + day * DAY + NS_PER_MIN), line);
+    assert_int_equal(feed_put(f, "t", text), STORE_STORED);
+}
+
+static void flush(struct feed *f)
+{
+    struct err err;
+
+    if (store_flush(f->s, &err) != 0)
+        fail_msg("flush: %s", err.text);
+}
+
+static void retire(struct feed *f, ts_ns now)
+{
+    struct err err;
+
+    if (store_retire(f->s, now, &err) != 0)
+        fail_msg("retire: %s", err.text);
+}
+
+static int count_entry(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    unsigned *n = arg;
+    int fd = -1;
+
+    (void)err;
+    if (strlen(name) == 8)
+        (*n)++; /* a day */
+    else if (file_open_dir(dir_fd, name, &fd, err) == 0) {
+        (void)file_walk(fd, count_entry, arg, err);
+        (void)close(fd);
+    }
+    return 0;
+}
+
+/* Directories of days, of all tenants. */
+static unsigned days_on_disk(struct feed *f)
+{
+    unsigned n = 0;
+    struct err err;
+    int fd = -1;
+
+    assert_int_equal(file_open_dir(f->dir, "data/tenants", &fd, &err), 0);
+    assert_int_equal(file_walk(fd, count_entry, &n, &err), 0);
+    (void)close(fd);
+    return n;
+}
+
+static void a_day_goes_only_when_its_end_and_its_arrival_are_past(void **state)
+{
+    struct feed f;
+    struct store_stats st;
+    (void)state;
+
+    init(&f);
+    put(&f, 0, "today");
+    put(&f, -5, "late"); /* of an old day, come now */
+    flush(&f);
+    assert_int_equal(days_on_disk(&f), 2);
+    /* The old day's end is long past, its arrival is not. */
+    retire(&f, FEED_DAY + NS_PER_H + 2 * DAY - 1);
+    feed_check(&f, "t", "late\ntoday\n");
+    retire(&f, FEED_DAY + NS_PER_H + 2 * DAY + NS_PER_MIN);
+    feed_check(&f, "t", "today\n");
+    assert_int_equal(days_on_disk(&f), 1);
+    /* Today's arrival is past, its end (midnight) is not. */
+    retire(&f, FEED_DAY + 3 * DAY - 1);
+    feed_check(&f, "t", "today\n");
+    retire(&f, FEED_DAY + 3 * DAY);
+    feed_check(&f, "t", "");
+    assert_int_equal(days_on_disk(&f), 0);
+    store_stats(f.s, &st);
+    assert_int_equal(st.partitions, 0);
+    assert_int_equal(st.partitions_dropped, 2);
+    feed_reopen(&f);
+    feed_check(&f, "t", "");
+    fini(&f);
+}
+
+static void a_day_with_records_in_the_head_stays(void **state)
+{
+    struct feed f;
+    (void)state;
+
+    init(&f);
+    put(&f, -5, "first");
+    flush(&f);
+    put(&f, -5, "second"); /* in the head */
+    retire(&f, FEED_DAY + 10 * DAY);
+    feed_check(&f, "t", "first\nsecond\n");
+    flush(&f);
+    retire(&f, FEED_DAY + 10 * DAY);
+    feed_check(&f, "t", "");
+    fini(&f);
+}
+
+static void a_dropped_day_begins_anew_when_records_come(void **state)
+{
+    struct feed f;
+    (void)state;
+
+    init(&f);
+    put(&f, -5, "old");
+    flush(&f);
+    retire(&f, FEED_DAY + 10 * DAY);
+    feed_check(&f, "t", "");
+    put(&f, -5, "new");
+    feed_check(&f, "t", "new\n");
+    flush(&f);
+    feed_check(&f, "t", "new\n");
+    feed_reopen(&f);
+    feed_check(&f, "t", "new\n");
+    fini(&f);
+}
+
+static void without_retention_everything_stays(void **state)
+{
+    struct feed f;
+    (void)state;
+
+    feed_init(&f);
+    feed_open(&f);
+    put(&f, -5000, "old");
+    flush(&f);
+    retire(&f, INT64_MAX);
+    feed_check(&f, "t", "old\n");
+    feed_fini(&f);
+}
+
+static void the_flush_thread_retires_by_itself_at_start(void **state)
+{
+    struct feed f;
+    struct store_stats st;
+    (void)state;
+
+    init(&f);
+    put(&f, -5, "old");
+    store_close(&f.s);
+    time_set(FEED_DAY + 10 * DAY);
+    feed_open(&f);
+    do /* a hang is the test's TIMEOUT */
+        store_stats(f.s, &st);
+    while (st.partitions_dropped == 0);
+    feed_check(&f, "t", "");
+    fini(&f);
+}
+
+/* Wherever it stops, the day is never half there for a reader, and the next one, in this life of
+ * the store or the next, finishes it. */
+static void a_drop_that_stops_half_way_is_finished(void **state)
+{
+    (void)state;
+
+    for (int reopen = 0; reopen < 2; reopen++) {
+        unsigned stopped = 0;
+        FAULT_EACH("retain.") {
+            struct feed f;
+            struct store_stats st;
+            struct err err;
+
+            init(&f);
+            put(&f, -5, "old");
+            put(&f, 5, "kept");
+            flush(&f);
+            if (store_retire(f.s, FEED_DAY + 4 * DAY, &err) != 0) {
+                stopped++;
+                feed_check(&f, "t", "kept\n");
+                if (reopen)
+                    feed_reopen(&f);
+                else
+                    retire(&f, FEED_DAY + 4 * DAY);
+            }
+            store_stats(f.s, &st);
+            assert_int_equal(st.partitions_dropped, 1);
+            feed_check(&f, "t", "kept\n");
+            assert_int_equal(days_on_disk(&f), 1);
+            fini(&f);
+        }
+        assert_int_equal(stopped, 3);
+    }
+}
+
+CHECK_MAIN(cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_past),
+           cmocka_unit_test(a_day_with_records_in_the_head_stays),
+           cmocka_unit_test(a_dropped_day_begins_anew_when_records_come),
+           cmocka_unit_test(without_retention_everything_stays),
+           cmocka_unit_test(the_flush_thread_retires_by_itself_at_start),
+           cmocka_unit_test(a_drop_that_stops_half_way_is_finished))

@@ -4,7 +4,6 @@
 """What a real podman (events file, then its API socket) and a real dockerd (API socket) say about a container's life comes
 back as records: create, start, exec and its command, die with the exit code; each once, also over a collector's restart."""
 import json
-import tempfile
 
 from lib import Collector, Docker, Podman, Server, main, wait_for, workspace
 
@@ -14,7 +13,7 @@ def actions(server, source, container):
 
 
 def podman_story(work, server):
-    podman = Podman(tempfile.mkdtemp(prefix="logq-podman-") + "/p")
+    podman = Podman()
     collector = Collector(work / "podman-file", server, f"  - {{type: podman_events, events_file: {podman.events}}}\n")
     try:
         collector.start()
@@ -31,7 +30,8 @@ def podman_story(work, server):
         podman.wait("second")
         collector.start()
         wait_for("die of 'second'", lambda: "die" in actions(server, "podman_events", "second"))
-        assert actions(server, "podman_events", "first") == got
+        again = actions(server, "podman_events", "first")  # "cleanup" may have come since
+        assert [again.count(a) for a in got] == [1] * len(got), (got, again)
         collector.stop()
     finally:
         collector.discard()
@@ -39,7 +39,7 @@ def podman_story(work, server):
 
 
 def docker_story(work, server):
-    docker = Docker(tempfile.mkdtemp(prefix="logq-docker-") + "/d")
+    docker = Docker()
     collector = Collector(work / "docker", server, f"  - {{type: docker_events, socket: {docker.socket}}}\n")
     try:
         collector.start()

@@ -4,14 +4,12 @@
 # timeout: 400
 """dockerd (json-file, no max-size), kill -9 of both programs: see killing.story.  Takes 40 s by its nature: 200,000 lines at
 5,000 a second."""
-import tempfile
-
 from killing import story
 from lib import Docker, main
 
 
 def run():
-    docker = Docker(tempfile.mkdtemp(prefix="logq-docker-") + "/d")
+    docker = Docker()
     try:
         story(docker, "numbers", f"  - {{type: docker, paths: ['{docker.dir}/data/containers/*/*-json.log']}}\n")
     finally:

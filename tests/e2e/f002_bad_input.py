@@ -51,7 +51,8 @@ def rejected(server):
 
 
 def forward_errors(server):
-    bomb = gzip.compress(b"\0" * (400 << 20), 9)
+    entry = b"\x92\x00\x81\xa3log\xda\xff\xff" + b"x" * 65535
+    bomb = gzip.compress(entry * 5000, 1)  # 328 MB; forward.max_payload is 256 MiB
     cases = {
         "array32 of 268435455": bytes.fromhex("dd0fffffff"),
         "30 nested arrays of 10 million": bytes.fromhex("dd00989680") * 30,
@@ -116,9 +117,10 @@ def http_errors(server):
 
 
 def unreadable_file(work, server):
-    """A directory where a log file should be cannot be read by anybody, root included."""
+    """A link that leads to itself cannot be read by anybody, root included."""
     pods = work / "pods"
-    (pods / "ns_a_1" / "bad" / "0.log").mkdir(parents=True)
+    (pods / "ns_a_1" / "bad").mkdir(parents=True)
+    (pods / "ns_a_1" / "bad" / "0.log").symlink_to("0.log")
     good = pods / "ns_b_2" / "good" / "0.log"
     good.parent.mkdir(parents=True)
     good.write_text(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) + " stdout F still here\n")

@@ -9,9 +9,9 @@ LINES, PER_SECOND, LONG_EVERY, LONG_BYTES = 200_000, 5_000, 2_000, 40_000
 
 # 500 lines every 100 ms; every 2,000th is 40 kB long, so that the runtime writes it in parts.
 WRITER = (
-    "BEGIN { pad = sprintf(\"%%%ds\", %d); gsub(/ /, \"x\", pad);"
+    "BEGIN { pad = sprintf(\"%%%ds\", \"\"); gsub(/ /, \"x\", pad);"
     " for (i = 1; i <= %d; i++) { printf \"n=%%07d request handled%%s\\n\", i, i %% %d == 0 ? pad : \"\";"
-    " if (i %% 500 == 0) { fflush(); system(\"usleep 97000\") } } }" % (LONG_BYTES, LONG_BYTES, LINES, LONG_EVERY)
+    " if (i %% 500 == 0) { fflush(); system(\"usleep 97000\") } } }" % (LONG_BYTES, LINES, LONG_EVERY)
 )
 
 

@@ -58,7 +58,7 @@ def workspace():
     except BaseException:
         print(f"story failed; kept {path}", flush=True)
         for log in sorted(path.rglob("*.log")):
-            if log.stat().st_size and "json.log" not in log.name and "ctr.log" not in log.name:
+            if log.is_file() and log.stat().st_size and log.name not in ("0.log", "ctr.log") and "json.log" not in log.name:
                 text = log.read_text(errors="replace").splitlines()[-40:]
                 print(f"--- {log}\n" + "\n".join(text), flush=True)
         raise
@@ -312,9 +312,8 @@ def remove_cgroups(*names):
 class Podman:
     """Podman with all state in one directory: private containers.conf, vfs, runc, events in a file."""
 
-    def __init__(self, directory):
-        self.dir = pathlib.Path(directory)
-        self.dir.mkdir(parents=True)
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="logq-podman-"))
         self.events = self.dir / "events.log"
         (self.dir / "containers.conf").write_text(
             '[containers]\ndefault_ulimits = []\nlog_driver = "k8s-file"\n'
@@ -359,9 +358,8 @@ class Podman:
 class Docker:
     """dockerd with all state in one directory, its own containerd, no bridge, no iptables."""
 
-    def __init__(self, directory):
-        self.dir = pathlib.Path(directory)
-        self.dir.mkdir(parents=True)
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="logq-docker-"))
         self.socket = self.dir / "d.sock"
         self.log = open(self.dir / "dockerd.log", "wb")
         self.daemon = subprocess.Popen(

@@ -3,8 +3,6 @@
 # timeout: 180
 """Docker's own fluentd log driver, which knows no TLS before version 23, ships through the local listener on a unix socket
 with acks: lines, streams and container name come back, with the labels that the configuration forces."""
-import tempfile
-
 from lib import Docker, Server, main, wait_for, workspace
 
 
@@ -12,7 +10,7 @@ def run():
     with workspace() as work:
         path = work / "forward.sock"
         server = Server(work / "server").init(lambda text: text + f"forward_local: unix:{path}\nforward_local_labels: {{site: lab}}\n").start()
-        docker = Docker(tempfile.mkdtemp(prefix="logq-docker-") + "/d")
+        docker = Docker()
         try:
             options = ["--log-driver", "fluentd", "--log-opt", f"fluentd-address=unix://{path}", "--log-opt", "fluentd-request-ack=true",
                        "--log-opt", "fluentd-sub-second-precision=true"]

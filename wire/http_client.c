@@ -67,6 +67,17 @@ static int add_head(struct http_client *c, size_t *from, size_t *n, struct str p
     return c->head.over ? refuse(c, "its headers are too large") : 0;
 }
 
+static int begin_header(struct http_client *c)
+{
+    struct header none = {0};
+
+    if (c->headers.n >= HEADERS_MAX)
+        return refuse(c, "it has too many headers");
+    VEC_PUSH(&c->headers, none);
+    c->in_value = false;
+    return 0;
+}
+
 static int on_field(llhttp_t *p, const char *at, size_t n)
 {
     struct http_client *c = of(p);
@@ -74,14 +85,8 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
 
     if (c->head_done)
         return 0; /* a trailer */
-    if (c->headers.n == 0 || c->in_value) {
-        struct header none = {0, 0, 0, 0};
-
-        if (c->headers.n >= HEADERS_MAX)
-            return refuse(c, "it has too many headers");
-        VEC_PUSH(&c->headers, none);
-        c->in_value = false;
-    }
+    if ((c->headers.n == 0 || c->in_value) && begin_header(c) < 0)
+        return -1;
     h = &c->headers.p[c->headers.n - 1];
     return add_head(c, &h->name_from, &h->name_n, (struct str){at, n});
 }

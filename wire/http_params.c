@@ -90,11 +90,13 @@ int http_params_parse(struct arena *a, struct str query, struct str form, struct
 
     if (max > HTTP_PARAMS_MAX)
         return err_set(err, ERR_LIMIT, "more than %d parameters", HTTP_PARAMS_MAX);
-    if (max > 0) {
-        found.v = arena_alloc(a, max * sizeof(*found.v));
-        if (found.v == NULL)
-            return arena_err(a, err);
+    if (max == 0) {
+        *ret = found;
+        return 0;
     }
+    found.v = arena_alloc(a, max * sizeof(*found.v));
+    if (found.v == NULL)
+        return arena_err(a, err);
     r = add(a, query, &found, err);
     if (r == 0)
         r = add(a, form, &found, err);

@@ -73,8 +73,12 @@ static const char *reason_of(int status)
 static void add_clean(struct buf *b, struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        buf_add_char(b, c < 0x20 || c == 0x7f ? ' ' : s.p[i]);
+        bool is_control = (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f;
+
+        if (is_control)
+            buf_add_char(b, ' ');
+        else
+            buf_add_char(b, s.p[i]);
     }
 }
 

@@ -92,20 +92,25 @@ static int count_trailer(struct http_request *r, size_t n)
     return 0;
 }
 
+static int begin_header(struct http_request *r)
+{
+    struct header none = {0};
+
+    if (r->headers.n >= HEADERS_MAX)
+        return refuse(r, 431, "too many headers");
+    VEC_PUSH(&r->headers, none);
+    r->in_value = false;
+    return 0;
+}
+
 static int on_field(llhttp_t *p, const char *at, size_t n)
 {
     struct http_request *r = of(p);
 
     if (r->head_done)
         return count_trailer(r, n);
-    if (r->headers.n == 0 || r->in_value) {
-        struct header h = {{0, 0}, {0, 0}};
-
-        if (r->headers.n >= HEADERS_MAX)
-            return refuse(r, 431, "too many headers");
-        VEC_PUSH(&r->headers, h);
-        r->in_value = false;
-    }
+    if ((r->headers.n == 0 || r->in_value) && begin_header(r) < 0)
+        return -1;
     extend(r, &r->headers.p[r->headers.n - 1].name, at, n);
     return 0;
 }

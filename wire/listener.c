@@ -66,22 +66,27 @@ void listener_stream_ended(struct listener *ls, bool handshake_failed)
     ls->streams--;
     if (handshake_failed)
         ls->refused++;
-    unref(ls); /* keeps (1) */
+    unref(ls);
 }
 
-static void admit(struct listener *ls, int fd, const union address_socket *peer)
+static void admit(struct listener *ls, struct stream_accepted *a)
 {
     struct err err;
 
     if (ls->streams >= ls->opt.max_streams) {
         ls->refused++;
-        (void)close(fd);
+        (void)close(a->fd);
         return;
     }
-    ls->refs++;
+    a->ls = ls;
+    a->fn = ls->fn;
+    a->arg = ls->arg;
+    if (stream_accept(ls->loop, a, &ls->opt.stream, &err) < 0) {
+        ls->refused++;
+        return;
+    }
+    ls->refs++; /* keeps (1): a stream ends from the loop, not before we are back there */
     ls->streams++;
-    if (stream_accept(ls->loop, fd, peer, &ls->opt.stream, ls->fn, ls->arg, ls, &err) < 0)
-        listener_stream_ended(ls, true);
 }
 
 static bool is_shortage(int e)
@@ -97,17 +102,15 @@ static void on_acceptable(uv_poll_t *p, int status, int events)
     (void)events;
     ls->refs++; /* `fn` may close us */
     for (int i = 0; i < ACCEPT_BATCH && !ls->closed; i++) {
-        union address_socket peer;
-        socklen_t n = sizeof(peer);
-        int fd = -1;
+        struct stream_accepted a = {.fd = -1};
+        socklen_t n = sizeof(a.peer);
 
-        memset(&peer, 0, sizeof(peer));
         if (fault_hit("listener.accept"))
             errno = EMFILE;
         else
-            fd = accept4(ls->fd, &peer.any, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            admit(ls, fd, &peer);
+            a.fd = accept4(ls->fd, &a.peer.any, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (a.fd >= 0) {
+            admit(ls, &a);
         } else if (is_shortage(errno)) {
             ls->starved++;
             (void)uv_poll_stop(&ls->poll);

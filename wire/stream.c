@@ -790,35 +790,34 @@ static int adopt(struct stream *s, int fd, bool is_unix)
     return r;
 }
 
-int stream_accept(struct loop *l, int fd, const union address_socket *peer,
-                  const struct stream_options *opt, listener_fn *fn, void *arg, struct listener *ls,
+int stream_accept(struct loop *l, const struct stream_accepted *a, const struct stream_options *opt,
                   struct err *err)
 {
-    bool is_unix = peer->any.sa_family == AF_UNIX;
+    bool is_unix = a->peer.any.sa_family == AF_UNIX;
     struct stream *s = stream_new(l, opt);
     int r = 0;
 
-    (void)address_format(peer, s->address);
+    (void)address_format(&a->peer, s->address);
     if (is_unix)
-        read_uid(s, fd);
+        read_uid(s, a->fd);
     if (opt->tls != NULL)
         r = tls_new(opt->tls, NULL, &s->tls, err);
     if (r < 0) {
-        (void)close(fd);
+        (void)close(a->fd);
         release(s);
         return r;
     }
     enter(s, opt->handshake_ms);
-    r = adopt(s, fd, is_unix);
-    s->listener = ls; /* from here on `finish` reports to it */
+    r = adopt(s, a->fd, is_unix);
+    s->listener = a->ls; /* from here on `finish` reports to it */
     if (r < 0) {
-        (void)close(fd); /* the handle did not take it */
+        (void)close(a->fd); /* the handle did not take it */
         (void)loop_uv_err(&s->why, r, "accept from %s", s->address);
         destroy(s);
         return 0;
     }
     s->state = STATE_SHAKING;
-    fn(s, arg);
+    a->fn(s, a->arg);
     if (s->state == STATE_ENDED)
         return 0;
     INVARIANT(s->h != NULL);

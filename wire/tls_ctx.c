@@ -35,9 +35,10 @@ static int ssl_err(struct err *err, const char *what, const char *file)
 {
     unsigned long e = ERR_get_error();
     const char *reason = e == 0 ? NULL : ERR_reason_error_string(e);
+    char buf[128];
 
     if (e != 0 && ERR_SYSTEM_ERROR(e))
-        reason = strerror(ERR_GET_REASON(e));
+        reason = strerror_r(ERR_GET_REASON(e), buf, sizeof(buf)); /* GNU form: may not use buf */
     ERR_clear_error();
     return err_set(err, ERR_INVALID, "%s '%s': %s", what, file,
                    reason == NULL ? "not usable" : reason);
@@ -53,6 +54,7 @@ static int check_readable(const char *what, const char *file, struct err *err)
 }
 
 /* Without this a key with a pass phrase would make OpenSSL ask on the terminal. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
 static int no_pass_phrase(char *dst, int cap, int rw, void *arg)
 {
     (void)dst;

@@ -183,7 +183,7 @@ static int parse_param_or_expr(struct parser *p, struct ast_node *n)
         r = parse_advance(p);
     } else {
         r = new_node(p, NODE_LITERAL, number.at, &left);
-        if (r == 0)
+        if (r == 0 && left != NULL)
             left->number = number.number;
     }
     return r < 0 ? r : parse_expr(p, left, 1, &n->aggregate.expr);
@@ -409,7 +409,7 @@ static int parse_binary(struct parser *p, struct ast_node **left)
 {
     int prec = precedence(p->cur.kind);
     bool right_assoc = prec == PRECEDENCE_POW;
-    struct ast_node *n;
+    struct ast_node *n = NULL;
     int r = new_node(p, NODE_BINARY, p->cur.at, &n);
 
     if (r == 0)

@@ -128,8 +128,10 @@ static void end_file(struct wal *w)
 {
     if (w->fd < 0)
         return;
-    (void)ftruncate(w->fd, (off_t)w->offset); /* gives back what was reserved; nice to have */
-    (void)close(w->fd);                       /* synced, or given up */
+    if (ftruncate(w->fd, (off_t)w->offset) < 0) {
+        /* it only gives back what was reserved: nice to have */
+    }
+    (void)close(w->fd); /* synced, or given up */
     w->fd = -1;
     buf_clear(&w->out);
     w->next_base = w->base + w->offset; /* keeps (1) */

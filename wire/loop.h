@@ -1,9 +1,9 @@
 /*
  * wire/loop.h - one uv loop per thread: start, post, timers, drain, close everything.
  *
- * An object of wire/ belongs to the loop it was made on and is touched by that loop's thread alone.  The only
- * calls for other threads are loop_post and loop_stop.  What crosses goes through a mutex-guarded list inside
- * loop_post (uv_async_send only wakes).
+ * An object of wire/ belongs to the loop it was made on and is touched by that loop's thread alone.
+ * The only calls for other threads are loop_post and loop_stop.  What crosses goes through a
+ * mutex-guarded list inside loop_post (uv_async_send only wakes).
  */
 #ifndef LOGQ_WIRE_LOOP_H
 #define LOGQ_WIRE_LOOP_H
@@ -15,22 +15,26 @@ struct loop;
 struct uv_loop_s;
 typedef void loop_fn(void *arg);
 
+/* The first one also makes the program ignore SIGPIPE, unless it handles that itself. */
 int loop_new(struct loop **ret, struct err *err);
 struct uv_loop_s *loop_uv(struct loop *l); /* for handles that wire has no word for; loop thread */
 
 /* Run on the calling thread until loop_stop. */
 void loop_run(struct loop *l);
-/* Run on a thread of its own named `name` (<= 15 bytes), all signals blocked.  loop_join waits for its end. */
+/* Run on a thread of its own named `name` (<= 15 bytes), all signals blocked.  loop_join waits for
+ * its end. */
 int loop_start(struct loop *l, const char *name, struct err *err);
 void loop_join(struct loop *l);
 
-/* Call fn(arg) on the loop's thread, in order of posting.  Any thread.  After loop_stop has taken effect the
- * call is dropped and false returned; then `arg` stays the caller's. */
+/* Call fn(arg) on the loop's thread, in order of posting.  Any thread.  After loop_stop has taken
+ * effect the call is dropped and false returned; then `arg` stays the caller's. */
 bool loop_post(struct loop *l, loop_fn *fn, void *arg);
-void loop_stop(struct loop *l); /* any thread */
+void loop_stop(struct loop *l);             /* any thread */
 bool loop_is_current(const struct loop *l); /* am I on its thread? */
 
-/* Close whatever is still open, run the close callbacks, free.  After loop_run returned or loop_join. */
+/* Close whatever is still open, run the close callbacks, free.  After loop_run returned or
+ * loop_join.  Streams and HTTP requests end with ERR_CANCELLED; then listeners and timers that
+ * nobody freed are gone too.  An http_server must be closed before. */
 void loop_free(struct loop **pl);
 
 /* A timer; fn(arg) on the loop thread.  repeat_ms 0: once. */

@@ -1,13 +1,18 @@
 /*
  * wire/stream.h - a byte stream over TCP, a unix socket, or TLS on either, with high-water marks.
  *
- * TLS is a filter inside (OpenSSL over memory BIOs), so Forward, HTTPS server and client are written once.
- * All on the loop's thread.  Life of a stream:
+ * TLS is a filter inside (OpenSSL over memory BIOs), so Forward, HTTPS server and client are
+ * written once. All on the loop's thread.  Life of a stream:
  *
  *     stream_connect or an accepted one -> opened (handshake done) -> data ... -> closed
  *
- * `closed` is the last callback and comes exactly once, always from the loop, never from inside a call;
- * after it returns the stream is gone.  stream_close may be called any time before, from callbacks too.
+ * With TLS 1.3 a client is done before the server has judged its certificate: a refusal comes as
+ * `closed` some time after `opened`.  The peer's FIN ends a stream in both directions: what is
+ * queued is flushed, then `closed`; while paused it is not noticed.
+ *
+ * `closed` is the last callback and comes exactly once, always from the loop, never from inside a
+ * call; after it returns the stream is gone.  stream_close may be called any time before, from
+ * callbacks too.
  */
 #ifndef LOGQ_WIRE_STREAM_H
 #define LOGQ_WIRE_STREAM_H
@@ -22,19 +27,22 @@
 struct stream;
 
 struct stream_handler {
-    void (*opened)(struct stream *s, void *arg);                /* may be NULL */
-    void (*data)(struct stream *s, struct str bytes, void *arg); /* bytes are valid during the call */
-    void (*drained)(struct stream *s, void *arg);               /* after is_full: below the low mark; may be NULL */
-    /* why->code is 0 for an orderly end by the peer or by stream_close, else what broke it.  Bytes that were
-     * not written yet are lost. */
+    void (*opened)(struct stream *s, void *arg); /* may be NULL */
+    void (*data)(struct stream *s, struct str bytes,
+                 void *arg); /* bytes are valid during the call */
+    void (*drained)(struct stream *s,
+                    void *arg); /* after is_full: below the low mark; may be NULL */
+    /* why->code is 0 for an orderly end by the peer or by stream_close, else what broke it.  Bytes
+     * that were not written yet are lost. */
     void (*closed)(struct stream *s, const struct err *why, void *arg);
 };
 
 struct stream_options {
-    struct tls_ctx *tls;      /* NULL: in the clear; the stream takes a reference of its own */
-    const char *server_name;  /* client: name to check in the certificate (a DNS name or an IP); NULL: the host of the address */
-    uint64_t connect_ms;      /* client: connect and handshake deadline, 0: 10,000 */
-    uint64_t handshake_ms;    /* server: 0: 10,000 */
+    struct tls_ctx *tls;          /* NULL: in the clear; the stream takes a reference of its own */
+    const char *server_name;      /* client: name to check in the certificate (a DNS name or an IP);
+                                     NULL: the host of the address */
+    uint64_t connect_ms;          /* client: connect and handshake deadline, 0: 10,000 */
+    uint64_t handshake_ms;        /* server: 0: 10,000 */
     size_t high_bytes, low_bytes; /* write side; 0: 1 MiB and 256 KiB */
 };
 
@@ -43,47 +51,53 @@ int stream_connect(struct loop *l, const char *address, const struct stream_opti
                    const struct stream_handler *h, void *arg, struct stream **ret, struct err *err);
 
 struct listener;
-/* A new connection; the callee must stream_set_handler before it returns.  `opened` comes after the handshake. */
+/* A new connection; the callee must stream_set_handler before it returns.  `opened` comes after the
+ * handshake. */
 typedef void listener_fn(struct stream *s, void *arg);
 
 struct listener_options {
     struct stream_options stream;
-    bool reuse_port;    /* SO_REUSEPORT: several loops listen on one address */
-    mode_t unix_mode;   /* 0: 0600 */
-    unsigned max_streams; /* connections at once; more are accepted and closed, counted.  0: 10,000 */
-    unsigned backlog;   /* 0: 512 */
+    bool reuse_port;  /* SO_REUSEPORT: several loops listen on one address */
+    mode_t unix_mode; /* 0: 0600 */
+    unsigned
+        max_streams;  /* connections at once; more are accepted and closed, counted.  0: 10,000 */
+    unsigned backlog; /* 0: 512 */
 };
-int listener_open(struct loop *l, const char *address, const struct listener_options *opt, listener_fn *fn,
-                  void *arg, struct listener **ret, struct err *err);
+int listener_open(struct loop *l, const char *address, const struct listener_options *opt,
+                  listener_fn *fn, void *arg, struct listener **ret, struct err *err);
 /* "127.0.0.1:41873", also when port 0 was asked for.  Lives with the listener. */
 const char *listener_address(const struct listener *ls);
 /* For connections accepted from now on (certificate reload). */
 void listener_set_tls(struct listener *ls, struct tls_ctx *tls);
 uint64_t listener_refused(const struct listener *ls); /* over max_streams, or failed handshakes */
-uint64_t listener_starved(const struct listener *ls); /* pauses of accepting for want of descriptors */
-void listener_close(struct listener **pls); /* accepted streams live on */
+uint64_t
+listener_starved(const struct listener *ls); /* pauses of accepting for want of descriptors */
+void listener_close(struct listener **pls);  /* accepted streams live on */
 
 void stream_set_handler(struct stream *s, const struct stream_handler *h, void *arg);
 
-/* Queue a copy of `bytes`.  Never blocks; after close it is ignored.  A Forward ack is one call, hence one TLS
- * record and one write. */
+/* Queue a copy of `bytes`.  Never blocks; after close it is ignored.  A Forward ack is one call,
+ * hence one TLS record and one write. */
 void stream_write(struct stream *s, struct str bytes);
-bool stream_is_full(const struct stream *s); /* above the high mark: wait for `drained` */
-size_t stream_pending(const struct stream *s);  /* bytes queued */
+bool stream_is_full(const struct stream *s);   /* above the high mark: wait for `drained` */
+size_t stream_pending(const struct stream *s); /* bytes queued */
 
-void stream_pause(struct stream *s);  /* no `data` until resume; what TLS has decrypted already is kept back */
+void stream_pause(
+    struct stream *s); /* no `data` until resume; what TLS has decrypted already is kept back */
 void stream_resume(struct stream *s);
 
-/* Flush what is queued, then end (close_notify, FIN); or at once when `why` is set, which `closed` then
- * reports.  NULL: orderly. */
+/* Flush what is queued (10 s without progress is the limit), end (close_notify, FIN), and discard
+ * what the peer still sends until it ends too or 2 s have passed, so that it can read our last
+ * bytes; or at once when `why` is set, which `closed` then reports.  NULL: orderly. */
 void stream_close(struct stream *s, const struct err *why);
 
 /* Who is there; views live as long as the stream. */
 struct stream_peer {
     struct str address;  /* "127.0.0.1:55555", "unix" */
-    struct str identity; /* from a verified client certificate: its first SAN URI, else CN; empty without one */
+    struct str identity; /* from a verified client certificate: its first SAN URI, else CN; empty
+                            without one */
     struct str common_name;
-    bool has_uid;        /* unix: SO_PEERCRED */
+    bool has_uid; /* unix: SO_PEERCRED */
     uid_t uid;
     ts_ns cert_not_after; /* 0 without a certificate */
 };

@@ -1,8 +1,9 @@
 /*
  * wire/tls_ctx.h - certificates and peer rules for TLS 1.3: load, reload.
  *
- * Counted and immutable: a reload makes a new one, connections keep the one they began with.  TLS 1.3 only,
- * ALPN not used, no session tickets where client certificates are asked for (a revoked one must not resume).
+ * Counted and immutable: a reload makes a new one, connections keep the one they began with.
+ * TLS 1.3 only, ALPN not used, no session tickets where client certificates are asked for (a
+ * revoked one must not resume).
  */
 #ifndef LOGQ_WIRE_TLS_CTX_H
 #define LOGQ_WIRE_TLS_CTX_H
@@ -23,7 +24,8 @@ struct tls_files {
     bool require_client_cert; /* server: mutual TLS against `ca` */
 };
 
-/* ERR_INVALID names the file and OpenSSL's reason (unreadable, expired, key does not fit).  Any thread. */
+/* ERR_INVALID names the file and OpenSSL's reason (unreadable, expired, key does not fit).  Any
+ * thread. */
 int tls_ctx_new(const struct tls_files *files, struct tls_ctx **ret, struct err *err);
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 void tls_ctx_unref(struct tls_ctx **pc);

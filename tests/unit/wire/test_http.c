@@ -449,7 +449,7 @@ static void expect_100_continue_is_answered_before_the_body(void **state)
 
 static void a_slow_header_is_answered_408(void **state)
 {
-    struct http_options opt = {.header_ms = 40, .body_ms = 60, .idle_ms = 20};
+    struct http_options opt = {.header_ms = 300, .body_ms = 300, .idle_ms = 200};
     struct world *w = start(&opt);
     struct http_stats stats;
     struct caller c;
@@ -477,7 +477,7 @@ static void a_slow_header_is_answered_408(void **state)
 
 static void each_request_of_a_connection_has_the_deadline(void **state)
 {
-    struct http_options opt = {.header_ms = 60, .body_ms = 60, .idle_ms = 60000};
+    struct http_options opt = {.header_ms = 300, .body_ms = 300, .idle_ms = 60000};
     struct world *w = start(&opt);
     struct caller c;
 
@@ -508,7 +508,7 @@ static void drip(void *arg)
 /* A byte now and then does not extend the deadline. */
 static void a_dripping_header_meets_its_deadline(void **state)
 {
-    struct http_options opt = {.header_ms = 60};
+    struct http_options opt = {.header_ms = 300};
     struct world *w = start(&opt);
     struct caller c;
     struct dripping d = {.c = &c};
@@ -650,7 +650,7 @@ static void on_late(void *arg)
 
 static void a_streamed_answer_waits_for_its_reader(void **state)
 {
-    struct http_options opt = {.body_ms = 500};
+    struct http_options opt = {.body_ms = 1500};
     struct world *w = start(&opt);
     struct loop_timer *t;
     bool late = false;
@@ -673,7 +673,7 @@ static void a_streamed_answer_waits_for_its_reader(void **state)
     WAIT_FOR(w->loop, w->drained);
     assert_false(http_is_full(w->held));
     t = loop_timer_new(w->loop, on_late, &late);
-    loop_timer_start(t, 700, 0); /* who has read on may be slow later */
+    loop_timer_start(t, 2000, 0); /* who has read on may be slow later */
     WAIT_FOR(w->loop, late);
     loop_timer_free(&t);
     assert_false(w->aborted);

@@ -308,7 +308,7 @@ static void silence_has_a_deadline(void **state)
 {
     struct script p;
     struct caller d;
-    struct http_client_request q = {.idle_ms = 30};
+    struct http_client_request q = {.idle_ms = 300};
 
     (void)state;
     start(&p, "127.0.0.1:0", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc", false);

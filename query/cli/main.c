@@ -1,11 +1,21 @@
 /*
  * query/cli/main.c - `logq`: parse the words, find the server, run one command.
  */
-#include "query/cli/args.h"
+#include "query/cli/cmd.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
-enum { HELP_MAX = 1 << 16, EXIT_USAGE = 2 };
+enum { HELP_MAX = 1 << 16 };
+
+static cmd_fn *const COMMANDS[] = {
+    [ARGS_QUERY] = cmd_query,
+    [ARGS_TAIL] = cmd_tail,
+    [ARGS_LABELS] = cmd_labels,
+    [ARGS_SERIES] = cmd_series,
+};
 
 static int print_help(enum args_command command)
 {
@@ -15,7 +25,35 @@ static int print_help(enum args_command command)
     args_help(&out, command);
     (void)fwrite(out.p, 1, out.n, stdout); /* fflush tells of any failure */
     buf_fini(&out);
-    return fflush(stdout) == 0 ? 0 : EXIT_USAGE;
+    return fflush(stdout) == 0 ? CMD_FOUND : CMD_SERVER;
+}
+
+static int run(const struct args *args)
+{
+    const struct context_env where = {getenv("LOGQ_ADDR"),       getenv("LOGQ_TOKEN"),
+                                      getenv("LOGQ_CA_FILE"),    getenv("LOGQ_TENANT"),
+                                      getenv("XDG_CONFIG_HOME"), getenv("HOME")};
+    const struct output_env to = {isatty(STDOUT_FILENO) == 1, getenv("NO_COLOR"), getenv("TERM")};
+    struct context ctx;
+    struct remote *remote = NULL;
+    struct output out;
+    struct err err;
+    int r = context_load(args, &where, &ctx, &err);
+
+    if (r == 0)
+        r = remote_open(&ctx, &remote, &err);
+    if (r == 0) {
+        struct cmd c = {args, remote, &out};
+        output_init(&out, STDOUT_FILENO, args, &to);
+        r = COMMANDS[args->command](&c);
+        output_fini(&out);
+    } else {
+        cmd_say("%s", err.text);
+        r = CMD_USAGE;
+    }
+    remote_free(&remote);
+    context_fini(&ctx);
+    return r;
 }
 
 int main(int argc, char **argv)
@@ -23,16 +61,17 @@ int main(int argc, char **argv)
     struct args args;
     struct err err;
 
+    tzset(); /* localtime_r need not */
     if (args_parse(argc, argv, time_now(), &args, &err) < 0) {
-        (void)fprintf(stderr, "logq: %s\nTry `logq --help`.\n", err.text);
-        return EXIT_USAGE;
+        cmd_say("%s", err.text);
+        (void)fputs("Try `logq --help`.\n", stderr);
+        return CMD_USAGE;
     }
     if (args.help)
         return print_help(args.command);
     if (args.version) {
         (void)puts("logq " LOGQ_VERSION);
-        return 0;
+        return fflush(stdout) == 0 ? CMD_FOUND : CMD_SERVER;
     }
-    (void)fprintf(stderr, "logq: no command can be run by this build\n");
-    return EXIT_USAGE;
+    return run(&args);
 }

@@ -1,0 +1,48 @@
+/*
+ * query/cli/cmd.h - the commands, one file each (cmd_<name>.c), and how they fail.
+ *
+ * A command prints its results on stdout, says on stderr what went wrong, and returns the exit
+ * code of the program.
+ */
+#ifndef LOGQ_QUERY_CLI_CMD_H
+#define LOGQ_QUERY_CLI_CMD_H
+
+#include "query/cli/args.h"
+#include "query/cli/output.h"
+#include "query/cli/remote.h"
+
+enum {
+    CMD_FOUND = 0,
+    CMD_NOTHING = 1,
+    CMD_USAGE = 2,
+    CMD_SERVER = 3, /* or the network, or stdout */
+    CMD_DENIED = 4,
+};
+
+struct cmd {
+    const struct args *args;
+    struct remote *remote;
+    struct output *out;
+};
+
+typedef int cmd_fn(struct cmd *c);
+cmd_fn cmd_query, cmd_tail, cmd_labels, cmd_series;
+
+enum { CMD_IDLE_MS = 600000 }; /* a query may think that long before its first byte */
+/* Where an open end is put: the server takes records of at most that far ahead of its clock. */
+#define CMD_AHEAD (10 * NS_PER_MIN)
+ts_ns cmd_end(const struct args *args); /* --to, or now and CMD_AHEAD */
+
+/* One line on stderr: "logq: ...", without what a terminal would obey. */
+void cmd_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* Say `err`; with a place in `query` (p == NULL: none) also that line of it and a caret below.
+ * Returns the exit code.  Nothing is said when only stdout's reader has gone: then 0. */
+int cmd_fail(const struct cmd *c, struct str query, const struct remote_failure *fail,
+             const struct err *err);
+
+/* Parse `text` on this side, so that mistakes need no server.  < 0: said, the exit code is
+ * CMD_USAGE.  On success the caller owns *ret. */
+int cmd_parse(const struct cmd *c, struct str text, struct query **ret);
+
+#endif

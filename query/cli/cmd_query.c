@@ -1,0 +1,128 @@
+/*
+ * query/cli/cmd_query.c - `logq query`: the lines of a log query, the values of a metric query.
+ */
+#include "query/cli/cmd.h"
+#include "query/cli/lines.h"
+#include "query/cli/loki.h"
+#include "query/cli/params.h"
+
+enum {
+    LIMIT_DEFAULT = 1000,
+    ANSWER_MAX = 512 << 20,
+    PARAMS_MAX = 1 << 20,
+    WARNINGS_MAX = 64 << 10
+};
+
+static int run_log(struct cmd *c, struct str text)
+{
+    const struct args *a = c->args;
+    struct lines_request q = {.export = {.query = text,
+                                         .from = a->from,
+                                         .to = cmd_end(a),
+                                         .limit = a->has_limit ? a->limit : LIMIT_DEFAULT,
+                                         .idle_ms = CMD_IDLE_MS}};
+    struct remote_failure fail;
+    struct err err, end;
+    int r, r_end;
+
+    q.newest_last = a->direction == ARGS_DIRECTION_AUTO && q.export.limit > 0;
+    q.export.backward = q.newest_last || a->direction == ARGS_DIRECTION_BACKWARD;
+    r = lines_show(c->remote, c->out, &q, &fail, &err);
+    r_end = c->out->deserted || c->out->broken ? 0 : output_finish(c->out, &end);
+    if (r == 0 && r_end < 0) {
+        r = r_end;
+        err = end;
+    }
+    if (r < 0)
+        return cmd_fail(c, text, &fail, &err);
+    return c->out->entries > 0 ? CMD_FOUND : CMD_NOTHING;
+}
+
+static int fetch_values(struct cmd *c, struct str text, struct buf *body,
+                        struct remote_failure *fail, struct err *err)
+{
+    const struct args *a = c->args;
+    struct remote_request req = {.path = "/loki/api/v1/query", .idle_ms = CMD_IDLE_MS};
+    char step[TIME_TEXT_MAX];
+    struct buf params;
+    int r;
+
+    buf_init(&params, PARAMS_MAX);
+    params_add(&params, "query", text);
+    if (a->step > 0) {
+        req.path = "/loki/api/v1/query_range";
+        params_add_ts(&params, "start", a->from);
+        params_add_ts(&params, "end", a->to);
+        params_add(&params, "step", dur_format(a->step, step));
+    } else if (a->has_to) { /* else the server's own clock is the better one */
+        params_add_ts(&params, "time", a->to);
+    }
+    req.params = buf_str(&params);
+    r = remote_fetch(c->remote, &req, body, fail, err);
+    buf_fini(&params);
+    return r;
+}
+
+static int run_metric(struct cmd *c, struct str text)
+{
+    static const struct rows_column COLUMNS[] = {
+        {"time", ROWS_TIME}, {"labels", ROWS_LABELS}, {"value", ROWS_VALUE}};
+    bool timed = c->args->step > 0;
+    struct rows *rows = timed ? rows_new(COLUMNS, 3) : rows_new(COLUMNS + 1, 2);
+    struct remote_failure fail;
+    struct buf body, warnings;
+    struct err err;
+    int r;
+
+    buf_init(&body, ANSWER_MAX);
+    buf_init(&warnings, WARNINGS_MAX);
+    r = fetch_values(c, text, &body, &fail, &err);
+    if (r == 0)
+        r = loki_result(buf_str(&body), timed, rows, &warnings, &err);
+    for (struct str rest = buf_str(&warnings); rest.n > 0;)
+        cmd_say("%.*s", STR_ARG(str_cut(&rest, '\n')));
+    if (r == 0)
+        r = rows_print(rows, c->out, &err);
+    if (r < 0)
+        r = cmd_fail(c, text, &fail, &err);
+    else
+        r = rows_count(rows) > 0 ? CMD_FOUND : CMD_NOTHING;
+    buf_fini(&body);
+    buf_fini(&warnings);
+    rows_free(&rows);
+    return r;
+}
+
+/* Flags that say something about the other kind of query. */
+static const char *misplaced(const struct args *a, enum query_kind kind)
+{
+    if (kind == QUERY_LOG)
+        return a->step > 0 ? "--step is for metric queries, and this is a log query" : NULL;
+    if (a->has_limit || a->direction != ARGS_DIRECTION_AUTO)
+        return "--limit and --direction are for log queries, and this is a metric query";
+    if (a->has_span && a->step == 0)
+        return "a metric query is evaluated at one time, --to; with --step at each step from "
+               "--since or --from on";
+    return NULL;
+}
+
+int cmd_query(struct cmd *c)
+{
+    struct str text = str_of(c->args->words[0]);
+    enum query_kind kind;
+    struct query *q = NULL;
+    const char *problem;
+
+    if (c->args->follow)
+        return cmd_tail(c);
+    if (cmd_parse(c, text, &q) < 0)
+        return CMD_USAGE;
+    kind = query_kind(q);
+    query_unref(&q);
+    problem = misplaced(c->args, kind);
+    if (problem != NULL) {
+        cmd_say("%s", problem);
+        return CMD_USAGE;
+    }
+    return kind == QUERY_LOG ? run_log(c, text) : run_metric(c, text);
+}

@@ -1,0 +1,85 @@
+/* query/cli/lines.c - see lines.h. */
+#include "query/cli/lines.h"
+
+#include "base/vec.h"
+
+enum { HELD_MAX = 512 << 20, ENTRY_MAX = 64 << 20 };
+
+struct lines {
+    struct output *out;
+    struct follow *follow;
+    struct arena *arena;  /* owns held */
+    VEC(struct str) held; /* JSON, newest first */
+};
+
+static int show(struct lines *l, const struct query_entry *e, struct err *err)
+{
+    if (l->follow != NULL && !follow_offer(l->follow, (struct follow_mark){e->ts, e->seq}))
+        return 0;
+    return output_entry(l->out, e, err);
+}
+
+static int take(void *arg, const struct query_entry *e, struct str json, struct err *err)
+{
+    (void)json;
+    return show(arg, e, err);
+}
+
+static int hold(void *arg, const struct query_entry *e, struct str json, struct err *err)
+{
+    struct lines *l = arg;
+    struct str copy = arena_str(l->arena, json);
+
+    (void)e;
+    if (copy.p == NULL)
+        return err_set(err, ERR_LIMIT,
+                       "the newest %zu lines are all that memory holds: use a smaller --limit, or "
+                       "--direction backward, which prints them as they come",
+                       l->held.n);
+    VEC_PUSH(&l->held, copy);
+    return 0;
+}
+
+static int show_held(struct lines *l, struct err *err)
+{
+    struct arena *a = arena_new(NULL, ENTRY_MAX);
+    int r = 0;
+
+    for (size_t i = l->held.n; r == 0 && i > 0; i--) {
+        struct query_entry e;
+
+        arena_reset(a);
+        r = format_entry_parse(l->held.p[i - 1], a, &e, err);
+        if (r == 0)
+            r = show(l, &e, err);
+    }
+    arena_free(&a);
+    return r;
+}
+
+int lines_show(struct remote *r, struct output *out, const struct lines_request *q,
+               struct remote_failure *fail, struct err *err)
+{
+    struct lines l = {.out = out, .follow = q->follow};
+    struct err later;
+    int e, shown = 0;
+
+    if (l.follow != NULL)
+        follow_begin(l.follow);
+    if (q->newest_last) {
+        l.arena = arena_new(NULL, HELD_MAX);
+        e = export_run(r, &q->export, hold, &l, fail, err);
+        shown = show_held(&l, &later);
+        arena_free(&l.arena);
+        VEC_FINI(&l.held);
+    } else {
+        e = export_run(r, &q->export, take, &l, fail, err);
+    }
+    if (l.follow != NULL)
+        follow_end(l.follow, time_now());
+    if (e == 0 && shown < 0) {
+        *err = later;
+        e = shown;
+    }
+    return e;
+}

@@ -1,0 +1,209 @@
+/*
+ * query/cli/loki.c - see loki.h.
+ *
+ * Values come as text ("NaN", "+Inf", "0.5"), times as seconds with at most three decimals.
+ */
+#include "query/cli/loki.h"
+
+#include <jansson.h>
+#include <math.h>
+
+/* Where answers with values go. */
+struct result {
+    bool timed;
+    struct rows *rows;
+};
+
+static struct str text_of(const json_t *j)
+{
+    return (struct str){json_string_value(j), json_string_length(j)};
+}
+
+static int not_loki(struct err *err, const char *what)
+{
+    return err_set(err, ERR_CORRUPT, "the server's answer is not understood: %s", what);
+}
+
+/* On success the caller owns *ret; *data is a part of it. */
+static int parse(struct str json, json_t **ret, json_t **data, struct err *err)
+{
+    json_error_t e;
+    json_t *j = json_loadb(json.p == NULL ? "" : json.p, json.n, JSON_ALLOW_NUL, &e);
+
+    if (j == NULL)
+        return not_loki(err, e.text);
+    *data = json_object_get(j, "data");
+    if (*data == NULL) {
+        json_decref(j);
+        return not_loki(err, "it has no data");
+    }
+    *ret = j;
+    return 0;
+}
+
+static int read_labels(json_t *j, struct arena *a, struct labels *ret, struct err *err)
+{
+    size_t n = json_object_size(j);
+    const char *name;
+    json_t *value;
+
+    if (!json_is_object(j))
+        return not_loki(err, "labels are no object");
+    ret->n = 0;
+    ret->v = arena_alloc(a, (n == 0 ? 1 : n) * sizeof(*ret->v));
+    if (ret->v == NULL)
+        return arena_err(a, err);
+    json_object_foreach(j, name, value)
+    {
+        struct label *l = &ret->v[ret->n++];
+
+        if (!json_is_string(value))
+            return not_loki(err, "a label's value is no text");
+        l->name = arena_str(a, str_of(name));
+        l->value = arena_str(a, text_of(value));
+        if (l->name.p == NULL || l->value.p == NULL)
+            return arena_err(a, err);
+    }
+    ret->n = labels_sort(ret->v, ret->n);
+    return 0;
+}
+
+/* ---- lists ---- */
+
+typedef int item_fn(json_t *item, struct arena *a, struct rows_cell *ret, struct err *err);
+
+static int read_string(json_t *item, struct arena *a, struct rows_cell *ret, struct err *err)
+{
+    if (!json_is_string(item))
+        return not_loki(err, "an item is no text");
+    ret->text = arena_str(a, text_of(item));
+    return ret->text.p == NULL ? arena_err(a, err) : 0;
+}
+
+static int read_stream(json_t *item, struct arena *a, struct rows_cell *ret, struct err *err)
+{
+    return read_labels(item, a, &ret->labels, err);
+}
+
+static int read_list(struct str json, item_fn *fn, struct rows *rows, struct err *err)
+{
+    json_t *j = NULL, *data = NULL, *item;
+    size_t i;
+    int r = parse(json, &j, &data, err);
+
+    if (r < 0)
+        return r;
+    if (!json_is_array(data))
+        r = not_loki(err, "data is no list");
+    json_array_foreach(data, i, item)
+    {
+        struct rows_cell cell = {0};
+
+        r = fn(item, rows_arena(rows), &cell, err);
+        if (r == 0)
+            r = rows_add(rows, &cell, err);
+        if (r < 0)
+            break;
+    }
+    json_decref(j);
+    return r;
+}
+
+int loki_strings(struct str json, struct rows *rows, struct err *err)
+{
+    return read_list(json, read_string, rows, err);
+}
+
+int loki_series(struct str json, struct rows *rows, struct err *err)
+{
+    return read_list(json, read_stream, rows, err);
+}
+
+/* ---- values ---- */
+
+static bool read_value(json_t *j, double *ret)
+{
+    struct str s = text_of(j);
+
+    return s.p != NULL && str_to_f64(s, ret); /* strtod knows NaN and +Inf too */
+}
+
+/* [seconds, "value"] */
+static int add_point(struct result *to, const struct labels *labels, json_t *point, struct err *err)
+{
+    json_t *time = json_array_get(point, 0);
+    struct rows_cell cells[3] = {0};
+    size_t first = to->timed ? 0 : 1;
+    double seconds = json_number_value(time);
+    bool ok = json_is_number(time) && fabs(seconds) < 9.2e9 &&
+              read_value(json_array_get(point, 1), &cells[2].value);
+
+    if (!ok)
+        return not_loki(err, "a point is not [seconds, \"value\"]");
+    cells[0].ts = (ts_ns)llround(seconds * 1e3) * NS_PER_MS;
+    cells[1].labels = *labels;
+    return rows_add(to->rows, cells + first, err);
+}
+
+static int add_series(struct result *to, json_t *series, struct err *err)
+{
+    json_t *points = json_object_get(series, "values"), *point;
+    struct labels labels = {0};
+    size_t i;
+    int r = read_labels(json_object_get(series, "metric"), rows_arena(to->rows), &labels, err);
+
+    if (r < 0)
+        return r;
+    if (points == NULL)
+        return add_point(to, &labels, json_object_get(series, "value"), err);
+    json_array_foreach(points, i, point)
+    {
+        r = add_point(to, &labels, point, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int add_result(struct result *to, json_t *data, struct err *err)
+{
+    static const struct labels none = {0};
+    struct str type = text_of(json_object_get(data, "resultType"));
+    json_t *list = json_object_get(data, "result"), *series;
+    size_t i;
+    int r = 0;
+
+    if (!json_is_array(list))
+        return not_loki(err, "result is no list");
+    if (str_eq(type, STR("scalar")))
+        return add_point(to, &none, list, err);
+    if (!str_eq(type, STR("vector")) && !str_eq(type, STR("matrix")))
+        return not_loki(err, "resultType is none of scalar, vector and matrix");
+    json_array_foreach(list, i, series)
+    {
+        r = add_series(to, series, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int loki_result(struct str json, bool timed, struct rows *rows, struct buf *warnings,
+                struct err *err)
+{
+    struct result to = {timed, rows};
+    json_t *j = NULL, *data = NULL, *warning;
+    size_t i;
+    int r = parse(json, &j, &data, err);
+
+    if (r < 0)
+        return r;
+    r = add_result(&to, data, err);
+    json_array_foreach(json_object_get(j, "warnings"), i, warning)
+    {
+        buf_add_str(warnings, text_of(warning));
+        buf_add_char(warnings, '\n');
+    }
+    json_decref(j);
+    return r;
+}

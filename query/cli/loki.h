@@ -1,0 +1,20 @@
+/*
+ * query/cli/loki.h - answers of the Loki endpoints, from JSON into rows.
+ *
+ * The JSON is the server's, hence from outside: whatever does not look as it should is ERR_CORRUPT.
+ */
+#ifndef LOGQ_QUERY_CLI_LOKI_H
+#define LOGQ_QUERY_CLI_LOKI_H
+
+#include "query/cli/rows.h"
+
+/* labels, label values: rows of one ROWS_TEXT. */
+int loki_strings(struct str json, struct rows *rows, struct err *err);
+/* series: rows of one ROWS_LABELS. */
+int loki_series(struct str json, struct rows *rows, struct err *err);
+/* query: ROWS_LABELS, ROWS_VALUE.  query_range, which is `timed`: ROWS_TIME before them, a row per
+ * point.  The answer's warnings are appended to `warnings`, a line each. */
+int loki_result(struct str json, bool timed, struct rows *rows, struct buf *warnings,
+                struct err *err);
+
+#endif

@@ -1,0 +1,85 @@
+/* query/cli/output.c - see output.h. */
+#include "query/cli/output.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+enum {
+    FLUSH_BYTES = 64 << 10,
+    ROOM_BYTES = 64 << 20, /* the longest entry, every byte of it escaped, fits several times */
+};
+
+static bool wants_color(const struct args *args, const struct output_env *env)
+{
+    if (args->color != ARGS_COLOR_AUTO)
+        return args->color == ARGS_COLOR_ALWAYS;
+    return env->terminal && (env->no_color == NULL || env->no_color[0] == '\0') &&
+           (env->term == NULL || strcmp(env->term, "dumb") != 0);
+}
+
+void output_init(struct output *o, int fd, const struct args *args, const struct output_env *env)
+{
+    *o = (struct output){.fd = fd, .terminal = env->terminal};
+    o->form.kind = args->has_output ? args->output : env->terminal ? FORMAT_TABLE : FORMAT_RAW;
+    o->form.color = wants_color(args, env);
+    o->form.utc = args->zone == ARGS_ZONE_AUTO ? !env->terminal : args->zone == ARGS_ZONE_UTC;
+    buf_init(&o->buf, ROOM_BYTES);
+}
+
+void output_fini(struct output *o)
+{
+    buf_fini(&o->buf);
+}
+
+int output_flush(struct output *o, struct err *err)
+{
+    int r = buf_err(&o->buf, "output", err);
+
+    if (r == 0 && o->buf.n > 0)
+        r = file_write_all(o->fd, o->buf.p, o->buf.n, err);
+    buf_clear(&o->buf);
+    if (r == ERR_IO) {
+        o->deserted = err->sys == EPIPE;
+        o->broken = !o->deserted;
+        (void)err_wrap(err, "standard output");
+    }
+    return r;
+}
+
+static int flush_full(struct output *o, struct err *err)
+{
+    if (!o->terminal && o->buf.n < FLUSH_BYTES && !o->buf.over)
+        return 0;
+    return output_flush(o, err);
+}
+
+int output_entry(struct output *o, const struct query_entry *e, struct err *err)
+{
+    format_entry(&o->buf, e, &o->form, o->entries == 0);
+    o->entries++;
+    return flush_full(o, err);
+}
+
+int output_text(struct output *o, struct str text, struct err *err)
+{
+    buf_add_str(&o->buf, text);
+    return flush_full(o, err);
+}
+
+int output_finish(struct output *o, struct err *err)
+{
+    format_finish(&o->buf, &o->form, o->entries > 0);
+    return output_flush(o, err);
+}
+
+bool output_is_deserted(struct output *o)
+{
+    struct pollfd p = {.fd = o->fd};
+
+    if (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLNVAL)) != 0)
+        o->deserted = true;
+    return o->deserted;
+}

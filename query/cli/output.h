@@ -1,0 +1,42 @@
+/*
+ * query/cli/output.h - stdout: which form, which colours, and what to do when nobody reads.
+ *
+ * Bytes are gathered and written in large pieces; on a terminal each entry goes out at once.
+ */
+#ifndef LOGQ_QUERY_CLI_OUTPUT_H
+#define LOGQ_QUERY_CLI_OUTPUT_H
+
+#include "query/cli/args.h"
+
+/* What is known of the place the output goes to. */
+struct output_env {
+    bool terminal;
+    const char *no_color; /* NO_COLOR: any text but "" means no colour; may be NULL */
+    const char *term;     /* TERM; may be NULL */
+};
+
+struct output {
+    int fd; /* borrowed */
+    bool terminal;
+    struct format_options form;
+    struct buf buf;
+    uint64_t entries; /* printed */
+    bool deserted;    /* the reader went away */
+    bool broken;      /* a write failed otherwise */
+};
+
+void output_init(struct output *o, int fd, const struct args *args, const struct output_env *env);
+void output_fini(struct output *o); /* what is not flushed is lost */
+
+/* Print one line of a log query.  ERR_IO: deserted or broken says why; ERR_LIMIT. */
+int output_entry(struct output *o, const struct query_entry *e, struct err *err);
+/* Print bytes that have their form already. */
+int output_text(struct output *o, struct str text, struct err *err);
+int output_flush(struct output *o, struct err *err);
+/* The end of a listing of entries. */
+int output_finish(struct output *o, struct err *err);
+
+/* Look without writing: has the reader gone?  Sets o->deserted. */
+bool output_is_deserted(struct output *o);
+
+#endif

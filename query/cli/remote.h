@@ -1,0 +1,55 @@
+/*
+ * query/cli/remote.h - the server, seen as a function call: one request, wait, its answer.
+ *
+ * Blocks by turning a loop of its own, so that a signal can interrupt what is under way.  One
+ * thread.
+ */
+#ifndef LOGQ_QUERY_CLI_REMOTE_H
+#define LOGQ_QUERY_CLI_REMOTE_H
+
+#include "query/cli/context.h"
+
+struct remote;
+
+/* `ctx` is borrowed until remote_free.  Connects to nothing yet.  ERR_INVALID: certificates. */
+int remote_open(const struct context *ctx, struct remote **ret, struct err *err);
+void remote_free(struct remote **pr);
+
+/* From now on SIGINT and SIGTERM do not end the program: they end the call under way, and every
+ * later one, with ERR_CANCELLED. */
+int remote_catch_signals(struct remote *r, struct err *err);
+bool remote_is_interrupted(const struct remote *r);
+
+/* What is known of a call that failed. */
+struct remote_failure {
+    int status;            /* HTTP; 0: no answer */
+    unsigned line, column; /* of the query, from 1; 0: not about a place in it */
+};
+
+/* Takes a piece of the body.  < 0 (with *err set) ends the call. */
+typedef int remote_body_fn(void *arg, struct str bytes, struct err *err);
+
+struct remote_request {
+    const char *path;  /* "/api/v1/export" */
+    struct str params; /* params.h */
+    uint64_t idle_ms;  /* longest silence; 0: for ever */
+    remote_body_fn *body;
+    void *arg;
+};
+
+/*
+ * Send, wait, hand out the body of an answer 200.  Any other status is a failure: ERR_DENIED for
+ * 401 and 403, ERR_INVALID for 400, ERR_LIMIT for 429, else ERR_IO, with the server's own sentence.
+ * What the transport reports has the address in front.  *fail is always set.
+ */
+int remote_call(struct remote *r, const struct remote_request *req, struct remote_failure *fail,
+                struct err *err);
+
+/* The whole body into `out`. */
+int remote_fetch(struct remote *r, const struct remote_request *req, struct buf *out,
+                 struct remote_failure *fail, struct err *err);
+
+/* Do nothing for so long; ERR_CANCELLED when interrupted. */
+int remote_wait(struct remote *r, uint64_t ms, struct err *err);
+
+#endif

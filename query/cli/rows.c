@@ -1,0 +1,391 @@
+/* query/cli/rows.c - see rows.h. */
+#include "query/cli/rows.h"
+
+#include "base/json.h"
+#include "base/obj.h"
+#include "base/utf8.h"
+#include "base/vec.h"
+
+#include <math.h>
+#include <time.h>
+
+enum { ARENA_MAX = 512 << 20, CELL_MAX = 4 << 20, COLUMNS_MAX = 4, WIDTH_MAX = 200 };
+
+#define BOLD  "\x1b[1m"
+#define RESET "\x1b[0m"
+
+struct rows {
+    unsigned magic;
+#define ROWS_MAGIC 0x7ab1e5c2u
+    const struct rows_column *columns; /* borrowed */
+    size_t n_columns;
+    struct arena *arena;
+    VEC(const struct rows_cell *) v;
+};
+
+struct rows *rows_new(const struct rows_column *columns, size_t n)
+{
+    struct rows *r = mem_new(sizeof(*r));
+
+    INVARIANT(n > 0 && n <= COLUMNS_MAX);
+    r->magic = ROWS_MAGIC;
+    r->columns = columns;
+    r->n_columns = n;
+    r->arena = arena_new(NULL, ARENA_MAX);
+    return r;
+}
+
+void rows_free(struct rows **pr)
+{
+    struct rows *r = *pr;
+
+    if (r == NULL)
+        return;
+    OBJ_CHECK(r, ROWS_MAGIC);
+    VEC_FINI(&r->v);
+    arena_free(&r->arena);
+    r->magic = 0;
+    free(r);
+    *pr = NULL;
+}
+
+struct arena *rows_arena(struct rows *r)
+{
+    OBJ_CHECK(r, ROWS_MAGIC);
+    return r->arena;
+}
+
+int rows_add(struct rows *r, const struct rows_cell *cells, struct err *err)
+{
+    struct rows_cell *copy;
+
+    OBJ_CHECK(r, ROWS_MAGIC);
+    copy = arena_alloc(r->arena, r->n_columns * sizeof(*copy)); /* which bounds the count too */
+    if (copy == NULL)
+        return arena_err(r->arena, err);
+    for (size_t i = 0; i < r->n_columns; i++)
+        copy[i] = cells[i];
+    VEC_PUSH(&r->v, copy);
+    return 0;
+}
+
+size_t rows_count(const struct rows *r)
+{
+    OBJ_CHECK(r, ROWS_MAGIC);
+    return r->v.n;
+}
+
+/* ---- one cell as text ---- */
+
+static void add_local_time(struct buf *out, ts_ns ts)
+{
+    time_t seconds = (time_t)(ts / NS_PER_S - (ts % NS_PER_S < 0));
+    struct tm tm;
+    char text[64];
+
+    if (localtime_r(&seconds, &tm) != NULL &&
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) > 0)
+        buf_add_z(out, text);
+}
+
+static void add_cell(struct buf *out, const struct rows_cell *c, enum rows_kind kind, bool local)
+{
+    char time[TIME_TEXT_MAX];
+
+    switch (kind) {
+    case ROWS_TEXT:
+        buf_add_str(out, c->text);
+        return;
+    case ROWS_TIME:
+        if (local)
+            add_local_time(out, c->ts);
+        else
+            buf_add_str(out, time_format_rfc3339nano(c->ts, time));
+        return;
+    case ROWS_LABELS:
+        labels_format(out, &c->labels);
+        return;
+    case ROWS_VALUE:
+        format_value(out, c->value);
+        return;
+    }
+}
+
+/* ---- table and raw ---- */
+
+/* UTF-8, and control characters as escapes: a label's value may be anybody's. */
+static void add_visible(struct buf *out, struct str s)
+{
+    struct buf clean;
+
+    buf_init(&clean, CELL_MAX);
+    utf8_repair(&clean, s);
+    for (size_t i = 0; i < clean.n; i++) {
+        unsigned char c = (unsigned char)clean.p[i];
+        unsigned char next = i + 1 < clean.n ? (unsigned char)clean.p[i + 1] : 0;
+
+        if (c == 0xc2 && next < 0xa0) {
+            buf_addf(out, "\\x%02x", (unsigned)next);
+            i++;
+        } else if (c < ' ' || c == 0x7f) {
+            buf_addf(out, "\\x%02x", (unsigned)c);
+        } else {
+            buf_add_char(out, clean.p[i]);
+        }
+    }
+    buf_fini(&clean);
+}
+
+static size_t width_of(struct str s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++)
+        n += ((unsigned char)s.p[i] & 0xc0) != 0x80; /* code points */
+    return n;
+}
+
+static void make_visible(const struct rows *r, size_t row, size_t column, bool utc, struct buf *out)
+{
+    struct buf text;
+
+    buf_init(&text, CELL_MAX);
+    add_cell(&text, &r->v.p[row][column], r->columns[column].kind, !utc);
+    buf_clear(out);
+    add_visible(out, buf_str(&text));
+    buf_fini(&text);
+}
+
+static void add_padded(struct buf *out, struct str s, size_t width)
+{
+    buf_add_str(out, s);
+    for (size_t n = width_of(s); n < width; n++)
+        buf_add_char(out, ' ');
+}
+
+static void add_heading(const struct rows *r, const size_t *widths, struct output *o)
+{
+    if (o->form.color)
+        buf_add_z(&o->buf, BOLD);
+    for (size_t i = 0; i < r->n_columns; i++)
+        add_padded(&o->buf, str_of(r->columns[i].name), i + 1 < r->n_columns ? widths[i] + 2 : 0);
+    if (o->form.color)
+        buf_add_z(&o->buf, RESET);
+    buf_add_char(&o->buf, '\n');
+}
+
+static int print_table(const struct rows *r, struct output *o, struct err *err)
+{
+    size_t widths[COLUMNS_MAX] = {0};
+    struct buf text;
+    int e = 0;
+
+    buf_init(&text, 4 * CELL_MAX);
+    for (size_t i = 0; i < r->n_columns; i++) {
+        widths[i] = width_of(str_of(r->columns[i].name));
+        for (size_t row = 0; i + 1 < r->n_columns && row < r->v.n; row++) {
+            size_t n;
+            make_visible(r, row, i, o->form.utc, &text);
+            n = width_of(buf_str(&text));
+            if (n > widths[i])
+                widths[i] = n < WIDTH_MAX ? n : WIDTH_MAX; /* one monster must not push all away */
+        }
+    }
+    if (r->n_columns > 1 && r->v.n > 0)
+        add_heading(r, widths, o);
+    for (size_t row = 0; e == 0 && row < r->v.n; row++) {
+        for (size_t i = 0; i < r->n_columns; i++) {
+            make_visible(r, row, i, o->form.utc, &text);
+            add_padded(&o->buf, buf_str(&text), i + 1 < r->n_columns ? widths[i] + 2 : 0);
+        }
+        e = output_text(o, STR("\n"), err);
+    }
+    buf_fini(&text);
+    return e;
+}
+
+static void add_raw(struct buf *out, const struct rows *r, size_t row)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < r->n_columns; i++) {
+        const struct rows_cell *c = &r->v.p[row][i];
+
+        if (r->n_columns > 1 && r->columns[i].kind == ROWS_LABELS && c->labels.n == 0)
+            continue;
+        if (any)
+            buf_add_char(out, '\t');
+        add_cell(out, c, r->columns[i].kind, false);
+        any = true;
+    }
+    buf_add_char(out, '\n');
+}
+
+/* ---- json ---- */
+
+static void write_cell(struct json_writer *w, const struct rows_cell *c, enum rows_kind kind)
+{
+    struct buf text;
+
+    if (kind == ROWS_TEXT) {
+        json_string(w, c->text);
+        return;
+    }
+    if (kind == ROWS_LABELS) {
+        json_object(w);
+        for (size_t i = 0; i < c->labels.n; i++) {
+            json_key(w, c->labels.v[i].name);
+            json_string(w, c->labels.v[i].value);
+        }
+        json_object_end(w);
+        return;
+    }
+    buf_init(&text, CELL_MAX);
+    add_cell(&text, c, kind, false);
+    if (kind == ROWS_VALUE && isfinite(c->value))
+        json_raw(w, buf_str(&text));
+    else
+        json_string(w, buf_str(&text));
+    buf_fini(&text);
+}
+
+static void add_json(struct buf *out, const struct rows *r, size_t row)
+{
+    struct json_writer w;
+
+    json_begin(&w, out);
+    if (r->n_columns == 1) {
+        write_cell(&w, &r->v.p[row][0], r->columns[0].kind);
+        return;
+    }
+    json_object(&w);
+    for (size_t i = 0; i < r->n_columns; i++) {
+        json_key(&w, str_of(r->columns[i].name));
+        write_cell(&w, &r->v.p[row][i], r->columns[i].kind);
+    }
+    json_object_end(&w);
+}
+
+/* ---- csv and logfmt ---- */
+
+static void add_csv_text(struct buf *out, struct str s)
+{
+    bool quote = false;
+
+    for (size_t i = 0; i < s.n; i++)
+        quote |= s.p[i] == '"' || s.p[i] == ',' || s.p[i] == '\n' || s.p[i] == '\r';
+    if (!quote) {
+        utf8_repair(out, s);
+        return;
+    }
+    buf_add_char(out, '"');
+    while (s.p != NULL) {
+        bool more = str_find_char(s, '"') != SIZE_MAX;
+        utf8_repair(out, str_cut(&s, '"'));
+        if (more)
+            buf_add_z(out, "\"\"");
+    }
+    buf_add_char(out, '"');
+}
+
+static void add_csv(struct buf *out, const struct rows *r, size_t row)
+{
+    struct buf text;
+
+    buf_init(&text, CELL_MAX);
+    for (size_t i = 0; i < r->n_columns; i++) {
+        buf_clear(&text);
+        add_cell(&text, &r->v.p[row][i], r->columns[i].kind, false);
+        if (i > 0)
+            buf_add_char(out, ',');
+        add_csv_text(out, buf_str(&text));
+    }
+    buf_add_char(out, '\n');
+    buf_fini(&text);
+}
+
+static void add_pair(struct buf *out, struct str name, struct str value, bool *any)
+{
+    bool quote = value.n == 0;
+
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char c = (unsigned char)value.p[i];
+        quote |= c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f;
+    }
+    if (*any)
+        buf_add_char(out, ' ');
+    *any = true;
+    utf8_repair(out, name);
+    buf_add_char(out, '=');
+    if (quote)
+        quote_add(out, value);
+    else
+        utf8_repair(out, value);
+}
+
+static void add_logfmt(struct buf *out, const struct rows *r, size_t row)
+{
+    struct buf text;
+    bool any = false;
+
+    buf_init(&text, CELL_MAX);
+    for (size_t i = 0; i < r->n_columns; i++) {
+        const struct rows_cell *c = &r->v.p[row][i];
+
+        if (r->columns[i].kind == ROWS_LABELS) {
+            for (size_t j = 0; j < c->labels.n; j++)
+                add_pair(out, c->labels.v[j].name, c->labels.v[j].value, &any);
+            continue;
+        }
+        buf_clear(&text);
+        add_cell(&text, c, r->columns[i].kind, false);
+        add_pair(out, str_of(r->columns[i].name), buf_str(&text), &any);
+    }
+    buf_add_char(out, '\n');
+    buf_fini(&text);
+}
+
+/* ---- all of it ---- */
+
+static void add_row(const struct rows *r, size_t row, struct output *o)
+{
+    switch (o->form.kind) {
+    case FORMAT_TABLE: /* print_table: needs all rows to know the widths */
+        return;
+    case FORMAT_RAW:
+        add_raw(&o->buf, r, row);
+        return;
+    case FORMAT_JSON:
+        buf_add_z(&o->buf, row == 0 ? "[\n" : ",\n");
+        add_json(&o->buf, r, row);
+        return;
+    case FORMAT_JSONL:
+        add_json(&o->buf, r, row);
+        buf_add_char(&o->buf, '\n');
+        return;
+    case FORMAT_CSV:
+        for (size_t i = 0; row == 0 && i < r->n_columns; i++)
+            buf_addf(&o->buf, "%s%s", r->columns[i].name, i + 1 < r->n_columns ? "," : "\n");
+        add_csv(&o->buf, r, row);
+        return;
+    case FORMAT_LOGFMT:
+        add_logfmt(&o->buf, r, row);
+        return;
+    }
+}
+
+int rows_print(const struct rows *r, struct output *o, struct err *err)
+{
+    int e = 0;
+
+    OBJ_CHECK(r, ROWS_MAGIC);
+    if (o->form.kind == FORMAT_TABLE)
+        e = print_table(r, o, err);
+    for (size_t row = 0; e == 0 && o->form.kind != FORMAT_TABLE && row < r->v.n; row++) {
+        add_row(r, row, o);
+        e = output_text(o, STR(""), err);
+    }
+    if (e == 0 && o->form.kind == FORMAT_JSON)
+        e = output_text(o, r->v.n == 0 ? STR("[]\n") : STR("\n]\n"), err);
+    return e < 0 ? e : output_flush(o, err);
+}

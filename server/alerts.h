@@ -25,8 +25,9 @@ int alerts_reload(struct alerts *a, struct buf *errors, struct err *err);
 /* store_observe_fn target: any thread, must not block. */
 void alerts_observe(struct alerts *a, struct str tenant, struct batch *b);
 
-/* JSON for GET /prometheus/api/v1/rules and /alerts.  Any thread. */
-void alerts_print_rules(struct alerts *a, struct buf *out);
-void alerts_print_alerts(struct alerts *a, struct buf *out);
+/* The answers to GET /prometheus/api/v1/rules and /alerts, of the rules of these tenants only.  Any
+ * thread. */
+void alerts_print_rules(struct alerts *a, const struct str *tenants, size_t n, struct buf *out);
+void alerts_print_alerts(struct alerts *a, const struct str *tenants, size_t n, struct buf *out);
 
 #endif

@@ -85,25 +85,23 @@ void api_buildinfo(struct api *a, struct http_exchange *x, const struct auth_cal
     http_reply(x, 200, "application/json", STR(BODY));
 }
 
-static void reply_print(struct api *a, struct http_exchange *x,
-                        void (*print)(struct alerts *, struct buf *))
+static void reply_print(struct api *a, struct http_exchange *x, const struct auth_caller *caller,
+                        void (*print)(struct alerts *, const struct str *, size_t, struct buf *))
 {
     struct buf out;
 
     buf_init(&out, RULES_MAX);
-    print(a->server->alerts, &out);
+    print(a->server->alerts, caller->tenants, caller->n_tenants, &out);
     http_reply(x, 200, "application/json", buf_str(&out));
     buf_fini(&out);
 }
 
 void api_rules(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
-    (void)caller;
-    reply_print(a, x, alerts_print_rules);
+    reply_print(a, x, caller, alerts_print_rules);
 }
 
 void api_alerts(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
-    (void)caller;
-    reply_print(a, x, alerts_print_alerts);
+    reply_print(a, x, caller, alerts_print_alerts);
 }

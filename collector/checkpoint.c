@@ -134,6 +134,7 @@ static void add_plan(struct checkpoint *c, const struct checkpoint_chunk *chunk)
         put(rec + 40, p->count, 4);
         put(rec + 44, i, 4);
         put(rec + 48, chunk->parts.n, 4);
+        put(rec + 52, (uint64_t)p->ts, 8);
         seal(rec);
     }
 }
@@ -571,6 +572,7 @@ static size_t load_plan(struct checkpoint *c, const uint8_t *rec, size_t left)
                                    .file = checkpoint_file_find(c, get(p + 16, 8)),
                                    .start = get(p + 24, 8),
                                    .end = get(p + 32, 8),
+                                   .ts = (int64_t)get(p + 52, 8),
                                    .count = (uint32_t)get(p + 40, 4),
                                    .flags = p[5],
                                });

@@ -53,6 +53,7 @@ struct checkpoint_file {
 struct checkpoint_part {
     struct checkpoint_file *file;
     uint64_t start, end;
+    int64_t ts;     /* ns: time of its first lines if these have none */
     uint32_t count; /* records */
     uint8_t flags;  /* enum checkpoint_flag */
 };

@@ -44,10 +44,12 @@ static void hold(struct join_stream *s, const struct join_segment *seg)
     struct join_segment *last = s->held.n == 0 ? NULL : &s->held.p[s->held.n - 1];
 
     if (last != NULL && last->file == seg->file && last->end == seg->start &&
-        last->mark == seg->mark)
+        last->mark == seg->mark) {
         last->end = seg->end;
-    else
+        last->ts = seg->ts;
+    } else {
         VEC_PUSH(&s->held, *seg);
+    }
 }
 
 static void fill_record(const struct join_stream *s, enum decode_stream stream, bool partial,
@@ -170,10 +172,13 @@ void join_compact(struct join *j)
         for (size_t k = 0; k < s->held.n; k++) {
             struct join_segment *last = n == 0 ? NULL : &s->held.p[n - 1];
             s->held.p[k].mark = 0;
-            if (last != NULL && last->file == s->held.p[k].file && last->end == s->held.p[k].start)
+            if (last != NULL && last->file == s->held.p[k].file &&
+                last->end == s->held.p[k].start) {
                 last->end = s->held.p[k].end;
-            else
+                last->ts = s->held.p[k].ts;
+            } else {
                 s->held.p[n++] = s->held.p[k];
+            }
         }
         s->held.n = n;
     }

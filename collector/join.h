@@ -26,6 +26,7 @@ struct join_segment {
     struct checkpoint_file *file;
     uint64_t start, end;
     uint64_t mark; /* entries in the chunk when the segment began (chunk.h) */
+    ts_ns ts;      /* of its last line */
 };
 
 struct join_limits {

@@ -37,6 +37,7 @@ struct turn {
     struct chunk *c;             /* NULL: joins only (resume) */
     uint64_t run_start;          /* where the part that is being made begins */
     uint64_t mark;               /* entries in c at that place */
+    ts_ns ts;                    /* what a line without a time would get at that place */
     const struct labels *labels; /* of this run, when lines bring their own */
     bool whole; /* rebuild: the part is given, runs are not ended and nothing stops */
     dur_ns now;
@@ -202,10 +203,13 @@ static int by_place(const void *a, const void *b)
     return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static void add_part(struct turn *u, uint64_t start, uint64_t end, uint64_t count)
+static void add_part(struct turn *u, struct checkpoint_range range, ts_ns ts, uint64_t count)
 {
-    struct checkpoint_part part = {
-        .file = u->t->file, .start = start, .end = end, .count = (uint32_t)count};
+    struct checkpoint_part part = {.file = u->t->file,
+                                   .start = range.start,
+                                   .end = range.end,
+                                   .ts = ts,
+                                   .count = (uint32_t)count};
 
     chunk_add_part(u->c, &part, u->labels != NULL ? u->labels : &u->t->labels, &u->t->attrs);
 }
@@ -257,6 +261,7 @@ static void find_held(struct turn *u, uint64_t end)
 static void end_run(struct turn *u, uint64_t end)
 {
     uint64_t at = u->run_start, mark = u->mark;
+    ts_ns ts = u->ts;
     struct join_segment *seg;
 
     if (u->c == NULL || u->whole)
@@ -265,15 +270,17 @@ static void end_run(struct turn *u, uint64_t end)
     find_held(u, end);
     VEC_EACH(&u->rd->held, seg) {
         if (seg->start > at)
-            add_part(u, at, seg->start, seg->mark - mark);
+            add_part(u, (struct checkpoint_range){at, seg->start}, ts, seg->mark - mark);
         at = seg->end;
         mark = seg->mark;
+        ts = seg->ts;
     }
     if (end > at)
-        add_part(u, at, end, u->c->entries - mark);
+        add_part(u, (struct checkpoint_range){at, end}, ts, u->c->entries - mark);
     join_compact(&u->t->join);
     u->run_start = end;
     u->mark = u->c->entries;
+    u->ts = u->t->last_ts;
 }
 
 /* ---- records ---- */
@@ -288,9 +295,6 @@ static bool is_reserved(struct str name)
 static void add_marks(const struct join_record *rec, char number[32], struct label *fields,
                       size_t *n)
 {
-    if (rec->stream != DECODE_NONE)
-        fields[(*n)++] = (struct label){
-            STR("stream"), rec->stream == DECODE_STDERR ? STR("stderr") : STR("stdout")};
     if (rec->total > rec->text.n) {
         (void)snprintf(number, 32, "%llu", (unsigned long long)rec->total);
         fields[(*n)++] = (struct label){STR("truncated"), str_of(number)};
@@ -310,13 +314,16 @@ static void emit(struct turn *u, const struct join_record *rec, const struct pie
 {
     struct label fields[FIELDS_MAX];
     char number[32];
-    size_t n = 1;
+    size_t n = 0;
 
     if (u->c == NULL) {
         u->lost++;
         return;
     }
-    fields[0] = (struct label){STR("log"), rec->text};
+    if (rec->stream != DECODE_NONE) /* first: the server has a fast path for this shape */
+        fields[n++] = (struct label){STR("stream"),
+                                     rec->stream == DECODE_STDERR ? STR("stderr") : STR("stdout")};
+    fields[n++] = (struct label){STR("log"), rec->text};
     add_marks(rec, number, fields, &n);
     for (size_t i = 0; p != NULL && i < p->n_attrs && n < FIELDS_MAX; i++)
         if (!is_reserved(p->attrs[i].name))
@@ -340,6 +347,8 @@ static void relabel(struct turn *u, const struct piece *p, uint64_t start)
     for (size_t i = 0; i < p->n_labels && merged.n < RECORD_LABELS_MAX + 8; i++)
         v[merged.n++] = p->labels[i];
     merged.n = labels_sort(v, merged.n);
+    if (merged.n > RECORD_LABELS_MAX)
+        merged.n = RECORD_LABELS_MAX;
     if (u->labels != NULL && labels_equal(u->labels, &merged))
         return;
     end_run(u, start);
@@ -374,12 +383,11 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
     if (text.n == 0 && t->source->kind != SOURCE_FILE)
         return; /* no runtime writes it: not a record, only a byte to be passed over */
     if (!t->source->decode(&u->rd->decoder, text, &p))
-        p = (struct piece){.ts = t->last_ts, .last = true, .raw = true, .text = text};
+        p = (struct piece){.last = true, .raw = true, .text = text};
     p.missing = missing;
     if (p.ts == 0)
-        p.ts = time_now();
-    else
-        t->last_ts = p.ts;
+        p.ts = t->last_ts;
+    seg.ts = t->last_ts = p.ts;
     if (p.n_labels > 0)
         relabel(u, &p, start);
     if (join_add(&t->join, &p, &seg, u->now, &u->rd->limits, &rec) == 1)
@@ -495,16 +503,19 @@ static int take_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, 
 
 /* ---- reading on ---- */
 
+/* A line without a time of its own gets that of the line before it; one of a plain file when it was
+ * read. */
 static struct turn begin_turn(struct tail *t, struct tail_reader *rd, struct chunk *c,
                               uint64_t start)
 {
+    struct turn u = {.t = t, .rd = rd, .c = c, .run_start = start, .now = time_mono()};
+
     rd->fills.n = 0;
-    return (struct turn){.t = t,
-                         .rd = rd,
-                         .c = c,
-                         .run_start = start,
-                         .mark = c == NULL ? 0 : c->entries,
-                         .now = time_mono()};
+    u.mark = c == NULL ? 0 : c->entries;
+    if (t->last_ts == 0 || t->source->kind == SOURCE_FILE)
+        t->last_ts = time_now();
+    u.ts = t->last_ts;
+    return u;
 }
 
 enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk *c, size_t quantum,
@@ -644,7 +655,7 @@ static int flush_line(struct turn *u, uint64_t start, uint64_t end, struct err *
         return n < 0 ? err_sys(err, "read at %llu", (unsigned long long)start)
                      : err_set(err, ERR_CORRUPT, "the file ends before %llu",
                                (unsigned long long)end);
-    rec.ts = u->t->last_ts == 0 ? time_now() : u->t->last_ts;
+    rec.ts = u->t->last_ts;
     rec.text = str_sub((struct str){rd->buf, want}, 0, rd->limits.max_line);
     rec.total = end - start;
     rec.raw = u->t->source->kind != SOURCE_FILE;
@@ -665,6 +676,7 @@ void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns
         struct checkpoint_part part = {.file = t->file,
                                        .start = t->pos,
                                        .end = t->seen,
+                                       .ts = t->last_ts,
                                        .count = 1,
                                        .flags = CHECKPOINT_FLUSH_LINE};
         chunk_add_part(c, &part, &t->labels, &t->attrs);
@@ -728,6 +740,7 @@ int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
 
     OBJ_CHECK(t, TAIL_MAGIC);
     u.whole = true;
+    t->last_ts = part->ts;
     r = feed_part(&u, part, err);
     if (r < 0) {
         chunk_back(c, before);

@@ -205,4 +205,54 @@ static inline int fake_query(const char *text, struct ast *ret, struct err *err)
     return r < 0 ? r : plan_query(ret, err);
 }
 
+/* Entries of a log query as text: stream, attribute and parsed labels, then the line; one a line.
+ */
+static inline int fake_log_entry(void *arg, const struct query_entry *e)
+{
+    struct buf *out = arg;
+
+    labels_format(out, &e->stream);
+    if (e->meta.n > 0)
+        labels_format(out, &e->meta);
+    if (e->parsed.n > 0) {
+        buf_add_char(out, '+');
+        labels_format(out, &e->parsed);
+    }
+    buf_addf(out, " %.*s\n", STR_ARG(e->line));
+    return 0;
+}
+
+/* Run `text` over the records of `f`; the answer, or what the error says, in `out`.  Returns the
+ * code. */
+static inline int fake_run(struct fake *f, const char *text, const struct query_params *p,
+                           struct buf *out)
+{
+    struct source source = fake_source(f);
+    struct query_result *res = NULL;
+    struct query_stats stats;
+    struct err err = {0};
+    struct ast a;
+    int r = fake_query(text, &a, &err);
+
+    buf_clear(out);
+    if (r == 0 && a.root->kind == NODE_LOG)
+        r = exec_log(&a, &source, p, fake_log_entry, out, &stats, &err);
+    else if (r == 0)
+        r = exec_metric(&a, &source, p, &res, &stats, &err);
+    for (size_t i = 0; res != NULL && i < res->n; i++) {
+        labels_format(out, &res->series[i].labels);
+        for (size_t k = 0; k < res->series[i].n; k++)
+            buf_addf(out, " %g@%g", res->series[i].value[k],
+                     (double)res->series[i].ts[k] / (double)NS_PER_S);
+        buf_add_char(out, '\n');
+    }
+    if (r < 0) {
+        buf_clear(out);
+        buf_add_z(out, err.text);
+    }
+    query_result_free(&res);
+    ast_fini(&a);
+    return r;
+}
+
 #endif

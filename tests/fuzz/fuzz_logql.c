@@ -1,0 +1,45 @@
+/*
+ * tests/fuzz/fuzz_logql.c - query texts from anybody.
+ *
+ * Any bytes parse or fail with a place inside the text.  What parses prints, and what is printed
+ * parses and prints the same again.
+ */
+#include "base/obj.h"
+#include "query/query.h"
+
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str text = {(const char *)data, size};
+    struct query *q = NULL;
+    struct query *again = NULL;
+    unsigned line = 0;
+    unsigned column = 0;
+    struct err err;
+    struct buf first;
+    struct buf second;
+
+    if (query_parse(text, &q, &line, &column, &err) < 0) {
+        INVARIANT(line >= 1 && line <= size + 1 && column >= 1 && column <= size + 1);
+        return 0;
+    }
+    INVARIANT(query_lookback(q) >= 0);
+    buf_init(&first, 16 << 20);
+    buf_init(&second, 16 << 20);
+    query_print(q, &first);
+    INVARIANT(!first.over);
+    if (first.n <= QUERY_TEXT_MAX) {
+        INVARIANT(query_parse(buf_str(&first), &again, NULL, NULL, &err) == 0);
+        INVARIANT(query_kind(again) == query_kind(q));
+        query_print(again, &second);
+        INVARIANT(str_eq(buf_str(&first), buf_str(&second)));
+    }
+    buf_fini(&first);
+    buf_fini(&second);
+    query_unref(&again);
+    query_unref(&q);
+    return 0;
+}

@@ -1,0 +1,163 @@
+/* tests/unit/query/test_check.c */
+#include "query/query.h"
+
+#include "tests/lib/check.h"
+
+#include <string.h>
+
+static void check_refusal(const char *text, int code, const char *want)
+{
+    struct query *q = NULL;
+    struct err err = {0};
+    unsigned line = 0;
+    unsigned column = 0;
+    int r = query_parse(str_of(text), &q, &line, &column, &err);
+
+    if (r != code || strstr(err.text, want) == NULL || line == 0 || column == 0)
+        fail_msg("%s: %d %s at %u:%u", text, r, r < 0 ? err.text : "", line, column);
+    query_unref(&q);
+}
+
+static void rules_of_the_language_are_kept(void **state)
+{
+    static const char *const cases[][2] = {
+        {"{}", "parse error at line 1, col 1: queries require at least one regexp or equality "
+               "matcher that does not have an empty-compatible value."},
+        {"{a=\"\"}", "queries require at least one"},
+        {"{a=~\".*\"}", "queries require at least one"},
+        {"{a!=\"b\", c!~\"d\"}", "queries require at least one"},
+        {"1 + count_over_time({a=~\".?\"}[5m])", "parse error at line 1, col 21: queries require"},
+        {"topk(vector(1))", "parse error at line 1, col 1: parameter required for operation topk"},
+        {"bottomk(1.2,vector(1))", "invalid parameter bottomk(1.2,"},
+        {"topk(0,vector(1))", "invalid parameter topk(0,"},
+        {"sum(1,vector(1))", "unsupported parameter for operation sum(1,"},
+        {"approx_topk(1,vector(1)) by (a)", "col 26: grouping not allowed for approx_topk"},
+        {"sort(vector(1)) by (a)", "col 17: grouping not allowed for sort"},
+        {"sum(1)", "unexpected literal in sum"},
+        {"quantile_over_time({a=\"b\"}|unwrap x[5m])", "parameter required for operation quantile"},
+        {"rate(1,{a=\"b\"}[5m])", "parameter 1 not supported for operation rate"},
+        {"count_over_time({a=\"b\"}|unwrap x[5m])",
+         "invalid aggregation count_over_time with unwrap"},
+        {"bytes_rate({a=\"b\"}|unwrap x[5m])", "invalid aggregation bytes_rate with unwrap"},
+        {"sum_over_time({a=\"b\"}[5m])", "invalid aggregation sum_over_time without unwrap"},
+        {"rate_counter({a=\"b\"}[5m])", "invalid aggregation rate_counter without unwrap"},
+        {"rate({a=\"b\"}[5m]) by (a)", "col 19: grouping not allowed for rate aggregation"},
+        {"sum_over_time({a=\"b\"}|unwrap x[5m]) by (a)", "grouping not allowed for sum_over_time"},
+        {"vector(1) + bool vector(1)", "bool modifier can only be used on comparisons"},
+        {"vector(1) and on (a) group_left vector(1)", "no grouping allowed for and operation"},
+        {"{a=\"b\"} | json x=\"\"", "col 18: cannot parse expression [] as a JSON path"},
+        {"{a=\"b\"} | json x=\".\"", "cannot parse expression [.]"},
+        {"{a=\"b\"} | json x=\"a.\"", "cannot parse expression [a.]"},
+        {"{a=\"b\"} | json x=`[\"pod\"`", "cannot parse expression"},
+        {"{a=\"b\"} | json x=`a[1`", "cannot parse expression"},
+        {"{a=\"b\"} | json x=`a[99999999999999999999]`", "cannot parse expression"},
+        {"{a=\"b\"} | logfmt x=\"a.b\"", "cannot parse expression [a.b] as a logfmt key"},
+        {"{a=\"b\"} | regexp \"(\"", "missing ): ("},
+        {"{a=\"b\"} | regexp \"a\"", "at least one named capture must be supplied"},
+        {"{a=\"b\"} | regexp \"(?P<x>a)(?P<x>b)\"", "duplicate"},
+        {"{a=\"b\"} |~ ip(\"1.2.3.4\")", "ip: invalid operation"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_refusal(cases[i][0], ERR_INVALID, cases[i][1]);
+}
+
+static void what_is_not_built_is_said(void **state)
+{
+    static const char *const cases[][2] = {
+        {"{a=\"b\"} | line_format \"x\"", "col 9: | line_format is not built yet"},
+        {"{a=\"b\"} | label_format x=y", "| label_format is not built yet"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_refusal(cases[i][0], ERR_UNSUPPORTED, cases[i][1]);
+}
+
+static void good_queries_pass(void **state)
+{
+    static const char *const cases[] = {
+        "{a=~\".+\"}",
+        "{a=\"b\"} | json x=`a[\"k k\"][0].c`",
+        "rate({a=\"b\"}|unwrap x[5m])",
+        "absent_over_time({a=\"b\"}[5m])",
+        "max_over_time({a=\"b\"}|unwrap x[5m]) without (y)",
+        "quantile_over_time(2,{a=\"b\"}|unwrap x[5m])",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct query *q = NULL;
+        struct err err;
+        if (query_parse(str_of(cases[i]), &q, NULL, NULL, &err) != 0)
+            fail_msg("%s: %s", cases[i], err.text);
+        query_unref(&q);
+    }
+}
+
+static void lookback_is_the_longest_range_with_its_offset(void **state)
+{
+    static const struct {
+        const char *text;
+        dur_ns want;
+    } cases[] = {
+        {"{a=\"b\"}", 0},
+        {"vector(1)", 0},
+        {"rate({a=\"b\"}[5m])", 5 * NS_PER_MIN},
+        {"sum(rate({a=\"b\"}[5m] offset 1h)) / sum(rate({a=\"b\"}[30m]))", 65 * NS_PER_MIN},
+        {"rate({a=\"b\"}[5m] offset -1h)", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct query *q = NULL;
+        struct err err;
+        assert_int_equal(query_parse(str_of(cases[i].text), &q, NULL, NULL, &err), 0);
+        if (query_lookback(q) != cases[i].want)
+            fail_msg("%s", cases[i].text);
+        query_unref(&q);
+    }
+}
+
+static void a_batch_touches_queries_that_select_a_record_of_it(void **state)
+{
+    static const struct {
+        const char *text;
+        bool want;
+    } cases[] = {
+        {"count_over_time({app=\"x\"}[1m])", true},
+        {"count_over_time({app=\"z\"}[1m])", false},
+        {"count_over_time({app=\"x\"} |= \"two\" [1m])", false},
+        {"count_over_time({app=\"y\"} |= \"two\" [1m])", true},
+        {"count_over_time({app=\"y\"} | json |= \"none\" [1m])", false},
+        {"count_over_time({app=\"z\"}[1m]) or count_over_time({app=\"x\"} |~ \"o.e\" [1m])", true},
+        {"vector(1)", false},
+    };
+    struct label x = {STR("app"), STR("x")};
+    struct label y = {STR("app"), STR("y")};
+    struct labels streams[] = {{&x, 1}, {&y, 1}};
+    static const char *const lines[] = {"one", "two"};
+    struct batch *b = batch_new(NULL, 0);
+    struct err err;
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct record rec = {.ts = 1, .line = str_of(lines[i])};
+        assert_int_equal(batch_stream(b, &streams[i], &rec.stream, &err), 0);
+        assert_int_equal(batch_add(b, &rec, &err), 0);
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct query *q = NULL;
+        assert_int_equal(query_parse(str_of(cases[i].text), &q, NULL, NULL, &err), 0);
+        if (query_touches(q, b) != cases[i].want)
+            fail_msg("%s", cases[i].text);
+        query_unref(&q);
+    }
+    batch_unref(&b);
+}
+
+CHECK_MAIN(cmocka_unit_test(rules_of_the_language_are_kept),
+           cmocka_unit_test(what_is_not_built_is_said), cmocka_unit_test(good_queries_pass),
+           cmocka_unit_test(lookback_is_the_longest_range_with_its_offset),
+           cmocka_unit_test(a_batch_touches_queries_that_select_a_record_of_it))

@@ -1,0 +1,248 @@
+/* tests/unit/query/test_exec.c - order, ends and limits of a run. */
+#include "query/exec.h"
+
+#include "tests/lib/check.h"
+#include "tests/unit/query/fake_source.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Thirty lines "0" ... "29", one a second from 0 s on, over two streams. */
+static void fill(struct fake *f)
+{
+    fake_init(f);
+    for (int i = 0; i < 30; i++) {
+        char line[20];
+        (void)snprintf(line, sizeof(line), "%d", i);
+        fake_add(f, i % 2 == 0 ? "{app=\"x\"}" : "{app=\"y\"}", NULL, i * NS_PER_S, str_of(line));
+    }
+}
+
+static int add_line(void *arg, const struct query_entry *e)
+{
+    buf_addf(arg, " %.*s", STR_ARG(e->line));
+    return 0;
+}
+
+static void check_lines(const char *query, const struct query_params *p, const char *want)
+{
+    struct source source;
+    struct query_stats stats;
+    struct buf out;
+    struct err err;
+    struct fake f;
+    struct ast a;
+
+    buf_init(&out, 10000);
+    fill(&f);
+    source = fake_source(&f);
+    assert_int_equal(fake_query(query, &a, &err), 0);
+    assert_int_equal(exec_log(&a, &source, p, add_line, &out, &stats, &err), 0);
+    check_str(buf_str(&out), want);
+    ast_fini(&a);
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
+static void entries_come_in_order_up_to_the_limit(void **state)
+{
+    struct query_params p = {
+        .start = 2 * NS_PER_S, .end = 6 * NS_PER_S, .direction = QUERY_FORWARD};
+
+    (void)state;
+    check_lines("{app=~\".+\"}", &p, " 2 3 4 5"); /* half-open */
+    p.direction = QUERY_BACKWARD;
+    check_lines("{app=~\".+\"}", &p, " 5 4 3 2");
+    p.limit = 2;
+    check_lines("{app=~\".+\"}", &p, " 5 4");
+    p.end = 30 * NS_PER_S;
+    check_lines("{app=~\".+\"} |= \"1\"", &p, " 21 19");
+    check_lines("{app=~\".+\"} | app=\"y\"", &p, " 29 27");
+}
+
+static void interval_thins_entries_out(void **state)
+{
+    struct query_params p = {.start = 0,
+                             .end = 30 * NS_PER_S,
+                             .interval = 4 * NS_PER_S,
+                             .limit = 3,
+                             .direction = QUERY_FORWARD};
+
+    (void)state;
+    check_lines("{app=~\".+\"}", &p, " 0 4 8");
+    p.direction = QUERY_BACKWARD;
+    check_lines("{app=~\".+\"}", &p, " 29 25 21");
+    check_lines("{app=\"x\"}", &p, " 28 24 20");
+}
+
+static void a_cursor_goes_on_behind_the_last_entry(void **state)
+{
+    struct query_params p = {
+        .start = NS_PER_S, .end = 10 * NS_PER_S, .limit = 2, .direction = QUERY_FORWARD};
+    struct query_stats stats;
+    struct source source;
+    struct buf out;
+    struct err err;
+    struct fake f;
+    struct ast a;
+
+    (void)state;
+    buf_init(&out, 1000);
+    fake_init(&f);
+    for (int i = 0; i < 5; i++) {
+        char line[20];
+        (void)snprintf(line, sizeof(line), "%d", i);
+        fake_add(&f, "{app=\"x\"}", NULL, NS_PER_S, str_of(line)); /* all at the same time */
+    }
+    source = fake_source(&f);
+    assert_int_equal(fake_query("{app=\"x\"}", &a, &err), 0);
+    for (uint64_t after = 0; after < 6; after += 2) {
+        p.after_seq = after;
+        assert_int_equal(exec_log(&a, &source, &p, add_line, &out, &stats, &err), 0);
+        buf_add_char(&out, ';');
+    }
+    check_str(buf_str(&out), " 0 1; 2 3; 4;");
+    ast_fini(&a);
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
+static int stop_at_third(void *arg, const struct query_entry *e)
+{
+    int *left = arg;
+
+    (void)e;
+    return --*left > 0 ? 0 : left[1];
+}
+
+static void the_caller_may_end_a_run(void **state)
+{
+    static const int codes[] = {1, ERR_IO};
+    struct query_params p = {.start = 0, .end = 30 * NS_PER_S, .direction = QUERY_FORWARD};
+    struct err err;
+    struct fake f;
+    struct ast a;
+
+    (void)state;
+    fill(&f);
+    assert_int_equal(fake_query("{app=~\".+\"}", &a, &err), 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct source source = fake_source(&f);
+        struct query_stats stats;
+        int left[2] = {3, codes[i]};
+        int r = exec_log(&a, &source, &p, stop_at_third, left, &stats, &err);
+        assert_int_equal(r, codes[i] < 0 ? codes[i] : 0);
+        assert_int_equal(stats.entries, 3);
+    }
+    ast_fini(&a);
+    fake_fini(&f);
+}
+
+/* ---- limits ---- */
+
+static void check_limit(const char *query, const struct query_params *p, int code, const char *want)
+{
+    struct buf out;
+    struct fake f;
+    int r;
+
+    buf_init(&out, 1 << 20);
+    fill(&f);
+    r = fake_run(&f, query, p, &out);
+    buf_add_char(&out, '\0');
+    if (r != code || strstr(out.p, want) == NULL)
+        fail_msg("%s: %d %s", query, r, out.p);
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
+static void limits_are_named_with_what_raises_them(void **state)
+{
+    struct query_params base = {.start = 0, .end = 60 * NS_PER_S, .step = NS_PER_S};
+    struct query_params p;
+
+    (void)state;
+    p = base;
+    p.limits.series = 1;
+    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_LIMIT,
+                "maximum number of series (1) reached for a single query");
+    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_LIMIT, "raise query.series");
+    check_limit("sum(count_over_time({app=~\".+\"} | logfmt [1m]))", &p, 0, "{}");
+    p = base;
+    p.limits.points = 59;
+    check_limit("vector(1)", &p, ERR_LIMIT,
+                "exceeded maximum resolution of 59 points per time series. Try increasing the "
+                "value of the step parameter");
+    p = base;
+    p.limits.memory_bytes = 6000;
+    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_NOMEM, "query.memory_bytes");
+    check_limit("{app=~\".+\"} | logfmt", &p, ERR_NOMEM, "raise the limit");
+    p = base;
+    p.limits.line_bytes = 10;
+    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_LIMIT, "raise query.line_bytes");
+    p = base;
+    p.limits.time = 1;
+    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_TIMEOUT, "raise query.time");
+    check_limit("{app=~\".+\"}", &p, ERR_TIMEOUT, "the query took longer than");
+}
+
+static void a_step_is_needed_and_an_end_behind_the_start(void **state)
+{
+    struct query_params p = {.start = 0, .end = 1};
+
+    (void)state;
+    check_limit("vector(1)", &p, ERR_INVALID, "needs a step");
+    p.step = -1;
+    check_limit("vector(1)", &p, ERR_INVALID, "needs a step");
+    p.end = -1;
+    check_limit("vector(1)", &p, ERR_INVALID, "before its start");
+}
+
+static void a_cancelled_run_ends(void **state)
+{
+    atomic_bool cancel = true;
+    struct query_params p = {.start = 0, .end = 60 * NS_PER_S, .step = NS_PER_S, .cancel = &cancel};
+
+    (void)state;
+    check_limit("{app=~\".+\"}", &p, ERR_CANCELLED, "cancelled");
+    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_CANCELLED, "cancelled");
+    check_limit("max(sum by (app) (vector(1) + vector(1) * vector(2) / vector(3) - vector(4)))", &p,
+                ERR_CANCELLED, "cancelled"); /* also where no records are read */
+}
+
+static void an_error_of_the_store_ends_the_run_and_nothing_stays_charged(void **state)
+{
+    static const char *const queries[] = {
+        "{app=~\".+\"} | logfmt",
+        "sum(count_over_time({app=~\".+\"}[1m]))",
+        "sum_over_time({app=~\".+\"} | regexp `(?P<v>.*)` | unwrap v [1m])",
+    };
+    struct mem_budget parent = {.name = "server"};
+    struct query_params p = {.start = 0, .end = 60 * NS_PER_S, .step = NS_PER_S, .budget = &parent};
+    struct buf out;
+    struct fake f;
+
+    (void)state;
+    buf_init(&out, 100000);
+    fill(&f);
+    for (int fail = 3; fail >= 0; fail--) { /* in the third batch ... and not at all */
+        f.fail_after = fail;
+        for (size_t i = 0; i < 3; i++) {
+            int r = fake_run(&f, queries[i], &p, &out);
+            assert_int_equal(r, fail > 0 ? ERR_IO : 0);
+            assert_int_equal(parent.used, 0);
+            assert_true(parent.peak > 0);
+        }
+    }
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
+CHECK_MAIN(cmocka_unit_test(entries_come_in_order_up_to_the_limit),
+           cmocka_unit_test(interval_thins_entries_out),
+           cmocka_unit_test(a_cursor_goes_on_behind_the_last_entry),
+           cmocka_unit_test(the_caller_may_end_a_run),
+           cmocka_unit_test(limits_are_named_with_what_raises_them),
+           cmocka_unit_test(a_step_is_needed_and_an_end_behind_the_start),
+           cmocka_unit_test(a_cancelled_run_ends),
+           cmocka_unit_test(an_error_of_the_store_ends_the_run_and_nothing_stays_charged))

@@ -1,0 +1,183 @@
+/* tests/unit/query/test_vector.c - operators on series, over lines that are counted. */
+#include "tests/lib/check.h"
+#include "tests/unit/query/fake_source.h"
+
+#include <stdio.h>
+
+/* `n` lines of one stream, a second apart, the last at 60 s. */
+static void add_lines(struct fake *f, const char *labels, int n)
+{
+    for (int i = 0; i < n; i++)
+        fake_add(f, labels, NULL, (60 - i) * NS_PER_S, STR("x"));
+}
+
+static void fill(struct fake *f)
+{
+    fake_init(f);
+    add_lines(f, "{app=\"foo\", pod=\"1\"}", 1);
+    add_lines(f, "{app=\"foo\", pod=\"2\"}", 2);
+    add_lines(f, "{app=\"foo\", pod=\"3\"}", 6);
+    add_lines(f, "{app=\"bar\", pod=\"1\"}", 4);
+}
+
+static void check_at_60(const char *query, const char *want)
+{
+    struct query_params p = {.start = 60 * NS_PER_S, .end = 60 * NS_PER_S};
+    struct buf out;
+    struct fake f;
+
+    buf_init(&out, 100000);
+    fill(&f);
+    (void)fake_run(&f, query, &p, &out);
+    if (!str_eq(buf_str(&out), str_of(want)))
+        fail_msg("%s gives\n%.*s, not\n%s", query, STR_ARG(buf_str(&out)), want);
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
+#define ALL "count_over_time({app=~\".+\"}[1m])"
+#define FOO "count_over_time({app=\"foo\"}[1m])"
+#define BAR "count_over_time({app=\"bar\"}[1m])"
+
+static void aggregations_reduce_series(void **state)
+{
+    static const char *const cases[][2] = {
+        {"sum(" ALL ")", "{} 13@60\n"},
+        {"sum by (app) (" ALL ")", "{app=\"bar\"} 4@60\n{app=\"foo\"} 9@60\n"},
+        {"sum without (pod) (" ALL ")", "{app=\"bar\"} 4@60\n{app=\"foo\"} 9@60\n"},
+        {"sum by (none) (" ALL ")", "{} 13@60\n"},
+        {"sum without () (" BAR ")", "{app=\"bar\", pod=\"1\"} 4@60\n"},
+        {"avg by (app) (" ALL ")", "{app=\"bar\"} 4@60\n{app=\"foo\"} 3@60\n"},
+        {"min(" ALL ")", "{} 1@60\n"},
+        {"max(" ALL ")", "{} 6@60\n"},
+        {"count by (app) (" ALL ")", "{app=\"bar\"} 1@60\n{app=\"foo\"} 3@60\n"},
+        {"stdvar(" FOO ")", "{} 4.66667@60\n"},
+        {"stddev by (app) (" FOO ")", "{app=\"foo\"} 2.16025@60\n"},
+        {"max(sum by (app) (" ALL "))", "{} 9@60\n"},
+        {"sum(vector(2))", "{} 2@60\n"},
+        {"sum(" ALL " > 3)", "{} 10@60\n"},
+        {"sum(" ALL " > 100)", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_at_60(cases[i][0], cases[i][1]);
+}
+
+static void numbers_apply_to_each_point(void **state)
+{
+    static const char *const cases[][2] = {
+        {BAR " * 2", "{app=\"bar\", pod=\"1\"} 8@60\n"},
+        {"2 ^ " BAR, "{app=\"bar\", pod=\"1\"} 16@60\n"},
+        {"10 - " BAR " / 2", "{app=\"bar\", pod=\"1\"} 8@60\n"},
+        {BAR " % 3", "{app=\"bar\", pod=\"1\"} 1@60\n"},
+        {BAR " / 0", "{app=\"bar\", pod=\"1\"} nan@60\n"},
+        {FOO " > 1", "{app=\"foo\", pod=\"2\"} 2@60\n{app=\"foo\", pod=\"3\"} 6@60\n"},
+        {"2 > " FOO, "{app=\"foo\", pod=\"1\"} 1@60\n"},
+        {FOO " == bool 2",
+         "{app=\"foo\", pod=\"1\"} 0@60\n{app=\"foo\", pod=\"2\"} 1@60\n{app=\"foo\", pod=\"3\"} "
+         "0@60\n"},
+        {"1 + 2 * 3", "{} 7@60\n"},
+        {"vector(3) > bool 2", "{} 1@60\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_at_60(cases[i][0], cases[i][1]);
+}
+
+static void vectors_pair_by_their_labels(void **state)
+{
+    static const char *const cases[][2] = {
+        {"vector(1)+vector(1)", "{} 2@60\n"},
+        {FOO " + " FOO,
+         "{app=\"foo\", pod=\"1\"} 2@60\n{app=\"foo\", pod=\"2\"} 4@60\n{app=\"foo\", pod=\"3\"} "
+         "12@60\n"},
+        {FOO " + " BAR, ""},
+        {FOO " - ignoring (app) " BAR, "{pod=\"1\"} -3@60\n"},
+        {FOO " / on (pod) " BAR, "{pod=\"1\"} 0.25@60\n"},
+        {FOO " < on (pod) " BAR, "{pod=\"1\"} 1@60\n"},
+        {FOO " > bool on (pod) " BAR, "{pod=\"1\"} 0@60\n"},
+        {FOO " / on (app) group_left sum by (app) (" FOO ")",
+         "{app=\"foo\", pod=\"1\"} 0.111111@60\n{app=\"foo\", pod=\"2\"} 0.222222@60\n"
+         "{app=\"foo\", pod=\"3\"} 0.666667@60\n"},
+        {"sum by (app) (" FOO ") - on (app) group_right " FOO,
+         "{app=\"foo\", pod=\"1\"} 8@60\n{app=\"foo\", pod=\"2\"} 7@60\n{app=\"foo\", pod=\"3\"} "
+         "3@60\n"},
+        {"sum by (pod) (" FOO ") + on (pod) group_left (app) " BAR,
+         "{app=\"bar\", pod=\"1\"} 5@60\n"},
+        {FOO " > on () sum(" BAR ")",
+         "multiple matches for labels: many-to-one matching must be explicit "
+         "(group_left/group_right)"},
+        {"sum(" BAR ") > on () " FOO,
+         "found duplicate series on the right hand-side;many-to-many matching not allowed: "
+         "matching labels must be unique on one side"},
+        {"sum by (app) (" FOO ") > on () group_right sum by (app) (" ALL ")",
+         "{app=\"bar\"} 9@60\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_at_60(cases[i][0], cases[i][1]);
+}
+
+static void sets_choose_series(void **state)
+{
+    static const char *const cases[][2] = {
+        {ALL " and " BAR, "{app=\"bar\", pod=\"1\"} 4@60\n"},
+        {ALL " and on (pod) " BAR,
+         "{app=\"bar\", pod=\"1\"} 4@60\n{app=\"foo\", pod=\"1\"} 1@60\n"},
+        {FOO " unless on (pod) " BAR,
+         "{app=\"foo\", pod=\"2\"} 2@60\n{app=\"foo\", pod=\"3\"} 6@60\n"},
+        {"(" FOO " > 2) or " BAR, "{app=\"bar\", pod=\"1\"} 4@60\n{app=\"foo\", pod=\"3\"} 6@60\n"},
+        {"sum(count_over_time({app=\"none\"}[1m])) or vector(0)", "{} 0@60\n"},
+        {"sum(" BAR ") or vector(0)", "{} 4@60\n"},
+        {FOO " and on () count_over_time({app=\"none\"}[1m])", ""},
+        {BAR " unless on () count_over_time({app=\"none\"}[1m])",
+         "{app=\"bar\", pod=\"1\"} 4@60\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_at_60(cases[i][0], cases[i][1]);
+}
+
+static void each_step_is_on_its_own(void **state)
+{
+    struct query_params p = {.start = 0, .end = 90 * NS_PER_S, .step = 30 * NS_PER_S};
+    struct buf out;
+    struct fake f;
+
+    (void)state;
+    buf_init(&out, 100000);
+    fake_init(&f);
+    fake_add(&f, "{app=\"a\", n=\"1\"}", NULL, 25 * NS_PER_S, STR("x"));
+    fake_add(&f, "{app=\"a\", n=\"2\"}", NULL, 55 * NS_PER_S, STR("x"));
+    fake_add(&f, "{app=\"b\", n=\"1\"}", NULL, 25 * NS_PER_S, STR("x"));
+    fake_add(&f, "{app=\"b\", n=\"2\"}", NULL, 55 * NS_PER_S, STR("x"));
+    /* two series of one signature, never at the same step: no duplicates */
+    assert_int_equal(fake_run(&f,
+                              "count_over_time({app=\"a\"}[30s]) + on (app) group_left "
+                              "sum by (app) (count_over_time({app=\"a\"}[30s]))",
+                              &p, &out),
+                     0);
+    check_str(buf_str(&out), "{app=\"a\", n=\"1\"} 2@30\n{app=\"a\", n=\"2\"} 2@60\n");
+    assert_int_equal(fake_run(&f,
+                              "count_over_time({app=\"a\"}[30s]) + on () "
+                              "count_over_time({app=\"b\"}[30s])",
+                              &p, &out),
+                     0);
+    check_str(buf_str(&out), "{} 2@30 2@60\n");
+    assert_int_equal(fake_run(&f, "sum(count_over_time({app=\"a\"}[30s])) or vector(0)", &p, &out),
+                     0);
+    check_str(buf_str(&out), "{} 0@0 1@30 1@60 0@90\n");
+    assert_int_equal(fake_run(&f, "2 + 3", &p, &out), 0);
+    check_str(buf_str(&out), "{} 5@0 5@30 5@60 5@90\n");
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
+CHECK_MAIN(cmocka_unit_test(aggregations_reduce_series),
+           cmocka_unit_test(numbers_apply_to_each_point),
+           cmocka_unit_test(vectors_pair_by_their_labels), cmocka_unit_test(sets_choose_series),
+           cmocka_unit_test(each_step_is_on_its_own))

@@ -1,5 +1,6 @@
 /*
- * storage/crypt.h - AES-256-GCM as storage uses it (NIST SP 800-38D), key wrapping, random bytes, SHA-256.
+ * storage/crypt.h - AES-256-GCM as storage uses it (NIST SP 800-38D), key wrapping, random bytes,
+ * SHA-256.
  *
  * A context is one thread's; it keeps its cipher state between calls.
  */
@@ -11,7 +12,13 @@
 
 #include <stdint.h>
 
-enum { CRYPT_KEY = 32, CRYPT_NONCE = 12, CRYPT_TAG = 16, CRYPT_WRAPPED = 12 + 32 + 16, CRYPT_SHA256 = 32 };
+enum {
+    CRYPT_KEY = 32,
+    CRYPT_NONCE = 12,
+    CRYPT_TAG = 16,
+    CRYPT_WRAPPED = 12 + 32 + 16,
+    CRYPT_SHA256 = 32
+};
 
 struct crypt;
 struct crypt *crypt_new(const uint8_t key[CRYPT_KEY]); /* keeps a copy */
@@ -21,11 +28,11 @@ void crypt_free(struct crypt **pc);                    /* wipes it */
 void crypt_nonce(uint64_t number, uint8_t ret[CRYPT_NONCE]);
 
 /* ret holds plain.n + CRYPT_TAG bytes. */
-int crypt_seal(struct crypt *c, const uint8_t nonce[CRYPT_NONCE], struct str aad, struct str plain, char *ret,
-               struct err *err);
+int crypt_seal(struct crypt *c, const uint8_t nonce[CRYPT_NONCE], struct str aad, struct str plain,
+               char *ret, struct err *err);
 /* ret holds sealed.n - CRYPT_TAG bytes.  ERR_CORRUPT when bytes, aad, nonce or key do not fit. */
-int crypt_open(struct crypt *c, const uint8_t nonce[CRYPT_NONCE], struct str aad, struct str sealed, char *ret,
-               struct err *err);
+int crypt_open(struct crypt *c, const uint8_t nonce[CRYPT_NONCE], struct str aad, struct str sealed,
+               char *ret, struct err *err);
 
 /* Wrap a key under another with a random nonce; `aad` binds it to its place. */
 int crypt_wrap(const uint8_t kek[CRYPT_KEY], struct str aad, const uint8_t key[CRYPT_KEY],

@@ -67,18 +67,22 @@ static void note_gone(void *arg, struct str key)
     VEC_PUSH(&c->gone, own);
 }
 
+static void add_tenant(struct cut *c, const struct store_tenant *t)
+{
+    struct meta_tenant m = {t->id, str_of(t->name)};
+
+    VEC_PUSH(&c->tenants, m);
+}
+
 static void cut_tenants(struct store *s, struct cut *c)
 {
     size_t pos = 0;
     struct str name;
     void *value;
 
-    while (map_next(s->tenants, &pos, &name, &value)) {
-        const struct store_tenant *t = value;
-        struct meta_tenant m = {t->id, str_of(t->name)};
-        if (!t->in_meta)
-            VEC_PUSH(&c->tenants, m);
-    }
+    while (map_next(s->tenants, &pos, &name, &value))
+        if (!((const struct store_tenant *)value)->in_meta)
+            add_tenant(c, value);
 }
 
 /* Step 1.  false: there is nothing to do. */
@@ -249,22 +253,35 @@ static int by_id(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
+/* The tenants that have items, each once: malloc'ed. */
+static uint64_t *tenants_of(const struct cut *c, size_t *ret_n)
+{
+    uint64_t *ids = mem_new((c->n_items + 1) * sizeof(*ids));
+    size_t n = 0;
+    size_t out = 0;
+
+    for (size_t i = 0; i < c->n_items; i++)
+        if (i == 0 || c->items[i].tenant_id != c->items[i - 1].tenant_id)
+            ids[n++] = c->items[i].tenant_id;
+    qsort(ids, n, sizeof(*ids), by_id);
+    for (size_t i = 0; i < n; i++)
+        if (out == 0 || ids[i] != ids[out - 1])
+            ids[out++] = ids[i];
+    *ret_n = out;
+    return ids;
+}
+
 static int write_segments(struct store *s, struct cut *c, struct err *err)
 {
-    VEC(uint64_t) ids = {0};
+    uint64_t *ids;
+    size_t n;
     int r = 0;
 
     c->days.n = 0;
-    VEC_RESERVE(&ids, c->n_items);
-    for (size_t i = 0; i < c->n_items; i++)
-        if (i == 0 || c->items[i].tenant_id != c->items[i - 1].tenant_id)
-            VEC_PUSH(&ids, c->items[i].tenant_id);
-    if (ids.n > 1)
-        qsort(ids.p, ids.n, sizeof(*ids.p), by_id);
-    for (size_t i = 0; r == 0 && i < ids.n; i++)
-        if (i == 0 || ids.p[i] != ids.p[i - 1])
-            r = flush_tenant(s, c, ids.p[i], err);
-    VEC_FINI(&ids);
+    ids = tenants_of(c, &n);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = flush_tenant(s, c, ids[i], err);
+    free(ids);
     return r;
 }
 

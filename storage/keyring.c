@@ -139,7 +139,7 @@ static int put_key(struct keyring *k, const struct place *p, const uint8_t kek[K
                    const uint8_t key[KEY_BYTES], struct err *err)
 {
     uint8_t wrapped[CRYPT_WRAPPED];
-    struct sqlite3_stmt *st;
+    struct sqlite3_stmt *st = NULL;
     int r;
 
     r = crypt_wrap(kek, str_of(p->aad), key, wrapped, err);

@@ -325,13 +325,24 @@ void ranges_mark_dirty(struct ranges *r, struct str key)
         mark(r, set);
 }
 
+/* Interval `i` of an encoded list; false when it does not follow `last`. */
+static bool decode(struct str encoded, size_t i, const struct store_range *last,
+                   struct store_range *ret)
+{
+    uint64_t before = last->end; /* ret may be last */
+
+    ret->start = le_get64(encoded.p + 16 * i);
+    ret->end = le_get64(encoded.p + 16 * i + 8);
+    return ret->start < ret->end && (i == 0 || ret->start > before);
+}
+
 int ranges_load(struct ranges *r, const struct ranges_row *row, struct err *err)
 {
     struct str peer;
     struct str file;
     struct range_set *set;
+    struct store_range it = {0, 0};
     size_t n = row->encoded.n / 16;
-    uint64_t last = 0;
 
     OBJ_CHECK(r, RANGES_MAGIC);
     if (!ranges_key_split(row->key, &peer, &file))
@@ -339,15 +350,11 @@ int ranges_load(struct ranges *r, const struct ranges_row *row, struct err *err)
     if (n == 0 || row->encoded.n % 16 != 0)
         return err_set(err, ERR_CORRUPT, "%zu bytes are no list of ranges", row->encoded.n);
     set = need_set(r, row->key);
-    set->v.n = 0;
     VEC_RESERVE(&set->v, n);
-    for (size_t i = 0; i < n; i++) {
-        struct store_range it = {le_get64(row->encoded.p + 16 * i),
-                                 le_get64(row->encoded.p + 16 * i + 8)};
-        if (it.start >= it.end || (i != 0 && it.start <= last))
-            return err_set(err, ERR_CORRUPT, "range %zu of a file is out of order", i);
-        last = it.end;
-        VEC_PUSH(&set->v, it);
+    for (set->v.n = 0; set->v.n < n; set->v.n++) {
+        if (!decode(row->encoded, set->v.n, &it, &it))
+            return err_set(err, ERR_CORRUPT, "range %zu of a file is out of order", set->v.n);
+        set->v.p[set->v.n] = it;
     }
     set->finished = row->finished;
     return 0;

@@ -37,7 +37,7 @@ struct wal {
     struct buf plain; /* one frame's plain bytes */
 
     uint64_t next_number, next_base;
-    uint64_t next_after; /* `after` of the next file: see (3) in wal_write.c */
+    uint64_t next_after;        /* `after` of the next file: see (3) in wal_write.c */
     _Atomic uint64_t committed; /* position of the last good wal_sync */
 
     pthread_mutex_t mutex; /* guards files */

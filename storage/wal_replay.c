@@ -28,9 +28,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* How far positions jump at a start that finds no file: should the directory have been lost, what
- * was given before is not given again. */
-#define LOST_JUMP (UINT64_C(1) << 40)
+/* How far positions jump at each start: should files have been lost, positions that a catalog may
+ * know from them are not given again. */
+#define START_JUMP (UINT64_C(1) << 36)
 
 enum { OUT_MAX = 4 << 20, FILES_MAX = 1 << 20, SCAN = 1 << 20 };
 
@@ -158,15 +158,14 @@ int wal_open(const struct wal_options *opt, struct wal **ret, struct err *err)
         wal_close(&w);
         return r;
     }
-    if (w->files.n == 0) {
-        w->next_number = 1;
-        w->next_base = w->floor + LOST_JUMP;
-    } else {
-        w->next_number = w->files.p[w->files.n - 1].header.number + 1;
-        w->next_base = w->files.p[w->files.n - 1].end;
-        if (w->next_base < w->floor)
-            w->next_base = w->floor + LOST_JUMP;
+    w->next_number = 1;
+    w->next_base = w->floor;
+    if (w->files.n != 0) {
+        const struct wal_file *last = &w->files.p[w->files.n - 1];
+        w->next_number = last->header.number + 1;
+        w->next_base = last->end > w->floor ? last->end : w->floor;
     }
+    w->next_base += START_JUMP;
     atomic_store(&w->committed, w->floor);
     *ret = w;
     return 0;

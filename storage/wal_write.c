@@ -306,18 +306,22 @@ uint64_t wal_position(const struct wal *w)
 
 void wal_stats(struct wal *w, struct wal_stats *ret)
 {
-    uint64_t first;
+    uint64_t committed = wal_position(w);
+    const struct wal_file *f;
 
-    OBJ_CHECK(w, WAL_MAGIC);
+    *ret = (struct wal_stats){
+        .syncs = atomic_load(&w->syncs),
+        .replayed_bodies = atomic_load(&w->replayed_bodies),
+        .torn_bytes = atomic_load(&w->torn_bytes),
+        .skipped_frames = atomic_load(&w->skipped_frames),
+    };
     (void)pthread_mutex_lock(&w->mutex);
     ret->files = w->files.n;
-    first = w->files.n == 0 ? atomic_load(&w->committed) : w->files.p[0].header.base;
+    VEC_EACH(&w->files, f) {
+        uint64_t end = f->end == UINT64_MAX ? committed : f->end;
+        ret->bytes += end > f->header.base ? end - f->header.base : 0;
+    }
     (void)pthread_mutex_unlock(&w->mutex);
-    ret->bytes = atomic_load(&w->committed) > first ? atomic_load(&w->committed) - first : 0;
-    ret->syncs = atomic_load(&w->syncs);
-    ret->replayed_bodies = atomic_load(&w->replayed_bodies);
-    ret->torn_bytes = atomic_load(&w->torn_bytes);
-    ret->skipped_frames = atomic_load(&w->skipped_frames);
 }
 
 void wal_close(struct wal **pw)

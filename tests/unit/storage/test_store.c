@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <unistd.h>
 
 #define DAY2 (FEED_DAY + NS_PER_DAY)
@@ -16,8 +17,10 @@
 /* "P f <start> <start + 10> 1" and a record that names it, on one of two days. */
 static const char *chunk(char *ret, size_t cap, unsigned i)
 {
-    (void)snprintf(ret, cap, "P f %u %u 1\nR %lld app line %u\n", i * 10, i * 10 + 10,
-                   (long long)((i % 2 == 0 ? FEED_DAY : DAY2) + (int64_t)i), i);
+    int64_t ts = (i % 2 == 0 ? FEED_DAY : DAY2) + (int64_t)i;
+
+    (void)snprintf(ret, cap, "P f %u %u 1\nR %" PRId64 " app line %u\n", i * 10, i * 10 + 10, ts,
+                   i);
     return ret;
 }
 

@@ -8,6 +8,7 @@
 #include "tests/lib/feed.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,8 +18,10 @@
 /* "P f <start> <start + 10> 1" and a record that names it, on one of two days. */
 static const char *chunk(char *ret, size_t cap, unsigned i)
 {
-    (void)snprintf(ret, cap, "P f %u %u 1\nR %lld app line %u\n", i * 10, i * 10 + 10,
-                   (long long)((i % 2 == 0 ? FEED_DAY : DAY2) + (int64_t)i), i);
+    int64_t ts = (i % 2 == 0 ? FEED_DAY : DAY2) + (int64_t)i;
+
+    (void)snprintf(ret, cap, "P f %u %u 1\nR %" PRId64 " app line %u\n", i * 10, i * 10 + 10, ts,
+                   i);
     return ret;
 }
 
@@ -56,14 +59,17 @@ static int victim(const char *data, const char *master, const char *acked)
 /* Run it with `fault`; true: it died of it. */
 static bool run_victim(const struct feed *f, const char *fault, const char *acked)
 {
+    char variable[80];
+    char *const env[] = {variable, NULL};
     int status = 0;
-    pid_t pid = fork();
+    pid_t pid;
 
+    (void)snprintf(variable, sizeof(variable), "LOGQ_FAULT=%s", fault);
+    pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        (void)setenv("LOGQ_FAULT", fault, 1);
-        (void)execl("/proc/self/exe", "test_store", "victim", f->data, f->master, acked,
-                    (char *)NULL);
+        (void)execle("/proc/self/exe", "test_store_crash", "victim", f->data, f->master, acked,
+                     (char *)NULL, env);
         _exit(127);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);

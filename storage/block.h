@@ -54,20 +54,27 @@ void block_encoder_free(struct block_encoder **pe);
 int block_encoder_run(struct block_encoder *e, const struct block_row *rows, size_t n,
                       const struct block_frame **ret, size_t *ret_n, struct err *err);
 
-/* Undo the compression of one frame: `bytes` itself when it is plain, else in `a`.  `zstd` is a
- * ZSTD_DCtx. */
-int block_frame_open(void *zstd, unsigned codec, uint32_t raw_bytes, struct str bytes,
-                     struct arena *a, struct str *ret, struct err *err);
+/* Undo the compression of one frame: its bytes themselves when it is plain, else in `a`.  `zstd` is
+ * a ZSTD_DCtx. */
+int block_frame_open(void *zstd, const struct block_frame *f, struct arena *a, struct str *ret,
+                     struct err *err);
 
-/* Arrays of n rows in order of arrival; layout[i] is the place of row i in lines and attributes. */
+/* What a block's header says about its rows: how many, and of which interval of streams. */
+struct block_shape {
+    size_t rows;
+    uint32_t first_stream, last_stream;
+};
+
+/* Arrays of all rows in order of arrival; layout[i] is the place of row i in lines and attributes.
+ */
 struct block_keys {
     ts_ns *ts;
     uint64_t *seq;
     uint32_t *stream;
     uint32_t *layout;
 };
-int block_keys_decode(struct str frame, size_t n, uint32_t first_stream, uint32_t last_stream,
-                      struct arena *a, struct block_keys *ret, struct err *err);
+int block_keys_decode(struct str frame, const struct block_shape *shape, struct arena *a,
+                      struct block_keys *ret, struct err *err);
 
 struct block_lines {
     struct str text; /* of all lines, one after the other; in the frame */

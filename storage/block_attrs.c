@@ -13,6 +13,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/obj.h"
 #include "base/vec.h"
 #include "storage/varint.h"
 
@@ -40,14 +41,14 @@ struct table {
 
 static uint32_t key_of(struct table *t, struct str name)
 {
+    struct key k = {.name = name, .column = UINT32_MAX};
     uintptr_t known = (uintptr_t)map_get(t->index, name);
 
-    if (known == 0) {
-        struct key k = {.name = name, .column = UINT32_MAX};
-        VEC_PUSH(&t->keys, k);
-        known = t->keys.n;
-        (void)map_put(t->index, name, (void *)known); /* no maximum: cannot be full */
-    }
+    if (known != 0)
+        return (uint32_t)(known - 1);
+    VEC_PUSH(&t->keys, k);
+    known = t->keys.n;
+    (void)map_put(t->index, name, (void *)known); /* no maximum: cannot be full */
     return (uint32_t)(known - 1);
 }
 
@@ -56,7 +57,21 @@ static struct str present(struct str s)
     return s.p == NULL ? STR("") : s;
 }
 
-/* Most records repeat the keys of the one before, so a look at that one comes first. */
+/* `guess`: the cell at the same place of the record before, NULL if there is none.  Most records
+ * repeat its keys. */
+static void add_cell(struct table *t, uint32_t row, const struct label *l, const struct cell *guess)
+{
+    struct cell c = {.row = row, .value = present(l->value)};
+
+    if (guess != NULL && str_eq(t->keys.p[guess->key].name, l->name))
+        c.key = guess->key;
+    else
+        c.key = key_of(t, l->name);
+    INVARIANT(t->keys.p != NULL && c.key < t->keys.n);
+    t->keys.p[c.key].count++;
+    VEC_PUSH(&t->cells, c);
+}
+
 static void collect(struct table *t, const struct block_row *rows, size_t n)
 {
     size_t before = 0;
@@ -64,17 +79,9 @@ static void collect(struct table *t, const struct block_row *rows, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         size_t start = t->cells.n;
-        for (uint32_t k = 0; k < rows[i].n_attr; k++) {
-            const struct label *l = &rows[i].attr[k];
-            struct cell c = {.row = (uint32_t)i, .value = present(l->value)};
-            uint32_t guess = k < n_before ? t->cells.p[before + k].key : UINT32_MAX;
-            if (guess != UINT32_MAX && str_eq(t->keys.p[guess].name, l->name))
-                c.key = guess;
-            else
-                c.key = key_of(t, l->name);
-            t->keys.p[c.key].count++;
-            VEC_PUSH(&t->cells, c);
-        }
+        for (uint32_t k = 0; k < rows[i].n_attr; k++)
+            add_cell(t, (uint32_t)i, &rows[i].attr[k],
+                     k < n_before ? &t->cells.p[before + k] : NULL);
         before = start;
         n_before = rows[i].n_attr;
     }
@@ -223,7 +230,7 @@ void block_attrs_encode(struct buf *b, const struct block_row *rows, size_t n)
         columns = choose(&t, n, chosen);
         varint_put(b, columns);
         put_columns(b, &t, chosen, columns, n);
-        buf_add_char(b, columns < t.keys.n);
+        buf_add_char(b, columns < t.keys.n ? 1 : 0);
         if (columns < t.keys.n)
             put_rest(b, &t, n);
     }

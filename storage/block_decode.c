@@ -9,70 +9,71 @@ static int corrupt(const char *what, struct err *err)
     return err_set(err, ERR_CORRUPT, "block: %s", what);
 }
 
-int block_frame_open(void *zstd, unsigned codec, uint32_t raw_bytes, struct str bytes,
-                     struct arena *a, struct str *ret, struct err *err)
+int block_frame_open(void *zstd, const struct block_frame *f, struct arena *a, struct str *ret,
+                     struct err *err)
 {
     char *to;
     size_t n;
 
-    if (raw_bytes > BLOCK_FRAME_MAX)
+    if (f->raw_bytes > BLOCK_FRAME_MAX)
         return corrupt("frame is too long", err);
-    if (codec == BLOCK_PLAIN) {
-        if (bytes.n != raw_bytes)
+    if (f->codec == BLOCK_PLAIN) {
+        if (f->bytes.n != f->raw_bytes)
             return corrupt("length of a plain frame", err);
-        *ret = bytes;
+        *ret = f->bytes;
         return 0;
     }
-    if (codec != BLOCK_ZSTD)
+    if (f->codec != BLOCK_ZSTD)
         return corrupt("unknown codec of a frame", err);
     /* Asked before anything is allocated: a frame that lies about its size is not worth the memory.
      */
-    if (ZSTD_getFrameContentSize(bytes.p, bytes.n) != raw_bytes)
+    if (ZSTD_getFrameContentSize(f->bytes.p, f->bytes.n) != f->raw_bytes)
         return corrupt("length of a compressed frame", err);
-    to = arena_bytes(a, raw_bytes + (size_t)1);
+    to = arena_bytes(a, f->raw_bytes + (size_t)1);
     if (to == NULL)
         return arena_err(a, err);
-    n = ZSTD_decompressDCtx(zstd, to, raw_bytes, bytes.p, bytes.n);
-    if (ZSTD_isError(n) || n != raw_bytes)
+    n = ZSTD_decompressDCtx(zstd, to, f->raw_bytes, f->bytes.p, f->bytes.n);
+    if (ZSTD_isError(n) || n != f->raw_bytes)
         return corrupt("frame does not decompress", err);
     *ret = (struct str){to, n};
     return 0;
 }
 
 /* Where each row lies: rows of the first stream in their order, then those of the next. */
-static int make_layout(struct block_keys *k, size_t n, uint32_t first, uint32_t last,
-                       struct arena *a, struct err *err)
+static int make_layout(struct block_keys *k, const struct block_shape *shape, struct arena *a,
+                       struct err *err)
 {
-    size_t streams = (size_t)(last - first) + 1;
+    size_t streams = (size_t)(shape->last_stream - shape->first_stream) + 1;
     uint32_t *next = arena_alloc(a, (streams + 1) * sizeof(*next));
 
-    k->layout = arena_alloc(a, n * sizeof(*k->layout));
+    k->layout = arena_alloc(a, shape->rows * sizeof(*k->layout));
     if (next == NULL || k->layout == NULL)
         return arena_err(a, err);
-    for (size_t i = 0; i < n; i++)
-        next[k->stream[i] - first + 1]++;
+    for (size_t i = 0; i < shape->rows; i++)
+        next[k->stream[i] - shape->first_stream + 1]++;
     for (size_t s = 0; s < streams; s++)
         next[s + 1] += next[s];
-    for (size_t i = 0; i < n; i++)
-        k->layout[i] = next[k->stream[i] - first]++;
+    for (size_t i = 0; i < shape->rows; i++)
+        k->layout[i] = next[k->stream[i] - shape->first_stream]++;
     return 0;
 }
 
-static int narrow_streams(const uint64_t *wide, size_t n, uint32_t first, uint32_t last,
-                          uint32_t *ret, struct err *err)
+static int narrow_streams(const uint64_t *wide, const struct block_shape *shape, uint32_t *ret,
+                          struct err *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (wide[i] < first || wide[i] > last)
+    for (size_t i = 0; i < shape->rows; i++) {
+        if (wide[i] < shape->first_stream || wide[i] > shape->last_stream)
             return corrupt("stream outside of its interval", err);
         ret[i] = (uint32_t)wide[i];
     }
     return 0;
 }
 
-int block_keys_decode(struct str frame, size_t n, uint32_t first_stream, uint32_t last_stream,
-                      struct arena *a, struct block_keys *ret, struct err *err)
+int block_keys_decode(struct str frame, const struct block_shape *shape, struct arena *a,
+                      struct block_keys *ret, struct err *err)
 {
     struct block_keys k = {0};
+    size_t n = shape->rows;
     uint64_t *wide = arena_alloc(a, n * sizeof(*wide));
     uint64_t *ts = arena_alloc(a, n * sizeof(*ts));
     int r;
@@ -89,12 +90,12 @@ int block_keys_decode(struct str frame, size_t n, uint32_t first_stream, uint32_
     if (r == 0 && frame.n != 0)
         r = corrupt("bytes behind the keys", err);
     if (r == 0)
-        r = narrow_streams(wide, n, first_stream, last_stream, k.stream, err);
+        r = narrow_streams(wide, shape, k.stream, err);
     for (size_t i = 1; r == 0 && i < n; i++)
         if (k.seq[i] <= k.seq[i - 1])
             r = corrupt("rows out of order", err);
     if (r == 0)
-        r = make_layout(&k, n, first_stream, last_stream, a, err);
+        r = make_layout(&k, shape, a, err);
     k.ts = (ts_ns *)ts; /* the same 64 bits, read as signed */
     if (r == 0)
         *ret = k;

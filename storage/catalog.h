@@ -49,16 +49,21 @@ struct catalog_segment {
         *streams; /* n_streams ids, 32-bit little-endian: of stream 0, 1, ... of the segment */
 };
 
-/* Each segment with wal_to <= visible that overlaps [from, to], in order of min_ts.  As above; `s`
- * is valid during the call. */
-typedef int catalog_segment_fn(void *arg, const struct catalog_segment *s, struct err *err);
-int catalog_segments(struct catalog *c, uint64_t visible, ts_ns from, ts_ns to,
-                     catalog_segment_fn *fn, void *arg, struct err *err);
+/* What a reader may see: segments with wal_to <= visible, times in [from, to]. */
+struct catalog_range {
+    uint64_t visible;
+    ts_ns from, to;
+};
 
-/* Each block of a segment that overlaps [from, to], by index.  leaf is not set. */
+/* Each segment of the range, in order of min_ts.  As above; `s` is valid during the call. */
+typedef int catalog_segment_fn(void *arg, const struct catalog_segment *s, struct err *err);
+int catalog_segments(struct catalog *c, const struct catalog_range *range, catalog_segment_fn *fn,
+                     void *arg, struct err *err);
+
+/* Each block of a segment that overlaps the range's times, by index.  leaf is not set. */
 typedef int catalog_block_fn(void *arg, uint32_t index, const struct segment_block *b,
                              struct err *err);
-int catalog_blocks(struct catalog *c, uint64_t segment, ts_ns from, ts_ns to, catalog_block_fn *fn,
-                   void *arg, struct err *err);
+int catalog_blocks(struct catalog *c, uint64_t segment, const struct catalog_range *range,
+                   catalog_block_fn *fn, void *arg, struct err *err);
 
 #endif

@@ -157,8 +157,8 @@ static int get_segment(struct sqlite3_stmt *st, struct catalog_segment *s, struc
     return 0;
 }
 
-int catalog_segments(struct catalog *c, uint64_t visible, ts_ns from, ts_ns to,
-                     catalog_segment_fn *fn, void *arg, struct err *err)
+int catalog_segments(struct catalog *c, const struct catalog_range *range, catalog_segment_fn *fn,
+                     void *arg, struct err *err)
 {
     struct sqlite3_stmt *st = NULL;
     int r;
@@ -171,9 +171,9 @@ int catalog_segments(struct catalog *c, uint64_t visible, ts_ns from, ts_ns to,
                    &st, err);
     if (r < 0)
         return r;
-    db_bind_u64(st, 1, visible > INT64_MAX ? INT64_MAX : visible);
-    db_bind_u64(st, 2, (uint64_t)from);
-    db_bind_u64(st, 3, (uint64_t)to);
+    db_bind_u64(st, 1, range->visible > INT64_MAX ? INT64_MAX : range->visible);
+    db_bind_u64(st, 2, (uint64_t)range->from);
+    db_bind_u64(st, 3, (uint64_t)range->to);
     while (r == 0) {
         struct catalog_segment s;
         r = db_step(c->db, st, err);
@@ -214,8 +214,8 @@ static int get_block(struct sqlite3_stmt *st, uint32_t *index, struct segment_bl
     return 0;
 }
 
-int catalog_blocks(struct catalog *c, uint64_t segment, ts_ns from, ts_ns to, catalog_block_fn *fn,
-                   void *arg, struct err *err)
+int catalog_blocks(struct catalog *c, uint64_t segment, const struct catalog_range *range,
+                   catalog_block_fn *fn, void *arg, struct err *err)
 {
     struct sqlite3_stmt *st = NULL;
     int r;
@@ -229,8 +229,8 @@ int catalog_blocks(struct catalog *c, uint64_t segment, ts_ns from, ts_ns to, ca
     if (r < 0)
         return r;
     db_bind_u64(st, 1, segment);
-    db_bind_u64(st, 2, (uint64_t)from);
-    db_bind_u64(st, 3, (uint64_t)to);
+    db_bind_u64(st, 2, (uint64_t)range->from);
+    db_bind_u64(st, 3, (uint64_t)range->to);
     while (r == 0) {
         struct segment_block b;
         uint32_t index = 0;

@@ -74,7 +74,7 @@ static void put_group(struct buf *b, const uint64_t *v, size_t n)
         unsigned shift = bit % 8;
         uint64_t x = v[i] - base;
         le_put64(p, le_get64(p) | x << shift);
-        if (shift + width > 64)
+        if (shift > 0 && shift + width > 64)
             p[8] = (char)(x >> (64 - shift));
     }
     buf_add(b, packed, packed_bytes(n, width));
@@ -198,7 +198,7 @@ static int get_group(struct str *in, size_t n, uint64_t *ret, struct err *err)
         const char *p = packed + bit / 8;
         unsigned shift = bit % 8;
         uint64_t x = le_get64(p) >> shift;
-        if (shift + width > 64)
+        if (shift > 0 && shift + width > 64)
             x |= (uint64_t)(uint8_t)p[8] << (64 - shift);
         ret[i] = base + (x & mask);
     }

@@ -147,12 +147,12 @@ int column_str_decode(struct str *in, size_t n, struct arena *a, struct column_s
 {
     struct column_str c = {.n_values = n};
     uint64_t count;
-    int kind;
+    unsigned kind;
     int r;
 
     if (in->n < 1)
         return corrupt("no head", err);
-    kind = in->p[0];
+    kind = (uint8_t)in->p[0];
     *in = str_from(*in, 1);
     if (kind == KIND_DICT) {
         if (!varint_get(in, &count) || count > n)

@@ -87,10 +87,12 @@ static bool is_selected(const struct opened *o, uint32_t at)
 static int open_keys(struct scan *sc, struct opened *o, const struct scan_candidate *c,
                      struct err *err)
 {
-    struct str frame;
+    const struct block_header *h = &o->block.header;
+    struct block_shape shape;
+    struct str frame = STR_NULL;
     int r = segment_reader_block(o->reader, &c->block, c->index, sc->work, &o->block, err);
 
-    if (r == 0 && o->block.header.last_stream >= c->segment->n_streams)
+    if (r == 0 && h->last_stream >= c->segment->n_streams)
         r = err_set(err, ERR_CORRUPT, "block names streams that its segment does not have");
     if (r == 0)
         r = segment_reader_frame(o->reader, &o->block, BLOCK_KEYS, sc->work, &frame, err);
@@ -98,18 +100,18 @@ static int open_keys(struct scan *sc, struct opened *o, const struct scan_candid
         r = err_set(err, ERR_CORRUPT, "block without keys");
     if (r < 0)
         return r;
-    o->n = o->block.header.rows;
+    o->n = h->rows;
+    shape = (struct block_shape){h->rows, h->first_stream, h->last_stream};
     o->selected = arena_alloc(sc->work, (o->n + 63) / 64 * sizeof(*o->selected));
     if (o->selected == NULL)
         return arena_err(sc->work, err);
-    return block_keys_decode(frame, o->n, o->block.header.first_stream, o->block.header.last_stream,
-                             sc->work, &o->keys, err);
+    return block_keys_decode(frame, &shape, sc->work, &o->keys, err);
 }
 
 static int filter_lines(struct scan *sc, struct opened *o, size_t *selected, struct err *err)
 {
     uint64_t bytes = 0;
-    struct str frame;
+    struct str frame = STR_NULL;
     int r;
 
     if (!sc->req.need_line && sc->req.n_filters == 0)
@@ -136,7 +138,7 @@ static int filter_lines(struct scan *sc, struct opened *o, size_t *selected, str
 
 static int open_attrs(struct scan *sc, struct opened *o, struct err *err)
 {
-    struct str frame;
+    struct str frame = STR_NULL;
     int r;
 
     if (!sc->req.need_attrs)

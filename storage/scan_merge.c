@@ -153,10 +153,8 @@ static struct scan_part *first_part(const struct scan *sc)
     for (struct scan_part *p = sc->parts; p != NULL; p = p->next) {
         if (p->next_candidate == p->n_candidates)
             continue;
-        if (first == NULL || sc->req.order == SCAN_ANY)
-            first = p;
-        else if (!reaches(sc, bound_of(sc, &first->candidates[first->next_candidate]),
-                          bound_of(sc, &p->candidates[p->next_candidate])))
+        if (first == NULL || !reaches(sc, bound_of(sc, &first->candidates[first->next_candidate]),
+                                      bound_of(sc, &p->candidates[p->next_candidate])))
             first = p;
     }
     return first;

@@ -113,6 +113,7 @@ struct planner {
     struct scan *sc;
     struct scan_part *part;
     struct catalog *catalog;
+    struct catalog_range range;
     uint32_t *index_of_id; /* index into part->streams + 1 */
     uint64_t n_ids;
     size_t cap_ids, cap_streams, cap_candidates;
@@ -212,7 +213,7 @@ static int add_segment(void *arg, const struct catalog_segment *s, struct err *e
     seg->stream = stream;
     pl->segment = seg;
     sc->stats.segments++;
-    return catalog_blocks(pl->catalog, s->id, sc->req.from, sc->req.to - 1, add_block, pl, err);
+    return catalog_blocks(pl->catalog, s->id, &pl->range, add_block, pl, err);
 }
 
 static int read_day(void *arg, struct catalog *c, struct err *err)
@@ -224,8 +225,7 @@ static int read_day(void *arg, struct catalog *c, struct err *err)
     r = catalog_streams(c, add_stream, pl, err);
     if (r < 0 || pl->part->n_streams == 0)
         return r;
-    return catalog_segments(c, pl->part->view->visible, pl->sc->req.from, pl->sc->req.to - 1,
-                            add_segment, pl, err);
+    return catalog_segments(c, &pl->range, add_segment, pl, err);
 }
 
 static int by_min_ts(const void *a, const void *b)
@@ -266,7 +266,11 @@ static void note_unreadable(struct scan *sc, struct scan_part *part)
 
 static int open_day(struct scan *sc, struct scan_part *part, int32_t day, struct err *err)
 {
-    struct planner pl = {.sc = sc, .part = part};
+    struct planner pl = {
+        .sc = sc,
+        .part = part,
+        .range = {part->view->visible, sc->req.from, sc->req.to - 1},
+    };
     int r = partition_cache_get(part->view->partitions, part->view->tenant_id, day, false,
                                 &part->partition, err);
 

@@ -65,6 +65,18 @@ static int list_head(struct lister *ls, const struct batch *b, struct err *err)
     return r;
 }
 
+static void note_id(struct lister *ls, size_t id)
+{
+    size_t n = ls->wanted.n;
+
+    if (id >= n) {
+        VEC_RESERVE(&ls->wanted, id + 1);
+        memset(ls->wanted.p + n, 0, id + 1 - n);
+        ls->wanted.n = id + 1;
+    }
+    ls->wanted.p[id] = 1;
+}
+
 static int note_segment(void *arg, const struct catalog_segment *s, struct err *err)
 {
     struct lister *ls = arg;
@@ -73,12 +85,7 @@ static int note_segment(void *arg, const struct catalog_segment *s, struct err *
         size_t id = le_get32(s->streams + 4 * (size_t)i);
         if (id >= (size_t)1 << 24)
             return err_set(err, ERR_CORRUPT, "catalog: id of a stream");
-        if (id >= ls->wanted.n) {
-            VEC_RESERVE(&ls->wanted, id + 1);
-            memset(ls->wanted.p + ls->wanted.n, 0, id + 1 - ls->wanted.n);
-            ls->wanted.n = id + 1;
-        }
-        ls->wanted.p[id] = 1;
+        note_id(ls, id);
     }
     return 0;
 }
@@ -93,8 +100,8 @@ static int tell_stream(void *arg, uint64_t id, const struct labels *l, struct er
 static int read_day(void *arg, struct catalog *c, struct err *err)
 {
     struct lister *ls = arg;
-    int r = catalog_segments(c, ls->view->visible, ls->req->from, ls->req->to - 1, note_segment, ls,
-                             err);
+    struct catalog_range range = {ls->view->visible, ls->req->from, ls->req->to - 1};
+    int r = catalog_segments(c, &range, note_segment, ls, err);
 
     return r < 0 ? r : catalog_streams(c, tell_stream, ls, err);
 }

@@ -196,11 +196,22 @@ int segment_reader_block(struct segment_reader *r, const struct segment_block *b
     return rc < 0 ? err_wrap(err, "segment '%s' block %u", r->name, index) : 0;
 }
 
-/* Open frame `i` at `at` behind the block header. */
+/* Where frame `i` starts, behind the block header. */
+static uint64_t frame_offset(const struct segment_reader_block *b, uint32_t i)
+{
+    uint64_t at = (uint64_t)b->header.frames * BLOCK_FRAME_ENTRY;
+
+    while (i > 0)
+        at += block_frame_get(b->entry[--i]).stored_bytes;
+    return at;
+}
+
 static int open_frame(struct segment_reader *r, const struct segment_reader_block *b, uint32_t i,
-                      uint64_t at, struct arena *a, struct str *ret, struct err *err)
+                      struct arena *a, struct str *ret, struct err *err)
 {
     struct block_frame_entry e = block_frame_get(b->entry[i]);
+    struct block_frame f = {e.kind, e.codec, e.raw_bytes, STR_NULL};
+    uint64_t at = frame_offset(b, i);
     uint8_t bound[FRAME_BOUND];
     uint8_t nonce[CRYPT_NONCE];
     struct str sealed;
@@ -226,25 +237,21 @@ static int open_frame(struct segment_reader *r, const struct segment_reader_bloc
         crypt_open(r->crypt, nonce, (struct str){(char *)bound, sizeof(bound)}, sealed, plain, err);
     if (rc < 0)
         return rc;
-    return block_frame_open(r->zstd, e.codec, e.raw_bytes,
-                            (struct str){plain, e.stored_bytes - CRYPT_TAG}, a, ret, err);
+    f.bytes = (struct str){plain, e.stored_bytes - CRYPT_TAG};
+    return block_frame_open(r->zstd, &f, a, ret, err);
 }
 
 int segment_reader_frame(struct segment_reader *r, struct segment_reader_block *b, unsigned kind,
                          struct arena *a, struct str *ret, struct err *err)
 {
-    uint64_t at = (uint64_t)b->header.frames * BLOCK_FRAME_ENTRY;
-
     OBJ_CHECK(r, SEGMENT_READER_MAGIC);
     INVARIANT(r->crypt != NULL);
     for (uint32_t i = 0; i < b->header.frames; i++) {
-        struct block_frame_entry e = block_frame_get(b->entry[i]);
-        if (e.kind == kind) {
-            if (open_frame(r, b, i, at, a, ret, err) < 0)
-                return err_wrap(err, "segment '%s' block %u", r->name, b->header.index);
-            return 0;
-        }
-        at += e.stored_bytes;
+        if (block_frame_get(b->entry[i]).kind != kind)
+            continue;
+        if (open_frame(r, b, i, a, ret, err) < 0)
+            return err_wrap(err, "segment '%s' block %u", r->name, b->header.index);
+        return 0;
     }
     return 1;
 }
@@ -256,20 +263,21 @@ static int open_streams(struct segment_reader *r, struct segment_info *info,
                         struct err *err)
 {
     uint8_t nonce[CRYPT_NONCE];
-    struct str plain;
+    struct block_frame f = {0, (uint16_t)s->codec, (uint32_t)s->raw_bytes, STR_NULL};
+    struct str plain = STR_NULL;
     char *p;
     int rc;
 
-    if (sealed.n < CRYPT_TAG)
+    if (sealed.n < CRYPT_TAG || s->codec > BLOCK_ZSTD)
         return err_set(err, ERR_CORRUPT, "no stream table");
     p = arena_bytes(info->arena, sealed.n);
     if (p == NULL)
         return arena_err(info->arena, err);
     crypt_nonce(s->frame, nonce);
     rc = crypt_open(r->crypt, nonce, head, sealed, p, err);
+    f.bytes = (struct str){p, sealed.n - CRYPT_TAG};
     if (rc == 0)
-        rc = block_frame_open(r->zstd, s->codec, (uint32_t)s->raw_bytes,
-                              (struct str){p, sealed.n - CRYPT_TAG}, info->arena, &plain, err);
+        rc = block_frame_open(r->zstd, &f, info->arena, &plain, err);
     return rc < 0 ? rc : footer_streams_get(plain, info, err);
 }
 

@@ -97,18 +97,26 @@ static int number_stream(struct writer *w, struct numbering *nb, const struct la
     if (r < 0)
         return r;
     known = (uintptr_t)map_get(nb->index, buf_str(&nb->blob));
-    if (known == 0) {
-        known = w->streams.n + 1;
-        if (!map_put(nb->index, buf_str(&nb->blob), (void *)known))
-            return err_set(err, ERR_LIMIT, "more than %d streams in one segment",
-                           SEGMENT_STREAMS_MAX);
-        r = labels_copy(w->info->arena, labels, &s.labels, err);
-        if (r < 0)
-            return r;
-        VEC_PUSH(&w->streams, s);
-    }
+    *ret = (uint32_t)known;
+    if (known != 0)
+        return 0;
+    known = w->streams.n + 1;
+    if (!map_put(nb->index, buf_str(&nb->blob), (void *)known))
+        return err_set(err, ERR_LIMIT, "more than %d streams in one segment", SEGMENT_STREAMS_MAX);
+    r = labels_copy(w->info->arena, labels, &s.labels, err);
+    if (r < 0)
+        return r;
+    VEC_PUSH(&w->streams, s);
     *ret = (uint32_t)known;
     return 0;
+}
+
+static void enter_batch(struct numbering *nb, const struct batch *b)
+{
+    nb->batch = b;
+    VEC_RESERVE(&nb->memo, b->n_streams);
+    nb->memo.n = b->n_streams;
+    memset(nb->memo.p, 0, b->n_streams * sizeof(*nb->memo.p));
 }
 
 static int number_rows(struct writer *w, struct numbering *nb, struct err *err)
@@ -118,12 +126,8 @@ static int number_rows(struct writer *w, struct numbering *nb, struct err *err)
         const struct record *rec = record_of(&w->rows[i]);
         struct segment_stream *s;
         uint32_t *number;
-        if (b != nb->batch) { /* rows of one batch mostly stand together */
-            nb->batch = b;
-            VEC_RESERVE(&nb->memo, b->n_streams);
-            nb->memo.n = b->n_streams;
-            memset(nb->memo.p, 0, b->n_streams * sizeof(*nb->memo.p));
-        }
+        if (b != nb->batch) /* rows of one batch mostly stand together */
+            enter_batch(nb, b);
         INVARIANT(rec->stream < b->n_streams);
         number = &nb->memo.p[rec->stream];
         if (*number == 0) {
@@ -282,18 +286,17 @@ static void note_block(struct writer *w, const struct block_header *h, const uin
         .max_ts = h->max_ts,
         .leaf = block_header_leaf(header),
     };
-    bool first = w->blocks.n == 0;
 
     VEC_PUSH(&w->blocks, b);
     info->rows += h->rows;
     info->raw_bytes += h->raw_bytes;
-    info->min_ts = first || h->min_ts < info->min_ts ? h->min_ts : info->min_ts;
-    info->max_ts = first || h->max_ts > info->max_ts ? h->max_ts : info->max_ts;
-    info->min_seq = first || h->min_seq < info->min_seq ? h->min_seq : info->min_seq;
-    info->max_seq = first || h->max_seq > info->max_seq ? h->max_seq : info->max_seq;
-    if (first || h->min_received < info->min_received)
+    info->min_ts = h->min_ts < info->min_ts ? h->min_ts : info->min_ts;
+    info->max_ts = h->max_ts > info->max_ts ? h->max_ts : info->max_ts;
+    info->min_seq = h->min_seq < info->min_seq ? h->min_seq : info->min_seq;
+    info->max_seq = h->max_seq > info->max_seq ? h->max_seq : info->max_seq;
+    if (h->min_received < info->min_received)
         info->min_received = h->min_received;
-    if (first || h->max_received > info->max_received)
+    if (h->max_received > info->max_received)
         info->max_received = h->max_received;
 }
 
@@ -513,6 +516,9 @@ static struct segment_info *new_info(const struct segment_options *opt)
     info->day = opt->day;
     info->wal_from = opt->wal_from;
     info->wal_to = opt->wal_to;
+    info->min_ts = info->min_received = INT64_MAX;
+    info->max_ts = info->max_received = INT64_MIN;
+    info->min_seq = UINT64_MAX;
     info->arena = arena_new(NULL, 0); /* what is copied in is bounded by the rows it comes from */
     return info;
 }

@@ -32,10 +32,11 @@ static void try_lines(struct str frame, size_t n, struct arena *a)
 
 static void try_keys(struct str frame, size_t n, uint32_t last, struct arena *a)
 {
+    const struct block_shape shape = {n, 3, 3 + last};
     struct block_keys k;
     struct err err;
 
-    if (block_keys_decode(frame, n, 3, 3 + last, a, &k, &err) < 0)
+    if (block_keys_decode(frame, &shape, a, &k, &err) < 0)
         return;
     for (size_t i = 0; i < n; i++)
         if (k.layout[i] >= n || k.stream[i] < 3 || k.stream[i] > 3 + last)
@@ -78,8 +79,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         last = data[3] < n ? data[3] : (uint32_t)n - 1;
         if ((data[0] & 4) != 0) {
             ZSTD_DCtx *zstd = ZSTD_createDCtx();
-            uint32_t raw = (uint32_t)ZSTD_getFrameContentSize(frame.p, frame.n);
-            if (block_frame_open(zstd, BLOCK_ZSTD, raw, frame, a, &frame, &err) < 0)
+            struct block_frame f = {.codec = BLOCK_ZSTD, .bytes = frame};
+            f.raw_bytes = (uint32_t)ZSTD_getFrameContentSize(frame.p, frame.n);
+            if (block_frame_open(zstd, &f, a, &frame, &err) < 0)
                 frame.n = 0;
             (void)ZSTD_freeDCtx(zstd);
         }

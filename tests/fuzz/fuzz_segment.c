@@ -81,10 +81,10 @@ static void read_blocks(struct segment_reader *r, const struct segment_info *inf
         struct err err;
         int rc = segment_reader_block(r, &info->blocks[i], i, a, &b, &err);
         for (unsigned kind = BLOCK_KEYS; rc == 0 && kind < BLOCK_KINDS; kind++) {
+            struct block_shape shape = {b.header.rows, b.header.first_stream, b.header.last_stream};
             int got = segment_reader_frame(r, &b, kind, a, &frame, &err);
             if (got == 0 && kind == BLOCK_KEYS)
-                (void)block_keys_decode(frame, b.header.rows, b.header.first_stream,
-                                        b.header.last_stream, a, &keys, &err);
+                (void)block_keys_decode(frame, &shape, a, &keys, &err);
         }
         arena_reset(a);
     }

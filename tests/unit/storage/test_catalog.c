@@ -84,7 +84,7 @@ static int write_some(struct partition *p, uint64_t seed, uint64_t wal_to, uint3
                                   .n = n == 0 ? 1 : n,
                                   .n_streams = 5,
                                   .first_seq = wal_to * 1000,
-                                  .from = time_of_day(DAY),
+                                  .from = time_of_day(partition_day(p)),
                                   .span = NS_PER_H};
     struct batch *b = records_make(&opt);
     struct segment_row *rows = calloc(opt.n, sizeof(*rows));
@@ -98,6 +98,20 @@ static int write_some(struct partition *p, uint64_t seed, uint64_t wal_to, uint3
     return r;
 }
 
+/* A row of the day after, which a scan would never look for here. */
+static int write_late(struct partition *p, uint64_t wal_to, struct err *err)
+{
+    struct records_options opt = {
+        .seed = 1, .n = 1, .from = time_of_day(DAY) + NS_PER_DAY, .span = 1};
+    struct batch *b = records_make(&opt);
+    struct segment_row row = {b, 0, 1};
+    struct partition_written w;
+    int r = partition_write(p, &row, 1, wal_to, &w, err);
+
+    batch_unref(&b);
+    return r;
+}
+
 static uint64_t applied(struct partition *p)
 {
     uint64_t ret = 0;
@@ -106,6 +120,8 @@ static uint64_t applied(struct partition *p)
     assert_int_equal(partition_applied(p, &ret, &err), 0);
     return ret;
 }
+
+static const struct catalog_range EVERYTHING = {UINT64_MAX, INT64_MIN, INT64_MAX};
 
 struct dump {
     uint64_t rows, streams, blocks, segments;
@@ -141,7 +157,7 @@ static int dump_segment(void *arg, const struct catalog_segment *s, struct err *
 
     d->segments++;
     assert_true(s->n_streams >= 1);
-    return catalog_blocks(d->c, s->id, INT64_MIN, INT64_MAX, dump_block, d, err);
+    return catalog_blocks(d->c, s->id, &EVERYTHING, dump_block, d, err);
 }
 
 static int dump_all(void *arg, struct catalog *c, struct err *err)
@@ -151,7 +167,7 @@ static int dump_all(void *arg, struct catalog *c, struct err *err)
 
     d->c = c;
     r = catalog_streams(c, dump_stream, d, err);
-    return r < 0 ? r : catalog_segments(c, UINT64_MAX, INT64_MIN, INT64_MAX, dump_segment, d, err);
+    return r < 0 ? r : catalog_segments(c, &EVERYTHING, dump_segment, d, err);
 }
 
 static struct dump dump(struct partition *p)
@@ -192,6 +208,7 @@ static void a_write_commits_segment_and_position_together(void **state)
     assert_int_equal(write_some(p, 3, 30, 0, &w, &err), 0); /* only the position */
     assert_int_equal(w.segments, 0);
     assert_int_equal(write_some(p, 3, 30, 5, &w, &err), ERR_INVALID);
+    assert_int_equal(write_late(p, 40, &err), ERR_INVALID);
     partition_unref(&p);
 
     reopen(&f);

@@ -258,7 +258,7 @@ static void check_scan(const struct world *w, size_t tenants, const struct scan_
     struct answer want = naive(w, tenants, req);
     struct collected got;
     struct scan *sc = NULL;
-    struct scan_stats st;
+    struct scan_stats st = {.lines = 0};
     struct err err;
 
     if (start(w, tenants, req, &sc, &err) < 0)
@@ -405,7 +405,7 @@ static void the_newest_lines_cost_the_newest_day(void **state)
                                .batch_records = 3};
     struct scan *sc = NULL;
     struct batch *b = NULL;
-    struct scan_stats st;
+    struct scan_stats st = {.lines = 0};
     struct err err;
 
     (void)state;
@@ -439,7 +439,7 @@ static void a_scan_stays_in_its_budget(void **state)
 {
     struct world w = make_world(6, 70, true);
     unsigned refused = 0;
-    struct scan_stats st;
+    struct scan_stats st = {.lines = 0};
     struct err err;
 
     (void)state;
@@ -468,7 +468,7 @@ static void a_scan_looks_at_so_many_bytes(void **state)
     struct world w = make_world(7, 200, false);
     struct scan_request req = {
         .from = INT64_MIN, .to = INT64_MAX, .need_line = true, .max_line_bytes = 2000};
-    struct scan_stats st;
+    struct scan_stats st = {.lines = 0};
     struct err err;
 
     (void)state;
@@ -536,7 +536,7 @@ static void a_damaged_block_is_named_and_passed_over(void **state)
     struct partition_cache_stats cs;
     char name[SEGMENT_NAME_MAX] = "";
     struct scan_stats good;
-    struct scan_stats st;
+    struct scan_stats st = {.lines = 0};
     struct err err;
 
     (void)state;
@@ -564,7 +564,7 @@ static void a_missing_segment_is_damage_but_a_dropped_partition_is_not(void **st
     char name[SEGMENT_NAME_MAX] = "";
     struct scan *sc = NULL;
     struct batch *b = NULL;
-    struct scan_stats st;
+    struct scan_stats st = {.lines = 0};
     struct err err;
     int dir;
     int r = 0;

@@ -81,9 +81,10 @@ static int read_block(struct segment_reader *r, const struct segment_info *info,
 
     if (rc == 0)
         rc = segment_reader_frame(r, &b, BLOCK_KEYS, a, &frame, err);
-    if (rc == 0)
-        rc = block_keys_decode(frame, b.header.rows, b.header.first_stream, b.header.last_stream, a,
-                               &keys, err);
+    if (rc == 0) {
+        struct block_shape shape = {b.header.rows, b.header.first_stream, b.header.last_stream};
+        rc = block_keys_decode(frame, &shape, a, &keys, err);
+    }
     if (rc == 0)
         rc = segment_reader_frame(r, &b, BLOCK_LINES, a, &frame, err);
     if (rc == 0)
@@ -329,15 +330,15 @@ static void every_flipped_bit_is_seen(void **state)
     buf_init(&b, 16 << 20);
     assert_int_equal(file_read(dir, name, &b, &err), 0);
     for (size_t at = 0; at < b.n; at += at < 600 || at + 700 > b.n ? 1 : 7) {
-        char bit = (char)(1 << records_random(&rng) % 8);
+        unsigned bit = 1u << records_random(&rng) % 8;
         int r;
-        b.p[at] ^= bit;
+        b.p[at] = (char)((unsigned char)b.p[at] ^ bit);
         write_bytes(dir, name, buf_str(&b));
         r = read_segment(os, info->uuid, NULL, &err);
         if (r != ERR_CORRUPT && r != ERR_UNSUPPORTED)
             fail_msg("byte %zu of %zu: %d", at, b.n, r);
         assert_non_null(strstr(err.text, name)); /* says which file */
-        b.p[at] ^= bit;
+        b.p[at] = (char)((unsigned char)b.p[at] ^ bit);
     }
     buf_fini(&b);
     segment_info_free(&info);

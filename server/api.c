@@ -3,10 +3,10 @@
  *
  * A request is let in before its body is read (body_max), so that a stranger cannot make us read.
  */
-#include "server/api_priv.h"
+#include "server/api.h"
 
-#include "base/log.h"
 #include "base/obj.h"
+#include "server/api_priv.h"
 #include "server/metrics.h"
 #include "server/workers.h"
 

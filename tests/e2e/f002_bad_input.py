@@ -11,7 +11,7 @@ import ssl
 import struct
 import time
 
-from lib import BIN, Collector, Server, main, run as command, wait_for, workspace
+from lib import BIN, Collector, Program, Server, main, run as command, wait_for, workspace
 
 
 def config_errors(work):
@@ -67,7 +67,7 @@ def forward_errors(server):
         assert send_and_see_end(server, data) == b"", name
         wait_for(f"'{name}' to be counted", lambda: rejected(server) == before + 1)
         assert server.alive(), name
-        server.push([({"app": "good"}, [(time.time_ns(), f"after {name}")])])
+        server.push([({"app": "steady"}, [(time.time_ns(), f"after {name}")])])
     assert server.text().count("forward.rejected") == len(cases), server.text()
     assert server.metric("logq_memory_budget_used_bytes") < 64 << 20
 
@@ -88,6 +88,13 @@ def certificate_errors(work, server):
     config = work / "stranger" / "collector.yaml"
     config.write_text(f"server: {{address: '{server.forward}', ca: {server.dir}/tls/ca.crt, cert: {work}/stranger/client.crt,"
                       f" key: {work}/stranger/client.key}}\nstate_dir: {work}/stranger/state\ninputs:\n  - {{type: cri, paths: ['{work}/none/*']}}\n")
+    before = server.metric("logq_forward_handshake_failed_total")
+    stranger = Program("logq-collector", [BIN / "logq-collector", "run", "--config", config], work / "stranger.log").start()
+    try:
+        wait_for("the stranger to be refused", lambda: server.metric("logq_forward_handshake_failed_total") > before)
+        wait_for("the stranger to say why", lambda: "certificate" in stranger.text() or "unknown ca" in stranger.text())
+    finally:
+        stranger.discard()
 
 
 def http_errors(server):
@@ -145,8 +152,8 @@ def damaged_segment(server):
     os.chmod(path, 0o600)
     path.write_bytes(data)
     server.start()
-    server.push([({"app": "good"}, [(time.time_ns(), "after the damage")])])
-    assert any(e["line"] == "after the damage" for e in server.entries('{app="good"}'))
+    server.push([({"app": "steady"}, [(time.time_ns(), "after the damage")])])
+    assert any(e["line"] == "after the damage" for e in server.entries('{app="steady"}'))
     server.entries('{source="container"}')
     wait_for("the damage to be counted", lambda: server.metric("logq_store_damaged_total") >= 1)
 
@@ -156,12 +163,13 @@ def run():
         config_errors(work)
         server = Server(work / "server").init().start()
         try:
-            server.push([({"app": "good"}, [(time.time_ns(), "before")])])
+            server.push([({"app": "steady"}, [(time.time_ns(), "before")])])
             forward_errors(server)
             certificate_errors(work, server)
             http_errors(server)
             unreadable_file(work, server)
-            assert len(server.entries('{app="good"}')) == 8
+            good = [e["line"] for e in server.entries('{app="steady"}')]
+            assert len(good) == 8, good
             damaged_segment(server)
             server.stop()
         finally:

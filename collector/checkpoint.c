@@ -329,8 +329,6 @@ static void add_everything(struct checkpoint *c)
 {
     for (size_t i = 0; i < c->files.n; i++) {
         const struct checkpoint_file *f = c->files.p[i];
-        if (f->planned.n == 0)
-            continue; /* nothing was ever sent of it: its number may be lost */
         add_file(c, f);
         for (size_t k = 0; k < f->planned.n; k++)
             add_range(c, f, f->planned.p[k]);
@@ -444,6 +442,7 @@ struct checkpoint_file *checkpoint_file_new(struct checkpoint *c, uint64_t dev, 
     f->ino = ino;
     free(f->path);
     f->path = mem_dup(path, strlen(path));
+    add_file(c, f);
     return f;
 }
 
@@ -459,16 +458,14 @@ void checkpoint_file_set_path(struct checkpoint *c, struct checkpoint_file *f, c
         return;
     free(f->path);
     f->path = mem_dup(path, strlen(path));
-    if (f->planned.n > 0)
-        checkpoint_file_changed(c, f);
+    checkpoint_file_changed(c, f);
 }
 
 void checkpoint_file_forget(struct checkpoint *c, struct checkpoint_file *f)
 {
     OBJ_CHECK(c, CHECKPOINT_MAGIC);
     INVARIANT(f->unacked == 0);
-    if (f->planned.n > 0)
-        add_number(c, REC_FORGET, f->no);
+    add_number(c, REC_FORGET, f->no);
     file_remove(c, f);
 }
 
@@ -479,11 +476,8 @@ uint64_t checkpoint_plan(struct checkpoint *c, const struct checkpoint_part *par
     OBJ_CHECK(c, CHECKPOINT_MAGIC);
     INVARIANT(n > 0 && n < PARTS_MAX);
     chunk = chunk_add(c, c->next_chunk);
-    for (size_t i = 0; i < n; i++) {
-        if (parts[i].file->planned.n == 0)
-            add_file(c, parts[i].file); /* the first of it: its id goes in front */
+    for (size_t i = 0; i < n; i++)
         chunk_take_part(chunk, parts[i]);
-    }
     add_plan(c, chunk);
     return chunk->no;
 }
@@ -495,8 +489,6 @@ void checkpoint_skip(struct checkpoint *c, struct checkpoint_file *f, uint64_t s
     OBJ_CHECK(c, CHECKPOINT_MAGIC);
     if (start >= end)
         return;
-    if (f->planned.n == 0)
-        add_file(c, f);
     range_add(f, start, end);
     add_range(c, f, range);
 }

@@ -36,7 +36,7 @@ struct checkpoint_range {
     uint64_t start, end;
 };
 
-/* A file that bytes were planned of.  Owned by the checkpoint until _forget. */
+/* A file that was seen.  Owned by the checkpoint until _forget. */
 struct checkpoint_file {
     uint64_t no;                /* drawn once, never used again */
     char id[CHECKPOINT_ID_MAX]; /* incarnation and no: the server's name for it */
@@ -70,7 +70,7 @@ struct checkpoint_chunk {
 int checkpoint_open(int dir_fd, struct checkpoint **ret, struct err *err);
 void checkpoint_close(struct checkpoint **pc);
 
-/* A new file with a new id, not in the journal before its first plan.  `path` is copied. */
+/* A new file with a new id; in the journal with the next sync.  `path` is copied. */
 struct checkpoint_file *checkpoint_file_new(struct checkpoint *c, uint64_t dev, uint64_t ino,
                                             const char *path);
 /* Journal what is known about it now, with the next sync. */

@@ -9,6 +9,7 @@
  */
 #include "collector/input_file.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/obj.h"
@@ -58,7 +59,7 @@ struct input_file {
     struct tail *ready, **ready_last;
     const struct source *source; /* while globbing */
     dur_ns globbed_at, swept_at;
-    bool started, first_scan, soon;
+    bool started, first_scan, soon, save_failed;
 };
 
 /* ---- keys ---- */
@@ -201,6 +202,15 @@ static void complain(struct input_file *in, const char *path, int why)
     log_error("file.unreadable", LOG_Z("file", path), LOG_Z("error", strerror(why)));
 }
 
+static int open_log(const char *path)
+{
+    if (fault_hit("input.open")) {
+        errno = EACCES;
+        return -1;
+    }
+    return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
 /* The journal's entry for an open file: same inode, same head.  One that is the inode but not the
  * content is dead. */
 static struct checkpoint_file *find_entry(struct input_file *in, struct tail *t)
@@ -243,6 +253,8 @@ static struct tail *follow(struct input_file *in, int fd, const char *path, bool
     if (f != NULL) {
         tail_adopt(t, f);
         checkpoint_file_set_path(in->opt.checkpoint, f, path);
+    } else {
+        tail_register(t, &in->reader);
     }
     t->wd = watch_file(in->watch, fd);
     if (t->wd >= 0)
@@ -318,7 +330,7 @@ static void skip_old(struct input_file *in, struct tail *t)
 {
     struct slot *s = t->slot;
 
-    if (in->first_scan && in->source->from_end && t->file == NULL && s->tails.n == 1)
+    if (in->first_scan && in->source->from_end && !t->adopted && s->tails.n == 1)
         tail_skip(t, &in->reader);
 }
 
@@ -337,7 +349,7 @@ static void found_sibling(void *arg, const char *path, const struct stat *st)
 
     if (find_inode(in, st->st_dev, st->st_ino) != NULL)
         return;
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    fd = open_log(path);
     if (fd < 0) {
         if (errno != ENOENT)
             complain(in, path, errno);
@@ -369,11 +381,18 @@ static void found(void *arg, const char *path)
     struct stat st;
     int fd;
 
-    if (!is_wanted(in, path) || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+    if (!is_wanted(in, path))
+        return;
+    if (stat(path, &st) < 0) {
+        if (errno != ENOENT) /* a link whose file is gone is nothing to report */
+            complain(in, path, errno);
+        return;
+    }
+    if (!S_ISREG(st.st_mode))
         return;
     if (find_inode(in, st.st_dev, st.st_ino) != NULL)
         return; /* followed already, by this name or another */
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    fd = open_log(path);
     if (fd < 0) {
         if (errno != ENOENT)
             complain(in, path, errno);
@@ -383,7 +402,7 @@ static void found(void *arg, const char *path)
     if (t == NULL)
         return;
     skip_old(in, t);
-    if (!in->source->is_spool && t->file == NULL)
+    if (!in->source->is_spool && !t->adopted)
         look_for_siblings(in, t);
 }
 
@@ -397,11 +416,25 @@ static void glob_all(struct input_file *in)
     }
 }
 
+/* What is known has to survive us, before there is anything to send too: a file that was seen and
+ * rotated away is found again only by the journal. */
+static void save_files(struct input_file *in)
+{
+    struct err err;
+
+    int r = checkpoint_sync(in->opt.checkpoint, &err);
+
+    if (r < 0 && !in->save_failed)
+        log_error("checkpoint.failed", LOG_ERR(&err)); /* once; it is tried again every second */
+    in->save_failed = r < 0;
+}
+
 static void on_rescan(void *arg)
 {
     struct input_file *in = arg;
 
     glob_all(in);
+    save_files(in);
     call_ready(in);
 }
 
@@ -519,6 +552,7 @@ static void on_tick(void *arg)
         sweep(in, now);
     if (now - in->globbed_at >= GLOB_MS * NS_PER_MS)
         glob_all(in);
+    save_files(in);
     loop_timer_start(in->tick, in->soon ? SOON_MS : SWEEP_MS, 0);
     call_ready(in);
 }
@@ -647,6 +681,7 @@ static int start(void *self, struct err *err)
     glob_all(in);
     in->first_scan = false;
     find_renamed(in);
+    save_files(in);
     loop_timer_start(in->tick, SOON_MS, 0);
     call_ready(in);
     return 0;

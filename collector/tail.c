@@ -144,14 +144,22 @@ static bool head_hash(const struct tail *t, uint32_t n, uint64_t *ret)
     return true;
 }
 
+/* Does the file begin as `f` says?  One that was empty when it was seen begins with anything. */
+static bool has_head(const struct tail *t, const struct checkpoint_file *f, uint64_t size)
+{
+    uint64_t hash;
+
+    if (f->head_len == 0)
+        return true;
+    return size >= f->head_len && head_hash(t, f->head_len, &hash) && hash == f->head_hash;
+}
+
 bool tail_is_file(struct tail *t, const struct checkpoint_file *f)
 {
     struct stat st;
-    uint64_t hash;
 
     return fstat(t->fd, &st) == 0 && (uint64_t)st.st_size >= checkpoint_file_end(f) &&
-           (uint64_t)st.st_size >= f->head_len && head_hash(t, f->head_len, &hash) &&
-           hash == f->head_hash;
+           has_head(t, f, (uint64_t)st.st_size);
 }
 
 void tail_adopt(struct tail *t, struct checkpoint_file *f)
@@ -162,33 +170,43 @@ void tail_adopt(struct tail *t, struct checkpoint_file *f)
     f->dev = t->dev;
     f->ino = t->ino;
     t->pos = t->seen = t->scanned = checkpoint_file_end(f);
-    t->holes_due = true;
+    t->holes_due = t->adopted = true;
 }
 
-/* A file of `size` bytes, not empty, is about to be read: it has a journal file, with as much of
- * its head as there is to tell it by.  false: it is not what it was. */
-static bool identify(struct tail *t, struct tail_reader *rd, uint64_t size)
+/* As much of its head as there is to tell it by; written down when that has doubled. */
+static void learn_head(struct tail *t, struct tail_reader *rd, uint64_t size)
 {
     uint32_t len = size < CHECKPOINT_HEAD_MAX ? (uint32_t)size : CHECKPOINT_HEAD_MAX;
     struct checkpoint_file *f = t->file;
     uint64_t hash;
 
-    if (f != NULL && (size < t->pos || size < f->head_len || !head_hash(t, f->head_len, &hash) ||
-                      hash != f->head_hash))
-        return false;
-    if (f != NULL && (len == f->head_len || (len < CHECKPOINT_HEAD_MAX && len < 2 * f->head_len)))
-        return true; /* a growing head is written down when it has doubled */
-    if (!head_hash(t, len, &hash))
-        return false;
-    if (f == NULL) {
-        f = checkpoint_file_new(rd->checkpoint, t->dev, t->ino, t->path);
-        f->user = t;
-        t->file = f;
-    }
+    if (len <= f->head_len || (len < CHECKPOINT_HEAD_MAX && len < 2 * f->head_len) ||
+        !head_hash(t, len, &hash))
+        return;
     f->head_len = len;
     f->head_hash = hash;
-    if (f->planned.n > 0)
-        checkpoint_file_changed(rd->checkpoint, f);
+    checkpoint_file_changed(rd->checkpoint, f);
+}
+
+void tail_register(struct tail *t, struct tail_reader *rd)
+{
+    struct stat st;
+
+    INVARIANT(t->file == NULL);
+    t->file = checkpoint_file_new(rd->checkpoint, t->dev, t->ino, t->path);
+    t->file->user = t;
+    if (fstat(t->fd, &st) == 0)
+        learn_head(t, rd, (uint64_t)st.st_size);
+}
+
+/* A file of `size` bytes is about to be read.  false: it is not what it was. */
+static bool identify(struct tail *t, struct tail_reader *rd, uint64_t size)
+{
+    if (t->file == NULL)
+        tail_register(t, rd);
+    if (size < t->pos || !has_head(t, t->file, size))
+        return false;
+    learn_head(t, rd, size);
     return true;
 }
 
@@ -534,9 +552,8 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
     }
     size = (uint64_t)st.st_size;
     t->unlinked = st.st_nlink == 0;
-    if (size > 0 || t->file != NULL)
-        if (!identify(t, rd, size))
-            return TAIL_CHANGED;
+    if (!identify(t, rd, size))
+        return TAIL_CHANGED;
     u = begin_turn(t, rd, c, t->pos);
     if (size != t->seen)
         t->seen_at = u.now;
@@ -559,7 +576,7 @@ void tail_skip(struct tail *t, struct tail_reader *rd)
     struct stat st;
     uint64_t end = 0;
 
-    if (fstat(t->fd, &st) < 0 || st.st_size == 0 || !identify(t, rd, (uint64_t)st.st_size))
+    if (fstat(t->fd, &st) < 0 || st.st_size == 0)
         return;
     for (uint64_t at = (uint64_t)st.st_size; at > 0 && end == 0;) {
         size_t want = at < READ_BYTES ? (size_t)at : READ_BYTES;

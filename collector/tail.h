@@ -45,7 +45,7 @@ struct tail {
     char *path; /* owned */
     const struct source *source;
     struct source_set *set;       /* counted: where `source` lives */
-    struct checkpoint_file *file; /* NULL until there was something to read */
+    struct checkpoint_file *file; /* NULL: tail_register is still to come */
     struct arena *arena;          /* labels, attrs */
     struct labels labels, attrs;
     bool described; /* labels are known */
@@ -62,6 +62,7 @@ struct tail {
     int wd;
     bool queued, drained, unlinked;
     bool holes_due; /* tail_resume is still to come */
+    bool adopted;   /* it was in the journal */
     dur_ns successor_at;
     struct slot *slot;
     struct tail *next_ready;
@@ -81,6 +82,8 @@ bool tail_describe(struct tail *t);
 bool tail_is_file(struct tail *t, const struct checkpoint_file *f);
 /* Go on as journal file `f`. */
 void tail_adopt(struct tail *t, struct checkpoint_file *f);
+/* It was not in the journal: now it is. */
+void tail_register(struct tail *t, struct tail_reader *rd);
 /* Put held bytes back into the joins after a restart.  ERR_IO, ERR_CORRUPT. */
 int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err);
 

@@ -1,0 +1,369 @@
+/*
+ * Unit tests of collector/input_file, with the pipeline behind it: real files, a real loop, and a
+ * server that says what it stored.  The test of a container that stays unknown takes two seconds:
+ * that is how long it may.
+ */
+#include "tests/unit/collector/collector_world.h"
+
+#include "base/fault.h"
+
+#define T    "2026-11-21T19:14:38Z "
+#define CRI  "  - {type: cri, paths: ['@/logs/*.log']}\n"
+#define FAST "partial_timeout: 100ms\n"
+
+static void what_is_there_is_read_from_the_start(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n" T "stderr F two\n");
+    world_start("", CRI);
+    world_wait_records(2);
+    check_str(buf_str(&w.server.lines), "stdout|one\nstderr|two\n");
+}
+
+static void a_new_file_in_a_new_directory_is_found(void **state)
+{
+    (void)state;
+    world_start("", "  - {type: cri, paths: ['@/pods/*/*/*.log']}\n");
+    assert_int_equal(file_make_dirs(w.dir, "pods/ns_p_uid-1/c", 0700, &err), 0);
+    world_write("pods/ns_p_uid-1/c/0.log", T "stdout F hello\n");
+    w.server.show_labels = true;
+    world_wait("app=c container=c host=h namespace=ns pod=p runtime=containerd source=container "
+               "stdout|hello");
+    assert_int_equal(w.server.records, 1);
+}
+
+static void read_from_end_takes_only_what_comes(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F old\n");
+    world_start("", "  - {type: cri, paths: ['@/logs/*.log'], read_from: end}\n");
+    world_write("logs/a.log", T "stdout F new\n");
+    world_write("logs/b.log", T "stdout F young\n"); /* was not there at the start: all of it */
+    world_wait_records(2);
+    world_check_once("new");
+    world_check_once("young");
+}
+
+static void excluded_paths_are_left_alone(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F yes\n");
+    world_write("logs/debug.log", T "stdout F no\n");
+    world_start("", "  - {type: cri, paths: ['@/logs/*.log'], exclude: ['@/logs/debug*']}\n");
+    world_wait_records(1);
+    world_check_once("yes");
+}
+
+static void a_renamed_file_is_read_to_its_end_and_its_successor_after_it(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_write("logs/a.log", T "stdout F two\n" T "stdout P thr");
+    world_rename("logs/a.log", "logs/a.log.20261121-191438");
+    world_write("logs/a.log.20261121-191438", "ee \n"); /* a writer that has not noticed yet */
+    world_write("logs/a.log", T "stdout F and four\n");
+    world_wait_records(3);
+    check_str(buf_str(&w.server.lines), "stdout|one\nstdout|two\nstdout|three and four\n");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
+static void a_file_that_was_renamed_over_is_read_from_its_descriptor(void **state)
+{
+    (void)state;
+    world_write("logs/ctr.log", T "stdout F one\n");
+    world_start("", "  - {type: podman, paths: ['@/logs/ctr.log']}\n");
+    world_wait("one");
+    world_write("logs/ctr.log", T "stdout F two\n" T "stderr P x\n");
+    world_write("logs/ctr.log.tmp", T "stderr F y\n" T "stdout F three\n");
+    world_rename("logs/ctr.log.tmp",
+                 "logs/ctr.log"); /* podman's way: the old one has no name any more */
+    world_wait_records(4);
+    world_check_once("stdout|two");
+    world_check_once("stderr|xy");
+    world_check_once("stdout|three");
+}
+
+static void a_file_between_two_looks_is_not_missed(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_rename("logs/a.log", "logs/a.log.1"); /* all of this before the loop turns again */
+    world_write("logs/a.log", T "stdout F two\n");
+    world_rename("logs/a.log", "logs/a.log.2");
+    world_write("logs/a.log", T "stdout F three\n");
+    world_wait_records(3);
+    world_check_once("two");
+    world_check_once("three");
+}
+
+static void rotated_files_from_before_us_are_not_read(void **state)
+{
+    (void)state;
+    world_write("logs/a.log.1", T "stdout F history\n");
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_rename("logs/a.log", "logs/a.log.2");
+    world_write("logs/a.log", T "stdout F two\n");
+    world_wait("two");
+    assert_int_equal(w.server.records, 2);
+}
+
+static void rotation_while_we_are_away_loses_nothing(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_die();
+    world_write("logs/a.log", T "stdout F two\n");
+    world_rename("logs/a.log", "logs/a.log.1");
+    world_write("logs/a.log", T "stdout F three\n");
+    world_rename("logs/a.log", "logs/a.log.2");
+    world_write("logs/a.log", T "stdout F four\n");
+    world_start("", CRI);
+    world_wait_records(4);
+    check_str(buf_str(&w.server.lines), "stdout|one\nstdout|two\nstdout|three\nstdout|four\n");
+}
+
+static void a_truncated_file_begins_anew(void **state)
+{
+    int fd;
+
+    (void)state;
+    world_write("logs/a.log", T "stdout F a long line before the cut\n");
+    world_start("", CRI);
+    world_wait("before the cut");
+    fd = openat(w.dir, "logs/a.log", O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    world_write("logs/a.log", T "stdout F after\n");
+    world_wait("after");
+    assert_int_equal(w.server.records, 2);
+    assert_int_equal(metric_get(METRIC_FILES_TRUNCATED), 1);
+    assert_false(w.server.overlapped);
+}
+
+static void a_file_that_cannot_be_opened_does_not_stop_the_others(void **state)
+{
+    unsigned runs = 0;
+
+    (void)state;
+    FAULT_EACH("input.open") {
+        if (runs++ == 2) /* either of the two files was the one; more would only repeat it */
+            continue;
+        world_write("logs/a.log", T "stdout F a\n");
+        world_write("logs/b.log", T "stdout F b\n");
+        world_start("", CRI);
+        world_wait_records(runs > 2 ? 2 : 1);
+        if (runs <= 2)
+            assert_int_equal(metric_get(METRIC_FILES_UNREADABLE), 1);
+        world_write("logs/c.log", T "stdout F c\n"); /* the next look is the next try */
+        world_wait_records(3);
+        (void)world_teardown(state);
+        (void)world_setup(state);
+    }
+    assert_true(runs >= 2);
+}
+
+static void an_unfinished_line_goes_after_its_time(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout P prompt>\n");
+    world_start(FAST, CRI);
+    world_wait("stdout|prompt> partial=true");
+    world_write("logs/a.log", T "stdout F typed\n");
+    world_wait("stdout|typed");
+    assert_int_equal(w.server.records, 2);
+}
+
+static void what_was_not_acknowledged_is_sent_again_once(void **state)
+{
+    (void)state;
+    w.server.hold_acks = true;
+    world_write("logs/a.log", T "stdout F one\n" T "stdout P tw\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_die(); /* stored, but we were never told */
+    world_write("logs/a.log", T "stdout F o\n");
+    w.server.hold_acks = false;
+    world_start("", CRI);
+    world_wait("two");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 2);
+    assert_int_equal(w.server.records, 2);
+    assert_int_equal(w.server.repeated, 1);
+    assert_false(w.server.overlapped);
+}
+
+static void a_planned_file_that_is_gone_is_reported_as_a_gap(void **state)
+{
+    (void)state;
+    w.server.lose_after = 1;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait_metric(METRIC_CHUNKS_SENT, 1);
+    world_die();
+    w.server.records = 0;
+    assert_int_equal(unlinkat(w.dir, "logs/a.log", 0), 0);
+    w.server.show_labels = true;
+    world_start("", CRI);
+    world_wait("gap=file_gone");
+    world_wait("source=logq");
+    world_wait("end=34");
+}
+
+static void a_refused_chunk_becomes_a_gap_and_is_kept(void **state)
+{
+    struct err ignored;
+    int refused;
+
+    (void)state;
+    w.server.refuse = "INVALID";
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait_metric(METRIC_CHUNKS_REFUSED, 1);
+    w.server.refuse = NULL;
+    world_write("logs/a.log", T "stdout F two\n");
+    world_wait("two");
+    world_wait("gap=refused");
+    assert_int_equal(file_open_dir(w.dir, "state/refused", &refused, &ignored), 0);
+    assert_true(tmpdir_count(refused) >= 1);
+    (void)close(refused);
+}
+
+static void a_container_nobody_knows_is_called_by_its_id(void **state)
+{
+    (void)state;
+    assert_int_equal(file_make_dirs(w.dir, "d/0123456789abcdef", 0700, &err), 0);
+    world_write("d/0123456789abcdef/0123456789abcdef-json.log",
+                "{\"log\":\"hi\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T19:14:38Z\"}\n");
+    w.server.show_labels = true;
+    world_start("", "  - {type: docker, paths: ['@/d/*/*-json.log']}\n");
+    world_wait(
+        "app=0123456789ab container=0123456789ab host=h runtime=docker source=container stdout|hi");
+    assert_int_equal(metric_get(METRIC_UNRESOLVED), 1);
+}
+
+static void plain_files_are_lines(void **state)
+{
+    (void)state;
+    world_write("logs/app.txt", "first\n\nthird\n");
+    world_start("", "  - {type: file, paths: ['@/logs/*.txt'], labels: {app: shop}}\n");
+    w.server.show_labels = true;
+    world_wait_records(3);
+    check_str(buf_str(&w.server.lines), "app=shop host=h source=file first\n"
+                                        "app=shop host=h source=file \n"
+                                        "app=shop host=h source=file third\n");
+}
+
+static void on_drained(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void draining_sends_what_was_read_and_waits_for_acks(void **state)
+{
+    bool drained = false;
+
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait_metric(METRIC_RECORDS, 1); /* read, and mostly not sealed yet */
+    collector_drain(w.collector, 60 * NS_PER_S, on_drained, &drained);
+    WAIT_FOR(w.loop, drained);
+    assert_int_equal(w.server.records, 1);
+    assert_int_equal(metric_get(METRIC_CHUNKS_ACKED), 1);
+}
+
+static void a_reload_brings_new_globs_and_keeps_files(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_write("logs/b.txt", T "stdout F two\n");
+    world_start("", CRI);
+    world_wait("one");
+    assert_int_equal(
+        collector_reload(w.collector,
+                         world_config("", "  - {type: cri, paths: ['@/logs/*.txt']}\n"), &err),
+        0);
+    world_wait("two");
+    world_write("logs/a.log", T "stdout F three\n");
+    world_wait("three");
+    assert_int_equal(w.server.records, 3);
+}
+
+static void a_second_collector_on_the_same_state_is_refused(void **state)
+{
+    struct collector *second = NULL;
+
+    (void)state;
+    world_start("", CRI);
+    assert_int_equal(collector_open(w.loop, world_config("", CRI), &second, &err), ERR_EXISTS);
+    assert_null(second);
+}
+
+/* Rotations, pieces and deaths in any order; the server loses acks now and then. */
+static void every_line_arrives_once_through_rotations_and_deaths(void **state)
+{
+    char line[128];
+    unsigned seed = 7, n = 0, rotations = 0;
+
+    (void)state;
+    world_start("", CRI);
+    for (unsigned step = 0; step < 60; step++) {
+        unsigned lines;
+        seed = seed * 1664525u + 1013904223u;
+        lines = (seed >> 8) % 20;
+        for (unsigned i = 0; i < lines; i++, n++) {
+            (void)snprintf(line, sizeof(line), T "%s P <%u\n", n % 2 == 0 ? "stdout" : "stderr", n);
+            world_write("logs/a.log", line);
+            if (i == lines / 2 && step % 5 == 4) { /* in the middle of a record */
+                (void)snprintf(line, sizeof(line), "logs/a.log.%u", rotations++);
+                world_rename("logs/a.log", line);
+            }
+            (void)snprintf(line, sizeof(line), T "%s F >\n", n % 2 == 0 ? "stdout" : "stderr");
+            world_write("logs/a.log", line);
+        }
+        w.server.lose_after = step % 7 == 6 ? 1 : 0;
+        for (unsigned i = 0; i < (seed >> 16) % 8; i++)
+            (void)uv_run(loop_uv(w.loop), UV_RUN_NOWAIT);
+        if (step % 4 == 3) {
+            world_die();
+            world_start("", CRI);
+        }
+    }
+    w.server.lose_after = 0;
+    world_wait_records(n);
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    assert_int_equal(w.server.records, n);
+    assert_false(w.server.overlapped);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    for (unsigned i = 0; i < n; i++) {
+        (void)snprintf(line, sizeof(line), "|<%u>\n", i);
+        world_check_once(line);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_directory_is_found),
+           TEST(read_from_end_takes_only_what_comes), TEST(excluded_paths_are_left_alone),
+           TEST(a_renamed_file_is_read_to_its_end_and_its_successor_after_it),
+           TEST(a_file_that_was_renamed_over_is_read_from_its_descriptor),
+           TEST(a_file_between_two_looks_is_not_missed),
+           TEST(rotated_files_from_before_us_are_not_read),
+           TEST(rotation_while_we_are_away_loses_nothing), TEST(a_truncated_file_begins_anew),
+           TEST(a_file_that_cannot_be_opened_does_not_stop_the_others),
+           TEST(an_unfinished_line_goes_after_its_time),
+           TEST(what_was_not_acknowledged_is_sent_again_once),
+           TEST(a_planned_file_that_is_gone_is_reported_as_a_gap),
+           TEST(a_refused_chunk_becomes_a_gap_and_is_kept),
+           TEST(a_container_nobody_knows_is_called_by_its_id), TEST(plain_files_are_lines),
+           TEST(draining_sends_what_was_read_and_waits_for_acks),
+           TEST(a_reload_brings_new_globs_and_keeps_files),
+           TEST(a_second_collector_on_the_same_state_is_refused),
+           TEST(every_line_arrives_once_through_rotations_and_deaths))

@@ -63,8 +63,10 @@ static const struct flag FLAGS[FLAG_COUNT] = {
     [FLAG_STEP] = {"step", 0, OF_QUERY, "SPAN", "metric query: a value at each step of the span"},
     [FLAG_OUTPUT] = {"output", 'o', OF_SPANS, "FORM",
                      "table, raw, jsonl, json, csv or logfmt (table on a terminal, else raw)"},
-    [FLAG_UTC] = {"utc", 0, OF_SPANS, NULL, "show times in UTC (default where stdout is no terminal)"},
-    [FLAG_LOCAL] = {"local", 0, OF_SPANS, NULL, "show times in the local zone (default on a terminal)"},
+    [FLAG_UTC] = {"utc", 0, OF_SPANS, NULL,
+                  "show times in UTC (default where stdout is no terminal)"},
+    [FLAG_LOCAL] = {"local", 0, OF_SPANS, NULL,
+                    "show times in the local zone (default on a terminal)"},
     [FLAG_COLOR] = {"color", 0, OF_SPANS, "WHEN", "auto, always or never (auto: on a terminal)"},
     [FLAG_ADDR] = {"addr", 0, OF_SPANS, "URL", "server: https://host:3100 (LOGQ_ADDR)"},
     [FLAG_TOKEN_FILE] = {"token-file", 0, OF_SPANS, "FILE",
@@ -358,6 +360,7 @@ int args_parse(int argc, char **argv, ts_ns now, struct args *ret, struct err *e
     make_getopt(longs, shorts);
     opterr = 0;
     optind = 0; /* glibc: start anew */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): args.h says so */
     while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         if (c == '?' || c == ':')
             return complain(c, argv[optind - 1], err);

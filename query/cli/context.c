@@ -244,13 +244,15 @@ int context_load(const struct args *args, const struct context_env *env, struct 
     r = parse_url(ret, err);
     if (r == 0)
         r = find_token(args, env, &file, dir, ret, err);
-    if (r == 0 && (ret->address == NULL || ret->prefix == NULL))
-        r = arena_err(ret->arena, err);
-    if (r == 0 && ret->token != NULL && !ret->tls && !is_this_host(ret->address))
-        r = err_set(err, ERR_INVALID,
-                    "%.80s: the token would cross the network in the clear: use https://",
-                    ret->url);
-    return r;
+    if (r < 0)
+        return r;
+    if (ret->address == NULL || ret->prefix == NULL)
+        return arena_err(ret->arena, err);
+    if (ret->token != NULL && !ret->tls && !is_this_host(ret->address))
+        return err_set(err, ERR_INVALID,
+                       "%.80s: the token would cross the network in the clear: use https://",
+                       ret->url);
+    return 0;
 }
 
 void context_fini(struct context *c)

@@ -50,6 +50,13 @@ static void shorten(struct follow *f)
     f->shortened++;
 }
 
+static void remember(struct follow *f, struct follow_mark m)
+{
+    if (f->now.n == FOLLOW_MARKS_MAX)
+        shorten(f);
+    VEC_PUSH(&f->now, m);
+}
+
 bool follow_offer(struct follow *f, struct follow_mark m)
 {
     bool is_new;
@@ -61,24 +68,19 @@ bool follow_offer(struct follow *f, struct follow_mark m)
     is_new = f->at == f->seen.n || compare(f->seen.p[f->at], m) != 0;
     if (!is_new)
         f->at++;
-    if (f->now.n == FOLLOW_MARKS_MAX)
-        shorten(f);
-    VEC_PUSH(&f->now, m);
+    remember(f, m);
     return is_new;
 }
 
 void follow_end(struct follow *f, ts_ns now)
 {
     /* What a question that broke off did not come to has been shown all the same. */
-    while (f->at < f->seen.n) {
-        if (f->now.n == FOLLOW_MARKS_MAX)
-            shorten(f);
-        VEC_PUSH(&f->now, f->seen.p[f->at]);
-        f->at++;
-    }
-    f->seen.n = 0;
-    for (size_t i = 0; i < f->now.n; i++)
-        VEC_PUSH(&f->seen, f->now.p[i]);
+    while (f->at < f->seen.n)
+        remember(f, f->seen.p[f->at++]);
+    VEC_RESERVE(&f->seen, f->now.n);
+    if (f->now.n > 0)
+        memcpy(f->seen.p, f->now.p, f->now.n * sizeof(*f->now.p));
+    f->seen.n = f->now.n;
     f->now.n = 0;
     f->at = f->seen.n;
     if (f->seen.n > 0) {

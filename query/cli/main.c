@@ -28,17 +28,34 @@ static int print_help(enum args_command command)
     return fflush(stdout) == 0 ? CMD_FOUND : CMD_SERVER;
 }
 
+/* NOLINTBEGIN(concurrency-mt-unsafe): there is one thread */
+static struct context_env read_env(void)
+{
+    return (struct context_env){.addr = getenv("LOGQ_ADDR"),
+                                .token = getenv("LOGQ_TOKEN"),
+                                .ca_file = getenv("LOGQ_CA_FILE"),
+                                .tenant = getenv("LOGQ_TENANT"),
+                                .config_home = getenv("XDG_CONFIG_HOME"),
+                                .home = getenv("HOME")};
+}
+
+static struct output_env look_at_stdout(void)
+{
+    return (struct output_env){.terminal = isatty(STDOUT_FILENO) == 1,
+                               .no_color = getenv("NO_COLOR"),
+                               .term = getenv("TERM")};
+}
+/* NOLINTEND(concurrency-mt-unsafe) */
+
 static int run(const struct args *args)
 {
-    const struct context_env where = {getenv("LOGQ_ADDR"),       getenv("LOGQ_TOKEN"),
-                                      getenv("LOGQ_CA_FILE"),    getenv("LOGQ_TENANT"),
-                                      getenv("XDG_CONFIG_HOME"), getenv("HOME")};
-    const struct output_env to = {isatty(STDOUT_FILENO) == 1, getenv("NO_COLOR"), getenv("TERM")};
+    const struct context_env env = read_env();
+    const struct output_env to = look_at_stdout();
     struct context ctx;
     struct remote *remote = NULL;
     struct output out;
     struct err err;
-    int r = context_load(args, &where, &ctx, &err);
+    int r = context_load(args, &env, &ctx, &err);
 
     if (r == 0)
         r = remote_open(&ctx, &remote, &err);

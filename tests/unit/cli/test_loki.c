@@ -11,6 +11,8 @@ static const struct rows_column TIMED[] = {
 static const struct rows_column NAMES[] = {{"label", ROWS_TEXT}};
 static const struct rows_column SERIES[] = {{"series", ROWS_LABELS}};
 
+#define VECTOR(items) "{\"data\":{\"resultType\":\"vector\",\"result\":[" items "]}}"
+
 /* Print through a pipe: answers here are shorter than what one holds. */
 static void check_print(const struct rows *rows, enum format_kind kind, const char *want)
 {
@@ -153,14 +155,12 @@ static void what_is_no_answer_is_an_error(void **state)
         "{\"data\":[]}",
         "{\"data\":{\"resultType\":\"streams\",\"result\":[]}}",
         "{\"data\":{\"resultType\":\"vector\",\"result\":{}}}",
-        "{\"data\":{\"resultType\":\"vector\",\"result\":[1]}}",
-        "{\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{}}]}}",
-        "{\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"a\":1},\"value\":[1,"
-        "\"1\"]}]}}",
-        "{\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"value\":[1e300,"
-        "\"1\"]}]}}",
-        "{\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"value\":[1,1]}]}}",
         "{\"data\":{\"resultType\":\"scalar\",\"result\":[1]}}",
+        VECTOR("1"),
+        VECTOR("{\"metric\":{}}"),
+        VECTOR("{\"metric\":{\"a\":1},\"value\":[1,\"1\"]}"),
+        VECTOR("{\"metric\":{},\"value\":[1e300,\"1\"]}"),
+        VECTOR("{\"metric\":{},\"value\":[1,1]}"),
     };
     static const char *const lists[] = {"", "{\"data\":{}}", "{\"data\":[1]}", "{\"data\":[[]]}"};
     struct rows *r = rows_new(TIMED + 1, 2), *names = rows_new(NAMES, 1),

@@ -134,7 +134,7 @@ static void a_reader_that_went_away_is_noticed(void **state)
     int fd[2];
 
     (void)state;
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     assert_int_equal(pipe(fd), 0);
     output_init(&o, fd[1], &args, &(struct output_env){.terminal = false});
     assert_false(output_is_deserted(&o));

@@ -58,6 +58,17 @@ void api_ready(struct api *a, struct http_exchange *x, const struct auth_caller 
         http_replyf(x, 503, "%s\n", reason);
 }
 
+static void update_http(const struct api *a)
+{
+    struct http_stats st;
+
+    http_server_stats(a->http, &st);
+    metric_set(METRIC_HTTP_REFUSED, st.refused);
+    metric_set(METRIC_HTTP_TIMEOUTS, st.timeouts);
+    metric_set(METRIC_HTTP_ABORTED, st.aborted);
+    metric_set(METRIC_HTTP_CONNECTIONS_REFUSED, st.connections_refused);
+}
+
 void api_metrics(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
     struct buf out;
@@ -68,6 +79,7 @@ void api_metrics(struct api *a, struct http_exchange *x, const struct auth_calle
     }
     buf_init(&out, METRICS_MAX);
     metrics_update(a->server);
+    update_http(a);
     metric_write(&out);
     http_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&out));
     buf_fini(&out);

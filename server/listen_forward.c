@@ -6,8 +6,8 @@
  * by their own thread afterwards.
  *
  * Invariant
- *   (1) a loop outlives the appends of its sessions: close waits until `sessions` is 0, which
- * store_stop guarantees.
+ *   (1) a loop outlives the appends of its sessions: it is stopped when its group has no session
+ *       left, which store_stop brings about.
  */
 #include "server/listen_forward.h"
 
@@ -46,11 +46,41 @@ struct listen_forward {
     _Atomic unsigned sessions;
 };
 
+static void ignore_data(struct stream *s, struct str bytes, void *arg)
+{
+    (void)s;
+    (void)bytes;
+    (void)arg;
+}
+
+static void ignore_closed(struct stream *s, const struct err *why, void *arg)
+{
+    (void)s;
+    (void)why;
+    (void)arg;
+}
+
+/* One too many: the sender comes again. */
+static void turn_away(struct stream *s)
+{
+    static const struct stream_handler NOBODY = {.data = ignore_data, .closed = ignore_closed};
+    struct err why;
+
+    (void)err_set(&why, ERR_LIMIT, "too many connections");
+    metric_add(METRIC_FORWARD_TURNED_AWAY, 1);
+    stream_set_handler(s, &NOBODY, NULL);
+    stream_close(s, &why);
+}
+
 static void on_accept(struct stream *s, void *arg)
 {
     struct forward_loop *fl = arg;
+    const struct server_conf *c = &fl->owner->server->conf;
 
-    session_forward_new(&fl->group, s);
+    if (fl->owner->sessions >= (unsigned)c->forward.max_connections)
+        turn_away(s);
+    else
+        session_forward_new(&fl->group, s);
 }
 
 static int make_tls(const struct server *s, struct tls_ctx **ret, struct err *err)
@@ -86,7 +116,7 @@ static int open_loop(struct listen_forward *l, struct forward_loop *fl, struct t
     struct listener_options opt = {.stream = {.tls = tls},
                                    .reuse_port = l->n_loops > 1,
                                    .unix_mode = 0660,
-                                   .max_streams = (unsigned)c->forward.max_connections};
+                                   .max_streams = (unsigned)c->forward.max_connections + 1};
     int r = loop_new(&fl->loop, err);
 
     fl->owner = l;
@@ -185,7 +215,7 @@ bool listen_forward_is_idle(const struct listen_forward *l)
     return l->sessions == 0;
 }
 
-/* Keeps (1): once no session of this loop is left, stop it. */
+/* keeps (1): once no session of this loop is left, stop it */
 static void look_closed(void *arg)
 {
     struct forward_loop *fl = arg;

@@ -5,14 +5,18 @@
  * leave in order of arrival, each in a write of its own (receivers in the field read one message
  * per read).
  *
- * Back-pressure has two reasons, and both only stop reading: more than conf.forward.window_bytes of
- * this connection are not durable yet, or the server's memory budget is spent.  In the second case
- * the message stays in `in` and is tried again.
+ * Back-pressure only stops reading (enum hold): more than conf.forward.window_bytes of this
+ * connection are not durable yet; the sender does not read its acks; the disk is full; or the
+ * server's memory budget is spent.  In the last two cases the message stays in `in` and is tried
+ * again.  Waiting for memory has an end, because what waiting connections hold may be what they all
+ * wait for: then the connection is cut and the sender comes again.
  *
  * Invariants
  *   (1) `queue` holds every message taken and not answered, oldest first; only its head is
  * answered; (2) a chunk is the store's from store_append to done, the loop's otherwise; (3) nothing
- * is read while `held` (window or memory), and after drain.
+ * is read while `held`, and after drain; (4) `charged` of the server's budget is ours for `in`, and
+ * each chunk's `charged` for the chunk; `in` holds nothing between messages, so that an idle
+ * connection costs nothing.
  */
 #include "server/session_forward.h"
 
@@ -34,7 +38,10 @@
 #include <unistd.h>
 
 enum {
-    RETRY_MS = 100,
+    RETRY_MS = 100, /* doubled with each retry up to */
+    RETRY_MAX_MS = 1600,
+    STARVE_S = 5, /* longest wait for memory */
+    IN_KEEP = 64 << 10,
     ANSWER_MAX = 1024,
     DECIDED_MAX = 64 << 10,
     PARSE_ARENA_MAX = 16 << 20,
@@ -42,16 +49,23 @@ enum {
     PEER_MAX = 256
 };
 
+/* Why nothing is read. */
+enum hold { HOLD_WINDOW = 1, HOLD_ACKS = 2, HOLD_DISK = 4, HOLD_MEMORY = 8 };
+
 struct chunk {
+    unsigned magic;
+#define CHUNK_MAGIC 0xc4a9e05bu
     struct store_append append;
     struct session_forward *session;
     struct chunk *next;
-    char *bytes; /* payload; owned, charged */
+    char *bytes; /* payload; owned */
     size_t n_bytes;
+    size_t charged; /* to the server's budget: all of us */
     char dedup[PEER_MAX + TOKEN_MAX + 128];
     char token[TOKEN_MAX];
     size_t n_token;
     bool has_token;
+    bool has_parts; /* of our collector, who understands a refusal */
     bool done;
     enum store_outcome outcome;
     struct err err; /* when REFUSED or FAILED */
@@ -66,30 +80,79 @@ struct session_forward {
     struct session_forward *next, **link; /* in group->first */
     struct stream *stream;                /* NULL once closed */
     struct buf in;
-    size_t charged; /* of `in`, to the server's budget */
+    size_t charged; /* to the server's budget, for `in` */
     struct forward_frame frame;
     struct forward_limits limits;
-    struct loop_timer *retry;
+    struct loop_timer *retry; /* of HOLD_DISK and HOLD_MEMORY */
+    uint64_t retry_ms;
+    dur_ns starved_since; /* 0: memory is there */
     char peer[PEER_MAX];
     char tenant[160];
     struct buf decided;
     bool own; /* may send parts */
-    bool opened, held, draining;
+    bool opened, draining;
+    unsigned held; /* enum hold, or-ed */
     enum auth_state auth_state;
     struct forward_auth auth;
     struct chunk *queue, **queue_end;
-    size_t queued_bytes;
+    size_t queued_bytes; /* charged for the queue */
 };
 
 static void take_messages(struct session_forward *s);
+
+static struct mem_budget *budget_of(const struct session_forward *s)
+{
+    return &s->group->server->memory;
+}
 
 /* ---- life ---- */
 
 static void free_chunk(struct chunk *c)
 {
-    mem_budget_give(&c->session->group->server->memory, c->n_bytes);
+    OBJ_CHECK(c, CHUNK_MAGIC);
+    mem_budget_give(budget_of(c->session), c->charged);
     free(c->bytes);
+    c->magic = 0;
     free(c);
+}
+
+/* Keeps (4).  ERR_NOMEM: `in` holds more than is charged. */
+static int charge_in(struct session_forward *s, struct err *err)
+{
+    int r = 0;
+
+    if (s->in.cap > s->charged)
+        r = mem_budget_take(budget_of(s), s->in.cap - s->charged, err);
+    else
+        mem_budget_give(budget_of(s), s->charged - s->in.cap);
+    if (r == 0)
+        s->charged = s->in.cap;
+    return r;
+}
+
+static void drop_in(struct session_forward *s)
+{
+    buf_fini(&s->in);
+    mem_budget_give(budget_of(s), s->charged);
+    s->charged = 0;
+}
+
+/* The first `n` bytes are used up; what a large message needed goes back. */
+static void use_up(struct session_forward *s, size_t n)
+{
+    struct buf less;
+
+    buf_drop(&s->in, n);
+    if (s->in.n == 0) {
+        drop_in(s);
+    } else if (s->in.cap > IN_KEEP && s->in.n < s->in.cap / 4) {
+        buf_init(&less, s->in.max);
+        buf_add_str(&less, buf_str(&s->in));
+        if (less.over)
+            return; /* later, then */
+        drop_in(s);
+        s->in = less;
+    }
 }
 
 static void free_if_over(struct session_forward *s)
@@ -99,9 +162,8 @@ static void free_if_over(struct session_forward *s)
     *s->link = s->next;
     if (s->next != NULL)
         s->next->link = s->link;
-    mem_budget_give(&s->group->server->memory, s->charged);
+    drop_in(s);
     loop_timer_free(&s->retry);
-    buf_fini(&s->in);
     buf_fini(&s->decided);
     (void)atomic_fetch_sub(s->group->open, 1);
     metric_sub(METRIC_FORWARD_OPEN, 1);
@@ -115,7 +177,7 @@ static void reject(struct session_forward *s, unsigned metric, const struct err 
 {
     metric_add(metric, 1);
     log_warn("forward.rejected", LOG_Z("peer", s->peer), LOG_ERR(err));
-    buf_clear(&s->in);
+    drop_in(s);
     stream_close(s->stream, err);
 }
 
@@ -126,55 +188,106 @@ static void reject_code(struct session_forward *s, const struct err *err)
            err);
 }
 
+/* ---- back-pressure ---- */
+
+static void hold(struct session_forward *s, enum hold why)
+{
+    if (s->held == 0) {
+        metric_add(METRIC_FORWARD_PAUSED, 1);
+        stream_pause(s->stream);
+    }
+    s->held |= why;
+}
+
+/* These reasons are over. */
+static void release(struct session_forward *s, unsigned why)
+{
+    if ((s->held & why) == 0)
+        return;
+    s->held &= ~why;
+    if (s->held != 0 || s->draining || s->stream == NULL)
+        return;
+    stream_resume(s->stream);
+    take_messages(s);
+}
+
+static void hold_and_retry(struct session_forward *s, enum hold why)
+{
+    hold(s, why);
+    loop_timer_start(s->retry, s->retry_ms, 0);
+    s->retry_ms = s->retry_ms < RETRY_MAX_MS ? s->retry_ms * 2 : RETRY_MAX_MS;
+}
+
+/* There is progress: the next wait is a new one. */
+static void forget_waiting(struct session_forward *s)
+{
+    s->retry_ms = RETRY_MS;
+    s->starved_since = 0;
+}
+
+/* No memory for what is here. */
+static void starve(struct session_forward *s, const struct err *err)
+{
+    dur_ns now = time_mono();
+
+    if (s->starved_since == 0)
+        s->starved_since = now;
+    if (now - s->starved_since > STARVE_S * NS_PER_S)
+        reject(s, METRIC_FORWARD_REJECT_MEMORY, err);
+    else
+        hold_and_retry(s, HOLD_MEMORY);
+}
+
+static bool disk_is_full(const struct session_forward *s)
+{
+    return store_state(s->group->server->store, NULL, 0) == STORE_FULL;
+}
+
+static void on_retry(void *arg)
+{
+    struct session_forward *s = arg;
+    struct err err;
+
+    if (disk_is_full(s))
+        hold_and_retry(s, HOLD_DISK);
+    else if (charge_in(s, &err) < 0)
+        starve(s, &err);
+    else
+        release(s, HOLD_DISK | HOLD_MEMORY);
+}
+
 /* ---- answers ---- */
 
+/* A refusal tells our collector to put the chunk aside.  Everybody else would take it for an ack,
+ * so he loses his connection instead. */
 static void answer(struct session_forward *s, const struct chunk *c)
 {
+    bool refused = c->outcome == STORE_REFUSED;
     struct buf out;
 
-    if (s->stream == NULL)
-        return;
     if (c->outcome == STORE_FAILED) {
         stream_close(s->stream, &c->err);
         return;
     }
+    if (refused && !c->has_parts) {
+        reject_code(s, &c->err);
+        return;
+    }
+    if (refused)
+        log_warn("forward.refused", LOG_Z("peer", s->peer), LOG_ERR(&c->err));
     if (!c->has_token || fault_hit("ack.send"))
         return;
     buf_init(&out, ANSWER_MAX);
-    if (c->outcome == STORE_REFUSED)
+    if (refused)
         forward_pack_refusal(&out, (struct str){c->token, c->n_token},
                              str_of(err_name(c->err.code)), str_of(c->err.text));
     else
         forward_pack_ack(&out, (struct str){c->token, c->n_token});
-    metric_add(c->outcome == STORE_REFUSED ? METRIC_FORWARD_REFUSED : METRIC_FORWARD_ACKS, 1);
+    metric_add(refused ? METRIC_FORWARD_REFUSED : METRIC_FORWARD_ACKS, 1);
     stream_write(s->stream, buf_str(&out));
     buf_fini(&out);
-}
-
-/* A refusal only tells our collector; a foreign sender would resend for ever, so he loses his
- * connection. */
-static void report_refusal(struct session_forward *s, const struct chunk *c)
-{
-    if (c->outcome == STORE_REFUSED)
-        log_warn("forward.refused", LOG_Z("peer", s->peer), LOG_ERR(&c->err));
-}
-
-static void hold(struct session_forward *s)
-{
-    if (s->held || s->stream == NULL)
-        return;
-    s->held = true;
-    metric_add(METRIC_FORWARD_PAUSED, 1);
-    stream_pause(s->stream);
-}
-
-static void release(struct session_forward *s)
-{
-    if (!s->held || s->draining || s->stream == NULL)
-        return;
-    s->held = false;
-    stream_resume(s->stream);
-    take_messages(s);
+    if (stream_is_full(s->stream))
+        hold(s, HOLD_ACKS);
 }
 
 /* Answer the head of the queue as far as it is done.  May free the session. */
@@ -187,13 +300,13 @@ static void answer_queue(struct session_forward *s)
         s->queue = c->next;
         if (s->queue == NULL)
             s->queue_end = &s->queue;
-        s->queued_bytes -= c->n_bytes;
-        report_refusal(s, c);
-        answer(s, c);
+        s->queued_bytes -= c->charged;
+        if (s->stream != NULL)
+            answer(s, c);
         free_chunk(c);
     }
-    if (s->held && s->queued_bytes <= window / 2)
-        release(s);
+    if (s->queued_bytes <= window / 2)
+        release(s, HOLD_WINDOW);
     if (s->draining && s->queue == NULL && s->stream != NULL)
         stream_close(s->stream, NULL);
     free_if_over(s);
@@ -221,46 +334,59 @@ static void on_done(struct store_append *a, enum store_outcome outcome, const st
 
 /* ---- messages ---- */
 
-static struct chunk *new_chunk(struct session_forward *s, const struct forward_message *m,
-                               struct str bytes)
+/* A copy of what `bytes` and the message say, charged. */
+static int new_chunk(struct session_forward *s, const struct forward_message *m, struct str bytes,
+                     struct chunk **ret, struct err *err)
 {
-    struct chunk *c = mem_new(sizeof(*c));
+    size_t cost = sizeof(struct chunk) + bytes.n;
+    int r = mem_budget_take(budget_of(s), cost, err);
+    struct chunk *c;
 
+    if (r < 0)
+        return r;
+    c = mem_new(sizeof(*c));
+    c->magic = CHUNK_MAGIC;
     c->session = s;
+    c->charged = cost;
     c->has_token = m->has_chunk;
+    c->has_parts = s->own && m->n_parts > 0;
     c->n_token = m->chunk.n < TOKEN_MAX ? m->chunk.n : TOKEN_MAX;
     if (c->n_token > 0)
         memcpy(c->token, m->chunk.p, c->n_token);
-    if (bytes.n > 0) {
-        c->bytes = malloc(bytes.n);
-        if (c->bytes == NULL) {
-            free(c);
-            return NULL;
-        }
-        memcpy(c->bytes, bytes.p, bytes.n);
-    }
     c->n_bytes = bytes.n;
-    return c;
+    c->bytes = malloc(bytes.n + 1);
+    if (c->bytes == NULL) {
+        free_chunk(c);
+        return err_set(err, ERR_NOMEM, "no memory for a message of %zu bytes", bytes.n);
+    }
+    if (bytes.n > 0)
+        memcpy(c->bytes, bytes.p, bytes.n);
+    *ret = c;
+    return 0;
 }
 
 static void enqueue(struct session_forward *s, struct chunk *c)
 {
     *s->queue_end = c;
     s->queue_end = &c->next;
-    s->queued_bytes += c->n_bytes;
+    s->queued_bytes += c->charged;
 }
 
-/* What is answered without the store: heartbeats with a token, signals, refusals. */
-static void enqueue_done(struct session_forward *s, const struct forward_message *m,
-                         enum store_outcome outcome, const struct err *err)
+/* What is answered without the store: heartbeats with a token, signals, refusals (`why`). */
+static int enqueue_done(struct session_forward *s, const struct forward_message *m,
+                        const struct err *why, struct err *err)
 {
-    struct chunk *c = new_chunk(s, m, STR_NULL);
+    struct chunk *c;
+    int r = new_chunk(s, m, STR_NULL, &c, err);
 
+    if (r < 0)
+        return r;
     c->done = true;
-    c->outcome = outcome;
-    if (err != NULL)
-        c->err = *err;
+    c->outcome = why == NULL ? STORE_STORED : STORE_REFUSED;
+    if (why != NULL)
+        c->err = *why;
     enqueue(s, c);
+    return 0;
 }
 
 /* A foreign chunk's identity: what a resend after a lost ack repeats. */
@@ -291,18 +417,13 @@ static int take_events(struct session_forward *s, const struct forward_message *
                        struct err *err)
 {
     struct server *server = s->group->server;
-    bool parts = s->own && m->n_parts > 0;
     struct batch *b = NULL;
+    struct err why;
     struct chunk *c;
-    int r = mem_budget_take(&server->memory, bytes.n, err);
+    int r = new_chunk(s, m, bytes, &c, err);
 
     if (r < 0)
         return r;
-    c = new_chunk(s, m, bytes);
-    if (c == NULL) {
-        mem_budget_give(&server->memory, bytes.n);
-        return err_set(err, ERR_NOMEM, "no memory for a message of %zu bytes", bytes.n);
-    }
     c->append.payload = (struct store_payload){.kind = INGEST_FORWARD,
                                                .tenant = str_of(s->tenant),
                                                .peer = str_of(s->peer),
@@ -310,20 +431,20 @@ static int take_events(struct session_forward *s, const struct forward_message *
                                                .received = store_receive_time(server->store),
                                                .bytes = {c->bytes, c->n_bytes}};
     r = ingest_decode(&server->memory, &c->append.payload, &b, err);
-    if (r < 0) {
-        free_chunk(c);
-        if (r == ERR_NOMEM || !parts)
-            return r;
-        enqueue_done(s, m, STORE_REFUSED, err);
-        return 0;
-    }
-    if (!parts && m->has_chunk)
-        set_dedup(s, c, m);
-    if (fault_hit("ingest.decoded")) {
+    if (r == 0 && fault_hit("ingest.decoded")) {
         batch_unref(&b);
-        free_chunk(c);
-        return err_set(err, ERR_NOMEM, "fault ingest.decoded");
+        r = err_set(err, ERR_NOMEM, "fault ingest.decoded");
     }
+    if (r < 0) {
+        bool refuse = c->has_parts && r != ERR_NOMEM;
+        free_chunk(c);
+        if (!refuse)
+            return r;
+        why = *err;
+        return enqueue_done(s, m, &why, err);
+    }
+    if (!c->has_parts && m->has_chunk)
+        set_dedup(s, c, m);
     append(s, c, b);
     return 0;
 }
@@ -372,7 +493,7 @@ static int take_message(struct session_forward *s, struct str bytes, struct err 
             metric_add(
                 m.kind == FORWARD_SIGNAL ? METRIC_FORWARD_SIGNALS : METRIC_FORWARD_HEARTBEATS, 1);
             if (m.has_chunk)
-                enqueue_done(s, &m, STORE_STORED, NULL);
+                r = enqueue_done(s, &m, NULL, err);
             break;
         }
     }
@@ -380,7 +501,8 @@ static int take_message(struct session_forward *s, struct str bytes, struct err 
     return r;
 }
 
-/* Take what `in` holds, message by message, until it is used up or the session is held. */
+/* Take what `in` holds, message by message, until it is used up or the session is held.  The stream
+ * is still ours, so the session stays. */
 static void take_messages(struct session_forward *s)
 {
     size_t window = (size_t)s->group->server->conf.forward.window_bytes;
@@ -388,42 +510,38 @@ static void take_messages(struct session_forward *s)
     struct err err;
     int r = 0;
 
-    while (s->stream != NULL && !s->held && !s->draining && at < s->in.n) {
+    while (s->held == 0 && !s->draining && at < s->in.n) {
         struct str rest = str_from(buf_str(&s->in), at);
         size_t n;
         r = forward_frame_scan(&s->frame, rest, &s->limits, &n, &err);
         if (r != 0)
             break;
+        s->frame = (struct forward_frame){0};
+        if (disk_is_full(s)) {
+            hold_and_retry(s, HOLD_DISK);
+            break;
+        }
         r = take_message(s, str_sub(rest, 0, n), &err);
         if (r < 0)
             break;
-        s->frame = (struct forward_frame){0};
+        forget_waiting(s);
         at += n;
         if (s->queued_bytes > window)
-            hold(s);
+            hold(s, HOLD_WINDOW);
     }
-    if (r == ERR_NOMEM) {
-        s->frame = (struct forward_frame){0};
-        metric_add(METRIC_FORWARD_REJECT_MEMORY, 1);
-        hold(s);
-        loop_timer_start(s->retry, RETRY_MS, 0);
-    } else if (r < 0) {
+    if (r < 0 && r != ERR_NOMEM) {
         reject_code(s, &err);
         return;
     }
-    buf_drop(&s->in, at);
+    use_up(s, at);
+    if (r != ERR_NOMEM)
+        r = charge_in(s, &err); /* these bytes are here already; no more come until there is room */
+    if (r == ERR_NOMEM)
+        starve(s, &err);
+    else if (s->held == 0)
+        forget_waiting(s);
     if (s->queue != NULL && s->queue->done)
-        answer_queue(s); /* last: it may free s */
-}
-
-static void on_retry(void *arg)
-{
-    struct session_forward *s = arg;
-
-    if (s->queued_bytes <= (size_t)s->group->server->conf.forward.window_bytes)
-        release(s);
-    else
-        loop_timer_start(s->retry, RETRY_MS, 0);
+        answer_queue(s);
 }
 
 /* ---- stream ---- */
@@ -435,15 +553,6 @@ static void on_data(struct stream *stream, struct str bytes, void *arg)
 
     (void)stream;
     metric_add(METRIC_FORWARD_BYTES, bytes.n);
-    if (s->in.n + bytes.n > s->charged) {
-        size_t more = s->in.n + bytes.n - s->charged;
-        if (mem_budget_take(&s->group->server->memory, more, &err) == 0) {
-            s->charged += more;
-        } else { /* these bytes are here already; no more come until there is room */
-            hold(s);
-            loop_timer_start(s->retry, RETRY_MS, 0);
-        }
-    }
     buf_add_str(&s->in, bytes);
     if (s->in.over) {
         (void)err_set(&err, ERR_LIMIT, "a message over %zu bytes", s->limits.message_bytes);
@@ -451,6 +560,12 @@ static void on_data(struct stream *stream, struct str bytes, void *arg)
         return;
     }
     take_messages(s);
+}
+
+static void on_drained(struct stream *stream, void *arg)
+{
+    (void)stream;
+    release(arg, HOLD_ACKS);
 }
 
 static struct str host_of(const struct stream_peer *p)
@@ -474,18 +589,33 @@ static struct str tenant_of(const struct server_conf *c, struct str identity)
         struct str tenant;
         rest = str_from(identity, 7);
         tenant = str_cut(&rest, '/');
-        if (auth_tenant_ok(tenant))
+        if (auth_tenant_ok(tenant) && str_starts(rest, STR("collector/")))
             return tenant;
     }
     return c->forward.tenant;
 }
 
-static void identify(struct session_forward *s)
+/* Everything that is stored under a name: it must be one, whole. */
+static int name_peer(struct session_forward *s, struct str identity, struct err *err)
+{
+    if (identity.n == 0)
+        return err_set(err, ERR_DENIED, "the certificate names nobody: no URI, no common name");
+    if (identity.n >= sizeof(s->peer) || memchr(identity.p, '\0', identity.n) != NULL)
+        return err_set(err, ERR_DENIED,
+                       "the name in the certificate is over %d bytes, or holds a NUL",
+                       PEER_MAX - 1);
+    (void)str_to_z(identity, s->peer, sizeof(s->peer));
+    return 0;
+}
+
+/* ERR_DENIED: who connects has no name that could be kept. */
+static int identify(struct session_forward *s, struct err *err)
 {
     const struct server *server = s->group->server;
     struct ingest_decided d = {.payload_bytes = s->limits.payload_bytes};
     struct stream_peer p;
     struct str tenant = STR("default");
+    int r = 0;
 
     stream_peer(s->stream, &p);
     d.host = host_of(&p);
@@ -502,11 +632,12 @@ static void identify(struct session_forward *s)
     } else {
         s->own = true;
         tenant = tenant_of(&server->conf, p.identity);
-        (void)str_to_z(p.identity, s->peer, sizeof(s->peer));
+        r = name_peer(s, p.identity, err);
     }
     d.may_have_parts = s->own;
     (void)str_to_z(tenant, s->tenant, sizeof(s->tenant));
     ingest_decided_pack(&d, &s->decided);
+    return r < 0 ? r : buf_err(&s->decided, "what is decided for this sender", err);
 }
 
 static void on_opened(struct stream *stream, void *arg)
@@ -515,8 +646,11 @@ static void on_opened(struct stream *stream, void *arg)
     struct buf out;
     struct err err;
 
+    if (identify(s, &err) < 0) {
+        stream_close(stream, &err); /* on_closed counts it: it never was open */
+        return;
+    }
     s->opened = true;
-    identify(s);
     if (!s->group->local || s->group->server->conf.forward_local_shared_key.n == 0)
         return;
     buf_init(&out, ANSWER_MAX);
@@ -542,13 +676,14 @@ static void on_closed(struct stream *stream, const struct err *why, void *arg)
     }
     s->stream = NULL;
     loop_timer_stop(s->retry);
+    drop_in(s);
     free_if_over(s);
 }
 
 void session_forward_new(struct session_group *g, struct stream *stream)
 {
     static const struct stream_handler HANDLER = {
-        .opened = on_opened, .data = on_data, .closed = on_closed};
+        .opened = on_opened, .data = on_data, .drained = on_drained, .closed = on_closed};
     const struct server_conf *c = &g->server->conf;
     struct session_forward *s = mem_new(sizeof(*s));
 
@@ -558,6 +693,7 @@ void session_forward_new(struct session_group *g, struct stream *stream)
     s->limits = (struct forward_limits){.message_bytes = (size_t)c->forward.max_message_bytes,
                                         .payload_bytes = (size_t)c->forward.max_payload_bytes};
     s->queue_end = &s->queue;
+    s->retry_ms = RETRY_MS;
     s->retry = loop_timer_new(g->loop, on_retry, s);
     buf_init(&s->in, s->limits.message_bytes + (1 << 20));
     buf_init(&s->decided, DECIDED_MAX);

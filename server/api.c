@@ -15,7 +15,7 @@
 
 enum { FORM_MAX = 1 << 20, ANSWER_MAX = 512 << 20, CALL_ARENA_MAX = 4 << 20 };
 
-enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_WRITE, ACCESS_METRICS };
+enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_WRITE, ACCESS_STATUS, ACCESS_METRICS };
 
 struct route {
     const char *path; /* a `*` stands for one segment */
@@ -36,7 +36,7 @@ static const struct route ROUTES[] = {
     {"/loki/api/v1/label/*/values", "GET, POST", ACCESS_READ, api_label_values},
     {"/loki/api/v1/series", "GET, POST", ACCESS_READ, api_series},
     {"/loki/api/v1/format_query", "GET, POST", ACCESS_READ, api_format_query},
-    {"/loki/api/v1/status/buildinfo", "GET", ACCESS_READ, api_buildinfo},
+    {"/loki/api/v1/status/buildinfo", "GET", ACCESS_STATUS, api_buildinfo},
     {"/api/v1/export", "GET, POST", ACCESS_READ, api_export},
     {"/prometheus/api/v1/rules", "GET", ACCESS_READ, api_rules},
     {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts},
@@ -72,6 +72,21 @@ static bool method_fits(const char *methods, struct str method)
     return false;
 }
 
+static enum auth_use use_of(enum access access)
+{
+    switch (access) {
+    case ACCESS_WRITE:
+        return AUTH_WRITE;
+    case ACCESS_STATUS:
+    case ACCESS_METRICS:
+        return AUTH_STATUS;
+    case ACCESS_OPEN:
+    case ACCESS_READ:
+        break;
+    }
+    return AUTH_READ;
+}
+
 static int let_in(struct api *a, struct http_exchange *x, const struct route *route,
                   struct auth_caller *ret, struct err *err)
 {
@@ -82,7 +97,7 @@ static int let_in(struct api *a, struct http_exchange *x, const struct route *ro
         (route->access == ACCESS_METRICS && s->conf.http.metrics_public))
         return 0;
     return auth_check(s->auth, http_header(x, "Authorization"), http_header(x, "X-Scope-OrgID"),
-                      route->access == ACCESS_WRITE, http_arena(x), ret, err);
+                      use_of(route->access), http_arena(x), ret, err);
 }
 
 static size_t body_max(struct http_exchange *x, void *arg)

@@ -135,7 +135,7 @@ void auth_free(struct auth **pa)
 
 static int deny(struct err *err, int status, const char *text)
 {
-    int r = err_set(err, ERR_DENIED, "%s", text);
+    int r = err_set(err, status == 503 ? ERR_NOMEM : ERR_DENIED, "%s", text);
 
     err->sys = status;
     return r;
@@ -187,55 +187,76 @@ static bool may_use(const struct server_conf_token *t, struct str tenant)
     return false;
 }
 
+static int add_tenant(struct auth_caller *ret, struct str tenant, struct arena *arena,
+                      struct err *err)
+{
+    for (size_t i = 0; i < ret->n_tenants; i++)
+        if (str_eq(ret->tenants[i], tenant))
+            return 0; /* named twice: what is read twice would be answered twice */
+    if (ret->n_tenants == TENANTS_MAX)
+        return deny(err, 403, "too many tenants in X-Scope-OrgID");
+    ret->tenants[ret->n_tenants] = arena_str(arena, tenant);
+    if (ret->tenants[ret->n_tenants++].p == NULL)
+        return deny(err, 503, "no memory for this request now");
+    return 0;
+}
+
+static int imply_tenant(const struct auth *a, const struct server_conf_token *t,
+                        struct arena *arena, struct auth_caller *ret, struct err *err)
+{
+    if (a->dev)
+        return add_tenant(ret, STR("default"), arena, err);
+    if (t->tenants.n != 1 || str_eq(t->tenants.v[0], STR("*")))
+        return deny(err, 401,
+                    "no org id: this token may use several tenants, name one in X-Scope-OrgID");
+    return add_tenant(ret, t->tenants.v[0], arena, err);
+}
+
+/* `t` is not looked at under --dev. */
 static int choose_tenants(const struct auth *a, const struct server_conf_token *t, struct str scope,
-                          bool writing, struct arena *arena, struct auth_caller *ret,
-                          struct err *err)
+                          struct arena *arena, struct auth_caller *ret, struct err *err)
 {
     struct str rest = scope;
 
-    if (scope.n == 0) {
-        if (a->dev) {
-            ret->tenants[ret->n_tenants++] = STR("default");
-            return 0;
-        }
-        if (t->tenants.n != 1 || str_eq(t->tenants.v[0], STR("*")))
-            return deny(err, 401,
-                        "no org id: this token may use several tenants, name one in X-Scope-OrgID");
-        ret->tenants[ret->n_tenants++] = arena_str(arena, t->tenants.v[0]);
-        return 0;
-    }
+    if (scope.n == 0)
+        return imply_tenant(a, t, arena, ret, err);
     while (rest.p != NULL) {
         struct str tenant = str_cut(&rest, '|');
+        int r;
         if (!auth_tenant_ok(tenant) || (!a->dev && !may_use(t, tenant)))
             return deny(err, 403, "this token may not use the tenant named in X-Scope-OrgID");
-        if (ret->n_tenants == TENANTS_MAX || (writing && ret->n_tenants == 1))
-            return deny(err, 403,
-                        writing ? "pushes go to one tenant" : "too many tenants in X-Scope-OrgID");
-        ret->tenants[ret->n_tenants++] = arena_str(arena, tenant);
+        r = add_tenant(ret, tenant, arena, err);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
 
-int auth_check(const struct auth *a, struct str authorization, struct str scope, bool writing,
+int auth_check(const struct auth *a, struct str authorization, struct str scope, enum auth_use use,
                struct arena *arena, struct auth_caller *ret, struct err *err)
 {
     const struct server_conf_token *t = NULL;
 
     OBJ_CHECK(a, AUTH_MAGIC);
     memset(ret, 0, sizeof(*ret));
-    if (a->dev) {
-        ret->name = STR("dev");
-        ret->role = ROLE_ADMIN;
-        return choose_tenants(a, NULL, scope, writing, arena, ret, err);
+    ret->name = STR("dev");
+    ret->role = ROLE_ADMIN;
+    if (!a->dev) {
+        if (authorization.n == 0)
+            return deny(err, 401, "a token is needed: Authorization: Bearer TOKEN");
+        t = find_token(a, token_in(authorization, arena));
+        if (t == NULL)
+            return deny(err, 403, "unknown token");
+        if (use == AUTH_WRITE && t->role == ROLE_READER)
+            return deny(err, 403, "this token may only read");
+        if (use != AUTH_WRITE && t->role == ROLE_WRITER)
+            return deny(err, 403, "this token may only push");
+        ret->name = arena_str(arena, t->name);
+        ret->role = (enum server_role)t->role;
     }
-    if (authorization.n == 0)
-        return deny(err, 401, "a token is needed: Authorization: Bearer TOKEN");
-    t = find_token(a, token_in(authorization, arena));
-    if (t == NULL)
-        return deny(err, 403, "unknown token");
-    if ((writing && t->role == ROLE_READER) || (!writing && t->role == ROLE_WRITER))
-        return deny(err, 403, writing ? "this token may only read" : "this token may only push");
-    ret->name = arena_str(arena, t->name);
-    ret->role = (enum server_role)t->role;
-    return choose_tenants(a, t, scope, writing, arena, ret, err);
+    if (use == AUTH_STATUS)
+        return 0;
+    if (use == AUTH_WRITE && str_find_char(scope, '|') != SIZE_MAX)
+        return deny(err, 403, "pushes go to one tenant");
+    return choose_tenants(a, t, scope, arena, ret, err);
 }

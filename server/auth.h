@@ -1,8 +1,9 @@
 /*
  * server/auth.h - who is calling, and which tenants he may use.
  *
- * Immutable and counted once loaded: a reload makes a new one.  Tokens are kept as SHA-256,
- * compared in constant time.
+ * Immutable once loaded: a reload makes a new one and frees the old, so it is for one thread (the
+ * main loop's), and a caller holds nothing of it.  Tokens are kept as SHA-256, compared in constant
+ * time.
  */
 #ifndef LOGQ_SERVER_AUTH_H
 #define LOGQ_SERVER_AUTH_H
@@ -13,10 +14,16 @@
 
 struct auth;
 
+enum auth_use {
+    AUTH_READ,
+    AUTH_WRITE,
+    AUTH_STATUS /* of the server, no tenant's data: X-Scope-OrgID does not matter */
+};
+
 struct auth_caller {
     struct str name; /* of the token; "dev" under --dev */
     enum server_role role;
-    struct str tenants[8]; /* chosen by X-Scope-OrgID or implied; at least one */
+    struct str tenants[8]; /* chosen by X-Scope-OrgID or implied, each once; none for AUTH_STATUS */
     size_t n_tenants;
 };
 
@@ -26,8 +33,9 @@ void auth_free(struct auth **pa);
 
 /* `authorization`: header value (Bearer T, or Basic with the token as password), may be empty.
  * `scope`: X-Scope-OrgID, may be empty; "a|b" only for reading.  Strings in *ret are
- * copied into the arena.  ERR_DENIED with err->sys 401 or 403 as the status. */
-int auth_check(const struct auth *a, struct str authorization, struct str scope, bool writing,
+ * copied into the arena.  ERR_DENIED or ERR_NOMEM (the arena is full), with the HTTP status (401,
+ * 403, 503) in err->sys. */
+int auth_check(const struct auth *a, struct str authorization, struct str scope, enum auth_use use,
                struct arena *arena, struct auth_caller *ret, struct err *err);
 
 /* A tenant name as Loki allows it. */

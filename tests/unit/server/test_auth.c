@@ -63,11 +63,10 @@ static int teardown(void **state)
 }
 
 /* 200, 401 or 403 */
-static int status(struct fixture *f, const char *authorization, const char *scope, bool writing,
-                  struct auth_caller *ret)
+static int status(struct fixture *f, const char *authorization, const char *scope,
+                  enum auth_use use, struct auth_caller *ret)
 {
-    int r =
-        auth_check(f->auth, str_of(authorization), str_of(scope), writing, f->arena, ret, &f->err);
+    int r = auth_check(f->auth, str_of(authorization), str_of(scope), use, f->arena, ret, &f->err);
 
     if (r == 0)
         return 200;
@@ -79,11 +78,11 @@ static void a_token_of_one_tenant_needs_no_scope(void **state)
 {
     struct auth_caller caller;
 
-    assert_int_equal(status(*state, "Bearer " ADMIN, "", false, &caller), 200);
+    assert_int_equal(status(*state, "Bearer " ADMIN, "", AUTH_READ, &caller), 200);
     check_str(caller.name, "admin");
     assert_int_equal(caller.n_tenants, 1);
     check_str(caller.tenants[0], "default");
-    assert_int_equal(status(*state, "bearer " ADMIN, "default", true, &caller), 200);
+    assert_int_equal(status(*state, "bearer " ADMIN, "default", AUTH_WRITE, &caller), 200);
 }
 
 static void basic_carries_the_token_as_password(void **state)
@@ -92,44 +91,81 @@ static void basic_carries_the_token_as_password(void **state)
 
     /* base64 of "me:lq_administrator-0123456789" and of "me:wrong" */
     assert_int_equal(
-        status(*state, "Basic bWU6bHFfYWRtaW5pc3RyYXRvci0wMTIzNDU2Nzg5", "", false, &caller), 200);
-    assert_int_equal(status(*state, "Basic bWU6d3Jvbmc=", "", false, &caller), 403);
-    assert_int_equal(status(*state, "Basic !!!!", "", false, &caller), 403);
-    assert_int_equal(status(*state, "Basic", "", false, &caller), 403);
+        status(*state, "Basic bWU6bHFfYWRtaW5pc3RyYXRvci0wMTIzNDU2Nzg5", "", AUTH_READ, &caller),
+        200);
+    assert_int_equal(status(*state, "Basic bWU6d3Jvbmc=", "", AUTH_READ, &caller), 403);
+    assert_int_equal(status(*state, "Basic !!!!", "", AUTH_READ, &caller), 403);
+    assert_int_equal(status(*state, "Basic", "", AUTH_READ, &caller), 403);
 }
 
 static void no_token_is_401_a_wrong_one_403(void **state)
 {
     struct auth_caller caller;
 
-    assert_int_equal(status(*state, "", "", false, &caller), 401);
-    assert_int_equal(status(*state, "Bearer " ADMIN "x", "", false, &caller), 403);
-    assert_int_equal(status(*state, "Bearer ", "", false, &caller), 403);
-    assert_int_equal(status(*state, "Digest x", "", false, &caller), 403);
+    assert_int_equal(status(*state, "", "", AUTH_READ, &caller), 401);
+    assert_int_equal(status(*state, "Bearer " ADMIN "x", "", AUTH_READ, &caller), 403);
+    assert_int_equal(status(*state, "Bearer ", "", AUTH_READ, &caller), 403);
+    assert_int_equal(status(*state, "Digest x", "", AUTH_READ, &caller), 403);
 }
 
 static void roles_hold(void **state)
 {
     struct auth_caller caller;
 
-    assert_int_equal(status(*state, "Bearer " READER, "other", false, &caller), 200);
-    assert_int_equal(status(*state, "Bearer " READER, "other", true, &caller), 403);
-    assert_int_equal(status(*state, "Bearer " WRITER, "", true, &caller), 200);
-    assert_int_equal(status(*state, "Bearer " WRITER, "", false, &caller), 403);
+    assert_int_equal(status(*state, "Bearer " READER, "other", AUTH_READ, &caller), 200);
+    assert_int_equal(status(*state, "Bearer " READER, "other", AUTH_WRITE, &caller), 403);
+    assert_int_equal(status(*state, "Bearer " WRITER, "", AUTH_WRITE, &caller), 200);
+    assert_int_equal(status(*state, "Bearer " WRITER, "", AUTH_READ, &caller), 403);
 }
 
 static void the_scope_only_chooses_among_the_tokens_tenants(void **state)
 {
     struct auth_caller caller;
 
-    assert_int_equal(status(*state, "Bearer " READER, "", false, &caller), 401);
-    assert_int_equal(status(*state, "Bearer " READER, "default|other", false, &caller), 200);
+    assert_int_equal(status(*state, "Bearer " READER, "", AUTH_READ, &caller), 401);
+    assert_int_equal(status(*state, "Bearer " READER, "default|other", AUTH_READ, &caller), 200);
     assert_int_equal(caller.n_tenants, 2);
     check_str(caller.tenants[1], "other");
-    assert_int_equal(status(*state, "Bearer " READER, "default|third", false, &caller), 403);
-    assert_int_equal(status(*state, "Bearer " READER, "..", false, &caller), 403);
-    assert_int_equal(status(*state, "Bearer " READER, "default|", false, &caller), 403);
-    assert_int_equal(status(*state, "Bearer " ADMIN, "default|default", true, &caller), 403);
+    assert_int_equal(status(*state, "Bearer " READER, "default|third", AUTH_READ, &caller), 403);
+    assert_int_equal(status(*state, "Bearer " READER, "..", AUTH_READ, &caller), 403);
+    assert_int_equal(status(*state, "Bearer " READER, "default|", AUTH_READ, &caller), 403);
+    assert_int_equal(status(*state, "Bearer " ADMIN, "default|default", AUTH_WRITE, &caller), 403);
+}
+
+static void a_tenant_named_twice_is_read_once(void **state)
+{
+    struct auth_caller caller;
+
+    assert_int_equal(status(*state, "Bearer " READER, "other|default|other", AUTH_READ, &caller),
+                     200);
+    assert_int_equal(caller.n_tenants, 2);
+    check_str(caller.tenants[0], "other");
+    check_str(caller.tenants[1], "default");
+}
+
+static void the_servers_own_status_needs_no_tenant(void **state)
+{
+    struct auth_caller caller;
+
+    assert_int_equal(status(*state, "Bearer " READER, "", AUTH_STATUS, &caller), 200);
+    assert_int_equal(caller.n_tenants, 0);
+    assert_int_equal(status(*state, "Bearer " WRITER, "", AUTH_STATUS, &caller), 403);
+    assert_int_equal(status(*state, "", "", AUTH_STATUS, &caller), 401);
+}
+
+/* Never a caller with a tenant that has no name. */
+static void without_memory_nobody_gets_in(void **state)
+{
+    struct mem_budget none = {.name = "none", .limit = 1};
+    struct fixture *f = *state;
+    struct arena *full = arena_new(&none, 0);
+    struct auth_caller caller;
+
+    assert_int_equal(
+        auth_check(f->auth, STR("Bearer " ADMIN), STR_NULL, AUTH_READ, full, &caller, &f->err),
+        ERR_NOMEM);
+    assert_int_equal(f->err.sys, 503);
+    arena_free(&full);
 }
 
 static void tenant_names_are_lokis(void **state)
@@ -168,7 +204,7 @@ static void dev_lets_everybody_be_admin(void **state)
 
     auth_free(&f->auth);
     assert_int_equal(auth_new(&f->conf, true, &f->auth, &f->err), 0);
-    assert_int_equal(status(f, "", "", true, &caller), 200);
+    assert_int_equal(status(f, "", "", AUTH_WRITE, &caller), 200);
     check_str(caller.tenants[0], "default");
     assert_int_equal(caller.role, ROLE_ADMIN);
 }
@@ -176,5 +212,6 @@ static void dev_lets_everybody_be_admin(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 CHECK_MAIN(T(a_token_of_one_tenant_needs_no_scope), T(basic_carries_the_token_as_password),
            T(no_token_is_401_a_wrong_one_403), T(roles_hold),
-           T(the_scope_only_chooses_among_the_tokens_tenants), T(tenant_names_are_lokis),
-           T(a_bad_token_file_is_named), T(dev_lets_everybody_be_admin))
+           T(the_scope_only_chooses_among_the_tokens_tenants), T(a_tenant_named_twice_is_read_once),
+           T(the_servers_own_status_needs_no_tenant), T(without_memory_nobody_gets_in),
+           T(tenant_names_are_lokis), T(a_bad_token_file_is_named), T(dev_lets_everybody_be_admin))

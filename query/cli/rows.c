@@ -77,6 +77,13 @@ size_t rows_count(const struct rows *r)
 
 /* ---- one cell as text ---- */
 
+/* Free a piece on its way to `to`; what did not fit into it has not reached `to` either. */
+static void end_piece(struct buf *piece, struct buf *to)
+{
+    to->over |= piece->over;
+    buf_fini(piece);
+}
+
 static void add_local_time(struct buf *out, ts_ns ts)
 {
     time_t seconds = (time_t)(ts / NS_PER_S - (ts % NS_PER_S < 0));
@@ -133,7 +140,7 @@ static void add_visible(struct buf *out, struct str s)
             buf_add_char(out, clean.p[i]);
         }
     }
-    buf_fini(&clean);
+    end_piece(&clean, out);
 }
 
 static size_t width_of(struct str s)
@@ -153,7 +160,7 @@ static void make_visible(const struct rows *r, size_t row, size_t column, bool u
     add_cell(&text, &r->v.p[row][column], r->columns[column].kind, !utc);
     buf_clear(out);
     add_visible(out, buf_str(&text));
-    buf_fini(&text);
+    end_piece(&text, out);
 }
 
 static void add_padded(struct buf *out, struct str s, size_t width)
@@ -196,6 +203,7 @@ static int print_table(const struct rows *r, struct output *o, struct err *err)
     for (size_t row = 0; e == 0 && row < r->v.n; row++) {
         for (size_t i = 0; i < r->n_columns; i++) {
             make_visible(r, row, i, o->form.utc, &text);
+            o->buf.over |= text.over;
             add_padded(&o->buf, buf_str(&text), i + 1 < r->n_columns ? widths[i] + 2 : 0);
         }
         e = output_text(o, STR("\n"), err);
@@ -246,7 +254,7 @@ static void write_cell(struct json_writer *w, const struct rows_cell *c, enum ro
         json_raw(w, buf_str(&text));
     else
         json_string(w, buf_str(&text));
-    buf_fini(&text);
+    end_piece(&text, w->out);
 }
 
 static void add_json(struct buf *out, const struct rows *r, size_t row)
@@ -300,8 +308,8 @@ static void add_csv(struct buf *out, const struct rows *r, size_t row)
             buf_add_char(out, ',');
         add_csv_text(out, buf_str(&text));
     }
+    end_piece(&text, out);
     buf_add_char(out, '\n');
-    buf_fini(&text);
 }
 
 static void add_pair(struct buf *out, struct str name, struct str value, bool *any)
@@ -341,8 +349,8 @@ static void add_logfmt(struct buf *out, const struct rows *r, size_t row)
         add_cell(&text, c, r->columns[i].kind, false);
         add_pair(out, str_of(r->columns[i].name), buf_str(&text), &any);
     }
+    end_piece(&text, out);
     buf_add_char(out, '\n');
-    buf_fini(&text);
 }
 
 /* ---- all of it ---- */

@@ -85,30 +85,45 @@ static bool read_step(struct checker *c, struct str *s, bool first, struct ast_s
     return n > 0;
 }
 
+typedef VEC(struct ast_step) step_list;
+
+static void add_step(step_list *to, struct ast_step step)
+{
+    VEC_PUSH(to, step);
+}
+
+static bool read_path(struct checker *c, struct str path, step_list *ret)
+{
+    bool ok = path.n > 0;
+
+    while (ok && path.n > 0) {
+        struct ast_step step;
+        ok = read_step(c, &path, ret->n == 0, &step);
+        add_step(ret, step);
+    }
+    return ok;
+}
+
+static int keep_steps(struct checker *c, const step_list *steps, struct ast_extraction *x)
+{
+    x->steps = arena_alloc(c->ast->arena, steps->n * sizeof(*steps->p));
+    if (x->steps == NULL)
+        return arena_err(c->ast->arena, c->err);
+    memcpy(x->steps, steps->p, steps->n * sizeof(*steps->p));
+    x->n_steps = steps->n;
+    return 0;
+}
+
 static int check_json_path(struct checker *c, struct ast_extraction *x)
 {
-    VEC(struct ast_step) steps = {0};
-    struct str rest = x->path;
-    bool ok = rest.n > 0;
-    int r = 0;
+    step_list steps = {0};
+    int r;
 
-    while (ok && rest.n > 0) {
-        struct ast_step step;
-        ok = read_step(c, &rest, steps.n == 0, &step);
-        VEC_PUSH(&steps, step);
-    }
-    if (!ok) {
+    if (read_path(c, x->path, &steps))
+        r = keep_steps(c, &steps, x);
+    else
         r = FAIL(c, x->at, ERR_INVALID, "cannot parse expression [%.*s] as a JSON path",
                  (int)(x->path.n < 80 ? x->path.n : 80), x->path.p);
-    } else {
-        x->steps = arena_alloc(c->ast->arena, steps.n * sizeof(*steps.p));
-        if (x->steps == NULL) {
-            r = arena_err(c->ast->arena, c->err);
-        } else {
-            memcpy(x->steps, steps.p, steps.n * sizeof(*steps.p));
-            x->n_steps = steps.n;
-        }
-    }
     VEC_FINI(&steps);
     return r;
 }

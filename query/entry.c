@@ -84,19 +84,19 @@ void entry_remove(struct entry *e, struct str name)
 
 /* ---- adding ---- */
 
-static int grow(struct entry *e, struct err *err)
+static bool grow(struct entry *e)
 {
     size_t cap = e->cap == 0 ? FIRST_CAP : 2 * e->cap;
     struct entry_label *v = arena_alloc(e->arena, cap * sizeof(*v));
 
     if (v == NULL)
-        return arena_err(e->arena, err);
+        return false;
     if (e->n > 0)
         memcpy(v, e->v, e->n * sizeof(*v));
     e->v = v;
     e->cap = cap;
     e->slots = NULL;
-    return 0;
+    return true;
 }
 
 /* Make the table for e->cap labels, with those there are. */
@@ -116,10 +116,8 @@ static int make_slots(struct entry *e, struct err *err)
 static int append(struct entry *e, enum label_kind kind, struct str name, struct str value,
                   struct err *err)
 {
-    int r = e->n == e->cap ? grow(e, err) : 0;
-
-    if (r < 0)
-        return r;
+    if (e->n == e->cap && !grow(e))
+        return arena_err(e->arena, err);
     e->v[e->n++] =
         (struct entry_label){.name = name, .value = value, .kind = kind, .round = e->round};
     if (e->slots != NULL)

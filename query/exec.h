@@ -63,8 +63,12 @@ int exec_streams(struct exec *x, const struct exec_scan *scan, scan_stream_fn *f
 ts_ns exec_add(ts_ns a, dur_ns b);
 
 /* exec_log.c, exec_metric.c: all of a run; contracts of query_run_log and query_run_metric. */
+struct exec_sink {
+    query_entry_fn *fn;
+    void *arg;
+};
 int exec_log(const struct ast *a, const struct source *s, const struct query_params *p,
-             query_entry_fn *fn, void *arg, struct query_stats *stats, struct err *err);
+             const struct exec_sink *sink, struct query_stats *stats, struct err *err);
 int exec_metric(const struct ast *a, const struct source *s, const struct query_params *p,
                 struct query_result **ret, struct query_stats *stats, struct err *err);
 

@@ -7,8 +7,7 @@ struct log_run {
     struct exec *x;
     const struct ast_log *log;
     struct entry entry;
-    query_entry_fn *fn;
-    void *arg;
+    const struct exec_sink *sink;
     bool any; /* an entry was given out, at `last` */
     ts_ns last;
 };
@@ -93,18 +92,18 @@ static int log_record(void *arg, const struct batch *b, const struct record *rec
     run->any = true;
     run->last = e.ts;
     run->x->stats.entries++;
-    r = run->fn(run->arg, &e);
+    r = run->sink->fn(run->sink->arg, &e);
     if (r != 0)
         return r < 0 ? r : 1;
     return p->limit > 0 && run->x->stats.entries >= p->limit;
 }
 
 int exec_log(const struct ast *a, const struct source *s, const struct query_params *p,
-             query_entry_fn *fn, void *arg, struct query_stats *stats, struct err *err)
+             const struct exec_sink *sink, struct query_stats *stats, struct err *err)
 {
     enum { SMALL_BATCH = 1024 };
     struct exec x;
-    struct log_run run = {.x = &x, .log = a->root->log, .fn = fn, .arg = arg};
+    struct log_run run = {.x = &x, .log = a->root->log, .sink = sink};
     struct exec_scan scan = {
         .plan = run.log->plan,
         .from = p->start,

@@ -141,7 +141,7 @@ static int fill_result(struct metric_run *run, const struct matrix *m, struct qu
 static int run_metric(struct metric_run *run, const struct ast *a, bool instant,
                       struct query_result *ret, struct err *err)
 {
-    struct matrix m;
+    struct matrix m = {.n = 0};
     int r = eval(run, a->root, &m, err);
 
     if (r < 0)

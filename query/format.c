@@ -117,39 +117,57 @@ static int read_text(struct json_reader *r, enum json_type type, struct arena *a
     return 0;
 }
 
-/* An object of strings. */
-static int read_labels(struct json_reader *r, struct arena *a, struct labels *ret, struct err *err)
+typedef VEC(struct label) label_list;
+
+static void add_label(label_list *to, struct label l)
+{
+    VEC_PUSH(to, l);
+}
+
+/* The members of an object of strings, up to its end. */
+static int read_pairs(struct json_reader *r, struct arena *a, label_list *ret, struct err *err)
 {
     enum { LABELS_MAX = 4096 };
-    VEC(struct label) v = {0};
+    struct json_token tok;
+    struct label l;
+    int x = json_next(r, &tok, err);
+
+    while (x == 0 && tok.type == JSON_KEY) {
+        l = (struct label){json_text(&tok, a), STR_NULL};
+        if (l.name.p == NULL)
+            return arena_err(a, err);
+        if (ret->n == LABELS_MAX)
+            return no_entry("too many labels", err);
+        x = read_text(r, JSON_STRING, a, &l.value, err);
+        if (x != 0)
+            return x;
+        add_label(ret, l);
+        x = json_next(r, &tok, err);
+    }
+    return x;
+}
+
+static int read_labels(struct json_reader *r, struct arena *a, struct labels *ret, struct err *err)
+{
+    label_list list = {0};
     struct json_token tok;
     int x = json_next(r, &tok, err);
 
     if (x == 0 && tok.type != JSON_OBJECT)
         x = no_entry("labels are no object", err);
-    while (x == 0) {
-        struct label l;
-        x = json_next(r, &tok, err);
-        if (x < 0 || tok.type == JSON_OBJECT_END)
-            break;
-        l.name = json_text(&tok, a);
-        x = l.name.p == NULL ? arena_err(a, err) : read_text(r, JSON_STRING, a, &l.value, err);
-        if (x == 0 && v.n == LABELS_MAX)
-            x = no_entry("too many labels", err);
-        if (x == 0)
-            VEC_PUSH(&v, l);
-    }
-    if (x == 0) {
-        ret->n = v.n;
-        ret->v = arena_alloc(a, v.n * sizeof(*v.p));
-        if (ret->v == NULL)
+    if (x == 0)
+        x = read_pairs(r, a, &list, err);
+    if (x == 0 && list.n > 0) {
+        ret->v = arena_alloc(a, list.n * sizeof(*list.p));
+        if (ret->v == NULL) {
             x = arena_err(a, err);
-        else if (v.n > 0)
-            memcpy(ret->v, v.p, v.n * sizeof(*v.p));
-        if (x == 0 && v.n > 1)
+        } else {
+            memcpy(ret->v, list.p, list.n * sizeof(*list.p));
+            ret->n = list.n;
             qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
+        }
     }
-    VEC_FINI(&v);
+    VEC_FINI(&list);
     return x;
 }
 
@@ -157,7 +175,7 @@ static int read_member(struct json_reader *r, struct str key, struct arena *a,
                        struct query_entry *ret, struct err *err)
 {
     struct json_token tok;
-    struct str text;
+    struct str text = STR_NULL;
     int x;
 
     if (str_eq(key, STR("labels")))

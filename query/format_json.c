@@ -233,7 +233,7 @@ int format_streams_add(struct format_streams *f, const struct query_entry *e, st
         r = merge_labels(f->scratch, e, &l, err);
     if (r == 0)
         r = groups_find(&f->groups, &l, &g, err);
-    if (r < 0)
+    if (r != 0)
         return r;
     if (g->data == NULL)
         g->data = arena_alloc(f->arena, sizeof(struct stream));

@@ -34,7 +34,9 @@ void lex_init(struct lexer *l, struct str text, struct arena *a)
 
 static char peek(const struct lexer *l, size_t ahead)
 {
-    return ahead < l->text.n - l->pos ? l->text.p[l->pos + ahead] : '\0';
+    if (ahead >= l->text.n - l->pos)
+        return '\0';
+    return l->text.p[l->pos + ahead];
 }
 
 static void skip(struct lexer *l, size_t n)
@@ -102,7 +104,7 @@ static bool numeric_escape(struct buf *out, struct str s, size_t *at)
     size_t from = *at + (n != 3);
     uint32_t v;
 
-    if (n > s.n - from)
+    if ((n == 3 && !is_digit(c)) || n > s.n - from)
         return false;
     v = digits_value(s.p + from, n, n == 3 ? 8 : 16);
     *at = from + n;
@@ -136,8 +138,6 @@ static bool unescape(struct buf *out, struct str s)
         if (letter != NULL) {
             buf_add_char(out, values[letter - letters]);
             at++;
-        } else if (!is_digit(s.p[at]) && s.p[at] != 'x' && s.p[at] != 'u' && s.p[at] != 'U') {
-            return false;
         } else if (!numeric_escape(out, s, &at)) {
             return false;
         }

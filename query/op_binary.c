@@ -88,7 +88,7 @@ static int bundle_up(struct pairing *p, int side, struct err *err)
         int r = series_project(a, &in->v[i].labels, m->names, !m->present || m->without, &l, err);
         if (r == 0)
             r = groups_find(&p->bundles, &l, &g, err);
-        if (r < 0)
+        if (r != 0)
             return r;
         b = g->data;
         if (b == NULL) {
@@ -107,28 +107,26 @@ static int bundle_up(struct pairing *p, int side, struct err *err)
     return 0;
 }
 
-/* The series of the result that has these labels. */
-static int result_series(struct pairing *p, const struct labels *l, struct series **ret,
-                         struct err *err)
+/* The series of the result that has these labels; NULL: *err says why not. */
+static struct series *result_series(struct pairing *p, const struct labels *l, struct err *err)
 {
-    struct group *g;
+    struct group *g = NULL;
     struct series *s;
-    int r = groups_find(&p->results, l, &g, err);
 
-    if (r < 0)
-        return r;
-    if (g->data == NULL) {
-        s = arena_alloc(p->x->arena, sizeof(*s));
-        if (s == NULL)
-            return arena_err(p->x->arena, err);
-        r = series_make(p->x->arena, p->n_steps, s, err);
-        if (r < 0)
-            return r;
-        s->labels = g->labels;
-        g->data = s;
+    if (groups_find(&p->results, l, &g, err) != 0)
+        return NULL;
+    if (g->data != NULL)
+        return g->data;
+    s = arena_alloc(p->x->arena, sizeof(*s));
+    if (s == NULL) {
+        (void)arena_err(p->x->arena, err);
+        return NULL;
     }
-    *ret = g->data;
-    return 0;
+    if (series_make(p->x->arena, p->n_steps, s, err) != 0)
+        return NULL;
+    s->labels = g->labels;
+    g->data = s;
+    return s;
 }
 
 static int take_results(struct pairing *p, struct matrix *ret, struct err *err)
@@ -208,36 +206,47 @@ static int pair_point(const struct pairing *p, const struct series *left,
     return 0;
 }
 
+/* The pair of series i[LEFT] and i[RIGHT], which have points at step k. */
+static int pair(struct pairing *p, const struct group *g, const size_t i[2], size_t k,
+                struct err *err)
+{
+    int many = p->node->binary.side == GROUP_RIGHT ? RIGHT : LEFT;
+    const struct series *left = &p->sides[LEFT].v[i[LEFT]];
+    const struct series *right = &p->sides[RIGHT].v[i[RIGHT]];
+    struct labels l = g->labels;
+    struct series *to;
+    int r = 0;
+
+    if (p->node->binary.side != GROUP_NONE)
+        r = many == LEFT ? grouped_labels(p, &left->labels, &right->labels, &l, err)
+                         : grouped_labels(p, &right->labels, &left->labels, &l, err);
+    if (r != 0)
+        return r;
+    to = result_series(p, &l, err);
+    return to == NULL ? err->code : pair_point(p, left, right, k, to, err);
+}
+
 /* One step of one signature, each point of the one side with those of the many side. */
 static int pair_step(struct pairing *p, const struct group *g, size_t k, struct err *err)
 {
     const struct bundle *b = g->data;
     int many = p->node->binary.side == GROUP_RIGHT ? RIGHT : LEFT;
     size_t matched = 0;
-    size_t one;
-    int r = alone_at(p, !many, b->first[!many], k, &one, err);
+    size_t i[2];
+    int r = alone_at(p, !many, b->first[!many], k, &i[!many], err);
 
-    for (size_t i = one == NONE ? NONE : b->first[many]; i != NONE && r == 0;
-         i = p->next[many][i]) {
-        const struct series *s[2];
-        struct labels l = g->labels;
-        struct series *to;
-        s[many] = &p->sides[many].v[i];
-        s[!many] = &p->sides[!many].v[one];
-        if (!s[many]->has[k])
+    if (r != 0 || i[!many] == NONE)
+        return r;
+    for (i[many] = b->first[many]; i[many] != NONE && r == 0; i[many] = p->next[many][i[many]]) {
+        if (!p->sides[many].v[i[many]].has[k])
             continue;
         if (matched++ > 0 && p->node->binary.side == GROUP_NONE)
             return err_set(err, ERR_INVALID,
                            "multiple matches for labels: many-to-one matching must be explicit "
                            "(group_left/group_right)");
-        if (p->node->binary.side != GROUP_NONE)
-            r = grouped_labels(p, &s[many]->labels, &s[!many]->labels, &l, err);
-        if (r == 0)
-            r = result_series(p, &l, &to, err);
-        if (r == 0)
-            r = pair_point(p, s[LEFT], s[RIGHT], k, to, err);
+        r = pair(p, g, i, k, err);
     }
-    return r < 0 ? r : exec_tick(p->x, err);
+    return r;
 }
 
 static int pair_vectors(struct pairing *p, struct matrix *ret, struct err *err)
@@ -245,8 +254,11 @@ static int pair_vectors(struct pairing *p, struct matrix *ret, struct err *err)
     int r = 0;
 
     for (size_t i = 0; i < p->bundles.n; i++)
-        for (size_t k = 0; k < p->n_steps && r == 0; k++)
-            r = pair_step(p, p->bundles.v[i], k, err);
+        for (size_t k = 0; k < p->n_steps && r == 0; k++) {
+            r = exec_tick(p->x, err);
+            if (r == 0)
+                r = pair_step(p, p->bundles.v[i], k, err);
+        }
     return r < 0 ? r : take_results(p, ret, err);
 }
 
@@ -267,9 +279,9 @@ static int copy_points(struct pairing *p, const struct bundle *b, int side, bool
 {
     for (size_t i = b->first[side]; i != NONE; i = p->next[side][i]) {
         const struct series *from = &p->sides[side].v[i];
-        struct series *to;
-        int r = result_series(p, &from->labels, &to, err);
-        for (size_t k = 0; k < p->n_steps && r == 0; k++) {
+        struct series *to = result_series(p, &from->labels, err);
+        int r = to == NULL ? err->code : 0;
+        for (size_t k = 0; to != NULL && k < p->n_steps && r == 0; k++) {
             r = exec_tick(p->x, err);
             if (from->has[k] && any_at(p, !side, b, k) == wanted) {
                 to->has[k] = 1;

@@ -27,7 +27,7 @@ struct range_run {
     struct groups groups;
     struct arena *scratch;      /* for the groups of the streams of one batch */
     const struct batch *cached; /* that batch */
-    struct group **by_stream;
+    struct cell **by_stream;
     size_t next; /* the step whose range is not complete yet (not counted) */
     double *sorted;
     size_t sorted_cap;
@@ -64,67 +64,63 @@ static ts_ns step_time(const struct steps *s, size_t k)
 
 /* ---- series ---- */
 
-static int make_cell(struct range_run *run, struct group *g, struct err *err)
+/* The cell of `g`, new if it has none; NULL: *err says why not. */
+static struct cell *cell_of(struct range_run *run, struct group *g, struct err *err)
 {
     struct arena *a = run->x->arena;
-    struct cell *c = arena_alloc(a, sizeof(*c));
     size_t n = run->steps->n + 1;
+    struct cell *c = g->data;
 
-    if (c == NULL)
-        return arena_err(a, err);
-    c->out.labels = g->labels;
-    if (run->counted) {
+    if (c != NULL)
+        return c;
+    c = arena_alloc(a, sizeof(*c));
+    if (c != NULL && run->counted)
         c->count = arena_alloc(a, n * sizeof(*c->count));
-        if (run->bytes)
-            c->bytes = arena_alloc(a, n * sizeof(*c->bytes));
-        if (c->count == NULL || (run->bytes && c->bytes == NULL))
-            return arena_err(a, err);
-    } else {
-        int r = series_make(a, run->steps->n, &c->out, err);
-        if (r < 0)
-            return r;
+    if (c != NULL && run->bytes)
+        c->bytes = arena_alloc(a, n * sizeof(*c->bytes));
+    if (c == NULL || (run->counted && c->count == NULL) || (run->bytes && c->bytes == NULL)) {
+        (void)arena_err(a, err);
+        return NULL;
     }
+    if (!run->counted && series_make(a, run->steps->n, &c->out, err) != 0)
+        return NULL;
+    c->out.labels = g->labels;
     g->data = c;
-    return 0;
+    return c;
 }
 
-/* The group of the labels `l` of a sample, as the grouping picks them. */
-static int group_of(struct range_run *run, const struct labels *l, struct arena *scratch,
-                    struct group **ret, struct err *err)
+/* The cell of the labels `l` of a sample, as the grouping picks them. */
+static struct cell *find_cell(struct range_run *run, const struct labels *l, struct arena *scratch,
+                              struct err *err)
 {
     struct labels picked = *l;
-    int r = 0;
+    struct group *g = NULL;
 
     if (run->absent)
         picked.n = 0;
-    else if (run->grouping != NULL)
-        r = series_project(scratch, l, run->grouping->names, run->grouping->without, &picked, err);
-    if (r == 0)
-        r = groups_find(&run->groups, &picked, ret, err);
-    if (r == 0 && (*ret)->data == NULL)
-        r = make_cell(run, *ret, err);
-    return r;
+    else if (run->grouping != NULL && series_project(scratch, l, run->grouping->names,
+                                                     run->grouping->without, &picked, err) != 0)
+        return NULL;
+    return groups_find(&run->groups, &picked, &g, err) != 0 ? NULL : cell_of(run, g, err);
 }
 
-/* The group of a record that has nothing but the labels of its stream. */
-static int stream_group(struct range_run *run, const struct batch *b, uint32_t stream,
-                        struct group **ret, struct err *err)
+/* The cell of a record that has nothing but the labels of its stream. */
+static struct cell *stream_cell(struct range_run *run, const struct batch *b, uint32_t stream,
+                                struct err *err)
 {
     if (run->cached != b) {
         arena_reset(run->scratch);
         run->cached = NULL;
-        run->by_stream = arena_alloc(run->scratch, b->n_streams * sizeof(struct group *));
-        if (run->by_stream == NULL)
-            return arena_err(run->scratch, err);
+        run->by_stream = arena_alloc(run->scratch, b->n_streams * sizeof(struct cell *));
+        if (run->by_stream == NULL) {
+            (void)arena_err(run->scratch, err);
+            return NULL;
+        }
         run->cached = b;
     }
-    if (run->by_stream[stream] == NULL) {
-        int r = group_of(run, &b->streams[stream], run->scratch, &run->by_stream[stream], err);
-        if (r < 0)
-            return r;
-    }
-    *ret = run->by_stream[stream];
-    return 0;
+    if (run->by_stream[stream] == NULL)
+        run->by_stream[stream] = find_cell(run, &b->streams[stream], run->scratch, err);
+    return run->by_stream[stream];
 }
 
 static int pipeline_error(struct range_run *run, struct err *err)
@@ -151,16 +147,16 @@ static int pipeline_error(struct range_run *run, struct err *err)
 
 /* The record through the pipeline.  1: it is a sample of *ret. */
 static int sample_of(struct range_run *run, const struct batch *b, const struct record *rec,
-                     struct group **ret, double *value, struct err *err)
+                     struct cell **ret, double *value, struct err *err)
 {
     struct entry *e = &run->entry;
     struct labels l;
     int r;
 
     if (!run->log->plan->stages_left && run->log->unwrap == NULL && rec->n_attr == 0) {
-        r = stream_group(run, b, rec->stream, ret, err);
         *value = (double)rec->line.n;
-        return r < 0 ? r : 1;
+        *ret = stream_cell(run, b, rec->stream, err);
+        return *ret == NULL ? err->code : 1;
     }
     r = entry_begin(e, b, rec, err);
     if (r == 0)
@@ -173,9 +169,10 @@ static int sample_of(struct range_run *run, const struct batch *b, const struct 
     if (entry_failed(e) && !run->keeps_error)
         return pipeline_error(run, err);
     r = entry_labels(e, LABEL_KINDS, &l, err);
-    if (r == 0)
-        r = group_of(run, &l, e->arena, ret, err);
-    return r < 0 ? r : 1;
+    if (r != 0)
+        return r;
+    *ret = find_cell(run, &l, e->arena, err);
+    return *ret == NULL ? err->code : 1;
 }
 
 /* ---- samples in order ---- */
@@ -238,8 +235,7 @@ static int finish_before(struct range_run *run, ts_ns ts, struct err *err)
 static int range_record(void *arg, const struct batch *b, const struct record *rec, struct err *err)
 {
     struct range_run *run = arg;
-    struct group *g = NULL;
-    struct cell *c;
+    struct cell *c = NULL;
     size_t first;
     size_t last;
     double value;
@@ -249,11 +245,10 @@ static int range_record(void *arg, const struct batch *b, const struct record *r
         run->cached = NULL; /* another batch, perhaps where the last one lay */
     if (!covering(run, rec->ts, &first, &last))
         return 0;
-    r = sample_of(run, b, rec, &g, &value, err);
-    if (r != 1)
+    r = sample_of(run, b, rec, &c, &value, err);
+    if (r != 1 || c == NULL)
         return r;
     run->x->stats.pipeline_lines++;
-    c = g->data;
     if (run->counted) {
         c->count[first]++;
         c->count[last + 1]--; /* wraps; the running sum does not */

@@ -18,25 +18,28 @@ static bool needs_squares(enum token_kind op)
     return op == TOKEN_STDDEV || op == TOKEN_STDVAR;
 }
 
-static int make_tally(struct exec *x, enum token_kind op, size_t n, struct group *g,
-                      struct err *err)
+/* The tally of `g`, new if it has none; NULL: *err says why not. */
+static struct tally *tally_of(struct exec *x, enum token_kind op, size_t n, struct group *g,
+                              struct err *err)
 {
-    struct tally *t = arena_alloc(x->arena, sizeof(*t));
-    int r;
+    struct tally *t = g->data;
 
-    if (t == NULL)
-        return arena_err(x->arena, err);
-    r = series_make(x->arena, n, &t->out, err);
-    if (r < 0)
-        return r;
-    t->out.labels = g->labels;
-    t->count = arena_alloc(x->arena, n * sizeof(*t->count));
-    if (needs_squares(op))
+    if (t != NULL)
+        return t;
+    t = arena_alloc(x->arena, sizeof(*t));
+    if (t != NULL)
+        t->count = arena_alloc(x->arena, n * sizeof(*t->count));
+    if (t != NULL && needs_squares(op))
         t->squares = arena_alloc(x->arena, n * sizeof(*t->squares));
-    if (t->count == NULL || (needs_squares(op) && t->squares == NULL))
-        return arena_err(x->arena, err);
+    if (t == NULL || t->count == NULL || (needs_squares(op) && t->squares == NULL)) {
+        (void)arena_err(x->arena, err);
+        return NULL;
+    }
+    if (series_make(x->arena, n, &t->out, err) != 0)
+        return NULL;
+    t->out.labels = g->labels;
     g->data = t;
-    return 0;
+    return t;
 }
 
 /* The mean after one more value; a running mean does not overflow where the sum would. */
@@ -106,13 +109,14 @@ int op_aggregate(struct exec *x, const struct ast_node *n, const struct matrix *
     for (size_t i = 0; i < in->n && r == 0; i++) {
         struct labels l;
         struct group *group = NULL;
+        struct tally *t;
         r = series_project(x->arena, &in->v[i].labels, g->names, g->without, &l, err);
         if (r == 0)
             r = groups_find(&groups, &l, &group, err);
-        if (r == 0 && group->data == NULL)
-            r = make_tally(x, n->aggregate.op, steps->n, group, err);
-        if (r == 0)
-            r = add_series(x, group->data, n->aggregate.op, &in->v[i], steps->n, err);
+        if (r != 0)
+            return r;
+        t = tally_of(x, n->aggregate.op, steps->n, group, err);
+        r = t == NULL ? err->code : add_series(x, t, n->aggregate.op, &in->v[i], steps->n, err);
     }
     if (r < 0)
         return r;

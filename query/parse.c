@@ -1,6 +1,7 @@
 /* query/parse.c - see parse.h. */
 #include "query/parse.h"
 
+#include "base/obj.h"
 #include "query/arith.h"
 #include "query/parse_log.h"
 #include "query/query.h"
@@ -84,6 +85,12 @@ void *parse_alloc(struct parser *p, size_t bytes)
     return q;
 }
 
+int parse_failed(const struct parser *p)
+{
+    INVARIANT(p->err->code < 0);
+    return p->err->code;
+}
+
 /* ---- expressions ---- */
 
 static int parse_expr(struct parser *p, struct ast_node *left, int min, struct ast_node **ret);
@@ -93,7 +100,7 @@ static int new_node(struct parser *p, enum node_kind kind, struct place at, stru
     struct ast_node *n = parse_alloc(p, sizeof(*n));
 
     if (n == NULL)
-        return p->err->code;
+        return parse_failed(p);
     n->kind = kind;
     n->at = at;
     n->depth = 1;
@@ -112,7 +119,7 @@ static int parse_names(struct parser *p, struct ast_name **ret)
     while (r == 0) {
         struct ast_name *n = parse_alloc(p, sizeof(*n));
         if (n == NULL)
-            return p->err->code;
+            return parse_failed(p);
         r = parse_text(p, TOKEN_IDENTIFIER, &n->name);
         *link = n;
         link = &n->next;

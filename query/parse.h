@@ -35,7 +35,8 @@ int parse_fail(struct parser *p, struct place at, int code, const char *fmt, ...
 /* Around each recursion: fails when nested deeper than QUERY_DEPTH_MAX. */
 int parse_enter(struct parser *p);
 void parse_leave(struct parser *p);
-/* Zeroed memory in the tree; NULL: failed, the code is in p->err. */
+/* Zeroed memory in the tree; NULL: failed, return parse_failed(p). */
 void *parse_alloc(struct parser *p, size_t bytes);
+int parse_failed(const struct parser *p); /* the code of the failure, < 0 */
 
 #endif

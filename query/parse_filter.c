@@ -9,6 +9,7 @@
  */
 #include "query/parse_filter.h"
 
+#include "base/obj.h"
 #include "base/vec.h"
 #include "query/query.h"
 
@@ -19,18 +20,16 @@ struct stack {
     VEC(enum token_kind) operators; /* AND, OR, COMMA */
 };
 
-static int new_filter(struct parser *p, enum filter_kind kind, struct place at,
-                      struct ast_filter **ret)
+static struct ast_filter *new_filter(struct parser *p, enum filter_kind kind, struct place at)
 {
     struct ast_filter *f = parse_alloc(p, sizeof(*f));
 
-    if (f == NULL)
-        return p->err->code;
-    f->kind = kind;
-    f->at = at;
-    f->depth = 1;
-    *ret = f;
-    return 0;
+    if (f != NULL) {
+        f->kind = kind;
+        f->at = at;
+        f->depth = 1;
+    }
+    return f;
 }
 
 static void append_kid(struct ast_filter *parent, struct ast_filter *kid)
@@ -68,12 +67,11 @@ static int apply_top(struct parser *p, struct stack *s)
     struct ast_filter **a = &s->operands.p[s->operands.n - 1];
     enum filter_kind kind = op == TOKEN_OR ? FILTER_OR : FILTER_AND;
     struct ast_filter *f = *a;
-    int r;
 
     if (f->kind != kind) {
-        r = new_filter(p, kind, f->at, &f);
-        if (r < 0)
-            return r;
+        f = new_filter(p, kind, (*a)->at);
+        if (f == NULL)
+            return parse_failed(p);
         append_kid(f, *a);
     }
     append_flat(f, b);
@@ -227,8 +225,8 @@ static int parse_operand(struct parser *p, struct ast_filter **ret)
     }
     if (p->cur.kind != TOKEN_IDENTIFIER)
         return parse_unexpected(p, "IDENTIFIER or (");
-    r = new_filter(p, FILTER_MATCH, at, ret);
-    return r < 0 ? r : parse_comparison(p, *ret);
+    *ret = new_filter(p, FILTER_MATCH, at);
+    return *ret == NULL ? parse_failed(p) : parse_comparison(p, *ret);
 }
 
 /* Does an operator follow, and which?  Nothing before another filter counts as a comma. */
@@ -242,33 +240,52 @@ static bool next_operator(const struct parser *p, enum token_kind *ret)
     return *ret == TOKEN_AND || *ret == TOKEN_OR || *ret == TOKEN_COMMA;
 }
 
+/* Apply operators from the top of the stack: those that bind at least as tightly as `op`, a word,
+ * or all of them if it is END. */
+static int apply_before(struct parser *p, struct stack *s, enum token_kind op)
+{
+    int r = 0;
+
+    while (r == 0 && s->operators.n > 0) {
+        enum token_kind top = s->operators.p[s->operators.n - 1];
+        if (op != TOKEN_END && top != TOKEN_AND && top != op)
+            break;
+        r = apply_top(p, s);
+    }
+    return r;
+}
+
+static void push_operand(struct stack *s, struct ast_filter *f)
+{
+    INVARIANT(f != NULL);
+    VEC_PUSH(&s->operands, f);
+}
+
+static int push_operator(struct parser *p, struct stack *s, enum token_kind op)
+{
+    int r = op == TOKEN_COMMA ? 0 : apply_before(p, s, op);
+
+    if (r < 0)
+        return r;
+    VEC_PUSH(&s->operators, op);
+    return p->cur.kind == op ? parse_advance(p) : 0;
+}
+
 static int parse_chain(struct parser *p, struct stack *s)
 {
-    for (;;) {
-        struct ast_filter *operand = NULL;
-        enum token_kind op;
-        int r = parse_operand(p, &operand);
-        if (r < 0)
-            return r;
-        VEC_PUSH(&s->operands, operand);
+    struct ast_filter *operand = NULL;
+    enum token_kind op;
+    int r = parse_operand(p, &operand);
+
+    while (r == 0) {
+        push_operand(s, operand);
         if (!next_operator(p, &op))
-            break;
-        while (r == 0 && op != TOKEN_COMMA && s->operators.n > 0 &&
-               (s->operators.p[s->operators.n - 1] == TOKEN_AND ||
-                s->operators.p[s->operators.n - 1] == op))
-            r = apply_top(p, s);
-        VEC_PUSH(&s->operators, op);
-        if (r == 0 && p->cur.kind == op)
-            r = parse_advance(p);
-        if (r < 0)
-            return r;
+            return apply_before(p, s, TOKEN_END);
+        r = push_operator(p, s, op);
+        if (r == 0)
+            r = parse_operand(p, &operand);
     }
-    while (s->operators.n > 0) {
-        int r = apply_top(p, s);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    return r;
 }
 
 int parse_filter(struct parser *p, struct ast_filter **ret)

@@ -13,10 +13,10 @@ static int parse_selector(struct parser *p, struct ast_log *l)
     if (r == 0 && p->cur.kind == TOKEN_CLOSE_BRACE)
         return parse_advance(p);
     while (r == 0) {
-        struct str name;
+        struct str name = STR_NULL;
         struct ast_matcher *m = parse_alloc(p, sizeof(*m));
         if (m == NULL)
-            return p->err->code;
+            return parse_failed(p);
         m->at = p->cur.at;
         r = parse_text(p, TOKEN_IDENTIFIER, &name);
         if (r == 0)
@@ -89,7 +89,7 @@ static int parse_line_filter(struct parser *p, enum line_op op, struct ast_stage
     do { /* first the operator, then each "or" is passed */
         struct ast_line_arg *a = parse_alloc(p, sizeof(*a));
         if (a == NULL)
-            return p->err->code;
+            return parse_failed(p);
         r = parse_advance(p);
         if (r == 0)
             r = parse_line_arg(p, op, a);
@@ -109,7 +109,7 @@ static int parse_extractions(struct parser *p, struct ast_extraction **link)
     for (;;) {
         struct ast_extraction *x = parse_alloc(p, sizeof(*x));
         if (x == NULL)
-            return p->err->code;
+            return parse_failed(p);
         x->at = p->cur.at;
         r = parse_text(p, TOKEN_IDENTIFIER, &x->name);
         x->path = x->name;
@@ -152,7 +152,7 @@ static int parse_formats(struct parser *p, struct ast_format **link)
     do { /* first the keyword, then each comma is passed */
         struct ast_format *f = parse_alloc(p, sizeof(*f));
         if (f == NULL)
-            return p->err->code;
+            return parse_failed(p);
         r = parse_advance(p);
         f->at = p->cur.at;
         if (r == 0)
@@ -177,10 +177,10 @@ static int parse_picks(struct parser *p, struct ast_pick **link)
     int r;
 
     do { /* first the keyword, then each comma is passed */
-        struct str name;
+        struct str name = STR_NULL;
         struct ast_pick *k = parse_alloc(p, sizeof(*k));
         if (k == NULL)
-            return p->err->code;
+            return parse_failed(p);
         r = parse_advance(p);
         if (r == 0)
             r = parse_text(p, TOKEN_IDENTIFIER, &name);
@@ -268,7 +268,7 @@ static int parse_stages(struct parser *p, struct ast_log *l, bool *unwrap)
         struct ast_stage *s = parse_alloc(p, sizeof(*s));
         int r = 0;
         if (s == NULL)
-            return p->err->code;
+            return parse_failed(p);
         s->at = p->cur.at;
         if (is_filter)
             r = parse_line_filter(p, op, s);
@@ -296,7 +296,7 @@ static int new_log(struct parser *p, struct ast_log **ret)
     struct ast_log *l = parse_alloc(p, sizeof(*l));
 
     if (l == NULL)
-        return p->err->code;
+        return parse_failed(p);
     l->at = p->cur.at;
     *ret = l;
     return 0;
@@ -321,7 +321,7 @@ static int parse_unwrap(struct parser *p, struct ast_log *l)
     int r;
 
     if (u == NULL)
-        return p->err->code;
+        return parse_failed(p);
     l->unwrap = u;
     link = &u->filters;
     r = parse_advance(p);
@@ -341,7 +341,7 @@ static int parse_unwrap(struct parser *p, struct ast_log *l)
     while (r == 0 && p->cur.kind == TOKEN_PIPE) {
         struct ast_stage *s = parse_alloc(p, sizeof(*s));
         if (s == NULL)
-            return p->err->code;
+            return parse_failed(p);
         s->at = p->cur.at;
         r = parse_advance(p);
         if (r == 0)

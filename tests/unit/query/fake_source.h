@@ -227,6 +227,7 @@ static inline int fake_log_entry(void *arg, const struct query_entry *e)
 static inline int fake_run(struct fake *f, const char *text, const struct query_params *p,
                            struct buf *out)
 {
+    const struct exec_sink sink = {.fn = fake_log_entry, .arg = out};
     struct source source = fake_source(f);
     struct query_result *res = NULL;
     struct query_stats stats;
@@ -236,7 +237,7 @@ static inline int fake_run(struct fake *f, const char *text, const struct query_
 
     buf_clear(out);
     if (r == 0 && a.root->kind == NODE_LOG)
-        r = exec_log(&a, &source, p, fake_log_entry, out, &stats, &err);
+        r = exec_log(&a, &source, p, &sink, &stats, &err);
     else if (r == 0)
         r = exec_metric(&a, &source, p, &res, &stats, &err);
     for (size_t i = 0; res != NULL && i < res->n; i++) {

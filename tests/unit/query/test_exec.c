@@ -29,6 +29,7 @@ static void check_lines(const char *query, const struct query_params *p, const c
     struct source source;
     struct query_stats stats;
     struct buf out;
+    const struct exec_sink sink = {.fn = add_line, .arg = &out};
     struct err err;
     struct fake f;
     struct ast a;
@@ -37,7 +38,7 @@ static void check_lines(const char *query, const struct query_params *p, const c
     fill(&f);
     source = fake_source(&f);
     assert_int_equal(fake_query(query, &a, &err), 0);
-    assert_int_equal(exec_log(&a, &source, p, add_line, &out, &stats, &err), 0);
+    assert_int_equal(exec_log(&a, &source, p, &sink, &stats, &err), 0);
     check_str(buf_str(&out), want);
     ast_fini(&a);
     fake_fini(&f);
@@ -82,6 +83,7 @@ static void a_cursor_goes_on_behind_the_last_entry(void **state)
     struct query_stats stats;
     struct source source;
     struct buf out;
+    const struct exec_sink sink = {.fn = add_line, .arg = &out};
     struct err err;
     struct fake f;
     struct ast a;
@@ -98,7 +100,7 @@ static void a_cursor_goes_on_behind_the_last_entry(void **state)
     assert_int_equal(fake_query("{app=\"x\"}", &a, &err), 0);
     for (uint64_t after = 0; after < 6; after += 2) {
         p.after_seq = after;
-        assert_int_equal(exec_log(&a, &source, &p, add_line, &out, &stats, &err), 0);
+        assert_int_equal(exec_log(&a, &source, &p, &sink, &stats, &err), 0);
         buf_add_char(&out, ';');
     }
     check_str(buf_str(&out), " 0 1; 2 3; 4;");
@@ -130,7 +132,8 @@ static void the_caller_may_end_a_run(void **state)
         struct source source = fake_source(&f);
         struct query_stats stats;
         int left[2] = {3, codes[i]};
-        int r = exec_log(&a, &source, &p, stop_at_third, left, &stats, &err);
+        const struct exec_sink sink = {.fn = stop_at_third, .arg = left};
+        int r = exec_log(&a, &source, &p, &sink, &stats, &err);
         assert_int_equal(r, codes[i] < 0 ? codes[i] : 0);
         assert_int_equal(stats.entries, 3);
     }

@@ -34,7 +34,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define RETRY_WAIT   NS_PER_S
+#define RETRY_FIRST  NS_PER_S
+#define RETRY_MOST   (30 * NS_PER_S)
 #define RETIRE_EVERY NS_PER_MIN
 #define RANGES_KEPT  (7 * NS_PER_DAY) /* behind the end of a file */
 
@@ -326,7 +327,6 @@ static void swap(struct store *s, const struct cut *c)
         store_tenant_find(s, t->name)->in_meta = true;
     }
     s->stats.flushes++;
-    (void)pthread_cond_broadcast(&s->wal_wake); /* there is room in the head */
     (void)pthread_mutex_unlock(&s->mutex);
     head_release(&old, n);
 }
@@ -366,6 +366,10 @@ static int run(struct store *s, struct err *err)
     for (size_t i = 0; r < 0 && i < c.n_ranges; i++)
         ranges_mark_dirty(s->ranges, c.ranges[i].key); /* keeps (4) */
     s->flush_err = r < 0 ? *err : (struct err){0};
+    store_count_full(s);
+    (void)pthread_cond_broadcast(&s->wal_wake); /* there may be room again */
+    if (r < 0)
+        (void)pthread_cond_signal(&s->flush_wake); /* which tries again, whoever called us */
     (void)pthread_mutex_unlock(&s->mutex);
     free_cut(&c);
     return r;
@@ -383,43 +387,91 @@ int flush_run(struct store *s, struct err *err)
 
 /* ---- the thread ---- */
 
+/* When the flush thread acts next. */
+struct timer {
+    dur_ns retire_at;
+    dur_ns retry_at;   /* not before: the last flush failed */
+    dur_ns retry_wait; /* how long the last failure put it off */
+    bool was_full;     /* it met a full disk: room that appears ends the wait */
+};
+
 /* Under mutex: how long until a flush is due; 0: now. */
-static dur_ns flush_due(const struct store *s, dur_ns now, dur_ns retry_at)
+static dur_ns flush_due(const struct store *s, dur_ns now, const struct timer *c)
 {
     dur_ns due = RETIRE_EVERY;
 
-    if (s->flush_kick || s->head.bytes > s->opt.head_bytes)
+    if (s->flush_kick || s->flush_err.code != 0 || s->head.bytes > s->opt.head_bytes)
         due = 0;
     else if (s->head.n != 0)
         due = head_oldest(&s->head) + s->opt.flush_age - now;
-    if (due < retry_at - now)
-        due = retry_at - now;
+    if (due < c->retry_at - now)
+        due = c->retry_at - now;
     return due < 0 ? 0 : due;
+}
+
+static bool has_room(const struct store *s)
+{
+    uint64_t total;
+    uint64_t room;
+
+    return ballast_free(s->dir_fd, &total, &room) >= s->opt.min_free;
+}
+
+/* A flush that fails costs as much as one that does not: longer waits between. */
+static void put_off(struct store *s, struct timer *c)
+{
+    c->retry_wait = c->retry_wait == 0 ? RETRY_FIRST : 2 * c->retry_wait;
+    if (c->retry_wait > RETRY_MOST)
+        c->retry_wait = RETRY_MOST;
+    c->retry_at = time_mono() + c->retry_wait;
+    c->was_full = !has_room(s);
+}
+
+static void look_for_room(struct store *s, struct timer *c)
+{
+    if (!has_room(s))
+        return;
+    c->was_full = false;
+    c->retry_at = 0;
+}
+
+static void act(struct store *s, struct timer *c, bool flush)
+{
+    struct err err;
+
+    if (flush && flush_run(s, &err) < 0)
+        put_off(s, c);
+    else if (flush)
+        *c = (struct timer){.retire_at = c->retire_at};
+    if (time_mono() >= c->retire_at) {
+        /* What cannot be dropped now is tried again in a minute. */
+        (void)retain_run(s, store_receive_time(s), &err);
+        c->retire_at = time_mono() + RETIRE_EVERY;
+    }
 }
 
 void *flush_main(void *arg)
 {
     struct store *s = arg;
-    dur_ns retire_at = 0;
-    dur_ns retry_at = 0;
-    struct err err;
+    struct timer c = {0};
 
     (void)pthread_mutex_lock(&s->mutex);
     while (!s->flush_close) {
         dur_ns now = time_mono();
-        dur_ns due = flush_due(s, now, retry_at);
-        if (due > 0 && now < retire_at) {
-            store_wait(s, &s->flush_wake, due < retire_at - now ? due : retire_at - now);
+        dur_ns due = flush_due(s, now, &c);
+        if (due > 0 && now < c.retire_at) {
+            dur_ns wait = due < c.retire_at - now ? due : c.retire_at - now;
+            bool full = c.was_full && c.retry_at > now;
+            store_wait(s, &s->flush_wake, full && wait > RETRY_FIRST ? RETRY_FIRST : wait);
+            if (full) {
+                (void)pthread_mutex_unlock(&s->mutex);
+                look_for_room(s, &c);
+                (void)pthread_mutex_lock(&s->mutex);
+            }
             continue;
         }
         (void)pthread_mutex_unlock(&s->mutex);
-        if (due == 0)
-            retry_at = flush_run(s, &err) < 0 ? time_mono() + RETRY_WAIT : 0;
-        if (now >= retire_at) {
-            /* What cannot be dropped now is tried again in a minute. */
-            (void)retain_run(s, store_receive_time(s), &err);
-            retire_at = now + RETIRE_EVERY;
-        }
+        act(s, &c, due == 0);
         (void)pthread_mutex_lock(&s->mutex);
     }
     (void)pthread_mutex_unlock(&s->mutex);

@@ -332,25 +332,45 @@ ts_ns store_receive_time(struct store *s)
     return last < now ? now : last;
 }
 
+bool store_is_full(const struct store *s)
+{
+    return s->state == STORE_FULL || (s->flush_err.code != 0 && s->flush_err.sys == ENOSPC);
+}
+
+void store_count_full(struct store *s)
+{
+    bool full = store_is_full(s);
+
+    if (full && s->full_since == 0)
+        s->full_since = time_mono();
+    if (!full && s->full_since != 0) {
+        s->stats.full_seconds += (uint64_t)((time_mono() - s->full_since) / NS_PER_S);
+        s->full_since = 0;
+    }
+}
+
 enum store_state store_state(struct store *s, char *reason, size_t cap)
 {
+    const char *what = "";
+    const char *why = "";
     enum store_state state;
-    const char *why;
 
     OBJ_CHECK(s, STORE_MAGIC);
     (void)pthread_mutex_lock(&s->mutex);
     state = s->state;
-    why = s->reason;
-    if (state == STORE_READY && s->flush_err.code != 0) {
-        /* Appends still go on, until the head is over its bound. */
-        if (s->flush_err.sys == ENOSPC)
-            state = STORE_FULL;
-        else if (s->head.bytes > 2 * s->opt.head_bytes)
-            state = STORE_BROKEN;
+    if (state != STORE_READY) {
+        why = s->reason;
+    } else if (store_is_full(s)) {
+        state = STORE_FULL;
+        what = "disk full: ";
+        why = s->flush_err.text;
+    } else if (s->flush_err.code != 0 && s->head.bytes > 2 * s->opt.head_bytes) {
+        state = STORE_BROKEN; /* appends wait for a flush, and none goes well */
+        what = "the head cannot be flushed: ";
         why = s->flush_err.text;
     }
     if (reason != NULL && cap != 0)
-        (void)snprintf(reason, cap, "%s", state == STORE_READY ? "" : why);
+        (void)snprintf(reason, cap, "%s%s", what, why);
     (void)pthread_mutex_unlock(&s->mutex);
     return state;
 }

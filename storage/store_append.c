@@ -87,6 +87,13 @@ static void gather(struct store *s)
     }
 }
 
+/* Under mutex.  A full disk is full for all: while segments find no room, the WAL takes none of
+ * what is left, and nobody is answered. */
+static bool may_take(const struct store *s)
+{
+    return !store_is_full(s) && s->head.bytes <= 2 * s->opt.head_bytes;
+}
+
 /* The next group; NULL: the store closes.  What is queued then stays queued. */
 static struct store_append *next_group(struct store *s)
 {
@@ -96,13 +103,13 @@ static struct store_append *next_group(struct store *s)
     for (;;) {
         if (s->closing)
             break;
-        if (s->first != NULL && s->head.bytes <= 2 * s->opt.head_bytes) {
+        if (s->first != NULL && may_take(s)) {
             gather(s);
             if (!s->closing)
                 group = cut_group(s);
             break;
         }
-        if (s->first != NULL) { /* the head is over its bound: wait for the flush */
+        if (s->first != NULL && !store_is_full(s)) { /* the head is over its bound */
             s->flush_kick = true;
             (void)pthread_cond_signal(&s->flush_wake);
         }

@@ -63,16 +63,11 @@ static int write_group(struct store *s, struct store_append *group, struct err *
 static void set_state(struct store *s, enum store_state state, const struct err *err)
 {
     (void)pthread_mutex_lock(&s->mutex);
-    if (state == STORE_FULL && s->full_since == 0)
-        s->full_since = time_mono();
-    if (state != STORE_FULL && s->full_since != 0) {
-        s->stats.full_seconds += (uint64_t)((time_mono() - s->full_since) / NS_PER_S);
-        s->full_since = 0;
-    }
     s->state = state;
     if (err != NULL)
         (void)snprintf(s->reason, sizeof(s->reason), "%s: %s",
                        state == STORE_FULL ? "disk full" : "the WAL cannot be written", err->text);
+    store_count_full(s);
     (void)pthread_mutex_unlock(&s->mutex);
 }
 

@@ -128,6 +128,11 @@ int store_replay_load(struct store *s, struct err *err);
 int store_replay_wal(struct store *s, struct err *err);
 void store_replay_gaps(struct store *s);
 
+/* Is the disk full for the WAL, or for the flush?  Under mutex. */
+bool store_is_full(const struct store *s);
+/* Keep the time that it is; after a change of state or flush_err.  Under mutex. */
+void store_count_full(struct store *s);
+
 /* Wake the flush thread now. */
 void store_kick_flush(struct store *s);
 /* Wait on a condition of `s` for at most `wait`; under mutex. */

@@ -12,6 +12,7 @@
  */
 #include "server/delivery.h"
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -46,6 +47,7 @@ struct item {
     char id[ID_MAX + 1];
     char key[KEY_BYTES]; /* in the store: time of coming, id */
     char *lane, *body;   /* owned */
+    uint64_t lane_hash;  /* of lane and target */
     size_t body_bytes;
     ts_ns created;
     unsigned attempts;       /* that failed */
@@ -87,6 +89,7 @@ static struct item *item_new(const struct delivery_item *from, ts_ns created)
     it->target = from->target;
     (void)str_to_z(str_of(from->id), it->id, sizeof(it->id));
     it->lane = mem_dup(from->lane.p, from->lane.n);
+    it->lane_hash = hash_bytes(from->lane.p, from->lane.n, from->target);
     it->body = mem_dup(from->body.p, from->body.n);
     it->body_bytes = from->body.n;
     it->created = created;
@@ -333,9 +336,10 @@ static struct item *next_due(struct delivery *d, int *wait_ms)
     dur_ns now = time_mono();
 
     for (struct item *it = d->first; it != NULL && found == NULL; it = it->next) {
-        if (map_get(lanes, str_of(it->lane)) != NULL)
-            continue;                               /* keeps (2) */
-        (void)map_put(lanes, str_of(it->lane), it); /* it has no limit */
+        struct str lane = {(const char *)&it->lane_hash, sizeof(it->lane_hash)};
+        if (map_get(lanes, lane) != NULL)
+            continue;                   /* keeps (2) */
+        (void)map_put(lanes, lane, it); /* it has no limit */
         if (it->in_flight || d->per_target[it->target] >= PER_TARGET_MAX)
             continue;
         if (it->due <= now)
@@ -365,8 +369,10 @@ static int start_due(struct delivery *d)
     return wait_ms;
 }
 
-static void finish_done(struct delivery *d)
+/* Returns whether something ended, so that something else may start. */
+static bool finish_done(struct delivery *d)
 {
+    bool some = false;
     CURLMsg *msg;
     int left;
 
@@ -383,7 +389,9 @@ static void finish_done(struct delivery *d)
         d->in_flight--;
         d->per_target[it->target]--;
         settle(d, it, &result);
+        some = true;
     }
+    return some;
 }
 
 static bool is_closing(struct delivery *d)
@@ -410,7 +418,8 @@ static void *run(void *arg)
             break;
         wait_ms = start_due(d);
         (void)curl_multi_perform(d->multi, &running); /* what fails shows in the messages */
-        finish_done(d);
+        if (finish_done(d))
+            continue;
         if (stop != INT64_MAX)
             wait_ms = 20;
         (void)curl_multi_poll(d->multi, NULL, 0, d->in_flight < IN_FLIGHT_MAX ? wait_ms : POLL_MS,

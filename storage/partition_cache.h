@@ -21,7 +21,8 @@ void partition_cache_free(struct partition_cache **pc);
 /*
  * One reference on the partition, opened if it is not: leftovers of a crash are removed, a missing
  * or damaged catalog is made again from the segments' footers.  `make`: create directory and key
- * when there are none. ERR_GONE: there is none, or its key was destroyed; ERR_IO; ERR_CORRUPT.
+ * when there are none.  ERR_GONE: its key was destroyed, or never made; ERR_IO; ERR_CORRUPT, also
+ * when the key is there and the directory is not.
  */
 int partition_cache_get(struct partition_cache *c, uint64_t tenant_id, int32_t day, bool make,
                         struct partition **ret, struct err *err);

@@ -205,24 +205,29 @@ static int make_dir(struct partition *p, const char *name, struct err *err)
     return r;
 }
 
+/* The key is asked for first: retention destroys it before it removes anything, so a directory that
+ * is missing while its key is there was taken by somebody else. */
 static int open_dir(struct partition *p, const char *name, bool make, int *ret_fd, struct err *err)
 {
-    int r = file_open_dir(p->cache->dir_fd, name, ret_fd, err);
+    int r = keyring_partition(p->cache->keyring, p->tenant_id, p->day, make, p->key, err);
 
-    if (r != ERR_GONE || !make)
+    if (r < 0)
         return r;
+    r = file_open_dir(p->cache->dir_fd, name, ret_fd, err);
+    if (r != ERR_GONE)
+        return r;
+    if (!make)
+        return err_set(err, ERR_CORRUPT, "its directory is missing, but its key is not");
     r = make_dir(p, name, err);
     return r < 0 ? r : file_open_dir(p->cache->dir_fd, name, ret_fd, err);
 }
 
-static int open_all(struct partition *p, int dir_fd, const char *name, bool make, struct err *err)
+static int open_all(struct partition *p, int dir_fd, const char *name, struct err *err)
 {
     uint64_t before = atomic_load(&p->cache->adopted_segments);
     int fresh;
-    int r = keyring_partition(p->cache->keyring, p->tenant_id, p->day, make, p->key, err);
+    int r = objstore_fs_open(dir_fd, &p->objects, err);
 
-    if (r == 0)
-        r = objstore_fs_open(dir_fd, &p->objects, err);
     if (r < 0)
         return r;
     fresh = open_catalog(p, dir_fd, name, err);
@@ -246,7 +251,7 @@ int partition_open(struct partition *p, bool make, struct err *err)
     partition_name(p, name);
     r = open_dir(p, name, make, &dir_fd, err);
     if (r == 0)
-        r = open_all(p, dir_fd, name, make, err);
+        r = open_all(p, dir_fd, name, err);
     if (dir_fd >= 0)
         (void)close(dir_fd); /* a directory: nothing unwritten */
     if (r < 0) {

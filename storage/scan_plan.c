@@ -247,7 +247,7 @@ static int by_max_ts_falling(const void *a, const void *b)
 /* Is this the answer's problem (the data), or the query's (its limits)? */
 static bool is_damage(int code)
 {
-    return code == ERR_CORRUPT || code == ERR_IO || code == ERR_GONE || code == ERR_UNSUPPORTED ||
+    return code == ERR_CORRUPT || code == ERR_IO || code == ERR_UNSUPPORTED ||
            code == ERR_INVALID || code == ERR_TIMEOUT;
 }
 
@@ -279,6 +279,8 @@ static int open_day(struct scan *sc, struct scan_part *part, int32_t day, struct
         note_unreadable(sc, part);
         r = partition_read(part->partition, read_day, &pl, err);
     }
+    if (r == ERR_GONE) /* retention was faster than we */
+        return 0;
     if (r < 0 && is_damage(r)) {
         part->n_candidates = 0;
         if (part->partition == NULL || !partition_is_dropped(part->partition)) {

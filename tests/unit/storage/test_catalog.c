@@ -238,6 +238,7 @@ static void a_partition_that_is_not_there_is_gone(void **state)
     assert_int_equal(write_some(p, 1, 10, 3, &w, &err), 0);
     partition_unref(&p);
     assert_int_equal(partition_cache_get(f.cache, 1, DAY, false, &p, &err), 0);
+    assert_int_equal(keyring_shred_partition(f.keyring, 1, DAY, &err), 0);
     assert_int_equal(partition_cache_drop(f.cache, 1, DAY, &err), 0);
     assert_true(partition_is_dropped(p)); /* who had it may put it away in peace */
     partition_unref(&p);
@@ -252,6 +253,22 @@ static void a_partition_that_is_not_there_is_gone(void **state)
     assert_int_equal(keyring_shred_partition(f.keyring, 1, DAY, &err), 0);
     open_cache(&f, 0);
     assert_int_equal(partition_cache_get(f.cache, 1, DAY, false, &p, &err), ERR_GONE);
+    tear_down(&f);
+}
+
+static void a_directory_that_somebody_took_is_damage(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    struct err err;
+
+    (void)state;
+    partition_unref(&p);
+    partition_cache_free(&f.cache);
+    assert_int_equal(file_remove_tree(f.dir, "tenants/0000000000000001/20261121", &err), 0);
+    open_cache(&f, 0);
+    assert_int_equal(partition_cache_get(f.cache, 1, DAY, false, &p, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.text, "20261121"));
     tear_down(&f);
 }
 
@@ -547,6 +564,7 @@ static void objects_have_names_that_stay_in_their_directory(void **state)
 
 CHECK_MAIN(cmocka_unit_test(a_write_commits_segment_and_position_together),
            cmocka_unit_test(a_partition_that_is_not_there_is_gone),
+           cmocka_unit_test(a_directory_that_somebody_took_is_damage),
            cmocka_unit_test(a_lost_catalog_is_made_again),
            cmocka_unit_test(an_unknown_segment_is_taken_in_or_removed),
            cmocka_unit_test(a_rebuild_takes_each_span_once),

@@ -598,6 +598,24 @@ static void a_missing_segment_is_damage_but_a_dropped_partition_is_not(void **st
     free_world(&w);
 }
 
+static void a_day_that_was_shredded_is_passed_over_in_silence(void **state)
+{
+    struct world w = make_world(8, 30, false);
+    struct scan_request req = {.from = INT64_MIN, .to = INT64_MAX, .order = SCAN_FORWARD};
+    struct scan_stats before;
+    struct scan_stats st;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(run(&w, &req, &before, &err), 1);
+    assert_int_equal(keyring_shred_partition(w.keyring, 1, DAY, &err), 0);
+    assert_int_equal(partition_cache_drop(w.cache, 1, DAY, &err), 0);
+    assert_int_equal(run(&w, &req, &st, &err), 1);
+    assert_int_equal(st.damaged_blocks, 0);
+    assert_true(st.lines_out > 0 && st.lines_out < before.lines_out);
+    free_world(&w);
+}
+
 /* ---- streams ---- */
 
 struct listed {
@@ -679,4 +697,5 @@ CHECK_MAIN(cmocka_unit_test(any_question_has_the_naive_answer),
            cmocka_unit_test(a_scan_looks_at_so_many_bytes), cmocka_unit_test(a_cancelled_scan_ends),
            cmocka_unit_test(a_damaged_block_is_named_and_passed_over),
            cmocka_unit_test(a_missing_segment_is_damage_but_a_dropped_partition_is_not),
+           cmocka_unit_test(a_day_that_was_shredded_is_passed_over_in_silence),
            cmocka_unit_test(streams_are_listed_once))

@@ -15,8 +15,9 @@
 
 static const struct {
     const char *text;
+    size_t n;
 } kinds[TOKEN_KINDS] = {
-#define X(kind, text) [TOKEN_##kind] = {text},
+#define X(kind, text) [TOKEN_##kind] = {text, sizeof(text) - 1},
     LEX_CLASSES(X) LEX_SIGNS(X) LEX_KEYWORDS(X) LEX_RANGE_OPS(X) LEX_VECTOR_OPS(X)
         LEX_OTHER_FUNCTIONS(X)
 #undef X
@@ -367,7 +368,7 @@ static int lex_word(struct lexer *l, struct token *t)
     t->text = str_sub(l->text, l->pos, n);
     t->kind = TOKEN_IDENTIFIER;
     for (int k = TOKEN_BY; k < TOKEN_KINDS; k++) {
-        if (!str_eq_nocase(t->text, str_of(kinds[k].text)))
+        if (kinds[k].n != n || !str_eq_nocase(t->text, (struct str){kinds[k].text, n}))
             continue;
         if (k < TOKEN_RATE || call_follows(l, n))
             t->kind = (enum token_kind)k;
@@ -400,7 +401,7 @@ static int lex_sign(struct lexer *l, struct token *t, struct err *err)
     for (size_t n = 2; n > 0; n--) { /* the longer one first */
         struct str text = str_sub(l->text, l->pos, n);
         for (int k = TOKEN_COMMA; k < TOKEN_BY; k++) {
-            if (!str_eq(text, str_of(kinds[k].text)))
+            if (kinds[k].n != text.n || memcmp(text.p, kinds[k].text, text.n) != 0)
                 continue;
             t->kind = (enum token_kind)k;
             t->text = text;

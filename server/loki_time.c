@@ -21,10 +21,13 @@ bool loki_time_parse(struct str s, ts_ns *ret)
 
     if (str_to_i64(s, &whole)) {
         size_t digits = s.n - (s.p[0] == '-' || s.p[0] == '+');
-        if (digits > SECONDS_DIGITS)
+        if (digits > SECONDS_DIGITS) {
             *ret = whole;
-        else
-            *ret = whole * NS_PER_S;
+            return true;
+        }
+        if (whole > INT64_MAX / NS_PER_S || whole < INT64_MIN / NS_PER_S)
+            return false;
+        *ret = whole * NS_PER_S;
         return true;
     }
     if (s.n > 0 && memchr(s.p, ':', s.n) == NULL && str_to_f64(s, &seconds))
@@ -43,7 +46,8 @@ bool loki_duration_parse(struct str s, dur_ns *ret)
 
 dur_ns loki_default_step(ts_ns start, ts_ns end)
 {
-    int64_t seconds = end > start ? (end - start) / NS_PER_S / DEFAULT_POINTS : 0;
+    uint64_t range = end > start ? (uint64_t)end - (uint64_t)start : 0; /* may be over INT64_MAX */
+    uint64_t seconds = range / (uint64_t)NS_PER_S / DEFAULT_POINTS;
 
-    return (seconds < 1 ? 1 : seconds) * NS_PER_S;
+    return (dur_ns)(seconds < 1 ? 1 : seconds) * NS_PER_S;
 }

@@ -29,9 +29,15 @@ static void reads_every_shape_of_an_instant(void **state)
 
 static void refuses_what_is_no_instant(void **state)
 {
-    static const char *const CASES[] = {
-        "",  "yesterday", "1.2.3", "2025-13-01T00:00:00Z", "1e400", "nan", "99999999999999999999",
-        "1 "};
+    static const char *const CASES[] = {"",
+                                        "yesterday",
+                                        "1.2.3",
+                                        "2025-13-01T00:00:00Z",
+                                        "1e400",
+                                        "nan",
+                                        "99999999999999999999",
+                                        "9999999999",
+                                        "1 "};
     ts_ns t = 7;
     (void)state;
 
@@ -54,6 +60,7 @@ static void reads_spans_and_default_steps(void **state)
     assert_int_equal(loki_default_step(0, NS_PER_S), NS_PER_S);
     assert_int_equal(loki_default_step(0, 1000 * NS_PER_S), 4 * NS_PER_S);
     assert_int_equal(loki_default_step(5, 0), NS_PER_S);
+    assert_int_equal(loki_default_step(INT64_MIN, INT64_MAX), INT64_C(73786976) * NS_PER_S);
 }
 
 CHECK_MAIN(cmocka_unit_test(reads_every_shape_of_an_instant),

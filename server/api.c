@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORM_MAX = 1 << 20, ANSWER_MAX = 512 << 20, CALL_ARENA_MAX = 4 << 20 };
+enum { FORM_MAX = 1 << 20, ANSWER_MAX = 512 << 20, CALL_ARENA_MAX = 256 << 10 };
 
 enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_WRITE, ACCESS_STATUS, ACCESS_METRICS };
 
@@ -180,17 +180,25 @@ const char *api_address(const struct api *a)
 
 void api_set_tls(struct api *a, struct tls_ctx *tls)
 {
-    http_server_set_tls(a->http, tls);
+    if (a->http != NULL)
+        http_server_set_tls(a->http, tls);
 }
 
 void api_drain(struct api *a)
 {
-    http_server_drain(a->http);
+    if (a->http != NULL)
+        http_server_drain(a->http);
 }
 
 bool api_is_idle(const struct api *a)
 {
-    return http_server_active(a->http) == 0;
+    return a->http == NULL || http_server_active(a->http) == 0;
+}
+
+void api_cut(struct api *a)
+{
+    OBJ_CHECK(a, API_MAGIC);
+    http_server_close(&a->http);
 }
 
 void api_close(struct api **pa)
@@ -200,8 +208,7 @@ void api_close(struct api **pa)
     if (a == NULL)
         return;
     OBJ_CHECK(a, API_MAGIC);
-    if (a->http != NULL)
-        http_server_close(&a->http);
+    http_server_close(&a->http); /* still there when the loop never ran */
     a->magic = 0;
     free(a);
     *pa = NULL;
@@ -254,6 +261,21 @@ static void on_aborted(void *arg)
     c->cancel = true;
 }
 
+/* `c` is known to nobody but us yet. */
+static bool copy_caller(struct api_call *c, const struct auth_caller *caller)
+{
+    bool ok;
+
+    c->caller = *caller;
+    c->caller.name = arena_str(c->arena, caller->name);
+    ok = c->caller.name.p != NULL;
+    for (size_t i = 0; i < caller->n_tenants; i++) {
+        c->caller.tenants[i] = arena_str(c->arena, caller->tenants[i]);
+        ok = ok && c->caller.tenants[i].p != NULL;
+    }
+    return ok;
+}
+
 struct api_call *api_call_new(struct api *a, struct http_exchange *x,
                               const struct auth_caller *caller)
 {
@@ -265,13 +287,14 @@ struct api_call *api_call_new(struct api *a, struct http_exchange *x,
     c->loop = http_loop(x);
     c->arena = arena_new(&a->server->memory, CALL_ARENA_MAX);
     c->began = time_mono();
-    c->caller = *caller;
-    c->caller.name = arena_str(c->arena, caller->name);
-    for (size_t i = 0; i < caller->n_tenants; i++)
-        c->caller.tenants[i] = arena_str(c->arena, caller->tenants[i]);
     c->status = 500;
     c->type = "application/json";
     buf_init(&c->body, ANSWER_MAX);
+    if (!copy_caller(c, caller)) {
+        api_call_free(&c);
+        http_replyf(x, 503, "no memory for this request now\n");
+        return NULL;
+    }
     http_watch(x, on_aborted, NULL, c);
     return c;
 }
@@ -287,6 +310,7 @@ void api_call_free(struct api_call **pc)
         query_unref(&c->selectors[i]);
     free(c->selectors);
     query_unref(&c->query);
+    mem_budget_give(&c->api->server->memory, c->charged);
     buf_fini(&c->body);
     arena_free(&c->arena);
     c->magic = 0;
@@ -303,6 +327,24 @@ static void finish(void *arg)
     api_call_free(&c);
 }
 
+void api_call_refuse(struct api_call *c, const struct err *err)
+{
+    api_call_fail(c, err);
+    finish(c);
+}
+
+/* An answer waits for the loop, and there may be many. */
+static int charge_answer(struct api_call *c, struct err *err)
+{
+    int r = buf_err(&c->body, "the answer", err);
+
+    if (r == 0)
+        r = mem_budget_take(&c->api->server->memory, c->body.cap, err);
+    if (r == 0)
+        c->charged = c->body.cap;
+    return r;
+}
+
 static void run_work(void *arg)
 {
     struct api_call *c = arg;
@@ -310,10 +352,12 @@ static void run_work(void *arg)
 
     if (!c->cancel)
         c->work(c);
-    if (buf_err(&c->body, "answer", &err) < 0)
+    if (charge_answer(c, &err) < 0) {
+        buf_fini(&c->body);
         api_call_fail(c, &err);
+    }
     if (!loop_post(c->loop, finish, c))
-        api_call_free(&c); /* the server has stopped: nobody is left to be answered */
+        api_call_free(&c); /* keeps (1): the server stops, nobody is left to be answered */
 }
 
 void api_call_start(struct api_call *c)
@@ -355,24 +399,23 @@ static int parse_time(struct http_exchange *x, const char *name, ts_ns *ret, str
                    (int)(s.n < 64 ? s.n : 64), s.p);
 }
 
-int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p)
+int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p,
+                    struct err *err)
 {
     struct str since = http_param(x, "since", 0);
-    struct err err;
     int r;
 
     p->end = time_now();
-    r = parse_time(x, "end", &p->end, &err);
+    r = parse_time(x, "end", &p->end, err);
     if (r == 0 && since.n > 0 && (!loki_duration_parse(since, &fallback) || fallback < 0))
-        r = err_set(&err, ERR_INVALID, "parameter 'since': '%.*s' is no duration",
+        r = err_set(err, ERR_INVALID, "parameter 'since': '%.*s' is no duration",
                     (int)(since.n < 64 ? since.n : 64), since.p);
-    p->start = p->end < INT64_MIN + fallback ? INT64_MIN : p->end - fallback;
-    if (r == 0)
-        r = parse_time(x, "start", &p->start, &err);
-    if (r == 0 && p->end < p->start)
-        r = err_set(&err, ERR_INVALID, "end timestamp must not be before or equal to start time");
     if (r < 0)
-        api_fail(x, &err);
+        return r;
+    p->start = p->end < INT64_MIN + fallback ? INT64_MIN : p->end - fallback;
+    r = parse_time(x, "start", &p->start, err);
+    if (r == 0 && p->end < p->start)
+        r = err_set(err, ERR_INVALID, "end timestamp must not be before or equal to start time");
     return r;
 }
 

@@ -11,11 +11,17 @@
 #include "server/server.h"
 #include "wire/http.h"
 
+/* Listen on conf.http.listen.  Errors name the address or the certificate. */
 int api_open(struct server *s, struct api **ret, struct err *err);
-const char *api_address(const struct api *a);
+const char *api_address(const struct api *a); /* as bound; until api_cut */
 void api_set_tls(struct api *a, struct tls_ctx *tls);
-void api_drain(struct api *a);
+void api_drain(struct api *a); /* stop listening; what is under way goes on */
+/* No request is being answered. */
 bool api_is_idle(const struct api *a);
+/* Close all connections: calls under way are cancelled and have nobody left to answer, so that from
+ * here on each is freed by whoever finds the loop stopped.  On the loop, before it stops. */
+void api_cut(struct api *a);
+/* After api_cut, the end of the workers and store_stop: nothing works on a call any more. */
 void api_close(struct api **pa);
 
 #endif

@@ -9,6 +9,7 @@
 #include "server/api_priv.h"
 
 #include "base/json.h"
+#include "base/obj.h"
 #include "query/format.h"
 #include "server/metrics.h"
 #include "server/workers.h"
@@ -20,13 +21,15 @@
 enum {
     PIECE_BYTES = 64 << 10,
     EXPORT_QUEUED = 1 << 20,
-    LINE_ROOM = 16 << 20,
+    LINE_ROOM = 64 << 20, /* holds the longest stored record, whatever must be escaped in it */
     WAIT_MS = 200,
     JSON_ERR_MAX = 4096
 };
 
 struct export
 {
+    unsigned magic;
+#define EXPORT_MAGIC 0xe8907a5du
     struct api *api;
     struct loop *loop;
     struct arena *arena;
@@ -35,7 +38,8 @@ struct export
     struct query_params params;
     atomic_bool cancel;
     dur_ns began;
-    struct buf out; /* the worker's */
+    struct buf out;    /* the worker's */
+    struct err failed; /* the worker's: why put_entry ended the run */
     /* loop thread */
     struct http_exchange *x;
     size_t held; /* bytes written while the connection was full */
@@ -56,11 +60,13 @@ struct piece {
 
 static void export_free(struct export *e)
 {
+    OBJ_CHECK(e, EXPORT_MAGIC);
     query_unref(&e->query);
     buf_fini(&e->out);
     arena_free(&e->arena);
     (void)pthread_mutex_destroy(&e->mutex);
     (void)pthread_cond_destroy(&e->room);
+    e->magic = 0;
     free(e);
 }
 
@@ -78,6 +84,7 @@ static void on_drained(void *arg)
 {
     struct export *e = arg;
 
+    OBJ_CHECK(e, EXPORT_MAGIC);
     give_room(e, e->held);
     e->held = 0;
 }
@@ -86,6 +93,7 @@ static void on_aborted(void *arg)
 {
     struct export *e = arg;
 
+    OBJ_CHECK(e, EXPORT_MAGIC);
     e->x = NULL;
     e->cancel = true;
     give_room(e, e->held);
@@ -120,7 +128,7 @@ static void reply_error(struct export *e, const struct err *err)
 
 static void write_piece(struct export *e, const struct piece *p)
 {
-    if (!e->started && p->last >= 0) {
+    if (!e->started && (p->last >= 0 || p->n > 0)) {
         http_reply_start(e->x, 200, "application/x-ndjson");
         e->started = true;
     }
@@ -188,7 +196,7 @@ static void hand_over(struct export *e, int last, const struct err *err)
     (void)pthread_mutex_lock(&e->mutex);
     e->queued += p->n;
     (void)pthread_mutex_unlock(&e->mutex);
-    if (!loop_post(e->loop, on_piece, p)) { /* the server has stopped */
+    if (!loop_post(e->loop, on_piece, p)) { /* api_priv.h (1): the server stops */
         free(p);
         e->cancel = true;
         if (last != 0)
@@ -199,26 +207,29 @@ static void hand_over(struct export *e, int last, const struct err *err)
 static int put_entry(void *arg, const struct query_entry *entry)
 {
     struct export *e = arg;
-    struct err err;
+    size_t before = e->out.n;
 
     format_entry_json(&e->out, entry);
     buf_add_char(&e->out, '\n');
-    if (e->out.over)
-        return ERR_LIMIT; /* cannot be: LINE_ROOM holds the longest entry; then the query fails,
-                             nothing else */
+    if (buf_err(&e->out, "an entry of the export", &e->failed) < 0) {
+        e->out.n = before; /* what the pipeline made of it; no half of it */
+        return e->failed.code;
+    }
     if (e->out.n < PIECE_BYTES)
         return 0;
     hand_over(e, 0, NULL);
-    return wait_room(e, &err);
+    return wait_room(e, &e->failed);
 }
 
 static void run(void *arg)
 {
     struct export *e = arg;
     struct query_stats stats = {0};
-    struct err err = {.code = ERR_CANCELLED, .text = "the client went away"};
+    struct err err;
     int r = query_run_log(e->query, e->api->server->store, &e->params, put_entry, e, &stats, &err);
 
+    if (e->failed.code != 0)
+        err = e->failed;
     metric_observe(METRIC_QUERY_SECONDS, (double)(time_mono() - e->began) / 1e9);
     if (r < 0)
         metric_add(r == ERR_CANCELLED ? METRIC_QUERY_CANCELLED : METRIC_QUERY_FAILED, 1);
@@ -227,7 +238,8 @@ static void run(void *arg)
 
 /* ---- request ---- */
 
-static void fail(struct http_exchange *x, const struct err *err, unsigned line, unsigned column)
+static void fail(struct http_exchange *x, int status, const struct err *err, unsigned line,
+                 unsigned column)
 {
     struct json_writer w;
     struct buf out;
@@ -236,14 +248,14 @@ static void fail(struct http_exchange *x, const struct err *err, unsigned line, 
     json_begin(&w, &out);
     json_object(&w);
     json_kv_str(&w, "status", STR("error"));
-    json_kv_str(&w, "errorType", STR("bad_data"));
+    json_kv_str(&w, "errorType", status == 400 ? STR("bad_data") : STR("unavailable"));
     json_kv_str(&w, "message", str_of(err->text));
     if (line > 0) {
         json_kv_u64(&w, "line", line);
         json_kv_u64(&w, "column", column);
     }
     json_object_end(&w);
-    http_reply(x, api_status_of(err), "application/json", buf_str(&out));
+    http_reply(x, status, "application/json", buf_str(&out));
     buf_fini(&out);
 }
 
@@ -258,16 +270,15 @@ static int parse_number(struct http_exchange *x, const char *name, uint64_t *ret
 }
 
 static int parse_params(struct http_exchange *x, struct query_params *p, struct query **q,
-                        struct err *err)
+                        unsigned *line, unsigned *column, struct err *err)
 {
     struct str direction = http_param(x, "direction", 0);
     struct str text = http_param(x, "query", 0);
-    unsigned line = 0, column = 0;
     int r;
 
     p->direction = str_eq_nocase(direction, STR("forward")) ? QUERY_FORWARD : QUERY_BACKWARD;
     r = text.p == NULL ? err_set(err, ERR_INVALID, "parameter 'query' is missing")
-                       : query_parse(text, q, &line, &column, err);
+                       : query_parse(text, q, line, column, err);
     if (r == 0 && query_kind(*q) != QUERY_LOG)
         r = err_set(err, ERR_INVALID,
                     "export takes log queries; a metric query goes to /loki/api/v1/query_range");
@@ -280,33 +291,26 @@ static int parse_params(struct http_exchange *x, struct query_params *p, struct 
         r = parse_number(x, "after_seq", &p->after_seq, err);
     if (r == 0 && p->after_seq > 0 && p->direction != QUERY_FORWARD)
         r = err_set(err, ERR_INVALID, "parameter 'after_seq' goes with direction=forward");
-    if (r < 0)
-        fail(x, err, line, column);
     return r;
 }
 
-void api_export(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+/* NULL: no memory. */
+static struct export *export_new(struct api *a, const struct auth_caller *caller,
+                                 const struct query_params *p)
 {
-    struct query_params p = {0};
-    struct query *q = NULL;
+    struct export *e = mem_new(sizeof(*e));
     pthread_condattr_t attr;
-    struct export *e;
-    struct err err;
+    bool ok = true;
 
-    if (parse_params(x, &p, &q, &err) < 0 || api_parse_range(x, NS_PER_H, &p) < 0) {
-        query_unref(&q);
-        return;
-    }
-    metric_add(METRIC_QUERIES, 1);
-    e = mem_new(sizeof(*e));
+    e->magic = EXPORT_MAGIC;
     e->api = a;
-    e->loop = http_loop(x);
     e->arena = arena_new(NULL, PIECE_BYTES);
-    e->caller = *caller;
-    for (size_t i = 0; i < caller->n_tenants; i++)
+    e->caller.n_tenants = caller->n_tenants;
+    for (size_t i = 0; i < caller->n_tenants; i++) {
         e->caller.tenants[i] = arena_str(e->arena, caller->tenants[i]);
-    e->query = q;
-    e->params = p;
+        ok = ok && e->caller.tenants[i].p != NULL;
+    }
+    e->params = *p;
     e->params.tenants = e->caller.tenants;
     e->params.n_tenants = e->caller.n_tenants;
     e->params.limits =
@@ -315,18 +319,52 @@ void api_export(struct api *a, struct http_exchange *x, const struct auth_caller
     e->params.budget = &a->server->memory;
     e->params.cancel = &e->cancel;
     e->began = time_mono();
-    e->x = x;
     buf_init(&e->out, LINE_ROOM);
     (void)pthread_mutex_init(&e->mutex, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&e->room, &attr);
     (void)pthread_condattr_destroy(&attr);
+    if (!ok) {
+        export_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+void api_export(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    struct query_params p = {0};
+    struct query *q = NULL;
+    unsigned line = 0, column = 0;
+    struct export *e;
+    struct err err;
+    int r = parse_params(x, &p, &q, &line, &column, &err);
+
+    if (r == 0)
+        r = api_parse_range(x, NS_PER_H, &p, &err);
+    if (r < 0) {
+        query_unref(&q);
+        fail(x, api_status_of(&err), &err, line, column);
+        return;
+    }
+    metric_add(METRIC_QUERIES, 1);
+    e = export_new(a, caller, &p);
+    if (e == NULL) {
+        query_unref(&q);
+        (void)err_set(&err, ERR_NOMEM, "no memory for this request now");
+        fail(x, 503, &err, 0, 0);
+        return;
+    }
+    e->query = q;
+    e->x = x;
+    e->loop = http_loop(x);
     if (workers_run(a->server->workers, run, e)) {
         http_watch(x, on_aborted, on_drained, e);
         return;
     }
     metric_add(METRIC_QUERY_BUSY, 1);
-    http_replyf(x, 429, "too many queries are waiting (query.concurrent)\n");
+    (void)err_set(&err, ERR_LIMIT, "too many queries are waiting (query.concurrent)");
+    fail(x, 429, &err, 0, 0);
     export_free(e);
 }

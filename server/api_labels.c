@@ -100,6 +100,7 @@ static int scan_all(struct api_call *c, scan_stream_fn *fn, struct texts *t)
                                    .n_tenants = c->caller.n_tenants,
                                    .from = c->params.start,
                                    .to = c->params.end,
+                                   .budget = &c->api->server->memory,
                                    .cancel = &c->cancel};
         if (c->n_selectors > 0)
             (void)query_selector(c->selectors[i], &req.matchers,
@@ -155,12 +156,11 @@ static void work_series(struct api_call *c)
     answer(c, add_series, SERIES_MAX, true);
 }
 
-/* One selector per value of `name`; `{}` and nothing mean all streams.  Answers 400 itself. */
+/* One selector per value of `name`; `{}` and nothing mean all streams.  ERR_INVALID, ERR_LIMIT. */
 static int parse_selectors(struct http_exchange *x, const char *name, struct query ***ret,
-                           size_t *n)
+                           size_t *n, struct err *err)
 {
     struct str text;
-    struct err err;
     int r = 0;
 
     for (size_t i = 0; r == 0 && (text = http_param(x, name, i)).p != NULL; i++) {
@@ -171,12 +171,12 @@ static int parse_selectors(struct http_exchange *x, const char *name, struct que
         if (text.n == 0 || str_eq(text, STR("{}")))
             continue;
         if (*n == SELECTORS_MAX)
-            r = err_set(&err, ERR_LIMIT, "more than %d selectors", (int)SELECTORS_MAX);
+            r = err_set(err, ERR_LIMIT, "more than %d selectors", (int)SELECTORS_MAX);
         if (r == 0)
-            r = query_parse(text, &q, NULL, NULL, &err);
+            r = query_parse(text, &q, NULL, NULL, err);
         if (r == 0 && !query_selector(q, &matchers, &count)) {
             query_unref(&q);
-            r = err_set(&err, ERR_INVALID, "parameter '%s': only label matchers are supported",
+            r = err_set(err, ERR_INVALID, "parameter '%s': only label matchers are supported",
                         name);
         }
         if (r == 0) {
@@ -184,9 +184,14 @@ static int parse_selectors(struct http_exchange *x, const char *name, struct que
             (*ret)[(*n)++] = q;
         }
     }
-    if (r < 0)
-        api_fail(x, &err);
     return r;
+}
+
+static void free_selectors(struct query **v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        query_unref(&v[i]);
+    free(v);
 }
 
 static void start(struct api *a, struct http_exchange *x, const struct auth_caller *caller,
@@ -195,24 +200,33 @@ static void start(struct api *a, struct http_exchange *x, const struct auth_call
     struct query **selectors = NULL;
     struct query_params p = {0};
     struct api_call *c;
+    struct err err;
     size_t n = 0;
-    int r = api_parse_range(x, SERIES_WINDOW_H * NS_PER_H, &p);
+    int r = api_parse_range(x, SERIES_WINDOW_H * NS_PER_H, &p, &err);
 
     for (; r == 0 && *params != NULL; params++)
-        r = parse_selectors(x, *params, &selectors, &n);
+        r = parse_selectors(x, *params, &selectors, &n, &err);
     if (r < 0) {
-        for (size_t i = 0; i < n; i++)
-            query_unref(&selectors[i]);
-        free(selectors);
+        free_selectors(selectors, n);
+        api_fail(x, &err);
         return;
     }
     c = api_call_new(a, x, caller);
+    if (c == NULL) {
+        free_selectors(selectors, n);
+        return;
+    }
     c->params = p;
     c->selectors = selectors;
     c->n_selectors = n;
-    c->name = arena_str(c->arena, name);
     c->work = work;
-    api_call_start(c);
+    c->name = arena_str(c->arena, name);
+    if (c->name.p != NULL) {
+        api_call_start(c);
+    } else {
+        (void)arena_err(c->arena, &err);
+        api_call_refuse(c, &err);
+    }
 }
 
 static const char *const BY_QUERY[] = {"query", NULL};
@@ -227,7 +241,7 @@ void api_label_values(struct api *a, struct http_exchange *x, const struct auth_
     struct str rest = str_from(http_path(x), sizeof("/loki/api/v1/label/") - 1);
     struct str name = str_cut(&rest, '/');
 
-    if (!label_name_ok(name)) {
+    if (!label_name_ok(name) || name.n > RECORD_LABEL_NAME_MAX) {
         http_replyf(x, 400, "'%.*s' is no label name\n", (int)(name.n < 64 ? name.n : 64), name.p);
         return;
     }

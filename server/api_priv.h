@@ -4,6 +4,10 @@
  * An api_call is one request that outlives its handler: it is made on the main loop, worked on by a
  * worker, finished on the main loop, and survives a client that goes away in between (then `x` is
  * NULL and `cancel` set).
+ *
+ * Invariant
+ *   (1) the loop stops after api_cut only, which takes `x` from every call: whoever cannot post to
+ *       the loop any more is the call's only owner, on whatever thread, and frees it.
  */
 #ifndef LOGQ_SERVER_API_PRIV_H
 #define LOGQ_SERVER_API_PRIV_H
@@ -18,10 +22,8 @@ struct api {
     unsigned magic;
 #define API_MAGIC 0xa9153c77u
     struct server *server;
-    struct http_server *http;
+    struct http_server *http; /* NULL after api_cut */
 };
-
-enum { API_BODY_MAX = 256 << 20, API_PARAMS_MAX = 64 };
 
 struct api_call {
     unsigned magic;
@@ -38,6 +40,7 @@ struct api_call {
     int status;
     const char *type;
     struct buf body;
+    size_t charged; /* of body, to the server's budget */
     /* Parameters of the families, parsed on the loop: */
     struct query *query;
     struct query_params params;
@@ -57,13 +60,15 @@ api_fn api_labels, api_label_values, api_series;                               /
 api_fn api_push;                                                               /* api_push.c */
 api_fn api_ready, api_metrics, api_buildinfo, api_page, api_rules, api_alerts; /* api_status.c */
 
-/* A call for this exchange; watches for the client's end. */
+/* A call for this exchange; watches for the client's end.  NULL: no memory, 503 was answered. */
 struct api_call *api_call_new(struct api *a, struct http_exchange *x,
                               const struct auth_caller *caller);
 /* Run c->work on a worker, then answer with status, type and body, and free.  Answers 429 by itself
  * when too many wait. */
 void api_call_start(struct api_call *c);
 void api_call_free(struct api_call **pc);
+/* Answer with the error instead of starting, and free. */
+void api_call_refuse(struct api_call *c, const struct err *err);
 /* Set the answer to an error in Loki's form: text/plain, the bare message. */
 void api_call_fail(struct api_call *c, const struct err *err);
 int api_status_of(const struct err *err); /* ERR_* -> HTTP status */
@@ -74,8 +79,9 @@ void api_fail(struct http_exchange *x, const struct err *err);
 /* Parse parameter `name` as LogQL into *ret; answers 400 itself and returns < 0.  `what`: "query".
  */
 int api_parse_query(struct http_exchange *x, const char *name, struct query **ret);
-/* start, end, since -> params->start, end; answers 400 itself. */
-int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p);
+/* start, end, since -> params->start, end.  ERR_INVALID. */
+int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p,
+                    struct err *err);
 /* Tenants, limits, budget, cancel of this call. */
 void api_fill_params(struct api_call *c);
 

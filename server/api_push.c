@@ -7,7 +7,7 @@
  */
 #include "server/api_priv.h"
 
-#include "base/log.h"
+#include "base/obj.h"
 #include "server/ingest.h"
 #include "server/metrics.h"
 #include "wire/codec.h"
@@ -15,9 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DECIDED_MAX = 4096, RETRY_AFTER_S = 5 };
+enum { DECIDED_MAX = 4096 };
 
 struct push {
+    unsigned magic;
+#define PUSH_MAGIC 0x9057ad13u
     struct store_append append;
     struct api *api;
     struct loop *loop;
@@ -32,9 +34,11 @@ struct push {
 
 static void push_free(struct push *p)
 {
+    OBJ_CHECK(p, PUSH_MAGIC);
     mem_budget_give(&p->api->server->memory, p->charged);
     buf_fini(&p->body);
     buf_fini(&p->decided);
+    p->magic = 0;
     free(p);
 }
 
@@ -68,13 +72,14 @@ static void on_done(struct store_append *a, enum store_outcome outcome, const st
     if (outcome == STORE_REFUSED || outcome == STORE_FAILED)
         p->err = *err;
     if (!loop_post(p->loop, finish, p))
-        push_free(p);
+        push_free(p); /* api_priv.h (1): the server stops, nobody is left to be answered */
 }
 
 static void on_aborted(void *arg)
 {
     struct push *p = arg;
 
+    OBJ_CHECK(p, PUSH_MAGIC);
     p->x = NULL;
 }
 
@@ -84,6 +89,7 @@ static int read_body(struct http_exchange *x, struct push *p, int *status, struc
     struct str type = http_header(x, "Content-Type");
     struct str encoding = http_header(x, "Content-Encoding");
     size_t max = (size_t)p->api->server->conf.http.max_body_bytes;
+    int r = 0;
 
     *status = 415;
     if (str_find(type, STR("protobuf")) != SIZE_MAX || str_eq_nocase(encoding, STR("snappy")))
@@ -97,7 +103,7 @@ static int read_body(struct http_exchange *x, struct push *p, int *status, struc
     *status = 400;
     buf_init(&p->body, max);
     if (str_eq_nocase(encoding, STR("gzip"))) {
-        int r = codec_unpack(CODEC_GZIP, http_body(x), max, &p->body, err);
+        r = codec_unpack(CODEC_GZIP, http_body(x), max, &p->body, err);
         if (r == ERR_LIMIT)
             *status = 413;
         if (r < 0)
@@ -106,7 +112,12 @@ static int read_body(struct http_exchange *x, struct push *p, int *status, struc
         buf_add_str(&p->body, http_body(x));
     }
     *status = 503;
-    return mem_budget_take(&p->api->server->memory, p->body.n, err);
+    r = buf_err(&p->body, "the body", err);
+    if (r == 0)
+        r = mem_budget_take(&p->api->server->memory, p->body.cap, err);
+    if (r == 0)
+        p->charged = p->body.cap;
+    return r;
 }
 
 static int check_store(struct api *a, struct err *err)
@@ -143,6 +154,7 @@ void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *
     int r;
 
     metric_add(METRIC_PUSH_REQUESTS, 1);
+    p->magic = PUSH_MAGIC;
     p->api = a;
     p->loop = http_loop(x);
     p->x = x;
@@ -150,7 +162,6 @@ void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *
     if (r == 0)
         r = read_body(x, p, &status, &err);
     if (r == 0) {
-        p->charged = p->body.n;
         decide(p, caller);
         r = ingest_decode(&a->server->memory, &p->append.payload, &b, &err);
         status = r == ERR_NOMEM ? 503 : 400;

@@ -132,12 +132,12 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     struct err err;
     int r = api_parse_query(x, "query", &q);
 
-    if (r < 0 || api_parse_range(x, NS_PER_H, &p) < 0) {
-        query_unref(&q);
+    if (r < 0)
         return;
-    }
+    r = api_parse_range(x, NS_PER_H, &p, &err);
     p.step = loki_default_step(p.start, p.end);
-    r = parse_limit(a->server, x, &p.limit, &err);
+    if (r == 0)
+        r = parse_limit(a->server, x, &p.limit, &err);
     if (r == 0)
         r = parse_direction(x, &p.direction, &err);
     if (r == 0)
@@ -155,6 +155,10 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     }
     metric_add(METRIC_QUERIES, 1);
     c = api_call_new(a, x, caller);
+    if (c == NULL) {
+        query_unref(&q);
+        return;
+    }
     c->query = q;
     c->params = p;
     c->categorize = wants_categories(x);
@@ -189,6 +193,10 @@ void api_query_instant(struct api *a, struct http_exchange *x, const struct auth
     p.end = p.start;
     metric_add(METRIC_QUERIES, 1);
     c = api_call_new(a, x, caller);
+    if (c == NULL) {
+        query_unref(&q);
+        return;
+    }
     c->query = q;
     c->params = p;
     c->work = work;
@@ -210,8 +218,10 @@ void api_format_query(struct api *a, struct http_exchange *x, const struct auth_
     buf_init(&canonical, 4 * QUERY_TEXT_MAX);
     buf_init(&out, 16 * QUERY_TEXT_MAX);
     r = query_parse(text, &q, NULL, NULL, &err);
-    if (r == 0)
+    if (r == 0) {
         query_print(q, &canonical);
+        r = buf_err(&canonical, "the canonical text", &err);
+    }
     json_begin(&w, &out);
     json_object(&w);
     json_kv_str(&w, "status", r == 0 ? STR("success") : STR("invalid-query"));

@@ -33,7 +33,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DRAIN_POLL_MS = 20, DRAIN_MAX_MS = 15000, ERRORS_TEXT_MAX = 64 << 10 };
+enum {
+    DRAIN_POLL_MS = 20,
+    DRAIN_MAX_MS = 15000,
+    ERRORS_TEXT_MAX = 64 << 10,
+    CONF_TEXT_MAX = 16 << 20
+};
 
 struct running {
     struct server s;
@@ -64,13 +69,17 @@ int server_check(const char *config)
     struct err err;
     int code = 0;
 
-    buf_init(&out, ERRORS_TEXT_MAX);
+    buf_init(&out, CONF_TEXT_MAX);
     if (server_conf_load(config, &conf, &errors, &err) < 0) {
         print_errors(&errors, &err);
         code = 2;
     } else {
         server_conf_print(&conf, &out);
-        (void)fwrite(out.p, 1, out.n, stdout);
+        if (buf_err(&out, "the effective configuration", &err) < 0 ||
+            fwrite(out.p, 1, out.n, stdout) != out.n) {
+            (void)fputs("logq-server: the effective configuration could not be written\n", stderr);
+            code = 1;
+        }
     }
     server_conf_free(&conf);
     buf_fini(&out);
@@ -112,8 +121,10 @@ static int load_dev(struct running *run, const struct server_options *opt, struc
 
     if (data == NULL) {
         (void)snprintf(run->temporary, sizeof(run->temporary), "/tmp/logq-dev-XXXXXX");
-        if (mkdtemp(run->temporary) == NULL)
+        if (mkdtemp(run->temporary) == NULL) {
+            run->temporary[0] = '\0'; /* not ours to remove */
             return err_sys(err, "make a temporary directory");
+        }
         data = run->temporary;
     }
     if (opt->config == NULL)
@@ -223,11 +234,11 @@ static void close_rooms(struct running *run)
 
     loop_timer_free(&run->drain_timer);
     if (s->store != NULL)
-        store_stop(s->store); /* sessions end when their appends have */
+        store_stop(s->store); /* sessions and pushes end when their appends have */
     listen_forward_close(&s->forward_local);
     listen_forward_close(&s->forward);
+    workers_free(&s->workers); /* their calls use the api; api_cut has cancelled them */
     api_close(&s->api);
-    workers_free(&s->workers);
     alerts_close(&s->alerts);
     store_close(&s->store);
     auth_free(&s->auth);
@@ -312,6 +323,13 @@ static void on_reload(void *arg, int signum)
     log_info("config.reloaded", LOG_Z("file", run->config));
 }
 
+static void stop_loop(struct running *run)
+{
+    loop_timer_stop(run->drain_timer);
+    api_cut(run->s.api);
+    loop_stop(run->s.loop);
+}
+
 static void look_drained(void *arg)
 {
     struct running *run = arg;
@@ -323,8 +341,7 @@ static void look_drained(void *arg)
         return;
     if (!idle)
         log_warn("server.drain_timeout", LOG_I64("after_ms", DRAIN_MAX_MS));
-    loop_timer_stop(run->drain_timer);
-    loop_stop(s->loop);
+    stop_loop(run);
 }
 
 static void on_stop(void *arg, int signum)
@@ -333,7 +350,7 @@ static void on_stop(void *arg, int signum)
     struct server *s = &run->s;
 
     if (s->draining) {
-        loop_stop(s->loop); /* asked twice: at once */
+        stop_loop(run); /* asked twice: at once */
         return;
     }
     log_info("server.draining", LOG_I64("signal", signum));

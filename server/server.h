@@ -46,10 +46,11 @@ struct server_options {
     bool dev, recover;
 };
 
-/* `logq-server run`: start, serve until SIGTERM or SIGINT, drain, stop.  The exit code: 0 drained,
- * 1 could not start or lost its store, 2 configuration. */
+/* `logq-server run`: start, serve until SIGTERM or SIGINT, drain, stop.  The exit code: 0 stopped,
+ * 1 could not start, 2 configuration. */
 int server_run(const struct server_options *opt);
-/* `logq-server check`: validate, print the effective configuration.  0 or 2. */
+/* `logq-server check`: validate, print the effective configuration.  0, 2, or 1 when stdout does
+ * not take it. */
 int server_check(const char *config);
 
 #endif

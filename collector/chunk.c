@@ -13,7 +13,7 @@ struct chunk *chunk_new(const struct chunk_options *opt)
 {
     struct chunk *c = mem_new(sizeof(*c));
 
-    c->magic = CHUNK_MAGIC;
+    c->magic = CHUNK_FILLING_MAGIC;
     c->opt = *opt;
     buf_init(&c->payload, opt->bytes + CHUNK_SLACK);
     buf_init(&c->packed, 2 * (opt->bytes + CHUNK_SLACK));
@@ -28,7 +28,7 @@ void chunk_free(struct chunk **pc)
 
     if (c == NULL)
         return;
-    OBJ_CHECK(c, CHUNK_MAGIC);
+    OBJ_CHECK(c, CHUNK_FILLING_MAGIC);
     buf_fini(&c->payload);
     buf_fini(&c->packed);
     arena_free(&c->arena);
@@ -54,7 +54,7 @@ static void shrink(struct buf *b, size_t usual)
 
 void chunk_clear(struct chunk *c)
 {
-    OBJ_CHECK(c, CHUNK_MAGIC);
+    OBJ_CHECK(c, CHUNK_FILLING_MAGIC);
     shrink(&c->payload, c->opt.bytes);
     shrink(&c->packed, c->opt.bytes);
     arena_reset(c->arena);
@@ -121,7 +121,7 @@ int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTE
     };
     int r;
 
-    OBJ_CHECK(c, CHUNK_MAGIC);
+    OBJ_CHECK(c, CHUNK_FILLING_MAGIC);
     forward_token(c->wire.p, c->wire.n, token);
     out.token = str_of(token);
     if (c->opt.codec != CODEC_NONE) {

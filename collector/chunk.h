@@ -28,7 +28,7 @@ struct chunk_options {
 
 struct chunk {
     unsigned magic;
-#define CHUNK_MAGIC 0x9a7cc4b2u
+#define CHUNK_FILLING_MAGIC 0x9a7cc4b2u
     struct chunk_options opt;
     struct buf payload;
     uint64_t entries;

@@ -1,0 +1,140 @@
+/* Unit tests of collector/config: the table, its checks, and the example that the repository
+ * carries. */
+#include "collector/config.h"
+
+#include "base/file.h"
+#include "tests/lib/check.h"
+#include "tests/lib/tmpdir.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int dir;
+static char path[TMPDIR_PATH_MAX], file[TMPDIR_PATH_MAX + 16];
+static struct config *c;
+static struct conf_errors errors;
+static struct err err;
+
+static int setup(void **state)
+{
+    (void)state;
+    dir = tmpdir_open(path);
+    (void)snprintf(file, sizeof(file), "%s/c.yaml", path);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    config_free(&c);
+    tmpdir_close(dir);
+    return 0;
+}
+
+static int load(const char *text)
+{
+    config_free(&c);
+    assert_int_equal(file_replace(dir, "c.yaml", 0600, str_of(text), &err), 0);
+    return config_load(file, &c, &errors, &err);
+}
+
+#define SERVER "server: {address: 'h:1', ca: ca.crt, cert: a.crt, key: /k}\n"
+
+static void defaults_are_those_of_the_manual(void **state)
+{
+    char expected[TMPDIR_PATH_MAX + 16];
+
+    (void)state;
+    if (load(SERVER "inputs: [{type: cri}]\n") < 0)
+        fail_msg("%.*s", STR_ARG(errors.v[0]));
+    assert_int_equal(c->chunk_bytes, 256 << 10);
+    assert_int_equal(c->chunk_delay, 200 * NS_PER_MS);
+    assert_int_equal(c->window_chunks, 8);
+    assert_int_equal(c->window_bytes, 8000000);
+    assert_int_equal(c->max_line, 1 << 20);
+    assert_int_equal(c->partial_timeout, 5 * NS_PER_S);
+    assert_int_equal(c->ack_timeout, 30 * NS_PER_S);
+    assert_int_equal(c->compress, CONFIG_COMPRESS_ZSTD);
+    check_str(c->state_dir, "/var/lib/logq-collector");
+    assert_true(c->host.n > 0);
+    assert_int_equal(config_default_paths(c->sources[0].type).n, 1);
+    (void)snprintf(expected, sizeof(expected), "%s/ca.crt", path);
+    check_str(c->ca, expected); /* from the file's directory */
+    check_str(c->key, "/k");
+}
+
+static void what_is_printed_loads_again(void **state)
+{
+    struct buf first, second;
+    char *text;
+
+    (void)state;
+    buf_init(&first, 1 << 16);
+    buf_init(&second, 1 << 16);
+    assert_int_equal(load(SERVER "labels: {env: prod}\ninputs: [{type: docker, exclude: [/x/*]}, "
+                                 "{type: docker_events}]\n"),
+                     0);
+    config_print(&first, c);
+    buf_add_char(&first, '\0');
+    text = first.p;
+    assert_int_equal(load(text), 0);
+    config_print(&second, c);
+    check_str(buf_str(&second), first.p);
+    buf_fini(&first);
+    buf_fini(&second);
+}
+
+static void expect_error(const char *text, const char *part)
+{
+    assert_int_equal(load(text), ERR_INVALID);
+    for (size_t i = 0; i < errors.n; i++)
+        if (str_find(errors.v[i], str_of(part)) != SIZE_MAX)
+            return;
+    fail_msg("no error says '%s', the first is '%.*s'", part, STR_ARG(errors.v[0]));
+}
+
+static void what_does_not_fit_together_is_said(void **state)
+{
+    (void)state;
+    expect_error("server: {address: 'h:1'}\ninputs: [{type: cri}]\n", ":1:19: mutual TLS needs");
+    expect_error("server: {address: 'h:1', tls: false}\ninputs: [{type: cri}]\n",
+                 "must be on this host");
+    expect_error(SERVER, "at least one input");
+    expect_error(SERVER "inputs:\n  - type: file\n", ":3:11: an input of type file needs paths");
+    expect_error(SERVER "inputs: [{type: cri, paths: [x]}]\n", "must begin with /");
+    expect_error(SERVER "inputs: [{type: docker_events, paths: [/x]}]\n", "not from paths");
+    expect_error(SERVER "inputs: [{type: docker_events}, {type: docker_events}]\n",
+                 "one input of events per engine");
+    expect_error(SERVER "metrics: {listen: '0.0.0.0:1'}\ninputs: [{type: cri}]\n", "asks nobody");
+    expect_error(SERVER "max_line: 2MiB\ninputs: [{type: cri}]\n", "max_line");
+    expect_error(SERVER "maxline: 1MiB\ninputs: [{type: cri}]\n", "maxline");
+}
+
+static void the_example_is_what_the_table_says(void **state)
+{
+    struct buf text;
+
+    (void)state;
+    assert_int_equal(config_load("config/collector.yaml", &c, &errors, &err), 0);
+    buf_init(&text, 1 << 20);
+    assert_int_equal(file_read(AT_FDCWD, "config/collector.yaml", &text, &err), 0);
+    for (const char *const *key =
+             (const char *const[]){
+                 "server_name:",    "state_dir:",    "host:",        "labels:",
+                 "window:",         "window_bytes:", "delay:",       "compress:",
+                 "compress_level:", "ack_timeout:",  "max_line:",    "partial_timeout:",
+                 "refused_bytes:",  "listen:",       "log_level:",   "paths:",
+                 "exclude:",        "read_from:",    "docker_root:", "runtime:",
+                 "socket:",         "events_file:",  "tls:",         NULL};
+         *key != NULL; key++)
+        if (str_find(buf_str(&text), str_of(*key)) == SIZE_MAX)
+            fail_msg("config/collector.yaml does not show '%s'", *key);
+    buf_fini(&text);
+}
+
+CHECK_MAIN(cmocka_unit_test_setup_teardown(defaults_are_those_of_the_manual, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_is_printed_loads_again, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_does_not_fit_together_is_said, setup, teardown),
+           cmocka_unit_test_setup_teardown(the_example_is_what_the_table_says, setup, teardown))

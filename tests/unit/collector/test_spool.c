@@ -1,0 +1,144 @@
+/* Unit tests of collector/spool: lines that have no file of their own. */
+#include "collector/spool.h"
+
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "collector/metrics.h"
+#include "tests/lib/check.h"
+#include "tests/lib/tmpdir.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int dir;
+static char path[TMPDIR_PATH_MAX];
+static struct spool *s;
+static struct err err;
+static struct buf seen;
+
+static int setup(void **state)
+{
+    (void)state;
+    metrics_setup();
+    log_set_level(LOG_LEVEL_ERROR);
+    dir = tmpdir_open(path);
+    buf_init(&seen, 1 << 20);
+    assert_int_equal(spool_open(dir, "x", &s, &err), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    spool_close(&s);
+    buf_fini(&seen);
+    tmpdir_close(dir);
+    return 0;
+}
+
+static void take(void *arg, struct str line)
+{
+    (void)arg;
+    buf_add_str(&seen, line);
+    buf_add_char(&seen, '|');
+}
+
+static void reopen(void)
+{
+    spool_close(&s);
+    assert_int_equal(spool_open(dir, "x", &s, &err), 0);
+}
+
+static void lines_come_back_after_a_restart(void **state)
+{
+    (void)state;
+    assert_int_equal(spool_append(s, STR("one\n"), &err), 0);
+    assert_int_equal(spool_append(s, STR("two\n"), &err), 0);
+    assert_int_equal(spool_sync(s, &err), 0);
+    reopen();
+    assert_int_equal(spool_append(s, STR("three\n"), &err), 0);
+    assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+    check_str(buf_str(&seen), "one|two|three|");
+}
+
+static void a_torn_line_is_cut_off(void **state)
+{
+    int fd;
+
+    (void)state;
+    assert_int_equal(spool_append(s, STR("one\n"), &err), 0);
+    fd = openat(dir, "spool/x/00000001.jsonl", O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_all(fd, "tw", 2, &err), 0);
+    (void)close(fd);
+    reopen();
+    assert_int_equal(spool_append(s, STR("three\n"), &err), 0);
+    assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+    check_str(buf_str(&seen), "one|three|");
+}
+
+static void a_long_spool_goes_on_in_a_next_file(void **state)
+{
+    char line[1024], first[TMPDIR_PATH_MAX + 64], second[TMPDIR_PATH_MAX + 64];
+
+    (void)state;
+    memset(line, 'x', sizeof(line));
+    line[sizeof(line) - 1] = '\n';
+    (void)snprintf(first, sizeof(first), "%s/spool/x/00000001.jsonl", path);
+    (void)snprintf(second, sizeof(second), "%s/spool/x/00000002.jsonl", path);
+    assert_false(spool_has_later(first));
+    for (int i = 0; i < 1025; i++)
+        assert_int_equal(spool_append(s, (struct str){line, sizeof(line)}, &err), 0);
+    assert_true(spool_has_later(first));
+    assert_false(spool_has_later(second));
+    assert_false(spool_has_later("/etc/passwd"));
+    reopen();
+    assert_int_equal(spool_append(s, STR("last\n"), &err), 0);
+    assert_int_equal(access(second, F_OK), 0);
+}
+
+static void a_failing_disk_leaves_whole_lines(void **state)
+{
+    (void)state;
+    FAULT_EACH("file") {
+        size_t lines = 0;
+        struct str rest;
+        int r = spool_append(s, STR("line\n"), &err);
+        buf_clear(&seen);
+        if (spool_replay(s, take, NULL, &err) < 0) /* the fault came as late as here */
+            assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+        rest = buf_str(&seen);
+        while (rest.n > 0) {
+            check_str(str_cut(&rest, '|'), "line");
+            lines++;
+        }
+        assert_true(r < 0 || lines > 0);
+    }
+}
+
+static void a_gap_is_a_line_and_counted(void **state)
+{
+    struct spool_gap gap = {.cause = "file_gone",
+                            .path = STR("/a \"b\""),
+                            .file_id = STR("id-1"),
+                            .start = 10,
+                            .end = 30};
+
+    (void)state;
+    assert_int_equal(spool_gap(s, &gap, &err), 0);
+    assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+    assert_true(str_find(buf_str(&seen),
+                         STR("\"gap\":\"file_gone\",\"file\":\"/a \\\"b\\\"\",\"file_id\":\"id-1\","
+                             "\"start\":10,\"end\":30}")) != SIZE_MAX);
+    assert_int_equal(metric_get(METRIC_GAPS), 1);
+    assert_int_equal(metric_get(METRIC_GAP_BYTES), 20);
+}
+
+CHECK_MAIN(cmocka_unit_test_setup_teardown(lines_come_back_after_a_restart, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_torn_line_is_cut_off, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_long_spool_goes_on_in_a_next_file, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_failing_disk_leaves_whole_lines, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_gap_is_a_line_and_counted, setup, teardown))

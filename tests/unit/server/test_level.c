@@ -28,8 +28,7 @@ static void finds_levels_in_lines(void **state)
         {"{\"level\":\"error\"", "error"},
         {"level=warn msg=\"an error\"", "warn"},
         {"ts=1 lvl=\"ERR\" msg=x", "error"},
-        {"sublevel=debug msg=info", "debug"},
-        /* no key we know; the first word is */,
+        {"sublevel=debug msg=info", "debug"}, /* no key we know: the first level word counts */
         {"log.level=critical x=y", "critical"},
         {"2026-11-21 ERROR [main] failed with warnings", "error"},
         {"WARN: errors follow", "warn"},

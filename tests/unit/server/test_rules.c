@@ -268,8 +268,28 @@ static void a_directory_is_loaded_in_order_or_not_at_all(void **state)
     buf_fini(&warnings);
 }
 
-CHECK_MAIN(cmocka_unit_test(a_file_in_full), cmocka_unit_test(nothing_is_no_rules),
-           cmocka_unit_test(complaints_have_places),
+/* What we give people to start from. */
+static void the_example_loads(void **state)
+{
+    struct rules *rules = NULL;
+    struct buf errors;
+    struct buf warnings;
+    struct err err;
+
+    (void)state;
+    buf_init(&errors, TEXT_MAX);
+    buf_init(&warnings, TEXT_MAX);
+    if (rules_load("config/rules", &errors, &warnings, &rules, &err) < 0)
+        fail_msg("%s %.*s", err.text, STR_ARG(buf_str(&errors)));
+    assert_true(rules->n_rules > 0);
+    assert_int_equal(warnings.n, 0);
+    rules_unref(&rules);
+    buf_fini(&errors);
+    buf_fini(&warnings);
+}
+
+CHECK_MAIN(cmocka_unit_test(the_example_loads), cmocka_unit_test(a_file_in_full),
+           cmocka_unit_test(nothing_is_no_rules), cmocka_unit_test(complaints_have_places),
            cmocka_unit_test(everything_wrong_with_a_rule_is_told_at_once),
            cmocka_unit_test(a_fault_in_a_query_is_shown_where_it_stands_in_the_file),
            cmocka_unit_test(at_most_twenty_complaints_are_shown),

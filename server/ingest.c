@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DECIDED_MAX = 64 << 10, BATCH_MAX = 1 << 30 };
+enum { BATCH_MAX = 1 << 30 };
 
 /* ---- decisions, as JSON ---- */
 
@@ -53,8 +53,12 @@ static int parse_forced(struct json_reader *r, struct arena *a, struct labels *r
         n = json_next(r, &value, err);
         if (n == 0 && (value.type != JSON_STRING || ret->n == RECORD_LABELS_MAX))
             return err_set(err, ERR_CORRUPT, "decisions: bad forced labels");
-        if (n == 0)
-            ret->v[ret->n++] = (struct label){json_text(&key, a), json_text(&value, a)};
+        if (n == 0) {
+            struct label l = {json_text(&key, a), json_text(&value, a)};
+            if (l.name.p == NULL || l.value.p == NULL)
+                return arena_err(a, err);
+            ret->v[ret->n++] = l;
+        }
     }
     if (n == 0)
         ret->n = labels_sort(ret->v, ret->n);
@@ -81,9 +85,11 @@ static int parse_decided(struct str text, struct arena *a, struct ingest_decided
         n = json_next(&r, &value, err);
         if (n < 0)
             break;
-        if (str_eq(key.raw, STR("host")))
+        if (str_eq(key.raw, STR("host"))) {
             ret->host = json_text(&value, a);
-        else if (str_eq(key.raw, STR("parts")))
+            if (ret->host.p == NULL)
+                n = arena_err(a, err);
+        } else if (str_eq(key.raw, STR("parts")))
             ret->may_have_parts = value.type == JSON_TRUE;
         else if (str_eq(key.raw, STR("payload_bytes")) && str_to_u64(value.raw, &number))
             ret->payload_bytes = (size_t)number;
@@ -134,7 +140,7 @@ static void add_clipped(struct label *v, size_t *n, const struct label *from, si
 {
     for (size_t i = 0; i < count; i++, (*n)++) {
         v[*n].name = clip(from[i].name, RECORD_LABEL_NAME_MAX, METRIC_INGEST_TRUNCATED_LABEL);
-        v[*n].value = from[i].value;
+        v[*n].value = clip(from[i].value, INGEST_ATTR_VALUE_MAX, METRIC_INGEST_TRUNCATED_LABEL);
     }
 }
 

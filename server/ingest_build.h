@@ -11,7 +11,8 @@
 
 enum {
     INGEST_FUTURE_MAX_S = 600,
-    INGEST_OWN_ATTRS = 4 /* detected_level, truncated, ts_claimed, labels_truncated */
+    INGEST_OWN_ATTRS = 4, /* detected_level, attributes_dropped, truncated, ts_claimed */
+    INGEST_ATTR_VALUE_MAX = 64 << 10
 };
 
 struct ingest_build {

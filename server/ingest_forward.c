@@ -186,6 +186,7 @@ static bool is_docker(const struct forward_entry *e)
            source != NULL && stream_slot(source->text) > 0;
 }
 
+/* Five of ours at most, forced ones, service_name. */
 struct foreign_labels {
     struct label v[8 + RECORD_LABELS_MAX];
     size_t n;
@@ -202,6 +203,7 @@ static size_t place_fields(struct forward_ingest *f, const struct forward_entry 
                            struct foreign_labels *labels)
 {
     bool docker = is_docker(e);
+    bool has_stream = false, has_container = false; /* a map may name a key many times */
     size_t n = 0;
 
     add_label(labels, STR("host"), f->d->host);
@@ -212,13 +214,16 @@ static size_t place_fields(struct forward_ingest *f, const struct forward_entry 
         const struct forward_field *field = &e->fields[i];
         if (line == NULL || field == line)
             continue; /* without a line field the line holds all of them */
-        if (docker && str_eq(field->key, STR("source")))
+        if (docker && !has_stream && str_eq(field->key, STR("source"))) {
             add_label(labels, STR("stream"), field->text);
-        else if (docker && str_eq(field->key, STR("container_name")))
+            has_stream = true;
+        } else if (docker && !has_container && str_eq(field->key, STR("container_name"))) {
             add_label(labels, STR("container"),
                       str_from(field->text, str_starts(field->text, STR("/"))));
-        else if (n < f->max_attr)
+            has_container = true;
+        } else if (n < f->max_attr) {
             f->attr[n++] = (struct label){field->key, field->text};
+        }
     }
     for (size_t i = 0; i < e->n_meta && n < f->max_attr; i++)
         f->attr[n++] = (struct label){e->meta[i].key, e->meta[i].text};

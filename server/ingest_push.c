@@ -77,7 +77,7 @@ static int read_stream_labels(struct push *p, struct str text, size_t offset, ui
     if (e == 0)
         e = read_pairs(p, &r, v, RECORD_LABELS_MAX - 1, &n, err);
     for (size_t i = 0; e == 0 && i < n; i++)
-        if (!label_name_ok(v[i].name))
+        if (!label_name_ok(v[i].name) || v[i].name.n > RECORD_LABEL_NAME_MAX)
             e = err_set(err, ERR_INVALID, "'%.*s' is no label name (in the stream at byte %zu)",
                         (int)(v[i].name.n < 64 ? v[i].name.n : 64), v[i].name.p, offset);
     if (e == 0)

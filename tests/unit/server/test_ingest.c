@@ -182,6 +182,43 @@ static void dockers_driver_gets_a_containers_labels(void **state)
     check_str(attr_of(r, "container_id"), ID);
 }
 
+/* The fields of a map come as they were sent, duplicates too: none may grow the labels. */
+static void a_key_named_a_hundred_times_makes_one_label(void **state)
+{
+    static const char ID[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    enum { TIMES = 100 };
+    struct fixture *f = *state;
+    struct label fields[2 + 2 * TIMES] = {{STR("container_id"), str_of(ID)},
+                                          {STR("log"), STR("oops")}};
+
+    for (size_t i = 0; i < TIMES; i++) {
+        fields[2 + i] = (struct label){STR("source"), STR("stdout")};
+        fields[2 + TIMES + i] = (struct label){STR("container_name"), STR("/web")};
+    }
+    forward_pack_entry(&f->payload, 1, fields, 2 + 2 * TIMES);
+    pack(f, NULL, 0);
+    assert_int_equal(decode(f, INGEST_FORWARD, false, NULL), 0);
+    check_str(label_of(f->batch, &f->batch->records[0], "container"), "web");
+    check_str(label_of(f->batch, &f->batch->records[0], "stream"), "stdout");
+}
+
+static void an_attribute_over_the_limit_is_cut(void **state)
+{
+    enum { LONG = 1 << 20, MOST = 64 << 10 };
+    struct fixture *f = *state;
+    char *value = malloc(LONG);
+    struct label fields[] = {{STR("log"), STR("x")}, {STR("k"), {value, LONG}}};
+
+    assert_non_null(value);
+    memset(value, 'v', LONG);
+    forward_pack_entry(&f->payload, 1, fields, 2);
+    pack(f, NULL, 0);
+    free(value);
+    assert_int_equal(decode(f, INGEST_FORWARD, false, NULL), 0);
+    assert_int_equal(attr_of(&f->batch->records[0], "k").n, MOST);
+    assert_int_equal(metric_get(METRIC_INGEST_TRUNCATED_LABEL), 1);
+}
+
 static void a_record_without_a_line_is_its_json(void **state)
 {
     struct fixture *f = *state;
@@ -302,10 +339,24 @@ static void push_names_what_is_wrong_and_where(void **state)
     }
 }
 
+static void push_refuses_a_label_name_without_end(void **state)
+{
+    struct fixture *f = *state;
+
+    buf_add_z(&f->message, "{\"streams\":[{\"stream\":{\"");
+    for (int i = 0; i <= RECORD_LABEL_NAME_MAX; i++)
+        buf_add_char(&f->message, 'n');
+    buf_add_z(&f->message, "\":\"v\"},\"values\":[]}]}");
+    assert_int_equal(decode(f, INGEST_PUSH_JSON, false, NULL), ERR_INVALID);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 CHECK_MAIN(T(parts_of_our_collector_become_records_with_ranges),
            T(counts_that_do_not_fit_are_refused), T(parts_of_a_stranger_do_not_count),
-           T(dockers_driver_gets_a_containers_labels), T(a_record_without_a_line_is_its_json),
+           T(dockers_driver_gets_a_containers_labels),
+           T(a_key_named_a_hundred_times_makes_one_label), T(an_attribute_over_the_limit_is_cut),
+           T(a_record_without_a_line_is_its_json),
            T(a_record_from_the_future_is_stored_when_it_came),
            T(a_line_over_the_limit_is_cut_and_marked), T(decoding_twice_gives_the_same),
-           T(push_reads_lokis_json), T(push_names_what_is_wrong_and_where))
+           T(push_reads_lokis_json), T(push_names_what_is_wrong_and_where),
+           T(push_refuses_a_label_name_without_end))

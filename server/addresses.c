@@ -6,11 +6,14 @@
 #include "base/mem.h"
 #include "base/obj.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+static const char NAME[] = "addresses.json";
 
 struct addresses {
     unsigned magic;
@@ -34,6 +37,8 @@ int addresses_lock(const char *dir, struct addresses **ret, struct err *err)
         r = file_open_dir(AT_FDCWD, path, &a->run_fd, err);
     if (r == 0)
         r = file_lock(a->run_fd, "lock", &a->lock_fd, err);
+    if (r == 0 && unlinkat(a->run_fd, NAME, 0) < 0 && errno != ENOENT)
+        r = err_sys(err, "remove what a server that died left in '%s'", path);
     if (r == 0)
         *ret = a;
     else
@@ -74,9 +79,9 @@ int addresses_publish(struct addresses *a, const char *https, const char *forwar
         json_string(&w, str_of(local));
     json_object_end(&w);
     buf_add_char(&text, '\n');
-    r = buf_err(&text, "addresses.json", err);
+    r = buf_err(&text, NAME, err);
     if (r == 0)
-        r = file_replace(a->run_fd, "addresses.json", 0644, buf_str(&text), err);
+        r = file_replace(a->run_fd, NAME, 0644, buf_str(&text), err);
     buf_fini(&text);
     return r;
 }
@@ -89,7 +94,7 @@ void addresses_free(struct addresses **pa)
         return;
     OBJ_CHECK(a, ADDRESSES_MAGIC);
     if (a->lock_fd >= 0) {
-        (void)unlinkat(a->run_fd, "addresses.json", 0); /* absent when we never got that far */
+        (void)unlinkat(a->run_fd, NAME, 0); /* absent when we never got that far */
         (void)close(a->lock_fd);
     }
     if (a->run_fd >= 0)

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "server/auth.h"
 #include "server/pki.h"
 #include "storage/keyring.h"
 
@@ -132,10 +133,19 @@ static int write_pair(int dir_fd, const char *cert_name, const char *key_name, s
     return r;
 }
 
+static bool name_ok(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 0 && n <= 64 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+}
+
+/* `name` and `tenant` were looked at. */
 static int issue_client(const struct pki *ca, const char *name, const char *tenant, int dir_fd,
                         struct buf *cert, struct buf *key, struct err *err)
 {
-    char uri[NAME_MAX * 2 + 32];
+    char uri[320]; /* 150 of a tenant, 64 of a name */
     struct pki_request req = {.common_name = name, .uri = uri, .client = true, .days = CERT_DAYS};
     int r;
 
@@ -164,7 +174,8 @@ static int make_tls(int fd, const char *const *names, size_t n_names, struct err
 
     buf_init(&cert, PEM_MAX);
     buf_init(&key, PEM_MAX);
-    (void)gethostname(host, sizeof(host) - 1);
+    if (gethostname(host, sizeof(host) - 1) != 0 || !name_ok(host))
+        (void)str_to_z(STR("localhost"), host, sizeof(host)); /* no name for a certificate */
     all[req.n_names++] = "localhost";
     all[req.n_names++] = "127.0.0.1";
     all[req.n_names++] = "::1";
@@ -197,14 +208,32 @@ static int make_tls(int fd, const char *const *names, size_t n_names, struct err
     return r;
 }
 
+/* What init makes in its directory. */
+static const char *const DIRECTORIES[] = {"tls", "collector", "data", "rules", "run"};
+static const char *const FILES[] = {"server.yaml", "admin.token", "master.key"};
+enum {
+    N_DIRECTORIES = sizeof(DIRECTORIES) / sizeof(DIRECTORIES[0]),
+    N_FILES = sizeof(FILES) / sizeof(FILES[0])
+};
+
 static int make_directories(int fd, struct err *err)
 {
-    static const char *const NAMES[] = {"tls", "collector", "data", "rules", "run"};
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
-        r = file_make_dirs(fd, NAMES[i], 0700, err);
+    for (size_t i = 0; r == 0 && i < N_DIRECTORIES; i++)
+        r = file_make_dirs(fd, DIRECTORIES[i], 0700, err);
     return r;
+}
+
+/* The directory was empty: after a failure it is again, so that the next try is not refused. */
+static void take_back(int fd)
+{
+    struct err ignored; /* why init failed matters more */
+
+    for (size_t i = 0; i < N_DIRECTORIES; i++)
+        (void)file_remove_tree(fd, DIRECTORIES[i], &ignored);
+    for (size_t i = 0; i < N_FILES; i++)
+        (void)unlinkat(fd, FILES[i], 0);
 }
 
 static int make_texts(int fd, const char *dir, const char *listen, struct err *err)
@@ -246,6 +275,8 @@ int init_server(const char *dir, const char *const *names, size_t n_names, struc
         r = make_tls(fd, names, n_names, err);
     if (r == 0)
         r = make_texts(fd, dir, n_names > 0 ? "0.0.0.0" : "127.0.0.1", err);
+    if (r < 0)
+        take_back(fd);
     (void)close(fd);
     if (r < 0)
         return r;
@@ -265,14 +296,6 @@ int init_server(const char *dir, const char *const *names, size_t n_names, struc
     return 0;
 }
 
-static bool name_ok(const char *name)
-{
-    size_t n = strlen(name);
-
-    return n > 0 && n <= 64 &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
-}
-
 int init_collector_cert(const char *dir, const char *name, const char *tenant, const char *out,
                         struct err *err)
 {
@@ -285,8 +308,12 @@ int init_collector_cert(const char *dir, const char *name, const char *tenant, c
     if (!name_ok(name))
         return err_set(err, ERR_INVALID,
                        "'%s' is no collector name: 1 to 64 of letters, digits, . _ -", name);
-    (void)snprintf(cert_path, sizeof(cert_path), "%s/tls/ca.crt", dir);
-    (void)snprintf(key_path, sizeof(key_path), "%s/tls/ca.key", dir);
+    if (!auth_tenant_ok(str_of(tenant)))
+        return err_set(err, ERR_INVALID,
+                       "'%s' is no tenant name: 1 to 150 of letters, digits, !_.*'()-", tenant);
+    if ((size_t)snprintf(cert_path, sizeof(cert_path), "%s/tls/ca.crt", dir) >= sizeof(cert_path) ||
+        (size_t)snprintf(key_path, sizeof(key_path), "%s/tls/ca.key", dir) >= sizeof(key_path))
+        return err_set(err, ERR_INVALID, "'%s' is too long a path", dir);
     buf_init(&cert, PEM_MAX);
     buf_init(&key, PEM_MAX);
     r = pki_load(cert_path, key_path, &ca, err);

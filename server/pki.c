@@ -186,17 +186,22 @@ static bool is_ip(const char *name)
     return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
 }
 
-/* "DNS:localhost,IP:127.0.0.1,URI:..."; names with a comma or blank would change the meaning and
- * are refused. */
+/* A host name, which may begin with a wildcard. */
+static bool is_host(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 0 && n <= 253 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_*") == n;
+}
+
+/* "DNS:localhost,IP:127.0.0.1,URI:..."; a comma or blank in a name would change the meaning. */
 static int compose_names(const struct pki_request *req, struct buf *out, struct err *err)
 {
     for (size_t i = 0; i < req->n_names; i++) {
         const char *name = req->names[i];
-        if (name[0] == '\0' || strpbrk(name, ", \t\r\n:/\\\"") != NULL) {
-            if (!is_ip(name))
-                return err_set(err, ERR_INVALID, "'%s' is neither a host name nor an IP address",
-                               name);
-        }
+        if (!is_host(name) && !is_ip(name))
+            return err_set(err, ERR_INVALID, "'%s' is neither a host name nor an IP address", name);
         buf_addf(out, "%s%s:%s", out->n > 0 ? "," : "", is_ip(name) ? "IP" : "DNS", name);
     }
     if (req->uri != NULL && strpbrk(req->uri, ", \t\r\n") != NULL)

@@ -88,12 +88,6 @@ int server_check(const char *config)
 
 /* ---- configuration ---- */
 
-static bool is_loopback(struct str address)
-{
-    return str_starts(address, STR("127.")) || str_starts(address, STR("[::1]")) ||
-           str_starts(address, STR("localhost:")) || str_starts(address, STR("unix:"));
-}
-
 /* Data, key and (without a file) everything else of a --dev server live in one directory. */
 static int place_dev(struct running *run, const char *data, struct err *err)
 {
@@ -133,8 +127,8 @@ static int load_dev(struct running *run, const struct server_options *opt, struc
         print_errors(&errors, err);
     if (r < 0)
         return r;
-    if (!is_loopback(conf->http.listen) || !is_loopback(conf->forward.listen) ||
-        (conf->forward_local.n > 0 && !is_loopback(conf->forward_local)))
+    if (!server_conf_is_loopback(conf->http.listen) ||
+        !server_conf_is_loopback(conf->forward.listen))
         return err_set(err, ERR_INVALID,
                        "--dev switches protection off, so every address must be loopback");
     return place_dev(run, data, err);

@@ -5,7 +5,9 @@
 #include "server/server_conf.h"
 
 #include "base/file.h"
-#include "base/mem.h"
+#include "base/record.h"
+#include "server/auth.h"
+#include "wire/address.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -180,7 +182,7 @@ static const struct conf_option OPTIONS[] = {
      .type = CONF_LABELS,
      .offset = SERVER(forward_local_labels),
      .fallback = "{}",
-     .help = "labels forced on what comes in there"},
+     .help = "labels forced on what comes in there; at most 16"},
     {.path = "forward_local_shared_key",
      .type = CONF_SECRET,
      .offset = SERVER(forward_local_shared_key),
@@ -331,6 +333,94 @@ static int load_text(const char *name, struct str text, struct server_conf *ret,
     return conf_load(name, text, OPTIONS, COUNT(OPTIONS), ret, ret->arena, errors, err);
 }
 
+/* ---- what the table cannot say ---- */
+
+struct checker {
+    const char *file;
+    struct str text;
+    struct conf_errors *errors;
+    struct arena *a;
+};
+
+static void complain(const struct checker *k, const char *path, const char *message)
+{
+    conf_complain(k->errors, k->a, k->file, k->text, path, message);
+}
+
+static bool parse_address(struct str text, struct address *ret, struct err *err)
+{
+    char z[512];
+
+    if (text.n >= sizeof(z) || memchr(text.p, '\0', text.n) != NULL)
+        return false;
+    return address_parse(str_to_z(text, z, sizeof(z)), ret, err) == 0;
+}
+
+bool server_conf_is_loopback(struct str address)
+{
+    struct address a;
+    struct err err;
+
+    if (!parse_address(address, &a, &err))
+        return false;
+    if (a.kind == ADDRESS_UNIX)
+        return true;
+    if (a.kind == ADDRESS_NAME)
+        return strcmp(a.host, "localhost") == 0;
+    if (a.socket.any.sa_family == AF_INET)
+        return ntohl(a.socket.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return IN6_IS_ADDR_LOOPBACK(&a.socket.v6.sin6_addr);
+}
+
+static void check_address(const struct checker *k, const char *path, struct str text)
+{
+    struct address a;
+    struct err err = {.text = "too long"};
+
+    if (!parse_address(text, &a, &err))
+        complain(k, path, err.text);
+}
+
+static void check_tenant(const struct checker *k, const char *path, struct str name)
+{
+    if (!auth_tenant_ok(name))
+        complain(k, path, "no tenant name: 1 to 150 of letters, digits, !_.*'()-, not . or ..");
+}
+
+static void check_local(const struct checker *k, const struct server_conf *c)
+{
+    if (c->forward_local.n > 0)
+        check_address(k, "forward_local", c->forward_local);
+    if (c->forward_local.n > 0 && !server_conf_is_loopback(c->forward_local))
+        complain(k, "forward_local",
+                 "nobody is asked who he is there: it must be unix:/path or a loopback address");
+    check_tenant(k, "forward_local_tenant", c->forward_local_tenant);
+    if (c->forward_local_labels.n > SERVER_CONF_FORCED_MAX)
+        complain(k, "forward_local_labels", "more than 16 labels");
+    for (size_t i = 0; i < c->forward_local_labels.n; i++)
+        if (c->forward_local_labels.v[i].value.n > RECORD_LABEL_VALUE_MAX ||
+            c->forward_local_labels.v[i].name.n > RECORD_LABEL_NAME_MAX)
+            complain(k, "forward_local_labels", "a label is too long");
+}
+
+static void check(const struct checker *k, const struct server_conf *c)
+{
+    check_address(k, "http.listen", c->http.listen);
+    check_address(k, "forward.listen", c->forward.listen);
+    check_tenant(k, "forward.tenant", c->forward.tenant);
+    check_local(k, c);
+    for (size_t i = 0; i < c->n_tokens; i++) {
+        const struct conf_strs *tenants = &c->tokens[i].tenants;
+        struct str path = arena_printf(k->a, "tokens.%zu.tenants", i);
+        for (size_t j = 0; path.p != NULL && j < tenants->n; j++)
+            if (!str_eq(tenants->v[j], STR("*")))
+                check_tenant(k, path.p, tenants->v[j]);
+    }
+    if (c->storage.head_bytes > c->memory_bytes / 2)
+        complain(k, "memory",
+                 "must be at least twice storage.head, or what comes in and queries have no room");
+}
+
 int server_conf_load(const char *path, struct server_conf *ret, struct conf_errors *errors,
                      struct err *err)
 {
@@ -338,14 +428,18 @@ int server_conf_load(const char *path, struct server_conf *ret, struct conf_erro
     int r;
 
     memset(ret, 0, sizeof(*ret));
+    memset(errors, 0, sizeof(*errors));
     ret->arena = arena_new(NULL, 8 * (size_t)MIB);
     ret->dir = directory_of(path, ret->arena);
     buf_init(&text, SERVER_CONF_FILE_MAX);
     r = file_read(AT_FDCWD, path, &text, err);
     if (r == 0)
         r = load_text(path, buf_str(&text), ret, errors, err);
-    else
-        errors->n = 0;
+    if (r == 0) {
+        check(&(struct checker){path, buf_str(&text), errors, ret->arena}, ret);
+        if (errors->n > 0)
+            r = err_set(err, ERR_INVALID, "%.*s", STR_ARG(errors->v[0]));
+    }
     buf_fini(&text);
     return r;
 }
@@ -377,6 +471,9 @@ void server_conf_print(const struct server_conf *c, struct buf *out)
 
 void server_conf_print_example(struct buf *out)
 {
+    buf_add_z(out,
+              "# logq-server: every option with its default.  Relative paths start at the file's\n"
+              "# directory; ${env:NAME} and ${env:NAME:-default} are replaced in values.\n\n");
     conf_print_example(out, OPTIONS, COUNT(OPTIONS));
 }
 

@@ -69,15 +69,22 @@ struct server_conf {
     int log_level;
 };
 
-/* Load `path` (NULL: defaults for --dev, data in `dev_data`).  ERR_INVALID: errors holds the
- * sentences. */
+enum { SERVER_CONF_FORCED_MAX = 16 /* labels of forward_local_labels */ };
+
+/* Load `path`.  *ret is overwritten; server_conf_free it whatever the outcome.  ERR_INVALID: errors
+ * holds the sentences; ERR_GONE, ERR_IO, ERR_LIMIT: the file cannot be read.  Any thread. */
 int server_conf_load(const char *path, struct server_conf *ret, struct conf_errors *errors,
                      struct err *err);
+/* All defaults, for --dev without a file; paths start at `dev_data`. */
 int server_conf_dev(const char *dev_data, struct server_conf *ret, struct err *err);
 void server_conf_free(struct server_conf *c);
+/* Append as YAML, defaults filled in, secrets as "(set)"; overflow shows in the buf. */
 void server_conf_print(const struct server_conf *c, struct buf *out);
+/* The commented example that is config/server.yaml. */
 void server_conf_print_example(struct buf *out);
-/* `path` resolved against the file's directory, NUL-terminated, in `a`. */
+/* `path` resolved against the file's directory, NUL-terminated, in `a`; NULL: `a` is full. */
 const char *server_conf_path(const struct server_conf *c, struct str path, struct arena *a);
+/* Can only programs on this host connect there?  An IP of loopback, localhost, a unix socket. */
+bool server_conf_is_loopback(struct str address);
 
 #endif

@@ -38,7 +38,7 @@ static void sort_is_stable_at_any_size(void **state)
     for (size_t names = 1; names < 400; names = names * 3 / 2 + 1) {
         size_t n = 2 * names;
         struct label *v = calloc(n, sizeof(*v));
-        char(*text)[16] = calloc(n, sizeof(*text));
+        char(*text)[24] = calloc(n, sizeof(*text));
 
         for (size_t i = 0; i < n; i++) {
             (void)snprintf(text[i], sizeof(text[i]), "n%03zu", i * 7919 % names);

@@ -74,11 +74,11 @@ struct str json_text(const struct json_token *tok, struct arena *a);
 /*
  * Writer.  Commas and colons come by themselves:
  *
- *     json_begin(&w, &buf);
- *     json_object(&w);
- *     json_key(&w, STR("a"));
- *     json_u64(&w, 1);
- *     json_object_end(&w);
+ *     json_writer_init(&w, &buf);
+ *     json_put_object(&w);
+ *     json_put_key(&w, STR("a"));
+ *     json_put_u64(&w, 1);
+ *     json_put_object_end(&w);
  *
  * Overflow shows in the buf (buf_err).  At most JSON_DEPTH_MAX - 1 levels.
  */
@@ -89,23 +89,23 @@ struct json_writer {
     bool after_key;
 };
 
-void json_begin(struct json_writer *w, struct buf *out);
-void json_object(struct json_writer *w);
-void json_object_end(struct json_writer *w);
-void json_array(struct json_writer *w);
-void json_array_end(struct json_writer *w);
-void json_key(struct json_writer *w, struct str key);
-void json_string(struct json_writer *w, struct str s);
-void json_u64(struct json_writer *w, uint64_t v);
-void json_i64(struct json_writer *w, int64_t v);
-void json_f64(struct json_writer *w, double v); /* digits as it takes; NaN and Inf as null */
-void json_bool(struct json_writer *w, bool v);
-void json_null(struct json_writer *w);
-void json_raw(struct json_writer *w, struct str json); /* text that is JSON already */
+void json_writer_init(struct json_writer *w, struct buf *out);
+void json_put_object(struct json_writer *w);
+void json_put_object_end(struct json_writer *w);
+void json_put_array(struct json_writer *w);
+void json_put_array_end(struct json_writer *w);
+void json_put_key(struct json_writer *w, struct str key);
+void json_put_string(struct json_writer *w, struct str s);
+void json_put_u64(struct json_writer *w, uint64_t v);
+void json_put_i64(struct json_writer *w, int64_t v);
+void json_put_f64(struct json_writer *w, double v); /* digits as it takes; NaN and Inf as null */
+void json_put_bool(struct json_writer *w, bool v);
+void json_put_null(struct json_writer *w);
+void json_put_raw(struct json_writer *w, struct str json); /* text that is JSON already */
 
 /* key and value in one */
-void json_kv_str(struct json_writer *w, const char *key, struct str value);
-void json_kv_u64(struct json_writer *w, const char *key, uint64_t value);
+void json_put_kv_str(struct json_writer *w, const char *key, struct str value);
+void json_put_kv_u64(struct json_writer *w, const char *key, uint64_t value);
 
 /* Append `s` as a JSON string with its quotes. */
 void json_quote(struct buf *out, struct str s);

@@ -150,32 +150,32 @@ static void close_container(struct json_writer *w, char bracket)
     buf_add_char(w->out, bracket);
 }
 
-void json_begin(struct json_writer *w, struct buf *out)
+void json_writer_init(struct json_writer *w, struct buf *out)
 {
     *w = (struct json_writer){.out = out};
 }
 
-void json_object(struct json_writer *w)
+void json_put_object(struct json_writer *w)
 {
     open_container(w, '{');
 }
 
-void json_object_end(struct json_writer *w)
+void json_put_object_end(struct json_writer *w)
 {
     close_container(w, '}');
 }
 
-void json_array(struct json_writer *w)
+void json_put_array(struct json_writer *w)
 {
     open_container(w, '[');
 }
 
-void json_array_end(struct json_writer *w)
+void json_put_array_end(struct json_writer *w)
 {
     close_container(w, ']');
 }
 
-void json_key(struct json_writer *w, struct str key)
+void json_put_key(struct json_writer *w, struct str key)
 {
     INVARIANT(w->depth > 0 && !w->after_key);
     separate(w);
@@ -186,30 +186,30 @@ void json_key(struct json_writer *w, struct str key)
 
 /* ---- values ---- */
 
-void json_string(struct json_writer *w, struct str s)
+void json_put_string(struct json_writer *w, struct str s)
 {
     separate(w);
     json_quote(w->out, s);
 }
 
-void json_u64(struct json_writer *w, uint64_t v)
+void json_put_u64(struct json_writer *w, uint64_t v)
 {
     separate(w);
     buf_addf(w->out, "%" PRIu64, v);
 }
 
-void json_i64(struct json_writer *w, int64_t v)
+void json_put_i64(struct json_writer *w, int64_t v)
 {
     separate(w);
     buf_addf(w->out, "%" PRId64, v);
 }
 
-void json_f64(struct json_writer *w, double v)
+void json_put_f64(struct json_writer *w, double v)
 {
     char text[32];
 
     if (!isfinite(v)) {
-        json_null(w);
+        json_put_null(w);
         return;
     }
     for (int digits = 15; digits <= 17; digits++) {
@@ -221,32 +221,32 @@ void json_f64(struct json_writer *w, double v)
     buf_add_z(w->out, text);
 }
 
-void json_bool(struct json_writer *w, bool v)
+void json_put_bool(struct json_writer *w, bool v)
 {
     separate(w);
     buf_add_z(w->out, v ? "true" : "false");
 }
 
-void json_null(struct json_writer *w)
+void json_put_null(struct json_writer *w)
 {
     separate(w);
     buf_add_z(w->out, "null");
 }
 
-void json_raw(struct json_writer *w, struct str json)
+void json_put_raw(struct json_writer *w, struct str json)
 {
     separate(w);
     buf_add_str(w->out, json);
 }
 
-void json_kv_str(struct json_writer *w, const char *key, struct str value)
+void json_put_kv_str(struct json_writer *w, const char *key, struct str value)
 {
-    json_key(w, str_of(key));
-    json_string(w, value);
+    json_put_key(w, str_of(key));
+    json_put_string(w, value);
 }
 
-void json_kv_u64(struct json_writer *w, const char *key, uint64_t value)
+void json_put_kv_u64(struct json_writer *w, const char *key, uint64_t value)
 {
-    json_key(w, str_of(key));
-    json_u64(w, value);
+    json_put_key(w, str_of(key));
+    json_put_u64(w, value);
 }

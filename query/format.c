@@ -63,13 +63,13 @@ void format_value(struct buf *out, double v)
 
 static void write_labels(struct json_writer *w, const char *key, const struct labels *l)
 {
-    json_key(w, str_of(key));
-    json_object(w);
+    json_put_key(w, str_of(key));
+    json_put_object(w);
     for (size_t i = 0; i < l->n; i++) {
-        json_key(w, l->v[i].name);
-        json_string(w, l->v[i].value);
+        json_put_key(w, l->v[i].name);
+        json_put_string(w, l->v[i].value);
     }
-    json_object_end(w);
+    json_put_object_end(w);
 }
 
 void format_entry_json(struct buf *out, const struct query_entry *e)
@@ -77,17 +77,17 @@ void format_entry_json(struct buf *out, const struct query_entry *e)
     struct json_writer w;
     char text[TIME_TEXT_MAX];
 
-    json_begin(&w, out);
-    json_object(&w);
-    json_kv_str(&w, "ts", time_format_rfc3339(e->ts, text));
+    json_writer_init(&w, out);
+    json_put_object(&w);
+    json_put_kv_str(&w, "ts", time_format_rfc3339(e->ts, text));
     (void)snprintf(text, sizeof(text), "%" PRId64, e->ts);
-    json_kv_str(&w, "ts_ns", str_of(text));
-    json_kv_u64(&w, "seq", e->seq);
+    json_put_kv_str(&w, "ts_ns", str_of(text));
+    json_put_kv_u64(&w, "seq", e->seq);
     write_labels(&w, "labels", &e->stream);
     write_labels(&w, "attributes", &e->meta);
     write_labels(&w, "parsed", &e->parsed);
-    json_kv_str(&w, "line", e->line);
-    json_object_end(&w);
+    json_put_kv_str(&w, "line", e->line);
+    json_put_object_end(&w);
 }
 
 static int no_entry(const char *what, struct err *err)

@@ -15,78 +15,78 @@
 /* Names of what we do not count stand with 0, because clients expect them. */
 static void write_store(struct json_writer *w, const struct scan_stats *s)
 {
-    json_key(w, STR("store"));
-    json_object(w);
-    json_kv_u64(w, "totalChunksRef", s->blocks);
-    json_kv_u64(w, "totalChunksDownloaded", s->blocks_read);
-    json_kv_u64(w, "chunksDownloadTime", 0);
-    json_key(w, STR("chunk"));
-    json_object(w);
-    json_kv_u64(w, "headChunkBytes", 0);
-    json_kv_u64(w, "headChunkLines", 0);
-    json_kv_u64(w, "decompressedBytes", s->line_bytes);
-    json_kv_u64(w, "decompressedLines", s->lines);
-    json_kv_u64(w, "compressedBytes", s->stored_bytes_read);
-    json_kv_u64(w, "totalDuplicates", 0);
-    json_kv_u64(w, "postFilterLines", s->lines_out);
-    json_object_end(w);
-    json_object_end(w);
+    json_put_key(w, STR("store"));
+    json_put_object(w);
+    json_put_kv_u64(w, "totalChunksRef", s->blocks);
+    json_put_kv_u64(w, "totalChunksDownloaded", s->blocks_read);
+    json_put_kv_u64(w, "chunksDownloadTime", 0);
+    json_put_key(w, STR("chunk"));
+    json_put_object(w);
+    json_put_kv_u64(w, "headChunkBytes", 0);
+    json_put_kv_u64(w, "headChunkLines", 0);
+    json_put_kv_u64(w, "decompressedBytes", s->line_bytes);
+    json_put_kv_u64(w, "decompressedLines", s->lines);
+    json_put_kv_u64(w, "compressedBytes", s->stored_bytes_read);
+    json_put_kv_u64(w, "totalDuplicates", 0);
+    json_put_kv_u64(w, "postFilterLines", s->lines_out);
+    json_put_object_end(w);
+    json_put_object_end(w);
 }
 
 static void write_summary(struct json_writer *w, const struct query_stats *s)
 {
     double seconds = s->seconds > 1e-9 ? s->seconds : 1e-9;
 
-    json_key(w, STR("summary"));
-    json_object(w);
-    json_kv_u64(w, "bytesProcessedPerSecond", (uint64_t)((double)s->scan.line_bytes / seconds));
-    json_kv_u64(w, "linesProcessedPerSecond", (uint64_t)((double)s->scan.lines / seconds));
-    json_kv_u64(w, "totalBytesProcessed", s->scan.line_bytes);
-    json_kv_u64(w, "totalLinesProcessed", s->scan.lines);
-    json_key(w, STR("execTime"));
-    json_f64(w, s->seconds);
-    json_kv_u64(w, "queueTime", 0);
-    json_kv_u64(w, "subqueries", 0);
-    json_kv_u64(w, "totalEntriesReturned", s->entries);
-    json_kv_u64(w, "splits", 0);
-    json_kv_u64(w, "shards", 0);
-    json_kv_u64(w, "totalPostFilterLines", s->pipeline_lines);
-    json_kv_u64(w, "totalStructuredMetadataBytesProcessed", 0);
-    json_object_end(w);
+    json_put_key(w, STR("summary"));
+    json_put_object(w);
+    json_put_kv_u64(w, "bytesProcessedPerSecond", (uint64_t)((double)s->scan.line_bytes / seconds));
+    json_put_kv_u64(w, "linesProcessedPerSecond", (uint64_t)((double)s->scan.lines / seconds));
+    json_put_kv_u64(w, "totalBytesProcessed", s->scan.line_bytes);
+    json_put_kv_u64(w, "totalLinesProcessed", s->scan.lines);
+    json_put_key(w, STR("execTime"));
+    json_put_f64(w, s->seconds);
+    json_put_kv_u64(w, "queueTime", 0);
+    json_put_kv_u64(w, "subqueries", 0);
+    json_put_kv_u64(w, "totalEntriesReturned", s->entries);
+    json_put_kv_u64(w, "splits", 0);
+    json_put_kv_u64(w, "shards", 0);
+    json_put_kv_u64(w, "totalPostFilterLines", s->pipeline_lines);
+    json_put_kv_u64(w, "totalStructuredMetadataBytesProcessed", 0);
+    json_put_object_end(w);
 }
 
 static void write_stats(struct json_writer *w, const struct query_stats *s)
 {
     static const struct scan_stats none;
 
-    json_key(w, STR("stats"));
-    json_object(w);
+    json_put_key(w, STR("stats"));
+    json_put_object(w);
     write_summary(w, s);
-    json_key(w, STR("querier"));
-    json_object(w);
+    json_put_key(w, STR("querier"));
+    json_put_object(w);
     write_store(w, &s->scan);
-    json_object_end(w);
-    json_key(w, STR("ingester"));
-    json_object(w);
-    json_kv_u64(w, "totalReached", 1);
-    json_kv_u64(w, "totalChunksMatched", s->scan.head_batches);
-    json_kv_u64(w, "totalBatches", 0);
-    json_kv_u64(w, "totalLinesSent", 0);
+    json_put_object_end(w);
+    json_put_key(w, STR("ingester"));
+    json_put_object(w);
+    json_put_kv_u64(w, "totalReached", 1);
+    json_put_kv_u64(w, "totalChunksMatched", s->scan.head_batches);
+    json_put_kv_u64(w, "totalBatches", 0);
+    json_put_kv_u64(w, "totalLinesSent", 0);
     write_store(w, &none);
-    json_object_end(w);
-    json_object_end(w);
+    json_put_object_end(w);
+    json_put_object_end(w);
 }
 
 /* ---- the frame of an answer ---- */
 
 static void begin(struct json_writer *w, struct buf *out, const char *type)
 {
-    json_begin(w, out);
-    json_object(w);
-    json_kv_str(w, "status", STR("success"));
-    json_key(w, STR("data"));
-    json_object(w);
-    json_kv_str(w, "resultType", str_of(type));
+    json_writer_init(w, out);
+    json_put_object(w);
+    json_put_kv_str(w, "status", STR("success"));
+    json_put_key(w, STR("data"));
+    json_put_object(w);
+    json_put_kv_str(w, "resultType", str_of(type));
 }
 
 static void end(struct json_writer *w, const struct query_stats *stats)
@@ -94,28 +94,28 @@ static void end(struct json_writer *w, const struct query_stats *stats)
     struct buf text;
 
     write_stats(w, stats);
-    json_object_end(w);
+    json_put_object_end(w);
     if (stats->scan.damaged_blocks > 0) {
         buf_init(&text, 512);
         buf_addf(&text, "the answer is incomplete: %" PRIu64 " damaged blocks were passed over: %s",
                  stats->scan.damaged_blocks, stats->scan.damage);
-        json_key(w, STR("warnings"));
-        json_array(w);
-        json_string(w, buf_str(&text));
-        json_array_end(w);
+        json_put_key(w, STR("warnings"));
+        json_put_array(w);
+        json_put_string(w, buf_str(&text));
+        json_put_array_end(w);
         buf_fini(&text);
     }
-    json_object_end(w);
+    json_put_object_end(w);
 }
 
 static void write_labels(struct json_writer *w, const struct labels *l)
 {
-    json_object(w);
+    json_put_object(w);
     for (size_t i = 0; i < l->n; i++) {
-        json_key(w, l->v[i].name);
-        json_string(w, l->v[i].value);
+        json_put_key(w, l->v[i].name);
+        json_put_string(w, l->v[i].value);
     }
-    json_object_end(w);
+    json_put_object_end(w);
 }
 
 /* ---- streams ---- */
@@ -199,24 +199,24 @@ static void write_value(struct format_streams *f, const struct query_entry *e)
     char ns[32];
 
     buf_clear(&f->value);
-    json_begin(&w, &f->value);
-    json_array(&w);
+    json_writer_init(&w, &f->value);
+    json_put_array(&w);
     (void)snprintf(ns, sizeof(ns), "%" PRId64, e->ts);
-    json_string(&w, str_of(ns));
-    json_string(&w, e->line);
+    json_put_string(&w, str_of(ns));
+    json_put_string(&w, e->line);
     if (f->categorize) {
-        json_object(&w);
+        json_put_object(&w);
         if (e->meta.n > 0) {
-            json_key(&w, STR("structuredMetadata"));
+            json_put_key(&w, STR("structuredMetadata"));
             write_labels(&w, &e->meta);
         }
         if (e->parsed.n > 0) {
-            json_key(&w, STR("parsed"));
+            json_put_key(&w, STR("parsed"));
             write_labels(&w, &e->parsed);
         }
-        json_object_end(&w);
+        json_put_object_end(&w);
     }
-    json_array_end(&w);
+    json_put_array_end(&w);
 }
 
 int format_streams_add(struct format_streams *f, const struct query_entry *e, struct err *err)
@@ -263,27 +263,27 @@ void format_loki_streams(struct buf *out, struct format_streams *f, const struct
     OBJ_CHECK(f, FORMAT_STREAMS_MAGIC);
     begin(&w, out, "streams");
     if (f->categorize) {
-        json_key(&w, STR("encodingFlags"));
-        json_array(&w);
-        json_string(&w, STR("categorize-labels"));
-        json_array_end(&w);
+        json_put_key(&w, STR("encodingFlags"));
+        json_put_array(&w);
+        json_put_string(&w, STR("categorize-labels"));
+        json_put_array_end(&w);
     }
-    json_key(&w, STR("result"));
-    json_array(&w);
+    json_put_key(&w, STR("result"));
+    json_put_array(&w);
     for (size_t i = 0; i < f->groups.n; i++) {
         const struct group *g = f->groups.v[i];
-        json_object(&w);
-        json_key(&w, STR("stream"));
+        json_put_object(&w);
+        json_put_key(&w, STR("stream"));
         write_labels(&w, &g->labels);
-        json_key(&w, STR("values"));
-        json_array(&w);
+        json_put_key(&w, STR("values"));
+        json_put_array(&w);
         for (const struct value_text *v = ((const struct stream *)g->data)->first; v != NULL;
              v = v->next)
-            json_raw(&w, v->json);
-        json_array_end(&w);
-        json_object_end(&w);
+            json_put_raw(&w, v->json);
+        json_put_array_end(&w);
+        json_put_object_end(&w);
     }
-    json_array_end(&w);
+    json_put_array_end(&w);
     end(&w, stats);
 }
 
@@ -295,36 +295,36 @@ static void write_point(struct json_writer *w, struct buf *scratch, ts_ns ts, do
     int64_t ms = ts / NS_PER_MS;
     int64_t part = ms % 1000 < 0 ? -(ms % 1000) : ms % 1000;
 
-    json_array(w);
+    json_put_array(w);
     buf_clear(scratch);
     if (part != 0)
         buf_addf(scratch, "%s%" PRId64 ".%03" PRId64, ms < 0 && ms > -1000 ? "-" : "", ms / 1000,
                  part);
     else
         buf_addf(scratch, "%" PRId64, ms / 1000);
-    json_raw(w, buf_str(scratch));
+    json_put_raw(w, buf_str(scratch));
     buf_clear(scratch);
     format_value(scratch, value);
-    json_string(w, buf_str(scratch));
-    json_array_end(w);
+    json_put_string(w, buf_str(scratch));
+    json_put_array_end(w);
 }
 
 static void write_series(struct json_writer *w, struct buf *scratch, const struct query_series *s,
                          bool matrix)
 {
-    json_object(w);
-    json_key(w, STR("metric"));
+    json_put_object(w);
+    json_put_key(w, STR("metric"));
     write_labels(w, &s->labels);
-    json_key(w, matrix ? STR("values") : STR("value"));
+    json_put_key(w, matrix ? STR("values") : STR("value"));
     if (matrix) {
-        json_array(w);
+        json_put_array(w);
         for (size_t i = 0; i < s->n; i++)
             write_point(w, scratch, s->ts[i], s->value[i]);
-        json_array_end(w);
+        json_put_array_end(w);
     } else {
         write_point(w, scratch, s->ts[0], s->value[0]);
     }
-    json_object_end(w);
+    json_put_object_end(w);
 }
 
 void format_loki_result(struct buf *out, const struct query_result *r,
@@ -336,14 +336,14 @@ void format_loki_result(struct buf *out, const struct query_result *r,
 
     buf_init(&scratch, 1024);
     begin(&w, out, types[r->type]);
-    json_key(&w, STR("result"));
+    json_put_key(&w, STR("result"));
     if (r->type == QUERY_SCALAR) {
         write_point(&w, &scratch, r->series[0].ts[0], r->series[0].value[0]);
     } else {
-        json_array(&w);
+        json_put_array(&w);
         for (size_t i = 0; i < r->n; i++)
             write_series(&w, &scratch, &r->series[i], r->type == QUERY_MATRIX);
-        json_array_end(&w);
+        json_put_array_end(&w);
     }
     end(&w, stats);
     buf_fini(&scratch);

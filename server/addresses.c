@@ -48,14 +48,14 @@ int addresses_lock(const char *dir, struct addresses **ret, struct err *err)
 
 static void put_list(struct json_writer *w, const char *key, const char *address)
 {
-    json_key(w, str_of(key));
+    json_put_key(w, str_of(key));
     if (address == NULL) {
-        json_null(w);
+        json_put_null(w);
         return;
     }
-    json_array(w);
-    json_string(w, str_of(address));
-    json_array_end(w);
+    json_put_array(w);
+    json_put_string(w, str_of(address));
+    json_put_array_end(w);
 }
 
 int addresses_publish(struct addresses *a, const char *https, const char *forward,
@@ -67,17 +67,17 @@ int addresses_publish(struct addresses *a, const char *https, const char *forwar
 
     OBJ_CHECK(a, ADDRESSES_MAGIC);
     buf_init(&text, 4096);
-    json_begin(&w, &text);
-    json_object(&w);
-    json_kv_u64(&w, "pid", (uint64_t)getpid());
+    json_writer_init(&w, &text);
+    json_put_object(&w);
+    json_put_kv_u64(&w, "pid", (uint64_t)getpid());
     put_list(&w, "https", https);
     put_list(&w, "forward", forward);
-    json_key(&w, STR("forward_local"));
+    json_put_key(&w, STR("forward_local"));
     if (local == NULL)
-        json_null(&w);
+        json_put_null(&w);
     else
-        json_string(&w, str_of(local));
-    json_object_end(&w);
+        json_put_string(&w, str_of(local));
+    json_put_object_end(&w);
     buf_add_char(&text, '\n');
     r = buf_err(&text, NAME, err);
     if (r == 0)

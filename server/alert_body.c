@@ -74,13 +74,13 @@ static size_t order(struct alert_body *b)
 
 static void print_map(struct json_writer *w, const char *key, const struct labels *l)
 {
-    json_key(w, str_of(key));
-    json_object(w);
+    json_put_key(w, str_of(key));
+    json_put_object(w);
     for (size_t i = 0; i < l->n; i++) {
-        json_key(w, l->v[i].name);
-        json_string(w, l->v[i].value);
+        json_put_key(w, l->v[i].name);
+        json_put_string(w, l->v[i].value);
     }
-    json_object_end(w);
+    json_put_object_end(w);
 }
 
 static bool is_common(const struct alert_body *b, size_t n, bool annotations, const struct label *l)
@@ -101,15 +101,15 @@ static void print_common(struct json_writer *w, const char *key, const struct al
                                  : annotations ? b->alerts[0].annotations
                                                : b->alerts[0].labels;
 
-    json_key(w, str_of(key));
-    json_object(w);
+    json_put_key(w, str_of(key));
+    json_put_object(w);
     for (size_t i = 0; i < first->n; i++) {
         if (!is_common(b, n, annotations, &first->v[i]))
             continue;
-        json_key(w, first->v[i].name);
-        json_string(w, first->v[i].value);
+        json_put_key(w, first->v[i].name);
+        json_put_string(w, first->v[i].value);
     }
-    json_object_end(w);
+    json_put_object_end(w);
 }
 
 static void print_alert(struct json_writer *w, const struct alert_body_alert *a)
@@ -118,16 +118,16 @@ static void print_alert(struct json_writer *w, const struct alert_body_alert *a)
     char print[17];
 
     (void)snprintf(print, sizeof(print), "%016" PRIx64, alert_body_fingerprint(a->labels));
-    json_object(w);
-    json_kv_str(w, "status", a->ends_at == 0 ? STR("firing") : STR("resolved"));
+    json_put_object(w);
+    json_put_kv_str(w, "status", a->ends_at == 0 ? STR("firing") : STR("resolved"));
     print_map(w, "labels", a->labels);
     print_map(w, "annotations", a->annotations);
-    json_kv_str(w, "startsAt", time_format_rfc3339nano(a->starts_at, time));
-    json_kv_str(w, "endsAt",
-                a->ends_at == 0 ? str_of(NEVER) : time_format_rfc3339nano(a->ends_at, time));
-    json_kv_str(w, "generatorURL", a->generator_url);
-    json_kv_str(w, "fingerprint", str_of(print));
-    json_object_end(w);
+    json_put_kv_str(w, "startsAt", time_format_rfc3339nano(a->starts_at, time));
+    json_put_kv_str(w, "endsAt",
+                    a->ends_at == 0 ? str_of(NEVER) : time_format_rfc3339nano(a->ends_at, time));
+    json_put_kv_str(w, "generatorURL", a->generator_url);
+    json_put_kv_str(w, "fingerprint", str_of(print));
+    json_put_object_end(w);
 }
 
 size_t alert_body_print(struct buf *out, struct alert_body *b)
@@ -140,25 +140,25 @@ size_t alert_body_print(struct buf *out, struct alert_body *b)
 
     for (size_t i = 0; i < b->n; i++)
         firing = firing || b->alerts[i].ends_at == 0;
-    json_begin(&w, out);
-    json_object(&w);
-    json_kv_str(&w, "receiver", b->receiver);
-    json_kv_str(&w, "status", firing ? STR("firing") : STR("resolved"));
-    json_key(&w, STR("alerts"));
-    json_array(&w);
+    json_writer_init(&w, out);
+    json_put_object(&w);
+    json_put_kv_str(&w, "receiver", b->receiver);
+    json_put_kv_str(&w, "status", firing ? STR("firing") : STR("resolved"));
+    json_put_key(&w, STR("alerts"));
+    json_put_array(&w);
     for (size_t i = 0; i < n; i++)
         print_alert(&w, &b->alerts[i]);
-    json_array_end(&w);
+    json_put_array_end(&w);
     print_map(&w, "groupLabels", &(struct labels){&name, 1});
     print_common(&w, "commonLabels", b, n, false);
     print_common(&w, "commonAnnotations", b, n, true);
-    json_kv_str(&w, "externalURL", b->external_url);
-    json_kv_str(&w, "version", STR("4"));
+    json_put_kv_str(&w, "externalURL", b->external_url);
+    json_put_kv_str(&w, "version", STR("4"));
     buf_init(&key, ALERT_BODY_BYTES_MAX);
     alert_body_group_key(&key, b->route, b->alertname);
-    json_kv_str(&w, "groupKey", buf_str(&key));
+    json_put_kv_str(&w, "groupKey", buf_str(&key));
     buf_fini(&key);
-    json_kv_u64(&w, "truncatedAlerts", b->n - n);
-    json_object_end(&w);
+    json_put_kv_u64(&w, "truncatedAlerts", b->n - n);
+    json_put_object_end(&w);
     return n;
 }

@@ -22,24 +22,25 @@ static void print_time(struct json_writer *w, const char *key, ts_ns t)
 {
     char text[TIME_TEXT_MAX];
 
-    json_kv_str(w, key, t == 0 ? STR("0001-01-01T00:00:00Z") : time_format_rfc3339nano(t, text));
+    json_put_kv_str(w, key,
+                    t == 0 ? STR("0001-01-01T00:00:00Z") : time_format_rfc3339nano(t, text));
 }
 
 static void print_f64(struct json_writer *w, const char *key, double v)
 {
-    json_key(w, str_of(key));
-    json_f64(w, v);
+    json_put_key(w, str_of(key));
+    json_put_f64(w, v);
 }
 
 static void print_labels(struct json_writer *w, const char *key, const struct labels *l)
 {
-    json_key(w, str_of(key));
-    json_object(w);
+    json_put_key(w, str_of(key));
+    json_put_object(w);
     for (size_t i = 0; i < l->n; i++) {
-        json_key(w, l->v[i].name);
-        json_string(w, l->v[i].value);
+        json_put_key(w, l->v[i].name);
+        json_put_string(w, l->v[i].value);
     }
-    json_object_end(w);
+    json_put_object_end(w);
 }
 
 static void print_alert(struct json_writer *w, const struct rule_alert *a)
@@ -48,15 +49,15 @@ static void print_alert(struct json_writer *w, const struct rule_alert *a)
 
     buf_init(&value, 64);
     format_value(&value, a->value);
-    json_object(w);
+    json_put_object(w);
     print_labels(w, "labels", &a->labels);
     print_labels(w, "annotations", &a->annotations);
-    json_kv_str(w, "state", rule_alert_state_name(a->state));
+    json_put_kv_str(w, "state", rule_alert_state_name(a->state));
     print_time(w, "activeAt", a->active_at);
     if (a->keep_since != 0)
         print_time(w, "keepFiringSince", a->keep_since);
-    json_kv_str(w, "value", buf_str(&value));
-    json_object_end(w);
+    json_put_kv_str(w, "value", buf_str(&value));
+    json_put_object_end(w);
     buf_fini(&value);
 }
 
@@ -72,11 +73,11 @@ static void print_alerts_of(struct json_writer *w, const struct tracked *t)
 /* Texts of rules are shown as they are written; expanded they stand in the alerts. */
 static void print_texts(struct json_writer *w, const char *key, const struct rule_text *v, size_t n)
 {
-    json_key(w, str_of(key));
-    json_object(w);
+    json_put_key(w, str_of(key));
+    json_put_object(w);
     for (size_t i = 0; i < n; i++)
-        json_kv_str(w, v[i].name.p, v[i].source);
-    json_object_end(w);
+        json_put_kv_str(w, v[i].name.p, v[i].source);
+    json_put_object_end(w);
 }
 
 static void print_rule(struct json_writer *w, const struct tracked *t)
@@ -86,28 +87,28 @@ static void print_rule(struct json_writer *w, const struct tracked *t)
                                   : rule_state_pending(t->state) > 0 ? RULE_PENDING
                                                                      : RULE_INACTIVE;
 
-    json_object(w);
-    json_kv_str(w, "state", rule_alert_state_name(state));
-    json_kv_str(w, "name", r->alert);
-    json_kv_str(w, "query", r->expr);
+    json_put_object(w);
+    json_put_kv_str(w, "state", rule_alert_state_name(state));
+    json_put_kv_str(w, "name", r->alert);
+    json_put_kv_str(w, "query", r->expr);
     print_f64(w, "duration", (double)r->hold / NS_PER_S);
     print_f64(w, "keepFiringFor", (double)r->keep_firing / NS_PER_S);
     print_texts(w, "labels", r->labels, r->n_labels);
     print_texts(w, "annotations", r->annotations, r->n_annotations);
-    json_key(w, STR("alerts"));
-    json_array(w);
+    json_put_key(w, STR("alerts"));
+    json_put_array(w);
     print_alerts_of(w, t);
-    json_array_end(w);
-    json_kv_str(w, "health",
-                t->error[0] != '\0'    ? STR("err")
-                : t->evaluated_at == 0 ? STR("unknown")
-                                       : STR("ok"));
+    json_put_array_end(w);
+    json_put_kv_str(w, "health",
+                    t->error[0] != '\0'    ? STR("err")
+                    : t->evaluated_at == 0 ? STR("unknown")
+                                           : STR("ok"));
     if (t->error[0] != '\0')
-        json_kv_str(w, "lastError", str_of(t->error));
+        json_put_kv_str(w, "lastError", str_of(t->error));
     print_f64(w, "evaluationTime", t->seconds);
     print_time(w, "lastEvaluation", t->evaluated_at);
-    json_kv_str(w, "type", STR("alerting"));
-    json_object_end(w);
+    json_put_kv_str(w, "type", STR("alerting"));
+    json_put_object_end(w);
 }
 
 static const struct tracked *find(const struct alerts *a, const struct rule *rule)
@@ -124,11 +125,11 @@ static void print_group(struct json_writer *w, const struct alerts *a, const str
     double seconds = 0;
     ts_ns last = 0;
 
-    json_object(w);
-    json_kv_str(w, "name", g->name);
-    json_kv_str(w, "file", g->file);
-    json_key(w, STR("rules"));
-    json_array(w);
+    json_put_object(w);
+    json_put_kv_str(w, "name", g->name);
+    json_put_kv_str(w, "file", g->file);
+    json_put_key(w, STR("rules"));
+    json_put_array(w);
     for (size_t i = 0; i < g->n_rules; i++) {
         const struct tracked *t = find(a, &g->rules[i]);
         if (t == NULL)
@@ -137,30 +138,30 @@ static void print_group(struct json_writer *w, const struct alerts *a, const str
         seconds += t->seconds;
         last = t->evaluated_at > last ? t->evaluated_at : last;
     }
-    json_array_end(w);
+    json_put_array_end(w);
     print_f64(w, "interval", (double)g->interval / NS_PER_S);
-    json_kv_u64(w, "limit", (uint64_t)g->limit);
+    json_put_kv_u64(w, "limit", (uint64_t)g->limit);
     print_f64(w, "evaluationTime", seconds);
     print_time(w, "lastEvaluation", last);
-    json_object_end(w);
+    json_put_object_end(w);
 }
 
 static void begin(struct json_writer *w, struct buf *out, const char *what)
 {
-    json_begin(w, out);
-    json_object(w);
-    json_kv_str(w, "status", STR("success"));
-    json_key(w, STR("data"));
-    json_object(w);
-    json_key(w, str_of(what));
-    json_array(w);
+    json_writer_init(w, out);
+    json_put_object(w);
+    json_put_kv_str(w, "status", STR("success"));
+    json_put_key(w, STR("data"));
+    json_put_object(w);
+    json_put_key(w, str_of(what));
+    json_put_array(w);
 }
 
 static void finish(struct json_writer *w)
 {
-    json_array_end(w);
-    json_object_end(w);
-    json_object_end(w);
+    json_put_array_end(w);
+    json_put_object_end(w);
+    json_put_object_end(w);
 }
 
 void alerts_print_rules(struct alerts *a, const struct str *tenants, size_t n, struct buf *out)

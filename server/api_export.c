@@ -106,16 +106,17 @@ static void reply_error(struct export *e, const struct err *err)
     struct buf out;
 
     buf_init(&out, JSON_ERR_MAX);
-    json_begin(&w, &out);
-    json_object(&w);
+    json_writer_init(&w, &out);
+    json_put_object(&w);
     if (e->started) {
-        json_kv_str(&w, "error", str_of(err->text));
+        json_put_kv_str(&w, "error", str_of(err->text));
     } else {
-        json_kv_str(&w, "status", STR("error"));
-        json_kv_str(&w, "errorType", err->code == ERR_TIMEOUT ? STR("timeout") : STR("execution"));
-        json_kv_str(&w, "message", str_of(err->text));
+        json_put_kv_str(&w, "status", STR("error"));
+        json_put_kv_str(&w, "errorType",
+                        err->code == ERR_TIMEOUT ? STR("timeout") : STR("execution"));
+        json_put_kv_str(&w, "message", str_of(err->text));
     }
-    json_object_end(&w);
+    json_put_object_end(&w);
     buf_add_char(&out, '\n');
     if (e->started) {
         http_reply_write(e->x, buf_str(&out));
@@ -245,16 +246,16 @@ static void fail(struct http_exchange *x, int status, const struct err *err, uns
     struct buf out;
 
     buf_init(&out, JSON_ERR_MAX);
-    json_begin(&w, &out);
-    json_object(&w);
-    json_kv_str(&w, "status", STR("error"));
-    json_kv_str(&w, "errorType", status == 400 ? STR("bad_data") : STR("unavailable"));
-    json_kv_str(&w, "message", str_of(err->text));
+    json_writer_init(&w, &out);
+    json_put_object(&w);
+    json_put_kv_str(&w, "status", STR("error"));
+    json_put_kv_str(&w, "errorType", status == 400 ? STR("bad_data") : STR("unavailable"));
+    json_put_kv_str(&w, "message", str_of(err->text));
     if (line > 0) {
-        json_kv_u64(&w, "line", line);
-        json_kv_u64(&w, "column", column);
+        json_put_kv_u64(&w, "line", line);
+        json_put_kv_u64(&w, "column", column);
     }
-    json_object_end(&w);
+    json_put_object_end(&w);
     http_reply(x, status, "application/json", buf_str(&out));
     buf_fini(&out);
 }

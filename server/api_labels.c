@@ -61,13 +61,13 @@ static void print_labels(struct buf *out, const struct labels *l)
 {
     struct json_writer w;
 
-    json_begin(&w, out);
-    json_object(&w);
+    json_writer_init(&w, out);
+    json_put_object(&w);
     for (size_t i = 0; i < l->n; i++) {
-        json_key(&w, l->v[i].name);
-        json_string(&w, l->v[i].value);
+        json_put_key(&w, l->v[i].name);
+        json_put_string(&w, l->v[i].value);
     }
-    json_object_end(&w);
+    json_put_object_end(&w);
 }
 
 static int add_series(void *arg, const struct labels *l)
@@ -127,19 +127,19 @@ static void answer(struct api_call *c, scan_stream_fn *fn, size_t max, bool raw)
     } else {
         if (t.v.n > 0)
             qsort(t.v.p, t.v.n, sizeof(*t.v.p), compare);
-        json_begin(&w, &c->body);
-        json_object(&w);
-        json_kv_str(&w, "status", STR("success"));
-        json_key(&w, STR("data"));
-        json_array(&w);
+        json_writer_init(&w, &c->body);
+        json_put_object(&w);
+        json_put_kv_str(&w, "status", STR("success"));
+        json_put_key(&w, STR("data"));
+        json_put_array(&w);
         for (size_t i = 0; i < t.v.n; i++) {
             if (raw)
-                json_raw(&w, t.v.p[i]);
+                json_put_raw(&w, t.v.p[i]);
             else
-                json_string(&w, t.v.p[i]);
+                json_put_string(&w, t.v.p[i]);
         }
-        json_array_end(&w);
-        json_object_end(&w);
+        json_put_array_end(&w);
+        json_put_object_end(&w);
     }
     VEC_FINI(&t.v);
     map_free(&t.seen);

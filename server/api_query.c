@@ -222,11 +222,11 @@ void api_format_query(struct api *a, struct http_exchange *x, const struct auth_
         query_print(q, &canonical);
         r = buf_err(&canonical, "the canonical text", &err);
     }
-    json_begin(&w, &out);
-    json_object(&w);
-    json_kv_str(&w, "status", r == 0 ? STR("success") : STR("invalid-query"));
-    json_kv_str(&w, r == 0 ? "data" : "error", r == 0 ? buf_str(&canonical) : str_of(err.text));
-    json_object_end(&w);
+    json_writer_init(&w, &out);
+    json_put_object(&w);
+    json_put_kv_str(&w, "status", r == 0 ? STR("success") : STR("invalid-query"));
+    json_put_kv_str(&w, r == 0 ? "data" : "error", r == 0 ? buf_str(&canonical) : str_of(err.text));
+    json_put_object_end(&w);
     http_reply(x, r == 0 ? 200 : 400, "application/json", buf_str(&out));
     query_unref(&q);
     buf_fini(&canonical);

@@ -142,15 +142,15 @@ static void print_item(const struct delivery *d, const struct item *it, struct b
 {
     struct json_writer w;
 
-    json_begin(&w, out);
-    json_object(&w);
-    json_kv_u64(&w, "v", 1);
-    json_kv_str(&w, "id", str_of(it->id));
-    json_kv_str(&w, "url", str_of(d->opt.targets[it->target].url));
-    json_kv_str(&w, "lane", str_of(it->lane));
-    json_kv_u64(&w, "created", (uint64_t)it->created);
-    json_kv_str(&w, "body", (struct str){it->body, it->body_bytes});
-    json_object_end(&w);
+    json_writer_init(&w, out);
+    json_put_object(&w);
+    json_put_kv_u64(&w, "v", 1);
+    json_put_kv_str(&w, "id", str_of(it->id));
+    json_put_kv_str(&w, "url", str_of(d->opt.targets[it->target].url));
+    json_put_kv_str(&w, "lane", str_of(it->lane));
+    json_put_kv_u64(&w, "created", (uint64_t)it->created);
+    json_put_kv_str(&w, "body", (struct str){it->body, it->body_bytes});
+    json_put_object_end(&w);
 }
 
 static int save(struct delivery *d, const struct item *it, struct err *err)

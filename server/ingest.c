@@ -22,21 +22,21 @@ void ingest_decided_pack(const struct ingest_decided *d, struct buf *out)
 {
     struct json_writer w;
 
-    json_begin(&w, out);
-    json_object(&w);
-    json_kv_u64(&w, "v", 1);
-    json_kv_str(&w, "host", d->host);
-    json_key(&w, STR("parts"));
-    json_bool(&w, d->may_have_parts);
-    json_kv_u64(&w, "payload_bytes", d->payload_bytes);
-    json_key(&w, STR("forced"));
-    json_object(&w);
+    json_writer_init(&w, out);
+    json_put_object(&w);
+    json_put_kv_u64(&w, "v", 1);
+    json_put_kv_str(&w, "host", d->host);
+    json_put_key(&w, STR("parts"));
+    json_put_bool(&w, d->may_have_parts);
+    json_put_kv_u64(&w, "payload_bytes", d->payload_bytes);
+    json_put_key(&w, STR("forced"));
+    json_put_object(&w);
     for (size_t i = 0; i < d->forced.n; i++) {
-        json_key(&w, d->forced.v[i].name);
-        json_string(&w, d->forced.v[i].value);
+        json_put_key(&w, d->forced.v[i].name);
+        json_put_string(&w, d->forced.v[i].value);
     }
-    json_object_end(&w);
-    json_object_end(&w);
+    json_put_object_end(&w);
+    json_put_object_end(&w);
 }
 
 static int parse_forced(struct json_reader *r, struct arena *a, struct labels *ret, struct err *err)

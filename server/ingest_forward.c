@@ -156,17 +156,17 @@ static int render_record(struct forward_ingest *f, const struct forward_entry *e
     int r;
 
     buf_init(&out, RECORD_JSON_MAX);
-    json_begin(&w, &out);
-    json_object(&w);
+    json_writer_init(&w, &out);
+    json_put_object(&w);
     for (size_t i = 0; i < e->n_fields; i++) {
         const struct forward_field *field = &e->fields[i];
-        json_key(&w, field->key);
+        json_put_key(&w, field->key);
         if (field->type == FORWARD_STR || field->type == FORWARD_TIME)
-            json_string(&w, field->text);
+            json_put_string(&w, field->text);
         else
-            json_raw(&w, field->text);
+            json_put_raw(&w, field->text);
     }
-    json_object_end(&w);
+    json_put_object_end(&w);
     r = buf_err(&out, "record as JSON", err);
     if (r == 0) {
         *ret = arena_str(f->ib->b->arena, buf_str(&out));

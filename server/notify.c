@@ -74,16 +74,16 @@ static void print_told(struct buf *out, const struct told *t)
 {
     struct json_writer w;
 
-    json_begin(&w, out);
-    json_array(&w); /* version, time, then three values per alert */
-    json_u64(&w, 1);
-    json_i64(&w, t->at);
+    json_writer_init(&w, out);
+    json_put_array(&w); /* version, time, then three values per alert */
+    json_put_u64(&w, 1);
+    json_put_i64(&w, t->at);
     for (size_t i = 0; i < t->alerts.n; i++) {
-        json_u64(&w, t->alerts.p[i].fingerprint);
-        json_i64(&w, t->alerts.p[i].fired_at);
-        json_bool(&w, t->alerts.p[i].resolved);
+        json_put_u64(&w, t->alerts.p[i].fingerprint);
+        json_put_i64(&w, t->alerts.p[i].fired_at);
+        json_put_bool(&w, t->alerts.p[i].resolved);
     }
-    json_array_end(&w);
+    json_put_array_end(&w);
 }
 
 static int next_i64(struct json_reader *json, int64_t *ret, struct err *err)

@@ -21,19 +21,19 @@ enum { ARENA_MAX = 64 << 20, LABELS_MAX = 1000 };
 
 static void print_labels(struct json_writer *w, const char *key, const struct labels *l)
 {
-    json_key(w, str_of(key));
-    json_object(w);
+    json_put_key(w, str_of(key));
+    json_put_object(w);
     for (size_t i = 0; i < l->n; i++) {
-        json_key(w, l->v[i].name);
-        json_string(w, l->v[i].value);
+        json_put_key(w, l->v[i].name);
+        json_put_string(w, l->v[i].value);
     }
-    json_object_end(w);
+    json_put_object_end(w);
 }
 
 static void print_time(struct json_writer *w, const char *key, ts_ns t)
 {
-    json_key(w, str_of(key));
-    json_i64(w, t);
+    json_put_key(w, str_of(key));
+    json_put_i64(w, t);
 }
 
 void rule_state_save(const struct rule_state *s, struct buf *out)
@@ -41,27 +41,27 @@ void rule_state_save(const struct rule_state *s, struct buf *out)
     struct json_writer w;
 
     OBJ_CHECK(s, RULE_STATE_MAGIC);
-    json_begin(&w, out);
-    json_object(&w);
-    json_kv_u64(&w, "v", 1);
-    json_key(&w, STR("alerts"));
-    json_array(&w);
+    json_writer_init(&w, out);
+    json_put_object(&w);
+    json_put_kv_u64(&w, "v", 1);
+    json_put_key(&w, STR("alerts"));
+    json_put_array(&w);
     for (size_t i = 0; i < s->alerts.n; i++) {
         const struct rule_alert *a = s->alerts.p[i];
-        json_object(&w);
+        json_put_object(&w);
         print_labels(&w, "labels", &a->labels);
         print_labels(&w, "annotations", &a->annotations);
-        json_kv_str(&w, "state", rule_alert_state_name(a->state));
-        json_key(&w, STR("value"));
-        json_f64(&w, a->value);
+        json_put_kv_str(&w, "state", rule_alert_state_name(a->state));
+        json_put_key(&w, STR("value"));
+        json_put_f64(&w, a->value);
         print_time(&w, "active_at", a->active_at);
         print_time(&w, "fired_at", a->fired_at);
         print_time(&w, "resolved_at", a->resolved_at);
         print_time(&w, "keep_since", a->keep_since);
-        json_object_end(&w);
+        json_put_object_end(&w);
     }
-    json_array_end(&w);
-    json_object_end(&w);
+    json_put_array_end(&w);
+    json_put_object_end(&w);
 }
 
 /* ---- in ---- */

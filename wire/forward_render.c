@@ -95,17 +95,17 @@ static void json_key_of(struct json_writer *w, const msgpack_object *o)
     struct buf text;
 
     if (o->type == MSGPACK_OBJECT_STR) {
-        json_key(w, (struct str){o->via.str.ptr, o->via.str.size});
+        json_put_key(w, (struct str){o->via.str.ptr, o->via.str.size});
         return;
     }
     if (o->type == MSGPACK_OBJECT_BIN) {
-        json_key(w, (struct str){o->via.bin.ptr, o->via.bin.size});
+        json_put_key(w, (struct str){o->via.bin.ptr, o->via.bin.size});
         return;
     }
     buf_init(&text, FORWARD_RENDER_MAX);
-    json_begin(&key, &text);
+    json_writer_init(&key, &text);
     json_of(&key, o);
-    json_key(w, buf_str(&text));
+    json_put_key(w, buf_str(&text));
     if (text.over)
         w->out->over = true;
     buf_fini(&text);
@@ -117,7 +117,7 @@ static void json_bin(struct json_writer *w, struct str s)
     struct buf text;
 
     if (utf8_valid(s) == s.n) {
-        json_string(w, s);
+        json_put_string(w, s);
         return;
     }
     buf_init(&text, FORWARD_RENDER_MAX);
@@ -125,7 +125,7 @@ static void json_bin(struct json_writer *w, struct str s)
         text.over = true;
     else
         add_base64(&text, s);
-    json_string(w, buf_str(&text));
+    json_put_string(w, buf_str(&text));
     if (text.over)
         w->out->over = true;
     buf_fini(&text);
@@ -138,7 +138,7 @@ static void json_ext(struct json_writer *w, const msgpack_object_ext *e)
 
     buf_init(&text, FORWARD_RENDER_MAX);
     (void)add_ext(&text, &v); /* a time and base64 are strings alike */
-    json_string(w, buf_str(&text));
+    json_put_string(w, buf_str(&text));
     if (text.over)
         w->out->over = true;
     buf_fini(&text);
@@ -149,20 +149,20 @@ static void json_array_of(struct json_writer *w, const msgpack_object_array *arr
 {
     uint32_t i;
 
-    json_array(w);
+    json_put_array(w);
     for (i = 0; i < array->size; i++) {
         json_of(w, &array->ptr[i]);
         if (w->out->over) /* keeps (2) */
             return;
     }
-    json_array_end(w);
+    json_put_array_end(w);
 }
 
 static void json_map_of(struct json_writer *w, const msgpack_object_map *map)
 {
     uint32_t i;
 
-    json_object(w);
+    json_put_object(w);
     for (i = 0; i < map->size; i++) {
         json_key_of(w, &map->ptr[i].key);
         if (!w->out->over)
@@ -170,30 +170,30 @@ static void json_map_of(struct json_writer *w, const msgpack_object_map *map)
         if (w->out->over) /* keeps (2) */
             return;
     }
-    json_object_end(w);
+    json_put_object_end(w);
 }
 
 static void json_of(struct json_writer *w, const msgpack_object *o)
 {
     switch (o->type) {
     case MSGPACK_OBJECT_NIL:
-        json_null(w);
+        json_put_null(w);
         break;
     case MSGPACK_OBJECT_BOOLEAN:
-        json_bool(w, o->via.boolean);
+        json_put_bool(w, o->via.boolean);
         break;
     case MSGPACK_OBJECT_POSITIVE_INTEGER:
-        json_u64(w, o->via.u64);
+        json_put_u64(w, o->via.u64);
         break;
     case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-        json_i64(w, o->via.i64);
+        json_put_i64(w, o->via.i64);
         break;
     case MSGPACK_OBJECT_FLOAT32:
     case MSGPACK_OBJECT_FLOAT64:
-        json_f64(w, o->via.f64);
+        json_put_f64(w, o->via.f64);
         break;
     case MSGPACK_OBJECT_STR:
-        json_string(w, (struct str){o->via.str.ptr, o->via.str.size});
+        json_put_string(w, (struct str){o->via.str.ptr, o->via.str.size});
         break;
     case MSGPACK_OBJECT_BIN:
         json_bin(w, (struct str){o->via.bin.ptr, o->via.bin.size});
@@ -258,7 +258,7 @@ static int render_nested(struct forward_render *r, struct str *rest, struct aren
     int e = unpack(r, rest, &o, err);
 
     if (e == 0) {
-        json_begin(&w, &r->text);
+        json_writer_init(&w, &r->text);
         json_of(&w, &o);
         e = text_done(r, a, ret, err);
     }
@@ -272,15 +272,15 @@ static int render_number(struct forward_render *r, const struct mp_value *v, str
 {
     struct json_writer w;
 
-    json_begin(&w, &r->text);
+    json_writer_init(&w, &r->text);
     ret->type = FORWARD_INT;
     if (v->type == MP_UINT) {
-        json_u64(&w, v->u);
+        json_put_u64(&w, v->u);
     } else if (v->type == MP_INT) {
-        json_i64(&w, v->i);
+        json_put_i64(&w, v->i);
     } else {
         ret->type = FORWARD_FLOAT;
-        json_f64(&w, v->f);
+        json_put_f64(&w, v->f);
     }
     return text_done(r, a, &ret->text, err);
 }

@@ -236,24 +236,24 @@ static void write_cell(struct json_writer *w, const struct rows_cell *c, enum ro
     struct buf text;
 
     if (kind == ROWS_TEXT) {
-        json_string(w, c->text);
+        json_put_string(w, c->text);
         return;
     }
     if (kind == ROWS_LABELS) {
-        json_object(w);
+        json_put_object(w);
         for (size_t i = 0; i < c->labels.n; i++) {
-            json_key(w, c->labels.v[i].name);
-            json_string(w, c->labels.v[i].value);
+            json_put_key(w, c->labels.v[i].name);
+            json_put_string(w, c->labels.v[i].value);
         }
-        json_object_end(w);
+        json_put_object_end(w);
         return;
     }
     buf_init(&text, CELL_MAX);
     add_cell(&text, c, kind, false);
     if (kind == ROWS_VALUE && isfinite(c->value))
-        json_raw(w, buf_str(&text));
+        json_put_raw(w, buf_str(&text));
     else
-        json_string(w, buf_str(&text));
+        json_put_string(w, buf_str(&text));
     end_piece(&text, w->out);
 }
 
@@ -261,17 +261,17 @@ static void add_json(struct buf *out, const struct rows *r, size_t row)
 {
     struct json_writer w;
 
-    json_begin(&w, out);
+    json_writer_init(&w, out);
     if (r->n_columns == 1) {
         write_cell(&w, &r->v.p[row][0], r->columns[0].kind);
         return;
     }
-    json_object(&w);
+    json_put_object(&w);
     for (size_t i = 0; i < r->n_columns; i++) {
-        json_key(&w, str_of(r->columns[i].name));
+        json_put_key(&w, str_of(r->columns[i].name));
         write_cell(&w, &r->v.p[row][i], r->columns[i].kind);
     }
-    json_object_end(&w);
+    json_put_object_end(&w);
 }
 
 /* ---- csv and logfmt ---- */

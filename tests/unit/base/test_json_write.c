@@ -15,29 +15,29 @@ static void commas_and_colons_come_by_themselves(void **state)
     (void)state;
 
     buf_init(&out, 1000);
-    json_begin(&w, &out);
-    json_object(&w);
-    json_kv_u64(&w, "a", UINT64_MAX);
-    json_kv_str(&w, "b", STR("x\"y"));
-    json_key(&w, STR("c"));
-    json_array(&w);
-    json_i64(&w, INT64_MIN);
-    json_bool(&w, true);
-    json_bool(&w, false);
-    json_null(&w);
-    json_array(&w);
-    json_array_end(&w);
-    json_object(&w);
-    json_key(&w, STR("d"));
-    json_object(&w);
-    json_object_end(&w);
-    json_object_end(&w);
-    json_raw(&w, STR("[1, 2]"));
-    json_string(&w, STR(""));
-    json_array_end(&w);
-    json_key(&w, STR("e"));
-    json_f64(&w, 0.5);
-    json_object_end(&w);
+    json_writer_init(&w, &out);
+    json_put_object(&w);
+    json_put_kv_u64(&w, "a", UINT64_MAX);
+    json_put_kv_str(&w, "b", STR("x\"y"));
+    json_put_key(&w, STR("c"));
+    json_put_array(&w);
+    json_put_i64(&w, INT64_MIN);
+    json_put_bool(&w, true);
+    json_put_bool(&w, false);
+    json_put_null(&w);
+    json_put_array(&w);
+    json_put_array_end(&w);
+    json_put_object(&w);
+    json_put_key(&w, STR("d"));
+    json_put_object(&w);
+    json_put_object_end(&w);
+    json_put_object_end(&w);
+    json_put_raw(&w, STR("[1, 2]"));
+    json_put_string(&w, STR(""));
+    json_put_array_end(&w);
+    json_put_key(&w, STR("e"));
+    json_put_f64(&w, 0.5);
+    json_put_object_end(&w);
     check_str(buf_str(&out), "{\"a\":18446744073709551615,\"b\":\"x\\\"y\",\"c\":["
                              "-9223372036854775808,true,false,null,[],{\"d\":{}},[1, 2],\"\"],"
                              "\"e\":0.5}");
@@ -105,8 +105,8 @@ static void check_f64(double v, const char *want)
     struct buf out;
 
     buf_init(&out, 100);
-    json_begin(&w, &out);
-    json_f64(&w, v);
+    json_writer_init(&w, &out);
+    json_put_f64(&w, v);
     if (want != NULL)
         check_str(buf_str(&out), want);
     if (isfinite(v)) {
@@ -155,10 +155,10 @@ static void overflow_shows_in_the_buf(void **state)
     (void)state;
 
     buf_init(&out, 10);
-    json_begin(&w, &out);
-    json_array(&w);
-    json_string(&w, STR("more than ten bytes"));
-    json_array_end(&w);
+    json_writer_init(&w, &out);
+    json_put_array(&w);
+    json_put_string(&w, STR("more than ten bytes"));
+    json_put_array_end(&w);
     assert_int_equal(buf_err(&out, "answer", &err), ERR_LIMIT);
     assert_true(out.n <= 10);
     buf_fini(&out);

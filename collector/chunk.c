@@ -79,6 +79,16 @@ void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size
     c->entries++;
 }
 
+static void push_part(struct chunk *c, const struct checkpoint_part *part)
+{
+    VEC_PUSH(&c->parts, *part);
+}
+
+static void push_wire(struct chunk *c, const struct forward_part *wire)
+{
+    VEC_PUSH(&c->wire, *wire);
+}
+
 void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,
                     const struct labels *labels, const struct labels *attrs)
 {
@@ -93,8 +103,8 @@ void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,
         wire.labels = *labels;
     if (part->count > 0 && attrs != NULL)
         wire.attrs = *attrs;
-    VEC_PUSH(&c->parts, *part);
-    VEC_PUSH(&c->wire, wire);
+    push_part(c, part);
+    push_wire(c, &wire);
 }
 
 struct chunk_mark chunk_mark(const struct chunk *c)

@@ -116,14 +116,14 @@ static void reply_health(struct collector *c, struct http_exchange *x)
     struct json_writer w;
 
     buf_init(&out, METRICS_MAX);
-    json_begin(&w, &out);
-    json_object(&w);
-    json_key(&w, STR("connected"));
-    json_bool(&w, pipeline_is_connected(c->pipeline));
-    json_kv_u64(&w, "unacked_chunks", pipeline_in_flight(c->pipeline));
-    json_kv_u64(&w, "files", input_file_count(c->files));
-    json_kv_u64(&w, "lag_bytes", input_file_lag(c->files));
-    json_object_end(&w);
+    json_writer_init(&w, &out);
+    json_put_object(&w);
+    json_put_key(&w, STR("connected"));
+    json_put_bool(&w, pipeline_is_connected(c->pipeline));
+    json_put_kv_u64(&w, "unacked_chunks", pipeline_in_flight(c->pipeline));
+    json_put_kv_u64(&w, "files", input_file_count(c->files));
+    json_put_kv_u64(&w, "lag_bytes", input_file_lag(c->files));
+    json_put_object_end(&w);
     buf_add_char(&out, '\n');
     http_reply(x, 200, "application/json", buf_str(&out));
     buf_fini(&out);
@@ -155,11 +155,11 @@ static int write_addresses(struct collector *c, struct err *err)
     int r;
 
     buf_init(&out, 4096);
-    json_begin(&w, &out);
-    json_object(&w);
-    json_kv_u64(&w, "pid", (uint64_t)getpid());
-    json_kv_str(&w, "metrics", str_of(http_server_address(c->http)));
-    json_object_end(&w);
+    json_writer_init(&w, &out);
+    json_put_object(&w);
+    json_put_kv_u64(&w, "pid", (uint64_t)getpid());
+    json_put_kv_str(&w, "metrics", str_of(http_server_address(c->http)));
+    json_put_object_end(&w);
     r = file_replace(c->state_fd, ADDRESSES, 0644, buf_str(&out), err);
     buf_fini(&out);
     return r;

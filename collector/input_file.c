@@ -195,11 +195,15 @@ static void slot_add(struct slot *s, struct tail *t, bool before_last)
 
 static void complain(struct input_file *in, const char *path, int why)
 {
+    void *before = map_get(in->failed, str_of(path));
+    char text[128];
+
     metric_add(METRIC_FILES_UNREADABLE, 1);
-    if (map_get(in->failed, str_of(path)) == (void *)(intptr_t)why)
+    if (before == (void *)(intptr_t)why)
         return; /* once per file and cause */
     (void)map_put(in->failed, str_of(path), (void *)(intptr_t)why);
-    log_error("file.unreadable", LOG_Z("file", path), LOG_Z("error", strerror(why)));
+    log_error("file.unreadable", LOG_Z("file", path),
+              LOG_Z("error", strerror_r(why, text, sizeof(text))));
 }
 
 static int open_log(const char *path)

@@ -7,6 +7,11 @@
 
 #include "base/obj.h"
 
+void join_segments_add(struct join_segments *v, const struct join_segment *seg)
+{
+    VEC_PUSH(v, *seg);
+}
+
 static void give_back(struct join_stream *s, const struct join_limits *limits)
 {
     if (s->charged > 0 && limits->budget != NULL)
@@ -48,7 +53,7 @@ static void hold(struct join_stream *s, const struct join_segment *seg)
         last->end = seg->end;
         last->ts = seg->ts;
     } else {
-        VEC_PUSH(&s->held, *seg);
+        join_segments_add(&s->held, seg);
     }
 }
 
@@ -142,7 +147,7 @@ static void move_stream(struct join_stream *from, struct join_stream *to,
         to->pieces += later.pieces;
         to->grown = later.grown;
         VEC_EACH(&later.held, seg)
-            VEC_PUSH(&to->held, *seg);
+            join_segments_add(&to->held, seg);
     }
     give_back(&later, limits);
     buf_fini(&later.text);

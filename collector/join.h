@@ -29,6 +29,12 @@ struct join_segment {
     ts_ns ts;      /* of its last line */
 };
 
+struct join_segments {
+    struct join_segment *p; /* as VEC of base/vec.h */
+    size_t n, cap;
+};
+void join_segments_add(struct join_segments *v, const struct join_segment *seg);
+
 struct join_limits {
     size_t max_line;
     struct mem_budget *budget; /* text of all joins; may be NULL */
@@ -42,7 +48,7 @@ struct join_stream {
     uint64_t total; /* length of the record so far, uncut */
     unsigned pieces;
     dur_ns grown; /* time_mono of the last piece */
-    VEC(struct join_segment) held;
+    struct join_segments held;
 };
 
 struct join {

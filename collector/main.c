@@ -199,6 +199,7 @@ int main(int argc, char **argv)
     int o;
 
     log_set_program("logq-collector");
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread yet */
     while ((o = getopt_long(argc, argv, "c:", OPTIONS, NULL)) != -1) {
         if (o == 'c')
             path = optarg;

@@ -53,7 +53,7 @@ static void add_pods(struct own *o, struct str text)
             ok = dash ? uid.p[i] == '-' || uid.p[i] == '_' : is_hex(uid.p[i]);
         }
         for (size_t i = 0; ok && i < UID_BYTES; i++)
-            to[i] = uid.p[i] == '_' ? '-' : uid.p[i];
+            to[i] = (char)(uid.p[i] == '_' ? '-' : uid.p[i]);
         if (ok) {
             to[UID_BYTES] = '\0';
             o->n++;

@@ -1,13 +1,15 @@
 /* collector/siblings.c - contract: siblings.h. */
 #include "collector/siblings.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SIBLINGS_MAX = 1000, PATH_BYTES = CHECKPOINT_PATH_MAX };
 
@@ -37,33 +39,43 @@ static bool is_sibling(const char *name, const char *base)
     return !str_ends(s, STR(".gz")) && !str_ends(s, STR(".zst")) && !str_ends(s, STR(".tmp"));
 }
 
-/* Every regular file beside `path` that is a sibling of it; with base NULL every regular file. */
+struct listing {
+    struct siblings *ret;
+    const char *base; /* NULL: every regular file */
+    struct str dir;
+};
+
+static int take_entry(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    const struct listing *l = arg;
+    char path[PATH_BYTES];
+    struct sibling s;
+
+    (void)err;
+    if (l->ret->v.n == SIBLINGS_MAX || (l->base != NULL && !is_sibling(name, l->base)))
+        return 0;
+    if (fstatat(dir_fd, name, &s.st, 0) < 0 || !S_ISREG(s.st.st_mode))
+        return 0;
+    if (snprintf(path, sizeof(path), "%.*s/%s", STR_ARG(l->dir), name) >= (int)sizeof(path))
+        return 0;
+    s.path = mem_dup(path, strlen(path));
+    VEC_PUSH(&l->ret->v, s);
+    return 0;
+}
+
+/* Every regular file beside `path` that is a sibling of `base`. */
 static void list(const char *path, const char *base, struct siblings *ret)
 {
-    char text[PATH_BYTES];
-    size_t n = dir_length(path);
-    struct dirent *d;
-    DIR *dir;
+    struct listing l = {ret, base, {path, dir_length(path)}};
+    char dir[PATH_BYTES];
+    struct err err;
+    int fd;
 
-    if (n == 0 || n >= sizeof(text))
+    if (l.dir.n == 0 || l.dir.n >= sizeof(dir) ||
+        file_open_dir(AT_FDCWD, str_to_z(l.dir, dir, sizeof(dir)), &fd, &err) < 0)
         return;
-    memcpy(text, path, n);
-    text[n] = '\0';
-    dir = opendir(text);
-    if (dir == NULL)
-        return;
-    while ((d = readdir(dir)) != NULL && ret->v.n < SIBLINGS_MAX) {
-        struct sibling s;
-        if (base != NULL && !is_sibling(d->d_name, base))
-            continue;
-        if (snprintf(text + n, sizeof(text) - n, "/%s", d->d_name) >= (int)(sizeof(text) - n))
-            continue;
-        if (stat(text, &s.st) < 0 || !S_ISREG(s.st.st_mode))
-            continue;
-        s.path = mem_dup(text, strlen(text));
-        VEC_PUSH(&ret->v, s);
-    }
-    (void)closedir(dir);
+    (void)file_walk(fd, take_entry, &l, &err);
+    (void)close(fd);
 }
 
 static void clear(struct siblings *s)

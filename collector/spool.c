@@ -209,20 +209,20 @@ int spool_gap(struct spool *s, const struct spool_gap *gap, struct err *err)
     int r;
 
     buf_init(&line, LINE_MAX_BYTES);
-    json_begin(&w, &line);
-    json_object(&w);
-    json_key(&w, STR("time"));
-    json_string(&w, time_format_rfc3339(time_now(), time));
-    json_kv_str(&w, "gap", str_of(gap->cause));
+    json_writer_init(&w, &line);
+    json_put_object(&w);
+    json_put_key(&w, STR("time"));
+    json_put_string(&w, time_format_rfc3339(time_now(), time));
+    json_put_kv_str(&w, "gap", str_of(gap->cause));
     if (gap->path.n > 0)
-        json_kv_str(&w, "file", gap->path);
+        json_put_kv_str(&w, "file", gap->path);
     if (gap->file_id.n > 0)
-        json_kv_str(&w, "file_id", gap->file_id);
-    json_kv_u64(&w, "start", gap->start);
-    json_kv_u64(&w, "end", gap->end);
+        json_put_kv_str(&w, "file_id", gap->file_id);
+    json_put_kv_u64(&w, "start", gap->start);
+    json_put_kv_u64(&w, "end", gap->end);
     if (gap->text.n > 0)
-        json_kv_str(&w, "text", str_sub(gap->text, 0, 1024));
-    json_object_end(&w);
+        json_put_kv_str(&w, "text", str_sub(gap->text, 0, 1024));
+    json_put_object_end(&w);
     buf_add_char(&line, '\n');
     r = buf_err(&line, "gap record", err);
     if (r == 0)

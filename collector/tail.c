@@ -252,25 +252,27 @@ static void add_fills(struct turn *u)
     u->rd->fills.n = 0;
 }
 
+/* The part of `seg` that lies in the run [run_start, end), into rd->held. */
+static void clip_held(struct turn *u, const struct join_segment *seg, uint64_t end)
+{
+    struct join_segment part = *seg;
+
+    if (seg->file != u->t->file || seg->end <= u->run_start || seg->start >= end)
+        return;
+    if (seg->start < u->run_start) { /* it goes on from an earlier run: nothing stands between */
+        part.start = u->run_start;
+        part.mark = u->mark;
+    }
+    join_segments_add(&u->rd->held, &part);
+}
+
 /* What of this run is held by open records, in order. */
 static void find_held(struct turn *u, uint64_t end)
 {
-    struct join_segment *seg;
-
     u->rd->held.n = 0;
-    for (int i = 0; i < DECODE_STREAMS; i++) {
-        VEC_EACH(&u->t->join.s[i].held, seg) {
-            struct join_segment part = *seg;
-            if (seg->file != u->t->file || seg->end <= u->run_start || seg->start >= end)
-                continue;
-            if (seg->start <
-                u->run_start) { /* it goes on from an earlier run: nothing stands between */
-                part.start = u->run_start;
-                part.mark = u->mark;
-            }
-            VEC_PUSH(&u->rd->held, part);
-        }
-    }
+    for (int i = 0; i < DECODE_STREAMS; i++)
+        for (size_t k = 0; k < u->t->join.s[i].held.n; k++)
+            clip_held(u, &u->t->join.s[i].held.p[k], end);
     if (u->rd->held.n > 1)
         qsort(u->rd->held.p, u->rd->held.n, sizeof(u->rd->held.p[0]), by_place);
 }
@@ -384,7 +386,7 @@ static void take_fills(struct turn *u, const struct join_record *rec)
             continue;
         if (seg.file == u->t->file && seg.end > u->run_start)
             seg.end = u->run_start;
-        VEC_PUSH(&u->rd->fills, seg);
+        join_segments_add(&u->rd->fills, &seg);
     }
 }
 

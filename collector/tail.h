@@ -24,7 +24,7 @@ struct tail_reader {
     struct mem_budget joins;
     dur_ns partial_timeout;
     struct checkpoint *checkpoint;
-    VEC(struct join_segment) fills, held; /* scratch */
+    struct join_segments fills, held; /* scratch */
 };
 void tail_reader_init(struct tail_reader *rd, struct checkpoint *checkpoint, size_t max_line,
                       dur_ns partial_timeout);

@@ -7,11 +7,12 @@
  */
 #include "collector/watch.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "collector/metrics.h"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
@@ -170,6 +171,7 @@ static bool is_wild(struct str name)
     return false;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): as deep as the pattern has components */
 static void walk(struct walk *k, size_t n, struct str rest);
 
 /* Go on below the name that was put at k->path + n. */
@@ -188,17 +190,34 @@ static void enter(struct walk *k, size_t n, const char *name, struct str rest)
     k->path[n] = '\0';
 }
 
+struct listing {
+    struct walk *k;
+    size_t n;
+    const char *pattern;
+    struct str rest;
+};
+
+static int enter_matching(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    const struct listing *l = arg;
+
+    (void)dir_fd;
+    (void)err;
+    if (fnmatch(l->pattern, name, FNM_PERIOD) == 0)
+        enter(l->k, l->n, name, l->rest);
+    return 0;
+}
+
 static void enter_all(struct walk *k, size_t n, const char *pattern, struct str rest)
 {
-    DIR *dir = opendir(n == 0 ? "/" : k->path);
-    struct dirent *d;
+    struct listing l = {k, n, pattern, rest};
+    struct err err;
+    int fd;
 
-    if (dir == NULL)
-        return;
-    while ((d = readdir(dir)) != NULL)
-        if (fnmatch(pattern, d->d_name, FNM_PERIOD) == 0)
-            enter(k, n, d->d_name, rest);
-    (void)closedir(dir);
+    if (file_open_dir(AT_FDCWD, n == 0 ? "/" : k->path, &fd, &err) < 0)
+        return; /* gone, or not ours to read: the next look tries again */
+    (void)file_walk(fd, enter_matching, &l, &err);
+    (void)close(fd);
 }
 
 /* `rest` is what comes behind the slash after k->path.  As deep as the pattern has components. */
@@ -235,6 +254,8 @@ static void walk(struct walk *k, size_t n, struct str rest)
     if (rest.n > 0)
         watch_dir(k->w, n == 0 ? "/" : k->path);
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 void watch_glob(struct watch *w, struct str pattern, watch_found_fn *fn, void *arg)
 {

@@ -3,7 +3,7 @@
  *
  * Events from a socket and our own gap records are appended here, made durable, and then read like
  * any other log file: so they are shipped exactly once by the same rules
- * (docs/adr/0010-events-through-a-spool.md).  Files are state_dir/spool/<name>/<8 digits>.jsonl;
+ * (docs/adr/0005-events-through-a-spool.md).  Files are state_dir/spool/<name>/<8 digits>.jsonl;
  * the reader removes one when a later one exists and all of it is acknowledged.  Loop thread only.
  */
 #ifndef LOGQ_COLLECTOR_SPOOL_H

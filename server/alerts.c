@@ -147,28 +147,34 @@ static bool has_series(const struct query_result *r, const struct labels *l)
     return false;
 }
 
-/* The samples of now, and those that only the time ahead has. */
-static int query_samples(struct alerts *a, const struct tracked *t, ts_ns at,
-                         struct query_result **now, struct query_result **ahead,
-                         struct query_result *ret, struct err *err)
+/* Answers of now and of the time ahead, and both together: the series of now, and those that only
+ * the time ahead has. */
+struct samples {
+    struct query_result *now, *ahead; /* owned; may be NULL */
+    struct query_result all;          /* views of them */
+};
+
+static int query_samples(struct alerts *a, const struct tracked *t, ts_ns at, struct samples *ret,
+                         struct err *err)
 {
-    int r = run_query(a, t, at, now, err);
+    int r = run_query(a, t, at, &ret->now, err);
 
     if (r == 0 && t->ahead > at)
-        r = run_query(a, t, t->ahead, ahead, err);
+        r = run_query(a, t, t->ahead, &ret->ahead, err);
     if (r < 0)
         return r;
-    *ret = **now;
-    if (*ahead == NULL || (*ahead)->n == 0)
+    ret->all = *ret->now;
+    if (ret->ahead == NULL || ret->ahead->n == 0)
         return 0;
-    ret->series = arena_alloc((*now)->arena, ((*now)->n + (*ahead)->n) * sizeof(*ret->series));
-    if (ret->series == NULL)
-        return arena_err((*now)->arena, err);
-    for (size_t i = 0; i < (*now)->n; i++)
-        ret->series[i] = (*now)->series[i];
-    for (size_t i = 0; i < (*ahead)->n; i++) {
-        if (!has_series(*now, &(*ahead)->series[i].labels))
-            ret->series[ret->n++] = (*ahead)->series[i];
+    ret->all.series =
+        arena_alloc(ret->now->arena, (ret->now->n + ret->ahead->n) * sizeof(*ret->all.series));
+    if (ret->all.series == NULL)
+        return arena_err(ret->now->arena, err);
+    for (size_t i = 0; i < ret->now->n; i++)
+        ret->all.series[i] = ret->now->series[i];
+    for (size_t i = 0; i < ret->ahead->n; i++) {
+        if (!has_series(ret->now, &ret->ahead->series[i].labels))
+            ret->all.series[ret->all.n++] = ret->ahead->series[i];
     }
     return 0;
 }
@@ -215,23 +221,21 @@ static void finish(struct alerts *a, struct tracked *t, ts_ns now, dur_ns began,
 /* Returns whether some alert changed. */
 static bool evaluate(struct alerts *a, struct tracked *t, ts_ns now)
 {
-    struct query_result *samples = NULL;
-    struct query_result *ahead = NULL;
-    struct query_result all;
+    struct samples samples = {.now = NULL};
     struct rule_state_change change = {0};
     struct err err;
     dur_ns began = time_mono();
-    int r = query_samples(a, t, now - t->group->query_offset, &samples, &ahead, &all, &err);
+    int r = query_samples(a, t, now - t->group->query_offset, &samples, &err);
 
     if (r == 0) { /* else the state stays as it is */
         (void)pthread_mutex_lock(&a->lock);
-        r = rule_state_eval(t->state, t->rule, &all, now, &change, &err);
+        r = rule_state_eval(t->state, t->rule, &samples.all, now, &change, &err);
         (void)pthread_mutex_unlock(&a->lock);
         metric_add(METRIC_RULE_TEMPLATE_FAILED, change.failed);
         metric_add(METRIC_ALERTS_EVICTED, change.evicted);
     }
-    query_result_free(&samples);
-    query_result_free(&ahead);
+    query_result_free(&samples.now);
+    query_result_free(&samples.ahead);
     if (t->ahead <= now)
         t->ahead = 0;
     finish(a, t, now, began, r, &err);
@@ -271,22 +275,27 @@ static void count_alerts(struct alerts *a)
 /* tracked [from, to) have one tenant and alertname. */
 static void notify_run(struct alerts *a, size_t from, size_t to, ts_ns now)
 {
-    VEC(struct notify_alert) alerts = {0};
+    const struct tracked *first = a->tracked.p[from];
+    struct notify_alert *alerts;
+    size_t n = 0;
     ts_ns look;
 
+    for (size_t i = from; i < to; i++)
+        n += rule_state_count(a->tracked.p[i]->state);
+    if (n == 0)
+        return;
+    alerts = mem_new(n * sizeof(*alerts));
+    n = 0;
     for (size_t i = from; i < to; i++) {
         const struct tracked *t = a->tracked.p[i];
         struct str expr = t->rule == NULL ? STR("") : t->rule->expr;
         for (size_t k = 0; k < rule_state_count(t->state); k++)
-            VEC_PUSH(&alerts, ((struct notify_alert){rule_state_at(t->state, k), expr}));
+            alerts[n++] = (struct notify_alert){rule_state_at(t->state, k), expr};
     }
-    if (alerts.n > 0) {
-        const struct tracked *t = a->tracked.p[from];
-        look = notify_group(a->notify, t->tenant, t->alertname, alerts.p, alerts.n, now);
-        if (look < a->look_again)
-            a->look_again = look;
-    }
-    VEC_FINI(&alerts);
+    look = notify_group(a->notify, first->tenant, first->alertname, alerts, n, now);
+    if (look < a->look_again)
+        a->look_again = look;
+    free(alerts);
 }
 
 static bool same_group(const struct tracked *x, const struct tracked *y)

@@ -209,30 +209,54 @@ static struct tracked *match(struct alerts *a, struct map *before, const struct 
     return t;
 }
 
-void alerts_adopt(struct alerts *a, struct rules *rules)
+static void track(struct alerts *a, struct tracked *t)
+{
+    VEC_PUSH(&a->tracked, t);
+}
+
+/* Move all that is tracked into a map by key. */
+static struct map *take_tracked(struct alerts *a)
 {
     struct map *before = map_new(0, NULL);
-    struct rules *old = a->rules;
-    struct tracked **it;
-    struct str key;
-    void *left;
-    ts_ns *slots = mem_new((rules->n_groups + 1) * sizeof(*slots));
 
-    (void)pthread_mutex_lock(&a->lock);
-    VEC_EACH(&a->tracked, it)
-        (void)map_put(before, str_of((*it)->key), *it); /* it has no limit */
+    for (size_t i = 0; i < a->tracked.n; i++)
+        (void)map_put(before, str_of(a->tracked.p[i]->key), a->tracked.p[i]); /* it has no limit */
     a->tracked.n = 0;
-    for (size_t i = 0; i < rules->n_groups; i++) {
-        for (size_t k = 0; k < rules->groups[i].n_rules; k++)
-            VEC_PUSH(&a->tracked, match(a, before, &rules->groups[i], &rules->groups[i].rules[k]));
-    }
-    for (size_t pos = 0; map_next(before, &pos, &key, &left);) {
-        struct tracked *t = left;
+    return before;
+}
+
+/* What no rule has taken goes on without one. */
+static void keep_ends(struct alerts *a, const struct map *left)
+{
+    struct str key;
+    void *value;
+
+    for (size_t pos = 0; map_next(left, &pos, &key, &value);) {
+        struct tracked *t = value;
         t->group = NULL;
         t->rule = NULL;
         t->due = 0;
-        VEC_PUSH(&a->tracked, t);
+        track(a, t);
     }
+}
+
+static void track_group(struct alerts *a, struct map *before, const struct rule_group *g)
+{
+    for (size_t i = 0; i < g->n_rules; i++)
+        track(a, match(a, before, g, &g->rules[i]));
+}
+
+void alerts_adopt(struct alerts *a, struct rules *rules)
+{
+    struct map *before;
+    struct rules *old = a->rules;
+    ts_ns *slots = mem_new((rules->n_groups + 1) * sizeof(*slots));
+
+    (void)pthread_mutex_lock(&a->lock);
+    before = take_tracked(a);
+    for (size_t i = 0; i < rules->n_groups; i++)
+        track_group(a, before, &rules->groups[i]);
+    keep_ends(a, before);
     if (a->tracked.n > 0)
         qsort(a->tracked.p, a->tracked.n, sizeof(a->tracked.p[0]), by_alertname);
     a->rules = rules;

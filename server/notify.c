@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/obj.h"
-#include "base/vec.h"
 #include "server/alert_body.h"
 #include "server/metrics.h"
 
@@ -36,8 +35,9 @@ struct told_alert {
 };
 
 struct told {
-    ts_ns at; /* of the last notification */
-    VEC(struct told_alert) alerts;
+    ts_ns at;                  /* of the last notification */
+    struct told_alert *alerts; /* owned */
+    size_t n, cap;
     bool seen; /* in this round */
 };
 
@@ -52,8 +52,17 @@ static void told_free(void *p)
 {
     struct told *t = p;
 
-    VEC_FINI(&t->alerts);
+    free(t->alerts);
     free(t);
+}
+
+static void told_add(struct told *t, const struct told_alert *alert)
+{
+    if (t->n == t->cap) {
+        t->cap = t->cap == 0 ? 8 : 2 * t->cap;
+        t->alerts = mem_grow(t->alerts, t->cap * sizeof(*t->alerts));
+    }
+    t->alerts[t->n++] = *alert;
 }
 
 /* ---- what was told, in the store ---- */
@@ -78,10 +87,10 @@ static void print_told(struct buf *out, const struct told *t)
     json_put_array(&w); /* version, time, then three values per alert */
     json_put_u64(&w, 1);
     json_put_i64(&w, t->at);
-    for (size_t i = 0; i < t->alerts.n; i++) {
-        json_put_u64(&w, t->alerts.p[i].fingerprint);
-        json_put_i64(&w, t->alerts.p[i].fired_at);
-        json_put_bool(&w, t->alerts.p[i].resolved);
+    for (size_t i = 0; i < t->n; i++) {
+        json_put_u64(&w, t->alerts[i].fingerprint);
+        json_put_i64(&w, t->alerts[i].fired_at);
+        json_put_bool(&w, t->alerts[i].resolved);
     }
     json_put_array_end(&w);
 }
@@ -114,28 +123,33 @@ static int next_alert(struct json_reader *json, struct told_alert *ret, struct e
     return r;
 }
 
-static int parse_told(struct str text, struct told *ret, struct err *err)
+static int parse_head(struct json_reader *json, struct told *ret, struct err *err)
 {
-    struct json_reader json;
     struct json_token t;
-    struct told_alert alert;
     int64_t version = 0;
-    int r;
+    int r = json_next(json, &t, err);
 
-    json_reader_init(&json, text);
-    r = json_next(&json, &t, err);
     if (r == 0 && t.type != JSON_ARRAY)
         return err_set(err, ERR_CORRUPT, "a saved notification state: no array");
     if (r == 0)
-        r = next_i64(&json, &version, err);
+        r = next_i64(json, &version, err);
     if (r == 0 && version != 1)
         return err_set(err, ERR_CORRUPT, "a saved notification state: an unknown version");
-    if (r == 0)
-        r = next_i64(&json, &ret->at, err);
-    while (r == 0 && ret->alerts.n < TOLD_MAX) {
+    return r < 0 ? r : next_i64(json, &ret->at, err);
+}
+
+static int parse_told(struct str text, struct told *ret, struct err *err)
+{
+    struct json_reader json;
+    struct told_alert alert;
+    int r;
+
+    json_reader_init(&json, text);
+    r = parse_head(&json, ret, err);
+    while (r == 0 && ret->n < TOLD_MAX) {
         r = next_alert(&json, &alert, err);
         if (r == 0)
-            VEC_PUSH(&ret->alerts, alert);
+            told_add(ret, &alert);
     }
     return r == 1 ? 0 : r;
 }
@@ -218,8 +232,8 @@ static bool was_told(const struct told *t, const struct rule_alert *a)
 {
     uint64_t fingerprint = alert_body_fingerprint(&a->labels);
 
-    for (size_t i = 0; t != NULL && i < t->alerts.n; i++) {
-        const struct told_alert *old = &t->alerts.p[i];
+    for (size_t i = 0; t != NULL && i < t->n; i++) {
+        const struct told_alert *old = &t->alerts[i];
         if (old->fingerprint == fingerprint && old->fired_at == a->fired_at &&
             old->resolved == (a->state == RULE_INACTIVE))
             return true;
@@ -228,12 +242,17 @@ static bool was_told(const struct told *t, const struct rule_alert *a)
 }
 
 /* The alerts a notification would hold now: what fires, and what is newly over. */
-static size_t pick(const struct group *g, const struct told *t, bool send_resolved, bool *is_new,
-                   bool *fires, const struct notify_alert **ret)
-{
-    size_t n = 0;
+struct picked {
+    const struct notify_alert **v; /* room for all of the group */
+    size_t n;
+    bool is_new, fires; /* some were not told; some fire */
+};
 
-    *is_new = *fires = false;
+static void pick(const struct group *g, const struct told *t, bool send_resolved,
+                 struct picked *ret)
+{
+    ret->n = 0;
+    ret->is_new = ret->fires = false;
     for (size_t i = 0; i < g->count; i++) {
         const struct rule_alert *a = g->alerts[i].alert;
         bool told;
@@ -242,11 +261,10 @@ static size_t pick(const struct group *g, const struct told *t, bool send_resolv
         told = was_told(t, a);
         if (a->state == RULE_INACTIVE && told)
             continue;
-        *is_new = *is_new || !told;
-        *fires = *fires || a->state == RULE_FIRING;
-        ret[n++] = &g->alerts[i];
+        ret->is_new = ret->is_new || !told;
+        ret->fires = ret->fires || a->state == RULE_FIRING;
+        ret->v[ret->n++] = &g->alerts[i];
     }
-    return n;
 }
 
 static void print_url(struct buf *out, struct str base, struct str expr)
@@ -297,28 +315,28 @@ static void print_route(struct buf *out, struct str tenant)
 
 /* As many alerts as fit ALERT_BODY_BYTES_MAX; the others are counted as truncated. */
 static void print_body(struct buf *out, const struct notify *n, const struct group *g,
-                       const struct notify_alert **picked, size_t count)
+                       const struct picked *picked)
 {
     struct arena *a = arena_new(NULL, 0);
     struct alert_body body = {.receiver = STR("webhook"),
                               .alertname = g->alertname,
                               .external_url = n->opt.external_url,
-                              .alerts = mem_new((count + 1) * sizeof(*body.alerts)),
-                              .n = count};
+                              .alerts = mem_new((picked->n + 1) * sizeof(*body.alerts)),
+                              .n = picked->n};
     struct buf route;
     size_t shown;
 
     buf_init(&route, KEY_BYTES_MAX);
     print_route(&route, g->tenant);
     body.route = buf_str(&route);
-    for (size_t i = 0; i < count; i++) {
-        const struct rule_alert *from = picked[i]->alert;
+    for (size_t i = 0; i < picked->n; i++) {
+        const struct rule_alert *from = picked->v[i]->alert;
         body.alerts[i] = (struct alert_body_alert){
             .labels = &from->labels,
             .annotations = &from->annotations,
             .starts_at = from->fired_at,
             .ends_at = from->state == RULE_FIRING ? 0 : from->resolved_at,
-            .generator_url = link_of(n, picked[i]->expr, a),
+            .generator_url = link_of(n, picked->v[i]->expr, a),
         };
     }
     for (size_t max = ALERT_BODY_ALERTS_MAX;; max /= 2) {
@@ -328,7 +346,7 @@ static void print_body(struct buf *out, const struct notify *n, const struct gro
         if (!out->over || max == 0)
             break;
     }
-    metric_add(METRIC_ALERTS_TRUNCATED, count - shown);
+    metric_add(METRIC_ALERTS_TRUNCATED, picked->n - shown);
     buf_fini(&route);
     arena_free(&a);
     free(body.alerts);
@@ -336,20 +354,20 @@ static void print_body(struct buf *out, const struct notify *n, const struct gro
 
 /* The same alerts after the same notification give the same id. */
 static void print_id(char id[ID_BYTES], struct str key, const struct told *t,
-                     const struct notify_alert **picked, size_t count)
+                     const struct picked *picked)
 {
     struct buf all;
     struct hash128 h;
     uint64_t sum = 0; /* independent of order */
 
-    for (size_t i = 0; i < count; i++) {
-        const struct rule_alert *a = picked[i]->alert;
+    for (size_t i = 0; i < picked->n; i++) {
+        const struct rule_alert *a = picked->v[i]->alert;
         uint64_t parts[3] = {alert_body_fingerprint(&a->labels), (uint64_t)a->fired_at,
                              (uint64_t)a->resolved_at};
         sum += hash_bytes(parts, sizeof(parts), 0);
     }
     buf_init(&all, KEY_BYTES_MAX + 64);
-    buf_addf(&all, "%" PRIu64 " %zu %lld ", sum, count, (long long)(t == NULL ? 0 : t->at));
+    buf_addf(&all, "%" PRIu64 " %zu %lld ", sum, picked->n, (long long)(t == NULL ? 0 : t->at));
     buf_add_str(&all, key);
     h = hash128_bytes(all.p, all.n);
     (void)snprintf(id, ID_BYTES, "msg_%016" PRIx64 "%016" PRIx64, h.hi, h.lo);
@@ -362,27 +380,28 @@ static void remember(struct notify *n, struct str key, const struct group *g)
 
     t->at = g->now;
     t->seen = true;
-    for (size_t i = 0; i < g->count && t->alerts.n < TOLD_MAX; i++) {
+    for (size_t i = 0; i < g->count && t->n < TOLD_MAX; i++) {
         const struct rule_alert *a = g->alerts[i].alert;
+        struct told_alert alert = {alert_body_fingerprint(&a->labels), a->fired_at,
+                                   a->state == RULE_INACTIVE};
         if (a->state != RULE_PENDING)
-            VEC_PUSH(&t->alerts, ((struct told_alert){alert_body_fingerprint(&a->labels),
-                                                      a->fired_at, a->state == RULE_INACTIVE}));
+            told_add(t, &alert);
     }
     save(n, key, t);
     (void)map_put(n->told, key, t); /* it has no limit */
 }
 
-static void queue(struct notify *n, size_t webhook, struct str key, const struct group *g,
-                  const struct told *t, const struct notify_alert **picked, size_t count)
+/* `item` has its target and lane. */
+static void queue(struct notify *n, struct delivery_item item, const struct group *g,
+                  const struct told *t, const struct picked *picked)
 {
-    struct delivery_item item = {.target = webhook, .lane = key};
     struct buf body;
     struct err err;
     char id[ID_BYTES];
 
     buf_init(&body, ALERT_BODY_BYTES_MAX);
-    print_body(&body, n, g, picked, count);
-    print_id(id, key, t, picked, count);
+    print_body(&body, n, g, picked);
+    print_id(id, item.lane, t, picked);
     item.id = id;
     item.body = buf_str(&body);
     if (delivery_add(n->opt.delivery, &item, &err) < 0) {
@@ -394,23 +413,22 @@ static void queue(struct notify *n, size_t webhook, struct str key, const struct
 
 /* Returns when to look again. */
 static ts_ns tell(struct notify *n, size_t webhook, struct str key, const struct group *g,
-                  const struct notify_alert **picked)
+                  struct picked *picked)
 {
     struct told *t = map_get(n->told, key);
-    bool is_new;
-    bool fires;
-    size_t count = pick(g, t, n->opt.webhooks[webhook].send_resolved, &is_new, &fires, picked);
-    bool repeat = t != NULL && fires && g->now - t->at >= NOTIFY_REPEAT;
+    bool repeat;
 
+    pick(g, t, n->opt.webhooks[webhook].send_resolved, picked);
+    repeat = t != NULL && picked->fires && g->now - t->at >= NOTIFY_REPEAT;
     if (t != NULL)
         t->seen = true;
-    if (!is_new && !repeat)
-        return t != NULL && fires ? t->at + NOTIFY_REPEAT : INT64_MAX;
+    if (!picked->is_new && !repeat)
+        return t != NULL && picked->fires ? t->at + NOTIFY_REPEAT : INT64_MAX;
     if (t != NULL && g->now >= t->at && g->now - t->at < NOTIFY_GROUP_GAP)
         return t->at + NOTIFY_GROUP_GAP;
-    queue(n, webhook, key, g, t, picked, count);
+    queue(n, (struct delivery_item){.target = webhook, .lane = key}, g, t, picked);
     remember(n, key, g);
-    return fires ? g->now + NOTIFY_REPEAT : INT64_MAX;
+    return picked->fires ? g->now + NOTIFY_REPEAT : INT64_MAX;
 }
 
 void notify_begin(struct notify *n)
@@ -427,7 +445,7 @@ ts_ns notify_group(struct notify *n, struct str tenant, struct str alertname,
                    const struct notify_alert *alerts, size_t count, ts_ns now)
 {
     struct group g = {tenant, alertname, alerts, count, now};
-    const struct notify_alert **picked = mem_new((count + 1) * sizeof(*picked));
+    struct picked picked = {.v = mem_new((count + 1) * sizeof(*picked.v))};
     ts_ns look = INT64_MAX;
 
     OBJ_CHECK(n, NOTIFY_MAGIC);
@@ -436,11 +454,11 @@ ts_ns notify_group(struct notify *n, struct str tenant, struct str alertname,
         ts_ns again;
         buf_init(&key, KEY_BYTES_MAX);
         print_key(&key, n, i, tenant, alertname);
-        again = tell(n, i, buf_str(&key), &g, picked);
+        again = tell(n, i, buf_str(&key), &g, &picked);
         look = again < look ? again : look;
         buf_fini(&key);
     }
-    free(picked);
+    free(picked.v);
     return look;
 }
 

@@ -30,11 +30,11 @@ int rule_alert_new(const struct labels *labels, const struct labels *annotations
 void rule_alert_free(struct rule_alert **pa); /* *pa may be NULL; sets it to NULL */
 
 /*
- * What a sample means: its labels without __name__, under them those of the rule, and `alertname`;
- * the texts expanded.  A text that cannot be is "<error expanding template: ...>", and counted in
- * *failed.  ERR_NOMEM.
+ * What the newest sample of a series (which has one) means: its labels without __name__, under them
+ * those of the rule, and `alertname`; the texts expanded.  A text that cannot be is "<error
+ * expanding template: ...>", and counted in *failed.  ERR_NOMEM.
  */
-int rule_alert_make(const struct rule *rule, const struct labels *sample, double value,
+int rule_alert_make(const struct rule *rule, const struct query_series *sample,
                     struct mem_budget *budget, unsigned *failed, struct rule_alert **ret,
                     struct err *err);
 

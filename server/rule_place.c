@@ -17,7 +17,9 @@ struct walk {
 
 static char peek(const struct walk *w)
 {
-    return w->at < w->text.n ? w->text.p[w->at] : '\0';
+    if (w->at == w->text.n)
+        return '\0';
+    return w->text.p[w->at];
 }
 
 static void step(struct walk *w)

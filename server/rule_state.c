@@ -102,8 +102,7 @@ static int make_fresh(struct rule_state *s, const struct rule *rule,
         struct hash128 h;
         if (in->n == 0)
             continue;
-        r = rule_alert_make(rule, &in->labels, in->value[in->n - 1], s->budget, failed, &f->v[f->n],
-                            err);
+        r = rule_alert_make(rule, in, s->budget, failed, &f->v[f->n], err);
         if (r < 0)
             break;
         f->n++;

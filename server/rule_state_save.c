@@ -96,8 +96,11 @@ static int read_labels(struct reader *r, struct labels *ret)
     struct label *v = arena_alloc(r->a, LABELS_MAX * sizeof(*v));
     struct json_token t;
     size_t n = 0;
-    int e = v == NULL ? arena_err(r->a, r->err) : expect(r, JSON_OBJECT);
+    int e;
 
+    if (v == NULL)
+        return arena_err(r->a, r->err);
+    e = expect(r, JSON_OBJECT);
     while (e == 0) {
         e = next(r, &t);
         if (e < 0 || t.type == JSON_OBJECT_END)

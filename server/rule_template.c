@@ -447,7 +447,7 @@ static void print_shortest(struct buf *out, double v)
     do
         (void)snprintf(text, sizeof(text), "%.*e", digits, v);
     while (digits++ < 17 && islessgreater(strtod(text, NULL), v));
-    exponent = atoi(strchr(text, 'e') + 1);
+    exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10);
     if (exponent >= -4 && exponent < 6)
         (void)snprintf(text, sizeof(text), "%.*f",
                        digits - 1 > exponent ? digits - 1 - exponent : 0, v);

@@ -498,6 +498,19 @@ static void load_groups(struct loader *l, void *target, const struct yaml_node *
 
 static const struct field FILE_FIELDS[] = {{"groups", load_groups}, {"tenant", load_tenant}};
 
+/* ":line:column: message", the file's name being empty. */
+static void complain_yaml(struct loader *l, const char *text)
+{
+    struct str rest = str_of(text);
+    uint64_t line = 1;
+    uint64_t column = 1;
+
+    (void)str_cut(&rest, ':');
+    if (!str_to_u64(str_cut(&rest, ':'), &line) || !str_to_u64(str_cut(&rest, ':'), &column))
+        rest = str_of(text); /* no memory, which has no place */
+    complain_at(l, (struct rule_place){(unsigned)line, (unsigned)column}, str_trim(rest).p);
+}
+
 static void load_text(struct loader *l, const char *file, struct str text)
 {
     struct arena *a = arena_new(NULL, ARENA_MAX);
@@ -509,12 +522,7 @@ static void load_text(struct loader *l, const char *file, struct str text)
     l->tenant = STR("default");
     l->first = l->groups.n;
     if (yaml_parse("", text, a, &root, &err) < 0) {
-        unsigned line = 1;
-        unsigned column = 1;
-        int behind = 0;
-        if (sscanf(err.text, ":%u:%u: %n", &line, &column, &behind) < 2)
-            behind = 0;
-        complain_at(l, (struct rule_place){line, column}, err.text + behind);
+        complain_yaml(l, err.text);
     } else if (root != NULL) {
         walk(l, root, FILE_FIELDS, 2, "rule file", NULL);
         for (size_t i = l->first; i < l->groups.n; i++)
@@ -538,6 +546,13 @@ static void loader_init(struct loader *l, struct buf *errors, struct buf *warnin
     l->rules->arena = arena_new(NULL, ARENA_MAX);
 }
 
+static void free_queries(struct rule_group *groups, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < groups[i].n_rules; k++)
+            query_unref(&groups[i].rules[k].query);
+}
+
 static int loader_finish(struct loader *l, int r, struct rules **ret)
 {
     struct rules *rules = l->rules;
@@ -549,9 +564,7 @@ static int loader_finish(struct loader *l, int r, struct rules **ret)
             memcpy(rules->groups, l->groups.p, l->groups.n * sizeof(*rules->groups));
         rules->n_groups = l->groups.n;
     } else { /* queries must go all the same */
-        for (size_t i = 0; i < l->groups.n; i++)
-            for (size_t k = 0; k < l->groups.p[i].n_rules; k++)
-                query_unref(&l->groups.p[i].rules[k].query);
+        free_queries(l->groups.p, l->groups.n);
     }
     VEC_FINI(&l->groups);
     if (r == 0 && l->n_errors > 0)
@@ -638,6 +651,7 @@ int rules_load(const char *dir, struct buf *errors, struct buf *warnings, struct
     for (size_t i = 0; i < names.v.n; i++)
         free(names.v.p[i]);
     VEC_FINI(&names.v);
+    l.file = ""; /* it was one of the names */
     return loader_finish(&l, r, ret);
 }
 
@@ -658,9 +672,8 @@ void rules_unref(struct rules **pr)
     OBJ_CHECK(r, RULES_MAGIC);
     if (--r->refs > 0)
         return;
-    for (size_t i = 0; i < r->n_groups; i++)
-        for (size_t k = 0; k < r->groups[i].n_rules; k++)
-            query_unref(&r->groups[i].rules[k].query);
+    if (r->groups != NULL)
+        free_queries(r->groups, r->n_groups);
     arena_free(&r->arena);
     r->magic = 0;
     free(r);

@@ -78,6 +78,7 @@ static int add_headers(struct webhook *w, const struct webhook_target *t, const 
     return r;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): curl's type */
 static size_t discard(char *p, size_t size, size_t n, void *arg)
 {
     struct webhook *w = arg;

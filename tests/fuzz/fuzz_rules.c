@@ -9,12 +9,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void make_alert(const struct rule *rule)
 {
     struct label v[] = {{STR("app"), STR("web")}, {STR("n"), STR("-12.5")}};
-    const struct labels sample = {v, 2};
+    const double value = 1e6;
+    const struct query_series sample = {.labels = {v, 2}, .n = 1, .value = &value};
     struct rule_alert *alert = NULL;
     unsigned failed = 0;
     struct err err;
 
-    if (rule_alert_make(rule, &sample, 1e6, NULL, &failed, &alert, &err) < 0)
+    if (rule_alert_make(rule, &sample, NULL, &failed, &alert, &err) < 0)
         abort();
     if (labels_get(&alert->labels, STR("alertname")).p == NULL)
         abort();

@@ -330,7 +330,8 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
     warn_unreloadable(config_of(c), config);
     source_set_unref(&c->set);
     c->set = source_set_new(config, podman_by_file(config));
-    pipeline_set_tls(c->pipeline, tls);
+    if (tls != NULL)
+        pipeline_set_tls(c->pipeline, tls);
     tls_ctx_unref(&tls);
     input_file_set_sources(c->files, c->set);
     stop_engines(c);

@@ -698,6 +698,7 @@ static void stop(void *self)
     OBJ_CHECK(in, INPUT_FILE_MAGIC);
     loop_timer_free(&in->tick);
     loop_timer_free(&in->rescan);
+    watch_close(&in->watch);
     in->started = false;
 }
 

@@ -12,18 +12,19 @@
 
 struct arena;
 
-/* `max_bytes` bounds all pieces together (0: only the budget bounds it); `budget` may be NULL, else it is
- * charged chunk by chunk and must outlive the arena. */
+/* `max_bytes` bounds all pieces together (0: only the budget bounds it); `budget` may be NULL, else
+ * it is charged chunk by chunk and must outlive the arena. */
 struct arena *arena_new(struct mem_budget *budget, size_t max_bytes);
 
-/* `bytes` of zeroed memory, aligned to 16; NULL when the maximum or the budget is reached: turn that into
- * arena_err(). */
+/* `bytes` of zeroed memory, aligned to 16; NULL when the maximum or the budget is reached: turn
+ * that into arena_err(). */
 void *arena_alloc(struct arena *a, size_t bytes);
 
 /* Like arena_alloc, neither zeroed nor aligned: for bytes. */
 char *arena_bytes(struct arena *a, size_t bytes);
 
-/* A copy of `s`, NUL-terminated behind its n bytes; p == NULL when out of room (also for an empty s then). */
+/* A copy of `s`, NUL-terminated behind its n bytes; p == NULL when out of room (also for an empty s
+ * then). */
 struct str arena_str(struct arena *a, struct str s);
 
 /* printf into the arena; p == NULL when out of room. */

@@ -1,8 +1,9 @@
 /*
  * base/buf.h - a growing byte buffer that states its maximum.
  *
- * Appends never fail half-way: they append all or nothing.  After the first that did not fit, `over` is
- * set and later appends do nothing, so a writer may append many pieces and test once.  One thread.
+ * Appends never fail half-way: they append all or nothing.  After the first that did not fit,
+ * `over` is set and later appends do nothing, so a writer may append many pieces and test once. One
+ * thread.
  */
 #ifndef LOGQ_BASE_BUF_H
 #define LOGQ_BASE_BUF_H
@@ -21,7 +22,7 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
-void buf_fini(struct buf *b); /* frees; the buf may be used again after buf_init */
+void buf_fini(struct buf *b);  /* frees; the buf may be used again after buf_init */
 void buf_clear(struct buf *b); /* n = 0, over = false; keeps the memory */
 
 void buf_add(struct buf *b, const void *p, size_t n);
@@ -31,7 +32,8 @@ void buf_add_char(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_addv(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
-/* Room for `n` more bytes at the returned place (then set b->n yourself); NULL when it would not fit. */
+/* Room for `n` more bytes at the returned place (then set b->n yourself); NULL when it would not
+ * fit. */
 char *buf_room(struct buf *b, size_t n);
 
 /* Drop the first `n` bytes, n <= b->n. */

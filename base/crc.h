@@ -1,4 +1,5 @@
-/* base/crc.h - CRC-32C (Castagnoli), the checksum of every file format here (RFC 3720, appendix B.4). */
+/* base/crc.h - CRC-32C (Castagnoli), the checksum of every file format here (RFC 3720, appendix
+ * B.4). */
 #ifndef LOGQ_BASE_CRC_H
 #define LOGQ_BASE_CRC_H
 

@@ -19,13 +19,13 @@ int file_pread_all(int fd, void *p, size_t n, uint64_t offset, struct err *err);
 int file_pwrite_all(int fd, const void *p, size_t n, uint64_t offset, struct err *err);
 int file_write_all(int fd, const void *p, size_t n, struct err *err);
 
-/* The whole of a file (relative to dir_fd, or AT_FDCWD) appended to `b`; ERR_LIMIT when over b->max, ERR_GONE
- * when there is none, ERR_IO. */
+/* The whole of a file (relative to dir_fd, or AT_FDCWD) appended to `b`; ERR_LIMIT when over
+ * b->max, ERR_GONE when there is none, ERR_IO. */
 int file_read(int dir_fd, const char *path, struct buf *b, struct err *err);
 
 /*
- * A file that appears whole or not at all: create `name`.tmp, append, publish (fsync, rename, fsync of the
- * directory).  file_discard after a success only closes; before it removes the .tmp.
+ * A file that appears whole or not at all: create `name`.tmp, append, publish (fsync, rename, fsync
+ * of the directory).  file_discard after a success only closes; before it removes the .tmp.
  */
 struct file;
 int file_create_tmp(int dir_fd, const char *name, mode_t mode, struct file **ret, struct err *err);
@@ -49,8 +49,8 @@ int file_remove_tree(int dir_fd, const char *path, struct err *err);
 typedef int file_dir_fn(void *arg, int dir_fd, const char *name, struct err *err);
 int file_walk(int dir_fd, file_dir_fn *fn, void *arg, struct err *err);
 
-/* Take an exclusive lock on `name` in dir_fd, creating it, and write our pid into it.  Held until the
- * descriptor is closed.  ERR_EXISTS names the pid that holds it. */
+/* Take an exclusive lock on `name` in dir_fd, creating it, and write our pid into it.  Held until
+ * the descriptor is closed.  ERR_EXISTS names the pid that holds it. */
 int file_lock(int dir_fd, const char *name, int *ret_fd, struct err *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* base/hash.h - non-cryptographic hashes (XXH3).  Never for anything an attacker gains from colliding. */
+/* base/hash.h - non-cryptographic hashes (XXH3).  Never for anything an attacker gains from
+ * colliding. */
 #ifndef LOGQ_BASE_HASH_H
 #define LOGQ_BASE_HASH_H
 

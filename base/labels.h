@@ -1,8 +1,8 @@
 /*
  * base/labels.h - a sorted set of name="value" pairs: the identity of a stream.
  *
- * Names match [A-Za-z_][A-Za-z0-9_]*, each once, sorted by bytes; values are bytes, never empty (a label
- * without a value is absent).  Text form: {a="b", c="d"}, values quoted as Go's %q quotes.
+ * Names match [A-Za-z_][A-Za-z0-9_]*, each once, sorted by bytes; values are bytes, never empty (a
+ * label without a value is absent).  Text form: {a="b", c="d"}, values quoted as Go's %q quotes.
  */
 #ifndef LOGQ_BASE_LABELS_H
 #define LOGQ_BASE_LABELS_H
@@ -23,7 +23,8 @@ struct labels {
 
 bool label_name_ok(struct str name);
 
-/* Sort `v`; drop pairs with empty values; for a name given twice the later one wins.  Returns the new count. */
+/* Sort `v`; drop pairs with empty values; for a name given twice the later one wins.  Returns the
+ * new count. */
 size_t labels_sort(struct label *v, size_t n);
 
 struct str labels_get(const struct labels *l, struct str name); /* STR_NULL (p == NULL) if absent */
@@ -36,10 +37,12 @@ int labels_copy(struct arena *a, const struct labels *from, struct labels *ret, 
 
 void labels_format(struct buf *b, const struct labels *l);
 
-/* Parse the text form (blanks free, trailing comma allowed) into `a`.  ERR_INVALID names the column. */
+/* Parse the text form (blanks free, trailing comma allowed) into `a`.  ERR_INVALID names the
+ * column. */
 int labels_parse(struct arena *a, struct str text, struct labels *ret, struct err *err);
 
-/* Append `s` in double quotes, escaped as Go's strconv.Quote does (\" \\ \n \t \xNN for invalid bytes). */
+/* Append `s` in double quotes, escaped as Go's strconv.Quote does (\" \\ \n \t \xNN for invalid
+ * bytes). */
 void quote_add(struct buf *b, struct str s);
 
 #endif

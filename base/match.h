@@ -1,7 +1,8 @@
 /*
  * base/match.h - label matchers: name, operator, value.  Library target logq_regexp.
  *
- * A label that is absent counts as "".  Regular expressions are anchored at both ends (LogQL, Prometheus).
+ * A label that is absent counts as "".  Regular expressions are anchored at both ends (LogQL,
+ * Prometheus).
  */
 #ifndef LOGQ_BASE_MATCH_H
 #define LOGQ_BASE_MATCH_H
@@ -18,7 +19,8 @@ struct matcher {
 };
 
 /* Fill *ret; name and value stay borrowed.  ERR_INVALID when a pattern does not compile. */
-int matcher_init(struct matcher *ret, enum match_op op, struct str name, struct str value, struct err *err);
+int matcher_init(struct matcher *ret, enum match_op op, struct str name, struct str value,
+                 struct err *err);
 void matcher_fini(struct matcher *m);
 
 bool matcher_matches(const struct matcher *m, struct str value);

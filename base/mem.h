@@ -1,9 +1,9 @@
 /*
  * base/mem.h - memory of small fixed sizes, and budgets for the rest.
  *
- * mem_new and friends abort when memory is out: they are for objects whose size the programmer chose.
- * Any size that came from outside goes through arena.h or buf.h, which take a maximum and a budget and
- * fail with ERR_LIMIT or ERR_NOMEM.
+ * mem_new and friends abort when memory is out: they are for objects whose size the programmer
+ * chose. Any size that came from outside goes through arena.h or buf.h, which take a maximum and a
+ * budget and fail with ERR_LIMIT or ERR_NOMEM.
  */
 #ifndef LOGQ_BASE_MEM_H
 #define LOGQ_BASE_MEM_H
@@ -31,7 +31,8 @@ struct mem_budget {
     struct mem_budget *parent; /* charged as well; may be NULL */
 };
 
-/* Charge `bytes`; ERR_NOMEM (nothing charged anywhere) when this or a parent's limit would be passed. */
+/* Charge `bytes`; ERR_NOMEM (nothing charged anywhere) when this or a parent's limit would be
+ * passed. */
 int mem_budget_take(struct mem_budget *b, size_t bytes, struct err *err);
 
 /* Give back `bytes` that were taken. */

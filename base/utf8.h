@@ -1,11 +1,13 @@
-/* base/utf8.h - is it UTF-8, and if not, make it so for display.  Stored bytes are never changed. */
+/* base/utf8.h - is it UTF-8, and if not, make it so for display.  Stored bytes are never changed.
+ */
 #ifndef LOGQ_BASE_UTF8_H
 #define LOGQ_BASE_UTF8_H
 
 #include "base/buf.h"
 #include "base/str.h"
 
-/* Length of the longest valid prefix (RFC 3629: no surrogates, no overlong forms); s.n if all of it is. */
+/* Length of the longest valid prefix (RFC 3629: no surrogates, no overlong forms); s.n if all of it
+ * is. */
 size_t utf8_valid(struct str s);
 
 /* Append `s` to `b`, each maximal ill-formed part as U+FFFD. */

@@ -5,8 +5,8 @@
  *     VEC_PUSH(&v, item);
  *     VEC_FINI(&v);
  *
- * Growth aborts when memory is out (mem_grow): check a count that came from outside against a limit before
- * pushing.  One thread.
+ * Growth aborts when memory is out (mem_grow): check a count that came from outside against a limit
+ * before pushing.  One thread.
  */
 #ifndef LOGQ_BASE_VEC_H
 #define LOGQ_BASE_VEC_H

@@ -1,8 +1,8 @@
 /*
  * wire/forward.h - the nouns of Fluent Forward v1 that decode and encode share.
  *
- * Protocol facts: the Forward Protocol Specification v1 and what senders really do, in docs/formats/forward.md,
- * which also documents our own option key `lq`.
+ * Protocol facts: the Forward Protocol Specification v1 and what senders really do, in
+ * docs/formats/forward.md, which also documents our own option key `lq`.
  */
 #ifndef LOGQ_WIRE_FORWARD_H
 #define LOGQ_WIRE_FORWARD_H
@@ -16,18 +16,20 @@ enum forward_mode { FORWARD_MESSAGE, FORWARD_FORWARD, FORWARD_PACKED };
 /* One part of a chunk of ours: option key `lq`, docs/formats/forward.md. */
 struct forward_part {
     struct str file_id;
-    uint64_t start, end;  /* bytes of the file, half-open; or first and last timeNano + 1 of events */
-    uint32_t count;       /* entries of this part, in order */
-    bool maybe_twice;     /* went to another server before */
+    uint64_t start,
+        end;          /* bytes of the file, half-open; or first and last timeNano + 1 of events */
+    uint32_t count;   /* entries of this part, in order */
+    bool maybe_twice; /* went to another server before */
     struct labels labels; /* constants of the container: stream labels, without `stream` */
     struct labels attrs;  /* constants as attributes (container id, pod uid) */
 };
 
 enum {
-    FORWARD_DEPTH_MAX = 32,       /* no limit on depth may be higher */
-    FORWARD_PARTS_MAX = 4096,     /* per message */
-    FORWARD_TOKEN_MAX = 256,      /* bytes of an ack token */
-    FORWARD_VALUES_PER_FIELD = 64, /* an entry holds at most limits.fields times this many values, nested ones too */
+    FORWARD_DEPTH_MAX = 32,   /* no limit on depth may be higher */
+    FORWARD_PARTS_MAX = 4096, /* per message */
+    FORWARD_TOKEN_MAX = 256,  /* bytes of an ack token */
+    FORWARD_VALUES_PER_FIELD =
+        64, /* an entry holds at most limits.fields times this many values, nested ones too */
 };
 
 struct forward_limits {

@@ -1,4 +1,5 @@
-/* tests/lib/tmpdir.h - a directory of the test's own, gone with all that is in it when the test closes it. */
+/* tests/lib/tmpdir.h - a directory of the test's own, gone with all that is in it when the test
+ * closes it. */
 #ifndef LOGQ_TESTS_LIB_TMPDIR_H
 #define LOGQ_TESTS_LIB_TMPDIR_H
 
@@ -6,8 +7,8 @@
 
 enum { TMPDIR_PATH_MAX = 64 };
 
-/* Make a new directory (mode 0700) below /tmp; returns its descriptor and, if `path` is not NULL, its path.
- * Aborts when it cannot.  Any thread, any number at once. */
+/* Make a new directory (mode 0700) below /tmp; returns its descriptor and, if `path` is not NULL,
+ * its path. Aborts when it cannot.  Any thread, any number at once. */
 int tmpdir_open(char path[TMPDIR_PATH_MAX]);
 
 /* Is there an entry `name`? */

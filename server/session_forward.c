@@ -470,6 +470,7 @@ static int take_ping(struct session_forward *s, const struct forward_message *m,
     return r;
 }
 
+/* 0; 1: not now, the session is held; errors as take_events. */
 static int take_message(struct session_forward *s, struct str bytes, struct err *err)
 {
     struct arena *a = arena_new(NULL, PARSE_ARENA_MAX);
@@ -484,6 +485,11 @@ static int take_message(struct session_forward *s, struct str bytes, struct err 
             r = take_ping(s, &m, err);
             break;
         case FORWARD_EVENTS:
+            if (disk_is_full(s)) {
+                hold_and_retry(s, HOLD_DISK);
+                r = 1;
+                break;
+            }
             r = take_events(s, &m, bytes, err);
             if (r == 0)
                 metric_add(METRIC_FORWARD_MESSAGES, 1);
@@ -517,12 +523,8 @@ static void take_messages(struct session_forward *s)
         if (r != 0)
             break;
         s->frame = (struct forward_frame){0};
-        if (disk_is_full(s)) {
-            hold_and_retry(s, HOLD_DISK);
-            break;
-        }
         r = take_message(s, str_sub(rest, 0, n), &err);
-        if (r < 0)
+        if (r != 0)
             break;
         forget_waiting(s);
         at += n;

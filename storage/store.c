@@ -124,6 +124,7 @@ static void free_store(struct store **ps)
     partition_cache_free(&s->partitions);
     meta_close(&s->meta);
     keyring_close(&s->keyring);
+    crypt_wipe(s->kv_key, sizeof(s->kv_key));
     ranges_free(&s->ranges);
     ranges_free(&s->pending_ranges);
     ranges_free(&s->chunk_ranges);
@@ -183,6 +184,8 @@ static int open_tables(struct store *s, struct err *err)
     r = path_in(s, "keyring.db", path, err);
     if (r == 0)
         r = keyring_open(path, s->opt.master_key, &s->keyring, err);
+    if (r == 0)
+        r = store_kv_open(s, err);
     if (r == 0)
         r = path_in(s, "meta.db", path, err);
     if (r == 0)

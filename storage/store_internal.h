@@ -53,7 +53,8 @@ struct store {
 #define STORE_MAGIC 0x510e4d2bu
     struct store_options opt; /* defaults filled in; dir and master_key owned */
     int dir_fd, wal_fd, lock_fd;
-    struct keyring *keyring; /* owned, as are the next four */
+    uint8_t kv_key[CRYPT_KEY]; /* seals the values of kv; store_kv.c */
+    struct keyring *keyring;   /* owned, as are the next four */
     struct meta *meta;
     struct wal *wal;
     struct partition_cache *partitions;
@@ -137,5 +138,8 @@ void store_count_full(struct store *s);
 void store_kick_flush(struct store *s);
 /* Wait on a condition of `s` for at most `wait`; under mutex. */
 void store_wait(struct store *s, pthread_cond_t *cond, dur_ns wait);
+
+/* Make kv_key; after the keyring is open.  store_kv.c. */
+int store_kv_open(struct store *s, struct err *err);
 
 #endif

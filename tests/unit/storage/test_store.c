@@ -5,6 +5,8 @@
 #include "storage/store.h"
 
 #include "base/fault.h"
+#include "base/file.h"
+#include "storage/db.h"
 #include "tests/lib/feed.h"
 
 #include <errno.h>
@@ -497,6 +499,40 @@ static void small_values_keep_their_order_and_survive(void **state)
     feed_fini(&f);
 }
 
+static void small_values_lie_sealed_and_bound_to_their_place(void **state)
+{
+    struct feed f;
+    struct buf b, file;
+    struct db *db = NULL;
+    struct err err;
+    char path[TMPDIR_PATH_MAX + 32];
+    (void)state;
+
+    feed_init(&f);
+    feed_open(&f);
+    buf_init(&b, 1000);
+    buf_init(&file, 16 << 20);
+    assert_int_equal(store_kv_put(f.s, "x", STR("a"), STR("a-secret-of-the-tenant"), &err), 0);
+    assert_int_equal(store_kv_put(f.s, "x", STR("b"), STR("another"), &err), 0);
+    store_close(&f.s);
+    (void)snprintf(path, sizeof(path), "%s/meta.db", f.data);
+    assert_int_equal(file_read(AT_FDCWD, path, &file, &err), 0);
+    assert_true(str_find(buf_str(&file), STR("a-secret-of-the-tenant")) == SIZE_MAX);
+    /* exchange the two rows' values */
+    assert_int_equal(db_open(path, "", 1, &db, &err), 0);
+    assert_int_equal(db_exec(db,
+                             "UPDATE kv SET value = (SELECT k.value FROM kv k WHERE k.key <> kv.key"
+                             " AND k.space = 'x') WHERE space = 'x'",
+                             &err),
+                     0);
+    db_close(&db);
+    feed_open(&f);
+    assert_int_equal(store_kv_get(f.s, "x", STR("a"), &b, &err), ERR_CORRUPT);
+    buf_fini(&b);
+    buf_fini(&file);
+    feed_fini(&f);
+}
+
 static void the_receive_time_never_steps_back(void **state)
 {
     struct feed f;
@@ -531,4 +567,5 @@ CHECK_MAIN(cmocka_unit_test(what_was_appended_is_searchable_before_and_after_a_f
            cmocka_unit_test(appends_wait_while_the_head_is_over_its_bound),
            cmocka_unit_test(a_chunk_of_many_days_is_stored_and_found),
            cmocka_unit_test(small_values_keep_their_order_and_survive),
+           cmocka_unit_test(small_values_lie_sealed_and_bound_to_their_place),
            cmocka_unit_test(the_receive_time_never_steps_back))

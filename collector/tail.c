@@ -469,15 +469,23 @@ static void grow_buffer(struct tail_reader *rd)
 static uint64_t take_long_line(struct turn *u, uint64_t start, uint64_t to)
 {
     struct tail_reader *rd = u->rd;
+    bool on = u->c != NULL && !u->whole; /* `scanned` speaks of what is read on, not of old bytes */
     uint64_t from = start + rd->cap, end;
 
-    if (u->t->scanned > from)
+    if (on && u->t->scanned > from)
         from = u->t->scanned;
     end = find_newline(u, from, to);
-    u->t->scanned = to;
+    if (on)
+        u->t->scanned = end != 0 ? end : to;
     if (end != 0)
         take_line(u, (struct str){rd->buf, rd->cap}, start, end, end - 1 - start - rd->cap);
     return end;
+}
+
+/* Behind the line that begins at `start`: is the chunk full, or the turn over? */
+static bool must_stop(const struct turn *u, uint64_t start, uint64_t stop)
+{
+    return u->c != NULL && !u->whole && (chunk_is_full(u->c) || start >= stop);
 }
 
 /* Decode whole lines from *at up to `to`, and stop where the chunk is full or `stop` is passed.
@@ -502,7 +510,7 @@ static int take_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, 
             take_line(u, (struct str){p, (size_t)(nl - p)}, start, start + (uint64_t)(nl - p) + 1,
                       0);
             p = nl + 1;
-            *stopped = u->c != NULL && !u->whole && (chunk_is_full(u->c) || start >= stop);
+            *stopped = must_stop(u, start, stop);
             if (*stopped)
                 break;
         }
@@ -512,6 +520,7 @@ static int take_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, 
             uint64_t end = take_long_line(u, *at, to);
             if (end == 0)
                 return 0;
+            *stopped = must_stop(u, *at, stop);
             *at = end;
         } else if (p == rd->buf) {
             return 0; /* an unfinished line */

@@ -39,7 +39,7 @@ struct world {
     struct tail_reader rd;
     struct tail *t;
     struct chunk *c;
-    size_t chunk_bytes;
+    size_t chunk_bytes, max_line;
     dur_ns partial_timeout;
     VEC(struct range) ranges; /* the server's */
     struct buf lines;         /* records the server stored: "stream|text|marks\n" */
@@ -142,7 +142,7 @@ static void start(void)
     struct chunk_options opt = {.bytes = w.chunk_bytes, .codec = CODEC_NONE};
 
     assert_int_equal(checkpoint_open(w.dir, &w.cp, &err), 0);
-    tail_reader_init(&w.rd, w.cp, 2000, w.partial_timeout);
+    tail_reader_init(&w.rd, w.cp, w.max_line, w.partial_timeout);
     w.c = chunk_new(&opt);
     open_tail();
 }
@@ -255,6 +255,7 @@ static int setup(void **state)
     w.set = source_set_new(config, false);
     buf_init(&w.lines, 256 << 20);
     w.chunk_bytes = 4096;
+    w.max_line = 2000;
     w.partial_timeout = NS_PER_H;
     start();
     return 0;
@@ -496,6 +497,62 @@ static void a_giant_line_is_cut_in_bounded_memory(void **state)
     buf_fini(&line);
 }
 
+static void a_giant_line_is_built_again_after_a_death(void **state)
+{
+    struct buf line;
+
+    (void)state;
+    stop();
+    w.max_line = 100000; /* sixteen of them may be held */
+    start();
+    buf_init(&line, 8 << 20);
+    buf_add_z(&line, T "stdout P ");
+    while (line.n < 1 << 20)
+        buf_add_z(&line, "0123456789");
+    buf_add_z(&line, "\n");
+    append(buf_str(&line)); /* a piece of a record: held, so the reader comes back to it, too */
+    buf_clear(&line);
+    buf_add_z(&line, T "stderr F ");
+    while (line.n < 1 << 20)
+        buf_add_z(&line, "abcdefghij");
+    buf_add_z(&line, "\n");
+    append(buf_str(&line));
+    buf_fini(&line);
+    (void)read_some(4 << 20);
+    seal();
+    die_and_return(); /* the plan has the second line; the first is a hole in front of it */
+    append(STR(T "stdout F end\n"));
+    (void)read_some(4 << 20);
+    seal();
+    die_and_return();
+    assert_int_equal(w.sent.n, 2);
+    deliver_everything();
+    assert_int_equal(w.stored, 2);
+    assert_true(str_find(buf_str(&w.lines), STR("stderr|abcdefghij")) != SIZE_MAX);
+    assert_true(str_find(buf_str(&w.lines), STR("stdout|0123456789")) != SIZE_MAX);
+}
+
+static void giant_lines_in_a_row_take_turns(void **state)
+{
+    struct buf line;
+
+    (void)state;
+    buf_init(&line, 1 << 20);
+    buf_add_z(&line, T "stdout F ");
+    while (line.n < 300 << 10)
+        buf_add_z(&line, "0123456789");
+    buf_add_z(&line, "\n");
+    for (unsigned i = 0; i < 8; i++)
+        append(buf_str(&line));
+    buf_fini(&line);
+    assert_int_equal(read_some(0), TAIL_MORE);
+    seal();
+    assert_int_equal(w.t->pos, w.t->seen / 8);
+    deliver_everything();
+    assert_int_equal(w.t->pos, w.t->seen); /* none of them is taken for an unfinished one */
+    assert_int_equal(w.stored, 8);
+}
+
 static void a_shrunken_file_is_a_new_one(void **state)
 {
     (void)state;
@@ -551,6 +608,9 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_
            cmocka_unit_test_setup_teardown(a_torn_line_is_sent_as_it_stands, setup, teardown),
            cmocka_unit_test_setup_teardown(a_line_that_breaks_the_format_is_kept, setup, teardown),
            cmocka_unit_test_setup_teardown(a_giant_line_is_cut_in_bounded_memory, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_giant_line_is_built_again_after_a_death, setup,
+                                           teardown),
+           cmocka_unit_test_setup_teardown(giant_lines_in_a_row_take_turns, setup, teardown),
            cmocka_unit_test_setup_teardown(a_shrunken_file_is_a_new_one, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_rewritten_in_place_is_a_new_one, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_that_lost_what_was_planned_is_not_rebuilt, setup,

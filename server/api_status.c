@@ -74,6 +74,7 @@ void api_metrics(struct api *a, struct http_exchange *x, const struct auth_calle
     struct buf out;
 
     if (!a->server->conf.http.metrics_public && caller->role != ROLE_ADMIN) {
+        metric_add(METRIC_HTTP_DENIED, 1);
         http_replyf(x, 403, "/metrics needs a token of role admin\n");
         return;
     }

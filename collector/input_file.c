@@ -460,6 +460,11 @@ static void on_file(void *arg, int wd)
         make_ready(in, t);
 }
 
+static void on_denied(void *arg, const char *dir, int why)
+{
+    complain(arg, dir, why);
+}
+
 static void on_overflow(void *arg)
 {
     struct input_file *in = arg;
@@ -671,7 +676,8 @@ static void find_renamed(struct input_file *in)
 
 static int start(void *self, struct err *err)
 {
-    static const struct watch_handler HANDLER = {on_dirs, on_file, on_overflow, on_settled};
+    static const struct watch_handler HANDLER = {on_dirs, on_file, on_overflow, on_settled,
+                                                 on_denied};
     struct input_file *in = self;
     int r = watch_open(in->opt.loop, &HANDLER, in, &in->watch, err);
 

@@ -12,6 +12,7 @@
 #include "base/obj.h"
 #include "collector/metrics.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
@@ -190,6 +191,14 @@ static void enter(struct walk *k, size_t n, const char *name, struct str rest)
     k->path[n] = '\0';
 }
 
+/* A directory that is gone is looked for again; one that is not ours to read someone has to know
+ * of, or its logs are missing without a word. */
+static void tell_denied(struct walk *k, const char *dir, int why)
+{
+    if (why != ENOENT && why != ENOTDIR)
+        k->w->handler.denied(k->w->arg, *dir == '\0' ? "/" : dir, why);
+}
+
 struct listing {
     struct walk *k;
     size_t n;
@@ -214,8 +223,10 @@ static void enter_all(struct walk *k, size_t n, const char *pattern, struct str 
     struct err err;
     int fd;
 
-    if (file_open_dir(AT_FDCWD, n == 0 ? "/" : k->path, &fd, &err) < 0)
-        return; /* gone, or not ours to read: the next look tries again */
+    if (file_open_dir(AT_FDCWD, n == 0 ? "/" : k->path, &fd, &err) < 0) {
+        tell_denied(k, k->path, err.code == ERR_GONE ? ENOENT : err.sys);
+        return; /* the next look tries again */
+    }
     (void)file_walk(fd, enter_matching, &l, &err);
     (void)close(fd);
 }
@@ -227,6 +238,7 @@ static void walk(struct walk *k, size_t n, struct str rest)
     char text[NAME_MAX + 1];
     struct stat st;
     bool wild = is_wild(name);
+    int why;
 
     if (name.n == 0 && rest.n > 0) {
         walk(k, n, rest);
@@ -250,7 +262,9 @@ static void walk(struct walk *k, size_t n, struct str rest)
         enter(k, n, text, rest);
         return;
     }
+    why = errno;
     k->path[n] = '\0';
+    tell_denied(k, k->path, why);
     if (rest.n > 0)
         watch_dir(k->w, n == 0 ? "/" : k->path);
 }

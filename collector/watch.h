@@ -16,6 +16,7 @@ struct watch_handler {
     void (*file)(void *arg, int wd); /* the file of this watch was written to */
     void (*overflow)(void *arg);     /* events were lost: look at everything */
     void (*settled)(void *arg);      /* after a batch of the above */
+    void (*denied)(void *arg, const char *dir, int why); /* errno: a glob cannot go on there */
 };
 
 int watch_open(struct loop *l, const struct watch_handler *h, void *arg, struct watch **ret,

@@ -171,6 +171,18 @@ static void a_file_that_cannot_be_opened_does_not_stop_the_others(void **state)
     assert_true(runs >= 2);
 }
 
+/* A loop of links stands for every directory that cannot be gone through, whoever runs this. */
+static void a_directory_that_cannot_be_gone_through_is_reported(void **state)
+{
+    (void)state;
+    assert_int_equal(symlinkat("loop", w.dir, "loop"), 0);
+    world_write("logs/a.log", T "stdout F a\n");
+    world_start("", "  - {type: cri, paths: ['@/loop/*.log', '@/loop/x/*.log', '@/gone/*.log',"
+                    " '@/logs/a.log/*', '@/logs/*.log']}\n");
+    world_wait_records(1);
+    assert_int_equal(metric_get(METRIC_FILES_UNREADABLE), 2);
+}
+
 static void an_unfinished_line_goes_after_its_time(void **state)
 {
     (void)state;
@@ -359,6 +371,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(rotated_files_from_before_us_are_not_read),
            TEST(rotation_while_we_are_away_loses_nothing), TEST(a_truncated_file_begins_anew),
            TEST(a_file_that_cannot_be_opened_does_not_stop_the_others),
+           TEST(a_directory_that_cannot_be_gone_through_is_reported),
            TEST(an_unfinished_line_goes_after_its_time),
            TEST(what_was_not_acknowledged_is_sent_again_once),
            TEST(a_planned_file_that_is_gone_is_reported_as_a_gap),

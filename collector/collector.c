@@ -25,7 +25,8 @@ struct collector {
     unsigned magic;
 #define COLLECTOR_MAGIC 0xc0111ec7u
     struct loop *loop;
-    struct source_set *set; /* holds the configuration */
+    struct source_set *set;     /* holds the configuration */
+    struct source_set *started; /* the one of the start: what a reload cannot change */
     int state_fd, lock_fd;
     struct checkpoint *checkpoint;
     struct spool *own;
@@ -280,6 +281,7 @@ int collector_open(struct loop *l, struct config *config, struct collector **ret
     c->magic = COLLECTOR_MAGIC;
     c->loop = l;
     c->set = source_set_new(config, podman_by_file(config));
+    c->started = source_set_ref(c->set);
     c->state_fd = c->lock_fd = -1;
     r = open_state(c, err);
     if (r == 0)
@@ -303,17 +305,35 @@ static bool same(struct str a, struct str b)
     return str_eq(a, b);
 }
 
-/* What a reload does not reach. */
+static void name_option(struct buf *names, bool differs, const char *name)
+{
+    if (differs)
+        buf_addf(names, "%s%s", names->n > 0 ? ", " : "", name);
+}
+
+/* What a reload does not reach, if it is other than what runs. */
 static void warn_unreloadable(const struct config *old, const struct config *new)
 {
-    if (!same(old->address, new->address) || !same(old->state_dir, new->state_dir) ||
-        !same(old->metrics_listen, new->metrics_listen) || old->chunk_bytes != new->chunk_bytes ||
-        old->window_chunks != new->window_chunks || old->window_bytes != new->window_bytes ||
-        old->compress != new->compress || old->max_line != new->max_line ||
-        old->ack_timeout != new->ack_timeout)
-        log_warn("config.needs_restart",
-                 LOG_Z("options", "server.address, state_dir, metrics.listen, chunk, compress, "
-                                  "max_line, ack_timeout"));
+    struct buf names;
+
+    buf_init(&names, 1024);
+    name_option(&names, !same(old->address, new->address), "server.address");
+    name_option(&names, !same(old->server_name, new->server_name), "server.server_name");
+    name_option(&names, old->tls != new->tls, "server.tls");
+    name_option(&names, !same(old->state_dir, new->state_dir), "state_dir");
+    name_option(&names, old->chunk_bytes != new->chunk_bytes, "chunk.bytes");
+    name_option(&names, old->chunk_delay != new->chunk_delay, "chunk.delay");
+    name_option(&names, old->window_chunks != new->window_chunks, "chunk.window");
+    name_option(&names, old->window_bytes != new->window_bytes, "chunk.window_bytes");
+    name_option(&names, old->compress != new->compress, "compress");
+    name_option(&names, old->compress_level != new->compress_level, "compress_level");
+    name_option(&names, old->ack_timeout != new->ack_timeout, "ack_timeout");
+    name_option(&names, old->max_line != new->max_line, "max_line");
+    name_option(&names, old->refused_bytes != new->refused_bytes, "refused_bytes");
+    name_option(&names, !same(old->metrics_listen, new->metrics_listen), "metrics.listen");
+    if (names.n > 0)
+        log_warn("config.needs_restart", LOG_STR("options", buf_str(&names)));
+    buf_fini(&names);
 }
 
 int collector_reload(struct collector *c, struct config *config, struct err *err)
@@ -327,7 +347,7 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
         config_free(&config);
         return r;
     }
-    warn_unreloadable(config_of(c), config);
+    warn_unreloadable(c->started->config, config);
     source_set_unref(&c->set);
     c->set = source_set_new(config, podman_by_file(config));
     if (tls != NULL)
@@ -371,6 +391,7 @@ void collector_free(struct collector **pc)
     spool_close(&c->own);
     checkpoint_close(&c->checkpoint);
     source_set_unref(&c->set);
+    source_set_unref(&c->started);
     if (c->lock_fd >= 0)
         (void)close(c->lock_fd);
     if (c->state_fd >= 0)

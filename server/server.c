@@ -157,6 +157,13 @@ static void observe(void *arg, struct str tenant, struct batch *b)
         alerts_observe(s->alerts, tenant, b);
 }
 
+/* Any thread of the store. */
+static void on_notice(void *arg, const char *event, const char *text)
+{
+    (void)arg;
+    log_error(event, LOG_Z("error", text));
+}
+
 static int open_store(struct server *s, bool recover, struct err *err)
 {
     const struct server_conf *c = &s->conf;
@@ -167,6 +174,7 @@ static int open_store(struct server *s, bool recover, struct err *err)
         .decode_arg = &s->memory,
         .observe = observe,
         .observe_arg = s,
+        .notice = on_notice,
         .head_bytes = (size_t)c->storage.head_bytes,
         .flush_age = c->storage.flush_age,
         .wal_bytes = (uint64_t)c->storage.wal_bytes,

@@ -33,6 +33,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define RETRY_FIRST  NS_PER_S
 #define RETRY_MOST   (30 * NS_PER_S)
@@ -195,20 +196,15 @@ static void note_day(struct store *s, struct cut *c, uint64_t tenant_id, int32_t
     VEC_PUSH(&c->days, p);
 }
 
-/* One partition: `n` rows of one day. */
-static int flush_day(struct store *s, struct cut *c, uint64_t tenant_id,
-                     const struct flush_row *rows, size_t n, struct err *err)
+/* `n` rows into their partition; *sum: what it holds then. */
+static int write_day(struct cut *c, struct partition *p, const struct flush_row *rows, size_t n,
+                     struct partition_written *sum, struct err *err)
 {
-    struct partition *p = NULL;
-    struct partition_written sum = {0};
     struct segment_row *out = NULL;
     uint64_t applied = 0;
     size_t kept = 0;
-    int r;
+    int r = partition_applied(p, &applied, err);
 
-    r = partition_cache_get(s->partitions, tenant_id, rows[0].day, true, &p, err);
-    if (r == 0)
-        r = partition_applied(p, &applied, err);
     if (r == 0 && applied < c->progress.wal_pos) {
         out = mem_new(n * sizeof(*out));
         for (size_t i = 0; i < n; i++) {
@@ -216,12 +212,32 @@ static int flush_day(struct store *s, struct cut *c, uint64_t tenant_id,
             if (it->wal_pos > applied) /* keeps (2) */
                 out[kept++] = (struct segment_row){it->batch, rows[i].record, it->received};
         }
-        r = partition_write(p, out, kept, c->progress.wal_pos, &sum, err);
+        r = partition_write(p, out, kept, c->progress.wal_pos, sum, err);
         free(out);
     }
     (void)fault_hit("flush.day"); /* a place to be killed at */
-    if (r == 0)
-        r = partition_totals(p, &sum, err);
+    return r == 0 ? partition_totals(p, sum, err) : r;
+}
+
+/* One partition: `n` rows of one day.  A damaged catalog must not stop everybody's flush: it holds
+ * nothing that the segments do not, so it is made again and the writing tried once more. */
+static int flush_day(struct store *s, struct cut *c, uint64_t tenant_id,
+                     const struct flush_row *rows, size_t n, struct err *err)
+{
+    struct partition *p = NULL;
+    struct partition_written sum = {0};
+    int r;
+
+    r = partition_cache_get(s->partitions, tenant_id, rows[0].day, true, &p, err);
+    if (r == 0) {
+        r = write_day(c, p, rows, n, &sum, err);
+        if (r == ERR_CORRUPT || r == ERR_EXISTS) {
+            struct err why = *err;
+            r = partition_rebuild(p, &why, err);
+            if (r == 0)
+                r = write_day(c, p, rows, n, &sum, err);
+        }
+    }
     if (r == 0)
         note_day(s, c, tenant_id, rows[0].day, &sum);
     partition_unref(&p);
@@ -347,6 +363,7 @@ static int write_and_commit(struct store *s, struct cut *c, struct err *err)
 static int run(struct store *s, struct err *err)
 {
     struct cut c = {.n_items = 0};
+    bool first;
     int r = 0;
 
     if (make_cut(s, &c)) {
@@ -365,13 +382,17 @@ static int run(struct store *s, struct err *err)
     (void)pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; r < 0 && i < c.n_ranges; i++)
         ranges_mark_dirty(s->ranges, c.ranges[i].key); /* keeps (4) */
+    first = r < 0 && strcmp(s->flush_err.text, err->text) != 0;
     s->flush_err = r < 0 ? *err : (struct err){0};
+    s->stats.flush_failures += r < 0 ? 1 : 0;
     store_count_full(s);
     (void)pthread_cond_broadcast(&s->wal_wake); /* there may be room again */
     if (r < 0)
         (void)pthread_cond_signal(&s->flush_wake); /* which tries again, whoever called us */
     (void)pthread_mutex_unlock(&s->mutex);
     free_cut(&c);
+    if (first && s->opt.notice != NULL) /* once per cause: it is tried again and again */
+        s->opt.notice(s->opt.notice_arg, "flush.failed", err->text);
     return r;
 }
 

@@ -59,6 +59,14 @@ int partition_write(struct partition *p, struct segment_row *rows, size_t n, uin
  * catalog was made again. */
 int partition_totals(struct partition *p, struct partition_written *ret, struct err *err);
 
+/*
+ * The catalog turned out to be damaged while it was open (`why`): set it aside as
+ * catalog.db.damaged-<unix seconds> and make it again from the segments.  Nothing is lost by it.
+ * For the writer.  ERR_IO, ERR_CORRUPT: it could not be done, the partition is as unusable as it
+ * was.
+ */
+int partition_rebuild(struct partition *p, const struct err *why, struct err *err);
+
 /* ---- for scans ---- */
 
 /* Call fn with the catalog; it is nobody else's meanwhile, so be quick.  What fn returns is

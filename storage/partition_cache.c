@@ -47,6 +47,13 @@ int partition_cache_new(const char *dir, struct keyring *keyring, size_t max_ope
     return 0;
 }
 
+void partition_cache_tell(struct partition_cache *c, store_notice_fn *fn, void *arg)
+{
+    OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
+    c->notice = fn;
+    c->notice_arg = arg;
+}
+
 static void free_partition(struct partition *p)
 {
     if (p == NULL)

@@ -10,11 +10,15 @@
 #define LOGQ_STORAGE_PARTITION_CACHE_H
 
 #include "storage/partition.h"
+#include "storage/store.h"
 
 /* `dir` is DATA/tenants (made if absent), `keyring` borrowed until _free; max_open 0: 32.  ERR_IO.
  */
 int partition_cache_new(const char *dir, struct keyring *keyring, size_t max_open,
                         struct partition_cache **ret, struct err *err);
+/* Whom to tell that a catalog was set aside ("catalog.rebuilt"), on the thread that met it.  Before
+ * the first partition_cache_get. */
+void partition_cache_tell(struct partition_cache *c, store_notice_fn *fn, void *arg);
 /* Closes all; nobody may hold a partition any more. */
 void partition_cache_free(struct partition_cache **pc);
 

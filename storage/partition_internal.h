@@ -37,6 +37,8 @@ struct partition_cache {
     char *dir;               /* path of DATA/tenants; owned */
     int dir_fd;              /* the same; owned */
     size_t max_open;
+    store_notice_fn *notice; /* may be NULL; with its argument set once, before there are threads */
+    void *notice_arg;
     pthread_mutex_t mutex; /* guards list, n, cap, clock, and what partition says */
     struct partition **list;
     size_t n, cap;

@@ -9,7 +9,9 @@
  * span, the others are leftovers of attempts that failed.
  */
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/obj.h"
+#include "base/time.h"
 #include "base/vec.h"
 #include "storage/catalog.h"
 #include "storage/keyring.h"
@@ -153,33 +155,67 @@ static int take_in_unknown(struct partition *p, struct err *err)
 }
 
 /* Move a catalog that cannot be used out of the way, keeping it for whoever wants to know why. */
-static int put_aside(int dir_fd, struct err *err)
+static int put_aside(const struct partition *p, int dir_fd, const struct err *why, struct err *err)
 {
-    if (renameat(dir_fd, "catalog.db", dir_fd, "catalog.db.damaged") != 0 && errno != ENOENT)
+    char name[64];
+    char text[sizeof(why->text) + 96];
+
+    (void)snprintf(name, sizeof(name), "catalog.db.damaged-%" PRId64,
+                   (int64_t)(time_now() / NS_PER_S));
+    if (renameat(dir_fd, "catalog.db", dir_fd, name) != 0 && errno != ENOENT)
         return err_sys(err, "put a damaged catalog aside");
     /* Journals of the old file must not be played into the new one. */
     if ((unlinkat(dir_fd, "catalog.db-wal", 0) != 0 && errno != ENOENT) ||
         (unlinkat(dir_fd, "catalog.db-shm", 0) != 0 && errno != ENOENT))
         return err_sys(err, "remove a damaged catalog's journal");
+    (void)snprintf(text, sizeof(text), "set aside as %s: %s", name, why->text);
+    if (p->cache->notice != NULL)
+        p->cache->notice(p->cache->notice_arg, "catalog.rebuilt", text);
     return file_sync_dir(dir_fd, err);
 }
 
-static int open_catalog(struct partition *p, int dir_fd, const char *name, struct err *err)
+static int open_db(const struct partition *p, const char *name, struct catalog **ret,
+                   struct err *err)
 {
     size_t n = strlen(p->cache->dir) + NAME_MAX_BYTES + sizeof("//catalog.db");
     char *path = mem_new(n);
-    bool fresh = faccessat(dir_fd, "catalog.db", F_OK, 0) != 0;
     int r;
 
     (void)snprintf(path, n, "%s/%s/catalog.db", p->cache->dir, name);
-    r = catalog_open(path, p->tenant_id, p->day, p->key, &p->catalog, err);
-    if (r == ERR_CORRUPT) {
-        fresh = true;
-        r = put_aside(dir_fd, err);
-        if (r == 0)
-            r = catalog_open(path, p->tenant_id, p->day, p->key, &p->catalog, err);
-    }
+    r = catalog_open(path, p->tenant_id, p->day, p->key, ret, err);
     free(path);
+    return r;
+}
+
+/* An empty catalog in place of the one that is no good.  The old one is closed only then: what
+ * fails here leaves the partition with something that answers, if only by errors. */
+static int renew_catalog(struct partition *p, int dir_fd, const char *name, const struct err *why,
+                         struct err *err)
+{
+    struct catalog *fresh = NULL;
+    int r = put_aside(p, dir_fd, why, err);
+
+    if (r == 0)
+        r = open_db(p, name, &fresh, err);
+    if (r == 0) {
+        catalog_close(&p->catalog);
+        p->catalog = fresh;
+        r = file_sync_dir(dir_fd, err);
+    }
+    return r;
+}
+
+/* 1: it is a new one. */
+static int open_catalog(struct partition *p, int dir_fd, const char *name, struct err *err)
+{
+    bool fresh = faccessat(dir_fd, "catalog.db", F_OK, 0) != 0;
+    int r = open_db(p, name, &p->catalog, err);
+
+    if (r == ERR_CORRUPT) {
+        struct err why = *err;
+        r = renew_catalog(p, dir_fd, name, &why, err);
+        return r < 0 ? r : 1;
+    }
     if (r == 0 && fresh)
         r = file_sync_dir(dir_fd, err);
     return r < 0 ? r : fresh;
@@ -222,9 +258,27 @@ static int open_dir(struct partition *p, const char *name, bool make, int *ret_f
     return r < 0 ? r : file_open_dir(p->cache->dir_fd, name, ret_fd, err);
 }
 
-static int open_all(struct partition *p, int dir_fd, const char *name, struct err *err)
+/* A constraint that does not hold is damage, too: an index that disagrees with its table. */
+static bool is_damage(int code)
+{
+    return code == ERR_CORRUPT || code == ERR_EXISTS;
+}
+
+/* Fill a new catalog from the segments. */
+static int refill(struct partition *p, struct err *err)
 {
     uint64_t before = atomic_load(&p->cache->adopted_segments);
+    int r;
+
+    p->unreadable = 0;
+    r = take_in_unknown(p, err);
+    if (r == 0 && atomic_load(&p->cache->adopted_segments) != before)
+        atomic_fetch_add(&p->cache->rebuilt_catalogs, 1);
+    return r;
+}
+
+static int open_all(struct partition *p, int dir_fd, const char *name, struct err *err)
+{
     int fresh;
     int r = objstore_fs_open(dir_fd, &p->objects, err);
 
@@ -233,11 +287,37 @@ static int open_all(struct partition *p, int dir_fd, const char *name, struct er
     fresh = open_catalog(p, dir_fd, name, err);
     if (fresh < 0)
         return fresh;
+    if (fresh == 1)
+        return refill(p, err);
     p->unreadable = 0;
     r = take_in_unknown(p, err);
-    if (r == 0 && fresh == 1 && atomic_load(&p->cache->adopted_segments) != before)
-        atomic_fetch_add(&p->cache->rebuilt_catalogs, 1);
+    if (is_damage(r)) {
+        struct err why = *err;
+        r = renew_catalog(p, dir_fd, name, &why, err);
+        if (r == 0)
+            r = refill(p, err);
+    }
     return r;
+}
+
+int partition_rebuild(struct partition *p, const struct err *why, struct err *err)
+{
+    char name[NAME_MAX_BYTES];
+    int dir_fd = -1;
+    int r;
+
+    OBJ_CHECK(p, PARTITION_MAGIC);
+    partition_name(p, name);
+    (void)pthread_mutex_lock(&p->mutex);
+    r = file_open_dir(p->cache->dir_fd, name, &dir_fd, err);
+    if (r == 0)
+        r = renew_catalog(p, dir_fd, name, why, err);
+    if (r == 0)
+        r = refill(p, err);
+    (void)pthread_mutex_unlock(&p->mutex);
+    if (dir_fd >= 0)
+        (void)close(dir_fd); /* a directory: nothing unwritten */
+    return r < 0 ? err_wrap(err, "make the catalog of %s again", name) : 0;
 }
 
 int partition_open(struct partition *p, bool make, struct err *err)

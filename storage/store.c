@@ -196,6 +196,8 @@ static int open_tables(struct store *s, struct err *err)
         r = path_in(s, "tenants", path, err);
     if (r == 0)
         r = partition_cache_new(path, s->keyring, 0, &s->partitions, err);
+    if (r == 0)
+        partition_cache_tell(s->partitions, s->opt.notice, s->opt.notice_arg);
     return r == 0 ? retain_resume(s, err) : r;
 }
 
@@ -409,6 +411,7 @@ void store_stats(struct store *s, struct store_stats *ret)
     ret->wal_torn_bytes = w.torn_bytes;
     ret->wal_skipped_frames = w.skipped_frames;
     ret->segment_errors = cache.damaged;
+    ret->catalogs_rebuilt = cache.rebuilt_catalogs;
 }
 
 int store_flush(struct store *s, struct err *err)

@@ -40,6 +40,10 @@ typedef int store_decode_fn(void *arg, const struct store_payload *p, struct bat
  * leave. Not during replay. */
 typedef void store_observe_fn(void *arg, struct str tenant, struct batch *b);
 
+/* Something that an operator should read about: a stable dotted event and one sentence.  On any
+ * thread; must not block.  Libraries do not log: this is what a program does it from. */
+typedef void store_notice_fn(void *arg, const char *event, const char *text);
+
 struct store_options {
     const char *dir;        /* DATA; made if absent */
     const char *master_key; /* path of the master key file */
@@ -47,6 +51,8 @@ struct store_options {
     void *decode_arg;
     store_observe_fn *observe; /* may be NULL */
     void *observe_arg;
+    store_notice_fn *notice; /* may be NULL */
+    void *notice_arg;
     size_t head_bytes;      /* 0: 64 MiB; over it a flush starts, at twice it appends wait */
     dur_ns flush_age;       /* 0: 60 s */
     uint64_t wal_bytes;     /* 0: 256 MB; a longer WAL starts a flush */
@@ -111,7 +117,9 @@ struct store_stats {
         wal_skipped_frames;
     uint64_t head_bytes, head_records;
     uint64_t flushes, segments, segment_bytes, partitions, partitions_dropped;
-    uint64_t segment_errors; /* segments or blocks that failed their checks when read */
+    uint64_t segment_errors;   /* segments or blocks that failed their checks when read */
+    uint64_t catalogs_rebuilt; /* damaged or lost ones, made again from their segments */
+    uint64_t flush_failures;
     uint64_t last_seq;
     uint64_t full_seconds; /* spent refusing because of a full disk */
 };

@@ -9,6 +9,8 @@
 #include "storage/db.h"
 #include "tests/lib/feed.h"
 
+#include <sqlite3.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -461,6 +463,88 @@ static void a_chunk_of_many_days_is_stored_and_found(void **state)
     feed_fini(&f);
 }
 
+/* As a bad sector does it: the catalog of the only day there is answers by SQLITE_CORRUPT from now
+ * on, in connections that are open, too. */
+static void damage_catalog(struct feed *f, const char *tenant)
+{
+    char path[TMPDIR_PATH_MAX + 128];
+    sqlite3 *db;
+
+    (void)snprintf(path, sizeof(path), "%s/tenants/%s/20260110/catalog.db", f->data, tenant);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "PRAGMA writable_schema=ON;"
+                                  "UPDATE sqlite_schema SET rootpage=99999 WHERE name='segments';"
+                                  "PRAGMA schema_version=99",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static int note_name(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    (void)dir_fd;
+    (void)err;
+    if (name[0] != '.')
+        (void)snprintf(arg, 32, "%s", name);
+    return 0;
+}
+
+static int count_aside(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    (void)dir_fd;
+    (void)err;
+    *(unsigned *)arg += strncmp(name, "catalog.db.damaged-", 19) == 0 ? 1 : 0;
+    return 0;
+}
+
+static void hear(void *arg, const char *event, const char *text)
+{
+    char(*heard)[400] = arg;
+
+    (void)snprintf(*heard, sizeof(*heard), "%s %s", event, text);
+}
+
+static void a_catalog_that_goes_bad_stops_nobody(void **state)
+{
+    struct feed f;
+    struct store_stats st;
+    struct err err;
+    char tenant[32] = "", path[128], heard[400] = "";
+    unsigned aside = 0;
+    int fd;
+    (void)state;
+
+    feed_init(&f);
+    f.opt.notice = hear;
+    f.opt.notice_arg = &heard;
+    feed_open(&f);
+    assert_int_equal(feed_put(&f, "t", "P f 0 10 1\nR 1768003200000000001 a one\n"), STORE_STORED);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    assert_int_equal(file_open_dir(f.dir, "data/tenants", &fd, &err), 0);
+    assert_int_equal(file_walk(fd, note_name, tenant, &err), 0);
+    (void)close(fd);
+    damage_catalog(&f, tenant);
+    assert_int_equal(feed_put(&f, "t", "P f 10 20 1\nR 1768003200000000002 a two\n"), STORE_STORED);
+    if (store_flush(f.s, &err) != 0)
+        fail_msg("%s", err.text);
+    feed_check(&f, "t", "one\ntwo\n");
+    store_stats(f.s, &st);
+    assert_int_equal(st.catalogs_rebuilt, 1);
+    assert_int_equal(st.head_records, 0);
+    assert_non_null(strstr(heard, "catalog.rebuilt set aside as catalog.db.damaged-"));
+    (void)snprintf(path, sizeof(path), "data/tenants/%s/20260110", tenant);
+    assert_int_equal(file_open_dir(f.dir, path, &fd, &err), 0);
+    assert_int_equal(file_walk(fd, count_aside, &aside, &err), 0);
+    (void)close(fd);
+    assert_int_equal(aside, 1);
+    feed_reopen(&f);
+    feed_check(&f, "t", "one\ntwo\n");
+    assert_int_equal(feed_put(&f, "t", "P f 0 10 1\nR 1768003200000000001 a one\n"),
+                     STORE_DUPLICATE);
+    feed_fini(&f);
+}
+
 static int collect(void *arg, struct str key, struct str value)
 {
     buf_addf(arg, "%.*s=%.*s ", STR_ARG(key), STR_ARG(value));
@@ -566,6 +650,7 @@ CHECK_MAIN(cmocka_unit_test(what_was_appended_is_searchable_before_and_after_a_f
            cmocka_unit_test(a_long_wal_is_flushed_and_trimmed_by_itself),
            cmocka_unit_test(appends_wait_while_the_head_is_over_its_bound),
            cmocka_unit_test(a_chunk_of_many_days_is_stored_and_found),
+           cmocka_unit_test(a_catalog_that_goes_bad_stops_nobody),
            cmocka_unit_test(small_values_keep_their_order_and_survive),
            cmocka_unit_test(small_values_lie_sealed_and_bound_to_their_place),
            cmocka_unit_test(the_receive_time_never_steps_back))

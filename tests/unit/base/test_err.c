@@ -4,6 +4,7 @@
 #include "tests/lib/check.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static void set_returns_its_code(void **state)
@@ -38,6 +39,35 @@ static void wrap_says_where_and_keeps_the_code(void **state)
     assert_string_equal(err.text, "segment 3: bad magic");
 }
 
+static void wrap_keeps_what_has_room(void **state)
+{
+    struct err err;
+    char text[400], want[600];
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    text[200] = '\0';
+    (void)err_set(&err, ERR_INVALID, "%s", text);
+    (void)err_wrap(&err, "line 1");
+    (void)snprintf(want, sizeof(want), "line 1: %s", text);
+    assert_string_equal(err.text, want); /* a short place takes nothing from a long reason */
+
+    (void)err_set(&err, ERR_INVALID, "why");
+    (void)err_wrap(&err, "%s", text);
+    (void)snprintf(want, sizeof(want), "%s: why", text);
+    assert_string_equal(err.text, want); /* nor a short reason from a long place */
+
+    text[200] = 'x';
+    text[399] = '\0';
+    (void)err_set(&err, ERR_INVALID, "why it was so");
+    (void)err_wrap(&err, "%s", text);
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    assert_string_equal(err.text + strlen(err.text) - 15, ": why it was so");
+    (void)err_wrap(&err, "%s", text); /* both too long: half each */
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    assert_memory_equal(err.text + (sizeof(err.text) - 3) / 2, ": x", 3);
+}
+
 static void long_texts_are_cut_and_ended(void **state)
 {
     struct err err;
@@ -67,5 +97,6 @@ static void every_code_has_its_name(void **state)
 
 CHECK_MAIN(cmocka_unit_test(set_returns_its_code), cmocka_unit_test(sys_keeps_errno_and_names_it),
            cmocka_unit_test(wrap_says_where_and_keeps_the_code),
+           cmocka_unit_test(wrap_keeps_what_has_room),
            cmocka_unit_test(long_texts_are_cut_and_ended),
            cmocka_unit_test(every_code_has_its_name))

@@ -4,15 +4,17 @@
  *
  *   IDLE -> HEAD -> BODY -> BUSY -> IDLE ... -> CLOSING
  *
- * One timer per connection, and each state says what it means: IDLE keep-alive, HEAD and BODY how
- * long the client may take, BUSY (only while a streamed answer is full) how long it may stop
- * reading.
+ * One timer per connection, and each state says what it means: IDLE keep-alive (or, with unread
+ * answers, as BUSY), HEAD and BODY how long the client may take, BUSY (only while a streamed answer
+ * is full) how long it may stop reading.
  *
  * Invariants
  *   (1) c->x is set in BODY and BUSY only; its handler was called exactly if the state is BUSY, and
  * then it is counted in server->active; (2) an exchange leaves its connection by http_exchange_end
  * (answered) or lose (client gone, server closed); `aborted` is called by `lose` alone, so at most
- * once; (3) bytes that come while BUSY wait in c->in; over PIPELINE_BYTES the stream is paused.
+ * once; (3) bytes that come while BUSY wait in c->in; over PIPELINE_BYTES the stream is paused; (4)
+ * no request is begun while the stream is full: who pipelines and does not read costs one answer
+ * over the high mark, and has body_ms to read on.
  */
 #include "wire/http.h"
 
@@ -152,6 +154,12 @@ static void shut(struct http_conn *c, const struct err *why)
         stream_close(c->stream, why);
 }
 
+/* The client has not taken its answers: it gets no more. */
+static bool has_unread(const struct http_conn *c)
+{
+    return c->stream != NULL && stream_is_full(c->stream);
+}
+
 void http_exchange_end(struct http_exchange *x, const struct err *why)
 {
     struct http_conn *c = x->conn;
@@ -166,7 +174,10 @@ void http_exchange_end(struct http_exchange *x, const struct err *why)
         shut(c, why);
     } else {
         set_state(c, CONN_IDLE, c->server->opt.idle_ms);
-        loop_task_queue(&c->go_on);
+        if (has_unread(c))
+            http_conn_stalled(c); /* on_drained goes on */
+        else
+            loop_task_queue(&c->go_on);
     }
 }
 
@@ -269,6 +280,8 @@ static struct str consume(struct http_conn *c, struct str bytes)
         int status;
 
         if (c->state == CONN_IDLE) {
+            if (has_unread(c))
+                break; /* keeps (4) */
             c->req = http_request_new(c->server->opt.header_bytes);
             set_state(c, CONN_HEAD, c->server->opt.header_ms);
         }
@@ -342,6 +355,10 @@ static void on_drained(struct stream *s, void *arg)
     struct http_conn *c = arg;
 
     (void)s;
+    if (c->state == CONN_IDLE) {
+        set_state(c, CONN_IDLE, c->server->opt.idle_ms);
+        loop_task_queue(&c->go_on);
+    }
     if (c->state != CONN_BUSY)
         return;
     set_state(c, CONN_BUSY, 0); /* the client reads */
@@ -368,10 +385,18 @@ static void on_closed(struct stream *s, const struct err *why, void *arg)
     free(c);
 }
 
+static void cut_unread(struct http_conn *c)
+{
+    struct err why;
+
+    c->server->stats.timeouts++;
+    (void)err_set(&why, ERR_TIMEOUT, "the client stopped reading the answer");
+    stream_close(c->stream, &why); /* on_closed tells the exchange */
+}
+
 static void on_timeout(void *arg)
 {
     struct http_conn *c = arg;
-    struct err why;
 
     switch (c->state) {
     case CONN_HEAD:
@@ -380,11 +405,14 @@ static void on_timeout(void *arg)
         refuse(c, 408, "the request took too long");
         break;
     case CONN_BUSY:
-        c->server->stats.timeouts++;
-        (void)err_set(&why, ERR_TIMEOUT, "the client stopped reading the answer");
-        stream_close(c->stream, &why); /* on_closed tells the exchange */
+        cut_unread(c);
         break;
     case CONN_IDLE:
+        if (has_unread(c))
+            cut_unread(c);
+        else
+            shut(c, NULL);
+        break;
     case CONN_CLOSING:
         shut(c, NULL);
         break;

@@ -84,6 +84,10 @@ static void handler(struct http_exchange *x, void *arg)
         http_replyf(x, 401, "no %s\n", "entry");
     } else if (str_eq(path, STR("/none"))) {
         http_reply(x, 204, NULL, STR_NULL);
+    } else if (str_eq(path, STR("/big"))) {
+        char *body = mem_new(1 << 20);
+        http_reply(x, 200, "text/plain", (struct str){body, 1 << 20});
+        free(body);
     } else if (str_eq(path, STR("/chunks"))) {
         http_reply_start(x, 200, "application/json");
         http_reply_write(x, STR("[1,"));
@@ -711,6 +715,73 @@ static void a_reader_that_stops_for_long_is_cut(void **state)
     stop(&w);
 }
 
+enum { BIG_ANSWERS = 40 };
+
+static bool has_all_big(void *arg)
+{
+    return ((struct caller *)arg)->in.n > (size_t)BIG_ANSWERS << 20;
+}
+
+static bool is_handling(void *arg)
+{
+    return ((struct world *)arg)->handled > 0;
+}
+
+static void ask_big_unread(struct world *w, struct caller *c)
+{
+    call(w, c);
+    WAIT_FOR(w->loop, c->opened);
+    stream_pause(c->s);
+    for (int i = 0; i < BIG_ANSWERS; i++)
+        say(c, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_check(w->loop, is_handling, w, "the first request");
+}
+
+static void pipelined_answers_wait_for_their_reader(void **state)
+{
+    struct world *w = start(NULL);
+    struct caller c, other;
+
+    (void)state;
+    ask_big_unread(w, &c);
+    for (int i = 0; i < 3; i++) {
+        call(w, &other);
+        say(&other, "GET /show HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(&other, "GET /show|");
+        hang_up(&other);
+    }
+    assert_in_range(w->handled, 4, BIG_ANSWERS / 2);
+    stream_resume(c.s);
+    wait_check(w->loop, has_all_big, &c, "all answers");
+    assert_int_equal(w->handled, BIG_ANSWERS + 3);
+    hang_up(&c);
+    stop(&w);
+}
+
+static void pipelined_answers_nobody_reads_are_cut(void **state)
+{
+    struct http_options opt = {.body_ms = 40};
+    struct world *w = start(&opt);
+    struct http_stats stats = {0};
+    struct caller c;
+
+    (void)state;
+    ask_big_unread(w, &c);
+    while (stats.timeouts == 0) {
+        struct caller other;
+        call(w, &other);
+        say(&other, "GET /show HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(&other, "GET /show|");
+        hang_up(&other);
+        http_server_stats(w->server, &stats);
+    }
+    stream_resume(c.s);
+    WAIT_FOR(w->loop, c.closed);
+    assert_false(has_all_big(&c));
+    buf_fini(&c.in);
+    stop(&w);
+}
+
 static void an_answer_given_up_is_seen_to_be_incomplete(void **state)
 {
     struct world *w = start(NULL);
@@ -823,6 +894,8 @@ CHECK_MAIN(cmocka_unit_test(a_request_reaches_the_handler_and_the_answer_the_cli
            cmocka_unit_test(a_drained_server_finishes_and_closes),
            cmocka_unit_test(a_streamed_answer_waits_for_its_reader),
            cmocka_unit_test(a_reader_that_stops_for_long_is_cut),
+           cmocka_unit_test(pipelined_answers_wait_for_their_reader),
+           cmocka_unit_test(pipelined_answers_nobody_reads_are_cut),
            cmocka_unit_test(an_answer_given_up_is_seen_to_be_incomplete),
            cmocka_unit_test(bodies_are_charged_to_the_budget),
            cmocka_unit_test(https_serves_too_and_reloads))

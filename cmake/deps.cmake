@@ -1,4 +1,4 @@
-# Third-party libraries, every one a Debian 12 package (scripts/packages build).  Each has one home: see
+# Third-party libraries (xxHash as a header only), every one a Debian 12 package (scripts/packages build).  Each has one home: see
 # tests/lint/check_floors.py.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)

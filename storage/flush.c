@@ -38,7 +38,9 @@
 #define RETRY_FIRST  NS_PER_S
 #define RETRY_MOST   (30 * NS_PER_S)
 #define RETIRE_EVERY NS_PER_MIN
-#define RANGES_KEPT  (7 * NS_PER_DAY) /* behind the end of a file */
+#define RANGES_KEPT  (7 * NS_PER_DAY) /* of a file that nothing comes from any more */
+
+enum { RANGES_MANY = RANGES_FILES_MAX / 2 }; /* from there on old ones go */
 
 /* What is flushed: the store as of one instant. */
 struct cut {
@@ -99,7 +101,8 @@ static bool make_cut(struct store *s, struct cut *c)
         .last_seq = s->last_seq,
         .last_received = atomic_load(&s->last_received),
     };
-    (void)ranges_expire(s->ranges, c->progress.last_received - RANGES_KEPT, note_gone, c);
+    (void)ranges_expire(s->ranges, RANGES_MANY, c->progress.last_received - RANGES_KEPT, note_gone,
+                        c);
     c->items = head_take(&s->head, NULL, s->durable_pos, &c->n_items);
     c->ranges = ranges_take_dirty(s->ranges, &c->n_ranges);
     c->dedup_first = dedup_first(s->dedup);
@@ -465,8 +468,9 @@ static void act(struct store *s, struct timer *c, bool flush)
     else if (flush)
         *c = (struct timer){.retire_at = c->retire_at};
     if (time_mono() >= c->retire_at) {
-        /* What cannot be dropped now is tried again in a minute. */
-        (void)retain_run(s, store_receive_time(s), &err);
+        /* By the clock as it is, not by store_receive_time, which stays ahead when the clock was.
+         * What cannot be dropped now is tried again in a minute. */
+        (void)retain_run(s, time_now(), &err);
         c->retire_at = time_mono() + RETIRE_EVERY;
     }
 }

@@ -124,7 +124,7 @@ static int ranges_row(const struct meta_loader *l, struct sqlite3_stmt *st, stru
 {
     struct ranges_row row = {
         .key = db_column_str(st, 0),
-        .finished = (ts_ns)db_column_u64(st, 1),
+        .touched = (ts_ns)db_column_u64(st, 1),
         .encoded = db_column_str(st, 2),
     };
 
@@ -254,7 +254,7 @@ static int put_ranges(struct meta *m, const struct ranges_row *row, struct err *
     if (r < 0)
         return r;
     db_bind_blob(st, 1, row->key.p, row->key.n);
-    db_bind_u64(st, 2, (uint64_t)row->finished);
+    db_bind_u64(st, 2, (uint64_t)row->touched);
     db_bind_blob(st, 3, row->encoded.p, row->encoded.n);
     return db_step(m->db, st, err) < 0 ? err->code : 0;
 }

@@ -144,15 +144,18 @@ static void remove_segment(struct partition *p, const struct segment_info *info)
 
 static int catalog_segment(struct partition *p, struct segment_info *info, struct err *err)
 {
-    int r = 0;
+    int r;
 
     if (fault_hit("segment.published")) {
         errno = EIO;
         r = err_sys(err, "take a segment into the catalog");
+        remove_segment(p, info);
+        return r;
     }
-    if (r == 0)
-        r = partition_read(p, insert, info, err);
-    if (r < 0)
+    r = partition_read(p, insert, info, err);
+    /* Behind a failed write or fsync the commit may come back to life after a crash, and then it
+     * must not name a file that is gone: the next opening finds what to do with it. */
+    if (r < 0 && (r != ERR_IO || err->sys == ENOSPC))
         remove_segment(p, info);
     return r;
 }

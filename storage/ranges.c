@@ -23,7 +23,7 @@ struct range_set {
     char *key; /* owned; key_n bytes */
     size_t key_n;
     bool dirty;
-    ts_ns finished; /* 0: the file may still grow */
+    ts_ns touched; /* when something was added last; 0: not known */
     VEC(struct store_range) v;
 };
 
@@ -195,7 +195,7 @@ void ranges_add(struct ranges *r, struct str key, uint64_t start, uint64_t end)
     mark(r, set);
 }
 
-void ranges_merge(struct ranges *r, const struct ranges *from)
+void ranges_merge(struct ranges *r, const struct ranges *from, ts_ns when)
 {
     size_t pos = 0;
     struct str key;
@@ -206,6 +206,7 @@ void ranges_merge(struct ranges *r, const struct ranges *from)
         const struct range_set *set = value;
         for (size_t i = 0; i < set->v.n; i++)
             ranges_add(r, key, set->v.p[i].start, set->v.p[i].end);
+        ranges_touch(r, key, when);
     }
 }
 
@@ -228,7 +229,7 @@ size_t ranges_list(const struct ranges *r, struct str key, struct store_range *r
     return set->v.n;
 }
 
-void ranges_finish(struct ranges *r, struct str key, ts_ns when)
+void ranges_touch(struct ranges *r, struct str key, ts_ns when)
 {
     struct range_set *set;
 
@@ -236,7 +237,7 @@ void ranges_finish(struct ranges *r, struct str key, ts_ns when)
     set = map_get(r->sets, key);
     if (set == NULL)
         return;
-    set->finished = when;
+    set->touched = when;
     mark(r, set);
 }
 
@@ -250,7 +251,7 @@ static void unmark(struct ranges *r, struct range_set *set)
     }
 }
 
-size_t ranges_expire(struct ranges *r, ts_ns before, ranges_gone_fn *gone, void *arg)
+size_t ranges_expire(struct ranges *r, size_t keep, ts_ns before, ranges_gone_fn *gone, void *arg)
 {
     size_t pos = 0;
     size_t n = 0;
@@ -258,9 +259,9 @@ size_t ranges_expire(struct ranges *r, ts_ns before, ranges_gone_fn *gone, void 
     void *value;
 
     OBJ_CHECK(r, RANGES_MAGIC);
-    while (map_next(r->sets, &pos, &key, &value)) {
+    while (map_count(r->sets) > keep && map_next(r->sets, &pos, &key, &value)) {
         struct range_set *set = value;
-        if (set->finished == 0 || set->finished >= before)
+        if (set->touched == 0 || set->touched >= before)
             continue;
         if (gone != NULL)
             gone(arg, (struct str){set->key, set->key_n});
@@ -285,7 +286,7 @@ static struct ranges_row row_of(const struct range_set *set)
         .key = {key, set->key_n},
         .owned_key = key,
         .owned_encoded = encoded,
-        .finished = set->finished,
+        .touched = set->touched,
         .encoded = {encoded, bytes},
     };
 }
@@ -356,6 +357,6 @@ int ranges_load(struct ranges *r, const struct ranges_row *row, struct err *err)
             return err_set(err, ERR_CORRUPT, "range %zu of a file is out of order", set->v.n);
         set->v.p[set->v.n] = it;
     }
-    set->finished = row->finished;
+    set->touched = row->touched;
     return 0;
 }

@@ -46,27 +46,32 @@ uint64_t ranges_covered(const struct ranges *r, struct str key, uint64_t start, 
 int ranges_may_add(const struct ranges *r, struct str key, struct err *err);
 /* Unite [start, end) with the set.  Bounds are the caller's to ask for: here nothing is refused. */
 void ranges_add(struct ranges *r, struct str key, uint64_t start, uint64_t end);
-/* Unite all of `from` into `r`. */
-void ranges_merge(struct ranges *r, const struct ranges *from);
+/* Unite all of `from` into `r`; these files were touched at `when`. */
+void ranges_merge(struct ranges *r, const struct ranges *from, ts_ns when);
 
 size_t ranges_files(const struct ranges *r);
 /* Copy up to `n` intervals of a set into `ret`; returns how many it has. */
 size_t ranges_list(const struct ranges *r, struct str key, struct store_range *ret, size_t n);
 
-/* Forget the sets of files that were declared finished before `before`; their keys are passed to
- * `gone` (may be NULL).  Returns how many. */
-void ranges_finish(struct ranges *r, struct str key, ts_ns when);
+/* Something of the file was stored at `when` (0: unknown, such a set is never forgotten). */
+void ranges_touch(struct ranges *r, struct str key, ts_ns when);
+/*
+ * Forget sets that were touched last before `before`, while there are more than `keep`; their keys
+ * are passed to `gone` (may be NULL).  Returns how many.  Nobody says that a file is over, so what
+ * is old goes, and only when room is needed: a sender may come back after weeks with a chunk whose
+ * ack it never had.
+ */
 typedef void ranges_gone_fn(void *arg, struct str key);
-size_t ranges_expire(struct ranges *r, ts_ns before, ranges_gone_fn *gone, void *arg);
+size_t ranges_expire(struct ranges *r, size_t keep, ts_ns before, ranges_gone_fn *gone, void *arg);
 
 /*
  * For meta.db.  A set that changed since the last ranges_take_dirty is copied out: as its key, the
- * time it was finished (0: not) and its encoding (16 bytes an interval, start and end,
+ * time it was touched (0: not known) and its encoding (16 bytes an interval, start and end,
  * little-endian).  Put them back with ranges_mark_dirty when the commit failed.
  */
 struct ranges_row {
     struct str key;
-    ts_ns finished;
+    ts_ns touched;
     struct str encoded;
     char *owned_key, *owned_encoded; /* what ranges_rows_free frees; NULL in a borrowed row */
 };

@@ -158,7 +158,7 @@ enum store_outcome store_decide(struct store *s, struct store_append *a, struct 
         (void)pthread_mutex_unlock(&s->mutex);
     }
     if (out == STORE_STORED) {
-        ranges_merge(s->pending_ranges, s->chunk_ranges);
+        ranges_merge(s->pending_ranges, s->chunk_ranges, 0);
         if (a->dedup.n != 0)
             dedup_add(s->pending_dedup, &e);
         if (dropped != 0)
@@ -177,7 +177,7 @@ void store_decide_settle(struct store *s, bool stored)
     struct dedup_entry *e;
 
     if (stored) {
-        ranges_merge(s->ranges, s->pending_ranges); /* keeps (2) */
+        ranges_merge(s->ranges, s->pending_ranges, atomic_load(&s->last_received)); /* keeps (2) */
         e = dedup_since(s->pending_dedup, 0, &n);
         for (size_t i = 0; i < n; i++)
             dedup_add(s->dedup, &e[i]);

@@ -101,6 +101,7 @@ static void take_decisions(struct store *s, const struct wal_entry *e)
             !ranges_key_make(e->payload.peer, part.file_id, &key))
             continue;
         ranges_add(s->ranges, (struct str){key.bytes, key.n}, part.start, part.end);
+        ranges_touch(s->ranges, (struct str){key.bytes, key.n}, e->payload.received);
     }
     if (e->has_dedup) {
         struct dedup_entry d = {.when = e->payload.received};

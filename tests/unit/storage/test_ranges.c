@@ -175,25 +175,30 @@ static void note_gone(void *arg, struct str key)
     (*(int *)arg)++;
 }
 
-static void finished_files_are_forgotten_in_time(void **state)
+static void old_files_are_forgotten_when_there_are_many(void **state)
 {
     struct ranges *r = ranges_new();
+    struct ranges *more = ranges_new();
     struct ranges_key k;
     int gone = 0;
     size_t n;
     (void)state;
 
     ranges_add(r, key_of("p", "old", &k), 0, 5);
-    ranges_finish(r, key_of("p", "old", &k), 100);
+    ranges_touch(r, key_of("p", "old", &k), 100);
     ranges_add(r, key_of("p", "new", &k), 0, 5);
-    ranges_finish(r, key_of("p", "new", &k), 200);
+    ranges_touch(r, key_of("p", "new", &k), 100);
+    ranges_add(more, key_of("p", "new", &k), 5, 9);
+    ranges_merge(r, more, 200); /* what grows is not old */
     ranges_add(r, key_of("p", "open", &k), 0, 5);
-    assert_int_equal(ranges_expire(r, 150, note_gone, &gone), 1);
+    assert_int_equal(ranges_expire(r, 3, 150, note_gone, &gone), 0); /* there is room */
+    assert_int_equal(ranges_expire(r, 0, 150, note_gone, &gone), 1);
     assert_int_equal(gone, 1);
     assert_int_equal(ranges_files(r), 2);
     struct ranges_row *rows = ranges_take_dirty(r, &n); /* the forgotten one is not among them */
     assert_int_equal(n, 2);
     ranges_rows_free(&rows, n);
+    ranges_free(&more);
     ranges_free(&r);
 }
 
@@ -203,4 +208,4 @@ CHECK_MAIN(cmocka_unit_test(shuffled_duplicated_and_overlapping_ranges_equal_a_n
            cmocka_unit_test(dirty_sets_come_once_and_load_again),
            cmocka_unit_test(a_damaged_row_is_refused),
            cmocka_unit_test(a_file_takes_only_so_many_separate_ranges),
-           cmocka_unit_test(finished_files_are_forgotten_in_time))
+           cmocka_unit_test(old_files_are_forgotten_when_there_are_many))

@@ -108,6 +108,31 @@ static void a_day_goes_only_when_its_end_and_its_arrival_are_past(void **state)
     fini(&f);
 }
 
+/* Receive times never step back; what is old is a matter of the clock as it is now. */
+static void a_clock_that_was_ahead_for_a_while_drops_nothing(void **state)
+{
+    struct feed f;
+    struct store_stats st;
+    (void)state;
+
+    init(&f);
+    time_set(FEED_DAY - 9 * DAY);
+    feed_reopen(&f);
+    put(&f, -9, "old");
+    time_set(FEED_DAY + NS_PER_H);
+    put(&f, 0, "today");
+    time_set(FEED_DAY + 100 * DAY);
+    put(&f, 1, "ahead");
+    time_set(FEED_DAY + NS_PER_H);
+    feed_reopen(&f); /* and looks at once what is over */
+    do
+        store_stats(f.s, &st);
+    while (st.partitions_dropped == 0);
+    retire(&f, FEED_DAY + NS_PER_H); /* behind the one under way */
+    feed_check(&f, "t", "today\nahead\n");
+    fini(&f);
+}
+
 static void a_day_with_records_in_the_head_stays(void **state)
 {
     struct feed f;
@@ -214,6 +239,7 @@ static void a_drop_that_stops_half_way_is_finished(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_past),
+           cmocka_unit_test(a_clock_that_was_ahead_for_a_while_drops_nothing),
            cmocka_unit_test(a_day_with_records_in_the_head_stays),
            cmocka_unit_test(a_dropped_day_begins_anew_when_records_come),
            cmocka_unit_test(without_retention_everything_stays),

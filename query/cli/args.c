@@ -106,20 +106,31 @@ struct span {
 static int choose(enum flag_id id, const char *const *names, size_t n, const char *value,
                   unsigned *ret, struct err *err)
 {
+    struct buf known;
     struct near near;
+    int r;
 
     near_begin(&near, str_of(value));
+    buf_init(&known, 256);
     for (size_t i = 0; i < n; i++) {
-        if (names[i][0] != '\0' && strcmp(names[i], value) == 0) {
+        if (names[i][0] == '\0')
+            continue;
+        if (strcmp(names[i], value) == 0) {
+            buf_fini(&known);
             *ret = (unsigned)i;
             return 0;
         }
         near_offer(&near, str_of(names[i]));
+        buf_addf(&known, "%s%s", known.n == 0 ? "" : i + 1 < n ? ", " : " or ", names[i]);
     }
     if (near.best.p != NULL)
-        return err_set(err, ERR_INVALID, "--%s cannot be '%.60s', did you mean '%.*s'?",
-                       FLAGS[id].name, value, STR_ARG(near.best));
-    return err_set(err, ERR_INVALID, "--%s cannot be '%.60s'", FLAGS[id].name, value);
+        r = err_set(err, ERR_INVALID, "--%s cannot be '%.60s', did you mean '%.*s'?",
+                    FLAGS[id].name, value, STR_ARG(near.best));
+    else
+        r = err_set(err, ERR_INVALID, "--%s cannot be '%.60s': it is %.*s", FLAGS[id].name, value,
+                    STR_ARG(buf_str(&known)));
+    buf_fini(&known);
+    return r;
 }
 
 static int choose_form(enum flag_id id, const char *value, struct args *a, struct err *err)

@@ -70,9 +70,14 @@ static void show_place(struct str query, unsigned number, unsigned column)
 int cmd_fail(const struct cmd *c, struct str query, const struct remote_failure *fail,
              const struct err *err)
 {
+    const char *advice;
+
     if (c->out->deserted)
         return CMD_FOUND;
     cmd_say("%s", err->text);
+    advice = remote_advice(c->remote, fail, err->code);
+    if (advice != NULL)
+        cmd_say("%s", advice);
     if (query.p != NULL && fail->line > 0 && fail->column > 0)
         show_place(query, fail->line, fail->column);
     if (c->out->broken)

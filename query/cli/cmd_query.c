@@ -101,8 +101,8 @@ static const char *misplaced(const struct args *a, enum query_kind kind)
     if (a->has_limit || a->direction != ARGS_DIRECTION_AUTO)
         return "--limit and --direction are for log queries, and this is a metric query";
     if (a->has_span && a->step == 0)
-        return "a metric query is evaluated at one time, --to; with --step at each step from "
-               "--since or --from on";
+        return "--since and --from need --step: a metric query without it is evaluated once, at "
+               "--to or now";
     return NULL;
 }
 

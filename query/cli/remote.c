@@ -287,6 +287,23 @@ int remote_call(struct remote *r, const struct remote_request *req, struct remot
     return e;
 }
 
+const char *remote_advice(const struct remote *r, const struct remote_failure *fail, int code)
+{
+    OBJ_CHECK(r, REMOTE_MAGIC);
+    if (fail->status == 401 && r->ctx->token == NULL)
+        return "give one with LOGQ_TOKEN, --token-file, or token_file in config.yaml";
+    if (fail->status == 403 && r->ctx->tenant != NULL)
+        return "the tenant is from --tenant, LOGQ_TENANT or config.yaml";
+    if (fail->status != 0)
+        return NULL;
+    if (code == ERR_DENIED && r->ctx->tls && r->ctx->ca == NULL)
+        return "a server with certificates of its own needs its authority's (tls/ca.crt) in "
+               "LOGQ_CA_FILE or --ca";
+    if (code == ERR_CORRUPT && !r->ctx->tls)
+        return "does this port want https://?";
+    return NULL;
+}
+
 static int keep(void *arg, struct str bytes, struct err *err)
 {
     struct buf *out = arg;

@@ -45,6 +45,9 @@ struct remote_request {
 int remote_call(struct remote *r, const struct remote_request *req, struct remote_failure *fail,
                 struct err *err);
 
+/* What the user could do about a failure of remote_call (its code is `code`), or NULL.  Static. */
+const char *remote_advice(const struct remote *r, const struct remote_failure *fail, int code);
+
 /* The whole body into `out`. */
 int remote_fetch(struct remote *r, const struct remote_request *req, struct buf *out,
                  struct remote_failure *fail, struct err *err);

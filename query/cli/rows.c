@@ -13,6 +13,7 @@ enum { ARENA_MAX = 512 << 20, CELL_MAX = 4 << 20, COLUMNS_MAX = 4, WIDTH_MAX = 2
 
 #define BOLD  "\x1b[1m"
 #define RESET "\x1b[0m"
+#define GAP   "  "
 
 struct rows {
     unsigned magic;
@@ -163,11 +164,21 @@ static void make_visible(const struct rows *r, size_t row, size_t column, bool u
     end_piece(&text, out);
 }
 
+/* The next cell begins behind `width` and a gap; behind a wider one, behind the gap. */
 static void add_padded(struct buf *out, struct str s, size_t width)
 {
     buf_add_str(out, s);
     for (size_t n = width_of(s); n < width; n++)
         buf_add_char(out, ' ');
+    buf_add_z(out, GAP);
+}
+
+static void add_line_cell(struct buf *out, struct str s, const size_t *widths, size_t i, size_t n)
+{
+    if (i + 1 < n)
+        add_padded(out, s, widths[i]);
+    else
+        buf_add_str(out, s);
 }
 
 static void add_heading(const struct rows *r, const size_t *widths, struct output *o)
@@ -175,7 +186,7 @@ static void add_heading(const struct rows *r, const size_t *widths, struct outpu
     if (o->form.color)
         buf_add_z(&o->buf, BOLD);
     for (size_t i = 0; i < r->n_columns; i++)
-        add_padded(&o->buf, str_of(r->columns[i].name), i + 1 < r->n_columns ? widths[i] + 2 : 0);
+        add_line_cell(&o->buf, str_of(r->columns[i].name), widths, i, r->n_columns);
     if (o->form.color)
         buf_add_z(&o->buf, RESET);
     buf_add_char(&o->buf, '\n');
@@ -204,7 +215,7 @@ static int print_table(const struct rows *r, struct output *o, struct err *err)
         for (size_t i = 0; i < r->n_columns; i++) {
             make_visible(r, row, i, o->form.utc, &text);
             o->buf.over |= text.over;
-            add_padded(&o->buf, buf_str(&text), i + 1 < r->n_columns ? widths[i] + 2 : 0);
+            add_line_cell(&o->buf, buf_str(&text), widths, i, r->n_columns);
         }
         e = output_text(o, STR("\n"), err);
     }

@@ -251,10 +251,12 @@ def secured(work):
         server.push([({"app": "db"}, [(time.time_ns(), "sealed")])])
         assert out(server, "query", '{app="db"}') == "sealed\n"
         assert "unknown token" in out(server, "query", '{app="db"}', code=4, env={"LOGQ_TOKEN": "lq_wrong"})
-        assert "token" in out(server, "labels", code=4, env={"LOGQ_TOKEN": ""})
+        assert "--token-file" in out(server, "labels", code=4, env={"LOGQ_TOKEN": ""})
         assert "unknown token" in out(server, "tail", '{app="db"}', code=4, env={"LOGQ_TOKEN": "lq_wrong"})
-        assert out(server, "labels", "--tenant", "other", code=4)
-        assert "certificate" in out(server, "labels", code=3, env={"LOGQ_CA_FILE": ""}).lower()
+        assert "--tenant" in out(server, "labels", "--tenant", "other", code=4)
+        refused = out(server, "labels", code=3, env={"LOGQ_CA_FILE": ""})
+        assert "certificate was refused" in refused and "LOGQ_CA_FILE" in refused, refused
+        assert "https://" in out(server, "labels", "--addr", server.url.replace("https", "http"), code=3).splitlines()[1]
         home = work / "home" / ".config" / "logq"  # the same from the user's file, nothing in the environment
         home.mkdir(parents=True)
         (home / "config.yaml").write_text(f"addr: {server.url}\nca: {server.dir}/tls/ca.crt\ntoken_file: token\n")

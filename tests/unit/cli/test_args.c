@@ -144,7 +144,9 @@ static void mistakes_are_named_as_they_were_typed(void **state)
     check_bad("logq|query|x|--limit|18446744073709551616",
               "--limit needs a whole number, not '18446744073709551616'");
     check_bad("logq|query|x|-o|tabel", "--output cannot be 'tabel', did you mean 'table'?");
-    check_bad("logq|query|x|--direction|", "--direction cannot be ''");
+    check_bad("logq|query|x|--direction|", "--direction cannot be '': it is forward or backward");
+    check_bad("logq|query|x|-o|xml",
+              "--output cannot be 'xml': it is table, raw, jsonl, json, csv or logfmt");
     check_bad("logq|query|x|--since|yesterday", "--since needs a span like 1h, not 'yesterday'");
     check_bad("logq|query|x|--since|0", "--since needs a span like 1h, not '0'");
     check_bad("logq|query|x|--step|-1m", "--step needs a span like 1m, not '-1m'");

@@ -3,7 +3,9 @@
 
 #include "tests/lib/check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const struct rows_column TIMED[] = {
@@ -91,6 +93,25 @@ static void a_vector_is_labels_and_value(void **state)
         "{\"labels\":{\"app\":\"web\"},\"value\":42}\n{\"labels\":{},\"value\":\"+Inf\"}\n");
     check_print(r, FORMAT_LOGFMT, "app=web value=42\nvalue=+Inf\n");
     buf_fini(&warnings);
+    rows_free(&r);
+}
+
+static void a_cell_wider_than_its_column_still_ends_before_the_next(void **state)
+{
+    struct rows *r = rows_new(TIMED + 1, 2);
+    struct rows_cell cells[2] = {[1] = {.value = 7}};
+    struct label label = {STR("app"), {0}};
+    char value[301], want[1024];
+    struct err err;
+
+    (void)state;
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    label.value = str_of(value);
+    cells[0].labels = (struct labels){&label, 1};
+    assert_int_equal(rows_add(r, cells, &err), 0);
+    (void)snprintf(want, sizeof(want), "%-200s  value\n{app=\"%s\"}  7\n", "labels", value);
+    check_print(r, FORMAT_TABLE, want);
     rows_free(&r);
 }
 
@@ -187,6 +208,7 @@ static void what_is_no_answer_is_an_error(void **state)
 
 CHECK_MAIN(cmocka_unit_test(names_are_printed_in_each_form),
            cmocka_unit_test(series_are_label_sets), cmocka_unit_test(a_vector_is_labels_and_value),
+           cmocka_unit_test(a_cell_wider_than_its_column_still_ends_before_the_next),
            cmocka_unit_test(a_matrix_is_a_row_per_point),
            cmocka_unit_test(a_scalar_is_one_value_without_labels),
            cmocka_unit_test(nothing_found_is_still_well_formed),

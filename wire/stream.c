@@ -149,6 +149,7 @@ static void destroy(struct stream *s)
     s->state = STATE_ENDED;
     loop_timer_free(&s->deadline);
     tls_free(&s->tls);
+    loop_task_cancel(&s->task); /* a resume's: it would take us for finished */
     if (s->handle_live) {
         if (!uv_is_closing(&s->uv.handle))
             uv_close(&s->uv.handle, on_closed);

@@ -217,6 +217,30 @@ static void a_close_with_a_reason_is_at_once_and_tells_it(void **state)
     stop(&w);
 }
 
+/* Resuming leaves work for the loop, which must not take the stream for ended while its handle is
+ * still being closed. */
+static void a_close_right_after_resuming_ends_it_once(void **state)
+{
+    struct world *w = start("127.0.0.1:0", NULL);
+    struct side c;
+    struct err why;
+
+    (void)state;
+    connect_to(w, listener_address(w->listener), &c, NULL);
+    WAIT_FOR(w->loop, c.opened);
+    WAIT_FOR(w->loop, w->has_accepted);
+    (void)err_set(&why, ERR_LIMIT, "enough");
+    stream_pause(c.s);
+    stream_resume(c.s);
+    stream_close(c.s, &why);
+    WAIT_FOR(w->loop, c.closed);
+    WAIT_FOR(w->loop, w->sides[0].closed);
+    assert_int_equal(c.closed_count, 1);
+    assert_int_equal(c.why.code, ERR_LIMIT);
+    buf_fini(&c.in);
+    stop(&w);
+}
+
 static void nobody_listening_is_told(void **state)
 {
     struct world *w = start("127.0.0.1:0", NULL);
@@ -628,6 +652,7 @@ static void last_words_reach_a_peer_that_is_still_sending(void **state)
 CHECK_MAIN(cmocka_unit_test(bytes_go_both_ways_and_the_end_is_orderly),
            cmocka_unit_test(what_is_queued_is_flushed_before_the_end),
            cmocka_unit_test(a_close_with_a_reason_is_at_once_and_tells_it),
+           cmocka_unit_test(a_close_right_after_resuming_ends_it_once),
            cmocka_unit_test(nobody_listening_is_told),
            cmocka_unit_test(a_name_is_resolved_and_each_address_tried),
            cmocka_unit_test(bad_addresses_are_refused), cmocka_unit_test(a_connect_has_a_deadline),

@@ -204,8 +204,9 @@ enum ingest_level ingest_level(const struct labels *stream, const struct label *
 
     if (level == LEVEL_UNKNOWN)
         level = level_in_labels(attr, n_attr);
-    if (level == LEVEL_UNKNOWN && text.n > 0)
-        level = text.p[0] == '{' ? level_in_json(text) : level_in_logfmt(text);
+    if (level != LEVEL_UNKNOWN || text.n == 0)
+        return level;
+    level = text.p[0] == '{' ? level_in_json(text) : level_in_logfmt(text);
     return level == LEVEL_UNKNOWN ? level_in_text(text) : level;
 }
 

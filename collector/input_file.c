@@ -32,7 +32,8 @@ enum {
     SOON_MS = 50, /* while something is about to happen */
     GLOB_MS = 10000,
     DRAIN_MS = 100,   /* a writer may use the old file that long after the new one is there */
-    LINGER_MS = 5000, /* and its descriptor is kept that long */
+    LINGER_MS = 5000, /* and its descriptor is kept that long when it was removed, */
+    MOVED_MS = 60000, /* and that long when it has a new name: some writers are told late */
     RETRY_MS = 10000, /* a file that could not be read */
     FAILED_MAX = 10000,
 };
@@ -517,8 +518,8 @@ static bool finish(struct input_file *in, struct tail *t, dur_ns now)
         (void)unlink(t->path); /* all of it is at the server */
         t->unlinked = true;
     }
-    if (!t->unlinked &&
-        !(t->drained && now - t->successor_at >= LINGER_MS * NS_PER_MS && has_moved(t)))
+    if (!t->unlinked && !(t->drained && now - t->successor_at >= MOVED_MS * NS_PER_MS &&
+                          now - t->seen_at >= MOVED_MS * NS_PER_MS && has_moved(t)))
         return false;
     let_go(in, t);
     return true;

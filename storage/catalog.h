@@ -22,6 +22,10 @@ void catalog_close(struct catalog **pc);
 int catalog_applied(struct catalog *c, uint64_t *ret, struct err *err);
 int catalog_has(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], bool *ret, struct err *err);
 
+/* Does a segment cover anything of (wal_from, wal_to]? */
+int catalog_covers(struct catalog *c, uint64_t wal_from, uint64_t wal_to, bool *ret,
+                   struct err *err);
+
 /* One transaction: the segment, its blocks, its streams, and applied = info->wal_to.  Durable on
  * return.  Fault point "catalog.commit". */
 int catalog_insert(struct catalog *c, const struct segment_info *info, struct err *err);

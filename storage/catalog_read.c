@@ -56,6 +56,27 @@ int catalog_has(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], bool *ret, 
     return 0;
 }
 
+int catalog_covers(struct catalog *c, uint64_t wal_from, uint64_t wal_to, bool *ret,
+                   struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r;
+
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    r = db_prepare(c->db, "SELECT 1 FROM segments WHERE wal_from < ? AND wal_to > ? LIMIT 1", &st,
+                   err);
+    if (r < 0)
+        return r;
+    db_bind_u64(st, 1, wal_to);
+    db_bind_u64(st, 2, wal_from);
+    r = db_step(c->db, st, err);
+    if (r < 0)
+        return r;
+    *ret = r == 0;
+    db_reset(st);
+    return 0;
+}
+
 int catalog_totals(struct catalog *c, struct catalog_totals *ret, struct err *err)
 {
     struct sqlite3_stmt *st;

@@ -128,12 +128,22 @@ static int take_in(struct partition *p, const struct unknown *u, struct err *err
 {
     char name[SEGMENT_NAME_MAX];
     uint64_t applied = 0;
+    bool covered = false;
+    struct err why;
     int r = catalog_applied(p->catalog, &applied, err);
 
     if (r < 0)
         return r;
     if (u->wal_from >= applied && u->wal_to > applied)
         return adopt(p, u, err);
+    r = catalog_covers(p->catalog, u->wal_from, u->wal_to, &covered, err);
+    if (r < 0)
+        return r;
+    if (!covered) { /* no leftover: it could not be opened when its turn was */
+        (void)err_set(&why, ERR_CORRUPT, "no other segment has the span of this one");
+        note_unreadable(p, &why);
+        return 0;
+    }
     segment_name(u->uuid, name);
     r = objstore_delete(p->objects, name, err);
     if (r == 0)

@@ -4,9 +4,11 @@
  */
 #include "storage/catalog.h"
 
+#include "base/crc.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "storage/keyring.h"
+#include "storage/le.h"
 #include "storage/objstore.h"
 #include "storage/partition_cache.h"
 #include "tests/lib/check.h"
@@ -438,6 +440,52 @@ static void a_damaged_segment_does_not_stop_a_rebuild(void **state)
     tear_down(&f);
 }
 
+static int damage_key(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    char header[128];
+    uint32_t crc;
+    int fd;
+
+    (void)err;
+    if (strstr(name, ".lqs") == NULL)
+        return 0;
+    fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, header, sizeof(header), 0), sizeof(header));
+    header[80] = (char)~header[80]; /* in the wrapped key */
+    crc = crc32c(0, header, 124);
+    le_put32(header + 124, crc);
+    assert_int_equal(pwrite(fd, header, sizeof(header), 0), sizeof(header));
+    assert_int_equal(close(fd), 0);
+    (void)snprintf(arg, 64, "%s", name);
+    return 0;
+}
+
+static void a_segment_that_cannot_be_opened_is_no_leftover(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    int dir = partition_dir(&f);
+    const char *text = NULL;
+    char name[64] = "";
+    struct err err;
+
+    (void)state;
+    partition_unref(&p);
+    make_orphan(&f, 1, 0, 10);
+    assert_int_equal(file_walk(dir, damage_key, name, &err), 0);
+    make_orphan(&f, 2, 10, 20);
+    for (int i = 0; i < 2; i++) { /* the second time its span lies before the applied position */
+        reopen(&f);
+        p = get(&f, 1, DAY);
+        assert_int_equal(applied(p), 20);
+        assert_int_equal(partition_unreadable(p, &text), 1);
+        assert_int_equal(faccessat(dir, name, F_OK, 0), 0);
+        partition_unref(&p);
+    }
+    assert_int_equal(close(dir), 0);
+    tear_down(&f);
+}
+
 static void failing_writes_change_nothing(void **state)
 {
     static const char *const points[] = {"file", "catalog.commit", "segment.published",
@@ -569,6 +617,7 @@ CHECK_MAIN(cmocka_unit_test(a_write_commits_segment_and_position_together),
            cmocka_unit_test(an_unknown_segment_is_taken_in_or_removed),
            cmocka_unit_test(a_rebuild_takes_each_span_once),
            cmocka_unit_test(a_damaged_segment_does_not_stop_a_rebuild),
+           cmocka_unit_test(a_segment_that_cannot_be_opened_is_no_leftover),
            cmocka_unit_test(failing_writes_change_nothing),
            cmocka_unit_test(only_so_many_stay_open), cmocka_unit_test(labels_do_not_lie_in_clear),
            cmocka_unit_test(objects_have_names_that_stay_in_their_directory))

@@ -14,6 +14,8 @@
  */
 #include "base/json.h"
 
+#include "base/obj.h"
+
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -353,6 +355,13 @@ void json_reader_init(struct json_reader *r, struct str text)
     const char *p = text.n == 0 ? "" : text.p;
 
     *r = (struct json_reader){.begin = p, .p = p, .end = p + text.n, .state = STATE_VALUE};
+}
+
+void json_reader_init_part(struct json_reader *r, struct str text, struct str part)
+{
+    INVARIANT(part.p >= text.p && part.n <= text.n - (size_t)(part.p - text.p));
+    json_reader_init(r, part);
+    r->begin = text.p;
 }
 
 void json_reader_lenient(struct json_reader *r)

@@ -51,6 +51,9 @@ struct json_reader {
 /* Start reading `text`, which is borrowed until the reader is no longer used. */
 void json_reader_init(struct json_reader *r, struct str text);
 
+/* Start reading `part`, a value inside `text`; offsets count from the beginning of `text`. */
+void json_reader_init_part(struct json_reader *r, struct str text, struct str part);
+
 /* From now on accept one comma before } and ], as LogQL does. */
 void json_reader_lenient(struct json_reader *r);
 

@@ -72,7 +72,7 @@ static int read_stream_labels(struct push *p, struct str text, size_t offset, ui
 
     if (v == NULL)
         return arena_err(p->a, err);
-    json_reader_init(&r, text);
+    json_reader_init_part(&r, p->body, text);
     e = expect(&r, JSON_OBJECT, "an object of labels", &t, err);
     if (e == 0)
         e = read_pairs(p, &r, v, RECORD_LABELS_MAX - 1, &n, err);

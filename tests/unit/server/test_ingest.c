@@ -323,7 +323,7 @@ static void push_names_what_is_wrong_and_where(void **state)
         {"{\"streams\":[{\"stream\":{\"a\":\"\"},\"values\":[]}]}",
          "at least one label pair is required"},
         {"{\"streams\":[{\"stream\":{\"a b\":\"c\"},\"values\":[]}]}", "'a b' is no label name"},
-        {"{\"streams\":[{\"stream\":{\"a\":1},\"values\":[]}]}", "string expected"},
+        {"{\"streams\":[{\"stream\":{\"a\":1},\"values\":[]}]}", "string expected at byte 27"},
         {"{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[1,\"x\"]]}]}",
          "timestamp as a string"},
         {"{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[\"x\",\"x\"]]}]}", "'x' at byte"},

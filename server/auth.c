@@ -92,8 +92,13 @@ static int load_token(struct auth *a, const struct server_conf *conf,
     if (r == 0 && (token.n < TOKEN_MIN || memchr(token.p, '\n', token.n) != NULL))
         r = err_set(err, ERR_INVALID, "%s: one line of at least %d characters expected", path,
                     (int)TOKEN_MIN);
-    if (r == 0) {
+    if (r == 0)
         digest_of(token, k->digest);
+    for (size_t i = 0; r == 0 && i < a->n_tokens; i++) /* else one's role would hide the other's */
+        if (CRYPTO_memcmp(k->digest, a->tokens[i].digest, SHA256_BYTES) == 0)
+            r = err_set(err, ERR_INVALID, "the same as token '%.*s': each needs one of its own",
+                        STR_ARG(a->tokens[i].conf->name));
+    if (r == 0) {
         k->conf = copy_token(a, t);
         a->n_tokens++;
         explicit_bzero(text.p, text.n);

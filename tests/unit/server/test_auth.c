@@ -210,8 +210,20 @@ static void dev_lets_everybody_be_admin(void **state)
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+static void a_token_that_two_have_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct auth *other = NULL;
+
+    add_token(f, 2, "writer", READER "\n", ROLE_WRITER, 1);
+    assert_int_equal(auth_new(&f->conf, false, &other, &f->err), ERR_INVALID);
+    assert_non_null(strstr(f->err.text, "'writer'"));
+    assert_non_null(strstr(f->err.text, "'reader'"));
+}
+
 CHECK_MAIN(T(a_token_of_one_tenant_needs_no_scope), T(basic_carries_the_token_as_password),
            T(no_token_is_401_a_wrong_one_403), T(roles_hold),
            T(the_scope_only_chooses_among_the_tokens_tenants), T(a_tenant_named_twice_is_read_once),
            T(the_servers_own_status_needs_no_tenant), T(without_memory_nobody_gets_in),
-           T(tenant_names_are_lokis), T(a_bad_token_file_is_named), T(dev_lets_everybody_be_admin))
+           T(tenant_names_are_lokis), T(a_bad_token_file_is_named),
+           T(a_token_that_two_have_is_refused), T(dev_lets_everybody_be_admin))

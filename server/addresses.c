@@ -36,7 +36,7 @@ int addresses_lock(const char *dir, struct addresses **ret, struct err *err)
     if (r == 0)
         r = file_open_dir(AT_FDCWD, path, &a->run_fd, err);
     if (r == 0)
-        r = file_lock(a->run_fd, "lock", &a->lock_fd, err);
+        r = file_lock(a->run_fd, "lock", &a->lock_fd, err) < 0 ? err_wrap(err, "%s", path) : 0;
     if (r == 0 && unlinkat(a->run_fd, NAME, 0) < 0 && errno != ENOENT)
         r = err_sys(err, "remove what a server that died left in '%s'", path);
     if (r == 0)

@@ -21,6 +21,7 @@
 #include "server/ingest.h"
 #include "server/listen_forward.h"
 #include "server/metrics.h"
+#include "server/rules.h"
 #include "server/workers.h"
 #include "storage/keyring.h"
 
@@ -49,16 +50,70 @@ struct running {
     char temporary[64]; /* --dev without --data; "" otherwise */
 };
 
-static void print_errors(const struct conf_errors *errors, const struct err *err)
+/* `errors` may be NULL or empty: then it is `err`.  The exit code. */
+static int print_errors(const struct conf_errors *errors, const struct err *err)
 {
-    size_t shown = errors->n < CONF_ERRORS_MAX ? errors->n : CONF_ERRORS_MAX;
+    size_t n = errors == NULL ? 0 : errors->n;
+    size_t shown = n < CONF_ERRORS_MAX ? n : CONF_ERRORS_MAX;
 
     for (size_t i = 0; i < shown; i++)
         (void)fprintf(stderr, "%.*s\n", STR_ARG(errors->v[i]));
-    if (errors->n > shown)
-        (void)fprintf(stderr, "... and %zu more\n", errors->n - shown);
-    if (errors->n == 0)
+    if (n > shown)
+        (void)fprintf(stderr, "... and %zu more\n", n - shown);
+    if (n == 0)
         (void)fprintf(stderr, "logq-server: %s\n", err->text);
+    return 2;
+}
+
+/* The log's line says what is wrong, but only one thing. */
+static void print_further_errors(const struct conf_errors *errors, const struct err *err)
+{
+    if (errors->n > 1)
+        (void)print_errors(errors, err);
+}
+
+static int make_tls(const struct server_conf *c, struct tls_ctx **http, struct tls_ctx **forward,
+                    struct err *err)
+{
+    struct tls_files files = {.cert = server_conf_path(c, c->http.cert, c->arena),
+                              .key = server_conf_path(c, c->http.key, c->arena),
+                              .server = true};
+    int r = tls_ctx_new(&files, http, err);
+
+    files.cert = server_conf_path(c, c->forward.cert, c->arena);
+    files.key = server_conf_path(c, c->forward.key, c->arena);
+    files.ca = server_conf_path(c, c->forward.client_ca, c->arena);
+    files.require_client_cert = true;
+    return r < 0 ? r : tls_ctx_new(&files, forward, err);
+}
+
+/* What the configuration names: a start would stop at these.  The exit code. */
+static int check_files(const struct server_conf *c)
+{
+    struct auth *auth = NULL;
+    struct tls_ctx *http = NULL, *forward = NULL;
+    struct rules *rules = NULL;
+    struct buf errors, warnings;
+    struct err err;
+    int code = 0;
+
+    buf_init(&errors, ERRORS_TEXT_MAX);
+    buf_init(&warnings, ERRORS_TEXT_MAX);
+    if (auth_new(c, false, &auth, &err) < 0)
+        code = print_errors(NULL, &err);
+    if (make_tls(c, &http, &forward, &err) < 0)
+        code = print_errors(NULL, &err);
+    if (rules_load(server_conf_path(c, c->rules_dir, c->arena), &errors, &warnings, &rules, &err) <
+        0)
+        code = errors.n > 0 ? 2 : print_errors(NULL, &err);
+    (void)fprintf(stderr, "%.*s%.*s", STR_ARG(buf_str(&errors)), STR_ARG(buf_str(&warnings)));
+    auth_free(&auth);
+    tls_ctx_unref(&http);
+    tls_ctx_unref(&forward);
+    rules_unref(&rules);
+    buf_fini(&errors);
+    buf_fini(&warnings);
+    return code;
 }
 
 int server_check(const char *config)
@@ -67,13 +122,13 @@ int server_check(const char *config)
     struct server_conf conf;
     struct buf out;
     struct err err;
-    int code = 0;
+    int code;
 
     buf_init(&out, CONF_TEXT_MAX);
     if (server_conf_load(config, &conf, &errors, &err) < 0) {
-        print_errors(&errors, &err);
-        code = 2;
+        code = print_errors(&errors, &err);
     } else {
+        code = check_files(&conf);
         server_conf_print(&conf, &out);
         if (buf_err(&out, "the effective configuration", &err) < 0 ||
             fwrite(out.p, 1, out.n, stdout) != out.n) {
@@ -106,6 +161,13 @@ static int place_dev(struct running *run, const char *data, struct err *err)
     return access(conf->master_key.p, F_OK) == 0 ? 0 : keyring_make_master(conf->master_key.p, err);
 }
 
+static int refuse_dev(const char *option, struct str address, struct err *err)
+{
+    return err_set(err, ERR_INVALID,
+                   "%s: '%.*s' is not loopback, and --dev switches protection off: use 127.0.0.1",
+                   option, STR_ARG(address));
+}
+
 static int load_dev(struct running *run, const struct server_options *opt, struct err *err)
 {
     struct server_conf *conf = &run->s.conf;
@@ -124,13 +186,13 @@ static int load_dev(struct running *run, const struct server_options *opt, struc
     if (opt->config == NULL)
         r = server_conf_dev(data, conf, err);
     else if ((r = server_conf_load(opt->config, conf, &errors, err)) < 0)
-        print_errors(&errors, err);
+        print_further_errors(&errors, err);
     if (r < 0)
         return r;
-    if (!server_conf_is_loopback(conf->http.listen) ||
-        !server_conf_is_loopback(conf->forward.listen))
-        return err_set(err, ERR_INVALID,
-                       "--dev switches protection off, so every address must be loopback");
+    if (!server_conf_is_loopback(conf->http.listen))
+        return refuse_dev("http.listen", conf->http.listen, err);
+    if (!server_conf_is_loopback(conf->forward.listen))
+        return refuse_dev("forward.listen", conf->forward.listen, err);
     return place_dev(run, data, err);
 }
 
@@ -143,7 +205,7 @@ static int load_conf(struct running *run, const struct server_options *opt, stru
         return load_dev(run, opt, err);
     r = server_conf_load(opt->config, &run->s.conf, &errors, err);
     if (r < 0)
-        print_errors(&errors, err);
+        print_further_errors(&errors, err);
     return r;
 }
 
@@ -252,19 +314,20 @@ static void close_rooms(struct running *run)
 
 /* ---- reload and drain, on the main loop ---- */
 
-static int make_tls(const struct server_conf *c, struct tls_ctx **http, struct tls_ctx **forward,
-                    struct err *err)
+/* An option that was changed and has no effect must not go unnoticed. */
+static void warn_waiting(const struct server *s, struct server_conf *conf)
 {
-    struct tls_files files = {.cert = server_conf_path(c, c->http.cert, c->arena),
-                              .key = server_conf_path(c, c->http.key, c->arena),
-                              .server = true};
-    int r = tls_ctx_new(&files, http, err);
+    struct buf names;
 
-    files.cert = server_conf_path(c, c->forward.cert, c->arena);
-    files.key = server_conf_path(c, c->forward.key, c->arena);
-    files.ca = server_conf_path(c, c->forward.client_ca, c->arena);
-    files.require_client_cert = true;
-    return r < 0 ? r : tls_ctx_new(&files, forward, err);
+    if (s->dev) { /* there --data decides, not the file */
+        conf->data_dir = s->conf.data_dir;
+        conf->master_key = s->conf.master_key;
+    }
+    buf_init(&names, ERRORS_TEXT_MAX);
+    server_conf_waiting(&s->conf, conf, &names);
+    if (names.n > 0)
+        log_warn("config.needs_restart", LOG_STR("options", buf_str(&names)));
+    buf_fini(&names);
 }
 
 /* Keeps (2).  Certificates, tokens, rules and the log level take effect; the rest needs a restart.
@@ -281,7 +344,7 @@ static int reload(struct running *run, struct err *err)
 
     buf_init(&rule_errors, ERRORS_TEXT_MAX);
     if (r < 0)
-        print_errors(&errors, err);
+        print_further_errors(&errors, err);
     if (r == 0)
         r = auth_new(&conf, s->dev, &auth, err);
     if (r == 0 && !s->dev)
@@ -292,6 +355,7 @@ static int reload(struct running *run, struct err *err)
         auth_free(&s->auth);
         s->auth = auth;
         log_set_level((enum log_level)conf.log_level);
+        warn_waiting(s, &conf);
         if (!s->dev) {
             api_set_tls(s->api, http);
             listen_forward_set_tls(s->forward, forward);
@@ -378,7 +442,11 @@ static int serve(struct running *run, struct err *err)
         r = loop_on_signal(s->loop, SIGHUP, on_reload, run, err);
     if (r < 0)
         return r;
-    log_info("server.ready", LOG_Z("https", api_address(s->api)),
+    if (s->dev)
+        log_warn("server.dev", LOG_STR("data", s->conf.data_dir),
+                 LOG_Z("kept", run->temporary[0] == '\0' ? "yes" : "no, removed at exit"),
+                 LOG_Z("note", "no TLS, no login: whoever is on this host may do all"));
+    log_info("server.ready", LOG_Z(s->dev ? "http" : "https", api_address(s->api)),
              LOG_Z("forward", listen_forward_address(s->forward)), LOG_Z("version", LOGQ_VERSION));
     loop_run(s->loop);
     return 0;
@@ -399,11 +467,10 @@ int server_run(const struct server_options *opt)
     if (load_conf(run, opt, &err) < 0) {
         code = 2;
     } else {
-        const char *dir = server_conf_path(&run->s.conf, STR("."), run->s.conf.arena);
         log_set_level((enum log_level)run->s.conf.log_level);
         run->s.memory =
             (struct mem_budget){.name = "server", .limit = (size_t)run->s.conf.memory_bytes};
-        if (addresses_lock(dir, &run->addresses, &err) < 0 ||
+        if (addresses_lock(run->s.conf.dir.p, &run->addresses, &err) < 0 ||
             open_rooms(run, opt->recover, &err) < 0 || serve(run, &err) < 0)
             code = 1;
     }

@@ -403,12 +403,38 @@ static void check_local(const struct checker *k, const struct server_conf *c)
             complain(k, "forward_local_labels", "a label is too long");
 }
 
+static bool is_http_url(struct str url)
+{
+    struct str rest = str_starts(url, STR("https://"))  ? str_from(url, 8)
+                      : str_starts(url, STR("http://")) ? str_from(url, 7)
+                                                        : STR("");
+
+    for (size_t i = 0; i < url.n; i++)
+        if (url.p[i] <= ' ' || url.p[i] > '~')
+            return false;
+    return rest.n > 0 && rest.p[0] != '/' && rest.p[0] != ':';
+}
+
+static void check_alerting(const struct checker *k, const struct server_conf *c)
+{
+    static const char WHY[] = "no address like https://host/path";
+
+    for (size_t i = 0; i < c->alerting.n_webhooks; i++) {
+        struct str path = arena_printf(k->a, "alerting.webhooks.%zu.url", i);
+        if (path.p != NULL && !is_http_url(c->alerting.webhooks[i].url))
+            complain(k, path.p, WHY);
+    }
+    if (c->alerting.external_url.n > 0 && !is_http_url(c->alerting.external_url))
+        complain(k, "alerting.external_url", WHY);
+}
+
 static void check(const struct checker *k, const struct server_conf *c)
 {
     check_address(k, "http.listen", c->http.listen);
     check_address(k, "forward.listen", c->forward.listen);
     check_tenant(k, "forward.tenant", c->forward.tenant);
     check_local(k, c);
+    check_alerting(k, c);
     for (size_t i = 0; i < c->n_tokens; i++) {
         const struct conf_strs *tenants = &c->tokens[i].tenants;
         struct str path = arena_printf(k->a, "tokens.%zu.tenants", i);
@@ -475,6 +501,41 @@ void server_conf_print_example(struct buf *out)
               "# logq-server: every option with its default.  Relative paths start at the file's\n"
               "# directory; ${env:NAME} and ${env:NAME:-default} are replaced in values.\n\n");
     conf_print_example(out, OPTIONS, COUNT(OPTIONS));
+}
+
+static bool is_reloaded(const char *path)
+{
+    static const char *const PATHS[] = {"http.cert",   "http.key",          "forward.cert",
+                                        "forward.key", "forward.client_ca", "tokens",
+                                        "log_level"};
+
+    for (size_t i = 0; i < COUNT(PATHS); i++)
+        if (strcmp(PATHS[i], path) == 0)
+            return true;
+    return false;
+}
+
+void server_conf_waiting(const struct server_conf *running, const struct server_conf *c,
+                         struct buf *out)
+{
+    struct buf old, new;
+
+    buf_init(&old, MIB);
+    buf_init(&new, MIB);
+    for (size_t i = 0; i < COUNT(OPTIONS); i++) {
+        bool secret = OPTIONS[i].type == CONF_SECRET; /* that one is not printed */
+        if (is_reloaded(OPTIONS[i].path))
+            continue;
+        buf_clear(&old);
+        buf_clear(&new);
+        conf_print(&old, &OPTIONS[i], 1, running);
+        conf_print(&new, &OPTIONS[i], 1, c);
+        if (!str_eq(buf_str(&old), buf_str(&new)) ||
+            (secret && !str_eq(running->forward_local_shared_key, c->forward_local_shared_key)))
+            buf_addf(out, "%s%s", out->n > 0 ? ", " : "", OPTIONS[i].path);
+    }
+    buf_fini(&old);
+    buf_fini(&new);
 }
 
 const char *server_conf_path(const struct server_conf *c, struct str path, struct arena *a)

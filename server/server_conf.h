@@ -82,6 +82,10 @@ void server_conf_free(struct server_conf *c);
 void server_conf_print(const struct server_conf *c, struct buf *out);
 /* The commented example that is config/server.yaml. */
 void server_conf_print_example(struct buf *out);
+/* Append the names of options, with ", " between, in which `c` differs from what runs and which
+ * only a restart changes. */
+void server_conf_waiting(const struct server_conf *running, const struct server_conf *c,
+                         struct buf *out);
 /* `path` resolved against the file's directory, NUL-terminated, in `a`; NULL: `a` is full. */
 const char *server_conf_path(const struct server_conf *c, struct str path, struct arena *a);
 /* Can only programs on this host connect there?  An IP of loopback, localhost, a unix socket. */

@@ -25,6 +25,14 @@ def config_errors(work):
         assert done.returncode == 2 and f"{path}:1:1:" in done.stderr and "fowrard" in done.stderr, done.stderr
     path = work / "logq-server.yaml"
     assert f"{work}/logq-server.yaml:3:12:" in command([BIN / "logq-server", "check", "--config", path], check=False).stderr
+    command([BIN / "logq-server", "init", work / "check"])  # what the file names is looked at too
+    path = work / "check" / "server.yaml"
+    assert command([BIN / "logq-server", "check", "--config", path]).stderr == ""
+    (work / "check" / "rules" / "bad.yaml").write_text("groups: 7\n")
+    (work / "check" / "tls" / "server.crt").unlink()
+    done = command([BIN / "logq-server", "check", "--config", path], check=False)
+    assert done.returncode == 2 and "rules/bad.yaml:1:" in done.stderr and "tls/server.crt" in done.stderr, done.stderr
+    assert "master_key: master.key" in done.stdout
 
 
 def forward_socket(server, cert=True, ca=None):

@@ -95,6 +95,11 @@ static void mistakes_are_named_with_their_place(void **state)
          ":4:14: ", "no tenant name"},
         {"tokens:\n  - name: a\n    token_file: t\n    role: root\n", ":4:11: ", "role"},
         {"storage:\n  head: 64MiB\nmemory: 100MiB\n", ":3:9: ", "twice storage.head"},
+        {"alerting:\n  webhooks: [{url: 'ftp://x'}]\n", ":2:20: ", "https://"},
+        {"alerting:\n  webhooks: [{url: 'http://h/'}, {url: 'http:///x'}]\n",
+         ":2:40: ", "https://"},
+        {"alerting:\n  webhooks: [{url: 'http://h/a b'}]\n", ":2:20: ", "https://"},
+        {"alerting:\n  external_url: logs\n", ":2:17: ", "https://"},
         {"data_dir: [1\n", ":", "server.yaml"},
     };
 
@@ -190,6 +195,32 @@ static void secrets_are_not_printed(void **state)
     buf_fini(&out);
 }
 
+static void what_waits_for_a_restart_is_named(void **state)
+{
+    struct fixture *f = *state;
+    struct server_conf running;
+    struct buf out;
+
+    buf_init(&out, TEXT_MAX);
+    assert_int_equal(load(f, "forward_local_shared_key: a\n"), 0);
+    running = f->conf;
+    memset(&f->conf, 0, sizeof(f->conf));
+    assert_int_equal(load(f, "log_level: debug\nhttp: {cert: other.crt}\n"
+                             "tokens: [{name: a, token_file: t}]\nforward_local_shared_key: a\n"),
+                     0);
+    server_conf_waiting(&running, &f->conf, &out);
+    check_str(buf_str(&out), ""); /* all of these a reload takes over */
+    assert_int_equal(load(f, "http: {listen: '[::1]:0'}\nstorage: {retention: 1d}\n"
+                             "alerting: {webhooks: [{url: 'http://h/'}]}\n"
+                             "forward_local_shared_key: b\n"),
+                     0);
+    server_conf_waiting(&running, &f->conf, &out);
+    check_str(buf_str(&out), "http.listen, forward_local_shared_key, storage.retention, "
+                             "alerting.webhooks");
+    buf_fini(&out);
+    server_conf_free(&running);
+}
+
 /* Run where the sources are. */
 static void the_example_in_config_is_the_tables(void **state)
 {
@@ -255,6 +286,6 @@ static void loopback_is_told_from_what_looks_like_it(void **state)
 CHECK_MAIN(T(an_empty_file_means_the_defaults), T(mistakes_are_named_with_their_place),
            T(all_mistakes_of_a_file_come_at_once), T(forced_labels_are_bounded),
            T(a_file_that_is_not_there_is_named), T(what_is_printed_loads_again_unchanged),
-           T(secrets_are_not_printed), T(the_example_in_config_is_the_tables),
-           T(the_example_says_the_defaults), T(dev_needs_no_file),
-           T(loopback_is_told_from_what_looks_like_it))
+           T(secrets_are_not_printed), T(what_waits_for_a_restart_is_named),
+           T(the_example_in_config_is_the_tables), T(the_example_says_the_defaults),
+           T(dev_needs_no_file), T(loopback_is_told_from_what_looks_like_it))

@@ -161,21 +161,24 @@ static int issue_client(const struct pki *ca, const char *name, const char *tena
     return r;
 }
 
-static int make_tls(int fd, const char *const *names, size_t n_names, struct err *err)
+static void name_host(char ret[HOST_NAME_MAX + 1])
+{
+    memset(ret, 0, HOST_NAME_MAX + 1);
+    if (gethostname(ret, HOST_NAME_MAX) != 0 || !name_ok(ret))
+        (void)str_to_z(STR("localhost"), ret, HOST_NAME_MAX + 1); /* no name for a certificate */
+}
+
+/* Ours on this host, and `names`. */
+static int issue_server(const struct pki *ca, const char *const *names, size_t n_names, int dir_fd,
+                        struct buf *cert, struct buf *key, struct err *err)
 {
     const char *all[NAMES_MAX + FIXED_NAMES];
-    char host[HOST_NAME_MAX + 1] = "localhost";
+    char host[HOST_NAME_MAX + 1];
     struct pki_request req = {
         .common_name = "logq-server", .names = all, .server = true, .days = CERT_DAYS};
-    struct pki *ca = NULL;
-    struct buf cert, key;
-    int tls = -1, collector = -1;
-    int r = pki_new("logq authority", CA_DAYS, &ca, err);
+    int r;
 
-    buf_init(&cert, PEM_MAX);
-    buf_init(&key, PEM_MAX);
-    if (gethostname(host, sizeof(host) - 1) != 0 || !name_ok(host))
-        (void)str_to_z(STR("localhost"), host, sizeof(host)); /* no name for a certificate */
+    name_host(host);
     all[req.n_names++] = "localhost";
     all[req.n_names++] = "127.0.0.1";
     all[req.n_names++] = "::1";
@@ -183,7 +186,21 @@ static int make_tls(int fd, const char *const *names, size_t n_names, struct err
         all[req.n_names++] = host;
     for (size_t i = 0; i < n_names; i++)
         all[req.n_names++] = names[i];
+    r = pki_issue(ca, &req, cert, key, err);
+    return r < 0 ? r : write_pair(dir_fd, "server.crt", "server.key", cert, key, err);
+}
 
+static int make_tls(int fd, const char *const *names, size_t n_names, struct err *err)
+{
+    char host[HOST_NAME_MAX + 1];
+    struct pki *ca = NULL;
+    struct buf cert, key;
+    int tls = -1, collector = -1;
+    int r = pki_new("logq authority", CA_DAYS, &ca, err);
+
+    buf_init(&cert, PEM_MAX);
+    buf_init(&key, PEM_MAX);
+    name_host(host);
     if (r == 0)
         r = file_open_dir(fd, "tls", &tls, err);
     if (r == 0)
@@ -193,9 +210,7 @@ static int make_tls(int fd, const char *const *names, size_t n_names, struct err
     if (r == 0)
         r = write_pair(tls, "ca.crt", "ca.key", &cert, &key, err);
     if (r == 0)
-        r = pki_issue(ca, &req, &cert, &key, err);
-    if (r == 0)
-        r = write_pair(tls, "server.crt", "server.key", &cert, &key, err);
+        r = issue_server(ca, names, n_names, tls, &cert, &key, err);
     if (r == 0)
         r = issue_client(ca, host, "default", collector, &cert, &key, err);
     if (tls >= 0)
@@ -296,10 +311,68 @@ int init_server(const char *dir, const char *const *names, size_t n_names, struc
     return 0;
 }
 
+/* The authority that init left in `dir`. */
+static int load_authority(const char *dir, struct pki **ret, struct err *err)
+{
+    char cert_path[PATH_MAX], key_path[PATH_MAX];
+    int r;
+
+    if ((size_t)snprintf(cert_path, sizeof(cert_path), "%s/tls/ca.crt", dir) >= sizeof(cert_path) ||
+        (size_t)snprintf(key_path, sizeof(key_path), "%s/tls/ca.key", dir) >= sizeof(key_path))
+        return err_set(err, ERR_INVALID, "'%s' is too long a path", dir);
+    r = pki_load(cert_path, key_path, ret, err);
+    return r < 0 ? err_wrap(err, "--dir is the directory that init made") : 0;
+}
+
+/* `out`, made if absent, where `name` must not be yet. */
+static int open_out(const char *out, const char *name, int *ret, struct err *err)
+{
+    int fd = -1;
+    int r = file_make_dirs(AT_FDCWD, out, 0700, err);
+
+    if (r == 0)
+        r = file_open_dir(AT_FDCWD, out, &fd, err);
+    if (r == 0 && faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        r = err_set(err, ERR_EXISTS, "'%s/%s' is there already", out, name);
+    if (r == 0)
+        *ret = fd;
+    else if (fd >= 0)
+        (void)close(fd);
+    return r;
+}
+
+int init_server_cert(const char *dir, const char *const *names, size_t n_names, const char *out,
+                     struct err *err)
+{
+    struct pki *ca = NULL;
+    struct buf cert, key;
+    int fd = -1;
+    int r;
+
+    if (n_names > NAMES_MAX)
+        return err_set(err, ERR_INVALID, "more than %d names", NAMES_MAX);
+    buf_init(&cert, PEM_MAX);
+    buf_init(&key, PEM_MAX);
+    r = load_authority(dir, &ca, err);
+    if (r == 0)
+        r = open_out(out, "server.key", &fd, err);
+    if (r == 0)
+        r = issue_server(ca, names, n_names, fd, &cert, &key, err);
+    if (r == 0)
+        (void)printf("made %s: server.crt, server.key for localhost, this host's name and %zu "
+                     "more\nput both where server.yaml says, then send the server SIGHUP\n",
+                     out, n_names);
+    if (fd >= 0)
+        (void)close(fd);
+    buf_fini(&cert);
+    buf_fini(&key);
+    pki_free(&ca);
+    return r;
+}
+
 int init_collector_cert(const char *dir, const char *name, const char *tenant, const char *out,
                         struct err *err)
 {
-    char cert_path[PATH_MAX], key_path[PATH_MAX];
     struct pki *ca = NULL;
     struct buf cert, key;
     int fd = -1;
@@ -311,18 +384,11 @@ int init_collector_cert(const char *dir, const char *name, const char *tenant, c
     if (!auth_tenant_ok(str_of(tenant)))
         return err_set(err, ERR_INVALID,
                        "'%s' is no tenant name: 1 to 150 of letters, digits, !_.*'()-", tenant);
-    if ((size_t)snprintf(cert_path, sizeof(cert_path), "%s/tls/ca.crt", dir) >= sizeof(cert_path) ||
-        (size_t)snprintf(key_path, sizeof(key_path), "%s/tls/ca.key", dir) >= sizeof(key_path))
-        return err_set(err, ERR_INVALID, "'%s' is too long a path", dir);
     buf_init(&cert, PEM_MAX);
     buf_init(&key, PEM_MAX);
-    r = pki_load(cert_path, key_path, &ca, err);
+    r = load_authority(dir, &ca, err);
     if (r == 0)
-        r = file_make_dirs(AT_FDCWD, out, 0700, err);
-    if (r == 0)
-        r = file_open_dir(AT_FDCWD, out, &fd, err);
-    if (r == 0 && faccessat(fd, "client.key", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        r = err_set(err, ERR_EXISTS, "'%s/client.key' is there already", out);
+        r = open_out(out, "client.key", &fd, err);
     if (r == 0)
         r = issue_client(ca, name, tenant, fd, &cert, &key, err);
     if (r == 0)

@@ -22,4 +22,9 @@ int init_server(const char *dir, const char *const *names, size_t n_names, struc
 int init_collector_cert(const char *dir, const char *name, const char *tenant, const char *out,
                         struct err *err);
 
+/* A new certificate for the server itself, as init made it, into `out` (made if absent):
+ * server.crt, server.key.  ERR_EXISTS: server.key is there already; ERR_INVALID: a name is none. */
+int init_server_cert(const char *dir, const char *const *names, size_t n_names, const char *out,
+                     struct err *err);
+
 #endif

@@ -15,7 +15,8 @@ static const char USAGE[] =
     "       logq-server check --config FILE             validate, print the effective "
     "configuration\n"
     "       logq-server cert collector NAME --out DIR [--dir DIR] [--tenant T]\n"
-    "                                                   a client certificate from init's authority "
+    "       logq-server cert server --out DIR [--dir DIR] [--name HOST]...\n"
+    "                                                   a certificate from init's authority "
     "in --dir (default .)\n"
     "       logq-server --version | --help\n";
 
@@ -29,6 +30,8 @@ struct arguments {
     char **words; /* what is no option */
     int n_words;
 };
+
+static char PROGRAM[] = "logq-server";
 
 static int usage(const char *why)
 {
@@ -99,33 +102,64 @@ static int report(int r, const struct err *err)
     return r == ERR_EXISTS || r == ERR_INVALID ? 2 : 1;
 }
 
+static int run_cert(const struct arguments *a)
+{
+    struct err err;
+
+    if (a->out == NULL)
+        return usage("cert needs --out DIR");
+    if (a->n_words == 2 && strcmp(a->words[0], "collector") == 0)
+        return report(init_collector_cert(a->dir, a->words[1], a->tenant, a->out, &err), &err);
+    if (a->n_words == 1 && strcmp(a->words[0], "server") == 0)
+        return report(init_server_cert(a->dir, a->names, a->n_names, a->out, &err), &err);
+    return usage("cert needs `collector NAME` or `server`");
+}
+
+static int run_verb(const char *verb, const struct arguments *a)
+{
+    char why[128];
+    struct err err;
+
+    if (strcmp(verb, "cert") == 0)
+        return run_cert(a);
+    if (strcmp(verb, "init") == 0)
+        return a->n_words != 1 ? usage("init needs one DIR")
+                               : report(init_server(a->words[0], a->names, a->n_names, &err), &err);
+    if (strcmp(verb, "run") != 0 && strcmp(verb, "check") != 0) {
+        (void)snprintf(why, sizeof(why), "no such command: '%.60s'", verb);
+        return usage(why);
+    }
+    if (a->n_words > 0) {
+        (void)snprintf(why, sizeof(why), "%s takes no '%.60s'", verb, a->words[0]);
+        return usage(why);
+    }
+    if (strcmp(verb, "check") == 0)
+        return a->run.config == NULL ? usage("check needs --config FILE")
+                                     : server_check(a->run.config);
+    return a->run.config == NULL && !a->run.dev ? usage("run needs --config FILE or --dev")
+                                                : server_run(&a->run);
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = {0};
-    struct err err;
     const char *verb = argc > 1 ? argv[1] : "";
+    bool help = strcmp(verb, "help") == 0;
 
+    for (int i = 1; i < argc; i++)
+        help |= strcmp(argv[i], "--help") == 0;
     if (strcmp(verb, "--version") == 0) {
         (void)printf("logq-server %s\n", LOGQ_VERSION);
         return 0;
     }
-    if (strcmp(verb, "--help") == 0 || strcmp(verb, "help") == 0) {
+    if (help) {
         (void)fputs(USAGE, stdout);
         return 0;
     }
-    if (argc < 2 || parse(argc - 1, argv + 1, &a) < 0)
+    if (argc < 2)
+        return usage("a command is needed");
+    argv[1] = PROGRAM; /* getopt would name the command */
+    if (parse(argc - 1, argv + 1, &a) < 0)
         return usage(NULL);
-    if (strcmp(verb, "init") == 0 && a.n_words == 1)
-        return report(init_server(a.words[0], a.names, a.n_names, &err), &err);
-    if (strcmp(verb, "run") == 0 && a.n_words == 0)
-        return a.run.config == NULL && !a.run.dev ? usage("run needs --config FILE or --dev")
-                                                  : server_run(&a.run);
-    if (strcmp(verb, "check") == 0 && a.n_words == 0)
-        return a.run.config == NULL ? usage("check needs --config FILE")
-                                    : server_check(a.run.config);
-    if (strcmp(verb, "cert") == 0 && a.n_words == 2 && strcmp(a.words[0], "collector") == 0)
-        return a.out == NULL
-                   ? usage("cert needs --out DIR")
-                   : report(init_collector_cert(a.dir, a.words[1], a.tenant, a.out, &err), &err);
-    return usage(*verb == '\0' ? NULL : "no such command, or not its arguments");
+    return run_verb(verb, &a);
 }

@@ -91,6 +91,17 @@ static int collector_cert(struct fixture *f, const char *name, const char *tenan
     return r;
 }
 
+static int server_cert(struct fixture *f, const char *name)
+{
+    int saved;
+    int r;
+
+    quiet(&saved);
+    r = init_server_cert(f->init, &name, 1, f->out, &f->err);
+    loud(saved);
+    return r;
+}
+
 static const char *in(char *room, const char *dir, const char *name)
 {
     (void)snprintf(room, (size_t)PATH_BYTES + 64, "%s/%s", dir, name);
@@ -251,6 +262,34 @@ static void a_collectors_certificate_names_tenant_and_collector(void **state)
     check_mode(f, ".", 0700);
 }
 
+static void a_new_server_certificate_is_from_the_same_authority(void **state)
+{
+    struct fixture *f = *state;
+    char a[PATH_BYTES + 64], b[PATH_BYTES + 64], c[PATH_BYTES + 64];
+    struct tls_files files = {.cert = in(a, f->out, "server.crt"),
+                              .key = in(b, f->out, "server.key"),
+                              .ca = in(c, f->init, "tls/ca.crt"),
+                              .server = true};
+    struct tls_ctx *tls = NULL;
+    X509 *cert, *ca;
+
+    assert_int_equal(server_cert(f, "logs.example"), ERR_IO); /* no authority yet */
+    assert_non_null(strstr(f->err.text, "--dir"));
+    assert_int_equal(init(f, NULL), 0);
+    assert_int_equal(server_cert(f, "a,DNS:b"), ERR_INVALID);
+    assert_int_equal(server_cert(f, "logs.example"), 0);
+    assert_int_equal(tls_ctx_new(&files, &tls, &f->err), 0);
+    tls_ctx_unref(&tls);
+    cert = read_cert(a);
+    ca = read_cert(c);
+    assert_int_equal(X509_verify(cert, X509_get0_pubkey(ca)), 1);
+    assert_int_equal(X509_check_host(cert, "logs.example", 0, 0, NULL), 1);
+    assert_int_equal(X509_check_ip_asc(cert, "127.0.0.1", 0), 1);
+    X509_free(cert);
+    X509_free(ca);
+    assert_int_equal(server_cert(f, "logs.example"), ERR_EXISTS);
+}
+
 static void a_key_that_is_there_is_not_overwritten(void **state)
 {
     struct fixture *f = *state;
@@ -291,5 +330,6 @@ CHECK_MAIN(T(secrets_are_for_the_owner_only), T(what_it_made_fits_together),
            T(a_directory_with_something_in_it_is_refused),
            T(a_bad_name_leaves_the_directory_as_it_was),
            T(a_collectors_certificate_names_tenant_and_collector),
+           T(a_new_server_certificate_is_from_the_same_authority),
            T(a_key_that_is_there_is_not_overwritten),
            T(names_that_would_say_something_else_are_refused))

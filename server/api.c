@@ -162,6 +162,9 @@ int api_open(struct server *s, struct api **ret, struct err *err)
     a->magic = API_MAGIC;
     a->server = s;
     if (r == 0)
+        r = workers_new((unsigned)s->conf.query.workers, (size_t)s->conf.query.concurrent,
+                        &a->exports, err);
+    if (r == 0)
         r = http_server_open(s->loop, str_to_z(s->conf.http.listen, address, sizeof(address)), &lo,
                              &opt, handle, a, &a->http, err);
     tls_ctx_unref(&lo.stream.tls);
@@ -209,6 +212,7 @@ void api_close(struct api **pa)
         return;
     OBJ_CHECK(a, API_MAGIC);
     http_server_close(&a->http); /* still there when the loop never ran */
+    workers_free(&a->exports);   /* after it: that cancels what they run */
     a->magic = 0;
     free(a);
     *pa = NULL;

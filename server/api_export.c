@@ -3,7 +3,8 @@
  *
  * A worker runs the query and hands over pieces; the loop writes them.  The worker waits while
  * EXPORT_QUEUED bytes are under way, and the loop counts a piece as gone only when the client takes
- * them, so a slow client slows the query and costs no memory.  What fails after the first byte ends
+ * them, so a slow client slows the query and costs no memory.  These workers are the exports' own:
+ * clients that do not read keep no other query waiting.  What fails after the first byte ends
  * in a line {"error": ...} and a cut connection.
  */
 #include "server/api_priv.h"
@@ -360,7 +361,7 @@ void api_export(struct api *a, struct http_exchange *x, const struct auth_caller
     e->query = q;
     e->x = x;
     e->loop = http_loop(x);
-    if (workers_run(a->server->workers, run, e)) {
+    if (workers_run(a->exports, run, e)) {
         http_watch(x, on_aborted, on_drained, e);
         return;
     }

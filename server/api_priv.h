@@ -23,6 +23,7 @@ struct api {
 #define API_MAGIC 0xa9153c77u
     struct server *server;
     struct http_server *http; /* NULL after api_cut */
+    struct workers *exports;  /* owned; apart, for an export waits as long as its client reads */
 };
 
 struct api_call {

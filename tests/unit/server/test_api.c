@@ -652,8 +652,8 @@ static void when_too_many_wait_it_is_429(void **state)
     while (!workers_run(f->w->server.workers, stand_in, &b) ? false : true)
         ; /* until the queue is full: by the call, or by us */
     check_get(f, "/loki/api/v1/labels", 429, "query.concurrent");
-    check_get(f, "/api/v1/export?query={a=%22b%22}", 429, "\"errorType\":\"unavailable\"");
-    assert_true(metric_get(METRIC_QUERY_BUSY) >= 2);
+    check_get(f, "/api/v1/export?query={a=%22b%22}", 200, NULL); /* has workers of its own */
+    assert_true(metric_get(METRIC_QUERY_BUSY) >= 1);
     unblock(&b);
     WAIT_FOR(f->w->loop, waits->done);
     call_free(waits);

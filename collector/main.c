@@ -122,6 +122,8 @@ static void on_reload(void *arg, int signum)
         return;
     r = config_load(p->path, &config, &errors, &err);
     if (r < 0) {
+        if (errors.n > 1) /* the log's line says only one */
+            print_errors(&errors, &err);
         if (errors.n > 0)
             (void)err_set(&err, ERR_INVALID, "%.*s", STR_ARG(errors.v[0]));
         config_free(&config);

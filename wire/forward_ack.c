@@ -66,7 +66,7 @@ int forward_ack_parse(struct str bytes, struct forward_ack *ret, struct err *err
 
     memset(ret, 0, sizeof(*ret));
     if (mp_next(&rest, &map) != 0 || map.type != MP_MAP)
-        return bad(err, "no map");
+        return bad(err, "no map; does a Forward server listen there?");
     for (i = 0; r == 0 && i < map.n; i++) {
         r = next_pair(&rest, &key, &value, err);
         if (r == 0 && str_eq(key, STR("ack"))) {

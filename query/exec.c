@@ -24,7 +24,7 @@ void exec_init(struct exec *x, const struct source *s, const struct query_params
     x->source = s;
     x->params = p;
     x->limits = l;
-    x->budget.name = "query.memory_bytes";
+    x->budget.name = "query.memory";
     x->budget.limit = l.memory_bytes;
     x->budget.parent = p->budget;
     x->arena = arena_new(&x->budget, 0);
@@ -143,7 +143,7 @@ int exec_each(struct exec *x, const struct exec_scan *scan, exec_record_fn *fn, 
         r = x->source->next(sc, &b, err);
         if (r == ERR_LIMIT)
             r = err_wrap(err, "the query reads too many lines; narrow it, or raise "
-                              "query.line_bytes");
+                              "query.lines");
         if (r == 1) {
             r = 0;
             break;

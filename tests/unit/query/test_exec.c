@@ -178,11 +178,11 @@ static void limits_are_named_with_what_raises_them(void **state)
                 "value of the step parameter");
     p = base;
     p.limits.memory_bytes = 6000;
-    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_NOMEM, "query.memory_bytes");
+    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_NOMEM, "query.memory");
     check_limit("{app=~\".+\"} | logfmt", &p, ERR_NOMEM, "raise the limit");
     p = base;
     p.limits.line_bytes = 10;
-    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_LIMIT, "raise query.line_bytes");
+    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_LIMIT, "raise query.lines");
     p = base;
     p.limits.time = 1;
     check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_TIMEOUT, "raise query.time");

@@ -1,0 +1,265 @@
+/* Unit tests of wire/http: clients that go away, servers that stop, readers that do not read. */
+#include "wire/http.h"
+
+#include "tests/unit/wire/http_world.h"
+
+static void a_client_that_goes_away_aborts_the_exchange_once(void **state)
+{
+    struct world *w = start(NULL);
+    struct http_stats stats;
+    struct caller c;
+    struct err cut;
+
+    (void)state;
+    (void)err_set(&cut, ERR_CANCELLED, "cut");
+    for (int streaming = 0; streaming <= 1; streaming++) {
+        w->has_held = w->aborted = false;
+        call(w, &c);
+        say(&c, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+        WAIT_FOR(w->loop, w->has_held);
+        if (streaming == 1) {
+            http_reply_start(w->held, 200, "text/plain");
+            http_reply_write(w->held, STR("so far"));
+            expect(&c, "so far");
+        }
+        stream_close(c.s, &cut);
+        WAIT_FOR(w->loop, w->aborted);
+        assert_int_equal(http_server_active(w->server), 0);
+        WAIT_FOR(w->loop, c.closed);
+        buf_fini(&c.in);
+    }
+    assert_int_equal(w->aborted_count, 2);
+    http_server_stats(w->server, &stats);
+    assert_int_equal(stats.aborted, 2);
+    stop(&w);
+    /* an exchange that ended well is never aborted, whatever its client does */
+    w = start(NULL);
+    call(w, &c);
+    say(&c, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(w->loop, w->has_held);
+    http_replyf(w->held, 200, "fine\n");
+    expect(&c, "fine");
+    hang_up(&c);
+    http_server_drain(w->server);
+    assert_int_equal(w->aborted_count, 0);
+    stop(&w);
+}
+
+static void an_unwatched_exchange_is_answered_into_the_void(void **state)
+{
+    struct world *w = start(NULL);
+    struct caller c;
+    struct err cut;
+
+    (void)state;
+    (void)err_set(&cut, ERR_CANCELLED, "cut");
+    call(w, &c);
+    say(&c, "GET /unwatched HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(w->loop, w->has_held);
+    stream_close(c.s, &cut);
+    while (http_server_active(w->server) > 0)
+        (void)uv_run(loop_uv(w->loop), UV_RUN_ONCE);
+    check_str(http_path(w->held), "/unwatched");
+    assert_false(http_is_full(w->held));
+    http_reply_start(w->held, 200, "text/plain");
+    http_reply_write(w->held, STR("anybody?"));
+    http_reply_end(w->held);
+    buf_fini(&c.in);
+    stop(&w);
+}
+
+static void closing_the_server_aborts_what_is_under_way(void **state)
+{
+    struct world *w = start(NULL);
+    struct caller c;
+
+    (void)state;
+    call(w, &c);
+    say(&c, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(w->loop, w->has_held);
+    http_server_close(&w->server);
+    assert_null(w->server);
+    assert_int_equal(w->aborted_count, 1); /* before it returns */
+    WAIT_FOR(w->loop, c.closed);
+    assert_int_equal(w->aborted_count, 1);
+    buf_fini(&c.in);
+    stop(&w);
+}
+
+static void a_drained_server_finishes_and_closes(void **state)
+{
+    struct world *w = start(NULL);
+    struct caller busy, idle, late;
+    struct err err;
+
+    (void)state;
+    call(w, &idle);
+    say(&idle, "GET /show HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(&idle, "GET /show|");
+    call(w, &busy);
+    say(&busy, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(w->loop, w->has_held);
+    http_server_drain(w->server);
+    WAIT_FOR(w->loop, idle.closed);
+    assert_false(busy.closed);
+    assert_int_equal(http_server_active(w->server), 1);
+    memset(&late, 0, sizeof(late));
+    buf_init(&late.in, 100);
+    assert_int_equal(stream_connect(w->loop, http_server_address(w->server), NULL, &CALLER, &late,
+                                    &late.s, &err),
+                     0);
+    WAIT_FOR(w->loop, late.closed);
+    assert_false(late.opened);
+    http_replyf(w->held, 200, "last\n");
+    assert_int_equal(http_server_active(w->server), 0);
+    WAIT_FOR(w->loop, busy.closed);
+    expect(&busy, "last");
+    expect(&busy, "Connection: close\r\n");
+    buf_fini(&busy.in);
+    buf_fini(&idle.in);
+    stop(&w);
+}
+
+static void on_late(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void a_streamed_answer_waits_for_its_reader(void **state)
+{
+    struct http_options opt = {.body_ms = 1500};
+    struct world *w = start(&opt);
+    struct loop_timer *t;
+    bool late = false;
+    struct caller c;
+    size_t written = 0;
+    char *piece = mem_new(1 << 20);
+
+    (void)state;
+    call(w, &c);
+    say(&c, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(w->loop, w->has_held);
+    stream_pause(c.s);
+    http_reply_start(w->held, 200, "text/plain");
+    for (; !http_is_full(w->held); written++) {
+        assert_in_range(written, 0, 100);
+        http_reply_write(w->held, (struct str){piece, 1 << 20});
+    }
+    assert_false(w->drained);
+    stream_resume(c.s);
+    WAIT_FOR(w->loop, w->drained);
+    assert_false(http_is_full(w->held));
+    t = loop_timer_new(w->loop, on_late, &late);
+    loop_timer_start(t, 2000, 0); /* who has read on may be slow later */
+    WAIT_FOR(w->loop, late);
+    loop_timer_free(&t);
+    assert_false(w->aborted);
+    http_reply_end(w->held);
+    expect(&c, "\r\n0\r\n\r\n");
+    assert_true(c.in.n > written << 20);
+    free(piece);
+    hang_up(&c);
+    stop(&w);
+}
+
+static void a_reader_that_stops_for_long_is_cut(void **state)
+{
+    struct http_options opt = {.body_ms = 40};
+    struct world *w = start(&opt);
+    struct http_stats stats;
+    struct caller c;
+    char *piece = mem_new(1 << 20);
+
+    (void)state;
+    call(w, &c);
+    say(&c, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(w->loop, w->has_held);
+    stream_pause(c.s);
+    http_reply_start(w->held, 200, "text/plain");
+    while (!http_is_full(w->held))
+        http_reply_write(w->held, (struct str){piece, 1 << 20});
+    WAIT_FOR(w->loop, w->aborted);
+    http_server_stats(w->server, &stats);
+    assert_int_equal(stats.timeouts, 1);
+    free(piece);
+    stream_resume(c.s);
+    WAIT_FOR(w->loop, c.closed);
+    buf_fini(&c.in);
+    stop(&w);
+}
+
+enum { BIG_ANSWERS = 40 };
+
+static bool has_all_big(void *arg)
+{
+    return ((struct caller *)arg)->in.n > (size_t)BIG_ANSWERS << 20;
+}
+
+static bool is_handling(void *arg)
+{
+    return ((struct world *)arg)->handled > 0;
+}
+
+static void ask_big_unread(struct world *w, struct caller *c)
+{
+    call(w, c);
+    WAIT_FOR(w->loop, c->opened);
+    stream_pause(c->s);
+    for (int i = 0; i < BIG_ANSWERS; i++)
+        say(c, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_check(w->loop, is_handling, w, "the first request");
+}
+
+static void pipelined_answers_wait_for_their_reader(void **state)
+{
+    struct world *w = start(NULL);
+    struct caller c, other;
+
+    (void)state;
+    ask_big_unread(w, &c);
+    for (int i = 0; i < 3; i++) {
+        call(w, &other);
+        say(&other, "GET /show HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(&other, "GET /show|");
+        hang_up(&other);
+    }
+    assert_in_range(w->handled, 4, BIG_ANSWERS / 2);
+    stream_resume(c.s);
+    wait_check(w->loop, has_all_big, &c, "all answers");
+    assert_int_equal(w->handled, BIG_ANSWERS + 3);
+    hang_up(&c);
+    stop(&w);
+}
+
+static void pipelined_answers_nobody_reads_are_cut(void **state)
+{
+    struct http_options opt = {.body_ms = 40};
+    struct world *w = start(&opt);
+    struct http_stats stats = {0};
+    struct caller c;
+
+    (void)state;
+    ask_big_unread(w, &c);
+    while (stats.timeouts == 0) {
+        struct caller other;
+        call(w, &other);
+        say(&other, "GET /show HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(&other, "GET /show|");
+        hang_up(&other);
+        http_server_stats(w->server, &stats);
+    }
+    stream_resume(c.s);
+    WAIT_FOR(w->loop, c.closed);
+    assert_false(has_all_big(&c));
+    buf_fini(&c.in);
+    stop(&w);
+}
+
+CHECK_MAIN(cmocka_unit_test(a_client_that_goes_away_aborts_the_exchange_once),
+           cmocka_unit_test(an_unwatched_exchange_is_answered_into_the_void),
+           cmocka_unit_test(closing_the_server_aborts_what_is_under_way),
+           cmocka_unit_test(a_drained_server_finishes_and_closes),
+           cmocka_unit_test(a_streamed_answer_waits_for_its_reader),
+           cmocka_unit_test(a_reader_that_stops_for_long_is_cut),
+           cmocka_unit_test(pipelined_answers_wait_for_their_reader),
+           cmocka_unit_test(pipelined_answers_nobody_reads_are_cut))

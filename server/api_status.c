@@ -34,13 +34,13 @@ static bool is_ready(const struct server *s, char *reason, size_t cap)
 
 void api_page(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
-    char reason[200] = "ready";
+    char reason[200];
+    bool ready = is_ready(a->server, reason, sizeof(reason));
     struct buf out;
 
     (void)caller;
-    (void)is_ready(a->server, reason, sizeof(reason));
     buf_init(&out, 2 * sizeof(PAGE));
-    buf_addf(&out, PAGE, LOGQ_VERSION, reason);
+    buf_addf(&out, PAGE, LOGQ_VERSION, ready ? "ready" : reason);
     http_reply_header(x, "Content-Security-Policy",
                       STR("default-src 'none'; style-src 'unsafe-inline'"));
     http_reply(x, 200, "text/html; charset=utf-8", buf_str(&out));

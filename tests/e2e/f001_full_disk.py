@@ -49,6 +49,7 @@ def inside():
             assert server.metric("logq_forward_acks_total") == acked
             hog.unlink()
             wait_for("/ready to say 200", lambda: server.get("/ready")[0] == 200, 30)
+            assert b"This server is <strong>ready</strong>" in server.get("/")[1]
             wait_for("all lines", lambda: count(server) >= LINES, 60)
             numbers = [int(e["line"].split()[1]) for e in server.entries('{container="app"}')]
             assert sorted(numbers) == list(range(LINES)), f"{len(numbers)} records"

@@ -292,6 +292,8 @@ const char *remote_advice(const struct remote *r, const struct remote_failure *f
     OBJ_CHECK(r, REMOTE_MAGIC);
     if (fail->status == 401 && r->ctx->token == NULL)
         return "give one with LOGQ_TOKEN, --token-file, or token_file in config.yaml";
+    if (fail->status == 401 && r->ctx->tenant == NULL)
+        return "name the tenant with --tenant or LOGQ_TENANT";
     if (fail->status == 403 && r->ctx->tenant != NULL)
         return "the tenant is from --tenant, LOGQ_TENANT or config.yaml";
     if (fail->status != 0)

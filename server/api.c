@@ -91,13 +91,15 @@ static int let_in(struct api *a, struct http_exchange *x, const struct route *ro
                   struct auth_caller *ret, struct err *err)
 {
     const struct server *s = a->server;
+    struct auth_request req = {.authorization = http_header(x, "Authorization"),
+                               .scope = http_header(x, "X-Scope-OrgID"),
+                               .use = use_of(route->access)};
 
     memset(ret, 0, sizeof(*ret));
     if (route->access == ACCESS_OPEN ||
         (route->access == ACCESS_METRICS && s->conf.http.metrics_public))
         return 0;
-    return auth_check(s->auth, http_header(x, "Authorization"), http_header(x, "X-Scope-OrgID"),
-                      use_of(route->access), http_arena(x), ret, err);
+    return auth_check(s->auth, &req, http_arena(x), ret, err);
 }
 
 static size_t body_max(struct http_exchange *x, void *arg)

@@ -166,7 +166,7 @@ void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *
         r = ingest_decode(&a->server->memory, &p->append.payload, &b, &err);
         status = r == ERR_NOMEM ? 503 : 400;
     }
-    if (r < 0) {
+    if (r < 0 || b == NULL) {
         refuse(x, status, &err);
         push_free(p);
         return;

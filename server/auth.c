@@ -237,8 +237,8 @@ static int choose_tenants(const struct auth *a, const struct server_conf_token *
     return 0;
 }
 
-int auth_check(const struct auth *a, struct str authorization, struct str scope, enum auth_use use,
-               struct arena *arena, struct auth_caller *ret, struct err *err)
+int auth_check(const struct auth *a, const struct auth_request *req, struct arena *arena,
+               struct auth_caller *ret, struct err *err)
 {
     const struct server_conf_token *t = NULL;
 
@@ -247,21 +247,21 @@ int auth_check(const struct auth *a, struct str authorization, struct str scope,
     ret->name = STR("dev");
     ret->role = ROLE_ADMIN;
     if (!a->dev) {
-        if (authorization.n == 0)
+        if (req->authorization.n == 0)
             return deny(err, 401, "a token is needed: Authorization: Bearer TOKEN");
-        t = find_token(a, token_in(authorization, arena));
+        t = find_token(a, token_in(req->authorization, arena));
         if (t == NULL)
             return deny(err, 403, "unknown token");
-        if (use == AUTH_WRITE && t->role == ROLE_READER)
+        if (req->use == AUTH_WRITE && t->role == ROLE_READER)
             return deny(err, 403, "this token may only read");
-        if (use != AUTH_WRITE && t->role == ROLE_WRITER)
+        if (req->use != AUTH_WRITE && t->role == ROLE_WRITER)
             return deny(err, 403, "this token may only push");
         ret->name = arena_str(arena, t->name);
         ret->role = (enum server_role)t->role;
     }
-    if (use == AUTH_STATUS)
+    if (req->use == AUTH_STATUS)
         return 0;
-    if (use == AUTH_WRITE && str_find_char(scope, '|') != SIZE_MAX)
+    if (req->use == AUTH_WRITE && str_find_char(req->scope, '|') != SIZE_MAX)
         return deny(err, 403, "pushes go to one tenant");
-    return choose_tenants(a, t, scope, arena, ret, err);
+    return choose_tenants(a, t, req->scope, arena, ret, err);
 }

@@ -31,12 +31,17 @@ struct auth_caller {
 int auth_new(const struct server_conf *conf, bool dev, struct auth **ret, struct err *err);
 void auth_free(struct auth **pa);
 
-/* `authorization`: header value (Bearer T, or Basic with the token as password), may be empty.
- * `scope`: X-Scope-OrgID, may be empty; "a|b" only for reading.  Strings in *ret are
- * copied into the arena.  ERR_DENIED or ERR_NOMEM (the arena is full), with the HTTP status (401,
- * 403, 503) in err->sys. */
-int auth_check(const struct auth *a, struct str authorization, struct str scope, enum auth_use use,
-               struct arena *arena, struct auth_caller *ret, struct err *err);
+/* What a request says about who sends it; both may be empty. */
+struct auth_request {
+    struct str authorization; /* header: Bearer T, or Basic with the token as password */
+    struct str scope;         /* header X-Scope-OrgID; "a|b" only for reading */
+    enum auth_use use;
+};
+
+/* Strings in *ret are copied into the arena.  ERR_DENIED or ERR_NOMEM (the arena is full), with the
+ * HTTP status (401, 403, 503) in err->sys. */
+int auth_check(const struct auth *a, const struct auth_request *req, struct arena *arena,
+               struct auth_caller *ret, struct err *err);
 
 /* A tenant name as Loki allows it. */
 bool auth_tenant_ok(struct str name);

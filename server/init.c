@@ -120,16 +120,41 @@ static int make_token(char ret[TOKEN_CHARS + 5], struct err *err)
     return 0;
 }
 
-static int write_pair(int dir_fd, const char *cert_name, const char *key_name, struct buf *cert,
-                      struct buf *key, struct err *err)
+/* A certificate and its key, as PEM. */
+struct pair {
+    struct buf cert, key;
+};
+
+static void pair_init(struct pair *p)
 {
-    int r = file_replace(dir_fd, key_name, 0600, buf_str(key), err);
+    buf_init(&p->cert, PEM_MAX);
+    buf_init(&p->key, PEM_MAX);
+}
+
+static void pair_clear(struct pair *p)
+{
+    if (p->key.n > 0)
+        explicit_bzero(p->key.p, p->key.n);
+    buf_clear(&p->cert);
+    buf_clear(&p->key);
+}
+
+static void pair_fini(struct pair *p)
+{
+    pair_clear(p);
+    buf_fini(&p->cert);
+    buf_fini(&p->key);
+}
+
+/* Write and clear. */
+static int write_pair(int dir_fd, const char *cert_name, const char *key_name, struct pair *p,
+                      struct err *err)
+{
+    int r = file_replace(dir_fd, key_name, 0600, buf_str(&p->key), err);
 
     if (r == 0)
-        r = file_replace(dir_fd, cert_name, 0644, buf_str(cert), err);
-    buf_clear(cert);
-    explicit_bzero(key->p, key->n);
-    buf_clear(key);
+        r = file_replace(dir_fd, cert_name, 0644, buf_str(&p->cert), err);
+    pair_clear(p);
     return r;
 }
 
@@ -143,21 +168,21 @@ static bool name_ok(const char *name)
 
 /* `name` and `tenant` were looked at. */
 static int issue_client(const struct pki *ca, const char *name, const char *tenant, int dir_fd,
-                        struct buf *cert, struct buf *key, struct err *err)
+                        struct pair *p, struct err *err)
 {
     char uri[320]; /* 150 of a tenant, 64 of a name */
     struct pki_request req = {.common_name = name, .uri = uri, .client = true, .days = CERT_DAYS};
     int r;
 
     (void)snprintf(uri, sizeof(uri), "logq://%s/collector/%s", tenant, name);
-    r = pki_issue(ca, &req, cert, key, err);
+    r = pki_issue(ca, &req, &p->cert, &p->key, err);
     if (r == 0)
-        r = write_pair(dir_fd, "client.crt", "client.key", cert, key, err);
+        r = write_pair(dir_fd, "client.crt", "client.key", p, err);
     if (r == 0)
-        r = pki_print(ca, cert, NULL, err);
+        r = pki_print(ca, &p->cert, NULL, err);
     if (r == 0)
-        r = file_replace(dir_fd, "ca.crt", 0644, buf_str(cert), err);
-    buf_clear(cert);
+        r = file_replace(dir_fd, "ca.crt", 0644, buf_str(&p->cert), err);
+    pair_clear(p);
     return r;
 }
 
@@ -170,7 +195,7 @@ static void name_host(char ret[HOST_NAME_MAX + 1])
 
 /* Ours on this host, and `names`. */
 static int issue_server(const struct pki *ca, const char *const *names, size_t n_names, int dir_fd,
-                        struct buf *cert, struct buf *key, struct err *err)
+                        struct pair *p, struct err *err)
 {
     const char *all[NAMES_MAX + FIXED_NAMES];
     char host[HOST_NAME_MAX + 1];
@@ -186,39 +211,37 @@ static int issue_server(const struct pki *ca, const char *const *names, size_t n
         all[req.n_names++] = host;
     for (size_t i = 0; i < n_names; i++)
         all[req.n_names++] = names[i];
-    r = pki_issue(ca, &req, cert, key, err);
-    return r < 0 ? r : write_pair(dir_fd, "server.crt", "server.key", cert, key, err);
+    r = pki_issue(ca, &req, &p->cert, &p->key, err);
+    return r < 0 ? r : write_pair(dir_fd, "server.crt", "server.key", p, err);
 }
 
 static int make_tls(int fd, const char *const *names, size_t n_names, struct err *err)
 {
     char host[HOST_NAME_MAX + 1];
     struct pki *ca = NULL;
-    struct buf cert, key;
+    struct pair pair;
     int tls = -1, collector = -1;
     int r = pki_new("logq authority", CA_DAYS, &ca, err);
 
-    buf_init(&cert, PEM_MAX);
-    buf_init(&key, PEM_MAX);
+    pair_init(&pair);
     name_host(host);
     if (r == 0)
         r = file_open_dir(fd, "tls", &tls, err);
     if (r == 0)
         r = file_open_dir(fd, "collector", &collector, err);
     if (r == 0)
-        r = pki_print(ca, &cert, &key, err);
+        r = pki_print(ca, &pair.cert, &pair.key, err);
     if (r == 0)
-        r = write_pair(tls, "ca.crt", "ca.key", &cert, &key, err);
+        r = write_pair(tls, "ca.crt", "ca.key", &pair, err);
     if (r == 0)
-        r = issue_server(ca, names, n_names, tls, &cert, &key, err);
+        r = issue_server(ca, names, n_names, tls, &pair, err);
     if (r == 0)
-        r = issue_client(ca, host, "default", collector, &cert, &key, err);
+        r = issue_client(ca, host, "default", collector, &pair, err);
     if (tls >= 0)
         (void)close(tls);
     if (collector >= 0)
         (void)close(collector);
-    buf_fini(&cert);
-    buf_fini(&key);
+    pair_fini(&pair);
     pki_free(&ca);
     return r;
 }
@@ -345,27 +368,25 @@ int init_server_cert(const char *dir, const char *const *names, size_t n_names, 
                      struct err *err)
 {
     struct pki *ca = NULL;
-    struct buf cert, key;
+    struct pair pair;
     int fd = -1;
     int r;
 
     if (n_names > NAMES_MAX)
         return err_set(err, ERR_INVALID, "more than %d names", NAMES_MAX);
-    buf_init(&cert, PEM_MAX);
-    buf_init(&key, PEM_MAX);
+    pair_init(&pair);
     r = load_authority(dir, &ca, err);
     if (r == 0)
         r = open_out(out, "server.key", &fd, err);
     if (r == 0)
-        r = issue_server(ca, names, n_names, fd, &cert, &key, err);
+        r = issue_server(ca, names, n_names, fd, &pair, err);
     if (r == 0)
         (void)printf("made %s: server.crt, server.key for localhost, this host's name and %zu "
                      "more\nput both where server.yaml says, then send the server SIGHUP\n",
                      out, n_names);
     if (fd >= 0)
         (void)close(fd);
-    buf_fini(&cert);
-    buf_fini(&key);
+    pair_fini(&pair);
     pki_free(&ca);
     return r;
 }
@@ -374,7 +395,7 @@ int init_collector_cert(const char *dir, const char *name, const char *tenant, c
                         struct err *err)
 {
     struct pki *ca = NULL;
-    struct buf cert, key;
+    struct pair pair;
     int fd = -1;
     int r;
 
@@ -384,20 +405,18 @@ int init_collector_cert(const char *dir, const char *name, const char *tenant, c
     if (!auth_tenant_ok(str_of(tenant)))
         return err_set(err, ERR_INVALID,
                        "'%s' is no tenant name: 1 to 150 of letters, digits, !_.*'()-", tenant);
-    buf_init(&cert, PEM_MAX);
-    buf_init(&key, PEM_MAX);
+    pair_init(&pair);
     r = load_authority(dir, &ca, err);
     if (r == 0)
         r = open_out(out, "client.key", &fd, err);
     if (r == 0)
-        r = issue_client(ca, name, tenant, fd, &cert, &key, err);
+        r = issue_client(ca, name, tenant, fd, &pair, err);
     if (r == 0)
         (void)printf("made %s: ca.crt, client.crt, client.key for collector %s, tenant %s\n", out,
                      name, tenant);
     if (fd >= 0)
         (void)close(fd);
-    buf_fini(&cert);
-    buf_fini(&key);
+    pair_fini(&pair);
     pki_free(&ca);
     return r;
 }

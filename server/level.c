@@ -97,34 +97,30 @@ static enum ingest_level level_in_labels(const struct label *v, size_t n)
 
 static enum ingest_level level_in_json(struct str line)
 {
+    enum ingest_level level = LEVEL_UNKNOWN;
+    bool is_wanted = false; /* the last token was a level key */
     struct json_reader r;
     struct json_token t;
     struct err err;
     unsigned depth = 0;
 
     json_reader_init(&r, line);
-    while (json_next(&r, &t, &err) == 0 && t.type != JSON_END) {
-        if (t.type == JSON_OBJECT || t.type == JSON_ARRAY) {
+    while (level == LEVEL_UNKNOWN && json_next(&r, &t, &err) == 0 && t.type != JSON_END) {
+        if (t.type == JSON_KEY) {
+            is_wanted = depth <= JSON_LEVEL_DEPTH && is_level_key(t.raw);
+            if (!is_wanted && depth >= JSON_LEVEL_DEPTH && json_skip(&r, NULL, &err) < 0)
+                break;
+            continue;
+        }
+        if (is_wanted && t.type == JSON_STRING && !t.escaped)
+            level = normalise(t.raw);
+        is_wanted = false;
+        if (t.type == JSON_OBJECT || t.type == JSON_ARRAY)
             depth++;
-        } else if (t.type == JSON_OBJECT_END || t.type == JSON_ARRAY_END) {
+        else if (t.type == JSON_OBJECT_END || t.type == JSON_ARRAY_END)
             depth--;
-        } else if (t.type == JSON_KEY && depth == JSON_LEVEL_DEPTH) {
-            if (!is_level_key(t.raw) && json_skip(&r, NULL, &err) < 0)
-                break;
-        }
-        if (t.type == JSON_KEY && depth <= JSON_LEVEL_DEPTH && is_level_key(t.raw)) {
-            if (json_next(&r, &t, &err) < 0)
-                break;
-            if (t.type == JSON_STRING && !t.escaped) {
-                enum ingest_level level = normalise(t.raw);
-                if (level != LEVEL_UNKNOWN)
-                    return level;
-            }
-            if (t.type == JSON_OBJECT || t.type == JSON_ARRAY)
-                depth++;
-        }
     }
-    return LEVEL_UNKNOWN;
+    return level;
 }
 
 static bool is_word(unsigned char c)

@@ -56,8 +56,8 @@ static int parse(int argc, char **argv, struct arguments *a)
 
     a->dir = ".";
     a->tenant = "default";
-    while ((c = getopt_long(argc, argv, "", OPTIONS, NULL)) !=
-           -1) { /* NOLINT(concurrency-mt-unsafe): no thread yet */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread yet */
+    while ((c = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {
         switch (c) {
         case 'c':
             a->run.config = optarg;

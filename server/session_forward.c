@@ -334,16 +334,15 @@ static void on_done(struct store_append *a, enum store_outcome outcome, const st
 
 /* ---- messages ---- */
 
-/* A copy of what `bytes` and the message say, charged. */
-static int new_chunk(struct session_forward *s, const struct forward_message *m, struct str bytes,
-                     struct chunk **ret, struct err *err)
+/* A copy of what `bytes` and the message say, charged.  NULL: ERR_NOMEM. */
+static struct chunk *new_chunk(struct session_forward *s, const struct forward_message *m,
+                               struct str bytes, struct err *err)
 {
     size_t cost = sizeof(struct chunk) + bytes.n;
-    int r = mem_budget_take(budget_of(s), cost, err);
     struct chunk *c;
 
-    if (r < 0)
-        return r;
+    if (mem_budget_take(budget_of(s), cost, err) < 0)
+        return NULL;
     c = mem_new(sizeof(*c));
     c->magic = CHUNK_MAGIC;
     c->session = s;
@@ -357,12 +356,12 @@ static int new_chunk(struct session_forward *s, const struct forward_message *m,
     c->bytes = malloc(bytes.n + 1);
     if (c->bytes == NULL) {
         free_chunk(c);
-        return err_set(err, ERR_NOMEM, "no memory for a message of %zu bytes", bytes.n);
+        (void)err_set(err, ERR_NOMEM, "no memory for a message of %zu bytes", bytes.n);
+        return NULL;
     }
     if (bytes.n > 0)
         memcpy(c->bytes, bytes.p, bytes.n);
-    *ret = c;
-    return 0;
+    return c;
 }
 
 static void enqueue(struct session_forward *s, struct chunk *c)
@@ -376,11 +375,10 @@ static void enqueue(struct session_forward *s, struct chunk *c)
 static int enqueue_done(struct session_forward *s, const struct forward_message *m,
                         const struct err *why, struct err *err)
 {
-    struct chunk *c;
-    int r = new_chunk(s, m, STR_NULL, &c, err);
+    struct chunk *c = new_chunk(s, m, STR_NULL, err);
 
-    if (r < 0)
-        return r;
+    if (c == NULL)
+        return ERR_NOMEM;
     c->done = true;
     c->outcome = why == NULL ? STORE_STORED : STORE_REFUSED;
     if (why != NULL)
@@ -418,12 +416,12 @@ static int take_events(struct session_forward *s, const struct forward_message *
 {
     struct server *server = s->group->server;
     struct batch *b = NULL;
+    struct chunk *c = new_chunk(s, m, bytes, err);
     struct err why;
-    struct chunk *c;
-    int r = new_chunk(s, m, bytes, &c, err);
+    int r;
 
-    if (r < 0)
-        return r;
+    if (c == NULL)
+        return ERR_NOMEM;
     c->append.payload = (struct store_payload){.kind = INGEST_FORWARD,
                                                .tenant = str_of(s->tenant),
                                                .peer = str_of(s->peer),

@@ -66,7 +66,8 @@ static int teardown(void **state)
 static int status(struct fixture *f, const char *authorization, const char *scope,
                   enum auth_use use, struct auth_caller *ret)
 {
-    int r = auth_check(f->auth, str_of(authorization), str_of(scope), use, f->arena, ret, &f->err);
+    struct auth_request req = {str_of(authorization), str_of(scope), use};
+    int r = auth_check(f->auth, &req, f->arena, ret, &f->err);
 
     if (r == 0)
         return 200;
@@ -158,12 +159,11 @@ static void without_memory_nobody_gets_in(void **state)
 {
     struct mem_budget none = {.name = "none", .limit = 1};
     struct fixture *f = *state;
+    struct auth_request req = {.authorization = STR("Bearer " ADMIN)};
     struct arena *full = arena_new(&none, 0);
     struct auth_caller caller;
 
-    assert_int_equal(
-        auth_check(f->auth, STR("Bearer " ADMIN), STR_NULL, AUTH_READ, full, &caller, &f->err),
-        ERR_NOMEM);
+    assert_int_equal(auth_check(f->auth, &req, full, &caller, &f->err), ERR_NOMEM);
     assert_int_equal(f->err.sys, 503);
     arena_free(&full);
 }

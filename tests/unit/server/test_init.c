@@ -147,6 +147,7 @@ static void what_it_made_fits_together(void **state)
     struct conf_errors errors;
     struct server_conf conf;
     struct auth *auth = NULL;
+    struct auth_request req = {.use = AUTH_WRITE};
     struct auth_caller caller;
     struct keyring *keys = NULL;
     struct tls_ctx *tls = NULL;
@@ -167,9 +168,8 @@ static void what_it_made_fits_together(void **state)
     buf_init(&token, 256);
     buf_add_z(&token, "Bearer ");
     assert_int_equal(file_read(f->dir, "admin.token", &token, &f->err), 0);
-    assert_int_equal(auth_check(auth, str_trim(buf_str(&token)), STR_NULL, AUTH_WRITE, conf.arena,
-                                &caller, &f->err),
-                     0);
+    req.authorization = str_trim(buf_str(&token));
+    assert_int_equal(auth_check(auth, &req, conf.arena, &caller, &f->err), 0);
     assert_int_equal(caller.role, ROLE_ADMIN);
     assert_int_equal(keyring_open(in(b, f->init, "data/keyring.db"), in(c, f->init, "master.key"),
                                   &keys, &f->err),

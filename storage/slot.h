@@ -1,0 +1,99 @@
+/*
+ * storage/slot.h - one column of byte strings, each value present: the variables of a template.
+ *
+ * The encoder looks at the values and takes the smallest way that is still quick to read; what a
+ * reader must know before it reads (kind, lengths, characters, least and greatest number) is the
+ * column's stamp, kept apart from its bytes.  Every byte string comes back exactly: leading zeros,
+ * signs, numbers of more than 19 digits, NUL, bytes that are no UTF-8.
+ *
+ * Pure functions of (bytes, limits); hostile bytes end in ERR_CORRUPT.
+ */
+#ifndef LOGQ_STORAGE_SLOT_H
+#define LOGQ_STORAGE_SLOT_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+/* How the bytes are packed: docs/formats/segment.md.  Readers outside of slot*.c look at views. */
+enum slot_kind {
+    SLOT_CONST,   /* one value, in the stamp; no bytes */
+    SLOT_INT,     /* decimal digits without sign that fit 64 bits; no leading zeros, or one width */
+    SLOT_DICT,    /* few distinct values, sorted, and ids */
+    SLOT_TEXT,    /* lengths and bytes */
+    SLOT_HEX,     /* all of one length and one case, two digits a byte; dashes at fixed places */
+    SLOT_PATTERN, /* all cut into the same template: its slots as columns of their own (addresses,
+                     times, decimals) */
+    SLOT_KINDS,
+};
+
+/* Classes of bytes, a bit each: what may occur in a column's values. */
+enum slot_class {
+    SLOT_DIGIT = 1 << 0,     /* 0-9 */
+    SLOT_HEX_LOWER = 1 << 1, /* a-f */
+    SLOT_LOWER = 1 << 2,     /* g-z */
+    SLOT_HEX_UPPER = 1 << 3, /* A-F */
+    SLOT_UPPER = 1 << 4,     /* G-Z */
+    SLOT_DASH = 1 << 5,
+    SLOT_DOT = 1 << 6,
+    SLOT_UNDERSCORE = 1 << 7,
+    SLOT_COLON = 1 << 8,
+    SLOT_SLASH = 1 << 9,
+    SLOT_SPACE = 1 << 10,
+    SLOT_QUOTE = 1 << 11, /* " and \ */
+    SLOT_EQUALS = 1 << 12,
+    SLOT_OTHER = 1 << 13,   /* other printable ASCII */
+    SLOT_CONTROL = 1 << 14, /* below space, and DEL */
+    SLOT_HIGH = 1 << 15,    /* 0x80 and above */
+};
+extern const uint16_t slot_class_of[256];
+
+/* What is known of a column without its bytes. */
+struct slot_stamp {
+    enum slot_kind kind;
+    uint16_t classes; /* enum slot_class: every byte of every value is in one of them */
+    uint32_t min_len, max_len;
+    uint64_t min, max;   /* SLOT_INT */
+    uint32_t width;      /* SLOT_INT: digits of every value, leading zeros kept; 0: none lead */
+    struct str constant; /* SLOT_CONST: the value; else empty */
+    uint32_t bytes;      /* of the encoded column */
+};
+
+/* Encode `n` > 0 values; their bytes are appended to `out` (nothing for SLOT_CONST, whose
+ * `constant` points to v[0]).  Scratch memory is kept in `e`.  `small`: spend more CPU to save
+ * bytes (compaction). */
+struct slot_encoder;
+struct slot_encoder *slot_encoder_new(void);
+void slot_encoder_free(struct slot_encoder **pe);
+void slot_encode(struct slot_encoder *e, const struct str *v, size_t n, bool small, struct buf *out,
+                 struct slot_stamp *ret);
+
+/* A stamp in a block's plan: append; take off the front of *in (`constant` points into it). */
+void slot_stamp_put(struct buf *b, const struct slot_stamp *s);
+int slot_stamp_take(struct str *in, struct slot_stamp *ret, struct err *err);
+
+/* A column opened for reading. */
+enum slot_view_kind { SLOT_VIEW_CONST, SLOT_VIEW_INT, SLOT_VIEW_DICT, SLOT_VIEW_TEXT };
+struct slot_view {
+    enum slot_view_kind kind;
+    size_t n;
+    struct str constant;     /* CONST */
+    const uint64_t *number;  /* INT */
+    uint32_t width;          /* INT: as in the stamp */
+    const struct str *entry; /* DICT: n_entries distinct values */
+    size_t n_entries;
+    const uint32_t *id;  /* DICT: of each value */
+    struct str text;     /* TEXT: all values, one after the other */
+    const uint32_t *end; /* TEXT: of value i in text */
+};
+/* Everything is in `a`, or points into `bytes`, which must live as long.  HEX and PATTERN columns
+ * are written out as TEXT. */
+int slot_open(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
+              struct slot_view *ret, struct err *err);
+
+/* Value i; an INT is printed into `room`. */
+enum { SLOT_ROOM = 20 };
+struct str slot_value(const struct slot_view *v, size_t i, char room[SLOT_ROOM]);
+/* Its length alone. */
+uint32_t slot_value_bytes(const struct slot_view *v, size_t i);
+
+#endif

@@ -2,13 +2,16 @@
  * bench/bench_logs.c - the logs that benches read: seeded, so that two machines measure the same
  * bytes.
  *
- *     bench_logs --dir DIR [--bytes N] [--streams K] [--seed S] [--start NS] [--hours H]
+ *     bench_logs --dir DIR [--bytes N] [--streams K] [--seed S] [--start NS] [--hours H] [--peer
+ * FILE]
  *
  * Writes CRI files DIR/<namespace>_<pod>_<uid>/<container>/0.log for K pods of six applications:
  * JSON, logfmt, access log and plain text, with realistic ids, addresses and durations, about 200
  * bytes a line.  Streams write in bursts, times have nanosecond jitter and are spread over H hours
  * that end at S.  N counts line text plus one newline a line, without CRI's own bytes.  One line in
- * a million holds "needle-<seed>"; prints a JSON summary.
+ * a million holds "needle-<seed>"; prints a JSON summary.  --peer writes the same records once
+ * more, one JSON object a line (_time, namespace, pod, container, stream, _msg), in the order of
+ * their times, for a peer that takes those.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -186,9 +189,11 @@ static int compose_redis(char *dst, uint64_t seq, int64_t ns)
                     1 + draw(10000), 60 * (1 + draw(5)), 20 + draw(30000), draw(64), seq);
 }
 
+static const char *const APP[APPS] = {"shop", "nginx", "worker", "datanode", "operator", "cache"};
+
 struct pod {
     FILE *file;
-    unsigned app;
+    unsigned app, index;
 };
 
 static int compose(char *dst, unsigned app, uint64_t seq, int64_t ns)
@@ -211,8 +216,6 @@ static int compose(char *dst, unsigned app, uint64_t seq, int64_t ns)
 
 static FILE *open_pod(const char *dir, unsigned i)
 {
-    static const char *const APP[APPS] = {"shop",     "nginx",    "worker",
-                                          "datanode", "operator", "cache"};
     char path[512], uid[9];
     put_hex(uid, 8);
     (void)snprintf(path, sizeof(path), "%s/team-%u_%s-%u_%s-0000-4000-8000-0000000%05x", dir, i % 8,
@@ -224,10 +227,21 @@ static FILE *open_pod(const char *dir, unsigned i)
     return fopen(path, "we");
 }
 
-static void put_cri(FILE *f, int64_t ns, const char *line, int n, unsigned app)
+/* Only quotes and backslashes need escaping in what compose makes. */
+static void put_json_text(FILE *f, const char *line, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (line[i] == '"' || line[i] == '\\')
+            (void)fputc('\\', f);
+        (void)fputc(line[i], f);
+    }
+}
+
+static void put_record(FILE *peer, const struct pod *pod, int64_t ns, const char *line, int n)
 {
     static time_t cached;
     static char day[32];
+    const char *stream;
     time_t s = (time_t)(ns / 1000000000);
     if (s != cached) {
         struct tm tm;
@@ -235,8 +249,18 @@ static void put_cri(FILE *f, int64_t ns, const char *line, int n, unsigned app)
         (void)strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
         cached = s;
     }
-    (void)fprintf(f, "%s.%09" PRId64 "Z %s F %.*s\n", day, ns % 1000000000,
-                  app != 3 && draw(12) == 0 ? "stderr" : "stdout", n, line);
+    stream = pod->app != 3 && draw(12) == 0 ? "stderr" : "stdout";
+    (void)fprintf(pod->file, "%s.%09" PRId64 "Z %s F %.*s\n", day, ns % 1000000000, stream, n,
+                  line);
+    if (peer == NULL)
+        return;
+    (void)fprintf(peer,
+                  "{\"_time\":\"%s.%09" PRId64 "Z\",\"namespace\":\"team-%u\",\"pod\":\"%s-%u\","
+                  "\"container\":\"%s\",\"stream\":\"%s\",\"_msg\":\"",
+                  day, ns % 1000000000, pod->index % 8, APP[pod->app], pod->index, APP[pod->app],
+                  stream);
+    put_json_text(peer, line, n);
+    (void)fputs("\"}\n", peer);
 }
 
 int main(int argc, char **argv)
@@ -244,7 +268,8 @@ int main(int argc, char **argv)
     static const struct option OPTIONS[] = {{"dir", 1, NULL, 'd'},     {"bytes", 1, NULL, 'b'},
                                             {"streams", 1, NULL, 'k'}, {"seed", 1, NULL, 's'},
                                             {"start", 1, NULL, 't'},   {"hours", 1, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+                                            {"peer", 1, NULL, 'p'},    {NULL, 0, NULL, 0}};
+    FILE *peer = NULL;
     const char *dir = NULL;
     uint64_t bytes = 1000000000, seed = 1, done = 0, seq = 0, needles = 0;
     unsigned streams = 200;
@@ -272,13 +297,20 @@ int main(int argc, char **argv)
         case 'h':
             hours = strtod(optarg, NULL);
             break;
+        case 'p':
+            peer = fopen(optarg, "we");
+            if (peer == NULL) {
+                perror(optarg);
+                return 1;
+            }
+            break;
         default:
             return 2;
         }
     }
     if (dir == NULL || streams == 0 || streams > 10000) {
         (void)fprintf(stderr, "usage: bench_logs --dir DIR [--bytes N] [--streams K] [--seed S] "
-                              "[--start NS] [--hours H]\n");
+                              "[--start NS] [--hours H] [--peer FILE]\n");
         return 2;
     }
     state[0] = seed * 0x9e3779b97f4a7c15u + 1;
@@ -288,6 +320,7 @@ int main(int argc, char **argv)
         return 1;
     for (unsigned i = 0; i < streams; i++) {
         pods[i].app = i % APPS;
+        pods[i].index = i;
         pods[i].file = open_pod(dir, i);
         if (pods[i].file == NULL) {
             perror(dir);
@@ -307,7 +340,7 @@ int main(int argc, char **argv)
                 n += snprintf(line + n, sizeof(line) - (size_t)n, " needle-%" PRIu64, seed);
                 needles++;
             }
-            put_cri(pod->file, now, line, n, pod->app);
+            put_record(peer, pod, now, line, n);
             done += (uint64_t)n + 1;
             seq++;
         }
@@ -315,6 +348,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < streams; i++)
         if (fclose(pods[i].file) != 0)
             return 1;
+    if (peer != NULL && fclose(peer) != 0)
+        return 1;
     free(pods);
     (void)printf("{\"bytes\":%" PRIu64 ",\"lines\":%" PRIu64 ",\"streams\":%u,\"needles\":%" PRIu64
                  ",\"first_ns\":%" PRId64 ",\"last_ns\":%" PRId64 "}\n",

@@ -1,0 +1,79 @@
+/*
+ * storage/frame_cache.h - decoded pieces of blocks, kept for the next query, within a byte budget.
+ *
+ * Segments never change, so what was read from one is true for ever: block directories, decoded
+ * plans, small frames, a partition's list of blocks.  A value is immutable and counted: who holds a
+ * `struct frame` may read it while the cache throws it out.  What leaves is drawn at random among
+ * the entries that nobody asked for lately: a query that reads more than fits, again and again,
+ * still finds a share of it, where the oldest-first rule would find nothing.
+ *
+ * Invariants
+ *   (1) the bytes of the entries of a shard never pass its share of the maximum;
+ *   (2) when frame_cache_drop returns, the partition has no entry, and gets none any more once its
+ *       `dropped` was set before.
+ *
+ * Thread-safe.  Everything is in memory in plain: it goes with the process, or with the partition.
+ */
+#ifndef LOGQ_STORAGE_FRAME_CACHE_H
+#define LOGQ_STORAGE_FRAME_CACHE_H
+
+#include "base/mem.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct frame_cache;
+struct frame;
+
+enum { FRAME_CACHE_BYTES = 32 << 20 };
+
+/* `max_bytes` 0: FRAME_CACHE_BYTES.  What is kept is charged to `parent` (may be NULL) too. */
+struct frame_cache *frame_cache_new(size_t max_bytes, struct mem_budget *parent);
+/* All frames must have been given back. */
+void frame_cache_free(struct frame_cache **pc);
+
+enum frame_kind {
+    FRAME_DIRECTORY, /* header and directory of a block */
+    FRAME_PLANS,     /* decoded plans of a block */
+    FRAME_BYTES,     /* plain bytes of a frame of a block */
+    FRAME_ROLLUP,
+    FRAME_BLOCKS, /* the blocks of a partition; `id` is of the partition */
+};
+struct frame_key {
+    uint8_t id[16]; /* of the segment */
+    uint32_t block;
+    uint16_t kind; /* enum frame_kind */
+    uint16_t index;
+};
+
+/* Whose it is.  `dropped` is looked at when something is put; borrowed during the call. */
+struct frame_owner {
+    uint64_t tenant_id;
+    int32_t day;
+    const atomic_bool *dropped; /* may be NULL */
+};
+
+typedef void frame_free_fn(void *value);
+
+/* The frame of `key` with one reference for the caller, or NULL.  `c` may be NULL. */
+struct frame *frame_cache_get(struct frame_cache *c, const struct frame_key *key);
+
+/* Take `value` over, which holds `bytes`, and return it with one reference for the caller.  It is
+ * kept if there is room (and `c` not NULL); an older value of the key goes. */
+struct frame *frame_cache_put(struct frame_cache *c, const struct frame_key *key,
+                              const struct frame_owner *owner, void *value, size_t bytes,
+                              frame_free_fn *free_value);
+
+const void *frame_value(const struct frame *f);
+void frame_unref(struct frame **pf); /* *pf may be NULL */
+
+/* Forget all of a partition. */
+void frame_cache_drop(struct frame_cache *c, uint64_t tenant_id, int32_t day);
+
+struct frame_cache_stats {
+    uint64_t hits, misses, evictions; /* since start */
+    uint64_t entries, bytes;          /* now */
+};
+void frame_cache_stats(struct frame_cache *c, struct frame_cache_stats *ret);
+
+#endif

@@ -14,7 +14,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-/* How the bytes are packed: docs/formats/segment.md.  Readers outside of slot*.c look at views. */
+/* How the bytes are packed: docs/formats/slot.md.  Readers outside of slot*.c look at views. */
 enum slot_kind {
     SLOT_CONST,   /* one value, in the stamp; no bytes */
     SLOT_INT,     /* decimal digits without sign that fit 64 bits; no leading zeros, or one width */

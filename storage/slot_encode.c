@@ -1,0 +1,367 @@
+/*
+ * storage/slot_encode.c - picks the way to pack a column.  Contract: slot.h; format:
+ * docs/formats/slot.md.
+ *
+ * Tried in this order, and each gives up at the first value that does not fit: CONST, INT, DICT,
+ * TEXT.  What is chosen must be quick to read and small after zstd has been over it, not
+ * small by itself (docs/adr/0006).
+ */
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "storage/le.h"
+#include "storage/slot_internal.h"
+#include "storage/varint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DICT_MIN = 8,          /* values below which a dictionary is not tried */
+    DICT_SAMPLE = 512,     /* values after which ... */
+    DICT_SAMPLE_MAX = 384, /* ... more distinct ones than this end the trial */
+    DICT_PROBES = 64,      /* places looked at: bounds the time that chosen values can cost */
+};
+
+struct entry {
+    struct str value;
+    uint32_t id;
+};
+
+struct slot_encoder {
+    unsigned magic;
+#define SLOT_ENCODER_MAGIC 0x510e4c0du
+    struct slot_number_encoder number;
+    uint64_t *v; /* numbers or lengths of n values */
+    size_t v_cap;
+    /* dictionary */
+    uint32_t *table; /* id + 1 */
+    size_t table_cap;
+    uint32_t *id; /* of n values, by appearance */
+    size_t id_cap;
+    struct entry *entry, *sorted;
+    struct str *value; /* of the sorted */
+    struct slot_number_key *key, *spare;
+    uint32_t *rank; /* place of entry `id` among the sorted */
+    size_t entry_cap;
+};
+
+struct slot_encoder *slot_encoder_new(void)
+{
+    struct slot_encoder *e = mem_new(sizeof(*e));
+
+    e->magic = SLOT_ENCODER_MAGIC;
+    return e;
+}
+
+void slot_encoder_free(struct slot_encoder **pe)
+{
+    struct slot_encoder *e = *pe;
+
+    if (e == NULL)
+        return;
+    OBJ_CHECK(e, SLOT_ENCODER_MAGIC);
+    slot_number_encoder_fini(&e->number);
+    free(e->v);
+    free(e->table);
+    free(e->id);
+    free(e->entry);
+    free(e->sorted);
+    free(e->value);
+    free(e->key);
+    free(e->spare);
+    free(e->rank);
+    e->magic = 0;
+    free(e);
+    *pe = NULL;
+}
+
+static bool same(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* ---- INT ---- */
+
+/* The eight digits at `p`, or false. */
+static bool eight_digits(const char *p, uint64_t *ret)
+{
+    uint64_t v = le_get64(p);
+    uint64_t low = v - UINT64_C(0x3030303030303030);
+
+    if (((v & UINT64_C(0xf0f0f0f0f0f0f0f0)) ^ UINT64_C(0x3030303030303030)) != 0 ||
+        ((low + UINT64_C(0x0606060606060606)) & UINT64_C(0xf0f0f0f0f0f0f0f0)) != 0)
+        return false;
+    low = low * 10 + (low >> 8);
+    *ret = ((low & UINT64_C(0x000000ff000000ff)) * UINT64_C(0x000f424000000064) +
+            (low >> 16 & UINT64_C(0x000000ff000000ff)) * UINT64_C(0x0000271000000001)) >>
+           32;
+    return true;
+}
+
+/* All of `s` as digits that fit 64 bits. */
+static bool parse(struct str s, uint64_t *ret)
+{
+    uint64_t v = 0;
+    size_t i = 0;
+
+    if (s.n == 0 || s.n > SLOT_DIGITS_MAX)
+        return false;
+    for (; s.n - i >= 8 && i < 16; i += 8) {
+        uint64_t eight;
+        if (!eight_digits(s.p + i, &eight))
+            return false;
+        v = v * 100000000 + eight;
+    }
+    for (; i < s.n; i++) {
+        unsigned digit = (unsigned)(uint8_t)s.p[i] - '0';
+        if (digit > 9)
+            return false;
+        if (i == SLOT_DIGITS_MAX - 1 && v > (UINT64_MAX - digit) / 10)
+            return false;
+        v = v * 10 + digit;
+    }
+    *ret = v;
+    return true;
+}
+
+static bool try_int(struct slot_encoder *e, const struct str *v, size_t n, struct buf *out,
+                    struct slot_stamp *s)
+{
+    size_t length = v[0].n;
+    bool one_length = true;
+    bool leads = false;
+    uint64_t min = UINT64_MAX;
+    uint64_t max = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!parse(v[i], &e->v[i]))
+            return false;
+        one_length &= v[i].n == length;
+        leads |= v[i].p[0] == '0' && v[i].n > 1;
+        if (leads && !one_length)
+            return false;
+        min = e->v[i] < min ? e->v[i] : min;
+        max = e->v[i] > max ? e->v[i] : max;
+    }
+    s->kind = SLOT_INT;
+    s->classes = SLOT_DIGIT;
+    s->min = min;
+    s->max = max;
+    s->width = leads ? (uint32_t)length : 0;
+    s->min_len = leads ? s->width : slot_digits(min);
+    s->max_len = leads ? s->width : slot_digits(max);
+    slot_number_put(&e->number, e->v, n, out);
+    return true;
+}
+
+/* ---- TEXT, and the values of a dictionary ---- */
+
+static void note_length(struct slot_stamp *s, size_t n)
+{
+    s->min_len = n < s->min_len ? (uint32_t)n : s->min_len;
+    s->max_len = n > s->max_len ? (uint32_t)n : s->max_len;
+}
+
+/* Lengths, then bytes. */
+static void put_text(struct slot_encoder *e, const struct str *v, size_t n, struct buf *out,
+                     struct slot_stamp *s)
+{
+    size_t total = 0;
+    char *p;
+
+    s->min_len = UINT32_MAX;
+    s->max_len = 0;
+    for (size_t i = 0; i < n; i++) {
+        e->v[i] = v[i].n;
+        total += v[i].n;
+        note_length(s, v[i].n);
+    }
+    slot_number_put(&e->number, e->v, n, out);
+    p = buf_room(out, total + 1);
+    if (p == NULL)
+        return;
+    out->n += total;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].n > 0)
+            memcpy(p, v[i].p, v[i].n);
+        p += v[i].n;
+    }
+    s->classes = slot_classes((struct str){p - total, total});
+}
+
+/* ---- DICT ---- */
+
+static void grow_dict(struct slot_encoder *e, size_t n, size_t max, size_t places)
+{
+    if (places > e->table_cap) {
+        e->table = mem_grow(e->table, places * sizeof(*e->table));
+        e->table_cap = places;
+    }
+    if (n > e->id_cap) {
+        e->id = mem_grow(e->id, n * sizeof(*e->id));
+        e->id_cap = n;
+    }
+    if (max > e->entry_cap) {
+        e->entry = mem_grow(e->entry, max * sizeof(*e->entry));
+        e->sorted = mem_grow(e->sorted, max * sizeof(*e->sorted));
+        e->value = mem_grow(e->value, max * sizeof(*e->value));
+        e->key = mem_grow(e->key, max * sizeof(*e->key));
+        e->spare = mem_grow(e->spare, max * sizeof(*e->spare));
+        e->rank = mem_grow(e->rank, max * sizeof(*e->rank));
+        e->entry_cap = max;
+    }
+    memset(e->table, 0, places * sizeof(*e->table));
+}
+
+/* Distinct values in e->entry, the id of each value, both by appearance; how many, 0: more than
+ * `max`, or too costly to find out. */
+static size_t find_distinct(struct slot_encoder *e, const struct str *v, size_t n, size_t max)
+{
+    size_t places = 64;
+    size_t count = 0;
+
+    while (places < 2 * max)
+        places *= 2;
+    grow_dict(e, n, max, places);
+    for (size_t i = 0; i < n; i++) {
+        unsigned probes = 0;
+        size_t at;
+        if (i == DICT_SAMPLE && count > DICT_SAMPLE_MAX)
+            return 0;
+        if (i > 0 && same(v[i], v[i - 1])) {
+            e->id[i] = e->id[i - 1];
+            continue;
+        }
+        at = (size_t)hash_bytes(v[i].p, v[i].n, 1) & (places - 1);
+        while (e->table[at] != 0 && !same(e->entry[e->table[at] - 1].value, v[i])) {
+            at = (at + 1) & (places - 1);
+            if (++probes > DICT_PROBES)
+                return 0;
+        }
+        if (e->table[at] == 0) {
+            if (count == max)
+                return 0;
+            e->entry[count] = (struct entry){v[i], (uint32_t)count};
+            e->table[at] = (uint32_t)++count;
+        }
+        e->id[i] = e->table[at] - 1;
+    }
+    return count;
+}
+
+/* Bytes that all entries begin with. */
+static size_t common_prefix(const struct entry *entry, size_t count)
+{
+    size_t n = entry[0].value.n;
+
+    for (size_t i = 1; i < count; i++) {
+        size_t k = 0;
+        size_t m = entry[i].value.n < n ? entry[i].value.n : n;
+        while (k < m && entry[i].value.p[k] == entry[0].value.p[k])
+            k++;
+        n = k;
+    }
+    return n;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return str_cmp(((const struct entry *)a)->value, ((const struct entry *)b)->value);
+}
+
+/* e->sorted and e->rank: by the eight bytes behind what all share, what is equal then one by one.
+ */
+static void sort_entries(struct slot_encoder *e, size_t count)
+{
+    size_t prefix = common_prefix(e->entry, count);
+
+    for (size_t i = 0; i < count; i++) {
+        struct str rest = str_sub(e->entry[i].value, prefix, 8);
+        uint64_t key = 0;
+        for (size_t k = 0; k < rest.n; k++)
+            key |= (uint64_t)(uint8_t)rest.p[k] << (56 - 8 * k);
+        e->key[i] = (struct slot_number_key){key, (uint32_t)i};
+    }
+    slot_number_sort(e->key, e->spare, count);
+    for (size_t i = 0; i < count; i++)
+        e->sorted[i] = e->entry[e->key[i].id];
+    for (size_t i = 0, end; i < count; i = end) {
+        for (end = i + 1; end < count && e->key[end].key == e->key[i].key;)
+            end++;
+        if (end - i > 1)
+            qsort(e->sorted + i, end - i, sizeof(*e->sorted), compare_entries);
+    }
+    for (size_t i = 0; i < count; i++)
+        e->rank[e->sorted[i].id] = (uint32_t)i;
+}
+
+static void put_ids(const struct slot_encoder *e, size_t n, unsigned width, struct buf *out)
+{
+    uint8_t *p = (uint8_t *)buf_room(out, n * width + 1);
+
+    if (p == NULL)
+        return;
+    if (width == 1)
+        for (size_t i = 0; i < n; i++)
+            p[i] = (uint8_t)e->rank[e->id[i]];
+    else
+        for (size_t i = 0; i < n; i++)
+            le_put16(p + 2 * i, (uint16_t)e->rank[e->id[i]]);
+    out->n += n * width;
+}
+
+static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, struct buf *out,
+                     struct slot_stamp *s)
+{
+    size_t max = n / 4 < SLOT_DICT_MAX ? n / 4 : SLOT_DICT_MAX;
+    size_t count;
+
+    if (n < DICT_MIN)
+        return false;
+    count = find_distinct(e, v, n, max);
+    if (count == 0)
+        return false;
+    sort_entries(e, count);
+    s->kind = SLOT_DICT;
+    varint_put(out, count);
+    put_ids(e, n, count <= 256 ? 1 : 2, out);
+    for (size_t i = 0; i < count; i++)
+        e->value[i] = e->sorted[i].value;
+    put_text(e, e->value, count, out, s);
+    return true;
+}
+
+/* ---- all ---- */
+
+void slot_encode(struct slot_encoder *e, const struct str *v, size_t n, bool small, struct buf *out,
+                 struct slot_stamp *ret)
+{
+    struct slot_stamp s = {0};
+    size_t before = out->n;
+    size_t same_as_first = 1;
+
+    OBJ_CHECK(e, SLOT_ENCODER_MAGIC);
+    INVARIANT(n > 0);
+    (void)small;
+    while (same_as_first < n && same(v[same_as_first], v[0]))
+        same_as_first++;
+    if (same_as_first == n) {
+        s.kind = SLOT_CONST;
+        s.constant = v[0];
+        s.classes = slot_classes(v[0]);
+        s.min_len = s.max_len = (uint32_t)v[0].n;
+        *ret = s;
+        return;
+    }
+    if (n > e->v_cap) {
+        e->v = mem_grow(e->v, n * sizeof(*e->v));
+        e->v_cap = n;
+    }
+    if (!try_int(e, v, n, out, &s) && !try_dict(e, v, n, out, &s)) {
+        s.kind = SLOT_TEXT;
+        put_text(e, v, n, out, &s);
+    }
+    s.bytes = (uint32_t)(out->n - before);
+    *ret = s;
+}

@@ -1,0 +1,456 @@
+/*
+ * storage/slot_number.c - contract: slot_number.h; format: docs/formats/slot.md.
+ *
+ * Which way is smallest is guessed from summed bit lengths: that is one pass without branches, and
+ * on log columns it orders the ways as zstd does (docs/adr/0006).
+ */
+#include "storage/slot_number.h"
+
+#include "base/mem.h"
+#include "base/obj.h"
+#include "storage/le.h"
+#include "storage/varint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MODE_OFFSET, MODE_DELTA, MODE_DICT, MODES };
+enum {
+    PLANES_MAX = 8,
+    DICT_MIN = 64,         /* values below which a dictionary is not tried */
+    DICT_SAMPLE = 512,     /* values after which ... */
+    DICT_SAMPLE_MAX = 384, /* ... more distinct ones than this end the trial */
+    DICT_GAIN_BITS = 4,    /* bits a value below which there is nothing to gain */
+    DICT_PROBES = 64,      /* places looked at: bounds the time that chosen numbers can cost */
+};
+
+/* ---- write ---- */
+
+void slot_number_encoder_fini(struct slot_number_encoder *e)
+{
+    free(e->scaled);
+    free(e->delta);
+    free(e->table);
+    free(e->id);
+    free(e->key);
+    free(e->spare);
+    *e = (struct slot_number_encoder){0};
+}
+
+static unsigned bits_of(uint64_t v)
+{
+    return v == 0 ? 0 : 64 - (unsigned)__builtin_clzll(v);
+}
+
+static unsigned bytes_of(uint64_t v)
+{
+    return (bits_of(v) + 7) / 8;
+}
+
+static uint64_t gcd(uint64_t a, uint64_t b)
+{
+    while (b != 0) {
+        uint64_t t = a % b;
+        a = b;
+        b = t;
+    }
+    return a;
+}
+
+/* What divides all distances from `min`; 1 if nothing does or all are equal. */
+static uint64_t common_step(const uint64_t *v, size_t n, uint64_t min)
+{
+    uint64_t step = 0;
+
+    for (size_t i = 0; i < n && step != 1; i++)
+        step = gcd(v[i] - min, step);
+    return step == 0 ? 1 : step;
+}
+
+static void put_head(struct buf *out, unsigned mode, unsigned width)
+{
+    buf_add_char(out, (char)(mode | width << 4));
+}
+
+static void put_planes(const uint64_t *v, size_t n, unsigned width, struct buf *out)
+{
+    uint8_t *p = (uint8_t *)buf_room(out, n * width + 1);
+
+    if (p == NULL)
+        return;
+    for (unsigned k = 0; k < width; k++)
+        for (size_t i = 0; i < n; i++)
+            p[k * n + i] = (uint8_t)(v[i] >> (8 * k));
+    out->n += n * width;
+}
+
+/* What a column looks like before it is written. */
+struct shape {
+    uint64_t min, max, step;
+    uint64_t scaled_bits, delta_bits; /* summed */
+    uint64_t delta_bias, delta_or;
+};
+
+static void look(struct slot_number_encoder *e, const uint64_t *v, size_t n, struct shape *s)
+{
+    *s = (struct shape){.min = v[0], .max = v[0]};
+    for (size_t i = 1; i < n; i++) {
+        s->min = v[i] < s->min ? v[i] : s->min;
+        s->max = v[i] > s->max ? v[i] : s->max;
+    }
+    s->step = common_step(v, n, s->min);
+    if (s->step == 1)
+        for (size_t i = 0; i < n; i++)
+            e->scaled[i] = v[i] - s->min;
+    else
+        for (size_t i = 0; i < n; i++)
+            e->scaled[i] = (v[i] - s->min) / s->step;
+    for (size_t i = 0; i < n; i++)
+        s->scaled_bits += bits_of(e->scaled[i]);
+    if (n > 1)
+        s->delta_bias = e->scaled[1] - e->scaled[0];
+    for (size_t i = 1; i < n && s->delta_bias != 0; i++)
+        if (e->scaled[i] - e->scaled[i - 1] != s->delta_bias)
+            s->delta_bias = 0;
+    for (size_t i = 1; i < n; i++) {
+        uint64_t d = zigzag(e->scaled[i] - e->scaled[i - 1] - s->delta_bias);
+        e->delta[i - 1] = d;
+        s->delta_or |= d;
+        s->delta_bits += bits_of(d);
+    }
+}
+
+/* Offsets from the least, or deltas; no dictionary. */
+static void put_plain(const struct slot_number_encoder *e, const struct shape *s, size_t n,
+                      struct buf *out)
+{
+    unsigned width = bytes_of((s->max - s->min) / s->step);
+
+    if (n > 1 && s->delta_bits < s->scaled_bits) {
+        width = bytes_of(s->delta_or);
+        put_head(out, MODE_DELTA, width);
+        varint_put(out, s->min + e->scaled[0] * s->step);
+        varint_put(out, s->step);
+        varint_put(out, s->delta_bias);
+        put_planes(e->delta, n - 1, width, out);
+    } else {
+        put_head(out, MODE_OFFSET, width);
+        varint_put(out, s->min);
+        varint_put(out, s->step);
+        put_planes(e->scaled, n, width, out);
+    }
+}
+
+void slot_number_sort(struct slot_number_key *key, struct slot_number_key *spare, size_t n)
+{
+    struct slot_number_key *from = key;
+    struct slot_number_key *to = spare;
+    uint64_t differs = 0;
+
+    for (size_t i = 1; i < n; i++)
+        differs |= key[i].key ^ key[0].key;
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        size_t at[256] = {0};
+        size_t sum = 0;
+        struct slot_number_key *t = from;
+        if ((differs >> shift & 255) == 0)
+            continue;
+        for (size_t i = 0; i < n; i++)
+            at[from[i].key >> shift & 255]++;
+        for (size_t b = 0; b < 256; b++) {
+            size_t count = at[b];
+            at[b] = sum;
+            sum += count;
+        }
+        for (size_t i = 0; i < n; i++)
+            to[at[from[i].key >> shift & 255]++] = from[i];
+        from = to;
+        to = t;
+    }
+    if (from != key)
+        memcpy(key, from, n * sizeof(*key));
+}
+
+static void grow_scratch(struct slot_number_encoder *e, size_t n)
+{
+    if (n <= e->cap)
+        return;
+    e->scaled = mem_grow(e->scaled, n * sizeof(*e->scaled));
+    e->delta = mem_grow(e->delta, n * sizeof(*e->delta));
+    e->cap = n;
+}
+
+static void grow_dict(struct slot_number_encoder *e, size_t n, size_t max, size_t places)
+{
+    if (places > e->table_cap) {
+        e->table = mem_grow(e->table, places * sizeof(*e->table));
+        e->table_cap = places;
+    }
+    if (n > e->id_cap) {
+        e->id = mem_grow(e->id, n * sizeof(*e->id));
+        e->id_cap = n;
+    }
+    if (max > e->key_cap) {
+        e->key = mem_grow(e->key, max * sizeof(*e->key));
+        e->spare = mem_grow(e->spare, max * sizeof(*e->spare));
+        e->key_cap = max;
+    }
+    memset(e->table, 0, places * sizeof(*e->table));
+}
+
+/* The distinct ones of e->scaled in e->key and the id of each value, in order of appearance; how
+ * many, 0: more than `max`, or too costly to find out. */
+static size_t find_distinct(struct slot_number_encoder *e, size_t n, size_t max)
+{
+    size_t places = 64;
+    size_t count = 0;
+
+    while (places < 2 * max)
+        places *= 2;
+    grow_dict(e, n, max, places);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t v = e->scaled[i];
+        size_t at = (size_t)((v * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (places - 1);
+        unsigned probes = 0;
+        if (i == DICT_SAMPLE && count > DICT_SAMPLE_MAX)
+            return 0;
+        if (i > 0 && v == e->scaled[i - 1]) {
+            e->id[i] = e->id[i - 1];
+            continue;
+        }
+        while (e->table[at] != 0 && e->key[e->table[at] - 1].key != v) {
+            at = (at + 1) & (places - 1);
+            if (++probes > DICT_PROBES)
+                return 0;
+        }
+        if (e->table[at] == 0) {
+            if (count == max)
+                return 0;
+            e->key[count] = (struct slot_number_key){v, (uint32_t)count};
+            e->table[at] = (uint32_t)++count;
+        }
+        e->id[i] = e->table[at] - 1;
+    }
+    return count;
+}
+
+static void put_ids(const uint32_t *id, const uint32_t *rank, size_t n, unsigned width,
+                    struct buf *out)
+{
+    uint8_t *p = (uint8_t *)buf_room(out, n * width + 1);
+
+    if (p == NULL)
+        return;
+    if (width == 1)
+        for (size_t i = 0; i < n; i++)
+            p[i] = (uint8_t)rank[id[i]];
+    else
+        for (size_t i = 0; i < n; i++)
+            le_put16(p + 2 * i, (uint16_t)rank[id[i]]);
+    out->n += n * width;
+}
+
+/* As distinct values and ids, if that is less than `bits`; false: nothing was written. */
+static bool put_dict(struct slot_number_encoder *e, const struct shape *s, size_t n, uint64_t bits,
+                     struct buf *out)
+{
+    unsigned entry_bits = bits_of((s->max - s->min) / s->step);
+    size_t max = entry_bits <= 16 ? 256 : SLOT_NUMBER_IDS_MAX;
+    uint32_t *rank;
+    struct shape entries;
+    size_t count;
+
+    if (entry_bits <= 8 || n < DICT_MIN || bits / n < DICT_GAIN_BITS)
+        return false;
+    count = find_distinct(e, n, max < n / 4 ? max : n / 4);
+    if (count < 2 || n * bits_of(count - 1) + count * entry_bits >= bits)
+        return false;
+    slot_number_sort(e->key, e->spare, count);
+    rank = e->table; /* not needed any more */
+    for (size_t i = 0; i < count; i++) {
+        rank[e->key[i].id] = (uint32_t)i;
+        e->scaled[i] = s->min + e->key[i].key * s->step;
+    }
+    put_head(out, MODE_DICT, count <= 256 ? 1 : 2);
+    varint_put(out, count);
+    put_ids(e->id, rank, n, count <= 256 ? 1 : 2, out);
+    look(e, e->scaled, count, &entries);
+    put_plain(e, &entries, count, out);
+    return true;
+}
+
+void slot_number_put(struct slot_number_encoder *e, const uint64_t *v, size_t n, struct buf *out)
+{
+    struct shape s;
+    uint64_t bits;
+
+    grow_scratch(e, n);
+    look(e, v, n, &s);
+    bits = s.delta_bits < s.scaled_bits ? s.delta_bits : s.scaled_bits;
+    if (!put_dict(e, &s, n, bits, out))
+        put_plain(e, &s, n, out);
+}
+
+/* ---- read ---- */
+
+static int corrupt(const char *what, struct err *err)
+{
+    return err_set(err, ERR_CORRUPT, "numbers of a slot: %s", what);
+}
+
+static int open_plain(struct str *in, struct slot_number *c, struct err *err)
+{
+    size_t rows = c->n - (c->mode == MODE_DELTA);
+
+    if (c->width > PLANES_MAX)
+        return corrupt("more than eight planes", err);
+    if (!varint_get(in, &c->base) || !varint_get(in, &c->step))
+        return corrupt("no base", err);
+    if (c->mode == MODE_DELTA && !varint_get(in, &c->bias))
+        return corrupt("no bias", err);
+    if (c->width > 0 && rows > in->n / c->width)
+        return corrupt("planes are cut", err);
+    c->bytes = (const uint8_t *)in->p;
+    *in = str_from(*in, rows * c->width);
+    return 0;
+}
+
+/* The list of distinct values behind the ids. */
+static int open_entries(struct str *in, size_t n, struct arena *a, struct slot_number *c,
+                        struct err *err)
+{
+    struct slot_number list = {.n = n};
+    uint64_t *entry = arena_alloc(a, n * sizeof(*entry));
+    int r;
+
+    if (entry == NULL)
+        return arena_err(a, err);
+    if (in->n < 1)
+        return corrupt("no values of the dictionary", err);
+    list.mode = (uint8_t)in->p[0] & 15;
+    list.width = (uint8_t)in->p[0] >> 4;
+    *in = str_from(*in, 1);
+    if (list.mode != MODE_OFFSET && list.mode != MODE_DELTA)
+        return corrupt("a dictionary in a dictionary", err);
+    r = open_plain(in, &list, err);
+    if (r == 0)
+        r = slot_number_read(&list, n, entry, err);
+    c->entry = entry;
+    c->n_entries = n;
+    return r;
+}
+
+static int open_dict(struct str *in, struct arena *a, struct slot_number *c, struct err *err)
+{
+    uint64_t count;
+
+    if (!varint_get(in, &count) || count == 0 || count > c->n || count > SLOT_NUMBER_IDS_MAX)
+        return corrupt("size of the dictionary", err);
+    if (c->width != 1 && c->width != 2)
+        return corrupt("width of the ids", err);
+    if (c->n > in->n / c->width)
+        return corrupt("ids are cut", err);
+    c->bytes = (const uint8_t *)in->p;
+    *in = str_from(*in, c->n * c->width);
+    return open_entries(in, (size_t)count, a, c, err);
+}
+
+int slot_number_open(struct str *in, size_t n, struct arena *a, struct slot_number *ret,
+                     struct err *err)
+{
+    struct slot_number c = {.n = n};
+    int r;
+
+    if (n == 0 || in->n < 1)
+        return corrupt("no head", err);
+    c.mode = (uint8_t)in->p[0] & 15;
+    c.width = (uint8_t)in->p[0] >> 4;
+    *in = str_from(*in, 1);
+    if (c.mode >= MODES)
+        return corrupt("unknown way", err);
+    r = c.mode == MODE_DICT ? open_dict(in, a, &c, err) : open_plain(in, &c, err);
+    if (r == 0)
+        *ret = c;
+    return r;
+}
+
+/* Rows [at, at + m) of planes of `rows` bytes each. */
+static void read_planes(const struct slot_number *c, size_t rows, size_t at, size_t m,
+                        uint64_t *restrict ret)
+{
+    const uint8_t *restrict p = c->bytes + at;
+
+    if (c->width == 0) {
+        memset(ret, 0, m * sizeof(*ret));
+        return;
+    }
+    for (size_t i = 0; i < m; i++)
+        ret[i] = p[i];
+    for (unsigned k = 1; k < c->width; k++) {
+        p += rows;
+        for (size_t i = 0; i < m; i++)
+            ret[i] |= (uint64_t)p[i] << (8 * k);
+    }
+}
+
+static void read_offsets(const struct slot_number *c, size_t m, uint64_t *restrict ret)
+{
+    read_planes(c, c->n, c->next, m, ret);
+    if (c->step == 1)
+        for (size_t i = 0; i < m; i++)
+            ret[i] += c->base;
+    else
+        for (size_t i = 0; i < m; i++)
+            ret[i] = c->base + ret[i] * c->step;
+}
+
+static void read_deltas(struct slot_number *c, size_t m, uint64_t *restrict ret)
+{
+    uint64_t at = c->last;
+
+    if (c->next == 0) {
+        *ret++ = at = c->base;
+        read_planes(c, c->n - 1, 0, m - 1, ret);
+        m--;
+    } else {
+        read_planes(c, c->n - 1, c->next - 1, m, ret);
+    }
+    for (size_t i = 0; i < m; i++) {
+        at += (unzigzag(ret[i]) + c->bias) * c->step;
+        ret[i] = at;
+    }
+    c->last = at;
+}
+
+static int read_dict(const struct slot_number *c, size_t m, uint64_t *restrict ret, struct err *err)
+{
+    const uint8_t *p = c->bytes + c->next * c->width;
+    size_t greatest = 0;
+
+    for (size_t i = 0; i < m; i++) {
+        size_t id = c->width == 1 ? p[i] : le_get16(p + 2 * i);
+        greatest = id > greatest ? id : greatest;
+    }
+    if (greatest >= c->n_entries)
+        return corrupt("id outside of the dictionary", err);
+    for (size_t i = 0; i < m; i++)
+        ret[i] = c->entry[c->width == 1 ? p[i] : le_get16(p + 2 * i)];
+    return 0;
+}
+
+int slot_number_read(struct slot_number *c, size_t m, uint64_t *ret, struct err *err)
+{
+    int r = 0;
+
+    INVARIANT(m <= c->n - c->next);
+    if (m == 0)
+        return 0;
+    if (c->mode == MODE_OFFSET)
+        read_offsets(c, m, ret);
+    else if (c->mode == MODE_DELTA)
+        read_deltas(c, m, ret);
+    else
+        r = read_dict(c, m, ret, err);
+    c->next += m;
+    return r;
+}

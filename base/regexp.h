@@ -28,6 +28,9 @@ void regexp_free(struct regexp **pr);
 
 bool regexp_matches(const struct regexp *r, struct str text);
 
+/* The pattern as it was given; lives with r. */
+struct str regexp_pattern(const struct regexp *r);
+
 /* Plain text that every match contains, for pruning; "" when nothing can be said.  Lives with r. */
 struct str regexp_required(const struct regexp *r);
 

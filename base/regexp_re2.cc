@@ -477,6 +477,12 @@ bool regexp_matches(const struct regexp *r, struct str text)
            r->re.Match(copy.text(), 0, copy.text().size(), r->anchor(), nullptr, 0);
 }
 
+struct str regexp_pattern(const struct regexp *r)
+{
+    OBJ_CHECK(r, REGEXP_MAGIC);
+    return view(r->re.pattern().data(), r->re.pattern().size());
+}
+
 struct str regexp_required(const struct regexp *r)
 {
     OBJ_CHECK(r, REGEXP_MAGIC);

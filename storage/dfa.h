@@ -13,6 +13,7 @@
 #ifndef LOGQ_STORAGE_DFA_H
 #define LOGQ_STORAGE_DFA_H
 
+#include "storage/dfa_nfa.h"
 #include "storage/scan.h"
 
 enum { DFA_STATES_MAX = 4096 };
@@ -31,6 +32,16 @@ struct dfa {
     uint8_t class_of[256]; /* class of each byte; n_classes - 1 is the end of the line */
     uint16_t *next;        /* [state * n_classes + class]; owned */
     bool *dead;            /* no way from here to DFA_MATCH or DFA_UNKNOWN: [state]; owned */
+    /* For dfa_run: a table by byte, [state << 8 | byte], owned, NULL when it would be too large;
+     * the state that most bytes do not leave; the bytes that do, as sets and for a finder: bit h
+     * of leave_low[l] for byte 16 * h + l, of leave_high[l] for byte 128 + 16 * h + l. */
+    uint16_t *wide;
+    uint16_t idle;
+    uint8_t leave_low[16], leave_high[16];
+    bool leave[256];
+    bool avx2;
+    struct dfa_needle *needle; /* what each alternative must contain: [n_needles]; owned */
+    size_t n_needles;
 };
 
 /* Make the automaton for "one of the filter's alternatives is in the line" (negation is the

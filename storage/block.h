@@ -4,6 +4,8 @@
  * A block lays its rows out by (stream, seq).  Its frames:
  *     KEYS   ts, seq and stream of the rows in order of arrival (seq).  A stable counting sort by
  * stream gives the layout back, so the order of time costs a few bits a row and is stored once.
+ *            Stream numbers count from the block's first, so that a block can be copied into another
+ *            segment as it is.
  *     LINES  lengths of the lines as a number column, then their bytes, both in layout order
  *     ATTRS  one string column for each frequent key, and one of the rare pairs; none if there are
  * no attributes Each frame is compressed by itself; sealing is the segment's business.  Decoders

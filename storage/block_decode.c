@@ -62,9 +62,9 @@ static int narrow_streams(const uint64_t *wide, const struct block_shape *shape,
                           struct err *err)
 {
     for (size_t i = 0; i < shape->rows; i++) {
-        if (wide[i] < shape->first_stream || wide[i] > shape->last_stream)
+        if (wide[i] > shape->last_stream - shape->first_stream)
             return corrupt("stream outside of its interval", err);
-        ret[i] = (uint32_t)wide[i];
+        ret[i] = shape->first_stream + (uint32_t)wide[i];
     }
     return 0;
 }

@@ -92,7 +92,7 @@ static void put_keys(struct buf *b, const struct block_row *rows, size_t n)
         column[i] = order[i].seq;
     column_int_encode(b, column, n);
     for (size_t i = 0; i < n; i++)
-        column[i] = rows[order[i].row].stream;
+        column[i] = rows[order[i].row].stream - rows[0].stream; /* the first one */
     column_int_encode(b, column, n);
     free(order);
     free(column);

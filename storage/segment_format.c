@@ -66,6 +66,19 @@ bool segment_uuid_of(const char *name, uint8_t ret[SEGMENT_UUID])
     return true;
 }
 
+enum segment_class segment_class_of(const struct labels *l)
+{
+    struct str source = labels_get(l, STR("source"));
+    struct str evidence = labels_get(l, STR("evidence"));
+
+    if (evidence.p != NULL && str_eq(evidence, STR("strict")))
+        return SEGMENT_STRICT;
+    if (source.p == NULL || str_eq(source, STR("container")) || str_eq(source, STR("syslog")) ||
+        str_eq(source, STR("otlp")))
+        return SEGMENT_ORDINARY;
+    return SEGMENT_STRICT;
+}
+
 /* ---- file header ---- */
 
 void segment_header_put(const struct segment_header *h, uint8_t ret[SEGMENT_HEADER])
@@ -77,6 +90,7 @@ void segment_header_put(const struct segment_header *h, uint8_t ret[SEGMENT_HEAD
     memcpy(ret + 24, h->uuid, SEGMENT_UUID);
     le_put64(ret + 40, h->tenant_id);
     le_put32(ret + 48, (uint32_t)h->day);
+    le_put32(ret + 52, h->n_sources);
     memcpy(ret + SEGMENT_HEADER_BOUND, h->wrapped, CRYPT_WRAPPED);
     le_put32(ret + SEGMENT_HEADER - 4, crc32c(0, ret, SEGMENT_HEADER - 4));
 }
@@ -93,7 +107,41 @@ int segment_header_get(const uint8_t p[SEGMENT_HEADER], struct segment_header *r
     memcpy(ret->uuid, p + 24, SEGMENT_UUID);
     ret->tenant_id = le_get64(p + 40);
     ret->day = (int32_t)le_get32(p + 48);
+    ret->n_sources = le_get32(p + 52);
     memcpy(ret->wrapped, p + SEGMENT_HEADER_BOUND, CRYPT_WRAPPED);
+    if (ret->n_sources > SEGMENT_SOURCES_MAX)
+        return corrupt("count of sources", err);
+    return 0;
+}
+
+void segment_header_bound(const uint8_t *p, uint32_t n, struct buf *ret)
+{
+    buf_add(ret, p, SEGMENT_HEADER_BOUND);
+    buf_add(ret, p + SEGMENT_HEADER, n * (size_t)SEGMENT_SOURCE);
+}
+
+/* ---- sources ---- */
+
+void segment_source_put(const struct segment_source *s, uint8_t ret[SEGMENT_SOURCE])
+{
+    memcpy(ret, s->header, SEGMENT_HEADER);
+    le_put32(ret + SEGMENT_HEADER, s->first_block);
+    le_put32(ret + SEGMENT_HEADER + 4, s->first_stream);
+}
+
+int segment_source_get(const uint8_t p[SEGMENT_SOURCE], const struct segment_header *of,
+                       struct segment_source *ret, struct err *err)
+{
+    struct segment_header h;
+    int r = segment_header_get(p, &h, err);
+
+    if (r < 0)
+        return err_wrap(err, "source");
+    if (h.tenant_id != of->tenant_id || h.day != of->day || h.n_sources != 0)
+        return corrupt("source belongs elsewhere", err);
+    memcpy(ret->header, p, SEGMENT_HEADER);
+    ret->first_block = le_get32(p + SEGMENT_HEADER);
+    ret->first_stream = le_get32(p + SEGMENT_HEADER + 4);
     return 0;
 }
 
@@ -120,11 +168,15 @@ void footer_head_put(const struct segment_info *info, const struct footer_stream
     le_put64(ret + 112, info->max_seq);
     le_put64(ret + 120, info->wal_from);
     le_put64(ret + 128, info->wal_to);
+    le_put32(ret + 136, info->n_replaces);
     le_put32(ret + 140, s->codec);
     le_put64(ret + 144, s->raw_bytes);
     le_put64(ret + 152, s->stored_bytes);
     le_put32(ret + 160, s->frame);
     memcpy(ret + 168, info->root.b, MERKLE_HASH);
+    le_put32(ret + 200, (uint32_t)info->class);
+    le_put32(ret + 204, info->span_classes);
+    le_put32(ret + 208, info->level);
 }
 
 void footer_block_put(const struct segment_block *b, uint8_t ret[FOOTER_BLOCK])
@@ -182,8 +234,11 @@ int segment_trailer_get(const uint8_t p[SEGMENT_TRAILER], uint64_t size, uint64_
     return 0;
 }
 
-static void footer_head_get(const uint8_t *p, struct segment_info *info, struct footer_streams *s)
+static int footer_head_get(const uint8_t *p, struct segment_info *info, struct footer_streams *s,
+                           struct err *err)
 {
+    uint32_t class = le_get32(p + 200);
+
     memcpy(info->uuid, p + 8, SEGMENT_UUID);
     info->tenant_id = le_get64(p + 24);
     info->day = (int32_t)le_get32(p + 32);
@@ -200,11 +255,20 @@ static void footer_head_get(const uint8_t *p, struct segment_info *info, struct 
     info->max_seq = le_get64(p + 112);
     info->wal_from = le_get64(p + 120);
     info->wal_to = le_get64(p + 128);
+    info->n_replaces = le_get32(p + 136);
     s->codec = le_get32(p + 140);
     s->raw_bytes = le_get64(p + 144);
     s->stored_bytes = le_get64(p + 152);
     s->frame = le_get32(p + 160);
     memcpy(info->root.b, p + 168, MERKLE_HASH);
+    info->span_classes = le_get32(p + 204);
+    info->level = le_get32(p + 208);
+    if ((class != SEGMENT_ORDINARY && class != SEGMENT_STRICT) ||
+        (info->span_classes & ~(unsigned)SEGMENT_CLASSES) != 0 ||
+        (info->span_classes & class) == 0 || info->n_replaces > SEGMENT_REPLACES_MAX)
+        return corrupt("class of a segment", err);
+    info->class = class == SEGMENT_STRICT ? SEGMENT_STRICT : SEGMENT_ORDINARY;
+    return 0;
 }
 
 /* Blocks follow each other from the header to the footer, without a hole where bytes could hide. */
@@ -226,38 +290,47 @@ int footer_get(struct str footer, uint64_t offset, struct segment_info *info,
                struct footer_streams *s, struct str *rest, struct err *err)
 {
     const uint8_t *p = (const uint8_t *)footer.p;
-    uint64_t at = SEGMENT_HEADER;
+    uint64_t at = info->data_offset;
+    size_t ids;
     size_t body;
+    int r;
 
     if (footer.n < FOOTER_HEAD + 4 || memcmp(p, FOOTER_MAGIC, 8) != 0)
         return corrupt("no footer where the trailer says", err);
     body = footer.n - 4;
     if (le_get32(p + body) != crc32c(0, p, body))
         return corrupt("footer does not fit its checksum", err);
-    footer_head_get(p, info, s);
+    r = footer_head_get(p, info, s, err);
+    if (r < 0)
+        return r;
     info->footer_offset = offset;
     body -= FOOTER_HEAD;
-    if (le_get32(p + 136) !=
-        0) /* replaced segments: a compaction's, which this version does not make */
-        return err_set(err, ERR_UNSUPPORTED, "footer lists replaced segments");
+    ids = info->n_replaces * (size_t)SEGMENT_UUID;
+    if (ids > body)
+        return corrupt("footer lists more segments than it holds", err);
+    body -= ids;
     if (info->n_blocks > body / FOOTER_BLOCK || info->n_streams > SEGMENT_STREAMS_MAX)
         return corrupt("counts in the footer", err);
     body -= info->n_blocks * (size_t)FOOTER_BLOCK;
     if (s->stored_bytes != body || s->raw_bytes > STREAMS_RAW_MAX)
         return corrupt("length of the stream table", err);
     info->blocks = arena_alloc(info->arena, info->n_blocks * sizeof(*info->blocks) + 1);
-    if (info->blocks == NULL)
+    info->replaces = arena_alloc(info->arena, ids + 1);
+    if (info->blocks == NULL || info->replaces == NULL)
         return arena_err(info->arena, err);
+    p += FOOTER_HEAD;
+    memcpy(info->replaces, p, ids);
+    p += ids;
     for (uint32_t i = 0; i < info->n_blocks; i++) {
         struct segment_block *b = &info->blocks[i];
-        footer_block_get(p + FOOTER_HEAD + i * (size_t)FOOTER_BLOCK, b);
+        footer_block_get(p + i * (size_t)FOOTER_BLOCK, b);
         if (check_block(info, b, at, err) < 0)
             return ERR_CORRUPT;
         at += BLOCK_HEADER_STORED + b->stored_bytes;
     }
     if (at != offset)
         return corrupt("bytes between the last block and the footer", err);
-    *rest = (struct str){footer.p + FOOTER_HEAD + info->n_blocks * (size_t)FOOTER_BLOCK, body};
+    *rest = (struct str){(const char *)p + info->n_blocks * (size_t)FOOTER_BLOCK, body};
     return 0;
 }
 

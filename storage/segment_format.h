@@ -5,6 +5,7 @@
 #ifndef LOGQ_STORAGE_SEGMENT_FORMAT_H
 #define LOGQ_STORAGE_SEGMENT_FORMAT_H
 
+#include "base/buf.h"
 #include "storage/block_header.h"
 #include "storage/segment.h"
 
@@ -13,8 +14,9 @@ enum {
     SEGMENT_HEADER = 128,
     SEGMENT_HEADER_BOUND = 56, /* bytes before the wrapped key: its associated data */
     SEGMENT_TRAILER = 32,
-    FOOTER_HEAD = 200, /* associated data of the stream table */
-    FOOTER_BLOCK = 88, /* one entry of the block index */
+    SEGMENT_SOURCE = 136, /* one entry of a copy's sources */
+    FOOTER_HEAD = 216,    /* associated data of the stream table */
+    FOOTER_BLOCK = 88,    /* one entry of the block index */
     FOOTER_MAX = 512 << 20,
     STREAMS_RAW_MAX = 256 << 20,
     FRAME_BOUND = BLOCK_HEADER_BOUND + BLOCK_FRAME_ENTRY + 4, /* associated data of a frame */
@@ -24,8 +26,24 @@ struct segment_header {
     uint8_t uuid[SEGMENT_UUID];
     uint64_t tenant_id;
     int32_t day;
+    uint32_t n_sources; /* 0: no copy */
     uint8_t wrapped[CRYPT_WRAPPED];
 };
+
+/* What is associated data of the wrapped key: the header before it, then the entries of a copy's
+ * `n` sources, which follow the header at `p`. */
+void segment_header_bound(const uint8_t *p, uint32_t n, struct buf *ret);
+
+/* A segment whose blocks were copied: it says under which names and key they were sealed. */
+struct segment_source {
+    uint8_t header[SEGMENT_HEADER]; /* as it stood in the source's file */
+    uint32_t first_block;           /* its blocks are those from here to the next source's */
+    uint32_t first_stream;          /* what its stream numbers start at */
+};
+void segment_source_put(const struct segment_source *s, uint8_t ret[SEGMENT_SOURCE]);
+/* ERR_CORRUPT: not a header of (tenant, day), or itself a copy's. */
+int segment_source_get(const uint8_t p[SEGMENT_SOURCE], const struct segment_header *of,
+                       struct segment_source *ret, struct err *err);
 
 /* Everything but the wrapped key, then that and the checksum. */
 void segment_header_put(const struct segment_header *h, uint8_t ret[SEGMENT_HEADER]);
@@ -49,7 +67,7 @@ int segment_trailer_get(const uint8_t p[SEGMENT_TRAILER], uint64_t size, uint64_
                         uint64_t *bytes, struct err *err);
 
 /* Read all but the streams out of a whole footer: head, block index (into info->arena), checksum.
- * *rest is the sealed stream table.  info->arena is set by the caller. */
+ * *rest is the sealed stream table.  info->arena and ->data_offset are set by the caller. */
 int footer_get(struct str footer, uint64_t offset, struct segment_info *info,
                struct footer_streams *s, struct str *rest, struct err *err);
 

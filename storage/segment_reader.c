@@ -1,6 +1,7 @@
 /* storage/segment_reader.c - see segment_reader.h; bytes in docs/formats/segment.md. */
 #include "storage/segment_reader.h"
 
+#include "base/crc.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "storage/le.h"
@@ -18,8 +19,13 @@ struct segment_reader {
     unsigned magic;
 #define SEGMENT_READER_MAGIC 0x5e93ead1u
     struct objstore_object *object; /* owned */
-    struct crypt *crypt;            /* owned; NULL without a key */
-    ZSTD_DCtx *zstd;                /* owned */
+    struct crypt *crypt;            /* owned; NULL without a key; seals the stream table */
+    struct segment_source *sources; /* owned; of a copy, else one: itself */
+    uint32_t n_sources;
+    struct crypt **source_crypt; /* owned, made when asked for; seals the blocks of that source */
+    uint8_t key[CRYPT_KEY];      /* the partition's */
+    uint64_t data_offset;        /* of the first block */
+    ZSTD_DCtx *zstd;             /* owned */
     struct segment_header header;
     char name[SEGMENT_NAME_MAX];
     uint64_t bytes;
@@ -54,24 +60,90 @@ static char *read_new(struct segment_reader *r, uint64_t offset, uint64_t n, str
     return p;
 }
 
+/* The sources of a copy stand behind the header `p`, with a checksum of their own. */
+static int read_sources(struct segment_reader *r, uint8_t *p, struct err *err)
+{
+    size_t n = r->header.n_sources * (size_t)SEGMENT_SOURCE;
+    int rc;
+
+    if (objstore_size(r->object) - SEGMENT_HEADER < n + 4)
+        return err_set(err, ERR_CORRUPT, "sources are cut");
+    rc = read_at(r, SEGMENT_HEADER, p + SEGMENT_HEADER, n + 4, err);
+    if (rc < 0)
+        return rc;
+    if (le_get32(p + SEGMENT_HEADER + n) != crc32c(0, p + SEGMENT_HEADER, n))
+        return err_set(err, ERR_CORRUPT, "sources do not fit their checksum");
+    for (uint32_t i = 0; i < r->n_sources; i++) {
+        const struct segment_source *before = i == 0 ? NULL : &r->sources[i - 1];
+        rc = segment_source_get(p + SEGMENT_HEADER + i * (size_t)SEGMENT_SOURCE, &r->header,
+                                &r->sources[i], err);
+        if (rc < 0)
+            return rc;
+        if (before == NULL ? r->sources[i].first_block != 0
+                           : r->sources[i].first_block <= before->first_block ||
+                                 r->sources[i].first_stream < before->first_stream)
+            return err_set(err, ERR_CORRUPT, "sources out of order");
+    }
+    r->data_offset = SEGMENT_HEADER + n + 4;
+    return 0;
+}
+
+static int unwrap(struct segment_reader *r, const uint8_t *p, uint32_t n_sources,
+                  struct crypt **ret, struct err *err)
+{
+    struct segment_header h;
+    uint8_t key[CRYPT_KEY];
+    struct buf bound;
+    int rc = segment_header_get(p, &h, err);
+
+    buf_init(&bound, SEGMENT_HEADER_BOUND + n_sources * (size_t)SEGMENT_SOURCE);
+    segment_header_bound(p, n_sources, &bound);
+    if (rc == 0)
+        rc = buf_err(&bound, "header of a segment", err);
+    if (rc == 0)
+        rc = crypt_unwrap(r->key, buf_str(&bound), h.wrapped, key, err);
+    if (rc == 0)
+        *ret = crypt_new(key);
+    crypt_wipe(key, sizeof(key));
+    buf_fini(&bound);
+    return rc;
+}
+
+/* Header and sources in `p`. */
+static int check_header(struct segment_reader *r, const uint8_t *uuid, const uint8_t *key,
+                        uint8_t *p, struct err *err)
+{
+    int rc = 0;
+
+    r->n_sources = r->header.n_sources == 0 ? 1 : r->header.n_sources;
+    r->sources = mem_new(r->n_sources * sizeof(*r->sources));
+    r->source_crypt = (struct crypt **)mem_new(r->n_sources * sizeof(struct crypt *));
+    r->data_offset = SEGMENT_HEADER;
+    if (memcmp(r->header.uuid, uuid, SEGMENT_UUID) != 0)
+        return err_set(err, ERR_CORRUPT, "the file holds another segment than its name says");
+    if (r->header.n_sources == 0)
+        memcpy(r->sources[0].header, p, SEGMENT_HEADER);
+    else
+        rc = read_sources(r, p, err);
+    if (rc < 0 || key == NULL)
+        return rc;
+    memcpy(r->key, key, CRYPT_KEY);
+    return unwrap(r, p, r->header.n_sources, &r->crypt, err);
+}
+
 static int open_header(struct segment_reader *r, const uint8_t *uuid, const uint8_t *key,
                        struct err *err)
 {
-    uint8_t bytes[SEGMENT_HEADER];
-    uint8_t segment_key[CRYPT_KEY];
-    int rc = read_at(r, 0, bytes, sizeof(bytes), err);
+    uint8_t *p = mem_new(SEGMENT_HEADER);
+    int rc = read_at(r, 0, p, SEGMENT_HEADER, err);
 
     if (rc == 0)
-        rc = segment_header_get(bytes, &r->header, err);
-    if (rc == 0 && memcmp(r->header.uuid, uuid, SEGMENT_UUID) != 0)
-        rc = err_set(err, ERR_CORRUPT, "the file holds another segment than its name says");
-    if (rc < 0 || key == NULL)
-        return rc;
-    rc = crypt_unwrap(key, (struct str){(char *)bytes, SEGMENT_HEADER_BOUND}, r->header.wrapped,
-                      segment_key, err);
-    if (rc == 0)
-        r->crypt = crypt_new(segment_key);
-    crypt_wipe(segment_key, sizeof(segment_key));
+        rc = segment_header_get(p, &r->header, err);
+    if (rc == 0) { /* their count was checked against its limit */
+        p = mem_grow(p, SEGMENT_HEADER + r->header.n_sources * (size_t)SEGMENT_SOURCE + 4);
+        rc = check_header(r, uuid, key, p, err);
+    }
+    free(p);
     return rc;
 }
 
@@ -106,6 +178,11 @@ void segment_reader_free(struct segment_reader **pr)
     OBJ_CHECK(r, SEGMENT_READER_MAGIC);
     objstore_close(&r->object);
     crypt_free(&r->crypt);
+    for (uint32_t i = 0; r->source_crypt != NULL && i < r->n_sources; i++)
+        crypt_free(&r->source_crypt[i]);
+    free((void *)r->source_crypt);
+    free(r->sources);
+    crypt_wipe(r->key, sizeof(r->key));
     (void)ZSTD_freeDCtx(r->zstd);
     r->magic = 0;
     free(r);
@@ -130,17 +207,46 @@ uint64_t segment_reader_bytes(const struct segment_reader *r)
     return r->bytes;
 }
 
+const struct segment_source *segment_reader_sources(const struct segment_reader *r, uint32_t *n)
+{
+    OBJ_CHECK(r, SEGMENT_READER_MAGIC);
+    *n = r->n_sources;
+    return r->sources;
+}
+
 /* ---- blocks ---- */
+
+/* The source of block `index`: the last that starts at or before it. */
+static uint32_t source_of(const struct segment_reader *r, uint32_t index)
+{
+    uint32_t lo = 0;
+    uint32_t hi = r->n_sources;
+
+    while (hi - lo > 1) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (r->sources[mid].first_block <= index)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return lo;
+}
 
 static int check_place(const struct segment_reader *r, const struct block_header *h,
                        const struct segment_block *b, uint32_t index, struct err *err)
 {
-    if (memcmp(h->segment, r->header.uuid, SEGMENT_UUID) != 0 || h->index != index ||
+    const struct segment_source *s = &r->sources[source_of(r, index)];
+    struct segment_header from;
+
+    if (segment_header_get(s->header, &from, err) < 0)
+        return ERR_CORRUPT;
+    if (memcmp(h->segment, from.uuid, SEGMENT_UUID) != 0 || h->index != index - s->first_block ||
         h->tenant_id != r->header.tenant_id)
         return err_set(err, ERR_CORRUPT, "block header belongs elsewhere");
     if (h->stored_bytes != b->stored_bytes || h->rows != b->rows || h->frames != b->frames ||
-        h->first_stream != b->first_stream || h->last_stream != b->last_stream ||
-        h->min_ts != b->min_ts || h->max_ts != b->max_ts)
+        (uint64_t)h->first_stream + s->first_stream != b->first_stream ||
+        (uint64_t)h->last_stream + s->first_stream != b->last_stream || h->min_ts != b->min_ts ||
+        h->max_ts != b->max_ts)
         return err_set(err, ERR_CORRUPT, "block header and index disagree");
     return 0;
 }
@@ -177,6 +283,9 @@ static int read_block(struct segment_reader *r, const struct segment_block *b, u
         rc = check_place(r, &ret->header, b, index, err);
     if (rc < 0)
         return rc;
+    ret->source = source_of(r, index);
+    ret->header.first_stream = b->first_stream;
+    ret->header.last_stream = b->last_stream;
     memcpy(ret->bound, p, BLOCK_HEADER_BOUND);
     memcpy(ret->entry, p + BLOCK_HEADER_STORED, directory);
     ret->offset = b->offset;
@@ -233,8 +342,13 @@ static int open_frame(struct segment_reader *r, const struct segment_reader_bloc
     memcpy(bound + BLOCK_HEADER_BOUND, b->entry[i], BLOCK_FRAME_ENTRY);
     le_put32(bound + BLOCK_HEADER_BOUND + BLOCK_FRAME_ENTRY, i);
     crypt_nonce((uint64_t)b->header.first_frame + i, nonce);
-    rc =
-        crypt_open(r->crypt, nonce, (struct str){(char *)bound, sizeof(bound)}, sealed, plain, err);
+    if (r->source_crypt[b->source] == NULL) {
+        rc = unwrap(r, r->sources[b->source].header, 0, &r->source_crypt[b->source], err);
+        if (rc < 0)
+            return rc;
+    }
+    rc = crypt_open(r->source_crypt[b->source], nonce, (struct str){(char *)bound, sizeof(bound)},
+                    sealed, plain, err);
     if (rc < 0)
         return rc;
     f.bytes = (struct str){plain, e.stored_bytes - CRYPT_TAG};
@@ -323,6 +437,7 @@ int segment_reader_info(struct segment_reader *r, struct mem_budget *budget,
     OBJ_CHECK(r, SEGMENT_READER_MAGIC);
     info->magic = SEGMENT_INFO_MAGIC;
     info->arena = arena_new(budget, 0);
+    info->data_offset = r->data_offset;
     rc = read_footer(r, info, err);
     if (rc < 0) {
         segment_info_free(&info);
@@ -334,10 +449,9 @@ int segment_reader_info(struct segment_reader *r, struct mem_budget *budget,
 
 /* ---- proof ---- */
 
-static int verify_block(struct segment_reader *r, const struct segment_block *b, uint32_t index,
-                        struct arena *a, struct err *err)
+static int read_raw(struct segment_reader *r, const struct segment_block *b, uint32_t index,
+                    struct arena *a, struct block_header *h, struct str *ret, struct err *err)
 {
-    struct block_header h;
     struct merkle_hash digest;
     struct merkle_hash leaf;
     struct str stored;
@@ -346,19 +460,31 @@ static int verify_block(struct segment_reader *r, const struct segment_block *b,
 
     if (p == NULL)
         return err->code;
-    rc = block_header_get((const uint8_t *)p, &h, err);
+    rc = block_header_get((const uint8_t *)p, h, err);
     if (rc == 0)
-        rc = check_place(r, &h, b, index, err);
+        rc = check_place(r, h, b, index, err);
     if (rc < 0)
         return rc;
     leaf = block_header_leaf((const uint8_t *)p);
     stored = (struct str){p + BLOCK_HEADER_STORED, (size_t)b->stored_bytes};
     crypt_sha256(&stored, 1, digest.b);
-    if (memcmp(digest.b, h.digest.b, MERKLE_HASH) != 0)
+    if (memcmp(digest.b, h->digest.b, MERKLE_HASH) != 0)
         return err_set(err, ERR_CORRUPT, "stored bytes do not fit their digest");
     if (memcmp(leaf.b, b->leaf.b, MERKLE_HASH) != 0)
         return err_set(err, ERR_CORRUPT, "leaf hash is not the footer's");
+    *ret = (struct str){p, BLOCK_HEADER_STORED + (size_t)b->stored_bytes};
     return 0;
+}
+
+int segment_reader_raw(struct segment_reader *r, const struct segment_block *b, uint32_t index,
+                       struct arena *a, struct block_header *ret_header, struct str *ret,
+                       struct err *err)
+{
+    int rc;
+
+    OBJ_CHECK(r, SEGMENT_READER_MAGIC);
+    rc = read_raw(r, b, index, a, ret_header, ret, err);
+    return rc < 0 ? err_wrap(err, "segment '%s' block %u", r->name, index) : 0;
 }
 
 int segment_reader_verify(struct segment_reader *r, const struct segment_info *info,
@@ -371,9 +497,9 @@ int segment_reader_verify(struct segment_reader *r, const struct segment_info *i
 
     OBJ_CHECK(r, SEGMENT_READER_MAGIC);
     for (uint32_t i = 0; rc == 0 && i < info->n_blocks; i++) {
-        rc = verify_block(r, &info->blocks[i], i, a, err);
-        if (rc < 0)
-            (void)err_wrap(err, "segment '%s' block %u", r->name, i);
+        struct block_header h;
+        struct str bytes;
+        rc = segment_reader_raw(r, &info->blocks[i], i, a, &h, &bytes, err);
         leaf[i] = info->blocks[i].leaf;
         arena_reset(a);
     }

@@ -28,10 +28,16 @@ uint64_t segment_reader_tenant(const struct segment_reader *r);
 int32_t segment_reader_day(const struct segment_reader *r);
 uint64_t segment_reader_bytes(const struct segment_reader *r); /* read from the store so far */
 
-/* A block, its header checked against its place. */
+/* Whose blocks these are: those of a copy, else the segment itself alone.  As long as `r`. */
+struct segment_source;
+const struct segment_source *segment_reader_sources(const struct segment_reader *r, uint32_t *n);
+
+/* A block, its header checked against its place; stream numbers in it are the segment's own, also
+ * where the block was copied from another. */
 struct segment_reader_block {
     struct block_header header;
     uint64_t offset;
+    uint32_t source; /* index into segment_reader_sources */
     uint8_t bound[BLOCK_HEADER_BOUND];
     uint8_t entry[BLOCK_FRAMES_MAX][BLOCK_FRAME_ENTRY];
     struct str stored; /* frames, when the block was small enough to read at once */
@@ -45,6 +51,13 @@ int segment_reader_block(struct segment_reader *r, const struct segment_block *b
 /* The plain bytes of the frame of `kind`, in `a`.  Once for each kind.  1: the block has none. */
 int segment_reader_frame(struct segment_reader *r, struct segment_reader_block *b, unsigned kind,
                          struct arena *a, struct str *ret, struct err *err);
+
+/* A whole block as it lies in the file (header, directory, frames), in `a`, after its digest and
+ * leaf were found right; *ret_header says what the block says, stream numbers as written.  Needs no
+ * key. */
+int segment_reader_raw(struct segment_reader *r, const struct segment_block *b, uint32_t index,
+                       struct arena *a, struct block_header *ret_header, struct str *ret,
+                       struct err *err);
 
 /* The footer; streams only with a key.  Memory is charged to `budget` (may be NULL). */
 int segment_reader_info(struct segment_reader *r, struct mem_budget *budget,

@@ -2,15 +2,17 @@
  * storage/segment_writer.c - rows of one partition in, one published segment out.  Contract:
  * segment.h.
  *
- * Why all at once: the flush has all rows in memory anyway, so the layout (streams sorted by
- * labels, each stream's rows together) costs a counting sort and no merge, and a half-written
- * segment is never anybody's.
+ * Why a stream: a flush has its rows in memory and a compaction must not have them, so both give
+ * them in the order in which they lie, and what is held is the open block.  Streams are numbered as
+ * they come, which is in order of their labels.
  *
  * Invariants
  *   (1) every attempt draws a new uuid and a new key, and frame numbers run over the whole file, so
- * no nonce is used twice under one key; (2) a frame's associated data holds everything of the block
+ * no nonce is used twice under one key; a copied block keeps the key that it was sealed under, and
+ * nothing is sealed under that again; (2) a frame's associated data holds everything of the block
  * header before the digest, its directory entry and its place, so no frame can be moved, swapped or
- * relabelled; (3) the name appears after all bytes are durable (objstore_publish).
+ * relabelled; a copy's sources are associated data of its own key; (3) the name appears after all
+ * bytes are durable (objstore_publish).
  */
 #include "base/crc.h"
 #include "base/map.h"
@@ -21,29 +23,680 @@
 #include "storage/le.h"
 #include "storage/objstore.h"
 #include "storage/segment_format.h"
+#include "storage/segment_reader.h"
 #include "storage/stream_blob.h"
 
 #include <zstd.h>
 
 #include <stdlib.h>
 
-struct writer {
+enum { SMALL_LEVEL = 9 }; /* zstd, when size is what counts */
+
+struct segment_writer {
+    unsigned magic;
+#define SEGMENT_WRITER_MAGIC 0x5e9b17c4u
     const struct segment_options *opt; /* borrowed */
-    const struct segment_row *rows;    /* borrowed; ascending seq */
-    size_t n;
-    uint32_t *stream; /* of row i; owned */
-    uint32_t *order;  /* rows in layout order; owned */
-    struct segment_info *info;
+    char name[SEGMENT_NAME_MAX];
+    struct segment_info *info; /* owned until _finish hands it out */
     VEC(struct segment_block) blocks;
-    VEC(struct segment_stream) streams;
+    VEC(struct segment_stream) streams; /* labels in info's arena */
     struct objstore_put *put;
     struct crypt *crypt;
-    struct block_encoder *encoder;
-    struct block_row *block; /* the open block's rows; BLOCK_ROWS_MAX */
-    size_t n_block;
-    ts_ns min_received, max_received; /* of the open block */
-    struct buf out;                   /* a block as it goes to the file */
+    struct buf out; /* a block as it goes to the file */
     uint32_t next_frame;
+
+    /* Rows: the open block, and the stream that is being added to. */
+    struct block_encoder *encoder;
+    struct block_row *block; /* BLOCK_ROWS_MAX */
+    struct arena *bytes;     /* copied rows of the open block */
+    size_t n_block, block_bytes;
+    ts_ns min_received, max_received;
+    struct labels next_labels; /* of a stream that has no row yet */
+    bool has_next;
+    uint64_t last_seq;
+
+    /* A copy. */
+    const struct segment_part *parts; /* borrowed */
+    size_t n_parts, part;
+    uint32_t part_block;  /* the next one of that part */
+    uint32_t part_stream; /* what its stream numbers start at */
+    struct arena *labels; /* of next_labels */
+    struct arena *work;   /* a block on its way */
+};
+
+/* ---- blocks ---- */
+
+static void describe_block(const struct segment_writer *w, struct block_header *h)
+{
+    const struct block_row *v = w->block;
+
+    *h = (struct block_header){
+        .index = (uint32_t)w->blocks.n,
+        .tenant_id = w->opt->tenant_id,
+        .min_ts = v[0].ts,
+        .max_ts = v[0].ts,
+        .min_received = w->min_received,
+        .max_received = w->max_received,
+        .min_seq = v[0].seq,
+        .max_seq = v[0].seq,
+        .rows = (uint32_t)w->n_block,
+        .codec = BLOCK_CODEC_COLUMNS,
+        .first_stream = v[0].stream,
+        .last_stream = v[w->n_block - 1].stream,
+        .first_frame = w->next_frame,
+    };
+    memcpy(h->segment, w->info->uuid, SEGMENT_UUID);
+    for (size_t i = 0; i < w->n_block; i++) {
+        h->min_ts = v[i].ts < h->min_ts ? v[i].ts : h->min_ts;
+        h->max_ts = v[i].ts > h->max_ts ? v[i].ts : h->max_ts;
+        h->min_seq = v[i].seq < h->min_seq ? v[i].seq : h->min_seq;
+        h->max_seq = v[i].seq > h->max_seq ? v[i].seq : h->max_seq;
+        h->raw_bytes += block_row_bytes(&v[i]);
+        w->info->line_bytes += v[i].line.n;
+    }
+}
+
+/* The header without its digest, the frame directory, the sealed frames: to w->out. */
+static int seal_frames(struct segment_writer *w, struct block_header *h,
+                       const struct block_frame *f, size_t n, struct err *err)
+{
+    uint8_t header[BLOCK_HEADER_STORED];
+    uint8_t bound[FRAME_BOUND];
+    uint8_t nonce[CRYPT_NONCE];
+
+    h->frames = (uint32_t)n;
+    h->stored_bytes = n * BLOCK_FRAME_ENTRY;
+    for (size_t i = 0; i < n; i++)
+        h->stored_bytes += f[i].bytes.n + CRYPT_TAG;
+    block_header_put(h, header);
+    buf_clear(&w->out);
+    buf_add(&w->out, header, sizeof(header));
+    for (size_t i = 0; i < n; i++) {
+        struct block_frame_entry e = {f[i].kind, f[i].codec, f[i].raw_bytes,
+                                      (uint32_t)(f[i].bytes.n + CRYPT_TAG)};
+        block_frame_put(&e, bound);
+        buf_add(&w->out, bound, BLOCK_FRAME_ENTRY);
+    }
+    memcpy(bound, header, BLOCK_HEADER_BOUND);
+    for (size_t i = 0; i < n; i++) {
+        char *room = buf_room(&w->out, f[i].bytes.n + CRYPT_TAG);
+        int r;
+        if (room == NULL)
+            return err_set(err, ERR_LIMIT, "block of %zu bytes", w->out.n);
+        memcpy(bound + BLOCK_HEADER_BOUND, w->out.p + sizeof(header) + i * BLOCK_FRAME_ENTRY,
+               BLOCK_FRAME_ENTRY);
+        le_put32(bound + BLOCK_HEADER_BOUND + BLOCK_FRAME_ENTRY, (uint32_t)i);
+        crypt_nonce(w->next_frame++, nonce); /* keeps (1) */
+        r = crypt_seal(w->crypt, nonce, (struct str){(char *)bound, sizeof(bound)}, f[i].bytes,
+                       room, err); /* keeps (2) */
+        if (r < 0)
+            return r;
+        w->out.n += f[i].bytes.n + CRYPT_TAG;
+    }
+    return buf_err(&w->out, "block", err);
+}
+
+/* A block of header `h`, whose streams are numbered from `first_stream` on in this segment. */
+static void note_block(struct segment_writer *w, const struct block_header *h,
+                       const struct merkle_hash *leaf, uint32_t first_stream)
+{
+    struct segment_info *info = w->info;
+    struct segment_block b = {
+        .offset = objstore_put_size(w->put),
+        .stored_bytes = h->stored_bytes,
+        .raw_bytes = h->raw_bytes,
+        .rows = h->rows,
+        .frames = h->frames,
+        .first_stream = first_stream + h->first_stream,
+        .last_stream = first_stream + h->last_stream,
+        .min_ts = h->min_ts,
+        .max_ts = h->max_ts,
+        .leaf = *leaf,
+    };
+
+    VEC_PUSH(&w->blocks, b);
+    info->rows += h->rows;
+    info->raw_bytes += h->raw_bytes;
+    info->min_ts = h->min_ts < info->min_ts ? h->min_ts : info->min_ts;
+    info->max_ts = h->max_ts > info->max_ts ? h->max_ts : info->max_ts;
+    info->min_seq = h->min_seq < info->min_seq ? h->min_seq : info->min_seq;
+    info->max_seq = h->max_seq > info->max_seq ? h->max_seq : info->max_seq;
+    if (h->min_received < info->min_received)
+        info->min_received = h->min_received;
+    if (h->max_received > info->max_received)
+        info->max_received = h->max_received;
+}
+
+static int write_block(struct segment_writer *w, struct err *err)
+{
+    const struct block_frame *frames = NULL;
+    struct merkle_hash leaf;
+    struct block_header h;
+    uint8_t *header;
+    struct str stored;
+    size_t n = 0;
+    int r;
+
+    if (w->n_block == 0)
+        return 0;
+    describe_block(w, &h);
+    r = block_encoder_run(w->encoder, w->block, w->n_block, &frames, &n, err);
+    if (r == 0)
+        r = seal_frames(w, &h, frames, n, err);
+    if (r < 0)
+        return r;
+    stored = str_from(buf_str(&w->out), BLOCK_HEADER_STORED);
+    crypt_sha256(&stored, 1, h.digest.b);
+    header = (uint8_t *)w->out.p;
+    block_header_put(&h, header);
+    leaf = block_header_leaf(header);
+    note_block(w, &h, &leaf, 0);
+    w->n_block = 0;
+    arena_reset(w->bytes);
+    return objstore_append(w->put, w->out.p, w->out.n, err);
+}
+
+/* ---- the head of the file ---- */
+
+static int write_header(struct segment_writer *w, const struct segment_source *sources, uint32_t n,
+                        struct err *err)
+{
+    struct segment_header h = {.tenant_id = w->opt->tenant_id, .day = w->opt->day, .n_sources = n};
+    size_t bytes = SEGMENT_HEADER + n * (size_t)SEGMENT_SOURCE;
+    uint8_t *p = mem_new(bytes + 4);
+    uint8_t key[CRYPT_KEY];
+    struct buf bound;
+    int r;
+
+    memcpy(h.uuid, w->info->uuid, SEGMENT_UUID);
+    segment_header_put(&h, p);
+    for (uint32_t i = 0; i < n; i++)
+        segment_source_put(&sources[i], p + SEGMENT_HEADER + i * (size_t)SEGMENT_SOURCE);
+    buf_init(&bound, bytes);
+    segment_header_bound(p, n, &bound);
+    r = buf_err(&bound, "header of a segment", err);
+    if (r == 0)
+        r = crypt_random(key, sizeof(key), err);
+    if (r == 0)
+        r = crypt_wrap(w->opt->key, buf_str(&bound), key, h.wrapped, err); /* keeps (2) */
+    if (r == 0) {
+        w->crypt = crypt_new(key);
+        segment_header_put(&h, p);
+        le_put32(p + bytes, crc32c(0, p + SEGMENT_HEADER, bytes - SEGMENT_HEADER));
+        w->info->data_offset = bytes + (n == 0 ? 0 : 4);
+        r = objstore_append(w->put, p, (size_t)w->info->data_offset, err);
+    }
+    crypt_wipe(key, sizeof(key));
+    buf_fini(&bound);
+    free(p);
+    return r;
+}
+
+static struct segment_info *new_info(const struct segment_options *opt)
+{
+    struct segment_info *info = mem_new(sizeof(*info));
+
+    info->magic = SEGMENT_INFO_MAGIC;
+    info->tenant_id = opt->tenant_id;
+    info->day = opt->day;
+    info->wal_from = opt->wal_from;
+    info->wal_to = opt->wal_to;
+    info->class = opt->class == 0 ? SEGMENT_ORDINARY : opt->class;
+    info->span_classes = opt->span_classes | (unsigned)info->class;
+    info->level = opt->level;
+    info->n_replaces = opt->n_replaces;
+    info->min_ts = info->min_received = INT64_MAX;
+    info->max_ts = info->max_received = INT64_MIN;
+    info->min_seq = UINT64_MAX;
+    info->arena = arena_new(NULL, 0); /* what is copied in is bounded by the rows it comes from */
+    return info;
+}
+
+static int copy_replaces(struct segment_writer *w, struct err *err)
+{
+    size_t n = w->opt->n_replaces * (size_t)SEGMENT_UUID;
+
+    if (w->opt->n_replaces > SEGMENT_REPLACES_MAX)
+        return err_set(err, ERR_LIMIT, "%u segments are too many to replace at once",
+                       w->opt->n_replaces);
+    w->info->replaces = arena_alloc(w->info->arena, n + 1);
+    if (w->info->replaces == NULL)
+        return arena_err(w->info->arena, err);
+    if (n > 0)
+        memcpy(w->info->replaces, w->opt->replaces, n);
+    return 0;
+}
+
+static struct segment_writer *new_writer(const struct segment_options *opt)
+{
+    struct segment_writer *w = mem_new(sizeof(*w));
+
+    w->magic = SEGMENT_WRITER_MAGIC;
+    w->opt = opt;
+    w->info = new_info(opt);
+    buf_init(&w->out, SIZE_MAX / 2);
+    return w;
+}
+
+static int start(struct segment_writer *w, struct objstore *os,
+                 const struct segment_source *sources, uint32_t n, struct err *err)
+{
+    int r = copy_replaces(w, err);
+
+    if (r == 0)
+        r = crypt_random(w->info->uuid, SEGMENT_UUID, err); /* keeps (1) */
+    if (r < 0)
+        return r;
+    segment_name(w->info->uuid, w->name);
+    r = objstore_put(os, w->name, &w->put, err);
+    return r == 0 ? write_header(w, sources, n, err) : r;
+}
+
+static int wrap(const struct segment_writer *w, int r, struct err *err)
+{
+    return r < 0 ? err_wrap(err, "write segment '%s'", w->name) : r;
+}
+
+int segment_writer_open(struct objstore *os, const struct segment_options *opt,
+                        struct segment_writer **ret, struct err *err)
+{
+    struct segment_writer *w = new_writer(opt);
+    int r;
+
+    w->block = mem_grow(NULL, BLOCK_ROWS_MAX * sizeof(*w->block));
+    w->encoder = block_encoder_new(opt->small ? SMALL_LEVEL : 0);
+    w->bytes = arena_new(NULL, 0);  /* of one block */
+    w->labels = arena_new(NULL, 0); /* of one stream */
+    r = wrap(w, start(w, os, NULL, 0, err), err);
+    if (r < 0)
+        segment_writer_free(&w);
+    else
+        *ret = w;
+    return r;
+}
+
+void segment_writer_free(struct segment_writer **pw)
+{
+    struct segment_writer *w = *pw;
+
+    if (w == NULL)
+        return;
+    OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
+    objstore_discard(&w->put);
+    crypt_free(&w->crypt);
+    block_encoder_free(&w->encoder);
+    segment_info_free(&w->info);
+    buf_fini(&w->out);
+    VEC_FINI(&w->blocks);
+    VEC_FINI(&w->streams);
+    arena_free(&w->bytes);
+    arena_free(&w->labels);
+    arena_free(&w->work);
+    free(w->block);
+    w->magic = 0;
+    free(w);
+    *pw = NULL;
+}
+
+uint64_t segment_writer_bytes(const struct segment_writer *w)
+{
+    OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
+    return objstore_put_size(w->put);
+}
+
+/* ---- rows ---- */
+
+int segment_writer_stream(struct segment_writer *w, const struct labels *labels, struct err *err)
+{
+    OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
+    INVARIANT(w->parts == NULL);
+    if (w->streams.n > 0 && labels_cmp(&w->streams.p[w->streams.n - 1].labels, labels) >= 0)
+        return err_set(err, ERR_INVALID, "streams out of order");
+    arena_reset(w->labels);
+    w->has_next = true;
+    return labels_copy(w->labels, labels, &w->next_labels, err);
+}
+
+/* The stream that was begun gets its first row, and with it a number. */
+static int enter_stream(struct segment_writer *w, struct err *err)
+{
+    struct segment_stream s = {.min_ts = INT64_MAX, .max_ts = INT64_MIN};
+    int r;
+
+    if (w->streams.n == SEGMENT_STREAMS_MAX)
+        return err_set(err, ERR_LIMIT, "more than %d streams in one segment", SEGMENT_STREAMS_MAX);
+    r = labels_copy(w->info->arena, &w->next_labels, &s.labels, err);
+    if (r < 0)
+        return r;
+    VEC_PUSH(&w->streams, s);
+    w->has_next = false;
+    w->last_seq = 0;
+    return 0;
+}
+
+static int copy_bytes(struct arena *a, struct str *s, struct err *err)
+{
+    char *p = arena_bytes(a, s->n + 1);
+
+    if (p == NULL)
+        return arena_err(a, err);
+    if (s->n > 0)
+        memcpy(p, s->p, s->n);
+    s->p = p;
+    return 0;
+}
+
+static int copy_row(struct segment_writer *w, struct block_row *row, struct err *err)
+{
+    struct label *v = arena_alloc(w->bytes, row->n_attr * sizeof(*v) + 1);
+    int r = v == NULL ? arena_err(w->bytes, err) : copy_bytes(w->bytes, &row->line, err);
+
+    for (uint32_t i = 0; r == 0 && i < row->n_attr; i++) {
+        v[i] = row->attr[i];
+        r = copy_bytes(w->bytes, &v[i].name, err);
+        if (r == 0)
+            r = copy_bytes(w->bytes, &v[i].value, err);
+    }
+    row->attr = v;
+    return r;
+}
+
+static void widen(struct segment_writer *w, const struct segment_item *it)
+{
+    struct segment_stream *s = &w->streams.p[w->streams.n - 1];
+
+    s->rows++;
+    s->min_ts = it->ts < s->min_ts ? it->ts : s->min_ts;
+    s->max_ts = it->ts > s->max_ts ? it->ts : s->max_ts;
+    w->min_received = it->min_received < w->min_received ? it->min_received : w->min_received;
+    w->max_received = it->max_received > w->max_received ? it->max_received : w->max_received;
+}
+
+static int add_row(struct segment_writer *w, const struct segment_item *it, bool copy,
+                   struct err *err)
+{
+    struct block_row row = {it->ts, it->seq, it->line, it->attr, it->n_attr, 0};
+    size_t n = block_row_bytes(&row);
+    bool alone = n > BLOCK_ROW_ALONE;
+    int r = w->has_next ? enter_stream(w, err) : 0;
+
+    if (r == 0 && w->n_block > 0 &&
+        (alone || w->n_block == BLOCK_ROWS_MAX || w->block_bytes + n > BLOCK_RAW_TARGET))
+        r = write_block(w, err);
+    if (r == 0 && copy)
+        r = copy_row(w, &row, err);
+    if (r < 0)
+        return r;
+    INVARIANT(w->streams.n > 0); /* a row belongs to a stream */
+    if (it->seq <= w->last_seq && w->last_seq != 0)
+        return err_set(err, ERR_INVALID, "seq %llu does not follow %llu",
+                       (unsigned long long)it->seq, (unsigned long long)w->last_seq);
+    w->last_seq = it->seq;
+    if (w->n_block == 0) {
+        w->block_bytes = 0;
+        w->min_received = it->min_received;
+        w->max_received = it->max_received;
+    }
+    row.stream = (uint32_t)w->streams.n - 1;
+    widen(w, it);
+    w->block_bytes += n;
+    w->block[w->n_block++] = row;
+    return alone ? write_block(w, err) : 0;
+}
+
+int segment_writer_add(struct segment_writer *w, const struct segment_item *it, bool copy,
+                       struct err *err)
+{
+    OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
+    INVARIANT(w->parts == NULL);
+    return wrap(w, add_row(w, it, copy, err), err);
+}
+
+/* ---- copies ---- */
+
+/* The sources of all parts, each with its place in the copy: malloc'ed. */
+static int gather_sources(const struct segment_part *parts, size_t n, struct segment_source **ret,
+                          uint32_t *ret_n, struct err *err)
+{
+    struct segment_source *out = mem_new(SEGMENT_SOURCES_MAX * sizeof(*out));
+    uint32_t count = 0;
+    uint32_t block = 0;
+    uint32_t stream = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t n_from;
+        const struct segment_source *from = segment_reader_sources(parts[i].from, &n_from);
+        if (n_from > SEGMENT_SOURCES_MAX - count ||
+            parts[i].info->n_streams > SEGMENT_STREAMS_MAX - stream) {
+            free(out);
+            return err_set(err, ERR_LIMIT, "%zu segments are too many for one copy", n);
+        }
+        for (uint32_t k = 0; k < n_from; k++) {
+            out[count] = from[k];
+            out[count].first_block += block;
+            out[count++].first_stream += stream;
+        }
+        block += parts[i].info->n_blocks;
+        stream += parts[i].info->n_streams;
+    }
+    *ret = out;
+    *ret_n = count;
+    return 0;
+}
+
+static int copy_streams(struct segment_writer *w, const struct segment_info *info, struct err *err)
+{
+    for (uint32_t i = 0; i < info->n_streams; i++) {
+        struct segment_stream s = info->streams[i];
+        int r = labels_copy(w->info->arena, &info->streams[i].labels, &s.labels, err);
+        if (r < 0)
+            return r;
+        VEC_PUSH(&w->streams, s);
+    }
+    w->info->line_bytes += info->line_bytes;
+    return 0;
+}
+
+int segment_writer_open_copy(struct objstore *os, const struct segment_options *opt,
+                             const struct segment_part *parts, size_t n,
+                             struct segment_writer **ret, struct err *err)
+{
+    struct segment_writer *w = new_writer(opt);
+    struct segment_source *sources = NULL;
+    uint32_t n_sources = 0;
+    int r;
+
+    INVARIANT(n > 0);
+    w->parts = parts;
+    w->n_parts = n;
+    w->work = arena_new(NULL, 0); /* one block at a time */
+    r = gather_sources(parts, n, &sources, &n_sources, err);
+    if (r == 0)
+        r = start(w, os, sources, n_sources, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = copy_streams(w, parts[i].info, err);
+    free(sources);
+    if (r < 0) {
+        (void)wrap(w, r, err);
+        segment_writer_free(&w);
+        return r;
+    }
+    *ret = w;
+    return 0;
+}
+
+int segment_writer_copy(struct segment_writer *w, struct err *err)
+{
+    const struct segment_part *part;
+    struct block_header h;
+    struct str bytes;
+    int r;
+
+    OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
+    INVARIANT(w->parts != NULL);
+    while (w->part < w->n_parts && w->part_block == w->parts[w->part].info->n_blocks) {
+        if (w->part + 1 == w->n_parts)
+            return 1;
+        w->part_stream += w->parts[w->part++].info->n_streams;
+        w->part_block = 0;
+    }
+    part = &w->parts[w->part];
+    arena_reset(w->work);
+    r = segment_reader_raw(part->from, &part->info->blocks[w->part_block], w->part_block, w->work,
+                           &h, &bytes, err);
+    if (r < 0)
+        return r;
+    note_block(w, &h, &part->info->blocks[w->part_block].leaf, w->part_stream);
+    w->part_block++;
+    return wrap(w, objstore_append(w->put, bytes.p, bytes.n, err), err);
+}
+
+size_t segment_writer_copying(const struct segment_writer *w)
+{
+    OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
+    return w->part;
+}
+
+/* ---- the end of the file ---- */
+
+/* The stream table, compressed where that helps, sealed, behind what is in w->out. */
+static int seal_streams(struct segment_writer *w, struct footer_streams *s, struct str head,
+                        struct str table, struct err *err)
+{
+    uint8_t nonce[CRYPT_NONCE];
+    char *room = buf_room(&w->out, table.n + CRYPT_TAG);
+    int r;
+
+    if (room == NULL)
+        return err_set(err, ERR_LIMIT, "stream table of %zu bytes", table.n);
+    crypt_nonce(s->frame, nonce);
+    r = crypt_seal(w->crypt, nonce, head, table, room, err);
+    if (r == 0)
+        w->out.n += table.n + CRYPT_TAG;
+    return r;
+}
+
+static int put_footer(struct segment_writer *w, struct str table, struct footer_streams *s,
+                      struct err *err)
+{
+    uint8_t head[FOOTER_HEAD];
+    uint8_t entry[FOOTER_BLOCK];
+    uint8_t end[SEGMENT_TRAILER];
+    int r;
+
+    footer_head_put(w->info, s, head);
+    buf_clear(&w->out);
+    buf_add(&w->out, head, sizeof(head));
+    buf_add(&w->out, w->info->replaces, w->info->n_replaces * (size_t)SEGMENT_UUID);
+    for (size_t i = 0; i < w->blocks.n; i++) {
+        footer_block_put(&w->blocks.p[i], entry);
+        buf_add(&w->out, entry, sizeof(entry));
+    }
+    r = seal_streams(w, s, (struct str){(char *)head, sizeof(head)}, table, err);
+    if (r < 0)
+        return r;
+    if (w->out.n > FOOTER_MAX - 4)
+        return err_set(err, ERR_LIMIT, "footer of %zu bytes", w->out.n);
+    le_put32(end, crc32c(0, w->out.p, w->out.n));
+    buf_add(&w->out, end, 4);
+    segment_trailer_put(w->info->footer_offset, w->out.n, end);
+    buf_add(&w->out, end, sizeof(end));
+    r = buf_err(&w->out, "footer", err);
+    return r < 0 ? r : objstore_append(w->put, w->out.p, w->out.n, err);
+}
+
+static struct merkle_hash root_of(const struct segment_writer *w)
+{
+    struct merkle_hash *leaf = mem_grow(NULL, w->blocks.n * sizeof(*leaf));
+    struct merkle_hash root;
+
+    for (size_t i = 0; i < w->blocks.n; i++)
+        leaf[i] = w->blocks.p[i].leaf;
+    root = merkle_root(leaf, w->blocks.n);
+    free(leaf);
+    return root;
+}
+
+static int write_footer(struct segment_writer *w, struct err *err)
+{
+    struct footer_streams s = {.codec = BLOCK_ZSTD, .frame = w->next_frame};
+    struct segment_info *info = w->info;
+    struct buf plain;
+    struct buf packed;
+    int r;
+
+    info->root = root_of(w);
+    info->footer_offset = objstore_put_size(w->put);
+    buf_init(&plain, STREAMS_RAW_MAX);
+    buf_init(&packed, ZSTD_compressBound(STREAMS_RAW_MAX));
+    footer_streams_put(&plain, info);
+    r = buf_err(&plain, "stream table", err);
+    if (r == 0) {
+        size_t bound = ZSTD_compressBound(plain.n);
+        char *room = buf_room(&packed, bound);
+        size_t n = room == NULL ? 0 : ZSTD_compress(room, bound, plain.p, plain.n, 1);
+        if (room == NULL || ZSTD_isError(n)) {
+            s.codec = BLOCK_PLAIN;
+            packed.n = 0;
+        } else {
+            packed.n = n;
+        }
+        s.raw_bytes = plain.n;
+        s.stored_bytes = (s.codec == BLOCK_PLAIN ? plain.n : packed.n) + CRYPT_TAG;
+        r = put_footer(w, buf_str(s.codec == BLOCK_PLAIN ? &plain : &packed), &s, err);
+    }
+    buf_fini(&plain);
+    buf_fini(&packed);
+    return r;
+}
+
+static int keep_tables(struct segment_writer *w, struct err *err)
+{
+    struct segment_info *info = w->info;
+
+    info->n_blocks = (uint32_t)w->blocks.n;
+    info->n_streams = (uint32_t)w->streams.n;
+    info->blocks = arena_alloc(info->arena, w->blocks.n * sizeof(*info->blocks));
+    info->streams = arena_alloc(info->arena, w->streams.n * sizeof(*info->streams));
+    if (info->blocks == NULL || info->streams == NULL)
+        return arena_err(info->arena, err);
+    memcpy(info->blocks, w->blocks.p, w->blocks.n * sizeof(*info->blocks));
+    memcpy(info->streams, w->streams.p, w->streams.n * sizeof(*info->streams));
+    return 0;
+}
+
+int segment_writer_finish(struct segment_writer *w, struct segment_info **ret, struct err *err)
+{
+    int r;
+
+    OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
+    r = write_block(w, err);
+    if (r == 0 && w->blocks.n == 0)
+        return 1;
+    if (r == 0)
+        r = keep_tables(w, err);
+    if (r == 0)
+        r = write_footer(w, err);
+    if (r == 0)
+        r = objstore_publish(w->put, err); /* keeps (3) */
+    if (r < 0)
+        return wrap(w, r, err);
+    w->info->file_bytes = objstore_put_size(w->put);
+    *ret = w->info;
+    w->info = NULL;
+    return 0;
+}
+
+/* ---- rows of batches ---- */
+
+struct layout {
+    const struct segment_row *rows; /* borrowed; ascending seq */
+    size_t n;
+    uint32_t *stream;    /* of row i; owned */
+    uint32_t *order;     /* rows in layout order; owned */
+    struct arena *arena; /* of labels and streams */
+    VEC(struct segment_stream) found;
+    struct segment_stream *streams; /* by labels */
 };
 
 static const struct record *record_of(const struct segment_row *row)
@@ -84,7 +737,7 @@ struct numbering {
     VEC(uint32_t) memo;        /* number + 1 of each stream of the batch; 0: not asked yet */
 };
 
-static int number_stream(struct writer *w, struct numbering *nb, const struct labels *labels,
+static int number_stream(struct layout *w, struct numbering *nb, const struct labels *labels,
                          uint32_t *ret, struct err *err)
 {
     struct segment_stream s = {.min_ts = INT64_MAX, .max_ts = INT64_MIN};
@@ -100,13 +753,13 @@ static int number_stream(struct writer *w, struct numbering *nb, const struct la
     *ret = (uint32_t)known;
     if (known != 0)
         return 0;
-    known = w->streams.n + 1;
+    known = w->found.n + 1;
     if (!map_put(nb->index, buf_str(&nb->blob), (void *)known))
         return err_set(err, ERR_LIMIT, "more than %d streams in one segment", SEGMENT_STREAMS_MAX);
-    r = labels_copy(w->info->arena, labels, &s.labels, err);
+    r = labels_copy(w->arena, labels, &s.labels, err);
     if (r < 0)
         return r;
-    VEC_PUSH(&w->streams, s);
+    VEC_PUSH(&w->found, s);
     *ret = (uint32_t)known;
     return 0;
 }
@@ -119,7 +772,7 @@ static void enter_batch(struct numbering *nb, const struct batch *b)
     memset(nb->memo.p, 0, b->n_streams * sizeof(*nb->memo.p));
 }
 
-static int number_rows(struct writer *w, struct numbering *nb, struct err *err)
+static int number_rows(struct layout *w, struct numbering *nb, struct err *err)
 {
     for (size_t i = 0; i < w->n; i++) {
         const struct batch *b = w->rows[i].batch;
@@ -136,7 +789,7 @@ static int number_rows(struct writer *w, struct numbering *nb, struct err *err)
                 return r;
         }
         w->stream[i] = *number - 1;
-        s = &w->streams.p[*number - 1];
+        s = &w->found.p[*number - 1];
         s->rows++;
         s->min_ts = rec->ts < s->min_ts ? rec->ts : s->min_ts;
         s->max_ts = rec->ts > s->max_ts ? rec->ts : s->max_ts;
@@ -154,20 +807,20 @@ static int by_labels(const void *a, const void *b)
 
 /* Renumber by labels, so that streams of one program stand beside each other, and lay the rows out.
  */
-static int lay_out(struct writer *w, struct err *err)
+static int lay_out(struct layout *w, struct err *err)
 {
-    size_t n = w->streams.n;
+    size_t n = w->found.n;
     struct segment_stream **sorted = mem_grow(NULL, n * sizeof(struct segment_stream *));
     uint32_t *renumber = mem_grow(NULL, n * sizeof(*renumber));
     size_t *next = mem_new(n * sizeof(*next));
-    struct segment_stream *v = arena_alloc(w->info->arena, n * sizeof(*v));
+    struct segment_stream *v = arena_alloc(w->arena, n * sizeof(*v));
     size_t at = 0;
 
     for (size_t i = 0; i < n; i++)
-        sorted[i] = &w->streams.p[i];
+        sorted[i] = &w->found.p[i];
     qsort((void *)sorted, n, sizeof(*sorted), by_labels);
     for (size_t i = 0; i < n && v != NULL; i++) {
-        renumber[sorted[i] - w->streams.p] = (uint32_t)i;
+        renumber[sorted[i] - w->found.p] = (uint32_t)i;
         v[i] = *sorted[i];
         next[i] = at;
         at += v[i].rows;
@@ -176,15 +829,14 @@ static int lay_out(struct writer *w, struct err *err)
         w->stream[i] = renumber[w->stream[i]];
         w->order[next[w->stream[i]]++] = (uint32_t)i;
     }
-    w->info->streams = v;
-    w->info->n_streams = (uint32_t)n;
+    w->streams = v;
     free((void *)sorted);
     free(renumber);
     free(next);
-    return v == NULL ? arena_err(w->info->arena, err) : 0;
+    return v == NULL ? arena_err(w->arena, err) : 0;
 }
 
-static int place_rows(struct writer *w, struct err *err)
+static int place_rows(struct layout *w, struct err *err)
 {
     struct numbering nb = {.index = map_new(SEGMENT_STREAMS_MAX, NULL)};
     int r;
@@ -199,335 +851,37 @@ static int place_rows(struct writer *w, struct err *err)
     return r;
 }
 
-/* ---- blocks ---- */
-
-static void describe_block(const struct writer *w, struct block_header *h)
+static int add_rows(struct segment_writer *w, const struct layout *l, struct err *err)
 {
-    const struct block_row *v = w->block;
-
-    *h = (struct block_header){
-        .index = (uint32_t)w->blocks.n,
-        .tenant_id = w->opt->tenant_id,
-        .min_ts = v[0].ts,
-        .max_ts = v[0].ts,
-        .min_received = w->min_received,
-        .max_received = w->max_received,
-        .min_seq = v[0].seq,
-        .max_seq = v[0].seq,
-        .rows = (uint32_t)w->n_block,
-        .codec = BLOCK_CODEC_COLUMNS,
-        .first_stream = v[0].stream,
-        .last_stream = v[w->n_block - 1].stream,
-        .first_frame = w->next_frame,
-    };
-    memcpy(h->segment, w->info->uuid, SEGMENT_UUID);
-    for (size_t i = 0; i < w->n_block; i++) {
-        h->min_ts = v[i].ts < h->min_ts ? v[i].ts : h->min_ts;
-        h->max_ts = v[i].ts > h->max_ts ? v[i].ts : h->max_ts;
-        h->min_seq = v[i].seq < h->min_seq ? v[i].seq : h->min_seq;
-        h->max_seq = v[i].seq > h->max_seq ? v[i].seq : h->max_seq;
-        h->raw_bytes += block_row_bytes(&v[i]);
-        w->info->line_bytes += v[i].line.n;
-    }
-}
-
-/* The header without its digest, the frame directory, the sealed frames: to w->out. */
-static int seal_frames(struct writer *w, struct block_header *h, const struct block_frame *f,
-                       size_t n, struct err *err)
-{
-    uint8_t header[BLOCK_HEADER_STORED];
-    uint8_t bound[FRAME_BOUND];
-    uint8_t nonce[CRYPT_NONCE];
-
-    h->frames = (uint32_t)n;
-    h->stored_bytes = n * BLOCK_FRAME_ENTRY;
-    for (size_t i = 0; i < n; i++)
-        h->stored_bytes += f[i].bytes.n + CRYPT_TAG;
-    block_header_put(h, header);
-    buf_clear(&w->out);
-    buf_add(&w->out, header, sizeof(header));
-    for (size_t i = 0; i < n; i++) {
-        struct block_frame_entry e = {f[i].kind, f[i].codec, f[i].raw_bytes,
-                                      (uint32_t)(f[i].bytes.n + CRYPT_TAG)};
-        block_frame_put(&e, bound);
-        buf_add(&w->out, bound, BLOCK_FRAME_ENTRY);
-    }
-    memcpy(bound, header, BLOCK_HEADER_BOUND);
-    for (size_t i = 0; i < n; i++) {
-        char *room = buf_room(&w->out, f[i].bytes.n + CRYPT_TAG);
-        int r;
-        if (room == NULL)
-            return err_set(err, ERR_LIMIT, "block of %zu bytes", w->out.n);
-        memcpy(bound + BLOCK_HEADER_BOUND, w->out.p + sizeof(header) + i * BLOCK_FRAME_ENTRY,
-               BLOCK_FRAME_ENTRY);
-        le_put32(bound + BLOCK_HEADER_BOUND + BLOCK_FRAME_ENTRY, (uint32_t)i);
-        crypt_nonce(w->next_frame++, nonce); /* keeps (1) */
-        r = crypt_seal(w->crypt, nonce, (struct str){(char *)bound, sizeof(bound)}, f[i].bytes,
-                       room, err); /* keeps (2) */
-        if (r < 0)
-            return r;
-        w->out.n += f[i].bytes.n + CRYPT_TAG;
-    }
-    return buf_err(&w->out, "block", err);
-}
-
-static void note_block(struct writer *w, const struct block_header *h, const uint8_t *header)
-{
-    struct segment_info *info = w->info;
-    struct segment_block b = {
-        .offset = objstore_put_size(w->put),
-        .stored_bytes = h->stored_bytes,
-        .raw_bytes = h->raw_bytes,
-        .rows = h->rows,
-        .frames = h->frames,
-        .first_stream = h->first_stream,
-        .last_stream = h->last_stream,
-        .min_ts = h->min_ts,
-        .max_ts = h->max_ts,
-        .leaf = block_header_leaf(header),
-    };
-
-    VEC_PUSH(&w->blocks, b);
-    info->rows += h->rows;
-    info->raw_bytes += h->raw_bytes;
-    info->min_ts = h->min_ts < info->min_ts ? h->min_ts : info->min_ts;
-    info->max_ts = h->max_ts > info->max_ts ? h->max_ts : info->max_ts;
-    info->min_seq = h->min_seq < info->min_seq ? h->min_seq : info->min_seq;
-    info->max_seq = h->max_seq > info->max_seq ? h->max_seq : info->max_seq;
-    if (h->min_received < info->min_received)
-        info->min_received = h->min_received;
-    if (h->max_received > info->max_received)
-        info->max_received = h->max_received;
-}
-
-static int write_block(struct writer *w, struct err *err)
-{
-    const struct block_frame *frames = NULL;
-    struct block_header h;
-    uint8_t *header;
-    struct str stored;
-    size_t n = 0;
-    int r;
-
-    if (w->n_block == 0)
-        return 0;
-    describe_block(w, &h);
-    r = block_encoder_run(w->encoder, w->block, w->n_block, &frames, &n, err);
-    if (r == 0)
-        r = seal_frames(w, &h, frames, n, err);
-    if (r < 0)
-        return r;
-    stored = str_from(buf_str(&w->out), BLOCK_HEADER_STORED);
-    crypt_sha256(&stored, 1, h.digest.b);
-    header = (uint8_t *)w->out.p;
-    block_header_put(&h, header);
-    note_block(w, &h, header);
-    w->n_block = 0;
-    return objstore_append(w->put, w->out.p, w->out.n, err);
-}
-
-static int write_blocks(struct writer *w, struct err *err)
-{
-    size_t bytes = 0;
+    uint32_t stream = UINT32_MAX;
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < w->n; i++) {
-        const struct segment_row *row = &w->rows[w->order[i]];
-        const struct record *rec = record_of(row);
-        struct block_row br = {rec->ts,   rec->seq,    rec->line,
-                               rec->attr, rec->n_attr, w->stream[w->order[i]]};
-        size_t n = block_row_bytes(&br);
-        bool alone = n > BLOCK_ROW_ALONE;
-        if (w->n_block > 0 &&
-            (alone || w->n_block == BLOCK_ROWS_MAX || bytes + n > BLOCK_RAW_TARGET))
-            r = write_block(w, err);
-        if (w->n_block == 0) {
-            bytes = 0;
-            w->min_received = w->max_received = row->received;
+    for (size_t i = 0; r == 0 && i < l->n; i++) {
+        uint32_t at = l->order[i];
+        const struct record *rec = record_of(&l->rows[at]);
+        struct segment_item it = {rec->ts,
+                                  rec->seq,
+                                  rec->line,
+                                  rec->attr,
+                                  rec->n_attr,
+                                  l->rows[at].received,
+                                  l->rows[at].received};
+        if (l->stream[at] != stream) {
+            stream = l->stream[at];
+            r = segment_writer_stream(w, &l->streams[stream].labels, err);
         }
-        bytes += n;
-        w->min_received = row->received < w->min_received ? row->received : w->min_received;
-        w->max_received = row->received > w->max_received ? row->received : w->max_received;
-        w->block[w->n_block++] = br;
-        if (r == 0 && alone)
-            r = write_block(w, err);
+        if (r == 0)
+            r = segment_writer_add(w, &it, false, err);
     }
-    return r < 0 ? r : write_block(w, err);
-}
-
-/* ---- the file ---- */
-
-static int write_header(struct writer *w, struct err *err)
-{
-    struct segment_header h = {.tenant_id = w->opt->tenant_id, .day = w->opt->day};
-    uint8_t bytes[SEGMENT_HEADER];
-    uint8_t key[CRYPT_KEY];
-    int r;
-
-    memcpy(h.uuid, w->info->uuid, SEGMENT_UUID);
-    r = crypt_random(key, sizeof(key), err);
-    if (r < 0)
-        return r;
-    segment_header_put(&h, bytes);
-    r = crypt_wrap(w->opt->key, (struct str){(char *)bytes, SEGMENT_HEADER_BOUND}, key, h.wrapped,
-                   err);
-    if (r == 0) {
-        w->crypt = crypt_new(key);
-        segment_header_put(&h, bytes);
-        r = objstore_append(w->put, bytes, sizeof(bytes), err);
-    }
-    crypt_wipe(key, sizeof(key));
     return r;
-}
-
-/* The stream table, compressed where that helps, sealed, behind what is in w->out. */
-static int seal_streams(struct writer *w, struct footer_streams *s, struct str head,
-                        struct str table, struct err *err)
-{
-    uint8_t nonce[CRYPT_NONCE];
-    char *room = buf_room(&w->out, table.n + CRYPT_TAG);
-    int r;
-
-    if (room == NULL)
-        return err_set(err, ERR_LIMIT, "stream table of %zu bytes", table.n);
-    crypt_nonce(s->frame, nonce);
-    r = crypt_seal(w->crypt, nonce, head, table, room, err);
-    if (r == 0)
-        w->out.n += table.n + CRYPT_TAG;
-    return r;
-}
-
-static int put_footer(struct writer *w, struct str table, struct footer_streams *s, struct err *err)
-{
-    uint8_t head[FOOTER_HEAD];
-    uint8_t entry[FOOTER_BLOCK];
-    uint8_t end[SEGMENT_TRAILER];
-    int r;
-
-    footer_head_put(w->info, s, head);
-    buf_clear(&w->out);
-    buf_add(&w->out, head, sizeof(head));
-    for (size_t i = 0; i < w->blocks.n; i++) {
-        footer_block_put(&w->blocks.p[i], entry);
-        buf_add(&w->out, entry, sizeof(entry));
-    }
-    r = seal_streams(w, s, (struct str){(char *)head, sizeof(head)}, table, err);
-    if (r < 0)
-        return r;
-    if (w->out.n > FOOTER_MAX - 4)
-        return err_set(err, ERR_LIMIT, "footer of %zu bytes", w->out.n);
-    le_put32(end, crc32c(0, w->out.p, w->out.n));
-    buf_add(&w->out, end, 4);
-    segment_trailer_put(w->info->footer_offset, w->out.n, end);
-    buf_add(&w->out, end, sizeof(end));
-    r = buf_err(&w->out, "footer", err);
-    return r < 0 ? r : objstore_append(w->put, w->out.p, w->out.n, err);
-}
-
-static struct merkle_hash root_of(const struct writer *w)
-{
-    struct merkle_hash *leaf = mem_grow(NULL, w->blocks.n * sizeof(*leaf));
-    struct merkle_hash root;
-
-    for (size_t i = 0; i < w->blocks.n; i++)
-        leaf[i] = w->blocks.p[i].leaf;
-    root = merkle_root(leaf, w->blocks.n);
-    free(leaf);
-    return root;
-}
-
-static int write_footer(struct writer *w, struct err *err)
-{
-    struct footer_streams s = {.codec = BLOCK_ZSTD, .frame = w->next_frame};
-    struct segment_info *info = w->info;
-    struct buf plain;
-    struct buf packed;
-    int r;
-
-    info->n_blocks = (uint32_t)w->blocks.n;
-    info->root = root_of(w);
-    info->footer_offset = objstore_put_size(w->put);
-    buf_init(&plain, STREAMS_RAW_MAX);
-    buf_init(&packed, ZSTD_compressBound(STREAMS_RAW_MAX));
-    footer_streams_put(&plain, info);
-    r = buf_err(&plain, "stream table", err);
-    if (r == 0) {
-        size_t bound = ZSTD_compressBound(plain.n);
-        char *room = buf_room(&packed, bound);
-        size_t n = room == NULL ? 0 : ZSTD_compress(room, bound, plain.p, plain.n, 1);
-        if (room == NULL || ZSTD_isError(n)) {
-            s.codec = BLOCK_PLAIN;
-            packed.n = 0;
-        } else {
-            packed.n = n;
-        }
-        s.raw_bytes = plain.n;
-        s.stored_bytes = (s.codec == BLOCK_PLAIN ? plain.n : packed.n) + CRYPT_TAG;
-        r = put_footer(w, buf_str(s.codec == BLOCK_PLAIN ? &plain : &packed), &s, err);
-    }
-    buf_fini(&plain);
-    buf_fini(&packed);
-    return r;
-}
-
-static int keep_blocks(struct writer *w, struct err *err)
-{
-    struct segment_info *info = w->info;
-
-    info->blocks = arena_alloc(info->arena, w->blocks.n * sizeof(*info->blocks));
-    if (info->blocks == NULL)
-        return arena_err(info->arena, err);
-    memcpy(info->blocks, w->blocks.p, w->blocks.n * sizeof(*info->blocks));
-    info->file_bytes = objstore_put_size(w->put);
-    return 0;
-}
-
-static int write_all(struct writer *w, struct objstore *os, struct err *err)
-{
-    char name[SEGMENT_NAME_MAX];
-    int r;
-
-    r = crypt_random(w->info->uuid, SEGMENT_UUID, err); /* keeps (1) */
-    if (r == 0)
-        r = place_rows(w, err);
-    if (r < 0)
-        return r;
-    segment_name(w->info->uuid, name);
-    r = objstore_put(os, name, &w->put, err);
-    if (r == 0)
-        r = write_header(w, err);
-    if (r == 0)
-        r = write_blocks(w, err);
-    if (r == 0)
-        r = write_footer(w, err);
-    if (r == 0)
-        r = keep_blocks(w, err);
-    if (r == 0)
-        r = objstore_publish(w->put, err); /* keeps (3) */
-    return r < 0 ? err_wrap(err, "write segment '%s'", name) : 0;
-}
-
-static struct segment_info *new_info(const struct segment_options *opt)
-{
-    struct segment_info *info = mem_new(sizeof(*info));
-
-    info->magic = SEGMENT_INFO_MAGIC;
-    info->tenant_id = opt->tenant_id;
-    info->day = opt->day;
-    info->wal_from = opt->wal_from;
-    info->wal_to = opt->wal_to;
-    info->min_ts = info->min_received = INT64_MAX;
-    info->max_ts = info->max_received = INT64_MIN;
-    info->min_seq = UINT64_MAX;
-    info->arena = arena_new(NULL, 0); /* what is copied in is bounded by the rows it comes from */
-    return info;
 }
 
 int segment_writer_write(struct objstore *os, const struct segment_options *opt,
                          struct segment_row *rows, size_t n, struct segment_info **ret,
                          struct err *err)
 {
-    struct writer w = {.opt = opt, .rows = rows, .n = n};
+    struct layout l = {.rows = rows, .n = n};
+    struct segment_writer *w = NULL;
     int r;
 
     INVARIANT(n > 0);
@@ -536,25 +890,20 @@ int segment_writer_write(struct objstore *os, const struct segment_options *opt,
     r = sort_rows(rows, n, err);
     if (r < 0)
         return r;
-    w.info = new_info(opt);
-    w.stream = mem_grow(NULL, n * sizeof(*w.stream));
-    w.order = mem_grow(NULL, n * sizeof(*w.order));
-    w.block = mem_grow(NULL, BLOCK_ROWS_MAX * sizeof(*w.block));
-    w.encoder = block_encoder_new(opt->zstd_level);
-    buf_init(&w.out, SIZE_MAX / 2);
-    r = write_all(&w, os, err);
-    objstore_discard(&w.put);
-    crypt_free(&w.crypt);
-    block_encoder_free(&w.encoder);
-    buf_fini(&w.out);
-    VEC_FINI(&w.blocks);
-    VEC_FINI(&w.streams);
-    free(w.stream);
-    free(w.order);
-    free(w.block);
+    l.arena = arena_new(NULL, 0); /* bounded by the rows, as their batches are */
+    l.stream = mem_grow(NULL, n * sizeof(*l.stream));
+    l.order = mem_grow(NULL, n * sizeof(*l.order));
+    r = place_rows(&l, err);
     if (r == 0)
-        *ret = w.info;
-    else
-        segment_info_free(&w.info);
+        r = segment_writer_open(os, opt, &w, err);
+    if (r == 0)
+        r = add_rows(w, &l, err);
+    if (r == 0)
+        r = segment_writer_finish(w, ret, err);
+    segment_writer_free(&w);
+    arena_free(&l.arena);
+    VEC_FINI(&l.found);
+    free(l.stream);
+    free(l.order);
     return r;
 }

@@ -47,7 +47,8 @@ int catalog_streams(struct catalog *c, catalog_stream_fn *fn, void *arg, struct 
 struct catalog_segment {
     uint64_t id; /* in this catalog */
     uint8_t uuid[SEGMENT_UUID];
-    ts_ns min_ts, max_ts;
+    ts_ns min_ts, max_ts, max_received;
+    uint64_t min_seq, max_seq;
     uint32_t n_blocks, n_streams;
     const uint8_t
         *streams; /* n_streams ids, 32-bit little-endian: of stream 0, 1, ... of the segment */

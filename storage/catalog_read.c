@@ -170,6 +170,9 @@ static int get_segment(struct sqlite3_stmt *st, struct catalog_segment *s, struc
         .id = db_column_u64(st, 0),
         .min_ts = (ts_ns)db_column_u64(st, 2),
         .max_ts = (ts_ns)db_column_u64(st, 3),
+        .max_received = (ts_ns)db_column_u64(st, 6),
+        .min_seq = db_column_u64(st, 7),
+        .max_seq = db_column_u64(st, 8),
         .n_blocks = (uint32_t)blocks,
         .n_streams = (uint32_t)(streams.n / 4),
         .streams = (const uint8_t *)streams.p,
@@ -186,7 +189,8 @@ int catalog_segments(struct catalog *c, const struct catalog_range *range, catal
 
     OBJ_CHECK(c, CATALOG_MAGIC);
     r = db_prepare(c->db,
-                   "SELECT id, uuid, min_ts, max_ts, blocks, streams FROM segments"
+                   "SELECT id, uuid, min_ts, max_ts, blocks, streams, max_received, min_seq,"
+                   " max_seq FROM segments"
                    " WHERE state = 1 AND wal_to <= ? AND max_ts >= ? AND min_ts <= ?"
                    " ORDER BY min_ts, id",
                    &st, err);

@@ -149,7 +149,8 @@ static int set_up(struct db *d, const char *schema, int version, struct err *err
         r = err_set(err, ERR_IO, "'%s' cannot be put into WAL mode",
                     sqlite3_db_filename(d->handle, NULL));
     if (r == 0)
-        r = db_exec(d, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON", err);
+        r = db_exec(d, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON",
+                    err);
     if (r == 0)
         r = pragma(d, "PRAGMA quick_check(1)", text, sizeof(text), err);
     if (r == 0 && strcmp(text, "ok") != 0)

@@ -29,6 +29,8 @@ struct meta_partition {
     uint64_t dropped_pos; /* WAL position at which it was dropped last; 0: never */
     uint64_t rows, line_bytes, stored_bytes, segments;
     ts_ns min_ts, max_ts, newest_received;
+    bool longest_known; /* memory only: the longest retention of its streams, until rows come */
+    dur_ns longest;     /* 0: for ever */
 };
 
 struct meta_tenant {

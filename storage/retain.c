@@ -8,17 +8,25 @@
  *   (1) a day goes only while the head holds none of its records.  All that the WAL holds past
  *       meta.db's position is in the head, so a replay never makes a dropped day again.
  *   (2) readers hear of a day no more before its first file goes.
+ *
+ * A day goes when it is past the longest period of its streams.  What rules say of a tenant bounds
+ * that from both sides, so that a catalog is opened only for a day in between, and once.
  */
 #include "storage/retain.h"
 
 #include "base/fault.h"
+#include "base/map.h"
 #include "base/obj.h"
+#include "storage/catalog.h"
+#include "storage/hide.h"
 #include "storage/keyring.h"
 #include "storage/partition_cache.h"
 #include "storage/store_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+enum { OPENS_MAX = 256 }; /* catalogs looked into by one run */
 
 /* Under mutex. */
 static bool head_has(const struct store *s, const struct meta_partition *p)
@@ -32,15 +40,6 @@ static bool head_has(const struct store *s, const struct meta_partition *p)
             return true;
     }
     return false;
-}
-
-/* Under mutex. */
-static bool is_over(const struct store *s, const struct meta_partition *p, ts_ns now)
-{
-    ts_ns cutoff = now - s->opt.retention;
-
-    return p->state == META_LIVE && time_of_day(p->day) <= cutoff - NS_PER_DAY &&
-           p->newest_received <= cutoff && !head_has(s, p); /* keeps (1) */
 }
 
 static int set_state(struct store *s, struct meta_partition *p, enum meta_state state,
@@ -87,43 +86,324 @@ static int finish(struct store *s, struct meta_partition *p, struct err *err)
     return r < 0 ? err_wrap(err, "drop day %d", (int)p->day) : 0;
 }
 
-/* The next day at or behind index *at that `now` finds over (or, resume: that is half gone). */
-static bool next_day(struct store *s, const ts_ns *now, size_t *at, struct meta_partition *ret)
+/* ---- which days ---- */
+
+/* A day as retention sees it, copied out from under the mutex. */
+struct candidate {
+    struct meta_partition p;
+    char tenant[STORE_TENANT_MAX + 1];
+};
+
+struct candidates {
+    VEC(struct candidate) v;
+};
+
+/* Are the day's end and its newest receive time past `period`? */
+static bool is_past(const struct meta_partition *p, dur_ns period, ts_ns now)
 {
-    bool found = false;
+    ts_ns cutoff;
+
+    if (period == 0 || now < INT64_MIN + NS_PER_DAY + period)
+        return false;
+    cutoff = now - period;
+    return time_of_day(p->day) <= cutoff - NS_PER_DAY && p->newest_received <= cutoff;
+}
+
+/* Under mutex: the name of a tenant; NULL when it is not known. */
+static const char *tenant_name(const struct store *s, uint64_t id)
+{
+    struct str name;
+    size_t pos = 0;
+    void *t;
+
+    while (map_next(s->tenants, &pos, &name, &t))
+        if (((const struct store_tenant *)t)->id == id)
+            return ((const struct store_tenant *)t)->name;
+    return NULL;
+}
+
+static void add_candidate(struct candidates *c, const struct meta_partition *p, const char *tenant)
+{
+    struct candidate one = {.p = *p};
+
+    (void)str_to_z(str_of(tenant), one.tenant, sizeof(one.tenant));
+    VEC_PUSH(&c->v, one);
+}
+
+/* Days that may be over, by the shortest period that any stream of theirs can have. */
+static void find_candidates(struct store *s, ts_ns now, struct candidates *ret)
+{
+    const struct meta_partition *p;
+    const char *tenant = NULL;
+    dur_ns least = 0;
+    dur_ns most = 0;
+    uint64_t id = 0;
 
     (void)pthread_mutex_lock(&s->mutex);
-    for (; !found && *at < s->days.n; (*at)++) {
-        const struct meta_partition *p = &s->days.p[*at];
-        found = p->state == META_GOING || (now != NULL && is_over(s, p, *now));
-        if (found) {
-            *ret = *p;
-            if (p->state == META_LIVE)
-                ret->dropped_pos = s->visible;
+    VEC_EACH(&s->days, p) {
+        if (p->tenant_id != id || tenant == NULL) { /* days lie by tenant */
+            id = p->tenant_id;
+            tenant = tenant_name(s, id);
+            hide_bounds(&s->opt, str_of(tenant), &least, &most);
         }
+        if (tenant != NULL && p->state == META_LIVE && is_past(p, least, now))
+            add_candidate(ret, p, tenant);
     }
     (void)pthread_mutex_unlock(&s->mutex);
+}
+
+struct longest {
+    const struct store_options *opt;
+    struct str tenant;
+    dur_ns most; /* no rule says more */
+    dur_ns found;
+};
+
+static int look_at_stream(void *arg, uint64_t id, const struct labels *l, struct err *err)
+{
+    struct longest *lo = arg;
+    dur_ns period = hide_period(lo->opt, lo->tenant, l);
+
+    (void)id;
+    (void)err;
+    if (period == 0 || lo->found < period)
+        lo->found = period;
+    return period == 0 || period == lo->most; /* 1: it cannot get longer */
+}
+
+static int read_longest(void *arg, struct catalog *c, struct err *err)
+{
+    int r = catalog_streams(c, look_at_stream, arg, err);
+
+    return r < 0 ? r : 0;
+}
+
+/* The longest period of the day's streams, by its catalog; kept with the day until that changes. */
+static int longest_of(struct store *s, const struct candidate *c, dur_ns most, dur_ns *ret,
+                      struct err *err)
+{
+    struct longest lo = {&s->opt, str_of(c->tenant), most, 1};
+    struct partition *p = NULL;
+    bool found;
+    size_t at;
+    int r;
+
+    if (c->p.longest_known) {
+        *ret = c->p.longest;
+        return 0;
+    }
+    r = partition_cache_get(s->partitions, c->p.tenant_id, c->p.day, false, &p, err);
+    if (r == 0)
+        r = partition_read(p, read_longest, &lo, err);
+    partition_unref(&p);
+    if (r < 0)
+        return r;
+    *ret = lo.found;
+    (void)pthread_mutex_lock(&s->mutex);
+    at = store_tenant_day(s, c->p.tenant_id, c->p.day, &found);
+    if (found) {
+        s->days.p[at].longest_known = true;
+        s->days.p[at].longest = lo.found;
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    return 0;
+}
+
+/* 1: it is. */
+static int is_over(struct store *s, const struct candidate *c, ts_ns now, unsigned *opens,
+                   struct err *err)
+{
+    dur_ns least;
+    dur_ns most;
+    dur_ns longest = 0;
+    int r;
+
+    hide_bounds(&s->opt, str_of(c->tenant), &least, &most);
+    if (is_past(&c->p, most, now))
+        return 1;
+    if (!c->p.longest_known && (*opens)++ >= OPENS_MAX)
+        return 0; /* the next run looks at it */
+    r = longest_of(s, c, most, &longest, err);
+    return r < 0 ? r : is_past(&c->p, longest, now);
+}
+
+/* ---- dropping ---- */
+
+/* Drop a live day unless memory holds records of it.  *dropped: it is gone. */
+static int drop_day(struct store *s, struct meta_partition *p, bool *dropped, struct err *err)
+{
+    bool busy;
+    int r;
+
+    *dropped = false;
+    (void)pthread_mutex_lock(&s->mutex);
+    busy = head_has(s, p); /* keeps (1) */
+    p->dropped_pos = s->visible;
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (busy)
+        return 0;
+    r = set_state(s, p, META_GOING, err); /* keeps (2) */
+    if (r == 0)
+        r = finish(s, p, err);
+    if (r < 0)
+        return r;
+    *dropped = true;
+    (void)pthread_mutex_lock(&s->mutex);
+    s->stats.partitions_dropped++;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return 0;
+}
+
+/* A day whose catalog cannot be read now waits; the others do not. */
+static int by_age(struct store *s, ts_ns now, struct err *err)
+{
+    struct candidates c = {{0}};
+    unsigned opens = 0;
+    bool dropped;
+    int r = 0;
+
+    find_candidates(s, now, &c);
+    for (size_t i = 0; r == 0 && i < c.v.n; i++)
+        if (is_over(s, &c.v.p[i], now, &opens, err) == 1)
+            r = drop_day(s, &c.v.p[i].p, &dropped, err);
+    VEC_FINI(&c.v);
+    return r;
+}
+
+/* ---- by size ---- */
+
+/* Under mutex: what is stored, of one tenant or of all. */
+static uint64_t stored_bytes(const struct store *s, const uint64_t *tenant_id)
+{
+    const struct meta_partition *p;
+    uint64_t sum = 0;
+
+    VEC_EACH(&s->days, p) {
+        if (p->state == META_LIVE && (tenant_id == NULL || p->tenant_id == *tenant_id))
+            sum += p->stored_bytes;
+    }
+    return sum;
+}
+
+/* Under mutex: the oldest day that may go for the sake of room; never the current one. */
+static bool oldest_day(const struct store *s, const uint64_t *tenant_id, ts_ns now,
+                       struct meta_partition *ret)
+{
+    const struct meta_partition *p;
+    int32_t today = time_day(now);
+    bool found = false;
+
+    VEC_EACH(&s->days, p) {
+        if (p->state != META_LIVE || p->day >= today || head_has(s, p) ||
+            (tenant_id != NULL && p->tenant_id != *tenant_id) || (found && p->day >= ret->day))
+            continue;
+        *ret = *p;
+        found = true;
+    }
     return found;
 }
 
-/* Under flush_mutex, or before there are threads. */
-static int run(struct store *s, const ts_ns *now, struct err *err)
+int retain_drop_oldest(struct store *s, const uint64_t *tenant_id, ts_ns now, struct err *err)
 {
     struct meta_partition p;
-    size_t at = 0;
+    bool found;
+    bool dropped = false;
+    int r;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    found = oldest_day(s, tenant_id, now, &p);
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (!found)
+        return 1;
+    r = drop_day(s, &p, &dropped, err);
+    if (r < 0)
+        return r;
+    if (!dropped)
+        return 1;
+    (void)pthread_mutex_lock(&s->mutex);
+    s->stats.partitions_dropped_size++;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return 0;
+}
+
+/* Until `max` holds, or nothing more may go. */
+static int shrink(struct store *s, const uint64_t *tenant_id, uint64_t max, ts_ns now,
+                  struct err *err)
+{
     int r = 0;
 
-    while (r == 0 && next_day(s, now, &at, &p)) {
-        if (p.state == META_LIVE)
-            r = set_state(s, &p, META_GOING, err); /* keeps (2) */
-        if (r == 0)
-            r = finish(s, &p, err);
+    while (max != 0 && r == 0) {
+        uint64_t bytes;
+        (void)pthread_mutex_lock(&s->mutex);
+        bytes = stored_bytes(s, tenant_id);
+        (void)pthread_mutex_unlock(&s->mutex);
+        if (bytes <= max)
+            break;
+        r = retain_drop_oldest(s, tenant_id, now, err);
+    }
+    return r < 0 ? r : 0;
+}
+
+/* The bound of a tenant; 0: none. */
+static uint64_t max_bytes_of(const struct store_options *opt, struct str tenant)
+{
+    for (size_t i = 0; i < opt->n_retention_rules; i++) {
+        const struct store_retention_rule *r = &opt->retention_rules[i];
+        if (r->n_matchers == 0 && (r->tenant.n == 0 || str_eq(r->tenant, tenant)))
+            return r->max_bytes;
+    }
+    return 0;
+}
+
+static int by_size(struct store *s, ts_ns now, struct err *err)
+{
+    VEC(uint64_t) ids = {0};
+    VEC(uint64_t) most = {0};
+    struct str name;
+    size_t pos = 0;
+    void *t;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    while (s->opt.n_retention_rules > 0 && map_next(s->tenants, &pos, &name, &t)) {
+        uint64_t max = max_bytes_of(&s->opt, name);
+        if (max == 0)
+            continue;
+        VEC_PUSH(&ids, ((const struct store_tenant *)t)->id);
+        VEC_PUSH(&most, max);
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    for (size_t i = 0; r == 0 && i < ids.n; i++)
+        r = shrink(s, &ids.p[i], most.p[i], now, err);
+    VEC_FINI(&ids);
+    VEC_FINI(&most);
+    return r == 0 ? shrink(s, NULL, s->opt.max_bytes, now, err) : r;
+}
+
+/* ---- runs ---- */
+
+/* Finish the days that are half gone.  Under flush_mutex, or before there are threads. */
+static int resume(struct store *s, struct err *err)
+{
+    struct candidates c = {{0}};
+    const struct meta_partition *p;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    VEC_EACH(&s->days, p) {
+        if (p->state == META_GOING)
+            add_candidate(&c, p, "");
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    for (size_t i = 0; r == 0 && i < c.v.n; i++) {
+        r = finish(s, &c.v.p[i].p, err);
         if (r == 0) {
             (void)pthread_mutex_lock(&s->mutex);
             s->stats.partitions_dropped++;
             (void)pthread_mutex_unlock(&s->mutex);
         }
     }
+    VEC_FINI(&c.v);
     return r;
 }
 
@@ -131,15 +411,17 @@ int retain_run(struct store *s, ts_ns now, struct err *err)
 {
     int r;
 
-    if (s->opt.retention == 0)
-        return 0;
     (void)pthread_mutex_lock(&s->flush_mutex);
-    r = run(s, &now, err);
+    r = resume(s, err);
+    if (r == 0)
+        r = by_age(s, now, err);
+    if (r == 0)
+        r = by_size(s, now, err);
     (void)pthread_mutex_unlock(&s->flush_mutex);
     return r;
 }
 
 int retain_resume(struct store *s, struct err *err)
 {
-    return run(s, NULL, err);
+    return resume(s, err);
 }

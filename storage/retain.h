@@ -9,9 +9,14 @@
 
 struct store;
 
-/* Drop the partitions whose day's end and newest receive time are both past retention at `now`, and
- * of which the head holds nothing.  Blocking; any thread. */
+/* Drop the partitions whose day's end and newest receive time are both past the longest retention
+ * of any of their streams at `now`, then the oldest ones of a tenant, and of all, until what is
+ * stored is within max_bytes; never one of which memory holds records.  Blocking; any thread. */
 int retain_run(struct store *s, ts_ns now, struct err *err);
+
+/* Drop the oldest day (of one tenant; NULL: of any) that is before the day of `now` and of which
+ * memory holds nothing.  1: there is none.  Under flush_mutex. */
+int retain_drop_oldest(struct store *s, const uint64_t *tenant_id, ts_ns now, struct err *err);
 
 /* Finish what a crash interrupted; at open, before the replay. */
 int retain_resume(struct store *s, struct err *err);

@@ -21,6 +21,7 @@ struct opened {
     struct block_lines lines;
     struct block_attrs attrs;
     bool has_lines, has_attrs;
+    bool hides_by_line; /* whether a selected row may be shown depends on its line */
     uint64_t *selected; /* bitmap by place in the layout */
 };
 
@@ -63,15 +64,39 @@ static int get_reader(struct scan *sc, struct scan_part *part, const struct scan
     return 0;
 }
 
-/* Bits of the rows whose stream and time are asked for; their count. */
-static size_t select_rows(const struct scan *sc, const struct scan_segment *segment,
-                          struct opened *o)
+static const struct hide_stream *hide_of(const struct scan_part *part,
+                                         const struct scan_segment *segment, const struct opened *o,
+                                         size_t i)
 {
+    return part->streams[segment->stream[o->keys.stream[i]]].hide;
+}
+
+/* Must row i not be shown, as far as its line has no say in it? */
+static bool is_hidden(const struct scan_part *part, const struct scan_candidate *c,
+                      struct opened *o, size_t i)
+{
+    const struct hide_stream *h = c->hides ? hide_of(part, c->segment, o, i) : NULL;
+
+    if (h == NULL)
+        return false;
+    if (hide_needs_line(h, o->keys.ts[i], o->keys.seq[i])) {
+        o->hides_by_line = true;
+        return false;
+    }
+    return hide_row(h, o->keys.ts[i], o->keys.seq[i], c->segment->max_received, STR_NULL);
+}
+
+/* Bits of the rows whose stream and time are asked for; their count. */
+static size_t select_rows(const struct scan *sc, const struct scan_part *part,
+                          const struct scan_candidate *c, struct opened *o)
+{
+    const struct scan_segment *segment = c->segment;
     size_t n = 0;
 
     for (size_t i = 0; i < o->n; i++) {
         uint32_t at = o->keys.layout[i];
-        if (!scan_wants(sc, o->keys.ts[i]) || segment->stream[o->keys.stream[i]] == UINT32_MAX)
+        if (!scan_wants(sc, o->keys.ts[i]) || segment->stream[o->keys.stream[i]] == UINT32_MAX ||
+            is_hidden(part, c, o, i))
             continue;
         o->selected[at / 64] |= UINT64_C(1) << (at % 64);
         n++;
@@ -108,13 +133,28 @@ static int open_keys(struct scan *sc, struct opened *o, const struct scan_candid
     return block_keys_decode(frame, &shape, sc->work, &o->keys, err);
 }
 
-static int filter_lines(struct scan *sc, struct opened *o, size_t *selected, struct err *err)
+/* Take out the selected rows whose line decides that they must not be shown. */
+static void hide_lines(const struct scan_part *part, const struct scan_candidate *c,
+                       struct opened *o)
+{
+    for (size_t i = 0; o->hides_by_line && i < o->n; i++) {
+        uint32_t at = o->keys.layout[i];
+        const struct hide_stream *h = is_selected(o, at) ? hide_of(part, c->segment, o, i) : NULL;
+        if (h != NULL && hide_row(h, o->keys.ts[i], o->keys.seq[i], c->segment->max_received,
+                                  block_line(&o->lines, at)))
+            o->selected[at / 64] &= ~(UINT64_C(1) << (at % 64));
+    }
+}
+
+static int filter_lines(struct scan *sc, const struct scan_part *part,
+                        const struct scan_candidate *c, struct opened *o, size_t *selected,
+                        struct err *err)
 {
     uint64_t bytes = 0;
     struct str frame = STR_NULL;
     int r;
 
-    if (!sc->req.need_line && sc->req.n_filters == 0)
+    if (!sc->req.need_line && sc->req.n_filters == 0 && !o->hides_by_line)
         return scan_count_lines(sc, *selected, 0, err);
     r = segment_reader_frame(o->reader, &o->block, BLOCK_LINES, sc->work, &frame, err);
     if (r == 1)
@@ -130,6 +170,7 @@ static int filter_lines(struct scan *sc, struct opened *o, size_t *selected, str
     r = scan_count_lines(sc, *selected, bytes, err);
     if (r == 0)
         r = scan_filter_lines(sc, &o->lines, o->n, o->selected, sc->work, err);
+    hide_lines(part, c, o);
     *selected = 0;
     for (size_t w = 0; w < (o->n + 63) / 64; w++)
         *selected += (size_t)__builtin_popcountll(o->selected[w]);
@@ -201,9 +242,9 @@ static int open_block(struct scan *sc, struct scan_part *part, const struct scan
     int r = open_keys(sc, o, c, err);
 
     if (r == 0)
-        n = select_rows(sc, c->segment, o);
+        n = select_rows(sc, part, c, o);
     if (r == 0 && n > 0)
-        r = filter_lines(sc, o, &n, err);
+        r = filter_lines(sc, part, c, o, &n, err);
     if (r < 0 || n == 0)
         return r;
     r = open_attrs(sc, o, err);

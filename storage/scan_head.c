@@ -10,17 +10,29 @@ enum { UNKNOWN, WANTED, UNWANTED };
 struct head_streams {
     struct scan_stream *stream;
     uint8_t *state;
+    int err; /* < 0: no memory for what is hidden of one */
 };
 
-static bool wants_stream(const struct scan *sc, const struct batch *b, struct head_streams *hs,
-                         uint32_t i)
+static bool wants_stream(const struct scan *sc, const struct batch *b, struct scan_source *s,
+                         struct head_streams *hs, uint32_t i, struct err *err)
 {
+    const struct store_view *v = s->part->view;
+
     if (hs->state[i] == UNKNOWN) {
         bool wanted = matchers_match(sc->req.matchers, sc->req.n_matchers, &b->streams[i]);
         hs->state[i] = wanted ? WANTED : UNWANTED;
         hs->stream[i].labels = b->streams[i];
+        if (wanted && hs->err == 0)
+            hs->err =
+                hide_stream(v->hide, &b->streams[i], v->now, s->arena, &hs->stream[i].hide, err);
     }
     return hs->state[i] == WANTED;
+}
+
+/* What came into memory is younger than any retention: only delete requests count here. */
+static bool is_hidden(const struct scan_stream *st, const struct record *rec)
+{
+    return st->hide != NULL && hide_row(st->hide, rec->ts, rec->seq, INT64_MAX, rec->line);
 }
 
 static int keep_rows(struct scan *sc, const struct batch *b, struct scan_source *s, struct err *err)
@@ -38,7 +50,8 @@ static int keep_rows(struct scan *sc, const struct batch *b, struct scan_source 
     for (uint32_t i = 0; i < b->n_records; i++) {
         const struct record *rec = &b->records[i];
         struct scan_row *row = &s->rows[s->n];
-        if (!scan_wants(sc, rec->ts) || !wants_stream(sc, b, &hs, rec->stream))
+        if (!scan_wants(sc, rec->ts) || !wants_stream(sc, b, s, &hs, rec->stream, err) ||
+            is_hidden(&hs.stream[rec->stream], rec))
             continue;
         lines++;
         bytes += sc->req.need_line || sc->req.n_filters > 0 ? rec->line.n : 0;
@@ -51,7 +64,7 @@ static int keep_rows(struct scan *sc, const struct batch *b, struct scan_source 
             row->rec.n_attr = 0;
         s->n++;
     }
-    return scan_count_lines(sc, lines, bytes, err);
+    return hs.err < 0 ? hs.err : scan_count_lines(sc, lines, bytes, err);
 }
 
 int scan_head_open(struct scan *sc, struct scan_part *part, const struct scan_candidate *c,

@@ -17,6 +17,7 @@
 
 #include "storage/block.h"
 #include "storage/find.h"
+#include "storage/hide.h"
 #include "storage/scan.h"
 #include "storage/segment_reader.h"
 #include "storage/view.h"
@@ -30,6 +31,7 @@ enum {
 /* A stream that matches, and where it stands in the batch being filled. */
 struct scan_stream {
     struct labels labels;
+    const struct hide_stream *hide; /* what of it must not be shown; NULL: nothing */
     uint64_t batch_no; /* of sc->batch_no for which batch_index is true */
     uint32_t batch_index;
 };
@@ -42,6 +44,8 @@ struct scan_row {
 struct scan_segment {
     uint8_t uuid[SEGMENT_UUID];
     uint32_t n_streams;
+    ts_ns max_received;
+    uint64_t min_seq, max_seq;
     const uint32_t *stream; /* of each number: index into part->streams, or UINT32_MAX */
 };
 
@@ -51,6 +55,7 @@ struct scan_candidate {
     const struct scan_segment *segment;
     struct segment_block block;
     uint32_t index; /* of the block in its segment, or of the batch in its view */
+    bool hides;     /* some rows that are asked for must not be shown: go row by row */
 };
 
 /* A head, or one day of a tenant. */

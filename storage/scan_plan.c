@@ -145,6 +145,8 @@ static int add_stream(void *arg, uint64_t id, const struct labels *l, struct err
         return err->code;
     part->streams = v;
     r = labels_copy(part->arena, l, &s.labels, err);
+    if (r == 0)
+        r = hide_stream(part->view->hide, &s.labels, part->view->now, part->arena, &s.hide, err);
     if (r < 0)
         return r;
     part->streams[part->n_streams++] = s;
@@ -161,13 +163,38 @@ static bool has_stream(const struct scan_segment *s, const struct segment_block 
     return false;
 }
 
+/* What of the block's wanted streams must not be shown. */
+static enum hide_verdict hide_block(const struct scan_part *part, const struct scan_segment *s,
+                                    const struct segment_block *b)
+{
+    const struct hide_span span = {b->min_ts, b->max_ts, s->max_received, s->min_seq, s->max_seq};
+    bool shown = false;
+    bool hidden = false;
+
+    if (part->view->hide == NULL)
+        return HIDE_NOTHING;
+    for (uint32_t i = b->first_stream; i <= b->last_stream && i < s->n_streams; i++) {
+        enum hide_verdict v;
+        if (s->stream[i] == UINT32_MAX)
+            continue;
+        v = hide_span(part->streams[s->stream[i]].hide, &span);
+        shown = shown || v != HIDE_ALL;
+        hidden = hidden || v != HIDE_NOTHING;
+    }
+    return !shown ? HIDE_ALL : hidden ? HIDE_SOME : HIDE_NOTHING;
+}
+
 static int add_block(void *arg, uint32_t index, const struct segment_block *b, struct err *err)
 {
     struct planner *pl = arg;
     struct scan_part *part = pl->part;
+    enum hide_verdict hidden;
     void *v;
 
     if (!has_stream(pl->segment, b))
+        return 0;
+    hidden = hide_block(part, pl->segment, b);
+    if (hidden == HIDE_ALL)
         return 0;
     v = grown(part->arena, part->candidates, sizeof(*part->candidates), part->n_candidates,
               &pl->cap_candidates, err);
@@ -180,6 +207,7 @@ static int add_block(void *arg, uint32_t index, const struct segment_block *b, s
         .segment = pl->segment,
         .block = *b,
         .index = index,
+        .hides = hidden != HIDE_NOTHING,
     };
     pl->sc->stats.blocks++;
     return 0;
@@ -211,6 +239,9 @@ static int add_segment(void *arg, const struct catalog_segment *s, struct err *e
     memcpy(seg->uuid, s->uuid, SEGMENT_UUID);
     seg->n_streams = s->n_streams;
     seg->stream = stream;
+    seg->max_received = s->max_received;
+    seg->min_seq = s->min_seq;
+    seg->max_seq = s->max_seq;
     pl->segment = seg;
     sc->stats.segments++;
     return catalog_blocks(pl->catalog, s->id, &pl->range, add_block, pl, err);

@@ -24,6 +24,9 @@ struct lister {
     void *arg;
     const struct store_view *view; /* the one being listed */
     VEC(uint8_t) wanted; /* by id in the catalog being listed: in a segment of the request's time */
+    struct hide_span *spans; /* of each id, over its segments; NULL: nothing is hidden */
+    size_t cap_spans;
+    struct arena *arena; /* for one stream's hiding */
     int told;            /* what fn returned, when that ended the walk */
 };
 
@@ -77,6 +80,28 @@ static void note_id(struct lister *ls, size_t id)
     ls->wanted.p[id] = 1;
 }
 
+/* Widen what is known of stream `id` by a segment that it has rows in. */
+static void note_span(struct lister *ls, size_t id, bool fresh, const struct catalog_segment *s)
+{
+    const struct hide_span add = {s->min_ts, s->max_ts, s->max_received, s->min_seq, s->max_seq};
+    struct hide_span *to;
+
+    if (id >= ls->cap_spans) {
+        ls->cap_spans = 2 * id + 64;
+        ls->spans = mem_grow(ls->spans, ls->cap_spans * sizeof(*ls->spans));
+    }
+    to = &ls->spans[id];
+    if (fresh) {
+        *to = add;
+        return;
+    }
+    to->min_ts = to->min_ts < add.min_ts ? to->min_ts : add.min_ts;
+    to->max_ts = to->max_ts > add.max_ts ? to->max_ts : add.max_ts;
+    to->max_received = to->max_received > add.max_received ? to->max_received : add.max_received;
+    to->min_seq = to->min_seq < add.min_seq ? to->min_seq : add.min_seq;
+    to->max_seq = to->max_seq > add.max_seq ? to->max_seq : add.max_seq;
+}
+
 static int note_segment(void *arg, const struct catalog_segment *s, struct err *err)
 {
     struct lister *ls = arg;
@@ -85,16 +110,35 @@ static int note_segment(void *arg, const struct catalog_segment *s, struct err *
         size_t id = le_get32(s->streams + 4 * (size_t)i);
         if (id >= (size_t)1 << 24)
             return err_set(err, ERR_CORRUPT, "catalog: id of a stream");
+        if (ls->view->hide != NULL)
+            note_span(ls, id, id >= ls->wanted.n || !ls->wanted.p[id], s);
         note_id(ls, id);
     }
     return 0;
 }
 
+/* 1: all of its rows are hidden. */
+static int is_hidden(struct lister *ls, uint64_t id, const struct labels *l, struct err *err)
+{
+    const struct hide_stream *h = NULL;
+    int r;
+
+    if (ls->view->hide == NULL)
+        return 0;
+    arena_reset(ls->arena);
+    r = hide_stream(ls->view->hide, l, ls->view->now, ls->arena, &h, err);
+    return r < 0 ? r : hide_span(h, &ls->spans[id]) == HIDE_ALL;
+}
+
 static int tell_stream(void *arg, uint64_t id, const struct labels *l, struct err *err)
 {
     struct lister *ls = arg;
+    int r;
 
-    return id < ls->wanted.n && ls->wanted.p[id] ? tell(ls, l, err) : 0;
+    if (id >= ls->wanted.n || !ls->wanted.p[id])
+        return 0;
+    r = is_hidden(ls, id, l, err);
+    return r == 0 ? tell(ls, l, err) : r < 0 ? r : 0;
 }
 
 static int read_day(void *arg, struct catalog *c, struct err *err)
@@ -139,7 +183,11 @@ static int list_view(struct lister *ls, struct err *err)
 int scan_streams_views(struct store_view *views, size_t n_views, const struct scan_request *req,
                        scan_stream_fn *fn, void *arg, struct err *err)
 {
-    struct lister ls = {.req = req, .seen = map_new(0, NULL), .fn = fn, .arg = arg};
+    struct lister ls = {.req = req,
+                        .seen = map_new(0, NULL),
+                        .fn = fn,
+                        .arg = arg,
+                        .arena = arena_new(req->budget, 0)};
     int r = 0;
 
     buf_init(&ls.blob, BLOB_MAX);
@@ -152,6 +200,8 @@ int scan_streams_views(struct store_view *views, size_t n_views, const struct sc
     map_free(&ls.seen);
     buf_fini(&ls.blob);
     VEC_FINI(&ls.wanted);
+    free(ls.spans);
+    arena_free(&ls.arena);
     if (req->budget != NULL)
         mem_budget_give(req->budget, ls.charged);
     return r;

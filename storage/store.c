@@ -14,10 +14,12 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "storage/flush.h"
+#include "storage/hide.h"
 #include "storage/keyring.h"
 #include "storage/partition_cache.h"
 #include "storage/retain.h"
 #include "storage/store_internal.h"
+#include "storage/tombstone.h"
 #include "storage/wal.h"
 #include "storage/wal_entry.h"
 
@@ -91,6 +93,7 @@ static struct store *new_store(const struct store_options *opt)
     /* None of these can fail with these attributes here. */
     (void)pthread_mutex_init(&s->mutex, NULL);
     (void)pthread_mutex_init(&s->flush_mutex, NULL);
+    (void)pthread_mutex_init(&s->delete_mutex, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&s->wal_wake, &attr);
@@ -110,6 +113,7 @@ static void free_tenant(void *value)
 {
     struct store_tenant *t = value;
 
+    hide_unref(&t->hide);
     free(t->name);
     free(t);
 }
@@ -131,6 +135,7 @@ static void free_store(struct store **ps)
     dedup_free(&s->dedup);
     dedup_free(&s->pending_dedup);
     map_free(&s->tenants);
+    store_delete_free(s);
     VEC_FINI(&s->days);
     VEC_FINI(&s->gaps);
     buf_fini(&s->entry);
@@ -138,6 +143,7 @@ static void free_store(struct store **ps)
     (void)pthread_cond_destroy(&s->flush_wake);
     (void)pthread_mutex_destroy(&s->mutex);
     (void)pthread_mutex_destroy(&s->flush_mutex);
+    (void)pthread_mutex_destroy(&s->delete_mutex);
     free((void *)(uintptr_t)s->opt.dir); /* our own copies */
     free((void *)(uintptr_t)s->opt.master_key);
     if (s->wal_fd >= 0)
@@ -192,6 +198,8 @@ static int open_tables(struct store *s, struct err *err)
         r = meta_open(path, &s->meta, err);
     if (r == 0)
         r = store_replay_load(s, err);
+    if (r == 0)
+        r = store_delete_load(s, err);
     if (r == 0)
         r = path_in(s, "tenants", path, err);
     if (r == 0)
@@ -396,6 +404,8 @@ void store_stats(struct store *s, struct store_stats *ret)
     ret->last_seq = s->last_seq;
     if (s->full_since != 0)
         ret->full_seconds += (uint64_t)((time_mono() - s->full_since) / NS_PER_S);
+    for (size_t i = 0; i < s->tombstones.n; i++)
+        ret->deletes += tombstone_state(s->tombstones.p[i]) == STORE_DELETE_RECEIVED;
     VEC_EACH(&s->days, p) {
         if (p->state != META_LIVE)
             continue;

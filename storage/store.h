@@ -14,6 +14,7 @@
 #ifndef LOGQ_STORAGE_STORE_H
 #define LOGQ_STORAGE_STORE_H
 
+#include "base/match.h"
 #include "base/record.h"
 
 #include <stdatomic.h>
@@ -44,6 +45,16 @@ typedef void store_observe_fn(void *arg, struct str tenant, struct batch *b);
  * thread; must not block.  Libraries do not log: this is what a program does it from. */
 typedef void store_notice_fn(void *arg, const char *event, const char *text);
 
+/* How long the streams of a tenant are kept.  The first rule that speaks of a stream decides. */
+struct store_retention_rule {
+    struct str tenant;              /* empty: every tenant */
+    const struct matcher *matchers; /* none: every stream */
+    size_t n_matchers;
+    dur_ns period;      /* 0: for ever */
+    uint64_t max_bytes; /* of such a tenant, stored; over it its oldest days go; 0: no bound. Counts
+                           in a rule without matchers, the first that speaks of the tenant */
+};
+
 struct store_options {
     const char *dir;        /* DATA; made if absent */
     const char *master_key; /* path of the master key file */
@@ -53,11 +64,14 @@ struct store_options {
     void *observe_arg;
     store_notice_fn *notice; /* may be NULL */
     void *notice_arg;
-    size_t head_bytes;      /* 0: 64 MiB; over it a flush starts, at twice it appends wait */
-    dur_ns flush_age;       /* 0: 60 s */
-    uint64_t wal_bytes;     /* 0: 256 MB; a longer WAL starts a flush */
-    dur_ns group_delay;     /* 0: none beyond what is queued while the last fdatasync ran */
-    dur_ns retention;       /* 0: keep */
+    size_t head_bytes;  /* 0: 64 MiB; over it a flush starts, at twice it appends wait */
+    dur_ns flush_age;   /* 0: 60 s */
+    uint64_t wal_bytes; /* 0: 256 MB; a longer WAL starts a flush */
+    dur_ns group_delay; /* 0: none beyond what is queued while the last fdatasync ran */
+    dur_ns retention;   /* of streams that no rule speaks of; 0: keep */
+    uint64_t max_bytes; /* of all tenants, stored; over it the oldest days go; 0: no bound */
+    const struct store_retention_rule *retention_rules; /* borrowed until store_close */
+    size_t n_retention_rules;
     uint64_t ballast_bytes; /* 0: 64 MB; UINT64_MAX: none */
     double min_free;        /* resume after a full disk when this share is free; 0: 0.10 */
     bool recover; /* skip bad WAL frames and write a gap record instead of refusing to start */
@@ -117,8 +131,10 @@ struct store_stats {
         wal_skipped_frames;
     uint64_t head_bytes, head_records;
     uint64_t flushes, segments, segment_bytes, partitions, partitions_dropped;
-    uint64_t segment_errors;   /* segments or blocks that failed their checks when read */
-    uint64_t catalogs_rebuilt; /* damaged or lost ones, made again from their segments */
+    uint64_t partitions_dropped_size; /* of them, to keep within max_bytes */
+    uint64_t deletes;                 /* delete requests that are not processed yet */
+    uint64_t segment_errors;          /* segments or blocks that failed their checks when read */
+    uint64_t catalogs_rebuilt;        /* damaged or lost ones, made again from their segments */
     uint64_t flush_failures;
     uint64_t last_seq;
     uint64_t full_seconds; /* spent refusing because of a full disk */
@@ -127,8 +143,55 @@ void store_stats(struct store *s, struct store_stats *ret);
 
 /* Blocking: write all that is in the head into segments now. */
 int store_flush(struct store *s, struct err *err);
-/* Blocking: drop the partitions whose day and newest receive time are past retention at `now`. */
+/* Blocking: drop the partitions whose day and newest receive time are past the longest retention of
+ * any of their streams at `now`; then the oldest ones of whoever holds more than max_bytes. */
 int store_retire(struct store *s, ts_ns now, struct err *err);
+
+/* ---- delete requests ---- */
+
+enum { STORE_DELETE_ID = 17 }; /* 16 hex digits and NUL */
+#define STORE_DELETE_GRACE                                                                         \
+    (24 * NS_PER_H) /* within it it is physically done, and can be cancelled */
+
+enum store_delete_state {
+    STORE_DELETE_RECEIVED,  /* hides; the bytes are still there */
+    STORE_DELETE_PROCESSED, /* the bytes are gone */
+};
+
+/* Passes when one of the texts (regexp: patterns) is in the line; negative: when none is. */
+struct store_delete_filter {
+    bool regexp, negative;
+    const struct str *text;
+    size_t n;
+};
+
+struct store_delete {
+    char id[STORE_DELETE_ID]; /* set by store_delete_add */
+    struct str query;         /* as people wrote it, for showing */
+    struct str user;          /* who asked */
+    const struct matcher *matchers;
+    size_t n_matchers;
+    const struct store_delete_filter *filters; /* all must pass; not filled in by store_deletes */
+    size_t n_filters;
+    ts_ns from, to; /* half-open */
+    ts_ns created;  /* set by store_delete_add */
+    enum store_delete_state state;
+};
+
+/*
+ * Delete (blocking) what the tenant holds now and the request names: hidden from readers on return,
+ * gone from the disk within a day.  What arrives later is not touched.  d->id, created and state
+ * are set.  ERR_DENIED: it names streams that are evidence; ERR_GONE: no such tenant; ERR_LIMIT.
+ */
+int store_delete_add(struct store *s, struct str tenant, struct store_delete *d, struct err *err);
+/* Take a request back (blocking): what it hid is there again as far as its bytes are.  Once some
+ * may be gone, only with `force`.  ERR_GONE: no such request; ERR_INVALID: too late. */
+int store_delete_cancel(struct store *s, struct str tenant, struct str id, bool force,
+                        struct err *err);
+/* All of a tenant, oldest first.  Non-zero from fn ends the walk and is returned; *d is valid
+ * during the call. */
+typedef int store_delete_fn(void *arg, const struct store_delete *d);
+int store_deletes(struct store *s, struct str tenant, store_delete_fn *fn, void *arg);
 
 /* Small durable values of the server (tokens, alert states, deliveries), in meta.db.  Blocking. */
 int store_kv_put(struct store *s, const char *space, struct str key, struct str value,

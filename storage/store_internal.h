@@ -5,7 +5,7 @@
  * store_decide.c, store_commit.c).  The flush thread writes the head into segments and retires
  * partitions (flush.c, retain.c); blocking callers may do its work in its stead, one at a time
  * (flush_mutex).  Everything that both touch is guarded by `mutex`, which is never held across I/O
- * or a callback.  Order: flush_mutex before mutex.
+ * or a callback.  Order: delete_mutex, flush_mutex, mutex.
  */
 #ifndef LOGQ_STORAGE_STORE_INTERNAL_H
 #define LOGQ_STORAGE_STORE_INTERNAL_H
@@ -23,7 +23,9 @@
 
 struct keyring;
 struct map;
+struct hide;
 struct partition_cache;
+struct tombstone;
 struct wal;
 
 enum {
@@ -40,6 +42,7 @@ struct store_tenant {
     uint64_t id;
     char *name; /* owned */
     bool in_meta;
+    struct hide *hide; /* one reference; NULL: nothing is hidden */
 };
 
 /* What a replay with `recover` passed over. */
@@ -64,6 +67,8 @@ struct store {
     pthread_mutex_t
         flush_mutex; /* one flush or retirement at a time; held across its I/O on purpose */
 
+    pthread_mutex_t delete_mutex; /* one change of the delete requests at a time; held across I/O */
+
     pthread_mutex_t mutex;     /* guards everything from here to the next blank line but one */
     pthread_cond_t wal_wake;   /* requests, room in the head, closing */
     pthread_cond_t flush_wake; /* something to flush, closing */
@@ -75,12 +80,13 @@ struct store {
     struct head head;
     struct ranges *ranges;
     struct dedup *dedup;
-    struct map *tenants;             /* name -> struct store_tenant (owned) */
-    VEC(struct meta_partition) days; /* by tenant, day; gone ones too */
-    uint64_t durable_pos;            /* the WAL is durable and in the head up to here */
-    uint64_t visible;                /* segments are, up to here: meta.db's position */
-    uint64_t last_seq;               /* of the last durable record */
-    uint64_t dedup_saved;            /* entries before this number are in meta.db */
+    struct map *tenants;                /* name -> struct store_tenant (owned) */
+    VEC(struct meta_partition) days;    /* by tenant, day; gone ones too */
+    uint64_t durable_pos;               /* the WAL is durable and in the head up to here */
+    uint64_t visible;                   /* segments are, up to here: meta.db's position */
+    uint64_t last_seq;                  /* of the last durable record */
+    uint64_t dedup_saved;               /* entries before this number are in meta.db */
+    VEC(struct tombstone *) tombstones; /* all of them, by id; one reference each */
     enum store_state state;
     char reason[300];
     struct err flush_err; /* of the last flush; code 0 when it went well */
@@ -138,6 +144,13 @@ void store_count_full(struct store *s);
 void store_kick_flush(struct store *s);
 /* Wait on a condition of `s` for at most `wait`; under mutex. */
 void store_wait(struct store *s, pthread_cond_t *cond, dur_ns wait);
+
+/* store_delete.c: the delete requests of meta.db into memory; after the tenants, before there are
+ * threads. */
+int store_delete_load(struct store *s, struct err *err);
+void store_delete_free(struct store *s);
+/* Make the tenant's snapshot of what is hidden again.  Under mutex, or before there are threads. */
+void store_delete_renew(struct store *s, struct store_tenant *t);
 
 /* Make kv_key; after the keyring is open.  store_kv.c. */
 int store_kv_open(struct store *s, struct err *err);

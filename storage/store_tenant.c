@@ -32,6 +32,7 @@ static struct store_tenant *add(struct store *s, struct str name, uint64_t id, b
     t->name = mem_dup(name.p, name.n);
     t->in_meta = in_meta;
     INVARIANT(map_put(s->tenants, name, t)); /* the callers looked at the bound */
+    store_delete_renew(s, t);
     return t;
 }
 

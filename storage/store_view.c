@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/obj.h"
+#include "storage/hide.h"
 #include "storage/store_internal.h"
 
 #include <stdlib.h>
@@ -61,11 +62,13 @@ int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
     (void)err; /* the arrays are bounded by the head and by retention */
     memset(ret, 0, sizeof(*ret));
     ret->partitions = s->partitions;
+    ret->now = time_now();
     (void)pthread_mutex_lock(&s->mutex);
     t = store_tenant_find(s, tenant);
     ret->visible = s->visible;
     if (t != NULL) {
         ret->tenant_id = t->id;
+        ret->hide = hide_ref(t->hide);
         take_batches(s, from, to, ret);
         take_days(s, from, to, ret);
     }

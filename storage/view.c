@@ -1,6 +1,8 @@
 /* storage/view.c - giving a view back.  Contract: view.h. */
 #include "storage/view.h"
 
+#include "storage/hide.h"
+
 #include <stdlib.h>
 
 void view_release(struct store_view *v)
@@ -9,5 +11,6 @@ void view_release(struct store_view *v)
         batch_unref(&v->batch[i]);
     free(v->batch);
     free(v->day);
+    hide_unref(&v->hide);
     *v = (struct store_view){0};
 }

@@ -22,6 +22,8 @@ struct store_view {
     size_t n_day;
     uint64_t visible; /* segments with wal_to past this are not part of the view */
     struct partition_cache *partitions; /* borrowed; outlives every scan */
+    struct hide *hide; /* one reference; what of all this must not be shown; NULL: nothing */
+    ts_ns now;         /* what the hiding by age goes by */
 };
 
 /* Take the view of `tenant` for [from, to) (implemented by the store, store_view.c).  The caller

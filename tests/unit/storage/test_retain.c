@@ -183,6 +183,154 @@ static void without_retention_everything_stays(void **state)
     feed_fini(&f);
 }
 
+/* One record of stream `app` of tenant `t`. */
+static void put_app(struct feed *f, const char *t, int day, const char *app, const char *line)
+{
+    char text[128];
+
+    (void)snprintf(text, sizeof(text), "R %lld %s %s\n",
+                   (long long)(FEED_DAY + day * DAY + NS_PER_MIN), app, line);
+    assert_int_equal(feed_put(f, t, text), STORE_STORED);
+}
+
+static struct matcher app_is(const char *value)
+{
+    struct matcher m;
+    struct err err;
+
+    assert_int_equal(matcher_init(&m, MATCH_EQ, STR("app"), str_of(value), &err), 0);
+    return m;
+}
+
+/* Streams of one day are kept for 2, 7 (short) and 20 days (long). */
+static void a_day_goes_with_its_longest_stream_and_hides_the_shorter(void **state)
+{
+    struct matcher longer = app_is("long");
+    struct matcher shorter = app_is("short");
+    const struct store_retention_rule rules[] = {
+        {.tenant = STR_INIT("t"), .matchers = &longer, .n_matchers = 1, .period = 20 * DAY},
+        {.matchers = &shorter, .n_matchers = 1, .period = 7 * DAY},
+    };
+    struct feed f;
+    (void)state;
+
+    feed_init(&f);
+    f.opt.retention = 2 * DAY;
+    f.opt.retention_rules = rules;
+    f.opt.n_retention_rules = 2;
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(&f);
+    put_app(&f, "t", 0, "app", "plain");
+    put_app(&f, "t", 0, "short", "a week");
+    put_app(&f, "t", 0, "long", "three weeks");
+    put_app(&f, "u", 0, "long", "not for this tenant");
+    put_app(&f, "u", 0, "short", "a week");
+    flush(&f);
+    time_set(FEED_DAY + 2 * DAY + 23 * NS_PER_H);
+    feed_check(&f, "t", "plain\na week\nthree weeks\n");
+    time_set(FEED_DAY + 3 * DAY); /* its end is two days ago */
+    retire(&f, time_now());
+    assert_int_equal(days_on_disk(&f), 2);
+    feed_check(&f, "t", "a week\nthree weeks\n");
+    feed_check(&f, "u", "a week\n");
+    time_set(FEED_DAY + 8 * DAY);
+    feed_check(&f, "t", "three weeks\n");
+    retire(&f, time_now());
+    assert_int_equal(days_on_disk(&f), 1); /* u's has none that is kept longer */
+    time_set(FEED_DAY + 21 * DAY);
+    retire(&f, time_now());
+    assert_int_equal(days_on_disk(&f), 0);
+    fini(&f);
+    matcher_fini(&longer);
+    matcher_fini(&shorter);
+}
+
+static void a_period_of_zero_keeps_a_day_for_ever(void **state)
+{
+    struct matcher m = app_is("keep");
+    const struct store_retention_rule rule = {.matchers = &m, .n_matchers = 1};
+    struct feed f;
+    (void)state;
+
+    feed_init(&f);
+    f.opt.retention = 2 * DAY;
+    f.opt.retention_rules = &rule;
+    f.opt.n_retention_rules = 1;
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(&f);
+    put_app(&f, "t", 0, "keep", "for ever");
+    put_app(&f, "t", 0, "app", "two days");
+    put_app(&f, "t", 1, "app", "two days");
+    flush(&f);
+    time_set(FEED_DAY + 5000 * DAY);
+    retire(&f, time_now());
+    assert_int_equal(days_on_disk(&f), 1);
+    feed_check(&f, "t", "for ever\n");
+    fini(&f);
+    matcher_fini(&m);
+}
+
+static uint64_t stored(struct feed *f)
+{
+    struct store_stats st;
+
+    store_stats(f->s, &st);
+    return st.segment_bytes;
+}
+
+static void over_max_bytes_the_oldest_days_go_but_never_today(void **state)
+{
+    struct feed f;
+    struct store_stats st;
+    uint64_t one;
+    (void)state;
+
+    feed_init(&f);
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(&f);
+    put_app(&f, "t", 0, "app", "today");
+    flush(&f);
+    one = stored(&f);
+    put_app(&f, "u", -3, "app", "three days ago");
+    put_app(&f, "t", -2, "app", "two days ago");
+    put_app(&f, "t", -1, "app", "yesterday");
+    store_close(&f.s);
+    f.opt.max_bytes = 2 * one + one / 2;
+    feed_open(&f);
+    retire(&f, time_now());
+    feed_check(&f, "u", "");
+    feed_check(&f, "t", "yesterday\ntoday\n");
+    store_stats(f.s, &st);
+    assert_int_equal(st.partitions_dropped_size, 2);
+    store_close(&f.s);
+    f.opt.max_bytes = 1;
+    feed_open(&f);
+    retire(&f, time_now());
+    feed_check(&f, "t", "today\n");
+    fini(&f);
+}
+
+static void a_tenants_max_bytes_is_its_own(void **state)
+{
+    const struct store_retention_rule rule = {.tenant = STR_INIT("u"), .max_bytes = 1};
+    struct feed f;
+    (void)state;
+
+    feed_init(&f);
+    f.opt.retention_rules = &rule;
+    f.opt.n_retention_rules = 1;
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(&f);
+    put_app(&f, "t", -2, "app", "t's");
+    put_app(&f, "u", -2, "app", "old");
+    put_app(&f, "u", 0, "app", "today");
+    flush(&f);
+    retire(&f, time_now());
+    feed_check(&f, "t", "t's\n");
+    feed_check(&f, "u", "today\n");
+    fini(&f);
+}
+
 static void the_flush_thread_retires_by_itself_at_start(void **state)
 {
     struct feed f;
@@ -243,5 +391,9 @@ CHECK_MAIN(cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_pas
            cmocka_unit_test(a_day_with_records_in_the_head_stays),
            cmocka_unit_test(a_dropped_day_begins_anew_when_records_come),
            cmocka_unit_test(without_retention_everything_stays),
+           cmocka_unit_test(a_day_goes_with_its_longest_stream_and_hides_the_shorter),
+           cmocka_unit_test(a_period_of_zero_keeps_a_day_for_ever),
+           cmocka_unit_test(over_max_bytes_the_oldest_days_go_but_never_today),
+           cmocka_unit_test(a_tenants_max_bytes_is_its_own),
            cmocka_unit_test(the_flush_thread_retires_by_itself_at_start),
            cmocka_unit_test(a_drop_that_stops_half_way_is_finished))

@@ -408,11 +408,10 @@ void template_cut_text(struct template_cut *c, uint32_t from, uint32_t to)
 
 void template_cut_message(struct template_cut *c, uint32_t from, uint32_t to)
 {
-    uint32_t before = c->ret->n_slots;
-
-    template_cut_text(c, from, to);
-    if (c->ret->n_slots == before)
-        template_add(c, to, to);
+    if (c->whole || template_next_one(c->digit, from, to) == to)
+        template_add(c, from, to);
+    else
+        template_cut_text(c, from, to);
 }
 
 bool template_key_is_message(struct str key)
@@ -423,7 +422,7 @@ bool template_key_is_message(struct str key)
         STR_INIT("MESSAGE"), STR_INIT("Message"), STR_INIT("@message"),
     };
 
-    if (key.n < 3 || key.n > 8)
+    if (key.n < 3 || key.n > 8 || memchr("mlbeM@", key.p[0], 6) == NULL)
         return false;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (str_eq(key, names[i]))
@@ -492,7 +491,7 @@ static bool try(struct template_cut *c, bool (*cut)(struct template_cut *c),
     return cut(c) && !c->overflow;
 }
 
-void template_split(struct str line, struct template_line *ret)
+static void split(struct str line, bool whole, struct template_line *ret)
 {
     struct template_cut c;
 
@@ -502,6 +501,7 @@ void template_split(struct str line, struct template_line *ret)
     }
     c.line = line;
     c.ret = ret;
+    c.whole = whole;
     classify(&c);
     if (line.n > 0 && line.p[0] == '{' && try(&c, template_cut_json, TEMPLATE_JSON))
         return;
@@ -511,4 +511,14 @@ void template_split(struct str line, struct template_line *ret)
         return;
     if (!try(&c, cut_text, TEMPLATE_TEXT))
         make_raw(line, ret);
+}
+
+void template_split(struct str line, struct template_line *ret)
+{
+    split(line, false, ret);
+}
+
+void template_split_whole(struct str line, struct template_line *ret)
+{
+    split(line, true, ret);
 }

@@ -20,6 +20,7 @@ enum {
 struct template_cut {
     struct str line;
     struct template_line *ret;
+    bool whole;                     /* messages are not cut */
     bool overflow;                  /* a slot too many was asked for */
     uint32_t equals;                /* how many `=` there are */
     uint64_t word[TEMPLATE_WORDS];  /* A-Z a-z 0-9 */
@@ -99,8 +100,7 @@ static inline void template_add(struct template_cut *c, uint32_t at, uint32_t en
 /* The numbers, ids and mixed words of [from, to) as slots. */
 void template_cut_text(struct template_cut *c, uint32_t from, uint32_t to);
 
-/* The value [from, to) of a message-like key: cut as text.  At least one slot, an empty one if need
- * be, so that template_fields sees that there is a value. */
+/* The value [from, to) of a message-like key: cut as text when it holds a digit, else one slot. */
 void template_cut_message(struct template_cut *c, uint32_t from, uint32_t to);
 bool template_key_is_message(struct str key);
 

@@ -107,7 +107,7 @@ static bool take_key(struct walk *w)
     w->i = template_string_end(c, from, (uint32_t)c->line.n);
     if (w->i == 0)
         return false;
-    w->key = str_sub(c->line, from, w->i - 1 - from);
+    w->key = (struct str){c->line.p + from, w->i - 1 - from};
     w->i = skip_blanks(c, w->i);
     if (w->i >= c->line.n || c->line.p[w->i] != ':')
         return false;

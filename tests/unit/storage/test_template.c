@@ -124,7 +124,7 @@ static void json_is_cut_at_its_leaves(void **state)
         {"{ \"a\" : { \"b\" : [ 1, {\"c\":[]} ] } } ",
          "J { \"a\" : { \"b\" : [< 1, {\"c\":[]} >] } } "},
         {"{\"msg\":\"took 15 ms\"}", "J {\"msg\":\"took <15> ms\"}"},
-        {"{\"msg\":\"started\"}", "J {\"msg\":\"started<>\"}"},
+        {"{\"msg\":\"started\"}", "J {\"msg\":\"<started>\"}"},
         {"{\"a\":\"q\\\"\\u00e9\"}", "J {\"a\":\"<q\\\"\\u00e9>\"}"},
         {"{\"a\":[]}", "J {\"a\":[<>]}"},
         {"{\"a\":-1.5e+3}", "J {\"a\":<-1.5e+3>}"},
@@ -174,6 +174,17 @@ static void access_logs_are_cut_at_their_fields(void **state)
 
     (void)state;
     CHECK_EXAMPLES(e);
+}
+
+static void messages_stay_whole_when_asked(void **state)
+{
+    struct str line = STR("{\"n\":1,\"msg\":\"took 15 ms\"}");
+    struct template_line l;
+
+    (void)state;
+    template_split_whole(line, &l);
+    assert_int_equal(l.n_slots, 2);
+    check_str(str_sub(line, l.slot[1].at, l.slot[1].n), "took 15 ms");
 }
 
 static void what_is_too_much_is_raw(void **state)
@@ -313,7 +324,7 @@ static void fields_of_json_have_their_paths(void **state)
                                     "\"g\\\"\":null}"),
                         "a:scalar b>c:string b>d>e:array b>f:scalar g\\\":scalar ");
     assert_string_equal(show_fields("{\"msg\":\"took 15 of 20\",\"err\":\"none\",\"log\":\"7\"}"),
-                        "msg:part msg:part err:part log:string ");
+                        "msg:part msg:part err:string log:string ");
     assert_string_equal(show_fields("{\"a\":{},\"b\":{\"x\":{}},\"c\":\"\\\"\"}"), "c:string ");
 }
 
@@ -330,6 +341,7 @@ CHECK_MAIN(cmocka_unit_test(text_is_cut_at_words_with_digits),
            cmocka_unit_test(json_is_cut_at_its_leaves),
            cmocka_unit_test(logfmt_is_cut_at_its_values),
            cmocka_unit_test(access_logs_are_cut_at_their_fields),
+           cmocka_unit_test(messages_stay_whole_when_asked),
            cmocka_unit_test(what_is_too_much_is_raw), cmocka_unit_test(any_line_comes_back),
            cmocka_unit_test(fields_of_json_have_their_paths),
            cmocka_unit_test(fields_of_logfmt_have_their_keys))

@@ -3,8 +3,8 @@
  * docs/formats/slot.md.
  *
  * Tried in this order, and each gives up at the first value that does not fit: CONST, INT, DICT,
- * TEXT.  What is chosen must be quick to read and small after zstd has been over it, not
- * small by itself (docs/adr/0006).
+ * HEX, PATTERN, TEXT.  What is chosen must be quick to read and small after zstd has been over it,
+ * not small by itself (docs/adr/0006).
  */
 #include "base/hash.h"
 #include "base/mem.h"
@@ -17,11 +17,13 @@
 #include <string.h>
 
 enum {
-    DICT_MIN = 8,          /* values below which a dictionary is not tried */
-    DICT_SAMPLE = 512,     /* values after which ... */
-    DICT_SAMPLE_MAX = 384, /* ... more distinct ones than this end the trial */
-    DICT_PROBES = 64,      /* places looked at: bounds the time that chosen values can cost */
+    DICT_MIN = 8,            /* values below which a dictionary is not tried */
+    DICT_SAMPLE = 256,       /* values after which, again and again, it is asked if this may pay */
+    DICT_PROBES = 64,        /* places looked at: bounds the time that chosen values can cost */
+    PATTERN_MIN = 32,        /* values below which columns in the column do not pay */
+    PATTERN_BYTES_MAX = 256, /* of a value */
 };
+enum { SLOT_CLASSES = 0xffff };
 
 struct entry {
     struct str value;
@@ -44,6 +46,11 @@ struct slot_encoder {
     struct slot_number_key *key, *spare;
     uint32_t *rank; /* place of entry `id` among the sorted */
     size_t entry_cap;
+    bool repeats; /* some values came again when a dictionary was tried */
+    /* pattern */
+    struct slot_pattern pattern;
+    struct slot_encoder *inner; /* of its slots; owned */
+    bool is_inner;
 };
 
 struct slot_encoder *slot_encoder_new(void)
@@ -71,6 +78,8 @@ void slot_encoder_free(struct slot_encoder **pe)
     free(e->key);
     free(e->spare);
     free(e->rank);
+    slot_pattern_fini(&e->pattern);
+    slot_encoder_free(&e->inner);
     e->magic = 0;
     free(e);
     *pe = NULL;
@@ -164,19 +173,13 @@ static void note_length(struct slot_stamp *s, size_t n)
 }
 
 /* Lengths, then bytes. */
-static void put_text(struct slot_encoder *e, const struct str *v, size_t n, struct buf *out,
-                     struct slot_stamp *s)
+static void put_lengths(struct slot_encoder *e, const struct str *v, size_t n, size_t total,
+                        struct buf *out)
 {
-    size_t total = 0;
     char *p;
 
-    s->min_len = UINT32_MAX;
-    s->max_len = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         e->v[i] = v[i].n;
-        total += v[i].n;
-        note_length(s, v[i].n);
-    }
     slot_number_put(&e->number, e->v, n, out);
     p = buf_room(out, total + 1);
     if (p == NULL)
@@ -187,7 +190,86 @@ static void put_text(struct slot_encoder *e, const struct str *v, size_t n, stru
             memcpy(p, v[i].p, v[i].n);
         p += v[i].n;
     }
-    s->classes = slot_classes((struct str){p - total, total});
+}
+
+/* Each ended by a newline: text that comes again then comes with its end, which is less than a
+ * length for each. */
+static void put_lines(const struct str *v, size_t n, size_t total, struct buf *out)
+{
+    char *p;
+
+    buf_add_char(out, SLOT_WAY_LINES);
+    p = buf_room(out, total + n);
+    if (p == NULL)
+        return;
+    out->n += total + n;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].n > 0)
+            memcpy(p, v[i].p, v[i].n);
+        p += v[i].n;
+        *p++ = '\n';
+    }
+}
+
+static bool try_hex(const struct str *v, size_t n, const struct slot_stamp *s, bool repeats,
+                    struct buf *out)
+{
+    struct slot_hex h;
+
+    if (s->min_len != s->max_len || (s->classes & ~(SLOT_HEX_CLASSES | SLOT_DASH)) != 0 ||
+        !slot_hex_fits(v, n, &h))
+        return false;
+    slot_hex_put(&h, v, n, repeats, out);
+    return true;
+}
+
+static bool try_pattern(struct slot_encoder *e, const struct str *v, size_t n, bool small,
+                        const struct slot_stamp *s, struct buf *out)
+{
+    struct slot_hex h;
+
+    if (e->is_inner || n < PATTERN_MIN || s->max_len > PATTERN_BYTES_MAX ||
+        (s->classes & SLOT_DIGIT) == 0)
+        return false;
+    if (!slot_pattern_numbers(&e->pattern, v, n) &&
+        !(slot_pattern_frame(&e->pattern, v, n) && slot_hex_fits(e->pattern.value, n, &h)))
+        return false;
+    if (e->inner == NULL) {
+        e->inner = slot_encoder_new();
+        e->inner->is_inner = true;
+    }
+    slot_pattern_put(&e->pattern, e->inner, n, small, out);
+    return true;
+}
+
+/* Strings in whichever way fits best; *s gets their lengths and classes, and the kind that a column
+ * of nothing else is of. */
+static void put_strings(struct slot_encoder *e, const struct str *v, size_t n, bool small,
+                        struct buf *out, struct slot_stamp *s)
+{
+    const unsigned words = SLOT_CLASSES & ~(SLOT_HEX_CLASSES | SLOT_DOT | SLOT_DASH);
+    unsigned classes = 0;
+    size_t total = 0;
+
+    s->min_len = UINT32_MAX;
+    s->max_len = 0;
+    for (size_t i = 0; i < n; i++) {
+        total += v[i].n;
+        classes |= slot_classes(v[i]);
+        note_length(s, v[i].n);
+    }
+    s->classes = (uint16_t)classes;
+    if (try_hex(v, n, s, e->repeats, out)) {
+        s->kind = SLOT_HEX;
+    } else if (try_pattern(e, v, n, small, s, out)) {
+        s->kind = SLOT_PATTERN;
+    } else {
+        s->kind = SLOT_TEXT;
+        if (s->min_len != s->max_len && (classes & words) != 0 && (classes & SLOT_CONTROL) == 0)
+            put_lines(v, n, total, out);
+        else
+            put_lengths(e, v, n, total, out);
+    }
 }
 
 /* ---- DICT ---- */
@@ -220,15 +302,21 @@ static size_t find_distinct(struct slot_encoder *e, const struct str *v, size_t 
 {
     size_t places = 64;
     size_t count = 0;
+    size_t check = DICT_SAMPLE;
 
+    e->repeats = false;
     while (places < 2 * max)
         places *= 2;
     grow_dict(e, n, max, places);
     for (size_t i = 0; i < n; i++) {
         unsigned probes = 0;
         size_t at;
-        if (i == DICT_SAMPLE && count > DICT_SAMPLE_MAX)
-            return 0;
+        if (i == check) {
+            e->repeats = i - count > i / 8;
+            if (!slot_number_may_repeat(i, count, n))
+                return 0;
+            check *= 4;
+        }
         if (i > 0 && same(v[i], v[i - 1])) {
             e->id[i] = e->id[i - 1];
             continue;
@@ -311,8 +399,8 @@ static void put_ids(const struct slot_encoder *e, size_t n, unsigned width, stru
     out->n += n * width;
 }
 
-static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, struct buf *out,
-                     struct slot_stamp *s)
+static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, bool small,
+                     struct buf *out, struct slot_stamp *s)
 {
     size_t max = n / 4 < SLOT_DICT_MAX ? n / 4 : SLOT_DICT_MAX;
     size_t count;
@@ -323,12 +411,13 @@ static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, stru
     if (count == 0)
         return false;
     sort_entries(e, count);
-    s->kind = SLOT_DICT;
     varint_put(out, count);
     put_ids(e, n, count <= 256 ? 1 : 2, out);
     for (size_t i = 0; i < count; i++)
         e->value[i] = e->sorted[i].value;
-    put_text(e, e->value, count, out, s);
+    e->repeats = false;
+    put_strings(e, e->value, count, small, out, s);
+    s->kind = SLOT_DICT;
     return true;
 }
 
@@ -343,7 +432,6 @@ void slot_encode(struct slot_encoder *e, const struct str *v, size_t n, bool sma
 
     OBJ_CHECK(e, SLOT_ENCODER_MAGIC);
     INVARIANT(n > 0);
-    (void)small;
     while (same_as_first < n && same(v[same_as_first], v[0]))
         same_as_first++;
     if (same_as_first == n) {
@@ -358,10 +446,8 @@ void slot_encode(struct slot_encoder *e, const struct str *v, size_t n, bool sma
         e->v = mem_grow(e->v, n * sizeof(*e->v));
         e->v_cap = n;
     }
-    if (!try_int(e, v, n, out, &s) && !try_dict(e, v, n, out, &s)) {
-        s.kind = SLOT_TEXT;
-        put_text(e, v, n, out, &s);
-    }
+    if (!try_int(e, v, n, out, &s) && !try_dict(e, v, n, small, out, &s))
+        put_strings(e, v, n, small, out, &s);
     s.bytes = (uint32_t)(out->n - before);
     *ret = s;
 }

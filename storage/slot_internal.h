@@ -9,7 +9,16 @@ enum {
     SLOT_TEXT_MAX = 256 << 20, /* bytes of all values of a column, written out */
     SLOT_DICT_MAX = 1 << 16,   /* values of a dictionary */
     SLOT_DIGITS_MAX = 20,      /* of a number of 64 bits */
+    SLOT_HEX_MAX = 254,        /* bytes of a value */
+    SLOT_HEX_DASHES = 8,
+    SLOT_PATTERN_SLOTS = 16,
 };
+enum { SLOT_HEX_CLASSES = SLOT_DIGIT | SLOT_HEX_LOWER | SLOT_HEX_UPPER };
+
+/* First byte of strings, beside those of a number column: docs/formats/slot.md. */
+enum { SLOT_WAY_LINES = 3, SLOT_WAY_HEX = 4, SLOT_WAY_PATTERN = 5 };
+
+/* ---- slot.c ---- */
 
 /* The classes of all bytes of `s`. */
 uint16_t slot_classes(struct str s);
@@ -19,5 +28,53 @@ uint32_t slot_digits(uint64_t v);
 
 /* Print `v` with at least `width` <= 20 digits; how many.  `to` has room for 20. */
 uint32_t slot_print(uint64_t v, uint32_t width, char *to);
+
+/* ---- slot_open.c ---- */
+
+/* n items of `size` bytes, aligned, not zeroed; NULL: arena_err. */
+void *slot_room(struct arena *a, size_t n, size_t size);
+
+/* slot_open of a column in a pattern: none in there. */
+int slot_open_inner(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
+                    struct slot_view *ret, struct err *err);
+
+/* ---- slot_hex.c ---- */
+
+struct slot_hex {
+    uint8_t length, n_dashes; /* of each value */
+    uint8_t dash[SLOT_HEX_DASHES];
+    bool upper;
+};
+/* Are all values hex digits of one length and case, dashes at the same places? */
+bool slot_hex_fits(const struct str *v, size_t n, struct slot_hex *ret);
+/* Append them, way and all.  `repeats`: values come again, so keep their bytes together. */
+void slot_hex_put(const struct slot_hex *h, const struct str *v, size_t n, bool repeats,
+                  struct buf *out);
+/* Write out n values of `length` bytes; `in` is what follows the way.  ERR_CORRUPT, ERR_LIMIT,
+ * ERR_NOMEM. */
+int slot_hex_open(struct str in, size_t n, uint32_t length, struct arena *a, struct slot_view *ret,
+                  struct err *err);
+
+/* ---- slot_pattern.c ---- */
+
+/* Scratch of an encoder; zeroed is ready. */
+struct slot_pattern {
+    size_t n_slots;
+    struct str piece[SLOT_PATTERN_SLOTS + 1]; /* of the first value */
+    struct str *value;                        /* of slot k: value[k * n + i] */
+    size_t cap;
+    struct buf columns;
+};
+void slot_pattern_fini(struct slot_pattern *p);
+/* Cut all values at their numbers; false: they differ in more. */
+bool slot_pattern_numbers(struct slot_pattern *p, const struct str *v, size_t n);
+/* Cut off what all begin and end with; false: nothing. */
+bool slot_pattern_frame(struct slot_pattern *p, const struct str *v, size_t n);
+/* Append what was cut, way and all; `inner` encodes the slots. */
+void slot_pattern_put(struct slot_pattern *p, struct slot_encoder *inner, size_t n, bool small,
+                      struct buf *out);
+/* Write out n values; `in` is what follows the way.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
+int slot_pattern_open(const struct slot_stamp *s, struct str in, size_t n, struct arena *a,
+                      struct slot_view *ret, struct err *err);
 
 #endif

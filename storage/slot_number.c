@@ -17,11 +17,10 @@
 enum { MODE_OFFSET, MODE_DELTA, MODE_DICT, MODES };
 enum {
     PLANES_MAX = 8,
-    DICT_MIN = 64,         /* values below which a dictionary is not tried */
-    DICT_SAMPLE = 512,     /* values after which ... */
-    DICT_SAMPLE_MAX = 384, /* ... more distinct ones than this end the trial */
-    DICT_GAIN_BITS = 4,    /* bits a value below which there is nothing to gain */
-    DICT_PROBES = 64,      /* places looked at: bounds the time that chosen numbers can cost */
+    DICT_MIN = 64,      /* values below which a dictionary is not tried */
+    DICT_SAMPLE = 256,  /* values after which, again and again, it is asked if this may pay */
+    DICT_GAIN_BITS = 4, /* bits a value below which there is nothing to gain */
+    DICT_PROBES = 64,   /* places looked at: bounds the time that chosen numbers can cost */
 };
 
 /* ---- write ---- */
@@ -198,12 +197,19 @@ static void grow_dict(struct slot_number_encoder *e, size_t n, size_t max, size_
     memset(e->table, 0, places * sizeof(*e->table));
 }
 
+bool slot_number_may_repeat(size_t seen, size_t distinct, size_t n)
+{
+    /* Of `seen` values drawn from n / 4, about 2 * seen^2 / n come again; half of that will do. */
+    return (uint64_t)(seen - distinct) * n >= (uint64_t)seen * seen;
+}
+
 /* The distinct ones of e->scaled in e->key and the id of each value, in order of appearance; how
  * many, 0: more than `max`, or too costly to find out. */
 static size_t find_distinct(struct slot_number_encoder *e, size_t n, size_t max)
 {
     size_t places = 64;
     size_t count = 0;
+    size_t check = DICT_SAMPLE;
 
     while (places < 2 * max)
         places *= 2;
@@ -212,8 +218,11 @@ static size_t find_distinct(struct slot_number_encoder *e, size_t n, size_t max)
         uint64_t v = e->scaled[i];
         size_t at = (size_t)((v * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (places - 1);
         unsigned probes = 0;
-        if (i == DICT_SAMPLE && count > DICT_SAMPLE_MAX)
-            return 0;
+        if (i == check) {
+            if (!slot_number_may_repeat(i, count, n))
+                return 0;
+            check *= 4;
+        }
         if (i > 0 && v == e->scaled[i - 1]) {
             e->id[i] = e->id[i - 1];
             continue;

@@ -38,6 +38,10 @@ void slot_number_put(struct slot_number_encoder *e, const uint64_t *v, size_t n,
 /* Sort by key, equal keys in their old order; `spare` has room for n. */
 void slot_number_sort(struct slot_number_key *key, struct slot_number_key *spare, size_t n);
 
+/* After `seen` of n values with `distinct` different ones: may they be few enough for a dictionary?
+ */
+bool slot_number_may_repeat(size_t seen, size_t distinct, size_t n);
+
 /* ---- read ---- */
 
 /* A column being read from front to back; plain data, borrows the bytes. */

@@ -20,8 +20,7 @@ static int corrupt(const char *what, struct err *err)
     return err_set(err, ERR_CORRUPT, "slot: %s", what);
 }
 
-/* n items of `size` bytes, aligned, not zeroed. */
-static void *room(struct arena *a, size_t n, size_t size)
+void *slot_room(struct arena *a, size_t n, size_t size)
 {
     enum { ALIGN = 16 };
     char *p = n > (SIZE_MAX - ALIGN) / size ? NULL : arena_bytes(a, n * size + ALIGN);
@@ -29,10 +28,11 @@ static void *room(struct arena *a, size_t n, size_t size)
     return p == NULL ? NULL : p + (ALIGN - (uintptr_t)p % ALIGN) % ALIGN;
 }
 
-static int open_int(const struct slot_stamp *s, struct str in, size_t n, struct arena *a,
-                    struct slot_view *v, struct err *err)
+static int open_int(const struct slot_stamp *s, struct str in, struct arena *a, struct slot_view *v,
+                    struct err *err)
 {
-    uint64_t *number = room(a, n, sizeof(*number));
+    const size_t n = v->n;
+    uint64_t *number = slot_room(a, n, sizeof(*number));
     struct slot_number c;
     uint64_t min = UINT64_MAX;
     uint64_t max = 0;
@@ -62,10 +62,11 @@ static int open_int(const struct slot_stamp *s, struct str in, size_t n, struct 
 }
 
 /* Lengths of n values, then their bytes, which are all of the rest. */
-static int open_text(const struct slot_stamp *s, struct str in, size_t n, struct arena *a,
-                     struct slot_view *v, struct err *err)
+static int open_lengths(const struct slot_stamp *s, struct str in, struct arena *a,
+                        struct slot_view *v, struct err *err)
 {
-    uint32_t *end = room(a, n, sizeof(*end));
+    const size_t n = v->n;
+    uint32_t *end = slot_room(a, n, sizeof(*end));
     uint64_t length[CHUNK];
     struct slot_number c;
     uint64_t total = 0;
@@ -101,6 +102,67 @@ static int open_text(const struct slot_stamp *s, struct str in, size_t n, struct
     return 0;
 }
 
+/* Each value ended by a newline; copied, so that none is left between them. */
+static int open_lines(const struct slot_stamp *s, struct str in, struct arena *a,
+                      struct slot_view *v, struct err *err)
+{
+    const size_t n = v->n;
+    uint32_t *end;
+    char *text;
+    char *to;
+
+    if (in.n < n || in.n - n > SLOT_TEXT_MAX)
+        return corrupt("too little or too much text", err);
+    end = slot_room(a, n, sizeof(*end));
+    to = text = arena_bytes(a, in.n - n);
+    if (end == NULL || text == NULL)
+        return arena_err(a, err);
+    for (size_t i = 0; i < n; i++) {
+        const char *stop = in.n == 0 ? NULL : memchr(in.p, '\n', in.n);
+        size_t bytes;
+        if (stop == NULL)
+            return corrupt("a line is cut", err);
+        bytes = (size_t)(stop - in.p);
+        /* Never more than there is room for: each line so far and to come has its newline. */
+        if (bytes < s->min_len || bytes > s->max_len || bytes > in.n - (n - i))
+            return corrupt("a length outside of its stamp", err);
+        memcpy(to, in.p, bytes);
+        to += bytes;
+        end[i] = (uint32_t)(to - text);
+        in = str_from(in, bytes + 1);
+    }
+    if (in.n != 0)
+        return corrupt("bytes behind the lines", err);
+    v->kind = SLOT_VIEW_TEXT;
+    v->text = (struct str){text, (size_t)(to - text)};
+    v->end = end;
+    return 0;
+}
+
+/* Strings in any way, to the end of `in`, as TEXT. */
+static int open_strings(const struct slot_stamp *s, struct str in, bool inner, struct arena *a,
+                        struct slot_view *v, struct err *err)
+{
+    struct str rest = str_from(in, 1);
+
+    if (in.n < 1)
+        return corrupt("no strings", err);
+    switch ((uint8_t)in.p[0]) {
+    case SLOT_WAY_LINES:
+        return open_lines(s, rest, a, v, err);
+    case SLOT_WAY_HEX:
+        if (s->min_len != s->max_len)
+            return corrupt("hex digits of more than one length", err);
+        return slot_hex_open(rest, v->n, s->min_len, a, v, err);
+    case SLOT_WAY_PATTERN:
+        if (inner)
+            return corrupt("a pattern in a pattern", err);
+        return slot_pattern_open(s, rest, v->n, a, v, err);
+    default:
+        return open_lengths(s, in, a, v, err);
+    }
+}
+
 /* ids, checked against `count`. */
 static int get_ids(struct str in, size_t n, size_t count, uint32_t *id, struct err *err)
 {
@@ -118,9 +180,10 @@ static int get_ids(struct str in, size_t n, size_t count, uint32_t *id, struct e
     return greatest < count ? 0 : corrupt("id outside of the dictionary", err);
 }
 
-static int open_dict(const struct slot_stamp *s, struct str in, size_t n, struct arena *a,
+static int open_dict(const struct slot_stamp *s, struct str in, bool inner, struct arena *a,
                      struct slot_view *v, struct err *err)
 {
+    const size_t n = v->n;
     struct slot_view entries = {0};
     struct str *entry;
     uint32_t *id;
@@ -133,13 +196,14 @@ static int open_dict(const struct slot_stamp *s, struct str in, size_t n, struct
     if (n > in.n / (count <= 256 ? 1 : 2))
         return corrupt("ids are cut", err);
     bytes = n * (count <= 256 ? 1 : 2);
-    id = room(a, n, sizeof(*id));
-    entry = room(a, (size_t)count, sizeof(*entry));
+    id = slot_room(a, n, sizeof(*id));
+    entry = slot_room(a, (size_t)count, sizeof(*entry));
     if (id == NULL || entry == NULL)
         return arena_err(a, err);
     r = get_ids(in, n, (size_t)count, id, err);
+    entries.n = (size_t)count;
     if (r == 0)
-        r = open_text(s, str_from(in, bytes), (size_t)count, a, &entries, err);
+        r = open_strings(s, str_from(in, bytes), inner, a, &entries, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < count; i++)
@@ -151,36 +215,49 @@ static int open_dict(const struct slot_stamp *s, struct str in, size_t n, struct
     return 0;
 }
 
+static int open_column(const struct slot_stamp *s, struct str in, bool inner, struct arena *a,
+                       struct slot_view *v, struct err *err)
+{
+    if (v->n == 0)
+        return corrupt("no values", err);
+    if (in.n != s->bytes || (s->kind == SLOT_CONST && in.n > 0))
+        return corrupt("not as many bytes as in its stamp", err);
+    switch (s->kind) {
+    case SLOT_CONST:
+        v->kind = SLOT_VIEW_CONST;
+        v->constant = s->constant;
+        return 0;
+    case SLOT_INT:
+        return open_int(s, in, a, v, err);
+    case SLOT_DICT:
+        return open_dict(s, in, inner, a, v, err);
+    case SLOT_TEXT:
+    case SLOT_HEX:
+    case SLOT_PATTERN:
+        return open_strings(s, in, inner, a, v, err);
+    case SLOT_KINDS:
+        break;
+    }
+    return corrupt("unknown kind", err);
+}
+
 int slot_open(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
               struct slot_view *ret, struct err *err)
 {
     struct slot_view v = {.n = n};
-    int r = 0;
+    int r = open_column(s, bytes, false, a, &v, err);
 
-    if (n == 0)
-        return corrupt("no values", err);
-    if (bytes.n != s->bytes || (s->kind == SLOT_CONST && bytes.n > 0))
-        return corrupt("not as many bytes as in its stamp", err);
-    switch (s->kind) {
-    case SLOT_CONST:
-        v.kind = SLOT_VIEW_CONST;
-        v.constant = s->constant;
-        break;
-    case SLOT_INT:
-        r = open_int(s, bytes, n, a, &v, err);
-        break;
-    case SLOT_DICT:
-        r = open_dict(s, bytes, n, a, &v, err);
-        break;
-    case SLOT_TEXT:
-        r = open_text(s, bytes, n, a, &v, err);
-        break;
-    case SLOT_HEX:
-    case SLOT_PATTERN:
-    case SLOT_KINDS:
-        r = corrupt("unknown kind", err);
-        break;
-    }
+    if (r == 0)
+        *ret = v;
+    return r;
+}
+
+int slot_open_inner(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
+                    struct slot_view *ret, struct err *err)
+{
+    struct slot_view v = {.n = n};
+    int r = open_column(s, bytes, true, a, &v, err);
+
     if (r == 0)
         *ret = v;
     return r;

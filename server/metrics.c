@@ -39,6 +39,10 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_DAMAGED, st.segment_errors);
     metric_set(METRIC_STORE_CATALOGS_REBUILT, st.catalogs_rebuilt);
     metric_set(METRIC_STORE_FLUSH_FAILED, st.flush_failures);
+    metric_set(METRIC_STORE_CACHE_HITS, st.cache_hits);
+    metric_set(METRIC_STORE_CACHE_MISSES, st.cache_misses);
+    metric_set(METRIC_STORE_CACHE_EVICTIONS, st.cache_evictions);
+    metric_set(METRIC_STORE_CACHE_BYTES, st.cache_bytes);
     metric_set(METRIC_STORE_FULL_SECONDS, st.full_seconds);
     metric_set(METRIC_STORE_STATE_READY, store_state(s->store, NULL, 0) == STORE_READY);
     metric_set(METRIC_MEMORY_USED, s->memory.used);

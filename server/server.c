@@ -244,6 +244,8 @@ static int open_store(struct server *s, bool recover, struct err *err)
         .ballast_bytes =
             c->storage.ballast_bytes == 0 ? UINT64_MAX : (uint64_t)c->storage.ballast_bytes,
         .recover = recover,
+        .cache_bytes = (size_t)c->query.cache_bytes,
+        .query_threads = (unsigned)c->query.threads,
         .budget = &s->memory,
     };
 

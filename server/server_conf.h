@@ -57,7 +57,8 @@ struct server_conf {
     } storage;
     struct {
         dur_ns time;
-        int64_t memory_bytes, line_bytes, series, entries, workers, concurrent;
+        int64_t memory_bytes, cache_bytes, threads, line_bytes, series, entries, workers,
+            concurrent;
     } query;
     int64_t memory_bytes; /* the whole server's budget */
     struct str rules_dir;

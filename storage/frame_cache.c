@@ -5,6 +5,7 @@
 #include "base/obj.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,7 @@ struct frame {
 #define FRAME_MAGIC 0xf2a3ecacu
     _Atomic unsigned refs;
     struct frame_key key;
-    uint64_t tenant_id;
-    int32_t day;
+    struct frame_owner owner;
     bool used;          /* asked for since the last look; as the next two guarded by the shard */
     uint32_t place;     /* in shard->v */
     struct frame *next; /* in the bucket */
@@ -228,7 +228,7 @@ struct frame *frame_cache_get(struct frame_cache *c, const struct frame_key *key
     return f;
 }
 
-static void keep(struct frame_cache *c, struct frame *f, const atomic_bool *dropped)
+static void keep(struct frame_cache *c, struct frame *f)
 {
     uint64_t hash = hash_of(&f->key);
     struct shard *s = shard_of(c, hash);
@@ -239,8 +239,7 @@ static void keep(struct frame_cache *c, struct frame *f, const atomic_bool *drop
     old = find(s, &f->key, hash);
     if (old != NULL)
         take_out(c, s, old->place, &gone);
-    /* Under the mutex that frame_cache_drop will take: keeps (2). */
-    if ((dropped == NULL || !atomic_load(dropped)) && make_room(c, s, f->bytes, &gone))
+    if (make_room(c, s, f->bytes, &gone))
         insert(s, f, hash);
     (void)pthread_mutex_unlock(&s->mutex);
     release(gone);
@@ -255,19 +254,18 @@ struct frame *frame_cache_put(struct frame_cache *c, const struct frame_key *key
     f->magic = FRAME_MAGIC;
     atomic_init(&f->refs, 1);
     f->key = *key;
-    f->tenant_id = owner->tenant_id;
-    f->day = owner->day;
+    f->owner = *owner;
     f->bytes = bytes + sizeof(*f) + 2 * sizeof(f);
     f->value = value;
     f->free_value = free_value;
     if (c != NULL) {
         OBJ_CHECK(c, FRAME_CACHE_MAGIC);
-        keep(c, f, owner->dropped);
+        keep(c, f);
     }
     return f;
 }
 
-void frame_cache_drop(struct frame_cache *c, uint64_t tenant_id, int32_t day)
+void frame_cache_drop(struct frame_cache *c, const struct frame_owner *owner)
 {
     if (c == NULL)
         return;
@@ -277,7 +275,7 @@ void frame_cache_drop(struct frame_cache *c, uint64_t tenant_id, int32_t day)
         struct frame *gone = NULL;
         (void)pthread_mutex_lock(&s->mutex);
         for (size_t k = s->n; k-- > 0;)
-            if (s->v[k]->tenant_id == tenant_id && s->v[k]->day == day)
+            if (s->v[k]->owner.tenant_id == owner->tenant_id && s->v[k]->owner.day == owner->day)
                 take_out(c, s, k, &gone);
         (void)pthread_mutex_unlock(&s->mutex);
         release(gone);

@@ -9,8 +9,8 @@
  *
  * Invariants
  *   (1) the bytes of the entries of a shard never pass its share of the maximum;
- *   (2) when frame_cache_drop returns, the partition has no entry, and gets none any more once its
- *       `dropped` was set before.
+ *   (2) when frame_cache_drop returns, the partition has no entry; who puts one looks behind it
+ *       whether the partition was dropped meanwhile, and drops again.
  *
  * Thread-safe.  Everything is in memory in plain: it goes with the process, or with the partition.
  */
@@ -19,7 +19,6 @@
 
 #include "base/mem.h"
 
-#include <stdatomic.h>
 #include <stdint.h>
 
 struct frame_cache;
@@ -46,11 +45,10 @@ struct frame_key {
     uint16_t index;
 };
 
-/* Whose it is.  `dropped` is looked at when something is put; borrowed during the call. */
+/* The partition whose it is. */
 struct frame_owner {
     uint64_t tenant_id;
     int32_t day;
-    const atomic_bool *dropped; /* may be NULL */
 };
 
 typedef void frame_free_fn(void *value);
@@ -67,8 +65,8 @@ struct frame *frame_cache_put(struct frame_cache *c, const struct frame_key *key
 const void *frame_value(const struct frame *f);
 void frame_unref(struct frame **pf); /* *pf may be NULL */
 
-/* Forget all of a partition. */
-void frame_cache_drop(struct frame_cache *c, uint64_t tenant_id, int32_t day);
+/* Forget all of a partition; `c` may be NULL. */
+void frame_cache_drop(struct frame_cache *c, const struct frame_owner *owner);
 
 struct frame_cache_stats {
     uint64_t hits, misses, evictions; /* since start */

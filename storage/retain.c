@@ -18,6 +18,7 @@
 #include "base/map.h"
 #include "base/obj.h"
 #include "storage/catalog.h"
+#include "storage/frame_cache.h"
 #include "storage/hide.h"
 #include "storage/keyring.h"
 #include "storage/partition_cache.h"
@@ -79,6 +80,7 @@ static int finish(struct store *s, struct meta_partition *p, struct err *err)
         r = fail_at("retain.shredded", err);
     if (r == 0)
         r = partition_cache_drop(s->partitions, p->tenant_id, p->day, err);
+    frame_cache_drop(s->frames, &(struct frame_owner){p->tenant_id, p->day});
     if (r == 0)
         r = fail_at("retain.removed", err);
     if (r == 0)

@@ -14,10 +14,12 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "storage/flush.h"
+#include "storage/frame_cache.h"
 #include "storage/hide.h"
 #include "storage/keyring.h"
 #include "storage/partition_cache.h"
 #include "storage/retain.h"
+#include "storage/scan_pool.h"
 #include "storage/store_internal.h"
 #include "storage/tombstone.h"
 #include "storage/wal.h"
@@ -126,6 +128,8 @@ static void free_store(struct store **ps)
     wal_close(&s->wal);
     head_fini(&s->head);
     partition_cache_free(&s->partitions);
+    frame_cache_free(&s->frames);
+    scan_pool_free(&s->pool);
     meta_close(&s->meta);
     keyring_close(&s->keyring);
     crypt_wipe(s->kv_key, sizeof(s->kv_key));
@@ -204,6 +208,10 @@ static int open_tables(struct store *s, struct err *err)
         r = path_in(s, "tenants", path, err);
     if (r == 0)
         r = partition_cache_new(path, s->keyring, 0, &s->partitions, err);
+    if (r == 0)
+        r = scan_pool_new(s->opt.query_threads, &s->pool, err);
+    if (r == 0)
+        s->frames = frame_cache_new(s->opt.cache_bytes, s->opt.budget);
     if (r == 0)
         partition_cache_tell(s->partitions, s->opt.notice, s->opt.notice_arg);
     return r == 0 ? retain_resume(s, err) : r;
@@ -391,6 +399,7 @@ enum store_state store_state(struct store *s, char *reason, size_t cap)
 void store_stats(struct store *s, struct store_stats *ret)
 {
     struct partition_cache_stats cache;
+    struct frame_cache_stats frames;
     const struct meta_partition *p;
     struct wal_stats w;
 
@@ -420,6 +429,12 @@ void store_stats(struct store *s, struct store_stats *ret)
     ret->wal_replayed_frames = w.replayed_bodies;
     ret->wal_torn_bytes = w.torn_bytes;
     ret->wal_skipped_frames = w.skipped_frames;
+    frame_cache_stats(s->frames, &frames);
+    ret->cache_hits = frames.hits;
+    ret->cache_misses = frames.misses;
+    ret->cache_evictions = frames.evictions;
+    ret->cache_entries = frames.entries;
+    ret->cache_bytes = frames.bytes;
     ret->segment_errors = cache.damaged;
     ret->catalogs_rebuilt = cache.rebuilt_catalogs;
 }

@@ -75,6 +75,8 @@ struct store_options {
     uint64_t ballast_bytes; /* 0: 64 MB; UINT64_MAX: none */
     double min_free;        /* resume after a full disk when this share is free; 0: 0.10 */
     bool recover; /* skip bad WAL frames and write a gap record instead of refusing to start */
+    size_t cache_bytes;        /* decoded pieces of segments, for queries; 0: 32 MiB */
+    unsigned query_threads;    /* that help queries; 0: as many as cores */
     struct mem_budget *budget; /* may be NULL */
 };
 
@@ -137,7 +139,9 @@ struct store_stats {
     uint64_t catalogs_rebuilt;        /* damaged or lost ones, made again from their segments */
     uint64_t flush_failures;
     uint64_t last_seq;
-    uint64_t full_seconds; /* spent refusing because of a full disk */
+    uint64_t cache_hits, cache_misses, cache_evictions; /* of decoded pieces of segments */
+    uint64_t cache_entries, cache_bytes;                /* now */
+    uint64_t full_seconds;                              /* spent refusing because of a full disk */
 };
 void store_stats(struct store *s, struct store_stats *ret);
 

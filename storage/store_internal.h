@@ -21,10 +21,12 @@
 
 #include <pthread.h>
 
+struct frame_cache;
 struct keyring;
 struct map;
 struct hide;
 struct partition_cache;
+struct scan_pool;
 struct tombstone;
 struct wal;
 
@@ -61,6 +63,8 @@ struct store {
     struct meta *meta;
     struct wal *wal;
     struct partition_cache *partitions;
+    struct frame_cache *frames; /* owned, as is the next; for scans */
+    struct scan_pool *pool;
     struct ballast ballast; /* guarded by flush_mutex */
     _Atomic int64_t last_received;
 

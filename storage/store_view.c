@@ -62,6 +62,8 @@ int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
     (void)err; /* the arrays are bounded by the head and by retention */
     memset(ret, 0, sizeof(*ret));
     ret->partitions = s->partitions;
+    ret->frames = s->frames;
+    ret->pool = s->pool;
     ret->now = time_now();
     (void)pthread_mutex_lock(&s->mutex);
     t = store_tenant_find(s, tenant);

@@ -10,6 +10,8 @@
 
 #include "storage/partition_cache.h"
 
+struct frame_cache;
+struct scan_pool;
 struct store;
 
 struct store_view {
@@ -22,6 +24,8 @@ struct store_view {
     size_t n_day;
     uint64_t visible; /* segments with wal_to past this are not part of the view */
     struct partition_cache *partitions; /* borrowed; outlives every scan */
+    struct frame_cache *frames;         /* the same; may be NULL, as the next */
+    struct scan_pool *pool;
     struct hide *hide; /* one reference; what of all this must not be shown; NULL: nothing */
     ts_ns now;         /* what the hiding by age goes by */
 };

@@ -5,6 +5,7 @@
 #include "tests/lib/check.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,11 +25,10 @@ static struct frame_key key_of(uint32_t i)
     return key;
 }
 
-static struct frame *put(struct frame_cache *c, uint32_t i, int32_t day, size_t bytes,
-                         const atomic_bool *dropped)
+static struct frame *put(struct frame_cache *c, uint32_t i, int32_t day, size_t bytes)
 {
     struct frame_key key = key_of(i);
-    struct frame_owner owner = {1, day, dropped};
+    struct frame_owner owner = {1, day};
     uint32_t *v = malloc(sizeof(*v));
 
     *v = i;
@@ -37,7 +37,7 @@ static struct frame *put(struct frame_cache *c, uint32_t i, int32_t day, size_t 
 
 static void put_away(struct frame_cache *c, uint32_t i, int32_t day, size_t bytes)
 {
-    struct frame *f = put(c, i, day, bytes, NULL);
+    struct frame *f = put(c, i, day, bytes);
 
     assert_int_equal(*(const uint32_t *)frame_value(f), i);
     frame_unref(&f);
@@ -102,11 +102,11 @@ static void a_round_over_more_than_fits_still_finds_a_share(void **state)
 static void a_held_frame_outlives_its_entry(void **state)
 {
     struct frame_cache *c = frame_cache_new(1 << 20, NULL);
-    struct frame *held = put(c, 3, 5, 100, NULL);
+    struct frame *held = put(c, 3, 5, 100);
     unsigned before = atomic_load(&freed);
 
     (void)state;
-    frame_cache_drop(c, 1, 5);
+    frame_cache_drop(c, &(struct frame_owner){1, 5});
     assert_false(has(c, 3));
     assert_int_equal(atomic_load(&freed), before);
     assert_int_equal(*(const uint32_t *)frame_value(held), 3);
@@ -115,21 +115,16 @@ static void a_held_frame_outlives_its_entry(void **state)
     frame_cache_free(&c);
 }
 
-static void nothing_of_a_dropped_partition_is_left_or_comes_back(void **state)
+static void nothing_of_a_dropped_partition_is_left(void **state)
 {
     struct frame_cache *c = frame_cache_new(1 << 20, NULL);
-    atomic_bool dropped = true;
-    struct frame *f;
 
     (void)state;
     for (uint32_t i = 0; i < 100; i++)
         put_away(c, i, (int32_t)(i % 2), 50);
-    frame_cache_drop(c, 1, 1);
+    frame_cache_drop(c, &(struct frame_owner){1, 1});
     for (uint32_t i = 0; i < 100; i++)
         assert_int_equal(has(c, i), i % 2 == 0);
-    f = put(c, 101, 1, 50, &dropped);
-    frame_unref(&f);
-    assert_false(has(c, 101));
     frame_cache_free(&c);
 }
 
@@ -149,7 +144,7 @@ static void a_key_that_is_put_again_has_one_entry(void **state)
 
 static void no_cache_keeps_nothing(void **state)
 {
-    struct frame *f = put(NULL, 1, 1, 10, NULL);
+    struct frame *f = put(NULL, 1, 1, 10);
 
     (void)state;
     assert_int_equal(*(const uint32_t *)frame_value(f), 1);
@@ -168,7 +163,7 @@ static void *use(void *arg)
         if (!has(c, k))
             put_away(c, k, (int32_t)(k % 3), 200);
         if (i % 500 == 0)
-            frame_cache_drop(c, 1, (int32_t)(i / 500 % 3));
+            frame_cache_drop(c, &(struct frame_owner){1, (int32_t)(i / 500 % 3)});
     }
     return NULL;
 }
@@ -192,7 +187,7 @@ int main(void)
         cmocka_unit_test(bytes_stay_within_the_maximum),
         cmocka_unit_test(a_round_over_more_than_fits_still_finds_a_share),
         cmocka_unit_test(a_held_frame_outlives_its_entry),
-        cmocka_unit_test(nothing_of_a_dropped_partition_is_left_or_comes_back),
+        cmocka_unit_test(nothing_of_a_dropped_partition_is_left),
         cmocka_unit_test(a_key_that_is_put_again_has_one_entry),
         cmocka_unit_test(no_cache_keeps_nothing),
         cmocka_unit_test(threads_share_it),

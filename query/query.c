@@ -104,6 +104,69 @@ bool query_selector(const struct query *q, const struct matcher **ret, size_t *n
     return true;
 }
 
+/* One line filter as a delete request has it; false: it is none of those. */
+static bool delete_filter(const struct ast_stage *s, struct arena *a,
+                          struct store_delete_filter *ret, struct err *err)
+{
+    size_t n = 0;
+    struct str *text;
+
+    if (s->kind != STAGE_LINE_FILTER || s->line.op == LINE_PATTERN ||
+        s->line.op == LINE_PATTERN_NOT)
+        return false;
+    for (const struct ast_line_arg *arg = s->line.args; arg != NULL; arg = arg->next) {
+        if (arg->ip)
+            return false;
+        n++;
+    }
+    text = arena_alloc(a, n * sizeof(*text) + 1);
+    if (text == NULL) {
+        (void)arena_err(a, err);
+        return true;
+    }
+    *ret = (struct store_delete_filter){
+        .regexp = s->line.op == LINE_MATCHES || s->line.op == LINE_MATCHES_NOT,
+        .negative = s->line.op == LINE_CONTAINS_NOT || s->line.op == LINE_MATCHES_NOT,
+        .text = text,
+        .n = n};
+    n = 0;
+    for (const struct ast_line_arg *arg = s->line.args; arg != NULL; arg = arg->next)
+        text[n++] = arg->text;
+    return true;
+}
+
+int query_delete(const struct query *q, struct arena *a, struct store_delete *ret, struct err *err)
+{
+    const struct ast_node *root = q->ast.root;
+    struct store_delete_filter *filters;
+    size_t n = 0;
+
+    OBJ_CHECK(q, QUERY_MAGIC);
+    if (root->kind != NODE_LOG)
+        return err_set(err, ERR_UNSUPPORTED, "a metric query deletes nothing");
+    for (const struct ast_stage *s = root->log->stages; s != NULL; s = s->next)
+        n++;
+    filters = arena_alloc(a, n * sizeof(*filters) + 1);
+    if (filters == NULL)
+        return arena_err(a, err);
+    err->code = 0;
+    n = 0;
+    for (const struct ast_stage *s = root->log->stages; s != NULL; s = s->next) {
+        if (!delete_filter(s, a, &filters[n++], err))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "line %u, col %u: a delete request takes a stream selector and line "
+                           "filters (|= != |~ !~), nothing more",
+                           s->at.line, s->at.column);
+        if (err->code < 0)
+            return err->code;
+    }
+    ret->matchers = root->log->plan->matchers;
+    ret->n_matchers = root->log->plan->n_matchers;
+    ret->filters = filters;
+    ret->n_filters = n;
+    return 0;
+}
+
 void query_print(const struct query *q, struct buf *out)
 {
     OBJ_CHECK(q, QUERY_MAGIC);

@@ -15,7 +15,14 @@
 
 enum { FORM_MAX = 1 << 20, ANSWER_MAX = 512 << 20, CALL_ARENA_MAX = 256 << 10 };
 
-enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_WRITE, ACCESS_STATUS, ACCESS_METRICS };
+enum access {
+    ACCESS_OPEN,
+    ACCESS_READ,
+    ACCESS_WRITE,
+    ACCESS_STATUS,
+    ACCESS_METRICS,
+    ACCESS_ADMIN, /* of tenants' data */
+};
 
 struct route {
     const char *path; /* a `*` stands for one segment */
@@ -37,6 +44,7 @@ static const struct route ROUTES[] = {
     {"/loki/api/v1/series", "GET, POST", ACCESS_READ, api_series},
     {"/loki/api/v1/format_query", "GET, POST", ACCESS_READ, api_format_query},
     {"/loki/api/v1/status/buildinfo", "GET", ACCESS_STATUS, api_buildinfo},
+    {"/loki/api/v1/delete", "GET, POST, PUT, DELETE", ACCESS_ADMIN, api_delete},
     {"/api/v1/export", "GET, POST", ACCESS_READ, api_export},
     {"/prometheus/api/v1/rules", "GET", ACCESS_READ, api_rules},
     {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts},
@@ -82,6 +90,7 @@ static enum auth_use use_of(enum access access)
         return AUTH_STATUS;
     case ACCESS_OPEN:
     case ACCESS_READ:
+    case ACCESS_ADMIN:
         break;
     }
     return AUTH_READ;
@@ -94,12 +103,18 @@ static int let_in(struct api *a, struct http_exchange *x, const struct route *ro
     struct auth_request req = {.authorization = http_header(x, "Authorization"),
                                .scope = http_header(x, "X-Scope-OrgID"),
                                .use = use_of(route->access)};
+    int r;
 
     memset(ret, 0, sizeof(*ret));
     if (route->access == ACCESS_OPEN ||
         (route->access == ACCESS_METRICS && s->conf.http.metrics_public))
         return 0;
-    return auth_check(s->auth, &req, http_arena(x), ret, err);
+    r = auth_check(s->auth, &req, http_arena(x), ret, err);
+    if (r == 0 && route->access == ACCESS_ADMIN && ret->role != ROLE_ADMIN) {
+        r = err_set(err, ERR_DENIED, "%s needs a token of role admin", route->path);
+        err->sys = 403;
+    }
+    return r;
 }
 
 static size_t body_max(struct http_exchange *x, void *arg)

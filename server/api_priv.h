@@ -50,6 +50,7 @@ struct api_call {
     struct query **selectors; /* owned */
     size_t n_selectors;
     bool categorize;
+    bool force;
 };
 
 typedef void api_fn(struct api *a, struct http_exchange *x, const struct auth_caller *caller);
@@ -58,6 +59,7 @@ typedef void api_fn(struct api *a, struct http_exchange *x, const struct auth_ca
 api_fn api_query_range, api_query_instant, api_format_query;                   /* api_query.c */
 api_fn api_export;                                                             /* api_export.c */
 api_fn api_labels, api_label_values, api_series;                               /* api_labels.c */
+api_fn api_delete;                                                             /* api_delete.c */
 api_fn api_push;                                                               /* api_push.c */
 api_fn api_ready, api_metrics, api_buildinfo, api_page, api_rules, api_alerts; /* api_status.c */
 

@@ -36,6 +36,8 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_SEGMENT_BYTES, st.segment_bytes);
     metric_set(METRIC_STORE_PARTITIONS, st.partitions);
     metric_set(METRIC_STORE_DROPPED, st.partitions_dropped);
+    metric_set(METRIC_STORE_DROPPED_SIZE, st.partitions_dropped_size);
+    metric_set(METRIC_STORE_DELETES, st.deletes);
     metric_set(METRIC_STORE_DAMAGED, st.segment_errors);
     metric_set(METRIC_STORE_CATALOGS_REBUILT, st.catalogs_rebuilt);
     metric_set(METRIC_STORE_FLUSH_FAILED, st.flush_failures);

@@ -241,6 +241,7 @@ static int open_store(struct server *s, bool recover, struct err *err)
         .flush_age = c->storage.flush_age,
         .wal_bytes = (uint64_t)c->storage.wal_bytes,
         .retention = c->storage.retention,
+        .max_bytes = (uint64_t)c->storage.max_bytes,
         .ballast_bytes =
             c->storage.ballast_bytes == 0 ? UINT64_MAX : (uint64_t)c->storage.ballast_bytes,
         .recover = recover,
@@ -248,7 +249,13 @@ static int open_store(struct server *s, bool recover, struct err *err)
         .query_threads = (unsigned)c->query.threads,
         .budget = &s->memory,
     };
+    int r;
 
+    r = retention_load(c, &s->retention, err);
+    if (r < 0)
+        return r;
+    opt.retention_rules = s->retention.rules;
+    opt.n_retention_rules = s->retention.n;
     return store_open(&opt, &s->store, err);
 }
 
@@ -307,6 +314,7 @@ static void close_rooms(struct running *run)
     api_close(&s->api);
     alerts_close(&s->alerts);
     store_close(&s->store);
+    retention_fini(&s->retention);
     auth_free(&s->auth);
     if (s->loop != NULL)
         loop_free(&s->loop);

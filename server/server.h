@@ -12,6 +12,7 @@
 #define LOGQ_SERVER_SERVER_H
 
 #include "base/mem.h"
+#include "server/retention.h"
 #include "server/server_conf.h"
 #include "storage/store.h"
 #include "wire/loop.h"
@@ -29,6 +30,7 @@ struct server {
     struct server_conf conf;
     struct loop *loop;                    /* main loop; owned */
     struct mem_budget memory;             /* everything below is charged to it */
+    struct retention retention;           /* the store's rules */
     struct store *store;                  /* owned */
     struct auth *auth;                    /* owned; swapped whole on reload, on the main loop */
     struct workers *workers;              /* owned; threads for blocking work */

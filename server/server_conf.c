@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/record.h"
 #include "server/auth.h"
+#include "server/retention.h"
 #include "wire/address.h"
 
 #include <fcntl.h>
@@ -39,6 +40,34 @@ static const struct conf_option TOKEN_OPTIONS[] = {
      .fallback = "reader",
      .choices = ROLES,
      .help = "reader queries, writer pushes, admin does both and reads /metrics"},
+};
+
+#define RETENTION(field) offsetof(struct server_conf_retention, field)
+static const struct conf_option RETENTION_OPTIONS[] = {
+    {.path = "tenant",
+     .type = CONF_STR,
+     .offset = RETENTION(tenant),
+     .fallback = "''",
+     .help = "empty: every tenant"},
+    {.path = "selector",
+     .type = CONF_STR,
+     .offset = RETENTION(selector),
+     .fallback = "'{}'",
+     .help = "the streams it speaks of, as in a query; {}: every one"},
+    {.path = "period",
+     .type = CONF_DUR,
+     .offset = RETENTION(period),
+     .min = 0,
+     .max = INT64_MAX,
+     .help = "how long they are kept; 0 keeps them"},
+    {.path = "max_bytes",
+     .type = CONF_BYTES,
+     .offset = RETENTION(max_bytes),
+     .fallback = "0",
+     .min = 0,
+     .max = INT64_MAX,
+     .help = "stored bytes of such a tenant, over which its oldest days go; 0: no bound; only "
+             "without a selector"},
 };
 
 #define WEBHOOK(field) offsetof(struct server_conf_webhook, field)
@@ -205,6 +234,22 @@ static const struct conf_option OPTIONS[] = {
      .max = INT64_MAX,
      .help = "a day is deleted when it, and the last record received for it, are older; 0 keeps "
              "everything"},
+    {.path = "storage.retention_rules",
+     .type = CONF_MAPS,
+     .offset = SERVER(storage.retention_rules),
+     .fallback = "[]",
+     .sub = RETENTION_OPTIONS,
+     .n_sub = COUNT(RETENTION_OPTIONS),
+     .sub_size = sizeof(struct server_conf_retention),
+     .count_offset = SERVER(storage.n_retention_rules),
+     .help = "other periods for some: the first rule that speaks of a stream decides"},
+    {.path = "storage.max_bytes",
+     .type = CONF_BYTES,
+     .offset = SERVER(storage.max_bytes),
+     .fallback = "0",
+     .min = 0,
+     .max = INT64_MAX,
+     .help = "stored bytes of all tenants, over which the oldest days go; 0: no bound"},
     {.path = "storage.head",
      .type = CONF_BYTES,
      .offset = SERVER(storage.head_bytes),
@@ -442,6 +487,26 @@ static void check_alerting(const struct checker *k, const struct server_conf *c)
         complain(k, "alerting.external_url", WHY);
 }
 
+static void check_retention(const struct checker *k, const struct server_conf *c)
+{
+    for (size_t i = 0; i < c->storage.n_retention_rules; i++) {
+        const struct server_conf_retention *rule = &c->storage.retention_rules[i];
+        struct str path = arena_printf(k->a, "storage.retention_rules.%zu.selector", i);
+        struct str tenant = arena_printf(k->a, "storage.retention_rules.%zu.tenant", i);
+        struct query *q = NULL;
+        struct err err;
+        if (path.p == NULL || tenant.p == NULL)
+            return;
+        if (rule->tenant.n > 0)
+            check_tenant(k, tenant.p, rule->tenant);
+        if (retention_selector(rule->selector, &q, &err) < 0)
+            complain(k, path.p, err.text);
+        else if (q != NULL && rule->max_bytes > 0)
+            complain(k, path.p, "max_bytes is of a whole tenant: it goes without a selector");
+        query_unref(&q);
+    }
+}
+
 static void check(const struct checker *k, const struct server_conf *c)
 {
     check_address(k, "http.listen", c->http.listen);
@@ -449,6 +514,7 @@ static void check(const struct checker *k, const struct server_conf *c)
     check_tenant(k, "forward.tenant", c->forward.tenant);
     check_local(k, c);
     check_alerting(k, c);
+    check_retention(k, c);
     for (size_t i = 0; i < c->n_tokens; i++) {
         const struct conf_strs *tenants = &c->tokens[i].tenants;
         struct str path = arena_printf(k->a, "tokens.%zu.tenants", i);

@@ -27,6 +27,12 @@ struct server_conf_webhook {
     dur_ns timeout;
 };
 
+struct server_conf_retention {
+    struct str tenant, selector; /* empty: all */
+    dur_ns period;
+    int64_t max_bytes;
+};
+
 struct server_conf {
     struct arena *arena; /* owns all strings */
     struct str dir;      /* directory of the file: relative paths start here */
@@ -52,6 +58,9 @@ struct server_conf {
     size_t n_tokens;
     struct {
         dur_ns retention; /* 0: keep */
+        int64_t max_bytes;
+        struct server_conf_retention *retention_rules;
+        size_t n_retention_rules;
         int64_t head_bytes, wal_bytes, ballast_bytes;
         dur_ns flush_age;
     } storage;

@@ -21,6 +21,7 @@ enum flag_id {
     FLAG_DIRECTION,
     FLAG_FOLLOW,
     FLAG_STEP,
+    FLAG_FORCE,
     FLAG_ADDR,
     FLAG_TOKEN_FILE,
     FLAG_CA,
@@ -37,7 +38,7 @@ enum flag_id {
 #define OF(command) (1u << (command))
 #define OF_QUERY    OF(ARGS_QUERY)
 #define OF_LINES    (OF(ARGS_QUERY) | OF(ARGS_TAIL))
-#define OF_SPANS    (OF_LINES | OF(ARGS_LABELS) | OF(ARGS_SERIES))
+#define OF_SPANS    (OF_LINES | OF(ARGS_LABELS) | OF(ARGS_SERIES) | OF(ARGS_DELETE))
 #define OF_ALL      (OF_SPANS | OF(ARGS_NONE))
 
 struct flag {
@@ -61,6 +62,8 @@ static const struct flag FLAGS[FLAG_COUNT] = {
     [FLAG_FOLLOW] = {"follow", 'f', OF_LINES, NULL,
                      "go on with lines as they arrive (as tail does)"},
     [FLAG_STEP] = {"step", 0, OF_QUERY, "SPAN", "metric query: a value at each step of the span"},
+    [FLAG_FORCE] = {"force", 0, OF(ARGS_DELETE), NULL,
+                    "cancel: also a request that may be done in part"},
     [FLAG_OUTPUT] = {"output", 'o', OF_SPANS, "FORM",
                      "table, raw, jsonl, json, csv or logfmt (table on a terminal, else raw)"},
     [FLAG_UTC] = {"utc", 0, OF_SPANS, NULL,
@@ -86,6 +89,7 @@ static const struct {
     [ARGS_TAIL] = {"tail", "QUERY", "print the newest lines, then new ones as they arrive", 1, 1},
     [ARGS_LABELS] = {"labels", "[NAME]", "list label names, or the values of one label", 0, 1},
     [ARGS_SERIES] = {"series", "SELECTOR...", "list the streams that match", 1, 64},
+    [ARGS_DELETE] = {"delete", "QUERY", "delete what matches (or: list, cancel ID)", 1, 2},
 };
 enum { COMMANDS_N = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
 
@@ -181,6 +185,9 @@ static int take_flag(enum flag_id id, const char *value, struct args *a, struct 
         return 0;
     case FLAG_FOLLOW:
         a->follow = true;
+        return 0;
+    case FLAG_FORCE:
+        a->force = true;
         return 0;
     case FLAG_ADDR:
         a->addr = value;

@@ -11,7 +11,7 @@
 #include "base/time.h"
 #include "query/format.h"
 
-enum args_command { ARGS_NONE, ARGS_QUERY, ARGS_TAIL, ARGS_LABELS, ARGS_SERIES };
+enum args_command { ARGS_NONE, ARGS_QUERY, ARGS_TAIL, ARGS_LABELS, ARGS_SERIES, ARGS_DELETE };
 enum args_color { ARGS_COLOR_AUTO, ARGS_COLOR_ALWAYS, ARGS_COLOR_NEVER };
 enum args_zone { ARGS_ZONE_AUTO, ARGS_ZONE_UTC, ARGS_ZONE_LOCAL };
 /* AUTO: the newest lines, printed oldest first. */
@@ -37,6 +37,7 @@ struct args {
     uint64_t limit; /* 0: all */
     enum args_direction direction;
     bool follow;
+    bool force;  /* delete cancel */
     dur_ns step; /* 0: an instant */
 };
 

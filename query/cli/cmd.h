@@ -26,7 +26,7 @@ struct cmd {
 };
 
 typedef int cmd_fn(struct cmd *c);
-cmd_fn cmd_query, cmd_tail, cmd_labels, cmd_series;
+cmd_fn cmd_query, cmd_tail, cmd_labels, cmd_series, cmd_delete;
 
 enum { CMD_IDLE_MS = 600000 }; /* a query may think that long before its first byte */
 /* Where an open end is put: the server takes records of at most that far ahead of its clock. */

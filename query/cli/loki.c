@@ -119,6 +119,64 @@ int loki_series(struct str json, struct rows *rows, struct err *err)
     return read_list(json, read_stream, rows, err);
 }
 
+/* ---- delete requests ---- */
+
+static int get_text(json_t *item, const char *name, struct arena *a, struct rows_cell *ret,
+                    struct err *err)
+{
+    json_t *v = json_object_get(item, name);
+
+    return json_is_string(v) ? read_string(v, a, ret, err)
+                             : not_loki(err, "a delete request lacks a text");
+}
+
+static int get_seconds(json_t *item, const char *name, struct rows_cell *ret, struct err *err)
+{
+    json_t *v = json_object_get(item, name);
+    double s = json_number_value(v);
+
+    if (!json_is_number(v) || !(s > -9e9 && s < 9e9))
+        return not_loki(err, "a delete request lacks a time");
+    ret->ts = (ts_ns)(s * 1e3) * NS_PER_MS;
+    return 0;
+}
+
+static int read_delete(json_t *item, struct arena *a, struct rows_cell cells[6], struct err *err)
+{
+    int r = get_text(item, "request_id", a, &cells[0], err);
+
+    if (r == 0)
+        r = get_text(item, "status", a, &cells[1], err);
+    if (r == 0)
+        r = get_seconds(item, "created_at", &cells[2], err);
+    if (r == 0)
+        r = get_seconds(item, "start_time", &cells[3], err);
+    if (r == 0)
+        r = get_seconds(item, "end_time", &cells[4], err);
+    return r == 0 ? get_text(item, "query", a, &cells[5], err) : r;
+}
+
+int loki_deletes(struct str json, struct rows *rows, struct err *err)
+{
+    json_error_t why;
+    json_t *j = json_loadb(json.p == NULL ? "" : json.p, json.n, JSON_ALLOW_NUL, &why);
+    json_t *item;
+    size_t i;
+    int r = json_is_array(j) ? 0 : not_loki(err, "no list of delete requests");
+
+    json_array_foreach(j, i, item)
+    {
+        struct rows_cell cells[6] = {{.ts = 0}};
+
+        if (r == 0)
+            r = read_delete(item, rows_arena(rows), cells, err);
+        if (r == 0)
+            r = rows_add(rows, cells, err);
+    }
+    json_decref(j);
+    return r;
+}
+
 /* ---- values ---- */
 
 static bool read_value(json_t *j, double *ret)

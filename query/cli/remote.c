@@ -220,11 +220,13 @@ static int explain_refusal(const struct call *call, struct remote_failure *fail,
 static int start(struct remote *r, struct call *call, struct err *err)
 {
     const struct remote_request *req = call->req;
-    bool post = req->params.n > GET_MAX;
+    bool post = req->method == NULL ? req->params.n > GET_MAX : strcmp(req->method, "POST") == 0;
     struct label headers[HEADERS];
     struct http_client_request q = {.address = r->ctx->address,
                                     .tls = r->tls,
-                                    .method = post ? "POST" : "GET",
+                                    .method = req->method != NULL ? req->method
+                                              : post              ? "POST"
+                                                                  : "GET",
                                     .headers = headers,
                                     .idle_ms = req->idle_ms};
     struct buf target;
@@ -278,7 +280,7 @@ int remote_call(struct remote *r, const struct remote_request *req, struct remot
             e = err_set(err, call.stopped, "%s", call.why.text);
         else if (call.end.code < 0)
             e = err_set(err, call.end.code, "%s: %s", r->ctx->url, call.end.text);
-        else if (call.status != 200)
+        else if (call.status != 200 && call.status != 204)
             e = explain_refusal(&call, fail, err);
     } else {
         e = err_wrap(err, "%s", r->ctx->url);

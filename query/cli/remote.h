@@ -30,17 +30,18 @@ struct remote_failure {
 typedef int remote_body_fn(void *arg, struct str bytes, struct err *err);
 
 struct remote_request {
-    const char *path;  /* "/api/v1/export" */
-    struct str params; /* params.h */
-    uint64_t idle_ms;  /* longest silence; 0: for ever */
+    const char *path;   /* "/api/v1/export" */
+    const char *method; /* NULL: GET, or POST when the parameters are long */
+    struct str params;  /* params.h */
+    uint64_t idle_ms;   /* longest silence; 0: for ever */
     remote_body_fn *body;
     void *arg;
 };
 
 /*
- * Send, wait, hand out the body of an answer 200.  Any other status is a failure: ERR_DENIED for
- * 401 and 403, ERR_INVALID for 400, ERR_LIMIT for 429, else ERR_IO, with the server's own sentence.
- * What the transport reports has the address in front.  *fail is always set.
+ * Send, wait, hand out the body of an answer 200; 204 has none.  Any other status is a failure:
+ * ERR_DENIED for 401 and 403, ERR_INVALID for 400, ERR_LIMIT for 429, else ERR_IO, with the
+ * server's own sentence. What the transport reports has the address in front.  *fail is always set.
  */
 int remote_call(struct remote *r, const struct remote_request *req, struct remote_failure *fail,
                 struct err *err);

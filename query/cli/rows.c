@@ -9,7 +9,7 @@
 #include <math.h>
 #include <time.h>
 
-enum { ARENA_MAX = 512 << 20, CELL_MAX = 4 << 20, COLUMNS_MAX = 4, WIDTH_MAX = 200 };
+enum { ARENA_MAX = 512 << 20, CELL_MAX = 4 << 20, COLUMNS_MAX = 6, WIDTH_MAX = 200 };
 
 #define BOLD  "\x1b[1m"
 #define RESET "\x1b[0m"

@@ -167,6 +167,22 @@ static void a_command_takes_its_own_flags_and_operands_only(void **state)
     check_bad("logq|query|{a=|b}", "query: one operand too many: 'b}' (is the query in quotes?)");
 }
 
+static void delete_takes_a_query_or_a_verb(void **state)
+{
+    struct line l;
+
+    (void)state;
+    check_ok(&l, "logq|delete|{a=\"b\"}|--since|2h");
+    assert_int_equal(l.args.command, ARGS_DELETE);
+    assert_true(l.args.has_span);
+    assert_false(l.args.force);
+    check_ok(&l, "logq|delete|--force|cancel|0000000000000001");
+    assert_int_equal(l.args.n_words, 2);
+    assert_true(l.args.force);
+    check_bad("logq|delete", "delete needs QUERY");
+    check_bad("logq|series|{}|--force", "series knows no --force");
+}
+
 static void help_lists_what_the_command_takes(void **state)
 {
     struct buf out;
@@ -192,4 +208,5 @@ CHECK_MAIN(cmocka_unit_test(flags_stand_before_and_behind_the_command),
            cmocka_unit_test(help_needs_nothing_else),
            cmocka_unit_test(mistakes_are_named_as_they_were_typed),
            cmocka_unit_test(a_command_takes_its_own_flags_and_operands_only),
+           cmocka_unit_test(delete_takes_a_query_or_a_verb),
            cmocka_unit_test(help_lists_what_the_command_takes))

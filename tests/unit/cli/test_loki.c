@@ -206,7 +206,38 @@ static void what_is_no_answer_is_an_error(void **state)
     rows_free(&series);
 }
 
-CHECK_MAIN(cmocka_unit_test(names_are_printed_in_each_form),
+static void delete_requests_are_read_or_refused(void **state)
+{
+    static const struct rows_column COLUMNS[] = {{"id", ROWS_TEXT},      {"status", ROWS_TEXT},
+                                                 {"created", ROWS_TIME}, {"from", ROWS_TIME},
+                                                 {"to", ROWS_TIME},      {"query", ROWS_TEXT}};
+    static const char *const BAD[] = {"",
+                                      "{}",
+                                      "[1]",
+                                      "[{}]",
+                                      "[{\"request_id\":1}]",
+                                      "[{\"request_id\":\"1\",\"status\":\"received\","
+                                      "\"created_at\":1e99}]"};
+    struct rows *r = rows_new(COLUMNS, 6);
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++)
+        if (loki_deletes(str_of(BAD[i]), r, &err) != ERR_CORRUPT)
+            fail_msg("'%s' was taken", BAD[i]);
+    assert_int_equal(rows_count(r), 0);
+    assert_int_equal(loki_deletes(STR("[]"), r, &err), 0);
+    assert_int_equal(
+        loki_deletes(STR("[{\"request_id\":\"01\",\"status\":\"received\",\"created_at\":1.500,"
+                         "\"start_time\":0.000,\"end_time\":1,\"query\":\"{a=\\\"b\\\"}\"}]"),
+                     r, &err),
+        0);
+    assert_int_equal(rows_count(r), 1);
+    rows_free(&r);
+}
+
+CHECK_MAIN(cmocka_unit_test(delete_requests_are_read_or_refused),
+           cmocka_unit_test(names_are_printed_in_each_form),
            cmocka_unit_test(series_are_label_sets), cmocka_unit_test(a_vector_is_labels_and_value),
            cmocka_unit_test(a_cell_wider_than_its_column_still_ends_before_the_next),
            cmocka_unit_test(a_matrix_is_a_row_per_point),

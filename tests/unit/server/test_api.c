@@ -327,6 +327,78 @@ static void a_client_that_goes_away_while_it_waits_is_forgotten(void **state)
     workers_free(&f->w->server.workers);
 }
 
+/* ---- delete requests ---- */
+
+#define DELETE "/loki/api/v1/delete"
+
+static void only_admins_delete_and_only_for_one_tenant(void **state)
+{
+    struct fixture *f = *state;
+    struct request r = {.method = "GET", .target = DELETE};
+
+    check(f, &r, 401, NULL);
+    r.token = READER;
+    r.scope = "default";
+    check(f, &r, 403, "role admin");
+    r.token = WRITER;
+    check(f, &r, 403, NULL);
+    r.token = EVERY;
+    r.scope = "default|other";
+    check(f, &r, 400, "one tenant");
+    r.scope = "default";
+    check(f, &r, 200, "[]");
+}
+
+static void a_delete_request_hides_is_listed_and_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    struct request push = push_of(STR(ONE_LINE));
+    struct request r = {.method = "POST",
+                        .target = DELETE "?query={app=%22web%22}+|=+%22hell%22&start=0&end=2e9",
+                        .token = ADMIN};
+
+    check(f, &r, 404, "no records"); /* nobody knows the tenant yet */
+    check(f, &push, 204, NULL);
+    feed_check(&f->w->feed, "default", "hello\n");
+    check(f, &r, 204, NULL);
+    feed_check(&f->w->feed, "default", "");
+    check_get(f, DELETE, 200,
+              "[{\"request_id\":\"0000000000000001\",\"start_time\":0.000,"
+              "\"end_time\":2000000000.000,\"query\":\"{app=\\\"web\\\"} |= "
+              "\\\"hell\\\"\",\"status\":\"received\",\"created_at\":");
+    r.method = "DELETE";
+    r.target = DELETE "?request_id=0000000000000009";
+    check(f, &r, 404, "no delete request");
+    r.target = DELETE;
+    check(f, &r, 400, "request_id");
+    r.target = DELETE "?request_id=0000000000000001&force=false";
+    check(f, &r, 204, NULL);
+    check_get(f, DELETE, 200, "[]");
+    feed_check(&f->w->feed, "default", "hello\n");
+}
+
+static void a_delete_request_is_a_selector_and_line_filters(void **state)
+{
+    static const struct {
+        const char *target, *says;
+    } CASES[] = {
+        {DELETE "?start=0", "'query' is missing"},
+        {DELETE "?query={a=%22b%22}", "'start' is missing"},
+        {DELETE "?query={a=%22b%22}+|+json&start=0", "line 1, col 9: a delete request takes"},
+        {DELETE "?query=rate({a=%22b%22}[1m])&start=0", "metric query"},
+        {DELETE "?query={a=%22b%22}&start=9&end=8", "end timestamp"},
+        {DELETE "?query={a=%22b%22}&start=9&end=9", "not behind its start"},
+    };
+    struct fixture *f = *state;
+    struct request push = push_of(STR(ONE_LINE));
+
+    check(f, &push, 204, NULL);
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        check(f, &(struct request){.method = "PUT", .target = CASES[i].target, .token = ADMIN}, 400,
+              CASES[i].says);
+    feed_check(&f->w->feed, "default", "hello\n");
+}
+
 /* ---- the end ---- */
 
 static void a_drain_lets_calls_end_and_takes_no_new_ones(void **state)
@@ -363,4 +435,7 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(get_and_form_give_the_same_answer), T(tenants_do_not_see_each_other),
            T(bad_parameters_are_400_in_words), T(when_too_many_wait_it_is_429),
            T(a_client_that_goes_away_while_it_waits_is_forgotten),
+           T(only_admins_delete_and_only_for_one_tenant),
+           T(a_delete_request_hides_is_listed_and_taken_back),
+           T(a_delete_request_is_a_selector_and_line_filters),
            T(a_drain_lets_calls_end_and_takes_no_new_ones))

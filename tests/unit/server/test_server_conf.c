@@ -1,6 +1,8 @@
 /* server/server_conf.c: defaults, mistakes with their places, and config/server.yaml in step. */
 #include "server/server_conf.h"
 
+#include "server/retention.h"
+
 #include "base/file.h"
 #include "base/mem.h"
 #include "tests/lib/check.h"
@@ -266,6 +268,48 @@ static void dev_needs_no_file(void **state)
     assert_string_equal(server_conf_path(&f->conf, STR("/etc/x"), f->conf.arena), "/etc/x");
 }
 
+static void retention_rules_are_checked(void **state)
+{
+    struct fixture *f = *state;
+    struct retention r;
+
+    assert_int_equal(
+        load(f,
+             "storage:\n  retention_rules:\n  - {tenant: t, selector: '{app=\"x\"}', period: 7d}\n"
+             "  - {period: 1d, max_bytes: 1GB}\n"),
+        0);
+    assert_int_equal(retention_load(&f->conf, &r, &f->err), 0);
+    assert_int_equal(r.n, 2);
+    check_str(r.rules[0].tenant, "t");
+    assert_int_equal(r.rules[0].n_matchers, 1);
+    assert_int_equal(r.rules[0].period, 7 * NS_PER_DAY);
+    assert_int_equal(r.rules[1].n_matchers, 0);
+    assert_int_equal(r.rules[1].max_bytes, 1000000000);
+    retention_fini(&r);
+}
+
+static void retention_rules_that_mean_nothing_are_refused(void **state)
+{
+    static const struct {
+        const char *rule, *says;
+    } CASES[] = {
+        {"{period: 1d, selector: '{a=}'}", "parse error"},
+        {"{period: 1d, selector: '{a=\"b\"} |= \"x\"'}", "a stream selector is needed"},
+        {"{period: 1d, selector: '{a=\"b\"}', max_bytes: 1}", "of a whole tenant"},
+        {"{period: 1d, tenant: 'a b'}", "no tenant name"},
+        {"{tenant: t}", "period"},
+    };
+    char text[200];
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct fixture *f = *state;
+        (void)snprintf(text, sizeof(text), "storage:\n  retention_rules:\n  - %s\n", CASES[i].rule);
+        assert_int_equal(load(f, text), ERR_INVALID);
+        if (strstr(f->err.text, CASES[i].says) == NULL)
+            fail_msg("'%s': %s", CASES[i].rule, f->err.text);
+    }
+}
+
 static void loopback_is_told_from_what_looks_like_it(void **state)
 {
     static const char *const YES[] = {"127.0.0.1:1", "127.9.9.9:0", "[::1]:24224", "localhost:3100",
@@ -288,4 +332,6 @@ CHECK_MAIN(T(an_empty_file_means_the_defaults), T(mistakes_are_named_with_their_
            T(a_file_that_is_not_there_is_named), T(what_is_printed_loads_again_unchanged),
            T(secrets_are_not_printed), T(what_waits_for_a_restart_is_named),
            T(the_example_in_config_is_the_tables), T(the_example_says_the_defaults),
-           T(dev_needs_no_file), T(loopback_is_told_from_what_looks_like_it))
+           T(dev_needs_no_file), T(retention_rules_are_checked),
+           T(retention_rules_that_mean_nothing_are_refused),
+           T(loopback_is_told_from_what_looks_like_it))

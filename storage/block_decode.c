@@ -1,6 +1,7 @@
 /* storage/block_decode.c - frames to columns.  Contract and layout: block.h. */
 #include "storage/block.h"
 #include "storage/column_int.h"
+#include "storage/varint.h"
 
 #include <zstd.h>
 
@@ -61,70 +62,97 @@ static int make_layout(struct block_keys *k, const struct block_shape *shape, st
 static int narrow_streams(const uint64_t *wide, const struct block_shape *shape, uint32_t *ret,
                           struct err *err)
 {
+    uint64_t top = 0;
+
     for (size_t i = 0; i < shape->rows; i++) {
-        if (wide[i] > shape->last_stream - shape->first_stream)
-            return corrupt("stream outside of its interval", err);
+        top = wide[i] > top ? wide[i] : top;
         ret[i] = shape->first_stream + (uint32_t)wide[i];
     }
+    if (top > shape->last_stream - shape->first_stream)
+        return corrupt("stream outside of its interval", err);
     return 0;
 }
 
-int block_keys_decode(struct str frame, const struct block_shape *shape, struct arena *a,
-                      struct block_keys *ret, struct err *err)
+/* Take one key column off the front: `ret` NULL skips it. */
+static int take_column(struct str *frame, size_t n, uint64_t *ret, struct err *err)
 {
-    struct block_keys k = {0};
-    size_t n = shape->rows;
-    uint64_t *wide = arena_alloc(a, n * sizeof(*wide));
-    uint64_t *ts = arena_alloc(a, n * sizeof(*ts));
+    struct str column;
+    uint64_t bytes;
+    int r = 0;
+
+    if (!varint_get(frame, &bytes) || bytes > frame->n)
+        return corrupt("keys are cut", err);
+    column = str_sub(*frame, 0, (size_t)bytes);
+    *frame = str_from(*frame, (size_t)bytes);
+    if (ret != NULL) {
+        r = column_int_decode(&column, n, ret, err);
+        if (r == 0 && column.n != 0)
+            r = corrupt("bytes behind a column of keys", err);
+    }
+    return r;
+}
+
+static int take_streams(struct str *frame, const struct block_shape *shape, struct arena *a,
+                        uint32_t **ret, struct err *err)
+{
+    uint64_t *wide = arena_alloc(a, shape->rows * sizeof(*wide));
+    uint32_t *stream = arena_alloc(a, shape->rows * sizeof(*stream));
     int r;
 
-    k.seq = arena_alloc(a, n * sizeof(*k.seq));
-    k.stream = arena_alloc(a, n * sizeof(*k.stream));
-    if (wide == NULL || ts == NULL || k.seq == NULL || k.stream == NULL)
+    if (wide == NULL || stream == NULL)
         return arena_err(a, err);
-    r = column_int_decode(&frame, n, ts, err);
+    r = take_column(frame, shape->rows, wide, err);
     if (r == 0)
-        r = column_int_decode(&frame, n, k.seq, err);
+        r = narrow_streams(wide, shape, stream, err);
+    *ret = stream;
+    return r;
+}
+
+int block_keys_decode(struct str frame, const struct block_shape *shape, unsigned wanted,
+                      struct arena *a, struct block_keys *ret, struct err *err)
+{
+    bool streams = (wanted & (BLOCK_WANT_STREAM | BLOCK_WANT_LAYOUT)) != 0;
+    struct block_keys k = {0};
+    size_t n = shape->rows;
+    uint64_t *ts = NULL;
+    int r;
+
+    if ((wanted & BLOCK_WANT_TS) != 0 && (ts = arena_alloc(a, n * sizeof(*ts))) == NULL)
+        return arena_err(a, err);
+    if ((wanted & BLOCK_WANT_SEQ) != 0 && (k.seq = arena_alloc(a, n * sizeof(*k.seq))) == NULL)
+        return arena_err(a, err);
+    r = take_column(&frame, n, ts, err);
+    k.ts = (ts_ns *)ts; /* the same 64 bits, read as signed */
     if (r == 0)
-        r = column_int_decode(&frame, n, wide, err);
+        r = streams ? take_streams(&frame, shape, a, &k.stream, err)
+                    : take_column(&frame, n, NULL, err);
+    if (r == 0)
+        r = take_column(&frame, n, k.seq, err);
     if (r == 0 && frame.n != 0)
         r = corrupt("bytes behind the keys", err);
-    if (r == 0)
-        r = narrow_streams(wide, shape, k.stream, err);
-    for (size_t i = 1; r == 0 && i < n; i++)
+    for (size_t i = 1; r == 0 && k.seq != NULL && i < n; i++)
         if (k.seq[i] <= k.seq[i - 1])
             r = corrupt("rows out of order", err);
-    if (r == 0)
+    if (r == 0 && (wanted & BLOCK_WANT_LAYOUT) != 0)
         r = make_layout(&k, shape, a, err);
-    k.ts = (ts_ns *)ts; /* the same 64 bits, read as signed */
     if (r == 0)
         *ret = k;
     return r;
 }
 
-int block_lines_decode(struct str frame, size_t n, struct arena *a, struct block_lines *ret,
-                       struct err *err)
+int block_plans_split(struct str frame, struct block_plans *ret, struct err *err)
 {
-    uint64_t *lengths = arena_alloc(a, n * sizeof(*lengths));
-    uint32_t *end = arena_alloc(a, n * sizeof(*end));
-    size_t at = 0;
-    int r;
+    struct str part[2];
 
-    if (lengths == NULL || end == NULL)
-        return arena_err(a, err);
-    r = column_int_decode(&frame, n, lengths, err);
-    if (r < 0)
-        return r;
-    if (frame.n > BLOCK_FRAME_MAX)
-        return corrupt("text is too long", err);
-    for (size_t i = 0; i < n; i++) {
-        if (lengths[i] > frame.n - at)
-            return corrupt("lines are cut", err);
-        at += (size_t)lengths[i];
-        end[i] = (uint32_t)at;
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t n;
+        if (!varint_get(&frame, &n) || n > frame.n)
+            return corrupt("plans are cut", err);
+        part[i] = str_sub(frame, 0, (size_t)n);
+        frame = str_from(frame, (size_t)n);
     }
-    if (at != frame.n)
-        return corrupt("bytes behind the last line", err);
-    *ret = (struct block_lines){frame, end};
+    if (frame.n != 0 || part[0].n == 0)
+        return corrupt("plans do not fill their frame", err);
+    *ret = (struct block_plans){part[0], part[1]};
     return 0;
 }

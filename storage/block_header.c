@@ -36,7 +36,7 @@ void block_header_put(const struct block_header *h, uint8_t ret[BLOCK_HEADER_STO
 
 static const char *wrong_field(const struct block_header *h)
 {
-    if (h->codec != BLOCK_CODEC_COLUMNS)
+    if (h->codec != BLOCK_CODEC_TEMPLATES)
         return "unknown codec";
     if ((h->flags & ~(uint32_t)(BLOCK_FLAG_ROLLUP | BLOCK_FLAG_RECORD_ROOT)) != 0)
         return "unknown flags";

@@ -19,14 +19,13 @@ enum {
     BLOCK_HEADER_STORED = BLOCK_HEADER_BYTES + 4, /* and its crc32c */
     BLOCK_HEADER_BOUND = 176,                     /* bytes before the digest */
     BLOCK_FRAME_ENTRY = 16, /* one entry of the frame directory behind the header */
-    BLOCK_FRAMES_MAX = 64,
+    BLOCK_FRAMES_MAX = 4096,
     BLOCK_ROWS_MAX = 1 << 16,
-    BLOCK_CODEC_COLUMNS = 1, /* docs/formats/segment.md, "Columns" */
+    BLOCK_CODEC_TEMPLATES = 2, /* docs/formats/segment.md, "Columns" */
 };
 
-enum { /* header flags */
-       BLOCK_FLAG_ROLLUP =
-           1 << 0, /* has a frame with rows per minute and level; none is written yet */
+enum {                                  /* header flags */
+       BLOCK_FLAG_ROLLUP = 1 << 0,      /* has a frame with rows per stream, minute and level */
        BLOCK_FLAG_RECORD_ROOT = 1 << 1, /* record_root is set */
 };
 

@@ -17,6 +17,7 @@ enum {
 enum {
     GROUP = 128,
     GROUP_BYTES_MAX = GROUP * 8 + 16, /* packed, and room to load eight bytes past the last */
+    WIDTH_WIDE = 56, /* a value of so many bits lies within eight bytes wherever it starts */
     SCALES = 4,
     RUN_GAIN = 4, /* runs pay when there are this many times fewer of them than values */
 };
@@ -173,13 +174,46 @@ static int corrupt(const char *what, struct err *err)
     return err_set(err, ERR_CORRUPT, "number column: %s", what);
 }
 
+/* Values of up to 56 bits, eight bytes loaded for each: no load passes `p + room`.  Returns how
+ * many were done. */
+static size_t unpack_wide(const char *p, size_t room, size_t n, unsigned width, uint64_t base,
+                          uint64_t *ret)
+{
+    uint64_t mask = (UINT64_C(1) << width) - 1;
+    size_t last = room < 8 ? 0 : (room - 8) * 8 / (width == 0 ? 1 : width) + 1;
+    size_t m = room < 8 ? 0 : (n < last ? n : last);
+
+    for (size_t i = 0; i < m; i++) {
+        size_t bit = i * width;
+        ret[i] = base + (le_get64(p + bit / 8) >> (bit % 8) & mask);
+    }
+    return m;
+}
+
+/* The rest, from a copy that has bytes behind its end. */
+static void unpack_rest(const char *p, size_t from, size_t n, unsigned width, uint64_t base,
+                        uint64_t *ret)
+{
+    char packed[GROUP_BYTES_MAX] = {0};
+    uint64_t mask = width == 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1;
+
+    memcpy(packed, p, packed_bytes(n, width));
+    for (size_t i = from; i < n; i++) {
+        size_t bit = i * width;
+        unsigned shift = bit % 8;
+        uint64_t x = le_get64(packed + bit / 8) >> shift;
+        if (shift > 0 && shift + width > 64)
+            x |= (uint64_t)(uint8_t)packed[bit / 8 + 8] << (64 - shift);
+        ret[i] = base + (x & mask);
+    }
+}
+
 static int get_group(struct str *in, size_t n, uint64_t *ret, struct err *err)
 {
-    char packed[GROUP_BYTES_MAX];
     uint64_t base;
-    uint64_t mask;
     unsigned width;
     size_t bytes;
+    size_t done = 0;
 
     if (!varint_get(in, &base) || in->n < 1)
         return corrupt("group without its head", err);
@@ -191,17 +225,10 @@ static int get_group(struct str *in, size_t n, uint64_t *ret, struct err *err)
     if (bytes > in->n)
         return corrupt("group is cut", err);
     base = unzigzag(base);
-    mask = width == 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1;
-    memcpy(packed, in->p, bytes);
-    memset(packed + bytes, 0, 16);
-    for (size_t i = 0, bit = 0; i < n; i++, bit += width) {
-        const char *p = packed + bit / 8;
-        unsigned shift = bit % 8;
-        uint64_t x = le_get64(p) >> shift;
-        if (shift > 0 && shift + width > 64)
-            x |= (uint64_t)(uint8_t)p[8] << (64 - shift);
-        ret[i] = base + (x & mask);
-    }
+    if (width <= WIDTH_WIDE)
+        done = unpack_wide(in->p, in->n, n, width, base, ret);
+    if (done < n)
+        unpack_rest(in->p, done, n, width, base, ret);
     *in = str_from(*in, bytes);
     return 0;
 }

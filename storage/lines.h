@@ -19,8 +19,11 @@
 #include "storage/template.h"
 
 enum {
-    LINES_TEMPLATES_MAX = 4096,    /* of a block */
-    LINES_SUPPORT = 32,            /* rows below which a template's rows become RAW */
+    LINES_TEMPLATES_MAX = 4096, /* of a block */
+    LINES_SUPPORT = 32,         /* rows below which a template's rows become RAW, in a block of
+                                   LINES_SUPPORT_ROWS or more; in smaller ones fewer */
+    LINES_SUPPORT_ROWS = 1 << 14,
+    LINES_FRAME_MAX = 256 << 20,   /* bytes of all data frames */
     LINES_FRAME_ALONE = 32 << 10,  /* encoded bytes from which a column has a frame of its own */
     LINES_FRAME_PACKED = 64 << 10, /* encoded bytes of small columns in one frame */
 };
@@ -32,17 +35,26 @@ struct lines_encoder;
 struct lines_encoder *lines_encoder_new(bool small); /* `small` as in slot_encode */
 void lines_encoder_free(struct lines_encoder **pe);
 
+/* What a data frame holds, for whoever compresses it. */
+enum lines_content { LINES_IDS, LINES_NUMBERS, LINES_TEXT };
+struct lines_frame {
+    struct str bytes;
+    enum lines_content content;
+};
 /* What came out: the plan's bytes and the plain bytes of data frames 0..n-1; valid until the next
  * run. */
 struct lines_encoded {
     struct str plan;
-    const struct str *frame;
+    const struct lines_frame *frame;
     size_t n_frames;
 };
-/* The lines of n rows in layout order; the attributes of n rows (nothing when no row has any: then
- * plan.n == 0).  ERR_LIMIT: a frame would pass 256 MiB. */
+/* The lines of n rows in layout order, 0 < n <= 65,536; the same with template RAW alone, for lines
+ * that have nothing in common; the attributes of n rows (nothing when no row has any: then plan.n
+ * == 0).  ERR_LIMIT: over LINES_FRAME_MAX. */
 int lines_encode(struct lines_encoder *e, const struct str *line, size_t n,
                  struct lines_encoded *ret, struct err *err);
+int lines_encode_raw(struct lines_encoder *e, const struct str *line, size_t n,
+                     struct lines_encoded *ret, struct err *err);
 struct lines_attr_row {
     const struct label *attr; /* sorted by name */
     uint32_t n;
@@ -71,8 +83,8 @@ struct lines_plan {
     size_t rows, n_templates, n_columns, n_frames;
     const struct lines_template *template;
     const struct lines_column *column;
-    struct lines_column ids; /* number column of the template of each row; absent (bytes 0) when
-                                there is one template */
+    struct lines_column ids; /* template of each row, a byte each up to 256 templates, else two; all
+                                of frame 0; absent (bytes 0) when there is one template */
 };
 /* `frame` is copied.  Charged to `budget` (may be NULL). */
 int lines_plan_new(struct str frame, size_t rows, struct mem_budget *budget,
@@ -105,6 +117,9 @@ int lines_slot(struct lines *l, size_t template, size_t slot, const struct slot_
 
 /* The line of a row, in `out`. */
 int lines_render(struct lines *l, size_t row, struct arena *out, struct str *ret, struct err *err);
+/* All lines, one after the other, in the arena of lines_open: line i ends at end[i].  ERR_LIMIT:
+ * over LINES_FRAME_MAX. */
+int lines_text(struct lines *l, struct str *ret, const uint32_t **end, struct err *err);
 /* Its length. */
 int lines_length(struct lines *l, size_t row, uint32_t *ret, struct err *err);
 /* The attributes of a row (of an attributes plan), sorted by name, array and bytes in `out`. */

@@ -2,8 +2,8 @@
  * storage/scan_block.c - a block on disk: decode what the question needs, filter, keep what passes.
  *
  * Times and streams are decoded first; lines only if rows are left and somebody asks for them or
- * filters by them; attributes only for rows that passed every filter.  A block that cannot be read
- * is noted and passed over.
+ * filters by them, and then all of the block's; attributes only for rows that passed every filter.
+ * A block that cannot be read is noted and passed over.
  */
 #include "base/mem.h"
 #include "base/obj.h"
@@ -19,10 +19,15 @@ struct opened {
     size_t n;
     struct block_keys keys;
     struct block_lines lines;
-    struct block_attrs attrs;
-    bool has_lines, has_attrs;
+    struct lines *attrs;                        /* NULL: nobody asks, or no row has any */
+    struct lines_plan *lines_plan, *attrs_plan; /* owned */
+    bool has_lines;
     bool hides_by_line; /* whether a selected row may be shown depends on its line */
     uint64_t *selected; /* bitmap by place in the layout */
+
+    /* Of the data frames being read. */
+    struct arena *arena;
+    uint32_t first_attrs; /* data frame */
 };
 
 void scan_block_close_readers(struct scan *sc, const struct scan_part *part)
@@ -120,7 +125,7 @@ static int open_keys(struct scan *sc, struct opened *o, const struct scan_candid
     if (r == 0 && h->last_stream >= c->segment->n_streams)
         r = err_set(err, ERR_CORRUPT, "block names streams that its segment does not have");
     if (r == 0)
-        r = segment_reader_frame(o->reader, &o->block, BLOCK_KEYS, sc->work, &frame, err);
+        r = segment_reader_frame(o->reader, &o->block, BLOCK_KEYS, 0, sc->work, &frame, err);
     if (r == 1)
         r = err_set(err, ERR_CORRUPT, "block without keys");
     if (r < 0)
@@ -130,7 +135,7 @@ static int open_keys(struct scan *sc, struct opened *o, const struct scan_candid
     o->selected = arena_alloc(sc->work, (o->n + 63) / 64 * sizeof(*o->selected));
     if (o->selected == NULL)
         return arena_err(sc->work, err);
-    return block_keys_decode(frame, &shape, sc->work, &o->keys, err);
+    return block_keys_decode(frame, &shape, BLOCK_WANT_KEYS, sc->work, &o->keys, err);
 }
 
 /* Take out the selected rows whose line decides that they must not be shown. */
@@ -146,21 +151,59 @@ static void hide_lines(const struct scan_part *part, const struct scan_candidate
     }
 }
 
+static int read_data(struct opened *o, uint32_t index, struct str *ret, struct err *err)
+{
+    int r = segment_reader_frame(o->reader, &o->block, BLOCK_DATA, index, o->arena, ret, err);
+
+    return r == 1 ? err_set(err, ERR_CORRUPT, "block without data frame %u", index) : r;
+}
+
+static int read_lines(void *arg, uint32_t index, struct str *ret, struct err *err)
+{
+    return read_data(arg, index, ret, err);
+}
+
+static int read_attrs(void *arg, uint32_t index, struct str *ret, struct err *err)
+{
+    struct opened *o = arg;
+
+    return read_data(o, o->first_attrs + index, ret, err);
+}
+
+static int open_plans(struct scan *sc, struct opened *o, struct err *err)
+{
+    struct block_plans plans = {STR_NULL, STR_NULL};
+    struct str frame = STR_NULL;
+    int r;
+
+    o->arena = sc->work;
+    r = segment_reader_frame(o->reader, &o->block, BLOCK_PLAN, 0, sc->work, &frame, err);
+    if (r == 1)
+        r = err_set(err, ERR_CORRUPT, "block without a plan");
+    if (r == 0)
+        r = block_plans_split(frame, &plans, err);
+    if (r == 0)
+        r = lines_plan_new(plans.lines, o->n, sc->req.budget, &o->lines_plan, err);
+    if (r == 0 && plans.attrs.n > 0 && sc->req.need_attrs)
+        r = lines_plan_new(plans.attrs, o->n, sc->req.budget, &o->attrs_plan, err);
+    if (r == 0)
+        o->first_attrs = (uint32_t)o->lines_plan->n_frames;
+    return r;
+}
+
 static int filter_lines(struct scan *sc, const struct scan_part *part,
                         const struct scan_candidate *c, struct opened *o, size_t *selected,
                         struct err *err)
 {
+    struct lines *lines = NULL;
     uint64_t bytes = 0;
-    struct str frame = STR_NULL;
     int r;
 
     if (!sc->req.need_line && sc->req.n_filters == 0 && !o->hides_by_line)
         return scan_count_lines(sc, *selected, 0, err);
-    r = segment_reader_frame(o->reader, &o->block, BLOCK_LINES, sc->work, &frame, err);
-    if (r == 1)
-        r = err_set(err, ERR_CORRUPT, "block without lines");
+    r = lines_open(o->lines_plan, read_lines, o, sc->work, &lines, err);
     if (r == 0)
-        r = block_lines_decode(frame, o->n, sc->work, &o->lines, err);
+        r = lines_text(lines, &o->lines.text, &o->lines.end, err);
     if (r < 0)
         return r;
     o->has_lines = true;
@@ -179,17 +222,9 @@ static int filter_lines(struct scan *sc, const struct scan_part *part,
 
 static int open_attrs(struct scan *sc, struct opened *o, struct err *err)
 {
-    struct str frame = STR_NULL;
-    int r;
-
-    if (!sc->req.need_attrs)
+    if (o->attrs_plan == NULL)
         return 0;
-    r = segment_reader_frame(o->reader, &o->block, BLOCK_ATTRS, sc->work, &frame, err);
-    if (r == 0) {
-        r = block_attrs_decode(frame, o->n, sc->work, &o->attrs, err);
-        o->has_attrs = r == 0;
-    }
-    return r == 1 ? 0 : r;
+    return lines_open(o->attrs_plan, read_attrs, o, sc->work, &o->attrs, err);
 }
 
 static int keep_row(struct scan *sc, const struct opened *o, struct scan_source *s, size_t i,
@@ -209,9 +244,9 @@ static int keep_row(struct scan *sc, const struct opened *o, struct scan_source 
             memcpy(p, line.p, line.n);
         row->rec.line = (struct str){p, line.n};
     }
-    if (!o->has_attrs)
+    if (o->attrs == NULL)
         return 0;
-    return block_attrs_row(&o->attrs, at, s->arena, &row->rec.attr, &row->rec.n_attr, err);
+    return lines_attrs(o->attrs, at, s->arena, &row->rec.attr, &row->rec.n_attr, err);
 }
 
 static int keep_rows(struct scan *sc, const struct opened *o, const struct scan_segment *segment,
@@ -243,6 +278,8 @@ static int open_block(struct scan *sc, struct scan_part *part, const struct scan
 
     if (r == 0)
         n = select_rows(sc, part, c, o);
+    if (r == 0 && n > 0)
+        r = open_plans(sc, o, err);
     if (r == 0 && n > 0)
         r = filter_lines(sc, part, c, o, &n, err);
     if (r < 0 || n == 0)
@@ -278,6 +315,8 @@ int scan_block_open(struct scan *sc, struct scan_part *part, const struct scan_c
         sc->stats.stored_bytes_read += segment_reader_bytes(o.reader) - before;
         sc->stats.blocks_read++;
     }
+    lines_plan_free(&o.lines_plan);
+    lines_plan_free(&o.attrs_plan);
     arena_reset(sc->work);
     if (r != ERR_CORRUPT && r != ERR_IO && r != ERR_GONE && r != ERR_UNSUPPORTED)
         return r;

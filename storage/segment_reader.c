@@ -251,14 +251,30 @@ static int check_place(const struct segment_reader *r, const struct block_header
     return 0;
 }
 
-static int check_entries(const struct segment_reader_block *b, struct err *err)
+/* Where each frame starts, and which frames each kind has; unknown kinds are passed over. */
+static int index_frames(struct segment_reader_block *b, struct arena *a, struct err *err)
 {
+    uint64_t *start = arena_alloc(a, b->header.frames * sizeof(*start));
     uint64_t sum = (uint64_t)b->header.frames * BLOCK_FRAME_ENTRY;
+    unsigned before = 0;
 
-    for (uint32_t i = 0; i < b->header.frames; i++)
-        sum += block_frame_get(b->entry[i]).stored_bytes;
+    if (start == NULL)
+        return arena_err(a, err);
+    memset(b->first, 0, sizeof(b->first));
+    memset(b->count, 0, sizeof(b->count));
+    for (uint32_t i = 0; i < b->header.frames; i++) {
+        struct block_frame_entry e = block_frame_get(b->entry + i * (size_t)BLOCK_FRAME_ENTRY);
+        start[i] = sum;
+        sum += e.stored_bytes;
+        if (e.kind < before)
+            return err_set(err, ERR_CORRUPT, "frames are not in order of kind");
+        before = e.kind;
+        if (e.kind < BLOCK_KINDS && b->count[e.kind]++ == 0)
+            b->first[e.kind] = i;
+    }
     if (sum != b->header.stored_bytes)
         return err_set(err, ERR_CORRUPT, "frames do not fill their block");
+    b->start = start;
     return 0;
 }
 
@@ -287,12 +303,12 @@ static int read_block(struct segment_reader *r, const struct segment_block *b, u
     ret->header.first_stream = b->first_stream;
     ret->header.last_stream = b->last_stream;
     memcpy(ret->bound, p, BLOCK_HEADER_BOUND);
-    memcpy(ret->entry, p + BLOCK_HEADER_STORED, directory);
+    ret->entry = (const uint8_t *)p + BLOCK_HEADER_STORED;
     ret->offset = b->offset;
     ret->stored = STR_NULL;
     if (whole)
         ret->stored = (struct str){p + BLOCK_HEADER_STORED, (size_t)b->stored_bytes};
-    return check_entries(ret, err);
+    return index_frames(ret, a, err);
 }
 
 int segment_reader_block(struct segment_reader *r, const struct segment_block *b, uint32_t index,
@@ -305,22 +321,13 @@ int segment_reader_block(struct segment_reader *r, const struct segment_block *b
     return rc < 0 ? err_wrap(err, "segment '%s' block %u", r->name, index) : 0;
 }
 
-/* Where frame `i` starts, behind the block header. */
-static uint64_t frame_offset(const struct segment_reader_block *b, uint32_t i)
-{
-    uint64_t at = (uint64_t)b->header.frames * BLOCK_FRAME_ENTRY;
-
-    while (i > 0)
-        at += block_frame_get(b->entry[--i]).stored_bytes;
-    return at;
-}
-
 static int open_frame(struct segment_reader *r, const struct segment_reader_block *b, uint32_t i,
                       struct arena *a, struct str *ret, struct err *err)
 {
-    struct block_frame_entry e = block_frame_get(b->entry[i]);
+    const uint8_t *entry = b->entry + i * (size_t)BLOCK_FRAME_ENTRY;
+    struct block_frame_entry e = block_frame_get(entry);
     struct block_frame f = {e.kind, e.codec, e.raw_bytes, STR_NULL};
-    uint64_t at = frame_offset(b, i);
+    uint64_t at = b->start[i];
     uint8_t bound[FRAME_BOUND];
     uint8_t nonce[CRYPT_NONCE];
     struct str sealed;
@@ -329,7 +336,7 @@ static int open_frame(struct segment_reader *r, const struct segment_reader_bloc
 
     if (e.stored_bytes < CRYPT_TAG || e.raw_bytes > BLOCK_FRAME_MAX)
         return err_set(err, ERR_CORRUPT, "length of a frame");
-    if (b->stored.p != NULL) /* check_entries saw that the frame is inside */
+    if (b->stored.p != NULL) /* index_frames saw that the frame is inside */
         sealed = str_sub(b->stored, (size_t)at, e.stored_bytes);
     else
         sealed =
@@ -339,7 +346,7 @@ static int open_frame(struct segment_reader *r, const struct segment_reader_bloc
     if (plain == NULL)
         return sealed.p == NULL ? err->code : arena_err(a, err);
     memcpy(bound, b->bound, BLOCK_HEADER_BOUND);
-    memcpy(bound + BLOCK_HEADER_BOUND, b->entry[i], BLOCK_FRAME_ENTRY);
+    memcpy(bound + BLOCK_HEADER_BOUND, entry, BLOCK_FRAME_ENTRY);
     le_put32(bound + BLOCK_HEADER_BOUND + BLOCK_FRAME_ENTRY, i);
     crypt_nonce((uint64_t)b->header.first_frame + i, nonce);
     if (r->source_crypt[b->source] == NULL) {
@@ -355,19 +362,17 @@ static int open_frame(struct segment_reader *r, const struct segment_reader_bloc
     return block_frame_open(r->zstd, &f, a, ret, err);
 }
 
-int segment_reader_frame(struct segment_reader *r, struct segment_reader_block *b, unsigned kind,
-                         struct arena *a, struct str *ret, struct err *err)
+int segment_reader_frame(struct segment_reader *r, const struct segment_reader_block *b,
+                         enum block_frame_kind kind, uint32_t index, struct arena *a,
+                         struct str *ret, struct err *err)
 {
     OBJ_CHECK(r, SEGMENT_READER_MAGIC);
     INVARIANT(r->crypt != NULL);
-    for (uint32_t i = 0; i < b->header.frames; i++) {
-        if (block_frame_get(b->entry[i]).kind != kind)
-            continue;
-        if (open_frame(r, b, i, a, ret, err) < 0)
-            return err_wrap(err, "segment '%s' block %u", r->name, b->header.index);
-        return 0;
-    }
-    return 1;
+    if (index >= b->count[kind])
+        return 1;
+    if (open_frame(r, b, b->first[kind] + index, a, ret, err) < 0)
+        return err_wrap(err, "segment '%s' block %u", r->name, b->header.index);
+    return 0;
 }
 
 /* ---- footer ---- */

@@ -39,18 +39,22 @@ struct segment_reader_block {
     uint64_t offset;
     uint32_t source; /* index into segment_reader_sources */
     uint8_t bound[BLOCK_HEADER_BOUND];
-    uint8_t entry[BLOCK_FRAMES_MAX][BLOCK_FRAME_ENTRY];
+    const uint8_t *entry;        /* BLOCK_FRAME_ENTRY bytes for each frame */
+    const uint64_t *start;       /* of each frame, behind the block header */
+    uint32_t first[BLOCK_KINDS]; /* frame of each kind: they stand together */
+    uint32_t count[BLOCK_KINDS];
     struct str stored; /* frames, when the block was small enough to read at once */
 };
 
-/* Open block `index` as catalog or footer describe it.  What it reads is in `a` as long as *ret is
- * used. */
+/* Open block `index` as catalog or footer describe it, in one read.  What it reads is in `a` as
+ * long as *ret is used; *ret never changes again. */
 int segment_reader_block(struct segment_reader *r, const struct segment_block *b, uint32_t index,
                          struct arena *a, struct segment_reader_block *ret, struct err *err);
 
-/* The plain bytes of the frame of `kind`, in `a`.  Once for each kind.  1: the block has none. */
-int segment_reader_frame(struct segment_reader *r, struct segment_reader_block *b, unsigned kind,
-                         struct arena *a, struct str *ret, struct err *err);
+/* The plain bytes of frame `index` of `kind`, in `a`; reads that frame alone.  1: there is none. */
+int segment_reader_frame(struct segment_reader *r, const struct segment_reader_block *b,
+                         enum block_frame_kind kind, uint32_t index, struct arena *a,
+                         struct str *ret, struct err *err);
 
 /* A whole block as it lies in the file (header, directory, frames), in `a`, after its digest and
  * leaf were found right; *ret_header says what the block says, stream numbers as written.  Needs no

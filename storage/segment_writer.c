@@ -80,7 +80,7 @@ static void describe_block(const struct segment_writer *w, struct block_header *
         .min_seq = v[0].seq,
         .max_seq = v[0].seq,
         .rows = (uint32_t)w->n_block,
-        .codec = BLOCK_CODEC_COLUMNS,
+        .codec = BLOCK_CODEC_TEMPLATES,
         .first_stream = v[0].stream,
         .last_stream = v[w->n_block - 1].stream,
         .first_frame = w->next_frame,
@@ -106,8 +106,11 @@ static int seal_frames(struct segment_writer *w, struct block_header *h,
 
     h->frames = (uint32_t)n;
     h->stored_bytes = n * BLOCK_FRAME_ENTRY;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         h->stored_bytes += f[i].bytes.n + CRYPT_TAG;
+        if (f[i].kind == BLOCK_ROLLUP)
+            h->flags |= BLOCK_FLAG_ROLLUP;
+    }
     block_header_put(h, header);
     buf_clear(&w->out);
     buf_add(&w->out, header, sizeof(header));

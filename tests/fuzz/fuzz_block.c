@@ -1,6 +1,7 @@
 /*
  * Frames of a block as they come out of the seal, but from a stranger: each decoder must end in
- * rows or in an error, within its budget.  Input: u8 which, u16 rows, u8 streams, then the frame.
+ * rows or in an error, within its budget.  Input: u8 which (and 4: compressed), u16 rows, u8
+ * streams, then the frame.  Plans and data frames: fuzz_lines.c.
  */
 #include "storage/block.h"
 #include "storage/block_header.h"
@@ -20,63 +21,63 @@ static void use(struct str s)
         sink += (uint8_t)s.p[i];
 }
 
-static void try_lines(struct str frame, size_t n, struct arena *a)
+static void try_keys(struct str frame, const struct block_shape *shape, unsigned wanted,
+                     struct arena *a)
 {
-    struct block_lines l;
-    struct err err;
-
-    if (block_lines_decode(frame, n, a, &l, &err) == 0)
-        for (size_t i = 0; i < n; i++)
-            use(block_line(&l, i));
-}
-
-static void try_keys(struct str frame, size_t n, uint32_t last, struct arena *a)
-{
-    const struct block_shape shape = {n, 3, 3 + last};
     struct block_keys k;
     struct err err;
 
-    if (block_keys_decode(frame, &shape, a, &k, &err) < 0)
+    if (block_keys_decode(frame, shape, wanted, a, &k, &err) < 0)
         return;
-    for (size_t i = 0; i < n; i++)
-        if (k.layout[i] >= n || k.stream[i] < 3 || k.stream[i] > 3 + last)
+    for (size_t i = 0; k.layout != NULL && i < shape->rows; i++)
+        if (k.layout[i] >= shape->rows || k.stream[i] < shape->first_stream ||
+            k.stream[i] > shape->last_stream)
             abort();
 }
 
-static void try_attrs(struct str frame, size_t n, struct arena *a)
+static void try_rollup(struct str frame, const struct block_shape *shape, struct arena *a)
 {
-    struct block_attrs at;
+    struct block_rollup u;
+    struct err err;
+    uint64_t rows = 0;
+
+    if (block_rollup_decode(frame, shape, a, &u, &err) < 0)
+        return;
+    for (size_t i = 0; i < u.n; i++) {
+        if (u.entry[i].level >= u.n_levels || u.entry[i].stream > shape->last_stream)
+            abort();
+        use(u.level[u.entry[i].level]);
+        rows += u.entry[i].rows;
+    }
+    if (rows != shape->rows)
+        abort();
+}
+
+static void try_plans(struct str frame)
+{
+    struct block_plans p;
     struct err err;
 
-    if (block_attrs_decode(frame, n, a, &at, &err) < 0)
+    if (block_plans_split(frame, &p, &err) < 0)
         return;
-    for (size_t i = 0; i < n; i++) {
-        const struct label *v = NULL;
-        uint32_t count = 0;
-        if (block_attrs_row(&at, i, a, &v, &count, &err) < 0)
-            return;
-        for (uint32_t k = 0; k < count; k++) {
-            use(v[k].name);
-            use(v[k].value);
-        }
-    }
+    use(p.lines);
+    use(p.attrs);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct mem_budget budget = {.name = "fuzz", .limit = (size_t)64 << 20};
     struct arena *a = arena_new(&budget, 0);
+    struct block_shape shape = {.first_stream = 3};
     struct str frame = STR_NULL;
     uint8_t header[BLOCK_HEADER_STORED];
     struct block_header h;
     struct err err;
-    uint32_t last;
-    size_t n;
 
     if (size >= 4) {
         frame = (struct str){(const char *)data + 4, size - 4};
-        n = 1 + (size_t)(data[1] | data[2] << 8);
-        last = data[3] < n ? data[3] : (uint32_t)n - 1;
+        shape.rows = 1 + (size_t)(data[1] | data[2] << 8);
+        shape.last_stream = 3 + (data[3] < shape.rows ? data[3] : (uint32_t)shape.rows - 1);
         if ((data[0] & 4) != 0) {
             ZSTD_DCtx *zstd = ZSTD_createDCtx();
             struct block_frame f = {.codec = BLOCK_ZSTD, .bytes = frame};
@@ -85,12 +86,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 frame.n = 0;
             (void)ZSTD_freeDCtx(zstd);
         }
-        if ((data[0] & 3) == 0)
-            try_keys(frame, n, last, a);
-        else if ((data[0] & 3) == 1)
-            try_lines(frame, n, a);
+        if ((data[0] & 3) <= 1)
+            try_keys(frame, &shape, (data[0] & 3) == 0 ? BLOCK_WANT_KEYS : data[0] >> 4, a);
+        else if ((data[0] & 3) == 2)
+            try_rollup(frame, &shape, a);
         else
-            try_attrs(frame, n, a);
+            try_plans(frame);
         if (size >= sizeof(header)) {
             memcpy(header, data, sizeof(header));
             (void)block_header_get(header, &h, &err);

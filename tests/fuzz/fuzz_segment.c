@@ -82,9 +82,12 @@ static void read_blocks(struct segment_reader *r, const struct segment_info *inf
         int rc = segment_reader_block(r, &info->blocks[i], i, a, &b, &err);
         for (unsigned kind = BLOCK_KEYS; rc == 0 && kind < BLOCK_KINDS; kind++) {
             struct block_shape shape = {b.header.rows, b.header.first_stream, b.header.last_stream};
-            int got = segment_reader_frame(r, &b, kind, a, &frame, &err);
-            if (got == 0 && kind == BLOCK_KEYS)
-                (void)block_keys_decode(frame, &shape, a, &keys, &err);
+            uint32_t k = 0;
+            while (segment_reader_frame(r, &b, (enum block_frame_kind)kind, k, a, &frame, &err) ==
+                   0) {
+                if (k++ == 0 && kind == BLOCK_KEYS)
+                    (void)block_keys_decode(frame, &shape, BLOCK_WANT_KEYS, a, &keys, &err);
+            }
         }
         arena_reset(a);
     }

@@ -1,6 +1,5 @@
-/* storage/column_int.c and column_str.c: everything comes back, hostile bytes end in an error. */
+/* storage/column_int.c: everything comes back, hostile bytes end in an error. */
 #include "storage/column_int.h"
-#include "storage/column_str.h"
 
 #include "tests/lib/bytes.h"
 #include "tests/lib/check.h"
@@ -115,27 +114,16 @@ static void numbers_are_small(void **state)
 }
 
 /* Decode from a copy of exactly n bytes, so that a sanitizer sees a read past the end. */
-static void decode_both(const char *p, size_t n, size_t rows)
+static void decode_exact(const char *p, size_t n, size_t rows)
 {
     char *exact = bytes_exact((struct str){p, n});
     uint64_t *got = malloc(rows * sizeof(*got) + 1);
-    struct arena *a = arena_new(NULL, 1 << 22);
-    struct column_str c;
     struct err err;
     struct str in = {exact, n};
     int r = column_int_decode(&in, rows, got, &err);
 
     assert_true(r == 0 || r == ERR_CORRUPT);
     assert_true(in.n <= n);
-    in = (struct str){exact, n};
-    r = column_str_decode(&in, rows, a, &c, &err);
-    assert_true(r == 0 || r == ERR_CORRUPT);
-    if (r == 0)
-        for (size_t i = 0; i < rows; i++) {
-            struct str s = column_str_get(&c, i);
-            assert_true(s.p == NULL || (s.p >= exact && s.n <= (size_t)(exact + n - s.p)));
-        }
-    arena_free(&a);
     free(got);
     free(exact);
 }
@@ -160,82 +148,16 @@ static void hostile_columns_end_in_an_error(void **state)
         column_int_encode(&b, v, n);
         for (unsigned flips = rnd() % 4; flips > 0; flips--)
             flip_bit(b.p, b.n < 24 ? b.n : 24);
-        decode_both(b.p, rnd() % 3 == 0 ? rnd() % b.n : b.n, n);
+        decode_exact(b.p, rnd() % 3 == 0 ? rnd() % b.n : b.n, n);
         buf_fini(&b);
     }
     for (unsigned round = 0; round < 3000; round++) {
         char noise[64];
         for (size_t i = 0; i < sizeof(noise); i++)
             noise[i] = (char)(rnd() % 3 == 0 ? rnd() % 5 : rnd());
-        decode_both(noise, rnd() % sizeof(noise), rnd() % 300);
+        decode_exact(noise, rnd() % sizeof(noise), rnd() % 300);
     }
-}
-
-static void make_strings(struct arena *a, unsigned shape, struct str *v, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        char *p = arena_bytes(a, 16);
-        uint64_t x = shape == 0 ? rnd() : rnd() % 7;
-        memcpy(p, &x, 8);
-        memcpy(p + 8, &x, 8);
-        v[i] = (struct str){p, shape == 2 ? (size_t)(x % 3) : (size_t)(x % 16)};
-        if (rnd() % 5 == 0)
-            v[i] = rnd() % 2 == 0 ? STR_NULL : STR("");
-    }
-}
-
-static void strings_come_back(void **state)
-{
-    struct str *v = malloc(N_MAX * sizeof(*v));
-
-    (void)state;
-    for (unsigned round = 0; round < 200; round++) {
-        size_t n = round < 100 ? round : rnd() % N_MAX;
-        struct arena *a = arena_new(NULL, 0);
-        struct column_str c;
-        struct err err;
-        struct str in;
-        struct buf b;
-        buf_init(&b, 1 << 20);
-        make_strings(a, round % 3, v, n);
-        column_str_encode(&b, v, n);
-        buf_add_char(&b, '!');
-        in = buf_str(&b);
-        assert_int_equal(column_str_decode(&in, n, a, &c, &err), 0);
-        check_str(in, "!");
-        for (size_t i = 0; i < n; i++) {
-            struct str s = column_str_get(&c, i);
-            assert_int_equal(s.p == NULL, v[i].p == NULL); /* absent is not empty */
-            assert_true(str_eq(s, v[i]));
-        }
-        buf_fini(&b);
-        arena_free(&a);
-    }
-    free(v);
-}
-
-static void a_string_column_stays_in_its_arena(void **state)
-{
-    struct mem_budget budget = {.name = "query", .limit = 64 << 10};
-    struct arena *a = arena_new(&budget, 0);
-    struct buf b;
-    struct str *v = calloc(N_MAX * 8, sizeof(*v));
-    struct column_str c;
-    struct err err;
-    struct str in;
-
-    (void)state;
-    buf_init(&b, 1 << 20);
-    column_str_encode(&b, v, N_MAX * 8);
-    in = buf_str(&b); /* a few bytes that stand for many rows */
-    assert_true(in.n < 100);
-    assert_int_equal(column_str_decode(&in, N_MAX * 8, a, &c, &err), ERR_NOMEM);
-    arena_free(&a);
-    assert_int_equal(budget.used, 0);
-    buf_fini(&b);
-    free(v);
 }
 
 CHECK_MAIN(cmocka_unit_test(numbers_come_back), cmocka_unit_test(numbers_are_small),
-           cmocka_unit_test(hostile_columns_end_in_an_error), cmocka_unit_test(strings_come_back),
-           cmocka_unit_test(a_string_column_stays_in_its_arena))
+           cmocka_unit_test(hostile_columns_end_in_an_error))

@@ -1,0 +1,37 @@
+/*
+ * storage/lines_internal.h - what lines_*.c agree on: where columns lie in data frames.
+ *
+ * Frame 0 holds the ids when there are several templates.  Columns follow in order; each that has
+ * bytes begins a frame of its own, begins a packed frame, or goes behind the column before it in
+ * the packed frame that is open for its content.  Frames are numbered in the order in which they
+ * begin.
+ */
+#ifndef LOGQ_STORAGE_LINES_INTERNAL_H
+#define LOGQ_STORAGE_LINES_INTERNAL_H
+
+#include "storage/lines.h"
+
+enum lines_place { LINES_PLACE_NEXT = 0, LINES_PLACE_NEW = 1, LINES_PLACE_ALONE = 2 };
+
+static inline enum lines_content lines_content_of(enum slot_kind kind)
+{
+    return kind == SLOT_DICT || kind == SLOT_TEXT ? LINES_TEXT : LINES_NUMBERS;
+}
+
+/* Bytes of one row's id. */
+static inline size_t lines_id_bytes(size_t n_templates)
+{
+    if (n_templates <= 1)
+        return 0;
+    return n_templates <= 256 ? 1 : 2;
+}
+
+/* lines_open.c: the template of a row, and which of its rows it is. */
+struct lines_at {
+    const struct lines_template *template;
+    size_t number, rank;
+};
+int lines_locate(struct lines *l, size_t row, struct lines_at *ret, struct err *err);
+struct arena *lines_arena(struct lines *l);
+
+#endif

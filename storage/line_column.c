@@ -1,0 +1,265 @@
+/*
+ * storage/line_column.c - the automaton over the values of one column.  Contract: line_eval.h.
+ *
+ * Numbers are not printed: they are cut into groups of three digits, and a table for each state
+ * says where a group leads.  Only a number's first group has fewer digits; in columns without
+ * leading zeros it may be the first, or the second, ..., so the state "no digit yet" has a table of
+ * its own, and a number of any length takes the same steps.
+ */
+#include "storage/line_eval.h"
+
+enum {
+    GROUPS_MAX = 7,  /* of a number: 20 digits */
+    TABLES_MAX = 96, /* made at most; more states take the slow way */
+};
+
+static uint16_t target_of(const uint16_t *after, unsigned state)
+{
+    return after[state] == LINE_NOT_YET ? LINE_ASK : after[state];
+}
+
+static uint16_t run_value(const struct line_eval *e, const uint16_t *after, unsigned state,
+                          struct str value)
+{
+    return target_of(after, dfa_run(e->d, state, value));
+}
+
+static size_t rank_of(struct line_rows rows, size_t i)
+{
+    return rows.list == NULL ? i : rows.list[i];
+}
+
+static void run_each(struct line_eval *e, const struct slot_view *v, unsigned state,
+                     const uint16_t *after, struct line_rows rows)
+{
+    for (size_t i = 0; i < rows.n; i++) {
+        char room[SLOT_ROOM];
+        e->target[i] = run_value(e, after, state, slot_value(v, rank_of(rows, i), room));
+    }
+}
+
+/* ---- numbers ---- */
+
+/* The states after `digits` digits, by number: 10^digits of them, in `to`. */
+static void run_digits(const struct dfa *d, unsigned state, unsigned digits, uint16_t *to)
+{
+    static const unsigned UNITS[] = {1, 10, 100};
+    unsigned unit;
+
+    if (digits == 0) {
+        *to = (uint16_t)state;
+        return;
+    }
+    unit = UNITS[digits - 1];
+    for (unsigned c = 0; c < 10; c++)
+        run_digits(d, dfa_step(d, state, (uint8_t)('0' + c)), digits - 1, to + c * unit);
+}
+
+static const uint16_t *make_group(struct line_eval *e, unsigned state, struct err *err)
+{
+    uint16_t *to = arena_alloc(e->a, LINE_GROUP * sizeof(*to));
+
+    if (to == NULL) {
+        (void)arena_err(e->a, err);
+        return NULL;
+    }
+    run_digits(e->d, state, 3, to);
+    e->group[state] = to;
+    e->groups++;
+    return to;
+}
+
+/* What the first `digits` digits of a number do; 0: as many as there are, and no digit leads to
+ * the state behind all others. */
+static const uint16_t *make_first(struct line_eval *e, unsigned state, unsigned digits,
+                                  struct err *err)
+{
+    uint16_t *to = arena_alloc(e->a, LINE_GROUP * sizeof(*to));
+    uint16_t all[LINE_GROUP];
+
+    if (to == NULL) {
+        (void)arena_err(e->a, err);
+        return NULL;
+    }
+    for (unsigned n = digits == 0 ? 1 : digits; n <= (digits == 0 ? 3 : digits); n++) {
+        unsigned count = n == 1 ? 10 : n == 2 ? 100 : 1000;
+        unsigned from = digits == 0 ? count / 10 : 0;
+        run_digits(e->d, state, n, all);
+        memcpy(to + from, all + from, (count - from) * sizeof(*to));
+    }
+    if (digits == 0)
+        to[0] = e->d->n_states;
+    e->first[digits][state] = to;
+    return to;
+}
+
+/* Tables for all states that digits lead to from those in `from`.  1: too many. */
+static int close_groups(struct line_eval *e, const uint16_t *from, struct err *err)
+{
+    const uint16_t *todo[TABLES_MAX + 1];
+    size_t n = 0;
+
+    todo[n++] = from;
+    while (n > 0) {
+        const uint16_t *t = todo[--n];
+        for (size_t i = 0; i < LINE_GROUP; i++) {
+            const uint16_t *made;
+            if (t[i] == e->d->n_states || e->group[t[i]] != NULL)
+                continue;
+            if (e->groups == TABLES_MAX)
+                return 1;
+            made = make_group(e, t[i], err);
+            if (made == NULL)
+                return err->code;
+            todo[n++] = made;
+        }
+    }
+    return 0;
+}
+
+static inline unsigned walk(const uint16_t *first, const uint16_t *const *group, uint64_t v,
+                            unsigned n)
+{
+    unsigned g[GROUPS_MAX];
+    unsigned s;
+
+    for (unsigned i = n; i-- > 1; v /= LINE_GROUP)
+        g[i] = (unsigned)(v % LINE_GROUP);
+    s = first[v < LINE_GROUP ? v : LINE_GROUP - 1]; /* above: not what the stamp said */
+    for (unsigned i = 1; i < n; i++)
+        s = group[s][g[i]];
+    return s;
+}
+
+/* One loop for each count of groups, so that the steps are laid out flat. */
+#define WALK_ALL(groups_of)                                                                        \
+    for (size_t i = 0; i < rows.n; i++) {                                                          \
+        unsigned s = walk(first, e->group, number[rank_of(rows, i)], groups_of);                   \
+        e->target[i] = s == none ? zero : target_of(after, s);                                     \
+    }
+
+static void walk_all(struct line_eval *e, const uint64_t *number, const uint16_t *first, unsigned n,
+                     uint16_t zero, const uint16_t *after, struct line_rows rows)
+{
+    unsigned none = e->d->n_states;
+
+    switch (n) {
+    case 1:
+        WALK_ALL(1)
+        break;
+    case 2:
+        WALK_ALL(2)
+        break;
+    case 3:
+        WALK_ALL(3)
+        break;
+    case 4:
+        WALK_ALL(4)
+        break;
+    default:
+        WALK_ALL(n)
+        break;
+    }
+}
+
+static unsigned digits_of(uint64_t v)
+{
+    unsigned n = 1;
+
+    for (; v >= 10; v /= 10)
+        n++;
+    return n;
+}
+
+static int run_numbers(struct line_eval *e, const struct slot_view *v, unsigned state,
+                       const uint16_t *after, struct line_rows rows, struct err *err)
+{
+    uint64_t most = 0;
+    unsigned digits = v->width;
+    unsigned lead = 0;
+    const uint16_t *first;
+    uint16_t zero;
+    int r;
+
+    if (digits == 0) {
+        for (size_t i = 0; i < rows.n; i++) {
+            uint64_t x = v->number[rank_of(rows, i)];
+            most = x > most ? x : most;
+        }
+        digits = digits_of(most);
+    } else {
+        lead = digits % 3 == 0 ? 3 : digits % 3;
+    }
+    first = e->first[lead][state];
+    if (first == NULL)
+        first = make_first(e, state, lead, err);
+    if (first == NULL)
+        return err->code;
+    r = digits > 3 ? close_groups(e, first, err) : 0;
+    if (r < 0)
+        return r;
+    if (r == 1 || digits > 3 * GROUPS_MAX) {
+        run_each(e, v, state, after, rows);
+        return 0;
+    }
+    e->group[e->d->n_states] = first; /* where no digit was yet; used when lead == 0 */
+    zero = target_of(after, dfa_step(e->d, state, '0'));
+    walk_all(e, v->number, first, (digits + 2) / 3, zero, after, rows);
+    return 0;
+}
+
+/* ---- dictionaries ---- */
+
+static int run_dict(struct line_eval *e, const struct slot_view *v, unsigned state,
+                    const uint16_t *after, struct line_rows rows, struct err *err)
+{
+    uint16_t *of_entry;
+
+    if (rows.n < v->n_entries) {
+        run_each(e, v, state, after, rows);
+        return 0;
+    }
+    of_entry = arena_alloc(e->a, v->n_entries * sizeof(*of_entry) + 1);
+    if (of_entry == NULL)
+        return arena_err(e->a, err);
+    for (size_t i = 0; i < v->n_entries; i++)
+        of_entry[i] = run_value(e, after, state, v->entry[i]);
+    for (size_t i = 0; i < rows.n; i++)
+        e->target[i] = of_entry[v->id[rank_of(rows, i)]];
+    return 0;
+}
+
+/* ---- text ---- */
+
+static void run_text(struct line_eval *e, const struct slot_view *v, unsigned state,
+                     const uint16_t *after, struct line_rows rows)
+{
+    for (size_t i = 0; i < rows.n; i++) {
+        size_t rank = rank_of(rows, i);
+        uint32_t from = rank == 0 ? 0 : v->end[rank - 1];
+        struct str value = {v->text.p + from, v->end[rank] - from};
+        e->target[i] = run_value(e, after, state, value);
+    }
+}
+
+int line_column_run(struct line_eval *e, const struct slot_view *v, unsigned state,
+                    const uint16_t *after, struct line_rows rows, struct err *err)
+{
+    uint16_t same;
+
+    switch (v->kind) {
+    case SLOT_VIEW_CONST:
+        same = run_value(e, after, state, v->constant);
+        for (size_t i = 0; i < rows.n; i++)
+            e->target[i] = same;
+        return 0;
+    case SLOT_VIEW_INT:
+        return run_numbers(e, v, state, after, rows, err);
+    case SLOT_VIEW_DICT:
+        return run_dict(e, v, state, after, rows, err);
+    case SLOT_VIEW_TEXT:
+        run_text(e, v, state, after, rows);
+        return 0;
+    }
+    return 0;
+}

@@ -1,0 +1,168 @@
+/*
+ * storage/line_eval.c - see line_eval.h.
+ *
+ * Edges lead to later slots only, so nodes are done slot by slot, and a node is done once, with all
+ * rows that come to it.  A column is opened when rows come to a node of it.
+ */
+#include "storage/line_eval.h"
+
+/* Rows that came to a node, in pieces. */
+struct crowd {
+    struct crowd *next;
+    struct line_rows rows;
+};
+
+struct walk {
+    struct line_eval *e;
+    size_t template;
+    const uint32_t *row;  /* of rank; NULL: the same */
+    struct crowd **crowd; /* at node */
+    size_t *count;        /* by target, scratch */
+    size_t n_targets;
+};
+
+int line_eval_init(struct line_eval *e, struct line_graph *g, struct lines *l, struct err *err)
+{
+    const struct lines_plan *p = lines_plan_of(l);
+    size_t words = (p->rows + 63) / 64;
+    size_t states = g->d->n_states;
+    bool ok;
+
+    *e = (struct line_eval){.d = g->d, .l = l, .a = g->a, .g = g};
+    e->hits = arena_alloc(e->a, words * sizeof(*e->hits));
+    e->asks = arena_alloc(e->a, words * sizeof(*e->asks));
+    e->group = arena_alloc(e->a, (states + 1) * sizeof(*e->group));
+    ok = e->hits != NULL && e->asks != NULL && e->group != NULL;
+    for (size_t i = 0; i < LINE_WAYS && ok; i++) {
+        e->first[i] = arena_alloc(e->a, states * sizeof(*e->first[i]));
+        ok = e->first[i] != NULL;
+    }
+    return ok ? 0 : arena_err(e->a, err);
+}
+
+static void set_bits(const struct walk *w, uint64_t *bits, struct line_rows rows)
+{
+    for (size_t i = 0; i < rows.n; i++) {
+        size_t rank = rows.list == NULL ? i : rows.list[i];
+        size_t row = w->row == NULL ? rank : w->row[rank];
+        bits[row / 64] |= UINT64_C(1) << (row % 64);
+    }
+}
+
+static int arrive(struct walk *w, unsigned target, struct line_rows rows, struct err *err)
+{
+    struct crowd *c;
+
+    if (rows.n == 0 || target == LINE_NEVER)
+        return 0;
+    if (target < LINE_NODE) {
+        set_bits(w, target == LINE_ALWAYS ? w->e->hits : w->e->asks, rows);
+        return 0;
+    }
+    c = arena_alloc(w->e->a, sizeof(*c));
+    if (c == NULL)
+        return arena_err(w->e->a, err);
+    c->rows = rows;
+    c->next = w->crowd[target - LINE_NODE];
+    w->crowd[target - LINE_NODE] = c;
+    return 0;
+}
+
+/* Send each row to its target. */
+static int part(struct walk *w, struct line_rows rows, struct err *err)
+{
+    const uint16_t *target = w->e->target;
+    uint32_t **to;
+    int r = 0;
+
+    memset(w->count, 0, w->n_targets * sizeof(*w->count));
+    for (size_t i = 0; i < rows.n; i++)
+        w->count[target[i]]++;
+    if (w->count[target[0]] == rows.n)
+        return arrive(w, target[0], rows, err);
+    to = arena_alloc(w->e->a, w->n_targets * sizeof(*to));
+    if (to == NULL)
+        return arena_err(w->e->a, err);
+    for (size_t t = 0; t < w->n_targets; t++) {
+        to[t] = w->count[t] == 0 ? NULL : arena_alloc(w->e->a, w->count[t] * sizeof(**to));
+        if (to[t] == NULL && w->count[t] > 0)
+            return arena_err(w->e->a, err);
+    }
+    for (size_t i = 0; i < rows.n; i++)
+        *to[target[i]]++ = rows.list == NULL ? (uint32_t)i : rows.list[i];
+    for (unsigned t = 0; t < w->n_targets && r == 0; t++) {
+        struct line_rows some = {NULL, w->count[t]};
+        if (some.n > 0)
+            some.list = to[t] - some.n;
+        r = arrive(w, t, some, err);
+    }
+    return r;
+}
+
+static int do_node(struct walk *w, size_t node, struct err *err)
+{
+    struct line_eval *e = w->e;
+    const struct line_node *n = &e->g->node.p[node];
+    const uint16_t *after = line_graph_after(e->g, n->slot);
+    const struct slot_view *v;
+    int r = 0;
+
+    if (w->crowd[node] == NULL)
+        return 0;
+    r = lines_slot(e->l, w->template, n->slot, &v, err);
+    for (struct crowd *c = w->crowd[node]; c != NULL && r == 0; c = c->next) {
+        r = line_column_run(e, v, n->state, after, c->rows, err);
+        if (r == 0)
+            r = part(w, c->rows, err);
+    }
+    return r;
+}
+
+static int do_slots(struct walk *w, struct err *err)
+{
+    const struct line_graph *g = w->e->g;
+    int r = 0;
+
+    for (size_t k = 0; k < g->t->n_slots && r == 0; k++) {
+        bool read = false;
+        for (size_t i = 0; i < g->node.n && r == 0; i++)
+            if (g->node.p[i].slot == k) {
+                read = read || w->crowd[i] != NULL;
+                r = do_node(w, i, err);
+            }
+        w->e->columns += read;
+    }
+    return r;
+}
+
+static int get_target_room(struct line_eval *e, size_t n, struct err *err)
+{
+    if (n <= e->cap)
+        return 0;
+    e->target = arena_alloc(e->a, n * sizeof(*e->target));
+    if (e->target == NULL)
+        return arena_err(e->a, err);
+    e->cap = n;
+    return 0;
+}
+
+int line_eval_rows(struct line_eval *e, size_t template, unsigned root, struct line_rows rows,
+                   struct err *err)
+{
+    struct walk w = {.e = e, .template = template, .n_targets = LINE_NODE + e->g->node.n};
+    int r = lines_rows(e->l, template, &w.row, err);
+
+    if (r < 0)
+        return r;
+    if (root < LINE_NODE)
+        return arrive(&w, root, rows, err);
+    r = get_target_room(e, rows.n, err);
+    if (r < 0)
+        return r;
+    w.crowd = arena_alloc(e->a, e->g->node.n * sizeof(struct crowd *));
+    w.count = arena_alloc(e->a, w.n_targets * sizeof(*w.count));
+    if (w.crowd == NULL || w.count == NULL)
+        return arena_err(e->a, err);
+    r = arrive(&w, root, rows, err);
+    return r < 0 ? r : do_slots(&w, err);
+}

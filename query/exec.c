@@ -111,6 +111,8 @@ static void add_stats(struct scan_stats *sum, const struct scan_stats *s)
     sum->damaged_blocks += s->damaged_blocks;
     if (sum->damage[0] == '\0')
         memcpy(sum->damage, s->damage, sizeof(sum->damage));
+    if (sum->partial[0] == '\0')
+        memcpy(sum->partial, s->partial, sizeof(sum->partial));
 }
 
 static int each_of_batch(struct exec *x, const struct batch *b, exec_record_fn *fn, void *arg,

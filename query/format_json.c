@@ -89,22 +89,35 @@ static void begin(struct json_writer *w, struct buf *out, const char *type)
     json_put_kv_str(w, "resultType", str_of(type));
 }
 
-static void end(struct json_writer *w, const struct query_stats *stats)
+/* What keeps the answer from being complete. */
+static void write_warnings(struct json_writer *w, const struct scan_stats *s)
 {
     struct buf text;
 
+    if (s->damaged_blocks == 0 && s->partial[0] == '\0')
+        return;
+    buf_init(&text, 512);
+    json_put_key(w, STR("warnings"));
+    json_put_array(w);
+    if (s->partial[0] != '\0') {
+        buf_addf(&text, "the answer is incomplete: %s", s->partial);
+        json_put_string(w, buf_str(&text));
+        buf_clear(&text);
+    }
+    if (s->damaged_blocks > 0) {
+        buf_addf(&text, "the answer is incomplete: %" PRIu64 " damaged blocks were passed over: %s",
+                 s->damaged_blocks, s->damage);
+        json_put_string(w, buf_str(&text));
+    }
+    json_put_array_end(w);
+    buf_fini(&text);
+}
+
+static void end(struct json_writer *w, const struct query_stats *stats)
+{
     write_stats(w, stats);
     json_put_object_end(w);
-    if (stats->scan.damaged_blocks > 0) {
-        buf_init(&text, 512);
-        buf_addf(&text, "the answer is incomplete: %" PRIu64 " damaged blocks were passed over: %s",
-                 stats->scan.damaged_blocks, stats->scan.damage);
-        json_put_key(w, STR("warnings"));
-        json_put_array(w);
-        json_put_string(w, buf_str(&text));
-        json_put_array_end(w);
-        buf_fini(&text);
-    }
+    write_warnings(w, &stats->scan);
     json_put_object_end(w);
 }
 

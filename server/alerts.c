@@ -40,6 +40,7 @@ enum {
 #define COALESCE    (250 * NS_PER_MS)
 #define AHEAD_MAX   (10 * NS_PER_MIN)
 #define IDLE_WAIT   NS_PER_S
+#define REPLAY_WAIT (100 * NS_PER_MS)
 #define CLOCK_EVERY NS_PER_MIN
 #define QUERY_TIME  (10 * NS_PER_S)
 
@@ -429,6 +430,9 @@ static ts_ns work(struct alerts *a, ts_ns now)
     ts_ns next = now + IDLE_WAIT;
     bool changed = false;
 
+    /* While the store's answers lack records an alert would end that has not. */
+    if (store_state(a->server->store, NULL, 0) == STORE_REPLAYING)
+        return now + REPLAY_WAIT;
     tick(a, now, &next);
     for (size_t i = 0; i < a->tracked.n && !a->closing; i++) {
         struct tracked *t = a->tracked.p[i];

@@ -16,6 +16,7 @@
 #include "server/workers.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -334,6 +335,18 @@ static struct export *export_new(struct api *a, const struct auth_caller *caller
     return e;
 }
 
+/* JSON lines have no place for it. */
+static void warn_partial(const struct api *a, struct http_exchange *x)
+{
+    char reason[200];
+    char text[256];
+
+    if (store_state(a->server->store, reason, sizeof(reason)) != STORE_REPLAYING)
+        return;
+    (void)snprintf(text, sizeof(text), "the answer is incomplete: %s", reason);
+    http_reply_header(x, "X-Logq-Warning", str_of(text));
+}
+
 void api_export(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
     struct query_params p = {0};
@@ -361,6 +374,7 @@ void api_export(struct api *a, struct http_exchange *x, const struct auth_caller
     e->query = q;
     e->x = x;
     e->loop = http_loop(x);
+    warn_partial(a, x);
     if (workers_run(a->exports, run, e)) {
         http_watch(x, on_aborted, on_drained, e);
         return;

@@ -123,8 +123,9 @@ static int read_body(struct http_exchange *x, struct push *p, int *status, struc
 static int check_store(struct api *a, struct err *err)
 {
     char reason[200];
+    enum store_state state = store_state(a->server->store, reason, sizeof(reason));
 
-    if (store_state(a->server->store, reason, sizeof(reason)) == STORE_READY)
+    if (state == STORE_READY || state == STORE_REPLAYING)
         return 0;
     return err_set(err, ERR_IO, "not accepting: %s", reason);
 }

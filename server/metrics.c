@@ -17,6 +17,7 @@ void metrics_setup(void)
 void metrics_update(struct server *s)
 {
     struct store_stats st;
+    enum store_state state = store_state(s->store, NULL, 0);
 
     store_stats(s->store, &st);
     metric_set(METRIC_STORE_RECORDS, st.records);
@@ -46,7 +47,10 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_CACHE_EVICTIONS, st.cache_evictions);
     metric_set(METRIC_STORE_CACHE_BYTES, st.cache_bytes);
     metric_set(METRIC_STORE_FULL_SECONDS, st.full_seconds);
-    metric_set(METRIC_STORE_STATE_READY, store_state(s->store, NULL, 0) == STORE_READY);
+    metric_set(METRIC_STORE_REPLAY_BYTES, st.replay_bytes);
+    metric_set(METRIC_STORE_REPLAYED_BYTES, st.replay_done_bytes);
+    metric_set(METRIC_STORE_REPLAYING, state == STORE_REPLAYING);
+    metric_set(METRIC_STORE_STATE_READY, state == STORE_READY || state == STORE_REPLAYING);
     metric_set(METRIC_MEMORY_USED, s->memory.used);
     metric_set(METRIC_MEMORY_PEAK, s->memory.peak);
 }

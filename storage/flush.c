@@ -96,20 +96,26 @@ static bool make_cut(struct store *s, struct cut *c)
 
     (void)pthread_mutex_lock(&s->mutex);
     s->flush_kick = false;
+    if (s->replaying && s->replay_pos <= s->visible) {
+        (void)pthread_mutex_unlock(&s->mutex);
+        return false;
+    }
+    /* Ranges and identities may be ahead of wal_pos (they are, during a replay): what they come
+     * from is durable behind it, and taking them from there again changes nothing. */
     c->progress = (struct meta_progress){
-        .wal_pos = s->durable_pos,
-        .last_seq = s->last_seq,
+        .wal_pos = s->replaying ? s->replay_pos : s->durable_pos,
+        .last_seq = s->replaying ? s->replay_seq : s->last_seq,
         .last_received = atomic_load(&s->last_received),
     };
     (void)ranges_expire(s->ranges, RANGES_MANY, c->progress.last_received - RANGES_KEPT, note_gone,
                         c);
-    c->items = head_take(&s->head, NULL, s->durable_pos, &c->n_items);
+    c->items = store_head_take(s, NULL, c->progress.wal_pos, &c->n_items);
     c->ranges = ranges_take_dirty(s->ranges, &c->n_ranges);
     c->dedup_first = dedup_first(s->dedup);
     c->dedup_number = s->dedup_saved < c->dedup_first ? c->dedup_first : s->dedup_saved;
     c->dedup = dedup_since(s->dedup, c->dedup_number, &c->n_dedup);
     cut_tenants(s, c);
-    due = s->durable_pos != s->visible || c->n_items + c->n_ranges + c->n_dedup != 0 ||
+    due = c->progress.wal_pos != s->visible || c->n_items + c->n_ranges + c->n_dedup != 0 ||
           c->tenants.n + c->gone.n != 0;
     (void)pthread_mutex_unlock(&s->mutex);
     return due;
@@ -338,7 +344,7 @@ static void swap(struct store *s, const struct cut *c)
     (void)pthread_mutex_lock(&s->mutex);
     s->visible = c->progress.wal_pos;
     s->dedup_saved = c->dedup_number + c->n_dedup;
-    old = head_drop(&s->head, s->visible, &n);
+    old = store_head_drop(s, s->visible, &n);
     VEC_EACH(&c->days, p) {
         store_tenant_set_day(s, p);
     }
@@ -390,6 +396,7 @@ static int run(struct store *s, struct err *err)
     s->stats.flush_failures += r < 0 ? 1 : 0;
     store_count_full(s);
     (void)pthread_cond_broadcast(&s->wal_wake); /* there may be room again */
+    (void)pthread_cond_broadcast(&s->replay_wake);
     if (r < 0)
         (void)pthread_cond_signal(&s->flush_wake); /* which tries again, whoever called us */
     (void)pthread_mutex_unlock(&s->mutex);
@@ -424,10 +431,12 @@ static dur_ns flush_due(const struct store *s, dur_ns now, const struct timer *c
 {
     dur_ns due = RETIRE_EVERY;
 
-    if (s->flush_kick || s->flush_err.code != 0 || s->head.bytes > s->opt.head_bytes)
+    if (s->replaying) /* only what it brings can be flushed, and more comes soon */
+        due = s->flush_err.code != 0 || s->old.bytes > s->opt.head_bytes ? 0 : due;
+    else if (s->flush_kick || s->flush_err.code != 0 || store_head_bytes(s) > s->opt.head_bytes)
         due = 0;
-    else if (s->head.n != 0)
-        due = head_oldest(&s->head) + s->opt.flush_age - now;
+    else if (s->old.n + s->head.n != 0)
+        due = head_oldest(s->old.n != 0 ? &s->old : &s->head) + s->opt.flush_age - now;
     if (due < c->retry_at - now)
         due = c->retry_at - now;
     return due < 0 ? 0 : due;

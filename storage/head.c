@@ -116,6 +116,17 @@ void head_release(struct head_item **items, size_t n)
     *items = NULL;
 }
 
+bool head_has_day(const struct head *h, uint64_t tenant_id, ts_ns start)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        const struct head_item *it = item_at(h, i);
+        if (it->tenant_id == tenant_id && it->batch->max_ts >= start &&
+            it->batch->min_ts - start < NS_PER_DAY)
+            return true;
+    }
+    return false;
+}
+
 struct head_item *head_drop(struct head *h, uint64_t pos, size_t *ret_n)
 {
     size_t n = count_to(h, pos);

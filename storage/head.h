@@ -49,6 +49,9 @@ struct head_item *head_take(const struct head *h, const uint64_t *tenant_id, uin
 /* Give up what head_take gave. */
 void head_release(struct head_item **items, size_t n);
 
+/* Is there a record of the tenant whose time may lie in [start, start + one day)? */
+bool head_has_day(const struct head *h, uint64_t tenant_id, ts_ns start);
+
 /* Forget the items with wal_pos <= pos.  Their batches are handed back in a malloc'ed array for
  * head_release, so that freeing them happens outside of the mutex. */
 struct head_item *head_drop(struct head *h, uint64_t pos, size_t *ret_n);

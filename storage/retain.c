@@ -5,8 +5,9 @@
  * removed; then meta.db says META_GONE.  A crash anywhere is finished at the next open.
  *
  * Invariants
- *   (1) a day goes only while the head holds none of its records.  All that the WAL holds past
- *       meta.db's position is in the head, so a replay never makes a dropped day again.
+ *   (1) a day goes only while memory holds none of its records, and no replay is under way.  All
+ *       that the WAL holds past meta.db's position is in memory then, so a replay never makes a
+ *       dropped day again.
  *   (2) readers hear of a day no more before its first file goes.
  *
  * A day goes when it is past the longest period of its streams.  What rules say of a tenant bounds
@@ -28,20 +29,6 @@
 #include <stdlib.h>
 
 enum { OPENS_MAX = 256 }; /* catalogs looked into by one run */
-
-/* Under mutex. */
-static bool head_has(const struct store *s, const struct meta_partition *p)
-{
-    ts_ns start = time_of_day(p->day);
-
-    for (size_t i = 0; i < s->head.n; i++) {
-        const struct head_item *it = &s->head.items[(s->head.first + i) % s->head.cap];
-        if (it->tenant_id == p->tenant_id && it->batch->max_ts >= start &&
-            it->batch->min_ts - start < NS_PER_DAY)
-            return true;
-    }
-    return false;
-}
 
 static int set_state(struct store *s, struct meta_partition *p, enum meta_state state,
                      struct err *err)
@@ -239,7 +226,7 @@ static int drop_day(struct store *s, struct meta_partition *p, bool *dropped, st
 
     *dropped = false;
     (void)pthread_mutex_lock(&s->mutex);
-    busy = head_has(s, p); /* keeps (1) */
+    busy = store_head_has_day(s, p->tenant_id, p->day); /* keeps (1) */
     p->dropped_pos = s->visible;
     (void)pthread_mutex_unlock(&s->mutex);
     if (busy)
@@ -296,7 +283,8 @@ static bool oldest_day(const struct store *s, const uint64_t *tenant_id, ts_ns n
     bool found = false;
 
     VEC_EACH(&s->days, p) {
-        if (p->state != META_LIVE || p->day >= today || head_has(s, p) ||
+        if (p->state != META_LIVE || p->day >= today ||
+            store_head_has_day(s, p->tenant_id, p->day) ||
             (tenant_id != NULL && p->tenant_id != *tenant_id) || (found && p->day >= ret->day))
             continue;
         *ret = *p;

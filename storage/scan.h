@@ -66,6 +66,7 @@ struct scan_stats {
     uint64_t lines_out;
     uint64_t damaged_blocks;
     char damage[248]; /* the first damage: file and what is wrong; "" if none */
+    char partial[64]; /* not all that is stored could be seen yet: "replaying: 3 of 12 MB"; or "" */
 };
 void scan_stats(const struct scan *sc, struct scan_stats *ret);
 void scan_close(struct scan **psc);

@@ -20,6 +20,9 @@ int scan_open_views(struct store_view *views, size_t n_views, const struct scan_
     memcpy(sc->views, views, n_views * sizeof(*views));
     memset(views, 0, n_views * sizeof(*views));
     sc->n_views = n_views;
+    for (size_t i = 0; i < n_views; i++)
+        if (sc->views[i].is_partial)
+            memcpy(sc->stats.partial, sc->views[i].partial_text, sizeof(sc->stats.partial));
     sc->work = arena_new(req->budget, 0);
     r = scan_filter_init(sc, err);
     if (r == 0 && req->from < req->to)

@@ -5,7 +5,7 @@
  * Invariants
  *   (1) the lock on DATA/lock is taken before anything else of DATA is touched, and given back
  *       last;
- *   (2) no thread runs before all of the WAL is in memory.
+ *   (2) no thread runs before all that the WAL's bodies decided is in memory.
  */
 #include "storage/store.h"
 
@@ -100,8 +100,10 @@ static struct store *new_store(const struct store_options *opt)
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&s->wal_wake, &attr);
     (void)pthread_cond_init(&s->flush_wake, &attr);
+    (void)pthread_cond_init(&s->replay_wake, &attr);
     (void)pthread_condattr_destroy(&attr);
     head_init(&s->head);
+    head_init(&s->old);
     buf_init(&s->entry, ENTRY_MAX);
     s->ranges = ranges_new();
     s->pending_ranges = ranges_new();
@@ -127,6 +129,7 @@ static void free_store(struct store **ps)
 
     wal_close(&s->wal);
     head_fini(&s->head);
+    head_fini(&s->old);
     partition_cache_free(&s->partitions);
     frame_cache_free(&s->frames);
     scan_pool_free(&s->pool);
@@ -145,6 +148,7 @@ static void free_store(struct store **ps)
     buf_fini(&s->entry);
     (void)pthread_cond_destroy(&s->wal_wake);
     (void)pthread_cond_destroy(&s->flush_wake);
+    (void)pthread_cond_destroy(&s->replay_wake);
     (void)pthread_mutex_destroy(&s->mutex);
     (void)pthread_mutex_destroy(&s->flush_mutex);
     (void)pthread_mutex_destroy(&s->delete_mutex);
@@ -237,23 +241,33 @@ static int open_wal(struct store *s, uint64_t file_bytes, struct err *err)
 }
 
 /* With every signal blocked: they are the program's main thread's business. */
-static int start_threads(struct store *s, struct err *err)
+static int start_thread(struct store *s, pthread_t *thread, void *(*run)(void *), bool *ret,
+                        struct err *err)
 {
     sigset_t all;
     sigset_t old;
-    int e;
 
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    e = pthread_create(&s->wal_thread, NULL, store_append_main, s);
-    s->has_wal_thread = e == 0;
-    if (e == 0) {
-        e = pthread_create(&s->flush_thread, NULL, flush_main, s);
-        s->has_flush_thread = e == 0;
-    }
+    errno = pthread_create(thread, NULL, run, s);
+    *ret = errno == 0;
+    if (!*ret)
+        (void)err_sys(err, "start a thread");
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    errno = e;
-    return e == 0 ? 0 : err_sys(err, "start a thread");
+    return *ret ? 0 : ERR_IO;
+}
+
+static int start_threads(struct store *s, struct err *err)
+{
+    int r = start_thread(s, &s->wal_thread, store_append_main, &s->has_wal_thread, err);
+
+    if (r == 0)
+        r = start_thread(s, &s->flush_thread, flush_main, &s->has_flush_thread, err);
+    if (r == 0)
+        store_replay_gaps(s); /* before the replay may find more of them */
+    if (r == 0 && s->replaying)
+        r = start_thread(s, &s->replay_thread, store_replay_main, &s->has_replay_thread, err);
+    return r;
 }
 
 void store_stop(struct store *s)
@@ -272,9 +286,12 @@ static void stop_threads(struct store *s)
 {
     store_stop(s);
     (void)pthread_mutex_lock(&s->mutex);
-    s->flush_close = true;
+    s->flush_close = s->replay_stop = true;
     (void)pthread_cond_broadcast(&s->flush_wake);
+    (void)pthread_cond_broadcast(&s->replay_wake);
     (void)pthread_mutex_unlock(&s->mutex);
+    if (s->has_replay_thread)
+        (void)pthread_join(s->replay_thread, NULL);
     if (s->has_flush_thread)
         (void)pthread_join(s->flush_thread, NULL);
 }
@@ -320,7 +337,6 @@ int store_open(const struct store_options *opt, struct store **ret, struct err *
         free_store(&s);
         return r;
     }
-    store_replay_gaps(s);
     *ret = s;
     return 0;
 }
@@ -374,6 +390,7 @@ enum store_state store_state(struct store *s, char *reason, size_t cap)
 {
     const char *what = "";
     const char *why = "";
+    char text[64];
     enum store_state state;
 
     OBJ_CHECK(s, STORE_MAGIC);
@@ -385,10 +402,19 @@ enum store_state store_state(struct store *s, char *reason, size_t cap)
         state = STORE_FULL;
         what = "disk full: ";
         why = s->flush_err.text;
-    } else if (s->flush_err.code != 0 && s->head.bytes > 2 * s->opt.head_bytes) {
+    } else if (s->replay_err.code != 0) {
+        state = STORE_BROKEN;
+        why = s->replay_err.text;
+    } else if (s->flush_err.code != 0 && store_head_bytes(s) > 2 * s->opt.head_bytes) {
         state = STORE_BROKEN; /* appends wait for a flush, and none goes well */
         what = "the head cannot be flushed: ";
         why = s->flush_err.text;
+    } else if (s->replaying) {
+        state = STORE_REPLAYING;
+    }
+    if (state == STORE_REPLAYING) {
+        store_replay_text(s, text, sizeof(text));
+        why = text;
     }
     if (reason != NULL && cap != 0)
         (void)snprintf(reason, cap, "%s%s", what, why);
@@ -408,8 +434,8 @@ void store_stats(struct store *s, struct store_stats *ret)
     partition_cache_stats(s->partitions, &cache);
     (void)pthread_mutex_lock(&s->mutex);
     *ret = s->stats;
-    ret->head_bytes = s->head.bytes;
-    ret->head_records = s->head.records;
+    ret->head_bytes = store_head_bytes(s);
+    ret->head_records = s->old.records + s->head.records;
     ret->last_seq = s->last_seq;
     if (s->full_since != 0)
         ret->full_seconds += (uint64_t)((time_mono() - s->full_since) / NS_PER_S);
@@ -435,20 +461,24 @@ void store_stats(struct store *s, struct store_stats *ret)
     ret->cache_evictions = frames.evictions;
     ret->cache_entries = frames.entries;
     ret->cache_bytes = frames.bytes;
+    ret->replay_bytes = w.past_bytes;
+    ret->replay_done_bytes = w.again_bytes;
     ret->segment_errors = cache.damaged;
     ret->catalogs_rebuilt = cache.rebuilt_catalogs;
 }
 
 int store_flush(struct store *s, struct err *err)
 {
-    OBJ_CHECK(s, STORE_MAGIC);
-    return flush_run(s, err);
+    int r = store_wait_replay(s, err);
+
+    return r == 0 ? flush_run(s, err) : r;
 }
 
 int store_retire(struct store *s, ts_ns now, struct err *err)
 {
-    OBJ_CHECK(s, STORE_MAGIC);
-    return retain_run(s, now, err);
+    int r = store_wait_replay(s, err);
+
+    return r == 0 ? retain_run(s, now, err) : r;
 }
 
 size_t store_ranges(struct store *s, struct str peer, struct str file_id, struct store_range *ret,

@@ -33,7 +33,7 @@ struct store_payload {
 };
 
 /* Make the records of a payload again.  Must give the same records, streams and parts for the same
- * payload for ever.  Called during replay, on one thread. */
+ * payload for ever.  Called during replay, on a thread of the store's, beside everything else. */
 typedef int store_decode_fn(void *arg, const struct store_payload *p, struct batch **ret,
                             struct err *err);
 
@@ -80,10 +80,17 @@ struct store_options {
     struct mem_budget *budget; /* may be NULL */
 };
 
-/* Open DATA (blocking): lock it, open keyring, meta.db and catalogs, replay the WAL.  ERR_EXISTS:
- * another process has it (names the pid); ERR_CORRUPT: a WAL frame is bad and good ones follow
- * (names file and offset). */
+/*
+ * Open DATA (blocking): lock it, open keyring and meta.db, read the WAL's frames for what was
+ * decided.  From then on appends are taken and decided right; the records of the WAL come back into
+ * memory in the background (STORE_REPLAYING), and until then answers lack them and say so.
+ * ERR_EXISTS: another process has it (names the pid); ERR_CORRUPT: a WAL frame is bad and good ones
+ * follow (names file and offset).
+ */
 int store_open(const struct store_options *opt, struct store **ret, struct err *err);
+/* Blocking: until the records of the WAL are back.  Below zero: they will not come, store_state has
+ * the reason. */
+int store_wait_replay(struct store *s, struct err *err);
 /* Stop accepting (blocking): when it returns every append is done, what was not durable yet as
  * STORE_FAILED; further ones are done so at once.  Reading goes on until store_close. */
 void store_stop(struct store *s);
@@ -122,7 +129,12 @@ struct store_append {
  * stored whole (less its duplicate parts) or not at all. */
 void store_append(struct store *s, struct store_append *a);
 
-enum store_state { STORE_READY, STORE_FULL, STORE_BROKEN };
+enum store_state {
+    STORE_READY,
+    STORE_FULL,      /* the disk: nothing is acknowledged until there is room */
+    STORE_BROKEN,    /* nothing more is accepted */
+    STORE_REPLAYING, /* accepts and acknowledges; answers are not complete yet */
+};
 /* `reason` (may be NULL) of `cap` bytes gets a sentence when not ready. */
 enum store_state store_state(struct store *s, char *reason, size_t cap);
 
@@ -131,6 +143,7 @@ struct store_stats {
     uint64_t duplicate_parts, duplicate_chunks, refused_chunks;
     uint64_t wal_bytes, wal_syncs, wal_files, wal_replayed_frames, wal_torn_bytes,
         wal_skipped_frames;
+    uint64_t replay_bytes, replay_done_bytes; /* of the WAL at open; of them, back in memory */
     uint64_t head_bytes, head_records;
     uint64_t flushes, segments, segment_bytes, partitions, partitions_dropped;
     uint64_t partitions_dropped_size; /* of them, to keep within max_bytes */
@@ -145,7 +158,7 @@ struct store_stats {
 };
 void store_stats(struct store *s, struct store_stats *ret);
 
-/* Blocking: write all that is in the head into segments now. */
+/* Blocking: write all that is in the head into segments now; waits for a replay to end. */
 int store_flush(struct store *s, struct err *err);
 /* Blocking: drop the partitions whose day and newest receive time are past the longest retention of
  * any of their streams at `now`; then the oldest ones of whoever holds more than max_bytes. */

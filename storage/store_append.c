@@ -91,7 +91,7 @@ static void gather(struct store *s)
  * what is left, and nobody is answered. */
 static bool may_take(const struct store *s)
 {
-    return !store_is_full(s) && s->head.bytes <= 2 * s->opt.head_bytes;
+    return !store_is_full(s) && store_head_has_room(s);
 }
 
 /* The next group; NULL: the store closes.  What is queued then stays queued. */

@@ -177,14 +177,29 @@ static void decide_group(struct store *s, struct store_append *group)
     }
 }
 
+static bool is_broken(struct store *s, struct err *err)
+{
+    bool broken = s->state == STORE_BROKEN; /* only this thread sets it */
+
+    if (broken) {
+        (void)err_set(err, ERR_IO, "the store is broken: %.200s", s->reason);
+        return true;
+    }
+    (void)pthread_mutex_lock(&s->mutex);
+    broken = s->replay_err.code != 0;
+    if (broken)
+        *err = s->replay_err;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return broken;
+}
+
 void store_commit_group(struct store *s, struct store_append *group)
 {
     struct err err;
     bool full;
     int r;
 
-    if (s->state == STORE_BROKEN) { /* only this thread sets it */
-        (void)err_set(&err, ERR_IO, "the store is broken: %.200s", s->reason);
+    if (is_broken(s, &err)) {
         answer(s, group, &err);
         return;
     }
@@ -196,7 +211,7 @@ void store_commit_group(struct store *s, struct store_append *group)
         publish(s, group);
     else
         store_decide_settle(s, false);
-    full = s->head.bytes > s->opt.head_bytes;
+    full = store_head_bytes(s) > s->opt.head_bytes;
     (void)pthread_mutex_unlock(&s->mutex);
     if (full || wal_is_long(s))
         store_kick_flush(s);

@@ -4,8 +4,9 @@
  * Threads.  The WAL thread takes requests, decides, writes, syncs, completes (store_append.c,
  * store_decide.c, store_commit.c).  The flush thread writes the head into segments and retires
  * partitions (flush.c, retain.c); blocking callers may do its work in its stead, one at a time
- * (flush_mutex).  Everything that both touch is guarded by `mutex`, which is never held across I/O
- * or a callback.  Order: delete_mutex, flush_mutex, mutex.
+ * (flush_mutex).  The replay thread brings back what the WAL held at open, and ends
+ * (store_replay.c).  Everything that they share is guarded by `mutex`, which is never held across
+ * I/O or a callback.  Order: delete_mutex, flush_mutex, mutex.
  */
 #ifndef LOGQ_STORAGE_STORE_INTERNAL_H
 #define LOGQ_STORAGE_STORE_INTERNAL_H
@@ -73,15 +74,22 @@ struct store {
 
     pthread_mutex_t delete_mutex; /* one change of the delete requests at a time; held across I/O */
 
-    pthread_mutex_t mutex;     /* guards everything from here to the next blank line but one */
-    pthread_cond_t wal_wake;   /* requests, room in the head, closing */
-    pthread_cond_t flush_wake; /* something to flush, closing */
+    pthread_mutex_t mutex;      /* guards everything from here to the next blank line but one */
+    pthread_cond_t wal_wake;    /* requests, room in the head, closing */
+    pthread_cond_t flush_wake;  /* something to flush, closing */
+    pthread_cond_t replay_wake; /* room in `old`, closing; the replay is over */
     struct store_append *first, *last; /* queued requests */
     size_t queued_bytes;
     bool closing;     /* no more requests are committed */
     bool flush_close; /* the flush thread ends */
     bool flush_kick;
-    struct head head;
+    struct head head;        /* what came since the open */
+    struct head old;         /* what the replay brought: all of it before `head` */
+    bool replaying;          /* `old` lacks what is past replay_pos and was there at the open */
+    atomic_bool replay_stop; /* it ends early */
+    uint64_t replay_pos;     /* `old` has all up to here; counts while `replaying` */
+    uint64_t replay_seq;     /* of the last record at or before it */
+    struct err replay_err;   /* why it will never end; code 0: none */
     struct ranges *ranges;
     struct dedup *dedup;
     struct map *tenants;                /* name -> struct store_tenant (owned) */
@@ -96,8 +104,8 @@ struct store {
     struct err flush_err; /* of the last flush; code 0 when it went well */
     dur_ns full_since;    /* time_mono; 0: not full */
     struct store_stats stats;
-    pthread_t wal_thread, flush_thread;
-    bool has_wal_thread, has_flush_thread;
+    pthread_t wal_thread, flush_thread, replay_thread;
+    bool has_wal_thread, has_flush_thread, has_replay_thread;
 
     /* The WAL thread's own (the opener's, before there is one). */
     struct ranges *pending_ranges, *chunk_ranges;
@@ -133,11 +141,26 @@ void store_commit_group(struct store *s, struct store_append *group);
 /* store_append.c: the WAL thread. */
 void *store_append_main(void *arg);
 
-/* store_replay.c: meta.db's tables and the WAL into memory, before there are threads; then the gap
- * records that belong to what was passed over. */
+/* store_replay.c: meta.db's tables, and what was decided by the WAL's bodies, into memory, before
+ * there are threads; then the gap records that belong to what was passed over; then, on a thread of
+ * its own, the records. */
 int store_replay_load(struct store *s, struct err *err);
 int store_replay_wal(struct store *s, struct err *err);
 void store_replay_gaps(struct store *s);
+void *store_replay_main(void *arg);
+
+/* store_head.c: all that is in memory, in WAL order.  Under mutex. */
+struct head_item *store_head_take(const struct store *s, const uint64_t *tenant_id, uint64_t pos,
+                                  size_t *ret_n);
+struct head_item *store_head_drop(struct store *s, uint64_t pos, size_t *ret_n);
+size_t store_head_bytes(const struct store *s);
+/* Does it hold records of that day, or may the replay still bring some? */
+bool store_head_has_day(const struct store *s, uint64_t tenant_id, int32_t day);
+/* May more come in (the WAL thread), may the replay go on? */
+bool store_head_has_room(const struct store *s);
+bool store_head_has_room_for_old(const struct store *s);
+/* "replaying: 3 of 12 MB".  Not under mutex. */
+void store_replay_text(struct store *s, char *ret, size_t cap);
 
 /* Is the disk full for the WAL, or for the flush?  Under mutex. */
 bool store_is_full(const struct store *s);

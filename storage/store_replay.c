@@ -1,14 +1,23 @@
 /*
  * storage/store_replay.c - memory made again from meta.db and the WAL.  Contract: store_internal.h.
  *
+ * Two passes.  The first, before the store is open, takes what was decided about each body: ranges,
+ * chunk identities, tenants, numbers.  From then on new chunks are decided right and taken.  The
+ * second brings the records back on a thread of its own: decoding costs what it cost when they
+ * came.
+ *
  * Invariants
  *   (1) nothing at or before meta.db's position is taken from the WAL, everything behind it is:
- *       ranges, chunk identities and head are then as they were at the end of the WAL;
+ *       ranges and chunk identities are as they were at the end of the WAL when the store is open,
+ *       `old` holds all records up to replay_pos;
  *   (2) what a partition holds past that position (a crash between its commit and meta.db's) is in
- *       the head too, and not visible as a segment: the next flush passes over it by the
- *       partition's own position;
- *   (3) numbers only grow: a body whose records have numbers seen before is void.
+ *       `old` too, and not visible as a segment: the next flush passes over it by the partition's
+ *       own position;
+ *   (3) numbers only grow: a body whose records have numbers seen before is void;
+ *   (4) a flush takes no more than `old` up to replay_pos until all of the WAL is back: positions
+ *       are handed to partitions in order.
  */
+#include "base/fault.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/obj.h"
@@ -21,7 +30,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GAPS_MAX = 1000, TENANTS_TOLD = 64 };
+enum { GAPS_MAX = 1000, TENANTS_TOLD = 64, REPLAY_TRIES = 3 };
+
+#define REPLAY_RETRY (100 * NS_PER_MS)
 
 /* ---- meta.db ---- */
 
@@ -161,47 +172,30 @@ static int make_batch(struct store *s, const struct wal_entry *e, struct batch *
     return 0;
 }
 
-static int replay_entry(struct store *s, const struct wal_body *body, struct err *err)
+/* First pass: what was decided about a body. */
+static int decide_entry(struct store *s, const struct wal_body *body, struct err *err)
 {
     struct wal_entry e;
-    struct batch *b = NULL;
-    int r;
+    int r = wal_entry_read(body->bytes, &e, err);
 
-    r = wal_entry_read(body->bytes, &e, err);
     if (r < 0)
         return r;
     if (e.n_records != 0 && e.first_seq <= s->last_seq)
         return 0; /* keeps (3) */
-    r = make_batch(s, &e, &b, err);
-    if (r == 0)
-        r = store_tenant_add(s, e.payload.tenant, e.tenant_id, false, err);
-    if (r < 0) {
-        batch_unref(&b);
+    r = store_tenant_add(s, e.payload.tenant, e.tenant_id, false, err);
+    if (r < 0)
         return r;
-    }
     take_decisions(s, &e);
     saw_received(s, e.payload.received);
-    s->durable_pos = body->position;
-    if (b->n_records == 0) {
-        batch_unref(&b);
-        return 0;
-    }
-    s->last_seq = e.first_seq + b->n_records - 1;
-    head_add(&s->head, b, e.tenant_id, body->position, e.payload.received);
+    if (e.n_records != 0)
+        s->last_seq = e.first_seq + e.n_records - 1;
     return 0;
 }
 
-static int replay_body(void *arg, const struct wal_body *body, struct err *err)
+/* The body could not be used: with `recover` it becomes a gap. */
+static int give_up(struct store *s, const struct wal_body *body, int r, struct err *err)
 {
-    struct store *s = arg;
-    int r;
-
-    if (body->gap) {
-        note_gap(s, body);
-        return 0;
-    }
-    r = replay_entry(s, body, err);
-    if (r < 0 && r != ERR_NOMEM && s->opt.recover) {
+    if (r < 0 && r != ERR_NOMEM && r != ERR_CANCELLED && s->opt.recover) {
         struct wal_body gap = *body;
         gap.from = body->position - body->bytes.n;
         note_gap(s, &gap);
@@ -210,17 +204,158 @@ static int replay_body(void *arg, const struct wal_body *body, struct err *err)
     return r < 0 ? err_wrap(err, "replay of WAL file '%s'", body->file) : 0;
 }
 
+static int decide_body(void *arg, const struct wal_body *body, struct err *err)
+{
+    struct store *s = arg;
+
+    if (body->gap) {
+        note_gap(s, body);
+        return 0;
+    }
+    return give_up(s, body, decide_entry(s, body, err), err);
+}
+
 int store_replay_wal(struct store *s, struct err *err)
 {
+    struct wal_stats st;
     int r;
 
-    r = wal_replay(s->wal, replay_body, s, err);
+    s->replay_seq = s->last_seq;
+    s->replay_pos = s->visible;
+    r = wal_replay(s->wal, decide_body, s, err);
     if (r < 0)
         return r;
+    wal_stats(s->wal, &st);
+    s->replaying = st.past_bytes != 0;
     if (wal_position(s->wal) > s->durable_pos)
         s->durable_pos = wal_position(s->wal);
     s->next_seq = s->last_seq + 1;
     return 0;
+}
+
+/* ---- the second pass, on a thread of its own ---- */
+
+static int stopped(struct err *err)
+{
+    return err_set(err, ERR_CANCELLED, "the store is closing");
+}
+
+/* Wait until the head takes more; under mutex. */
+static int wait_for_room(struct store *s, struct err *err)
+{
+    while (!s->replay_stop && !store_head_has_room_for_old(s)) {
+        (void)pthread_cond_signal(&s->flush_wake);
+        (void)pthread_cond_wait(&s->replay_wake, &s->mutex);
+    }
+    return s->replay_stop ? stopped(err) : 0;
+}
+
+static int replay_entry(struct store *s, const struct wal_body *body, struct err *err)
+{
+    struct wal_entry e;
+    struct batch *b = NULL;
+    int r = wal_entry_read(body->bytes, &e, err);
+
+    if (r < 0)
+        return r;
+    if (e.n_records != 0 && e.first_seq <= s->replay_seq)
+        return 0; /* keeps (3) */
+    r = make_batch(s, &e, &b, err);
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&s->mutex);
+    r = wait_for_room(s, err);
+    if (r == 0) {
+        s->replay_pos = body->position;
+        if (b->n_records != 0) {
+            s->replay_seq = e.first_seq + b->n_records - 1;
+            head_add(&s->old, b, e.tenant_id, body->position, e.payload.received);
+            b = NULL; /* the head's now */
+        }
+        if (s->old.bytes > s->opt.head_bytes)
+            (void)pthread_cond_signal(&s->flush_wake);
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    batch_unref(&b);
+    return r;
+}
+
+static int replay_body(void *arg, const struct wal_body *body, struct err *err)
+{
+    struct store *s = arg;
+
+    if (atomic_load(&s->replay_stop))
+        return stopped(err);
+    (void)fault_hit("replay.body");                   /* a place to be killed at */
+    if (body->gap || body->position <= s->replay_pos) /* an attempt before this one had it */
+        return 0;
+    return give_up(s, body, replay_entry(s, body, err), err);
+}
+
+/* Once more in a moment?  Memory comes back; what was good at the open is not bad for long. */
+static bool may_retry(struct store *s, int r, unsigned *failures)
+{
+    if (r == ERR_CANCELLED || (r != ERR_NOMEM && ++*failures == REPLAY_TRIES))
+        return false;
+    (void)pthread_mutex_lock(&s->mutex);
+    if (!s->replay_stop)
+        store_wait(s, &s->replay_wake, REPLAY_RETRY);
+    (void)pthread_mutex_unlock(&s->mutex);
+    return true;
+}
+
+void *store_replay_main(void *arg)
+{
+    struct store *s = arg;
+    unsigned failures = 0;
+    struct err err;
+    int r;
+
+    do
+        r = wal_replay_again(s->wal, replay_body, s, &err);
+    while (r < 0 && may_retry(s, r, &failures));
+    (void)pthread_mutex_lock(&s->mutex);
+    if (r == 0)
+        s->replaying = false;
+    else if (r != ERR_CANCELLED)
+        s->replay_err = err;
+    (void)pthread_cond_broadcast(&s->replay_wake);
+    (void)pthread_cond_broadcast(&s->wal_wake);
+    (void)pthread_cond_signal(&s->flush_wake);
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (r < 0 && r != ERR_CANCELLED && s->opt.notice != NULL)
+        s->opt.notice(s->opt.notice_arg, "replay.failed", err.text);
+    if (r == 0)
+        store_replay_gaps(s);
+    return NULL;
+}
+
+void store_replay_text(struct store *s, char *ret, size_t cap)
+{
+    struct wal_stats st;
+
+    wal_stats(s->wal, &st);
+    (void)snprintf(ret, cap, "replaying: %llu of %llu MB",
+                   (unsigned long long)(st.again_bytes / 1000000),
+                   (unsigned long long)(st.past_bytes / 1000000));
+}
+
+int store_wait_replay(struct store *s, struct err *err)
+{
+    int r = 0;
+
+    OBJ_CHECK(s, STORE_MAGIC);
+    (void)pthread_mutex_lock(&s->mutex);
+    while (s->replaying && s->replay_err.code == 0 && !s->replay_stop)
+        (void)pthread_cond_wait(&s->replay_wake, &s->mutex);
+    if (s->replay_err.code != 0) {
+        *err = s->replay_err;
+        r = err->code;
+    } else if (s->replaying) {
+        r = stopped(err);
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    return r;
 }
 
 /* ---- gap records ---- */
@@ -290,4 +425,5 @@ void store_replay_gaps(struct store *s)
     for (size_t i = 0; i < s->gaps.n; i++)
         for (size_t t = 0; t < n; t++)
             append_gap(s, &s->gaps.p[i], told[t]);
+    s->gaps.n = 0;
 }

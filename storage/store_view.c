@@ -1,8 +1,8 @@
 /*
  * storage/store_view.c - one tenant at one instant, for scans.  Contract: view.h.
  *
- * Head, days and the position up to which segments are visible are taken under one mutex, the same
- * that a flush takes to exchange them: each record is in exactly one of them.
+ * What is in memory, days and the position up to which segments are visible are taken under one
+ * mutex, the same that a flush takes to exchange them: each record is in exactly one of them.
  */
 #include "storage/view.h"
 
@@ -20,7 +20,7 @@ static void take_batches(struct store *s, ts_ns from, ts_ns to, struct store_vie
     size_t n;
     size_t kept = 0;
 
-    items = head_take(&s->head, &v->tenant_id, UINT64_MAX, &n);
+    items = store_head_take(s, &v->tenant_id, UINT64_MAX, &n);
     if (n == 0)
         return;
     v->batch = mem_new(n * sizeof(*v->batch));
@@ -74,6 +74,9 @@ int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
         take_batches(s, from, to, ret);
         take_days(s, from, to, ret);
     }
+    ret->is_partial = s->replaying;
     (void)pthread_mutex_unlock(&s->mutex);
+    if (ret->is_partial)
+        store_replay_text(s, ret->partial_text, sizeof(ret->partial_text));
     return 0;
 }

@@ -28,6 +28,8 @@ struct store_view {
     struct scan_pool *pool;
     struct hide *hide; /* one reference; what of all this must not be shown; NULL: nothing */
     ts_ns now;         /* what the hiding by age goes by */
+    bool is_partial;  /* the records of the WAL are not all back yet */
+    char partial_text[64];
 };
 
 /* Take the view of `tenant` for [from, to) (implemented by the store, store_view.c).  The caller

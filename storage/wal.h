@@ -6,8 +6,9 @@
  * behind its last frame.  Bytes: docs/formats/wal.md.
  *
  *     wal_open -> wal_replay -> { wal_append ... wal_sync | wal_fail } ... -> wal_close
+ *                           \-> wal_replay_again (a thread of its own) ->/
  *
- * One thread at a time, but wal_trim and wal_stats, which may run beside it.
+ * One thread at a time, but wal_trim, wal_stats and wal_replay_again, which may run beside it.
  */
 #ifndef LOGQ_STORAGE_WAL_H
 #define LOGQ_STORAGE_WAL_H
@@ -54,6 +55,14 @@ typedef int wal_replay_fn(void *arg, const struct wal_body *body, struct err *er
 int wal_replay(struct wal *w, wal_replay_fn *fn, void *arg, struct err *err);
 
 /*
+ * The same bodies once more, from the same files, while others append, sync and trim (nothing past
+ * what fn has seen may be trimmed).  After wal_replay, on one thread, which may begin again; it
+ * must have returned before wal_close.  What wal_replay told as a gap is passed over in silence;
+ * ERR_CORRUPT: a frame that was good then is not now.
+ */
+int wal_replay_again(struct wal *w, wal_replay_fn *fn, void *arg, struct err *err);
+
+/*
  * Append the concatenation of pieces as one body; *ret gets its position.  Not durable before
  * wal_sync.  After ERR_IO (sys ENOSPC: disk full) from this or wal_sync call wal_fail, and append
  * again all that came since the last good wal_sync.  ERR_LIMIT: over WAL_BODY_MAX, nothing changed.
@@ -74,6 +83,8 @@ struct wal_stats {
     uint64_t bytes; /* in files that are still needed */
     uint64_t files, syncs;
     uint64_t replayed_bodies, torn_bytes, skipped_frames;
+    uint64_t past_bytes,
+        again_bytes; /* past the floor at open; of them, how many were read again */
 };
 void wal_stats(struct wal *w, struct wal_stats *ret);
 

@@ -43,6 +43,10 @@ struct wal {
     pthread_mutex_t mutex; /* guards files */
     VEC(struct wal_file) files;
     _Atomic uint64_t syncs, replayed_bodies, torn_bytes, skipped_frames;
+
+    VEC(struct wal_file) past; /* for wal_replay_again: the files that wal_replay read */
+    uint64_t past_end;         /* and the position where it ended; both set by it once */
+    _Atomic uint64_t past_bytes, again_bytes;
 };
 
 #endif

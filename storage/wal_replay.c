@@ -181,6 +181,7 @@ struct reader {
     uint64_t size;        /* of the file */
     uint64_t limit;       /* frames that end past this position are void */
     bool is_last;         /* no later file: `limit` proves nothing */
+    bool again;           /* the second reading: nothing is counted, gaps are not told */
     struct crypt *crypt;  /* owned */
     char *sealed, *plain; /* owned; one frame */
     struct buf body;      /* frames of an unfinished body */
@@ -321,7 +322,7 @@ static int deliver_gap(struct reader *rd, uint64_t from, uint64_t to, struct err
     };
 
     rd->in_body = false;
-    return rd->fn(rd->arg, &gap, err);
+    return rd->again ? 0 : rd->fn(rd->arg, &gap, err);
 }
 
 /* The frame at `off` is not good.  0: go on at the new *off; 1: the file ends here. */
@@ -335,7 +336,7 @@ static int handle_bad(struct reader *rd, uint64_t *off, struct err *err)
     r = look_behind(rd, *off, &b, err);
     if (r < 0)
         return r;
-    if (rd->is_last && b.synced <= position) {
+    if (rd->is_last && !rd->again && b.synced <= position) {
         atomic_fetch_add(&rd->w->torn_bytes, b.last_set - *off);
         return 1;
     }
@@ -348,8 +349,9 @@ static int handle_bad(struct reader *rd, uint64_t *off, struct err *err)
         return err_set(err, ERR_CORRUPT,
                        "WAL file '%s': the frame at offset %llu is damaged, and it was durable",
                        rd->name, (unsigned long long)*off);
-    atomic_fetch_add(&rd->w->skipped_frames,
-                     b.good != 0 && b.number > rd->next_frame ? b.number - rd->next_frame : 1);
+    if (!rd->again)
+        atomic_fetch_add(&rd->w->skipped_frames,
+                         b.good != 0 && b.number > rd->next_frame ? b.number - rd->next_frame : 1);
     if (b.good != 0) {
         to = b.good;
         rd->next_frame = b.number;
@@ -381,7 +383,8 @@ static int take_frame(struct reader *rd, const struct wal_frame *f, uint64_t end
     rd->in_body = false;
     if (end <= rd->w->floor)
         return 0;
-    atomic_fetch_add(&rd->w->replayed_bodies, 1);
+    if (!rd->again)
+        atomic_fetch_add(&rd->w->replayed_bodies, 1);
     body.bytes = buf_str(&rd->body);
     return rd->fn(rd->arg, &body, err);
 }
@@ -408,48 +411,53 @@ static int read_all(struct reader *rd, struct err *err)
             break;
         rd->next_frame++;
         off += WAL_FRAME + f.length;
-        if (end > atomic_load(&rd->w->committed))
+        if (end > rd->w->floor)
+            atomic_fetch_add(rd->again ? &rd->w->again_bytes : &rd->w->past_bytes,
+                             WAL_FRAME + f.length);
+        if (!rd->again && end > atomic_load(&rd->w->committed))
             atomic_store(&rd->w->committed, end);
         r = take_frame(rd, &f, end, err);
     }
     return r < 0 ? r : 0;
 }
 
-static int replay_file(struct wal *w, size_t i, wal_replay_fn *fn, void *arg, struct err *err)
+/* Where file `i` ends for a reader: see `limit` in docs/formats/wal.md. */
+static void set_limit(struct reader *rd, const struct wal_file *files, size_t n, size_t i)
 {
-    struct reader rd = {
-        .w = w,
-        .file = &w->files.p[i],
-        .fd = -1,
-        .limit = UINT64_MAX,
-        .is_last = i + 1 == w->files.n,
-        .fn = fn,
-        .arg = arg,
-    };
+    rd->limit = UINT64_MAX;
+    rd->is_last = i + 1 == n;
+    for (size_t j = i + 1; j < n; j++)
+        if (!files[j].damaged && files[j].header.after < rd->limit)
+            rd->limit = files[j].header.after; /* keeps (1) */
+    if (!rd->is_last && rd->limit == UINT64_MAX)
+        rd->is_last = true; /* all later headers are lost: nothing proves what was durable */
+    if (rd->again && rd->limit > rd->w->past_end)
+        rd->limit = rd->w->past_end; /* what is behind it was torn */
+}
+
+static int replay_file(struct reader *rd, struct err *err)
+{
+    struct wal *w = rd->w;
     int r = 0;
 
-    wal_format_name(rd.file->header.number, rd.name);
-    if (rd.file->hole || rd.file->damaged) {
-        r = deliver_gap(&rd, 0, 0, err);
-        if (r < 0 || rd.file->damaged)
+    wal_format_name(rd->file->header.number, rd->name);
+    if (rd->file->hole || rd->file->damaged) {
+        r = deliver_gap(rd, 0, 0, err);
+        if (r < 0 || rd->file->damaged)
             return r;
     }
-    for (size_t j = i + 1; j < w->files.n; j++)
-        if (!w->files.p[j].damaged && w->files.p[j].header.after < rd.limit)
-            rd.limit = w->files.p[j].header.after; /* keeps (1) */
-    if (!rd.is_last && rd.limit == UINT64_MAX)
-        rd.is_last = true; /* all later headers are lost: nothing proves what was durable */
-    if (rd.limit <= w->floor)
+    if (rd->limit <= w->floor || rd->limit <= rd->file->header.base)
         return 0;
-    buf_init(&rd.body, WAL_BODY_MAX);
-    r = reader_open(&rd, err);
+    buf_init(&rd->body, WAL_BODY_MAX);
+    r = reader_open(rd, err);
     if (r == ERR_CORRUPT && w->recover) {
-        atomic_fetch_add(&w->skipped_frames, 1);
-        r = deliver_gap(&rd, WAL_HEADER, rd.size, err);
+        if (!rd->again)
+            atomic_fetch_add(&w->skipped_frames, 1);
+        r = deliver_gap(rd, WAL_HEADER, rd->size, err);
     } else if (r == 0) {
-        r = read_all(&rd, err);
+        r = read_all(rd, err);
     }
-    reader_close(&rd);
+    reader_close(rd);
     return r;
 }
 
@@ -458,8 +466,28 @@ int wal_replay(struct wal *w, wal_replay_fn *fn, void *arg, struct err *err)
     int r = 0;
 
     OBJ_CHECK(w, WAL_MAGIC);
+    for (size_t i = 0; r == 0 && i < w->files.n; i++) {
+        struct reader rd = {.w = w, .file = &w->files.p[i], .fd = -1, .fn = fn, .arg = arg};
+        set_limit(&rd, w->files.p, w->files.n, i);
+        r = replay_file(&rd, err);
+    }
+    w->next_after = w->past_end = atomic_load(&w->committed);
     for (size_t i = 0; r == 0 && i < w->files.n; i++)
-        r = replay_file(w, i, fn, arg, err);
-    w->next_after = atomic_load(&w->committed);
+        VEC_PUSH(&w->past, w->files.p[i]);
+    return r;
+}
+
+int wal_replay_again(struct wal *w, wal_replay_fn *fn, void *arg, struct err *err)
+{
+    int r = 0;
+
+    OBJ_CHECK(w, WAL_MAGIC);
+    atomic_store(&w->again_bytes, 0);
+    for (size_t i = 0; r == 0 && i < w->past.n; i++) {
+        struct reader rd = {
+            .w = w, .file = &w->past.p[i], .again = true, .fd = -1, .fn = fn, .arg = arg};
+        set_limit(&rd, w->past.p, w->past.n, i);
+        r = replay_file(&rd, err);
+    }
     return r;
 }

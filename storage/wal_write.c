@@ -314,6 +314,8 @@ void wal_stats(struct wal *w, struct wal_stats *ret)
         .replayed_bodies = atomic_load(&w->replayed_bodies),
         .torn_bytes = atomic_load(&w->torn_bytes),
         .skipped_frames = atomic_load(&w->skipped_frames),
+        .past_bytes = atomic_load(&w->past_bytes),
+        .again_bytes = atomic_load(&w->again_bytes),
     };
     (void)pthread_mutex_lock(&w->mutex);
     ret->files = w->files.n;
@@ -336,6 +338,7 @@ void wal_close(struct wal **pw)
     buf_fini(&w->out);
     buf_fini(&w->plain);
     VEC_FINI(&w->files);
+    VEC_FINI(&w->past);
     (void)pthread_mutex_destroy(&w->mutex);
     crypt_wipe(w, sizeof(*w));
     free(w);

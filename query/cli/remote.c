@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/obj.h"
+#include "query/cli/cmd.h"
 #include "wire/http_client.h"
 
 #include <signal.h>
@@ -110,9 +111,11 @@ bool remote_is_interrupted(const struct remote *r)
 static void on_head(struct http_client *c, int status, void *arg)
 {
     struct call *call = arg;
+    struct str warning = http_client_header(c, "X-Logq-Warning");
 
-    (void)c;
     call->status = status;
+    if (warning.n > 0)
+        cmd_say("%.*s", STR_ARG(warning));
 }
 
 static void on_body(struct http_client *c, struct str bytes, void *arg)

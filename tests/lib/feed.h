@@ -106,6 +106,8 @@ static inline void feed_open(struct feed *f)
 
     if (store_open(&f->opt, &f->s, &err) != 0)
         fail_msg("store_open: %s", err.text);
+    if (store_wait_replay(f->s, &err) != 0)
+        fail_msg("replay: %s", err.text);
 }
 
 static inline void feed_reopen(struct feed *f)

@@ -150,6 +150,18 @@ static void damage_is_a_warning(void **state)
     buf_fini(&out);
 }
 
+static void an_answer_before_the_replay_is_over_says_so(void **state)
+{
+    struct query_stats stats = {.scan = {.partial = "replaying: 3 of 12 MB"}};
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 100000);
+    check_contains(streams_of(&out, false, &stats),
+                   ",\"warnings\":[\"the answer is incomplete: replaying: 3 of 12 MB\"]}");
+    buf_fini(&out);
+}
+
 static void streams_have_a_maximum(void **state)
 {
     struct mem_budget budget = {.name = "test"};
@@ -348,8 +360,9 @@ static void json_is_one_array(void **state)
 CHECK_MAIN(cmocka_unit_test(values_are_short_and_without_exponent),
            cmocka_unit_test(streams_are_distinct_label_sets),
            cmocka_unit_test(kinds_of_labels_are_kept_apart_on_demand),
-           cmocka_unit_test(damage_is_a_warning), cmocka_unit_test(streams_have_a_maximum),
-           cmocka_unit_test(results_have_lokis_shapes),
+           cmocka_unit_test(damage_is_a_warning),
+           cmocka_unit_test(an_answer_before_the_replay_is_over_says_so),
+           cmocka_unit_test(streams_have_a_maximum), cmocka_unit_test(results_have_lokis_shapes),
            cmocka_unit_test(entries_are_read_back_from_json_lines),
            cmocka_unit_test(what_is_no_entry_is_refused),
            cmocka_unit_test(the_command_line_has_its_forms), cmocka_unit_test(json_is_one_array))

@@ -157,10 +157,29 @@ static void killed_anywhere_all_that_was_acknowledged_is_there_once(void **state
     assert_true(died > 2 * sizeof(POINTS) / sizeof(*POINTS));
 }
 
+/* Dies with everything in the WAL, then again and again while that is replayed. */
+static void killed_during_a_replay_it_begins_anew(void **state)
+{
+    static const char *const POINTS[] = {"replay.body:kill:1", "replay.body:kill:3",
+                                         "replay.body:kill:5"};
+    struct feed f;
+    char acked[TMPDIR_PATH_MAX + 8];
+    (void)state;
+
+    feed_init(&f);
+    (void)snprintf(acked, sizeof(acked), "%s/acked", f.path);
+    assert_true(run_victim(&f, "flush.day:kill:1", acked)); /* three chunks of eight */
+    for (size_t p = 0; p < sizeof(POINTS) / sizeof(*POINTS); p++)
+        (void)run_victim(&f, POINTS[p], acked); /* or it ends before that many are there */
+    check_survivors(&f, "replay.body", acked);
+    feed_fini(&f);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_anywhere_all_that_was_acknowledged_is_there_once),
+        cmocka_unit_test(killed_during_a_replay_it_begins_anew),
     };
 
     if (argc == 5 && strcmp(argv[1], "victim") == 0)

@@ -18,6 +18,7 @@
 #include <sqlite3.h>
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { VERSION = 1 };
@@ -29,7 +30,8 @@ static const char SCHEMA[] =
     "CREATE TABLE IF NOT EXISTS streams("
     " id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, labels BLOB NOT NULL) STRICT;"
     "CREATE TABLE IF NOT EXISTS segments("
-    " id INTEGER PRIMARY KEY, uuid BLOB NOT NULL UNIQUE, state INTEGER NOT NULL,"
+    " id INTEGER PRIMARY KEY, uuid BLOB NOT NULL UNIQUE, class INTEGER NOT NULL,"
+    " level INTEGER NOT NULL, todo INTEGER NOT NULL,"
     " wal_from INTEGER NOT NULL, wal_to INTEGER NOT NULL,"
     " rows INTEGER NOT NULL, line_bytes INTEGER NOT NULL, raw_bytes INTEGER NOT NULL,"
     " stored_bytes INTEGER NOT NULL, min_ts INTEGER NOT NULL, max_ts INTEGER NOT NULL,"
@@ -42,7 +44,13 @@ static const char SCHEMA[] =
     " offset INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, raw_bytes INTEGER NOT NULL,"
     " rows INTEGER NOT NULL, frames INTEGER NOT NULL, first_stream INTEGER NOT NULL,"
     " last_stream INTEGER NOT NULL, min_ts INTEGER NOT NULL, max_ts INTEGER NOT NULL,"
-    " PRIMARY KEY (segment, idx)) STRICT, WITHOUT ROWID;";
+    " PRIMARY KEY (segment, idx)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS replaced("
+    " uuid BLOB PRIMARY KEY, class INTEGER NOT NULL, root BLOB NOT NULL, rows INTEGER NOT NULL,"
+    " new_uuid BLOB NOT NULL, new_root BLOB NOT NULL, new_rows INTEGER NOT NULL,"
+    " leaving INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
+static _Atomic uint64_t last_generation;
 
 /* One key for labels, one for their hashes, both from the partition's, which itself only wraps. */
 static void derive(const uint8_t key[CRYPT_KEY], struct str purpose, uint8_t ret[CRYPT_KEY])
@@ -90,6 +98,7 @@ int catalog_open(const char *path, uint64_t tenant_id, int32_t day, const uint8_
     int r;
 
     c->magic = CATALOG_MAGIC;
+    c->generation = atomic_fetch_add(&last_generation, 1) + 1;
     derive(key, STR("logq catalog labels"), labels_key);
     derive(key, STR("logq catalog hashes"), c->hash_key);
     c->labels = crypt_new(labels_key);
@@ -246,10 +255,10 @@ static int insert_segment(struct catalog *c, const struct segment_info *info, st
 {
     struct sqlite3_stmt *st;
     int r = db_prepare(c->db,
-                       "INSERT INTO segments(uuid, state, wal_from, wal_to, rows, line_bytes,"
+                       "INSERT INTO segments(uuid, todo, wal_from, wal_to, rows, line_bytes,"
                        " raw_bytes, stored_bytes, min_ts, max_ts, min_received, max_received,"
-                       " min_seq, max_seq, root, footer, blocks, streams)"
-                       " VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                       " min_seq, max_seq, root, footer, blocks, streams, class, level)"
+                       " VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                        &st, err);
 
     if (r < 0)
@@ -271,6 +280,8 @@ static int insert_segment(struct catalog *c, const struct segment_info *info, st
     db_bind_u64(st, 15, info->footer_offset);
     db_bind_u64(st, 16, info->n_blocks);
     db_bind_blob(st, 17, ids.p, ids.n);
+    db_bind_u64(st, 18, (uint64_t)info->class);
+    db_bind_u64(st, 19, info->level);
     r = db_step(c->db, st, err);
     if (r < 0)
         return r;
@@ -290,12 +301,13 @@ static int set_applied(struct catalog *c, uint64_t wal_to, struct err *err)
     return r < 0 ? r : 0;
 }
 
-static int insert_all(struct catalog *c, const struct segment_info *info, struct err *err)
+int catalog_add(struct catalog *c, const struct segment_info *info, struct err *err)
 {
     struct buf ids;
     uint64_t segment = 0;
     int r;
 
+    OBJ_CHECK(c, CATALOG_MAGIC);
     buf_init(&ids, (size_t)SEGMENT_STREAMS_MAX * 4);
     r = insert_streams(c, info, &ids, err);
     if (r == 0)
@@ -304,8 +316,6 @@ static int insert_all(struct catalog *c, const struct segment_info *info, struct
         r = insert_segment(c, info, buf_str(&ids), &segment, err);
     if (r == 0)
         r = insert_blocks(c, info, segment, err);
-    if (r == 0)
-        r = set_applied(c, info->wal_to, err);
     buf_fini(&ids);
     return r;
 }
@@ -317,26 +327,47 @@ static int commit(struct catalog *c, int r, struct err *err)
         errno = ENOSPC;
         r = err_sys(err, "commit to the catalog");
     }
-    if (r == 0)
+    if (r == 0) {
+        c->generation = atomic_fetch_add(&last_generation, 1) + 1;
         return db_commit(c->db, err);
+    }
     db_rollback(c->db);
     return r;
 }
 
-int catalog_insert(struct catalog *c, const struct segment_info *info, struct err *err)
+uint64_t catalog_generation(const struct catalog *c)
 {
-    int r;
-
     OBJ_CHECK(c, CATALOG_MAGIC);
-    r = db_begin(c->db, err);
-    return r < 0 ? r : commit(c, insert_all(c, info, err), err);
+    return c->generation;
+}
+
+int catalog_begin(struct catalog *c, struct err *err)
+{
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    return db_begin(c->db, err);
+}
+
+int catalog_end(struct catalog *c, int outcome, uint64_t wal_to, struct err *err)
+{
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    if (outcome == 0)
+        outcome = set_applied(c, wal_to, err);
+    return commit(c, outcome, err);
+}
+
+int catalog_insert(struct catalog *c, struct segment_info *const *infos, size_t n, uint64_t wal_to,
+                   struct err *err)
+{
+    int r = catalog_begin(c, err);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = catalog_add(c, infos[i], err);
+    return catalog_end(c, r, wal_to, err);
 }
 
 int catalog_advance(struct catalog *c, uint64_t wal_to, struct err *err)
 {
-    int r;
-
-    OBJ_CHECK(c, CATALOG_MAGIC);
-    r = db_begin(c->db, err);
-    return r < 0 ? r : commit(c, set_applied(c, wal_to, err), err);
+    return catalog_insert(c, NULL, 0, wal_to, err);
 }

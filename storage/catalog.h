@@ -21,17 +21,57 @@ void catalog_close(struct catalog **pc);
 
 int catalog_applied(struct catalog *c, uint64_t *ret, struct err *err);
 int catalog_has(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], bool *ret, struct err *err);
+/* Was it replaced, and is its file still there? */
+int catalog_is_leaving(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], bool *ret,
+                       struct err *err);
 
-/* Does a segment cover anything of (wal_from, wal_to]? */
-int catalog_covers(struct catalog *c, uint64_t wal_from, uint64_t wal_to, bool *ret,
+/* Does a segment of the class cover anything of (wal_from, wal_to]? */
+struct catalog_span {
+    enum segment_class class;
+    uint64_t wal_from, wal_to;
+};
+int catalog_covers(struct catalog *c, const struct catalog_span *span, bool *ret, struct err *err);
+
+/* Another number after each commit, and in each catalog that is opened, while the process lives:
+ * what was read under one number is still true under the same. */
+uint64_t catalog_generation(const struct catalog *c);
+
+/* ---- writing: one transaction each, durable on return.  Fault point "catalog.commit". ---- */
+
+/* The segments, their blocks and streams, and applied = wal_to. */
+int catalog_insert(struct catalog *c, struct segment_info *const *infos, size_t n, uint64_t wal_to,
                    struct err *err);
-
-/* One transaction: the segment, its blocks, its streams, and applied = info->wal_to.  Durable on
- * return.  Fault point "catalog.commit". */
-int catalog_insert(struct catalog *c, const struct segment_info *info, struct err *err);
 
 /* Move the applied position alone. */
 int catalog_advance(struct catalog *c, uint64_t wal_to, struct err *err);
+
+/* For many segments: begin, add each, end with the outcome so far (0: commit, and applied = wal_to;
+ * else roll back and return it). */
+int catalog_begin(struct catalog *c, struct err *err);
+int catalog_add(struct catalog *c, const struct segment_info *info, struct err *err);
+int catalog_end(struct catalog *c, int outcome, uint64_t wal_to, struct err *err);
+
+/* `info` (NULL: nothing, none of their rows is left) takes the place of the segments with these
+ * ids. What they were stays on record, with their uuids among catalog_leaving.  ERR_GONE: one of
+ * them is not here any more; nothing happened. */
+int catalog_replace(struct catalog *c, const uint64_t *ids, size_t n,
+                    const struct segment_info *info, struct err *err);
+
+/* Segments that were replaced and whose files may still be there; and that one is gone. */
+typedef int catalog_uuid_fn(void *arg, const uint8_t uuid[SEGMENT_UUID], struct err *err);
+int catalog_leaving(struct catalog *c, catalog_uuid_fn *fn, void *arg, struct err *err);
+int catalog_left(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], struct err *err);
+
+/* What compaction has to do with a segment. */
+enum catalog_todo {
+    CATALOG_NOTHING, /* but what its size and age ask for */
+    CATALOG_DUE,     /* holds rows that were deleted: write it anew soon */
+    CATALOG_ALONE,   /* damaged: leave it alone */
+};
+/* One segment by its id. */
+int catalog_mark(struct catalog *c, uint64_t id, enum catalog_todo todo, struct err *err);
+/* Every ordinary segment with times in [from, to] that is not to be left alone is due. */
+int catalog_mark_due(struct catalog *c, ts_ns from, ts_ns to, struct err *err);
 
 struct catalog_totals {
     uint64_t segments, rows, line_bytes, raw_bytes, stored_bytes;
@@ -53,6 +93,20 @@ struct catalog_segment {
     const uint8_t
         *streams; /* n_streams ids, 32-bit little-endian: of stream 0, 1, ... of the segment */
 };
+
+/* Each segment, by class and span: what compaction chooses from. */
+struct catalog_row {
+    uint64_t id;
+    uint8_t uuid[SEGMENT_UUID];
+    enum segment_class class;
+    enum catalog_todo todo;
+    uint32_t level, n_blocks, n_streams;
+    uint64_t wal_from, wal_to;
+    uint64_t rows, raw_bytes, stored_bytes;
+    ts_ns min_ts, max_ts, min_received, max_received;
+};
+typedef int catalog_row_fn(void *arg, const struct catalog_row *row, struct err *err);
+int catalog_rows(struct catalog *c, catalog_row_fn *fn, void *arg, struct err *err);
 
 /* What a reader may see: segments with wal_to <= visible, times in [from, to]. */
 struct catalog_range {

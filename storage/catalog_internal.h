@@ -14,6 +14,7 @@ struct catalog {
     struct db *db;        /* owned */
     struct crypt *labels; /* owned; seals the labels of streams */
     uint8_t hash_key[CRYPT_KEY];
+    uint64_t generation;
 };
 
 #endif

@@ -38,13 +38,14 @@ int catalog_applied(struct catalog *c, uint64_t *ret, struct err *err)
     return 0;
 }
 
-int catalog_has(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], bool *ret, struct err *err)
+static int has_uuid(struct catalog *c, const char *sql, const uint8_t *uuid, bool *ret,
+                    struct err *err)
 {
     struct sqlite3_stmt *st;
     int r;
 
     OBJ_CHECK(c, CATALOG_MAGIC);
-    r = db_prepare(c->db, "SELECT 1 FROM segments WHERE uuid = ?", &st, err);
+    r = db_prepare(c->db, sql, &st, err);
     if (r < 0)
         return r;
     db_bind_blob(st, 1, uuid, SEGMENT_UUID);
@@ -56,19 +57,31 @@ int catalog_has(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], bool *ret, 
     return 0;
 }
 
-int catalog_covers(struct catalog *c, uint64_t wal_from, uint64_t wal_to, bool *ret,
-                   struct err *err)
+int catalog_has(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], bool *ret, struct err *err)
+{
+    return has_uuid(c, "SELECT 1 FROM segments WHERE uuid = ?", uuid, ret, err);
+}
+
+int catalog_is_leaving(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], bool *ret,
+                       struct err *err)
+{
+    return has_uuid(c, "SELECT 1 FROM replaced WHERE uuid = ? AND leaving = 1", uuid, ret, err);
+}
+
+int catalog_covers(struct catalog *c, const struct catalog_span *span, bool *ret, struct err *err)
 {
     struct sqlite3_stmt *st;
     int r;
 
     OBJ_CHECK(c, CATALOG_MAGIC);
-    r = db_prepare(c->db, "SELECT 1 FROM segments WHERE wal_from < ? AND wal_to > ? LIMIT 1", &st,
-                   err);
+    r = db_prepare(c->db,
+                   "SELECT 1 FROM segments WHERE wal_from < ? AND wal_to > ? AND class = ? LIMIT 1",
+                   &st, err);
     if (r < 0)
         return r;
-    db_bind_u64(st, 1, wal_to);
-    db_bind_u64(st, 2, wal_from);
+    db_bind_u64(st, 1, span->wal_to);
+    db_bind_u64(st, 2, span->wal_from);
+    db_bind_u64(st, 3, (uint64_t)span->class);
     r = db_step(c->db, st, err);
     if (r < 0)
         return r;
@@ -191,7 +204,7 @@ int catalog_segments(struct catalog *c, const struct catalog_range *range, catal
     r = db_prepare(c->db,
                    "SELECT id, uuid, min_ts, max_ts, blocks, streams, max_received, min_seq,"
                    " max_seq FROM segments"
-                   " WHERE state = 1 AND wal_to <= ? AND max_ts >= ? AND min_ts <= ?"
+                   " WHERE wal_to <= ? AND max_ts >= ? AND min_ts <= ?"
                    " ORDER BY min_ts, id",
                    &st, err);
     if (r < 0)

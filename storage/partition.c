@@ -3,12 +3,15 @@
 #include "storage/partition.h"
 
 #include "base/fault.h"
+#include "base/mem.h"
 #include "base/obj.h"
 #include "storage/catalog.h"
 #include "storage/objstore.h"
 #include "storage/partition_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 uint64_t partition_tenant(const struct partition *p)
 {
@@ -79,6 +82,22 @@ static int read_totals(void *arg, struct catalog *c, struct err *err)
     return catalog_totals(c, arg, err);
 }
 
+static int read_generation(void *arg, struct catalog *c, struct err *err)
+{
+    (void)err;
+    *(uint64_t *)arg = catalog_generation(c);
+    return 0;
+}
+
+uint64_t partition_generation(struct partition *p)
+{
+    uint64_t ret = 0;
+    struct err err;
+
+    (void)partition_read(p, read_generation, &ret, &err); /* cannot fail */
+    return ret;
+}
+
 int partition_totals(struct partition *p, struct partition_written *ret, struct err *err)
 {
     struct catalog_totals t;
@@ -105,9 +124,18 @@ int partition_totals(struct partition *p, struct partition_written *ret, struct 
 
 /* ---- writing ---- */
 
+/* The segments of one span, at most one of each class. */
+struct span {
+    struct segment_info *info[2];
+    size_t n;
+    uint64_t wal_to;
+};
+
 static int insert(void *arg, struct catalog *c, struct err *err)
 {
-    return catalog_insert(c, arg, err);
+    const struct span *s = arg;
+
+    return catalog_insert(c, s->info, s->n, s->wal_to, err);
 }
 
 static int advance(void *arg, struct catalog *c, struct err *err)
@@ -142,24 +170,96 @@ static void remove_segment(struct partition *p, const struct segment_info *info)
     (void)objstore_delete(p->objects, name, &ignored); /* as above */
 }
 
-static int catalog_segment(struct partition *p, struct segment_info *info, struct err *err)
+static void remove_span(struct partition *p, const struct span *s)
 {
-    int r;
+    for (size_t i = 0; i < s->n; i++)
+        remove_segment(p, s->info[i]);
+}
 
-    if (fault_hit("segment.published")) {
-        errno = EIO;
-        r = err_sys(err, "take a segment into the catalog");
-        remove_segment(p, info);
-        return r;
-    }
-    r = partition_read(p, insert, info, err);
+static int fail_at_published(struct err *err)
+{
+    if (!fault_hit("segment.published"))
+        return 0;
+    errno = EIO;
+    return err_sys(err, "take a segment into the catalog");
+}
+
+static int catalog_span(struct partition *p, struct span *s, struct err *err)
+{
+    int r = partition_read(p, insert, s, err);
+
     /* Behind a failed write or fsync the commit may come back to life after a crash, and then it
      * must not name a file that is gone: the next opening finds what to do with it. */
     if (r < 0 && (r != ERR_IO || err->sys == ENOSPC))
-        remove_segment(p, info);
+        remove_span(p, s);
     return r;
 }
 
+/* The class of a row; streams of a batch are asked about once. */
+struct classes {
+    const struct batch *batch;
+    uint8_t *class; /* of its streams; 0: not asked yet; owned */
+};
+
+static enum segment_class class_of(struct classes *k, const struct segment_row *row)
+{
+    uint32_t stream = row->batch->records[row->record].stream;
+
+    if (k->batch != row->batch) { /* rows of one batch mostly stand together */
+        free(k->class);
+        k->class = mem_new(row->batch->n_streams + (size_t)1);
+        k->batch = row->batch;
+    }
+    if (k->class[stream] == 0)
+        k->class[stream] = (uint8_t)segment_class_of(&row->batch->streams[stream]);
+    return k->class[stream] == SEGMENT_STRICT ? SEGMENT_STRICT : SEGMENT_ORDINARY;
+}
+
+/* Strict rows to the front, each part in the order it had; how many they are. */
+static size_t part_classes(struct segment_row *rows, size_t n)
+{
+    struct segment_row *rest = mem_grow(NULL, n * sizeof(*rest));
+    struct classes k = {0};
+    size_t strict = 0;
+    size_t n_rest = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (class_of(&k, &rows[i]) == SEGMENT_STRICT)
+            rows[strict++] = rows[i];
+        else
+            rest[n_rest++] = rows[i];
+    }
+    memcpy(rows + strict, rest, n_rest * sizeof(*rest));
+    free(rest);
+    free(k.class);
+    return strict;
+}
+
+static int publish(struct partition *p, struct segment_options *opt, struct segment_row *rows,
+                   size_t n, struct span *s, struct err *err)
+{
+    int r = segment_writer_write(p->objects, opt, rows, n, &s->info[s->n], err);
+
+    s->n += r == 0;
+    return r == 0 ? fail_at_published(err) : r;
+}
+
+static void add_up(struct partition_written *w, const struct segment_info *info)
+{
+    bool first = w->segments++ == 0;
+
+    w->rows += info->rows;
+    w->line_bytes += info->line_bytes;
+    w->raw_bytes += info->raw_bytes;
+    w->stored_bytes += info->file_bytes;
+    w->min_ts = first || info->min_ts < w->min_ts ? info->min_ts : w->min_ts;
+    w->max_ts = first || info->max_ts > w->max_ts ? info->max_ts : w->max_ts;
+    if (first || info->max_received > w->newest_received)
+        w->newest_received = info->max_received;
+}
+
+/* Two files and one commit: each says which classes the span has, so that one without the other is
+ * known for what it is (docs/formats/catalog.md). */
 static int write_rows(struct partition *p, struct segment_row *rows, size_t n, uint64_t wal_from,
                       struct partition_written *ret, struct err *err)
 {
@@ -168,22 +268,29 @@ static int write_rows(struct partition *p, struct segment_row *rows, size_t n, u
                                   .key = p->key,
                                   .wal_from = wal_from,
                                   .wal_to = ret->wal_to};
-    struct segment_info *info = NULL;
-    int r = segment_writer_write(p->objects, &opt, rows, n, &info, err);
+    struct span s = {.wal_to = ret->wal_to};
+    size_t strict = part_classes(rows, n);
+    int r = 0;
 
-    if (r == 0)
-        r = catalog_segment(p, info, err);
-    if (r == 0) {
-        ret->rows = info->rows;
-        ret->line_bytes = info->line_bytes;
-        ret->raw_bytes = info->raw_bytes;
-        ret->stored_bytes = info->file_bytes;
-        ret->segments = 1;
-        ret->min_ts = info->min_ts;
-        ret->max_ts = info->max_ts;
-        ret->newest_received = info->max_received;
+    opt.span_classes =
+        (strict > 0 ? (unsigned)SEGMENT_STRICT : 0) | (strict < n ? (unsigned)SEGMENT_ORDINARY : 0);
+    if (strict > 0) {
+        opt.class = SEGMENT_STRICT;
+        r = publish(p, &opt, rows, strict, &s, err);
     }
-    segment_info_free(&info);
+    if (r == 0 && strict < n) {
+        opt.class = SEGMENT_ORDINARY;
+        r = publish(p, &opt, rows + strict, n - strict, &s, err);
+    }
+    if (r < 0)
+        remove_span(p, &s);
+    else
+        r = catalog_span(p, &s, err);
+    for (size_t i = 0; i < s.n; i++) {
+        if (r == 0)
+            add_up(ret, s.info[i]);
+        segment_info_free(&s.info[i]);
+    }
     return r;
 }
 

@@ -8,11 +8,15 @@
  * one transaction.  Hence
  *   - after a crash, replay skips for this partition what is at or before `applied`;
  *   - a segment file that the catalog does not know is taken in when its span starts at or behind
- * `applied`, and removed when it does not (its rows are in others): that is also how a lost catalog
- * is made again;
+ * `applied` and all classes of the span are there, and removed when it does not (its rows are in
+ * others): that is also how a lost catalog is made again;
  *   - a reader that was told "visible up to P" sees exactly the segments with wal_to <= P, whenever
  * it comes: flushing is "write, commit, and later, in one step, move P and drop the head's
  * batches".
+ *
+ * Compaction replaces segments by others of the same span; who began to read before goes on with
+ * the old ones, whose files go when the last view from before is released (partition_cache.h,
+ * pins).
  *
  * Thread-safe.  A partition is counted; it comes from partition_cache.h, which bounds how many are
  * open.
@@ -45,15 +49,18 @@ struct partition_written {
 };
 
 /*
- * Write `n` rows (all of this day, none at or before partition_applied; ascending seq) as one
- * segment and commit it to the catalog with `wal_to` as the new applied position.  With n == 0 only
- * the position moves.  Blocking; one writer at a time.  ERR_INVALID when wal_to does not pass the
- * applied position; ERR_IO (sys ENOSPC: disk full): nothing happened, try again; ERR_LIMIT,
- * ERR_CORRUPT.  Fault points: "segment.published" (file there, catalog not yet), "catalog.commit",
- * "partition.committed".
+ * Write `n` rows (all of this day, none at or before partition_applied; ascending seq; reordered
+ * here) as one segment for each class that they have and commit them to the catalog with `wal_to`
+ * as the new applied position.  With n == 0 only the position moves.  Blocking; one writer at a
+ * time.  ERR_INVALID when wal_to does not pass the applied position; ERR_IO (sys ENOSPC: disk
+ * full): nothing happened, try again; ERR_LIMIT, ERR_CORRUPT.  Fault points: "segment.published"
+ * (file there, catalog not yet), "catalog.commit", "partition.committed".
  */
 int partition_write(struct partition *p, struct segment_row *rows, size_t n, uint64_t wal_to,
                     struct partition_written *ret, struct err *err);
+
+/* See catalog_generation. */
+uint64_t partition_generation(struct partition *p);
 
 /* Sum over all catalogued segments (segments == 0: the rest is meaningless), for meta.db after a
  * catalog was made again. */

@@ -75,6 +75,8 @@ void partition_cache_free(struct partition_cache **pc)
     for (size_t i = 0; i < c->n; i++)
         free_partition(c->list[i]);
     free((void *)c->list);
+    VEC_FINI(&c->pins);
+    VEC_FINI(&c->retired);
     free(c->dir);
     (void)close(c->dir_fd); /* a directory: nothing unwritten */
     (void)pthread_mutex_destroy(&c->mutex);
@@ -219,5 +221,6 @@ void partition_cache_stats(struct partition_cache *c, struct partition_cache_sta
     };
     (void)pthread_mutex_lock(&c->mutex);
     ret->open = c->n;
+    ret->retired = c->retired.n;
     (void)pthread_mutex_unlock(&c->mutex);
 }

@@ -37,9 +37,31 @@ int partition_cache_get(struct partition_cache *c, uint64_t tenant_id, int32_t d
 int partition_cache_drop(struct partition_cache *c, uint64_t tenant_id, int32_t day,
                          struct err *err);
 
+/*
+ * Pins.  A view of a store (view.h) holds one from its making to its release: what was replaced
+ * after that stays readable, file by file, until it is given back, and nothing is compacted that
+ * reaches past the position up to which some view sees segments.
+ */
+struct partition_pin {
+    uint64_t epoch, visible;
+};
+struct partition_pin partition_cache_pin(struct partition_cache *c, uint64_t visible);
+void partition_cache_unpin(struct partition_cache *c, const struct partition_pin *pin);
+/* The least `visible` that is pinned; UINT64_MAX: none is. */
+uint64_t partition_cache_horizon(struct partition_cache *c);
+
+/* A segment that was replaced, or is a leftover: its file goes with the next _sweep that finds no
+ * pin from before this call.  Blocking I/O is left to _sweep. */
+void partition_cache_retire(struct partition_cache *c, uint64_t tenant_id, int32_t day,
+                            const uint8_t uuid[SEGMENT_UUID]);
+/* Remove what nobody can be reading any more; how many stay.  Files that cannot be removed now are
+ * tried again by the next call. */
+size_t partition_cache_sweep(struct partition_cache *c);
+
 /* Segments and blocks that failed their checks when read, catalogs made again; since start. */
 struct partition_cache_stats {
     uint64_t damaged, rebuilt_catalogs, adopted_segments, removed_leftovers, open;
+    uint64_t retired; /* waiting for their readers */
 };
 void partition_cache_stats(struct partition_cache *c, struct partition_cache_stats *ret);
 

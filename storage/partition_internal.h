@@ -2,6 +2,7 @@
 #ifndef LOGQ_STORAGE_PARTITION_INTERNAL_H
 #define LOGQ_STORAGE_PARTITION_INTERNAL_H
 
+#include "base/vec.h"
 #include "storage/partition.h"
 #include "storage/partition_cache.h"
 
@@ -30,6 +31,20 @@ struct partition {
     char unreadable_text[200];
 };
 
+/* Equal pins, counted. */
+struct partition_pins {
+    struct partition_pin pin;
+    size_t n;
+};
+
+/* A file that goes when no pin of its epoch or before is left. */
+struct partition_retired {
+    uint64_t tenant_id;
+    int32_t day;
+    uint8_t uuid[SEGMENT_UUID];
+    uint64_t epoch;
+};
+
 struct partition_cache {
     unsigned magic;
 #define PARTITION_CACHE_MAGIC 0x9a27cac4u
@@ -39,15 +54,24 @@ struct partition_cache {
     size_t max_open;
     store_notice_fn *notice; /* may be NULL; with its argument set once, before there are threads */
     void *notice_arg;
-    pthread_mutex_t mutex; /* guards list, n, cap, clock, and what partition says */
+    pthread_mutex_t mutex; /* guards all behind it that is not atomic, and what partition says */
     struct partition **list;
     size_t n, cap;
     uint64_t clock;
+    uint64_t epoch; /* counts retirements */
+    VEC(struct partition_pins) pins;
+    VEC(struct partition_retired) retired;
     _Atomic uint64_t damaged, rebuilt_catalogs, adopted_segments, removed_leftovers;
 };
 
 /* partition_open.c: with p->mutex held.  As partition_cache_get. */
 int partition_open(struct partition *p, bool make, struct err *err);
+/* partition_adopt.c: with p->mutex held.  Take in or remove what the catalog does not know;
+ * `fresh`: the catalog was made just now. */
+int partition_adopt(struct partition *p, bool fresh, struct err *err);
+/* partition_retire.c: with p->mutex held.  Remove a file that the catalog does not count any more,
+ * now or when its readers are done. */
+int partition_discard(struct partition *p, const uint8_t uuid[SEGMENT_UUID], struct err *err);
 /* Close catalog and directory, wipe the key; nobody holds it.  Also half-opened ones. */
 void partition_close(struct partition *p);
 

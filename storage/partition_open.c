@@ -1,23 +1,17 @@
 /*
- * storage/partition_open.c - opening a partition: directory, key, catalog, and files that the
- * catalog does not know.
+ * storage/partition_open.c - opening a partition: directory, key, catalog.
  *
- * The catalog is made again by the same rule that takes in what a crash has left (partition.h,
- * position rule): a catalog that is missing or damaged is put aside and starts empty, and then
- * every segment is unknown to it. Unknown segments are looked at in order of the span they cover,
- * the longest first among those that start at the same position: it is the last attempt at that
- * span, the others are leftovers of attempts that failed.
+ * A catalog that is missing or damaged is put aside and starts empty; then every segment is unknown
+ * to it, and partition_adopt.c takes them in by the rule that it has for what a crash leaves.
  */
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/time.h"
-#include "base/vec.h"
 #include "storage/catalog.h"
 #include "storage/keyring.h"
 #include "storage/objstore.h"
 #include "storage/partition_internal.h"
-#include "storage/segment_reader.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -26,16 +20,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NAME_MAX_BYTES = 40 };
+#define DAMAGED "catalog.db.damaged-"
 
-struct unknown {
-    uint8_t uuid[SEGMENT_UUID];
-    uint64_t wal_from, wal_to;
-};
-
-struct look {
-    struct partition *p;
-    VEC(struct unknown) found;
+enum {
+    NAME_MAX_BYTES = 40,
+    KEPT_ASIDE = 2, /* damaged catalogs */
 };
 
 static void partition_name(const struct partition *p, char ret[NAME_MAX_BYTES])
@@ -43,125 +32,44 @@ static void partition_name(const struct partition *p, char ret[NAME_MAX_BYTES])
     (void)snprintf(ret, NAME_MAX_BYTES, "%016" PRIx64 "/%08d", p->tenant_id, p->day);
 }
 
-static void note_unreadable(struct partition *p, const struct err *why)
+struct aside {
+    uint64_t oldest; /* of the names "catalog.db.damaged-<unix seconds>" */
+    size_t n;
+};
+
+static int see_aside(void *arg, int dir_fd, const char *name, struct err *err)
 {
-    if (p->unreadable++ == 0)
-        (void)snprintf(p->unreadable_text, sizeof(p->unreadable_text), "%.199s", why->text);
-    atomic_fetch_add(&p->cache->damaged, 1);
-}
+    struct aside *a = arg;
+    struct str s = str_of(name);
+    uint64_t at = 0;
 
-/* What a segment says of the span it covers; 1: it cannot be read, which is noted. */
-static int look_into(struct partition *p, struct unknown *u, struct err *err)
-{
-    struct segment_reader *r = NULL;
-    struct segment_info *info = NULL;
-    int rc = segment_reader_open(p->objects, u->uuid, NULL, &r, err);
-
-    if (rc == 0)
-        rc = segment_reader_info(r, NULL, &info, err);
-    if (rc == 0 && (info->tenant_id != p->tenant_id || info->day != p->day))
-        rc = err_set(err, ERR_CORRUPT, "a segment of another partition lies here");
-    if (rc == 0) {
-        u->wal_from = info->wal_from;
-        u->wal_to = info->wal_to;
-    }
-    segment_info_free(&info);
-    segment_reader_free(&r);
-    if (rc != ERR_CORRUPT && rc != ERR_UNSUPPORTED)
-        return rc;
-    note_unreadable(p, err);
-    return 1;
-}
-
-static int see_object(void *arg, const char *name, struct err *err)
-{
-    struct look *l = arg;
-    struct unknown u = {.wal_from = 0};
-    bool known = false;
-    int r;
-
-    if (!segment_uuid_of(name, u.uuid))
+    (void)dir_fd;
+    (void)err;
+    if (!str_starts(s, STR(DAMAGED)))
         return 0;
-    r = catalog_has(l->p->catalog, u.uuid, &known, err);
-    if (r < 0 || known)
-        return r;
-    r = look_into(l->p, &u, err);
-    if (r == 0)
-        VEC_PUSH(&l->found, u);
-    return r < 0 ? r : 0;
-}
-
-static int by_span(const void *a, const void *b)
-{
-    const struct unknown *x = a;
-    const struct unknown *y = b;
-
-    if (x->wal_from != y->wal_from)
-        return x->wal_from < y->wal_from ? -1 : 1;
-    if (x->wal_to != y->wal_to)
-        return x->wal_to > y->wal_to ? -1 : 1;
-    return memcmp(x->uuid, y->uuid, SEGMENT_UUID);
-}
-
-static int adopt(struct partition *p, const struct unknown *u, struct err *err)
-{
-    struct segment_reader *r = NULL;
-    struct segment_info *info = NULL;
-    int rc = segment_reader_open(p->objects, u->uuid, p->key, &r, err);
-
-    if (rc == 0)
-        rc = segment_reader_info(r, NULL, &info, err);
-    if (rc == ERR_CORRUPT) { /* its key or its stream table is damaged */
-        note_unreadable(p, err);
-        rc = 0;
-    } else if (rc == 0) {
-        rc = catalog_insert(p->catalog, info, err);
-        if (rc == 0)
-            atomic_fetch_add(&p->cache->adopted_segments, 1);
+    for (size_t i = sizeof(DAMAGED) - 1; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9' || at > UINT64_MAX / 10 - 1)
+            return 0;
+        at = at * 10 + (uint64_t)(s.p[i] - '0');
     }
-    segment_info_free(&info);
-    segment_reader_free(&r);
-    return rc;
+    if (a->n++ == 0 || at < a->oldest)
+        a->oldest = at;
+    return 0;
 }
 
-static int take_in(struct partition *p, const struct unknown *u, struct err *err)
+/* A disk that damages one catalog after the other must not be filled by what is kept of them. */
+static int make_room(int dir_fd, struct err *err)
 {
-    char name[SEGMENT_NAME_MAX];
-    uint64_t applied = 0;
-    bool covered = false;
-    struct err why;
-    int r = catalog_applied(p->catalog, &applied, err);
-
-    if (r < 0)
-        return r;
-    if (u->wal_from >= applied && u->wal_to > applied)
-        return adopt(p, u, err);
-    r = catalog_covers(p->catalog, u->wal_from, u->wal_to, &covered, err);
-    if (r < 0)
-        return r;
-    if (!covered) { /* no leftover: it could not be opened when its turn was */
-        (void)err_set(&why, ERR_CORRUPT, "no other segment has the span of this one");
-        note_unreadable(p, &why);
-        return 0;
+    for (;;) {
+        struct aside a = {0};
+        char name[64];
+        int r = file_walk(dir_fd, see_aside, &a, err);
+        if (r < 0 || a.n < KEPT_ASIDE)
+            return r;
+        (void)snprintf(name, sizeof(name), DAMAGED "%" PRIu64, a.oldest);
+        if (unlinkat(dir_fd, name, 0) != 0)
+            return err_sys(err, "remove an old damaged catalog");
     }
-    segment_name(u->uuid, name);
-    r = objstore_delete(p->objects, name, err);
-    if (r == 0)
-        atomic_fetch_add(&p->cache->removed_leftovers, 1);
-    return r;
-}
-
-static int take_in_unknown(struct partition *p, struct err *err)
-{
-    struct look l = {.p = p};
-    int r = objstore_list(p->objects, see_object, &l, err);
-
-    if (r == 0 && l.found.n > 1)
-        qsort(l.found.p, l.found.n, sizeof(*l.found.p), by_span);
-    for (size_t i = 0; r == 0 && i < l.found.n; i++)
-        r = take_in(p, &l.found.p[i], err);
-    VEC_FINI(&l.found);
-    return r;
 }
 
 /* Move a catalog that cannot be used out of the way, keeping it for whoever wants to know why. */
@@ -170,8 +78,11 @@ static int put_aside(const struct partition *p, int dir_fd, const struct err *wh
     char name[64];
     char text[sizeof(why->text) + 96];
 
-    (void)snprintf(name, sizeof(name), "catalog.db.damaged-%" PRId64,
-                   (int64_t)(time_now() / NS_PER_S));
+    int r = make_room(dir_fd, err);
+
+    if (r < 0)
+        return r;
+    (void)snprintf(name, sizeof(name), DAMAGED "%" PRId64, (int64_t)(time_now() / NS_PER_S));
     if (renameat(dir_fd, "catalog.db", dir_fd, name) != 0 && errno != ENOENT)
         return err_sys(err, "put a damaged catalog aside");
     /* Journals of the old file must not be played into the new one. */
@@ -280,8 +191,7 @@ static int refill(struct partition *p, struct err *err)
     uint64_t before = atomic_load(&p->cache->adopted_segments);
     int r;
 
-    p->unreadable = 0;
-    r = take_in_unknown(p, err);
+    r = partition_adopt(p, true, err);
     if (r == 0 && atomic_load(&p->cache->adopted_segments) != before)
         atomic_fetch_add(&p->cache->rebuilt_catalogs, 1);
     return r;
@@ -299,8 +209,7 @@ static int open_all(struct partition *p, int dir_fd, const char *name, struct er
         return fresh;
     if (fresh == 1)
         return refill(p, err);
-    p->unreadable = 0;
-    r = take_in_unknown(p, err);
+    r = partition_adopt(p, false, err);
     if (is_damage(r)) {
         struct err why = *err;
         r = renew_catalog(p, dir_fd, name, &why, err);

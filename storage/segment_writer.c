@@ -139,9 +139,9 @@ static int seal_frames(struct segment_writer *w, struct block_header *h,
     return buf_err(&w->out, "block", err);
 }
 
-/* A block of header `h`, whose streams are numbered from `first_stream` on in this segment. */
+/* A block of header `h`, whose stream numbers are higher by `shift` in this segment. */
 static void note_block(struct segment_writer *w, const struct block_header *h,
-                       const struct merkle_hash *leaf, uint32_t first_stream)
+                       const struct merkle_hash *leaf, uint32_t shift)
 {
     struct segment_info *info = w->info;
     struct segment_block b = {
@@ -150,8 +150,8 @@ static void note_block(struct segment_writer *w, const struct block_header *h,
         .raw_bytes = h->raw_bytes,
         .rows = h->rows,
         .frames = h->frames,
-        .first_stream = first_stream + h->first_stream,
-        .last_stream = first_stream + h->last_stream,
+        .first_stream = shift + h->first_stream,
+        .last_stream = shift + h->last_stream,
         .min_ts = h->min_ts,
         .max_ts = h->max_ts,
         .leaf = *leaf,
@@ -531,6 +531,7 @@ int segment_writer_open_copy(struct objstore *os, const struct segment_options *
 int segment_writer_copy(struct segment_writer *w, struct err *err)
 {
     const struct segment_part *part;
+    const struct segment_block *b;
     struct block_header h;
     struct str bytes;
     int r;
@@ -545,11 +546,11 @@ int segment_writer_copy(struct segment_writer *w, struct err *err)
     }
     part = &w->parts[w->part];
     arena_reset(w->work);
-    r = segment_reader_raw(part->from, &part->info->blocks[w->part_block], w->part_block, w->work,
-                           &h, &bytes, err);
+    b = &part->info->blocks[w->part_block];
+    r = segment_reader_raw(part->from, b, w->part_block, w->work, &h, &bytes, err);
     if (r < 0)
         return r;
-    note_block(w, &h, &part->info->blocks[w->part_block].leaf, w->part_stream);
+    note_block(w, &h, &b->leaf, w->part_stream + (b->first_stream - h.first_stream));
     w->part_block++;
     return wrap(w, objstore_append(w->put, bytes.p, bytes.n, err), err);
 }

@@ -68,6 +68,8 @@ int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
     (void)pthread_mutex_lock(&s->mutex);
     t = store_tenant_find(s, tenant);
     ret->visible = s->visible;
+    ret->pin = partition_cache_pin(s->partitions, ret->visible);
+    ret->is_pinned = true;
     if (t != NULL) {
         ret->tenant_id = t->id;
         ret->hide = hide_ref(t->hide);

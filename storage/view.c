@@ -11,6 +11,8 @@ void view_release(struct store_view *v)
         batch_unref(&v->batch[i]);
     free(v->batch);
     free(v->day);
+    if (v->is_pinned)
+        partition_cache_unpin(v->partitions, &v->pin);
     hide_unref(&v->hide);
     *v = (struct store_view){0};
 }

@@ -26,6 +26,8 @@ struct store_view {
     struct partition_cache *partitions; /* borrowed; outlives every scan */
     struct frame_cache *frames;         /* the same; may be NULL, as the next */
     struct scan_pool *pool;
+    struct partition_pin pin;           /* held from the making to the release */
+    bool is_pinned;
     struct hide *hide; /* one reference; what of all this must not be shown; NULL: nothing */
     ts_ns now;         /* what the hiding by age goes by */
     bool is_partial;  /* the records of the WAL are not all back yet */

@@ -519,6 +519,251 @@ static void failing_writes_change_nothing(void **state)
     tear_down(&f);
 }
 
+/* ---- two classes ---- */
+
+/* Rows of two streams, one strict; half a span each. */
+static struct batch *make_two_classes(uint64_t first_seq, uint32_t n)
+{
+    struct label audit[] = {
+        {STR("app"), STR("x")}, {STR("host"), STR("h1")}, {STR("source"), STR("kernel_audit")}};
+    struct label plain[] = {
+        {STR("app"), STR("x")}, {STR("host"), STR("h1")}, {STR("source"), STR("container")}};
+    struct labels l[] = {{audit, 3}, {plain, 3}};
+    struct batch *b = batch_new(NULL, 0);
+    struct err err;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct record rec = {.ts = time_of_day(DAY) + i, .seq = first_seq + i, .line = STR("line")};
+        assert_int_equal(batch_stream(b, &l[i % 2], &rec.stream, &err), 0);
+        assert_int_equal(batch_add(b, &rec, &err), 0);
+    }
+    return b;
+}
+
+static int write_two_classes(struct partition *p, uint64_t wal_to, struct partition_written *ret,
+                             struct err *err)
+{
+    struct batch *b = make_two_classes(wal_to * 1000, 20);
+    struct segment_row rows[20];
+    int r;
+
+    for (uint32_t i = 0; i < 20; i++)
+        rows[i] = (struct segment_row){b, i, 1};
+    r = partition_write(p, rows, 20, wal_to, ret, err);
+    batch_unref(&b);
+    return r;
+}
+
+struct rows_seen {
+    struct catalog_row row[32];
+    size_t n;
+};
+
+static int see_row(void *arg, const struct catalog_row *row, struct err *err)
+{
+    struct rows_seen *s = arg;
+
+    (void)err;
+    assert_true(s->n < 32);
+    s->row[s->n++] = *row;
+    return 0;
+}
+
+static int see_rows(void *arg, struct catalog *c, struct err *err)
+{
+    return catalog_rows(c, see_row, arg, err);
+}
+
+static struct rows_seen rows_of(struct partition *p)
+{
+    struct rows_seen s = {.n = 0};
+    struct err err;
+
+    if (partition_read(p, see_rows, &s, &err) < 0)
+        fail_msg("%s", err.text);
+    return s;
+}
+
+static void strict_rows_have_segments_of_their_own(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    struct partition_written w;
+    struct rows_seen s;
+    uint64_t before = partition_generation(p);
+    struct err err;
+
+    (void)state;
+    assert_int_equal(write_two_classes(p, 10, &w, &err), 0);
+    assert_true(w.segments == 2 && w.rows == 20);
+    assert_true(partition_generation(p) != before);
+    s = rows_of(p);
+    assert_int_equal(s.n, 2);
+    assert_true(s.row[0].class == SEGMENT_ORDINARY && s.row[1].class == SEGMENT_STRICT);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(s.row[i].rows == 10 && s.row[i].wal_from == 0 && s.row[i].wal_to == 10 &&
+                    s.row[i].level == 0 && s.row[i].n_streams == 1);
+    partition_unref(&p);
+    tear_down(&f);
+}
+
+/* One class of a span alone, as a kill between two publishes leaves it. */
+static void make_half(struct fixture *f, const struct catalog_span *span, unsigned classes)
+{
+    struct batch *b = make_two_classes(span->wal_to * 1000, 20);
+    struct segment_row rows[20];
+    uint8_t key[KEY_BYTES];
+    struct segment_options so = {.tenant_id = 1,
+                                 .day = DAY,
+                                 .key = key,
+                                 .wal_from = span->wal_from,
+                                 .wal_to = span->wal_to,
+                                 .class = span->class,
+                                 .span_classes = classes};
+    struct segment_info *info = NULL;
+    struct objstore *os = NULL;
+    int dir = partition_dir(f);
+    struct err err;
+
+    for (uint32_t i = 0; i < 10; i++)
+        rows[i] = (struct segment_row){b, 2 * i + (span->class == SEGMENT_ORDINARY), 1};
+    assert_int_equal(keyring_partition(f->keyring, 1, DAY, 0, key, &err), 0);
+    assert_int_equal(objstore_fs_open(dir, &os, &err), 0);
+    assert_int_equal(segment_writer_write(os, &so, rows, 10, &info, &err), 0);
+    segment_info_free(&info);
+    objstore_free(&os);
+    assert_int_equal(close(dir), 0);
+    batch_unref(&b);
+}
+
+static void half_a_span_does_not_count(void **state)
+{
+    static const struct catalog_span half = {SEGMENT_STRICT, 10, 20};
+    static const struct catalog_span other = {SEGMENT_ORDINARY, 10, 20};
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    struct partition_cache_stats stats;
+    struct partition_written w;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(write_two_classes(p, 10, &w, &err), 0);
+    partition_unref(&p);
+    make_half(&f, &half, SEGMENT_CLASSES);
+    reopen(&f);
+    p = get(&f, 1, DAY); /* removed: its rows are in the WAL, with those that are missing */
+    partition_cache_stats(f.cache, &stats);
+    assert_true(stats.removed_leftovers == 1 && stats.adopted_segments == 0);
+    assert_true(applied(p) == 10 && dump(p).rows == 20);
+    partition_unref(&p);
+
+    make_half(&f, &half, SEGMENT_CLASSES);
+    make_half(&f, &other, SEGMENT_CLASSES);
+    reopen(&f);
+    p = get(&f, 1, DAY); /* both are there: as good as committed */
+    partition_cache_stats(f.cache, &stats);
+    assert_true(stats.removed_leftovers == 0 && stats.adopted_segments == 2);
+    assert_true(applied(p) == 20 && dump(p).rows == 40);
+    partition_unref(&p);
+    tear_down(&f);
+}
+
+static void a_lost_catalog_does_not_take_half_a_span(void **state)
+{
+    static const struct catalog_span half = {SEGMENT_ORDINARY, 10, 20};
+    static const struct catalog_span later = {SEGMENT_ORDINARY, 20, 30};
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    int dir = partition_dir(&f);
+    const char *text = NULL;
+    struct partition_written w;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(write_two_classes(p, 10, &w, &err), 0);
+    partition_unref(&p);
+    make_half(&f, &half, SEGMENT_CLASSES);
+    partition_cache_free(&f.cache);
+    assert_int_equal(unlinkat(dir, "catalog.db", 0), 0);
+    open_cache(&f, 0);
+    p = get(&f, 1, DAY); /* was it committed?  Nobody knows: kept, reported, not counted */
+    assert_true(applied(p) == 10 && dump(p).rows == 20);
+    assert_int_equal(partition_unreadable(p, &text), 1);
+    partition_unref(&p);
+
+    make_half(&f, &later, SEGMENT_ORDINARY); /* proves that it was */
+    partition_cache_free(&f.cache);
+    assert_int_equal(unlinkat(dir, "catalog.db", 0), 0);
+    open_cache(&f, 0);
+    p = get(&f, 1, DAY);
+    assert_true(applied(p) == 30 && dump(p).rows == 40);
+    assert_int_equal(partition_unreadable(p, &text), 0);
+    partition_unref(&p);
+    assert_int_equal(close(dir), 0);
+    tear_down(&f);
+}
+
+static void two_classes_fail_together(void **state)
+{
+    static const char *const points[] = {"file", "catalog.commit", "segment.published",
+                                         "db.commit"};
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    struct partition_written w;
+    uint64_t pos = 0;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        FAULT_EACH(points[i]) {
+            int r = write_two_classes(p, pos + 10, &w, &err);
+            assert_true(r == 0 || r == ERR_IO);
+            pos += r == 0 ? 10 : 0;
+        }
+        assert_true(applied(p) == pos);
+        assert_true(dump(p).rows == 2 * pos);
+    }
+    partition_unref(&p);
+    reopen(&f);
+    p = get(&f, 1, DAY);
+    assert_true(applied(p) == pos && dump(p).rows == 2 * pos);
+    partition_unref(&p);
+    tear_down(&f);
+}
+
+static int count_aside(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    (void)dir_fd;
+    (void)err;
+    *(unsigned *)arg += str_starts(str_of(name), STR("catalog.db.damaged-"));
+    return 0;
+}
+
+static void two_damaged_catalogs_are_kept(void **state)
+{
+    struct fixture f = set_up();
+    struct partition *p = get(&f, 1, DAY);
+    int dir = partition_dir(&f);
+    struct partition_written w;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(write_some(p, 1, 10, 7, &w, &err), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        unsigned n = 0;
+        struct err why = {.text = "a test says so"};
+        time_set(time_of_day(DAY) + (ts_ns)i * NS_PER_H);
+        assert_int_equal(partition_rebuild(p, &why, &err), 0);
+        assert_int_equal(file_walk(dir, count_aside, &n, &err), 0);
+        assert_int_equal(n, i == 0 ? 1 : 2);
+        assert_int_equal(dump(p).rows, 7);
+    }
+    time_unset();
+    partition_unref(&p);
+    assert_int_equal(close(dir), 0);
+    tear_down(&f);
+}
+
 static void only_so_many_stay_open(void **state)
 {
     struct fixture f = set_up();
@@ -619,5 +864,10 @@ CHECK_MAIN(cmocka_unit_test(a_write_commits_segment_and_position_together),
            cmocka_unit_test(a_damaged_segment_does_not_stop_a_rebuild),
            cmocka_unit_test(a_segment_that_cannot_be_opened_is_no_leftover),
            cmocka_unit_test(failing_writes_change_nothing),
+           cmocka_unit_test(strict_rows_have_segments_of_their_own),
+           cmocka_unit_test(half_a_span_does_not_count),
+           cmocka_unit_test(a_lost_catalog_does_not_take_half_a_span),
+           cmocka_unit_test(two_classes_fail_together),
+           cmocka_unit_test(two_damaged_catalogs_are_kept),
            cmocka_unit_test(only_so_many_stay_open), cmocka_unit_test(labels_do_not_lie_in_clear),
            cmocka_unit_test(objects_have_names_that_stay_in_their_directory))

@@ -347,6 +347,137 @@ static void two_records_with_one_seq_are_refused(void **state)
     tmpdir_close(dir);
 }
 
+/* ---- streams of rows, and copies ---- */
+
+static void streams_come_in_order_or_not_at_all(void **state)
+{
+    struct label a[] = {{STR("app"), STR("a")}};
+    struct label b[] = {{STR("app"), STR("b")}};
+    struct labels la = {a, 1};
+    struct labels lb = {b, 1};
+    struct segment_item it = {.ts = OPT.day, .seq = 7, .line = STR("one"), .max_received = 3};
+    int dir = tmpdir_open(NULL);
+    struct segment_writer *w = NULL;
+    struct segment_info *info = NULL;
+    struct objstore *os = NULL;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(objstore_fs_open(dir, &os, &err), 0);
+    assert_int_equal(segment_writer_open(os, &OPT, &w, &err), 0);
+    assert_int_equal(segment_writer_finish(w, &info, &err), 1); /* nothing: no segment */
+    segment_writer_free(&w);
+    assert_int_equal(tmpdir_count(dir), 0);
+
+    assert_int_equal(segment_writer_open(os, &OPT, &w, &err), 0);
+    assert_int_equal(segment_writer_stream(w, &la, &err), 0); /* without rows: not in the table */
+    assert_int_equal(segment_writer_stream(w, &lb, &err), 0);
+    assert_int_equal(segment_writer_add(w, &it, true, &err), 0);
+    assert_int_equal(segment_writer_stream(w, &la, &err), ERR_INVALID);
+    assert_int_equal(segment_writer_stream(w, &lb, &err), ERR_INVALID);
+    assert_int_equal(segment_writer_finish(w, &info, &err), 0);
+    assert_true(info->n_streams == 1 && labels_equal(&info->streams[0].labels, &lb));
+    assert_true(info->rows == 1 && info->max_received == 3 && info->min_received == 0);
+    segment_info_free(&info);
+    segment_writer_free(&w);
+
+    assert_int_equal(segment_writer_open(os, &OPT, &w, &err), 0);
+    assert_int_equal(segment_writer_stream(w, &la, &err), 0);
+    assert_int_equal(segment_writer_add(w, &it, true, &err), 0);
+    assert_int_equal(segment_writer_add(w, &it, true, &err), ERR_INVALID);
+    segment_writer_free(&w);
+    assert_int_equal(tmpdir_count(dir), 1);
+    objstore_free(&os);
+    tmpdir_close(dir);
+}
+
+static int copy_all(struct objstore *os, uint8_t (*uuid)[SEGMENT_UUID], size_t n,
+                    struct segment_info **ret, struct err *err)
+{
+    struct segment_options opt = OPT;
+    struct segment_part parts[3] = {{NULL, NULL}};
+    struct segment_info *info[3] = {NULL};
+    struct segment_reader *r[3] = {NULL};
+    struct segment_writer *w = NULL;
+    int rc = 0;
+
+    opt.class = SEGMENT_STRICT;
+    opt.level = 1;
+    opt.replaces = uuid[0];
+    opt.n_replaces = (uint32_t)n;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = segment_reader_open(os, uuid[i], KEY, &r[i], err);
+        if (rc == 0)
+            rc = segment_reader_info(r[i], NULL, &info[i], err);
+        parts[i] = (struct segment_part){r[i], info[i]};
+    }
+    if (rc == 0)
+        rc = segment_writer_open_copy(os, &opt, parts, n, &w, err);
+    while (rc == 0)
+        rc = segment_writer_copy(w, err);
+    if (rc == 1)
+        rc = segment_writer_finish(w, ret, err);
+    segment_writer_free(&w);
+    for (size_t i = 0; i < n; i++) {
+        segment_info_free(&info[i]);
+        segment_reader_free(&r[i]);
+    }
+    return rc;
+}
+
+/* Two are copied into one, and that with a third into another: every record and every leaf of the
+ * three is in the last. */
+static void a_copy_keeps_records_and_leaves(void **state)
+{
+    int dir = tmpdir_open(NULL);
+    struct source s = make_source(21, 700, 9, true);
+    struct segment_info *one[3] = {NULL};
+    struct segment_info *two = NULL;
+    struct segment_info *all = NULL;
+    struct segment_info *back = NULL;
+    struct segment_reader *r = NULL;
+    struct objstore *os = NULL;
+    uint8_t uuid[3][SEGMENT_UUID];
+    uint32_t block = 0;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(objstore_fs_open(dir, &os, &err), 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(segment_writer_write(os, &OPT, s.rows + i * 700, 700, &one[i], &err), 0);
+        assert_true(one[i]->n_blocks > 1);
+        memcpy(uuid[i], one[i]->uuid, SEGMENT_UUID);
+    }
+    assert_int_equal(copy_all(os, uuid, 2, &two, &err), 0);
+    memcpy(uuid[0], two->uuid, SEGMENT_UUID);
+    memcpy(uuid[1], uuid[2], SEGMENT_UUID);
+    if (copy_all(os, uuid, 2, &all, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_true(all->rows == s.n && all->min_seq == 1 && all->max_seq == s.n);
+    for (size_t i = 0; i < 3; i++)
+        for (uint32_t k = 0; k < one[i]->n_blocks; k++, block++)
+            assert_memory_equal(all->blocks[block].leaf.b, one[i]->blocks[k].leaf.b, MERKLE_HASH);
+    assert_int_equal(block, all->n_blocks);
+    if (read_segment(os, all->uuid, &s, &err) < 0)
+        fail_msg("%s", err.text);
+
+    assert_int_equal(segment_reader_open(os, all->uuid, NULL, &r, &err), 0);
+    assert_int_equal(segment_reader_info(r, NULL, &back, &err), 0);
+    assert_int_equal(segment_reader_verify(r, back, NULL, &err), 0);
+    assert_true(back->class == SEGMENT_STRICT && back->level == 1 && back->n_replaces == 2);
+    assert_memory_equal(back->replaces, uuid, 2 * sizeof(uuid[0]));
+    assert_true(back->line_bytes == one[0]->line_bytes + one[1]->line_bytes + one[2]->line_bytes);
+    segment_info_free(&back);
+    segment_reader_free(&r);
+    for (size_t i = 0; i < 3; i++)
+        segment_info_free(&one[i]);
+    segment_info_free(&two);
+    segment_info_free(&all);
+    free_source(&s);
+    objstore_free(&os);
+    tmpdir_close(dir);
+}
+
 /* ---- damage ---- */
 
 static void write_bytes(int dir, const char *name, struct str s)
@@ -358,7 +489,7 @@ static void write_bytes(int dir, const char *name, struct str s)
     assert_int_equal(close(fd), 0);
 }
 
-static void every_flipped_bit_is_seen(void **state)
+static void flip_every_bit(bool copy)
 {
     int dir = tmpdir_open(NULL);
     struct source s = make_source(4, 40, 3, false);
@@ -369,9 +500,14 @@ static void every_flipped_bit_is_seen(void **state)
     struct buf b;
     struct err err;
 
-    (void)state;
     assert_int_equal(objstore_fs_open(dir, &os, &err), 0);
     info = write_source(os, &s);
+    if (copy) {
+        uint8_t uuid[1][SEGMENT_UUID];
+        memcpy(uuid[0], info->uuid, SEGMENT_UUID);
+        segment_info_free(&info);
+        assert_int_equal(copy_all(os, uuid, 1, &info, &err), 0);
+    }
     segment_name(info->uuid, name);
     buf_init(&b, 16 << 20);
     assert_int_equal(file_read(dir, name, &b, &err), 0);
@@ -391,6 +527,18 @@ static void every_flipped_bit_is_seen(void **state)
     free_source(&s);
     objstore_free(&os);
     tmpdir_close(dir);
+}
+
+static void every_flipped_bit_is_seen(void **state)
+{
+    (void)state;
+    flip_every_bit(false);
+}
+
+static void every_flipped_bit_of_a_copy_is_seen(void **state)
+{
+    (void)state;
+    flip_every_bit(true);
 }
 
 static void every_cut_is_seen(void **state)
@@ -601,6 +749,9 @@ CHECK_MAIN(cmocka_unit_test(records_come_back),
            cmocka_unit_test(nothing_that_was_written_lies_in_clear),
            cmocka_unit_test(a_wrong_key_opens_nothing),
            cmocka_unit_test(two_records_with_one_seq_are_refused),
+           cmocka_unit_test(streams_come_in_order_or_not_at_all),
+           cmocka_unit_test(a_copy_keeps_records_and_leaves),
+           cmocka_unit_test(every_flipped_bit_of_a_copy_is_seen),
            cmocka_unit_test(every_flipped_bit_is_seen), cmocka_unit_test(every_cut_is_seen),
            cmocka_unit_test(a_damaged_block_leaves_the_others_readable),
            cmocka_unit_test(a_moved_frame_is_seen),

@@ -1,0 +1,225 @@
+/*
+ * storage/catalog_replace.c - segments that take the place of others, and what compaction notes
+ * about them.  Contract: catalog.h.
+ *
+ * A replaced segment's row and blocks go in the transaction that brings the new one; what is kept
+ * of it (table `replaced`) is what a proof of the exchange needs, and that its file has to go, once
+ * nobody reads it any more.
+ */
+#include "base/obj.h"
+#include "storage/catalog.h"
+#include "storage/catalog_internal.h"
+#include "storage/db.h"
+
+#include <string.h>
+
+static int one_by_id(struct catalog *c, const char *sql, uint64_t id, struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r = db_prepare(c->db, sql, &st, err);
+
+    if (r < 0)
+        return r;
+    db_bind_u64(st, 1, id);
+    r = db_step(c->db, st, err);
+    return r < 0 ? r : 0;
+}
+
+/* Is there such a segment?  ERR_GONE when not. */
+static int need_segment(struct catalog *c, uint64_t id, struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r = db_prepare(c->db, "SELECT 1 FROM segments WHERE id = ?", &st, err);
+
+    if (r < 0)
+        return r;
+    db_bind_u64(st, 1, id);
+    r = db_step(c->db, st, err);
+    if (r == 1)
+        return err_set(err, ERR_GONE, "a segment to be replaced is not in the catalog");
+    if (r == 0)
+        db_reset(st);
+    return r;
+}
+
+static int keep_record(struct catalog *c, uint64_t id, const struct segment_info *info,
+                       struct err *err)
+{
+    static const struct segment_info nothing;
+    struct sqlite3_stmt *st;
+    int r = db_prepare(c->db,
+                       "INSERT INTO replaced(uuid, class, root, rows, new_uuid, new_root, new_rows,"
+                       " leaving) SELECT uuid, class, root, rows, ?, ?, ?, 1 FROM segments"
+                       " WHERE id = ?",
+                       &st, err);
+
+    if (r < 0)
+        return r;
+    if (info == NULL)
+        info = &nothing;
+    db_bind_blob(st, 1, info->uuid, SEGMENT_UUID);
+    db_bind_blob(st, 2, info->root.b, MERKLE_HASH);
+    db_bind_u64(st, 3, info->rows);
+    db_bind_u64(st, 4, id);
+    r = db_step(c->db, st, err);
+    return r < 0 ? r : 0;
+}
+
+static int replace_one(struct catalog *c, uint64_t id, const struct segment_info *info,
+                       struct err *err)
+{
+    int r = need_segment(c, id, err);
+
+    if (r == 0)
+        r = keep_record(c, id, info, err);
+    if (r == 0)
+        r = one_by_id(c, "DELETE FROM blocks WHERE segment = ?", id, err);
+    if (r == 0)
+        r = one_by_id(c, "DELETE FROM segments WHERE id = ?", id, err);
+    return r;
+}
+
+int catalog_replace(struct catalog *c, const uint64_t *ids, size_t n,
+                    const struct segment_info *info, struct err *err)
+{
+    uint64_t applied = 0;
+    int r;
+
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    r = catalog_applied(c, &applied, err);
+    if (r == 0)
+        r = catalog_begin(c, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = replace_one(c, ids[i], info, err);
+    if (r == 0 && info != NULL)
+        r = catalog_add(c, info, err);
+    return catalog_end(c, r, applied, err);
+}
+
+int catalog_leaving(struct catalog *c, catalog_uuid_fn *fn, void *arg, struct err *err)
+{
+    struct sqlite3_stmt *st = NULL;
+    int r;
+
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    r = db_prepare(c->db, "SELECT uuid FROM replaced WHERE leaving = 1", &st, err);
+    if (r < 0)
+        return r;
+    while (r == 0) {
+        struct str uuid;
+        r = db_step(c->db, st, err);
+        if (r != 0)
+            return r == 1 ? 0 : r;
+        uuid = db_column_str(st, 0);
+        r = uuid.n == SEGMENT_UUID ? fn(arg, (const uint8_t *)uuid.p, err)
+                                   : err_set(err, ERR_CORRUPT, "catalog: uuid of a segment");
+    }
+    db_reset(st);
+    return r;
+}
+
+int catalog_left(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r;
+
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    r = db_prepare(c->db, "UPDATE replaced SET leaving = 0 WHERE uuid = ?", &st, err);
+    if (r < 0)
+        return r;
+    db_bind_blob(st, 1, uuid, SEGMENT_UUID);
+    r = db_step(c->db, st, err);
+    return r < 0 ? r : 0;
+}
+
+int catalog_mark(struct catalog *c, uint64_t id, enum catalog_todo todo, struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r;
+
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    r = db_prepare(c->db, "UPDATE segments SET todo = ? WHERE id = ?", &st, err);
+    if (r < 0)
+        return r;
+    db_bind_u64(st, 1, (uint64_t)todo);
+    db_bind_u64(st, 2, id);
+    r = db_step(c->db, st, err);
+    return r < 0 ? r : 0;
+}
+
+int catalog_mark_due(struct catalog *c, ts_ns from, ts_ns to, struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r;
+
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    r = db_prepare(c->db,
+                   "UPDATE segments SET todo = 1"
+                   " WHERE class = 1 AND todo = 0 AND max_ts >= ? AND min_ts <= ?",
+                   &st, err);
+    if (r < 0)
+        return r;
+    db_bind_u64(st, 1, (uint64_t)from);
+    db_bind_u64(st, 2, (uint64_t)to);
+    r = db_step(c->db, st, err);
+    return r < 0 ? r : 0;
+}
+
+/* ---- rows ---- */
+
+static int get_row(struct sqlite3_stmt *st, struct catalog_row *ret, struct err *err)
+{
+    struct str uuid = db_column_str(st, 1);
+    uint64_t class = db_column_u64(st, 2);
+    uint64_t todo = db_column_u64(st, 3);
+
+    if (uuid.n != SEGMENT_UUID || (class != SEGMENT_ORDINARY && class != SEGMENT_STRICT) ||
+        todo > CATALOG_ALONE)
+        return err_set(err, ERR_CORRUPT, "catalog: row of a segment");
+    *ret = (struct catalog_row){
+        .id = db_column_u64(st, 0),
+        .class = class == SEGMENT_STRICT ? SEGMENT_STRICT : SEGMENT_ORDINARY,
+        .todo = (enum catalog_todo)todo,
+        .level = (uint32_t)db_column_u64(st, 4),
+        .wal_from = db_column_u64(st, 5),
+        .wal_to = db_column_u64(st, 6),
+        .rows = db_column_u64(st, 7),
+        .raw_bytes = db_column_u64(st, 8),
+        .stored_bytes = db_column_u64(st, 9),
+        .min_ts = (ts_ns)db_column_u64(st, 10),
+        .max_ts = (ts_ns)db_column_u64(st, 11),
+        .min_received = (ts_ns)db_column_u64(st, 12),
+        .max_received = (ts_ns)db_column_u64(st, 13),
+        .n_blocks = (uint32_t)db_column_u64(st, 14),
+        .n_streams = (uint32_t)(db_column_u64(st, 15) / 4),
+    };
+    memcpy(ret->uuid, uuid.p, SEGMENT_UUID);
+    return 0;
+}
+
+int catalog_rows(struct catalog *c, catalog_row_fn *fn, void *arg, struct err *err)
+{
+    struct sqlite3_stmt *st = NULL;
+    int r;
+
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    r = db_prepare(c->db,
+                   "SELECT id, uuid, class, todo, level, wal_from, wal_to, rows, raw_bytes,"
+                   " stored_bytes, min_ts, max_ts, min_received, max_received, blocks,"
+                   " length(streams) FROM segments ORDER BY class, wal_from, id",
+                   &st, err);
+    while (r == 0) {
+        struct catalog_row row;
+        r = db_step(c->db, st, err);
+        if (r != 0)
+            return r == 1 ? 0 : r;
+        r = get_row(st, &row, err);
+        if (r == 0)
+            r = fn(arg, &row, err);
+    }
+    if (st != NULL)
+        db_reset(st);
+    return r;
+}

@@ -94,15 +94,25 @@ uint32_t slot_digits(uint64_t v)
 
 uint32_t slot_print(uint64_t v, uint32_t width, char *to)
 {
+    static const char PAIRS[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233"
+        "34353637383940414243444546474849505152535455565758596061626364656667"
+        "6869707172737475767778798081828384858687888990919293949596979899";
     uint32_t digits = slot_digits(v);
     uint32_t n = digits < width ? width : digits;
     char *p = to + n;
 
-    while (v >= 10) {
-        *--p = (char)('0' + v % 10);
-        v /= 10;
+    while (v >= 100) {
+        p -= 2;
+        memcpy(p, PAIRS + v % 100 * 2, 2);
+        v /= 100;
     }
-    *--p = (char)('0' + v);
+    if (v >= 10) {
+        p -= 2;
+        memcpy(p, PAIRS + v * 2, 2);
+    } else {
+        *--p = (char)('0' + v);
+    }
     while (p > to)
         *--p = '0';
     return n;

@@ -23,7 +23,6 @@ enum {
     PATTERN_MIN = 32,        /* values below which columns in the column do not pay */
     PATTERN_BYTES_MAX = 256, /* of a value */
 };
-enum { SLOT_CLASSES = 0xffff };
 
 struct entry {
     struct str value;
@@ -216,23 +215,43 @@ static bool try_hex(const struct str *v, size_t n, const struct slot_stamp *s, b
 {
     struct slot_hex h;
 
-    if (s->min_len != s->max_len || (s->classes & ~(SLOT_HEX_CLASSES | SLOT_DASH)) != 0 ||
-        !slot_hex_fits(v, n, &h))
+    if (s->min_len != s->max_len || !slot_hex_fits(v, n, s->classes, &h))
         return false;
     slot_hex_put(&h, v, n, repeats, out);
     return true;
 }
 
+static bool is_hex(const struct str *v, size_t n)
+{
+    struct slot_hex h;
+    unsigned classes = 0;
+
+    for (size_t i = 0; i < n && (classes & ~(unsigned)(SLOT_HEX_CLASSES | SLOT_DASH)) == 0; i++)
+        classes |= slot_classes(v[i]);
+    return slot_hex_fits(v, n, classes, &h);
+}
+
+/* Do values of these classes look like ids in base 36 or 64?  In those nothing comes again but what
+ * they begin with, and zstd does best when it sees neither that nor where they end. */
+static bool is_random(unsigned classes)
+{
+    const unsigned upper = SLOT_HEX_UPPER | SLOT_UPPER;
+    const unsigned lower = SLOT_HEX_LOWER | SLOT_LOWER;
+    const unsigned all = SLOT_DIGIT | upper | lower | SLOT_DASH | SLOT_UNDERSCORE;
+
+    return (classes & ~all) == 0 && (classes & SLOT_DIGIT) != 0 && (classes & upper) != 0 &&
+           (classes & lower) != 0;
+}
+
 static bool try_pattern(struct slot_encoder *e, const struct str *v, size_t n, bool small,
                         const struct slot_stamp *s, struct buf *out)
 {
-    struct slot_hex h;
-
     if (e->is_inner || n < PATTERN_MIN || s->max_len > PATTERN_BYTES_MAX ||
         (s->classes & SLOT_DIGIT) == 0)
         return false;
     if (!slot_pattern_numbers(&e->pattern, v, n) &&
-        !(slot_pattern_frame(&e->pattern, v, n) && slot_hex_fits(e->pattern.value, n, &h)))
+        !(slot_pattern_frame(&e->pattern, v, n) &&
+          ((is_random(s->classes) && !e->repeats) || is_hex(e->pattern.value, n))))
         return false;
     if (e->inner == NULL) {
         e->inner = slot_encoder_new();
@@ -247,7 +266,7 @@ static bool try_pattern(struct slot_encoder *e, const struct str *v, size_t n, b
 static void put_strings(struct slot_encoder *e, const struct str *v, size_t n, bool small,
                         struct buf *out, struct slot_stamp *s)
 {
-    const unsigned words = SLOT_CLASSES & ~(SLOT_HEX_CLASSES | SLOT_DOT | SLOT_DASH);
+    const unsigned words = ~(unsigned)(SLOT_HEX_CLASSES | SLOT_DOT | SLOT_DASH | SLOT_CONTROL);
     unsigned classes = 0;
     size_t total = 0;
 
@@ -265,7 +284,8 @@ static void put_strings(struct slot_encoder *e, const struct str *v, size_t n, b
         s->kind = SLOT_PATTERN;
     } else {
         s->kind = SLOT_TEXT;
-        if (s->min_len != s->max_len && (classes & words) != 0 && (classes & SLOT_CONTROL) == 0)
+        if (s->min_len != s->max_len && (classes & SLOT_CONTROL) == 0 && (classes & words) != 0 &&
+            (e->repeats || !is_random(classes)))
             put_lines(v, n, total, out);
         else
             put_lengths(e, v, n, total, out);
@@ -328,8 +348,10 @@ static size_t find_distinct(struct slot_encoder *e, const struct str *v, size_t 
                 return 0;
         }
         if (e->table[at] == 0) {
-            if (count == max)
+            if (count == max) {
+                e->repeats = i - count > i / 8;
                 return 0;
+            }
             e->entry[count] = (struct entry){v[i], (uint32_t)count};
             e->table[at] = (uint32_t)++count;
         }

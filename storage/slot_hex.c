@@ -6,6 +6,7 @@
  * begin with a time or a machine lie in planes (byte k of all values together), where what they
  * share is found.
  */
+#include "storage/le.h"
 #include "storage/slot_internal.h"
 
 #include <string.h>
@@ -16,12 +17,31 @@ enum {
 };
 enum { FLAG_UPPER = 1, FLAG_PLANES = 2, FLAGS = 3 };
 
-static const char LOWER[] = "0123456789abcdef";
-static const char UPPER[] = "0123456789ABCDEF";
+/* What is read ahead of and behind a value's digits when they go by eights. */
+enum { ROOM = SLOT_HEX_MAX + 10 };
 
-static unsigned nibble(char c)
+/* Eight digits as four bytes, first digit in the first byte's high half. */
+static uint32_t pack8(const char *digits)
 {
-    return c <= '9' ? (unsigned)(c - '0') : ((unsigned)c & 0x0f) + 9;
+    uint64_t v = le_get64(digits);
+
+    v = (v & UINT64_C(0x0f0f0f0f0f0f0f0f)) + 9 * (v >> 6 & UINT64_C(0x0101010101010101));
+    v = (v << 4 | v >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+    v = (v | v >> 8) & UINT64_C(0x0000ffff0000ffff);
+    return (uint32_t)(v | v >> 16);
+}
+
+/* And back; `letter` is what a digit from ten on has more than '0' + 10. */
+static void unpack8(uint32_t bytes, uint64_t letter, char *digits)
+{
+    uint64_t v = bytes;
+
+    v = (v | v << 16) & UINT64_C(0x0000ffff0000ffff);
+    v = (v | v << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    v = (v >> 4 & UINT64_C(0x000f000f000f000f)) | (v << 8 & UINT64_C(0x0f000f000f000f00));
+    v += UINT64_C(0x3030303030303030) +
+         letter * ((v + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101));
+    le_put64(digits, v);
 }
 
 /* Length and dashes as in the first value. */
@@ -40,36 +60,33 @@ static bool shape_of(struct str first, struct slot_hex *h)
     return first.n - h->n_dashes >= DIGITS_MIN;
 }
 
-bool slot_hex_fits(const struct str *v, size_t n, struct slot_hex *ret)
+bool slot_hex_fits(const struct str *v, size_t n, unsigned classes, struct slot_hex *ret)
 {
-    const unsigned upper = SLOT_DIGIT | SLOT_HEX_UPPER | SLOT_DASH;
-    const unsigned lower = SLOT_DIGIT | SLOT_HEX_LOWER | SLOT_DASH;
-    unsigned classes = 0;
-
-    if (!shape_of(v[0], ret))
+    if ((classes & ~(unsigned)(SLOT_HEX_CLASSES | SLOT_DASH)) != 0 ||
+        ((classes & SLOT_HEX_LOWER) != 0 && (classes & SLOT_HEX_UPPER) != 0) ||
+        !shape_of(v[0], ret))
         return false;
+    ret->upper = (classes & SLOT_HEX_UPPER) != 0;
     for (size_t i = 0; i < n; i++) {
         size_t dashes = 0;
         if (v[i].n != ret->length)
             return false;
-        for (size_t k = 0; k < v[i].n; k++) {
-            classes |= slot_class_of[(uint8_t)v[i].p[k]];
-            dashes += v[i].p[k] == '-';
-        }
-        if (((classes & ~upper) != 0 && (classes & ~lower) != 0) || dashes != ret->n_dashes)
-            return false;
         for (size_t k = 0; k < ret->n_dashes; k++)
             if (v[i].p[ret->dash[k]] != '-')
                 return false;
+        for (size_t k = 0; (classes & SLOT_DASH) != 0 && k < v[i].n; k++)
+            dashes += v[i].p[k] == '-';
+        if (dashes != ret->n_dashes)
+            return false;
     }
-    ret->upper = (classes & SLOT_HEX_UPPER) != 0;
     return true;
 }
 
 /* One value's digits as bytes; the last may hold one only, in its high half. */
 static void pack(const struct slot_hex *h, struct str s, uint8_t *to, size_t stride)
 {
-    char digits[SLOT_HEX_MAX + 1];
+    char digits[ROOM];
+    uint8_t bytes[ROOM / 2];
     size_t n = 0;
     size_t from = 0;
 
@@ -79,9 +96,14 @@ static void pack(const struct slot_hex *h, struct str s, uint8_t *to, size_t str
         n += end - from;
         from = end + 1;
     }
-    digits[n] = '0';
-    for (size_t k = 0; k < n; k += 2)
-        to[k / 2 * stride] = (uint8_t)(nibble(digits[k]) << 4 | nibble(digits[k + 1]));
+    memset(digits + n, '0', 8);
+    for (size_t k = 0; k < n; k += 8)
+        le_put32(bytes + k / 2, pack8(digits + k));
+    if (stride == 1)
+        memcpy(to, bytes, (n + 1) / 2);
+    else
+        for (size_t k = 0; k < (n + 1) / 2; k++)
+            to[k * stride] = bytes[k];
 }
 
 /* Is there a byte that takes much fewer values than chance would give it? */
@@ -154,20 +176,24 @@ static int get_head(struct str *in, uint32_t length, struct slot_hex *h, uint8_t
     return 0;
 }
 
-/* n values of `width` bytes from `p` (byte k of a value `stride` further), as text at `to`. */
+/* A value of `width` bytes from `p` (each `stride` further), as text at `to`. */
 static void unpack(const struct slot_hex *h, const uint8_t *p, size_t width, size_t stride,
                    char *to)
 {
-    const char *digit = h->upper ? UPPER : LOWER;
-    char digits[SLOT_HEX_MAX + 1];
+    const uint64_t letter = h->upper ? 'A' - '0' - 10 : 'a' - '0' - 10;
+    uint8_t bytes[ROOM / 2];
+    char digits[ROOM];
     size_t n = 0;
     size_t from = 0;
 
-    for (size_t k = 0; k < width; k++) {
-        uint8_t byte = p[k * stride];
-        digits[2 * k] = digit[byte >> 4];
-        digits[2 * k + 1] = digit[byte & 15];
-    }
+    if (stride == 1)
+        memcpy(bytes, p, width);
+    else
+        for (size_t k = 0; k < width; k++)
+            bytes[k] = p[k * stride];
+    memset(bytes + width, 0, 4);
+    for (size_t k = 0; k < width; k += 4)
+        unpack8(le_get32(bytes + k), letter, digits + 2 * k);
     for (size_t k = 0; k < h->n_dashes; k++) {
         memcpy(to + from, digits + n, h->dash[k] - from);
         n += h->dash[k] - from;

@@ -45,8 +45,9 @@ struct slot_hex {
     uint8_t dash[SLOT_HEX_DASHES];
     bool upper;
 };
-/* Are all values hex digits of one length and case, dashes at the same places? */
-bool slot_hex_fits(const struct str *v, size_t n, struct slot_hex *ret);
+/* Are all values, whose bytes are of `classes`, hex digits of one length and case, dashes at the
+ * same places? */
+bool slot_hex_fits(const struct str *v, size_t n, unsigned classes, struct slot_hex *ret);
 /* Append them, way and all.  `repeats`: values come again, so keep their bytes together. */
 void slot_hex_put(const struct slot_hex *h, const struct str *v, size_t n, bool repeats,
                   struct buf *out);

@@ -4,7 +4,7 @@
  *
  * Addresses, times, decimals: each run of decimal digits is a column of its own, what stands
  * between is the same in all values.  Where that fails, what all values begin and end with is cut
- * off, if then hex digits are left.
+ * off, if then hex digits or random letters are left.
  */
 #include "base/mem.h"
 #include "storage/slot_internal.h"
@@ -114,11 +114,6 @@ bool slot_pattern_frame(struct slot_pattern *p, const struct str *v, size_t n)
         if (tail > v[i].n - head)
             tail = v[i].n - head;
     }
-    /* Digits that are the same by chance belong to the number. */
-    while (head > 0 && (slot_class_of[(uint8_t)v[0].p[head - 1]] & SLOT_HEX_CLASSES) != 0)
-        head--;
-    while (tail > 0 && (slot_class_of[(uint8_t)v[0].p[v[0].n - tail]] & SLOT_HEX_CLASSES) != 0)
-        tail--;
     if (head + tail == 0)
         return false;
     p->n_slots = 1;

@@ -401,6 +401,73 @@ static void a_dictionary_is_sorted(void **state)
         assert_true(str_cmp(v.entry[i - 1], v.entry[i]) < 0);
 }
 
+static void hex_digits_take_half(void **state)
+{
+    struct column *c = *state;
+
+    clear(c);
+    for (unsigned i = 0; i < 200; i++)
+        add(c, "%08" PRIx64 "-%04" PRIx64 "-%04" PRIx64, rnd() >> 32, rnd() >> 48, rnd() >> 48);
+    assert_int_equal(kind_of(c), SLOT_HEX);
+    assert_in_range(c->stamp.bytes, 200 * 8, 200 * 8 + 8);
+    add(c, "%s", "0123456-8-9abc-def0"); /* another dash */
+    assert_int_not_equal(kind_of(c), SLOT_HEX);
+    c->n--;
+    add(c, "%s", "01234567-89aB-cdef"); /* another case */
+    assert_int_not_equal(kind_of(c), SLOT_HEX);
+    clear(c);
+    for (unsigned i = 0; i < 200; i++)
+        add(c, "%07" PRIX64, rnd() >> 36);
+    assert_int_equal(kind_of(c), SLOT_HEX);
+}
+
+static void numbers_between_the_same_text_are_columns(void **state)
+{
+    struct column *c = *state;
+
+    clear(c);
+    for (unsigned i = 0; i < 200; i++)
+        add(c, "%u.%u.%u.%u:80", 10u, 20u, i, 200 - i);
+    assert_int_equal(kind_of(c), SLOT_PATTERN);
+    assert_true(c->stamp.bytes < 80);
+    add(c, "10.20.30.40:");
+    assert_int_not_equal(kind_of(c), SLOT_PATTERN);
+    clear(c);
+    for (unsigned i = 0; i < 200; i++)
+        add(c, i % 3 == 0 ? "%u.%u" : "%u.0%u", i, i);
+    assert_int_equal(kind_of(c), SLOT_PATTERN);
+    clear(c);
+    for (unsigned i = 0; i < 200; i++)
+        add(c, "sha256:%016" PRIx64 ";", rnd());
+    assert_int_equal(kind_of(c), SLOT_PATTERN);
+    assert_in_range(c->stamp.bytes, 200 * 8, 200 * 8 + 32);
+}
+
+/* What all begin with and what all end with may be the same bytes of the shortest. */
+static void a_common_beginning_and_end_may_meet(void **state)
+{
+    struct column *c = *state;
+
+    clear(c);
+    for (unsigned i = 0; i < 64; i++)
+        add(c, i == 40 ? "ababab" : "ababab%uZb%uababab", i, i * 7);
+    round_trip(c, false);
+    clear(c);
+    for (unsigned i = 0; i < 64; i++)
+        add(c, i == 40 ? "x::x" : "x::%08" PRIx64 "::x", rnd() >> 32);
+    round_trip(c, false);
+}
+
+static void newlines_in_values_come_back(void **state)
+{
+    struct column *c = *state;
+
+    clear(c);
+    for (unsigned i = 0; i < 64; i++)
+        add(c, "line %c%u\n%s", (char)('a' + i), i, i % 2 == 0 ? "\n" : "");
+    round_trip(c, false);
+}
+
 /* ---- hostile bytes ---- */
 
 /* Whatever opens can be read to its end and keeps to its stamp. */
@@ -484,6 +551,88 @@ static void broken_stamps_end_in_an_error(void **state)
     }
 }
 
+/* Columns that no writer makes.  A stamp's bytes are set to what is there. */
+static void crafted_columns_are_refused(void **state)
+{
+    static const struct {
+        const char *stamp, *bytes;
+        size_t n;
+        const char *why;
+    } BAD[] = {
+        {"02 01 0100 01 00", "01 01 00 00 '0'", 1, "id outside of the dictionary"},
+        {"02 01 0100 01 00", "02 00 00 00 00 00 '00'", 1, "size of the dictionary"},
+        {"02 01 0100 01 00", "01 00 00", 3, "ids are cut"},
+        {"03 01 0100 01 00", "00 02 01 '0' 'x'", 1, "a length outside of its stamp"},
+        {"03 01 0100 00 09", "00 02 01 '0'", 1, "a length outside of its stamp"},
+        {"03 01 0100 00 09", "00 02 01 '000'", 1, "bytes behind the text"},
+        {"03 01 0100 01 00", "03 '1' 0a '2'", 2, "a line is cut"},
+        {"03 01 0100 00 01", "03 '1' 0a 0a 0a", 2, "bytes behind the lines"},
+        {"03 01 0100 00 02", "03 '12' 0a", 2, "a length outside of its stamp"},
+        {"03 01 0100 00 02", "03 '1'", 2, "too little or too much text"},
+        {"04 01 0100 02 00", "04 00 00", 1, "digits are cut"},
+        {"04 01 0100 02 00", "04 00 01 02 12", 1, "places of dashes"},
+        {"04 01 0100 03 00", "04 00 02 01 01 10", 1, "places of dashes"},
+        {"04 01 0100 03 00", "04 00 09 01 01 10", 1, "flags or dashes"},
+        {"04 01 0100 02 00", "04 04 00 12", 1, "flags or dashes"},
+        {"04 01 0100 01 01", "04 00 00 12", 1, "hex digits of more than one length"},
+        {"05 01 0100 01 00", "05 00 00 00 01 '1'", 1, "number of slots"},
+        {"05 01 0100 01 00", "05 11 00 00 01 '1'", 1, "number of slots"},
+        {"05 01 0100 01 00", "05 01 05 'ab' 00", 1, "a piece is cut"},
+        {"05 01 0100 03 00", "05 01 00 00 00 01 '1'", 1, "a length outside of its stamp"},
+        {"05 01 0100 01 00", "05 01 00 00 00 01 '1' '2'", 1, "bytes behind the columns"},
+        {"05 01 0100 01 00", "05 01 00 00 01 09 00 00 00 10", 1, "a column is cut"},
+        {"05 01 0100 01 00", "05 01 00 00 05 07 0100 01 00 05 01 00 00 00 01 '1'", 1,
+         "a pattern in a pattern"},
+        {"01 01 00 01 00", "02 01 00 00 00", 1, "width of the ids"},
+        {"01 01 00 01 00", "12 01 00 12 01 00 00", 1, "a dictionary in a dictionary"},
+        {"01 01 00 01 00", "90 00 01 000000000000000000", 1, "more than eight planes"},
+        {"01 01 00 01 00", "10 00 01 00", 2, "planes are cut"},
+        {"01 01 00 01 00", "0f 00 01 00", 2, "unknown way"},
+        {"01 01 00 01 00", "10 00 01 00 00", 1, "bytes behind the numbers"},
+    };
+    struct column *c = *state;
+
+    clear(c);
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(*BAD); i++) {
+        struct str plan = bytes(c->a, BAD[i].stamp);
+        struct str b = bytes(c->a, BAD[i].bytes);
+        char *exact = bytes_exact(b);
+        struct slot_stamp s;
+        struct slot_view v;
+        struct err err;
+        assert_int_equal(slot_stamp_take(&plan, &s, &err), 0);
+        s.bytes = (uint32_t)b.n;
+        if (slot_open(&s, (struct str){exact, b.n}, BAD[i].n, c->a, &v, &err) != ERR_CORRUPT)
+            fail_msg("opened: %s", BAD[i].bytes);
+        if (!str_ends(str_of(err.text), str_of(BAD[i].why)))
+            fail_msg("%s: %s instead of %s", BAD[i].bytes, err.text, BAD[i].why);
+        s.bytes++;
+        assert_int_equal(slot_open(&s, (struct str){exact, b.n}, BAD[i].n, c->a, &v, &err),
+                         ERR_CORRUPT);
+        free(exact);
+    }
+}
+
+/* A constant of 1 MiB for each of 300 values is more than a column may be. */
+static void a_pattern_does_not_explode(void **state)
+{
+    struct column *c = *state;
+    struct slot_stamp s = {.kind = SLOT_PATTERN, .max_len = 1 << 30};
+    struct slot_view v;
+    struct err err;
+    struct buf b;
+
+    clear(c);
+    buf_init(&b, 4 << 20);
+    buf_add_str(&b, bytes(c->a, "05 01 00 00 00 808040"));
+    buf_add_str(&b, bytes_repeat(c->a, STR("x"), 1 << 20));
+    s.bytes = (uint32_t)b.n;
+    assert_int_equal(slot_open(&s, buf_str(&b), 2, c->a, &v, &err), 0);
+    assert_int_equal(slot_open(&s, buf_str(&b), 300, c->a, &v, &err), ERR_CORRUPT);
+    check_str(str_of(err.text), "pattern slot: too much text");
+    buf_fini(&b);
+}
+
 static void numbers_outside_of_their_stamp_are_refused(void **state)
 {
     struct column *c = *state;
@@ -512,7 +661,11 @@ CHECK_MAIN(COLUMN_TEST(every_value_comes_back), COLUMN_TEST(one_exception_in_man
            COLUMN_TEST(values_of_a_mebibyte_come_back), COLUMN_TEST(equal_values_take_no_bytes),
            COLUMN_TEST(leading_zeros_are_numbers_of_one_width_only),
            COLUMN_TEST(numbers_end_at_64_bits), COLUMN_TEST(steady_numbers_take_a_few_bytes),
-           COLUMN_TEST(a_dictionary_is_sorted),
+           COLUMN_TEST(a_dictionary_is_sorted), COLUMN_TEST(hex_digits_take_half),
+           COLUMN_TEST(numbers_between_the_same_text_are_columns),
+           COLUMN_TEST(a_common_beginning_and_end_may_meet),
+           COLUMN_TEST(newlines_in_values_come_back), COLUMN_TEST(crafted_columns_are_refused),
+           COLUMN_TEST(a_pattern_does_not_explode),
            COLUMN_TEST(broken_bytes_end_in_an_error_or_in_values),
            COLUMN_TEST(broken_stamps_end_in_an_error),
            COLUMN_TEST(numbers_outside_of_their_stamp_are_refused))

@@ -211,7 +211,7 @@ static int take_plan(struct str frame, size_t rows, struct arena *a, struct line
                      struct err *err)
 {
     struct lines_plan head = {.magic = LINES_PLAN_MAGIC, .arena = a};
-    struct parts p;
+    struct parts p = {NULL};
     struct str in = frame;
     int r = take_head(&in, rows, &head, err);
 

@@ -106,8 +106,10 @@ static int close_groups(struct line_eval *e, const uint16_t *from, struct err *e
             const uint16_t *made;
             if (t[i] == e->d->n_states || e->group[t[i]] != NULL)
                 continue;
-            if (e->groups == TABLES_MAX)
+            if (e->groups == TABLES_MAX) {
+                e->open = true; /* some table leads to states that have none: use none any more */
                 return 1;
+            }
             made = make_group(e, t[i], err);
             if (made == NULL)
                 return err->code;
@@ -195,7 +197,7 @@ static int run_numbers(struct line_eval *e, const struct slot_view *v, unsigned 
         first = make_first(e, state, lead, err);
     if (first == NULL)
         return err->code;
-    r = digits > 3 ? close_groups(e, first, err) : 0;
+    r = digits <= 3 ? 0 : e->open ? 1 : close_groups(e, first, err);
     if (r < 0)
         return r;
     if (r == 1 || digits > 3 * GROUPS_MAX) {

@@ -25,6 +25,7 @@ struct line_eval {
      * the state is group[n_states]). */
     const uint16_t **group, **first[LINE_WAYS];
     size_t groups; /* made */
+    bool open;     /* there are too many */
 };
 
 /* Ranks of rows of a template, ascending; `list` NULL: all from 0 to n - 1. */

@@ -165,6 +165,24 @@ static int take_place(struct str *in, struct places *at, struct lines_column *c,
     return 0;
 }
 
+/* Slot `slot` of its template. */
+static int take_column(struct str *in, struct places *at, struct lines_column *c, uint32_t slot,
+                       struct err *err)
+{
+    uint64_t back;
+    int r;
+
+    if (in->n > 0 && (uint8_t)in->p[0] == LINES_SAME) {
+        *in = str_from(*in, 1);
+        if (!varint_get(in, &back) || back == 0 || back > slot)
+            return corrupt("a column like one that is not there", err);
+        *c = *(c - back);
+        return 0;
+    }
+    r = slot_stamp_take(in, &c->stamp, err);
+    return r < 0 ? r : take_place(in, at, c, err);
+}
+
 static int take_columns(struct str *in, struct parts *p, struct err *err)
 {
     struct lines_plan *plan = p->plan;
@@ -175,12 +193,12 @@ static int take_columns(struct str *in, struct parts *p, struct err *err)
         plan->ids.stamp = (struct slot_stamp){.kind = SLOT_INT,
                                               .max = plan->n_templates - 1,
                                               .bytes = (uint32_t)(plan->rows * id_bytes)};
-    for (size_t i = 0; i < plan->n_columns; i++) {
-        int r = slot_stamp_take(in, &p->column[i].stamp, err);
-        if (r == 0)
-            r = take_place(in, &at, &p->column[i], err);
-        if (r < 0)
-            return r;
+    for (size_t t = 0; t < plan->n_templates; t++) {
+        for (uint32_t k = 0; k < p->template[t].n_slots; k++) {
+            int r = take_column(in, &at, &p->column[p->template[t].first_column + k], k, err);
+            if (r < 0)
+                return r;
+        }
     }
     if (at.frames != plan->n_frames)
         return corrupt("count of frames", err);
@@ -217,7 +235,7 @@ static int take_plan(struct str frame, size_t rows, struct arena *a, struct line
 
     if (r == 0)
         r = make_room(&head, frame, a, &p, err);
-    if (r < 0)
+    if (r != 0)
         return r;
     head.template = p.template;
     head.column = p.column;

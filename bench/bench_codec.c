@@ -239,6 +239,8 @@ static int dearer(const void *a, const void *b)
 
 static void print_costs(struct run *r)
 {
+    if (r->n_costs == 0)
+        return;
     qsort(r->cost, r->n_costs, sizeof(*r->cost), dearer);
     for (size_t i = 0; i < r->n_costs; i++) {
         if (i < r->opt->columns)

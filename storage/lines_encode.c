@@ -3,9 +3,10 @@
  * docs/formats/segment.md, "Lines".
  *
  * One pass cuts every row and finds its template in a hash table (exact compare with the first row
- * that had it).  Then templates with support get numbers, rows are grouped by template, and each
- * slot becomes a column.  Values are gathered for a few slots of one template at a time and copied
- * together: the rows lie scattered, and the column encoder passes over its values more than once.
+ * that had it).  Rows whose template is rare are cut again in coarser ways.  Then templates with
+ * support get numbers, rows are grouped by template, and each slot becomes a column.  Values are
+ * gathered for a few slots of one template at a time and copied together: the rows lie scattered,
+ * and the column encoder passes over its values more than once.
  *
  * Invariants
  *   (1) a row's template is a candidate with support, or RAW; candidates stand in order of their
@@ -31,11 +32,17 @@ enum {
     LINE_SPLIT_MAX = UINT16_MAX, /* longer lines are RAW: places have 16 bits */
     GATHER = ROWS_MAX,           /* values gathered at once */
     SUPPORT_LEAST = 4,
+    SAME_TRIES = 4,
 };
 static const uint32_t RAW = UINT32_MAX;
 
 struct place {
     uint16_t at, n; /* of a value in its line */
+};
+
+/* How a line is cut. */
+struct cut {
+    uint8_t kind, n_slots;
 };
 
 /* A template before it is known whether it has support.  Its pieces stand in its first row. */
@@ -68,6 +75,8 @@ struct lines_encoder {
     size_t n;
     uint32_t *of;    /* candidate of each row, or RAW */
     uint32_t *first; /* place of the first value of each row */
+    struct cut *cut; /* of each row that has a template */
+    uint32_t *map;   /* CANDIDATES_MAX */
     uint32_t *order; /* rows by template */
     VEC(struct place) places;
     VEC(struct candidate) candidates;
@@ -95,6 +104,8 @@ struct lines_encoder *lines_encoder_new(bool small)
     e->table = mem_new(TABLE * sizeof(*e->table));
     e->of = mem_grow(NULL, ROWS_MAX * sizeof(*e->of));
     e->first = mem_grow(NULL, ROWS_MAX * sizeof(*e->first));
+    e->cut = mem_grow(NULL, ROWS_MAX * sizeof(*e->cut));
+    e->map = mem_grow(NULL, CANDIDATES_MAX * sizeof(*e->map));
     e->order = mem_grow(NULL, ROWS_MAX * sizeof(*e->order));
     e->value = mem_grow(NULL, GATHER * sizeof(*e->value));
     buf_init(&e->packed, LINES_FRAME_MAX);
@@ -118,6 +129,8 @@ void lines_encoder_free(struct lines_encoder **pe)
     free(e->table);
     free(e->of);
     free(e->first);
+    free(e->cut);
+    free(e->map);
     free(e->order);
     free(e->value);
     VEC_FINI(&e->places);
@@ -239,26 +252,34 @@ static void enter_row(struct lines_encoder *e, uint32_t row, enum template_kind 
         e->candidates.p[c].rows++;
 }
 
+/* A line that was cut: its slots go behind e->places. */
+static void enter_line(struct lines_encoder *e, uint32_t row, const struct template_line *t)
+{
+    size_t at = e->places.n;
+
+    e->of[row] = RAW;
+    e->first[row] = (uint32_t)at;
+    if (t->kind == TEMPLATE_RAW)
+        return;
+    VEC_RESERVE(&e->places, at + t->n_slots);
+    for (uint32_t k = 0; k < t->n_slots; k++)
+        e->places.p[at + k] = (struct place){(uint16_t)t->slot[k].at, (uint16_t)t->slot[k].n};
+    e->places.n = at + t->n_slots;
+    e->cut[row] = (struct cut){(uint8_t)t->kind, (uint8_t)t->n_slots};
+    enter_row(e, row, t->kind, t->n_slots);
+    if (e->of[row] == RAW)
+        e->places.n = at;
+}
+
 static void split_lines(struct lines_encoder *e)
 {
     struct template_line t;
 
     for (uint32_t i = 0; i < e->n; i++) {
-        size_t at = e->places.n;
-        e->of[i] = RAW;
-        e->first[i] = (uint32_t)at;
-        if (e->line[i].n > LINE_SPLIT_MAX)
-            continue;
-        template_split(e->line[i], &t);
-        if (t.kind == TEMPLATE_RAW)
-            continue;
-        VEC_RESERVE(&e->places, at + t.n_slots);
-        for (uint32_t k = 0; k < t.n_slots; k++)
-            e->places.p[at + k] = (struct place){(uint16_t)t.slot[k].at, (uint16_t)t.slot[k].n};
-        e->places.n = at + t.n_slots;
-        enter_row(e, i, t.kind, t.n_slots);
-        if (e->of[i] == RAW)
-            e->places.n = at;
+        t.kind = TEMPLATE_RAW;
+        if (e->line[i].n <= LINE_SPLIT_MAX)
+            template_split(e->line[i], &t);
+        enter_line(e, i, &t);
     }
 }
 
@@ -322,6 +343,91 @@ static uint32_t enough_rows(const struct lines_encoder *e)
         support = rows[LINES_TEMPLATES_MAX] + 1;
     free(rows);
     return support;
+}
+
+/* ---- rows whose template is too rare ---- */
+
+/* Of the candidates from `first` on those without support go, the rows that had them are RAW.
+ * rows[0..n) are all rows with such a candidate; those that are RAW now are left in it: how many.
+ */
+static size_t settle(struct lines_encoder *e, size_t first, uint32_t support, uint32_t *rows,
+                     size_t n)
+{
+    size_t stay = first;
+    size_t left = 0;
+
+    for (size_t c = first; c < e->candidates.n; c++) {
+        e->map[c] = RAW;
+        if (e->candidates.p[c].rows < support)
+            continue;
+        e->map[c] = (uint32_t)stay;
+        e->candidates.p[stay++] = e->candidates.p[c];
+    }
+    e->candidates.n = stay;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t row = rows[i];
+        if (e->of[row] != RAW)
+            e->of[row] = e->map[e->of[row]];
+        if (e->of[row] == RAW)
+            rows[left++] = row;
+    }
+    memset(e->table, 0, TABLE * sizeof(*e->table));
+    return left;
+}
+
+/* Messages of JSON and logfmt in one piece. */
+static void enter_whole(struct lines_encoder *e, const uint32_t *rows, size_t n)
+{
+    struct template_line t;
+
+    for (size_t i = 0; i < n; i++) {
+        enum template_kind kind = (enum template_kind)e->cut[rows[i]].kind;
+        if (kind != TEMPLATE_JSON && kind != TEMPLATE_LOGFMT)
+            continue;
+        template_split_whole(e->line[rows[i]], &t);
+        enter_line(e, rows[i], &t);
+    }
+}
+
+/* The first `slots` slots of a line of text, and all that follows as one more. */
+static void enter_heads(struct lines_encoder *e, const uint32_t *rows, size_t n, uint32_t slots)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct cut *cut = &e->cut[rows[i]];
+        struct place *v = &e->places.p[e->first[rows[i]]];
+        uint32_t from;
+        if ((cut->kind != TEMPLATE_TEXT && cut->kind != TEMPLATE_LOGFMT) || cut->n_slots <= slots)
+            continue;
+        from = (uint32_t)v[slots - 1].at + v[slots - 1].n;
+        v[slots] = (struct place){(uint16_t)from, (uint16_t)(e->line[rows[i]].n - from)};
+        enter_row(e, rows[i], TEMPLATE_TEXT, slots + 1);
+    }
+}
+
+/* Rows with rare templates are cut in coarser ways, one after the other, until they have support.
+ */
+static void split_rare(struct lines_encoder *e)
+{
+    static const uint8_t heads[] = {16, 12, 8, 6, 4, 3, 2, 1};
+    uint32_t support = enough_rows(e);
+    uint32_t *rows = e->order; /* not in use yet */
+    size_t first;
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < e->n; i++)
+        if (e->of[i] != RAW)
+            rows[n++] = i;
+    n = settle(e, 0, support, rows, n);
+    if (n < support)
+        return;
+    first = e->candidates.n;
+    enter_whole(e, rows, n);
+    n = settle(e, first, support, rows, n);
+    for (size_t i = 0; i < sizeof(heads) && n >= support; i++) {
+        first = e->candidates.n;
+        enter_heads(e, rows, n, heads[i]);
+        n = settle(e, first, support, rows, n);
+    }
 }
 
 static void choose_templates(struct lines_encoder *e)
@@ -465,6 +571,40 @@ static bool gather_lines(struct lines_encoder *e, const uint32_t *rows, size_t n
     return true;
 }
 
+static struct str value_of(const struct lines_encoder *e, uint32_t row, uint32_t slot)
+{
+    const struct place *v = &e->places.p[e->first[row] + slot];
+
+    return (struct str){e->line[row].p + v->at, v->n};
+}
+
+static bool same_values(const struct lines_encoder *e, const uint32_t *rows, size_t n, uint32_t a,
+                        uint32_t b)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!str_eq(value_of(e, rows[i], a), value_of(e, rows[i], b)))
+            return false;
+    return true;
+}
+
+/* How many slots before `slot` one has the same value in every row; 0: none has.  A few rows tell
+ * most apart; SAME_TRIES bounds what lines made for it can cost. */
+static uint32_t find_same(const struct lines_encoder *e, const uint32_t *rows, size_t n,
+                          uint32_t slot)
+{
+    const uint32_t some[] = {rows[n - 1], rows[n / 2], rows[n / 3], rows[n / 7]};
+    unsigned tries = 0;
+
+    for (uint32_t k = slot; k-- > 0 && tries < SAME_TRIES;) {
+        if (!same_values(e, some, sizeof(some) / sizeof(some[0]), k, slot))
+            continue;
+        if (same_values(e, rows, n, k, slot))
+            return slot - k;
+        tries++;
+    }
+    return 0;
+}
+
 static struct str present(struct str s)
 {
     return s.p == NULL ? STR("") : s;
@@ -488,8 +628,15 @@ static void put_slots(struct lines_encoder *e, const struct candidate *c, const 
             e->data.over = true;
             return;
         }
-        for (uint32_t k = 0; k < m; k++)
-            put_column(e, e->value + (size_t)k * c->rows, c->rows);
+        for (uint32_t k = 0; k < m; k++) {
+            uint32_t back = find_same(e, rows, c->rows, slot + k);
+            if (back == 0) {
+                put_column(e, e->value + (size_t)k * c->rows, c->rows);
+                continue;
+            }
+            buf_add_char(&e->columns, (char)LINES_SAME);
+            varint_put(&e->columns, back);
+        }
     }
 }
 
@@ -647,6 +794,7 @@ int lines_encode(struct lines_encoder *e, const struct str *line, size_t n,
     OBJ_CHECK(e, LINES_ENCODER_MAGIC);
     start(e, line, NULL, n);
     split_lines(e);
+    split_rare(e);
     return put_rows(e, ret, err);
 }
 

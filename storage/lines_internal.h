@@ -11,6 +11,9 @@
 
 #include "storage/lines.h"
 
+/* Instead of a stamp: the column is that of the slot so many (varint) before in the template. */
+enum { LINES_SAME = 255 };
+
 enum lines_place { LINES_PLACE_NEXT = 0, LINES_PLACE_NEW = 1, LINES_PLACE_ALONE = 2 };
 
 static inline enum lines_content lines_content_of(enum slot_kind kind)

@@ -20,6 +20,8 @@ enum {
     DICT_MIN = 8,            /* values below which a dictionary is not tried */
     DICT_SAMPLE = 256,       /* values after which, again and again, it is asked if this may pay */
     DICT_PROBES = 64,        /* places looked at: bounds the time that chosen values can cost */
+    TRIAL_MIN = 64,          /* values from which several ways are compared */
+    WORTH = 32,              /* parts of its bytes that another way must save */
     PATTERN_MIN = 32,        /* values below which columns in the column do not pay */
     PATTERN_BYTES_MAX = 256, /* of a value */
 };
@@ -50,6 +52,15 @@ struct slot_encoder {
     struct slot_pattern pattern;
     struct slot_encoder *inner; /* of its slots; owned */
     bool is_inner;
+    unsigned avoid; /* enum avoid */
+};
+
+/* What not to do this time, when several ways are compared. */
+enum avoid {
+    AVOID_DICT = 1,
+    AVOID_PATTERN = 2,
+    AVOID_TEXT_GUESS = 4, /* lines where lengths look better, and the other way round */
+    AVOID_HEX_GUESS = 8,  /* planes likewise */
 };
 
 struct slot_encoder *slot_encoder_new(void)
@@ -133,8 +144,8 @@ static bool parse(struct str s, uint64_t *ret)
     return true;
 }
 
-static bool try_int(struct slot_encoder *e, const struct str *v, size_t n, struct buf *out,
-                    struct slot_stamp *s)
+static bool try_int(struct slot_encoder *e, const struct str *v, size_t n, bool small,
+                    struct buf *out, struct slot_stamp *s)
 {
     size_t length = v[0].n;
     bool one_length = true;
@@ -159,7 +170,7 @@ static bool try_int(struct slot_encoder *e, const struct str *v, size_t n, struc
     s->width = leads ? (uint32_t)length : 0;
     s->min_len = leads ? s->width : slot_digits(min);
     s->max_len = leads ? s->width : slot_digits(max);
-    slot_number_put(&e->number, e->v, n, out);
+    slot_number_put(&e->number, e->v, n, small, out);
     return true;
 }
 
@@ -173,13 +184,13 @@ static void note_length(struct slot_stamp *s, size_t n)
 
 /* Lengths, then bytes. */
 static void put_lengths(struct slot_encoder *e, const struct str *v, size_t n, size_t total,
-                        struct buf *out)
+                        bool small, struct buf *out)
 {
     char *p;
 
     for (size_t i = 0; i < n; i++)
         e->v[i] = v[i].n;
-    slot_number_put(&e->number, e->v, n, out);
+    slot_number_put(&e->number, e->v, n, small, out);
     p = buf_room(out, total + 1);
     if (p == NULL)
         return;
@@ -210,14 +221,14 @@ static void put_lines(const struct str *v, size_t n, size_t total, struct buf *o
     }
 }
 
-static bool try_hex(const struct str *v, size_t n, const struct slot_stamp *s, bool repeats,
-                    struct buf *out)
+static bool try_hex(const struct slot_encoder *e, const struct str *v, size_t n,
+                    const struct slot_stamp *s, struct buf *out)
 {
     struct slot_hex h;
 
     if (s->min_len != s->max_len || !slot_hex_fits(v, n, s->classes, &h))
         return false;
-    slot_hex_put(&h, v, n, repeats, out);
+    slot_hex_put(&h, v, n, e->repeats, (e->avoid & AVOID_HEX_GUESS) != 0, out);
     return true;
 }
 
@@ -246,8 +257,8 @@ static bool is_random(unsigned classes)
 static bool try_pattern(struct slot_encoder *e, const struct str *v, size_t n, bool small,
                         const struct slot_stamp *s, struct buf *out)
 {
-    if (e->is_inner || n < PATTERN_MIN || s->max_len > PATTERN_BYTES_MAX ||
-        (s->classes & SLOT_DIGIT) == 0)
+    if (e->is_inner || (e->avoid & AVOID_PATTERN) != 0 || n < PATTERN_MIN ||
+        s->max_len > PATTERN_BYTES_MAX || (s->classes & SLOT_DIGIT) == 0)
         return false;
     if (!slot_pattern_numbers(&e->pattern, v, n) &&
         !(slot_pattern_frame(&e->pattern, v, n) &&
@@ -278,17 +289,18 @@ static void put_strings(struct slot_encoder *e, const struct str *v, size_t n, b
         note_length(s, v[i].n);
     }
     s->classes = (uint16_t)classes;
-    if (try_hex(v, n, s, e->repeats, out)) {
+    if (try_hex(e, v, n, s, out)) {
         s->kind = SLOT_HEX;
     } else if (try_pattern(e, v, n, small, s, out)) {
         s->kind = SLOT_PATTERN;
     } else {
+        bool lines = s->min_len != s->max_len && (classes & words) != 0 &&
+                     (e->repeats || !is_random(classes));
         s->kind = SLOT_TEXT;
-        if (s->min_len != s->max_len && (classes & SLOT_CONTROL) == 0 && (classes & words) != 0 &&
-            (e->repeats || !is_random(classes)))
+        if (lines != ((e->avoid & AVOID_TEXT_GUESS) != 0) && (classes & SLOT_CONTROL) == 0)
             put_lines(v, n, total, out);
         else
-            put_lengths(e, v, n, total, out);
+            put_lengths(e, v, n, total, small, out);
     }
 }
 
@@ -429,6 +441,8 @@ static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, bool
 
     if (n < DICT_MIN)
         return false;
+    if ((e->avoid & AVOID_DICT) != 0)
+        return false; /* and what is known of repeats stays so */
     count = find_distinct(e, v, n, max);
     if (count == 0)
         return false;
@@ -445,18 +459,88 @@ static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, bool
 
 /* ---- all ---- */
 
+static void put_column(struct slot_encoder *e, const struct str *v, size_t n, bool small,
+                       struct buf *out, struct slot_stamp *s)
+{
+    size_t before = out->n;
+
+    if (!try_int(e, v, n, small, out, s) && !try_dict(e, v, n, small, out, s))
+        put_strings(e, v, n, small, out, s);
+    s->bytes = (uint32_t)(out->n - before);
+}
+
+/* Other ways than the usual one, worth trying when it gave `kind`; 0 ends the list. */
+static const unsigned *other_ways(enum slot_kind kind)
+{
+    static const unsigned DICT[] = {AVOID_DICT, AVOID_DICT | AVOID_PATTERN, 0};
+    static const unsigned PATTERN[] = {AVOID_PATTERN, 0};
+    static const unsigned TEXT[] = {AVOID_TEXT_GUESS, 0};
+    static const unsigned HEX[] = {AVOID_HEX_GUESS, 0};
+    static const unsigned NONE[] = {0};
+
+    switch (kind) {
+    case SLOT_DICT:
+        return DICT;
+    case SLOT_PATTERN:
+        return PATTERN;
+    case SLOT_TEXT:
+        return TEXT;
+    case SLOT_HEX:
+        return HEX;
+    case SLOT_CONST:
+    case SLOT_INT:
+    case SLOT_KINDS:
+        break;
+    }
+    return NONE;
+}
+
+/* The usual way, or another that saves enough: the usual one is the quickest to read. */
+static void put_smallest(struct slot_encoder *e, const struct str *v, size_t n, struct buf *out,
+                         struct slot_stamp *s)
+{
+    struct slot_scale *scale = &e->number.scale;
+    size_t before = out->n;
+    unsigned best = 0;
+    const unsigned *way;
+    size_t least;
+
+    put_column(e, v, n, true, out, s);
+    way = other_ways(s->kind);
+    if (*way == 0 || out->over)
+        return;
+    least = slot_weigh(scale, str_from(buf_str(out), before));
+    least -= least / WORTH;
+    do {
+        size_t weight;
+        e->avoid = *way;
+        out->n = before;
+        put_column(e, v, n, true, out, s);
+        weight = slot_weigh(scale, str_from(buf_str(out), before));
+        if (weight < least) {
+            least = weight;
+            best = *way;
+        }
+    } while (*++way != 0);
+    if (best != e->avoid) {
+        e->avoid = best;
+        out->n = before;
+        put_column(e, v, n, true, out, s);
+    }
+    e->avoid = 0;
+}
+
 void slot_encode(struct slot_encoder *e, const struct str *v, size_t n, bool small, struct buf *out,
                  struct slot_stamp *ret)
 {
     struct slot_stamp s = {0};
-    size_t before = out->n;
-    size_t same_as_first = 1;
+    size_t equal = 1;
 
     OBJ_CHECK(e, SLOT_ENCODER_MAGIC);
     INVARIANT(n > 0);
-    while (same_as_first < n && same(v[same_as_first], v[0]))
-        same_as_first++;
-    if (same_as_first == n) {
+    while (equal < n && same(v[equal], v[0]))
+        equal++;
+    if (equal == n) {
         s.kind = SLOT_CONST;
         s.constant = v[0];
         s.classes = slot_classes(v[0]);
@@ -468,8 +552,9 @@ void slot_encode(struct slot_encoder *e, const struct str *v, size_t n, bool sma
         e->v = mem_grow(e->v, n * sizeof(*e->v));
         e->v_cap = n;
     }
-    if (!try_int(e, v, n, out, &s) && !try_dict(e, v, n, small, out, &s))
-        put_strings(e, v, n, small, out, &s);
-    s.bytes = (uint32_t)(out->n - before);
+    if (small && n >= TRIAL_MIN)
+        put_smallest(e, v, n, out, &s);
+    else
+        put_column(e, v, n, small, out, &s);
     *ret = s;
 }

@@ -125,7 +125,7 @@ static bool has_structure(const uint8_t *rows, size_t n, size_t width)
     return false;
 }
 
-void slot_hex_put(const struct slot_hex *h, const struct str *v, size_t n, bool repeats,
+void slot_hex_put(const struct slot_hex *h, const struct str *v, size_t n, bool repeats, bool other,
                   struct buf *out)
 {
     size_t width = (h->length - (size_t)h->n_dashes + 1) / 2;
@@ -142,7 +142,7 @@ void slot_hex_put(const struct slot_hex *h, const struct str *v, size_t n, bool 
     out->n += n * width;
     for (size_t i = 0; i < n; i++)
         pack(h, v[i], p + i * width, 1);
-    if (repeats || !has_structure(p, n, width))
+    if ((!repeats && has_structure(p, n, width)) == other)
         return;
     out->p[flags_at] |= FLAG_PLANES;
     for (size_t i = 0; i < n; i++)

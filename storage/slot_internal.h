@@ -48,8 +48,9 @@ struct slot_hex {
 /* Are all values, whose bytes are of `classes`, hex digits of one length and case, dashes at the
  * same places? */
 bool slot_hex_fits(const struct str *v, size_t n, unsigned classes, struct slot_hex *ret);
-/* Append them, way and all.  `repeats`: values come again, so keep their bytes together. */
-void slot_hex_put(const struct slot_hex *h, const struct str *v, size_t n, bool repeats,
+/* Append them, way and all.  `repeats`: values come again, so keep their bytes together; `other`:
+ * planes where rows look better, and the other way round. */
+void slot_hex_put(const struct slot_hex *h, const struct str *v, size_t n, bool repeats, bool other,
                   struct buf *out);
 /* Write out n values of `length` bytes; `in` is what follows the way.  ERR_CORRUPT, ERR_LIMIT,
  * ERR_NOMEM. */

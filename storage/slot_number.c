@@ -33,6 +33,7 @@ void slot_number_encoder_fini(struct slot_number_encoder *e)
     free(e->id);
     free(e->key);
     free(e->spare);
+    slot_scale_fini(&e->scale);
     *e = (struct slot_number_encoder){0};
 }
 
@@ -120,24 +121,17 @@ static void look(struct slot_number_encoder *e, const uint64_t *v, size_t n, str
 }
 
 /* Offsets from the least, or deltas; no dictionary. */
-static void put_plain(const struct slot_number_encoder *e, const struct shape *s, size_t n,
-                      struct buf *out)
+static void put_plain(const struct slot_number_encoder *e, const struct shape *s, bool delta,
+                      size_t n, struct buf *out)
 {
-    unsigned width = bytes_of((s->max - s->min) / s->step);
+    unsigned width = bytes_of(delta ? s->delta_or : (s->max - s->min) / s->step);
 
-    if (n > 1 && s->delta_bits < s->scaled_bits) {
-        width = bytes_of(s->delta_or);
-        put_head(out, MODE_DELTA, width);
-        varint_put(out, s->min + e->scaled[0] * s->step);
-        varint_put(out, s->step);
+    put_head(out, delta ? MODE_DELTA : MODE_OFFSET, width);
+    varint_put(out, delta ? s->min + e->scaled[0] * s->step : s->min);
+    varint_put(out, s->step);
+    if (delta)
         varint_put(out, s->delta_bias);
-        put_planes(e->delta, n - 1, width, out);
-    } else {
-        put_head(out, MODE_OFFSET, width);
-        varint_put(out, s->min);
-        varint_put(out, s->step);
-        put_planes(e->scaled, n, width, out);
-    }
+    put_planes(delta ? e->delta : e->scaled, delta ? n - 1 : n, width, out);
 }
 
 void slot_number_sort(struct slot_number_key *key, struct slot_number_key *spare, size_t n)
@@ -284,20 +278,53 @@ static bool put_dict(struct slot_number_encoder *e, const struct shape *s, size_
     varint_put(out, count);
     put_ids(e->id, rank, n, count <= 256 ? 1 : 2, out);
     look(e, e->scaled, count, &entries);
-    put_plain(e, &entries, count, out);
+    put_plain(e, &entries, entries.delta_bits < entries.scaled_bits, count, out);
     return true;
 }
 
-void slot_number_put(struct slot_number_encoder *e, const uint64_t *v, size_t n, struct buf *out)
+/* All ways, and then that again which zstd packs best.  Spoils e->scaled. */
+static void put_smallest(struct slot_number_encoder *e, const uint64_t *v, size_t n,
+                         struct shape *s, struct buf *out)
+{
+    size_t before = out->n;
+    size_t least = SIZE_MAX;
+    unsigned best = MODE_OFFSET;
+
+    for (unsigned way = MODE_OFFSET; way < MODES; way++) {
+        bool delta = way == MODE_DELTA;
+        size_t weight;
+        if (way == MODE_DICT && !put_dict(e, s, n, UINT64_MAX, out))
+            continue;
+        if (way != MODE_DICT)
+            put_plain(e, s, delta, n, out);
+        if (out->over)
+            return;
+        weight = slot_weigh(&e->scale, str_from(buf_str(out), before));
+        if (weight < least) {
+            least = weight;
+            best = way;
+        }
+        if (best == MODE_DICT)
+            return; /* it stands there, and was the last */
+        out->n = before;
+    }
+    look(e, v, n, s);
+    put_plain(e, s, best == MODE_DELTA, n, out);
+}
+
+void slot_number_put(struct slot_number_encoder *e, const uint64_t *v, size_t n, bool small,
+                     struct buf *out)
 {
     struct shape s;
-    uint64_t bits;
+    bool delta;
 
     grow_scratch(e, n);
     look(e, v, n, &s);
-    bits = s.delta_bits < s.scaled_bits ? s.delta_bits : s.scaled_bits;
-    if (!put_dict(e, &s, n, bits, out))
-        put_plain(e, &s, n, out);
+    delta = s.delta_bits < s.scaled_bits;
+    if (small && n >= DICT_MIN)
+        put_smallest(e, v, n, &s, out);
+    else if (!put_dict(e, &s, n, delta ? s.delta_bits : s.scaled_bits, out))
+        put_plain(e, &s, delta, n, out);
 }
 
 /* ---- read ---- */

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "storage/slot_weigh.h"
 
 enum { SLOT_NUMBER_IDS_MAX = 1 << 16 }; /* distinct values of a dictionary */
 
@@ -29,11 +30,15 @@ struct slot_number_encoder {
     size_t id_cap;
     struct slot_number_key *key, *spare; /* of distinct values */
     size_t key_cap;
+    struct slot_scale scale;
 };
 void slot_number_encoder_fini(struct slot_number_encoder *e);
 
-/* Append `n` > 0 values in the way that looks smallest. */
-void slot_number_put(struct slot_number_encoder *e, const uint64_t *v, size_t n, struct buf *out);
+/* Append `n` > 0 values in the way that looks smallest; `small`: that is, among all that were
+ * tried.
+ */
+void slot_number_put(struct slot_number_encoder *e, const uint64_t *v, size_t n, bool small,
+                     struct buf *out);
 
 /* Sort by key, equal keys in their old order; `spare` has room for n. */
 void slot_number_sort(struct slot_number_key *key, struct slot_number_key *spare, size_t n);

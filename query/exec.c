@@ -88,6 +88,7 @@ static void fill_request(struct exec *x, const struct exec_scan *scan, struct sc
         .need_line = scan->need_line,
         .need_attrs = scan->need_attrs,
         .batch_records = scan->batch_records,
+        .expect = scan->expect,
         .budget = &x->budget,
         .cancel = p->cancel,
     };

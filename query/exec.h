@@ -48,6 +48,7 @@ struct exec_scan {
     enum scan_order order;
     bool need_line, need_attrs;
     size_t batch_records; /* 0: the scan's default */
+    size_t expect;        /* records that will be taken; 0: all */
 };
 /* Call fn for every record.  0; what fn returned if not 0 (it ends the scan); or the scan's error.
  */

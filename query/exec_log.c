@@ -117,6 +117,8 @@ int exec_log(const struct ast *a, const struct source *s, const struct query_par
     if (p->limit > 0 && p->limit < SMALL_BATCH && !scan.plan->stages_left && p->interval == 0 &&
         p->after_seq == 0)
         scan.batch_records = (size_t)p->limit; /* none will be thrown away */
+    if (p->interval == 0 && p->limit < SIZE_MAX)
+        scan.expect = (size_t)p->limit;
     exec_init(&x, s, p);
     entry_init(&run.entry, &x.budget);
     r = exec_each(&x, &scan, log_record, &run, err);

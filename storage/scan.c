@@ -6,6 +6,7 @@
 #include "storage/scan_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { TENANTS_MAX = 1024 };
 
@@ -53,6 +54,21 @@ int scan_open(struct store *s, const struct scan_request *req, struct scan **ret
 
     if (r == 0)
         r = scan_open_views(views, n, req, ret, err);
+    free(views);
+    return r;
+}
+
+int scan_count(struct store *s, const struct scan_count *c, struct scan_stats *stats,
+               struct err *err)
+{
+    struct store_view *views = NULL;
+    size_t n = 0;
+    int r;
+
+    memset(stats, 0, sizeof(*stats));
+    r = take_views(s, &c->req, &views, &n, err);
+    if (r == 0)
+        r = scan_count_views(views, n, c, stats, err);
     free(views);
     return r;
 }

@@ -2,9 +2,10 @@
  * storage/scan.h - DOOR, read side: matchers, time and line filters in, record batches out.
  *
  * A scan sees one instant of the store: what was durable when it was opened, head and segments
- * merged, each record once.  It prunes by partition, segment and block (time, streams), decodes one
- * block at a time within the caller's budget, and filters before it copies.  One thread per scan;
- * any number of scans.
+ * merged, each record once.  It prunes by partition, segment and block (time, streams, what the
+ * block's templates can hold), decodes what the question needs within the caller's budget, and
+ * writes out only lines that are handed out.  A scan belongs to one thread; helpers of the store
+ * join in inside of a call (scan_pool.h).  Any number of scans.
  */
 #ifndef LOGQ_STORAGE_SCAN_H
 #define LOGQ_STORAGE_SCAN_H
@@ -43,9 +44,10 @@ struct scan_request {
     size_t n_filters;
     bool need_line, need_attrs; /* false: may be left empty in the records */
     size_t batch_records;       /* at most this many per batch; 0: 1,024 */
+    size_t expect;              /* ordered: about so many records will be taken; 0: all */
     struct mem_budget *budget;  /* all that the scan holds; ERR_NOMEM says "query budget" */
     uint64_t max_line_bytes;    /* line text looked at; over it ERR_LIMIT; 0: no limit */
-    const atomic_bool *cancel;  /* looked at per block; ERR_CANCELLED.  May be NULL */
+    const atomic_bool *cancel;  /* looked at per block and batch; ERR_CANCELLED.  May be NULL */
 };
 
 struct scan;
@@ -62,7 +64,9 @@ struct scan_stats {
     uint64_t partitions, segments, blocks; /* candidates */
     uint64_t blocks_read, head_batches;
     uint64_t stored_bytes_read; /* from disk */
-    uint64_t lines, line_bytes; /* looked at, before line filters */
+    /* Looked at, before line filters: not those of blocks whose plan already says no.  Bytes in
+     * blocks are the block's, in proportion. */
+    uint64_t lines, line_bytes;
     uint64_t lines_out;
     uint64_t damaged_blocks;
     char damage[248]; /* the first damage: file and what is wrong; "" if none */
@@ -70,6 +74,40 @@ struct scan_stats {
 };
 void scan_stats(const struct scan *sc, struct scan_stats *ret);
 void scan_close(struct scan **psc);
+
+/* ---- counting ---- */
+
+/* Where rows are added up; arrays of one number a bucket. */
+struct scan_cells {
+    uint64_t *rows;
+    uint64_t *bytes; /* of lines; NULL: not wanted */
+};
+
+/*
+ * Rows by stream, some attributes and time, without records: from rollups and keys, and from the
+ * columns that line filters and those attributes need.
+ */
+struct scan_count {
+    struct scan_request req; /* as scan_open; order, need_*, batch_records do not matter */
+    const ts_ns *edge;       /* n_edges > 1, ascending: bucket i is edge[i] <= ts < edge[i + 1] */
+    size_t n_edges;
+    bool bytes;
+    bool all_attrs;          /* by all attributes of a row, or */
+    const struct str *attrs; /* by these names; sorted */
+    size_t n_attrs;
+    /* The cells of rows of a stream with these attributes (sorted by name; of the names asked for
+     * alone); NULL: they do not count.  Called at most once for each pair in a day of a tenant, and
+     * only when there is such a row in a bucket; on any thread, one at a time. */
+    int (*cells)(void *arg, const struct labels *stream, const struct label *attr, uint32_t n_attr,
+                 struct scan_cells **ret, struct err *err);
+    void *arg;
+};
+enum { SCAN_COMBINATIONS_MAX = 1 << 16 };
+/* Adds up all rows of the request in all buckets.  1: there are more than SCAN_COMBINATIONS_MAX
+ * combinations of attributes; what was added is not complete.  Else as scan_open and scan_next;
+ * *stats is filled in any case. */
+int scan_count(struct store *s, const struct scan_count *c, struct scan_stats *stats,
+               struct err *err);
 
 /* Call fn for each distinct stream of the tenants that has records in [from, to) as far as
  * partitions and segments tell (it may name one whose records lie just outside), labels sorted, in

@@ -1,326 +1,305 @@
 /*
- * storage/scan_block.c - a block on disk: decode what the question needs, filter, keep what passes.
+ * storage/scan_block.c - a block on disk, read piece by piece when somebody asks.
  *
- * Times and streams are decoded first; lines only if rows are left and somebody asks for them or
- * filters by them, and then all of the block's; attributes only for rows that passed every filter.
- * A block that cannot be read is noted and passed over.
+ * Plans and small data frames come from the cache where they are there: then neither the segment is
+ * opened nor its key unwrapped.
  */
-#include "base/mem.h"
-#include "base/obj.h"
 #include "storage/scan_internal.h"
+
+#include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* One block on its way. */
-struct opened {
-    struct segment_reader *reader;
-    struct segment_reader_block block;
-    size_t n;
-    struct block_keys keys;
-    struct block_lines lines;
-    struct lines *attrs;                        /* NULL: nobody asks, or no row has any */
-    struct lines_plan *lines_plan, *attrs_plan; /* owned */
-    bool has_lines;
-    bool hides_by_line; /* whether a selected row may be shown depends on its line */
-    uint64_t *selected; /* bitmap by place in the layout */
+/* ---- readers ---- */
 
-    /* Of the data frames being read. */
-    struct arena *arena;
-    uint32_t first_attrs; /* data frame */
-};
-
-void scan_block_close_readers(struct scan *sc, const struct scan_part *part)
+void scan_block_close_readers(struct scan_worker *w, const struct scan_part *part)
 {
     for (size_t i = 0; i < SCAN_READERS; i++) {
-        struct scan_reader *r = &sc->reader[i];
-        if (r->reader == NULL || (part != NULL && r->part != part))
+        if (part != NULL && w->reader[i].part != part)
             continue;
-        segment_reader_free(&r->reader);
-        *r = (struct scan_reader){.used = 0};
+        segment_reader_free(&w->reader[i].reader);
+        w->reader[i] = (struct scan_reader){.used = 0};
     }
 }
 
-/* The reader of a segment, opened in place of the one that was not used for the longest. */
-static int get_reader(struct scan *sc, struct scan_part *part, const struct scan_segment *segment,
-                      struct segment_reader **ret, struct err *err)
+/* The reader of the block's segment, opened in place of the one that was not used for the longest.
+ */
+static int get_reader(struct scan_block *b, struct segment_reader **ret, struct err *err)
 {
-    struct scan_reader *at = &sc->reader[0];
+    struct scan_worker *w = b->worker;
+    const struct scan_segment *segment = b->candidate->segment;
+    const struct partition *p = b->candidate->part->partition;
+    struct scan_reader *at = &w->reader[0];
     struct segment_reader *fresh = NULL;
     int r;
 
     for (size_t i = 0; i < SCAN_READERS; i++) {
-        struct scan_reader *rd = &sc->reader[i];
+        struct scan_reader *rd = &w->reader[i];
         if (rd->reader != NULL && rd->segment == segment) {
-            rd->used = ++sc->clock;
+            rd->used = ++w->clock;
             *ret = rd->reader;
             return 0;
         }
         if (rd->used < at->used)
             at = rd;
     }
-    r = segment_reader_open(partition_objects(part->partition), segment->uuid,
-                            partition_key(part->partition), &fresh, err);
+    r = segment_reader_open(partition_objects(p), segment->uuid, partition_key(p), &fresh, err);
     if (r < 0)
         return r;
     segment_reader_free(&at->reader);
-    *at = (struct scan_reader){part, segment, fresh, ++sc->clock};
+    *at = (struct scan_reader){segment, b->candidate->part, fresh, ++w->clock};
     *ret = fresh;
     return 0;
 }
 
-static const struct hide_stream *hide_of(const struct scan_part *part,
-                                         const struct scan_segment *segment, const struct opened *o,
-                                         size_t i)
+/* ---- frames ---- */
+
+static int read_directory(struct scan_block *b, struct segment_reader *rd, struct err *err)
 {
-    return part->streams[segment->stream[o->keys.stream[i]]].hide;
-}
-
-/* Must row i not be shown, as far as its line has no say in it? */
-static bool is_hidden(const struct scan_part *part, const struct scan_candidate *c,
-                      struct opened *o, size_t i)
-{
-    const struct hide_stream *h = c->hides ? hide_of(part, c->segment, o, i) : NULL;
-
-    if (h == NULL)
-        return false;
-    if (hide_needs_line(h, o->keys.ts[i], o->keys.seq[i])) {
-        o->hides_by_line = true;
-        return false;
-    }
-    return hide_row(h, o->keys.ts[i], o->keys.seq[i], c->segment->max_received, STR_NULL);
-}
-
-/* Bits of the rows whose stream and time are asked for; their count. */
-static size_t select_rows(const struct scan *sc, const struct scan_part *part,
-                          const struct scan_candidate *c, struct opened *o)
-{
-    const struct scan_segment *segment = c->segment;
-    size_t n = 0;
-
-    for (size_t i = 0; i < o->n; i++) {
-        uint32_t at = o->keys.layout[i];
-        if (!scan_wants(sc, o->keys.ts[i]) || segment->stream[o->keys.stream[i]] == UINT32_MAX ||
-            is_hidden(part, c, o, i))
-            continue;
-        o->selected[at / 64] |= UINT64_C(1) << (at % 64);
-        n++;
-    }
-    return n;
-}
-
-static bool is_selected(const struct opened *o, uint32_t at)
-{
-    return (o->selected[at / 64] >> (at % 64) & 1) != 0;
-}
-
-static int open_keys(struct scan *sc, struct opened *o, const struct scan_candidate *c,
-                     struct err *err)
-{
-    const struct block_header *h = &o->block.header;
-    struct block_shape shape;
-    struct str frame = STR_NULL;
-    int r = segment_reader_block(o->reader, &c->block, c->index, sc->work, &o->block, err);
-
-    if (r == 0 && h->last_stream >= c->segment->n_streams)
-        r = err_set(err, ERR_CORRUPT, "block names streams that its segment does not have");
-    if (r == 0)
-        r = segment_reader_frame(o->reader, &o->block, BLOCK_KEYS, 0, sc->work, &frame, err);
-    if (r == 1)
-        r = err_set(err, ERR_CORRUPT, "block without keys");
-    if (r < 0)
-        return r;
-    o->n = h->rows;
-    shape = (struct block_shape){h->rows, h->first_stream, h->last_stream};
-    o->selected = arena_alloc(sc->work, (o->n + 63) / 64 * sizeof(*o->selected));
-    if (o->selected == NULL)
-        return arena_err(sc->work, err);
-    return block_keys_decode(frame, &shape, BLOCK_WANT_KEYS, sc->work, &o->keys, err);
-}
-
-/* Take out the selected rows whose line decides that they must not be shown. */
-static void hide_lines(const struct scan_part *part, const struct scan_candidate *c,
-                       struct opened *o)
-{
-    for (size_t i = 0; o->hides_by_line && i < o->n; i++) {
-        uint32_t at = o->keys.layout[i];
-        const struct hide_stream *h = is_selected(o, at) ? hide_of(part, c->segment, o, i) : NULL;
-        if (h != NULL && hide_row(h, o->keys.ts[i], o->keys.seq[i], c->segment->max_received,
-                                  block_line(&o->lines, at)))
-            o->selected[at / 64] &= ~(UINT64_C(1) << (at % 64));
-    }
-}
-
-static int read_data(struct opened *o, uint32_t index, struct str *ret, struct err *err)
-{
-    int r = segment_reader_frame(o->reader, &o->block, BLOCK_DATA, index, o->arena, ret, err);
-
-    return r == 1 ? err_set(err, ERR_CORRUPT, "block without data frame %u", index) : r;
-}
-
-static int read_lines(void *arg, uint32_t index, struct str *ret, struct err *err)
-{
-    return read_data(arg, index, ret, err);
-}
-
-static int read_attrs(void *arg, uint32_t index, struct str *ret, struct err *err)
-{
-    struct opened *o = arg;
-
-    return read_data(o, o->first_attrs + index, ret, err);
-}
-
-static int open_plans(struct scan *sc, struct opened *o, struct err *err)
-{
-    struct block_plans plans = {STR_NULL, STR_NULL};
-    struct str frame = STR_NULL;
+    struct scan_candidate *c = b->candidate;
+    struct segment_reader_block *d;
     int r;
 
-    o->arena = sc->work;
-    r = segment_reader_frame(o->reader, &o->block, BLOCK_PLAN, 0, sc->work, &frame, err);
+    if (b->directory != NULL)
+        return 0;
+    d = arena_alloc(b->arena, sizeof(*d));
+    if (d == NULL)
+        return arena_err(b->arena, err);
+    b->worker->stats.blocks_read += !c->was_read;
+    c->was_read = true;
+    r = segment_reader_block(rd, &c->block, c->index, b->arena, d, err);
+    if (r == 0 && d->header.last_stream >= c->segment->n_streams)
+        r = err_set(err, ERR_CORRUPT, "block names streams that its segment does not have");
+    if (r == 0)
+        b->directory = d;
+    return r;
+}
+
+/* The plain bytes of a frame, from disk.  1: the block has none. */
+static int read_frame(struct scan_block *b, enum block_frame_kind kind, uint32_t index,
+                      struct str *ret, struct err *err)
+{
+    struct segment_reader *rd = NULL;
+    uint64_t before;
+    int r = get_reader(b, &rd, err);
+
+    if (r < 0)
+        return r;
+    before = segment_reader_bytes(rd);
+    r = read_directory(b, rd, err);
+    if (r == 0)
+        r = segment_reader_frame(rd, b->directory, kind, index, b->arena, ret, err);
+    b->worker->stats.stored_bytes_read += segment_reader_bytes(rd) - before;
+    return r;
+}
+
+static struct frame_key key_of(const struct scan_block *b, enum frame_kind kind, uint32_t index)
+{
+    struct frame_key key = {
+        .block = b->candidate->index, .kind = (uint16_t)kind, .index = (uint16_t)index};
+
+    memcpy(key.id, b->candidate->segment->uuid, sizeof(key.id));
+    return key;
+}
+
+static struct frame *keep(struct scan_block *b, const struct frame_key *key, void *value,
+                          size_t bytes, frame_free_fn *free_value)
+{
+    const struct partition *p = b->candidate->part->partition;
+    struct frame_owner owner = {partition_tenant(p), partition_day(p)};
+    struct frame *f = frame_cache_put(b->sc->frames, key, &owner, value, bytes, free_value);
+
+    if (partition_is_dropped(p)) /* who dropped it did not see this */
+        frame_cache_drop(b->sc->frames, &owner);
+    return f;
+}
+
+static void keep_bytes(struct scan_block *b, const struct frame_key *key, struct str bytes)
+{
+    struct str *copy;
+    struct frame *f;
+
+    if (b->sc->frames == NULL || bytes.n > SCAN_FRAME_CACHED)
+        return;
+    copy = mem_new(sizeof(*copy) + bytes.n + 1);
+    if (bytes.n > 0)
+        memcpy(copy + 1, bytes.p, bytes.n);
+    *copy = (struct str){(char *)(copy + 1), bytes.n};
+    f = keep(b, key, copy, sizeof(*copy) + bytes.n, free);
+    frame_unref(&f); /* the reader goes on with what is in the arena */
+}
+
+/* The same, from the cache if it is there. */
+static int get_frame(struct scan_block *b, enum block_frame_kind kind, uint32_t index,
+                     struct str *ret, struct err *err)
+{
+    struct frame_key key = key_of(b, FRAME_BYTES, (uint32_t)kind << 13 | index);
+    struct frame *f = frame_cache_get(b->sc->frames, &key);
+    int r;
+
+    if (f != NULL) {
+        VEC_PUSH(&b->frames, f);
+        *ret = *(const struct str *)frame_value(f);
+        return 0;
+    }
+    r = read_frame(b, kind, index, ret, err);
+    if (r == 0)
+        keep_bytes(b, &key, *ret);
+    return r;
+}
+
+/* ---- plans ---- */
+
+struct plans {
+    struct lines_plan *lines, *attrs;
+};
+
+static void free_plans(void *value)
+{
+    struct plans *p = value;
+
+    lines_plan_free(&p->lines);
+    lines_plan_free(&p->attrs);
+    free(p);
+}
+
+static int load_plans(struct scan_block *b, struct plans *p, struct err *err)
+{
+    size_t rows = b->candidate->block.rows;
+    struct block_plans bytes = {.lines = STR_NULL};
+    struct str frame = STR_NULL;
+    int r = read_frame(b, BLOCK_PLAN, 0, &frame, err);
+
     if (r == 1)
         r = err_set(err, ERR_CORRUPT, "block without a plan");
     if (r == 0)
-        r = block_plans_split(frame, &plans, err);
+        r = block_plans_split(frame, &bytes, err);
     if (r == 0)
-        r = lines_plan_new(plans.lines, o->n, sc->req.budget, &o->lines_plan, err);
-    if (r == 0 && plans.attrs.n > 0 && sc->req.need_attrs)
-        r = lines_plan_new(plans.attrs, o->n, sc->req.budget, &o->attrs_plan, err);
-    if (r == 0)
-        o->first_attrs = (uint32_t)o->lines_plan->n_frames;
+        r = lines_plan_new(bytes.lines, rows, NULL, &p->lines, err);
+    if (r == 0 && bytes.attrs.n > 0)
+        r = lines_plan_new(bytes.attrs, rows, NULL, &p->attrs, err);
     return r;
 }
 
-static int filter_lines(struct scan *sc, const struct scan_part *part,
-                        const struct scan_candidate *c, struct opened *o, size_t *selected,
-                        struct err *err)
+int scan_block_plans(struct scan_block *b, struct err *err)
 {
-    struct lines *lines = NULL;
-    uint64_t bytes = 0;
-    int r;
+    struct frame_key key = key_of(b, FRAME_PLANS, 0);
+    const struct plans *p;
 
-    if (!sc->req.need_line && sc->req.n_filters == 0 && !o->hides_by_line)
-        return scan_count_lines(sc, *selected, 0, err);
-    r = lines_open(o->lines_plan, read_lines, o, sc->work, &lines, err);
-    if (r == 0)
-        r = lines_text(lines, &o->lines.text, &o->lines.end, err);
-    if (r < 0)
-        return r;
-    o->has_lines = true;
-    for (size_t i = 0; i < o->n; i++)
-        if (is_selected(o, (uint32_t)i))
-            bytes += block_line(&o->lines, i).n;
-    r = scan_count_lines(sc, *selected, bytes, err);
-    if (r == 0)
-        r = scan_filter_lines(sc, &o->lines, o->n, o->selected, sc->work, err);
-    hide_lines(part, c, o);
-    *selected = 0;
-    for (size_t w = 0; w < (o->n + 63) / 64; w++)
-        *selected += (size_t)__builtin_popcountll(o->selected[w]);
-    return r;
-}
-
-static int open_attrs(struct scan *sc, struct opened *o, struct err *err)
-{
-    if (o->attrs_plan == NULL)
+    if (b->plans != NULL)
         return 0;
-    return lines_open(o->attrs_plan, read_attrs, o, sc->work, &o->attrs, err);
-}
-
-static int keep_row(struct scan *sc, const struct opened *o, struct scan_source *s, size_t i,
-                    struct scan_stream *stream, struct err *err)
-{
-    struct scan_row *row = &s->rows[s->n++];
-    uint32_t at = o->keys.layout[i];
-
-    row->stream = stream;
-    row->rec = (struct record){.ts = o->keys.ts[i], .seq = o->keys.seq[i]};
-    if (sc->req.need_line && o->has_lines) {
-        struct str line = block_line(&o->lines, at);
-        char *p = arena_bytes(s->arena, line.n + 1);
-        if (p == NULL)
-            return arena_err(s->arena, err);
-        if (line.n > 0)
-            memcpy(p, line.p, line.n);
-        row->rec.line = (struct str){p, line.n};
-    }
-    if (o->attrs == NULL)
-        return 0;
-    return lines_attrs(o->attrs, at, s->arena, &row->rec.attr, &row->rec.n_attr, err);
-}
-
-static int keep_rows(struct scan *sc, const struct opened *o, const struct scan_segment *segment,
-                     size_t n, struct scan_source *s, struct err *err)
-{
-    s->rows = arena_alloc(s->arena, n * sizeof(*s->rows));
-    if (s->rows == NULL)
-        return arena_err(s->arena, err);
-    for (size_t i = 0; i < o->n; i++) {
-        struct scan_stream *stream;
-        int r;
-        if (!is_selected(o, o->keys.layout[i]))
-            continue;
-        stream = &s->part->streams[segment->stream[o->keys.stream[i]]];
-        r = keep_row(sc, o, s, i, stream, err);
-        if (r < 0)
+    b->plans = frame_cache_get(b->sc->frames, &key);
+    if (b->plans == NULL) {
+        struct plans *fresh = mem_new(sizeof(*fresh));
+        size_t held = sizeof(*fresh);
+        int r = load_plans(b, fresh, err);
+        if (r < 0) {
+            free_plans(fresh);
             return r;
+        }
+        held += lines_plan_held(fresh->lines);
+        held += fresh->attrs == NULL ? 0 : lines_plan_held(fresh->attrs);
+        b->plans = keep(b, &key, fresh, held, free_plans);
     }
+    p = frame_value(b->plans);
+    b->lines_plan = p->lines;
+    b->attrs_plan = p->attrs;
     return 0;
 }
 
-/* 0 with *ret == NULL: nothing passed. */
-static int open_block(struct scan *sc, struct scan_part *part, const struct scan_candidate *c,
-                      struct opened *o, struct scan_source **ret, struct err *err)
-{
-    struct scan_source *s = NULL;
-    size_t n = 0;
-    int r = open_keys(sc, o, c, err);
+/* ---- lines and attributes ---- */
 
+static int give_frame(void *arg, uint32_t index, struct str *ret, struct err *err)
+{
+    struct scan_side *side = arg;
+    int r = get_frame(side->block, BLOCK_DATA, side->first + index, ret, err);
+
+    return r == 1 ? err_set(err, ERR_CORRUPT, "block lacks a data frame") : r;
+}
+
+int scan_block_lines(struct scan_block *b, struct err *err)
+{
+    int r = scan_block_plans(b, err);
+
+    if (r < 0 || b->lines != NULL)
+        return r;
+    b->lines_side = (struct scan_side){b, 0};
+    return lines_open(b->lines_plan, give_frame, &b->lines_side, b->arena, &b->lines, err);
+}
+
+int scan_block_attrs(struct scan_block *b, struct err *err)
+{
+    int r = scan_block_plans(b, err);
+
+    if (r < 0 || b->attrs != NULL || b->attrs_plan == NULL)
+        return r;
+    b->attrs_side = (struct scan_side){b, (uint32_t)b->lines_plan->n_frames};
+    return lines_open(b->attrs_plan, give_frame, &b->attrs_side, b->arena, &b->attrs, err);
+}
+
+/* ---- keys ---- */
+
+int scan_block_keys(struct scan_block *b, unsigned wanted, struct block_keys *keys, struct err *err)
+{
+    const struct segment_block *sb = &b->candidate->block;
+    struct block_shape shape = {sb->rows, sb->first_stream, sb->last_stream};
+    struct block_keys got = {.ts = NULL};
+    int r = 0;
+
+    wanted &= ~((keys->ts != NULL ? (unsigned)BLOCK_WANT_TS : 0) |
+                (keys->stream != NULL ? (unsigned)BLOCK_WANT_STREAM : 0) |
+                (keys->seq != NULL ? (unsigned)BLOCK_WANT_SEQ : 0) |
+                (keys->layout != NULL ? (unsigned)BLOCK_WANT_LAYOUT : 0));
+    if (wanted == 0)
+        return 0;
+    if (b->keys.p == NULL)
+        r = read_frame(b, BLOCK_KEYS, 0, &b->keys, err);
+    if (r == 1)
+        r = err_set(err, ERR_CORRUPT, "block without keys");
     if (r == 0)
-        n = select_rows(sc, part, c, o);
-    if (r == 0 && n > 0)
-        r = open_plans(sc, o, err);
-    if (r == 0 && n > 0)
-        r = filter_lines(sc, part, c, o, &n, err);
-    if (r < 0 || n == 0)
-        return r;
-    r = open_attrs(sc, o, err);
+        r = block_keys_decode(b->keys, &shape, wanted, b->arena, &got, err);
     if (r < 0)
         return r;
-    s = scan_source_new(sc, part);
-    r = keep_rows(sc, o, c->segment, n, s, err);
-    if (r < 0) {
-        scan_source_free(&s);
-        return r;
-    }
-    scan_merge_sort(sc, s->rows, s->n);
-    *ret = s;
+    keys->ts = got.ts != NULL ? got.ts : keys->ts;
+    keys->stream = got.stream != NULL ? got.stream : keys->stream;
+    keys->seq = got.seq != NULL ? got.seq : keys->seq;
+    keys->layout = got.layout != NULL ? got.layout : keys->layout;
     return 0;
 }
 
-int scan_block_open(struct scan *sc, struct scan_part *part, const struct scan_candidate *c,
-                    struct scan_source **ret, struct err *err)
+int scan_block_rollup(struct scan_block *b, struct block_rollup *ret, struct err *err)
 {
-    struct opened o = {.n = 0};
-    uint64_t before;
-    int r = scan_check_cancel(sc, err);
+    const struct segment_block *sb = &b->candidate->block;
+    struct block_shape shape = {sb->rows, sb->first_stream, sb->last_stream};
+    struct str frame = STR_NULL;
+    int r = get_frame(b, BLOCK_ROLLUP, 0, &frame, err);
 
-    *ret = NULL;
-    if (r < 0)
-        return r;
-    r = get_reader(sc, part, c->segment, &o.reader, err);
-    if (r == 0) {
-        before = segment_reader_bytes(o.reader);
-        r = open_block(sc, part, c, &o, ret, err);
-        sc->stats.stored_bytes_read += segment_reader_bytes(o.reader) - before;
-        sc->stats.blocks_read++;
-    }
-    lines_plan_free(&o.lines_plan);
-    lines_plan_free(&o.attrs_plan);
-    arena_reset(sc->work);
+    return r != 0 ? r : block_rollup_decode(frame, &shape, b->arena, ret, err);
+}
+
+/* ---- life ---- */
+
+void scan_block_init(struct scan_block *b, struct scan *sc, struct scan_worker *w,
+                     struct scan_candidate *c, struct arena *a)
+{
+    *b = (struct scan_block){.sc = sc, .worker = w, .candidate = c, .arena = a};
+}
+
+void scan_block_fini(struct scan_block *b)
+{
+    for (size_t i = 0; i < b->frames.n; i++)
+        frame_unref(&b->frames.p[i]);
+    VEC_FINI(&b->frames);
+    frame_unref(&b->plans);
+}
+
+int scan_block_forgive(struct scan_worker *w, const struct scan_candidate *c, int r,
+                       struct err *err)
+{
     if (r != ERR_CORRUPT && r != ERR_IO && r != ERR_GONE && r != ERR_UNSUPPORTED)
         return r;
-    if (!partition_is_dropped(part->partition)) /* else it went while we were on our way to it */
-        scan_damage(sc, part, err);
+    if (!partition_is_dropped(c->part->partition)) /* else it went while we were on our way to it */
+        scan_damage(&w->stats, c->part->partition, err);
     return 0;
 }

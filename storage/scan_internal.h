@@ -1,44 +1,57 @@
 /*
  * storage/scan_internal.h - the rooms of a scan, and what they share.
  *
- *     scan.c         the door: views of the tenants, one by one
- *     scan_run.c     open, next, close; puts rows into batches
- *     scan_plan.c    parts: a head, or one day of one tenant, with the candidates that are left of
- * it scan_head.c    a candidate that is a batch in memory  \  opened: filtered, scan_block.c   a
- * candidate that is a block on disk    /  the rest kept as a source scan_filter.c  line filters
- *     scan_merge.c   which candidate to open, which source is next
- *     scan_streams.c the streams alone
+ *     scan.c          the door: views of the tenants, one by one
+ *     scan_run.c      open, next, close; puts rows into batches
+ *     scan_plan.c     parts: a head, or one day of one tenant, with the candidates that are left
+ *     scan_group.c    some candidates at once, on the threads of the pool
+ *     scan_block.c    a block on disk: read what the question needs, in the order of what it costs
+ *     scan_select.c   its rows that pass
+ *     scan_head.c     a candidate that is a batch in memory
+ *     scan_window.c   ordered scans: the rows of the next stretch of time, sorted
+ *     scan_render.c   rows to records
+ *     scan_filter.c   line filters made ready
+ *     scan_count.c    rows counted by stream, attributes and time, without records
+ *     scan_combo.c    the attributes that are counted by, as small numbers
+ *     scan_streams.c  the streams alone
  *
- * Everything that grows with the data is in arenas charged to the request's budget: a part's, a
- * source's, and one for decoding that is reset after each block.
+ * What grows with the data is in arenas charged to the request's budget.  What a job of the pool
+ * touches is its slot's worker, its candidate, and atomics.
  */
 #ifndef LOGQ_STORAGE_SCAN_INTERNAL_H
 #define LOGQ_STORAGE_SCAN_INTERNAL_H
 
+#include "base/vec.h"
 #include "storage/block.h"
-#include "storage/find.h"
+#include "storage/frame_cache.h"
 #include "storage/hide.h"
+#include "storage/line_match.h"
 #include "storage/scan.h"
+#include "storage/scan_pool.h"
 #include "storage/segment_reader.h"
 #include "storage/view.h"
 
 enum {
     SCAN_BATCH_RECORDS = 1024,
-    SCAN_BATCH_BYTES = 1 << 20, /* of lines, after which a batch is handed out */
-    SCAN_READERS = 8,           /* segments kept open */
+    SCAN_BATCH_BYTES = 1 << 20,   /* of lines, after which a batch is handed out */
+    SCAN_READERS = 4,             /* segments kept open by each thread of a scan */
+    SCAN_ROWS_MAX = 1 << 18,      /* rows of a window, as long as times differ */
+    SCAN_CHUNK_ROWS = 1 << 16,    /* rows that are rendered at once */
+    SCAN_CHUNK_BYTES = 8 << 20,   /* what their lines may come to */
+    SCAN_OPEN_BYTES = 24 << 20,   /* of blocks kept open between chunks */
+    SCAN_GROUP_MAX = 256,         /* candidates of a group */
+    SCAN_GROUP_BYTES = 16 << 20,  /* after which no further candidate of a group is begun */
+    SCAN_FRAME_CACHED = 64 << 10, /* plain bytes of a data frame that is worth keeping */
 };
 
 /* A stream that matches, and where it stands in the batch being filled. */
 struct scan_stream {
     struct labels labels;
     const struct hide_stream *hide; /* what of it must not be shown; NULL: nothing */
-    uint64_t batch_no; /* of sc->batch_no for which batch_index is true */
+    uint64_t batch_no;              /* of sc->batch_no for which batch_index is true */
     uint32_t batch_index;
-};
-
-struct scan_row {
-    struct record rec; /* rec.stream is not used */
-    struct scan_stream *stream;
+    uint32_t wanted;          /* of a head's: enum in scan_head.c */
+    struct scan_tally *tally; /* scan_count.c; of the part */
 };
 
 struct scan_segment {
@@ -49,13 +62,22 @@ struct scan_segment {
     const uint32_t *stream; /* of each number: index into part->streams, or UINT32_MAX */
 };
 
+/* A block with its lines open for rendering; kept from chunk to chunk while there is room. */
+struct scan_open;
+
 /* Something that may hold rows: a block of a segment, or (segment == NULL) a batch. */
 struct scan_candidate {
     ts_ns min_ts, max_ts;
+    struct scan_part *part;
     const struct scan_segment *segment;
     struct segment_block block;
-    uint32_t index; /* of the block in its segment, or of the batch in its view */
-    bool hides;     /* some rows that are asked for must not be shown: go row by row */
+    uint32_t index;              /* of the block in its segment, or of the batch in its view */
+    bool all_streams;            /* whatever its block holds matches */
+    bool hides;                  /* some rows must not be shown: go row by row */
+    bool was_read;               /* counted in blocks_read */
+    bool dead;                   /* looked at as a whole: nothing passes */
+    struct scan_stream *streams; /* of a batch */
+    struct scan_open *open;
 };
 
 /* A head, or one day of a tenant. */
@@ -66,17 +88,30 @@ struct scan_part {
     struct arena *arena;
     struct scan_stream *streams;
     size_t n_streams;
-    struct scan_candidate *candidates; /* in the order in which they will be opened */
-    size_t n_candidates, next_candidate;
-    unsigned open_sources;
+    struct scan_candidate *candidates;
+    size_t n_candidates;
+    size_t n_live; /* of them, not yet retired */
 };
 
-/* Rows of one candidate that passed, sorted as the scan wants them. */
-struct scan_source {
-    struct scan_part *part;
-    struct arena *arena;
-    struct scan_row *rows;
-    size_t n, next;
+/* A row that passed. */
+struct scan_row {
+    ts_ns ts;
+    uint64_t seq;
+    struct scan_candidate *candidate;
+    uint32_t at;     /* place in the layout, or record of the batch */
+    uint32_t stream; /* index into the streams of part or candidate */
+};
+
+/* Rows, charged to the budget. */
+struct scan_rows {
+    struct scan_row *v;
+    size_t n, cap;
+};
+
+/* A record that is ready to be handed out. */
+struct scan_ready {
+    struct record rec; /* rec.stream is not used */
+    struct scan_stream *stream;
 };
 
 /* A day of a view that is not yet a part. */
@@ -87,14 +122,30 @@ struct scan_unit {
 };
 
 struct scan_reader {
-    struct scan_part *part; /* NULL: free */
     const struct scan_segment *segment;
-    struct segment_reader *reader;
+    const struct scan_part *part;
+    struct segment_reader *reader; /* NULL: free */
     uint64_t used;
 };
 
-struct scan_literals {
-    struct find *find; /* one for each text of a CONTAINS filter */
+/* What a slot of the pool has to itself while it is at a job. */
+struct scan_worker {
+    struct arena *work; /* one block's decoding; reset after each */
+    struct arena *out;  /* records of the chunk that is being handed out */
+    struct scan_reader reader[SCAN_READERS];
+    uint64_t clock;
+    struct scan_stats stats;
+};
+
+/* What a candidate of a group gave. */
+struct scan_result {
+    bool done;
+    bool is_cut; /* rows behind `far` were left out */
+    ts_ns far;
+    struct scan_rows rows;    /* ordered scans */
+    struct scan_ready *ready; /* others; in the arena */
+    size_t n_ready;
+    struct arena *arena;
 };
 
 struct scan {
@@ -103,15 +154,33 @@ struct scan {
     struct scan_request req;  /* what it points to is borrowed */
     struct store_view *views; /* owned */
     size_t n_views;
-    struct scan_literals *literals; /* of each filter; owned */
-    struct scan_unit *units;        /* owned; in order */
+    struct frame_cache *frames; /* borrowed; may be NULL, as the next */
+    struct scan_pool *pool;
+    struct line_match **match; /* of each filter; owned */
+    struct scan_unit *units;   /* owned; in order */
     size_t n_units, next_unit;
-    struct scan_part *parts;   /* those that are open; owned */
-    struct scan_source **heap; /* open sources by their next row; owned */
-    size_t n_heap, cap_heap;
-    struct arena *work; /* decoding */
-    struct scan_reader reader[SCAN_READERS];
-    uint64_t clock;    /* for the readers */
+    struct scan_part *parts;           /* those that are open; owned */
+    VEC(struct scan_candidate *) live; /* of open parts, by bound; not yet retired */
+    size_t n_looked;                   /* of live: looked at for this window or group */
+    struct scan_worker worker[SCAN_POOL_SLOTS];
+
+    /* The group being done, scan_group.c. */
+    struct scan_result *result; /* [SCAN_GROUP_MAX] */
+    size_t n_result, group_size;
+    _Atomic size_t group_bytes;
+    _Atomic uint64_t line_bytes; /* against max_line_bytes */
+
+    /* Ordered: the window, scan_window.c. */
+    ts_ns lo, hi;          /* inclusive: what is still to be handed out; both shrink */
+    ts_ns far;             /* the end of this window */
+    struct scan_rows rows; /* sorted */
+    size_t next_row, rows_cap;
+    size_t chunk_rows;
+    _Atomic size_t open_bytes;
+
+    /* Records to be handed out. */
+    struct scan_ready *ready;
+    size_t n_ready, next_ready, next_result;
     uint64_t batch_no; /* counts batches */
     struct scan_stats stats;
 };
@@ -120,60 +189,142 @@ struct scan {
 int scan_open_views(struct store_view *views, size_t n_views, const struct scan_request *req,
                     struct scan **ret, struct err *err);
 
+/* scan_count.c: as scan_count, over views that are released. */
+int scan_count_views(struct store_view *views, size_t n_views, const struct scan_count *c,
+                     struct scan_stats *stats, struct err *err);
+
+/* scan_head.c: is the record asked for by time and stream, and to be shown? */
+bool scan_head_wants(const struct scan *sc, struct scan_candidate *c, const struct record *rec);
+
 /* scan_streams.c: as scan_streams, over views that are released. */
 int scan_streams_views(struct store_view *views, size_t n_views, const struct scan_request *req,
                        scan_stream_fn *fn, void *arg, struct err *err);
 
 /* scan_plan.c */
 int scan_plan_units(struct scan *sc, struct err *err);
-/* Make the next unit a part; a partition that cannot be read is damage, and no error. */
+/* Make the next unit a part and add its candidates to sc->live; a partition that cannot be read is
+ * damage, and no error. */
 int scan_plan_open(struct scan *sc, struct err *err);
-/* Free a part that has nothing left. */
-void scan_plan_done(struct scan *sc, struct scan_part *part);
+/* Take out of sc->live what can give nothing any more (ordered: by lo and hi; else: what was looked
+ * at), and free the parts that have nothing left.  Nothing is looked at then. */
+void scan_plan_retire(struct scan *sc);
 void scan_plan_free(struct scan *sc);
 /* A partition, segment or block cannot be read: count it, keep the first text. */
-void scan_damage(struct scan *sc, struct scan_part *part, const struct err *why);
+void scan_damage(struct scan_stats *st, struct partition *p, const struct err *why);
 /* ERR_CANCELLED when the caller wants no more. */
 int scan_check_cancel(const struct scan *sc, struct err *err);
 
-/* scan_head.c, scan_block.c: open a candidate; *ret is NULL when none of its rows passes. */
-int scan_head_open(struct scan *sc, struct scan_part *part, const struct scan_candidate *c,
-                   struct scan_source **ret, struct err *err);
-int scan_block_open(struct scan *sc, struct scan_part *part, const struct scan_candidate *c,
-                    struct scan_source **ret, struct err *err);
-void scan_block_close_readers(struct scan *sc, const struct scan_part *part); /* NULL: all */
+/* scan_group.c */
+/* Look at the next candidates of sc->live behind n_looked, at most up to `end`: fill sc->result for
+ * those that were done, and move n_looked behind them. */
+int scan_group_run(struct scan *sc, size_t end, struct err *err);
+/* Free what the results hold. */
+void scan_group_clear(struct scan *sc);
+struct scan_worker *scan_group_worker(struct scan *sc, unsigned slot);
+/* The statistics of all workers together. */
+void scan_group_stats(const struct scan *sc, struct scan_stats *ret);
+/* Count lines that are looked at; ERR_LIMIT over max_line_bytes. */
+int scan_count_lines(struct scan *sc, struct scan_worker *w, uint64_t lines, uint64_t bytes,
+                     struct err *err);
+int scan_rows_reserve(struct scan *sc, struct scan_rows *rows, size_t n, struct err *err);
+void scan_rows_fini(struct scan *sc, struct scan_rows *rows);
 
-/* scan_merge.c */
-/* The next row, which stays the next until it is dropped.  1: no more. */
-int scan_merge_next(struct scan *sc, const struct scan_row **ret, struct err *err);
-void scan_merge_drop(struct scan *sc);
-/* Sort the rows of a source as the scan wants them. */
-void scan_merge_sort(const struct scan *sc, struct scan_row *rows, size_t n);
-struct scan_source *scan_source_new(struct scan *sc, struct scan_part *part);
-void scan_source_free(struct scan_source **ps);
+/* scan_block.c: a block being read; what it opens is in `arena`. */
+struct scan_side {
+    struct scan_block *block;
+    uint32_t first; /* data frame of the block that is frame 0 of the plan */
+};
+struct scan_block {
+    struct scan *sc;
+    struct scan_worker *worker; /* who reads now */
+    struct scan_candidate *candidate;
+    struct arena *arena;
+    struct segment_reader_block *directory;           /* NULL: not read yet */
+    struct frame *plans;                              /* reference; NULL: not asked for yet */
+    const struct lines_plan *lines_plan, *attrs_plan; /* attrs: NULL when no row has any */
+    struct lines *lines, *attrs;                      /* NULL: not open */
+    struct scan_side lines_side, attrs_side;
+    struct str keys;            /* frame; p == NULL: not read yet */
+    VEC(struct frame *) frames; /* references */
+};
+void scan_block_init(struct scan_block *b, struct scan *sc, struct scan_worker *w,
+                     struct scan_candidate *c, struct arena *a);
+void scan_block_fini(struct scan_block *b);
+/* Set the plans; b->lines; b->attrs (stays NULL when no row has any). */
+int scan_block_plans(struct scan_block *b, struct err *err);
+int scan_block_lines(struct scan_block *b, struct err *err);
+int scan_block_attrs(struct scan_block *b, struct err *err);
+/* Those of `wanted` (BLOCK_KEY_*) that `keys` lacks. */
+int scan_block_keys(struct scan_block *b, unsigned wanted, struct block_keys *keys,
+                    struct err *err);
+/* 1: the block has none. */
+int scan_block_rollup(struct scan_block *b, struct block_rollup *ret, struct err *err);
+/* Those of a part's segments; NULL: all. */
+void scan_block_close_readers(struct scan_worker *w, const struct scan_part *part);
+/* What a failure of a block is to the scan: damage is noted, and 0. */
+int scan_block_forgive(struct scan_worker *w, const struct scan_candidate *c, int r,
+                       struct err *err);
+
+/* scan_select.c: which rows of a block pass. */
+struct scan_selection {
+    struct scan_block block; /* begun by the caller, as lo and hi */
+    ts_ns lo, hi;
+    struct block_keys keys; /* as far as they were needed */
+    uint64_t *bits;         /* by place in the layout; NULL: all, if n > 0 */
+    size_t words, n;        /* n: rows that pass */
+    bool hides_by_line;     /* whether a selected row may be shown depends on its line */
+};
+int scan_select_open(struct scan_selection *s, struct err *err);
+
+static inline bool scan_is_selected(const struct scan_selection *s, uint32_t at)
+{
+    return s->bits == NULL || (s->bits[at / 64] >> (at % 64) & 1) != 0;
+}
+
+/* scan_select.c, scan_head.c: the rows of scan_range that pass; as rows when the scan is ordered,
+ * else as records. */
+int scan_block_select(struct scan *sc, struct scan_worker *w, struct scan_candidate *c,
+                      struct scan_result *ret, struct err *err);
+int scan_head_select(struct scan *sc, struct scan_worker *w, struct scan_candidate *c,
+                     struct scan_result *ret, struct err *err);
+
+/* The streams of a batch, in the arena of its part; before there are jobs. */
+int scan_head_streams(const struct scan *sc, struct scan_candidate *c, struct err *err);
+/* Of a record in memory, what was asked for. */
+void scan_head_record(const struct scan *sc, const struct record *rec, struct record *ret);
+
+/* scan_window.c: the next window's rows are in sc->rows.  1: no more. */
+int scan_window_next(struct scan *sc, struct err *err);
+/* Keep the `cap` rows that come first, and all of the last one's time; sets *far. */
+void scan_window_cut(const struct scan *sc, struct scan_rows *rows, size_t cap, ts_ns *far);
+
+/* scan_render.c: the next chunk of sc->rows becomes sc->ready. */
+int scan_render_chunk(struct scan *sc, struct err *err);
+/* One row; strings in `out`. */
+int scan_render_row(struct scan_block *b, uint32_t at, struct arena *out, struct record *ret,
+                    struct err *err);
+void scan_render_close(struct scan *sc, struct scan_candidate *c);
 
 /* scan_filter.c */
 int scan_filter_init(struct scan *sc, struct err *err);
 void scan_filter_free(struct scan *sc);
 bool scan_filter_line(const struct scan *sc, struct str line);
-/* Clear the bits of selected lines that do not pass; uses `a` for a bitmap.  ERR_NOMEM. */
-int scan_filter_lines(const struct scan *sc, const struct block_lines *lines, size_t n,
-                      uint64_t *selected, struct arena *a, struct err *err);
-/* Count lines that are looked at; ERR_LIMIT over max_line_bytes. */
-int scan_count_lines(struct scan *sc, uint64_t lines, uint64_t bytes, struct err *err);
 
-static inline bool scan_wants(const struct scan *sc, ts_ns ts)
+static inline bool scan_is_ordered(const struct scan *sc)
 {
-    return ts >= sc->req.from && ts < sc->req.to;
+    return sc->req.order != SCAN_ANY;
 }
 
-/* Whether x comes before y in the order of the scan. */
-static inline bool scan_before(const struct scan *sc, const struct record *x,
-                               const struct record *y)
+static inline bool scan_is_backward(const struct scan *sc)
 {
-    if (sc->req.order == SCAN_BACKWARD)
-        return x->ts > y->ts || (x->ts == y->ts && x->seq > y->seq);
-    return x->ts < y->ts || (x->ts == y->ts && x->seq < y->seq);
+    return sc->req.order == SCAN_BACKWARD;
+}
+
+/* The times, both inclusive, that are asked for now. */
+static inline void scan_range(const struct scan *sc, ts_ns *lo, ts_ns *hi)
+{
+    *lo = scan_is_backward(sc) ? sc->far : sc->lo;
+    *hi = scan_is_backward(sc) || !scan_is_ordered(sc) ? sc->hi : sc->far;
 }
 
 #endif

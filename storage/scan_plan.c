@@ -25,20 +25,15 @@ int scan_check_cancel(const struct scan *sc, struct err *err)
     return 0;
 }
 
-void scan_damage(struct scan *sc, struct scan_part *part, const struct err *why)
+void scan_damage(struct scan_stats *st, struct partition *p, const struct err *why)
 {
-    if (sc->stats.damaged_blocks++ == 0)
-        (void)snprintf(sc->stats.damage, sizeof(sc->stats.damage), "%s", why->text);
-    if (part->partition != NULL)
-        partition_note_damage(part->partition);
+    if (st->damaged_blocks++ == 0)
+        (void)snprintf(st->damage, sizeof(st->damage), "%s", why->text);
+    if (p != NULL)
+        partition_note_damage(p);
 }
 
 /* ---- units ---- */
-
-static bool is_backward(const struct scan *sc)
-{
-    return sc->req.order == SCAN_BACKWARD;
-}
 
 static int by_bound(const void *a, const void *b)
 {
@@ -51,7 +46,7 @@ static int by_bound(const void *a, const void *b)
 /* A head may hold any time, so its bound is the edge of the request. */
 static struct scan_unit head_unit(const struct scan *sc, struct store_view *v)
 {
-    return (struct scan_unit){v, 0, is_backward(sc) ? INT64_MAX : INT64_MIN};
+    return (struct scan_unit){v, 0, scan_is_backward(sc) ? INT64_MAX : INT64_MIN};
 }
 
 static struct scan_unit day_unit(const struct scan *sc, struct store_view *v, int32_t day)
@@ -59,7 +54,7 @@ static struct scan_unit day_unit(const struct scan *sc, struct store_view *v, in
     ts_ns start = time_of_day(day);
     ts_ns last = start > INT64_MAX - NS_PER_DAY ? INT64_MAX : start + NS_PER_DAY - 1;
 
-    return (struct scan_unit){v, day, is_backward(sc) ? last : start};
+    return (struct scan_unit){v, day, scan_is_backward(sc) ? last : start};
 }
 
 int scan_plan_units(struct scan *sc, struct err *err)
@@ -80,7 +75,7 @@ int scan_plan_units(struct scan *sc, struct err *err)
     }
     if (sc->n_units > 1)
         qsort(sc->units, sc->n_units, sizeof(*sc->units), by_bound);
-    for (size_t i = 0; is_backward(sc) && i < sc->n_units / 2; i++) {
+    for (size_t i = 0; scan_is_backward(sc) && i < sc->n_units / 2; i++) {
         struct scan_unit u = sc->units[i];
         sc->units[i] = sc->units[sc->n_units - 1 - i];
         sc->units[sc->n_units - 1 - i] = u;
@@ -155,12 +150,14 @@ static int add_stream(void *arg, uint64_t id, const struct labels *l, struct err
     return 0;
 }
 
-static bool has_stream(const struct scan_segment *s, const struct segment_block *b)
+/* How many of the streams that the block may hold match. */
+static uint32_t wanted_streams(const struct scan_segment *s, const struct segment_block *b)
 {
+    uint32_t n = 0;
+
     for (uint32_t i = b->first_stream; i <= b->last_stream && i < s->n_streams; i++)
-        if (s->stream[i] != UINT32_MAX)
-            return true;
-    return false;
+        n += s->stream[i] != UINT32_MAX;
+    return n;
 }
 
 /* What of the block's wanted streams must not be shown. */
@@ -188,12 +185,10 @@ static int add_block(void *arg, uint32_t index, const struct segment_block *b, s
 {
     struct planner *pl = arg;
     struct scan_part *part = pl->part;
-    enum hide_verdict hidden;
+    uint32_t wanted = wanted_streams(pl->segment, b);
+    enum hide_verdict hidden = wanted == 0 ? HIDE_ALL : hide_block(part, pl->segment, b);
     void *v;
 
-    if (!has_stream(pl->segment, b))
-        return 0;
-    hidden = hide_block(part, pl->segment, b);
     if (hidden == HIDE_ALL)
         return 0;
     v = grown(part->arena, part->candidates, sizeof(*part->candidates), part->n_candidates,
@@ -204,9 +199,11 @@ static int add_block(void *arg, uint32_t index, const struct segment_block *b, s
     part->candidates[part->n_candidates++] = (struct scan_candidate){
         .min_ts = b->min_ts,
         .max_ts = b->max_ts,
+        .part = part,
         .segment = pl->segment,
         .block = *b,
         .index = index,
+        .all_streams = wanted == b->last_stream - b->first_stream + 1,
         .hides = hidden != HIDE_NOTHING,
     };
     pl->sc->stats.blocks++;
@@ -238,10 +235,10 @@ static int add_segment(void *arg, const struct catalog_segment *s, struct err *e
     }
     memcpy(seg->uuid, s->uuid, SEGMENT_UUID);
     seg->n_streams = s->n_streams;
-    seg->stream = stream;
     seg->max_received = s->max_received;
     seg->min_seq = s->min_seq;
     seg->max_seq = s->max_seq;
+    seg->stream = stream;
     pl->segment = seg;
     sc->stats.segments++;
     return catalog_blocks(pl->catalog, s->id, &pl->range, add_block, pl, err);
@@ -261,16 +258,16 @@ static int read_day(void *arg, struct catalog *c, struct err *err)
 
 static int by_min_ts(const void *a, const void *b)
 {
-    const struct scan_candidate *x = a;
-    const struct scan_candidate *y = b;
+    const struct scan_candidate *x = *(struct scan_candidate *const *)a;
+    const struct scan_candidate *y = *(struct scan_candidate *const *)b;
 
     return (x->min_ts > y->min_ts) - (x->min_ts < y->min_ts);
 }
 
 static int by_max_ts_falling(const void *a, const void *b)
 {
-    const struct scan_candidate *x = a;
-    const struct scan_candidate *y = b;
+    const struct scan_candidate *x = *(struct scan_candidate *const *)a;
+    const struct scan_candidate *y = *(struct scan_candidate *const *)b;
 
     return (x->max_ts < y->max_ts) - (x->max_ts > y->max_ts);
 }
@@ -292,7 +289,7 @@ static void note_unreadable(struct scan *sc, struct scan_part *part)
         return;
     (void)err_set(&why, ERR_CORRUPT, "%s", text);
     for (uint64_t i = 0; i < n; i++)
-        scan_damage(sc, part, &why);
+        scan_damage(&sc->stats, part->partition, &why);
 }
 
 static int open_day(struct scan *sc, struct scan_part *part, int32_t day, struct err *err)
@@ -316,7 +313,7 @@ static int open_day(struct scan *sc, struct scan_part *part, int32_t day, struct
         part->n_candidates = 0;
         if (part->partition == NULL || !partition_is_dropped(part->partition)) {
             (void)err_wrap(err, "day %08d", day);
-            scan_damage(sc, part, err);
+            scan_damage(&sc->stats, part->partition, err);
         }
         return 0;
     }
@@ -328,21 +325,45 @@ static int open_day(struct scan *sc, struct scan_part *part, int32_t day, struct
 static int open_head(struct scan *sc, struct scan_part *part, struct err *err)
 {
     const struct store_view *v = part->view;
+    int r;
 
     part->candidates = arena_alloc(part->arena, v->n_batch * sizeof(*part->candidates));
     if (part->candidates == NULL)
         return arena_err(part->arena, err);
     for (size_t i = 0; i < v->n_batch; i++) {
         const struct batch *b = v->batch[i];
+        struct scan_candidate *c = &part->candidates[part->n_candidates];
         if (b->n_records == 0 || b->max_ts < sc->req.from || b->min_ts >= sc->req.to)
             continue;
-        part->candidates[part->n_candidates++] =
-            (struct scan_candidate){.min_ts = b->min_ts, .max_ts = b->max_ts, .index = (uint32_t)i};
+        *c = (struct scan_candidate){
+            .min_ts = b->min_ts,
+            .max_ts = b->max_ts,
+            .part = part,
+            .index = (uint32_t)i,
+        };
+        r = scan_head_streams(sc, c, err);
+        if (r < 0)
+            return r;
+        part->n_candidates++;
     }
     return 0;
 }
 
 /* ---- parts ---- */
+
+static void free_part(struct scan *sc, struct scan_part *part)
+{
+    struct scan_part **at = &sc->parts;
+
+    while (*at != part)
+        at = &(*at)->next;
+    *at = part->next;
+    for (size_t i = 0; i < SCAN_POOL_SLOTS; i++) /* they read from the partition's objects */
+        scan_block_close_readers(&sc->worker[i], part);
+    partition_unref(&part->partition);
+    arena_free(&part->arena);
+    free(part);
+}
 
 int scan_plan_open(struct scan *sc, struct err *err)
 {
@@ -358,40 +379,47 @@ int scan_plan_open(struct scan *sc, struct err *err)
         r = u->day == 0 ? open_head(sc, part, err) : open_day(sc, part, u->day, err);
     if (r < 0)
         return r;
-    if (part->n_candidates > 1 && sc->req.order != SCAN_ANY)
-        qsort(part->candidates, part->n_candidates, sizeof(*part->candidates),
-              is_backward(sc) ? by_max_ts_falling : by_min_ts);
-    scan_plan_done(sc, part);
+    part->n_live = part->n_candidates;
+    for (size_t i = 0; i < part->n_candidates; i++)
+        VEC_PUSH(&sc->live, &part->candidates[i]);
+    if (scan_is_ordered(sc) && sc->live.n - sc->n_looked > 1)
+        qsort((void *)(sc->live.p + sc->n_looked), sc->live.n - sc->n_looked, sizeof(*sc->live.p),
+              scan_is_backward(sc) ? by_max_ts_falling : by_min_ts);
+    if (part->n_live == 0)
+        free_part(sc, part);
     return 0;
 }
 
-static void free_part(struct scan *sc, struct scan_part *part)
+static bool is_over(const struct scan *sc, const struct scan_candidate *c, size_t place)
 {
-    scan_block_close_readers(sc, part);
-    partition_unref(&part->partition);
-    arena_free(&part->arena);
-    free(part);
+    if (!scan_is_ordered(sc))
+        return place < sc->n_looked;
+    return c->dead || c->max_ts < sc->lo || c->min_ts > sc->hi;
 }
 
-void scan_plan_done(struct scan *sc, struct scan_part *part)
+void scan_plan_retire(struct scan *sc)
 {
-    struct scan_part **at = &sc->parts;
+    size_t kept = 0;
 
-    if (part->open_sources > 0 || part->next_candidate < part->n_candidates)
-        return;
-    while (*at != part)
-        at = &(*at)->next;
-    *at = part->next;
-    free_part(sc, part);
+    for (size_t i = 0; i < sc->live.n; i++) {
+        struct scan_candidate *c = sc->live.p[i];
+        if (!is_over(sc, c, i)) {
+            sc->live.p[kept++] = c;
+            continue;
+        }
+        scan_render_close(sc, c);
+        if (--c->part->n_live == 0)
+            free_part(sc, c->part);
+    }
+    sc->live.n = kept;
+    sc->n_looked = 0;
 }
 
 void scan_plan_free(struct scan *sc)
 {
-    while (sc->parts != NULL) {
-        struct scan_part *part = sc->parts;
-        sc->parts = part->next;
-        free_part(sc, part);
-    }
+    while (sc->parts != NULL)
+        free_part(sc, sc->parts);
+    VEC_FINI(&sc->live);
     free(sc->units);
     sc->units = NULL;
 }

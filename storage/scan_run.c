@@ -1,4 +1,4 @@
-/* storage/scan_run.c - the life of a scan, and rows put into batches.  Contract: scan.h. */
+/* storage/scan_run.c - the life of a scan, and records put into batches.  Contract: scan.h. */
 #include "base/mem.h"
 #include "base/obj.h"
 #include "storage/scan_internal.h"
@@ -17,16 +17,24 @@ int scan_open_views(struct store_view *views, size_t n_views, const struct scan_
     if (sc->req.batch_records == 0)
         sc->req.batch_records = SCAN_BATCH_RECORDS;
     sc->views = mem_new(n_views * sizeof(*views) + 1);
-    memcpy(sc->views, views, n_views * sizeof(*views));
-    memset(views, 0, n_views * sizeof(*views));
+    if (n_views > 0) {
+        memcpy(sc->views, views, n_views * sizeof(*views));
+        memset(views, 0, n_views * sizeof(*views));
+        sc->frames = sc->views[0].frames;
+        sc->pool = sc->views[0].pool;
+    }
     sc->n_views = n_views;
     for (size_t i = 0; i < n_views; i++)
         if (sc->views[i].is_partial)
             memcpy(sc->stats.partial, sc->views[i].partial_text, sizeof(sc->stats.partial));
-    sc->work = arena_new(req->budget, 0);
+    sc->lo = INT64_MAX; /* nothing, if from >= to */
+    sc->hi = INT64_MIN;
     r = scan_filter_init(sc, err);
-    if (r == 0 && req->from < req->to)
+    if (r == 0 && req->from < req->to) {
+        sc->lo = req->from;
+        sc->hi = req->to - 1;
         r = scan_plan_units(sc, err);
+    }
     if (r < 0)
         scan_close(&sc);
     else
@@ -41,16 +49,21 @@ void scan_close(struct scan **psc)
     if (sc == NULL)
         return;
     OBJ_CHECK(sc, SCAN_MAGIC);
-    for (size_t i = 0; i < sc->n_heap; i++)
-        scan_source_free(&sc->heap[i]);
-    free((void *)sc->heap);
+    scan_group_clear(sc);
+    free(sc->result);
+    scan_rows_fini(sc, &sc->rows);
+    for (size_t i = 0; i < sc->live.n; i++)
+        scan_render_close(sc, sc->live.p[i]);
+    for (size_t i = 0; i < SCAN_POOL_SLOTS; i++) {
+        scan_block_close_readers(&sc->worker[i], NULL);
+        arena_free(&sc->worker[i].work);
+        arena_free(&sc->worker[i].out);
+    }
     scan_plan_free(sc);
-    scan_block_close_readers(sc, NULL);
     scan_filter_free(sc);
     for (size_t i = 0; i < sc->n_views; i++)
         view_release(&sc->views[i]);
     free(sc->views);
-    arena_free(&sc->work);
     sc->magic = 0;
     free(sc);
     *psc = NULL;
@@ -59,7 +72,58 @@ void scan_close(struct scan **psc)
 void scan_stats(const struct scan *sc, struct scan_stats *ret)
 {
     OBJ_CHECK(sc, SCAN_MAGIC);
-    *ret = sc->stats;
+    scan_group_stats(sc, ret);
+}
+
+/* ---- what comes next ---- */
+
+/* Ordered: the next chunk of the window, or of the next window. */
+static int refill_ordered(struct scan *sc, struct err *err)
+{
+    int r = 0;
+
+    if (sc->next_row == sc->rows.n)
+        r = scan_window_next(sc, err);
+    return r == 0 ? scan_render_chunk(sc, err) : r;
+}
+
+/* In any order: the next result of the group, or of the next group. */
+static int refill_any(struct scan *sc, struct err *err)
+{
+    int r = 0;
+
+    while (r == 0 && sc->next_result == sc->n_result) {
+        scan_group_clear(sc);
+        sc->next_result = 0;
+        scan_plan_retire(sc);
+        if (sc->live.n > 0)
+            r = scan_group_run(sc, sc->live.n, err);
+        else if (sc->next_unit < sc->n_units)
+            r = scan_plan_open(sc, err);
+        else
+            r = 1;
+    }
+    if (r != 0)
+        return r;
+    sc->ready = sc->result[sc->next_result].ready;
+    sc->n_ready = sc->result[sc->next_result++].n_ready;
+    sc->next_ready = 0;
+    return 0;
+}
+
+static int next_ready(struct scan *sc, const struct scan_ready **ret, struct err *err)
+{
+    int r = 0;
+
+    while (r == 0 && sc->next_ready == sc->n_ready) {
+        sc->ready = NULL;
+        sc->n_ready = 0;
+        sc->next_ready = 0;
+        r = scan_is_ordered(sc) ? refill_ordered(sc, err) : refill_any(sc, err);
+    }
+    if (r == 0)
+        *ret = &sc->ready[sc->next_ready];
+    return r;
 }
 
 /* ---- batches ---- */
@@ -99,10 +163,11 @@ static int copy_attrs(struct arena *a, struct record *rec, struct err *err)
     return 0;
 }
 
-static int add_row(struct scan *sc, struct batch *b, const struct scan_row *row, struct err *err)
+static int add_record(struct scan *sc, struct batch *b, const struct scan_ready *ready,
+                      struct err *err)
 {
-    struct scan_stream *stream = row->stream;
-    struct record rec = row->rec;
+    struct scan_stream *stream = ready->stream;
+    struct record rec = ready->rec;
     int r = 0;
 
     if (stream->batch_no != sc->batch_no) {
@@ -121,24 +186,26 @@ static int add_row(struct scan *sc, struct batch *b, const struct scan_row *row,
 
 int scan_next(struct scan *sc, struct batch **ret, struct err *err)
 {
-    const struct scan_row *row = NULL;
+    const struct scan_ready *ready = NULL;
     struct batch *b;
     int r;
 
     OBJ_CHECK(sc, SCAN_MAGIC);
-    r = scan_merge_next(sc, &row, err);
+    r = scan_check_cancel(sc, err);
+    if (r == 0)
+        r = next_ready(sc, &ready, err);
     if (r != 0)
         return r;
     b = batch_new(sc->req.budget, 0);
     sc->batch_no++;
     while (r == 0) {
-        r = add_row(sc, b, row, err);
+        r = add_record(sc, b, ready, err);
         if (r < 0)
             break;
-        scan_merge_drop(sc);
+        sc->next_ready++;
         if (b->n_records == sc->req.batch_records || b->line_bytes >= SCAN_BATCH_BYTES)
             break;
-        r = scan_merge_next(sc, &row, err);
+        r = next_ready(sc, &ready, err);
     }
     if (r < 0) {
         batch_unref(&b);

@@ -1,0 +1,46 @@
+/*
+ * storage/scan_combo.h - combinations of attributes that rows are counted by, as small numbers.
+ *
+ * Number 0 is "none of them".  One table for all threads of a count, under the count's mutex; a
+ * block's rows find theirs through the slots of its attribute templates: a constant once, a
+ * dictionary once for each entry, anything else row by row.
+ */
+#ifndef LOGQ_STORAGE_SCAN_COMBO_H
+#define LOGQ_STORAGE_SCAN_COMBO_H
+
+#include "storage/scan_internal.h"
+
+#include <pthread.h>
+
+struct map;
+
+struct scan_combo {
+    const struct label *attr; /* sorted by name */
+    uint32_t n_attr;
+};
+struct scan_combos {
+    const struct scan_count *count;
+    pthread_mutex_t *mutex;
+    struct arena *arena; /* under the mutex, as the rest */
+    struct map *map;     /* what attributes come to -> number + 1 */
+    VEC(struct scan_combo) v;
+};
+void scan_combos_init(struct scan_combos *cs, const struct scan_count *count,
+                      pthread_mutex_t *mutex);
+void scan_combos_fini(struct scan_combos *cs);
+/* Is it counted by? */
+bool scan_combos_want(const struct scan_combos *cs, struct str name);
+/* The number of these attributes; those that are not counted by are passed over.  1: there are too
+ * many.  Takes the mutex. */
+int scan_combos_find(struct scan_combos *cs, const struct label *attr, uint32_t n, uint32_t *ret,
+                     struct err *err);
+
+/* The rows of one block.  Everything is in the block's arena. */
+struct scan_combo_block;
+/* *ret stays NULL when all rows have number 0. */
+int scan_combo_open(struct scan_combos *cs, struct scan_block *b, struct scan_combo_block **ret,
+                    struct err *err);
+/* The number of the row at a place of the layout; 1 as above. */
+int scan_combo_of(struct scan_combo_block *cb, uint32_t at, uint32_t *ret, struct err *err);
+
+#endif

@@ -1,0 +1,547 @@
+/*
+ * storage/scan_count.c - rows counted by stream, attributes and time, without records.  Contract:
+ * scan.h.
+ *
+ * For a block, in the order of what it costs: its rollup, where each of its minutes lies in one
+ * bucket; else times and streams in bulk, with the bits of the rows that filters left.  A block is
+ * added up in a table of its own and then added to the cells, under a mutex, once for each stream,
+ * bucket and combination; only where such a table would be larger than the block are rows added one
+ * by one.
+ */
+#include "base/mem.h"
+#include "base/obj.h"
+#include "storage/scan_combo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TABLE_SHARE = 8,   /* cells of a block's table for each of its rows, at most */
+    LOCAL_COMBOS = 16, /* combinations that such a table has room for */
+};
+
+/* The cells of a stream, by number of the combination; NULL: not asked for yet. */
+struct scan_tally {
+    struct scan_cells **v;
+    size_t cap;
+};
+
+struct counter {
+    const struct scan_count *c;
+    struct scan *sc;
+    size_t n_buckets;
+    ts_ns width;                 /* of all buckets, when they are alike; else 0 */
+    pthread_mutex_t mutex;       /* guards cells, tallies, arena; taken before the next */
+    pthread_mutex_t combo_mutex; /* guards combos */
+    struct arena *arena;
+    struct scan_combos combos;
+};
+
+/* Stands for "they do not count". */
+static struct scan_cells nowhere;
+
+/* ---- buckets ---- */
+
+static bool is_in_bucket(const struct counter *k, size_t b, ts_ns ts)
+{
+    return ts >= k->c->edge[b] && ts < k->c->edge[b + 1];
+}
+
+/* The bucket of a time within the edges; `hint` is one that may be it. */
+static size_t bucket_of(const struct counter *k, ts_ns ts, size_t hint)
+{
+    size_t low = 0;
+    size_t high = k->n_buckets;
+
+    if (is_in_bucket(k, hint, ts))
+        return hint;
+    if (k->width != 0)
+        return (size_t)(((uint64_t)ts - (uint64_t)k->c->edge[0]) / (uint64_t)k->width);
+    while (high - low > 1) {
+        size_t mid = low + (high - low) / 2;
+        if (k->c->edge[mid] <= ts)
+            low = mid;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static ts_ns common_width(const struct scan_count *c)
+{
+    uint64_t width = (uint64_t)c->edge[1] - (uint64_t)c->edge[0];
+
+    for (size_t i = 2; i < c->n_edges; i++)
+        if ((uint64_t)c->edge[i] - (uint64_t)c->edge[i - 1] != width)
+            return 0;
+    return width > INT64_MAX ? 0 : (ts_ns)width;
+}
+
+/* ---- cells, under the mutex ---- */
+
+static int ask_cells(struct counter *k, struct scan_stream *st, uint32_t combo,
+                     struct scan_cells **ret, struct err *err)
+{
+    struct scan_combo cb;
+    int r;
+
+    (void)pthread_mutex_lock(&k->combo_mutex);
+    cb = k->combos.v.p[combo];
+    (void)pthread_mutex_unlock(&k->combo_mutex);
+    r = k->c->cells(k->c->arg, &st->labels, cb.attr, cb.n_attr, ret, err);
+    if (r == 0 && *ret == NULL)
+        *ret = &nowhere;
+    return r;
+}
+
+static int widen_tally(struct counter *k, struct scan_tally *t, size_t n, struct err *err)
+{
+    size_t cap = t->cap == 0 ? 1 : 2 * t->cap;
+    struct scan_cells **v;
+
+    while (cap < n)
+        cap *= 2;
+    v = arena_alloc(k->arena, cap * sizeof(*v));
+    if (v == NULL)
+        return arena_err(k->arena, err);
+    if (t->cap > 0)
+        memcpy((void *)v, (void *)t->v, t->cap * sizeof(*v));
+    t->v = v;
+    t->cap = cap;
+    return 0;
+}
+
+static int cells_of(struct counter *k, struct scan_stream *st, uint32_t combo,
+                    struct scan_cells **ret, struct err *err)
+{
+    int r = 0;
+
+    if (st->tally == NULL) {
+        st->tally = arena_alloc(k->arena, sizeof(*st->tally));
+        if (st->tally == NULL)
+            return arena_err(k->arena, err);
+    }
+    if (combo >= st->tally->cap)
+        r = widen_tally(k, st->tally, (size_t)combo + 1, err);
+    if (r == 0 && st->tally->v[combo] == NULL)
+        r = ask_cells(k, st, combo, &st->tally->v[combo], err);
+    if (r == 0)
+        *ret = st->tally->v[combo];
+    return r;
+}
+
+struct tally_key {
+    struct scan_stream *stream;
+    uint32_t combo;
+    size_t bucket;
+};
+static int add(struct counter *k, const struct tally_key *key, uint64_t rows, uint64_t bytes,
+               struct err *err)
+{
+    struct scan_cells *cells = NULL;
+    int r = cells_of(k, key->stream, key->combo, &cells, err);
+
+    if (r < 0 || cells == &nowhere)
+        return r;
+    cells->rows[key->bucket] += rows;
+    if (cells->bytes != NULL)
+        cells->bytes[key->bucket] += bytes;
+    return 0;
+}
+
+static struct scan_stream *stream_of(const struct scan_candidate *c, uint32_t number)
+{
+    uint32_t i = c->segment->stream[number];
+
+    return i == UINT32_MAX ? NULL : &c->part->streams[i];
+}
+
+/* ---- rollups ---- */
+
+/* Are all the attributes that are counted by in the rollup? */
+static bool rollup_has_attrs(const struct counter *k, const struct lines_plan *p)
+{
+    if (p == NULL || (!k->c->all_attrs && k->c->n_attrs == 0))
+        return true;
+    for (size_t t = 0; t < p->n_templates; t++) {
+        const struct lines_template *lt = &p->template[t];
+        if (lt->kind != TEMPLATE_ATTRS)
+            return false;
+        for (size_t i = 0; i < lt->n_slots; i++)
+            if (!str_eq(lt->piece[i], STR("detected_level")) &&
+                scan_combos_want(&k->combos, lt->piece[i]))
+                return false;
+    }
+    return true;
+}
+
+/* The bucket of a minute, SIZE_MAX when it lies outside; false: its rows lie in several. */
+static bool minute_bucket(const struct counter *k, int64_t minute, size_t *ret)
+{
+    const ts_ns *edge = k->c->edge;
+    ts_ns first;
+    ts_ns last;
+
+    if (__builtin_mul_overflow(minute, 60 * NS_PER_S, &first) ||
+        __builtin_add_overflow(first, 60 * NS_PER_S, &last))
+        return false;
+    first++; /* a minute ends with its last instant, block.h */
+    *ret = SIZE_MAX;
+    if (last < edge[0] || first >= edge[k->n_buckets])
+        return true;
+    if (first < edge[0] || last >= edge[k->n_buckets])
+        return false;
+    *ret = bucket_of(k, first, 0);
+    return is_in_bucket(k, *ret, last);
+}
+
+static int rollup_combos(struct counter *k, const struct block_rollup *ro, uint32_t *ret,
+                         struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ro->n_levels; i++) {
+        struct label l = {STR("detected_level"), ro->level[i]};
+        if (l.value.p != NULL)
+            r = scan_combos_find(&k->combos, &l, 1, &ret[i], err);
+    }
+    return r;
+}
+
+static int add_rollup(struct counter *k, struct scan_block *b, const struct block_rollup *ro,
+                      const uint32_t *combo, struct err *err)
+{
+    uint64_t rows = 0;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&k->mutex);
+    for (size_t i = 0; r == 0 && i < ro->n; i++) {
+        const struct block_rollup_entry *e = &ro->entry[i];
+        struct tally_key key = {stream_of(b->candidate, e->stream), combo[e->level], 0};
+        (void)minute_bucket(k, e->minute, &key.bucket); /* was seen to be one */
+        if (key.stream == NULL || key.bucket == SIZE_MAX)
+            continue;
+        rows += e->rows;
+        r = add(k, &key, e->rows, e->line_bytes, err);
+    }
+    (void)pthread_mutex_unlock(&k->mutex);
+    return r < 0 ? r : scan_count_lines(k->sc, b->worker, rows, 0, err);
+}
+
+/* 1: the rollup does not tell. */
+static int count_rollup(struct counter *k, struct scan_block *b, struct err *err)
+{
+    struct block_rollup ro = {.n = 0};
+    uint32_t *combo;
+    size_t bucket;
+    int r;
+
+    if (k->sc->req.n_filters > 0 || b->candidate->hides)
+        return 1;
+    if (k->c->all_attrs || k->c->n_attrs > 0) {
+        r = scan_block_plans(b, err);
+        if (r < 0 || !rollup_has_attrs(k, b->attrs_plan))
+            return r < 0 ? r : 1;
+    }
+    r = scan_block_rollup(b, &ro, err);
+    if (r != 0)
+        return r;
+    for (size_t i = 0; i < ro.n; i++)
+        if (!minute_bucket(k, ro.entry[i].minute, &bucket))
+            return 1;
+    combo = arena_alloc(b->arena, ro.n_levels * sizeof(*combo) + 1);
+    if (combo == NULL)
+        return arena_err(b->arena, err);
+    r = rollup_combos(k, &ro, combo, err);
+    return r == 0 ? add_rollup(k, b, &ro, combo, err) : r;
+}
+
+/* ---- keys ---- */
+
+/* One block's rows, added up. */
+struct table {
+    struct scan_selection *s;
+    struct scan_combo_block *combos; /* NULL: all rows are 0 */
+    size_t first_bucket, n_buckets;
+    uint32_t first_stream;
+    size_t n_streams, n_locals;
+    uint32_t local[LOCAL_COMBOS]; /* combinations that were met */
+    size_t n_met;
+    bool is_full;   /* there are more combinations than it has room for */
+    uint32_t *rows; /* [(stream * n_buckets + bucket) * n_locals + local] */
+    uint64_t *bytes;
+};
+
+/* The place of combination `number`; SIZE_MAX: there is no room for it. */
+static size_t local_of(struct table *t, uint32_t number)
+{
+    for (size_t i = 0; i < t->n_met; i++)
+        if (t->local[i] == number)
+            return i;
+    if (t->n_met == t->n_locals)
+        return SIZE_MAX;
+    t->local[t->n_met] = number;
+    return t->n_met++;
+}
+
+/* Nothing but times and streams. */
+static void tally_plain(const struct counter *k, struct table *t)
+{
+    const struct block_keys *keys = &t->s->keys;
+    size_t n = t->s->block.candidate->block.rows;
+    size_t b = t->first_bucket;
+
+    t->n_met = 1;
+    for (size_t i = 0; i < n; i++) {
+        size_t row = keys->stream == NULL ? 0 : keys->stream[i] - t->first_stream;
+        if (keys->ts != NULL)
+            b = bucket_of(k, keys->ts[i], b);
+        t->rows[row * t->n_buckets + b - t->first_bucket]++;
+    }
+}
+
+/* Stops where the table is full. */
+static int tally_rows(const struct counter *k, struct table *t, struct err *err)
+{
+    struct scan_selection *s = t->s;
+    const struct block_keys *keys = &s->keys;
+    size_t n = s->block.candidate->block.rows;
+    size_t b = t->first_bucket;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        uint32_t at = keys->layout[i];
+        uint32_t combo = 0;
+        uint32_t length = 0;
+        size_t place = keys->stream == NULL ? 0 : keys->stream[i] - t->first_stream;
+        size_t local;
+        if (!scan_is_selected(s, at))
+            continue;
+        if (t->combos != NULL)
+            r = scan_combo_of(t->combos, at, &combo, err);
+        if (r == 0 && t->bytes != NULL)
+            r = lines_length(s->block.lines, at, &length, err);
+        if (r != 0)
+            break;
+        local = local_of(t, combo);
+        if (local == SIZE_MAX) {
+            t->is_full = true;
+            break;
+        }
+        b = keys->ts == NULL ? b : bucket_of(k, keys->ts[i], b);
+        place = (place * t->n_buckets + b - t->first_bucket) * t->n_locals + local;
+        t->rows[place]++;
+        if (t->bytes != NULL)
+            t->bytes[place] += length;
+    }
+    return r;
+}
+
+static int merge(struct counter *k, const struct table *t, struct err *err)
+{
+    const struct scan_candidate *c = t->s->block.candidate;
+    size_t place = 0;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&k->mutex);
+    for (size_t s = 0; r == 0 && s < t->n_streams; s++)
+        for (size_t b = 0; r == 0 && b < t->n_buckets; b++)
+            for (size_t l = 0; r == 0 && l < t->n_locals; l++, place++) {
+                struct tally_key key = {stream_of(c, t->first_stream + (uint32_t)s), t->local[l],
+                                        t->first_bucket + b};
+                if (t->rows[place] > 0)
+                    r = add(k, &key, t->rows[place], t->bytes == NULL ? 0 : t->bytes[place], err);
+            }
+    (void)pthread_mutex_unlock(&k->mutex);
+    return r;
+}
+
+/* Row by row into the cells. */
+static int count_directly(struct counter *k, const struct table *t, struct err *err)
+{
+    struct scan_selection *s = t->s;
+    const struct scan_candidate *c = s->block.candidate;
+    const struct block_keys *keys = &s->keys;
+    size_t b = t->first_bucket;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&k->mutex);
+    for (size_t i = 0; r == 0 && i < c->block.rows; i++) {
+        uint32_t at = keys->layout[i];
+        uint32_t length = 0;
+        struct tally_key key = {.combo = 0};
+        if (!scan_is_selected(s, at))
+            continue;
+        key.stream = stream_of(c, keys->stream == NULL ? t->first_stream : keys->stream[i]);
+        b = keys->ts == NULL ? b : bucket_of(k, keys->ts[i], b);
+        key.bucket = b;
+        if (t->combos != NULL)
+            r = scan_combo_of(t->combos, at, &key.combo, err);
+        if (r == 0 && k->c->bytes)
+            r = lines_length(s->block.lines, at, &length, err);
+        if (r == 0)
+            r = add(k, &key, 1, length, err);
+    }
+    (void)pthread_mutex_unlock(&k->mutex);
+    return r;
+}
+
+/* false: it would be too large. */
+static bool make_table(const struct counter *k, struct table *t)
+{
+    struct arena *a = t->s->block.arena;
+    size_t rows = t->s->block.candidate->block.rows;
+    size_t n = t->n_streams * t->n_buckets; /* below 2^16 * 2^32 */
+
+    if (n > rows * TABLE_SHARE / t->n_locals + 1)
+        return false;
+    t->rows = arena_alloc(a, n * t->n_locals * sizeof(*t->rows));
+    if (k->c->bytes)
+        t->bytes = arena_alloc(a, n * t->n_locals * sizeof(*t->bytes));
+    return t->rows != NULL && (!k->c->bytes || t->bytes != NULL);
+}
+
+static int count_selected(struct counter *k, struct scan_selection *s, struct err *err)
+{
+    const struct scan_candidate *c = s->block.candidate;
+    ts_ns first = c->min_ts < s->lo ? s->lo : c->min_ts;
+    ts_ns last = c->max_ts > s->hi ? s->hi : c->max_ts;
+    struct table t = {.s = s, .first_bucket = bucket_of(k, first, 0), .n_locals = 1};
+    unsigned want = 0;
+    int r = scan_combo_open(&k->combos, &s->block, &t.combos, err);
+
+    if (r == 0 && k->c->bytes)
+        r = scan_block_lines(&s->block, err);
+    t.n_buckets = bucket_of(k, last, t.first_bucket) - t.first_bucket + 1;
+    t.first_stream = c->block.first_stream;
+    t.n_streams = (size_t)c->block.last_stream - c->block.first_stream + 1;
+    t.n_locals = t.combos == NULL ? 1 : LOCAL_COMBOS;
+    want |= t.n_buckets > 1 ? BLOCK_WANT_TS : 0;
+    want |= t.n_streams > 1 ? BLOCK_WANT_STREAM : 0;
+    if (r == 0)
+        r = scan_block_keys(&s->block, want | BLOCK_WANT_LAYOUT, &s->keys, err);
+    if (r < 0)
+        return r;
+    if (!make_table(k, &t))
+        return count_directly(k, &t, err);
+    if (s->bits == NULL && t.combos == NULL && !k->c->bytes)
+        tally_plain(k, &t);
+    else
+        r = tally_rows(k, &t, err);
+    if (r == 0 && t.is_full)
+        return count_directly(k, &t, err);
+    return r != 0 ? r : merge(k, &t, err);
+}
+
+static int count_block(struct counter *k, struct scan_worker *w, struct scan_candidate *c,
+                       struct err *err)
+{
+    struct scan_selection s = {.n = 0};
+    int r;
+
+    scan_range(k->sc, &s.lo, &s.hi);
+    scan_block_init(&s.block, k->sc, w, c, w->work);
+    r = count_rollup(k, &s.block, err);
+    if (r == 1) {
+        r = scan_select_open(&s, err);
+        if (r == 0 && s.n > 0)
+            r = count_selected(k, &s, err);
+    }
+    scan_block_fini(&s.block);
+    arena_reset(w->work);
+    return scan_block_forgive(w, c, r, err);
+}
+
+/* ---- the head ---- */
+
+static int count_head(struct counter *k, struct scan_worker *w, struct scan_candidate *c,
+                      struct err *err)
+{
+    const struct batch *b = c->part->view->batch[c->index];
+    bool by_attrs = k->c->all_attrs || k->c->n_attrs > 0;
+    uint64_t lines = 0;
+    uint64_t bytes = 0;
+    size_t at = 0;
+    int r = 0;
+
+    w->stats.head_batches++;
+    (void)pthread_mutex_lock(&k->mutex);
+    for (uint32_t i = 0; r == 0 && i < b->n_records; i++) {
+        const struct record *rec = &b->records[i];
+        struct tally_key key = {.stream = &c->streams[rec->stream]};
+        if (!scan_head_wants(k->sc, c, rec))
+            continue;
+        lines++;
+        bytes += k->sc->req.n_filters > 0 ? rec->line.n : 0;
+        if (!scan_filter_line(k->sc, rec->line))
+            continue;
+        if (by_attrs && rec->n_attr > 0)
+            r = scan_combos_find(&k->combos, rec->attr, rec->n_attr, &key.combo, err);
+        at = bucket_of(k, rec->ts, at);
+        key.bucket = at;
+        if (r == 0)
+            r = add(k, &key, 1, rec->line.n, err);
+    }
+    (void)pthread_mutex_unlock(&k->mutex);
+    return r != 0 ? r : scan_count_lines(k->sc, w, lines, bytes, err);
+}
+
+/* ---- the whole ---- */
+
+static int count_one(void *arg, size_t job, unsigned slot, struct err *err)
+{
+    struct counter *k = arg;
+    struct scan_candidate *c = k->sc->live.p[job];
+    struct scan_worker *w = scan_group_worker(k->sc, slot);
+    int r = scan_check_cancel(k->sc, err);
+
+    if (r < 0)
+        return r;
+    return c->segment == NULL ? count_head(k, w, c, err) : count_block(k, w, c, err);
+}
+
+static int count_all(struct counter *k, struct err *err)
+{
+    struct scan *sc = k->sc;
+    int r = 0;
+
+    while (r == 0 && sc->next_unit < sc->n_units) {
+        r = scan_plan_open(sc, err);
+        if (r == 0)
+            r = scan_pool_run(sc->pool, sc->live.n, count_one, k, err);
+        sc->n_looked = sc->live.n;
+        scan_plan_retire(sc);
+    }
+    return r;
+}
+
+int scan_count_views(struct store_view *views, size_t n_views, const struct scan_count *c,
+                     struct scan_stats *stats, struct err *err)
+{
+    struct counter k = {.c = c, .n_buckets = c->n_edges - 1};
+    struct scan_request req = c->req;
+    int r;
+
+    INVARIANT(c->n_edges > 1);
+    req.order = SCAN_ANY;
+    req.need_line = false;
+    req.need_attrs = false;
+    req.from = c->edge[0];
+    req.to = c->edge[c->n_edges - 1];
+    r = scan_open_views(views, n_views, &req, &k.sc, err);
+    if (r < 0)
+        return r;
+    k.width = common_width(c);
+    k.arena = arena_new(req.budget, 0);
+    INVARIANT(pthread_mutex_init(&k.mutex, NULL) == 0);
+    INVARIANT(pthread_mutex_init(&k.combo_mutex, NULL) == 0);
+    scan_combos_init(&k.combos, c, &k.combo_mutex);
+    r = count_all(&k, err);
+    scan_stats(k.sc, stats);
+    scan_close(&k.sc);
+    scan_combos_fini(&k.combos);
+    (void)pthread_mutex_destroy(&k.combo_mutex);
+    (void)pthread_mutex_destroy(&k.mutex);
+    arena_free(&k.arena);
+    return r;
+}

@@ -235,7 +235,7 @@ static int take_plan(struct str frame, size_t rows, struct arena *a, struct line
 
     if (r == 0)
         r = make_room(&head, frame, a, &p, err);
-    if (r != 0)
+    if (r < 0 || p.plan == NULL)
         return r;
     head.template = p.template;
     head.column = p.column;

@@ -207,7 +207,7 @@ int slot_hex_open(struct str in, size_t n, uint32_t length, struct arena *a, str
                   struct err *err)
 {
     struct slot_hex h;
-    uint8_t flags;
+    uint8_t flags = 0;
     size_t width;
     uint32_t *end;
     char *text;

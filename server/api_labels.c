@@ -41,20 +41,9 @@ static int add_text(struct texts *t, struct str s)
     return 0;
 }
 
-static int add_stream(void *arg, const struct labels *l)
+static int add_label(void *arg, struct str text)
 {
-    struct texts *t = arg;
-
-    if (t->name.n > 0) {
-        struct str value = labels_get(l, t->name);
-        return value.p == NULL ? 0 : add_text(t, value);
-    }
-    for (size_t i = 0; i < l->n; i++) {
-        int r = add_text(t, l->v[i].name);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    return add_text(arg, text);
 }
 
 static void print_labels(struct buf *out, const struct labels *l)
@@ -90,6 +79,7 @@ static int compare(const void *a, const void *b)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
+/* fn == NULL: texts of labels; else streams. */
 static int scan_all(struct api_call *c, scan_stream_fn *fn, struct texts *t)
 {
     size_t times = c->n_selectors == 0 ? 1 : c->n_selectors;
@@ -105,7 +95,8 @@ static int scan_all(struct api_call *c, scan_stream_fn *fn, struct texts *t)
         if (c->n_selectors > 0)
             (void)query_selector(c->selectors[i], &req.matchers,
                                  &req.n_matchers); /* checked when parsed */
-        r = scan_streams(c->api->server->store, &req, fn, t, t->err);
+        r = fn == NULL ? scan_labels(c->api->server->store, &req, t->name, add_label, t, t->err)
+                       : scan_streams(c->api->server->store, &req, fn, t, t->err);
     }
     return r;
 }
@@ -148,7 +139,7 @@ static void answer(struct api_call *c, scan_stream_fn *fn, size_t max, bool raw)
 
 static void work_labels(struct api_call *c)
 {
-    answer(c, add_stream, NAMES_MAX, false);
+    answer(c, NULL, NAMES_MAX, false);
 }
 
 static void work_series(struct api_call *c)

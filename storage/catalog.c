@@ -10,10 +10,9 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "storage/catalog_index.h"
 #include "storage/catalog_internal.h"
 #include "storage/db.h"
-#include "storage/le.h"
-#include "storage/stream_blob.h"
 
 #include <sqlite3.h>
 
@@ -26,10 +25,7 @@ enum { VERSION = 1 };
 static const char SCHEMA[] =
     "CREATE TABLE IF NOT EXISTS partition("
     " one INTEGER PRIMARY KEY CHECK (one = 1), tenant INTEGER NOT NULL, day INTEGER NOT NULL,"
-    " applied INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE IF NOT EXISTS streams("
-    " id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, labels BLOB NOT NULL) STRICT;"
-    "CREATE TABLE IF NOT EXISTS segments("
+    " applied INTEGER NOT NULL) STRICT;" CATALOG_INDEX_SCHEMA "CREATE TABLE IF NOT EXISTS segments("
     " id INTEGER PRIMARY KEY, uuid BLOB NOT NULL UNIQUE, class INTEGER NOT NULL,"
     " level INTEGER NOT NULL, todo INTEGER NOT NULL,"
     " wal_from INTEGER NOT NULL, wal_to INTEGER NOT NULL,"
@@ -127,96 +123,6 @@ void catalog_close(struct catalog **pc)
     *pc = NULL;
 }
 
-/* ---- streams ---- */
-
-/* The first half of SHA-256(hash key || labels): whoever has the file alone cannot test a guess. */
-static void hash_labels(const struct catalog *c, struct str blob, uint8_t ret[CATALOG_HASH])
-{
-    const struct str pieces[] = {{(const char *)c->hash_key, CRYPT_KEY}, blob};
-    uint8_t full[CRYPT_SHA256];
-
-    crypt_sha256(pieces, 2, full);
-    memcpy(ret, full, CATALOG_HASH);
-}
-
-static int insert_stream(struct catalog *c, const uint8_t hash[CATALOG_HASH], struct str blob,
-                         uint64_t *ret, struct err *err)
-{
-    struct sqlite3_stmt *st;
-    struct buf sealed;
-    char *room;
-    int r;
-
-    buf_init(&sealed, CRYPT_NONCE + blob.n + CRYPT_TAG);
-    room = buf_room(&sealed, CRYPT_NONCE + blob.n + CRYPT_TAG);
-    if (room == NULL)
-        return err_set(err, ERR_NOMEM, "no memory for labels of %zu bytes", blob.n);
-    r = crypt_random(room, CRYPT_NONCE, err);
-    if (r == 0)
-        r = crypt_seal(c->labels, (const uint8_t *)room,
-                       (struct str){(const char *)hash, CATALOG_HASH}, blob, room + CRYPT_NONCE,
-                       err);
-    if (r == 0)
-        r = db_prepare(c->db, "INSERT INTO streams(hash, labels) VALUES (?, ?)", &st, err);
-    if (r == 0) {
-        db_bind_blob(st, 1, hash, CATALOG_HASH);
-        db_bind_blob(st, 2, room, CRYPT_NONCE + blob.n + CRYPT_TAG);
-        r = db_step(c->db, st, err);
-    }
-    buf_fini(&sealed);
-    if (r < 0)
-        return r;
-    *ret = (uint64_t)sqlite3_last_insert_rowid(db_handle(c->db));
-    return 0;
-}
-
-static int stream_id(struct catalog *c, struct str blob, uint64_t *ret, struct err *err)
-{
-    uint8_t hash[CATALOG_HASH];
-    struct sqlite3_stmt *st;
-    int r;
-
-    hash_labels(c, blob, hash);
-    r = db_prepare(c->db, "SELECT id FROM streams WHERE hash = ?", &st, err);
-    if (r < 0)
-        return r;
-    db_bind_blob(st, 1, hash, CATALOG_HASH);
-    r = db_step(c->db, st, err);
-    if (r < 0)
-        return r;
-    if (r == 0) {
-        *ret = db_column_u64(st, 0);
-        db_reset(st);
-        return 0;
-    }
-    return insert_stream(c, hash, blob, ret, err);
-}
-
-/* The ids of the segment's streams, in the order of their numbers, to `ids`. */
-static int insert_streams(struct catalog *c, const struct segment_info *info, struct buf *ids,
-                          struct err *err)
-{
-    struct buf blob;
-    int r = 0;
-
-    buf_init(&blob, 1 << 24);
-    for (uint32_t i = 0; r == 0 && i < info->n_streams; i++) {
-        uint64_t id = 0;
-        uint8_t le[4];
-        buf_clear(&blob);
-        stream_blob_put(&blob, &info->streams[i].labels);
-        r = buf_err(&blob, "labels of a stream", err);
-        if (r == 0)
-            r = stream_id(c, buf_str(&blob), &id, err);
-        if (r == 0 && id > UINT32_MAX)
-            r = err_set(err, ERR_LIMIT, "more than 2^32 streams in one partition");
-        le_put32(le, (uint32_t)id);
-        buf_add(ids, le, sizeof(le));
-    }
-    buf_fini(&blob);
-    return r;
-}
-
 /* ---- segments ---- */
 
 static int insert_blocks(struct catalog *c, const struct segment_info *info, uint64_t segment,
@@ -309,7 +215,7 @@ int catalog_add(struct catalog *c, const struct segment_info *info, struct err *
 
     OBJ_CHECK(c, CATALOG_MAGIC);
     buf_init(&ids, (size_t)SEGMENT_STREAMS_MAX * 4);
-    r = insert_streams(c, info, &ids, err);
+    r = catalog_streams_add(c, info->streams, info->n_streams, &ids, err);
     if (r == 0)
         r = buf_err(&ids, "streams of a segment", err);
     if (r == 0)

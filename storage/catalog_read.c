@@ -11,7 +11,6 @@
 #include "storage/block_header.h"
 #include "storage/catalog_internal.h"
 #include "storage/db.h"
-#include "storage/stream_blob.h"
 
 #include <sqlite3.h>
 
@@ -116,56 +115,6 @@ int catalog_totals(struct catalog *c, struct catalog_totals *ret, struct err *er
     };
     db_reset(st);
     return 0;
-}
-
-/* ---- streams ---- */
-
-static int open_labels(struct catalog *c, struct str hash, struct str sealed, struct arena *a,
-                       struct labels *ret, struct err *err)
-{
-    struct str plain;
-    char *p;
-    int r;
-
-    if (hash.n != CATALOG_HASH || sealed.n < CRYPT_NONCE + CRYPT_TAG)
-        return corrupt("stream is cut", err);
-    plain.n = sealed.n - CRYPT_NONCE - CRYPT_TAG;
-    p = arena_bytes(a, plain.n + 1);
-    if (p == NULL)
-        return arena_err(a, err);
-    r = crypt_open(c->labels, (const uint8_t *)sealed.p, hash, str_from(sealed, CRYPT_NONCE), p,
-                   err);
-    if (r < 0)
-        return err_wrap(err, "catalog: labels of a stream");
-    plain.p = p;
-    return stream_blob_get(&plain, a, ret, err);
-}
-
-int catalog_streams(struct catalog *c, catalog_stream_fn *fn, void *arg, struct err *err)
-{
-    struct arena *a = arena_new(NULL, 1 << 24); /* one stream at a time */
-    struct sqlite3_stmt *st = NULL;
-    int r;
-
-    OBJ_CHECK(c, CATALOG_MAGIC);
-    r = db_prepare(c->db, "SELECT id, hash, labels FROM streams ORDER BY id", &st, err);
-    while (r == 0) {
-        struct labels l;
-        r = db_step(c->db, st, err);
-        if (r != 0)
-            break;
-        arena_reset(a);
-        r = open_labels(c, db_column_str(st, 1), db_column_str(st, 2), a, &l, err);
-        if (r == 0)
-            r = fn(arg, db_column_u64(st, 0), &l, err);
-        if (r != 0) {
-            db_reset(st);
-            arena_free(&a);
-            return r;
-        }
-    }
-    arena_free(&a);
-    return r == 1 ? 0 : r;
 }
 
 /* ---- segments and blocks ---- */

@@ -85,3 +85,17 @@ int scan_streams(struct store *s, const struct scan_request *req, scan_stream_fn
     free(views);
     return r;
 }
+
+int scan_labels(struct store *s, const struct scan_request *req, struct str name, scan_text_fn *fn,
+                void *arg, struct err *err)
+{
+    const struct scan_texts to = {name, fn, arg};
+    struct store_view *views = NULL;
+    size_t n = 0;
+    int r = take_views(s, req, &views, &n, err);
+
+    if (r == 0)
+        r = scan_labels_views(views, n, req, &to, err);
+    free(views);
+    return r;
+}

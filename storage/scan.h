@@ -116,4 +116,10 @@ typedef int scan_stream_fn(void *arg, const struct labels *l);
 int scan_streams(struct store *s, const struct scan_request *req, scan_stream_fn *fn, void *arg,
                  struct err *err);
 
+/* The same for the names of their labels (name.n == 0), or the values of one: without opening a
+ * stream where nothing is hidden.  Each may be told more than once, in no order. */
+typedef int scan_text_fn(void *arg, struct str text);
+int scan_labels(struct store *s, const struct scan_request *req, struct str name, scan_text_fn *fn,
+                void *arg, struct err *err);
+
 #endif

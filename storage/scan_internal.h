@@ -199,6 +199,14 @@ bool scan_head_wants(const struct scan *sc, struct scan_candidate *c, const stru
 /* scan_streams.c: as scan_streams, over views that are released. */
 int scan_streams_views(struct store_view *views, size_t n_views, const struct scan_request *req,
                        scan_stream_fn *fn, void *arg, struct err *err);
+/* As scan_labels, over views that are released. */
+struct scan_texts {
+    struct str name;
+    scan_text_fn *fn;
+    void *arg;
+};
+int scan_labels_views(struct store_view *views, size_t n_views, const struct scan_request *req,
+                      const struct scan_texts *to, struct err *err);
 
 /* scan_plan.c */
 int scan_plan_units(struct scan *sc, struct err *err);

@@ -7,7 +7,7 @@
  */
 #include "base/mem.h"
 #include "base/obj.h"
-#include "storage/catalog.h"
+#include "storage/catalog_index.h"
 #include "storage/le.h"
 #include "storage/scan_internal.h"
 
@@ -123,8 +123,6 @@ static int add_stream(void *arg, uint64_t id, const struct labels *l, struct err
     void *v;
     int r;
 
-    if (!matchers_match(pl->sc->req.matchers, pl->sc->req.n_matchers, l))
-        return 0;
     if (id >= STREAM_ID_MAX || id < pl->n_ids)
         return err_set(err, ERR_CORRUPT, "catalog: id of a stream");
     while (id >= pl->cap_ids) {
@@ -247,10 +245,12 @@ static int add_segment(void *arg, const struct catalog_segment *s, struct err *e
 static int read_day(void *arg, struct catalog *c, struct err *err)
 {
     struct planner *pl = arg;
+    const struct catalog_selector sel = {.matchers = pl->sc->req.matchers,
+                                         .n_matchers = pl->sc->req.n_matchers};
     int r;
 
     pl->catalog = c;
-    r = catalog_streams(c, add_stream, pl, err);
+    r = catalog_select(c, &sel, add_stream, pl, err);
     if (r < 0 || pl->part->n_streams == 0)
         return r;
     return catalog_segments(c, &pl->range, add_segment, pl, err);

@@ -4,14 +4,12 @@
  */
 #include "base/map.h"
 #include "base/mem.h"
-#include "base/vec.h"
-#include "storage/catalog.h"
+#include "storage/catalog_index.h"
 #include "storage/le.h"
 #include "storage/scan_internal.h"
 #include "storage/stream_blob.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { SEEN_OVERHEAD = 64, BLOB_MAX = 1 << 24 };
 
@@ -23,12 +21,30 @@ struct lister {
     scan_stream_fn *fn;
     void *arg;
     const struct store_view *view; /* the one being listed */
-    VEC(uint8_t) wanted; /* by id in the catalog being listed: in a segment of the request's time */
-    struct hide_span *spans; /* of each id, over its segments; NULL: nothing is hidden */
+    struct idset wanted; /* ids in the catalog being listed: in a segment of the request's time */
+    struct arena *day_arena;
+    const struct scan_texts *texts; /* NULL: streams are told, not texts */
+    struct hide_span *spans;        /* of each id, over its segments; NULL: nothing is hidden */
     size_t cap_spans;
     struct arena *arena; /* for one stream's hiding */
     int told;            /* what fn returned, when that ended the walk */
 };
+
+static int tell_texts(struct lister *ls, const struct labels *l)
+{
+    struct str value;
+
+    if (ls->texts->name.n > 0) {
+        value = labels_get(l, ls->texts->name);
+        return value.p == NULL ? 0 : ls->texts->fn(ls->texts->arg, value);
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        int r = ls->texts->fn(ls->texts->arg, l->v[i].name);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
 
 /* Tell of a stream if it matches and is new. */
 static int tell(struct lister *ls, const struct labels *l, struct err *err)
@@ -38,6 +54,8 @@ static int tell(struct lister *ls, const struct labels *l, struct err *err)
 
     if (!matchers_match(ls->req->matchers, ls->req->n_matchers, l))
         return 0;
+    if (ls->texts != NULL)
+        return ls->told = tell_texts(ls, l);
     buf_clear(&ls->blob);
     stream_blob_put(&ls->blob, l);
     r = buf_err(&ls->blob, "labels of a stream", err);
@@ -66,18 +84,6 @@ static int list_head(struct lister *ls, const struct batch *b, struct err *err)
             r = tell(ls, &b->streams[i], err);
     free(found);
     return r;
-}
-
-static void note_id(struct lister *ls, size_t id)
-{
-    size_t n = ls->wanted.n;
-
-    if (id >= n) {
-        VEC_RESERVE(&ls->wanted, id + 1);
-        memset(ls->wanted.p + n, 0, id + 1 - n);
-        ls->wanted.n = id + 1;
-    }
-    ls->wanted.p[id] = 1;
 }
 
 /* Widen what is known of stream `id` by a segment that it has rows in. */
@@ -111,8 +117,8 @@ static int note_segment(void *arg, const struct catalog_segment *s, struct err *
         if (id >= (size_t)1 << 24)
             return err_set(err, ERR_CORRUPT, "catalog: id of a stream");
         if (ls->view->hide != NULL)
-            note_span(ls, id, id >= ls->wanted.n || !ls->wanted.p[id], s);
-        note_id(ls, id);
+            note_span(ls, id, !idset_has(&ls->wanted, id), s);
+        idset_add(&ls->wanted, id);
     }
     return 0;
 }
@@ -135,19 +141,36 @@ static int tell_stream(void *arg, uint64_t id, const struct labels *l, struct er
     struct lister *ls = arg;
     int r;
 
-    if (id >= ls->wanted.n || !ls->wanted.p[id])
-        return 0;
     r = is_hidden(ls, id, l, err);
     return r == 0 ? tell(ls, l, err) : r < 0 ? r : 0;
+}
+
+static int tell_text(void *arg, struct str text, struct err *err)
+{
+    struct lister *ls = arg;
+
+    (void)err;
+    return ls->told = ls->texts->fn(ls->texts->arg, text);
 }
 
 static int read_day(void *arg, struct catalog *c, struct err *err)
 {
     struct lister *ls = arg;
     struct catalog_range range = {ls->view->visible, ls->req->from, ls->req->to - 1};
-    int r = catalog_segments(c, &range, note_segment, ls, err);
+    const struct catalog_selector sel = {
+        .matchers = ls->req->matchers, .n_matchers = ls->req->n_matchers, .within = &ls->wanted};
+    uint32_t end = 0;
+    int r = catalog_streams_end(c, &end, err);
 
-    return r < 0 ? r : catalog_streams(c, tell_stream, ls, err);
+    if (r == 0)
+        r = idset_init(&ls->wanted, end, false, ls->day_arena, err);
+    if (r == 0)
+        r = catalog_segments(c, &range, note_segment, ls, err);
+    if (r < 0)
+        return r;
+    if (ls->texts != NULL && ls->view->hide == NULL)
+        return catalog_labels(c, &sel, ls->texts->name, tell_text, ls, err);
+    return catalog_select(c, &sel, tell_stream, ls, err);
 }
 
 static int list_day(struct lister *ls, int32_t day, struct err *err)
@@ -155,7 +178,7 @@ static int list_day(struct lister *ls, int32_t day, struct err *err)
     struct partition *p = NULL;
     int r = partition_cache_get(ls->view->partitions, ls->view->tenant_id, day, false, &p, err);
 
-    ls->wanted.n = 0;
+    arena_reset(ls->day_arena);
     if (r == 0)
         r = partition_read(p, read_day, ls, err);
     partition_unref(&p);
@@ -180,29 +203,43 @@ static int list_view(struct lister *ls, struct err *err)
     return r;
 }
 
-int scan_streams_views(struct store_view *views, size_t n_views, const struct scan_request *req,
-                       scan_stream_fn *fn, void *arg, struct err *err)
+static int list_views(struct lister *ls, struct store_view *views, size_t n_views, struct err *err)
 {
-    struct lister ls = {.req = req,
-                        .seen = map_new(0, NULL),
-                        .fn = fn,
-                        .arg = arg,
-                        .arena = arena_new(req->budget, 0)};
+    const struct scan_request *req = ls->req;
     int r = 0;
 
-    buf_init(&ls.blob, BLOB_MAX);
+    ls->seen = map_new(0, NULL);
+    ls->arena = arena_new(req->budget, 0);
+    ls->day_arena = arena_new(req->budget, 0);
+    buf_init(&ls->blob, BLOB_MAX);
     for (size_t i = 0; r == 0 && req->from < req->to && i < n_views; i++) {
-        ls.view = &views[i];
-        r = list_view(&ls, err);
+        ls->view = &views[i];
+        r = list_view(ls, err);
     }
     for (size_t i = 0; i < n_views; i++)
         view_release(&views[i]);
-    map_free(&ls.seen);
-    buf_fini(&ls.blob);
-    VEC_FINI(&ls.wanted);
-    free(ls.spans);
-    arena_free(&ls.arena);
+    map_free(&ls->seen);
+    buf_fini(&ls->blob);
+    free(ls->spans);
+    arena_free(&ls->arena);
+    arena_free(&ls->day_arena);
     if (req->budget != NULL)
-        mem_budget_give(req->budget, ls.charged);
+        mem_budget_give(req->budget, ls->charged);
     return r;
+}
+
+int scan_streams_views(struct store_view *views, size_t n_views, const struct scan_request *req,
+                       scan_stream_fn *fn, void *arg, struct err *err)
+{
+    struct lister ls = {.req = req, .fn = fn, .arg = arg};
+
+    return list_views(&ls, views, n_views, err);
+}
+
+int scan_labels_views(struct store_view *views, size_t n_views, const struct scan_request *req,
+                      const struct scan_texts *to, struct err *err)
+{
+    struct lister ls = {.req = req, .texts = to};
+
+    return list_views(&ls, views, n_views, err);
 }

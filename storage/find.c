@@ -17,28 +17,59 @@ static unsigned commonness(unsigned char c)
     return hit == NULL ? 0 : (unsigned)(sizeof(by_rank) - (size_t)(hit - by_rank));
 }
 
-void find_init(struct find *f, struct str needle)
+static unsigned commonness_at(const struct find *f, size_t i)
 {
-    *f = (struct find){.needle = needle, .portable = true};
+    unsigned char c = (unsigned char)f->needle.p[i];
+
+    if (f->fold == NULL || f->fold[i] == 0)
+        return commonness(c);
+    return commonness(c) + commonness((unsigned char)(c ^ f->fold[i]));
+}
+
+void find_init_fold(struct find *f, struct str needle, const uint8_t *fold)
+{
+    *f = (struct find){.needle = needle, .fold = fold, .portable = true};
 #if defined(__x86_64__)
     f->portable = !__builtin_cpu_supports("avx2");
 #endif
     if (needle.n < 2)
         return;
     f->rare[1] = 1;
-    if (commonness((unsigned char)needle.p[1]) < commonness((unsigned char)needle.p[0])) {
+    if (commonness_at(f, 1) < commonness_at(f, 0)) {
         f->rare[0] = 1;
         f->rare[1] = 0;
     }
     for (size_t i = 2; i < needle.n; i++) {
-        unsigned c = commonness((unsigned char)needle.p[i]);
-        if (c < commonness((unsigned char)needle.p[f->rare[0]])) {
+        unsigned c = commonness_at(f, i);
+        if (c < commonness_at(f, f->rare[0])) {
             f->rare[1] = f->rare[0];
             f->rare[0] = i;
-        } else if (c < commonness((unsigned char)needle.p[f->rare[1]])) {
+        } else if (c < commonness_at(f, f->rare[1])) {
             f->rare[1] = i;
         }
     }
+}
+
+void find_init(struct find *f, struct str needle)
+{
+    find_init_fold(f, needle, NULL);
+}
+
+/* Whether the folded needle stands at p. */
+static bool is_folded_at(const struct find *f, const char *p)
+{
+    for (size_t i = 0; i < f->needle.n; i++)
+        if (((unsigned char)(p[i] ^ f->needle.p[i]) & ~f->fold[i]) != 0)
+            return false;
+    return true;
+}
+
+static size_t find_folded(const struct find *f, struct str text, size_t from)
+{
+    for (size_t i = from; text.n - i >= f->needle.n; i++)
+        if (is_folded_at(f, text.p + i))
+            return i;
+    return SIZE_MAX;
 }
 
 static size_t find_portable(struct str needle, struct str text, size_t from)
@@ -72,6 +103,32 @@ __attribute__((target("avx2"))) static size_t find_avx2(const struct find *f, st
     }
     return find_portable(needle, text, i);
 }
+
+/* The same with the bits that may differ set on both sides. */
+__attribute__((target("avx2"))) static size_t find_folded_avx2(const struct find *f,
+                                                               struct str text, size_t from)
+{
+    const __m256i fold_a = _mm256_set1_epi8((char)f->fold[f->rare[0]]);
+    const __m256i fold_b = _mm256_set1_epi8((char)f->fold[f->rare[1]]);
+    const __m256i a = _mm256_or_si256(_mm256_set1_epi8(f->needle.p[f->rare[0]]), fold_a);
+    const __m256i b = _mm256_or_si256(_mm256_set1_epi8(f->needle.p[f->rare[1]]), fold_b);
+    const char *at_a = text.p + f->rare[0];
+    const char *at_b = text.p + f->rare[1];
+    size_t i = from;
+
+    for (; text.n - i >= f->needle.n + 31; i += 32) {
+        __m256i byte_a = _mm256_or_si256(_mm256_loadu_si256((const void *)(at_a + i)), fold_a);
+        __m256i byte_b = _mm256_or_si256(_mm256_loadu_si256((const void *)(at_b + i)), fold_b);
+        __m256i hit = _mm256_and_si256(_mm256_cmpeq_epi8(byte_a, a), _mm256_cmpeq_epi8(byte_b, b));
+        unsigned mask = (unsigned)_mm256_movemask_epi8(hit);
+        for (; mask != 0; mask &= mask - 1) {
+            size_t at = i + (unsigned)__builtin_ctz(mask);
+            if (is_folded_at(f, text.p + at))
+                return at;
+        }
+    }
+    return find_folded(f, text, i);
+}
 #endif
 
 size_t find_next(const struct find *f, struct str text, size_t from)
@@ -80,6 +137,13 @@ size_t find_next(const struct find *f, struct str text, size_t from)
         return SIZE_MAX;
     if (f->needle.n == 0)
         return from;
+    if (f->fold != NULL) {
+#if defined(__x86_64__)
+        if (!f->portable)
+            return find_folded_avx2(f, text, from);
+#endif
+        return find_folded(f, text, from);
+    }
     if (f->needle.n == 1) {
         const char *hit = memchr(text.p + from, f->needle.p[0], text.n - from);
         return hit == NULL ? SIZE_MAX : (size_t)(hit - text.p);

@@ -12,12 +12,16 @@
 #include "base/str.h"
 
 struct find {
-    struct str needle; /* borrowed for the life of the find */
-    size_t rare[2];    /* places of its two rarest bytes */
-    bool portable;     /* do without AVX2 */
+    struct str needle;   /* borrowed for the life of the find */
+    const uint8_t *fold; /* byte i may also be needle[i] ^ fold[i]; borrowed; NULL: exact */
+    size_t rare[2];      /* places of its two rarest bytes */
+    bool portable;       /* do without AVX2 */
 };
 
 void find_init(struct find *f, struct str needle);
+/* The same where some letters may be in either case: fold[i] is 0, or the one bit that byte i may
+ * differ in. */
+void find_init_fold(struct find *f, struct str needle, const uint8_t *fold);
 
 /* Offset of the first hit at or behind `from`, SIZE_MAX if none.  An empty needle hits at `from` <=
  * text.n. */

@@ -47,6 +47,7 @@ struct lines_encoded {
     struct str plan;
     const struct lines_frame *frame;
     size_t n_frames;
+    size_t raw_rows; /* rows of template RAW */
 };
 /* The lines of n rows in layout order, 0 < n <= 65,536; the same with template RAW alone, for lines
  * that have nothing in common; the attributes of n rows (nothing when no row has any: then plan.n
@@ -114,6 +115,10 @@ int lines_rows(struct lines *l, size_t template, const uint32_t **ret, struct er
 /* The column of a slot. */
 int lines_slot(struct lines *l, size_t template, size_t slot, const struct slot_view **ret,
                struct err *err);
+
+/* Its bytes as they are packed, for slot_parts_open. */
+int lines_slot_bytes(struct lines *l, size_t template, size_t slot, struct str *ret,
+                     struct err *err);
 
 /* The line of a row, in `out`. */
 int lines_render(struct lines *l, size_t row, struct arena *out, struct str *ret, struct err *err);

@@ -228,3 +228,15 @@ int lines_slot(struct lines *l, size_t template, size_t slot, const struct slot_
         *ret = l->view[column];
     return r;
 }
+
+int lines_slot_bytes(struct lines *l, size_t template, size_t slot, struct str *ret,
+                     struct err *err)
+{
+    const struct lines_template *t = &l->plan->template[template];
+    const struct lines_column *c = &l->plan->column[t->first_column + slot];
+
+    OBJ_CHECK(l, LINES_MAGIC);
+    INVARIANT(template <l->plan->n_templates &&slot < t->n_slots);
+    *ret = STR_NULL;
+    return c->stamp.kind == SLOT_CONST ? 0 : get_bytes(l, c, ret, err);
+}

@@ -90,6 +90,20 @@ struct slot_view {
 int slot_open(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
               struct slot_view *ret, struct err *err);
 
+/* A PATTERN column as what it is made of: value i is piece[0], value i of part 0, piece[1] ... */
+enum { SLOT_PARTS_MAX = 16 };
+struct slot_parts {
+    size_t n;
+    struct str piece[SLOT_PARTS_MAX + 1];
+    struct slot_stamp stamp[SLOT_PARTS_MAX];
+    struct str bytes[SLOT_PARTS_MAX]; /* of each part, for slot_part_open */
+};
+/* `bytes` of the column, which must live as long.  1: it is no PATTERN.  ERR_CORRUPT. */
+int slot_parts_open(const struct slot_stamp *s, struct str bytes, struct slot_parts *ret,
+                    struct err *err);
+int slot_part_open(const struct slot_parts *p, size_t part, size_t n, struct arena *a,
+                   struct slot_view *ret, struct err *err);
+
 /* Value i; an INT is printed into `room`. */
 enum { SLOT_ROOM = 20 };
 struct str slot_value(const struct slot_view *v, size_t i, char room[SLOT_ROOM]);

@@ -148,6 +148,8 @@ void slot_pattern_put(struct slot_pattern *p, struct slot_encoder *inner, size_t
 
 /* ---- read ---- */
 
+_Static_assert((int)SLOT_PARTS_MAX == (int)SLOT_PATTERN_SLOTS, "parts are the slots of a pattern");
+
 static int corrupt(const char *what, struct err *err)
 {
     return err_set(err, ERR_CORRUPT, "pattern slot: %s", what);
@@ -160,39 +162,58 @@ struct pattern {
     struct slot_view view[SLOT_PATTERN_SLOTS];
 };
 
-static int get_pieces(struct str *in, struct pattern *p, struct err *err)
+/* Pieces, stamps and the bytes of each column. */
+static int take_parts(struct str in, struct slot_parts *p, struct err *err)
 {
     uint64_t n;
 
-    if (!varint_get(in, &n) || n == 0 || n > SLOT_PATTERN_SLOTS)
+    if (!varint_get(&in, &n) || n == 0 || n > SLOT_PATTERN_SLOTS)
         return corrupt("number of slots", err);
-    p->n_slots = (size_t)n;
-    for (size_t k = 0; k <= p->n_slots; k++) {
-        if (!varint_get(in, &n) || n > in->n)
+    p->n = (size_t)n;
+    for (size_t k = 0; k <= p->n; k++) {
+        if (!varint_get(&in, &n) || n > in.n)
             return corrupt("a piece is cut", err);
-        p->piece[k] = str_sub(*in, 0, (size_t)n);
-        *in = str_from(*in, (size_t)n);
+        p->piece[k] = str_sub(in, 0, (size_t)n);
+        in = str_from(in, (size_t)n);
     }
-    return 0;
+    for (size_t k = 0; k < p->n; k++)
+        if (slot_stamp_take(&in, &p->stamp[k], err) < 0)
+            return ERR_CORRUPT;
+    for (size_t k = 0; k < p->n; k++) {
+        if (p->stamp[k].bytes > in.n)
+            return corrupt("a column is cut", err);
+        p->bytes[k] = str_sub(in, 0, p->stamp[k].bytes);
+        in = str_from(in, p->stamp[k].bytes);
+    }
+    return in.n == 0 ? 0 : corrupt("bytes behind the columns", err);
+}
+
+int slot_parts_open(const struct slot_stamp *s, struct str bytes, struct slot_parts *ret,
+                    struct err *err)
+{
+    if (s->kind != SLOT_PATTERN || bytes.n == 0 || (uint8_t)bytes.p[0] != SLOT_WAY_PATTERN)
+        return 1;
+    return take_parts(str_from(bytes, 1), ret, err);
+}
+
+int slot_part_open(const struct slot_parts *p, size_t part, size_t n, struct arena *a,
+                   struct slot_view *ret, struct err *err)
+{
+    return slot_open_inner(&p->stamp[part], p->bytes[part], n, a, ret, err);
 }
 
 static int open_columns(struct str in, struct pattern *p, struct arena *a, struct err *err)
 {
-    struct slot_stamp stamp[SLOT_PATTERN_SLOTS];
+    struct slot_parts parts;
+    int r = take_parts(in, &parts, err);
 
-    for (size_t k = 0; k < p->n_slots; k++)
-        if (slot_stamp_take(&in, &stamp[k], err) < 0)
-            return ERR_CORRUPT;
-    for (size_t k = 0; k < p->n_slots; k++) {
-        int r;
-        if (stamp[k].bytes > in.n)
-            return corrupt("a column is cut", err);
-        r = slot_open_inner(&stamp[k], str_sub(in, 0, stamp[k].bytes), p->n, a, &p->view[k], err);
-        if (r < 0)
-            return r;
-        in = str_from(in, stamp[k].bytes);
-    }
-    return in.n == 0 ? 0 : corrupt("bytes behind the columns", err);
+    if (r < 0)
+        return r;
+    p->n_slots = parts.n;
+    memcpy(p->piece, parts.piece, sizeof(p->piece));
+    for (size_t k = 0; k < p->n_slots && r == 0; k++)
+        r = slot_part_open(&parts, k, p->n, a, &p->view[k], err);
+    return r;
 }
 
 /* Where each value ends; ERR_CORRUPT when that is too far, or a length is not as in the stamp. */
@@ -246,10 +267,8 @@ int slot_pattern_open(const struct slot_stamp *s, struct str in, size_t n, struc
     struct pattern p = {.n = n};
     uint32_t *end;
     char *text;
-    int r = get_pieces(&in, &p, err);
+    int r = open_columns(in, &p, a, err);
 
-    if (r == 0)
-        r = open_columns(in, &p, a, err);
     if (r < 0)
         return r;
     end = slot_room(a, n, sizeof(*end));

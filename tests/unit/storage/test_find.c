@@ -68,6 +68,45 @@ static void finds_what_a_naive_search_finds(void **state)
     }
 }
 
+static size_t naive_folded(struct str text, struct str needle, const uint8_t *fold)
+{
+    for (size_t i = 0; i + needle.n <= text.n; i++) {
+        size_t k = 0;
+        while (k < needle.n && (text.p[i + k] == needle.p[k] ||
+                                (uint8_t)text.p[i + k] == ((uint8_t)needle.p[k] ^ fold[k])))
+            k++;
+        if (k == needle.n)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+static void finds_letters_in_either_case(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 4000; round++) {
+        size_t n = rnd() % TEXT_MAX;
+        char *p = make_text(n);
+        struct str text = {p, n};
+        uint8_t fold[64];
+        char buf[64];
+        struct str needle;
+        struct find f;
+        for (size_t i = 0; i < n; i++)
+            if (p[i] == 'a' && rnd() % 2 == 0)
+                p[i] = 'A';
+        needle = pick_needle(text, buf);
+        if (needle.n == 0)
+            needle = STR("b");
+        for (size_t i = 0; i < needle.n; i++)
+            fold[i] = (needle.p[i] | 0x20) == 'a' && rnd() % 4 != 0 ? 0x20 : 0;
+        find_init_fold(&f, needle, fold);
+        f.portable = f.portable || rnd() % 4 == 0;
+        assert_int_equal(find_next(&f, text, 0), naive_folded(text, needle, fold));
+        free(p);
+    }
+}
+
 static void marks_the_lines_that_hold_the_needle(void **state)
 {
     (void)state;
@@ -117,5 +156,6 @@ static void no_text_is_no_trouble(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(finds_what_a_naive_search_finds),
+           cmocka_unit_test(finds_letters_in_either_case),
            cmocka_unit_test(marks_the_lines_that_hold_the_needle),
            cmocka_unit_test(no_text_is_no_trouble))

@@ -15,6 +15,7 @@
 #include <string.h>
 
 enum { MODE_OFFSET, MODE_DELTA, MODE_DICT, MODES };
+enum { HEAD_MODE = 7, HEAD_PACKED = 8 }; /* bits of the first byte; from 16 on the width */
 enum {
     PLANES_MAX = 8,
     DICT_MIN = 64,      /* values below which a dictionary is not tried */
@@ -42,11 +43,6 @@ static unsigned bits_of(uint64_t v)
     return v == 0 ? 0 : 64 - (unsigned)__builtin_clzll(v);
 }
 
-static unsigned bytes_of(uint64_t v)
-{
-    return (bits_of(v) + 7) / 8;
-}
-
 static uint64_t gcd(uint64_t a, uint64_t b)
 {
     while (b != 0) {
@@ -67,11 +63,6 @@ static uint64_t common_step(const uint64_t *v, size_t n, uint64_t min)
     return step == 0 ? 1 : step;
 }
 
-static void put_head(struct buf *out, unsigned mode, unsigned width)
-{
-    buf_add_char(out, (char)(mode | width << 4));
-}
-
 static void put_planes(const uint64_t *v, size_t n, unsigned width, struct buf *out)
 {
     uint8_t *p = (uint8_t *)buf_room(out, n * width + 1);
@@ -82,6 +73,56 @@ static void put_planes(const uint64_t *v, size_t n, unsigned width, struct buf *
         for (size_t i = 0; i < n; i++)
             p[k * n + i] = (uint8_t)(v[i] >> (8 * k));
     out->n += n * width;
+}
+
+/* Does the top plane of `bits` % 8 bits look random?  Beside the full planes below it zstd would
+ * then spend more on it than its bits. */
+static bool top_is_random(const uint64_t *v, size_t n, unsigned bits)
+{
+    unsigned shift = bits & ~7u;
+    unsigned used = bits % 8;
+    uint32_t seen[128] = {0};
+    uint32_t most = 0;
+    size_t again = 0;
+
+    if (used == 0 || bits < 8 || n < DICT_MIN)
+        return false;
+    seen[v[0] >> shift & 127]++;
+    for (size_t i = 1; i < n; i++) {
+        seen[v[i] >> shift & 127]++;
+        again += v[i] >> shift == v[i - 1] >> shift;
+    }
+    for (size_t k = 0; k < 128; k++)
+        most = seen[k] > most ? seen[k] : most;
+    /* In 2^used equal parts each is n >> used; a top half empty makes that twice as many. */
+    return most < 3 * (n >> used) + 8 && again < 3 * (n >> used) + 8;
+}
+
+static size_t packed_bytes(size_t n, unsigned used)
+{
+    return (n * used + 7) / 8 + 1; /* one more, so that two can be read anywhere */
+}
+
+/* `used` bits of each value from bit `shift` on, one after the other. */
+static void put_packed(const uint64_t *v, size_t n, unsigned shift, unsigned used, struct buf *out)
+{
+    uint8_t *p = (uint8_t *)buf_room(out, packed_bytes(n, used));
+    uint64_t pending = 0;
+    unsigned have = 0;
+
+    if (p == NULL)
+        return;
+    out->n += packed_bytes(n, used);
+    for (size_t i = 0; i < n; i++) {
+        pending |= (v[i] >> shift) << have;
+        for (have += used; have >= 8; have -= 8) {
+            *p++ = (uint8_t)pending;
+            pending >>= 8;
+        }
+    }
+    if (have > 0)
+        *p++ = (uint8_t)pending;
+    *p = 0;
 }
 
 /* What a column looks like before it is written. */
@@ -124,14 +165,23 @@ static void look(struct slot_number_encoder *e, const uint64_t *v, size_t n, str
 static void put_plain(const struct slot_number_encoder *e, const struct shape *s, bool delta,
                       size_t n, struct buf *out)
 {
-    unsigned width = bytes_of(delta ? s->delta_or : (s->max - s->min) / s->step);
+    const uint64_t *v = delta ? e->delta : e->scaled;
+    size_t rows = delta ? n - 1 : n;
+    unsigned bits = bits_of(delta ? s->delta_or : (s->max - s->min) / s->step);
+    bool packed = top_is_random(v, rows, bits);
+    unsigned width = packed ? bits / 8 : (bits + 7) / 8;
 
-    put_head(out, delta ? MODE_DELTA : MODE_OFFSET, width);
+    buf_add_char(
+        out, (char)((delta ? MODE_DELTA : MODE_OFFSET) | (packed ? HEAD_PACKED : 0) | width << 4));
+    if (packed)
+        buf_add_char(out, (char)(bits % 8));
     varint_put(out, delta ? s->min + e->scaled[0] * s->step : s->min);
     varint_put(out, s->step);
     if (delta)
         varint_put(out, s->delta_bias);
-    put_planes(delta ? e->delta : e->scaled, delta ? n - 1 : n, width, out);
+    put_planes(v, rows, width, out);
+    if (packed)
+        put_packed(v, rows, bits & ~7u, bits % 8, out);
 }
 
 void slot_number_sort(struct slot_number_key *key, struct slot_number_key *spare, size_t n)
@@ -274,7 +324,7 @@ static bool put_dict(struct slot_number_encoder *e, const struct shape *s, size_
         rank[e->key[i].id] = (uint32_t)i;
         e->scaled[i] = s->min + e->key[i].key * s->step;
     }
-    put_head(out, MODE_DICT, count <= 256 ? 1 : 2);
+    buf_add_char(out, (char)(MODE_DICT | (count <= 256 ? 1 : 2) << 4));
     varint_put(out, count);
     put_ids(e->id, rank, n, count <= 256 ? 1 : 2, out);
     look(e, e->scaled, count, &entries);
@@ -334,11 +384,32 @@ static int corrupt(const char *what, struct err *err)
     return err_set(err, ERR_CORRUPT, "numbers of a slot: %s", what);
 }
 
+static int get_head(struct str *in, struct slot_number *c, struct err *err)
+{
+    uint8_t head;
+
+    if (in->n < 1)
+        return corrupt("no head", err);
+    head = (uint8_t)in->p[0];
+    *in = str_from(*in, 1);
+    c->mode = head & HEAD_MODE;
+    c->width = head >> 4;
+    if (c->mode >= MODES)
+        return corrupt("unknown way", err);
+    if ((head & HEAD_PACKED) == 0)
+        return 0;
+    if (c->mode == MODE_DICT || in->n < 1 || in->p[0] < 1 || in->p[0] > 7)
+        return corrupt("bits of the top", err);
+    c->top = (unsigned)in->p[0];
+    *in = str_from(*in, 1);
+    return 0;
+}
+
 static int open_plain(struct str *in, struct slot_number *c, struct err *err)
 {
     size_t rows = c->n - (c->mode == MODE_DELTA);
 
-    if (c->width > PLANES_MAX)
+    if (c->width + (c->top > 0) > PLANES_MAX)
         return corrupt("more than eight planes", err);
     if (!varint_get(in, &c->base) || !varint_get(in, &c->step))
         return corrupt("no base", err);
@@ -348,6 +419,13 @@ static int open_plain(struct str *in, struct slot_number *c, struct err *err)
         return corrupt("planes are cut", err);
     c->bytes = (const uint8_t *)in->p;
     *in = str_from(*in, rows * c->width);
+    if (c->top == 0)
+        return 0;
+    /* rows * top cannot wrap: a column of so many rows has no arena to be read into. */
+    if (rows > SIZE_MAX / 8 - 8 || packed_bytes(rows, c->top) > in->n)
+        return corrupt("top bits are cut", err);
+    c->packed = (const uint8_t *)in->p;
+    *in = str_from(*in, packed_bytes(rows, c->top));
     return 0;
 }
 
@@ -361,14 +439,11 @@ static int open_entries(struct str *in, size_t n, struct arena *a, struct slot_n
 
     if (entry == NULL)
         return arena_err(a, err);
-    if (in->n < 1)
-        return corrupt("no values of the dictionary", err);
-    list.mode = (uint8_t)in->p[0] & 15;
-    list.width = (uint8_t)in->p[0] >> 4;
-    *in = str_from(*in, 1);
-    if (list.mode != MODE_OFFSET && list.mode != MODE_DELTA)
-        return corrupt("a dictionary in a dictionary", err);
-    r = open_plain(in, &list, err);
+    r = get_head(in, &list, err);
+    if (r == 0 && list.mode == MODE_DICT)
+        r = corrupt("a dictionary in a dictionary", err);
+    if (r == 0)
+        r = open_plain(in, &list, err);
     if (r == 0)
         r = slot_number_read(&list, n, entry, err);
     c->entry = entry;
@@ -397,17 +472,27 @@ int slot_number_open(struct str *in, size_t n, struct arena *a, struct slot_numb
     struct slot_number c = {.n = n};
     int r;
 
-    if (n == 0 || in->n < 1)
-        return corrupt("no head", err);
-    c.mode = (uint8_t)in->p[0] & 15;
-    c.width = (uint8_t)in->p[0] >> 4;
-    *in = str_from(*in, 1);
-    if (c.mode >= MODES)
-        return corrupt("unknown way", err);
-    r = c.mode == MODE_DICT ? open_dict(in, a, &c, err) : open_plain(in, &c, err);
+    if (n == 0)
+        return corrupt("no values", err);
+    r = get_head(in, &c, err);
+    if (r == 0)
+        r = c.mode == MODE_DICT ? open_dict(in, a, &c, err) : open_plain(in, &c, err);
     if (r == 0)
         *ret = c;
     return r;
+}
+
+/* The top bits of rows [at, at + m) on top of what is there. */
+static void read_packed(const struct slot_number *c, size_t at, size_t m, uint64_t *restrict ret)
+{
+    unsigned mask = (1u << c->top) - 1;
+    unsigned shift = 8 * c->width;
+    size_t bit = at * c->top;
+
+    for (size_t i = 0; i < m; i++, bit += c->top) {
+        unsigned two = le_get16(c->packed + bit / 8);
+        ret[i] |= (uint64_t)(two >> bit % 8 & mask) << shift;
+    }
 }
 
 /* Rows [at, at + m) of planes of `rows` bytes each. */
@@ -416,17 +501,18 @@ static void read_planes(const struct slot_number *c, size_t rows, size_t at, siz
 {
     const uint8_t *restrict p = c->bytes + at;
 
-    if (c->width == 0) {
+    if (c->width == 0)
         memset(ret, 0, m * sizeof(*ret));
-        return;
-    }
-    for (size_t i = 0; i < m; i++)
-        ret[i] = p[i];
+    else
+        for (size_t i = 0; i < m; i++)
+            ret[i] = p[i];
     for (unsigned k = 1; k < c->width; k++) {
         p += rows;
         for (size_t i = 0; i < m; i++)
             ret[i] |= (uint64_t)p[i] << (8 * k);
     }
+    if (c->top > 0)
+        read_packed(c, at, m, ret);
 }
 
 static void read_offsets(const struct slot_number *c, size_t m, uint64_t *restrict ret)

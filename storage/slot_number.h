@@ -3,8 +3,9 @@
  *
  * The columns are compressed by zstd as a whole, so bits are not packed here: distances from the
  * least value, or from one value to the next, lie in byte planes (all lowest bytes, then all next
- * ones, ...), where equal and small ones are runs.  Few distinct numbers are a list of them and
- * ids.  Format: docs/formats/slot.md.  All arithmetic is modulo 2^64.
+ * ones, ...), where equal and small ones are runs; only top bits that look random are packed.  Few
+ * distinct numbers are a list of them and ids.  Format: docs/formats/slot.md.  All arithmetic is
+ * modulo 2^64.
  */
 #ifndef LOGQ_STORAGE_SLOT_NUMBER_H
 #define LOGQ_STORAGE_SLOT_NUMBER_H
@@ -51,9 +52,10 @@ bool slot_number_may_repeat(size_t seen, size_t distinct, size_t n);
 
 /* A column being read from front to back; plain data, borrows the bytes. */
 struct slot_number {
-    size_t n, next; /* values in it; given out */
-    unsigned mode, width;
-    const uint8_t *bytes; /* planes, or ids */
+    size_t n, next;            /* values in it; given out */
+    unsigned mode, width, top; /* `top` bits above the planes; 0: none */
+    const uint8_t *bytes;      /* planes, or ids */
+    const uint8_t *packed;     /* top bits */
     uint64_t base, step, bias, last;
     const uint64_t *entry; /* dictionary; in the arena */
     size_t n_entries;

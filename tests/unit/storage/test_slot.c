@@ -382,6 +382,17 @@ static void steady_numbers_take_a_few_bytes(void **state)
     assert_true(c->stamp.bytes < 16);
 }
 
+static void random_numbers_take_their_bits(void **state)
+{
+    struct column *c = *state;
+
+    clear(c);
+    for (unsigned i = 0; i < 2000; i++)
+        add(c, "%" PRIu64, 4096 + rnd() % 1024);
+    assert_int_equal(kind_of(c), SLOT_INT);
+    assert_in_range(c->stamp.bytes, 2500, 2510);
+}
+
 static void a_dictionary_is_sorted(void **state)
 {
     static const char *const WORDS[] = {"prefix-zz", "prefix-abcdefghi", "prefix-abcdefgh",
@@ -587,7 +598,12 @@ static void crafted_columns_are_refused(void **state)
         {"01 01 00 01 00", "12 01 00 12 01 00 00", 1, "a dictionary in a dictionary"},
         {"01 01 00 01 00", "90 00 01 000000000000000000", 1, "more than eight planes"},
         {"01 01 00 01 00", "10 00 01 00", 2, "planes are cut"},
-        {"01 01 00 01 00", "0f 00 01 00", 2, "unknown way"},
+        {"01 01 00 01 00", "07 00 01 00", 2, "unknown way"},
+        {"01 01 00 01 00", "08 08 00 01 00 00", 2, "bits of the top"},
+        {"01 01 00 01 00", "08 00 00 01 00 00", 2, "bits of the top"},
+        {"01 01 00 01 00", "1a 01 01 00 00 01 00", 1, "bits of the top"},
+        {"01 01 00 01 00", "08 01 00 01 00", 2, "top bits are cut"},
+        {"01 01 00 01 00", "88 01 00 01 0000000000000000 00 00", 1, "more than eight planes"},
         {"01 01 00 01 00", "10 00 01 00 00", 1, "bytes behind the numbers"},
     };
     struct column *c = *state;
@@ -661,7 +677,8 @@ CHECK_MAIN(COLUMN_TEST(every_value_comes_back), COLUMN_TEST(one_exception_in_man
            COLUMN_TEST(values_of_a_mebibyte_come_back), COLUMN_TEST(equal_values_take_no_bytes),
            COLUMN_TEST(leading_zeros_are_numbers_of_one_width_only),
            COLUMN_TEST(numbers_end_at_64_bits), COLUMN_TEST(steady_numbers_take_a_few_bytes),
-           COLUMN_TEST(a_dictionary_is_sorted), COLUMN_TEST(hex_digits_take_half),
+           COLUMN_TEST(random_numbers_take_their_bits), COLUMN_TEST(a_dictionary_is_sorted),
+           COLUMN_TEST(hex_digits_take_half),
            COLUMN_TEST(numbers_between_the_same_text_are_columns),
            COLUMN_TEST(a_common_beginning_and_end_may_meet),
            COLUMN_TEST(newlines_in_values_come_back), COLUMN_TEST(crafted_columns_are_refused),

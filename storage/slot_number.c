@@ -495,21 +495,42 @@ static void read_packed(const struct slot_number *c, size_t at, size_t m, uint64
     }
 }
 
+/* m values from `width` planes of `rows` bytes; inlined for each width, so that it is one pass. */
+static inline __attribute__((always_inline)) void
+join(const uint8_t *restrict p, size_t rows, unsigned width, size_t m, uint64_t *restrict ret)
+{
+    for (size_t i = 0; i < m; i++) {
+        uint64_t v = 0;
+        for (unsigned k = 0; k < width; k++)
+            v |= (uint64_t)p[k * rows + i] << (8 * k);
+        ret[i] = v;
+    }
+}
+
 /* Rows [at, at + m) of planes of `rows` bytes each. */
 static void read_planes(const struct slot_number *c, size_t rows, size_t at, size_t m,
                         uint64_t *restrict ret)
 {
-    const uint8_t *restrict p = c->bytes + at;
+    const uint8_t *p = c->bytes + at;
 
-    if (c->width == 0)
+    switch (c->width) {
+    case 0:
         memset(ret, 0, m * sizeof(*ret));
-    else
-        for (size_t i = 0; i < m; i++)
-            ret[i] = p[i];
-    for (unsigned k = 1; k < c->width; k++) {
-        p += rows;
-        for (size_t i = 0; i < m; i++)
-            ret[i] |= (uint64_t)p[i] << (8 * k);
+        break;
+    case 1:
+        join(p, rows, 1, m, ret);
+        break;
+    case 2:
+        join(p, rows, 2, m, ret);
+        break;
+    case 3:
+        join(p, rows, 3, m, ret);
+        break;
+    case 4:
+        join(p, rows, 4, m, ret);
+        break;
+    default:
+        join(p, rows, c->width, m, ret);
     }
     if (c->top > 0)
         read_packed(c, at, m, ret);

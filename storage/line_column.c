@@ -11,31 +11,23 @@
 enum {
     GROUPS_MAX = 7,  /* of a number: 20 digits */
     TABLES_MAX = 96, /* made at most; more states take the slow way */
+    TEXT_SHARE = 8,  /* search the whole text when one value in so many is asked for */
 };
 
-static uint16_t target_of(const uint16_t *after, unsigned state)
-{
-    return after[state] == LINE_NOT_YET ? LINE_ASK : after[state];
-}
-
-static uint16_t run_value(const struct line_eval *e, const uint16_t *after, unsigned state,
-                          struct str value)
-{
-    return target_of(after, dfa_run(e->d, state, value));
-}
-
-static size_t rank_of(struct line_rows rows, size_t i)
-{
-    return rows.list == NULL ? i : rows.list[i];
-}
-
 static void run_each(struct line_eval *e, const struct slot_view *v, unsigned state,
-                     const uint16_t *after, struct line_rows rows)
+                     struct line_rows rows)
 {
     for (size_t i = 0; i < rows.n; i++) {
         char room[SLOT_ROOM];
-        e->target[i] = run_value(e, after, state, slot_value(v, rank_of(rows, i), room));
+        struct str value = slot_value(v, line_rank(rows, i), room);
+        e->state[i] = (uint16_t)dfa_run(e->d, state, value);
     }
+}
+
+static void set_all(struct line_eval *e, unsigned state, struct line_rows rows)
+{
+    for (size_t i = 0; i < rows.n; i++)
+        e->state[i] = (uint16_t)state;
 }
 
 /* ---- numbers ---- */
@@ -136,12 +128,12 @@ static inline unsigned walk(const uint16_t *first, const uint16_t *const *group,
 /* One loop for each count of groups, so that the steps are laid out flat. */
 #define WALK_ALL(groups_of)                                                                        \
     for (size_t i = 0; i < rows.n; i++) {                                                          \
-        unsigned s = walk(first, e->group, number[rank_of(rows, i)], groups_of);                   \
-        e->target[i] = s == none ? zero : target_of(after, s);                                     \
+        unsigned s = walk(first, e->group, number[line_rank(rows, i)], groups_of);                 \
+        e->state[i] = (uint16_t)(s == none ? zero : s);                                            \
     }
 
 static void walk_all(struct line_eval *e, const uint64_t *number, const uint16_t *first, unsigned n,
-                     uint16_t zero, const uint16_t *after, struct line_rows rows)
+                     unsigned zero, struct line_rows rows)
 {
     unsigned none = e->d->n_states;
 
@@ -174,18 +166,17 @@ static unsigned digits_of(uint64_t v)
 }
 
 static int run_numbers(struct line_eval *e, const struct slot_view *v, unsigned state,
-                       const uint16_t *after, struct line_rows rows, struct err *err)
+                       struct line_rows rows, struct err *err)
 {
     uint64_t most = 0;
     unsigned digits = v->width;
     unsigned lead = 0;
     const uint16_t *first;
-    uint16_t zero;
     int r;
 
     if (digits == 0) {
         for (size_t i = 0; i < rows.n; i++) {
-            uint64_t x = v->number[rank_of(rows, i)];
+            uint64_t x = v->number[line_rank(rows, i)];
             most = x > most ? x : most;
         }
         digits = digits_of(most);
@@ -201,67 +192,147 @@ static int run_numbers(struct line_eval *e, const struct slot_view *v, unsigned 
     if (r < 0)
         return r;
     if (r == 1 || digits > 3 * GROUPS_MAX) {
-        run_each(e, v, state, after, rows);
+        run_each(e, v, state, rows);
         return 0;
     }
     e->group[e->d->n_states] = first; /* where no digit was yet; used when lead == 0 */
-    zero = target_of(after, dfa_step(e->d, state, '0'));
-    walk_all(e, v->number, first, (digits + 2) / 3, zero, after, rows);
+    walk_all(e, v->number, first, (digits + 2) / 3, dfa_step(e->d, state, '0'), rows);
     return 0;
 }
 
 /* ---- dictionaries ---- */
 
 static int run_dict(struct line_eval *e, const struct slot_view *v, unsigned state,
-                    const uint16_t *after, struct line_rows rows, struct err *err)
+                    struct line_rows rows, struct err *err)
 {
     uint16_t *of_entry;
 
     if (rows.n < v->n_entries) {
-        run_each(e, v, state, after, rows);
+        run_each(e, v, state, rows);
         return 0;
     }
     of_entry = arena_alloc(e->a, v->n_entries * sizeof(*of_entry) + 1);
     if (of_entry == NULL)
         return arena_err(e->a, err);
     for (size_t i = 0; i < v->n_entries; i++)
-        of_entry[i] = run_value(e, after, state, v->entry[i]);
+        of_entry[i] = (uint16_t)dfa_run(e->d, state, v->entry[i]);
     for (size_t i = 0; i < rows.n; i++)
-        e->target[i] = of_entry[v->id[rank_of(rows, i)]];
+        e->state[i] = of_entry[v->id[line_rank(rows, i)]];
     return 0;
 }
 
 /* ---- text ---- */
 
-static void run_text(struct line_eval *e, const struct slot_view *v, unsigned state,
-                     const uint16_t *after, struct line_rows rows)
+static struct str text_of(const struct slot_view *v, size_t rank)
 {
-    for (size_t i = 0; i < rows.n; i++) {
-        size_t rank = rank_of(rows, i);
-        uint32_t from = rank == 0 ? 0 : v->end[rank - 1];
-        struct str value = {v->text.p + from, v->end[rank] - from};
-        e->target[i] = run_value(e, after, state, value);
-    }
+    uint32_t from = rank == 0 ? 0 : v->end[rank - 1];
+
+    return (struct str){v->text.p + from, v->end[rank] - from};
+}
+
+static void run_text(struct line_eval *e, const struct slot_view *v, unsigned state,
+                     struct line_rows rows)
+{
+    for (size_t i = 0; i < rows.n; i++)
+        e->state[i] = (uint16_t)dfa_run(e->d, state, text_of(v, line_rank(rows, i)));
 }
 
 int line_column_run(struct line_eval *e, const struct slot_view *v, unsigned state,
-                    const uint16_t *after, struct line_rows rows, struct err *err)
+                    struct line_rows rows, struct err *err)
 {
-    uint16_t same;
-
     switch (v->kind) {
     case SLOT_VIEW_CONST:
-        same = run_value(e, after, state, v->constant);
-        for (size_t i = 0; i < rows.n; i++)
-            e->target[i] = same;
+        set_all(e, dfa_run(e->d, state, v->constant), rows);
         return 0;
     case SLOT_VIEW_INT:
-        return run_numbers(e, v, state, after, rows, err);
+        return run_numbers(e, v, state, rows, err);
     case SLOT_VIEW_DICT:
-        return run_dict(e, v, state, after, rows, err);
+        return run_dict(e, v, state, rows, err);
     case SLOT_VIEW_TEXT:
-        run_text(e, v, state, after, rows);
+        run_text(e, v, state, rows);
         return 0;
     }
+    return 0;
+}
+
+/* A state that stands for all in which nothing was found, since they have one target; DFA_UNKNOWN:
+ * they have several. */
+static unsigned common_rest(const struct dfa *d, const uint16_t *after)
+{
+    unsigned rest = DFA_UNKNOWN;
+
+    for (unsigned s = DFA_FIRST; s < d->n_states; s++) {
+        if (after[s] == LINE_NOT_YET)
+            continue;
+        if (rest != DFA_UNKNOWN && after[s] != after[rest])
+            return DFA_UNKNOWN;
+        rest = s;
+    }
+    return rest;
+}
+
+static unsigned never_state(const struct dfa *d, const uint16_t *after)
+{
+    for (unsigned s = DFA_FIRST; s < d->n_states; s++)
+        if (after[s] == LINE_NEVER)
+            return s;
+    return DFA_UNKNOWN;
+}
+
+/* Values with a literal in them are found; of others the last bytes say where the automaton is. */
+static void set_literals(struct line_eval *e, const struct slot_view *v, const uint64_t *marked,
+                         const uint16_t *after, struct line_rows rows)
+{
+    unsigned rest = common_rest(e->d, after);
+    size_t tail = e->needle->longest - 1;
+
+    for (size_t i = 0; i < rows.n; i++) {
+        size_t rank = line_rank(rows, i);
+        struct str value;
+        if ((marked[rank / 64] >> (rank % 64) & 1) != 0) {
+            e->state[i] = DFA_MATCH;
+            continue;
+        }
+        if (rest != DFA_UNKNOWN) {
+            e->state[i] = (uint16_t)rest;
+            continue;
+        }
+        value = text_of(v, rank);
+        if (value.n > tail)
+            value = str_from(value, value.n - tail);
+        e->state[i] = (uint16_t)dfa_run(e->d, DFA_FIRST, value);
+    }
+}
+
+/* Lines with what each match needs are run, others settled. */
+static void set_candidates(struct line_eval *e, const struct slot_view *v, const uint64_t *marked,
+                           unsigned never, struct line_rows rows)
+{
+    for (size_t i = 0; i < rows.n; i++) {
+        size_t rank = line_rank(rows, i);
+        bool worth = (marked[rank / 64] >> (rank % 64) & 1) != 0;
+        e->state[i] = (uint16_t)(worth ? dfa_run(e->d, DFA_FIRST, text_of(v, rank)) : never);
+    }
+}
+
+int line_column_find(struct line_eval *e, const struct slot_view *v, unsigned state,
+                     const struct line_text *t, struct line_rows rows, struct err *err)
+{
+    const struct line_needle *w = e->needle;
+    bool may = w->n > 0 && (t->ascii || !w->ascii) && state == DFA_FIRST;
+    unsigned never = t->alone ? never_state(e->d, t->after) : DFA_UNKNOWN;
+    uint64_t *marked;
+
+    if (v->kind != SLOT_VIEW_TEXT || !may || rows.n < v->n / TEXT_SHARE ||
+        (!w->whole && never == DFA_UNKNOWN))
+        return line_column_run(e, v, state, rows, err);
+    marked = arena_alloc(e->a, (v->n + 63) / 64 * sizeof(*marked));
+    if (marked == NULL)
+        return arena_err(e->a, err);
+    line_needle_mark(w, v->text, v->end, v->n, marked);
+    if (w->whole)
+        set_literals(e, v, marked, t->after, rows);
+    else
+        set_candidates(e, v, marked, never, rows);
     return 0;
 }

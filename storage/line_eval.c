@@ -15,20 +15,22 @@ struct crowd {
 struct walk {
     struct line_eval *e;
     size_t template;
+    bool has_row;         /* row is known: it costs reading the ids */
     const uint32_t *row;  /* of rank; NULL: the same */
     struct crowd **crowd; /* at node */
     size_t *count;        /* by target, scratch */
     size_t n_targets;
 };
 
-int line_eval_init(struct line_eval *e, struct line_graph *g, struct lines *l, struct err *err)
+int line_eval_init(struct line_eval *e, struct line_graph *g, const struct line_needle *needle,
+                   struct lines *l, struct err *err)
 {
     const struct lines_plan *p = lines_plan_of(l);
     size_t words = (p->rows + 63) / 64;
     size_t states = g->d->n_states;
     bool ok;
 
-    *e = (struct line_eval){.d = g->d, .l = l, .a = g->a, .g = g};
+    *e = (struct line_eval){.d = g->d, .l = l, .a = g->a, .g = g, .needle = needle};
     e->hits = arena_alloc(e->a, words * sizeof(*e->hits));
     e->asks = arena_alloc(e->a, words * sizeof(*e->asks));
     e->group = arena_alloc(e->a, (states + 1) * sizeof(*e->group));
@@ -40,13 +42,19 @@ int line_eval_init(struct line_eval *e, struct line_graph *g, struct lines *l, s
     return ok ? 0 : arena_err(e->a, err);
 }
 
-static void set_bits(const struct walk *w, uint64_t *bits, struct line_rows rows)
+static int set_bits(struct walk *w, uint64_t *bits, struct line_rows rows, struct err *err)
 {
+    int r = w->has_row ? 0 : lines_rows(w->e->l, w->template, &w->row, err);
+
+    if (r < 0)
+        return r;
+    w->has_row = true;
     for (size_t i = 0; i < rows.n; i++) {
-        size_t rank = rows.list == NULL ? i : rows.list[i];
+        size_t rank = line_rank(rows, i);
         size_t row = w->row == NULL ? rank : w->row[rank];
         bits[row / 64] |= UINT64_C(1) << (row % 64);
     }
+    return 0;
 }
 
 static int arrive(struct walk *w, unsigned target, struct line_rows rows, struct err *err)
@@ -55,10 +63,8 @@ static int arrive(struct walk *w, unsigned target, struct line_rows rows, struct
 
     if (rows.n == 0 || target == LINE_NEVER)
         return 0;
-    if (target < LINE_NODE) {
-        set_bits(w, target == LINE_ALWAYS ? w->e->hits : w->e->asks, rows);
-        return 0;
-    }
+    if (target < LINE_NODE)
+        return set_bits(w, target == LINE_ALWAYS ? w->e->hits : w->e->asks, rows, err);
     c = arena_alloc(w->e->a, sizeof(*c));
     if (c == NULL)
         return arena_err(w->e->a, err);
@@ -68,18 +74,19 @@ static int arrive(struct walk *w, unsigned target, struct line_rows rows, struct
     return 0;
 }
 
-/* Send each row to its target. */
-static int part(struct walk *w, struct line_rows rows, struct err *err)
+/* Send each row to the target of its state. */
+static int part(struct walk *w, const uint16_t *after, struct line_rows rows, struct err *err)
 {
-    const uint16_t *target = w->e->target;
+    const uint16_t *state = w->e->state;
     uint32_t **to;
+    unsigned first = line_graph_target(after, state[0]);
     int r = 0;
 
     memset(w->count, 0, w->n_targets * sizeof(*w->count));
     for (size_t i = 0; i < rows.n; i++)
-        w->count[target[i]]++;
-    if (w->count[target[0]] == rows.n)
-        return arrive(w, target[0], rows, err);
+        w->count[line_graph_target(after, state[i])]++;
+    if (w->count[first] == rows.n)
+        return arrive(w, first, rows, err);
     to = arena_alloc(w->e->a, w->n_targets * sizeof(*to));
     if (to == NULL)
         return arena_err(w->e->a, err);
@@ -89,7 +96,7 @@ static int part(struct walk *w, struct line_rows rows, struct err *err)
             return arena_err(w->e->a, err);
     }
     for (size_t i = 0; i < rows.n; i++)
-        *to[target[i]]++ = rows.list == NULL ? (uint32_t)i : rows.list[i];
+        *to[line_graph_target(after, state[i])]++ = (uint32_t)line_rank(rows, i);
     for (unsigned t = 0; t < w->n_targets && r == 0; t++) {
         struct line_rows some = {NULL, w->count[t]};
         if (some.n > 0)
@@ -99,21 +106,35 @@ static int part(struct walk *w, struct line_rows rows, struct err *err)
     return r;
 }
 
-static int do_node(struct walk *w, size_t node, struct err *err)
+static int run_node(struct walk *w, const struct line_node *n, struct line_rows rows,
+                    struct err *err)
 {
     struct line_eval *e = w->e;
-    const struct line_node *n = &e->g->node.p[node];
-    const uint16_t *after = line_graph_after(e->g, n->slot);
+    const struct lines_template *t = e->g->t;
+    const struct line_text text = {
+        .after = line_graph_after(e->g, n->slot),
+        .alone = t->n_slots == 1 && t->piece[0].n == 0 && t->piece[1].n == 0,
+        .ascii = (e->g->column[n->slot].stamp.classes & SLOT_HIGH) == 0,
+    };
     const struct slot_view *v;
+    int r = line_parts_run(e, w->template, n->slot, n->state, rows, err);
+
+    if (r != 1)
+        return r;
+    r = lines_slot(e->l, w->template, n->slot, &v, err);
+    return r < 0 ? r : line_column_find(e, v, n->state, &text, rows, err);
+}
+
+static int do_node(struct walk *w, size_t node, struct err *err)
+{
+    const struct line_graph *g = w->e->g;
+    const struct line_node *n = &g->node.p[node];
     int r = 0;
 
-    if (w->crowd[node] == NULL)
-        return 0;
-    r = lines_slot(e->l, w->template, n->slot, &v, err);
     for (struct crowd *c = w->crowd[node]; c != NULL && r == 0; c = c->next) {
-        r = line_column_run(e, v, n->state, after, c->rows, err);
+        r = run_node(w, n, c->rows, err);
         if (r == 0)
-            r = part(w, c->rows, err);
+            r = part(w, line_graph_after(g, n->slot), c->rows, err);
     }
     return r;
 }
@@ -135,12 +156,12 @@ static int do_slots(struct walk *w, struct err *err)
     return r;
 }
 
-static int get_target_room(struct line_eval *e, size_t n, struct err *err)
+static int get_room(struct line_eval *e, size_t n, struct err *err)
 {
     if (n <= e->cap)
         return 0;
-    e->target = arena_alloc(e->a, n * sizeof(*e->target));
-    if (e->target == NULL)
+    e->state = arena_alloc(e->a, n * sizeof(*e->state));
+    if (e->state == NULL)
         return arena_err(e->a, err);
     e->cap = n;
     return 0;
@@ -150,13 +171,11 @@ int line_eval_rows(struct line_eval *e, size_t template, unsigned root, struct l
                    struct err *err)
 {
     struct walk w = {.e = e, .template = template, .n_targets = LINE_NODE + e->g->node.n};
-    int r = lines_rows(e->l, template, &w.row, err);
+    int r;
 
-    if (r < 0)
-        return r;
     if (root < LINE_NODE)
         return arrive(&w, root, rows, err);
-    r = get_target_room(e, rows.n, err);
+    r = get_room(e, rows.n, err);
     if (r < 0)
         return r;
     w.crowd = arena_alloc(e->a, e->g->node.n * sizeof(struct crowd *));

@@ -7,8 +7,17 @@
 #define LOGQ_STORAGE_LINE_EVAL_H
 
 #include "storage/line_graph.h"
+#include "storage/line_needle.h"
 
 enum { LINE_GROUP = 1000, LINE_WAYS = 4 };
+
+/* The PATTERN column last asked for. */
+struct line_parts {
+    bool known;
+    size_t template, slot;
+    struct slot_parts parts;
+    struct slot_view view[SLOT_PARTS_MAX]; /* n == 0: not opened yet */
+};
 
 struct line_eval {
     const struct dfa *d; /* borrowed, as all others */
@@ -18,7 +27,9 @@ struct line_eval {
     uint64_t *hits, *asks; /* by row: found; not known */
     uint64_t columns;      /* read */
 
-    uint16_t *target; /* scratch, by place in a list of rows */
+    const struct line_needle *needle;
+    struct line_parts parts;
+    uint16_t *state; /* behind a column, by place in a list of rows; scratch */
     size_t cap;
     /* Tables of three digits: [state] -> state by group, made when somebody asks; and of the digits
      * that a number begins with, by how many they are (0: as many as it takes; while none came
@@ -34,16 +45,35 @@ struct line_rows {
     size_t n;
 };
 
-int line_eval_init(struct line_eval *e, struct line_graph *g, struct lines *l, struct err *err);
+int line_eval_init(struct line_eval *e, struct line_graph *g, const struct line_needle *needle,
+                   struct lines *l, struct err *err);
 
-/* Follow `rows` of the template that the graph was made for last, beginning at node 0's target
- * `root`; sets bits of hits and asks.  ERR_CORRUPT, ERR_NOMEM, ERR_LIMIT. */
+/* Follow `rows` of the template that the graph was made for last, beginning at the target `root`;
+ * sets bits of hits and asks.  ERR_CORRUPT, ERR_NOMEM, ERR_LIMIT. */
 int line_eval_rows(struct line_eval *e, size_t template, unsigned root, struct line_rows rows,
                    struct err *err);
 
-/* line_column.c: targets of the values of one column, for each of `rows`, in e->target.  `after`
- * are the targets by state, LINE_ASK for those that the stamp did not allow. */
+/* line_column.c: the states of `rows` behind a column, beginning in `state`, in e->state. */
 int line_column_run(struct line_eval *e, const struct slot_view *v, unsigned state,
-                    const uint16_t *after, struct line_rows rows, struct err *err);
+                    struct line_rows rows, struct err *err);
+/* The same over text that a finder can be used on: what needs no more than that `after` says, the
+ * targets by state, is enough; `alone`: the column is the whole line; `ascii`: it has no bytes
+ * above 0x7f. */
+struct line_text {
+    const uint16_t *after;
+    bool alone, ascii;
+};
+int line_column_find(struct line_eval *e, const struct slot_view *v, unsigned state,
+                     const struct line_text *t, struct line_rows rows, struct err *err);
+
+/* line_parts.c: the same over a PATTERN column, of which only the parts that matter are opened.  1:
+ * it is no PATTERN. */
+int line_parts_run(struct line_eval *e, size_t template, size_t slot, unsigned state,
+                   struct line_rows rows, struct err *err);
+
+static inline size_t line_rank(struct line_rows rows, size_t i)
+{
+    return rows.list == NULL ? i : rows.list[i];
+}
 
 #endif

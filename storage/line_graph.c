@@ -179,7 +179,7 @@ static const struct line_reach *reach_lengths(struct line_graph *g, const struct
     memset(g->set[0], 0, g->words * sizeof(uint64_t));
     set_bit(g->set[0], state);
     walk_lengths(g, eats, n, s->min_len, n == 0 ? 0 : s->max_len);
-    slot->key[0] = key[0];
+    slot->key[0] = g->work > WORK_MAX ? 0 : key[0]; /* it was left half-way: not to be kept */
     slot->key[1] = key[1];
     list_set(g, g->set[2], slot);
     return slot;
@@ -225,6 +225,16 @@ static bool reach_numbers(struct line_graph *g, const struct slot_stamp *s, unsi
     set_bit(free_set, at_high);
     list_set(g, free_set, ret);
     return true;
+}
+
+bool line_graph_reach(struct line_graph *g, const struct slot_stamp *s, unsigned state,
+                      struct line_reach *ret)
+{
+    g->work = 0;
+    *ret = *reach_lengths(g, s, state);
+    if (ret->n > 1 && s->kind == SLOT_INT && g->work <= WORK_MAX)
+        (void)reach_numbers(g, s, state, ret);
+    return g->work <= WORK_MAX && !g->full;
 }
 
 /* ---- targets ---- */

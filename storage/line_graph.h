@@ -61,10 +61,19 @@ void line_graph_fini(struct line_graph *g);
 int line_graph_make(struct line_graph *g, const struct lines_plan *plan, size_t template,
                     unsigned *ret, struct err *err);
 
+/* The states behind a value of a column with this stamp.  false: they are not known. */
+bool line_graph_reach(struct line_graph *g, const struct slot_stamp *s, unsigned state,
+                      struct line_reach *ret);
+
 /* The targets behind slot k, by state. */
 static inline const uint16_t *line_graph_after(const struct line_graph *g, size_t k)
 {
     return g->after + k * g->d->n_states;
+}
+/* The target of a state behind a slot; the stamp may not have told of it. */
+static inline unsigned line_graph_target(const uint16_t *after, unsigned state)
+{
+    return after[state] == LINE_NOT_YET ? LINE_ASK : after[state];
 }
 
 #endif

@@ -11,7 +11,10 @@
 #include "storage/find.h"
 #include "storage/line_eval.h"
 
-enum { TEXT_SHARE = 4 }; /* write out the whole text when one row in so many is asked for */
+enum {
+    TEXT_SHARE = 4, /* write out the whole text when one row in so many is asked for */
+    ROWS_SHARE = 8, /* look at all rows when one in so many is selected */
+};
 
 struct line_match {
     unsigned magic;
@@ -20,6 +23,7 @@ struct line_match {
     bool negative;               /* rows pass in which nothing is found */
     struct dfa *d;               /* owned; NULL: every line is asked about */
     bool asks;                   /* what `d` finds is only worth asking about */
+    struct line_needle needle;   /* of d */
     struct find *find;           /* of literals, [f->n]; owned; NULL for patterns */
 };
 
@@ -69,6 +73,8 @@ int line_match_new(const struct scan_filter *f, struct line_match **ret, struct 
         line_match_free(&m);
         return r;
     }
+    if (m->d != NULL)
+        line_needle_init(&m->needle, m->d);
     *ret = m;
     return 0;
 }
@@ -155,7 +161,7 @@ struct judge {
     struct lines *l;
     const struct lines_plan *plan;
     const uint64_t *selected;
-    bool all; /* are selected */
+    bool all; /* are selected, or so many that all are looked at */
     struct arena *a;
     struct line_match_stats *stats;
     struct line_graph g;
@@ -259,7 +265,7 @@ static int judge_templates(struct judge *j, struct err *err)
     int r = line_graph_init(&j->g, m->d, j->a, err);
 
     if (r == 0)
-        r = line_eval_init(&j->e, &j->g, j->l, err);
+        r = line_eval_init(&j->e, &j->g, &m->needle, j->l, err);
     for (size_t t = 0; t < j->plan->n_templates && r == 0; t++)
         r = do_template(j, t, err);
     j->stats->columns += j->e.columns;
@@ -269,6 +275,8 @@ static int judge_templates(struct judge *j, struct err *err)
             j->e.asks[w] |= j->e.hits[w];
         memset(j->e.hits, 0, words * sizeof(*j->e.hits));
     }
+    for (size_t w = 0; w < words && r == 0; w++)
+        j->e.asks[w] &= j->selected[w];
     return r < 0 ? r : ask_rows(j, j->e.asks, j->e.hits, err);
 }
 
@@ -285,7 +293,7 @@ int line_match_block(const struct line_match *m, struct lines *l, uint64_t *sele
     OBJ_CHECK(m, LINE_MATCH_MAGIC);
     if (n == 0)
         return 0;
-    j.all = n == plan->rows;
+    j.all = n >= plan->rows / ROWS_SHARE;
     if (m->d == NULL) {
         hits = arena_alloc(a, words * sizeof(*hits));
         if (hits == NULL)

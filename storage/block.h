@@ -109,7 +109,8 @@ struct block_plans {
 int block_plans_split(struct str frame, struct block_plans *ret, struct err *err);
 
 /* block_rollup.c: rows and line bytes of each stream, minute and value of attribute detected_level,
- * sorted by (stream, minute, level).  minute is ts / 60 s, rounded down. */
+ * sorted by (stream, minute, level).  Minute m holds 60 s * m < ts <= 60 s * (m + 1): ranges of
+ * queries are open at their beginning too. */
 struct block_rollup_entry {
     int64_t minute;
     uint64_t line_bytes;

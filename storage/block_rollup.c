@@ -26,11 +26,12 @@ struct builder {
     size_t mask;
 };
 
+/* A full minute belongs to the one that it ends, as in the ranges of queries. */
 static int64_t minute_of(ts_ns ts)
 {
     int64_t minute = ts / NS_PER_MIN;
 
-    return ts % NS_PER_MIN < 0 ? minute - 1 : minute;
+    return ts % NS_PER_MIN <= 0 ? minute - 1 : minute;
 }
 
 static struct str level_of(const struct block_row *row)
@@ -244,11 +245,12 @@ int block_rollup_decode(struct str in, const struct block_shape *shape, struct a
     if (r < 0)
         return r;
     for (size_t i = 0; i < u.n; i++) {
-        if (v[0][i] > shape->last_stream - shape->first_stream ||
-            v[2][i] >= u.n_levels || v[3][i] == 0 || v[3][i] > shape->rows - rows)
+        if (v[0][i] > shape->last_stream - shape->first_stream || v[2][i] >= u.n_levels ||
+            v[3][i] == 0 || v[3][i] > shape->rows - rows)
             return corrupt("entry out of bounds", err);
         rows += v[3][i];
-        u.entry[i] = (struct block_rollup_entry){(int64_t)v[1][i], v[4][i], shape->first_stream + (uint32_t)v[0][i],
+        u.entry[i] = (struct block_rollup_entry){(int64_t)v[1][i], v[4][i],
+                                                 shape->first_stream + (uint32_t)v[0][i],
                                                  (uint32_t)v[3][i], (uint32_t)v[2][i]};
         if (i > 0 && by_key(&u.entry[i - 1], &u.entry[i]) >= 0)
             return corrupt("order of entries", err);

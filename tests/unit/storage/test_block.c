@@ -153,8 +153,8 @@ static void check_rollup(const struct block_rollup *u, const struct block_row *r
         for (size_t k = 0; k < n; k++) {
             struct str got = level_of(&rows[k]);
             int64_t from = e->minute * NS_PER_MIN;
-            if (rows[k].stream != e->stream || rows[k].ts < from ||
-                rows[k].ts - from >= NS_PER_MIN || (got.p == NULL) != (level.p == NULL) ||
+            if (rows[k].stream != e->stream || rows[k].ts <= from ||
+                rows[k].ts - from > NS_PER_MIN || (got.p == NULL) != (level.p == NULL) ||
                 !str_eq(got, level))
                 continue;
             count++;

@@ -51,10 +51,10 @@ int catalog_begin(struct catalog *c, struct err *err);
 int catalog_add(struct catalog *c, const struct segment_info *info, struct err *err);
 int catalog_end(struct catalog *c, int outcome, uint64_t wal_to, struct err *err);
 
-/* `info` (NULL: nothing, none of their rows is left) takes the place of the segments with these
- * ids. What they were stays on record, with their uuids among catalog_leaving.  ERR_GONE: one of
- * them is not here any more; nothing happened. */
-int catalog_replace(struct catalog *c, const uint64_t *ids, size_t n,
+/* `info` (NULL: nothing, none of their rows is left) takes the place of the `n` segments with these
+ * uuids, one after the other. What they were stays on record, with their uuids among
+ * catalog_leaving.  ERR_GONE: one of them is not here any more; nothing happened. */
+int catalog_replace(struct catalog *c, const uint8_t *uuids, size_t n,
                     const struct segment_info *info, struct err *err);
 
 /* Segments that were replaced and whose files may still be there; and that one is gone. */
@@ -68,8 +68,7 @@ enum catalog_todo {
     CATALOG_DUE,     /* holds rows that were deleted: write it anew soon */
     CATALOG_ALONE,   /* damaged: leave it alone */
 };
-/* One segment by its id. */
-int catalog_mark(struct catalog *c, uint64_t id, enum catalog_todo todo, struct err *err);
+int catalog_mark_alone(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], struct err *err);
 /* Every ordinary segment with times in [from, to] that is not to be left alone is due. */
 int catalog_mark_due(struct catalog *c, ts_ns from, ts_ns to, struct err *err);
 
@@ -96,7 +95,6 @@ struct catalog_segment {
 
 /* Each segment, by class and span: what compaction chooses from. */
 struct catalog_row {
-    uint64_t id;
     uint8_t uuid[SEGMENT_UUID];
     enum segment_class class;
     enum catalog_todo todo;

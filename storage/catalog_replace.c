@@ -13,36 +13,19 @@
 
 #include <string.h>
 
-static int one_by_id(struct catalog *c, const char *sql, uint64_t id, struct err *err)
+static int run_for(struct catalog *c, const char *sql, const uint8_t *uuid, struct err *err)
 {
     struct sqlite3_stmt *st;
     int r = db_prepare(c->db, sql, &st, err);
 
     if (r < 0)
         return r;
-    db_bind_u64(st, 1, id);
+    db_bind_blob(st, 1, uuid, SEGMENT_UUID);
     r = db_step(c->db, st, err);
     return r < 0 ? r : 0;
 }
 
-/* Is there such a segment?  ERR_GONE when not. */
-static int need_segment(struct catalog *c, uint64_t id, struct err *err)
-{
-    struct sqlite3_stmt *st;
-    int r = db_prepare(c->db, "SELECT 1 FROM segments WHERE id = ?", &st, err);
-
-    if (r < 0)
-        return r;
-    db_bind_u64(st, 1, id);
-    r = db_step(c->db, st, err);
-    if (r == 1)
-        return err_set(err, ERR_GONE, "a segment to be replaced is not in the catalog");
-    if (r == 0)
-        db_reset(st);
-    return r;
-}
-
-static int keep_record(struct catalog *c, uint64_t id, const struct segment_info *info,
+static int keep_record(struct catalog *c, const uint8_t *uuid, const struct segment_info *info,
                        struct err *err)
 {
     static const struct segment_info nothing;
@@ -50,7 +33,7 @@ static int keep_record(struct catalog *c, uint64_t id, const struct segment_info
     int r = db_prepare(c->db,
                        "INSERT INTO replaced(uuid, class, root, rows, new_uuid, new_root, new_rows,"
                        " leaving) SELECT uuid, class, root, rows, ?, ?, ?, 1 FROM segments"
-                       " WHERE id = ?",
+                       " WHERE uuid = ?",
                        &st, err);
 
     if (r < 0)
@@ -60,26 +43,31 @@ static int keep_record(struct catalog *c, uint64_t id, const struct segment_info
     db_bind_blob(st, 1, info->uuid, SEGMENT_UUID);
     db_bind_blob(st, 2, info->root.b, MERKLE_HASH);
     db_bind_u64(st, 3, info->rows);
-    db_bind_u64(st, 4, id);
+    db_bind_blob(st, 4, uuid, SEGMENT_UUID);
     r = db_step(c->db, st, err);
     return r < 0 ? r : 0;
 }
 
-static int replace_one(struct catalog *c, uint64_t id, const struct segment_info *info,
+static int replace_one(struct catalog *c, const uint8_t *uuid, const struct segment_info *info,
                        struct err *err)
 {
-    int r = need_segment(c, id, err);
+    bool found = false;
+    int r = catalog_has(c, uuid, &found, err);
 
+    if (r == 0 && !found)
+        r = err_set(err, ERR_GONE, "a segment to be replaced is not in the catalog");
     if (r == 0)
-        r = keep_record(c, id, info, err);
+        r = keep_record(c, uuid, info, err);
     if (r == 0)
-        r = one_by_id(c, "DELETE FROM blocks WHERE segment = ?", id, err);
+        r = run_for(c,
+                    "DELETE FROM blocks WHERE segment = (SELECT id FROM segments WHERE uuid = ?)",
+                    uuid, err);
     if (r == 0)
-        r = one_by_id(c, "DELETE FROM segments WHERE id = ?", id, err);
+        r = run_for(c, "DELETE FROM segments WHERE uuid = ?", uuid, err);
     return r;
 }
 
-int catalog_replace(struct catalog *c, const uint64_t *ids, size_t n,
+int catalog_replace(struct catalog *c, const uint8_t *uuids, size_t n,
                     const struct segment_info *info, struct err *err)
 {
     uint64_t applied = 0;
@@ -92,7 +80,7 @@ int catalog_replace(struct catalog *c, const uint64_t *ids, size_t n,
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = replace_one(c, ids[i], info, err);
+        r = replace_one(c, uuids + i * SEGMENT_UUID, info, err);
     if (r == 0 && info != NULL)
         r = catalog_add(c, info, err);
     return catalog_end(c, r, applied, err);
@@ -122,31 +110,14 @@ int catalog_leaving(struct catalog *c, catalog_uuid_fn *fn, void *arg, struct er
 
 int catalog_left(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], struct err *err)
 {
-    struct sqlite3_stmt *st;
-    int r;
-
     OBJ_CHECK(c, CATALOG_MAGIC);
-    r = db_prepare(c->db, "UPDATE replaced SET leaving = 0 WHERE uuid = ?", &st, err);
-    if (r < 0)
-        return r;
-    db_bind_blob(st, 1, uuid, SEGMENT_UUID);
-    r = db_step(c->db, st, err);
-    return r < 0 ? r : 0;
+    return run_for(c, "UPDATE replaced SET leaving = 0 WHERE uuid = ?", uuid, err);
 }
 
-int catalog_mark(struct catalog *c, uint64_t id, enum catalog_todo todo, struct err *err)
+int catalog_mark_alone(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], struct err *err)
 {
-    struct sqlite3_stmt *st;
-    int r;
-
     OBJ_CHECK(c, CATALOG_MAGIC);
-    r = db_prepare(c->db, "UPDATE segments SET todo = ? WHERE id = ?", &st, err);
-    if (r < 0)
-        return r;
-    db_bind_u64(st, 1, (uint64_t)todo);
-    db_bind_u64(st, 2, id);
-    r = db_step(c->db, st, err);
-    return r < 0 ? r : 0;
+    return run_for(c, "UPDATE segments SET todo = 2 WHERE uuid = ?", uuid, err);
 }
 
 int catalog_mark_due(struct catalog *c, ts_ns from, ts_ns to, struct err *err)
@@ -171,29 +142,28 @@ int catalog_mark_due(struct catalog *c, ts_ns from, ts_ns to, struct err *err)
 
 static int get_row(struct sqlite3_stmt *st, struct catalog_row *ret, struct err *err)
 {
-    struct str uuid = db_column_str(st, 1);
-    uint64_t class = db_column_u64(st, 2);
-    uint64_t todo = db_column_u64(st, 3);
+    struct str uuid = db_column_str(st, 0);
+    uint64_t class = db_column_u64(st, 1);
+    uint64_t todo = db_column_u64(st, 2);
 
     if (uuid.n != SEGMENT_UUID || (class != SEGMENT_ORDINARY && class != SEGMENT_STRICT) ||
         todo > CATALOG_ALONE)
         return err_set(err, ERR_CORRUPT, "catalog: row of a segment");
     *ret = (struct catalog_row){
-        .id = db_column_u64(st, 0),
         .class = class == SEGMENT_STRICT ? SEGMENT_STRICT : SEGMENT_ORDINARY,
         .todo = (enum catalog_todo)todo,
-        .level = (uint32_t)db_column_u64(st, 4),
-        .wal_from = db_column_u64(st, 5),
-        .wal_to = db_column_u64(st, 6),
-        .rows = db_column_u64(st, 7),
-        .raw_bytes = db_column_u64(st, 8),
-        .stored_bytes = db_column_u64(st, 9),
-        .min_ts = (ts_ns)db_column_u64(st, 10),
-        .max_ts = (ts_ns)db_column_u64(st, 11),
-        .min_received = (ts_ns)db_column_u64(st, 12),
-        .max_received = (ts_ns)db_column_u64(st, 13),
-        .n_blocks = (uint32_t)db_column_u64(st, 14),
-        .n_streams = (uint32_t)(db_column_u64(st, 15) / 4),
+        .level = (uint32_t)db_column_u64(st, 3),
+        .wal_from = db_column_u64(st, 4),
+        .wal_to = db_column_u64(st, 5),
+        .rows = db_column_u64(st, 6),
+        .raw_bytes = db_column_u64(st, 7),
+        .stored_bytes = db_column_u64(st, 8),
+        .min_ts = (ts_ns)db_column_u64(st, 9),
+        .max_ts = (ts_ns)db_column_u64(st, 10),
+        .min_received = (ts_ns)db_column_u64(st, 11),
+        .max_received = (ts_ns)db_column_u64(st, 12),
+        .n_blocks = (uint32_t)db_column_u64(st, 13),
+        .n_streams = (uint32_t)(db_column_u64(st, 14) / 4),
     };
     memcpy(ret->uuid, uuid.p, SEGMENT_UUID);
     return 0;
@@ -206,7 +176,7 @@ int catalog_rows(struct catalog *c, catalog_row_fn *fn, void *arg, struct err *e
 
     OBJ_CHECK(c, CATALOG_MAGIC);
     r = db_prepare(c->db,
-                   "SELECT id, uuid, class, todo, level, wal_from, wal_to, rows, raw_bytes,"
+                   "SELECT uuid, class, todo, level, wal_from, wal_to, rows, raw_bytes,"
                    " stored_bytes, min_ts, max_ts, min_received, max_received, blocks,"
                    " length(streams) FROM segments ORDER BY class, wal_from, id",
                    &st, err);

@@ -332,3 +332,42 @@ int partition_write(struct partition *p, struct segment_row *rows, size_t n, uin
     *ret = w;
     return 0;
 }
+
+/* ---- replacing ---- */
+
+struct replacement {
+    const uint8_t *uuids;
+    size_t n;
+    const struct segment_info *info;
+};
+
+static int replace(void *arg, struct catalog *c, struct err *err)
+{
+    const struct replacement *rp = arg;
+
+    return catalog_replace(c, rp->uuids, rp->n, rp->info, err);
+}
+
+int partition_replace(struct partition *p, const uint8_t *uuids, size_t n,
+                      const struct segment_info *info, struct err *err)
+{
+    struct replacement rp = {uuids, n, info};
+    int r = 0;
+
+    if (fault_hit("compact.published")) {
+        errno = EIO;
+        r = err_sys(err, "replace segments in the catalog");
+        if (info != NULL)
+            remove_segment(p, info);
+        return r;
+    }
+    r = partition_read(p, replace, &rp, err);
+    if (r < 0 && info != NULL && (r != ERR_IO || err->sys == ENOSPC))
+        remove_segment(p, info); /* else as with a flush: the next opening decides */
+    if (r < 0)
+        return err_wrap(err, "partition %08d", p->day);
+    (void)fault_hit("compact.committed"); /* a place to be killed at */
+    for (size_t i = 0; i < n; i++)
+        partition_cache_retire(p->cache, p->tenant_id, p->day, uuids + i * SEGMENT_UUID);
+    return 0;
+}

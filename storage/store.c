@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "storage/compact.h"
 #include "storage/flush.h"
 #include "storage/frame_cache.h"
 #include "storage/hide.h"
@@ -110,6 +111,7 @@ static struct store *new_store(const struct store_options *opt)
     s->chunk_ranges = ranges_new();
     s->dedup = dedup_new(0);
     s->pending_dedup = dedup_new(0);
+    s->compact = compact_new(s);
     return s;
 }
 
@@ -127,6 +129,7 @@ static void free_store(struct store **ps)
 {
     struct store *s = *ps;
 
+    compact_free(&s->compact);
     wal_close(&s->wal);
     head_fini(&s->head);
     head_fini(&s->old);
@@ -267,6 +270,8 @@ static int start_threads(struct store *s, struct err *err)
         store_replay_gaps(s); /* before the replay may find more of them */
     if (r == 0 && s->replaying)
         r = start_thread(s, &s->replay_thread, store_replay_main, &s->has_replay_thread, err);
+    if (r == 0 && !s->opt.no_compaction)
+        r = compact_start(s->compact, err);
     return r;
 }
 
@@ -285,6 +290,7 @@ void store_stop(struct store *s)
 static void stop_threads(struct store *s)
 {
     store_stop(s);
+    compact_stop(s->compact);
     (void)pthread_mutex_lock(&s->mutex);
     s->flush_close = s->replay_stop = true;
     (void)pthread_cond_broadcast(&s->flush_wake);
@@ -427,11 +433,13 @@ void store_stats(struct store *s, struct store_stats *ret)
     struct partition_cache_stats cache;
     struct frame_cache_stats frames;
     const struct meta_partition *p;
+    struct compact_stats compact;
     struct wal_stats w;
 
     OBJ_CHECK(s, STORE_MAGIC);
     wal_stats(s->wal, &w);
     partition_cache_stats(s->partitions, &cache);
+    compact_stats(s->compact, &compact);
     (void)pthread_mutex_lock(&s->mutex);
     *ret = s->stats;
     ret->head_bytes = store_head_bytes(s);
@@ -465,6 +473,15 @@ void store_stats(struct store *s, struct store_stats *ret)
     ret->replay_done_bytes = w.again_bytes;
     ret->segment_errors = cache.damaged;
     ret->catalogs_rebuilt = cache.rebuilt_catalogs;
+    ret->compacted_segments = compact.segments_in;
+    ret->compacted_bytes_in = compact.bytes_in;
+    ret->compacted_bytes_out = compact.bytes_out;
+    ret->compacted_rows_left_out = compact.rows_left_out;
+    ret->compact_cpu_ns = compact.busy_ns;
+    ret->compact_throttled_ns = compact.throttled_ns;
+    ret->compact_failures = compact.failures;
+    ret->compact_damaged = compact.damaged;
+    ret->segments_retired = cache.retired;
 }
 
 int store_flush(struct store *s, struct err *err)
@@ -472,6 +489,12 @@ int store_flush(struct store *s, struct err *err)
     int r = store_wait_replay(s, err);
 
     return r == 0 ? flush_run(s, err) : r;
+}
+
+int store_compact(struct store *s, struct err *err)
+{
+    OBJ_CHECK(s, STORE_MAGIC);
+    return compact_all(s->compact, err);
 }
 
 int store_retire(struct store *s, ts_ns now, struct err *err)

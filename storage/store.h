@@ -78,6 +78,7 @@ struct store_options {
     size_t cache_bytes;        /* decoded pieces of segments, for queries; 0: 32 MiB */
     unsigned query_threads;    /* that help queries; 0: as many as cores */
     struct mem_budget *budget; /* may be NULL */
+    bool no_compaction;        /* in the background; store_compact works all the same */
 };
 
 /*
@@ -151,6 +152,12 @@ struct store_stats {
     uint64_t segment_errors;          /* segments or blocks that failed their checks when read */
     uint64_t catalogs_rebuilt;        /* damaged or lost ones, made again from their segments */
     uint64_t flush_failures;
+    uint64_t compacted_segments, compacted_bytes_in, compacted_bytes_out; /* read, and written */
+    uint64_t compacted_rows_left_out;              /* deleted or expired ones */
+    uint64_t compact_cpu_ns, compact_throttled_ns; /* spent; waited for ingest's sake */
+    uint64_t compact_failures;
+    uint64_t compact_damaged;  /* segments that compaction cannot read and leaves alone */
+    uint64_t segments_retired; /* replaced, their files wait for the last reader */
     uint64_t last_seq;
     uint64_t cache_hits, cache_misses, cache_evictions; /* of decoded pieces of segments */
     uint64_t cache_entries, cache_bytes;                /* now */
@@ -160,6 +167,8 @@ void store_stats(struct store *s, struct store_stats *ret);
 
 /* Blocking: write all that is in the head into segments now; waits for a replay to end. */
 int store_flush(struct store *s, struct err *err);
+/* Blocking: compact every day of every tenant now, whatever the time, without regard to ingest. */
+int store_compact(struct store *s, struct err *err);
 /* Blocking: drop the partitions whose day and newest receive time are past the longest retention of
  * any of their streams at `now`; then the oldest ones of whoever holds more than max_bytes. */
 int store_retire(struct store *s, ts_ns now, struct err *err);

@@ -22,6 +22,7 @@
 
 #include <pthread.h>
 
+struct compact;
 struct frame_cache;
 struct keyring;
 struct map;
@@ -64,7 +65,8 @@ struct store {
     struct meta *meta;
     struct wal *wal;
     struct partition_cache *partitions;
-    struct frame_cache *frames; /* owned, as is the next; for scans */
+    struct compact *compact;    /* owned, as are the next two */
+    struct frame_cache *frames; /* for scans, as is the next */
     struct scan_pool *pool;
     struct ballast ballast; /* guarded by flush_mutex */
     _Atomic int64_t last_received;

@@ -3,8 +3,9 @@
  * docs/formats/slot.md.
  *
  * Tried in this order, and each gives up at the first value that does not fit: CONST, INT, DICT,
- * HEX, PATTERN, TEXT.  What is chosen must be quick to read and small after zstd has been over it,
- * not small by itself (docs/adr/0006).
+ * HEX, PATTERN, TEXT; times, of whatever kind they would be, as joined numbers before DICT.  What
+ * is chosen must be quick to read and small after zstd has been over it, not small by itself
+ * (docs/adr/0006).
  */
 #include "base/hash.h"
 #include "base/mem.h"
@@ -61,6 +62,7 @@ enum avoid {
     AVOID_PATTERN = 2,
     AVOID_TEXT_GUESS = 4, /* lines where lengths look better, and the other way round */
     AVOID_HEX_GUESS = 8,  /* planes likewise */
+    AVOID_JOINED = 16,
 };
 
 struct slot_encoder *slot_encoder_new(void)
@@ -457,6 +459,24 @@ static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, bool
     return true;
 }
 
+/* ---- times ---- */
+
+static bool try_joined(struct slot_encoder *e, const struct str *v, size_t n, bool small,
+                       struct buf *out, struct slot_stamp *s)
+{
+    struct slot_joined j;
+
+    if (e->is_inner || (e->avoid & AVOID_JOINED) != 0 || n < PATTERN_MIN ||
+        !slot_joined_fits(v, n, small, e->v, &j))
+        return false;
+    s->kind = SLOT_PATTERN;
+    s->classes = slot_classes(v[0]);
+    s->min_len = s->max_len = j.length;
+    slot_joined_put(&j, v[0], out);
+    slot_number_put(&e->number, e->v, n, small, out);
+    return true;
+}
+
 /* ---- all ---- */
 
 static void put_column(struct slot_encoder *e, const struct str *v, size_t n, bool small,
@@ -464,14 +484,18 @@ static void put_column(struct slot_encoder *e, const struct str *v, size_t n, bo
 {
     size_t before = out->n;
 
-    if (!try_int(e, v, n, small, out, s) && !try_dict(e, v, n, small, out, s))
+    if (!try_int(e, v, n, small, out, s) && !try_joined(e, v, n, small, out, s) &&
+        !try_dict(e, v, n, small, out, s))
         put_strings(e, v, n, small, out, s);
     s->bytes = (uint32_t)(out->n - before);
 }
 
-/* Other ways than the usual one, worth trying when it gave `kind`; 0 ends the list. */
-static const unsigned *other_ways(enum slot_kind kind)
+/* Other ways than the usual one, worth trying when it gave `kind`, whose first byte is `way`; 0
+ * ends the list. */
+static const unsigned *other_ways(enum slot_kind kind, uint8_t way)
 {
+    static const unsigned JOINED[] = {AVOID_JOINED, AVOID_JOINED | AVOID_DICT,
+                                      AVOID_JOINED | AVOID_PATTERN, 0};
     static const unsigned DICT[] = {AVOID_DICT, AVOID_DICT | AVOID_PATTERN, 0};
     static const unsigned PATTERN[] = {AVOID_PATTERN, 0};
     static const unsigned TEXT[] = {AVOID_TEXT_GUESS, 0};
@@ -482,7 +506,7 @@ static const unsigned *other_ways(enum slot_kind kind)
     case SLOT_DICT:
         return DICT;
     case SLOT_PATTERN:
-        return PATTERN;
+        return way == SLOT_WAY_JOINED ? JOINED : PATTERN;
     case SLOT_TEXT:
         return TEXT;
     case SLOT_HEX:
@@ -506,8 +530,10 @@ static void put_smallest(struct slot_encoder *e, const struct str *v, size_t n, 
     size_t least;
 
     put_column(e, v, n, true, out, s);
-    way = other_ways(s->kind);
-    if (*way == 0 || out->over)
+    if (out->over)
+        return;
+    way = other_ways(s->kind, (uint8_t)out->p[before]);
+    if (*way == 0)
         return;
     least = slot_weigh(scale, str_from(buf_str(out), before));
     least -= least / WORTH;

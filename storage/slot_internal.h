@@ -12,11 +12,12 @@ enum {
     SLOT_HEX_MAX = 254,        /* bytes of a value */
     SLOT_HEX_DASHES = 8,
     SLOT_PATTERN_SLOTS = 16,
+    SLOT_JOINED_PARTS = 8,
 };
 enum { SLOT_HEX_CLASSES = SLOT_DIGIT | SLOT_HEX_LOWER | SLOT_HEX_UPPER };
 
 /* First byte of strings, beside those of a number column: docs/formats/slot.md. */
-enum { SLOT_WAY_LINES = 3, SLOT_WAY_HEX = 4, SLOT_WAY_PATTERN = 5 };
+enum { SLOT_WAY_LINES = 3, SLOT_WAY_HEX = 4, SLOT_WAY_PATTERN = 5, SLOT_WAY_JOINED = 6 };
 
 /* ---- slot.c ---- */
 
@@ -78,5 +79,27 @@ void slot_pattern_put(struct slot_pattern *p, struct slot_encoder *inner, size_t
 /* Write out n values; `in` is what follows the way.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
 int slot_pattern_open(const struct slot_stamp *s, struct str in, size_t n, struct arena *a,
                       struct slot_view *ret, struct err *err);
+
+/* ---- slot_joined.c ---- */
+
+struct slot_joined_part {
+    uint8_t at, width; /* its digits in each value */
+    uint64_t radix;    /* counts to this; the first part has none */
+};
+struct slot_joined {
+    uint32_t length; /* of each value */
+    size_t n_parts;
+    struct slot_joined_part part[SLOT_JOINED_PARTS];
+};
+/* Are the values times, of one length and different in digits alone?  Then number[0..n) are they as
+ * numbers.  `any`: also when these go up and down too much to pay by the looks of it. */
+bool slot_joined_fits(const struct str *v, size_t n, bool any, uint64_t *number,
+                      struct slot_joined *ret);
+/* Append way and head; the numbers as a number column come next.  `first`: any of the values. */
+void slot_joined_put(const struct slot_joined *j, struct str first, struct buf *out);
+/* Write out n values of `length` bytes; `in` is what follows the way.  ERR_CORRUPT, ERR_LIMIT,
+ * ERR_NOMEM. */
+int slot_joined_open(struct str in, size_t n, uint32_t length, struct arena *a,
+                     struct slot_view *ret, struct err *err);
 
 #endif

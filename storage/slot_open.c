@@ -154,6 +154,10 @@ static int open_strings(const struct slot_stamp *s, struct str in, bool inner, s
         if (s->min_len != s->max_len)
             return corrupt("hex digits of more than one length", err);
         return slot_hex_open(rest, v->n, s->min_len, a, v, err);
+    case SLOT_WAY_JOINED:
+        if (s->min_len != s->max_len)
+            return corrupt("times of more than one length", err);
+        return slot_joined_open(rest, v->n, s->min_len, a, v, err);
     case SLOT_WAY_PATTERN:
         if (inner)
             return corrupt("a pattern in a pattern", err);

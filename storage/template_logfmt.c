@@ -49,6 +49,8 @@ static bool cut_value(struct template_cut *c, struct str key, uint32_t *i)
             return false;
         (*i)++;
     }
+    if (*i > from && memchr(",;", c->line.p[*i - 1], 2) != NULL)
+        return false; /* text with `a=1, b=2` in it: the comma would spoil the numbers */
     template_add(c, from, *i);
     return true;
 }

@@ -281,9 +281,8 @@ static unsigned never_state(const struct dfa *d, const uint16_t *after)
 
 /* Values with a literal in them are found; of others the last bytes say where the automaton is. */
 static void set_literals(struct line_eval *e, const struct slot_view *v, const uint64_t *marked,
-                         const uint16_t *after, struct line_rows rows)
+                         unsigned rest, struct line_rows rows)
 {
-    unsigned rest = common_rest(e->d, after);
     size_t tail = e->needle->longest - 1;
 
     for (size_t i = 0; i < rows.n; i++) {
@@ -315,24 +314,52 @@ static void set_candidates(struct line_eval *e, const struct slot_view *v, const
     }
 }
 
-int line_column_find(struct line_eval *e, const struct slot_view *v, unsigned state,
-                     const struct line_text *t, struct line_rows rows, struct err *err)
+/* The state of values in which no literal is; DFA_UNKNOWN: it depends on them, or finders do not
+ * help. */
+static unsigned rest_state(const struct line_eval *e, const struct line_at *at)
 {
     const struct line_needle *w = e->needle;
-    bool may = w->n > 0 && (t->ascii || !w->ascii) && state == DFA_FIRST;
-    unsigned never = t->alone ? never_state(e->d, t->after) : DFA_UNKNOWN;
+    bool ascii = (at->stamp->classes & SLOT_HIGH) == 0;
+
+    if (w->n == 0 || (w->ascii && !ascii) || at->state != DFA_FIRST)
+        return DFA_UNKNOWN;
+    if (w->whole)
+        return common_rest(e->d, at->after);
+    return at->alone ? never_state(e->d, at->after) : DFA_UNKNOWN;
+}
+
+int line_column_peek(struct line_eval *e, const struct line_at *at, struct str bytes,
+                     struct line_rows rows, struct err *err)
+{
+    unsigned rest = rest_state(e, at);
+    struct str text = STR_NULL;
+    int r = rest == DFA_UNKNOWN ? 1 : slot_peek(at->stamp, bytes, at->n, &text, err);
+
+    for (size_t i = 0; i < e->needle->n && r == 0; i++)
+        r = find_next(&e->needle->find[i], text, 0) != SIZE_MAX;
+    if (r == 0)
+        set_all(e, rest, rows);
+    return r;
+}
+
+int line_column_find(struct line_eval *e, const struct slot_view *v, const struct line_at *at,
+                     struct line_rows rows, struct err *err)
+{
+    const struct line_needle *w = e->needle;
+    unsigned rest = rest_state(e, at);
+    bool exact = w->n > 0 && w->whole && at->state == DFA_FIRST &&
+                 (!w->ascii || (at->stamp->classes & SLOT_HIGH) == 0);
     uint64_t *marked;
 
-    if (v->kind != SLOT_VIEW_TEXT || !may || rows.n < v->n / TEXT_SHARE ||
-        (!w->whole && never == DFA_UNKNOWN))
-        return line_column_run(e, v, state, rows, err);
+    if (v->kind != SLOT_VIEW_TEXT || rows.n < v->n / TEXT_SHARE || (!exact && rest == DFA_UNKNOWN))
+        return line_column_run(e, v, at->state, rows, err);
     marked = arena_alloc(e->a, (v->n + 63) / 64 * sizeof(*marked));
     if (marked == NULL)
         return arena_err(e->a, err);
     line_needle_mark(w, v->text, v->end, v->n, marked);
-    if (w->whole)
-        set_literals(e, v, marked, t->after, rows);
+    if (exact)
+        set_literals(e, v, marked, rest, rows);
     else
-        set_candidates(e, v, marked, never, rows);
+        set_candidates(e, v, marked, rest, rows);
     return 0;
 }

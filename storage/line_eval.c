@@ -111,18 +111,28 @@ static int run_node(struct walk *w, const struct line_node *n, struct line_rows 
 {
     struct line_eval *e = w->e;
     const struct lines_template *t = e->g->t;
-    const struct line_text text = {
+    const struct line_at at = {
+        .stamp = &e->g->column[n->slot].stamp,
+        .n = t->rows,
+        .state = n->state,
         .after = line_graph_after(e->g, n->slot),
         .alone = t->n_slots == 1 && t->piece[0].n == 0 && t->piece[1].n == 0,
-        .ascii = (e->g->column[n->slot].stamp.classes & SLOT_HIGH) == 0,
     };
     const struct slot_view *v;
+    struct str bytes;
     int r = line_parts_run(e, w->template, n->slot, n->state, rows, err);
 
-    if (r != 1)
+    if (r == 1)
+        r = lines_slot_bytes(e->l, w->template, n->slot, &bytes, err);
+    else
         return r;
-    r = lines_slot(e->l, w->template, n->slot, &v, err);
-    return r < 0 ? r : line_column_find(e, v, n->state, &text, rows, err);
+    if (r == 0)
+        r = line_column_peek(e, &at, bytes, rows, err);
+    if (r == 1)
+        r = lines_slot(e->l, w->template, n->slot, &v, err);
+    else
+        return r;
+    return r < 0 ? r : line_column_find(e, v, &at, rows, err);
 }
 
 static int do_node(struct walk *w, size_t node, struct err *err)

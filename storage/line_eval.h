@@ -56,15 +56,21 @@ int line_eval_rows(struct line_eval *e, size_t template, unsigned root, struct l
 /* line_column.c: the states of `rows` behind a column, beginning in `state`, in e->state. */
 int line_column_run(struct line_eval *e, const struct slot_view *v, unsigned state,
                     struct line_rows rows, struct err *err);
-/* The same over text that a finder can be used on: what needs no more than that `after` says, the
- * targets by state, is enough; `alone`: the column is the whole line; `ascii`: it has no bytes
- * above 0x7f. */
-struct line_text {
+/* Where literals may be found instead: the automaton is in `state` before a column of `n` values,
+ * and `after` are the targets behind it; nothing but those needs to be right.  `alone`: the column
+ * is the whole line. */
+struct line_at {
+    const struct slot_stamp *stamp;
+    size_t n;
+    unsigned state;
     const uint16_t *after;
-    bool alone, ascii;
+    bool alone;
 };
-int line_column_find(struct line_eval *e, const struct slot_view *v, unsigned state,
-                     const struct line_text *t, struct line_rows rows, struct err *err);
+int line_column_find(struct line_eval *e, const struct slot_view *v, const struct line_at *at,
+                     struct line_rows rows, struct err *err);
+/* The same without opening the column.  1: that cannot be said from its packed bytes. */
+int line_column_peek(struct line_eval *e, const struct line_at *at, struct str bytes,
+                     struct line_rows rows, struct err *err);
 
 /* line_parts.c: the same over a PATTERN column, of which only the parts that matter are opened.  1:
  * it is no PATTERN. */

@@ -90,6 +90,11 @@ struct slot_view {
 int slot_open(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
               struct slot_view *ret, struct err *err);
 
+/* Bytes in which every value, or every entry of its dictionary, stands in one piece: what is not
+ * in them is in no value.  1: the column is not packed so.  ERR_CORRUPT.  Costs nothing. */
+int slot_peek(const struct slot_stamp *s, struct str bytes, size_t n, struct str *ret,
+              struct err *err);
+
 /* A PATTERN column as what it is made of: value i is piece[0], value i of part 0, piece[1] ... */
 enum { SLOT_PARTS_MAX = 16 };
 struct slot_parts {

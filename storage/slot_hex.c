@@ -203,6 +203,21 @@ static void unpack(const struct slot_hex *h, const uint8_t *p, size_t width, siz
     memcpy(to + from, digits + n, h->length - from);
 }
 
+/* `bytes` bytes as digits: a column without dashes is one run of them. */
+static void unpack_run(const struct slot_hex *h, const uint8_t *p, size_t bytes, char *to)
+{
+    const uint64_t letter = h->upper ? 'A' - '0' - 10 : 'a' - '0' - 10;
+    char digits[8];
+    uint8_t rest[4] = {0};
+    size_t k = 0;
+
+    for (; bytes - k >= 4; k += 4)
+        unpack8(le_get32(p + k), letter, to + 2 * k);
+    memcpy(rest, p + k, bytes - k);
+    unpack8(le_get32(rest), letter, digits);
+    memcpy(to + 2 * k, digits, 2 * (bytes - k));
+}
+
 int slot_hex_open(struct str in, size_t n, uint32_t length, struct arena *a, struct slot_view *ret,
                   struct err *err)
 {
@@ -222,11 +237,15 @@ int slot_hex_open(struct str in, size_t n, uint32_t length, struct arena *a, str
     text = arena_bytes(a, n * length);
     if (end == NULL || text == NULL)
         return arena_err(a, err);
+    if ((flags & FLAG_PLANES) == 0 && length == 2 * width) {
+        unpack_run(&h, (const uint8_t *)in.p, in.n, text);
+        in.n = 0;
+    }
     for (size_t i = 0; i < n; i++) {
         const uint8_t *p = (const uint8_t *)in.p;
         if ((flags & FLAG_PLANES) != 0)
             unpack(&h, p + i, width, n, text + i * length);
-        else
+        else if (in.n > 0)
             unpack(&h, p + i * width, width, 1, text + i * length);
         end[i] = (uint32_t)((i + 1) * length);
     }

@@ -184,6 +184,50 @@ static int get_ids(struct str in, size_t n, size_t count, uint32_t *id, struct e
     return greatest < count ? 0 : corrupt("id outside of the dictionary", err);
 }
 
+/* What stands in front of a dictionary's strings. */
+static int take_dict_head(struct str *in, size_t n, size_t *ret_count, struct str *ids,
+                          struct err *err)
+{
+    uint64_t count;
+    size_t bytes;
+
+    if (!varint_get(in, &count) || count == 0 || count > n || count > SLOT_DICT_MAX)
+        return corrupt("size of the dictionary", err);
+    if (n > in->n / (count <= 256 ? 1 : 2))
+        return corrupt("ids are cut", err);
+    bytes = n * (count <= 256 ? 1 : 2);
+    *ids = str_sub(*in, 0, bytes);
+    *in = str_from(*in, bytes);
+    *ret_count = (size_t)count;
+    return 0;
+}
+
+int slot_peek(const struct slot_stamp *s, struct str bytes, size_t n, struct str *ret,
+              struct err *err)
+{
+    struct str ids;
+    size_t count;
+    int r = 0;
+
+    if (s->kind != SLOT_DICT && s->kind != SLOT_TEXT)
+        return 1;
+    if (s->kind == SLOT_DICT)
+        r = take_dict_head(&bytes, n, &count, &ids, err);
+    if (r < 0)
+        return r;
+    if (bytes.n == 0)
+        return corrupt("no strings", err);
+    switch ((uint8_t)bytes.p[0]) {
+    case SLOT_WAY_HEX:
+    case SLOT_WAY_PATTERN:
+    case SLOT_WAY_JOINED:
+        return 1;
+    default:
+        *ret = bytes;
+        return 0;
+    }
+}
+
 static int open_dict(const struct slot_stamp *s, struct str in, bool inner, struct arena *a,
                      struct slot_view *v, struct err *err)
 {
@@ -191,23 +235,20 @@ static int open_dict(const struct slot_stamp *s, struct str in, bool inner, stru
     struct slot_view entries = {0};
     struct str *entry;
     uint32_t *id;
-    uint64_t count;
-    size_t bytes;
-    int r;
+    struct str ids;
+    size_t count;
+    int r = take_dict_head(&in, n, &count, &ids, err);
 
-    if (!varint_get(&in, &count) || count == 0 || count > n || count > SLOT_DICT_MAX)
-        return corrupt("size of the dictionary", err);
-    if (n > in.n / (count <= 256 ? 1 : 2))
-        return corrupt("ids are cut", err);
-    bytes = n * (count <= 256 ? 1 : 2);
+    if (r < 0)
+        return r;
     id = slot_room(a, n, sizeof(*id));
-    entry = slot_room(a, (size_t)count, sizeof(*entry));
+    entry = slot_room(a, count, sizeof(*entry));
     if (id == NULL || entry == NULL)
         return arena_err(a, err);
-    r = get_ids(in, n, (size_t)count, id, err);
-    entries.n = (size_t)count;
+    r = get_ids(ids, n, count, id, err);
+    entries.n = count;
     if (r == 0)
-        r = open_strings(s, str_from(in, bytes), inner, a, &entries, err);
+        r = open_strings(s, in, inner, a, &entries, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < count; i++)
@@ -215,7 +256,7 @@ static int open_dict(const struct slot_stamp *s, struct str in, bool inner, stru
     v->kind = SLOT_VIEW_DICT;
     v->id = id;
     v->entry = entry;
-    v->n_entries = (size_t)count;
+    v->n_entries = count;
     return 0;
 }
 

@@ -20,7 +20,8 @@
 
 enum {
     LEVEL_NUMBERS = 1,
-    WINDOW_LOG_MAX = 21,     /* bounds the memory of readers, and of level 19 here */
+    WINDOW_LOG_MAX = 20, /* bounds the memory of readers, and of high levels here */
+    TABLE_LOG_MAX = 19,
     TEMPLATES_SURE = 16,     /* lines so many times smaller need no second look */
     SAMPLE_PIECE = 64 << 10, /* of raw text, compressed to see how small it would get */
     SAMPLE_PIECES = 4,
@@ -63,8 +64,8 @@ static ZSTD_CCtx *new_context(int level)
     (void)ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level);
     if (level >= BLOCK_LEVEL_SMALL) {
         (void)ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, WINDOW_LOG_MAX);
-        (void)ZSTD_CCtx_setParameter(c, ZSTD_c_hashLog, WINDOW_LOG_MAX);
-        (void)ZSTD_CCtx_setParameter(c, ZSTD_c_chainLog, WINDOW_LOG_MAX);
+        (void)ZSTD_CCtx_setParameter(c, ZSTD_c_hashLog, TABLE_LOG_MAX);
+        (void)ZSTD_CCtx_setParameter(c, ZSTD_c_chainLog, TABLE_LOG_MAX);
     }
     return c;
 }
@@ -164,20 +165,20 @@ static void put_keys(struct block_encoder *e, const struct block_row *rows, size
 
 /* ---- frames ---- */
 
-/* Compress `plain` behind what is in e->bytes, or keep it as it is where that is no longer. */
+/* Compress `plain` behind what is in e->bytes, or keep it as it is where that is no longer: so it
+ * never needs more room than itself. */
 static int compress(struct block_encoder *e, ZSTD_CCtx *zstd, enum block_frame_kind kind,
                     struct str plain, struct stored *ret, struct err *err)
 {
-    size_t bound = ZSTD_compressBound(plain.n);
     char *room;
     size_t n;
 
     if (plain.n > BLOCK_FRAME_MAX)
         return err_set(err, ERR_LIMIT, "frame of %zu bytes", plain.n);
-    room = buf_room(&e->bytes, bound);
+    room = buf_room(&e->bytes, plain.n);
     if (room == NULL)
         return err_set(err, ERR_NOMEM, "no memory to compress %zu bytes", plain.n);
-    n = ZSTD_compress2(zstd, room, bound, plain.p, plain.n);
+    n = ZSTD_compress2(zstd, room, plain.n, plain.p, plain.n);
     *ret =
         (struct stored){.kind = (uint16_t)kind, .raw_bytes = (uint32_t)plain.n, .at = e->bytes.n};
     if (ZSTD_isError(n) || n >= plain.n) {
@@ -302,7 +303,7 @@ static int put_lines(struct block_encoder *e, struct err *err)
     buf_clear(&e->plan);
     buf_add_str(&e->plan, l.plan);
     n = e->data.n;
-    if (!may_raw_pay(e, templates))
+    if (l.raw_rows == e->line.n || !may_raw_pay(e, templates))
         return 0;
     r = lines_encode_raw(e->lines, e->line.p, e->line.n, &l, err);
     if (r == 0)

@@ -31,10 +31,13 @@ enum {
     PROBES_MAX = 32,
     LINE_SPLIT_MAX = UINT16_MAX, /* longer lines are RAW: places have 16 bits */
     GATHER = ROWS_MAX,           /* values gathered at once */
-    SUPPORT_LEAST = 4,
+    SUPPORT_LEAST = 8,
     SAME_TRIES = 4,
 };
 static const uint32_t RAW = UINT32_MAX;
+_Static_assert(ROWS_MAX / LINES_SUPPORT <= LINES_TEMPLATES_MAX &&
+                   LINES_SUPPORT_ROWS / SUPPORT_LEAST <= LINES_TEMPLATES_MAX,
+               "support bounds the templates");
 
 struct place {
     uint16_t at, n; /* of a value in its line */
@@ -310,6 +313,7 @@ static void split_attrs(struct lines_encoder *e)
 
 /* ---- which templates stay ---- */
 
+/* Rows that a template needs in a block of n.  So there are never more than LINES_TEMPLATES_MAX. */
 static uint32_t support_of(size_t n)
 {
     size_t support = n * LINES_SUPPORT / LINES_SUPPORT_ROWS;
@@ -317,32 +321,6 @@ static uint32_t support_of(size_t n)
     if (support < SUPPORT_LEAST)
         support = SUPPORT_LEAST;
     return support > LINES_SUPPORT ? LINES_SUPPORT : (uint32_t)support;
-}
-
-static int more_rows(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a;
-    uint32_t y = *(const uint32_t *)b;
-
-    return (x < y) - (x > y);
-}
-
-/* Rows that a template needs, raised until at most LINES_TEMPLATES_MAX have so many. */
-static uint32_t enough_rows(const struct lines_encoder *e)
-{
-    uint32_t support = support_of(e->n);
-    uint32_t *rows;
-
-    if (e->candidates.n <= LINES_TEMPLATES_MAX)
-        return support;
-    rows = mem_grow(NULL, e->candidates.n * sizeof(*rows));
-    for (size_t i = 0; i < e->candidates.n; i++)
-        rows[i] = e->candidates.p[i].rows;
-    qsort(rows, e->candidates.n, sizeof(*rows), more_rows);
-    if (rows[LINES_TEMPLATES_MAX] >= support)
-        support = rows[LINES_TEMPLATES_MAX] + 1;
-    free(rows);
-    return support;
 }
 
 /* ---- rows whose template is too rare ---- */
@@ -409,7 +387,7 @@ static void enter_heads(struct lines_encoder *e, const uint32_t *rows, size_t n,
 static void split_rare(struct lines_encoder *e)
 {
     static const uint8_t heads[] = {16, 12, 8, 6, 4, 3, 2, 1};
-    uint32_t support = enough_rows(e);
+    uint32_t support = support_of(e->n);
     uint32_t *rows = e->order; /* not in use yet */
     size_t first;
     size_t n = 0;
@@ -432,7 +410,7 @@ static void split_rare(struct lines_encoder *e)
 
 static void choose_templates(struct lines_encoder *e)
 {
-    uint32_t support = enough_rows(e);
+    uint32_t support = support_of(e->n);
 
     e->n_templates = e->n_columns = 0;
     e->raw_rows = (uint32_t)e->n;
@@ -744,7 +722,7 @@ static int finish(struct lines_encoder *e, struct lines_encoded *ret, struct err
         const struct frame *f = &e->frames.p[i];
         e->out.p[i] = (struct lines_frame){{e->data.p + f->at, f->n}, f->content};
     }
-    *ret = (struct lines_encoded){buf_str(&e->plan), e->out.p, e->out.n};
+    *ret = (struct lines_encoded){buf_str(&e->plan), e->out.p, e->out.n, e->raw_rows};
     return 0;
 }
 
@@ -817,7 +795,7 @@ int lines_encode_attrs(struct lines_encoder *e, const struct lines_attr_row *row
     for (size_t i = 0; i < n && !has; i++)
         has = row[i].n > 0;
     if (!has) {
-        *ret = (struct lines_encoded){STR_NULL, NULL, 0};
+        *ret = (struct lines_encoded){STR_NULL, NULL, 0, 0};
         return 0;
     }
     start(e, NULL, row, n);

@@ -90,6 +90,7 @@ static void fill_request(struct exec *x, const struct exec_scan *scan, struct sc
         .batch_records = scan->batch_records,
         .expect = scan->expect,
         .budget = &x->budget,
+        .deadline = x->started > INT64_MAX - x->limits.time ? 0 : x->started + x->limits.time,
         .cancel = p->cancel,
     };
     if (x->limits.line_bytes > 0) /* several scans of a query share the limit; 0 would mean none */
@@ -114,6 +115,16 @@ static void add_stats(struct scan_stats *sum, const struct scan_stats *s)
         memcpy(sum->damage, s->damage, sizeof(sum->damage));
     if (sum->partial[0] == '\0')
         memcpy(sum->partial, s->partial, sizeof(sum->partial));
+}
+
+/* What an error of a scan is to the query. */
+static int explain(struct exec *x, int r, struct err *err)
+{
+    if (r == ERR_LIMIT)
+        return err_wrap(err, "the query reads too many lines; narrow it, or raise query.lines");
+    if (r == ERR_TIMEOUT)
+        (void)look(x, err); /* says it in full */
+    return r;
 }
 
 static int each_of_batch(struct exec *x, const struct batch *b, exec_record_fn *fn, void *arg,
@@ -144,9 +155,8 @@ int exec_each(struct exec *x, const struct exec_scan *scan, exec_record_fn *fn, 
     while (r == 0) {
         struct batch *b = NULL;
         r = x->source->next(sc, &b, err);
-        if (r == ERR_LIMIT)
-            r = err_wrap(err, "the query reads too many lines; narrow it, or raise "
-                              "query.lines");
+        if (r < 0)
+            r = explain(x, r, err);
         if (r == 1) {
             r = 0;
             break;
@@ -160,6 +170,19 @@ int exec_each(struct exec *x, const struct exec_scan *scan, exec_record_fn *fn, 
     add_stats(&x->stats.scan, &stats);
     x->source->close(sc);
     return r;
+}
+
+int exec_count(struct exec *x, const struct exec_scan *scan, struct scan_count *c, struct err *err)
+{
+    struct scan_stats stats = {.lines = 0};
+    int r;
+
+    if (x->source->count == NULL)
+        return 1;
+    fill_request(x, scan, &c->req);
+    r = x->source->count(x->source->arg, c, &stats, err);
+    add_stats(&x->stats.scan, &stats);
+    return r < 0 ? explain(x, r, err) : r;
 }
 
 int exec_streams(struct exec *x, const struct exec_scan *scan, scan_stream_fn *fn, void *arg,

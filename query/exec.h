@@ -11,7 +11,7 @@
 #include "query/plan.h"
 #include "query/query.h"
 
-/* As scan_open, scan_next, scan_stats, scan_close and scan_streams. */
+/* As scan_open, scan_next, scan_stats, scan_close, scan_streams and scan_count. */
 struct source {
     void *arg;
     int (*open)(void *arg, const struct scan_request *req, void **ret, struct err *err);
@@ -20,6 +20,8 @@ struct source {
     void (*close)(void *scan);
     int (*streams)(void *arg, const struct scan_request *req, scan_stream_fn *fn, void *fn_arg,
                    struct err *err);
+    int (*count)(void *arg, const struct scan_count *c, struct scan_stats *stats,
+                 struct err *err); /* NULL: there are records alone */
 };
 
 struct exec {
@@ -56,6 +58,8 @@ typedef int exec_record_fn(void *arg, const struct batch *b, const struct record
                            struct err *err);
 int exec_each(struct exec *x, const struct exec_scan *scan, exec_record_fn *fn, void *arg,
               struct err *err);
+/* As scan_count; c->req is filled in here.  1 also when the source cannot count. */
+int exec_count(struct exec *x, const struct exec_scan *scan, struct scan_count *c, struct err *err);
 /* Call fn for each stream that the scan may meet; as scan_streams. */
 int exec_streams(struct exec *x, const struct exec_scan *scan, scan_stream_fn *fn, void *arg,
                  struct err *err);

@@ -5,13 +5,15 @@
 #include "query/op.h"
 #include "query/window.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* What belongs to one series; data of its group. */
 struct cell {
     uint64_t *count; /* counted: + where lines enter the ranges, - where they have left */
     uint64_t *bytes;
-    struct window window; /* else */
+    struct scan_cells cells; /* counted by the scan; rows NULL: nothing */
+    struct window window;    /* else */
     struct series out;
 };
 
@@ -31,6 +33,8 @@ struct range_run {
     size_t next; /* the step whose range is not complete yet (not counted) */
     double *sorted;
     size_t sorted_cap;
+    ts_ns *edge; /* where ranges begin and end, for counts of the scan */
+    size_t n_edges;
 };
 
 /* ---- time ---- */
@@ -262,6 +266,171 @@ static int range_record(void *arg, const struct batch *b, const struct record *r
     return r < 0 ? r : window_push(&c->window, rec->ts, value, &run->x->budget, err);
 }
 
+/* ---- counts without records ---- */
+
+/* Does the pipeline look at labels alone? */
+static bool reads_labels_only(const struct ast_log *log)
+{
+    bool only = log->unwrap == NULL;
+
+    for (const struct ast_stage *s = log->stages; s != NULL; s = s->next)
+        only = only && (s->pushed || s->kind == STAGE_LABEL_FILTER || s->kind == STAGE_DROP ||
+                        s->kind == STAGE_KEEP);
+    return only;
+}
+
+struct names {
+    struct str *v;
+    size_t n, cap;
+    bool all;
+};
+
+/* Attributes that clash with a stream label are renamed: such a name may be any attribute's. */
+static void note_name(struct names *ns, struct str name)
+{
+    static const struct str suffix = STR_INIT("_extracted");
+
+    if (ns->n == ns->cap || str_ends(name, suffix))
+        ns->all = true;
+    else
+        ns->v[ns->n++] = name;
+}
+
+static void note_filter(struct names *ns, const struct ast_filter *f)
+{
+    if (f->kind != FILTER_AND && f->kind != FILTER_OR)
+        note_name(ns, f->kind == FILTER_MATCH ? f->m.name : f->name);
+    for (const struct ast_filter *kid = f->first; kid != NULL; kid = kid->next)
+        note_filter(ns, kid);
+}
+
+/* The labels that decide about a record and its series. */
+static int note_names(const struct range_run *run, struct names *ns, struct err *err)
+{
+    enum { NAMES_MAX = 64 };
+
+    ns->all = run->grouping != NULL ? run->grouping->without : !run->absent;
+    ns->cap = NAMES_MAX;
+    ns->v = arena_alloc(run->x->arena, NAMES_MAX * sizeof(*ns->v));
+    if (ns->v == NULL)
+        return arena_err(run->x->arena, err);
+    for (const struct ast_name *n = run->grouping == NULL ? NULL : run->grouping->names; n != NULL;
+         n = n->next)
+        note_name(ns, n->name);
+    for (const struct ast_stage *s = run->log->stages; s != NULL; s = s->next) {
+        if (s->kind == STAGE_LABEL_FILTER)
+            note_filter(ns, s->filter);
+        else if (s->kind == STAGE_DROP || s->kind == STAGE_KEEP)
+            for (const struct ast_pick *p = s->picks; p != NULL; p = p->next)
+                note_name(ns, p->m.name);
+    }
+    return 0;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    ts_ns x = *(const ts_ns *)a;
+    ts_ns y = *(const ts_ns *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* A sample at T - range - offset + 1 is the first of step T, one at T - offset + 1 the first that
+ * is not: between two such times all samples lie in the same ranges. */
+static int make_edges(struct range_run *run, struct err *err)
+{
+    size_t n = 0;
+    size_t kept = 1;
+    ts_ns *v = arena_alloc(run->x->arena, 2 * run->steps->n * sizeof(*v));
+
+    if (v == NULL)
+        return arena_err(run->x->arena, err);
+    for (size_t k = 0; k < run->steps->n; k++) {
+        ts_ns end = exec_add(step_time(run->steps, k), -run->log->offset);
+        v[n++] = exec_add(exec_add(end, -run->log->range), 1);
+        v[n++] = exec_add(end, 1);
+    }
+    qsort(v, n, sizeof(*v), by_time);
+    for (size_t i = 1; i < n; i++)
+        if (v[i] != v[kept - 1])
+            v[kept++] = v[i];
+    run->edge = v;
+    run->n_edges = kept;
+    return 0;
+}
+
+/* For scan_count: a record without line or time through the pipeline. */
+static int count_cells(void *arg, const struct labels *stream, const struct label *attr,
+                       uint32_t n_attr, struct scan_cells **ret, struct err *err)
+{
+    struct range_run *run = arg;
+    struct labels l = *stream;
+    struct batch b = {.magic = BATCH_MAGIC, .streams = &l, .n_streams = 1};
+    struct record rec = {.line = STR(""), .attr = attr, .n_attr = n_attr};
+    struct cell *c = NULL;
+    double value;
+    int r;
+
+    run->cached = NULL;
+    *ret = NULL;
+    r = sample_of(run, &b, &rec, &c, &value, err);
+    if (r != 1 || c == NULL)
+        return r < 0 ? r : 0;
+    if (c->cells.rows == NULL) {
+        size_t bytes = (run->n_edges - 1) * sizeof(*c->cells.rows);
+        c->cells.rows = arena_alloc(run->x->arena, bytes);
+        c->cells.bytes = run->bytes ? arena_alloc(run->x->arena, bytes) : NULL;
+        if (c->cells.rows == NULL || (run->bytes && c->cells.bytes == NULL))
+            return arena_err(run->x->arena, err);
+    }
+    *ret = &c->cells;
+    return 0;
+}
+
+static void add_cells(struct range_run *run, struct cell *c)
+{
+    for (size_t i = 0; c->cells.rows != NULL && i + 1 < run->n_edges; i++) {
+        uint64_t rows = c->cells.rows[i];
+        size_t first;
+        size_t last;
+        if (rows == 0 || !covering(run, run->edge[i], &first, &last))
+            continue;
+        run->x->stats.pipeline_lines += rows;
+        c->count[first] += rows;
+        c->count[last + 1] -= rows;
+        if (run->bytes) {
+            c->bytes[first] += c->cells.bytes[i];
+            c->bytes[last + 1] -= c->cells.bytes[i];
+        }
+    }
+}
+
+/* 1: records are needed. */
+static int count_rows(struct range_run *run, const struct exec_scan *scan, struct err *err)
+{
+    struct scan_count c = {.bytes = run->bytes, .cells = count_cells, .arg = run};
+    struct names ns = {.n = 0};
+    int r;
+
+    if (!run->counted || run->x->source->count == NULL || !reads_labels_only(run->log))
+        return 1;
+    r = make_edges(run, err);
+    if (r == 0 && scan->need_attrs)
+        r = note_names(run, &ns, err);
+    if (r < 0 || run->n_edges < 2)
+        return r < 0 ? r : 1;
+    c.edge = run->edge;
+    c.n_edges = run->n_edges;
+    c.all_attrs = ns.all;
+    c.attrs = ns.v;
+    c.n_attrs = ns.n;
+    r = exec_count(run->x, scan, &c, err);
+    for (size_t i = 0; r == 0 && i < run->groups.n; i++)
+        if (run->groups.v[i]->data != NULL)
+            add_cells(run, run->groups.v[i]->data);
+    return r;
+}
+
 /* ---- results ---- */
 
 /* The running sums of a counted series. */
@@ -394,8 +563,11 @@ static int run_scan(struct range_run *run, struct err *err)
     };
     int r = decide_attrs(run, &scan, err);
 
-    if (r == 0 && scan.from < scan.to && run->log->range > 0)
-        r = exec_each(run->x, &scan, range_record, run, err);
+    if (r == 0 && scan.from < scan.to && run->log->range > 0) {
+        r = count_rows(run, &scan, err);
+        if (r == 1)
+            r = exec_each(run->x, &scan, range_record, run, err);
+    }
     while (r == 0 && !run->counted && run->next < s->n)
         r = finish_step(run, err);
     return r;

@@ -207,6 +207,12 @@ static int real_streams(void *arg, const struct scan_request *req, scan_stream_f
     return scan_streams(arg, req, fn, fn_arg, err);
 }
 
+static int real_count(void *arg, const struct scan_count *c, struct scan_stats *stats,
+                      struct err *err)
+{
+    return scan_count(arg, c, stats, err);
+}
+
 static struct source real_source(struct store *s)
 {
     return (struct source){.arg = s,
@@ -214,7 +220,8 @@ static struct source real_source(struct store *s)
                            .next = real_next,
                            .stats = real_stats,
                            .close = real_close,
-                           .streams = real_streams};
+                           .streams = real_streams,
+                           .count = real_count};
 }
 
 /* ---- running ---- */

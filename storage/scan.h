@@ -47,6 +47,7 @@ struct scan_request {
     size_t expect;              /* ordered: about so many records will be taken; 0: all */
     struct mem_budget *budget;  /* all that the scan holds; ERR_NOMEM says "query budget" */
     uint64_t max_line_bytes;    /* line text looked at; over it ERR_LIMIT; 0: no limit */
+    dur_ns deadline;            /* of time_mono, looked at with `cancel`: ERR_TIMEOUT; 0: none */
     const atomic_bool *cancel;  /* looked at per block and batch; ERR_CANCELLED.  May be NULL */
 };
 
@@ -93,7 +94,7 @@ struct scan_count {
     size_t n_edges;
     bool bytes;
     bool all_attrs;          /* by all attributes of a row, or */
-    const struct str *attrs; /* by these names; sorted */
+    const struct str *attrs; /* by these names */
     size_t n_attrs;
     /* The cells of rows of a stream with these attributes (sorted by name; of the names asked for
      * alone); NULL: they do not count.  Called at most once for each pair in a day of a tenant, and

@@ -219,7 +219,7 @@ void scan_plan_retire(struct scan *sc);
 void scan_plan_free(struct scan *sc);
 /* A partition, segment or block cannot be read: count it, keep the first text. */
 void scan_damage(struct scan_stats *st, struct partition *p, const struct err *why);
-/* ERR_CANCELLED when the caller wants no more. */
+/* ERR_CANCELLED when the caller wants no more, ERR_TIMEOUT past the deadline. */
 int scan_check_cancel(const struct scan *sc, struct err *err);
 
 /* scan_group.c */

@@ -22,6 +22,8 @@ int scan_check_cancel(const struct scan *sc, struct err *err)
 {
     if (sc->req.cancel != NULL && atomic_load_explicit(sc->req.cancel, memory_order_relaxed))
         return err_set(err, ERR_CANCELLED, "the query was cancelled");
+    if (sc->req.deadline != 0 && time_mono() > sc->req.deadline)
+        return err_set(err, ERR_TIMEOUT, "the query took too long");
     return 0;
 }
 

@@ -1,0 +1,243 @@
+/*
+ * Range aggregations that the scan counts for (scan_count) give what they give over records: over a
+ * real store, with the seam open and closed, in the head and in segments.
+ */
+#include "query/check.h"
+#include "query/exec.h"
+#include "query/parse.h"
+#include "query/query.h"
+#include "tests/lib/feed.h"
+#include "tests/lib/records.h"
+
+#define TENANT "t"
+
+static int take_records(void *arg, const struct store_payload *p, struct batch **ret,
+                        struct err *err)
+{
+    struct records_options opt = {.n = 700, .n_streams = 5, .from = FEED_DAY, .span = NS_PER_H / 4};
+
+    (void)arg;
+    (void)err;
+    memcpy(&opt.seed, p->bytes.p, sizeof(opt.seed));
+    opt.from += (ts_ns)(opt.seed % 7) * NS_PER_H / 8;
+    *ret = records_make(&opt);
+    return 0;
+}
+
+struct waiter {
+    pthread_mutex_t mutex;
+    pthread_cond_t done;
+    bool is_done;
+};
+
+static void on_done(struct store_append *a, enum store_outcome outcome, const struct err *err)
+{
+    struct waiter *w = a->arg;
+
+    (void)err;
+    assert_int_equal(outcome, STORE_STORED);
+    (void)pthread_mutex_lock(&w->mutex);
+    w->is_done = true;
+    (void)pthread_cond_signal(&w->done);
+    (void)pthread_mutex_unlock(&w->mutex);
+}
+
+static void put(struct store *s, uint64_t seed)
+{
+    struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    struct store_append a = {.payload = {.tenant = STR(TENANT),
+                                         .peer = STR("p"),
+                                         .received = store_receive_time(s),
+                                         .bytes = {(const char *)&seed, sizeof(seed)}},
+                             .done = on_done,
+                             .arg = &w};
+    struct err err;
+
+    assert_int_equal(take_records(NULL, &a.payload, &a.batch, &err), 0);
+    store_append(s, &a);
+    (void)pthread_mutex_lock(&w.mutex);
+    while (!w.is_done)
+        (void)pthread_cond_wait(&w.done, &w.mutex);
+    (void)pthread_mutex_unlock(&w.mutex);
+}
+
+/* ---- two sources ---- */
+
+static int open_scan(void *arg, const struct scan_request *req, void **ret, struct err *err)
+{
+    struct scan *sc = NULL;
+    int r = scan_open(arg, req, &sc, err);
+
+    *ret = sc;
+    return r;
+}
+
+static int next(void *scan, struct batch **ret, struct err *err)
+{
+    return scan_next(scan, ret, err);
+}
+
+static void stats(void *scan, struct scan_stats *ret)
+{
+    scan_stats(scan, ret);
+}
+
+static void close_scan(void *scan)
+{
+    struct scan *sc = scan;
+
+    scan_close(&sc);
+}
+
+static int streams(void *arg, const struct scan_request *req, scan_stream_fn *fn, void *fn_arg,
+                   struct err *err)
+{
+    return scan_streams(arg, req, fn, fn_arg, err);
+}
+
+static unsigned counts;
+
+static int count(void *arg, const struct scan_count *c, struct scan_stats *st, struct err *err)
+{
+    counts++;
+    return scan_count(arg, c, st, err);
+}
+
+static void run(struct store *s, bool counting, const char *text, const struct query_params *p,
+                struct buf *out)
+{
+    struct source source = {
+        s, open_scan, next, stats, close_scan, streams, counting ? count : NULL};
+    struct query_result *res = NULL;
+    struct query_stats st;
+    struct place at;
+    struct err err;
+    struct ast a;
+    int r;
+
+    buf_init(out, 16 << 20);
+    if (parse_query(str_of(text), &a, &at, &err) < 0 || check_query(&a, &at, &err) < 0 ||
+        plan_query(&a, &err) < 0)
+        fail_msg("%s: %s", text, err.text);
+    r = exec_metric(&a, &source, p, &res, &st, &err);
+    if (r < 0)
+        buf_add_z(out, err.text);
+    for (size_t i = 0; r == 0 && i < res->n; i++) {
+        labels_format(out, &res->series[i].labels);
+        for (size_t k = 0; k < res->series[i].n; k++)
+            buf_addf(out, " %.17g@%lld", res->series[i].value[k], (long long)res->series[i].ts[k]);
+        buf_add_char(out, '\n');
+    }
+    if (r == 0)
+        buf_addf(out, "%llu", (unsigned long long)st.pipeline_lines);
+    query_result_free(&res);
+    ast_fini(&a);
+}
+
+/* 1: this query was counted. */
+static void compare(struct store *s, const char *text, const struct query_params *p, bool counted)
+{
+    struct buf got;
+    struct buf want;
+    unsigned before = counts;
+
+    run(s, true, text, p, &got);
+    assert_int_equal(counts - before, counted);
+    run(s, false, text, p, &want);
+    if (!str_eq(buf_str(&got), buf_str(&want)))
+        fail_msg("%s: '%.*s' is not '%.*s'", text, STR_ARG(buf_str(&got)), STR_ARG(buf_str(&want)));
+    buf_fini(&got);
+    buf_fini(&want);
+}
+
+static void check_all(struct store *s, uint64_t *rng)
+{
+    static const char *const counted[] = {
+        "count_over_time({app=~\".+\"}[@])",
+        "sum by (app) (count_over_time({app=~\".+\"}[@]))",
+        "sum by (app, pod) (rate({app=~\".+\"} |= \"error\" [@]))",
+        "sum by (detected_level) (count_over_time({app=~\".+\"} | drop __error__ [@]))",
+        "sum by (level, detected_level) (count_over_time({app=~\".+\"} !~ \"GET|user\" [@]))",
+        "sum without (trace_id, zz) (bytes_over_time({app=~\".+\"}[@]))",
+        "sum by (detected_level) (bytes_rate({app=~\".+\"} | detected_level=\"error\" [@]))",
+        "max by (app) (count_over_time({app=~\".+\"} | keep app, detected_level [@]))",
+        "count_over_time({app=~\".+\"} | trace_id=~\".*7.*\" or zz!=\"\" [@] offset 3m)",
+        "sum by (app_extracted, once) (count_over_time({app=~\".+\"}[@]))",
+        "absent_over_time({app=~\".+\"} |= \"retry\" [@])",
+        "sum by (app) (count_over_time({app=~\".+\"} | detected_level > 5 [@]))",
+    };
+    static const char *const ranges[] = {"1m", "5m", "7s", "90s"};
+    const struct str tenant = STR(TENANT);
+
+    for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
+        struct query_params p = {.tenants = &tenant, .n_tenants = 1};
+        char text[300];
+        p.start = FEED_DAY + (ts_ns)(records_random(rng) % (uint64_t)NS_PER_H);
+        p.end = p.start + NS_PER_H / 2;
+        p.step = 1 + (dur_ns)(records_random(rng) % (uint64_t)(5 * NS_PER_MIN));
+        p.step = p.step < 2 * NS_PER_S ? 2 * NS_PER_S : p.step;
+        if (records_random(rng) % 3 == 0) {
+            p.start -= p.start % NS_PER_MIN;
+            p.step = NS_PER_MIN;
+            p.end = p.start + 40 * NS_PER_MIN;
+        }
+        p.limits.series = 100000;
+        (void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(strchr(counted[i], '@') - counted[i]),
+                       counted[i], ranges[records_random(rng) % 4], strchr(counted[i], '@') + 1);
+        compare(s, text, &p, true);
+    }
+}
+
+static void counts_are_those_of_the_records(void **state)
+{
+    struct feed f;
+    struct err err;
+    uint64_t rng = 5;
+
+    (void)state;
+    feed_init(&f);
+    f.opt.decode = take_records;
+    feed_open(&f);
+    for (uint64_t seed = 1; seed <= 6; seed++)
+        put(f.s, seed);
+    check_all(f.s, &rng);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    check_all(f.s, &rng);
+    for (uint64_t seed = 7; seed <= 9; seed++)
+        put(f.s, seed);
+    for (int round = 0; round < 3; round++)
+        check_all(f.s, &rng);
+    feed_fini(&f);
+}
+
+static void what_reads_lines_is_not_counted(void **state)
+{
+    static const char *const texts[] = {
+        "sum(count_over_time({app=~\".+\"} | logfmt [1m]))",
+        "sum_over_time({app=~\".+\"} | logfmt | unwrap id | __error__=\"\" [1m])",
+        "sum by (app) (count_over_time({app=~\".+\"} | json | __error__=\"\" [1m]))",
+    };
+    const struct str tenant = STR(TENANT);
+    struct query_params p = {.tenants = &tenant,
+                             .n_tenants = 1,
+                             .start = FEED_DAY,
+                             .end = FEED_DAY + NS_PER_H,
+                             .step = NS_PER_MIN};
+    struct feed f;
+
+    (void)state;
+    feed_init(&f);
+    f.opt.decode = take_records;
+    feed_open(&f);
+    put(f.s, 1);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct buf out;
+        run(f.s, true, texts[i], &p, &out);
+        buf_fini(&out);
+    }
+    assert_int_equal(counts, 0);
+    feed_fini(&f);
+}
+
+CHECK_MAIN(cmocka_unit_test(what_reads_lines_is_not_counted),
+           cmocka_unit_test(counts_are_those_of_the_records))

@@ -56,6 +56,11 @@ static void derive(const uint8_t key[CRYPT_KEY], struct str purpose, uint8_t ret
     crypt_sha256(pieces, 2, ret);
 }
 
+void catalog_labels_key(const uint8_t key[CRYPT_KEY], uint8_t ret[CRYPT_KEY])
+{
+    derive(key, STR("logq catalog labels"), ret);
+}
+
 static int check_partition(struct catalog *c, uint64_t tenant_id, int32_t day, struct err *err)
 {
     struct sqlite3_stmt *st;
@@ -95,7 +100,7 @@ int catalog_open(const char *path, uint64_t tenant_id, int32_t day, const uint8_
 
     c->magic = CATALOG_MAGIC;
     c->generation = atomic_fetch_add(&last_generation, 1) + 1;
-    derive(key, STR("logq catalog labels"), labels_key);
+    catalog_labels_key(key, labels_key);
     derive(key, STR("logq catalog hashes"), c->hash_key);
     c->labels = crypt_new(labels_key);
     crypt_wipe(labels_key, sizeof(labels_key));

@@ -11,7 +11,12 @@
 #include "base/buf.h"
 #include "storage/crypt.h"
 
-enum catalog_blob_kind { CATALOG_CHUNK = 1, CATALOG_PAGE = 2, CATALOG_DIRECTORY = 3 };
+enum catalog_blob_kind {
+    CATALOG_CHUNK = 1,
+    CATALOG_PAGE = 2,
+    CATALOG_DIRECTORY = 3,
+    CATALOG_SUMMARY = 4
+};
 enum { CATALOG_BLOB_MAX = 64 << 20 }; /* of plain bytes */
 
 struct catalog_blob_id {

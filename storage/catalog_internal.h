@@ -17,4 +17,7 @@ struct catalog {
     uint64_t generation;
 };
 
+/* The key that seals labels, from the partition's (catalog.c). */
+void catalog_labels_key(const uint8_t key[CRYPT_KEY], uint8_t ret[CRYPT_KEY]);
+
 #endif

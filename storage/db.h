@@ -19,8 +19,8 @@ struct sqlite3_stmt;
 
 /* Open or make `path`; journal_mode=WAL, synchronous=FULL, trusted_schema off, busy timeout 5 s;
  * then run `schema` (CREATE ... IF NOT EXISTS) and check user_version == `version` (set when new).
- * ERR_CORRUPT: not a database, or a failed quick_check; ERR_INVALID: made by a newer program;
- * ERR_IO; disk full is ERR_IO with sys ENOSPC. */
+ * ERR_CORRUPT: not a database, or a failed quick_check (of files up to 8 MiB); ERR_INVALID: made by
+ * a newer program; ERR_IO; disk full is ERR_IO with sys ENOSPC. */
 int db_open(const char *path, const char *schema, int version, struct db **ret, struct err *err);
 void db_close(struct db **pd);
 

@@ -40,7 +40,7 @@
 #define RETIRE_EVERY NS_PER_MIN
 #define RANGES_KEPT  (7 * NS_PER_DAY) /* of a file that nothing comes from any more */
 
-enum { RANGES_MANY = RANGES_FILES_MAX / 2 }; /* from there on old ones go */
+enum { LABELS_MAX = 1 << 20, RANGES_MANY = RANGES_FILES_MAX / 2 }; /* from there on old ones go */
 
 /* What is flushed: the store as of one instant. */
 struct cut {
@@ -55,6 +55,7 @@ struct cut {
     uint64_t dedup_number, dedup_first;
     VEC(struct meta_tenant) tenants; /* new ones */
     VEC(struct meta_partition) days; /* written in this flush, as they are now */
+    VEC(struct meta_labels) labels;  /* of those that have new streams; the bytes are owned */
 };
 
 /* One record on its way; sorted by day, then in WAL order. */
@@ -121,6 +122,16 @@ static bool make_cut(struct store *s, struct cut *c)
     return due;
 }
 
+static void free_labels(struct cut *c)
+{
+    const struct meta_labels *l;
+
+    VEC_EACH(&c->labels, l) {
+        free((void *)(uintptr_t)l->sealed.p); /* our own copy: see note_labels */
+    }
+    c->labels.n = 0;
+}
+
 static void free_cut(struct cut *c)
 {
     struct str *key;
@@ -134,6 +145,8 @@ static void free_cut(struct cut *c)
     free(c->dedup);
     VEC_FINI(&c->tenants);
     VEC_FINI(&c->days);
+    free_labels(c);
+    VEC_FINI(&c->labels);
 }
 
 /* ---- step 2 ---- */
@@ -179,9 +192,33 @@ static struct flush_row *rows_of(const struct cut *c, uint64_t tenant_id, size_t
     return rows;
 }
 
-static void note_day(struct store *s, struct cut *c, uint64_t tenant_id, int32_t day,
+/* The labels of a partition that has new streams.  What cannot be read now is not in meta.db: then
+ * its catalog is opened for every question. */
+static void note_labels(struct cut *c, struct partition *p, struct meta_partition *m)
+{
+    struct meta_labels l = {.tenant_id = m->tenant_id, .day = m->day};
+    uint32_t known = m->summarised;
+    struct err ignored;
+    struct buf b;
+
+    buf_init(&b, LABELS_MAX);
+    if (partition_summary(p, known, &m->summarised, &b, &ignored) < 0) {
+        m->summarised = 0;
+        buf_clear(&b);
+    }
+    if (m->summarised != known || known == 0) {
+        if (b.n > 0)
+            l.sealed = (struct str){mem_dup(b.p, b.n), b.n};
+        VEC_PUSH(&c->labels, l);
+    }
+    buf_fini(&b);
+}
+
+static void note_day(struct store *s, struct cut *c, struct partition *part,
                      const struct partition_written *sum)
 {
+    uint64_t tenant_id = partition_tenant(part);
+    int32_t day = partition_day(part);
     struct meta_partition p = {
         .tenant_id = tenant_id,
         .day = day,
@@ -199,9 +236,12 @@ static void note_day(struct store *s, struct cut *c, uint64_t tenant_id, int32_t
 
     (void)pthread_mutex_lock(&s->mutex);
     at = store_tenant_day(s, tenant_id, day, &found);
-    if (found)
+    if (found) {
         p.dropped_pos = s->days.p[at].dropped_pos;
+        p.summarised = s->days.p[at].state == META_LIVE ? s->days.p[at].summarised : 0;
+    }
     (void)pthread_mutex_unlock(&s->mutex);
+    note_labels(c, part, &p);
     VEC_PUSH(&c->days, p);
 }
 
@@ -248,7 +288,7 @@ static int flush_day(struct store *s, struct cut *c, uint64_t tenant_id,
         }
     }
     if (r == 0)
-        note_day(s, c, tenant_id, rows[0].day, &sum);
+        note_day(s, c, p, &sum);
     partition_unref(&p);
     return r < 0 ? err_wrap(err, "flush day %d", (int)rows[0].day) : 0;
 }
@@ -304,6 +344,7 @@ static int write_segments(struct store *s, struct cut *c, struct err *err)
     int r = 0;
 
     c->days.n = 0;
+    free_labels(c);
     ids = tenants_of(c, &n);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = flush_tenant(s, c, ids[i], err);
@@ -321,6 +362,8 @@ static int commit(struct store *s, struct cut *c, struct err *err)
         .n_tenants = c->tenants.n,
         .partitions = c->days.p,
         .n_partitions = c->days.n,
+        .labels = c->labels.p,
+        .n_labels = c->labels.n,
         .ranges = c->ranges,
         .n_ranges = c->n_ranges,
         .gone_ranges = c->gone.p,

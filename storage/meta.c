@@ -31,6 +31,9 @@ static const char SCHEMA[] =
     " stored_bytes INTEGER NOT NULL, segments INTEGER NOT NULL, min_ts INTEGER NOT NULL,"
     " max_ts INTEGER NOT NULL, newest_received INTEGER NOT NULL,"
     " PRIMARY KEY (tenant, day)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS partition_labels("
+    " tenant INTEGER NOT NULL, day INTEGER NOT NULL, labels BLOB NOT NULL,"
+    " PRIMARY KEY (tenant, day)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS stored_range(" /* key: peer and file id; see ranges.h */
     " key BLOB PRIMARY KEY, finished INTEGER NOT NULL, ranges BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS dedup("
@@ -242,6 +245,38 @@ static int put_partition(struct meta *m, const struct meta_partition *p, struct 
     return db_step(m->db, st, err) < 0 ? err->code : 0;
 }
 
+static int drop_labels(struct meta *m, uint64_t tenant_id, int32_t day, struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r;
+
+    r = db_prepare(m->db, "DELETE FROM partition_labels WHERE tenant = ?1 AND day = ?2", &st, err);
+    if (r < 0)
+        return r;
+    db_bind_u64(st, 1, tenant_id);
+    db_bind_u64(st, 2, (uint64_t)(int64_t)day);
+    return db_step(m->db, st, err) < 0 ? err->code : 0;
+}
+
+static int put_labels(struct meta *m, const struct meta_labels *l, struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r;
+
+    if (l->sealed.n == 0)
+        return drop_labels(m, l->tenant_id, l->day, err);
+    r = db_prepare(m->db,
+                   "INSERT OR REPLACE INTO partition_labels(tenant, day, labels)"
+                   " VALUES (?1, ?2, ?3)",
+                   &st, err);
+    if (r < 0)
+        return r;
+    db_bind_u64(st, 1, l->tenant_id);
+    db_bind_u64(st, 2, (uint64_t)(int64_t)l->day);
+    db_bind_blob(st, 3, l->sealed.p, l->sealed.n);
+    return db_step(m->db, st, err) < 0 ? err->code : 0;
+}
+
 static int put_ranges(struct meta *m, const struct ranges_row *row, struct err *err)
 {
     struct sqlite3_stmt *st;
@@ -307,6 +342,8 @@ static int put_change(struct meta *m, const struct meta_change *c, struct err *e
         r = put_tenant(m, &c->tenants[i], err);
     for (size_t i = 0; r == 0 && i < c->n_partitions; i++)
         r = put_partition(m, &c->partitions[i], err);
+    for (size_t i = 0; r == 0 && i < c->n_labels; i++)
+        r = put_labels(m, &c->labels[i], err);
     for (size_t i = 0; r == 0 && i < c->n_gone_ranges; i++)
         r = drop_ranges(m, c->gone_ranges[i], err);
     for (size_t i = 0; r == 0 && i < c->n_ranges; i++)
@@ -347,6 +384,45 @@ int meta_partition_state(struct meta *m, const struct meta_partition *p, struct 
     OBJ_CHECK(m, META_MAGIC);
     (void)pthread_mutex_lock(&m->mutex);
     r = put_partition(m, p, err);
+    if (r == 0)
+        r = drop_labels(m, p->tenant_id, p->day, err);
     (void)pthread_mutex_unlock(&m->mutex);
     return r < 0 ? err_wrap(err, "partition %d in meta.db", (int)p->day) : 0;
+}
+
+/* ---- labels ---- */
+
+int meta_labels_get(struct meta *m, uint64_t tenant_id, int32_t day, struct buf *ret,
+                    struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r;
+
+    OBJ_CHECK(m, META_MAGIC);
+    (void)pthread_mutex_lock(&m->mutex);
+    r = db_prepare(m->db, "SELECT labels FROM partition_labels WHERE tenant = ?1 AND day = ?2", &st,
+                   err);
+    if (r == 0) {
+        db_bind_u64(st, 1, tenant_id);
+        db_bind_u64(st, 2, (uint64_t)(int64_t)day);
+        r = db_step(m->db, st, err);
+    }
+    if (r == 0) {
+        buf_add_str(ret, db_column_str(st, 0));
+        db_reset(st);
+        r = buf_err(ret, "labels of a partition", err);
+    }
+    (void)pthread_mutex_unlock(&m->mutex);
+    return r;
+}
+
+int meta_labels_put(struct meta *m, const struct meta_labels *l, struct err *err)
+{
+    int r;
+
+    OBJ_CHECK(m, META_MAGIC);
+    (void)pthread_mutex_lock(&m->mutex);
+    r = put_labels(m, l, err);
+    (void)pthread_mutex_unlock(&m->mutex);
+    return r < 0 ? err_wrap(err, "labels of a partition in meta.db") : 0;
 }

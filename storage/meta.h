@@ -29,8 +29,17 @@ struct meta_partition {
     uint64_t dropped_pos; /* WAL position at which it was dropped last; 0: never */
     uint64_t rows, line_bytes, stored_bytes, segments;
     ts_ns min_ts, max_ts, newest_received;
-    bool longest_known; /* memory only: the longest retention of its streams, until rows come */
-    dur_ns longest;     /* 0: for ever */
+    bool longest_known;  /* memory only: the longest retention of its streams, until rows come */
+    dur_ns longest;      /* 0: for ever */
+    uint32_t summarised; /* memory only: the end of its stream ids when its labels were last put
+                            into meta.db; 0: not known */
+};
+
+/* A partition's labels in short, sealed (catalog_summary.h). */
+struct meta_labels {
+    uint64_t tenant_id;
+    int32_t day;
+    struct str sealed; /* empty: none, it has too many */
 };
 
 struct meta_tenant {
@@ -67,6 +76,8 @@ struct meta_change {
     size_t n_tenants;
     const struct meta_partition *partitions; /* as they are now */
     size_t n_partitions;
+    const struct meta_labels *labels;
+    size_t n_labels;
     const struct ranges_row *ranges;
     size_t n_ranges;
     const struct str *gone_ranges; /* keys of sets that were dropped */
@@ -77,7 +88,12 @@ struct meta_change {
 };
 int meta_commit(struct meta *m, const struct meta_change *c, struct err *err);
 
-/* Move a partition to META_GOING or META_GONE. */
+/* Append a partition's labels.  1: there are none. */
+int meta_labels_get(struct meta *m, uint64_t tenant_id, int32_t day, struct buf *ret,
+                    struct err *err);
+int meta_labels_put(struct meta *m, const struct meta_labels *l, struct err *err);
+
+/* Move a partition to META_GOING or META_GONE; its labels go. */
 int meta_partition_state(struct meta *m, const struct meta_partition *p, struct err *err);
 
 /* The values behind store_kv_*. */

@@ -5,7 +5,8 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "base/obj.h"
-#include "storage/catalog.h"
+#include "storage/catalog_index.h"
+#include "storage/catalog_summary.h"
 #include "storage/objstore.h"
 #include "storage/partition_internal.h"
 
@@ -120,6 +121,27 @@ int partition_totals(struct partition *p, struct partition_written *ret, struct 
         .wal_to = applied,
     };
     return 0;
+}
+
+struct summary {
+    uint32_t known, *end;
+    struct buf *ret;
+};
+
+static int read_summary(void *arg, struct catalog *c, struct err *err)
+{
+    struct summary *s = arg;
+    int r = catalog_streams_end(c, s->end, err);
+
+    return r < 0 || *s->end == s->known ? r : catalog_summary(c, s->ret, err);
+}
+
+int partition_summary(struct partition *p, uint32_t known, uint32_t *end, struct buf *ret,
+                      struct err *err)
+{
+    struct summary s = {known, end, ret};
+
+    return partition_read(p, read_summary, &s, err);
 }
 
 /* ---- writing ---- */

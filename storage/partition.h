@@ -75,6 +75,12 @@ uint64_t partition_generation(struct partition *p);
  * catalog was made again. */
 int partition_totals(struct partition *p, struct partition_written *ret, struct err *err);
 
+/* Append its labels in short, sealed, for meta.db (catalog_summary.h), unless the end of its stream
+ * ids is still `known` (0: not known); sets *end.  Nothing is appended also when they are too many.
+ */
+int partition_summary(struct partition *p, uint32_t known, uint32_t *end, struct buf *ret,
+                      struct err *err);
+
 /*
  * The catalog turned out to be damaged while it was open (`why`): set it aside as
  * catalog.db.damaged-<unix seconds> and make it again from the segments.  Nothing is lost by it.

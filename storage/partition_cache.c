@@ -14,6 +14,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "storage/catalog_summary.h"
+#include "storage/keyring.h"
 #include "storage/partition_internal.h"
 
 #include <fcntl.h>
@@ -23,7 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_OPEN = 32 };
+enum { MAX_OPEN = 32, LABELS_MAX = 1 << 20 };
 
 int partition_cache_new(const char *dir, struct keyring *keyring, size_t max_open,
                         struct partition_cache **ret, struct err *err)
@@ -52,6 +54,36 @@ void partition_cache_tell(struct partition_cache *c, store_notice_fn *fn, void *
     OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
     c->notice = fn;
     c->notice_arg = arg;
+}
+
+void partition_cache_ask_labels(struct partition_cache *c, partition_labels_fn *fn, void *arg)
+{
+    OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
+    c->labels = fn;
+    c->labels_arg = arg;
+}
+
+int partition_cache_labels(struct partition_cache *c, uint64_t tenant_id, int32_t day,
+                           struct arena *a, struct str *ret)
+{
+    uint8_t key[CRYPT_KEY];
+    struct buf sealed;
+    struct err ignored; /* whoever opens the catalog meets what is wrong */
+    int r;
+
+    OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
+    if (c->labels == NULL)
+        return 1;
+    buf_init(&sealed, LABELS_MAX);
+    r = c->labels(c->labels_arg, tenant_id, day, &sealed, &ignored);
+    if (r == 0)
+        r = keyring_partition(c->keyring, tenant_id, day, 0, key, &ignored);
+    if (r == 0) {
+        r = catalog_summary_open(key, buf_str(&sealed), a, ret, &ignored);
+        crypt_wipe(key, sizeof(key));
+    }
+    buf_fini(&sealed);
+    return r == 0 ? 0 : 1;
 }
 
 static void free_partition(struct partition *p)

@@ -9,6 +9,7 @@
 #ifndef LOGQ_STORAGE_PARTITION_CACHE_H
 #define LOGQ_STORAGE_PARTITION_CACHE_H
 
+#include "base/arena.h"
 #include "storage/partition.h"
 #include "storage/store.h"
 
@@ -19,6 +20,11 @@ int partition_cache_new(const char *dir, struct keyring *keyring, size_t max_ope
 /* Whom to tell that a catalog was set aside ("catalog.rebuilt"), on the thread that met it.  Before
  * the first partition_cache_get. */
 void partition_cache_tell(struct partition_cache *c, store_notice_fn *fn, void *arg);
+/* Where the labels of a partition lie in short (catalog_summary.h): appends them sealed.  1: there
+ * are none.  Any thread; set before the first partition_cache_get. */
+typedef int partition_labels_fn(void *arg, uint64_t tenant_id, int32_t day, struct buf *ret,
+                                struct err *err);
+void partition_cache_ask_labels(struct partition_cache *c, partition_labels_fn *fn, void *arg);
 /* Closes all; nobody may hold a partition any more. */
 void partition_cache_free(struct partition_cache **pc);
 
@@ -30,6 +36,11 @@ void partition_cache_free(struct partition_cache **pc);
  */
 int partition_cache_get(struct partition_cache *c, uint64_t tenant_id, int32_t day, bool make,
                         struct partition **ret, struct err *err);
+
+/* The labels of a partition in short, in `a`, without opening it.  1: there are none, or they
+ * cannot be read: open it. */
+int partition_cache_labels(struct partition_cache *c, uint64_t tenant_id, int32_t day,
+                           struct arena *a, struct str *ret);
 
 /* Forget the partition and remove its directory; scans that hold it find nothing more in it.  Its
  * key is the caller's business (keyring_shred_partition), before this.  An absent one is fine.

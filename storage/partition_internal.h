@@ -54,6 +54,8 @@ struct partition_cache {
     size_t max_open;
     store_notice_fn *notice; /* may be NULL; with its argument set once, before there are threads */
     void *notice_arg;
+    partition_labels_fn *labels; /* may be NULL; with its argument set once, as notice */
+    void *labels_arg;
     pthread_mutex_t mutex; /* guards all behind it that is not atomic, and what partition says */
     struct partition **list;
     size_t n, cap;

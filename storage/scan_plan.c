@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "storage/catalog_index.h"
+#include "storage/catalog_summary.h"
 #include "storage/le.h"
 #include "storage/scan_internal.h"
 
@@ -294,6 +295,21 @@ static void note_unreadable(struct scan *sc, struct scan_part *part)
         scan_damage(&sc->stats, part->partition, &why);
 }
 
+/* Can a stream of that day match, as far as that is known without opening it? */
+static bool may_match(const struct scan *sc, struct scan_part *part, int32_t day)
+{
+    struct str labels;
+    bool may;
+
+    if (sc->req.n_matchers == 0)
+        return true;
+    may = partition_cache_labels(part->view->partitions, part->view->tenant_id, day, part->arena,
+                                 &labels) != 0 ||
+          catalog_summary_may_match(labels, sc->req.matchers, sc->req.n_matchers);
+    arena_reset(part->arena); /* the day's own things come later */
+    return may;
+}
+
 static int open_day(struct scan *sc, struct scan_part *part, int32_t day, struct err *err)
 {
     struct planner pl = {
@@ -301,9 +317,12 @@ static int open_day(struct scan *sc, struct scan_part *part, int32_t day, struct
         .part = part,
         .range = {part->view->visible, sc->req.from, sc->req.to - 1},
     };
-    int r = partition_cache_get(part->view->partitions, part->view->tenant_id, day, false,
-                                &part->partition, err);
+    int r;
 
+    if (!may_match(sc, part, day))
+        return 0;
+    r = partition_cache_get(part->view->partitions, part->view->tenant_id, day, false,
+                            &part->partition, err);
     sc->stats.partitions++;
     if (r == 0) {
         note_unreadable(sc, part);

@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "storage/catalog_index.h"
+#include "storage/catalog_summary.h"
 #include "storage/le.h"
 #include "storage/scan_internal.h"
 #include "storage/stream_blob.h"
@@ -173,12 +174,41 @@ static int read_day(void *arg, struct catalog *c, struct err *err)
     return catalog_select(c, &sel, tell_stream, ls, err);
 }
 
+static int tell_short(void *arg, struct str text)
+{
+    struct lister *ls = arg;
+
+    return ls->told = ls->texts->fn(ls->texts->arg, text);
+}
+
+/* What the day's labels in short can answer; true: with *ret the outcome. */
+static bool list_summary(struct lister *ls, int32_t day, int *ret)
+{
+    const struct scan_request *req = ls->req;
+    const struct store_view *v = ls->view;
+    struct str labels;
+
+    *ret = 0;
+    if (partition_cache_labels(v->partitions, v->tenant_id, day, ls->day_arena, &labels) != 0)
+        return false;
+    if (!catalog_summary_may_match(labels, req->matchers, req->n_matchers))
+        return true;
+    if (ls->texts == NULL || req->n_matchers > 0 || v->hide != NULL ||
+        req->from > time_of_day(day) || req->to < time_of_day(day) + NS_PER_DAY)
+        return false;
+    *ret = catalog_summary_each(labels, ls->texts->name, tell_short, ls);
+    return *ret != 1 || ls->told != 0;
+}
+
 static int list_day(struct lister *ls, int32_t day, struct err *err)
 {
     struct partition *p = NULL;
-    int r = partition_cache_get(ls->view->partitions, ls->view->tenant_id, day, false, &p, err);
+    int r;
 
     arena_reset(ls->day_arena);
+    if (list_summary(ls, day, &r))
+        return r;
+    r = partition_cache_get(ls->view->partitions, ls->view->tenant_id, day, false, &p, err);
     if (r == 0)
         r = partition_read(p, read_day, ls, err);
     partition_unref(&p);

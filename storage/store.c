@@ -193,6 +193,19 @@ static int open_dir(struct store *s, struct err *err)
     return r;
 }
 
+static int labels_of(void *arg, uint64_t tenant_id, int32_t day, struct buf *ret, struct err *err)
+{
+    struct store *s = arg;
+
+    return meta_labels_get(s->meta, tenant_id, day, ret, err);
+}
+
+static void prepare_partitions(struct store *s)
+{
+    partition_cache_tell(s->partitions, s->opt.notice, s->opt.notice_arg);
+    partition_cache_ask_labels(s->partitions, labels_of, s);
+}
+
 static int open_tables(struct store *s, struct err *err)
 {
     char path[PATH_BYTES];
@@ -220,7 +233,7 @@ static int open_tables(struct store *s, struct err *err)
     if (r == 0)
         s->frames = frame_cache_new(s->opt.cache_bytes, s->opt.budget);
     if (r == 0)
-        partition_cache_tell(s->partitions, s->opt.notice, s->opt.notice_arg);
+        prepare_partitions(s);
     return r == 0 ? retain_resume(s, err) : r;
 }
 

@@ -11,7 +11,8 @@
 enum {
     GROUPS_MAX = 7,  /* of a number: 20 digits */
     TABLES_MAX = 96, /* made at most; more states take the slow way */
-    TEXT_SHARE = 8,  /* search the whole text when one value in so many is asked for */
+    LONG_VALUE = 64,
+    TEXT_SHARE = 8, /* search the whole text when one value in so many is asked for */
 };
 
 static void run_each(struct line_eval *e, const struct slot_view *v, unsigned state,
@@ -230,10 +231,38 @@ static struct str text_of(const struct slot_view *v, size_t rank)
     return (struct str){v->text.p + from, v->end[rank] - from};
 }
 
+/* Four values at a time: a step waits for the step before it, and four wait no longer than one. */
+static void run_four(const struct dfa *d, const struct str value[4], unsigned state, uint16_t *ret)
+{
+    unsigned s[4] = {state, state, state, state};
+    size_t n = value[0].n;
+
+    for (size_t k = 1; k < 4; k++)
+        n = value[k].n < n ? value[k].n : n;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < 4; k++)
+            s[k] = d->wide[s[k] << 8 | (uint8_t)value[k].p[i]];
+    for (size_t k = 0; k < 4; k++)
+        ret[k] = (uint16_t)dfa_run(d, s[k], str_from(value[k], n));
+}
+
 static void run_text(struct line_eval *e, const struct slot_view *v, unsigned state,
                      struct line_rows rows)
 {
-    for (size_t i = 0; i < rows.n; i++)
+    size_t i = 0;
+
+    for (; e->d->wide != NULL && rows.n - i >= 4; i += 4) {
+        struct str value[4];
+        size_t bytes = 0;
+        for (size_t k = 0; k < 4; k++) {
+            value[k] = text_of(v, line_rank(rows, i + k));
+            bytes += value[k].n;
+        }
+        if (bytes > 4 * LONG_VALUE) /* skipping is faster */
+            break;
+        run_four(e->d, value, state, e->state + i);
+    }
+    for (; i < rows.n; i++)
         e->state[i] = (uint16_t)dfa_run(e->d, state, text_of(v, line_rank(rows, i)));
 }
 
@@ -315,17 +344,19 @@ static void set_candidates(struct line_eval *e, const struct slot_view *v, const
 }
 
 /* The state of values in which no literal is; DFA_UNKNOWN: it depends on them, or finders do not
- * help. */
+ * help.  Where no byte is above 0x7f, a value without what each match needs holds none, and no
+ * question either. */
 static unsigned rest_state(const struct line_eval *e, const struct line_at *at)
 {
     const struct line_needle *w = e->needle;
     bool ascii = (at->stamp->classes & SLOT_HIGH) == 0;
+    unsigned rest = DFA_UNKNOWN;
 
     if (w->n == 0 || (w->ascii && !ascii) || at->state != DFA_FIRST)
         return DFA_UNKNOWN;
-    if (w->whole)
-        return common_rest(e->d, at->after);
-    return at->alone ? never_state(e->d, at->after) : DFA_UNKNOWN;
+    if (w->whole || ascii)
+        rest = common_rest(e->d, at->after);
+    return rest == DFA_UNKNOWN && at->alone ? never_state(e->d, at->after) : rest;
 }
 
 int line_column_peek(struct line_eval *e, const struct line_at *at, struct str bytes,

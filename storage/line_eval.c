@@ -74,29 +74,34 @@ static int arrive(struct walk *w, unsigned target, struct line_rows rows, struct
     return 0;
 }
 
-/* Send each row to the target of its state. */
-static int part(struct walk *w, const uint16_t *after, struct line_rows rows, struct err *err)
+/* Room for n numbers and one more, which a loop without branches may write; not zeroed. */
+static uint32_t *list_room(struct arena *a, size_t n)
+{
+    char *p = arena_bytes(a, (n + 2) * sizeof(uint32_t));
+
+    return p == NULL ? NULL : (uint32_t *)(void *)(p + (4 - (uintptr_t)p % 4) % 4);
+}
+
+/* Rows by target: those of `rows` at the places given, whose targets are not the common one. */
+static int part_rest(struct walk *w, const uint16_t *target, struct line_rows rows,
+                     const uint32_t *rest, size_t n_rest, struct err *err)
 {
     const uint16_t *state = w->e->state;
-    uint32_t **to;
-    unsigned first = line_graph_target(after, state[0]);
+    uint32_t **to = arena_alloc(w->e->a, w->n_targets * sizeof(*to));
     int r = 0;
 
-    memset(w->count, 0, w->n_targets * sizeof(*w->count));
-    for (size_t i = 0; i < rows.n; i++)
-        w->count[line_graph_target(after, state[i])]++;
-    if (w->count[first] == rows.n)
-        return arrive(w, first, rows, err);
-    to = arena_alloc(w->e->a, w->n_targets * sizeof(*to));
     if (to == NULL)
         return arena_err(w->e->a, err);
+    memset(w->count, 0, w->n_targets * sizeof(*w->count));
+    for (size_t i = 0; i < n_rest; i++)
+        w->count[target[state[rest[i]]]]++;
     for (size_t t = 0; t < w->n_targets; t++) {
         to[t] = w->count[t] == 0 ? NULL : arena_alloc(w->e->a, w->count[t] * sizeof(**to));
         if (to[t] == NULL && w->count[t] > 0)
             return arena_err(w->e->a, err);
     }
-    for (size_t i = 0; i < rows.n; i++)
-        *to[line_graph_target(after, state[i])]++ = (uint32_t)line_rank(rows, i);
+    for (size_t i = 0; i < n_rest; i++)
+        *to[target[state[rest[i]]]]++ = (uint32_t)line_rank(rows, rest[i]);
     for (unsigned t = 0; t < w->n_targets && r == 0; t++) {
         struct line_rows some = {NULL, w->count[t]};
         if (some.n > 0)
@@ -104,6 +109,60 @@ static int part(struct walk *w, const uint16_t *after, struct line_rows rows, st
         r = arrive(w, t, some, err);
     }
     return r;
+}
+
+/* Those of `rows` whose target is the common one. */
+static int take_common(struct walk *w, const uint16_t *target, unsigned common,
+                       struct line_rows *rows, struct err *err)
+{
+    const uint16_t *state = w->e->state;
+    struct line_rows some = {NULL, 0};
+    uint32_t *list;
+
+    if (common == LINE_NEVER)
+        return 0;
+    list = list_room(w->e->a, rows->n);
+    if (list == NULL)
+        return arena_err(w->e->a, err);
+    for (size_t i = 0; i < rows->n; i++) {
+        list[some.n] = (uint32_t)line_rank(*rows, i);
+        some.n += target[state[i]] == common;
+    }
+    some.list = list;
+    *rows = some;
+    return 0;
+}
+
+/* Send each row to the target of its state.  Most go to the same; when the others are settled as
+ * found, they may go on with the rest, which saves a list: found once is found. */
+static int part(struct walk *w, const uint16_t *after, struct line_rows rows, struct err *err)
+{
+    const uint16_t *state = w->e->state;
+    uint16_t target[DFA_STATES_MAX];
+    uint32_t *rest;
+    size_t n_rest = 0;
+    bool settled = true;
+    unsigned common;
+    int r;
+
+    for (size_t s = 0; s < w->e->d->n_states; s++)
+        target[s] = (uint16_t)line_graph_target(after, (unsigned)s);
+    common = target[state[rows.n / 2]];
+    rest = list_room(w->e->a, rows.n);
+    if (rest == NULL)
+        return arena_err(w->e->a, err);
+    for (size_t i = 0; i < rows.n; i++) {
+        rest[n_rest] = (uint32_t)i;
+        n_rest += target[state[i]] != common;
+    }
+    if (n_rest == 0)
+        return arrive(w, common, rows, err);
+    for (size_t i = 0; i < n_rest; i++)
+        settled = settled && target[state[rest[i]]] == LINE_ALWAYS;
+    r = part_rest(w, target, rows, rest, n_rest, err);
+    if (r == 0 && !(settled && common >= LINE_NODE))
+        r = take_common(w, target, common, &rows, err);
+    return r < 0 ? r : arrive(w, common, rows, err);
 }
 
 static int run_node(struct walk *w, const struct line_node *n, struct line_rows rows,

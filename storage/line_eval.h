@@ -73,7 +73,7 @@ int line_column_peek(struct line_eval *e, const struct line_at *at, struct str b
                      struct line_rows rows, struct err *err);
 
 /* line_parts.c: the same over a PATTERN column, of which only the parts that matter are opened.  1:
- * it is no PATTERN. */
+ * it has no parts, or they cannot be opened. */
 int line_parts_run(struct line_eval *e, size_t template, size_t slot, unsigned state,
                    struct line_rows rows, struct err *err);
 

@@ -276,7 +276,7 @@ static int judge_templates(struct judge *j, struct err *err)
         memset(j->e.hits, 0, words * sizeof(*j->e.hits));
     }
     for (size_t w = 0; w < words && r == 0; w++)
-        j->e.asks[w] &= j->selected[w];
+        j->e.asks[w] &= j->selected[w] & ~j->e.hits[w];
     return r < 0 ? r : ask_rows(j, j->e.asks, j->e.hits, err);
 }
 

@@ -185,6 +185,8 @@ int line_parts_run(struct line_eval *e, size_t template, size_t slot, unsigned s
         const struct slot_view *v = NULL;
         if (pass_part(&f, p, k))
             continue;
+        if (p->sealed)
+            return 1;
         r = get_view(e, k, &v, err);
         if (r == 0)
             r = over_values(&f, v, err);

@@ -102,6 +102,7 @@ struct slot_parts {
     struct str piece[SLOT_PARTS_MAX + 1];
     struct slot_stamp stamp[SLOT_PARTS_MAX];
     struct str bytes[SLOT_PARTS_MAX]; /* of each part, for slot_part_open */
+    bool sealed;                      /* the parts are there, but cannot be opened one by one */
 };
 /* `bytes` of the column, which must live as long.  1: it is no PATTERN.  ERR_CORRUPT. */
 int slot_parts_open(const struct slot_stamp *s, struct str bytes, struct slot_parts *ret,

@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+_Static_assert((int)SLOT_JOINED_PARTS <= (int)SLOT_PARTS_MAX, "parts of a time fit");
+
 enum {
     LENGTH_MIN = 8,
     LENGTH_MAX = 64,
@@ -201,7 +203,7 @@ static int take_byte(struct str *in, uint8_t *ret, struct err *err)
 static int get_head(struct str *in, uint32_t length, struct slot_joined *j, struct str *first,
                     struct err *err)
 {
-    uint8_t n;
+    uint8_t n = 0;
     uint32_t at = 0;
 
     *j = (struct slot_joined){.length = length};
@@ -241,6 +243,31 @@ static bool split(const struct slot_joined *j, uint64_t v, char *to)
             return false;
     }
     return true;
+}
+
+int slot_joined_parts(struct str in, uint32_t length, struct slot_parts *ret, struct err *err)
+{
+    struct slot_joined j;
+    struct str first;
+    uint32_t at = 0;
+    int r = get_head(&in, length, &j, &first, err);
+
+    if (r < 0)
+        return r;
+    *ret = (struct slot_parts){.n = j.n_parts, .sealed = true};
+    for (size_t k = 0; k < j.n_parts; k++) {
+        const struct slot_joined_part *p = &j.part[k];
+        ret->piece[k] = str_sub(first, at, p->at - at);
+        ret->stamp[k] = (struct slot_stamp){.kind = SLOT_INT,
+                                            .classes = SLOT_DIGIT,
+                                            .min_len = p->width,
+                                            .max_len = p->width,
+                                            .max = (k == 0 ? power(p->width) : p->radix) - 1,
+                                            .width = p->width};
+        at = (uint32_t)p->at + p->width;
+    }
+    ret->piece[j.n_parts] = str_from(first, at);
+    return 0;
 }
 
 int slot_joined_open(struct str in, size_t n, uint32_t length, struct arena *a,

@@ -191,9 +191,14 @@ static int take_parts(struct str in, struct slot_parts *p, struct err *err)
 int slot_parts_open(const struct slot_stamp *s, struct str bytes, struct slot_parts *ret,
                     struct err *err)
 {
-    if (s->kind != SLOT_PATTERN || bytes.n == 0 || (uint8_t)bytes.p[0] != SLOT_WAY_PATTERN)
+    struct str rest = str_from(bytes, 1);
+
+    if (s->kind != SLOT_PATTERN || bytes.n == 0)
         return 1;
-    return take_parts(str_from(bytes, 1), ret, err);
+    if ((uint8_t)bytes.p[0] == SLOT_WAY_JOINED)
+        return s->min_len == s->max_len ? slot_joined_parts(rest, s->min_len, ret, err) : 1;
+    ret->sealed = false;
+    return (uint8_t)bytes.p[0] == SLOT_WAY_PATTERN ? take_parts(rest, ret, err) : 1;
 }
 
 int slot_part_open(const struct slot_parts *p, size_t part, size_t n, struct arena *a,

@@ -13,7 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORM_MAX = 1 << 20, ANSWER_MAX = 512 << 20, CALL_ARENA_MAX = 256 << 10 };
+enum {
+    FORM_MAX = 1 << 20,
+    ANSWER_MAX = 512 << 20,
+    CALL_ARENA_MAX = 256 << 10,
+    ADMIN_THREADS = 2,
+    ADMIN_QUEUE = 16,
+};
 
 enum access {
     ACCESS_OPEN,
@@ -46,6 +52,8 @@ static const struct route ROUTES[] = {
     {"/loki/api/v1/status/buildinfo", "GET", ACCESS_STATUS, api_buildinfo},
     {"/loki/api/v1/delete", "GET, POST, PUT, DELETE", ACCESS_ADMIN, api_delete},
     {"/api/v1/export", "GET, POST", ACCESS_READ, api_export},
+    {"/api/v1/admin/flush", "POST", ACCESS_ADMIN, api_admin_flush},
+    {"/api/v1/admin/compact", "POST", ACCESS_ADMIN, api_admin_compact},
     {"/prometheus/api/v1/rules", "GET", ACCESS_READ, api_rules},
     {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts},
 };
@@ -182,6 +190,8 @@ int api_open(struct server *s, struct api **ret, struct err *err)
         r = workers_new((unsigned)s->conf.query.workers, (size_t)s->conf.query.concurrent,
                         &a->exports, err);
     if (r == 0)
+        r = workers_new(ADMIN_THREADS, ADMIN_QUEUE, &a->admin, err);
+    if (r == 0)
         r = http_server_open(s->loop, str_to_z(s->conf.http.listen, address, sizeof(address)), &lo,
                              &opt, handle, a, &a->http, err);
     tls_ctx_unref(&lo.stream.tls);
@@ -230,6 +240,7 @@ void api_close(struct api **pa)
     OBJ_CHECK(a, API_MAGIC);
     http_server_close(&a->http); /* still there when the loop never ran */
     workers_free(&a->exports);   /* after it: that cancels what they run */
+    workers_free(&a->admin);
     a->magic = 0;
     free(a);
     *pa = NULL;
@@ -381,15 +392,25 @@ static void run_work(void *arg)
         api_call_free(&c); /* keeps (1): the server stops, nobody is left to be answered */
 }
 
-void api_call_start(struct api_call *c)
+static void start_on(struct workers *w, struct api_call *c, const char *busy)
 {
-    if (workers_run(c->api->server->workers, run_work, c))
+    if (workers_run(w, run_work, c))
         return;
     metric_add(METRIC_QUERY_BUSY, 1);
     c->status = 429;
     c->type = "text/plain; charset=utf-8";
-    buf_add_z(&c->body, "too many queries are waiting (query.concurrent)\n");
+    buf_add_z(&c->body, busy);
     finish(c);
+}
+
+void api_call_start(struct api_call *c)
+{
+    start_on(c->api->server->workers, c, "too many queries are waiting (query.concurrent)\n");
+}
+
+void api_call_start_apart(struct api_call *c)
+{
+    start_on(c->api->admin, c, "too many requests of operators are waiting\n");
 }
 
 /* ---- parameters ---- */

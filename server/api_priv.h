@@ -24,6 +24,7 @@ struct api {
     struct server *server;
     struct http_server *http; /* NULL after api_cut */
     struct workers *exports;  /* owned; apart, for an export waits as long as its client reads */
+    struct workers *admin;    /* owned; apart, for a compaction takes minutes */
 };
 
 struct api_call {
@@ -60,6 +61,7 @@ api_fn api_query_range, api_query_instant, api_format_query;                   /
 api_fn api_export;                                                             /* api_export.c */
 api_fn api_labels, api_label_values, api_series;                               /* api_labels.c */
 api_fn api_delete;                                                             /* api_delete.c */
+api_fn api_admin_flush, api_admin_compact;                                     /* api_admin.c */
 api_fn api_push;                                                               /* api_push.c */
 api_fn api_ready, api_metrics, api_buildinfo, api_page, api_rules, api_alerts; /* api_status.c */
 
@@ -69,6 +71,8 @@ struct api_call *api_call_new(struct api *a, struct http_exchange *x,
 /* Run c->work on a worker, then answer with status, type and body, and free.  Answers 429 by itself
  * when too many wait. */
 void api_call_start(struct api_call *c);
+/* The same on the threads for operators' work. */
+void api_call_start_apart(struct api_call *c);
 void api_call_free(struct api_call **pc);
 /* Answer with the error instead of starting, and free. */
 void api_call_refuse(struct api_call *c, const struct err *err);

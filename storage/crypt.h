@@ -30,7 +30,8 @@ void crypt_nonce(uint64_t number, uint8_t ret[CRYPT_NONCE]);
 /* ret holds plain.n + CRYPT_TAG bytes. */
 int crypt_seal(struct crypt *c, const uint8_t nonce[CRYPT_NONCE], struct str aad, struct str plain,
                char *ret, struct err *err);
-/* ret holds sealed.n - CRYPT_TAG bytes.  ERR_CORRUPT when bytes, aad, nonce or key do not fit. */
+/* ret holds sealed.n - CRYPT_TAG bytes; it may be sealed.p itself.  ERR_CORRUPT when bytes, aad,
+ * nonce or key do not fit. */
 int crypt_open(struct crypt *c, const uint8_t nonce[CRYPT_NONCE], struct str aad, struct str sealed,
                char *ret, struct err *err);
 

@@ -330,21 +330,23 @@ static int open_frame(struct segment_reader *r, const struct segment_reader_bloc
     uint64_t at = b->start[i];
     uint8_t bound[FRAME_BOUND];
     uint8_t nonce[CRYPT_NONCE];
-    struct str sealed;
+    struct str sealed = {NULL, e.stored_bytes};
     char *plain;
     int rc;
 
     if (e.stored_bytes < CRYPT_TAG || e.raw_bytes > BLOCK_FRAME_MAX)
         return err_set(err, ERR_CORRUPT, "length of a frame");
-    if (b->stored.p != NULL) /* index_frames saw that the frame is inside */
-        sealed = str_sub(b->stored, (size_t)at, e.stored_bytes);
-    else
-        sealed =
-            (struct str){read_new(r, b->offset + BLOCK_HEADER_STORED + at, e.stored_bytes, a, err),
-                         e.stored_bytes};
-    plain = sealed.p == NULL ? NULL : arena_bytes(a, e.stored_bytes);
-    if (plain == NULL)
-        return sealed.p == NULL ? err->code : arena_err(a, err);
+    if (b->stored.p != NULL) { /* index_frames saw that the frame is inside */
+        sealed.p = b->stored.p + at;
+        plain = arena_bytes(a, e.stored_bytes);
+        if (plain == NULL)
+            return arena_err(a, err);
+    } else { /* nobody else sees these bytes: opened where they lie */
+        plain = read_new(r, b->offset + BLOCK_HEADER_STORED + at, e.stored_bytes, a, err);
+        if (plain == NULL)
+            return err->code;
+        sealed.p = plain;
+    }
     memcpy(bound, b->bound, BLOCK_HEADER_BOUND);
     memcpy(bound + BLOCK_HEADER_BOUND, entry, BLOCK_FRAME_ENTRY);
     le_put32(bound + BLOCK_HEADER_BOUND + BLOCK_FRAME_ENTRY, i);

@@ -614,6 +614,63 @@ static void a_damaged_block_leaves_the_others_readable(void **state)
     tmpdir_close(dir);
 }
 
+/* Opening a large block costs its header and directory, a frame its own bytes; a small block is one
+ * read. */
+static void a_frame_is_read_by_itself(void **state)
+{
+    int dir = tmpdir_open(NULL);
+    struct source s = make_source(8, 9000, 3, false);
+    struct source few = make_source(8, 20, 3, false);
+    struct objstore *os = NULL;
+    struct segment_reader *r = NULL;
+    struct segment_info *info;
+    struct segment_reader_block b;
+    struct arena *a = arena_new(NULL, 0);
+    struct str frame;
+    uint64_t before;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(objstore_fs_open(dir, &os, &err), 0);
+    info = write_source(os, &s);
+    assert_int_equal(segment_reader_open(os, info->uuid, KEY, &r, &err), 0);
+    before = segment_reader_bytes(r);
+    assert_int_equal(segment_reader_block(r, &info->blocks[0], 0, a, &b, &err), 0);
+    assert_true(b.header.stored_bytes > 64 << 10);
+    assert_int_equal(segment_reader_bytes(r) - before,
+                     BLOCK_HEADER_STORED + b.header.frames * BLOCK_FRAME_ENTRY);
+    assert_true(b.count[BLOCK_DATA] > 1);
+    for (unsigned kind = BLOCK_KEYS; kind < BLOCK_KINDS; kind++)
+        for (uint32_t i = 0; i <= b.count[kind]; i++) {
+            bool is_there = i < b.count[kind];
+            uint32_t at = b.first[kind] + i;
+            before = segment_reader_bytes(r);
+            assert_int_equal(
+                segment_reader_frame(r, &b, (enum block_frame_kind)kind, i, a, &frame, &err),
+                is_there ? 0 : 1);
+            assert_int_equal(
+                segment_reader_bytes(r) - before,
+                is_there ? block_frame_get(b.entry + at * (size_t)BLOCK_FRAME_ENTRY).stored_bytes
+                         : 0);
+        }
+    segment_reader_free(&r);
+    segment_info_free(&info);
+    info = write_source(os, &few);
+    assert_int_equal(segment_reader_open(os, info->uuid, KEY, &r, &err), 0);
+    assert_int_equal(segment_reader_block(r, &info->blocks[0], 0, a, &b, &err), 0);
+    before = segment_reader_bytes(r);
+    for (unsigned round = 0; round < 2; round++) /* as often as one likes */
+        assert_int_equal(segment_reader_frame(r, &b, BLOCK_KEYS, 0, a, &frame, &err), 0);
+    assert_int_equal(segment_reader_bytes(r), before);
+    arena_free(&a);
+    segment_reader_free(&r);
+    segment_info_free(&info);
+    free_source(&s);
+    free_source(&few);
+    objstore_free(&os);
+    tmpdir_close(dir);
+}
+
 /* A frame of another block of the same file, both whole and both authentic, is not taken for the
  * right one. */
 static void a_moved_frame_is_seen(void **state)
@@ -754,7 +811,7 @@ CHECK_MAIN(cmocka_unit_test(records_come_back),
            cmocka_unit_test(every_flipped_bit_of_a_copy_is_seen),
            cmocka_unit_test(every_flipped_bit_is_seen), cmocka_unit_test(every_cut_is_seen),
            cmocka_unit_test(a_damaged_block_leaves_the_others_readable),
-           cmocka_unit_test(a_moved_frame_is_seen),
+           cmocka_unit_test(a_frame_is_read_by_itself), cmocka_unit_test(a_moved_frame_is_seen),
            cmocka_unit_test(fails_cleanly_wherever_io_fails),
            cmocka_unit_test(reading_fails_with_an_error_wherever_io_fails),
            cmocka_unit_test(the_leaf_hash_is_the_documented_one))

@@ -91,19 +91,43 @@ static int check_partition(struct catalog *c, uint64_t tenant_id, int32_t day, s
     return 0;
 }
 
-int catalog_open(const char *path, uint64_t tenant_id, int32_t day, const uint8_t key[CRYPT_KEY],
-                 struct catalog **ret, struct err *err)
+static void take_key(struct catalog *c, const uint8_t key[CRYPT_KEY])
 {
-    struct catalog *c = mem_new(sizeof(*c));
     uint8_t labels_key[CRYPT_KEY];
-    int r;
 
-    c->magic = CATALOG_MAGIC;
-    c->generation = atomic_fetch_add(&last_generation, 1) + 1;
     catalog_labels_key(key, labels_key);
     derive(key, STR("logq catalog hashes"), c->hash_key);
     c->labels = crypt_new(labels_key);
     crypt_wipe(labels_key, sizeof(labels_key));
+}
+
+int catalog_open_reader(const char *path, bool still, const uint8_t *key, struct catalog **ret,
+                        struct err *err)
+{
+    struct catalog *c = mem_new(sizeof(*c));
+    int r;
+
+    c->magic = CATALOG_MAGIC;
+    c->generation = atomic_fetch_add(&last_generation, 1) + 1;
+    if (key != NULL)
+        take_key(c, key);
+    r = db_open_reader(path, still, VERSION, &c->db, err);
+    if (r < 0)
+        catalog_close(&c);
+    else
+        *ret = c;
+    return r;
+}
+
+int catalog_open(const char *path, uint64_t tenant_id, int32_t day, const uint8_t key[CRYPT_KEY],
+                 struct catalog **ret, struct err *err)
+{
+    struct catalog *c = mem_new(sizeof(*c));
+    int r;
+
+    c->magic = CATALOG_MAGIC;
+    c->generation = atomic_fetch_add(&last_generation, 1) + 1;
+    take_key(c, key);
     r = db_open(path, SCHEMA, VERSION, &c->db, err);
     if (r == 0)
         r = check_partition(c, tenant_id, day, err);

@@ -17,6 +17,10 @@ struct catalog;
  * damaged, or another partition's; ERR_INVALID: a newer program's; ERR_IO. */
 int catalog_open(const char *path, uint64_t tenant_id, int32_t day, const uint8_t key[CRYPT_KEY],
                  struct catalog **ret, struct err *err);
+/* For reading alone, as db_open_reader; without a key (NULL) nothing that is sealed can be asked
+ * for. */
+int catalog_open_reader(const char *path, bool still, const uint8_t *key, struct catalog **ret,
+                        struct err *err);
 void catalog_close(struct catalog **pc);
 
 int catalog_applied(struct catalog *c, uint64_t *ret, struct err *err);

@@ -14,6 +14,7 @@
  */
 #include "storage/db.h"
 
+#include "base/buf.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "base/obj.h"
@@ -24,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -215,6 +217,80 @@ int db_open(const char *path, const char *schema, int version, struct db **ret, 
     }
     *ret = d;
     return 0;
+}
+
+/* "file:PATH" with what has a meaning in there escaped; with `immutable` SQLite neither locks nor
+ * looks for a journal. */
+static void make_uri(const char *path, bool immutable, struct buf *ret)
+{
+    buf_add_z(ret, "file:");
+    for (; *path != '\0'; path++) {
+        if (strchr("%?#", *path) != NULL)
+            buf_addf(ret, "%%%02X", (unsigned)(unsigned char)*path);
+        else
+            buf_add_char(ret, *path);
+    }
+    if (immutable)
+        buf_add_z(ret, "?immutable=1");
+    buf_add_char(ret, '\0');
+}
+
+static bool has_journal(const char *path)
+{
+    char journal[PATH_MAX];
+    int n = snprintf(journal, sizeof(journal), "%s-wal", path);
+
+    return n > 0 && n < (int)sizeof(journal) && access(journal, F_OK) == 0;
+}
+
+static int set_up_reader(struct db *d, int version, struct err *err)
+{
+    char text[32] = "";
+    uint64_t found = 0;
+    int r;
+
+    (void)sqlite3_busy_timeout(d->handle, BUSY_MS);
+    (void)sqlite3_extended_result_codes(d->handle, 1);
+    r = db_exec(d, "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON", err);
+    if (r == 0)
+        r = pragma(d, "PRAGMA user_version", text, sizeof(text), err);
+    if (r == 0 && (!str_to_u64(str_of(text), &found) || found != (uint64_t)version))
+        r = err_set(err, ERR_INVALID, "'%s' has version %s, this program knows %d",
+                    sqlite3_db_filename(d->handle, NULL), text, version);
+    return r;
+}
+
+int db_open_reader(const char *path, bool still, int version, struct db **ret, struct err *err)
+{
+    const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
+    struct db *d;
+    struct buf uri;
+    int r = 0;
+
+    if (access(path, F_OK) != 0)
+        return errno == ENOENT ? err_set(err, ERR_GONE, "there is no '%s'", path)
+                               : err_sys(err, "open '%s'", path);
+    buf_init(&uri, (size_t)4 * PATH_MAX);
+    make_uri(path, still && !has_journal(path), &uri);
+    r = buf_err(&uri, "path of a database", err);
+    if (r < 0) {
+        buf_fini(&uri);
+        return r;
+    }
+    d = mem_new(sizeof(*d));
+    d->magic = DB_MAGIC;
+    if (sqlite3_open_v2(uri.p, &d->handle, flags, NULL) == SQLITE_OK)
+        r = set_up_reader(d, version, err);
+    else if (d->handle == NULL)
+        r = err_set(err, ERR_NOMEM, "no memory for a connection to '%s'", path);
+    else
+        r = db_err(d, "open", err);
+    buf_fini(&uri);
+    if (r < 0)
+        db_close(&d);
+    else
+        *ret = d;
+    return r;
 }
 
 void db_close(struct db **pd)

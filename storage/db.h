@@ -22,6 +22,9 @@ struct sqlite3_stmt;
  * ERR_CORRUPT: not a database, or a failed quick_check (of files up to 8 MiB); ERR_INVALID: made by
  * a newer program; ERR_IO; disk full is ERR_IO with sys ENOSPC. */
 int db_open(const char *path, const char *schema, int version, struct db **ret, struct err *err);
+/* Open what is there for reading alone.  `still`: nobody else has it open, and no file beside it is
+ * touched.  ERR_GONE: no such file; else as db_open, but that no check of its pages is made. */
+int db_open_reader(const char *path, bool still, int version, struct db **ret, struct err *err);
 void db_close(struct db **pd);
 
 struct sqlite3 *db_handle(struct db *d);

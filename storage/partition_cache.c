@@ -16,6 +16,7 @@
 #include "base/obj.h"
 #include "storage/catalog_summary.h"
 #include "storage/keyring.h"
+#include "storage/objstore.h"
 #include "storage/partition_internal.h"
 
 #include <fcntl.h>
@@ -61,6 +62,13 @@ void partition_cache_ask_labels(struct partition_cache *c, partition_labels_fn *
     OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
     c->labels = fn;
     c->labels_arg = arg;
+}
+
+void partition_cache_put_objects(struct partition_cache *c, store_objects_fn *fn, void *arg)
+{
+    OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
+    c->objects = fn;
+    c->objects_arg = arg;
 }
 
 int partition_cache_labels(struct partition_cache *c, uint64_t tenant_id, int32_t day,
@@ -220,12 +228,34 @@ void partition_unref(struct partition **pp)
     *pp = NULL;
 }
 
+static int remove_object(void *arg, const char *name, struct err *err)
+{
+    return objstore_delete(arg, name, err);
+}
+
+/* Those that do not go with the directory. */
+static int remove_objects(struct partition_cache *c, uint64_t tenant_id, int32_t day,
+                          struct err *err)
+{
+    struct objstore *os = NULL;
+    int r;
+
+    if (c->objects == NULL)
+        return 0;
+    r = c->objects(c->objects_arg, tenant_id, day, &os, err);
+    if (r == 0)
+        r = objstore_list(os, remove_object, os, err);
+    objstore_free(&os);
+    return r;
+}
+
 int partition_cache_drop(struct partition_cache *c, uint64_t tenant_id, int32_t day,
                          struct err *err)
 {
     struct partition *p = NULL;
     char name[40];
     size_t at;
+    int r;
 
     OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
     (void)pthread_mutex_lock(&c->mutex);
@@ -238,8 +268,9 @@ int partition_cache_drop(struct partition_cache *c, uint64_t tenant_id, int32_t 
     }
     (void)pthread_mutex_unlock(&c->mutex);
     free_partition(p);
+    r = remove_objects(c, tenant_id, day, err);
     (void)snprintf(name, sizeof(name), "%016" PRIx64 "/%08d", tenant_id, day);
-    return file_remove_tree(c->dir_fd, name, err);
+    return r < 0 ? r : file_remove_tree(c->dir_fd, name, err);
 }
 
 void partition_cache_stats(struct partition_cache *c, struct partition_cache_stats *ret)

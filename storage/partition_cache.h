@@ -25,6 +25,8 @@ void partition_cache_tell(struct partition_cache *c, store_notice_fn *fn, void *
 typedef int partition_labels_fn(void *arg, uint64_t tenant_id, int32_t day, struct buf *ret,
                                 struct err *err);
 void partition_cache_ask_labels(struct partition_cache *c, partition_labels_fn *fn, void *arg);
+/* Where the segments of a partition lie; NULL: files in its directory.  The same. */
+void partition_cache_put_objects(struct partition_cache *c, store_objects_fn *fn, void *arg);
 /* Closes all; nobody may hold a partition any more. */
 void partition_cache_free(struct partition_cache **pc);
 

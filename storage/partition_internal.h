@@ -56,6 +56,8 @@ struct partition_cache {
     void *notice_arg;
     partition_labels_fn *labels; /* may be NULL; with its argument set once, as notice */
     void *labels_arg;
+    store_objects_fn *objects; /* the same */
+    void *objects_arg;
     pthread_mutex_t mutex; /* guards all behind it that is not atomic, and what partition says */
     struct partition **list;
     size_t n, cap;

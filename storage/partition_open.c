@@ -200,7 +200,9 @@ static int refill(struct partition *p, struct err *err)
 static int open_all(struct partition *p, int dir_fd, const char *name, struct err *err)
 {
     int fresh;
-    int r = objstore_fs_open(dir_fd, &p->objects, err);
+    int r = p->cache->objects == NULL
+                ? objstore_fs_open(dir_fd, &p->objects, err)
+                : p->cache->objects(p->cache->objects_arg, p->tenant_id, p->day, &p->objects, err);
 
     if (r < 0)
         return r;

@@ -204,6 +204,7 @@ static void prepare_partitions(struct store *s)
 {
     partition_cache_tell(s->partitions, s->opt.notice, s->opt.notice_arg);
     partition_cache_ask_labels(s->partitions, labels_of, s);
+    partition_cache_put_objects(s->partitions, s->opt.objects, s->opt.objects_arg);
 }
 
 static int open_tables(struct store *s, struct err *err)

@@ -45,6 +45,11 @@ typedef void store_observe_fn(void *arg, struct str tenant, struct batch *b);
  * thread; must not block.  Libraries do not log: this is what a program does it from. */
 typedef void store_notice_fn(void *arg, const char *event, const char *text);
 
+struct objstore;
+/* Where the segments of a partition lie (objstore.h): for each opening, whose owner frees it. */
+typedef int store_objects_fn(void *arg, uint64_t tenant_id, int32_t day, struct objstore **ret,
+                             struct err *err);
+
 /* How long the streams of a tenant are kept.  The first rule that speaks of a stream decides. */
 struct store_retention_rule {
     struct str tenant;              /* empty: every tenant */
@@ -64,6 +69,8 @@ struct store_options {
     void *observe_arg;
     store_notice_fn *notice; /* may be NULL */
     void *notice_arg;
+    store_objects_fn *objects; /* NULL: files beside the catalogs */
+    void *objects_arg;
     size_t head_bytes;  /* 0: 64 MiB; over it a flush starts, at twice it appends wait */
     dur_ns flush_age;   /* 0: 60 s */
     uint64_t wal_bytes; /* 0: 256 MB; a longer WAL starts a flush */

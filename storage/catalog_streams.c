@@ -35,6 +35,7 @@ enum {
 struct incoming {
     uint8_t hash[CATALOG_HASH];
     uint32_t number; /* in the list that was given */
+    uint32_t same;   /* the first number with the same labels */
     uint32_t id;     /* 0: new */
 };
 
@@ -71,10 +72,22 @@ int catalog_streams_end(struct catalog *c, uint32_t *ret, struct err *err)
 
 /* ---- writing ---- */
 
+/* Equal ones, of which a copied segment has some, in order of their numbers. */
 static int by_hash(const void *a, const void *b)
 {
-    return memcmp(((const struct incoming *)a)->hash, ((const struct incoming *)b)->hash,
-                  CATALOG_HASH);
+    const struct incoming *x = a;
+    const struct incoming *y = b;
+    int cmp = memcmp(x->hash, y->hash, CATALOG_HASH);
+
+    return cmp != 0 ? cmp : (x->number > y->number) - (x->number < y->number);
+}
+
+/* In order of hash. */
+static void find_same(struct incoming *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        in[i].same = i > 0 && memcmp(in[i].hash, in[i - 1].hash, CATALOG_HASH) == 0 ? in[i - 1].same
+                                                                                    : in[i].number;
 }
 
 static int by_number(const void *a, const void *b)
@@ -134,7 +147,7 @@ static int insert_ids(struct catalog *c, const struct incoming *in, size_t n, ui
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < n; i++) {
-        if (in[i].id < first_new)
+        if (in[i].id < first_new || in[i].same != in[i].number)
             continue;
         r = db_prepare(c->db, "INSERT INTO stream_ids(hash, id) VALUES (?, ?)", &st, err);
         if (r < 0)
@@ -206,6 +219,8 @@ static const struct segment_stream **number_new(struct incoming *in, size_t n,
 
     qsort(in, n, sizeof(*in), by_number);
     for (size_t i = 0; i < n; i++) {
+        if (in[i].same != in[i].number)
+            in[i].id = in[in[i].same].id; /* a lower number: it has one by now */
         if (in[i].id != 0)
             continue;
         in[i].id = end + (uint32_t)n_fresh;
@@ -256,6 +271,7 @@ int catalog_streams_add(struct catalog *c, const struct segment_stream *streams,
         set_cache(c, CACHE_KIB);
     r = hash_all(c, streams, n, in, err);
     qsort(in, n, sizeof(*in), by_hash);
+    find_same(in, n);
     if (r == 0)
         r = look_up(c, in, n, err);
     if (r == 0)

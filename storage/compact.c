@@ -19,7 +19,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/obj.h"
-#include "storage/catalog.h"
+#include "storage/catalog_index.h"
 #include "storage/compact_merge.h"
 #include "storage/compact_pace.h"
 #include "storage/compact_pick.h"
@@ -300,6 +300,21 @@ static int update_day(struct compact *c, struct partition *p, struct err *err)
     return 0;
 }
 
+static int sweep_streams(void *arg, struct catalog *c, struct err *err)
+{
+    return catalog_streams_sweep(c, arg, err);
+}
+
+/* What deleted rows leave behind: labels that no segment has, and what is in memory. */
+static int forget_deleted(struct compact *c, struct partition *p, struct err *err)
+{
+    struct frame_owner owner = {partition_tenant(p), partition_day(p)};
+    size_t gone = 0;
+
+    frame_cache_drop(c->s->frames, &owner);
+    return partition_read(p, sweep_streams, &gone, err);
+}
+
 static int exchange(struct compact *c, struct partition *p, const struct compact_merge *m,
                     const struct segment_info *info, struct err *err)
 {
@@ -408,10 +423,9 @@ static int merge(struct compact *c, struct partition *p, const struct catalog_ro
     compact_pace_begin(&c->pace, clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_THREAD_CPUTIME_ID));
     r = compact_merge(&m, &info, err);
     if (r >= 0) {
-        struct frame_owner owner = {partition_tenant(p), partition_day(p)};
         r = exchange(c, p, &m, info, err);
-        if (choice->due) /* what was deleted leaves memory, too */
-            frame_cache_drop(c->s->frames, &owner);
+        if (r == 0 && choice->due)
+            r = forget_deleted(c, p, err);
     } else if (m.damaged < choice->n && !partition_is_dropped(p)) {
         struct err why = *err;
         r = leave_alone(c, p, uuids + m.damaged * SEGMENT_UUID, &why, err);
@@ -426,10 +440,25 @@ static int merge(struct compact *c, struct partition *p, const struct catalog_ro
 
 /* ---- one day ---- */
 
-/* All that there is to do in it; *next: when there will be more. */
-static int run_partition(struct compact *c, struct partition *p, bool all, ts_ns *next,
+/* A crash between catalog and meta.db leaves the second behind. */
+static int check_day(struct compact *c, struct partition *p, const struct day *d, size_t segments,
+                     struct err *err)
+{
+    int r;
+
+    if (segments == d->segments)
+        return 0;
+    (void)pthread_mutex_lock(&c->s->flush_mutex);
+    r = update_day(c, p, err);
+    (void)pthread_mutex_unlock(&c->s->flush_mutex);
+    return r;
+}
+
+/* All that there is to do in it; d->next: when there will be more. */
+static int run_partition(struct compact *c, struct partition *p, bool all, struct day *d,
                          struct err *err)
 {
+    bool is_first = true;
     int r = 0;
 
     while (r == 0) {
@@ -440,7 +469,10 @@ static int run_partition(struct compact *c, struct partition *p, bool all, ts_ns
         bool found = false;
         r = partition_read(p, read_rows, &rows, err);
         if (r == 0)
-            found = compact_pick(rows.v.p, rows.v.n, &rule, &choice, next);
+            found = compact_pick(rows.v.p, rows.v.n, &rule, &choice, &d->next);
+        if (r == 0 && is_first && !found)
+            r = check_day(c, p, d, rows.v.n, err);
+        is_first = false;
         if (r == 0 && found)
             r = merge(c, p, rows.v.p, &choice, err);
         VEC_FINI(&rows.v);
@@ -458,7 +490,7 @@ static int run_day(struct compact *c, struct day *d, bool all, struct err *err)
 
     d->next = INT64_MAX;
     if (r == 0)
-        r = run_partition(c, p, all, &d->next, err);
+        r = run_partition(c, p, all, d, err);
     if (r == ERR_GONE || (r < 0 && p != NULL && partition_is_dropped(p)))
         r = 0; /* retention was faster */
     partition_unref(&p);

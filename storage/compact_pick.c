@@ -127,28 +127,52 @@ static bool is_even(const struct picker *p, size_t first, size_t n)
 }
 
 /* Is the run that starts at `first` worth it?  How long it is. */
-static size_t worth(struct picker *p, size_t first)
+static size_t fresh_run(struct picker *p, size_t first)
 {
     const struct catalog_row *row = &p->rows[first];
-    ts_ns day_end = time_of_day(p->rule->day) + NS_PER_DAY + COMPACT_DAY_LATE;
     bool is_full;
     size_t n;
 
-    if (row->level == 0) {
-        n = run_from(p, first, is_closed, &is_full);
-        if (n > (row->class == SEGMENT_STRICT ? 1 : 0))
-            return n;
-        n = run_from(p, first, is_fresh, &is_full);
-        return n >= COMPACT_MANY && is_full ? n : 0;
-    }
-    n = run_from(p, first, is_alike, &is_full);
-    if (n >= COMPACT_MANY)
-        return row->class == SEGMENT_STRICT ? COMPACT_MANY : n;
-    n = run_from(p, first, is_old, &is_full);
-    if (row->class == SEGMENT_STRICT && n > COMPACT_MANY)
+    if (row->level > 0)
+        return 0;
+    n = run_from(p, first, is_closed, &is_full);
+    if (n > (row->class == SEGMENT_STRICT ? 1 : 0))
+        return n;
+    n = run_from(p, first, is_fresh, &is_full);
+    return n >= COMPACT_MANY && is_full ? n : 0;
+}
+
+static size_t alike_run(struct picker *p, size_t first)
+{
+    bool is_full;
+    size_t n = run_from(p, first, is_alike, &is_full);
+
+    if (p->rows[first].class == SEGMENT_STRICT && n > COMPACT_MANY)
+        n = COMPACT_MANY;
+    return n >= COMPACT_MANY ? n : 0;
+}
+
+static size_t old_run(struct picker *p, size_t first)
+{
+    ts_ns day_end = time_of_day(p->rule->day) + NS_PER_DAY + COMPACT_DAY_LATE;
+    bool is_full;
+    size_t n = run_from(p, first, is_old, &is_full);
+
+    if (p->rows[first].class == SEGMENT_STRICT && n > COMPACT_MANY)
         n = COMPACT_MANY;
     return n >= 2 && is_even(p, first, n) && has_come(p, day_end) ? n : 0;
 }
+
+static size_t due_run(struct picker *p, size_t first)
+{
+    const struct catalog_row *row = &p->rows[first];
+
+    return row->todo == CATALOG_DUE && row->class == SEGMENT_ORDINARY ? 1 : 0;
+}
+
+/* In this order: what is written together small is not yet there to be written together large. */
+typedef size_t run_fn(struct picker *p, size_t first);
+static run_fn *const RUNS[] = {due_run, fresh_run, alike_run, old_run};
 
 bool compact_pick(const struct catalog_row *rows, size_t n, const struct compact_rule *rule,
                   struct compact_choice *ret, ts_ns *next)
@@ -156,16 +180,14 @@ bool compact_pick(const struct catalog_row *rows, size_t n, const struct compact
     struct picker p = {rows, n, rule, INT64_MAX};
 
     *next = INT64_MAX;
-    for (size_t i = 0; i < n; i++) {
-        struct compact_choice c = {i, 1, true};
-        if (!may_touch(&p, &rows[i]))
-            continue;
-        if (rows[i].todo != CATALOG_DUE || rows[i].class == SEGMENT_STRICT)
-            c = (struct compact_choice){i, worth(&p, i), false};
-        if (c.n > 0) {
-            for (size_t k = i; k < i + c.n; k++)
-                c.due = c.due || rows[k].todo == CATALOG_DUE;
-            *ret = c;
+    for (size_t k = 0; k < sizeof(RUNS) / sizeof(*RUNS); k++) {
+        for (size_t i = 0; i < n; i++) {
+            size_t run = may_touch(&p, &rows[i]) ? RUNS[k](&p, i) : 0;
+            if (run == 0)
+                continue;
+            *ret = (struct compact_choice){i, run, false};
+            for (size_t m = i; m < i + run; m++)
+                ret->due = ret->due || rows[m].todo == CATALOG_DUE;
             return true;
         }
     }

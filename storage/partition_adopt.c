@@ -232,7 +232,7 @@ static int put_away(struct look *l, const struct unknown *u, struct err *err)
         note_unreadable(p, &why);
         return 0;
     }
-    r = partition_discard(p, u->uuid, err);
+    r = partition_discard(p, u->uuid, l->fresh, err);
     if (r == 0)
         atomic_fetch_add(&p->cache->removed_leftovers, 1);
     return r;
@@ -249,14 +249,15 @@ static int discard_leaving(void *arg, const uint8_t uuid[SEGMENT_UUID], struct e
     return 0;
 }
 
-/* Files whose removal was still to come when the process ended. */
+/* Files whose removal was still to come when a process ended; those that this one has replaced are
+ * in the list of the retired. */
 static int remove_leaving(struct partition *p, struct err *err)
 {
     struct look l = {.p = p};
     int r = catalog_leaving(p->catalog, discard_leaving, &l, err);
 
     for (size_t i = 0; r == 0 && i < l.found.n; i++)
-        r = partition_discard(p, l.found.p[i].uuid, err);
+        r = partition_discard(p, l.found.p[i].uuid, false, err);
     VEC_FINI(&l.found);
     return r;
 }

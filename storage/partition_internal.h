@@ -74,8 +74,9 @@ int partition_open(struct partition *p, bool make, struct err *err);
  * `fresh`: the catalog was made just now. */
 int partition_adopt(struct partition *p, bool fresh, struct err *err);
 /* partition_retire.c: with p->mutex held.  Remove a file that the catalog does not count any more,
- * now or when its readers are done. */
-int partition_discard(struct partition *p, const uint8_t uuid[SEGMENT_UUID], struct err *err);
+ * now or when its readers are done; `may_be_read`: somebody may have been told of it before. */
+int partition_discard(struct partition *p, const uint8_t uuid[SEGMENT_UUID], bool may_be_read,
+                      struct err *err);
 /* Close catalog and directory, wipe the key; nobody holds it.  Also half-opened ones. */
 void partition_close(struct partition *p);
 

@@ -122,13 +122,14 @@ static int remove_file(struct partition *p, const uint8_t *uuid, struct err *err
     return r == 0 ? catalog_left(p->catalog, uuid, err) : r;
 }
 
-int partition_discard(struct partition *p, const uint8_t uuid[SEGMENT_UUID], struct err *err)
+int partition_discard(struct partition *p, const uint8_t uuid[SEGMENT_UUID], bool may_be_read,
+                      struct err *err)
 {
     struct partition_cache *c = p->cache;
     bool now;
 
     (void)pthread_mutex_lock(&c->mutex);
-    now = c->pins.n == 0 && find_retired(c, uuid) == SIZE_MAX; /* keeps (1) */
+    now = (c->pins.n == 0 || !may_be_read) && find_retired(c, uuid) == SIZE_MAX; /* keeps (1) */
     if (!now)
         retire(c, p->tenant_id, p->day, uuid);
     (void)pthread_mutex_unlock(&c->mutex);

@@ -26,6 +26,7 @@ struct feed {
     int dir;
     char path[TMPDIR_PATH_MAX], data[TMPDIR_PATH_MAX + 8], master[TMPDIR_PATH_MAX + 16];
     struct store_options opt;
+    store_decode_fn *make; /* of what is put; NULL: feed_decode */
     struct store *s;
     _Atomic uint64_t observed; /* records */
 };
@@ -167,7 +168,7 @@ static inline struct feed_chunk *feed_send(struct feed *f, const char *tenant, c
     c->a.dedup = str_of(dedup);
     c->a.done = feed_done;
     c->a.arg = c;
-    if (feed_decode(NULL, &c->a.payload, &c->a.batch, &err) != 0)
+    if ((f->make != NULL ? f->make : feed_decode)(NULL, &c->a.payload, &c->a.batch, &err) != 0)
         fail_msg("chunk: %s", err.text);
     store_append(f->s, &c->a);
     return c;

@@ -181,7 +181,7 @@ int lines_rows(struct lines *l, size_t template, const uint32_t **ret, struct er
 
 int lines_locate(struct lines *l, size_t row, struct lines_at *ret, struct err *err)
 {
-    struct lines_ids ids;
+    struct lines_ids ids = {0};
     int r = lines_ids(l, &ids, err);
 
     INVARIANT(row < l->plan->rows);

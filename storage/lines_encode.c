@@ -186,6 +186,22 @@ static uint64_t mix_bytes(uint64_t h, const char *p, size_t n)
     return n == 0 ? h : mix(h, v);
 }
 
+/* str_eq for pieces, most of them short or different at once. */
+static inline bool same_bytes(struct str a, struct str b)
+{
+    uint64_t x[4];
+
+    if (a.n != b.n)
+        return false;
+    if (a.n < 8 || a.n > 16)
+        return a.n == 0 || (a.p[0] == b.p[0] && memcmp(a.p, b.p, a.n) == 0);
+    memcpy(&x[0], a.p, 8);
+    memcpy(&x[1], b.p, 8);
+    memcpy(&x[2], a.p + a.n - 8, 8);
+    memcpy(&x[3], b.p + b.n - 8, 8);
+    return x[0] == x[1] && x[2] == x[3];
+}
+
 /* Piece i of a row that has candidate `c`. */
 static struct str piece_of(const struct lines_encoder *e, const struct candidate *c, uint32_t row,
                            uint32_t i)
@@ -219,7 +235,7 @@ static bool is_same(const struct lines_encoder *e, const struct candidate *c,
     if (c->hash != want->hash || c->kind != want->kind || c->n_slots != want->n_slots)
         return false;
     for (uint32_t i = 0; i <= c->n_slots; i++)
-        if (!str_eq(piece_of(e, c, c->row, i), piece_of(e, want, want->row, i)))
+        if (!same_bytes(piece_of(e, c, c->row, i), piece_of(e, want, want->row, i)))
             return false;
     return true;
 }
@@ -544,7 +560,7 @@ static bool gather_lines(struct lines_encoder *e, const uint32_t *rows, size_t n
         const struct place *v = &e->places.p[e->first[rows[i]] + slot];
         const char *line = e->line[rows[i]].p;
         for (uint32_t k = 0; k < m; k++)
-            memcpy((char *)(uintptr_t)e->value[k * n + i].p, line + v[k].at, v[k].n);
+            lines_copy((char *)(uintptr_t)e->value[k * n + i].p, line + v[k].at, v[k].n);
     }
     return true;
 }

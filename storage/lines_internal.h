@@ -11,6 +11,8 @@
 
 #include "storage/lines.h"
 
+#include <string.h>
+
 /* Instead of a stamp: the column is that of the slot so many (varint) before in the template. */
 enum { LINES_SAME = 255 };
 
@@ -27,6 +29,31 @@ static inline size_t lines_id_bytes(size_t n_templates)
     if (n_templates <= 1)
         return 0;
     return n_templates <= 256 ? 1 : 2;
+}
+
+/* memcpy for pieces and values, most of them short: no call up to 16 bytes. */
+static inline void lines_copy(char *to, const char *from, size_t n)
+{
+    if (n < 4) {
+        for (size_t i = 0; i < n; i++)
+            to[i] = from[i];
+    } else if (n <= 8) {
+        uint32_t head;
+        uint32_t tail;
+        memcpy(&head, from, 4);
+        memcpy(&tail, from + n - 4, 4);
+        memcpy(to, &head, 4);
+        memcpy(to + n - 4, &tail, 4);
+    } else if (n <= 16) {
+        uint64_t head;
+        uint64_t tail;
+        memcpy(&head, from, 8);
+        memcpy(&tail, from + n - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(to + n - 8, &tail, 8);
+    } else {
+        memcpy(to, from, n);
+    }
 }
 
 /* lines_open.c: the template of a row, and which of its rows it is. */

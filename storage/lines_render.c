@@ -6,8 +6,6 @@
 #include "base/obj.h"
 #include "storage/varint.h"
 
-#include <string.h>
-
 static int corrupt(const char *what, struct err *err)
 {
     return err_set(err, ERR_CORRUPT, "lines: %s", what);
@@ -37,8 +35,7 @@ static uint64_t length_of(const struct lines_template *t,
 
 static char *put(char *to, struct str s)
 {
-    if (s.n > 0)
-        memcpy(to, s.p, s.n);
+    lines_copy(to, s.p, s.n);
     return to + s.n;
 }
 

@@ -49,6 +49,10 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_FULL_SECONDS, st.full_seconds);
     metric_set(METRIC_STORE_REPLAY_BYTES, st.replay_bytes);
     metric_set(METRIC_STORE_REPLAYED_BYTES, st.replay_done_bytes);
+    metric_set(METRIC_STORE_LATE_BYTES, st.late_bytes);
+    metric_set(METRIC_STORE_LATE_DAYS, st.late_days);
+    metric_set(METRIC_STORE_STUCK_BYTES, st.stuck_bytes);
+    metric_set(METRIC_STORE_STUCK_DAYS, st.stuck_days);
     metric_set(METRIC_STORE_REPLAYING, state == STORE_REPLAYING);
     metric_set(METRIC_STORE_STATE_READY, state == STORE_READY || state == STORE_REPLAYING);
     metric_set(METRIC_MEMORY_USED, s->memory.used);

@@ -230,15 +230,15 @@ static int read_rows(void *arg, struct catalog *c, struct err *err)
     return catalog_rows(c, add_row, arg, err);
 }
 
-/* Of everybody who reads now or later: keeps (1). */
-static uint64_t horizon(struct compact *c)
+/* Of everybody who reads this day now or later: keeps (1). */
+static uint64_t horizon(struct compact *c, const struct partition *p)
 {
     struct store *s = c->s;
     uint64_t ret;
     uint64_t pinned;
 
     (void)pthread_mutex_lock(&s->mutex);
-    ret = s->visible;
+    ret = late_visible(&s->late, partition_tenant(p), partition_day(p), s->visible);
     pinned = partition_cache_horizon(s->partitions);
     (void)pthread_mutex_unlock(&s->mutex);
     return pinned < ret ? pinned : ret;
@@ -463,7 +463,7 @@ static int run_partition(struct compact *c, struct partition *p, bool all, struc
 
     while (r == 0) {
         struct compact_rule rule = {
-            .now = time_now(), .horizon = horizon(c), .day = partition_day(p), .all = all};
+            .now = time_now(), .horizon = horizon(c, p), .day = partition_day(p), .all = all};
         struct compact_choice choice;
         struct rows rows = {.v = {NULL, 0, 0}};
         bool found = false;

@@ -3,21 +3,22 @@
  * point: docs/formats/lifecycle.md.
  *
  * Order of a flush up to position P:
- *   1. cut: under the mutex, head, ranges, chunk identities and P are taken as of one instant;
- *   2. for each tenant and day: segment published, then catalog with `applied` = P committed;
- *   3. meta.db: ranges, identities, tenants, days, with P;
- *   4. swap: under the mutex, `visible` = P and the head's items up to P leave, in one step;
- *   5. WAL files that end at or before P are deleted.
+ *   1. cut: under the mutex, what is in memory, ranges, chunk identities and P are taken as of one
+ *      instant;
+ *   2. for each tenant and day that is due: segment published, then catalog with `applied` = P
+ *      committed; the records of other days wait, and of days that cannot be written
+ *      (flush_days.c);
+ *   3. meta.db: ranges, identities, tenants, days, and the days that wait, with P;
+ *   4. swap: under the mutex, `visible` = P, the head's items up to P leave, what waits takes the
+ *      place of what waited, in one step;
+ *   5. WAL files that end at or before P, and before all that waits, are deleted.
  *
  * Invariants
- *   (1) a WAL file is deleted only when meta.db, and before it every catalog that its records
- *       belong to, have committed a position at or past its end;
- *   (2) a record goes into a partition only if its position is past the partition's own: what an
- *       interrupted flush committed is not written again;
- *   (3) days are written one after another: one partition is open for writing, however many days
- *       the records are of;
- *   (4) a flush that fails changed nothing that a reader sees, and loses nothing: its ranges are
- *       marked again, its records are still in the head and in the WAL.
+ *   (1) a WAL file is deleted only when meta.db says of all of its records that they are in
+ *       segments, and before it every catalog that they belong to has committed a position at or
+ *       past its end;
+ *   (2) a flush that fails changed nothing that a reader sees, and loses nothing: its ranges are
+ *       marked again, its records are still in memory and in the WAL.
  */
 #include "storage/flush.h"
 
@@ -25,13 +26,12 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/obj.h"
-#include "storage/keyring.h"
-#include "storage/partition_cache.h"
+#include "storage/flush_internal.h"
 #include "storage/retain.h"
-#include "storage/store_internal.h"
 #include "storage/wal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,46 +40,24 @@
 #define RETIRE_EVERY NS_PER_MIN
 #define RANGES_KEPT  (7 * NS_PER_DAY) /* of a file that nothing comes from any more */
 
-enum { LABELS_MAX = 1 << 20, RANGES_MANY = RANGES_FILES_MAX / 2 }; /* from there on old ones go */
-
-/* What is flushed: the store as of one instant. */
-struct cut {
-    struct meta_progress progress;
-    struct head_item *items; /* all tenants, in WAL order */
-    size_t n_items;
-    struct ranges_row *ranges;
-    size_t n_ranges;
-    VEC(struct str) gone; /* keys of range sets that are over; owned */
-    struct dedup_entry *dedup;
-    size_t n_dedup;
-    uint64_t dedup_number, dedup_first;
-    VEC(struct meta_tenant) tenants; /* new ones */
-    VEC(struct meta_partition) days; /* written in this flush, as they are now */
-    VEC(struct meta_labels) labels;  /* of those that have new streams; the bytes are owned */
-};
-
-/* One record on its way; sorted by day, then in WAL order. */
-struct flush_row {
-    int32_t day;
-    uint32_t item, record;
-};
+enum { RANGES_MANY = RANGES_FILES_MAX / 2 }; /* from there on old ones go */
 
 static void note_gone(void *arg, struct str key)
 {
-    struct cut *c = arg;
+    struct flush_cut *c = arg;
     struct str own = {mem_dup(key.p, key.n), key.n};
 
     VEC_PUSH(&c->gone, own);
 }
 
-static void add_tenant(struct cut *c, const struct store_tenant *t)
+static void add_tenant(struct flush_cut *c, const struct store_tenant *t)
 {
     struct meta_tenant m = {t->id, str_of(t->name)};
 
     VEC_PUSH(&c->tenants, m);
 }
 
-static void cut_tenants(struct store *s, struct cut *c)
+static void cut_tenants(struct store *s, struct flush_cut *c)
 {
     size_t pos = 0;
     struct str name;
@@ -91,8 +69,9 @@ static void cut_tenants(struct store *s, struct cut *c)
 }
 
 /* Step 1.  false: there is nothing to do. */
-static bool make_cut(struct store *s, struct cut *c)
+static bool make_cut(struct store *s, struct flush_cut *c)
 {
+    size_t n_late;
     bool due;
 
     (void)pthread_mutex_lock(&s->mutex);
@@ -111,28 +90,23 @@ static bool make_cut(struct store *s, struct cut *c)
     (void)ranges_expire(s->ranges, RANGES_MANY, c->progress.last_received - RANGES_KEPT, note_gone,
                         c);
     c->items = store_head_take(s, NULL, c->progress.wal_pos, &c->n_items);
+    n_late = s->late.list.n;
+    c->all = c->all || store_late_is_due(s);
+    for (size_t i = 0; i < s->late.stuck.n; i++)
+        VEC_PUSH(&c->stuck, s->late.stuck.p[i]);
     c->ranges = ranges_take_dirty(s->ranges, &c->n_ranges);
     c->dedup_first = dedup_first(s->dedup);
     c->dedup_number = s->dedup_saved < c->dedup_first ? c->dedup_first : s->dedup_saved;
     c->dedup = dedup_since(s->dedup, c->dedup_number, &c->n_dedup);
     cut_tenants(s, c);
-    due = c->progress.wal_pos != s->visible || c->n_items + c->n_ranges + c->n_dedup != 0 ||
-          c->tenants.n + c->gone.n != 0;
+    due = c->progress.wal_pos != s->visible ||
+          c->n_items - n_late + c->n_ranges + c->n_dedup != 0 || c->tenants.n + c->gone.n != 0 ||
+          (c->all && n_late != 0) || late_retry_at(&s->late) <= time_mono();
     (void)pthread_mutex_unlock(&s->mutex);
     return due;
 }
 
-static void free_labels(struct cut *c)
-{
-    const struct meta_labels *l;
-
-    VEC_EACH(&c->labels, l) {
-        free((void *)(uintptr_t)l->sealed.p); /* our own copy: see note_labels */
-    }
-    c->labels.n = 0;
-}
-
-static void free_cut(struct cut *c)
+static void free_cut(struct flush_cut *c)
 {
     struct str *key;
 
@@ -145,216 +119,15 @@ static void free_cut(struct cut *c)
     free(c->dedup);
     VEC_FINI(&c->tenants);
     VEC_FINI(&c->days);
-    free_labels(c);
+    flush_days_forget(c);
     VEC_FINI(&c->labels);
-}
-
-/* ---- step 2 ---- */
-
-static int by_day(const void *a, const void *b)
-{
-    const struct flush_row *x = a;
-    const struct flush_row *y = b;
-
-    if (x->day != y->day)
-        return x->day < y->day ? -1 : 1;
-    if (x->item != y->item)
-        return x->item < y->item ? -1 : 1;
-    return x->record < y->record ? -1 : x->record > y->record;
-}
-
-/* The records of one tenant by day: malloc'ed. */
-static struct flush_row *rows_of(const struct cut *c, uint64_t tenant_id, size_t *ret_n)
-{
-    struct flush_row *rows;
-    size_t total = 0;
-    size_t n = 0;
-
-    for (size_t i = 0; i < c->n_items; i++)
-        if (c->items[i].tenant_id == tenant_id)
-            total += c->items[i].batch->n_records;
-    rows = mem_new(total * sizeof(*rows));
-    for (size_t i = 0; i < c->n_items; i++) {
-        const struct batch *b = c->items[i].batch;
-        bool one_day = time_day(b->min_ts) == time_day(b->max_ts);
-        int32_t day = time_day(b->min_ts);
-        if (c->items[i].tenant_id != tenant_id)
-            continue;
-        for (uint32_t k = 0; k < b->n_records; k++)
-            rows[n++] = (struct flush_row){
-                one_day ? day : time_day(b->records[k].ts),
-                (uint32_t)i,
-                k,
-            };
-    }
-    qsort(rows, n, sizeof(*rows), by_day);
-    *ret_n = n;
-    return rows;
-}
-
-/* The labels of a partition that has new streams.  What cannot be read now is not in meta.db: then
- * its catalog is opened for every question. */
-static void note_labels(struct cut *c, struct partition *p, struct meta_partition *m)
-{
-    struct meta_labels l = {.tenant_id = m->tenant_id, .day = m->day};
-    uint32_t known = m->summarised;
-    struct err ignored;
-    struct buf b;
-
-    buf_init(&b, LABELS_MAX);
-    if (partition_summary(p, known, &m->summarised, &b, &ignored) < 0) {
-        m->summarised = 0;
-        buf_clear(&b);
-    }
-    if (m->summarised != known || known == 0) {
-        if (b.n > 0)
-            l.sealed = (struct str){mem_dup(b.p, b.n), b.n};
-        VEC_PUSH(&c->labels, l);
-    }
-    buf_fini(&b);
-}
-
-static void note_day(struct store *s, struct cut *c, struct partition *part,
-                     const struct partition_written *sum)
-{
-    uint64_t tenant_id = partition_tenant(part);
-    int32_t day = partition_day(part);
-    struct meta_partition p = {
-        .tenant_id = tenant_id,
-        .day = day,
-        .state = META_LIVE,
-        .rows = sum->rows,
-        .line_bytes = sum->line_bytes,
-        .stored_bytes = sum->stored_bytes,
-        .segments = sum->segments,
-        .min_ts = sum->min_ts,
-        .max_ts = sum->max_ts,
-        .newest_received = sum->newest_received,
-    };
-    bool found;
-    size_t at;
-
-    (void)pthread_mutex_lock(&s->mutex);
-    at = store_tenant_day(s, tenant_id, day, &found);
-    if (found) {
-        p.dropped_pos = s->days.p[at].dropped_pos;
-        p.summarised = s->days.p[at].state == META_LIVE ? s->days.p[at].summarised : 0;
-    }
-    (void)pthread_mutex_unlock(&s->mutex);
-    note_labels(c, part, &p);
-    VEC_PUSH(&c->days, p);
-}
-
-/* `n` rows into their partition; *sum: what it holds then. */
-static int write_day(struct cut *c, struct partition *p, const struct flush_row *rows, size_t n,
-                     struct partition_written *sum, struct err *err)
-{
-    struct segment_row *out = NULL;
-    uint64_t applied = 0;
-    size_t kept = 0;
-    int r = partition_applied(p, &applied, err);
-
-    if (r == 0 && applied < c->progress.wal_pos) {
-        out = mem_new(n * sizeof(*out));
-        for (size_t i = 0; i < n; i++) {
-            const struct head_item *it = &c->items[rows[i].item];
-            if (it->wal_pos > applied) /* keeps (2) */
-                out[kept++] = (struct segment_row){it->batch, rows[i].record, it->received};
-        }
-        r = partition_write(p, out, kept, c->progress.wal_pos, sum, err);
-        free(out);
-    }
-    (void)fault_hit("flush.day"); /* a place to be killed at */
-    return r == 0 ? partition_totals(p, sum, err) : r;
-}
-
-/* One partition: `n` rows of one day.  A damaged catalog must not stop everybody's flush: it holds
- * nothing that the segments do not, so it is made again and the writing tried once more. */
-static int flush_day(struct store *s, struct cut *c, uint64_t tenant_id,
-                     const struct flush_row *rows, size_t n, struct err *err)
-{
-    struct partition *p = NULL;
-    struct partition_written sum = {0};
-    int r;
-
-    r = partition_cache_get(s->partitions, tenant_id, rows[0].day, true, &p, err);
-    if (r == 0) {
-        r = write_day(c, p, rows, n, &sum, err);
-        if (r == ERR_CORRUPT || r == ERR_EXISTS) {
-            struct err why = *err;
-            r = partition_rebuild(p, &why, err);
-            if (r == 0)
-                r = write_day(c, p, rows, n, &sum, err);
-        }
-    }
-    if (r == 0)
-        note_day(s, c, p, &sum);
-    partition_unref(&p);
-    return r < 0 ? err_wrap(err, "flush day %d", (int)rows[0].day) : 0;
-}
-
-static int flush_tenant(struct store *s, struct cut *c, uint64_t tenant_id, struct err *err)
-{
-    struct flush_row *rows;
-    size_t n;
-    size_t end;
-    int r = 0;
-
-    rows = rows_of(c, tenant_id, &n);
-    for (size_t from = 0; r == 0 && from < n; from = end) {
-        end = from + 1;
-        while (end < n && rows[end].day == rows[from].day)
-            end++;
-        r = flush_day(s, c, tenant_id, rows + from, end - from, err);
-    }
-    free(rows);
-    return r;
-}
-
-static int by_id(const void *a, const void *b)
-{
-    const uint64_t *x = a;
-    const uint64_t *y = b;
-
-    return *x < *y ? -1 : *x > *y;
-}
-
-/* The tenants that have items, each once: malloc'ed. */
-static uint64_t *tenants_of(const struct cut *c, size_t *ret_n)
-{
-    uint64_t *ids = mem_new((c->n_items + 1) * sizeof(*ids));
-    size_t n = 0;
-    size_t out = 0;
-
-    for (size_t i = 0; i < c->n_items; i++)
-        if (i == 0 || c->items[i].tenant_id != c->items[i - 1].tenant_id)
-            ids[n++] = c->items[i].tenant_id;
-    qsort(ids, n, sizeof(*ids), by_id);
-    for (size_t i = 0; i < n; i++)
-        if (out == 0 || ids[i] != ids[out - 1])
-            ids[out++] = ids[i];
-    *ret_n = out;
-    return ids;
-}
-
-static int write_segments(struct store *s, struct cut *c, struct err *err)
-{
-    uint64_t *ids;
-    size_t n;
-    int r = 0;
-
-    c->days.n = 0;
-    free_labels(c);
-    ids = tenants_of(c, &n);
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = flush_tenant(s, c, ids[i], err);
-    free(ids);
-    return r;
+    VEC_FINI(&c->stuck);
+    late_fini(&c->late);
 }
 
 /* ---- steps 3 to 5 ---- */
 
-static int commit(struct store *s, struct cut *c, struct err *err)
+static int commit(struct store *s, struct flush_cut *c, struct err *err)
 {
     struct meta_change change = {
         .progress = c->progress,
@@ -372,13 +145,16 @@ static int commit(struct store *s, struct cut *c, struct err *err)
         .n_dedup = c->n_dedup,
         .dedup_number = c->dedup_number,
         .dedup_first = c->dedup_first,
+        .late = c->late.days.p,
+        .n_late = c->late.days.n,
     };
 
     return meta_commit(s->meta, &change, err);
 }
 
-static void swap(struct store *s, const struct cut *c)
+static void swap(struct store *s, struct flush_cut *c)
 {
+    struct late late;
     struct head_item *old;
     const struct meta_partition *p;
     const struct meta_tenant *t;
@@ -388,6 +164,11 @@ static void swap(struct store *s, const struct cut *c)
     s->visible = c->progress.wal_pos;
     s->dedup_saved = c->dedup_number + c->n_dedup;
     old = store_head_drop(s, s->visible, &n);
+    if (c->late.stuck.n != 0 && c->late.why[0] == '\0') /* none of them was tried */
+        memcpy(c->late.why, s->late.why, sizeof(c->late.why));
+    late = s->late;
+    s->late = c->late;
+    c->late = late; /* freed with the cut, outside of the mutex */
     VEC_EACH(&c->days, p) {
         store_tenant_set_day(s, p);
     }
@@ -399,11 +180,25 @@ static void swap(struct store *s, const struct cut *c)
     head_release(&old, n);
 }
 
-static int write_and_commit(struct store *s, struct cut *c, struct err *err)
+static int fail_at_begin(struct err *err)
+{
+    if (!fault_hit("flush.begin"))
+        return 0;
+    errno = EIO;
+    return err_sys(err, "flush");
+}
+
+static int write_and_commit(struct store *s, struct flush_cut *c, struct err *err)
 {
     int r;
 
-    r = write_segments(s, c, err);
+    r = fail_at_begin(err);
+    if (r == 0)
+        r = flush_days_write(s, c, err);
+    if (r == ERR_NOMEM && !c->all) { /* for what waits; so nothing waits */
+        c->all = true;
+        r = flush_days_write(s, c, err);
+    }
     if (r == 0 && fault_hit("flush.commit")) {
         errno = ENOSPC;
         r = err_sys(err, "commit a flush");
@@ -411,13 +206,31 @@ static int write_and_commit(struct store *s, struct cut *c, struct err *err)
     return r == 0 ? commit(s, c, err) : r;
 }
 
-/* Under flush_mutex. */
-static int run(struct store *s, struct err *err)
+/* Days that could not be written: told when there are more of them than before. */
+static void tell_stuck(struct store *s, const struct flush_cut *c)
 {
-    struct cut c = {.n_items = 0};
+    char text[320];
+    size_t now;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    now = s->late.stuck.n;
+    s->stats.flush_failures++;
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (now <= c->stuck.n || s->opt.notice == NULL)
+        return;
+    (void)snprintf(text, sizeof(text), "%zu days wait because they cannot be written: %s", now,
+                   c->stuck_err.text);
+    s->opt.notice(s->opt.notice_arg, "flush.day_stuck", text);
+}
+
+/* Under flush_mutex. */
+static int run(struct store *s, bool all, struct err *err)
+{
+    struct flush_cut c = {.all = all, .again = all};
     bool first;
     int r = 0;
 
+    late_init(&c.late);
     if (make_cut(s, &c)) {
         r = write_and_commit(s, &c, err);
         if (r == ERR_IO && err->sys == ENOSPC && ballast_release(&s->ballast))
@@ -427,13 +240,13 @@ static int run(struct store *s, struct err *err)
             swap(s, &c);
             (void)fault_hit("flush.swapped"); /* a place to be killed at */
             /* A file that cannot be deleted now is tried again by the next flush. */
-            (void)wal_trim(s->wal, c.progress.wal_pos, &ignored);
+            (void)wal_trim(s->wal, late_floor(&s->late, c.progress.wal_pos), &ignored);
             ballast_restore(&s->ballast, s->opt.min_free);
         }
     }
     (void)pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; r < 0 && i < c.n_ranges; i++)
-        ranges_mark_dirty(s->ranges, c.ranges[i].key); /* keeps (4) */
+        ranges_mark_dirty(s->ranges, c.ranges[i].key); /* keeps (2) */
     first = r < 0 && strcmp(s->flush_err.text, err->text) != 0;
     s->flush_err = r < 0 ? *err : (struct err){0};
     s->stats.flush_failures += r < 0 ? 1 : 0;
@@ -443,18 +256,23 @@ static int run(struct store *s, struct err *err)
     if (r < 0)
         (void)pthread_cond_signal(&s->flush_wake); /* which tries again, whoever called us */
     (void)pthread_mutex_unlock(&s->mutex);
-    free_cut(&c);
     if (first && s->opt.notice != NULL) /* once per cause: it is tried again and again */
         s->opt.notice(s->opt.notice_arg, "flush.failed", err->text);
+    if (r == 0 && c.stuck_err.code != 0) {
+        tell_stuck(s, &c);
+        *err = c.stuck_err;
+        r = all ? err->code : 0;
+    }
+    free_cut(&c);
     return r;
 }
 
-int flush_run(struct store *s, struct err *err)
+int flush_run(struct store *s, bool all, struct err *err)
 {
     int r;
 
     (void)pthread_mutex_lock(&s->flush_mutex);
-    r = run(s, err);
+    r = run(s, all, err);
     (void)pthread_mutex_unlock(&s->flush_mutex);
     return r;
 }
@@ -469,6 +287,11 @@ struct timer {
     bool was_full;     /* it met a full disk: room that appears ends the wait */
 };
 
+static dur_ns sooner(dur_ns due, dur_ns at, dur_ns shift)
+{
+    return at != INT64_MAX && at + shift < due ? at + shift : due;
+}
+
 /* Under mutex: how long until a flush is due; 0: now. */
 static dur_ns flush_due(const struct store *s, dur_ns now, const struct timer *c)
 {
@@ -476,10 +299,15 @@ static dur_ns flush_due(const struct store *s, dur_ns now, const struct timer *c
 
     if (s->replaying) /* only what it brings can be flushed, and more comes soon */
         due = s->flush_err.code != 0 || s->old.bytes > s->opt.head_bytes ? 0 : due;
-    else if (s->flush_kick || s->flush_err.code != 0 || store_head_bytes(s) > s->opt.head_bytes)
+    else if (s->flush_kick || s->flush_err.code != 0 || store_head_bytes(s) > s->opt.head_bytes ||
+             store_late_is_due(s))
         due = 0;
     else if (s->old.n + s->head.n != 0)
         due = head_oldest(s->old.n != 0 ? &s->old : &s->head) + s->opt.flush_age - now;
+    if (!s->replaying) {
+        due = sooner(due, s->late.oldest == 0 ? INT64_MAX : s->late.oldest, s->opt.late_age - now);
+        due = sooner(due, late_retry_at(&s->late), -now);
+    }
     if (due < c->retry_at - now)
         due = c->retry_at - now;
     return due < 0 ? 0 : due;
@@ -515,7 +343,7 @@ static void act(struct store *s, struct timer *c, bool flush)
 {
     struct err err;
 
-    if (flush && flush_run(s, &err) < 0)
+    if (flush && flush_run(s, false, &err) < 0)
         put_off(s, c);
     else if (flush)
         *c = (struct timer){.retire_at = c->retire_at};

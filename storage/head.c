@@ -58,13 +58,18 @@ void head_add(struct head *h, struct batch *batch, uint64_t tenant_id, uint64_t 
         .held = batch_held(batch),
     };
 
-    INVARIANT(h->n == 0 || item_at(h, h->n - 1)->wal_pos <= wal_pos); /* keeps (1) */
+    head_put(h, &it);
+}
+
+void head_put(struct head *h, const struct head_item *item)
+{
+    INVARIANT(h->n == 0 || item_at(h, h->n - 1)->wal_pos <= item->wal_pos); /* keeps (1) */
     if (h->n == h->cap)
         grow(h);
     h->n++;
-    *item_at(h, h->n - 1) = it;
-    h->bytes += it.held;
-    h->records += batch->n_records;
+    *item_at(h, h->n - 1) = *item;
+    h->bytes += item->held;
+    h->records += item->batch->n_records;
 }
 
 dur_ns head_oldest(const struct head *h)

@@ -39,6 +39,9 @@ void head_fini(struct head *h);
 void head_add(struct head *h, struct batch *batch, uint64_t tenant_id, uint64_t wal_pos,
               ts_ns received);
 
+/* The same with an item made elsewhere. */
+void head_put(struct head *h, const struct head_item *item);
+
 /* time_mono of the oldest item's arrival; 0 when there is none. */
 dur_ns head_oldest(const struct head *h);
 

@@ -36,6 +36,9 @@ static const char SCHEMA[] =
     " PRIMARY KEY (tenant, day)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS stored_range(" /* key: peer and file id; see ranges.h */
     " key BLOB PRIMARY KEY, finished INTEGER NOT NULL, ranges BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS late("
+    " tenant INTEGER NOT NULL, day INTEGER NOT NULL, pos INTEGER NOT NULL,"
+    " PRIMARY KEY (tenant, day)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS dedup("
     " number INTEGER PRIMARY KEY, key BLOB NOT NULL, at INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS kv("
@@ -145,6 +148,14 @@ static int dedup_row(const struct meta_loader *l, struct sqlite3_stmt *st, struc
     return l->dedup(l->arg, db_column_u64(st, 0), &e, err);
 }
 
+static int late_row(const struct meta_loader *l, struct sqlite3_stmt *st, struct err *err)
+{
+    struct meta_late late = {db_column_u64(st, 0), (int32_t)db_column_u64(st, 1),
+                             db_column_u64(st, 2)};
+
+    return l->late(l->arg, &late, err);
+}
+
 static int load_rows(struct meta *m, const char *sql, row_fn *fn, const struct meta_loader *l,
                      struct err *err)
 {
@@ -183,6 +194,9 @@ int meta_load(struct meta *m, const struct meta_loader *l, struct meta_progress 
         r = load_rows(m, "SELECT key, finished, ranges FROM stored_range", ranges_row, l, err);
     if (r == 0)
         r = load_rows(m, "SELECT number, key, at FROM dedup ORDER BY number", dedup_row, l, err);
+    if (r == 0)
+        r = load_rows(m, "SELECT tenant, day, pos FROM late ORDER BY tenant, day", late_row, l,
+                      err);
     (void)pthread_mutex_unlock(&m->mutex);
     return r < 0 ? err_wrap(err, "load meta.db") : 0;
 }
@@ -333,6 +347,29 @@ static int drop_dedup(struct meta *m, uint64_t first, struct err *err)
     return db_step(m->db, st, err) < 0 ? err->code : 0;
 }
 
+static int put_late(struct meta *m, const struct meta_late *l, struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r;
+
+    r = db_prepare(m->db, "INSERT INTO late(tenant, day, pos) VALUES (?1, ?2, ?3)", &st, err);
+    if (r < 0)
+        return r;
+    db_bind_u64(st, 1, l->tenant_id);
+    db_bind_u64(st, 2, (uint64_t)(int64_t)l->day);
+    db_bind_u64(st, 3, l->pos);
+    return db_step(m->db, st, err) < 0 ? err->code : 0;
+}
+
+static int put_all_late(struct meta *m, const struct meta_change *c, struct err *err)
+{
+    int r = db_exec(m->db, "DELETE FROM late", err);
+
+    for (size_t i = 0; r == 0 && i < c->n_late; i++)
+        r = put_late(m, &c->late[i], err);
+    return r;
+}
+
 static int put_change(struct meta *m, const struct meta_change *c, struct err *err)
 {
     int r;
@@ -352,6 +389,8 @@ static int put_change(struct meta *m, const struct meta_change *c, struct err *e
         r = put_dedup(m, c->dedup_number + i, &c->dedup[i], err);
     if (r == 0)
         r = drop_dedup(m, c->dedup_first, err);
+    if (r == 0)
+        r = put_all_late(m, c, err);
     return r;
 }
 

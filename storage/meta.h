@@ -42,6 +42,14 @@ struct meta_labels {
     struct str sealed; /* empty: none, it has too many */
 };
 
+/* A day of which not all records at or before the position of `progress` are in segments: those
+ * past `pos` are in the WAL alone. */
+struct meta_late {
+    uint64_t tenant_id;
+    int32_t day;
+    uint64_t pos;
+};
+
 struct meta_tenant {
     uint64_t id;
     struct str name;
@@ -65,6 +73,7 @@ struct meta_loader {
     int (*partition)(void *arg, const struct meta_partition *p, struct err *err);
     int (*ranges)(void *arg, const struct ranges_row *row, struct err *err);
     int (*dedup)(void *arg, uint64_t number, const struct dedup_entry *e, struct err *err);
+    int (*late)(void *arg, const struct meta_late *l, struct err *err);
 };
 int meta_load(struct meta *m, const struct meta_loader *l, struct meta_progress *ret,
               struct err *err);
@@ -85,6 +94,8 @@ struct meta_change {
     const struct dedup_entry *dedup; /* the first has number dedup_number */
     size_t n_dedup;
     uint64_t dedup_number, dedup_first; /* those before dedup_first leave */
+    const struct meta_late *late;       /* all there are */
+    size_t n_late;
 };
 int meta_commit(struct meta *m, const struct meta_change *c, struct err *err);
 

@@ -315,7 +315,7 @@ static int open_day(struct scan *sc, struct scan_part *part, int32_t day, struct
     struct planner pl = {
         .sc = sc,
         .part = part,
-        .range = {part->view->visible, sc->req.from, sc->req.to - 1},
+        .range = {view_visible(part->view, day), sc->req.from, sc->req.to - 1},
     };
     int r;
 

@@ -22,6 +22,7 @@ struct lister {
     scan_stream_fn *fn;
     void *arg;
     const struct store_view *view; /* the one being listed */
+    int32_t day;
     struct idset wanted; /* ids in the catalog being listed: in a segment of the request's time */
     struct arena *day_arena;
     const struct scan_texts *texts; /* NULL: streams are told, not texts */
@@ -157,7 +158,7 @@ static int tell_text(void *arg, struct str text, struct err *err)
 static int read_day(void *arg, struct catalog *c, struct err *err)
 {
     struct lister *ls = arg;
-    struct catalog_range range = {ls->view->visible, ls->req->from, ls->req->to - 1};
+    struct catalog_range range = {view_visible(ls->view, ls->day), ls->req->from, ls->req->to - 1};
     const struct catalog_selector sel = {
         .matchers = ls->req->matchers, .n_matchers = ls->req->n_matchers, .within = &ls->wanted};
     uint32_t end = 0;
@@ -206,6 +207,7 @@ static int list_day(struct lister *ls, int32_t day, struct err *err)
     int r;
 
     arena_reset(ls->day_arena);
+    ls->day = day;
     if (list_summary(ls, day, &r))
         return r;
     r = partition_cache_get(ls->view->partitions, ls->view->tenant_id, day, false, &p, err);

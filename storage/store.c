@@ -65,6 +65,12 @@ static void fill_options(struct store *s, const struct store_options *opt)
         s->opt.head_bytes = 64 << 20;
     if (s->opt.flush_age == 0)
         s->opt.flush_age = 60 * NS_PER_S;
+    if (s->opt.late_bytes == 0)
+        s->opt.late_bytes = s->opt.head_bytes / 2;
+    if (s->opt.late_age == 0)
+        s->opt.late_age = 10 * NS_PER_MIN;
+    if (s->opt.late_partitions == 0)
+        s->opt.late_partitions = 8;
     if (s->opt.min_free <= 0.0)
         s->opt.min_free = 0.10;
 }
@@ -105,6 +111,7 @@ static struct store *new_store(const struct store_options *opt)
     (void)pthread_condattr_destroy(&attr);
     head_init(&s->head);
     head_init(&s->old);
+    late_init(&s->late);
     buf_init(&s->entry, ENTRY_MAX);
     s->ranges = ranges_new();
     s->pending_ranges = ranges_new();
@@ -133,6 +140,7 @@ static void free_store(struct store **ps)
     wal_close(&s->wal);
     head_fini(&s->head);
     head_fini(&s->old);
+    late_fini(&s->late);
     partition_cache_free(&s->partitions);
     frame_cache_free(&s->frames);
     scan_pool_free(&s->pool);
@@ -245,7 +253,8 @@ static int open_wal(struct store *s, uint64_t file_bytes, struct err *err)
         .dir_fd = s->wal_fd,
         .key = key,
         .file_bytes = file_bytes,
-        .floor = s->visible,
+        .floor = late_floor(&s->late, s->visible),
+        .known = s->visible,
         .recover = s->opt.recover,
     };
     int r;
@@ -371,9 +380,9 @@ void store_close(struct store **ps)
     OBJ_CHECK(s, STORE_MAGIC);
     stop_threads(s);
     /* What cannot be flushed now is in the WAL, and in the head again at the next open. */
-    if (flush_run(s, &err) == 0) {
+    if (flush_run(s, true, &err) == 0) {
         wal_fail(s->wal); /* everything in it is synced: it only ends the file */
-        (void)wal_trim(s->wal, s->visible, &err);
+        (void)wal_trim(s->wal, late_floor(&s->late, s->visible), &err);
     }
     free_store(ps);
 }
@@ -429,6 +438,10 @@ enum store_state store_state(struct store *s, char *reason, size_t cap)
         state = STORE_BROKEN; /* appends wait for a flush, and none goes well */
         what = "the head cannot be flushed: ";
         why = s->flush_err.text;
+    } else if (store_late_is_over(s)) {
+        state = STORE_BROKEN;
+        what = "too much waits for days that cannot be written: ";
+        why = s->late.why;
     } else if (s->replaying) {
         state = STORE_REPLAYING;
     }
@@ -458,6 +471,11 @@ void store_stats(struct store *s, struct store_stats *ret)
     *ret = s->stats;
     ret->head_bytes = store_head_bytes(s);
     ret->head_records = s->old.records + s->head.records;
+    ret->late_bytes = s->late.bytes;
+    ret->late_records = s->late.list.records;
+    ret->late_days = s->late.days.n - s->late.stuck.n;
+    ret->stuck_bytes = s->late.stuck_bytes;
+    ret->stuck_days = s->late.stuck.n;
     ret->last_seq = s->last_seq;
     if (s->full_since != 0)
         ret->full_seconds += (uint64_t)((time_mono() - s->full_since) / NS_PER_S);
@@ -502,7 +520,7 @@ int store_flush(struct store *s, struct err *err)
 {
     int r = store_wait_replay(s, err);
 
-    return r == 0 ? flush_run(s, err) : r;
+    return r == 0 ? flush_run(s, true, err) : r;
 }
 
 int store_compact(struct store *s, struct err *err)

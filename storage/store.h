@@ -71,12 +71,15 @@ struct store_options {
     void *notice_arg;
     store_objects_fn *objects; /* NULL: files beside the catalogs */
     void *objects_arg;
-    size_t head_bytes;  /* 0: 64 MiB; over it a flush starts, at twice it appends wait */
-    dur_ns flush_age;   /* 0: 60 s */
-    uint64_t wal_bytes; /* 0: 256 MB; a longer WAL starts a flush */
-    dur_ns group_delay; /* 0: none beyond what is queued while the last fdatasync ran */
-    dur_ns retention;   /* of streams that no rule speaks of; 0: keep */
-    uint64_t max_bytes; /* of all tenants, stored; over it the oldest days go; 0: no bound */
+    size_t head_bytes;      /* 0: 64 MiB; over it a flush starts, at twice it appends wait */
+    dur_ns flush_age;       /* 0: 60 s */
+    uint64_t wal_bytes;     /* 0: 256 MB; a longer WAL starts a flush */
+    size_t late_bytes;      /* 0: half of head_bytes; of records that wait for more of their day */
+    dur_ns late_age;        /* 0: 10 min; they wait no longer */
+    size_t late_partitions; /* 0: 8; days of a tenant that one flush writes, others wait */
+    dur_ns group_delay;     /* 0: none beyond what is queued while the last fdatasync ran */
+    dur_ns retention;       /* of streams that no rule speaks of; 0: keep */
+    uint64_t max_bytes;     /* of all tenants, stored; over it the oldest days go; 0: no bound */
     const struct store_retention_rule *retention_rules; /* borrowed until store_close */
     size_t n_retention_rules;
     uint64_t ballast_bytes; /* 0: 64 MB; UINT64_MAX: none */
@@ -165,6 +168,8 @@ struct store_stats {
     uint64_t compact_failures;
     uint64_t compact_damaged;  /* segments that compaction cannot read and leaves alone */
     uint64_t segments_retired; /* replaced, their files wait for the last reader */
+    uint64_t late_bytes, late_records, late_days; /* that wait for more of their day */
+    uint64_t stuck_bytes, stuck_days;             /* whose partition cannot be written */
     uint64_t last_seq;
     uint64_t cache_hits, cache_misses, cache_evictions; /* of decoded pieces of segments */
     uint64_t cache_entries, cache_bytes;                /* now */

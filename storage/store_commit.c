@@ -114,14 +114,6 @@ static int make_durable(struct store *s, struct store_append *group, struct err 
     return 0;
 }
 
-static bool wal_is_long(struct store *s)
-{
-    struct wal_stats st;
-
-    wal_stats(s->wal, &st);
-    return st.bytes > s->opt.wal_bytes;
-}
-
 /* Under mutex; keeps (2). */
 static void publish(struct store *s, struct store_append *group)
 {
@@ -137,6 +129,8 @@ static void publish(struct store *s, struct store_append *group)
         if (a->batch->n_records == 0)
             continue;
         s->last_seq = a->first_seq + a->batch->n_records - 1;
+        if (s->head.n == 0) /* from now on there is something that gets old */
+            (void)pthread_cond_signal(&s->flush_wake);
         head_add(&s->head, batch_ref(a->batch), t->id, a->wal_pos, a->payload.received);
     }
 }
@@ -211,9 +205,10 @@ void store_commit_group(struct store *s, struct store_append *group)
         publish(s, group);
     else
         store_decide_settle(s, false);
-    full = store_head_bytes(s) > s->opt.head_bytes;
+    full = store_head_bytes(s) > s->opt.head_bytes ||
+           wal_behind(s->wal, s->visible) > s->opt.wal_bytes;
     (void)pthread_mutex_unlock(&s->mutex);
-    if (full || wal_is_long(s))
+    if (full)
         store_kick_flush(s);
     answer(s, group, r == 0 ? NULL : &err);
 }

@@ -16,6 +16,7 @@
 #include "storage/crypt.h"
 #include "storage/dedup.h"
 #include "storage/head.h"
+#include "storage/late.h"
 #include "storage/meta.h"
 #include "storage/ranges.h"
 #include "storage/store.h"
@@ -87,9 +88,11 @@ struct store {
     bool flush_kick;
     struct head head;        /* what came since the open */
     struct head old;         /* what the replay brought: all of it before `head` */
+    struct late late;        /* what a flush left: all of it at or before `visible` */
     bool replaying;          /* `old` lacks what is past replay_pos and was there at the open */
     atomic_bool replay_stop; /* it ends early */
     uint64_t replay_pos;     /* `old` has all up to here; counts while `replaying` */
+    uint64_t replay_from;    /* `visible` at the open: up to here only what waits is brought back */
     uint64_t replay_seq;     /* of the last record at or before it */
     struct err replay_err;   /* why it will never end; code 0: none */
     struct ranges *ranges;
@@ -155,13 +158,19 @@ void *store_replay_main(void *arg);
 struct head_item *store_head_take(const struct store *s, const uint64_t *tenant_id, uint64_t pos,
                                   size_t *ret_n);
 struct head_item *store_head_drop(struct store *s, uint64_t pos, size_t *ret_n);
-size_t store_head_bytes(const struct store *s);
+size_t store_head_bytes(const struct store *s); /* without what waits */
+/* Has what waits to be written now? */
+bool store_late_is_due(const struct store *s);
+/* Is there more that cannot be written than may stay? */
+bool store_late_is_over(const struct store *s);
 /* Does it hold records of that day, or may the replay still bring some? */
 bool store_head_has_day(const struct store *s, uint64_t tenant_id, int32_t day);
 /* May more come in (the WAL thread), may the replay go on? */
 bool store_head_has_room(const struct store *s);
 bool store_head_has_room_for_old(const struct store *s);
 /* "replaying: 3 of 12 MB".  Not under mutex. */
+/* Up to which position segments of that day are seen (and may be compacted).  Not under mutex. */
+uint64_t store_visible_of(struct store *s, uint64_t tenant_id, int32_t day);
 void store_replay_text(struct store *s, char *ret, size_t cap);
 
 /* Is the disk full for the WAL, or for the flush?  Under mutex. */

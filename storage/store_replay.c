@@ -67,6 +67,15 @@ static int load_dedup(void *arg, uint64_t number, const struct dedup_entry *e, s
     return 0;
 }
 
+static int load_late(void *arg, const struct meta_late *l, struct err *err)
+{
+    struct store *s = arg;
+
+    (void)err;
+    late_add_day(&s->late, l->tenant_id, l->day, l->pos);
+    return 0;
+}
+
 static void saw_received(struct store *s, ts_ns t)
 {
     if (t > atomic_load(&s->last_received))
@@ -75,7 +84,8 @@ static void saw_received(struct store *s, ts_ns t)
 
 int store_replay_load(struct store *s, struct err *err)
 {
-    const struct meta_loader loader = {s, load_tenant, load_partition, load_ranges, load_dedup};
+    const struct meta_loader loader = {s,           load_tenant, load_partition,
+                                       load_ranges, load_dedup,  load_late};
     struct meta_progress p;
     int r;
 
@@ -180,8 +190,8 @@ static int decide_entry(struct store *s, const struct wal_body *body, struct err
 
     if (r < 0)
         return r;
-    if (e.n_records != 0 && e.first_seq <= s->last_seq)
-        return 0; /* keeps (3) */
+    if (body->position <= s->visible || (e.n_records != 0 && e.first_seq <= s->last_seq))
+        return 0; /* keeps (1), (3) */
     r = store_tenant_add(s, e.payload.tenant, e.tenant_id, false, err);
     if (r < 0)
         return r;
@@ -221,7 +231,8 @@ int store_replay_wal(struct store *s, struct err *err)
     int r;
 
     s->replay_seq = s->last_seq;
-    s->replay_pos = s->visible;
+    s->replay_from = s->visible;
+    s->replay_pos = late_floor(&s->late, s->visible);
     r = wal_replay(s->wal, decide_body, s, err);
     if (r < 0)
         return r;
@@ -250,6 +261,50 @@ static int wait_for_room(struct store *s, struct err *err)
     return s->replay_stop ? stopped(err) : 0;
 }
 
+/* Is the record of a day that waits, past where that day's segments end? */
+static bool is_late(const struct store *s, uint64_t tenant_id, ts_ns ts, uint64_t pos)
+{
+    return late_visible(&s->late, tenant_id, time_day(ts), s->replay_from) < pos;
+}
+
+/* A body at or before meta.db's position: what waits of it.  The days that wait do not change while
+ * that is on its way: there is no flush. */
+static int replay_late(struct store *s, const struct wal_body *body, const struct wal_entry *e,
+                       struct err *err)
+{
+    struct head_item it = {
+        .tenant_id = e->tenant_id,
+        .wal_pos = body->position,
+        .received = e->payload.received,
+        .since = time_mono(),
+    };
+    struct batch *b = NULL;
+    uint32_t *index;
+    size_t n = 0;
+    int r;
+
+    if (late_least(&s->late, e->tenant_id, s->replay_from) >= body->position)
+        return 0;
+    r = make_batch(s, e, &b, err);
+    if (r < 0)
+        return r;
+    index = mem_new(b->n_records * sizeof(*index));
+    for (uint32_t i = 0; i < b->n_records; i++)
+        if (is_late(s, e->tenant_id, b->records[i].ts, body->position))
+            index[n++] = i;
+    if (n != 0)
+        r = late_extract(b, index, n, s->opt.budget, &it.batch, err);
+    free(index);
+    batch_unref(&b);
+    if (r < 0 || n == 0)
+        return r;
+    it.held = batch_held(it.batch);
+    (void)pthread_mutex_lock(&s->mutex);
+    late_add(&s->late, &it, false);
+    (void)pthread_mutex_unlock(&s->mutex);
+    return 0;
+}
+
 static int replay_entry(struct store *s, const struct wal_body *body, struct err *err)
 {
     struct wal_entry e;
@@ -258,6 +313,13 @@ static int replay_entry(struct store *s, const struct wal_body *body, struct err
 
     if (r < 0)
         return r;
+    if (body->position <= s->replay_from) {
+        r = replay_late(s, body, &e, err);
+        (void)pthread_mutex_lock(&s->mutex);
+        s->replay_pos = r == 0 ? body->position : s->replay_pos;
+        (void)pthread_mutex_unlock(&s->mutex);
+        return r;
+    }
     if (e.n_records != 0 && e.first_seq <= s->replay_seq)
         return 0; /* keeps (3) */
     r = make_batch(s, &e, &b, err);

@@ -53,10 +53,24 @@ static void take_days(struct store *s, ts_ns from, ts_ns to, struct store_view *
     }
 }
 
+/* The days of the view of which records wait. */
+static void take_late(struct store *s, struct store_view *v)
+{
+    if (s->late.days.n == 0 || v->n_day == 0)
+        return;
+    v->late = mem_new(v->n_day * sizeof(*v->late));
+    for (size_t i = 0; i < v->n_day; i++) {
+        uint64_t visible = late_visible(&s->late, v->tenant_id, v->day[i], v->visible);
+        if (visible < v->visible)
+            v->late[v->n_late++] = (struct view_late){v->day[i], visible};
+    }
+}
+
 int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
                     struct store_view *ret, struct err *err)
 {
     const struct store_tenant *t;
+    uint64_t least;
 
     OBJ_CHECK(s, STORE_MAGIC);
     (void)err; /* the arrays are bounded by the head and by retention */
@@ -67,15 +81,18 @@ int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
     ret->now = time_now();
     (void)pthread_mutex_lock(&s->mutex);
     t = store_tenant_find(s, tenant);
-    ret->visible = s->visible;
-    ret->pin = partition_cache_pin(s->partitions, ret->visible);
-    ret->is_pinned = true;
+    ret->visible = least = s->visible;
     if (t != NULL) {
         ret->tenant_id = t->id;
         ret->hide = hide_ref(t->hide);
         take_batches(s, from, to, ret);
         take_days(s, from, to, ret);
+        take_late(s, ret);
+        least = late_least(&s->late, t->id, least);
     }
+    /* What one of its days sees must not be put together with what it does not see. */
+    ret->pin = partition_cache_pin(s->partitions, least);
+    ret->is_pinned = true;
     ret->is_partial = s->replaying;
     (void)pthread_mutex_unlock(&s->mutex);
     if (ret->is_partial)

@@ -14,6 +14,11 @@ struct frame_cache;
 struct scan_pool;
 struct store;
 
+struct view_late {
+    int32_t day;
+    uint64_t visible;
+};
+
 struct store_view {
     uint64_t tenant_id;
     struct batch *
@@ -22,15 +27,17 @@ struct store_view {
     int32_t
         *day; /* owned array (malloc): days with a partition that may hold [from, to), ascending */
     size_t n_day;
-    uint64_t visible; /* segments with wal_to past this are not part of the view */
+    uint64_t visible; /* segments with wal_to past this are not part of the view: view_visible */
+    struct view_late *late; /* owned array (malloc): days for which it is less, ascending */
+    size_t n_late;
     struct partition_cache *partitions; /* borrowed; outlives every scan */
     struct frame_cache *frames;         /* the same; may be NULL, as the next */
     struct scan_pool *pool;
-    struct partition_pin pin;           /* held from the making to the release */
+    struct partition_pin pin; /* held from the making to the release */
     bool is_pinned;
     struct hide *hide; /* one reference; what of all this must not be shown; NULL: nothing */
     ts_ns now;         /* what the hiding by age goes by */
-    bool is_partial;  /* the records of the WAL are not all back yet */
+    bool is_partial;   /* the records of the WAL are not all back yet */
     char partial_text[64];
 };
 
@@ -38,6 +45,9 @@ struct store_view {
  * releases it.  A tenant that is not known gives an empty view.  ERR_NOMEM. */
 int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
                     struct store_view *ret, struct err *err);
+
+/* Up to which position segments of that day are part of the view (view.c). */
+uint64_t view_visible(const struct store_view *v, int32_t day);
 
 /* Drop the references and free the arrays (view.c); *v is zeroed. */
 void view_release(struct store_view *v);

@@ -26,6 +26,7 @@ struct wal_options {
     const uint8_t *key;  /* 32 bytes, wraps each file's own key; copied */
     uint64_t file_bytes; /* preallocated per file; a larger body gets a larger file */
     uint64_t floor;      /* everything at or before this position was taken over for good */
+    uint64_t known;      /* positions up to here were given, whatever files say */
     bool recover;        /* pass over bad frames and files instead of refusing them */
 };
 
@@ -75,6 +76,9 @@ void wal_fail(struct wal *w);
 
 /* Everything at or before `position` was taken over for good: delete the files that end there. */
 int wal_trim(struct wal *w, uint64_t position, struct err *err);
+
+/* How many bytes of the files lie past `position`.  Any thread. */
+uint64_t wal_behind(struct wal *w, uint64_t position);
 
 /* The position up to which everything is durable (or was replayed). */
 uint64_t wal_position(const struct wal *w);

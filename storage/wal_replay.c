@@ -165,6 +165,8 @@ int wal_open(const struct wal_options *opt, struct wal **ret, struct err *err)
         w->next_number = last->header.number + 1;
         w->next_base = last->end > w->floor ? last->end : w->floor;
     }
+    if (w->next_base < opt->known)
+        w->next_base = opt->known;
     w->next_base += START_JUMP;
     atomic_store(&w->committed, w->floor);
     *ret = w;

@@ -304,6 +304,22 @@ uint64_t wal_position(const struct wal *w)
     return atomic_load(&w->committed);
 }
 
+uint64_t wal_behind(struct wal *w, uint64_t position)
+{
+    uint64_t committed = wal_position(w);
+    const struct wal_file *f;
+    uint64_t sum = 0;
+
+    (void)pthread_mutex_lock(&w->mutex);
+    VEC_EACH(&w->files, f) {
+        uint64_t end = f->end == UINT64_MAX ? committed : f->end;
+        uint64_t from = f->header.base < position ? position : f->header.base;
+        sum += end > from ? end - from : 0;
+    }
+    (void)pthread_mutex_unlock(&w->mutex);
+    return sum;
+}
+
 void wal_stats(struct wal *w, struct wal_stats *ret)
 {
     uint64_t committed = wal_position(w);

@@ -77,11 +77,11 @@ static void a_reopen_shows_the_same_flushed_or_not(void **state)
     feed_fini(&f);
 }
 
-/* Leave the store as a crash does: the flush at its end fails, before its first segment.  Without
+/* Leave the store as a crash does: the flush at its end fails before it begins.  Without
  * ballast, so it is not tried twice. */
 static void close_unflushed(struct feed *f)
 {
-    fault_start("segment.published");
+    fault_start("flush.begin");
     assert_true(fault_next());
     store_close(&f->s);
     while (fault_next()) /* disarm */

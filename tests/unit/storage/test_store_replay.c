@@ -9,11 +9,11 @@
 
 #include <inttypes.h>
 
-/* Leave the store as a crash does: the flush at its end fails, before its first segment.  Without
+/* Leave the store as a crash does: the flush at its end fails before it begins.  Without
  * ballast, so it is not tried twice. */
 static void close_unflushed(struct feed *f)
 {
-    fault_start("segment.published");
+    fault_start("flush.begin");
     assert_true(fault_next());
     store_close(&f->s);
     while (fault_next()) /* disarm */

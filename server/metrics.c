@@ -42,6 +42,15 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_DAMAGED, st.segment_errors);
     metric_set(METRIC_STORE_CATALOGS_REBUILT, st.catalogs_rebuilt);
     metric_set(METRIC_STORE_FLUSH_FAILED, st.flush_failures);
+    metric_set(METRIC_STORE_COMPACTED, st.compacted_segments);
+    metric_set(METRIC_STORE_COMPACTED_IN, st.compacted_bytes_in);
+    metric_set(METRIC_STORE_COMPACTED_OUT, st.compacted_bytes_out);
+    metric_set(METRIC_STORE_COMPACTED_LEFT_OUT, st.compacted_rows_left_out);
+    metric_set(METRIC_STORE_COMPACT_CPU, st.compact_cpu_ns / (uint64_t)NS_PER_S);
+    metric_set(METRIC_STORE_COMPACT_THROTTLED, st.compact_throttled_ns / (uint64_t)NS_PER_S);
+    metric_set(METRIC_STORE_COMPACT_FAILED, st.compact_failures);
+    metric_set(METRIC_STORE_COMPACT_DAMAGED, st.compact_damaged);
+    metric_set(METRIC_STORE_RETIRED, st.segments_retired);
     metric_set(METRIC_STORE_CACHE_HITS, st.cache_hits);
     metric_set(METRIC_STORE_CACHE_MISSES, st.cache_misses);
     metric_set(METRIC_STORE_CACHE_EVICTIONS, st.cache_evictions);

@@ -48,6 +48,7 @@ static const struct route ROUTES[] = {
     {"/loki/api/v1/label", "GET, POST", ACCESS_READ, api_labels},
     {"/loki/api/v1/label/*/values", "GET, POST", ACCESS_READ, api_label_values},
     {"/loki/api/v1/series", "GET, POST", ACCESS_READ, api_series},
+    {"/loki/api/v1/patterns", "GET, POST", ACCESS_READ, api_patterns},
     {"/loki/api/v1/format_query", "GET, POST", ACCESS_READ, api_format_query},
     {"/loki/api/v1/status/buildinfo", "GET", ACCESS_STATUS, api_buildinfo},
     {"/loki/api/v1/delete", "GET, POST, PUT, DELETE", ACCESS_ADMIN, api_delete},

@@ -60,6 +60,7 @@ typedef void api_fn(struct api *a, struct http_exchange *x, const struct auth_ca
 api_fn api_query_range, api_query_instant, api_format_query;                   /* api_query.c */
 api_fn api_export;                                                             /* api_export.c */
 api_fn api_labels, api_label_values, api_series;                               /* api_labels.c */
+api_fn api_patterns;                                                           /* api_patterns.c */
 api_fn api_delete;                                                             /* api_delete.c */
 api_fn api_admin_flush, api_admin_compact;                                     /* api_admin.c */
 api_fn api_push;                                                               /* api_push.c */

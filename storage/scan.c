@@ -61,14 +61,36 @@ int scan_open(struct store *s, const struct scan_request *req, struct scan **ret
 int scan_count(struct store *s, const struct scan_count *c, struct scan_stats *stats,
                struct err *err)
 {
+    struct scan_request req = c->req;
     struct store_view *views = NULL;
     size_t n = 0;
     int r;
 
     memset(stats, 0, sizeof(*stats));
-    r = take_views(s, &c->req, &views, &n, err);
+    req.from = c->edge[0];
+    req.to = c->edge[c->n_edges - 1];
+    r = take_views(s, &req, &views, &n, err);
     if (r == 0)
         r = scan_count_views(views, n, c, stats, err);
+    free(views);
+    return r;
+}
+
+int scan_patterns(struct store *s, const struct scan_patterns *p, uint64_t *left_out,
+                  struct scan_stats *stats, struct err *err)
+{
+    struct scan_request req = p->req;
+    struct store_view *views = NULL;
+    size_t n = 0;
+    int r;
+
+    *left_out = 0;
+    memset(stats, 0, sizeof(*stats));
+    req.from = p->edge[0];
+    req.to = p->edge[p->n_edges - 1];
+    r = take_views(s, &req, &views, &n, err);
+    if (r == 0)
+        r = scan_patterns_views(views, n, p, left_out, stats, err);
     free(views);
     return r;
 }

@@ -89,7 +89,7 @@ struct scan_cells {
  * columns that line filters and those attributes need.
  */
 struct scan_count {
-    struct scan_request req; /* as scan_open; order, need_*, batch_records do not matter */
+    struct scan_request req; /* as scan_open; from, to, order, need_* ... do not matter */
     const ts_ns *edge;       /* n_edges > 1, ascending: bucket i is edge[i] <= ts < edge[i + 1] */
     size_t n_edges;
     bool bytes;
@@ -109,6 +109,28 @@ enum { SCAN_COMBINATIONS_MAX = 1 << 16 };
  * *stats is filled in any case. */
 int scan_count(struct store *s, const struct scan_count *c, struct scan_stats *stats,
                struct err *err);
+
+/* ---- patterns ---- */
+
+/*
+ * What the lines look like: templates, as text with `<_>` for what varies, and how many rows of
+ * each there are in each bucket.  From the plans of blocks, and from template and time of each row
+ * only where a plan is not enough.  Lines without a template are left out.
+ */
+struct scan_patterns {
+    struct scan_request req; /* without line filters; from, to, order ... do not matter */
+    const ts_ns *edge;       /* as in scan_count */
+    size_t n_edges;
+    /* Told once a pattern, at the end, in order of its text; `rows` has n_edges - 1 numbers.  Views
+     * are valid during the call; non-zero ends the walk and is returned. */
+    int (*pattern)(void *arg, struct str text, struct str level, const uint64_t *rows);
+    void *arg;
+};
+enum { SCAN_PATTERNS_MAX = 1 << 14, SCAN_PATTERN_BYTES = 4096 };
+/* `level`: the value of attribute detected_level, "" where there is none.  *left_out: rows without
+ * a template, or of patterns past SCAN_PATTERNS_MAX. */
+int scan_patterns(struct store *s, const struct scan_patterns *p, uint64_t *left_out,
+                  struct scan_stats *stats, struct err *err);
 
 /* Call fn for each distinct stream of the tenants that has records in [from, to) as far as
  * partitions and segments tell (it may name one whose records lie just outside), labels sorted, in

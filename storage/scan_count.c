@@ -29,8 +29,7 @@ struct scan_tally {
 struct counter {
     const struct scan_count *c;
     struct scan *sc;
-    size_t n_buckets;
-    ts_ns width;                 /* of all buckets, when they are alike; else 0 */
+    struct scan_buckets buckets;
     pthread_mutex_t mutex;       /* guards cells, tallies, arena; taken before the next */
     pthread_mutex_t combo_mutex; /* guards combos */
     struct arena *arena;
@@ -39,43 +38,6 @@ struct counter {
 
 /* Stands for "they do not count". */
 static struct scan_cells nowhere;
-
-/* ---- buckets ---- */
-
-static bool is_in_bucket(const struct counter *k, size_t b, ts_ns ts)
-{
-    return ts >= k->c->edge[b] && ts < k->c->edge[b + 1];
-}
-
-/* The bucket of a time within the edges; `hint` is one that may be it. */
-static size_t bucket_of(const struct counter *k, ts_ns ts, size_t hint)
-{
-    size_t low = 0;
-    size_t high = k->n_buckets;
-
-    if (is_in_bucket(k, hint, ts))
-        return hint;
-    if (k->width != 0)
-        return (size_t)(((uint64_t)ts - (uint64_t)k->c->edge[0]) / (uint64_t)k->width);
-    while (high - low > 1) {
-        size_t mid = low + (high - low) / 2;
-        if (k->c->edge[mid] <= ts)
-            low = mid;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-static ts_ns common_width(const struct scan_count *c)
-{
-    uint64_t width = (uint64_t)c->edge[1] - (uint64_t)c->edge[0];
-
-    for (size_t i = 2; i < c->n_edges; i++)
-        if ((uint64_t)c->edge[i] - (uint64_t)c->edge[i - 1] != width)
-            return 0;
-    return width > INT64_MAX ? 0 : (ts_ns)width;
-}
 
 /* ---- cells, under the mutex ---- */
 
@@ -138,7 +100,7 @@ struct tally_key {
 static int add(struct counter *k, const struct tally_key *key, uint64_t rows, uint64_t bytes,
                struct err *err)
 {
-    struct scan_cells *cells = NULL;
+    struct scan_cells *cells = &nowhere;
     int r = cells_of(k, key->stream, key->combo, &cells, err);
 
     if (r < 0 || cells == &nowhere)
@@ -178,7 +140,7 @@ static bool rollup_has_attrs(const struct counter *k, const struct lines_plan *p
 /* The bucket of a minute, SIZE_MAX when it lies outside; false: its rows lie in several. */
 static bool minute_bucket(const struct counter *k, int64_t minute, size_t *ret)
 {
-    const ts_ns *edge = k->c->edge;
+    const ts_ns *edge = k->buckets.edge;
     ts_ns first;
     ts_ns last;
 
@@ -187,12 +149,12 @@ static bool minute_bucket(const struct counter *k, int64_t minute, size_t *ret)
         return false;
     first++; /* a minute ends with its last instant, block.h */
     *ret = SIZE_MAX;
-    if (last < edge[0] || first >= edge[k->n_buckets])
+    if (last < edge[0] || first >= edge[k->buckets.n])
         return true;
-    if (first < edge[0] || last >= edge[k->n_buckets])
+    if (first < edge[0] || last >= edge[k->buckets.n])
         return false;
-    *ret = bucket_of(k, first, 0);
-    return is_in_bucket(k, *ret, last);
+    *ret = scan_bucket_of(&k->buckets, first, 0);
+    return scan_bucket_has(&k->buckets, *ret, last);
 }
 
 static int rollup_combos(struct counter *k, const struct block_rollup *ro, uint32_t *ret,
@@ -295,7 +257,7 @@ static void tally_plain(const struct counter *k, struct table *t)
     for (size_t i = 0; i < n; i++) {
         size_t row = keys->stream == NULL ? 0 : keys->stream[i] - t->first_stream;
         if (keys->ts != NULL)
-            b = bucket_of(k, keys->ts[i], b);
+            b = scan_bucket_of(&k->buckets, keys->ts[i], b);
         t->rows[row * t->n_buckets + b - t->first_bucket]++;
     }
 }
@@ -328,7 +290,7 @@ static int tally_rows(const struct counter *k, struct table *t, struct err *err)
             t->is_full = true;
             break;
         }
-        b = keys->ts == NULL ? b : bucket_of(k, keys->ts[i], b);
+        b = keys->ts == NULL ? b : scan_bucket_of(&k->buckets, keys->ts[i], b);
         place = (place * t->n_buckets + b - t->first_bucket) * t->n_locals + local;
         t->rows[place]++;
         if (t->bytes != NULL)
@@ -373,7 +335,7 @@ static int count_directly(struct counter *k, const struct table *t, struct err *
         if (!scan_is_selected(s, at))
             continue;
         key.stream = stream_of(c, keys->stream == NULL ? t->first_stream : keys->stream[i]);
-        b = keys->ts == NULL ? b : bucket_of(k, keys->ts[i], b);
+        b = keys->ts == NULL ? b : scan_bucket_of(&k->buckets, keys->ts[i], b);
         key.bucket = b;
         if (t->combos != NULL)
             r = scan_combo_of(t->combos, at, &key.combo, err);
@@ -406,13 +368,13 @@ static int count_selected(struct counter *k, struct scan_selection *s, struct er
     const struct scan_candidate *c = s->block.candidate;
     ts_ns first = c->min_ts < s->lo ? s->lo : c->min_ts;
     ts_ns last = c->max_ts > s->hi ? s->hi : c->max_ts;
-    struct table t = {.s = s, .first_bucket = bucket_of(k, first, 0), .n_locals = 1};
+    struct table t = {.s = s, .first_bucket = scan_bucket_of(&k->buckets, first, 0), .n_locals = 1};
     unsigned want = 0;
     int r = scan_combo_open(&k->combos, &s->block, &t.combos, err);
 
     if (r == 0 && k->c->bytes)
         r = scan_block_lines(&s->block, err);
-    t.n_buckets = bucket_of(k, last, t.first_bucket) - t.first_bucket + 1;
+    t.n_buckets = scan_bucket_of(&k->buckets, last, t.first_bucket) - t.first_bucket + 1;
     t.first_stream = c->block.first_stream;
     t.n_streams = (size_t)c->block.last_stream - c->block.first_stream + 1;
     t.n_locals = t.combos == NULL ? 1 : LOCAL_COMBOS;
@@ -477,7 +439,7 @@ static int count_head(struct counter *k, struct scan_worker *w, struct scan_cand
             continue;
         if (by_attrs && rec->n_attr > 0)
             r = scan_combos_find(&k->combos, rec->attr, rec->n_attr, &key.combo, err);
-        at = bucket_of(k, rec->ts, at);
+        at = scan_bucket_of(&k->buckets, rec->ts, at);
         key.bucket = at;
         if (r == 0)
             r = add(k, &key, 1, rec->line.n, err);
@@ -518,7 +480,7 @@ static int count_all(struct counter *k, struct err *err)
 int scan_count_views(struct store_view *views, size_t n_views, const struct scan_count *c,
                      struct scan_stats *stats, struct err *err)
 {
-    struct counter k = {.c = c, .n_buckets = c->n_edges - 1};
+    struct counter k = {.c = c};
     struct scan_request req = c->req;
     int r;
 
@@ -531,7 +493,7 @@ int scan_count_views(struct store_view *views, size_t n_views, const struct scan
     r = scan_open_views(views, n_views, &req, &k.sc, err);
     if (r < 0)
         return r;
-    k.width = common_width(c);
+    scan_buckets_init(&k.buckets, c->edge, c->n_edges);
     k.arena = arena_new(req.budget, 0);
     INVARIANT(pthread_mutex_init(&k.mutex, NULL) == 0);
     INVARIANT(pthread_mutex_init(&k.combo_mutex, NULL) == 0);

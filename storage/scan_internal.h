@@ -13,6 +13,8 @@
  *     scan_filter.c   line filters made ready
  *     scan_count.c    rows counted by stream, attributes and time, without records
  *     scan_combo.c    the attributes that are counted by, as small numbers
+ *     scan_patterns.c what lines look like, counted
+ *     scan_bucket.c   times to buckets, for both
  *     scan_streams.c  the streams alone
  *
  * What grows with the data is in arenas charged to the request's budget.  What a job of the pool
@@ -192,6 +194,29 @@ int scan_open_views(struct store_view *views, size_t n_views, const struct scan_
 /* scan_count.c: as scan_count, over views that are released. */
 int scan_count_views(struct store_view *views, size_t n_views, const struct scan_count *c,
                      struct scan_stats *stats, struct err *err);
+
+/* scan_patterns.c: as scan_patterns, over views that are released. */
+int scan_patterns_views(struct store_view *views, size_t n_views, const struct scan_patterns *p,
+                        uint64_t *left_out, struct scan_stats *stats, struct err *err);
+
+/* scan_bucket.c: where a time within the edges lies; `hint` is a bucket that may be it. */
+struct scan_buckets {
+    const ts_ns *edge;
+    size_t n;
+    ts_ns width; /* of all, when they are alike; else 0 */
+};
+void scan_buckets_init(struct scan_buckets *b, const ts_ns *edge, size_t n_edges);
+size_t scan_bucket_search(const struct scan_buckets *b, ts_ns ts);
+
+static inline bool scan_bucket_has(const struct scan_buckets *b, size_t i, ts_ns ts)
+{
+    return ts >= b->edge[i] && ts < b->edge[i + 1];
+}
+
+static inline size_t scan_bucket_of(const struct scan_buckets *b, ts_ns ts, size_t hint)
+{
+    return scan_bucket_has(b, hint, ts) ? hint : scan_bucket_search(b, ts);
+}
 
 /* scan_head.c: is the record asked for by time and stream, and to be shown? */
 bool scan_head_wants(const struct scan *sc, struct scan_candidate *c, const struct record *rec);

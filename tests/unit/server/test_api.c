@@ -214,6 +214,24 @@ static void without_memory_a_push_is_503(void **state)
 
 /* ---- queries ---- */
 
+static void patterns_are_counted_by_step(void **state)
+{
+    struct fixture *f = *state;
+    struct request push = push_of(STR("{\"streams\":[{\"stream\":{\"app\":\"pat\"},\"values\":["
+                                      "[\"1768003200000000001\",\"user 17 logged in\"],"
+                                      "[\"1768003200000000002\",\"user 4 logged in\"],"
+                                      "[\"1768003200700000000\",\"user 5 logged in\"]]}]}"));
+
+    check(f, &push, 204, NULL);
+    check_get(f, "/loki/api/v1/patterns?query={app%3D%22pat%22}&step=500ms&" DAY, 200,
+              "[{\"pattern\":\"user <_> logged in\",\"level\":\"unknown\",\"samples\":"
+              "[[1768003200,2],[1768003200,1]]}]");
+    check_get(f, "/loki/api/v1/patterns?query={app%3D%22none%22}&" DAY, 200, "\"data\":[]");
+    check_get(f, "/loki/api/v1/patterns?query={app%3D%22pat%22}|%3D%22x%22&" DAY, 400, "matchers");
+    check_get(f, "/loki/api/v1/patterns?query={app%3D%22pat%22}&step=1ms&start=1&end=1000", 400,
+              "steps");
+}
+
 static void get_and_form_give_the_same_answer(void **state)
 {
     static const char TARGET[] =
@@ -432,9 +450,9 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(a_push_is_answered_when_it_is_durable), T(pushes_come_compressed_too),
            T(a_push_that_cannot_be_says_why), T(a_push_of_any_time_is_taken),
            T(a_stopped_store_is_503_come_again), T(without_memory_a_push_is_503),
-           T(get_and_form_give_the_same_answer), T(tenants_do_not_see_each_other),
-           T(bad_parameters_are_400_in_words), T(when_too_many_wait_it_is_429),
-           T(a_client_that_goes_away_while_it_waits_is_forgotten),
+           T(patterns_are_counted_by_step), T(get_and_form_give_the_same_answer),
+           T(tenants_do_not_see_each_other), T(bad_parameters_are_400_in_words),
+           T(when_too_many_wait_it_is_429), T(a_client_that_goes_away_while_it_waits_is_forgotten),
            T(only_admins_delete_and_only_for_one_tenant),
            T(a_delete_request_hides_is_listed_and_taken_back),
            T(a_delete_request_is_a_selector_and_line_filters),

@@ -1,0 +1,194 @@
+/*
+ * server/api_patterns.c - what the lines of a selector look like, and how many of each there are.
+ *
+ * Answered from the templates that blocks are stored by (scan_patterns), those with most lines
+ * first; in the form of Loki's endpoint of the same name.
+ */
+#include "server/api_priv.h"
+
+#include "base/json.h"
+#include "base/vec.h"
+#include "server/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOW_H = 1, STEPS_MAX = 11000, PATTERNS_SHOWN = 1000 };
+
+struct pattern {
+    struct str text, level;
+    const uint64_t *rows;
+    uint64_t sum;
+};
+
+struct answer {
+    struct arena *arena;
+    VEC(struct pattern) v;
+    size_t n_buckets;
+    struct err *err;
+};
+
+static int note(void *arg, struct str text, struct str level, const uint64_t *rows)
+{
+    struct answer *a = arg;
+    struct pattern p = {arena_str(a->arena, text), arena_str(a->arena, level), NULL, 0};
+    uint64_t *copy = arena_alloc(a->arena, a->n_buckets * sizeof(*copy));
+
+    if (p.text.p == NULL || p.level.p == NULL || copy == NULL)
+        return arena_err(a->arena, a->err);
+    memcpy(copy, rows, a->n_buckets * sizeof(*copy));
+    for (size_t i = 0; i < a->n_buckets; i++)
+        p.sum += rows[i];
+    p.rows = copy;
+    VEC_PUSH(&a->v, p);
+    return 0;
+}
+
+/* Most lines first; as many: by text. */
+static int compare(const void *a, const void *b)
+{
+    const struct pattern *x = a;
+    const struct pattern *y = b;
+    int r = (x->sum < y->sum) - (x->sum > y->sum);
+
+    if (r == 0)
+        r = str_cmp(x->text, y->text);
+    return r != 0 ? r : str_cmp(x->level, y->level);
+}
+
+static ts_ns floor_step(ts_ns t, dur_ns step)
+{
+    ts_ns rest = t % step;
+
+    return t - (rest < 0 ? rest + step : rest);
+}
+
+/* Steps lie on multiples of the step; the first and the last are cut off where the range ends. */
+static size_t make_edges(const struct query_params *p, ts_ns *edge)
+{
+    size_t n = 0;
+
+    for (ts_ns t = p->start; t < p->end; n++) {
+        edge[n] = t;
+        t = floor_step(t, p->step);
+        t = t > INT64_MAX - p->step ? p->end : t + p->step;
+    }
+    edge[n++] = p->end;
+    return n;
+}
+
+static void put_samples(struct json_writer *w, const struct pattern *p, const ts_ns *edge,
+                        const struct answer *a, dur_ns step)
+{
+    json_put_array(w);
+    for (size_t i = 0; i < a->n_buckets; i++) {
+        if (p->rows[i] == 0)
+            continue;
+        json_put_array(w);
+        json_put_i64(w, floor_step(edge[i], step) / NS_PER_S);
+        json_put_u64(w, p->rows[i]);
+        json_put_array_end(w);
+    }
+    json_put_array_end(w);
+}
+
+static void put_answer(struct api_call *c, struct answer *a, const ts_ns *edge)
+{
+    struct json_writer w;
+
+    if (a->v.n > 0)
+        qsort(a->v.p, a->v.n, sizeof(*a->v.p), compare);
+    json_writer_init(&w, &c->body);
+    json_put_object(&w);
+    json_put_kv_str(&w, "status", STR("success"));
+    json_put_key(&w, STR("data"));
+    json_put_array(&w);
+    for (size_t i = 0; i < a->v.n && i < PATTERNS_SHOWN; i++) {
+        json_put_object(&w);
+        json_put_kv_str(&w, "pattern", a->v.p[i].text);
+        json_put_kv_str(&w, "level", a->v.p[i].level);
+        json_put_key(&w, STR("samples"));
+        put_samples(&w, &a->v.p[i], edge, a, c->params.step);
+        json_put_object_end(&w);
+    }
+    json_put_array_end(&w);
+    json_put_object_end(&w);
+}
+
+static void work_patterns(struct api_call *c)
+{
+    struct err err;
+    struct answer a = {.arena = arena_new(&c->api->server->memory, 0), .err = &err};
+    ts_ns *edge = arena_alloc(a.arena, (STEPS_MAX + 3) * sizeof(*edge));
+    struct scan_patterns p = {.req = {.tenants = c->caller.tenants,
+                                      .n_tenants = c->caller.n_tenants,
+                                      .budget = &c->api->server->memory,
+                                      .cancel = &c->cancel,
+                                      .deadline = time_mono() + c->api->server->conf.query.time},
+                              .edge = edge,
+                              .pattern = note,
+                              .arg = &a};
+    struct scan_stats stats;
+    uint64_t left_out = 0;
+    int r = 0;
+
+    (void)query_selector(c->query, &p.req.matchers, &p.req.n_matchers); /* checked when parsed */
+    c->status = 200;
+    if (edge == NULL)
+        r = arena_err(a.arena, &err);
+    if (r == 0 && c->params.start < c->params.end) {
+        p.n_edges = make_edges(&c->params, edge);
+        a.n_buckets = p.n_edges - 1;
+        r = scan_patterns(c->api->server->store, &p, &left_out, &stats, &err);
+    }
+    if (r < 0)
+        api_call_fail(c, &err);
+    else
+        put_answer(c, &a, edge);
+    VEC_FINI(&a.v);
+    arena_free(&a.arena);
+}
+
+static int parse_step(struct http_exchange *x, struct query_params *p, struct err *err)
+{
+    struct str s = http_param(x, "step", 0);
+
+    p->step = loki_default_step(p->start, p->end);
+    if (s.n > 0 && (!loki_duration_parse(s, &p->step) || p->step <= 0))
+        return err_set(err, ERR_INVALID, "parameter 'step': '%.*s' is no duration above 0",
+                       (int)(s.n < 64 ? s.n : 64), s.p);
+    if (p->start < p->end &&
+        ((uint64_t)p->end - (uint64_t)p->start) / (uint64_t)p->step > STEPS_MAX)
+        return err_set(err, ERR_LIMIT, "more than %d steps: raise 'step'", (int)STEPS_MAX);
+    return 0;
+}
+
+void api_patterns(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    const struct matcher *matchers;
+    struct query_params p = {0};
+    struct query *q = NULL;
+    struct api_call *c;
+    struct err err;
+    size_t n;
+    int r;
+
+    if (api_parse_query(x, "query", &q) < 0)
+        return;
+    r = api_parse_range(x, WINDOW_H * NS_PER_H, &p, &err);
+    if (r == 0)
+        r = parse_step(x, &p, &err);
+    if (r == 0 && !query_selector(q, &matchers, &n))
+        r = err_set(&err, ERR_INVALID, "parameter 'query': only label matchers are supported");
+    c = r < 0 ? NULL : api_call_new(a, x, caller);
+    if (c == NULL) {
+        query_unref(&q);
+        if (r < 0)
+            api_fail(x, &err);
+        return;
+    }
+    c->query = q;
+    c->params = p;
+    c->work = work_patterns;
+    api_call_start(c);
+}

@@ -28,31 +28,30 @@ static void *take(struct line_graph *g, size_t bytes)
     return p;
 }
 
-static void find_eats(struct line_graph *g)
+void line_eats_init(struct line_eats *e, const struct dfa *d)
 {
+    *e = (struct line_eats){.n = {0}};
     for (size_t c = 0; c < LINE_CLASSES; c++) {
         bool seen[256] = {false};
-        uint8_t *eats = g->eats + c * 256;
         for (unsigned b = 0; b < 256; b++) {
-            uint8_t class = g->d->class_of[b];
+            uint8_t class = d->class_of[b];
             if (slot_class_of[b] != 1u << c || seen[class])
                 continue;
             seen[class] = true;
-            eats[g->n_eats[c]++] = class;
+            e->eats[c][e->n[c]++] = class;
         }
     }
 }
 
-int line_graph_init(struct line_graph *g, const struct dfa *d, struct arena *a, struct err *err)
+int line_graph_init(struct line_graph *g, const struct dfa *d, const struct line_eats *eats,
+                    struct arena *a, struct err *err)
 {
-    *g = (struct line_graph){.d = d, .a = a, .words = (d->n_states + 63u) / 64};
-    g->eats = take(g, (size_t)LINE_CLASSES * 256);
+    *g = (struct line_graph){.d = d, .eats = eats, .a = a, .words = (d->n_states + 63u) / 64};
     g->reach = take(g, LINE_REACHES * sizeof(*g->reach));
     for (size_t i = 0; i < 3; i++)
         g->set[i] = take(g, g->words * sizeof(*g->set[i]));
     if (g->full)
         return arena_err(a, err);
-    find_eats(g);
     return 0;
 }
 
@@ -101,8 +100,8 @@ static size_t join_eats(const struct line_graph *g, uint16_t classes, uint8_t *r
 
     for (unsigned left = classes; left != 0; left &= left - 1) {
         unsigned c = (unsigned)__builtin_ctz(left);
-        const uint8_t *eats = g->eats + c * 256;
-        for (size_t i = 0; i < g->n_eats[c]; i++)
+        const uint8_t *eats = g->eats->eats[c];
+        for (size_t i = 0; i < g->eats->n[c]; i++)
             if (!seen[eats[i]]) {
                 seen[eats[i]] = true;
                 ret[n++] = eats[i];

@@ -32,15 +32,20 @@ struct line_reach {
 };
 enum { LINE_REACHES = 512, LINE_CLASSES = 16 };
 
+/* The automaton's classes of bytes in each class of the stamps.  Immutable. */
+struct line_eats {
+    uint16_t n[LINE_CLASSES];
+    uint8_t eats[LINE_CLASSES][256];
+};
+void line_eats_init(struct line_eats *e, const struct dfa *d);
+
 struct line_graph {
-    const struct dfa *d; /* borrowed */
-    struct arena *a;     /* borrowed: scratch, for as long as the graph lives */
-    uint8_t *eats; /* [LINE_CLASSES * 256]: classes of bytes of the automaton, in each class of
-                      the stamps */
-    uint16_t n_eats[LINE_CLASSES];
-    struct line_reach *reach; /* [LINE_REACHES] */
-    uint64_t *set[3];         /* of states */
-    size_t words;             /* of a set */
+    const struct dfa *d;          /* borrowed */
+    const struct line_eats *eats; /* borrowed */
+    struct arena *a;              /* borrowed: scratch, for as long as the graph lives */
+    struct line_reach *reach;     /* [LINE_REACHES] */
+    uint64_t *set[3];             /* of states */
+    size_t words;                 /* of a set */
 
     const struct lines_template *t; /* the template looked at */
     const struct lines_column *column;
@@ -53,7 +58,8 @@ struct line_graph {
 };
 
 /* Make ready for the automaton `d`.  ERR_NOMEM, ERR_LIMIT (arena). */
-int line_graph_init(struct line_graph *g, const struct dfa *d, struct arena *a, struct err *err);
+int line_graph_init(struct line_graph *g, const struct dfa *d, const struct line_eats *eats,
+                    struct arena *a, struct err *err);
 void line_graph_fini(struct line_graph *g);
 
 /* Look at a template of `plan`; *ret is the target of its rows.  LINE_ASK also when the graph would

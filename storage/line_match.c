@@ -10,6 +10,7 @@
 #include "base/regexp.h"
 #include "storage/find.h"
 #include "storage/line_eval.h"
+#include "storage/line_quick.h"
 
 enum {
     TEXT_SHARE = 4, /* write out the whole text when one row in so many is asked for */
@@ -24,6 +25,8 @@ struct line_match {
     struct dfa *d;               /* owned; NULL: every line is asked about */
     bool asks;                   /* what `d` finds is only worth asking about */
     struct line_needle needle;   /* of d */
+    struct line_eats eats;       /* of d */
+    struct line_quick quick;     /* of d */
     struct find *find;           /* of literals, [f->n]; owned; NULL for patterns */
 };
 
@@ -73,8 +76,11 @@ int line_match_new(const struct scan_filter *f, struct line_match **ret, struct 
         line_match_free(&m);
         return r;
     }
-    if (m->d != NULL)
+    if (m->d != NULL) {
         line_needle_init(&m->needle, m->d);
+        line_eats_init(&m->eats, m->d);
+        line_quick_init(&m->quick, m->d, &m->needle);
+    }
     *ret = m;
     return 0;
 }
@@ -132,26 +138,44 @@ static bool may_pass(const struct line_match *m, unsigned root)
     return root != LINE_NEVER;
 }
 
-bool line_match_plan(const struct line_match *m, const struct lines_plan *plan)
+/* The first template from `from` on that is not settled in passing. */
+static size_t skip_never(const struct line_match *m, const struct lines_plan *plan, size_t from)
 {
-    struct line_graph g;
-    struct arena *a;
-    struct err err;
-    bool may = false;
+    while (from < plan->n_templates && line_quick_never(&m->quick, plan, from))
+        from++;
+    return from;
+}
 
-    OBJ_CHECK(m, LINE_MATCH_MAGIC);
-    if (m->d == NULL)
-        return true;
-    a = arena_new(NULL, 0);
-    if (line_graph_init(&g, m->d, a, &err) < 0)
-        may = true;
-    for (size_t t = 0; t < plan->n_templates && !may; t++) {
+static bool look_closely(const struct line_match *m, const struct lines_plan *plan, size_t from,
+                         bool quick)
+{
+    struct arena *a = arena_new(NULL, 0);
+    struct line_graph g;
+    struct err err;
+    bool may = line_graph_init(&g, m->d, &m->eats, a, &err) < 0;
+
+    for (size_t t = from; t < plan->n_templates && !may; t++) {
         unsigned root;
+        if (quick && line_quick_never(&m->quick, plan, t))
+            continue;
         may = line_graph_make(&g, plan, t, &root, &err) < 0 || may_pass(m, root);
     }
     line_graph_fini(&g);
     arena_free(&a);
     return may;
+}
+
+bool line_match_plan(const struct line_match *m, const struct lines_plan *plan)
+{
+    bool quick;
+    size_t from;
+
+    OBJ_CHECK(m, LINE_MATCH_MAGIC);
+    if (m->d == NULL)
+        return true;
+    quick = !m->negative && line_quick_begin(&m->quick, plan);
+    from = quick ? skip_never(m, plan, 0) : 0;
+    return from < plan->n_templates && look_closely(m, plan, from, quick);
 }
 
 /* ---- a block ---- */
@@ -161,7 +185,8 @@ struct judge {
     struct lines *l;
     const struct lines_plan *plan;
     const uint64_t *selected;
-    bool all; /* are selected, or so many that all are looked at */
+    bool quick; /* line_quick_never may be asked */
+    bool all;   /* are selected, or so many that all are looked at */
     struct arena *a;
     struct line_match_stats *stats;
     struct line_graph g;
@@ -210,9 +235,11 @@ static int select_rows(struct judge *j, size_t template, struct line_rows *ret, 
 static int do_template(struct judge *j, size_t template, struct err *err)
 {
     struct line_rows rows;
-    unsigned root;
-    int r = line_graph_make(&j->g, j->plan, template, &root, err);
+    unsigned root = LINE_NEVER;
+    int r = 0;
 
+    if (!j->quick || !line_quick_never(&j->m->quick, j->plan, template))
+        r = line_graph_make(&j->g, j->plan, template, &root, err);
     if (r < 0)
         return r;
     j->stats->templates++;
@@ -262,10 +289,11 @@ static int judge_templates(struct judge *j, struct err *err)
 {
     const struct line_match *m = j->m;
     size_t words = (j->plan->rows + 63) / 64;
-    int r = line_graph_init(&j->g, m->d, j->a, err);
+    int r = line_graph_init(&j->g, m->d, &m->eats, j->a, err);
 
     if (r == 0)
         r = line_eval_init(&j->e, &j->g, &m->needle, j->l, err);
+    j->quick = line_quick_begin(&m->quick, j->plan);
     for (size_t t = 0; t < j->plan->n_templates && r == 0; t++)
         r = do_template(j, t, err);
     j->stats->columns += j->e.columns;

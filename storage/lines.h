@@ -70,7 +70,7 @@ struct lines_template {
     uint32_t rows; /* that have it */
     uint32_t n_slots;
     uint32_t first_column;   /* its slots are columns first_column .. + n_slots - 1 */
-    const struct str *piece; /* n_slots + 1 */
+    const struct str *piece; /* n_slots + 1; in memory in the order of templates, one stretch */
 };
 struct lines_column {
     struct slot_stamp stamp;

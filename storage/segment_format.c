@@ -132,7 +132,7 @@ void segment_source_put(const struct segment_source *s, uint8_t ret[SEGMENT_SOUR
 int segment_source_get(const uint8_t p[SEGMENT_SOURCE], const struct segment_header *of,
                        struct segment_source *ret, struct err *err)
 {
-    struct segment_header h;
+    struct segment_header h = {.day = 0};
     int r = segment_header_get(p, &h, err);
 
     if (r < 0)

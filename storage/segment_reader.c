@@ -91,7 +91,7 @@ static int read_sources(struct segment_reader *r, uint8_t *p, struct err *err)
 static int unwrap(struct segment_reader *r, const uint8_t *p, uint32_t n_sources,
                   struct crypt **ret, struct err *err)
 {
-    struct segment_header h;
+    struct segment_header h = {.day = 0};
     uint8_t key[CRYPT_KEY];
     struct buf bound;
     int rc = segment_header_get(p, &h, err);
@@ -236,7 +236,7 @@ static int check_place(const struct segment_reader *r, const struct block_header
                        const struct segment_block *b, uint32_t index, struct err *err)
 {
     const struct segment_source *s = &r->sources[source_of(r, index)];
-    struct segment_header from;
+    struct segment_header from = {.day = 0};
 
     if (segment_header_get(s->header, &from, err) < 0)
         return ERR_CORRUPT;

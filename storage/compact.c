@@ -244,25 +244,6 @@ static uint64_t horizon(struct compact *c, const struct partition *p)
     return pinned < ret ? pinned : ret;
 }
 
-/* What is left out: what is expired, and of due segments what was deleted, too. */
-static struct hide *take_hide(struct compact *c, uint64_t tenant_id, bool due)
-{
-    struct store *s = c->s;
-    struct hide *ret = NULL;
-    size_t pos = 0;
-    struct str name;
-    void *value;
-
-    (void)pthread_mutex_lock(&s->mutex);
-    while (map_next(s->tenants, &pos, &name, &value)) {
-        struct store_tenant *t = value;
-        if (t->id == tenant_id)
-            ret = due ? hide_ref(t->hide) : hide_new(&s->opt, name, NULL, 0);
-    }
-    (void)pthread_mutex_unlock(&s->mutex);
-    return ret;
-}
-
 /* meta.db's row of the day as the catalog is now; under flush_mutex. */
 static int update_day(struct compact *c, struct partition *p, struct err *err)
 {
@@ -282,6 +263,7 @@ static int update_day(struct compact *c, struct partition *p, struct err *err)
     (void)pthread_mutex_unlock(&s->mutex);
     if (!found)
         return 0;
+    row.longest_known = false;
     row.rows = sum.rows;
     row.line_bytes = sum.line_bytes;
     row.stored_bytes = sum.stored_bytes;
@@ -310,9 +292,16 @@ static int forget_deleted(struct compact *c, struct partition *p, struct err *er
 {
     struct frame_owner owner = {partition_tenant(p), partition_day(p)};
     size_t gone = 0;
+    int r;
 
     frame_cache_drop(c->s->frames, &owner);
-    return partition_read(p, sweep_streams, &gone, err);
+    r = partition_read(p, sweep_streams, &gone, err);
+    if (r == 0 && gone > 0) {
+        (void)pthread_mutex_lock(&c->s->flush_mutex); /* a flush brings labels, too */
+        r = store_erase_labels(c->s, p, err);
+        (void)pthread_mutex_unlock(&c->s->flush_mutex);
+    }
+    return r;
 }
 
 static int exchange(struct compact *c, struct partition *p, const struct compact_merge *m,
@@ -404,7 +393,7 @@ static int merge(struct compact *c, struct partition *p, const struct catalog_ro
                  const struct compact_choice *choice, struct err *err)
 {
     uint8_t *uuids = mem_new(choice->n * SEGMENT_UUID);
-    struct hide *hide = take_hide(c, partition_tenant(p), choice->due);
+    struct hide *hide = store_delete_for_good(c->s, partition_tenant(p), choice->due);
     struct compact_merge m = {
         .objects = partition_objects(p),
         .hide = hide,

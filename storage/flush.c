@@ -351,6 +351,7 @@ static void act(struct store *s, struct timer *c, bool flush)
         /* By the clock as it is, not by store_receive_time, which stays ahead when the clock was.
          * What cannot be dropped now is tried again in a minute. */
         (void)retain_run(s, time_now(), &err);
+        (void)store_erase_run(s, time_now(), &err);
         c->retire_at = time_mono() + RETIRE_EVERY;
     }
 }

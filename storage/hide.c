@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/obj.h"
+#include "storage/segment.h"
 #include "storage/tombstone.h"
 
 #include <stdatomic.h>
@@ -160,7 +161,7 @@ int hide_stream(const struct hide *h, const struct labels *l, ts_ns now, struct 
             hs.expired_before = time_day_start(hs.cutoff);
         }
     }
-    strict = h->n > 0 && hide_is_strict(l);
+    strict = h->n > 0 && segment_class_of(l) == SEGMENT_STRICT;
     for (size_t i = 0; !strict && i < h->n; i++)
         hits += tombstone_hits_stream(h->tombstones[i], l);
     if (hs.expired_before == INT64_MIN && hits == 0)
@@ -223,14 +224,4 @@ bool hide_row(const struct hide_stream *hs, ts_ns ts, uint64_t seq, ts_ns receiv
                                                      tombstone_hits_line(hs->tombstones[i], line)))
             return true;
     return false;
-}
-
-bool hide_is_strict(const struct labels *l)
-{
-    struct str source = labels_get(l, STR("source"));
-
-    if (str_eq(labels_get(l, STR("evidence")), STR("strict")))
-        return true;
-    return source.p != NULL && !str_eq(source, STR("container")) &&
-           !str_eq(source, STR("syslog")) && !str_eq(source, STR("otlp"));
 }

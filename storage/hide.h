@@ -63,8 +63,4 @@ bool hide_needs_line(const struct hide_stream *hs, ts_ns ts, uint64_t seq);
 bool hide_row(const struct hide_stream *hs, ts_ns ts, uint64_t seq, ts_ns received,
               struct str line);
 
-/* Streams whose bytes are evidence, which no delete request touches: every source but container,
- * syslog and otlp (no label source: container), and those with evidence="strict". */
-bool hide_is_strict(const struct labels *l);
-
 #endif

@@ -31,6 +31,8 @@ struct meta_partition {
     ts_ns min_ts, max_ts, newest_received;
     bool longest_known;  /* memory only: the longest retention of its streams, until rows come */
     dur_ns longest;      /* 0: for ever */
+    dur_ns shortest;     /* of those that compaction may leave out; 0: none, or for ever */
+    dur_ns thinned;      /* memory only: compaction was told that streams with this one are over */
     uint32_t summarised; /* memory only: the end of its stream ids when its labels were last put
                             into meta.db; 0: not known */
 };

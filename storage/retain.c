@@ -19,10 +19,12 @@
 #include "base/map.h"
 #include "base/obj.h"
 #include "storage/catalog.h"
+#include "storage/compact.h"
 #include "storage/frame_cache.h"
 #include "storage/hide.h"
 #include "storage/keyring.h"
 #include "storage/partition_cache.h"
+#include "storage/segment.h"
 #include "storage/store_internal.h"
 
 #include <errno.h>
@@ -144,8 +146,7 @@ static void find_candidates(struct store *s, ts_ns now, struct candidates *ret)
 struct longest {
     const struct store_options *opt;
     struct str tenant;
-    dur_ns most; /* no rule says more */
-    dur_ns found;
+    dur_ns longest, shortest;
 };
 
 static int look_at_stream(void *arg, uint64_t id, const struct labels *l, struct err *err)
@@ -155,9 +156,12 @@ static int look_at_stream(void *arg, uint64_t id, const struct labels *l, struct
 
     (void)id;
     (void)err;
-    if (period == 0 || lo->found < period)
-        lo->found = period;
-    return period == 0 || period == lo->most; /* 1: it cannot get longer */
+    if (lo->longest != 0 && (period == 0 || lo->longest < period))
+        lo->longest = period;
+    if (period != 0 && segment_class_of(l) != SEGMENT_STRICT &&
+        (lo->shortest == 0 || period < lo->shortest))
+        lo->shortest = period;
+    return 0;
 }
 
 static int read_longest(void *arg, struct catalog *c, struct err *err)
@@ -167,44 +171,41 @@ static int read_longest(void *arg, struct catalog *c, struct err *err)
     return r < 0 ? r : 0;
 }
 
-/* The longest period of the day's streams, by its catalog; kept with the day until that changes. */
-static int longest_of(struct store *s, const struct candidate *c, dur_ns most, dur_ns *ret,
-                      struct err *err)
+/* The longest and shortest period of the day's streams, by its catalog; kept with the day until
+ * that changes. */
+static int look_into(struct store *s, struct candidate *c, struct err *err)
 {
-    struct longest lo = {&s->opt, str_of(c->tenant), most, 1};
+    struct longest lo = {&s->opt, str_of(c->tenant), 1, 0};
     struct partition *p = NULL;
     bool found;
     size_t at;
     int r;
 
-    if (c->p.longest_known) {
-        *ret = c->p.longest;
+    if (c->p.longest_known)
         return 0;
-    }
     r = partition_cache_get(s->partitions, c->p.tenant_id, c->p.day, false, &p, err);
     if (r == 0)
         r = partition_read(p, read_longest, &lo, err);
     partition_unref(&p);
     if (r < 0)
         return r;
-    *ret = lo.found;
+    c->p.longest_known = true;
+    c->p.longest = lo.longest;
+    c->p.shortest = lo.shortest;
     (void)pthread_mutex_lock(&s->mutex);
     at = store_tenant_day(s, c->p.tenant_id, c->p.day, &found);
-    if (found) {
-        s->days.p[at].longest_known = true;
-        s->days.p[at].longest = lo.found;
-    }
+    if (found)
+        s->days.p[at] = c->p; /* under flush_mutex: nobody else changed it */
     (void)pthread_mutex_unlock(&s->mutex);
     return 0;
 }
 
 /* 1: it is. */
-static int is_over(struct store *s, const struct candidate *c, ts_ns now, unsigned *opens,
+static int is_over(struct store *s, struct candidate *c, ts_ns now, unsigned *opens,
                    struct err *err)
 {
     dur_ns least;
     dur_ns most;
-    dur_ns longest = 0;
     int r;
 
     hide_bounds(&s->opt, str_of(c->tenant), &least, &most);
@@ -212,8 +213,28 @@ static int is_over(struct store *s, const struct candidate *c, ts_ns now, unsign
         return 1;
     if (!c->p.longest_known && (*opens)++ >= OPENS_MAX)
         return 0; /* the next run looks at it */
-    r = longest_of(s, c, most, &longest, err);
-    return r < 0 ? r : is_past(&c->p, longest, now);
+    r = look_into(s, c, err);
+    return r < 0 ? r : is_past(&c->p, c->p.longest, now);
+}
+
+/* A day that stays while streams of it are over: compaction leaves them out, once. */
+static int thin(struct store *s, struct candidate *c, ts_ns now, struct err *err)
+{
+    bool found;
+    size_t at;
+    int r;
+
+    if (!c->p.longest_known || c->p.thinned == c->p.shortest || !is_past(&c->p, c->p.shortest, now))
+        return 0;
+    r = compact_due(s->compact, c->p.tenant_id, c->p.day, INT64_MIN, INT64_MAX, err);
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&s->mutex);
+    at = store_tenant_day(s, c->p.tenant_id, c->p.day, &found);
+    if (found)
+        s->days.p[at].thinned = c->p.shortest;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return 0;
 }
 
 /* ---- dropping ---- */
@@ -252,9 +273,13 @@ static int by_age(struct store *s, ts_ns now, struct err *err)
     int r = 0;
 
     find_candidates(s, now, &c);
-    for (size_t i = 0; r == 0 && i < c.v.n; i++)
-        if (is_over(s, &c.v.p[i], now, &opens, err) == 1)
+    for (size_t i = 0; r == 0 && i < c.v.n; i++) {
+        int over = is_over(s, &c.v.p[i], now, &opens, err);
+        if (over == 1)
             r = drop_day(s, &c.v.p[i].p, &dropped, err);
+        else if (over == 0)
+            (void)thin(s, &c.v.p[i], now, err); /* as a day that cannot be read */
+    }
     VEC_FINI(&c.v);
     return r;
 }

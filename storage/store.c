@@ -480,7 +480,7 @@ void store_stats(struct store *s, struct store_stats *ret)
     if (s->full_since != 0)
         ret->full_seconds += (uint64_t)((time_mono() - s->full_since) / NS_PER_S);
     for (size_t i = 0; i < s->tombstones.n; i++)
-        ret->deletes += tombstone_state(s->tombstones.p[i]) == STORE_DELETE_RECEIVED;
+        ret->deletes += tombstone_state(s->tombstones.p[i]) != STORE_DELETE_PROCESSED;
     VEC_EACH(&s->days, p) {
         if (p->state != META_LIVE)
             continue;
@@ -533,7 +533,9 @@ int store_retire(struct store *s, ts_ns now, struct err *err)
 {
     int r = store_wait_replay(s, err);
 
-    return r == 0 ? retain_run(s, now, err) : r;
+    if (r == 0)
+        r = retain_run(s, now, err);
+    return r == 0 ? store_erase_run(s, now, err) : r;
 }
 
 size_t store_ranges(struct store *s, struct str peer, struct str file_id, struct store_range *ret,

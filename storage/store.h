@@ -182,17 +182,19 @@ int store_flush(struct store *s, struct err *err);
 /* Blocking: compact every day of every tenant now, whatever the time, without regard to ingest. */
 int store_compact(struct store *s, struct err *err);
 /* Blocking: drop the partitions whose day and newest receive time are past the longest retention of
- * any of their streams at `now`; then the oldest ones of whoever holds more than max_bytes. */
+ * any of their streams at `now`; then the oldest ones of whoever holds more than max_bytes; and
+ * take the next step of delete requests. */
 int store_retire(struct store *s, ts_ns now, struct err *err);
 
 /* ---- delete requests ---- */
 
 enum { STORE_DELETE_ID = 17 }; /* 16 hex digits and NUL */
-#define STORE_DELETE_GRACE                                                                         \
-    (24 * NS_PER_H) /* within it it is physically done, and can be cancelled */
+/* So long a request only hides, and can be taken back; then its bytes go, within 24 h of it. */
+#define STORE_DELETE_GRACE (12 * NS_PER_H)
 
 enum store_delete_state {
     STORE_DELETE_RECEIVED,  /* hides; the bytes are still there */
+    STORE_DELETE_STARTED,   /* hides; the bytes are going */
     STORE_DELETE_PROCESSED, /* the bytes are gone */
 };
 

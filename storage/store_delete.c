@@ -12,6 +12,7 @@
 #include "base/obj.h"
 #include "storage/hide.h"
 #include "storage/scan.h"
+#include "storage/segment.h"
 #include "storage/store_internal.h"
 #include "storage/tombstone.h"
 
@@ -39,7 +40,7 @@ void store_delete_renew(struct store *s, struct store_tenant *t)
 
     for (size_t i = 0; i < s->tombstones.n; i++) {
         struct tombstone *it = s->tombstones.p[i];
-        if (tombstone_tenant(it) == t->id && tombstone_state(it) == STORE_DELETE_RECEIVED)
+        if (tombstone_tenant(it) == t->id && tombstone_state(it) != STORE_DELETE_PROCESSED)
             hiding[n++] = it;
     }
     hide_unref(&t->hide);
@@ -63,8 +64,10 @@ static int load_one(void *arg, struct str key, struct str value)
         return err_set(ld->err, ERR_CORRUPT, "a delete request has a key of %zu bytes", key.n);
     memcpy(&id, key.p, sizeof(id));
     r = tombstone_get(be64toh(id), value, &t, ld->err);
-    if (r == 0)
+    if (r == 0) {
         VEC_PUSH(&ld->s->tombstones, t);
+        ld->s->last_delete = be64toh(id);
+    }
     return r;
 }
 
@@ -99,7 +102,7 @@ static int look_at_stream(void *arg, const struct labels *l)
 {
     struct strict *st = arg;
 
-    if (!hide_is_strict(l))
+    if (segment_class_of(l) != SEGMENT_STRICT)
         return 0;
     st->found = true;
     labels_format(st->labels, l);
@@ -140,7 +143,7 @@ static int check_room(const struct store *s, uint64_t tenant_id, struct err *err
 
     for (size_t i = 0; i < s->tombstones.n; i++)
         active += tombstone_tenant(s->tombstones.p[i]) == tenant_id &&
-                  tombstone_state(s->tombstones.p[i]) == STORE_DELETE_RECEIVED;
+                  tombstone_state(s->tombstones.p[i]) != STORE_DELETE_PROCESSED;
     if (active >= ACTIVE_MAX || s->tombstones.n >= ALL_MAX)
         return err_set(err, ERR_LIMIT,
                        "%zu delete requests are waiting: cancel some, or wait until they are done",
@@ -168,12 +171,6 @@ static int save(struct store *s, const struct tombstone *t, enum store_delete_st
     return r;
 }
 
-/* Its number, and what there is now.  Under mutex. */
-static uint64_t next_id(const struct store *s)
-{
-    return s->tombstones.n == 0 ? 1 : tombstone_id(s->tombstones.p[s->tombstones.n - 1]) + 1;
-}
-
 /* Under delete_mutex. */
 static int add(struct store *s, struct str tenant, struct store_delete *d, struct err *err)
 {
@@ -191,7 +188,7 @@ static int add(struct store *s, struct str tenant, struct store_delete *d, struc
     if (r == 0) {
         tenant_id = t->id;
         r = check_room(s, tenant_id, err);
-        id = next_id(s);
+        id = s->last_delete + 1;
         seq = s->last_seq;
     }
     (void)pthread_mutex_unlock(&s->mutex);
@@ -206,6 +203,7 @@ static int add(struct store *s, struct str tenant, struct store_delete *d, struc
     (void)snprintf(d->id, sizeof(d->id), "%016" PRIx64, id);
     (void)pthread_mutex_lock(&s->mutex);
     VEC_PUSH(&s->tombstones, stone);
+    s->last_delete = id; /* so that one who cancels twice never meets another's */
     store_delete_renew(s, store_tenant_find(s, tenant));
     (void)pthread_mutex_unlock(&s->mutex);
     return 0;
@@ -270,9 +268,10 @@ static int cancel(struct store *s, struct str tenant, struct str id, bool force,
                        (int)(id.n < 32 ? id.n : 32), id.p);
     if (d.state == STORE_DELETE_PROCESSED)
         return err_set(err, ERR_INVALID, "delete request %s is done: its records are gone", d.id);
-    if (!force && store_receive_time(s) - d.created >= STORE_DELETE_GRACE)
+    if (!force && (d.state == STORE_DELETE_STARTED ||
+                   store_receive_time(s) - d.created >= STORE_DELETE_GRACE))
         return err_set(err, ERR_INVALID,
-                       "delete request %s is older than 24 h and may be done in part: cancel what "
+                       "delete request %s is older than 12 h and may be done in part: cancel what "
                        "is left of it with force",
                        d.id);
     r = store_kv_delete(s, SPACE, key_of(&key), err);
@@ -297,6 +296,81 @@ int store_delete_cancel(struct store *s, struct str tenant, struct str id, bool 
     r = cancel(s, tenant, id, force, err);
     (void)pthread_mutex_unlock(&s->delete_mutex);
     return r;
+}
+
+/* ---- moving on ---- */
+
+/* Under delete_mutex, which keeps the list as it is. */
+static bool is_there(const struct store *s, const struct tombstone *t)
+{
+    for (size_t i = 0; i < s->tombstones.n; i++)
+        if (s->tombstones.p[i] == t)
+            return true;
+    return false;
+}
+
+/* Under mutex. */
+static struct store_tenant *tenant_of(struct store *s, uint64_t id)
+{
+    struct str name;
+    size_t pos = 0;
+    void *t;
+
+    while (map_next(s->tenants, &pos, &name, &t))
+        if (((const struct store_tenant *)t)->id == id)
+            return t;
+    return NULL;
+}
+
+int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_state state,
+                       struct err *err)
+{
+    struct store_tenant *tenant;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&s->delete_mutex);
+    if (is_there(s, t)) { /* else it was cancelled meanwhile */
+        r = save(s, t, state, err);
+        (void)pthread_mutex_lock(&s->mutex);
+        tenant = tenant_of(s, tombstone_tenant(t));
+        if (r == 0)
+            tombstone_set_state(t, state);
+        if (r == 0 && tenant != NULL)
+            store_delete_renew(s, tenant);
+        (void)pthread_mutex_unlock(&s->mutex);
+    }
+    (void)pthread_mutex_unlock(&s->delete_mutex);
+    return r;
+}
+
+/* Can it not be taken back any more? */
+static bool is_for_good(const struct tombstone *t)
+{
+    struct store_delete d;
+
+    tombstone_describe(t, &d);
+    return d.state == STORE_DELETE_STARTED ||
+           (d.state == STORE_DELETE_RECEIVED && time_now() - d.created >= STORE_DELETE_GRACE);
+}
+
+struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, bool due)
+{
+    const struct store_tenant *tenant;
+    struct tombstone **gone;
+    struct hide *ret = NULL;
+    size_t n = 0;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    gone = mem_new(s->tombstones.n * sizeof(*gone) + 1);
+    for (size_t i = 0; due && i < s->tombstones.n; i++)
+        if (tombstone_tenant(s->tombstones.p[i]) == tenant_id && is_for_good(s->tombstones.p[i]))
+            gone[n++] = s->tombstones.p[i];
+    tenant = tenant_of(s, tenant_id);
+    if (tenant != NULL)
+        ret = hide_new(&s->opt, str_of(tenant->name), gone, n);
+    (void)pthread_mutex_unlock(&s->mutex);
+    free((void *)gone);
+    return ret;
 }
 
 /* ---- listing ---- */

@@ -26,8 +26,9 @@
 struct compact;
 struct frame_cache;
 struct keyring;
-struct map;
 struct hide;
+struct map;
+struct partition;
 struct partition_cache;
 struct scan_pool;
 struct tombstone;
@@ -104,6 +105,7 @@ struct store {
     uint64_t last_seq;                  /* of the last durable record */
     uint64_t dedup_saved;               /* entries before this number are in meta.db */
     VEC(struct tombstone *) tombstones; /* all of them, by id; one reference each */
+    uint64_t last_delete;               /* the largest number that a request had */
     enum store_state state;
     char reason[300];
     struct err flush_err; /* of the last flush; code 0 when it went well */
@@ -187,6 +189,19 @@ void store_wait(struct store *s, pthread_cond_t *cond, dur_ns wait);
  * threads. */
 int store_delete_load(struct store *s, struct err *err);
 void store_delete_free(struct store *s);
+/* Move a request on, in meta.db first. */
+int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_state state,
+                       struct err *err);
+/* What may be left out of segments for good: expired streams, and (`due`) what was deleted and
+ * cannot be taken back any more.  NULL: nothing; the caller has a reference.  Not under mutex. */
+struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, bool due);
+
+/* store_erase.c: what is to be done by now about the bytes of deleted records.  Blocking; any
+ * thread. */
+int store_erase_run(struct store *s, ts_ns now, struct err *err);
+/* meta.db's labels of a partition, after streams of it were swept.  Under flush_mutex. */
+int store_erase_labels(struct store *s, struct partition *p, struct err *err);
+
 /* Make the tenant's snapshot of what is hidden again.  Under mutex, or before there are threads. */
 void store_delete_renew(struct store *s, struct store_tenant *t);
 

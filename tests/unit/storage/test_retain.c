@@ -245,6 +245,39 @@ static void a_day_goes_with_its_longest_stream_and_hides_the_shorter(void **stat
     matcher_fini(&shorter);
 }
 
+static void streams_that_are_over_are_left_out_of_a_day_that_stays(void **state)
+{
+    struct matcher longer = app_is("long");
+    const struct store_retention_rule rule = {
+        .matchers = &longer, .n_matchers = 1, .period = 20 * DAY};
+    struct feed f;
+    struct store_stats st;
+    struct err err;
+    (void)state;
+
+    feed_init(&f);
+    f.opt.retention = 2 * DAY;
+    f.opt.retention_rules = &rule;
+    f.opt.n_retention_rules = 1;
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(&f);
+    put_app(&f, "t", 0, "app", "plain");
+    put_app(&f, "t", 0, "long", "three weeks");
+    flush(&f);
+    time_set(FEED_DAY + 5 * DAY);
+    for (int i = 0; i < 3; i++) { /* told once: it is not written anew again and again */
+        retire(&f, time_now());
+        if (store_compact(f.s, &err) != 0)
+            fail_msg("compact: %s", err.text);
+        store_stats(f.s, &st);
+        assert_int_equal(st.compacted_rows_left_out, 1);
+        assert_int_equal(st.compacted_segments, 1);
+    }
+    feed_check(&f, "t", "three weeks\n");
+    fini(&f);
+    matcher_fini(&longer);
+}
+
 static void a_period_of_zero_keeps_a_day_for_ever(void **state)
 {
     struct matcher m = app_is("keep");
@@ -392,6 +425,7 @@ CHECK_MAIN(cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_pas
            cmocka_unit_test(a_dropped_day_begins_anew_when_records_come),
            cmocka_unit_test(without_retention_everything_stays),
            cmocka_unit_test(a_day_goes_with_its_longest_stream_and_hides_the_shorter),
+           cmocka_unit_test(streams_that_are_over_are_left_out_of_a_day_that_stays),
            cmocka_unit_test(a_period_of_zero_keeps_a_day_for_ever),
            cmocka_unit_test(over_max_bytes_the_oldest_days_go_but_never_today),
            cmocka_unit_test(a_tenants_max_bytes_is_its_own),

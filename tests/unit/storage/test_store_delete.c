@@ -3,7 +3,6 @@
 #include "storage/store.h"
 
 #include "base/fault.h"
-#include "storage/hide.h"
 #include "storage/tombstone.h"
 #include "tests/lib/feed.h"
 
@@ -257,6 +256,135 @@ static void after_a_day_only_force_cancels(void **state)
     fini(&f);
 }
 
+static void step(struct feed *f)
+{
+    struct err err;
+
+    if (store_retire(f->s, time_now(), &err) != 0)
+        fail_msg("retire: %s", err.text);
+}
+
+static void compact(struct feed *f)
+{
+    struct err err;
+
+    if (store_compact(f->s, &err) != 0)
+        fail_msg("compact: %s", err.text);
+}
+
+static uint64_t left_out(struct feed *f)
+{
+    struct store_stats st;
+
+    store_stats(f->s, &st);
+    return st.compacted_rows_left_out;
+}
+
+/* Records and the labels of streams that had no others, within a day of the request. */
+static void the_bytes_go_when_it_cannot_be_taken_back_any_more(void **state)
+{
+    struct store_delete d;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    init(&f);
+    put(&f, "t", 1, "a", "a");
+    put(&f, "t", 1, "b", "user 17");
+    put(&f, "t", 2, "b", "user 4");
+    put(&f, "t", 2000, "b", "user 17, the day after");
+    flush(&f);
+    d = must_del(&f, "a", 0, 100, NULL);
+    (void)must_del(&f, "b", 0, 3000, "user 17");
+    step(&f);
+    compact(&f);
+    assert_int_equal(left_out(&f), 0); /* all of it could still be asked back */
+    time_set(AT(600) + STORE_DELETE_GRACE);
+    step(&f);
+    feed_reopen(&f);
+    step(&f); /* what is started is not done */
+    check_list(&f, "0000000000000001 as written admin 0 100 1\n"
+                   "0000000000000002 as written admin 0 3000 1\n");
+    compact(&f);
+    assert_int_equal(left_out(&f), 3);
+    feed_check(&f, "t", "user 4\n");
+    step(&f);
+    check_list(&f, "0000000000000001 as written admin 0 100 2\n"
+                   "0000000000000002 as written admin 0 3000 2\n");
+    feed_check(&f, "t", "user 4\n"); /* and nothing hides any more */
+    assert_int_equal(streams(&f), 1);
+    assert_int_equal(store_delete_cancel(f.s, STR("t"), str_of(d.id), true, &err), ERR_INVALID);
+    put(&f, "t", 1, "a", "anew");
+    flush(&f);
+    feed_check(&f, "t", "anew\nuser 4\n");
+    fini(&f);
+}
+
+/* What compaction does for one request takes nothing of another that is young. */
+static void a_young_request_keeps_its_bytes(void **state)
+{
+    struct store_delete d;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    init(&f);
+    put(&f, "t", 1, "a", "a");
+    put(&f, "t", 1, "b", "b");
+    put(&f, "t", 1, "c", "c");
+    flush(&f);
+    (void)must_del(&f, "a", 0, 100, NULL);
+    time_set(AT(600) + STORE_DELETE_GRACE);
+    d = must_del(&f, "b", 0, 100, NULL);
+    step(&f);
+    compact(&f);
+    step(&f);
+    assert_int_equal(left_out(&f), 1);
+    feed_check(&f, "t", "c\n");
+    assert_int_equal(store_delete_cancel(f.s, STR("t"), str_of(d.id), false, &err), 0);
+    feed_check(&f, "t", "b\nc\n");
+    fini(&f);
+}
+
+/* Chunks of one stream {app="a", source="auditd"}. */
+static int decode_audit(void *arg, const struct store_payload *p, struct batch **ret,
+                        struct err *err)
+{
+    struct label v[] = {{STR("app"), STR("a")}, {STR("source"), STR("auditd")}};
+    struct labels l = {v, 2};
+    struct batch *b = batch_new(NULL, 1 << 20);
+    struct record rec = {.ts = AT(1), .line = STR("who did what")};
+    int r = batch_stream(b, &l, &rec.stream, err);
+
+    (void)arg;
+    (void)p;
+    if (r == 0)
+        r = batch_add(b, &rec, err);
+    *ret = b;
+    return r;
+}
+
+static void evidence_is_refused_and_never_hidden(void **state)
+{
+    struct store_delete d;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    init(&f);
+    put(&f, "t", 1, "a", "a");
+    flush(&f); /* its chunk is not replayed */
+    (void)must_del(&f, "a", 0, 5, NULL);
+    f.make = decode_audit;
+    put(&f, "t", 1, "a", "");
+    assert_int_equal(del(&f, "a", 0, 5, NULL, &d, &err), ERR_DENIED);
+    flush(&f);
+    assert_int_equal(del(&f, "a", 0, 5, NULL, &d, &err), ERR_DENIED);
+    assert_int_equal(del(&f, "a", 2, 5, NULL, &d, &err), 0); /* not at that time */
+    feed_check(&f, "t", "who did what\n");
+    fini(&f);
+}
+
 static void requests_that_say_nothing_are_refused(void **state)
 {
     struct store_delete d = {.to = 1};
@@ -296,29 +424,6 @@ static void a_request_that_is_not_durable_hides_nothing(void **state)
         fini(&f);
     }
     assert_int_equal(failed, 1);
-}
-
-static void evidence_is_no_container_syslog_or_otlp(void **state)
-{
-    static const struct {
-        const char *labels;
-        bool strict;
-    } CASES[] = {
-        {"{app=\"a\"}", false},          {"{source=\"container\"}", false},
-        {"{source=\"syslog\"}", false},  {"{source=\"otlp\"}", false},
-        {"{source=\"auditd\"}", true},   {"{evidence=\"strict\", source=\"container\"}", true},
-        {"{evidence=\"loose\"}", false},
-    };
-    struct arena *a = arena_new(NULL, 0);
-    struct labels l;
-    struct err err;
-    (void)state;
-
-    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
-        assert_int_equal(labels_parse(a, str_of(CASES[i].labels), &l, &err), 0);
-        assert_int_equal(hide_is_strict(&l), CASES[i].strict);
-    }
-    arena_free(&a);
 }
 
 /* Any cut and any changed byte of a stored request is refused or gives some request: no crash. */
@@ -370,7 +475,9 @@ CHECK_MAIN(cmocka_unit_test(a_request_hides_its_streams_and_times_at_once),
            cmocka_unit_test(requests_are_listed_and_outlive_a_restart),
            cmocka_unit_test(a_cancelled_request_shows_its_records_again),
            cmocka_unit_test(after_a_day_only_force_cancels),
+           cmocka_unit_test(the_bytes_go_when_it_cannot_be_taken_back_any_more),
+           cmocka_unit_test(a_young_request_keeps_its_bytes),
+           cmocka_unit_test(evidence_is_refused_and_never_hidden),
            cmocka_unit_test(requests_that_say_nothing_are_refused),
            cmocka_unit_test(a_request_that_is_not_durable_hides_nothing),
-           cmocka_unit_test(evidence_is_no_container_syslog_or_otlp),
            cmocka_unit_test(damaged_bytes_are_refused))

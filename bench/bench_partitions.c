@@ -151,12 +151,9 @@ static void append(struct store *s, const char *tenant, struct batch *b)
     (void)pthread_mutex_unlock(&mutex);
 }
 
-static struct label pair(struct arena *a, const char *name, const char *fmt, unsigned long long v)
+static struct label pair(const char *name, struct str value)
 {
-    char text[80];
-
-    (void)snprintf(text, sizeof(text), fmt, v); /* NOLINT: one number */
-    return (struct label){str_of(name), arena_str(a, str_of(text))};
+    return (struct label){str_of(name), value};
 }
 
 /* The labels that a container has. */
@@ -168,12 +165,12 @@ static void add_record(struct batch *b, unsigned long long i, ts_ns ts)
     struct record rec = {.ts = ts, .line = STR("GET /index.html 200 17 ms")};
     struct err err;
 
-    v[l.n++] = pair(b->arena, "app", "app-%llu", i % 400);
-    v[l.n++] = pair(b->arena, "container_id", "%016llx", h);
-    v[l.n++] = pair(b->arena, "host", "node-%llu.example.net", i % 1000);
-    v[l.n++] = pair(b->arena, "namespace", "team-%llu", i % 50);
-    v[l.n++] = pair(b->arena, "pod", "web-%llx", h >> 20);
-    v[l.n++] = pair(b->arena, "source", "container", 0);
+    v[l.n++] = pair("app", arena_printf(b->arena, "app-%llu", i % 400));
+    v[l.n++] = pair("container_id", arena_printf(b->arena, "%016llx", h));
+    v[l.n++] = pair("host", arena_printf(b->arena, "node-%llu.example.net", i % 1000));
+    v[l.n++] = pair("namespace", arena_printf(b->arena, "team-%llu", i % 50));
+    v[l.n++] = pair("pod", arena_printf(b->arena, "web-%llx", h >> 20));
+    v[l.n++] = pair("source", STR("container"));
     if (batch_stream(b, &l, &rec.stream, &err) < 0 || batch_add(b, &rec, &err) < 0)
         die("batch", &err);
 }

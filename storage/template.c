@@ -8,6 +8,8 @@
  * and times are one slot each: their parts go together, a column of whole addresses makes a
  * dictionary, and a slot costs time for every row.
  */
+#include "storage/template.h"
+
 #include "storage/template_internal.h"
 
 #include <string.h>

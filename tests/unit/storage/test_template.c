@@ -2,6 +2,7 @@
 #include "storage/template.h"
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "tests/lib/bytes.h"
 #include "tests/lib/check.h"
 
@@ -286,6 +287,17 @@ static void any_line_comes_back(void **state)
 
 /* ---- names ---- */
 
+static void cut_pieces(struct str line, const struct template_line *l, struct str *piece)
+{
+    size_t at = 0;
+
+    for (uint32_t i = 0; i < l->n_slots; i++) {
+        piece[i] = str_sub(line, at, l->slot[i].at - at);
+        at = l->slot[i].at + l->slot[i].n;
+    }
+    piece[l->n_slots] = str_from(line, at);
+}
+
 static const char *show_fields(const char *text)
 {
     static struct buf out;
@@ -296,14 +308,9 @@ static const char *show_fields(const char *text)
     struct template_field *f;
     struct template_line l;
     struct err err;
-    size_t at = 0;
 
     template_split(line, &l);
-    for (uint32_t i = 0; i < l.n_slots; i++) {
-        piece[i] = str_sub(line, at, l.slot[i].at - at);
-        at = l.slot[i].at + l.slot[i].n;
-    }
-    piece[l.n_slots] = str_from(line, at);
+    cut_pieces(line, &l, piece);
     assert_int_equal(template_fields(l.kind, piece, l.n_slots, a, &f, &err), 0);
     buf_fini(&out);
     buf_init(&out, 1 << 20);
@@ -328,6 +335,162 @@ static void fields_of_json_have_their_paths(void **state)
     assert_string_equal(show_fields("{\"a\":{},\"b\":{\"x\":{}},\"c\":\"\\\"\"}"), "c:string ");
 }
 
+/* ---- against the reader of JSON ---- */
+
+static void put_blank(struct buf *b)
+{
+    if (rnd() % 6 == 0)
+        buf_add_char(b, " \t\r\n"[rnd() % 4]);
+}
+
+static void put_value(struct buf *b, unsigned depth);
+
+static void put_members(struct buf *b, unsigned depth, bool object)
+{
+    size_t n = rnd() % 5;
+
+    buf_add_char(b, object ? '{' : '[');
+    for (size_t i = 0; i < n; i++) {
+        static const char *const keys[] = {"a", "b.c", "\\u00e9\\\"", "", "msg", "a,b", "]{"};
+        put_blank(b);
+        if (object) {
+            buf_addf(b, "\"%s\"", keys[rnd() % 7]);
+            put_blank(b);
+            buf_add_char(b, ':');
+            put_blank(b);
+        }
+        put_value(b, depth + 1);
+        put_blank(b);
+        if (i + 1 < n)
+            buf_add_char(b, ',');
+    }
+    put_blank(b);
+    buf_add_char(b, object ? '}' : ']');
+}
+
+static void put_value(struct buf *b, unsigned depth)
+{
+    static const char *const scalars[] = {
+        "1",
+        "-0.5e+7",
+        "true",
+        "null",
+        "false",
+        "\"\"",
+        "\"took 15 ms\"",
+        "12",
+        "\"x\"",
+        "\"\\n\"",
+        "\"{\\\"a\\\":1}\"",
+        "\"\xc3\xa9 \xff\"",
+        "\",\"",
+        "\"]}\"",
+    };
+
+    if (depth < 4 && rnd() % 4 == 0)
+        put_members(b, depth, rnd() % 2 == 0);
+    else
+        buf_add_z(b, scalars[rnd() % (sizeof(scalars) / sizeof(scalars[0]))]);
+}
+
+struct leaf {
+    struct str path, value;
+    enum template_whole whole;
+};
+
+/* The value behind the key that `r` has just passed, which is no object. */
+static void take_leaf(struct json_reader *r, const struct json_token *first, struct leaf *l)
+{
+    struct err err;
+
+    assert_int_equal(json_skip(r, &l->value, &err), 0);
+    l->whole = TEMPLATE_SCALAR;
+    if (first->type == JSON_STRING || first->type == JSON_ARRAY) {
+        l->whole = first->type == JSON_ARRAY ? TEMPLATE_ARRAY : TEMPLATE_STRING;
+        l->value = str_sub(l->value, 1, l->value.n - 2);
+    }
+}
+
+/* The leaves of the object `line` in order, as base/json.h reads it; how many. */
+static size_t read_leaves(struct str line, struct arena *a, struct leaf *leaf)
+{
+    struct str path[JSON_DEPTH_MAX] = {STR_INIT("")};
+    unsigned depth = 0;
+    struct json_reader r;
+    struct json_token tok;
+    struct err err;
+    size_t n = 0;
+
+    json_reader_init(&r, line);
+    assert_int_equal(json_next(&r, &tok, &err), 0);
+    assert_int_equal(tok.type, JSON_OBJECT);
+    for (;;) {
+        struct json_reader ahead;
+        assert_int_equal(json_next(&r, &tok, &err), 0);
+        if (tok.type == JSON_OBJECT_END && depth-- == 0)
+            break;
+        if (tok.type == JSON_OBJECT_END)
+            continue;
+        leaf[n].path = arena_printf(a, "%.*s%s%.*s", STR_ARG(path[depth]), depth > 0 ? ">" : "",
+                                    STR_ARG(tok.raw));
+        ahead = r;
+        assert_int_equal(json_next(&ahead, &tok, &err), 0);
+        if (tok.type == JSON_OBJECT) {
+            path[++depth] = leaf[n].path;
+            r = ahead;
+            continue;
+        }
+        assert_true(n < TEMPLATE_SLOTS_MAX);
+        take_leaf(&r, &tok, &leaf[n++]);
+    }
+    assert_int_equal(str_trim(json_rest(&r)).n, 0);
+    return n;
+}
+
+static void check_leaves(struct str line, const struct template_line *l)
+{
+    struct arena *a = arena_new(NULL, 1 << 20);
+    static struct leaf leaf[TEMPLATE_SLOTS_MAX + 1];
+    struct str piece[TEMPLATE_SLOTS_MAX + 1];
+    struct template_field *f;
+    struct err err;
+
+    cut_pieces(line, l, piece);
+    assert_int_equal(template_fields(l->kind, piece, l->n_slots, a, &f, &err), 0);
+    assert_int_equal(read_leaves(line, a, leaf), l->n_slots);
+    for (uint32_t i = 0; i < l->n_slots; i++) {
+        for (size_t k = 0; k < f[i].path.n; k++)
+            assert_int_equal(f[i].path.p[k] == '\0' ? '>' : f[i].path.p[k], leaf[i].path.p[k]);
+        assert_int_equal(f[i].path.n, leaf[i].path.n);
+        assert_int_equal(f[i].whole, leaf[i].whole);
+        assert_true(str_eq(str_sub(line, l->slot[i].at, l->slot[i].n), leaf[i].value));
+    }
+    arena_free(&a);
+}
+
+static void slots_are_the_leaves_that_a_json_reader_sees(void **state)
+{
+    unsigned objects = 0;
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 1 << 16);
+    for (unsigned round = 0; round < 5000; round++) {
+        struct template_line l;
+        buf_clear(&b);
+        put_members(&b, 0, true);
+        if (rnd() % 4 == 0) /* mostly no object any more */
+            b.p[rnd() % b.n] = "{}[]\",:\\1x"[rnd() % 10];
+        template_split_whole(buf_str(&b), &l);
+        if (l.kind != TEMPLATE_JSON)
+            continue;
+        objects++;
+        check_leaves(buf_str(&b), &l);
+    }
+    assert_true(objects > 3000);
+    buf_fini(&b);
+}
+
 static void fields_of_logfmt_have_their_keys(void **state)
 {
     (void)state;
@@ -344,4 +507,5 @@ CHECK_MAIN(cmocka_unit_test(text_is_cut_at_words_with_digits),
            cmocka_unit_test(messages_stay_whole_when_asked),
            cmocka_unit_test(what_is_too_much_is_raw), cmocka_unit_test(any_line_comes_back),
            cmocka_unit_test(fields_of_json_have_their_paths),
+           cmocka_unit_test(slots_are_the_leaves_that_a_json_reader_sees),
            cmocka_unit_test(fields_of_logfmt_have_their_keys))

@@ -10,6 +10,7 @@
 #include "base/obj.h"
 #include "server/ingest.h"
 #include "server/metrics.h"
+#include "server/stream_limit.h"
 #include "wire/codec.h"
 
 #include <stdlib.h>
@@ -166,6 +167,15 @@ void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *
         decide(p, caller);
         r = ingest_decode(&a->server->memory, &p->append.payload, &b, &err);
         status = r == ERR_NOMEM ? 503 : 400;
+    }
+    if (r == 0 && b != NULL) {
+        r = stream_limit_admit(a->server->streams, p->append.payload.tenant, b,
+                               p->append.payload.received, &err);
+        if (r < 0) {
+            metric_add(METRIC_INGEST_STREAMS_REFUSED, 1);
+            batch_unref(&b);
+            status = 429;
+        }
     }
     if (r < 0 || b == NULL) {
         refuse(x, status, &err);

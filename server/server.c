@@ -22,6 +22,7 @@
 #include "server/listen_forward.h"
 #include "server/metrics.h"
 #include "server/rules.h"
+#include "server/stream_limit.h"
 #include "server/workers.h"
 #include "storage/keyring.h"
 
@@ -251,6 +252,7 @@ static int open_store(struct server *s, bool recover, struct err *err)
     };
     int r;
 
+    s->streams = stream_limit_new((size_t)c->storage.max_streams);
     r = retention_load(c, &s->retention, err);
     if (r < 0)
         return r;
@@ -315,6 +317,7 @@ static void close_rooms(struct running *run)
     alerts_close(&s->alerts);
     store_close(&s->store);
     retention_fini(&s->retention);
+    stream_limit_free(&s->streams);
     auth_free(&s->auth);
     if (s->loop != NULL)
         loop_free(&s->loop);

@@ -22,6 +22,7 @@ struct api;
 struct alerts;
 struct auth;
 struct listen_forward;
+struct stream_limit;
 struct workers;
 
 struct server {
@@ -30,6 +31,7 @@ struct server {
     struct server_conf conf;
     struct loop *loop;                    /* main loop; owned */
     struct mem_budget memory;             /* everything below is charged to it */
+    struct stream_limit *streams;         /* owned */
     struct retention retention;           /* the store's rules */
     struct store *store;                  /* owned */
     struct auth *auth;                    /* owned; swapped whole on reload, on the main loop */

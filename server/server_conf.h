@@ -58,7 +58,7 @@ struct server_conf {
     size_t n_tokens;
     struct {
         dur_ns retention; /* 0: keep */
-        int64_t max_bytes;
+        int64_t max_bytes, max_streams;
         struct server_conf_retention *retention_rules;
         size_t n_retention_rules;
         int64_t head_bytes, wal_bytes, ballast_bytes;

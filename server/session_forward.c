@@ -27,6 +27,7 @@
 #include "server/auth.h"
 #include "server/ingest.h"
 #include "server/metrics.h"
+#include "server/stream_limit.h"
 #include "wire/forward_auth.h"
 #include "wire/forward_pack.h"
 #include "wire/forward_parse.h"
@@ -432,6 +433,14 @@ static int take_events(struct session_forward *s, const struct forward_message *
     if (r == 0 && fault_hit("ingest.decoded")) {
         batch_unref(&b);
         r = err_set(err, ERR_NOMEM, "fault ingest.decoded");
+    }
+    if (r == 0) {
+        r = stream_limit_admit(server->streams, c->append.payload.tenant, b,
+                               c->append.payload.received, err);
+        if (r < 0) {
+            metric_add(METRIC_INGEST_STREAMS_REFUSED, 1);
+            batch_unref(&b);
+        }
     }
     if (r < 0) {
         bool refuse = c->has_parts && r != ERR_NOMEM;

@@ -1,4 +1,5 @@
 /* server/api*.c over HTTPS: router, credentials, push, queries, and the end. */
+#include "server/stream_limit.h"
 #include "tests/unit/server/caller.h"
 #include "wire/codec.h"
 
@@ -345,6 +346,21 @@ static void a_client_that_goes_away_while_it_waits_is_forgotten(void **state)
     workers_free(&f->w->server.workers);
 }
 
+static void streams_over_the_limit_are_429(void **state)
+{
+    struct fixture *f = *state;
+    struct request r = push_of(STR(ONE_LINE));
+
+    f->w->server.streams = stream_limit_new(1);
+    check(f, &r, 204, NULL);
+    check(f, &r, 204, NULL);
+    r.body = STR("{\"streams\":[{\"stream\":{\"app\":\"new\"},\"values\":[["
+                 "\"1768003200000000007\",\"hello\"]]}]}");
+    check(f, &r, 429, "tenant 'default' has 1 streams today");
+    feed_check(&f->w->feed, "default", "hello\nhello\n");
+    stream_limit_free(&f->w->server.streams);
+}
+
 /* ---- delete requests ---- */
 
 #define DELETE "/loki/api/v1/delete"
@@ -453,7 +469,7 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(patterns_are_counted_by_step), T(get_and_form_give_the_same_answer),
            T(tenants_do_not_see_each_other), T(bad_parameters_are_400_in_words),
            T(when_too_many_wait_it_is_429), T(a_client_that_goes_away_while_it_waits_is_forgotten),
-           T(only_admins_delete_and_only_for_one_tenant),
+           T(streams_over_the_limit_are_429), T(only_admins_delete_and_only_for_one_tenant),
            T(a_delete_request_hides_is_listed_and_taken_back),
            T(a_delete_request_is_a_selector_and_line_filters),
            T(a_drain_lets_calls_end_and_takes_no_new_ones))

@@ -62,6 +62,8 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_LATE_DAYS, st.late_days);
     metric_set(METRIC_STORE_STUCK_BYTES, st.stuck_bytes);
     metric_set(METRIC_STORE_STUCK_DAYS, st.stuck_days);
+    metric_set(METRIC_STORE_CLOCK_AHEAD, st.clock_ahead_seconds);
+    metric_set(METRIC_STORE_DROPPED_FULL, st.partitions_dropped_full);
     metric_set(METRIC_STORE_REPLAYING, state == STORE_REPLAYING);
     metric_set(METRIC_STORE_STATE_READY, state == STORE_READY || state == STORE_REPLAYING);
     metric_set(METRIC_MEMORY_USED, s->memory.used);

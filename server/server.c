@@ -245,6 +245,8 @@ static int open_store(struct server *s, bool recover, struct err *err)
         .max_bytes = (uint64_t)c->storage.max_bytes,
         .ballast_bytes =
             c->storage.ballast_bytes == 0 ? UINT64_MAX : (uint64_t)c->storage.ballast_bytes,
+        .clock_jump = c->storage.clock_jump,
+        .drop_oldest = c->storage.disk_full == DISK_FULL_DROP_OLDEST,
         .recover = recover,
         .cache_bytes = (size_t)c->query.cache_bytes,
         .query_threads = (unsigned)c->query.threads,

@@ -15,6 +15,7 @@
 #include <string.h>
 
 static const char *const ROLES[] = {"admin", "reader", "writer", NULL};
+static const char *const DISK_FULL[] = {"stop", "drop_oldest", NULL};
 static const char *const LEVELS[] = {"debug", "info", "warn", "error", NULL};
 
 enum { MIB = 1 << 20, SERVER_CONF_FILE_MAX = 1 << 20 };
@@ -285,6 +286,21 @@ static const struct conf_option OPTIONS[] = {
      .min = NS_PER_S,
      .max = 3600 * NS_PER_S,
      .help = "longest time a record stays in memory only (it is in the write-ahead log all along)"},
+    {.path = "storage.clock_jump",
+     .type = CONF_DUR,
+     .offset = SERVER(storage.clock_jump),
+     .fallback = "1h",
+     .min = 0,
+     .max = 365 * NS_PER_DAY,
+     .help = "a clock that steps forward by more is not believed for a day, so that retention does "
+             "not delete everything; 0 believes any"},
+    {.path = "storage.disk_full",
+     .type = CONF_ENUM,
+     .offset = SERVER(storage.disk_full),
+     .fallback = "stop",
+     .choices = DISK_FULL,
+     .help = "stop acknowledging until there is room, or drop_oldest: delete the oldest days, but "
+             "none with audit data"},
     {.path = "query.time",
      .type = CONF_DUR,
      .offset = SERVER(query.time),

@@ -13,6 +13,8 @@ enum server_role {
     ROLE_WRITER
 }; /* admin: all; reader: query; writer: push */
 
+enum server_disk_full { DISK_FULL_STOP, DISK_FULL_DROP_OLDEST };
+
 struct server_conf_token {
     struct str name;          /* shown in logs */
     struct str token_file;    /* one line; relative to the file's directory */
@@ -63,6 +65,8 @@ struct server_conf {
         size_t n_retention_rules;
         int64_t head_bytes, wal_bytes, ballast_bytes;
         dur_ns flush_age;
+        dur_ns clock_jump; /* 0: every clock is believed */
+        int disk_full;     /* enum server_disk_full */
     } storage;
     struct {
         dur_ns time;

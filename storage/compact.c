@@ -397,7 +397,7 @@ static int merge(struct compact *c, struct partition *p, const struct catalog_ro
     struct compact_merge m = {
         .objects = partition_objects(p),
         .hide = hide,
-        .now = time_now(),
+        .now = store_clock_now(c->s),
         .budget = &c->budget,
         .pace = keep_pace,
         .pace_arg = c,

@@ -339,6 +339,28 @@ static void look_for_room(struct store *s, struct timer *c)
     c->retry_at = 0;
 }
 
+static bool is_full(struct store *s)
+{
+    bool ret;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    ret = store_is_full(s);
+    (void)pthread_mutex_unlock(&s->mutex);
+    return ret;
+}
+
+/* Days go, the oldest first, until there is room or none may go; true: one went.  The WAL thread
+ * looks by itself whether there is room again. */
+static bool make_room(struct store *s)
+{
+    bool any = false;
+    struct err err;
+
+    while (!has_room(s) && retain_make_room(s, store_clock_now(s), &err) == 0)
+        any = true;
+    return any;
+}
+
 static void act(struct store *s, struct timer *c, bool flush)
 {
     struct err err;
@@ -347,11 +369,14 @@ static void act(struct store *s, struct timer *c, bool flush)
         put_off(s, c);
     else if (flush)
         *c = (struct timer){.retire_at = c->retire_at};
+    if (s->opt.drop_oldest && is_full(s) && make_room(s))
+        look_for_room(s, c);
     if (time_mono() >= c->retire_at) {
         /* By the clock as it is, not by store_receive_time, which stays ahead when the clock was.
          * What cannot be dropped now is tried again in a minute. */
-        (void)retain_run(s, time_now(), &err);
-        (void)store_erase_run(s, time_now(), &err);
+        if (store_clock_look(s))
+            (void)retain_run(s, store_clock_now(s), &err);
+        (void)store_erase_run(s, store_clock_now(s), &err);
         c->retire_at = time_mono() + RETIRE_EVERY;
     }
 }

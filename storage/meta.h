@@ -33,6 +33,7 @@ struct meta_partition {
     dur_ns longest;      /* 0: for ever */
     dur_ns shortest;     /* of those that compaction may leave out; 0: none, or for ever */
     dur_ns thinned;      /* memory only: compaction was told that streams with this one are over */
+    bool is_kept;        /* memory only: a full disk is no reason to drop it */
     uint32_t summarised; /* memory only: the end of its stream ids when its labels were last put
                             into meta.db; 0: not known */
 };

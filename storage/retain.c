@@ -300,7 +300,7 @@ static uint64_t stored_bytes(const struct store *s, const uint64_t *tenant_id)
 }
 
 /* Under mutex: the oldest day that may go for the sake of room; never the current one. */
-static bool oldest_day(const struct store *s, const uint64_t *tenant_id, ts_ns now,
+static bool oldest_day(const struct store *s, const uint64_t *tenant_id, ts_ns now, bool not_kept,
                        struct meta_partition *ret)
 {
     const struct meta_partition *p;
@@ -310,7 +310,8 @@ static bool oldest_day(const struct store *s, const uint64_t *tenant_id, ts_ns n
     VEC_EACH(&s->days, p) {
         if (p->state != META_LIVE || p->day >= today ||
             store_head_has_day(s, p->tenant_id, p->day) ||
-            (tenant_id != NULL && p->tenant_id != *tenant_id) || (found && p->day >= ret->day))
+            (tenant_id != NULL && p->tenant_id != *tenant_id) || (found && p->day >= ret->day) ||
+            (not_kept && p->is_kept))
             continue;
         *ret = *p;
         found = true;
@@ -326,7 +327,7 @@ int retain_drop_oldest(struct store *s, const uint64_t *tenant_id, ts_ns now, st
     int r;
 
     (void)pthread_mutex_lock(&s->mutex);
-    found = oldest_day(s, tenant_id, now, &p);
+    found = oldest_day(s, tenant_id, now, false, &p);
     (void)pthread_mutex_unlock(&s->mutex);
     if (!found)
         return 1;
@@ -339,6 +340,72 @@ int retain_drop_oldest(struct store *s, const uint64_t *tenant_id, ts_ns now, st
     s->stats.partitions_dropped_size++;
     (void)pthread_mutex_unlock(&s->mutex);
     return 0;
+}
+
+static int look_at_class(void *arg, const struct catalog_row *row, struct err *err)
+{
+    (void)err;
+    if (row->class == SEGMENT_STRICT)
+        *(bool *)arg = true;
+    return 0;
+}
+
+static int read_classes(void *arg, struct catalog *c, struct err *err)
+{
+    return catalog_rows(c, look_at_class, arg, err);
+}
+
+/* May the day go for want of room?  Audit data may not, and what cannot be read is not judged.
+ * Whatever else holds a day belongs here. */
+static bool may_go(struct store *s, const struct meta_partition *day)
+{
+    struct partition *p = NULL;
+    bool is_strict = false;
+    struct err ignored;
+    int r = partition_cache_get(s->partitions, day->tenant_id, day->day, false, &p, &ignored);
+
+    if (r == 0)
+        r = partition_read(p, read_classes, &is_strict, &ignored);
+    partition_unref(&p);
+    return r == 0 && !is_strict;
+}
+
+/* The oldest day that may go for want of room; others are marked on the way.  1: none. */
+static int find_room(struct store *s, ts_ns now, struct meta_partition *ret)
+{
+    for (;;) {
+        bool found;
+        size_t at;
+        (void)pthread_mutex_lock(&s->mutex);
+        found = oldest_day(s, NULL, now, true, ret);
+        (void)pthread_mutex_unlock(&s->mutex);
+        if (!found)
+            return 1;
+        if (may_go(s, ret))
+            return 0;
+        (void)pthread_mutex_lock(&s->mutex);
+        at = store_tenant_day(s, ret->tenant_id, ret->day, &found);
+        if (found)
+            s->days.p[at].is_kept = true;
+        (void)pthread_mutex_unlock(&s->mutex);
+    }
+}
+
+int retain_make_room(struct store *s, ts_ns now, struct err *err)
+{
+    struct meta_partition p;
+    bool dropped = false;
+    int r;
+
+    (void)pthread_mutex_lock(&s->flush_mutex);
+    r = find_room(s, now, &p);
+    if (r == 0)
+        r = drop_day(s, &p, &dropped, err);
+    (void)pthread_mutex_lock(&s->mutex);
+    s->stats.partitions_dropped_full += dropped ? 1 : 0;
+    (void)pthread_mutex_unlock(&s->mutex);
+    (void)pthread_mutex_unlock(&s->flush_mutex);
+    return r == 0 && !dropped ? 1 : r;
 }
 
 /* Until `max` holds, or nothing more may go. */

@@ -18,6 +18,12 @@ int retain_run(struct store *s, ts_ns now, struct err *err);
  * memory holds nothing.  1: there is none.  Under flush_mutex. */
 int retain_drop_oldest(struct store *s, const uint64_t *tenant_id, ts_ns now, struct err *err);
 
+/*
+ * The same for a full disk: but no day that holds audit data (class strict), nor any that is held.
+ * Takes flush_mutex.  1: there is none; ERR_IO: the disk is too full even for that.
+ */
+int retain_make_room(struct store *s, ts_ns now, struct err *err);
+
 /* Finish what a crash interrupted; at open, before the replay. */
 int retain_resume(struct store *s, struct err *err);
 

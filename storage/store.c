@@ -65,6 +65,8 @@ static void fill_options(struct store *s, const struct store_options *opt)
         s->opt.head_bytes = 64 << 20;
     if (s->opt.flush_age == 0)
         s->opt.flush_age = 60 * NS_PER_S;
+    if (s->opt.clock_settle == 0)
+        s->opt.clock_settle = NS_PER_DAY;
     if (s->opt.late_bytes == 0)
         s->opt.late_bytes = s->opt.head_bytes / 2;
     if (s->opt.late_age == 0)
@@ -109,6 +111,7 @@ static struct store *new_store(const struct store_options *opt)
     (void)pthread_cond_init(&s->flush_wake, &attr);
     (void)pthread_cond_init(&s->replay_wake, &attr);
     (void)pthread_condattr_destroy(&attr);
+    clock_guard_init(&s->clock, s->opt.clock_jump, s->opt.clock_settle, NULL);
     head_init(&s->head);
     head_init(&s->old);
     late_init(&s->late);
@@ -138,6 +141,7 @@ static void free_store(struct store **ps)
 
     compact_free(&s->compact);
     wal_close(&s->wal);
+    clock_guard_fini(&s->clock);
     head_fini(&s->head);
     head_fini(&s->old);
     late_fini(&s->late);
@@ -231,6 +235,8 @@ static int open_tables(struct store *s, struct err *err)
         r = meta_open(path, &s->meta, err);
     if (r == 0)
         r = store_replay_load(s, err);
+    if (r == 0)
+        store_clock_open(s);
     if (r == 0)
         r = store_delete_load(s, err);
     if (r == 0)
@@ -389,7 +395,7 @@ void store_close(struct store **ps)
 
 ts_ns store_receive_time(struct store *s)
 {
-    ts_ns now = time_now();
+    ts_ns now = store_clock_now(s);
     ts_ns last = atomic_load(&s->last_received);
 
     OBJ_CHECK(s, STORE_MAGIC);
@@ -477,6 +483,7 @@ void store_stats(struct store *s, struct store_stats *ret)
     ret->stuck_bytes = s->late.stuck_bytes;
     ret->stuck_days = s->late.stuck.n;
     ret->last_seq = s->last_seq;
+    ret->clock_ahead_seconds = (uint64_t)(clock_guard_ahead(&s->clock) / NS_PER_S);
     if (s->full_since != 0)
         ret->full_seconds += (uint64_t)((time_mono() - s->full_since) / NS_PER_S);
     for (size_t i = 0; i < s->tombstones.n; i++)

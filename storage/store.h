@@ -83,8 +83,12 @@ struct store_options {
     const struct store_retention_rule *retention_rules; /* borrowed until store_close */
     size_t n_retention_rules;
     uint64_t ballast_bytes; /* 0: 64 MB; UINT64_MAX: none */
-    double min_free;        /* resume after a full disk when this share is free; 0: 0.10 */
-    bool recover; /* skip bad WAL frames and write a gap record instead of refusing to start */
+    dur_ns clock_jump;   /* a step forward of the wall clock by more is not believed; 0: any is */
+    dur_ns clock_settle; /* 0: 24 h; until it has stayed there so long */
+    bool
+        drop_oldest; /* a full disk: the oldest days go, but none with audit data; else acks stop */
+    double min_free; /* resume after a full disk when this share is free; 0: 0.10 */
+    bool recover;    /* skip bad WAL frames and write a gap record instead of refusing to start */
     size_t cache_bytes;        /* decoded pieces of segments, for queries; 0: 32 MiB */
     unsigned query_threads;    /* that help queries; 0: as many as cores */
     struct mem_budget *budget; /* may be NULL */
@@ -108,7 +112,7 @@ void store_stop(struct store *s);
 /* store_stop, flush everything, close (blocking). */
 void store_close(struct store **ps);
 
-/* Wall clock that never steps back: max(now, last). */
+/* Wall clock that never steps back, nor far forward: max(what is believed, last). */
 ts_ns store_receive_time(struct store *s);
 
 enum store_outcome {
@@ -173,7 +177,9 @@ struct store_stats {
     uint64_t last_seq;
     uint64_t cache_hits, cache_misses, cache_evictions; /* of decoded pieces of segments */
     uint64_t cache_entries, cache_bytes;                /* now */
-    uint64_t full_seconds;                              /* spent refusing because of a full disk */
+    uint64_t clock_ahead_seconds;     /* of a wall clock that is not believed; 0: it is */
+    uint64_t partitions_dropped_full; /* because the disk was full */
+    uint64_t full_seconds;            /* spent refusing because of a full disk */
 };
 void store_stats(struct store *s, struct store_stats *ret);
 

@@ -13,6 +13,7 @@
 
 #include "base/vec.h"
 #include "storage/ballast.h"
+#include "storage/clock_guard.h"
 #include "storage/crypt.h"
 #include "storage/dedup.h"
 #include "storage/head.h"
@@ -72,6 +73,9 @@ struct store {
     struct scan_pool *pool;
     struct ballast ballast; /* guarded by flush_mutex */
     _Atomic int64_t last_received;
+    struct clock_guard clock;
+    struct clock_guard_state clock_saved; /* as it is in meta.db; the flush thread's */
+    bool clock_told;                      /* that it is suspect; the flush thread's */
 
     pthread_mutex_t
         flush_mutex; /* one flush or retirement at a time; held across its I/O on purpose */
@@ -204,6 +208,13 @@ int store_erase_labels(struct store *s, struct partition *p, struct err *err);
 
 /* Make the tenant's snapshot of what is hidden again.  Under mutex, or before there are threads. */
 void store_delete_renew(struct store *s, struct store_tenant *t);
+
+/* store_clock.c: the guard as the last process left it; the time that is believed; on the flush
+ * thread, now and then: tell and keep what there is, and say whether anything may be deleted by
+ * age. */
+void store_clock_open(struct store *s);
+ts_ns store_clock_now(struct store *s);
+bool store_clock_look(struct store *s);
 
 /* Make kv_key; after the keyring is open.  store_kv.c. */
 int store_kv_open(struct store *s, struct err *err);

@@ -78,7 +78,7 @@ int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
     ret->partitions = s->partitions;
     ret->frames = s->frames;
     ret->pool = s->pool;
-    ret->now = time_now();
+    ret->now = store_clock_now(s);
     (void)pthread_mutex_lock(&s->mutex);
     t = store_tenant_find(s, tenant);
     ret->visible = least = s->visible;

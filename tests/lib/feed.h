@@ -2,8 +2,8 @@
  * tests/lib/feed.h - a store in a directory of the test's own, fed with readable chunks.
  *
  * A chunk is text.  `P file start end count` begins a part of the next `count` records; a record is
- * `R ts stream line`.  Its records are read back through the scan door.  Header only, so that tests
- * of other floors need no storage.
+ * `R ts stream line`; a stream that begins with ! is evidence (class strict).  Its records are read
+ * back through the scan door.  Header only, so that tests of other floors need no storage.
  */
 #ifndef LOGQ_TESTS_LIB_FEED_H
 #define LOGQ_TESTS_LIB_FEED_H
@@ -53,11 +53,12 @@ static inline int feed_decode(void *arg, const struct store_payload *p, struct b
                 r = batch_add_part(b, &part, err);
         } else if (str_eq(word, STR("R"))) {
             struct record rec = {.ts = 0};
-            struct label v[1] = {{STR("app"), STR_NULL}};
+            struct label v[2] = {{STR("app"), STR_NULL}, {STR("evidence"), STR("strict")}};
             struct labels l = {v, 1};
             if (!str_to_i64(str_cut(&line, ' '), &rec.ts))
                 r = err_set(err, ERR_INVALID, "a record that is none");
             v[0].value = str_cut(&line, ' ');
+            l.n = str_starts(v[0].value, STR("!")) ? 2 : 1;
             rec.line = line;
             if (r == 0)
                 r = batch_stream(b, &l, &rec.stream, err);

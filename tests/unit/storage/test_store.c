@@ -275,6 +275,46 @@ static void a_full_disk_stops_answers_and_nothing_is_lost_when_it_ends(void **st
     feed_fini(&f);
 }
 
+static void a_full_disk_drops_the_oldest_days_where_that_is_configured(void **state)
+{
+    struct feed f;
+    struct feed_chunk *c;
+    struct store_stats st;
+    struct err err;
+    char text[64];
+    (void)state;
+
+    feed_init(&f);
+    feed_open(&f);
+    (void)snprintf(text, sizeof(text), "R %" PRId64 " a old\n", FEED_DAY);
+    assert_int_equal(feed_put(&f, "t", text), STORE_STORED);
+    (void)snprintf(text, sizeof(text), "R %" PRId64 " !a evidence\n", FEED_DAY - NS_PER_DAY);
+    assert_int_equal(feed_put(&f, "t", text), STORE_STORED);
+    (void)snprintf(text, sizeof(text), "R %" PRId64 " a today\n", time_now());
+    assert_int_equal(feed_put(&f, "t", text), STORE_STORED);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    store_close(&f.s);
+    f.opt.min_free = 2.0; /* never enough */
+    f.opt.drop_oldest = true;
+    feed_open(&f);
+    feed_check(&f, "t", "evidence\nold\ntoday\n");
+    fault_start("wal.write"); /* says ENOSPC */
+    assert_true(fault_next());
+    c = feed_send(&f, "t", "peer", "R 2 a two\n", "");
+    do
+        store_stats(f.s, &st); /* a hang is the test's TIMEOUT */
+    while (st.partitions_dropped_full == 0);
+    while (fault_next())
+        ;
+    feed_check(&f, "t", "evidence\ntoday\n");
+    store_close(&f.s);
+    assert_int_equal(feed_answer(c, NULL), STORE_FAILED);
+    feed_open(&f);
+    store_stats(f.s, &st);
+    assert_int_equal(st.partitions, 2);
+    feed_fini(&f);
+}
+
 /* Every point of one family fails once, in a store of its own: what is read never changes. */
 static void a_flush_that_fails_changes_nothing_and_the_next_one_goes_on(void **state)
 {
@@ -643,6 +683,7 @@ CHECK_MAIN(cmocka_unit_test(what_was_appended_is_searchable_before_and_after_a_f
            cmocka_unit_test(an_answer_comes_only_after_the_sync),
            cmocka_unit_test(one_failed_sync_goes_to_a_new_file_unseen),
            cmocka_unit_test(a_full_disk_stops_answers_and_nothing_is_lost_when_it_ends),
+           cmocka_unit_test(a_full_disk_drops_the_oldest_days_where_that_is_configured),
            cmocka_unit_test(a_flush_that_fails_changes_nothing_and_the_next_one_goes_on),
            cmocka_unit_test(an_open_that_fails_can_be_tried_again),
            cmocka_unit_test(two_stores_do_not_share_a_directory),

@@ -1,5 +1,5 @@
 /*
- * server/api_admin.c - what an operator asks of the store: flush, compact.
+ * server/api_admin.c - what an operator asks of the store: flush, compact, verify.
  *
  * For the role admin.  All of it blocks on the disk, some for minutes, so it runs on threads of its
  * own: workers for queries stay free.
@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "server/verify_print.h"
 
 static void fail(struct api_call *c, const char *event, const struct err *err)
 {
@@ -74,6 +75,28 @@ static void work_compact(struct api_call *c)
     log_info("admin.compact", LOG_STR("token", c->caller.name));
 }
 
+static void work_verify(struct api_call *c)
+{
+    struct verify_options opt = {.budget = &c->api->server->memory, .cancel = &c->cancel};
+    struct verify_result result;
+    struct verify_print p;
+    struct err err;
+
+    verify_print_init(&p);
+    if (verify_store(c->api->server->store, &opt, verify_print_add, &p, &result, &err) < 0) {
+        fail(c, "admin.verify_failed", &err);
+    } else {
+        verify_print_json(&p, &result, &c->body);
+        c->status = 200;
+        if (result.damage > 0)
+            log_error("verify.damage", LOG_U64("findings", result.damage),
+                      LOG_STR("token", c->caller.name));
+        else
+            log_info("admin.verify", LOG_STR("token", c->caller.name));
+    }
+    verify_print_fini(&p);
+}
+
 static void start(struct api *a, struct http_exchange *x, const struct auth_caller *caller,
                   void (*work)(struct api_call *))
 {
@@ -93,4 +116,9 @@ void api_admin_flush(struct api *a, struct http_exchange *x, const struct auth_c
 void api_admin_compact(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
     start(a, x, caller, work_compact);
+}
+
+void api_admin_verify(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    start(a, x, caller, work_verify);
 }

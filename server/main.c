@@ -1,5 +1,6 @@
 /* server/main.c - `logq-server`: arguments, and nothing else. */
 #include "server/init.h"
+#include "server/offline.h"
 #include "server/server.h"
 
 #include <getopt.h>
@@ -18,13 +19,17 @@ static const char USAGE[] =
     "       logq-server cert server --out DIR [--dir DIR] [--name HOST]...\n"
     "                                                   a certificate from init's authority "
     "in --dir (default .)\n"
+    "       logq-server verify --structure --config FILE [--output table|json] [--no-keys]\n"
+    "                                                   is the data as it was written? the server "
+    "does not run\n"
     "       logq-server --version | --help\n";
 
 enum { NAMES_MAX = 64 };
 
 struct arguments {
     struct server_options run;
-    const char *out, *dir, *tenant;
+    const char *out, *dir, *tenant, *output;
+    bool structure, no_keys;
     const char *names[NAMES_MAX];
     size_t n_names;
     char **words; /* what is no option */
@@ -43,15 +48,13 @@ static int usage(const char *why)
 
 static int parse(int argc, char **argv, struct arguments *a)
 {
-    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
-                                            {"data", required_argument, NULL, 'd'},
-                                            {"dev", no_argument, NULL, 'D'},
-                                            {"recover", no_argument, NULL, 'r'},
-                                            {"name", required_argument, NULL, 'n'},
-                                            {"out", required_argument, NULL, 'o'},
-                                            {"dir", required_argument, NULL, 'i'},
-                                            {"tenant", required_argument, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option OPTIONS[] = {
+        {"config", required_argument, NULL, 'c'}, {"data", required_argument, NULL, 'd'},
+        {"dev", no_argument, NULL, 'D'},          {"recover", no_argument, NULL, 'r'},
+        {"name", required_argument, NULL, 'n'},   {"out", required_argument, NULL, 'o'},
+        {"dir", required_argument, NULL, 'i'},    {"tenant", required_argument, NULL, 't'},
+        {"structure", no_argument, NULL, 's'},    {"no-keys", no_argument, NULL, 'k'},
+        {"output", required_argument, NULL, 'O'}, {NULL, 0, NULL, 0}};
     int c;
 
     a->dir = ".";
@@ -85,6 +88,15 @@ static int parse(int argc, char **argv, struct arguments *a)
         case 't':
             a->tenant = optarg;
             break;
+        case 's':
+            a->structure = true;
+            break;
+        case 'k':
+            a->no_keys = true;
+            break;
+        case 'O':
+            a->output = optarg;
+            break;
         default:
             return -1;
         }
@@ -115,6 +127,18 @@ static int run_cert(const struct arguments *a)
     return usage("cert needs `collector NAME` or `server`");
 }
 
+static int run_verify(const struct arguments *a)
+{
+    bool json = a->output != NULL && strcmp(a->output, "json") == 0;
+    struct offline_verify o = {.config = a->run.config, .json = json, .no_keys = a->no_keys};
+
+    if (!a->structure || a->run.config == NULL || a->n_words > 0)
+        return usage("verify needs --structure and --config FILE");
+    if (a->output != NULL && !json && strcmp(a->output, "table") != 0)
+        return usage("--output is table or json");
+    return offline_verify(&o);
+}
+
 static int run_verb(const char *verb, const struct arguments *a)
 {
     char why[128];
@@ -122,6 +146,8 @@ static int run_verb(const char *verb, const struct arguments *a)
 
     if (strcmp(verb, "cert") == 0)
         return run_cert(a);
+    if (strcmp(verb, "verify") == 0)
+        return run_verify(a);
     if (strcmp(verb, "init") == 0)
         return a->n_words != 1 ? usage("init needs one DIR")
                                : report(init_server(a->words[0], a->names, a->n_names, &err), &err);

@@ -8,11 +8,12 @@
  * Invariants
  *   (1) a request that compaction follows is STORE_DELETE_STARTED in meta.db, which is written when
  *       every segment it may touch has been marked; a crash before that marks them again;
- *   (2) it is processed only when memory holds no record of it, so that none comes behind.
+ *   (2) it is processed only when memory holds no record of it, so that none comes behind;
+ *   (3) and when no catalog, nor meta.db, has labels of streams that went with it.
  */
 #include "base/map.h"
 #include "base/obj.h"
-#include "storage/catalog.h"
+#include "storage/catalog_index.h"
 #include "storage/compact.h"
 #include "storage/partition_cache.h"
 #include "storage/store_internal.h"
@@ -100,24 +101,57 @@ static int look_at_day(void *arg, struct catalog *c, struct err *err)
     return r < 0 ? r : 0;
 }
 
-static int finish(struct store *s, struct tombstone *t, struct err *err)
+static int sweep_day(void *arg, struct catalog *c, struct err *err)
 {
-    struct look look = {.t = t, .left = is_in_memory(s, t)};
+    return catalog_streams_sweep(c, arg, err);
+}
+
+/* Compaction did so, too, unless a crash or a full disk came between: keeps (3). */
+static int clean_day(struct store *s, struct partition *p, struct err *err)
+{
+    size_t gone = 0;
+    int r;
+
+    (void)pthread_mutex_lock(&s->flush_mutex); /* a flush brings labels, too */
+    r = partition_read(p, sweep_day, &gone, err);
+    if (r == 0)
+        r = store_erase_labels(s, p, err);
+    (void)pthread_mutex_unlock(&s->flush_mutex);
+    return r;
+}
+
+/* fn is look_at_day with `arg`; NULL: clean_day. */
+static int each_day(struct store *s, const struct tombstone *t, partition_read_fn *fn, void *arg,
+                    struct err *err)
+{
     struct days days = {{0}};
     int r = 0;
 
     find_days(s, t, &days);
-    for (size_t i = 0; r == 0 && !look.left && i < days.v.n; i++) {
+    for (size_t i = 0; r == 0 && i < days.v.n; i++) {
         struct partition *p = NULL;
         r = partition_cache_get(s->partitions, tombstone_tenant(t), days.v.p[i], false, &p, err);
         if (r == 0)
-            r = partition_read(p, look_at_day, &look, err);
+            r = fn != NULL ? partition_read(p, fn, arg, err) : clean_day(s, p, err);
         partition_unref(&p);
-        if (r == ERR_GONE)
+        if (r == ERR_GONE) /* retention was faster */
             r = 0;
     }
     VEC_FINI(&days.v);
-    return r == 0 && !look.left ? store_delete_state(s, t, STORE_DELETE_PROCESSED, err) : r;
+    return r;
+}
+
+static int finish(struct store *s, struct tombstone *t, struct err *err)
+{
+    struct look look = {.t = t, .left = is_in_memory(s, t)};
+    int r = 0;
+
+    if (!look.left)
+        r = each_day(s, t, look_at_day, &look, err);
+    if (r < 0 || look.left)
+        return r;
+    r = each_day(s, t, NULL, NULL, err);
+    return r == 0 ? store_delete_state(s, t, STORE_DELETE_PROCESSED, err) : r;
 }
 
 /* References on the requests that are not done: malloc'ed. */

@@ -10,6 +10,7 @@
 #include "base/obj.h"
 #include "server/ingest.h"
 #include "server/metrics.h"
+#include "server/peers.h"
 #include "server/stream_limit.h"
 #include "wire/codec.h"
 
@@ -150,6 +151,7 @@ static void decide(struct push *p, const struct auth_caller *caller)
 void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
     struct push *p = mem_new(sizeof(*p));
+    struct ingest_times times = {0, 0};
     struct batch *b = NULL;
     struct err err;
     int status = 503;
@@ -165,7 +167,7 @@ void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *
         r = read_body(x, p, &status, &err);
     if (r == 0) {
         decide(p, caller);
-        r = ingest_decode(&a->server->memory, &p->append.payload, &b, &err);
+        r = ingest_decode_times(&a->server->memory, &p->append.payload, &b, &times, &err);
         status = r == ERR_NOMEM ? 503 : 400;
     }
     if (r == 0 && b != NULL) {
@@ -188,6 +190,7 @@ void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *
         push_free(p);
         return;
     }
+    peers_note(a->server->peers, p->append.payload.peer, &times);
     p->append.batch = b;
     p->append.done = on_done;
     p->append.arg = p;

@@ -5,6 +5,7 @@
 
 #include "server/alerts.h"
 #include "server/metrics.h"
+#include "server/peers.h"
 
 enum { METRICS_MAX = 4 << 20, RULES_MAX = 16 << 20 };
 
@@ -82,6 +83,7 @@ void api_metrics(struct api *a, struct http_exchange *x, const struct auth_calle
     metrics_update(a->server);
     update_http(a);
     metric_write(&out);
+    peers_write(a->server->peers, &out);
     http_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&out));
     buf_fini(&out);
 }

@@ -133,7 +133,7 @@ static struct str claimed_text(struct ingest_build *ib, ts_ns ts)
 {
     char text[TIME_TEXT_MAX];
 
-    return arena_str(ib->b->arena, time_format_rfc3339(ts, text));
+    return arena_str(ib->b->arena, time_format_rfc3339nano(ts, text));
 }
 
 static void add_clipped(struct label *v, size_t *n, const struct label *from, size_t count)
@@ -190,10 +190,12 @@ int ingest_build_add(struct ingest_build *ib, struct ingest_shared *shared,
 
     rec.line = clip(item->line, RECORD_LINE_MAX, METRIC_INGEST_TRUNCATED);
     if (item->ts > ib->received && item->ts - ib->received > INGEST_FUTURE_MAX_S * NS_PER_S) {
-        metric_add(METRIC_INGEST_FUTURE, 1);
+        ib->times.ahead++;
         claimed = item->ts;
         rec.ts = ib->received;
     }
+    if (rec.ts < time_day_start(ib->received) - INGEST_LATE_S * NS_PER_S)
+        ib->times.late++;
     if (item->n_attr > 0 || claimed != 0 || rec.line.n < item->line.n) {
         r = make_attrs(ib, shared, item, &rec, claimed, err);
         return r < 0 ? r : batch_add(ib->b, &rec, err);
@@ -212,6 +214,14 @@ int ingest_build_add(struct ingest_build *ib, struct ingest_shared *shared,
 }
 
 int ingest_decode(void *arg, const struct store_payload *p, struct batch **ret, struct err *err)
+{
+    struct ingest_times ignored;
+
+    return ingest_decode_times(arg, p, ret, &ignored, err);
+}
+
+int ingest_decode_times(void *arg, const struct store_payload *p, struct batch **ret,
+                        struct ingest_times *times, struct err *err)
 {
     struct batch *b = batch_new(arg, BATCH_MAX);
     struct ingest_build ib = {.b = b, .received = p->received};
@@ -237,5 +247,6 @@ int ingest_decode(void *arg, const struct store_payload *p, struct batch **ret, 
     }
     metric_add(METRIC_INGEST_RECORDS, b->n_records);
     *ret = b;
+    *times = ib.times;
     return 0;
 }

@@ -30,6 +30,11 @@ void ingest_decided_pack(const struct ingest_decided *d, struct buf *out);
  * ERR_NOMEM. */
 int ingest_decode(void *arg, const struct store_payload *p, struct batch **ret, struct err *err);
 
+/* The same, and what it saw of times (metrics are the caller's: a replay counts nothing). */
+struct ingest_times;
+int ingest_decode_times(void *arg, const struct store_payload *p, struct batch **ret,
+                        struct ingest_times *times, struct err *err);
+
 /* Loki's rules (docs/logql.md): the label service_name, and the level of a line. */
 struct str ingest_service_name(const struct labels *l);
 

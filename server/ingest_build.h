@@ -8,9 +8,11 @@
 #define LOGQ_SERVER_INGEST_BUILD_H
 
 #include "server/ingest.h"
+#include "server/peers.h"
 
 enum {
     INGEST_FUTURE_MAX_S = 600,
+    INGEST_LATE_S = 3600, /* before the day of receipt began */
     INGEST_OWN_ATTRS = 4, /* detected_level, attributes_dropped, truncated, ts_claimed */
     INGEST_ATTR_VALUE_MAX = 64 << 10
 };
@@ -18,6 +20,7 @@ enum {
 struct ingest_build {
     struct batch *b;
     ts_ns received;
+    struct ingest_times times;
 };
 
 /* Index of the stream with these labels (sorted in place): cut to the limits, `forced` put over

@@ -21,6 +21,7 @@
 #include "server/ingest.h"
 #include "server/listen_forward.h"
 #include "server/metrics.h"
+#include "server/peers.h"
 #include "server/rules.h"
 #include "server/stream_limit.h"
 #include "server/workers.h"
@@ -281,6 +282,7 @@ static int open_rooms(struct running *run, bool recover, struct err *err)
     struct server *s = &run->s;
     int r = loop_new(&s->loop, err);
 
+    s->peers = peers_new();
     if (r == 0)
         r = auth_new(&s->conf, s->dev, &s->auth, err);
     if (r == 0)
@@ -323,6 +325,7 @@ static void close_rooms(struct running *run)
     auth_free(&s->auth);
     if (s->loop != NULL)
         loop_free(&s->loop);
+    peers_free(&s->peers);
     addresses_free(&run->addresses);
     server_conf_free(&s->conf);
 }

@@ -22,6 +22,7 @@ struct api;
 struct alerts;
 struct auth;
 struct listen_forward;
+struct peers;
 struct stream_limit;
 struct workers;
 
@@ -34,6 +35,7 @@ struct server {
     struct stream_limit *streams;         /* owned */
     struct retention retention;           /* the store's rules */
     struct store *store;                  /* owned */
+    struct peers *peers;                  /* owned; may be NULL (tests) */
     struct auth *auth;                    /* owned; swapped whole on reload, on the main loop */
     struct workers *workers;              /* owned; threads for blocking work */
     struct alerts *alerts;                /* owned */

@@ -27,6 +27,7 @@
 #include "server/auth.h"
 #include "server/ingest.h"
 #include "server/metrics.h"
+#include "server/peers.h"
 #include "server/stream_limit.h"
 #include "wire/forward_auth.h"
 #include "wire/forward_pack.h"
@@ -416,6 +417,7 @@ static int take_events(struct session_forward *s, const struct forward_message *
                        struct err *err)
 {
     struct server *server = s->group->server;
+    struct ingest_times times = {0, 0};
     struct batch *b = NULL;
     struct chunk *c = new_chunk(s, m, bytes, err);
     struct err why;
@@ -429,7 +431,7 @@ static int take_events(struct session_forward *s, const struct forward_message *
                                                .decided = buf_str(&s->decided),
                                                .received = store_receive_time(server->store),
                                                .bytes = {c->bytes, c->n_bytes}};
-    r = ingest_decode(&server->memory, &c->append.payload, &b, err);
+    r = ingest_decode_times(&server->memory, &c->append.payload, &b, &times, err);
     if (r == 0 && fault_hit("ingest.decoded")) {
         batch_unref(&b);
         r = err_set(err, ERR_NOMEM, "fault ingest.decoded");
@@ -452,6 +454,7 @@ static int take_events(struct session_forward *s, const struct forward_message *
     }
     if (!c->has_parts && m->has_chunk)
         set_dedup(s, c, m);
+    peers_note(server->peers, str_of(s->peer), &times);
     append(s, c, b);
     return 0;
 }

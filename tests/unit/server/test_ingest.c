@@ -2,6 +2,7 @@
 #include "server/ingest.h"
 
 #include "server/metrics.h"
+#include "server/peers.h"
 #include "tests/lib/check.h"
 #include "wire/forward_pack.h"
 
@@ -13,6 +14,7 @@ enum { RECEIVED_S = 1763752478 };
 struct fixture {
     struct buf message, payload, decided;
     struct batch *batch;
+    struct ingest_times times; /* of the last decode */
     struct err err;
 };
 
@@ -56,7 +58,7 @@ static int decode(struct fixture *f, uint32_t kind, bool parts, const struct lab
     ingest_decided_pack(&d, &f->decided);
     p.decided = buf_str(&f->decided);
     batch_unref(&f->batch);
-    return ingest_decode(NULL, &p, &f->batch, &f->err);
+    return ingest_decode_times(NULL, &p, &f->batch, &f->times, &f->err);
 }
 
 static struct str attr_of(const struct record *r, const char *name)
@@ -243,7 +245,23 @@ static void a_record_from_the_future_is_stored_when_it_came(void **state)
     assert_int_equal(r[0].ts, (RECEIVED_S + 599) * NS_PER_S);
     assert_null(attr_of(&r[0], "ts_claimed").p);
     assert_int_equal(r[1].ts, RECEIVED_S * NS_PER_S);
-    check_str(attr_of(&r[1], "ts_claimed"), "2025-11-21T20:14:38.000000000Z");
+    check_str(attr_of(&r[1], "ts_claimed"), "2025-11-21T20:14:38Z");
+    assert_int_equal(f->times.ahead, 1);
+    assert_int_equal(f->times.late, 0);
+}
+
+static void a_record_of_a_day_before_keeps_its_time_and_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    ts_ns midnight = time_day_start(RECEIVED_S * NS_PER_S);
+
+    add_entry(f, midnight - NS_PER_H, "stdout", "just so");
+    add_entry(f, midnight - NS_PER_H - 1, "stdout", "late");
+    pack(f, NULL, 0);
+    assert_int_equal(decode(f, INGEST_FORWARD, false, NULL), 0);
+    assert_int_equal(f->batch->records[1].ts, midnight - NS_PER_H - 1);
+    assert_int_equal(f->times.ahead, 0);
+    assert_int_equal(f->times.late, 1);
 }
 
 static void a_line_over_the_limit_is_cut_and_marked(void **state)
@@ -357,6 +375,7 @@ CHECK_MAIN(T(parts_of_our_collector_become_records_with_ranges),
            T(a_key_named_a_hundred_times_makes_one_label), T(an_attribute_over_the_limit_is_cut),
            T(a_record_without_a_line_is_its_json),
            T(a_record_from_the_future_is_stored_when_it_came),
+           T(a_record_of_a_day_before_keeps_its_time_and_is_counted),
            T(a_line_over_the_limit_is_cut_and_marked), T(decoding_twice_gives_the_same),
            T(push_reads_lokis_json), T(push_names_what_is_wrong_and_where),
            T(push_refuses_a_label_name_without_end))

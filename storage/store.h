@@ -8,8 +8,8 @@
  * cycle.
  *
  * Storage knows no event loop: it has threads of its own (one writes the WAL, one flushes and
- * retires).  Calls are thread-safe unless said otherwise; those marked "blocking" must not be made
- * on a loop thread.
+ * retires, one compacts).  Calls are thread-safe unless said otherwise; those marked "blocking"
+ * must not be made on a loop thread.
  */
 #ifndef LOGQ_STORAGE_STORE_H
 #define LOGQ_STORAGE_STORE_H

@@ -56,8 +56,10 @@ static const struct objstore_ops MEMORY_OPS = {
 
 static void mend(uint8_t *p, size_t n)
 {
+    uint32_t sources;
     uint64_t at;
     uint64_t footer;
+    size_t data;
 
     if (n < SEGMENT_HEADER + SEGMENT_TRAILER)
         return;
@@ -67,9 +69,20 @@ static void mend(uint8_t *p, size_t n)
     footer = le_get64(p + n - SEGMENT_TRAILER + 8);
     if (at <= n && footer <= n - at && footer >= 4)
         le_put32(p + at + footer - 4, crc32c(0, p + at, (size_t)footer - 4));
-    if (n >= SEGMENT_HEADER + BLOCK_HEADER_STORED)
-        le_put32(p + SEGMENT_HEADER + BLOCK_HEADER_BYTES,
-                 crc32c(0, p + SEGMENT_HEADER, BLOCK_HEADER_BYTES));
+    data = SEGMENT_HEADER;
+    sources = le_get32(p + 52);
+    if (sources > 0 && sources <= SEGMENT_SOURCES_MAX &&
+        n - SEGMENT_HEADER >= sources * (size_t)SEGMENT_SOURCE + 4) {
+        size_t table = sources * (size_t)SEGMENT_SOURCE;
+        for (uint32_t i = 0; i < sources; i++) {
+            uint8_t *header = p + SEGMENT_HEADER + i * (size_t)SEGMENT_SOURCE;
+            le_put32(header + SEGMENT_HEADER - 4, crc32c(0, header, SEGMENT_HEADER - 4));
+        }
+        le_put32(p + SEGMENT_HEADER + table, crc32c(0, p + SEGMENT_HEADER, table));
+        data += table + 4;
+    }
+    if (n >= data + BLOCK_HEADER_STORED)
+        le_put32(p + data + BLOCK_HEADER_BYTES, crc32c(0, p + data, BLOCK_HEADER_BYTES));
 }
 
 static void read_blocks(struct segment_reader *r, const struct segment_info *info, struct arena *a)

@@ -17,9 +17,14 @@ _Noreturn static void give_up(const char *what)
 
 int tmpdir_open(char path[TMPDIR_PATH_MAX])
 {
-    char own[TMPDIR_PATH_MAX] = "/tmp/logq-test-XXXXXX";
+    const char *below = getenv("TMPDIR");
+    char own[TMPDIR_PATH_MAX];
     int fd;
 
+    (void)memset(own, 0, sizeof(own));
+    if (snprintf(own, sizeof(own), "%s/logq-test-XXXXXX", below == NULL ? "/tmp" : below) >=
+        (int)sizeof(own))
+        give_up("TMPDIR is too long");
     if (mkdtemp(own) == NULL)
         give_up("mkdtemp");
     fd = open(own, O_DIRECTORY | O_RDONLY | O_CLOEXEC);

@@ -7,8 +7,8 @@
 
 enum { TMPDIR_PATH_MAX = 64 };
 
-/* Make a new directory (mode 0700) below /tmp; returns its descriptor and, if `path` is not NULL,
- * its path. Aborts when it cannot.  Any thread, any number at once. */
+/* Make a new directory (mode 0700) below TMPDIR or /tmp; returns its descriptor and, if `path` is
+ * not NULL, its path. Aborts when it cannot.  Any thread, any number at once. */
 int tmpdir_open(char path[TMPDIR_PATH_MAX]);
 
 /* Is there an entry `name`? */

@@ -174,12 +174,18 @@ int exec_each(struct exec *x, const struct exec_scan *scan, exec_record_fn *fn, 
 
 int exec_count(struct exec *x, const struct exec_scan *scan, struct scan_count *c, struct err *err)
 {
+    bool (*want_field)(void *, struct str);
+    void *field_arg;
     struct scan_stats stats = {.lines = 0};
     int r;
 
     if (x->source->count == NULL)
         return 1;
+    want_field = c->req.want_field;
+    field_arg = c->req.field_arg;
     fill_request(x, scan, &c->req);
+    c->req.want_field = want_field;
+    c->req.field_arg = field_arg;
     r = x->source->count(x->source->arg, c, &stats, err);
     add_stats(&x->stats.scan, &stats);
     return r < 0 ? explain(x, r, err) : r;

@@ -35,6 +35,7 @@ struct range_run {
     size_t sorted_cap;
     ts_ns *edge; /* where ranges begin and end, for counts of the scan */
     size_t n_edges;
+    bool failed_on_parts; /* a line failed of which the scan gave a part: the whole one says more */
 };
 
 /* ---- time ---- */
@@ -268,15 +269,19 @@ static int range_record(void *arg, const struct batch *b, const struct record *r
 
 /* ---- counts without records ---- */
 
-/* Does the pipeline look at labels alone? */
-static bool reads_labels_only(const struct ast_log *log)
+/* What the pipeline looks at: labels alone, or (*parses) members of JSON lines too, by name. */
+static bool can_count(const struct range_run *run, bool *parses)
 {
-    bool only = log->unwrap == NULL;
+    bool can = run->log->unwrap == NULL;
 
-    for (const struct ast_stage *s = log->stages; s != NULL; s = s->next)
-        only = only && (s->pushed || s->kind == STAGE_LABEL_FILTER || s->kind == STAGE_DROP ||
-                        s->kind == STAGE_KEEP);
-    return only;
+    *parses = false;
+    for (const struct ast_stage *s = run->log->stages; s != NULL; s = s->next) {
+        bool parser = s->kind == STAGE_JSON && s->parser.list == NULL;
+        *parses = *parses || parser;
+        can = can && (s->pushed || parser || s->kind == STAGE_LABEL_FILTER ||
+                      s->kind == STAGE_DROP || s->kind == STAGE_KEEP);
+    }
+    return can;
 }
 
 struct names {
@@ -294,6 +299,32 @@ static void note_name(struct names *ns, struct str name)
         ns->all = true;
     else
         ns->v[ns->n++] = name;
+}
+
+/* scan_request.want_field: may the member become, or hide, one of the labels?  As op_json names it.
+ */
+static bool want_field(void *arg, struct str path)
+{
+    const struct names *ns = arg;
+    struct entry e = {.n = 0};
+    struct str name;
+    bool found = false;
+
+    if (memchr(path.p, '\\', path.n) != NULL)
+        return true; /* an escape in a key */
+    buf_init(&e.name, RECORD_LINE_MAX);
+    while (path.p != NULL) {
+        struct str key = str_trim(str_cut(&path, '\0'));
+        if (key.n > 0 && e.name.n > 0)
+            buf_add_char(&e.name, '_');
+        entry_add_name(&e, key);
+    }
+    name = buf_str(&e.name);
+    for (size_t i = 0; i < ns->n && !found; i++)
+        found = str_eq(ns->v[i], name);
+    found = found || e.name.over || str_starts(name, STR("__")); /* __error__ is one too */
+    buf_fini(&e.name);
+    return found;
 }
 
 static void note_filter(struct names *ns, const struct ast_filter *f)
@@ -360,13 +391,13 @@ static int make_edges(struct range_run *run, struct err *err)
 }
 
 /* For scan_count: a record without line or time through the pipeline. */
-static int count_cells(void *arg, const struct labels *stream, const struct label *attr,
-                       uint32_t n_attr, struct scan_cells **ret, struct err *err)
+static int count_cells(void *arg, const struct scan_key *key, struct scan_cells **ret,
+                       struct err *err)
 {
     struct range_run *run = arg;
-    struct labels l = *stream;
+    struct labels l = *key->stream;
     struct batch b = {.magic = BATCH_MAGIC, .streams = &l, .n_streams = 1};
-    struct record rec = {.line = STR(""), .attr = attr, .n_attr = n_attr};
+    struct record rec = {.line = key->line, .attr = key->attr, .n_attr = key->n_attr};
     struct cell *c = NULL;
     double value;
     int r;
@@ -374,6 +405,7 @@ static int count_cells(void *arg, const struct labels *stream, const struct labe
     run->cached = NULL;
     *ret = NULL;
     r = sample_of(run, &b, &rec, &c, &value, err);
+    run->failed_on_parts = r == ERR_INVALID && key->line.n > 0;
     if (r != 1 || c == NULL)
         return r < 0 ? r : 0;
     if (c->cells.rows == NULL) {
@@ -412,19 +444,29 @@ static int count_rows(struct range_run *run, const struct exec_scan *scan, struc
     struct names ns = {.n = 0};
     int r;
 
-    if (!run->counted || run->x->source->count == NULL || !reads_labels_only(run->log))
+    if (!run->counted || run->x->source->count == NULL || !can_count(run, &c.by_line))
         return 1;
     r = make_edges(run, err);
-    if (r == 0 && scan->need_attrs)
+    if (r == 0 && (scan->need_attrs || c.by_line))
         r = note_names(run, &ns, err);
     if (r < 0 || run->n_edges < 2)
         return r < 0 ? r : 1;
+    if (c.by_line && ns.all)
+        return 1;
+    if (c.by_line) {
+        c.req.want_field = want_field;
+        c.req.field_arg = &ns;
+    }
     c.edge = run->edge;
     c.n_edges = run->n_edges;
-    c.all_attrs = ns.all;
-    c.attrs = ns.v;
-    c.n_attrs = ns.n;
+    if (scan->need_attrs) {
+        c.all_attrs = ns.all;
+        c.attrs = ns.v;
+        c.n_attrs = ns.n;
+    }
     r = exec_count(run->x, scan, &c, err);
+    if (r < 0 && run->failed_on_parts)
+        return 1;
     for (size_t i = 0; r == 0 && i < run->groups.n; i++)
         if (run->groups.v[i]->data != NULL)
             add_cells(run, run->groups.v[i]->data);

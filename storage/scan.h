@@ -43,12 +43,16 @@ struct scan_request {
     const struct scan_filter *filters; /* all must pass */
     size_t n_filters;
     bool need_line, need_attrs; /* false: may be left empty in the records */
-    size_t batch_records;       /* at most this many per batch; 0: 1,024 */
-    size_t expect;              /* ordered: about so many records will be taken; 0: all */
-    struct mem_budget *budget;  /* all that the scan holds; ERR_NOMEM says "query budget" */
-    uint64_t max_line_bytes;    /* line text looked at; over it ERR_LIMIT; 0: no limit */
-    dur_ns deadline;            /* of time_mono, looked at with `cancel`: ERR_TIMEOUT; 0: none */
-    const atomic_bool *cancel;  /* looked at per block and batch; ERR_CANCELLED.  May be NULL */
+    /* Lines need not be whole: of one that is a JSON object, only members with these paths (keys as
+     * they stand, joined by NUL), in their order.  NULL: whole.  Any thread. */
+    bool (*want_field)(void *arg, struct str path);
+    void *field_arg;
+    size_t batch_records;      /* at most this many per batch; 0: 1,024 */
+    size_t expect;             /* ordered: about so many records will be taken; 0: all */
+    struct mem_budget *budget; /* all that the scan holds; ERR_NOMEM says "query budget" */
+    uint64_t max_line_bytes;   /* line text looked at; over it ERR_LIMIT; 0: no limit */
+    dur_ns deadline;           /* of time_mono, looked at with `cancel`: ERR_TIMEOUT; 0: none */
+    const atomic_bool *cancel; /* looked at per block and batch; ERR_CANCELLED.  May be NULL */
 };
 
 struct scan;
@@ -84,6 +88,15 @@ struct scan_cells {
     uint64_t *bytes; /* of lines; NULL: not wanted */
 };
 
+/* What rows have in common. */
+struct scan_key {
+    const struct labels *stream;
+    const struct label *attr; /* sorted by name; of the names asked for alone */
+    uint32_t n_attr;
+    struct str line; /* "" unless by_line.  Of one whose first character but blanks is no `{`, that
+                        character may be all */
+};
+
 /*
  * Rows by stream, some attributes and time, without records: from rollups and keys, and from the
  * columns that line filters and those attributes need.
@@ -96,17 +109,17 @@ struct scan_count {
     bool all_attrs;          /* by all attributes of a row, or */
     const struct str *attrs; /* by these names */
     size_t n_attrs;
-    /* The cells of rows of a stream with these attributes (sorted by name; of the names asked for
-     * alone); NULL: they do not count.  Called at most once for each pair in a day of a tenant, and
-     * only when there is such a row in a bucket; on any thread, one at a time. */
-    int (*cells)(void *arg, const struct labels *stream, const struct label *attr, uint32_t n_attr,
-                 struct scan_cells **ret, struct err *err);
+    bool by_line; /* by line too: as req.want_field reduces it */
+    /* The cells of rows that are alike; *ret NULL: they do not count.  Called at most once for each
+     * key in a day of a tenant, and only when there is such a row in a bucket; on any thread, one
+     * at a time. */
+    int (*cells)(void *arg, const struct scan_key *key, struct scan_cells **ret, struct err *err);
     void *arg;
 };
 enum { SCAN_COMBINATIONS_MAX = 1 << 16 };
 /* Adds up all rows of the request in all buckets.  1: there are more than SCAN_COMBINATIONS_MAX
- * combinations of attributes; what was added is not complete.  Else as scan_open and scan_next;
- * *stats is filled in any case. */
+ * combinations of attributes and lines; what was added is not complete.  Else as scan_open and
+ * scan_next; *stats is filled in any case. */
 int scan_count(struct store *s, const struct scan_count *c, struct scan_stats *stats,
                struct err *err);
 

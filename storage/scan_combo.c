@@ -17,12 +17,14 @@ void scan_combos_init(struct scan_combos *cs, const struct scan_count *count,
     *cs = (struct scan_combos){.count = count, .mutex = mutex};
     cs->arena = arena_new(count->req.budget, 0);
     cs->map = map_new(0, NULL);
-    VEC_PUSH(&cs->v, (struct scan_combo){.n_attr = 0});
+    cs->lines = map_new(0, NULL);
+    VEC_PUSH(&cs->v, ((struct scan_combo){.line = STR("")}));
 }
 
 void scan_combos_fini(struct scan_combos *cs)
 {
     map_free(&cs->map);
+    map_free(&cs->lines);
     VEC_FINI(&cs->v);
     arena_free(&cs->arena);
 }
@@ -72,7 +74,7 @@ static int add(struct scan_combos *cs, const struct label *attr, uint32_t n, str
             r = copy_label(cs->arena, &attr[i], &v[kept++], err);
     if (r < 0)
         return r;
-    VEC_PUSH(&cs->v, ((struct scan_combo){v, kept}));
+    VEC_PUSH(&cs->v, ((struct scan_combo){v, kept, STR("")}));
     (void)map_put(cs->map, key, (void *)(uintptr_t)cs->v.n);
     return 0;
 }
@@ -102,6 +104,58 @@ int scan_combos_find(struct scan_combos *cs, const struct label *attr, uint32_t 
     (void)pthread_mutex_unlock(cs->mutex);
     buf_fini(&key);
     *ret = (uint32_t)found - 1;
+    return r;
+}
+
+/* Under the mutex.  A new number for `base` with a line. */
+static int add_line(struct scan_combos *cs, uint32_t base, struct str line, struct str key,
+                    struct err *err)
+{
+    struct scan_combo combo = cs->v.p[base];
+
+    if (cs->v.n == SCAN_COMBINATIONS_MAX)
+        return 1;
+    combo.line = arena_str(cs->arena, line);
+    if (combo.line.p == NULL || arena_bytes(cs->arena, key.n + OVERHEAD) == NULL)
+        return arena_err(cs->arena, err);
+    VEC_PUSH(&cs->v, combo);
+    (void)map_put(cs->lines, key, (void *)(uintptr_t)cs->v.n);
+    return 0;
+}
+
+/* Of a line that is no object, its first character says so. */
+static struct str shorten(struct str line)
+{
+    struct str text = line;
+
+    while (text.n > 0 && (text.p[0] == ' ' || (text.p[0] >= '\t' && text.p[0] <= '\r')))
+        text = str_from(text, 1);
+    return text.n > 0 && text.p[0] != '{' ? str_sub(text, 0, 1) : line;
+}
+
+int scan_combos_line(struct scan_combos *cs, uint32_t base, struct str line, uint32_t *ret,
+                     struct err *err)
+{
+    struct buf key;
+    uintptr_t found;
+    int r;
+
+    line = shorten(line);
+    buf_init(&key, KEY_MAX);
+    buf_add(&key, &base, sizeof(base));
+    buf_add_str(&key, line);
+    r = buf_err(&key, "line", err);
+    if (r == 0) {
+        (void)pthread_mutex_lock(cs->mutex);
+        found = (uintptr_t)map_get(cs->lines, buf_str(&key));
+        if (found == 0) {
+            r = add_line(cs, base, line, buf_str(&key), err);
+            found = cs->v.n;
+        }
+        (void)pthread_mutex_unlock(cs->mutex);
+        *ret = (uint32_t)found - 1;
+    }
+    buf_fini(&key);
     return r;
 }
 

@@ -17,12 +17,14 @@ struct map;
 struct scan_combo {
     const struct label *attr; /* sorted by name */
     uint32_t n_attr;
+    struct str line;
 };
 struct scan_combos {
     const struct scan_count *count;
     pthread_mutex_t *mutex;
     struct arena *arena; /* under the mutex, as the rest */
     struct map *map;     /* what attributes come to -> number + 1 */
+    struct map *lines;   /* number of attributes and a line -> the same */
     VEC(struct scan_combo) v;
 };
 void scan_combos_init(struct scan_combos *cs, const struct scan_count *count,
@@ -33,6 +35,10 @@ bool scan_combos_want(const struct scan_combos *cs, struct str name);
 /* The number of these attributes; those that are not counted by are passed over.  1: there are too
  * many.  Takes the mutex. */
 int scan_combos_find(struct scan_combos *cs, const struct label *attr, uint32_t n, uint32_t *ret,
+                     struct err *err);
+
+/* The number of combination `base` together with a line (as the key's, scan.h); 1 as above. */
+int scan_combos_line(struct scan_combos *cs, uint32_t base, struct str line, uint32_t *ret,
                      struct err *err);
 
 /* The rows of one block.  Everything is in the block's arena. */

@@ -50,7 +50,8 @@ static int ask_cells(struct counter *k, struct scan_stream *st, uint32_t combo,
     (void)pthread_mutex_lock(&k->combo_mutex);
     cb = k->combos.v.p[combo];
     (void)pthread_mutex_unlock(&k->combo_mutex);
-    r = k->c->cells(k->c->arg, &st->labels, cb.attr, cb.n_attr, ret, err);
+    r = k->c->cells(k->c->arg, &(struct scan_key){&st->labels, cb.attr, cb.n_attr, cb.line}, ret,
+                    err);
     if (r == 0 && *ret == NULL)
         *ret = &nowhere;
     return r;
@@ -198,7 +199,7 @@ static int count_rollup(struct counter *k, struct scan_block *b, struct err *err
     size_t bucket;
     int r;
 
-    if (k->sc->req.n_filters > 0 || b->candidate->hides)
+    if (k->sc->req.n_filters > 0 || b->candidate->hides || k->c->by_line)
         return 1;
     if (k->c->all_attrs || k->c->n_attrs > 0) {
         r = scan_block_plans(b, err);
@@ -246,6 +247,29 @@ static size_t local_of(struct table *t, uint32_t number)
     return t->n_met++;
 }
 
+/* The combination of a row. */
+static int combo_of(struct counter *k, struct table *t, uint32_t at, uint32_t *ret, struct err *err)
+{
+    struct scan_block *b = &t->s->block;
+    struct buf *line = &b->worker->line;
+    struct str whole = STR_NULL;
+    bool is_reduced = false;
+    int r = 0;
+
+    if (t->combos != NULL)
+        r = scan_combo_of(t->combos, at, ret, err);
+    if (r != 0 || !k->c->by_line)
+        return r;
+    if (k->sc->req.want_field != NULL)
+        r = scan_reduce_line(b, at, line, &is_reduced, err);
+    if (r == 0 && !is_reduced)
+        r = lines_render(b->lines, at, b->arena, &whole, err);
+    if (r == 0 && !is_reduced && k->sc->req.want_field != NULL)
+        is_reduced = scan_reduce_text(&k->sc->req, whole, line);
+    return r < 0 ? r
+                 : scan_combos_line(&k->combos, *ret, is_reduced ? buf_str(line) : whole, ret, err);
+}
+
 /* Nothing but times and streams. */
 static void tally_plain(const struct counter *k, struct table *t)
 {
@@ -263,7 +287,7 @@ static void tally_plain(const struct counter *k, struct table *t)
 }
 
 /* Stops where the table is full. */
-static int tally_rows(const struct counter *k, struct table *t, struct err *err)
+static int tally_rows(struct counter *k, struct table *t, struct err *err)
 {
     struct scan_selection *s = t->s;
     const struct block_keys *keys = &s->keys;
@@ -279,8 +303,7 @@ static int tally_rows(const struct counter *k, struct table *t, struct err *err)
         size_t local;
         if (!scan_is_selected(s, at))
             continue;
-        if (t->combos != NULL)
-            r = scan_combo_of(t->combos, at, &combo, err);
+        r = combo_of(k, t, at, &combo, err);
         if (r == 0 && t->bytes != NULL)
             r = lines_length(s->block.lines, at, &length, err);
         if (r != 0)
@@ -319,7 +342,7 @@ static int merge(struct counter *k, const struct table *t, struct err *err)
 }
 
 /* Row by row into the cells. */
-static int count_directly(struct counter *k, const struct table *t, struct err *err)
+static int count_directly(struct counter *k, struct table *t, struct err *err)
 {
     struct scan_selection *s = t->s;
     const struct scan_candidate *c = s->block.candidate;
@@ -337,8 +360,7 @@ static int count_directly(struct counter *k, const struct table *t, struct err *
         key.stream = stream_of(c, keys->stream == NULL ? t->first_stream : keys->stream[i]);
         b = keys->ts == NULL ? b : scan_bucket_of(&k->buckets, keys->ts[i], b);
         key.bucket = b;
-        if (t->combos != NULL)
-            r = scan_combo_of(t->combos, at, &key.combo, err);
+        r = combo_of(k, t, at, &key.combo, err);
         if (r == 0 && k->c->bytes)
             r = lines_length(s->block.lines, at, &length, err);
         if (r == 0)
@@ -372,12 +394,12 @@ static int count_selected(struct counter *k, struct scan_selection *s, struct er
     unsigned want = 0;
     int r = scan_combo_open(&k->combos, &s->block, &t.combos, err);
 
-    if (r == 0 && k->c->bytes)
+    if (r == 0 && (k->c->bytes || k->c->by_line))
         r = scan_block_lines(&s->block, err);
     t.n_buckets = scan_bucket_of(&k->buckets, last, t.first_bucket) - t.first_bucket + 1;
     t.first_stream = c->block.first_stream;
     t.n_streams = (size_t)c->block.last_stream - c->block.first_stream + 1;
-    t.n_locals = t.combos == NULL ? 1 : LOCAL_COMBOS;
+    t.n_locals = t.combos == NULL && !k->c->by_line ? 1 : LOCAL_COMBOS;
     want |= t.n_buckets > 1 ? BLOCK_WANT_TS : 0;
     want |= t.n_streams > 1 ? BLOCK_WANT_STREAM : 0;
     if (r == 0)
@@ -386,7 +408,7 @@ static int count_selected(struct counter *k, struct scan_selection *s, struct er
         return r;
     if (!make_table(k, &t))
         return count_directly(k, &t, err);
-    if (s->bits == NULL && t.combos == NULL && !k->c->bytes)
+    if (s->bits == NULL && t.combos == NULL && !k->c->bytes && !k->c->by_line)
         tally_plain(k, &t);
     else
         r = tally_rows(k, &t, err);
@@ -416,6 +438,16 @@ static int count_block(struct counter *k, struct scan_worker *w, struct scan_can
 
 /* ---- the head ---- */
 
+static int head_line(struct counter *k, struct scan_worker *w, const struct record *rec,
+                     uint32_t *combo, struct err *err)
+{
+    struct str line = rec->line;
+
+    if (k->sc->req.want_field != NULL && scan_reduce_text(&k->sc->req, line, &w->line))
+        line = buf_str(&w->line);
+    return scan_combos_line(&k->combos, *combo, line, combo, err);
+}
+
 static int count_head(struct counter *k, struct scan_worker *w, struct scan_candidate *c,
                       struct err *err)
 {
@@ -439,6 +471,8 @@ static int count_head(struct counter *k, struct scan_worker *w, struct scan_cand
             continue;
         if (by_attrs && rec->n_attr > 0)
             r = scan_combos_find(&k->combos, rec->attr, rec->n_attr, &key.combo, err);
+        if (r == 0 && k->c->by_line)
+            r = head_line(k, w, rec, &key.combo, err);
         at = scan_bucket_of(&k->buckets, rec->ts, at);
         key.bucket = at;
         if (r == 0)

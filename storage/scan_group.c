@@ -49,6 +49,7 @@ struct scan_worker *scan_group_worker(struct scan *sc, unsigned slot)
     if (w->work == NULL) {
         w->work = arena_new(sc->req.budget, 0);
         w->out = arena_new(sc->req.budget, 0);
+        buf_init(&w->line, 2 * RECORD_LINE_MAX);
     }
     return w;
 }

@@ -13,6 +13,7 @@
  *     scan_filter.c   line filters made ready
  *     scan_count.c    rows counted by stream, attributes and time, without records
  *     scan_combo.c    the attributes that are counted by, as small numbers
+ *     scan_reduce.c   lines with the fields alone that are wanted
  *     scan_patterns.c what lines look like, counted
  *     scan_bucket.c   times to buckets, for both
  *     scan_streams.c  the streams alone
@@ -134,6 +135,7 @@ struct scan_reader {
 struct scan_worker {
     struct arena *work; /* one block's decoding; reset after each */
     struct arena *out;  /* records of the chunk that is being handed out */
+    struct buf line;    /* a reduced line */
     struct scan_reader reader[SCAN_READERS];
     uint64_t clock;
     struct scan_stats stats;
@@ -263,6 +265,7 @@ int scan_rows_reserve(struct scan *sc, struct scan_rows *rows, size_t n, struct 
 void scan_rows_fini(struct scan *sc, struct scan_rows *rows);
 
 /* scan_block.c: a block being read; what it opens is in `arena`. */
+struct scan_reduced; /* scan_reduce.c */
 struct scan_side {
     struct scan_block *block;
     uint32_t first; /* data frame of the block that is frame 0 of the plan */
@@ -277,8 +280,9 @@ struct scan_block {
     const struct lines_plan *lines_plan, *attrs_plan; /* attrs: NULL when no row has any */
     struct lines *lines, *attrs;                      /* NULL: not open */
     struct scan_side lines_side, attrs_side;
-    struct str keys;            /* frame; p == NULL: not read yet */
-    VEC(struct frame *) frames; /* references */
+    struct scan_reduced *reduced; /* of each template; NULL: not asked for yet */
+    struct str keys;              /* frame; p == NULL: not read yet */
+    VEC(struct frame *) frames;   /* references */
 };
 void scan_block_init(struct scan_block *b, struct scan *sc, struct scan_worker *w,
                      struct scan_candidate *c, struct arena *a);
@@ -337,6 +341,14 @@ int scan_render_chunk(struct scan *sc, struct err *err);
 int scan_render_row(struct scan_block *b, uint32_t at, struct arena *out, struct record *ret,
                     struct err *err);
 void scan_render_close(struct scan *sc, struct scan_candidate *c);
+
+/* scan_reduce.c: the line of a row with the fields that are wanted alone, in `out`; not when it
+ * must be whole.  b->lines is open, req.want_field set. */
+int scan_reduce_line(struct scan_block *b, uint32_t at, struct buf *out, bool *is_reduced,
+                     struct err *err);
+
+/* The same of any line; false: it must be whole. */
+bool scan_reduce_text(const struct scan_request *req, struct str line, struct buf *out);
 
 /* scan_filter.c */
 int scan_filter_init(struct scan *sc, struct err *err);

@@ -44,6 +44,21 @@ static struct scan_open *open_block(struct scan *sc, struct scan_worker *w,
     return o;
 }
 
+static int render_line(struct scan_block *b, uint32_t at, struct arena *out, struct str *ret,
+                       struct err *err)
+{
+    struct buf *line = &b->worker->line;
+    bool is_reduced = false;
+    int r = 0;
+
+    if (b->sc->req.want_field != NULL)
+        r = scan_reduce_line(b, at, line, &is_reduced, err);
+    if (r < 0 || !is_reduced)
+        return r < 0 ? r : lines_render(b->lines, at, out, ret, err);
+    *ret = arena_str(out, buf_str(line));
+    return ret->p == NULL ? arena_err(out, err) : 0;
+}
+
 int scan_render_row(struct scan_block *b, uint32_t at, struct arena *out, struct record *ret,
                     struct err *err)
 {
@@ -53,7 +68,7 @@ int scan_render_row(struct scan_block *b, uint32_t at, struct arena *out, struct
     if (req->need_line) {
         r = b->lines == NULL ? scan_block_lines(b, err) : 0;
         if (r == 0)
-            r = lines_render(b->lines, at, out, &ret->line, err);
+            r = render_line(b, at, out, &ret->line, err);
     }
     if (r == 0 && req->need_attrs) {
         r = b->attrs == NULL ? scan_block_attrs(b, err) : 0;

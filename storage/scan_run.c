@@ -58,6 +58,7 @@ void scan_close(struct scan **psc)
         scan_block_close_readers(&sc->worker[i], NULL);
         arena_free(&sc->worker[i].work);
         arena_free(&sc->worker[i].out);
+        buf_fini(&sc->worker[i].line);
     }
     scan_plan_free(sc);
     scan_filter_free(sc);

@@ -49,13 +49,12 @@ static struct group *group_of(struct tally *t, const char *key)
     return &t->v[t->n++];
 }
 
-static int cells(void *arg, const struct labels *stream, const struct label *attr, uint32_t n_attr,
-                 struct scan_cells **ret, struct err *err)
+static int cells(void *arg, const struct scan_key *k, struct scan_cells **ret, struct err *err)
 {
     char key[600] = "";
 
     (void)err;
-    put_key(key, stream, attr, n_attr);
+    put_key(key, k->stream, k->attr, k->n_attr);
     *ret = strstr(key, "app=app-2") != NULL ? NULL : &group_of(arg, key)->cells;
     return 0;
 }
@@ -106,7 +105,10 @@ static void count_naively(const struct world *w, size_t tenants, const struct sc
         while (rec->ts >= c->edge[b + 1])
             b++;
         put_key(key, &a.v[i].b->streams[rec->stream], attr, n);
-        assert_int_equal(cells(t, &a.v[i].b->streams[rec->stream], attr, n, &to, NULL), 0);
+        assert_int_equal(
+            cells(t, &(struct scan_key){&a.v[i].b->streams[rec->stream], attr, n, STR("")}, &to,
+                  NULL),
+            0);
         if (to == NULL)
             continue;
         to->rows[b]++;
@@ -244,13 +246,10 @@ static void whole_minutes_are_counted_from_rollups(void **state)
     free_world(&w);
 }
 
-static int refuse(void *arg, const struct labels *stream, const struct label *attr, uint32_t n_attr,
-                  struct scan_cells **ret, struct err *err)
+static int refuse(void *arg, const struct scan_key *key, struct scan_cells **ret, struct err *err)
 {
     (void)arg;
-    (void)stream;
-    (void)attr;
-    (void)n_attr;
+    (void)key;
     (void)ret;
     return err_set(err, ERR_LIMIT, "too many series");
 }

@@ -17,6 +17,7 @@
 
 #include "base/fault.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "base/obj.h"
 #include "storage/catalog.h"
 #include "storage/compact.h"
@@ -100,17 +101,39 @@ static bool is_past(const struct meta_partition *p, dur_ns period, ts_ns now)
     return time_of_day(p->day) <= cutoff - NS_PER_DAY && p->newest_received <= cutoff;
 }
 
-/* Under mutex: the name of a tenant; NULL when it is not known. */
-static const char *tenant_name(const struct store *s, uint64_t id)
+struct tenant_rule {
+    uint64_t id;
+    const char *name; /* the store's, for good */
+    dur_ns least;     /* no stream of it is kept shorter */
+};
+
+static int by_id(const void *a, const void *b)
 {
+    const struct tenant_rule *x = a;
+    const struct tenant_rule *y = b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Under mutex: all tenants, by id; malloc'ed. */
+static struct tenant_rule *tenant_rules(struct store *s, size_t *ret_n)
+{
+    struct tenant_rule *v = mem_new(map_count(s->tenants) * sizeof(*v) + 1);
     struct str name;
     size_t pos = 0;
+    size_t n = 0;
+    dur_ns most;
     void *t;
 
-    while (map_next(s->tenants, &pos, &name, &t))
-        if (((const struct store_tenant *)t)->id == id)
-            return ((const struct store_tenant *)t)->name;
-    return NULL;
+    while (map_next(s->tenants, &pos, &name, &t)) {
+        v[n] = (struct tenant_rule){.id = ((const struct store_tenant *)t)->id,
+                                    .name = ((const struct store_tenant *)t)->name};
+        hide_bounds(&s->opt, name, &v[n].least, &most);
+        n++;
+    }
+    qsort(v, n, sizeof(*v), by_id);
+    *ret_n = n;
+    return v;
 }
 
 static void add_candidate(struct candidates *c, const struct meta_partition *p, const char *tenant)
@@ -125,22 +148,21 @@ static void add_candidate(struct candidates *c, const struct meta_partition *p, 
 static void find_candidates(struct store *s, ts_ns now, struct candidates *ret)
 {
     const struct meta_partition *p;
-    const char *tenant = NULL;
-    dur_ns least = 0;
-    dur_ns most = 0;
-    uint64_t id = 0;
+    struct tenant_rule *tenants;
+    size_t n = 0;
+    size_t at = 0;
 
     (void)pthread_mutex_lock(&s->mutex);
-    VEC_EACH(&s->days, p) {
-        if (p->tenant_id != id || tenant == NULL) { /* days lie by tenant */
-            id = p->tenant_id;
-            tenant = tenant_name(s, id);
-            hide_bounds(&s->opt, str_of(tenant), &least, &most);
-        }
-        if (tenant != NULL && p->state == META_LIVE && is_past(p, least, now))
-            add_candidate(ret, p, tenant);
+    tenants = tenant_rules(s, &n);
+    VEC_EACH(&s->days, p) { /* they lie by tenant, too */
+        while (at < n && tenants[at].id < p->tenant_id)
+            at++;
+        if (at < n && tenants[at].id == p->tenant_id && p->state == META_LIVE &&
+            is_past(p, tenants[at].least, now))
+            add_candidate(ret, p, tenants[at].name);
     }
     (void)pthread_mutex_unlock(&s->mutex);
+    free(tenants);
 }
 
 struct longest {

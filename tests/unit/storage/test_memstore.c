@@ -184,6 +184,41 @@ static void a_lost_catalog_is_made_again_from_them(void **state)
     fini(&w);
 }
 
+static void compaction_and_deletes_work_on_them(void **state)
+{
+    struct world w;
+    struct matcher m;
+    struct store_delete d = {.query = STR_INIT("{app=\"b\"}"),
+                             .matchers = &m,
+                             .n_matchers = 1,
+                             .from = 0,
+                             .to = INT64_MAX};
+    struct err err;
+    (void)state;
+
+    init(&w);
+    for (int i = 0; i < 5; i++) {
+        put(&w, 0, i % 2 == 0 ? "a" : "b", i % 2 == 0 ? "kept" : "deleted");
+        flush(&w);
+    }
+    assert_int_equal(memstore_count(w.m), 5);
+    assert_int_equal(store_compact(w.f.s, &err), 0);
+    assert_int_equal(memstore_count(w.m), 1);
+    feed_check(&w.f, "t", "kept\ndeleted\nkept\ndeleted\nkept\n");
+    assert_int_equal(matcher_init(&m, MATCH_EQ, STR("app"), STR("b"), &err), 0);
+    assert_int_equal(store_delete_add(w.f.s, STR("t"), &d, &err), 0);
+    time_set(time_now() + STORE_DELETE_GRACE);
+    assert_int_equal(store_retire(w.f.s, time_now(), &err), 0);
+    assert_int_equal(store_compact(w.f.s, &err), 0);
+    assert_int_equal(store_retire(w.f.s, time_now(), &err), 0);
+    feed_check(&w.f, "t", "kept\nkept\nkept\n");
+    feed_reopen(&w.f);
+    feed_check(&w.f, "t", "kept\nkept\nkept\n");
+    assert_int_equal(memstore_count(w.m), 1);
+    matcher_fini(&m);
+    fini(&w);
+}
+
 static void retention_removes_them(void **state)
 {
     struct world w;
@@ -204,4 +239,5 @@ static void retention_removes_them(void **state)
 CHECK_MAIN(cmocka_unit_test(both_kinds_keep_the_contract),
            cmocka_unit_test(a_store_keeps_its_segments_where_it_is_told),
            cmocka_unit_test(a_lost_catalog_is_made_again_from_them),
+           cmocka_unit_test(compaction_and_deletes_work_on_them),
            cmocka_unit_test(retention_removes_them))

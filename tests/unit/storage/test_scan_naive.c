@@ -243,11 +243,10 @@ static struct group *group_of(struct tally *t, const struct labels *l, const str
     return g;
 }
 
-static int cells(void *arg, const struct labels *stream, const struct label *attr, uint32_t n_attr,
-                 struct scan_cells **ret, struct err *err)
+static int cells(void *arg, const struct scan_key *key, struct scan_cells **ret, struct err *err)
 {
     struct tally *t = arg;
-    struct group *g = group_of(t, stream, attr, n_attr);
+    struct group *g = group_of(t, key->stream, key->attr, key->n_attr);
 
     if (g == NULL)
         return err_set(err, ERR_LIMIT, "too many groups");

@@ -343,16 +343,6 @@ int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_s
     return r;
 }
 
-/* Can it not be taken back any more? */
-static bool is_for_good(const struct tombstone *t)
-{
-    struct store_delete d;
-
-    tombstone_describe(t, &d);
-    return d.state == STORE_DELETE_STARTED ||
-           (d.state == STORE_DELETE_RECEIVED && time_now() - d.created >= STORE_DELETE_GRACE);
-}
-
 struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, bool due)
 {
     const struct store_tenant *tenant;
@@ -363,7 +353,8 @@ struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, bool due
     (void)pthread_mutex_lock(&s->mutex);
     gone = mem_new(s->tombstones.n * sizeof(*gone) + 1);
     for (size_t i = 0; due && i < s->tombstones.n; i++)
-        if (tombstone_tenant(s->tombstones.p[i]) == tenant_id && is_for_good(s->tombstones.p[i]))
+        if (tombstone_tenant(s->tombstones.p[i]) == tenant_id &&
+            tombstone_state(s->tombstones.p[i]) == STORE_DELETE_STARTED)
             gone[n++] = s->tombstones.p[i];
     tenant = tenant_of(s, tenant_id);
     if (tenant != NULL)

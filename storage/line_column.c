@@ -343,16 +343,15 @@ static void set_candidates(struct line_eval *e, const struct slot_view *v, const
     }
 }
 
-/* The state of values in which no literal is; DFA_UNKNOWN: it depends on them, or finders do not
- * help.  Where no byte is above 0x7f, a value without what each match needs holds none, and no
- * question either. */
-static unsigned rest_state(const struct line_eval *e, const struct line_at *at)
+/* Where no byte is above 0x7f, a value without what each match needs holds none, and no question
+ * either. */
+unsigned line_column_rest(const struct line_eval *e, const struct line_at *at)
 {
     const struct line_needle *w = e->needle;
     bool ascii = (at->stamp->classes & SLOT_HIGH) == 0;
     unsigned rest = DFA_UNKNOWN;
 
-    if (w->n == 0 || (w->ascii && !ascii) || at->state != DFA_FIRST)
+    if (at->after == NULL || w->n == 0 || (w->ascii && !ascii) || at->state != DFA_FIRST)
         return DFA_UNKNOWN;
     if (w->whole || ascii)
         rest = common_rest(e->d, at->after);
@@ -362,7 +361,7 @@ static unsigned rest_state(const struct line_eval *e, const struct line_at *at)
 int line_column_peek(struct line_eval *e, const struct line_at *at, struct str bytes,
                      struct line_rows rows, struct err *err)
 {
-    unsigned rest = rest_state(e, at);
+    unsigned rest = line_column_rest(e, at);
     struct str text = STR_NULL;
     int r = rest == DFA_UNKNOWN ? 1 : slot_peek(at->stamp, bytes, at->n, &text, err);
 
@@ -377,7 +376,7 @@ int line_column_find(struct line_eval *e, const struct slot_view *v, const struc
                      struct line_rows rows, struct err *err)
 {
     const struct line_needle *w = e->needle;
-    unsigned rest = rest_state(e, at);
+    unsigned rest = line_column_rest(e, at);
     bool exact = w->n > 0 && w->whole && at->state == DFA_FIRST &&
                  (!w->ascii || (at->stamp->classes & SLOT_HIGH) == 0);
     uint64_t *marked;

@@ -39,6 +39,10 @@ int line_eval_init(struct line_eval *e, struct line_graph *g, const struct line_
         e->first[i] = arena_alloc(e->a, states * sizeof(*e->first[i]));
         ok = e->first[i] != NULL;
     }
+    for (size_t i = 0; i < 2 && ok; i++) {
+        e->pair[i] = arena_alloc(e->a, states * sizeof(*e->pair[i]));
+        ok = e->pair[i] != NULL;
+    }
     return ok ? 0 : arena_err(e->a, err);
 }
 
@@ -186,6 +190,8 @@ static int run_node(struct walk *w, const struct line_node *n, struct line_rows 
     else
         return r;
     if (r == 0)
+        r = line_digits_run(e, &at, bytes, rows, err);
+    if (r == 1)
         r = line_column_peek(e, &at, bytes, rows, err);
     if (r == 1)
         r = lines_slot(e->l, w->template, n->slot, &v, err);

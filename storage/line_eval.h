@@ -37,6 +37,9 @@ struct line_eval {
     const uint16_t **group, **first[LINE_WAYS];
     size_t groups; /* made */
     bool open;     /* there are too many */
+    /* Tables of two hex digits, lower and upper: [state] -> state by byte. */
+    const uint16_t **pair[2];
+    size_t pairs; /* made */
 };
 
 /* Ranks of rows of a template, ascending; `list` NULL: all from 0 to n - 1. */
@@ -63,14 +66,22 @@ struct line_at {
     const struct slot_stamp *stamp;
     size_t n;
     unsigned state;
-    const uint16_t *after;
+    const uint16_t *after; /* NULL: the states must be right */
     bool alone;
 };
+/* The state of values in which no literal is; DFA_UNKNOWN: it depends on them, or finders do not
+ * help. */
+unsigned line_column_rest(const struct line_eval *e, const struct line_at *at);
 int line_column_find(struct line_eval *e, const struct slot_view *v, const struct line_at *at,
                      struct line_rows rows, struct err *err);
 /* The same without opening the column.  1: that cannot be said from its packed bytes. */
 int line_column_peek(struct line_eval *e, const struct line_at *at, struct str bytes,
                      struct line_rows rows, struct err *err);
+
+/* line_digits.c: line_column_find over hex digits as they are packed.  1: they are not, or the
+ * automaton has too many states. */
+int line_digits_run(struct line_eval *e, const struct line_at *at, struct str bytes,
+                    struct line_rows rows, struct err *err);
 
 /* line_parts.c: the same over a PATTERN column, of which only the parts that matter are opened.  1:
  * it has no parts, or they cannot be opened. */

@@ -111,33 +111,6 @@ static struct line_rows rows_in(struct flow *f, unsigned state)
     return some;
 }
 
-static int over_values(struct flow *f, const struct slot_view *v, struct err *err)
-{
-    struct line_eval *e = f->e;
-    uint16_t *behind;
-    int r = 0;
-
-    survey(f);
-    if (!f->mixed) {
-        r = line_column_run(e, v, f->same, f->rows, err);
-        if (r == 0)
-            memcpy(f->state, e->state, f->rows.n * sizeof(*f->state));
-        f->mixed = true;
-        return r;
-    }
-    behind = arena_alloc(e->a, f->rows.n * sizeof(*behind));
-    if (behind == NULL)
-        return arena_err(e->a, err);
-    for (size_t i = 0; i < f->n_found && r == 0; i++) {
-        struct line_rows some = rows_in(f, f->found[i]);
-        r = line_column_run(e, v, f->found[i], some, err);
-        for (size_t j = 0; j < some.n && r == 0; j++)
-            behind[f->place[j]] = e->state[j];
-    }
-    f->state = behind;
-    return r;
-}
-
 /* The parts of a column; those of the last one asked for are kept. */
 static int get_parts(struct line_eval *e, size_t template, size_t slot, struct err *err)
 {
@@ -155,14 +128,46 @@ static int get_parts(struct line_eval *e, size_t template, size_t slot, struct e
     return r;
 }
 
-static int get_view(struct line_eval *e, size_t k, const struct slot_view **ret, struct err *err)
+/* The states of `rows` behind part k, in e->state. */
+static int run_part(struct line_eval *e, size_t k, unsigned state, struct line_rows rows,
+                    struct err *err)
 {
     struct line_parts *p = &e->parts;
+    const struct line_at at = {.stamp = &p->parts.stamp[k], .n = e->g->t->rows, .state = state};
+    int r = 1;
+
+    if (!p->parts.joined)
+        r = line_digits_run(e, &at, p->parts.bytes[k], rows, err);
+    if (r != 1)
+        return r;
+    r = p->view[k].n > 0 ? 0 : slot_part_open(&p->parts, k, at.n, e->a, &p->view[k], err);
+    return r < 0 ? r : line_column_run(e, &p->view[k], state, rows, err);
+}
+
+static int over_part(struct flow *f, size_t k, struct err *err)
+{
+    struct line_eval *e = f->e;
+    uint16_t *behind;
     int r = 0;
 
-    if (p->view[k].n == 0)
-        r = slot_part_open(&p->parts, k, e->g->t->rows, e->a, &p->view[k], err);
-    *ret = &p->view[k];
+    survey(f);
+    if (!f->mixed) {
+        r = run_part(e, k, f->same, f->rows, err);
+        if (r == 0)
+            memcpy(f->state, e->state, f->rows.n * sizeof(*f->state));
+        f->mixed = true;
+        return r;
+    }
+    behind = arena_alloc(e->a, f->rows.n * sizeof(*behind));
+    if (behind == NULL)
+        return arena_err(e->a, err);
+    for (size_t i = 0; i < f->n_found && r == 0; i++) {
+        struct line_rows some = rows_in(f, f->found[i]);
+        r = run_part(e, k, f->found[i], some, err);
+        for (size_t j = 0; j < some.n && r == 0; j++)
+            behind[f->place[j]] = e->state[j];
+    }
+    f->state = behind;
     return r;
 }
 
@@ -182,14 +187,9 @@ int line_parts_run(struct line_eval *e, size_t template, size_t slot, unsigned s
         return r;
     f.same = dfa_run(e->d, state, p->piece[0]);
     for (size_t k = 0; k < p->n && r == 0; k++) {
-        const struct slot_view *v = NULL;
         if (pass_part(&f, p, k))
             continue;
-        if (p->sealed)
-            return 1;
-        r = get_view(e, k, &v, err);
-        if (r == 0)
-            r = over_values(&f, v, err);
+        r = over_part(&f, k, err);
         if (r == 0)
             over_piece(&f, p->piece[k + 1]);
     }

@@ -102,13 +102,28 @@ struct slot_parts {
     struct str piece[SLOT_PARTS_MAX + 1];
     struct slot_stamp stamp[SLOT_PARTS_MAX];
     struct str bytes[SLOT_PARTS_MAX]; /* of each part, for slot_part_open */
-    bool sealed;                      /* the parts are there, but cannot be opened one by one */
+    bool joined;                      /* all of them are one number, in bytes[0] */
 };
 /* `bytes` of the column, which must live as long.  1: it is no PATTERN.  ERR_CORRUPT. */
 int slot_parts_open(const struct slot_stamp *s, struct str bytes, struct slot_parts *ret,
                     struct err *err);
 int slot_part_open(const struct slot_parts *p, size_t part, size_t n, struct arena *a,
                    struct slot_view *ret, struct err *err);
+
+/* Strings of hex digits as they are packed, two in a byte: byte k of value i, first digit in the
+ * high half, is bytes[i * row + k * column]. */
+enum { SLOT_DASHES_MAX = 8 };
+struct slot_digits {
+    uint32_t length; /* of each value, dashes and all */
+    uint32_t width;  /* bytes of each; of the last one only the high half, if the digits are odd */
+    uint8_t n_dashes, dash[SLOT_DASHES_MAX]; /* their places, ascending */
+    bool upper;
+    const uint8_t *bytes;
+    size_t row, column;
+};
+/* `bytes` of the column, which must live as long.  1: it is not packed so.  ERR_CORRUPT. */
+int slot_digits_open(const struct slot_stamp *s, struct str bytes, size_t n,
+                     struct slot_digits *ret, struct err *err);
 
 /* Value i; an INT is printed into `room`. */
 enum { SLOT_ROOM = 20 };

@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+_Static_assert((int)SLOT_DASHES_MAX == (int)SLOT_HEX_DASHES, "dashes of a value fit");
+
 enum {
     DIGITS_MIN = 4,
     SAMPLE = 1024, /* values looked at for structure */
@@ -173,6 +175,31 @@ static int get_head(struct str *in, uint32_t length, struct slot_hex *h, uint8_t
     }
     *in = str_from(*in, h->n_dashes);
     h->upper = (*flags & FLAG_UPPER) != 0;
+    return 0;
+}
+
+int slot_digits_open(const struct slot_stamp *s, struct str bytes, size_t n,
+                     struct slot_digits *ret, struct err *err)
+{
+    struct str in = str_from(bytes, 1);
+    struct slot_hex h;
+    uint8_t flags = 0;
+    int r;
+
+    if ((s->kind != SLOT_HEX && s->kind != SLOT_TEXT) || bytes.n == 0 ||
+        (uint8_t)bytes.p[0] != SLOT_WAY_HEX || s->min_len != s->max_len)
+        return 1;
+    r = get_head(&in, s->min_len, &h, &flags, err);
+    if (r < 0)
+        return r;
+    *ret = (struct slot_digits){.length = s->min_len, .n_dashes = h.n_dashes, .upper = h.upper};
+    memcpy(ret->dash, h.dash, sizeof(h.dash));
+    ret->width = (s->min_len - h.n_dashes + 1) / 2;
+    if (n > SLOT_TEXT_MAX / s->min_len || in.n != n * ret->width)
+        return corrupt("digits are cut", err);
+    ret->bytes = (const uint8_t *)in.p;
+    ret->row = (flags & FLAG_PLANES) != 0 ? 1 : ret->width;
+    ret->column = (flags & FLAG_PLANES) != 0 ? n : 1;
     return 0;
 }
 

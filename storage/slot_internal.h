@@ -100,6 +100,9 @@ void slot_joined_put(const struct slot_joined *j, struct str first, struct buf *
 /* Write out n values of `length` bytes; `in` is what follows the way.  ERR_CORRUPT, ERR_LIMIT,
  * ERR_NOMEM. */
 int slot_joined_parts(struct str in, uint32_t length, struct slot_parts *ret, struct err *err);
+/* One of them, as numbers. */
+int slot_joined_part(const struct slot_parts *p, size_t part, size_t n, struct arena *a,
+                     struct slot_view *ret, struct err *err);
 int slot_joined_open(struct str in, size_t n, uint32_t length, struct arena *a,
                      struct slot_view *ret, struct err *err);
 

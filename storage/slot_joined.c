@@ -254,7 +254,8 @@ int slot_joined_parts(struct str in, uint32_t length, struct slot_parts *ret, st
 
     if (r < 0)
         return r;
-    *ret = (struct slot_parts){.n = j.n_parts, .sealed = true};
+    *ret = (struct slot_parts){.n = j.n_parts, .joined = true};
+    ret->bytes[0] = in;
     for (size_t k = 0; k < j.n_parts; k++) {
         const struct slot_joined_part *p = &j.part[k];
         ret->piece[k] = str_sub(first, at, p->at - at);
@@ -268,6 +269,88 @@ int slot_joined_parts(struct str in, uint32_t length, struct slot_parts *ret, st
     }
     ret->piece[j.n_parts] = str_from(first, at);
     return 0;
+}
+
+__extension__ typedef unsigned __int128 wide;
+
+/* Division by a number that stays: a multiplication and, at most a few times, a step. */
+struct divider {
+    uint64_t by, inverse;
+};
+
+static uint64_t divide(const struct divider *d, uint64_t v, uint64_t *rest)
+{
+    uint64_t q = (uint64_t)((wide)v * d->inverse >> 64);
+    uint64_t left = v - q * d->by;
+
+    for (; left >= d->by; q++)
+        left -= d->by;
+    *rest = left;
+    return q;
+}
+
+/* What a number has of the part: it is divided by all that count faster, of that the rest. */
+struct share {
+    struct divider below, radix;
+    bool first; /* there is nothing above: the rest is all */
+    uint64_t max;
+};
+
+static int share_of(const struct slot_parts *p, size_t part, struct share *ret, struct err *err)
+{
+    uint64_t below = 1;
+    uint64_t radix = p->stamp[part].max + 1;
+
+    for (size_t k = part + 1; k < p->n; k++)
+        if (__builtin_mul_overflow(below, p->stamp[k].max + 1, &below))
+            return corrupt("parts are more than a number", err);
+    *ret = (struct share){.below = {below, UINT64_MAX / below},
+                          .radix = {radix, UINT64_MAX / radix},
+                          .first = part == 0,
+                          .max = p->stamp[part].max};
+    return 0;
+}
+
+static bool take_share(const struct share *s, uint64_t *v, size_t n)
+{
+    uint64_t top = 0;
+    uint64_t rest;
+
+    for (size_t i = 0; i < n; i++) {
+        v[i] = divide(&s->below, v[i], &rest);
+        if (!s->first)
+            (void)divide(&s->radix, v[i], &v[i]);
+        top = v[i] > top ? v[i] : top;
+    }
+    return top <= s->max;
+}
+
+int slot_joined_part(const struct slot_parts *p, size_t part, size_t n, struct arena *a,
+                     struct slot_view *ret, struct err *err)
+{
+    struct share s = {.max = 0};
+    struct str in = p->bytes[0];
+    struct slot_number c = {0};
+    uint64_t *number = slot_room(a, n, sizeof(*number));
+    int r = share_of(p, part, &s, err);
+
+    if (r < 0)
+        return r;
+    if (number == NULL)
+        return arena_err(a, err);
+    r = slot_number_open(&in, n, a, &c, err);
+    if (r == 0 && in.n != 0)
+        r = corrupt("bytes behind the numbers", err);
+    for (size_t at = 0; r == 0 && at < n; at += CHUNK) {
+        size_t m = n - at < CHUNK ? n - at : CHUNK;
+        r = slot_number_read(&c, m, number + at, err);
+        if (r == 0 && !take_share(&s, number + at, m))
+            r = corrupt("a number has too many digits", err);
+    }
+    if (r == 0)
+        *ret = (struct slot_view){
+            .kind = SLOT_VIEW_INT, .n = n, .number = number, .width = p->stamp[part].width};
+    return r;
 }
 
 int slot_joined_open(struct str in, size_t n, uint32_t length, struct arena *a,

@@ -170,6 +170,7 @@ static int take_parts(struct str in, struct slot_parts *p, struct err *err)
     if (!varint_get(&in, &n) || n == 0 || n > SLOT_PATTERN_SLOTS)
         return corrupt("number of slots", err);
     p->n = (size_t)n;
+    p->joined = false;
     for (size_t k = 0; k <= p->n; k++) {
         if (!varint_get(&in, &n) || n > in.n)
             return corrupt("a piece is cut", err);
@@ -197,13 +198,14 @@ int slot_parts_open(const struct slot_stamp *s, struct str bytes, struct slot_pa
         return 1;
     if ((uint8_t)bytes.p[0] == SLOT_WAY_JOINED)
         return s->min_len == s->max_len ? slot_joined_parts(rest, s->min_len, ret, err) : 1;
-    ret->sealed = false;
     return (uint8_t)bytes.p[0] == SLOT_WAY_PATTERN ? take_parts(rest, ret, err) : 1;
 }
 
 int slot_part_open(const struct slot_parts *p, size_t part, size_t n, struct arena *a,
                    struct slot_view *ret, struct err *err)
 {
+    if (p->joined)
+        return slot_joined_part(p, part, n, a, ret, err);
     return slot_open_inner(&p->stamp[part], p->bytes[part], n, a, ret, err);
 }
 

@@ -26,6 +26,76 @@ static void look(const struct slot_stamp *s, const struct slot_view *v)
     }
 }
 
+/* Value i of a PATTERN from its parts; longer than `room` is cut. */
+static size_t join_parts(const struct slot_parts *p, const struct slot_view *view, size_t i,
+                         char *room, size_t cap)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k <= p->n; k++) {
+        char digits[SLOT_ROOM];
+        struct str s[2] = {p->piece[k], STR_NULL};
+        if (k < p->n)
+            s[1] = slot_value(&view[k], i, digits);
+        for (size_t j = 0; j < 2; j++) {
+            size_t fits = s[j].n < cap - n ? s[j].n : cap - n;
+            if (fits > 0)
+                memcpy(room + n, s[j].p, fits);
+            n += fits;
+        }
+    }
+    return n;
+}
+
+/* The parts of a column, and its digits, say the same as its values. */
+static void look_inside(const struct slot_stamp *s, struct str bytes, const struct slot_view *v,
+                        struct arena *a)
+{
+    static const char DIGITS[] = "0123456789abcdef0123456789ABCDEF";
+    struct slot_view view[SLOT_PARTS_MAX];
+    struct slot_parts p;
+    struct slot_digits d;
+    struct err err;
+    char room[512];
+    int r = slot_parts_open(s, bytes, &p, &err);
+
+    for (size_t k = 0; r == 0 && k < p.n; k++)
+        r = slot_part_open(&p, k, v->n, a, &view[k], &err);
+    for (size_t i = 0; r == 0 && i < v->n; i++) {
+        struct str got = slot_value(v, i, NULL);
+        struct str made = {room, join_parts(&p, view, i, room, sizeof(room))};
+        if (!str_eq(made, str_sub(got, 0, sizeof(room))))
+            abort();
+    }
+    if (slot_digits_open(s, bytes, v->n, &d, &err) != 0)
+        return;
+    for (size_t i = 0; i < v->n; i++) {
+        const char *got = slot_value(v, i, NULL).p;
+        for (size_t k = 0; k < d.length - d.n_dashes; k++) {
+            size_t at = k;
+            unsigned byte = d.bytes[i * d.row + k / 2 * d.column];
+            for (size_t j = 0; j < d.n_dashes; j++)
+                at += d.dash[j] <= at;
+            if (got[at] != DIGITS[(k % 2 == 0 ? byte >> 4 : byte & 15) + (d.upper ? 16 : 0)])
+                abort();
+        }
+    }
+}
+
+/* What is no column ends in an error there too, or in something. */
+static void open_inside(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a)
+{
+    struct slot_view view;
+    struct slot_parts p;
+    struct slot_digits d;
+    struct err err;
+    int r = slot_parts_open(s, bytes, &p, &err);
+
+    for (size_t k = 0; r == 0 && k < p.n; k++)
+        r = slot_part_open(&p, k, n, a, &view, &err);
+    (void)slot_digits_open(s, bytes, n, &d, &err);
+}
+
 static void try_open(struct str in, struct arena *a)
 {
     struct slot_stamp s;
@@ -37,8 +107,14 @@ static void try_open(struct str in, struct arena *a)
         return;
     n = 1 + (size_t)((uint8_t)in.p[0] | (uint8_t)in.p[1] << 8);
     in = str_from(in, 2);
-    if (slot_stamp_take(&in, &s, &err) == 0 && slot_open(&s, in, n, a, &v, &err) == 0)
+    if (slot_stamp_take(&in, &s, &err) < 0)
+        return;
+    if (slot_open(&s, in, n, a, &v, &err) == 0) {
         look(&s, &v);
+        look_inside(&s, in, &v, a);
+    } else {
+        open_inside(&s, in, n, a);
+    }
 }
 
 static void try_values(struct str in, struct arena *a)
@@ -64,6 +140,7 @@ static void try_values(struct str in, struct arena *a)
         if (slot_open(&s, buf_str(&out), n, a, &v, &err) < 0)
             abort();
         look(&s, &v);
+        look_inside(&s, buf_str(&out), &v, a);
         for (size_t i = 0; i < n; i++) {
             char room[SLOT_ROOM];
             if (!str_eq(slot_value(&v, i, room), value[i]))

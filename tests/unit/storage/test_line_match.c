@@ -137,6 +137,17 @@ static void put_line(struct block *b, unsigned kind, unsigned i)
         n = snprintf(line, sizeof(line), "caf\xc3\xa9 %u \xe2\x84\xaa%u ta\xc5\xbfk\xff%u",
                      (unsigned)rnd(100), (unsigned)rnd(10), (unsigned)rnd(1000));
         break;
+    case 6:
+        n = snprintf(
+            line, sizeof(line), "trace=%016llx%08x%08x span=%015llx id=%08x-%04x-%04x X%010X;",
+            (unsigned long long)rnd(UINT64_MAX), (unsigned)rnd(1u << 31), (unsigned)rnd(1u << 31),
+            (unsigned long long)rnd(UINT64_C(1) << 60), (unsigned)rnd(1u << 31),
+            (unsigned)rnd(1u << 16), (unsigned)rnd(1u << 16), (unsigned)rnd(1u << 31));
+        break;
+    case 7:
+        n = snprintf(line, sizeof(line), "2026-03-0%uT17:%02u:%02u.%09uZ up", 1 + i / 300,
+                     i / 60 % 60, i % 60, (unsigned)rnd(1000000000));
+        break;
     default:
         n = (int)rnd(20);
         for (int k = 0; k < n; k++)
@@ -149,12 +160,12 @@ static void put_line(struct block *b, unsigned kind, unsigned i)
 static void fill(struct block *b)
 {
     size_t n = 1 + rnd(ROWS_MAX - 1);
-    unsigned first = (unsigned)rnd(6);
-    unsigned kinds = 1 + (unsigned)rnd(6);
+    unsigned first = (unsigned)rnd(8);
+    unsigned kinds = 1 + (unsigned)rnd(8);
 
     block_reset(b);
     for (unsigned i = 0; i < n; i++)
-        put_line(b, rnd(30) == 0 ? 5 : (first + (unsigned)rnd(kinds)) % 6, i);
+        put_line(b, rnd(30) == 0 ? 5 : (first + (unsigned)rnd(kinds)) % 8, i);
     block_open(b);
 }
 
@@ -174,6 +185,13 @@ static struct str cut_out(const struct block *b)
     size_t from = rnd(line.n + 1);
     size_t n = rnd(rnd(3) == 0 ? 40 : 9);
 
+    if (rnd(4) == 0) { /* a whole word: an id, a number */
+        while (from > 0 && isalnum((unsigned char)line.p[from - 1]))
+            from--;
+        for (n = 0; from + n < line.n && n < 40; n++)
+            if (!isalnum((unsigned char)line.p[from + n]) && line.p[from + n] != '-')
+                break;
+    }
     return str_sub(line, from, n);
 }
 
@@ -433,7 +451,54 @@ static void an_id_costs_its_own_column(void **state)
     block_fini(&b);
 }
 
-CHECK_MAIN(cmocka_unit_test(passes_what_passes_line_by_line),
+static void fill_ids(struct block *b)
+{
+    block_reset(b);
+    for (unsigned i = 0; i < ROWS_MAX; i++) {
+        char line[LINE_BYTES];
+        int n = snprintf(line, sizeof(line), "done trace=\"%016llx%016llx\" at 17:%02u:%02u.%09uZ",
+                         (unsigned long long)rnd(UINT64_MAX), (unsigned long long)rnd(UINT64_MAX),
+                         i / 60, i % 60, (unsigned)rnd(100000000));
+        if (i == 77)
+            n = snprintf(line, sizeof(line),
+                         "done trace=\"0123456789abcdef0011223344556677\" at 17:01:17.912345678Z");
+        add_line(b, (struct str){line, (size_t)n});
+    }
+    block_open(b);
+    assert_int_equal(b->plan->n_templates, 1);
+}
+
+static void ids_are_compared_as_they_are_packed(void **state)
+{
+    static const char *const FOUND[] = {
+        "0123456789abcdef0011223344556677",
+        "\"0123456789abcdef001122334455667",
+        "f001122334455",
+        "9abcdef0011223344",
+        "3344556677\" at 17:01",
+        "91234567",
+        "17:01:17.9123",
+        "912345678Z",
+    };
+    struct block b;
+
+    (void)state;
+    block_init(&b);
+    fill_ids(&b);
+    for (size_t i = 0; i < sizeof(FOUND) / sizeof(FOUND[0]); i++) {
+        struct reading r = read_for(&b, SCAN_CONTAINS, FOUND[i]);
+        if (r.hits != 1 || r.rendered != 0)
+            fail_msg("%s: %zu hits, %d rendered", FOUND[i], r.hits, (int)r.rendered);
+    }
+    assert_int_equal(read_for(&b, SCAN_CONTAINS, "0123456789abcdef0011223344556678").hits, 0);
+    assert_int_equal(read_for(&b, SCAN_CONTAINS, "0123456789ABCDEF0011223344556677").hits, 0);
+    assert_int_equal(read_for(&b, SCAN_CONTAINS, "912345679Z").hits, 0);
+    assert_int_equal(read_for(&b, SCAN_MATCHES, "(?i)0123456789ABCDEF0011223344556677").hits, 1);
+    block_fini(&b);
+}
+
+CHECK_MAIN(cmocka_unit_test(ids_are_compared_as_they_are_packed),
+           cmocka_unit_test(passes_what_passes_line_by_line),
            cmocka_unit_test(text_between_slots_costs_no_column),
            cmocka_unit_test(what_cannot_be_there_costs_no_column),
            cmocka_unit_test(an_id_costs_its_own_column))

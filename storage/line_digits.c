@@ -1,0 +1,243 @@
+/*
+ * storage/line_digits.c - the automaton over hex digits as they are packed.  Contract: line_eval.h.
+ *
+ * Two digits are one byte, so a table for each state says where a byte leads: half the steps of
+ * the text, which is never written.  An id that is looked for as a whole is compared in binary.
+ */
+#include "storage/line_eval.h"
+
+enum {
+    BYTES = 256,
+    PAIRS_MAX = 128, /* tables made at most */
+    LANES = 4,       /* values at a time: a step waits for the one before it */
+    STRIP = 64,      /* values of which a plane is compared at a time */
+};
+
+struct run {
+    struct line_eval *e;
+    const struct slot_digits *d;
+    const uint16_t **pair;
+    unsigned at_byte[SLOT_DASHES_MAX]; /* each dash stands before this byte */
+    bool odd;                          /* the last byte is one digit */
+    bool full;                         /* too many tables, or out of memory */
+};
+
+static uint8_t digit_of(unsigned v, bool upper)
+{
+    return (uint8_t)(v < 10 ? '0' + v : (upper ? 'A' : 'a') + v - 10);
+}
+
+static unsigned step_digit(const struct run *r, unsigned state, unsigned v)
+{
+    return dfa_step(r->e->d, state, digit_of(v, r->d->upper));
+}
+
+static const uint16_t *make_pair(struct run *r, unsigned state)
+{
+    uint16_t *to = NULL;
+
+    if (r->e->pairs < PAIRS_MAX)
+        to = (uint16_t *)arena_alloc(r->e->a, BYTES * sizeof(*to));
+    if (to == NULL) {
+        r->full = true;
+        return NULL;
+    }
+    for (unsigned high = 0; high < 16; high++) {
+        unsigned s = step_digit(r, state, high);
+        for (unsigned low = 0; low < 16; low++)
+            to[high << 4 | low] = (uint16_t)step_digit(r, s, low);
+    }
+    r->pair[state] = to;
+    r->e->pairs++;
+    return to;
+}
+
+static inline unsigned step_pair(struct run *r, unsigned state, uint8_t byte)
+{
+    const uint16_t *t = r->pair[state];
+
+    if (t == NULL)
+        t = make_pair(r, state);
+    return t == NULL ? state : t[byte];
+}
+
+/* Bytes [from, to) of some values. */
+static void run_bytes(struct run *r, const uint8_t *const p[LANES], size_t from, size_t to,
+                      unsigned s[LANES])
+{
+    size_t column = r->d->column;
+
+    for (size_t k = from; k < to; k++)
+        for (size_t i = 0; i < LANES; i++)
+            s[i] = step_pair(r, s[i], p[i][k * column]);
+}
+
+static void run_lanes(struct run *r, const uint8_t *const p[LANES], unsigned s[LANES])
+{
+    const struct slot_digits *d = r->d;
+    size_t whole = d->width - r->odd;
+    size_t at = 0;
+
+    for (size_t k = 0; k < d->n_dashes; k++) {
+        run_bytes(r, p, at, r->at_byte[k], s);
+        at = r->at_byte[k];
+        for (size_t i = 0; i < LANES; i++)
+            s[i] = dfa_step(r->e->d, s[i], '-');
+    }
+    run_bytes(r, p, at, whole, s);
+    for (size_t i = 0; r->odd && i < LANES; i++)
+        s[i] = step_digit(r, s[i], p[i][whole * d->column] >> 4);
+}
+
+static void run_rows(struct run *r, unsigned state, struct line_rows rows)
+{
+    const struct slot_digits *d = r->d;
+
+    for (size_t i = 0; i < rows.n && !r->full; i += LANES) {
+        size_t n = rows.n - i < LANES ? rows.n - i : LANES;
+        const uint8_t *p[LANES];
+        unsigned s[LANES];
+        for (size_t k = 0; k < LANES; k++) { /* what is left over goes the way of the last */
+            p[k] = d->bytes + line_rank(rows, i + (k < n ? k : n - 1)) * d->row;
+            s[k] = state;
+        }
+        run_lanes(r, p, s);
+        for (size_t k = 0; k < n; k++)
+            r->e->state[i + k] = (uint16_t)s[k];
+    }
+}
+
+/* Dashes stand between whole bytes in all ids that are known; others take the way of text. */
+static bool place_dashes(struct run *r)
+{
+    const struct slot_digits *d = r->d;
+
+    r->odd = (d->length - d->n_dashes) % 2 != 0;
+    for (unsigned k = 0; k < d->n_dashes; k++) {
+        unsigned digits = d->dash[k] - k;
+        if (digits % 2 != 0)
+            return false;
+        r->at_byte[k] = digits / 2;
+    }
+    return true;
+}
+
+/* ---- one value ---- */
+
+/* What byte i of the needle is as a digit; 16: none. */
+static unsigned needle_digit(const struct find *f, size_t i, bool upper)
+{
+    uint8_t fold = f->fold == NULL ? 0 : f->fold[i];
+
+    for (unsigned v = 0; v < 16; v++) {
+        uint8_t c = digit_of(v, upper);
+        uint8_t byte = (uint8_t)f->needle.p[i];
+        if (c == byte || c == (byte ^ fold))
+            return v;
+    }
+    return 16;
+}
+
+/* The needle as a value of the column; false: it is none. */
+static bool pack_needle(const struct find *f, const struct slot_digits *d, uint8_t *to)
+{
+    size_t dash = 0;
+    size_t n = 0;
+
+    memset(to, 0, d->width);
+    for (size_t i = 0; i < d->length; i++) {
+        unsigned v;
+        if (dash < d->n_dashes && d->dash[dash] == i) {
+            dash++;
+            if (f->needle.p[i] != '-')
+                return false;
+            continue;
+        }
+        v = needle_digit(f, i, d->upper);
+        if (v == 16)
+            return false;
+        to[n / 2] |= (uint8_t)(n % 2 == 0 ? v << 4 : v);
+        n++;
+    }
+    return true;
+}
+
+/* Values in planes, STRIP at a time, plane after plane as long as one may be equal. */
+static void compare_planes(const struct slot_digits *d, const uint8_t *value, size_t n,
+                           uint16_t *state)
+{
+    for (size_t at = 0; at < n; at += STRIP) {
+        size_t m = n - at < STRIP ? n - at : STRIP;
+        uint8_t equal[STRIP];
+        uint8_t any = 1;
+        memset(equal, 1, sizeof(equal));
+        for (size_t k = 0; k < d->width && any != 0; k++) {
+            const uint8_t *p = d->bytes + k * d->column + at;
+            any = 0;
+            for (size_t i = 0; i < m; i++) {
+                equal[i] &= p[i] == value[k];
+                any |= equal[i];
+            }
+        }
+        for (size_t i = 0; i < m && any != 0; i++)
+            if (equal[i] != 0)
+                state[at + i] = DFA_MATCH;
+    }
+}
+
+static bool equals(const struct slot_digits *d, const uint8_t *p, const uint8_t *value)
+{
+    size_t k = 0;
+
+    while (k < d->width && p[k * d->column] == value[k])
+        k++;
+    return k == d->width;
+}
+
+/* The literal is as long as a value: only one that is equal holds it; the others are in `rest`. */
+static void find_equal(struct line_eval *e, const struct slot_digits *d, unsigned rest,
+                       struct line_rows rows)
+{
+    uint8_t value[BYTES];
+
+    for (size_t i = 0; i < rows.n; i++)
+        e->state[i] = (uint16_t)rest;
+    if (!pack_needle(&e->needle->find[0], d, value))
+        return;
+    if (rows.list == NULL && d->row == 1) {
+        compare_planes(d, value, rows.n, e->state);
+        return;
+    }
+    for (size_t i = 0; i < rows.n; i++)
+        if (equals(d, d->bytes + line_rank(rows, i) * d->row, value))
+            e->state[i] = DFA_MATCH;
+}
+
+static bool is_equality(const struct line_eval *e, const struct slot_digits *d)
+{
+    const struct line_needle *w = e->needle;
+
+    return w->n == 1 && w->whole && w->find[0].needle.n == d->length;
+}
+
+int line_digits_run(struct line_eval *e, const struct line_at *at, struct str bytes,
+                    struct line_rows rows, struct err *err)
+{
+    struct slot_digits d;
+    struct run run = {.e = e, .d = &d};
+    unsigned rest;
+    int r = slot_digits_open(at->stamp, bytes, at->n, &d, err);
+
+    if (r != 0)
+        return r;
+    rest = line_column_rest(e, at);
+    if (rest != DFA_UNKNOWN && is_equality(e, &d)) {
+        find_equal(e, &d, rest, rows);
+        return 0;
+    }
+    if (!place_dashes(&run))
+        return 1;
+    run.pair = e->pair[d.upper];
+    run_rows(&run, at->state, rows);
+    return run.full ? 1 : 0;
+}

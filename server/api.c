@@ -55,6 +55,7 @@ static const struct route ROUTES[] = {
     {"/api/v1/export", "GET, POST", ACCESS_READ, api_export},
     {"/api/v1/admin/flush", "POST", ACCESS_ADMIN, api_admin_flush},
     {"/api/v1/admin/compact", "POST", ACCESS_ADMIN, api_admin_compact},
+    {"/api/v1/admin/backup", "POST", ACCESS_ADMIN, api_admin_backup},
     {"/api/v1/admin/verify", "POST", ACCESS_ADMIN, api_admin_verify},
     {"/prometheus/api/v1/rules", "GET", ACCESS_READ, api_rules},
     {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts},

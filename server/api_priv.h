@@ -46,7 +46,8 @@ struct api_call {
     /* Parameters of the families, parsed on the loop: */
     struct query *query;
     struct query_params params;
-    struct str name;          /* label name */
+    struct str name;          /* label name, or what else is named */
+    struct str second;        /* a second name */
     struct matcher *matchers; /* several selectors: one after another */
     struct query **selectors; /* owned */
     size_t n_selectors;
@@ -62,7 +63,7 @@ api_fn api_export;                                                             /
 api_fn api_labels, api_label_values, api_series;                               /* api_labels.c */
 api_fn api_patterns;                                                           /* api_patterns.c */
 api_fn api_delete;                                                             /* api_delete.c */
-api_fn api_admin_flush, api_admin_compact, api_admin_verify;                   /* api_admin.c */
+api_fn api_admin_flush, api_admin_compact, api_admin_verify, api_admin_backup; /* api_admin.c */
 api_fn api_push;                                                               /* api_push.c */
 api_fn api_ready, api_metrics, api_buildinfo, api_page, api_rules, api_alerts; /* api_status.c */
 

@@ -23,13 +23,16 @@ static const char USAGE[] =
     "       logq-server verify --structure --config FILE [--output table|json] [--no-keys]\n"
     "                                                   is the data as it was written? the server "
     "does not run\n"
+    "       logq-server backup --config FILE --to DIR [--with-keyring DIR]\n"
+    "       logq-server restore --from DIR --data DIR [--keyring FILE]\n"
+    "                                                   of a server that does not run\n"
     "       logq-server --version | --help\n";
 
 enum { NAMES_MAX = 64 };
 
 struct arguments {
     struct server_options run;
-    const char *out, *dir, *tenant, *output;
+    const char *out, *dir, *tenant, *output, *to, *from, *keyring, *with_keyring;
     bool structure, no_keys;
     const char *names[NAMES_MAX];
     size_t n_names;
@@ -98,6 +101,18 @@ static int parse(int argc, char **argv, struct arguments *a)
         case 'O':
             a->output = optarg;
             break;
+        case 'T':
+            a->to = optarg;
+            break;
+        case 'F':
+            a->from = optarg;
+            break;
+        case 'K':
+            a->keyring = optarg;
+            break;
+        case 'W':
+            a->with_keyring = optarg;
+            break;
         default:
             return -1;
         }
@@ -140,6 +155,24 @@ static int run_verify(const struct arguments *a)
     return offline_verify(&o);
 }
 
+static int run_backup(const struct arguments *a)
+{
+    const struct offline_backup o = {a->run.config, a->to, a->with_keyring};
+
+    if (a->run.config == NULL || a->to == NULL || a->n_words > 0)
+        return usage("backup needs --config FILE and --to DIR");
+    return offline_backup(&o);
+}
+
+static int run_restore(const struct arguments *a)
+{
+    const struct offline_restore o = {a->from, a->keyring, a->run.data};
+
+    if (a->from == NULL || a->run.data == NULL || a->n_words > 0)
+        return usage("restore needs --from DIR and --data DIR");
+    return offline_restore(&o);
+}
+
 static int run_verb(const char *verb, const struct arguments *a)
 {
     char why[128];
@@ -149,6 +182,10 @@ static int run_verb(const char *verb, const struct arguments *a)
         return run_cert(a);
     if (strcmp(verb, "verify") == 0)
         return run_verify(a);
+    if (strcmp(verb, "backup") == 0)
+        return run_backup(a);
+    if (strcmp(verb, "restore") == 0)
+        return run_restore(a);
     if (strcmp(verb, "init") == 0)
         return a->n_words != 1 ? usage("init needs one DIR")
                                : report(init_server(a->words[0], a->names, a->n_names, &err), &err);

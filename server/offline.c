@@ -3,10 +3,12 @@
 
 #include "server/server_conf.h"
 #include "server/verify_print.h"
+#include "storage/backup.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
-enum { ANSWER_MAX = 128 << 20, CODE_USAGE = 2, CODE_INCOMPLETE = 5 };
+enum { ANSWER_MAX = 128 << 20, CODE_FAILED = 1, CODE_USAGE = 2, CODE_INCOMPLETE = 5 };
 
 static int say(const struct err *err, int code)
 {
@@ -76,4 +78,44 @@ int offline_verify(const struct offline_verify *o)
         code = verify(o, &conf);
     server_conf_free(&conf);
     return code;
+}
+
+/* ---- backup ---- */
+
+int offline_backup(const struct offline_backup *o)
+{
+    const struct backup_options opt = {.to = o->to, .keyring_to = o->keyring_to};
+    struct backup_result result;
+    struct server_conf conf;
+    struct err err;
+    int code = load_conf(o->config, &conf);
+
+    if (code == 0 &&
+        backup_dir(server_conf_path(&conf, conf.data_dir, conf.arena), &opt, &result, &err) < 0) {
+        code = say(&err, CODE_FAILED);
+        (void)fputs("logq-server: a server that runs is asked by `logq admin backup DIR`\n",
+                    stderr);
+    } else if (code == 0) {
+        (void)printf("%s: %" PRIu64 " files, %" PRIu64 " bytes, %" PRIu64 " of them linked\n",
+                     o->to, result.files, result.bytes, result.linked_bytes);
+    }
+    server_conf_free(&conf);
+    return code;
+}
+
+int offline_restore(const struct offline_restore *o)
+{
+    const struct backup_restore opt = {o->from, o->keyring, o->data};
+    struct verify_result verified;
+    struct backup_result result;
+    struct err err;
+
+    if (backup_restore(&opt, &result, &verified, &err) < 0)
+        return say(&err, CODE_FAILED);
+    (void)printf("%s: %" PRIu64 " files, %" PRIu64 " bytes; %" PRIu64 " segments with %" PRIu64
+                 " rows are intact\n",
+                 o->data, result.files, result.bytes, verified.segments, verified.rows);
+    if (o->keyring == NULL)
+        (void)puts("without its keyring nothing of it can be read: put it there as keyring.db");
+    return 0;
 }

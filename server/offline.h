@@ -1,6 +1,6 @@
 /*
- * server/offline.h - `logq-server verify`: work on the data directory of a server that does not
- * run.
+ * server/offline.h - `logq-server verify`, `backup`, `restore`: work on the data directory of a
+ * server that does not run.
  *
  * Blocking; results on stdout, what went wrong on stderr.  Each returns the program's exit code.
  */
@@ -16,5 +16,16 @@ struct offline_verify {
 };
 /* 0 intact, 1 damage, 2 usage or configuration, 5 it could not be looked through. */
 int offline_verify(const struct offline_verify *o);
+
+/* 0, 1 it failed, 2 usage or configuration. */
+struct offline_backup {
+    const char *config, *to, *keyring_to; /* keyring_to: NULL for no copy of the keyring */
+};
+int offline_backup(const struct offline_backup *o);
+
+struct offline_restore {
+    const char *from, *keyring, *data;
+};
+int offline_restore(const struct offline_restore *o);
 
 #endif

@@ -261,7 +261,8 @@ static int thin(struct store *s, struct candidate *c, ts_ns now, struct err *err
 
 /* ---- dropping ---- */
 
-/* Drop a live day unless memory holds records of it.  *dropped: it is gone. */
+/* Drop a live day unless memory holds records of it, or a backup is on its way to it.  *dropped: it
+ * is gone. */
 static int drop_day(struct store *s, struct meta_partition *p, bool *dropped, struct err *err)
 {
     bool busy;
@@ -269,7 +270,7 @@ static int drop_day(struct store *s, struct meta_partition *p, bool *dropped, st
 
     *dropped = false;
     (void)pthread_mutex_lock(&s->mutex);
-    busy = store_head_has_day(s, p->tenant_id, p->day); /* keeps (1) */
+    busy = s->backups > 0 || store_head_has_day(s, p->tenant_id, p->day); /* keeps (1) */
     p->dropped_pos = s->visible;
     (void)pthread_mutex_unlock(&s->mutex);
     if (busy)

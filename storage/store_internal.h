@@ -104,6 +104,7 @@ struct store {
     struct dedup *dedup;
     struct map *tenants;                /* name -> struct store_tenant (owned) */
     VEC(struct meta_partition) days;    /* by tenant, day; gone ones too */
+    unsigned backups;                   /* under way: no day is dropped meanwhile */
     uint64_t durable_pos;               /* the WAL is durable and in the head up to here */
     uint64_t visible;                   /* segments are, up to here: meta.db's position */
     uint64_t last_seq;                  /* of the last durable record */

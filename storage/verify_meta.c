@@ -216,7 +216,8 @@ static int see_row(void *arg, struct sqlite3_stmt *st, struct err *err)
     if (state == META_LIVE && segments > 0 && !has_key)
         verify_tell(v, VERIFY_DAMAGE, &KEYRING, "there is no key of %s", dir);
     if (state == META_GONE && v->keys != NULL && has_key && faccessat(v->dir_fd, dir, F_OK, 0) != 0)
-        verify_tell(v, VERIFY_DAMAGE, &KEYRING, "%s was dropped, and its key is there", dir);
+        verify_tell(v, VERIFY_NOTE, &KEYRING,
+                    "%s was dropped, and has a key: it was about to begin anew", dir);
     return 0;
 }
 

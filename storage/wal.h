@@ -76,6 +76,9 @@ void wal_fail(struct wal *w);
 
 /* Everything at or before `position` was taken over for good: delete the files that end there. */
 int wal_trim(struct wal *w, uint64_t position, struct err *err);
+/* From here on wal_trim deletes nothing, until each hold was released; a trim under way may end. */
+void wal_hold(struct wal *w);
+void wal_release(struct wal *w);
 
 /* How many bytes of the files lie past `position`.  Any thread. */
 uint64_t wal_behind(struct wal *w, uint64_t position);

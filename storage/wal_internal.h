@@ -40,7 +40,8 @@ struct wal {
     uint64_t next_after;        /* `after` of the next file: see (3) in wal_write.c */
     _Atomic uint64_t committed; /* position of the last good wal_sync */
 
-    pthread_mutex_t mutex; /* guards files */
+    pthread_mutex_t mutex; /* guards files and holds */
+    unsigned holds;
     VEC(struct wal_file) files;
     _Atomic uint64_t syncs, replayed_bodies, torn_bytes, skipped_frames;
 

@@ -283,7 +283,7 @@ int wal_trim(struct wal *w, uint64_t position, struct err *err)
     for (;;) {
         bool has;
         (void)pthread_mutex_lock(&w->mutex);
-        has = w->files.n != 0 && w->files.p[0].end <= position;
+        has = w->holds == 0 && w->files.n != 0 && w->files.p[0].end <= position;
         if (has)
             wal_format_name(w->files.p[0].header.number, name);
         (void)pthread_mutex_unlock(&w->mutex);
@@ -296,6 +296,23 @@ int wal_trim(struct wal *w, uint64_t position, struct err *err)
         VEC_REMOVE(&w->files, 0);
         (void)pthread_mutex_unlock(&w->mutex);
     }
+}
+
+void wal_hold(struct wal *w)
+{
+    OBJ_CHECK(w, WAL_MAGIC);
+    (void)pthread_mutex_lock(&w->mutex);
+    w->holds++;
+    (void)pthread_mutex_unlock(&w->mutex);
+}
+
+void wal_release(struct wal *w)
+{
+    OBJ_CHECK(w, WAL_MAGIC);
+    (void)pthread_mutex_lock(&w->mutex);
+    INVARIANT(w->holds > 0);
+    w->holds--;
+    (void)pthread_mutex_unlock(&w->mutex);
 }
 
 uint64_t wal_position(const struct wal *w)

@@ -75,6 +75,9 @@ enum catalog_todo {
 int catalog_mark_alone(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], struct err *err);
 /* Every ordinary segment with times in [from, to] that is not to be left alone is due. */
 int catalog_mark_due(struct catalog *c, ts_ns from, ts_ns to, struct err *err);
+/* A segment that took the place of due ones is due, too, until somebody says that nothing was
+ * deleted since its rows were chosen. */
+int catalog_not_due(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], struct err *err);
 
 struct catalog_totals {
     uint64_t segments, rows, line_bytes, raw_bytes, stored_bytes;

@@ -67,10 +67,27 @@ static int replace_one(struct catalog *c, const uint8_t *uuid, const struct segm
     return r;
 }
 
+static int is_due(struct catalog *c, const uint8_t *uuid, bool *due, struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r = db_prepare(c->db, "SELECT 1 FROM segments WHERE uuid = ? AND todo = 1", &st, err);
+
+    if (r < 0)
+        return r;
+    db_bind_blob(st, 1, uuid, SEGMENT_UUID);
+    r = db_step(c->db, st, err);
+    if (r == 0) {
+        *due = true;
+        db_reset(st);
+    }
+    return r < 0 ? r : 0;
+}
+
 int catalog_replace(struct catalog *c, const uint8_t *uuids, size_t n,
                     const struct segment_info *info, struct err *err)
 {
     uint64_t applied = 0;
+    bool due = false;
     int r;
 
     OBJ_CHECK(c, CATALOG_MAGIC);
@@ -79,10 +96,15 @@ int catalog_replace(struct catalog *c, const uint8_t *uuids, size_t n,
         r = catalog_begin(c, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = replace_one(c, uuids + i * SEGMENT_UUID, info, err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = is_due(c, uuids + i * SEGMENT_UUID, &due, err);
+        if (r == 0)
+            r = replace_one(c, uuids + i * SEGMENT_UUID, info, err);
+    }
     if (r == 0 && info != NULL)
         r = catalog_add(c, info, err);
+    if (r == 0 && info != NULL && due)
+        r = run_for(c, "UPDATE segments SET todo = 1 WHERE uuid = ?", info->uuid, err);
     return catalog_end(c, r, applied, err);
 }
 
@@ -118,6 +140,12 @@ int catalog_mark_alone(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], stru
 {
     OBJ_CHECK(c, CATALOG_MAGIC);
     return run_for(c, "UPDATE segments SET todo = 2 WHERE uuid = ?", uuid, err);
+}
+
+int catalog_not_due(struct catalog *c, const uint8_t uuid[SEGMENT_UUID], struct err *err)
+{
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    return run_for(c, "UPDATE segments SET todo = 0 WHERE uuid = ? AND todo = 1", uuid, err);
 }
 
 int catalog_mark_due(struct catalog *c, ts_ns from, ts_ns to, struct err *err)

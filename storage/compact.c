@@ -322,6 +322,26 @@ static int exchange(struct compact *c, struct partition *p, const struct compact
     return r;
 }
 
+/* What a new segment was made under. */
+struct settling {
+    struct store *s;
+    uint64_t tenant_id;
+    const struct hide *hide;
+    const uint8_t *uuid;
+};
+
+/* A request that starts is first in everybody's snapshot, then its segments are marked; both that
+ * and this look are under the catalog's lock, so a mark that is taken off here is never its. */
+static int settle(void *arg, struct catalog *c, struct err *err)
+{
+    const struct settling *st = arg;
+    struct hide *now = store_delete_for_good(st->s, st->tenant_id);
+    bool same = hide_same(now, st->hide);
+
+    hide_unref(&now);
+    return same ? catalog_not_due(c, st->uuid, err) : 0;
+}
+
 static void count(struct compact *c, const struct compact_merge *m, uint64_t bytes_in,
                   const struct segment_info *info)
 {
@@ -393,7 +413,7 @@ static int merge(struct compact *c, struct partition *p, const struct catalog_ro
                  const struct compact_choice *choice, struct err *err)
 {
     uint8_t *uuids = mem_new(choice->n * SEGMENT_UUID);
-    struct hide *hide = store_delete_for_good(c->s, partition_tenant(p), choice->due);
+    struct hide *hide = store_delete_for_good(c->s, partition_tenant(p));
     struct compact_merge m = {
         .objects = partition_objects(p),
         .hide = hide,
@@ -413,6 +433,10 @@ static int merge(struct compact *c, struct partition *p, const struct catalog_ro
     r = compact_merge(&m, &info, err);
     if (r >= 0) {
         r = exchange(c, p, &m, info, err);
+        if (r == 0 && info != NULL) {
+            struct settling st = {c->s, partition_tenant(p), hide, info->uuid};
+            r = partition_read(p, settle, &st, err);
+        }
         if (r == 0 && choice->due)
             r = forget_deleted(c, p, err);
     } else if (m.damaged < choice->n && !partition_is_dropped(p)) {

@@ -122,6 +122,19 @@ void hide_unref(struct hide **ph)
     free(h);
 }
 
+bool hide_same(const struct hide *a, const struct hide *b)
+{
+    size_t n_a = a == NULL ? 0 : a->n;
+    size_t n_b = b == NULL ? 0 : b->n;
+
+    if (n_a != n_b)
+        return false;
+    for (size_t i = 0; i < n_a; i++)
+        if (a->tombstones[i] != b->tombstones[i])
+            return false;
+    return true;
+}
+
 uint64_t hide_newest(const struct hide *h)
 {
     uint64_t newest = 0;

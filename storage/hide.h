@@ -28,6 +28,9 @@ struct hide *hide_new(const struct store_options *opt, struct str name,
 struct hide *hide_ref(struct hide *h); /* NULL: NULL */
 void hide_unref(struct hide **ph);
 
+/* Do both have the same tombstones? */
+bool hide_same(const struct hide *a, const struct hide *b);
+
 /* The largest id of its tombstones; 0: none. */
 uint64_t hide_newest(const struct hide *h);
 

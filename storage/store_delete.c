@@ -343,7 +343,7 @@ int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_s
     return r;
 }
 
-struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, bool due)
+struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id)
 {
     const struct store_tenant *tenant;
     struct tombstone **gone;
@@ -352,7 +352,7 @@ struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, bool due
 
     (void)pthread_mutex_lock(&s->mutex);
     gone = mem_new(s->tombstones.n * sizeof(*gone) + 1);
-    for (size_t i = 0; due && i < s->tombstones.n; i++)
+    for (size_t i = 0; i < s->tombstones.n; i++)
         if (tombstone_tenant(s->tombstones.p[i]) == tenant_id &&
             tombstone_state(s->tombstones.p[i]) == STORE_DELETE_STARTED)
             gone[n++] = s->tombstones.p[i];

@@ -6,10 +6,10 @@
  * is due, nothing of it is on the disk any more, and it is processed.
  *
  * Invariants
- *   (1) a request that compaction follows is STORE_DELETE_STARTED in meta.db, which is written when
- *       every segment it may touch has been marked; a crash before that marks them again;
- *   (2) it is processed only when memory holds no record of it, so that none comes behind;
- *   (3) and when no catalog, nor meta.db, has labels of streams that went with it.
+ *   (1) a request is STORE_DELETE_STARTED in memory, where compaction looks, before the first
+ * segment is marked, and in meta.db when every one that it may touch has been: a crash between
+ * marks them again; (2) it is processed only when memory holds no record of it, so that none comes
+ * behind; (3) and when no catalog, nor meta.db, has labels of streams that went with it.
  */
 #include "base/map.h"
 #include "base/obj.h"
@@ -61,11 +61,19 @@ static bool is_in_memory(struct store *s, const struct tombstone *t)
     return found;
 }
 
+static void set_state(struct store *s, struct tombstone *t, enum store_delete_state state)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    tombstone_set_state(t, state);
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+
 static int start(struct store *s, struct tombstone *t, struct err *err)
 {
     struct days days = {{0}};
     int r = 0;
 
+    set_state(s, t, STORE_DELETE_STARTED); /* keeps (1) */
     find_days(s, t, &days);
     for (size_t i = 0; r == 0 && i < days.v.n; i++) {
         r = compact_due(s->compact, tombstone_tenant(t), days.v.p[i], tombstone_from(t),
@@ -74,7 +82,11 @@ static int start(struct store *s, struct tombstone *t, struct err *err)
             r = 0;
     }
     VEC_FINI(&days.v);
-    return r == 0 ? store_delete_state(s, t, STORE_DELETE_STARTED, err) : r; /* keeps (1) */
+    if (r == 0)
+        r = store_delete_state(s, t, STORE_DELETE_STARTED, err); /* keeps (1) */
+    if (r < 0)
+        set_state(s, t, STORE_DELETE_RECEIVED); /* all of it is tried again */
+    return r;
 }
 
 struct look {

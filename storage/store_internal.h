@@ -197,9 +197,9 @@ void store_delete_free(struct store *s);
 /* Move a request on, in meta.db first. */
 int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_state state,
                        struct err *err);
-/* What may be left out of segments for good: expired streams, and (`due`) what was deleted and
- * cannot be taken back any more.  NULL: nothing; the caller has a reference.  Not under mutex. */
-struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, bool due);
+/* What may be left out of segments for good: expired streams, and what was deleted and cannot be
+ * taken back any more.  NULL: nothing; the caller has a reference.  Not under mutex. */
+struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id);
 
 /* store_erase.c: what is to be done by now about the bytes of deleted records.  Blocking; any
  * thread. */

@@ -352,7 +352,7 @@ static int count_directly(struct counter *k, struct table *t, struct err *err)
 
     (void)pthread_mutex_lock(&k->mutex);
     for (size_t i = 0; r == 0 && i < c->block.rows; i++) {
-        uint32_t at = keys->layout[i];
+        uint32_t at = keys->layout == NULL ? (uint32_t)i : keys->layout[i]; /* NULL: all alike */
         uint32_t length = 0;
         struct tally_key key = {.combo = 0};
         if (!scan_is_selected(s, at))
@@ -392,6 +392,7 @@ static int count_selected(struct counter *k, struct scan_selection *s, struct er
     ts_ns last = c->max_ts > s->hi ? s->hi : c->max_ts;
     struct table t = {.s = s, .first_bucket = scan_bucket_of(&k->buckets, first, 0), .n_locals = 1};
     unsigned want = 0;
+    bool is_plain;
     int r = scan_combo_open(&k->combos, &s->block, &t.combos, err);
 
     if (r == 0 && (k->c->bytes || k->c->by_line))
@@ -402,13 +403,15 @@ static int count_selected(struct counter *k, struct scan_selection *s, struct er
     t.n_locals = t.combos == NULL && !k->c->by_line ? 1 : LOCAL_COMBOS;
     want |= t.n_buckets > 1 ? BLOCK_WANT_TS : 0;
     want |= t.n_streams > 1 ? BLOCK_WANT_STREAM : 0;
+    is_plain = s->bits == NULL && t.combos == NULL && !k->c->bytes && !k->c->by_line;
+    want |= is_plain ? 0 : BLOCK_WANT_LAYOUT;
     if (r == 0)
-        r = scan_block_keys(&s->block, want | BLOCK_WANT_LAYOUT, &s->keys, err);
+        r = scan_block_keys(&s->block, want, &s->keys, err);
     if (r < 0)
         return r;
     if (!make_table(k, &t))
         return count_directly(k, &t, err);
-    if (s->bits == NULL && t.combos == NULL && !k->c->bytes && !k->c->by_line)
+    if (is_plain)
         tally_plain(k, &t);
     else
         r = tally_rows(k, &t, err);

@@ -14,7 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 1 << 10, OVERHEAD = 96, FEW = 4 };
+enum {
+    FIRST_SLOTS = 1 << 10,
+    OVERHEAD = 96,
+    FEW = 4,
+    DENSE_LEVELS = 8,
+    DENSE_MAX = 1 << 16, /* cells of the table in front */
+};
 
 struct pattern {
     struct str text, level;
@@ -200,6 +206,57 @@ static int common_level(struct patterner *k, const struct lines_plan *p, bool *i
     return scan_combos_find(&k->combos, &l, 1, ret, err);
 }
 
+/* A small table in front of the cells: by template, bucket and one of the first few levels. */
+struct dense {
+    uint32_t *rows; /* NULL: it would be too large */
+    size_t n_templates, first_bucket, n_buckets;
+    uint32_t combo[DENSE_LEVELS];
+    size_t n_combos, last;
+};
+
+static int open_dense(struct dense *d, struct arena *a, struct err *err)
+{
+    size_t n = d->n_templates * d->n_buckets * DENSE_LEVELS; /* below 2^12 * 2^32 * 2^3 */
+
+    if (n > DENSE_MAX)
+        return 0;
+    d->rows = arena_alloc(a, n * sizeof(*d->rows));
+    return d->rows == NULL ? arena_err(a, err) : 0;
+}
+
+/* The row's place; NULL: there is none. */
+static uint32_t *dense_place(struct dense *d, size_t template, size_t bucket, uint32_t combo)
+{
+    if (d->rows == NULL)
+        return NULL;
+    if (d->n_combos == 0 || d->combo[d->last] != combo) {
+        d->last = 0;
+        while (d->last < d->n_combos && d->combo[d->last] != combo)
+            d->last++;
+        if (d->last == DENSE_LEVELS) {
+            d->last = 0;
+            return NULL;
+        }
+        d->combo[d->last] = combo;
+        d->n_combos += d->last == d->n_combos;
+    }
+    return &d->rows[(template * d->n_buckets + bucket - d->first_bucket) * DENSE_LEVELS + d->last];
+}
+
+static int close_dense(const struct dense *d, struct cells *cells, struct err *err)
+{
+    size_t place = 0;
+    int r = 0;
+
+    for (size_t t = 0; d->rows != NULL && t < d->n_templates; t++)
+        for (size_t b = 0; b < d->n_buckets; b++)
+            for (size_t l = 0; l < DENSE_LEVELS; l++, place++)
+                if (r == 0 && d->rows[place] > 0)
+                    r = add_rows(cells, key_of(t, d->first_bucket + b, d->combo[l]), d->rows[place],
+                                 err);
+    return r;
+}
+
 static int count_each(struct patterner *k, struct scan_selection *s, struct cells *cells,
                       struct err *err)
 {
@@ -209,6 +266,8 @@ static int count_each(struct patterner *k, struct scan_selection *s, struct cell
     uint32_t common = 0;
     bool is_common = false;
     size_t b = scan_bucket_of(&k->buckets, c->min_ts < s->lo ? s->lo : c->min_ts, 0);
+    size_t end = scan_bucket_of(&k->buckets, c->max_ts > s->hi ? s->hi : c->max_ts, b);
+    struct dense dense = {.first_bucket = b, .n_buckets = end - b + 1};
     int r = scan_block_lines(&s->block, err);
 
     if (r == 0)
@@ -219,19 +278,27 @@ static int count_each(struct patterner *k, struct scan_selection *s, struct cell
         r = scan_combo_open(&k->combos, &s->block, &combos, err);
     if (r == 0)
         r = scan_block_keys(&s->block, BLOCK_WANT_TS | BLOCK_WANT_LAYOUT, &s->keys, err);
+    if (r == 0) {
+        dense.n_templates = s->block.lines_plan->n_templates;
+        r = open_dense(&dense, s->block.arena, err);
+    }
     for (size_t i = 0; r == 0 && i < c->block.rows; i++) {
         uint32_t at = s->keys.layout[i];
+        size_t template = ids.template == NULL ? 0 : ids.template[at];
         uint32_t combo = common;
+        uint32_t *place;
         if (!scan_is_selected(s, at))
             continue;
         b = scan_bucket_of(&k->buckets, s->keys.ts[i], b);
         if (combos != NULL)
             r = scan_combo_of(combos, at, &combo, err);
-        if (r == 0)
-            r = add_rows(cells, key_of(ids.template == NULL ? 0 : ids.template[at], b, combo), 1,
-                         err);
+        place = r == 0 ? dense_place(&dense, template, b, combo) : NULL;
+        if (place != NULL)
+            ++*place;
+        else if (r == 0)
+            r = add_rows(cells, key_of(template, b, combo), 1, err);
     }
-    return r;
+    return r == 0 ? close_dense(&dense, cells, err) : r;
 }
 
 /* 1: the plan is not enough. */

@@ -1,0 +1,494 @@
+/*
+ * query/query.h over a real store: log and metric queries give what a walk over all records gives.
+ *
+ * Records, histories and the way to a small counterexample: tests/lib/naive_world.h.  What stream,
+ * time and line filters say is computed from the records in memory; what `| json` and `| logfmt`
+ * make of a line is asked of a log query, which shows all labels of each entry, and then added up
+ * here.  LOGQ_SEEDS=N, LOGQ_SEED=S as in test_scan_naive.c.
+ */
+#include "query/query.h"
+
+#include "tests/lib/check.h"
+#include "tests/lib/naive_world.h"
+
+#include <math.h>
+
+enum { SEEDS = 16, SHORT_S = 15, STEPS_MAX = 16, GROUP_MAX = 3 };
+
+enum parser { PARSER_NONE, PARSER_JSON, PARSER_LOGFMT };
+enum fold { FOLD_COUNT, FOLD_BYTES, FOLD_RATE, FOLD_SUM, FOLD_MIN, FOLD_MAX };
+
+struct sample {
+    struct str key; /* text of the labels of its series; in the arena */
+    ts_ns ts;
+    double value;
+};
+
+struct ask {
+    struct naive_run *r;
+    struct naive_step *st;
+    uint64_t rng;
+    struct arena *arena;
+    struct str tenants[2];
+    size_t n_tenants;
+    struct buf selector; /* text of the query as far as filters */
+    struct query_params p;
+    enum parser parser;
+    enum fold fold;
+    bool by_all;
+    struct str group[GROUP_MAX]; /* sorted, each once */
+    size_t n_group;
+    dur_ns range;
+    struct sample *v; /* owned */
+    size_t n;
+};
+
+static void selector_add(struct buf *b, const struct naive_select *s)
+{
+    static const char *const MATCH[] = {"=", "!=", "=~", "!~"};
+    static const char *const OP[] = {" |= ", " != ", " |~ ", " !~ "};
+
+    buf_add_z(b, "{app=~\".+\"");
+    for (size_t i = 0; i < s->n_m; i++) {
+        buf_addf(b, ", %.*s%s", STR_ARG(s->m[i].name), MATCH[s->m[i].op]);
+        quote_add(b, s->m[i].value);
+    }
+    buf_add_char(b, '}');
+    for (size_t i = 0; i < s->n_f; i++) {
+        for (size_t k = 0; k < s->f[i].n; k++) {
+            buf_add_z(b, k == 0 ? OP[s->f[i].op] : " or ");
+            quote_add(b, s->f[i].text[k]);
+        }
+    }
+}
+
+static int parse(struct ask *k, struct str text, struct query **ret)
+{
+    struct err err;
+
+    if (query_parse(text, ret, NULL, NULL, &err) < 0)
+        return naive_wrong(k->r, "%.*s: %s", STR_ARG(text), err.text);
+    return 0;
+}
+
+/* ---- log queries ---- */
+
+struct walk {
+    struct ask *k;
+    size_t *want; /* records, in the order asked for */
+    size_t n_want, n;
+    bool wrong;
+};
+
+static const struct naive_run *sorting; /* for qsort */
+
+static int by_time(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a;
+    size_t y = *(const size_t *)b;
+    ts_ns tx = sorting->w->d.v[x].ts;
+    ts_ns ty = sorting->w->d.v[y].ts;
+
+    if (tx != ty)
+        return tx < ty ? -1 : 1;
+    return (sorting->seq[x] > sorting->seq[y]) - (sorting->seq[x] < sorting->seq[y]);
+}
+
+static int check_entry(void *arg, const struct query_entry *e)
+{
+    struct walk *w = arg;
+    const struct naive_run *r = w->k->r;
+    bool back = w->k->p.direction == QUERY_BACKWARD;
+    size_t i;
+
+    w->wrong = true;
+    if (w->n == w->n_want)
+        return naive_wrong(w->k->r, "one entry too many");
+    i = w->want[back ? w->n_want - 1 - w->n : w->n];
+    if (e->ts != r->w->d.v[i].ts || e->seq != r->seq[i] || !str_eq(e->line, r->w->d.v[i].line) ||
+        !labels_equal(&e->stream, &r->w->d.stream[r->w->d.v[i].stream]))
+        return naive_wrong(w->k->r, "entry %zu is not record #%zu", w->n, i);
+    w->wrong = false;
+    w->n++;
+    return 0;
+}
+
+static int ask_log(struct ask *k)
+{
+    const struct naive_run *r = k->r;
+    struct walk w = {.k = k, .want = calloc(r->w->d.n + 1, sizeof(*w.want))};
+    struct query *q = NULL;
+    struct query_stats stats;
+    struct err err;
+    size_t due;
+    int e = parse(k, buf_str(&k->selector), &q);
+
+    k->p.start = k->st->s.from;
+    k->p.end = k->st->s.to;
+    k->p.direction = naive_below(&k->rng, 2) == 0 ? QUERY_FORWARD : QUERY_BACKWARD;
+    k->p.limit = naive_below(&k->rng, 2) == 0 ? 1 + naive_below(&k->rng, 100) : 0;
+    for (size_t i = 0; i < r->w->d.n; i++)
+        if (naive_alive(r, i) && naive_selects(&k->st->s, &r->w->d, &r->w->d.v[i]))
+            w.want[w.n_want++] = i;
+    sorting = r;
+    qsort(w.want, w.n_want, sizeof(*w.want), by_time);
+    due = k->p.limit != 0 && k->p.limit < w.n_want ? (size_t)k->p.limit : w.n_want;
+    if (e == 0 && query_run_log(q, r->s, &k->p, check_entry, &w, &stats, &err) < 0 && !w.wrong)
+        e = naive_wrong(k->r, "%.*s: %s", STR_ARG(buf_str(&k->selector)), err.text);
+    else if (e == 0 && (w.wrong || w.n != due))
+        e = naive_wrong(k->r, "%.*s limit %llu: %zu entries of %zu", STR_ARG(buf_str(&k->selector)),
+                        (unsigned long long)k->p.limit, w.n, due);
+    query_unref(&q);
+    free(w.want);
+    return e;
+}
+
+/* ---- samples ---- */
+
+static struct str find_label(const struct labels *three, struct str name)
+{
+    struct str v = STR_NULL;
+
+    for (size_t i = 0; i < 3 && v.p == NULL; i++)
+        v = labels_get(&three[i], name);
+    return v;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return str_cmp(((const struct label *)a)->name, ((const struct label *)b)->name);
+}
+
+/* Text of the labels of the series that a sample with these three kinds of labels belongs to. */
+static struct str key_of(struct ask *k, const struct labels *three)
+{
+    struct label *v =
+        arena_alloc(k->arena, (three[0].n + three[1].n + three[2].n + GROUP_MAX) * sizeof(*v));
+    struct labels l = {v, 0};
+    struct str key;
+    struct buf b;
+
+    for (size_t i = 0; !k->by_all && i < k->n_group; i++) {
+        struct str value = find_label(three, k->group[i]);
+        if (k->fold >= FOLD_SUM && str_eq(k->group[i], STR("n")))
+            continue; /* what is unwrapped is no label any more */
+        if (value.n != 0)
+            v[l.n++] = (struct label){k->group[i], value};
+    }
+    for (size_t i = 0; k->by_all && i < 3; i++)
+        for (size_t j = 0; j < three[i].n; j++)
+            v[l.n++] = three[i].v[j];
+    qsort(v, l.n, sizeof(*v), by_name); /* a parsed label may be empty */
+    buf_init(&b, 1 << 20);
+    labels_format(&b, &l);
+    key = arena_str(k->arena, buf_str(&b));
+    buf_fini(&b);
+    return key;
+}
+
+static void add_sample(struct ask *k, const struct labels *three, ts_ns ts, double value)
+{
+    k->v[k->n++] = (struct sample){key_of(k, three), ts, value};
+}
+
+/* Of records: an attribute with the name of a stream label is called otherwise. */
+static void sample_records(struct ask *k)
+{
+    const struct naive_data *d = &k->r->w->d;
+    struct naive_select s = k->st->s;
+
+    s.from = INT64_MIN;
+    s.to = INT64_MAX;
+    for (size_t i = 0; i < d->n; i++) {
+        const struct naive_record *rec = &d->v[i];
+        struct label v[RECORD_ATTRS_MAX];
+        struct labels three[3] = {d->stream[rec->stream], {v, rec->n_attr}, {NULL, 0}};
+        if (!naive_alive(k->r, i) || !naive_selects(&s, d, rec))
+            continue;
+        for (uint32_t a = 0; a < rec->n_attr; a++) {
+            v[a] = rec->attr[a];
+            if (labels_get(&three[0], v[a].name).p != NULL)
+                v[a].name = arena_printf(k->arena, "%.*s_extracted", STR_ARG(v[a].name));
+        }
+        add_sample(k, three, rec->ts, k->fold == FOLD_BYTES ? (double)rec->line.n : 1);
+    }
+}
+
+static int sample_entry(void *arg, const struct query_entry *e)
+{
+    struct ask *k = arg;
+    struct labels three[3] = {e->stream, e->meta, e->parsed};
+    double value = 1;
+
+    if (find_label(three, STR("__error__")).n != 0)
+        return 0;
+    if (k->fold >= FOLD_SUM) {
+        struct str n = find_label(three, STR("n"));
+        if (n.n == 0 || !str_to_f64(n, &value))
+            return 0;
+    } else if (k->fold == FOLD_BYTES) {
+        value = (double)e->line.n;
+    }
+    add_sample(k, three, e->ts, value);
+    return 0;
+}
+
+static int sample_entries(struct ask *k)
+{
+    struct query_params p = k->p;
+    struct query_stats stats;
+    struct query *q = NULL;
+    struct err err;
+    struct buf text;
+    int e;
+
+    buf_init(&text, 1 << 16);
+    buf_add_str(&text, buf_str(&k->selector));
+    buf_add_z(&text, k->parser == PARSER_JSON ? " | json" : " | logfmt");
+    p.start = 0;
+    p.end = INT64_MAX;
+    e = parse(k, buf_str(&text), &q);
+    if (e == 0 && query_run_log(q, k->r->s, &p, sample_entry, k, &stats, &err) < 0)
+        e = naive_wrong(k->r, "%.*s: %s", STR_ARG(buf_str(&text)), err.text);
+    query_unref(&q);
+    buf_fini(&text);
+    return e;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct sample *x = a;
+    const struct sample *y = b;
+    int c = str_cmp(x->key, y->key);
+
+    if (c != 0)
+        return c;
+    return (x->ts > y->ts) - (x->ts < y->ts);
+}
+
+/* ---- metric queries ---- */
+
+/* The value at `at` of samples [from, to) of one series; false: no point. */
+static bool fold(const struct ask *k, size_t from, size_t to, ts_ns at, double *ret)
+{
+    bool any = false;
+
+    *ret = 0;
+    for (size_t i = from; i < to; i++) {
+        double v = k->v[i].value;
+        if (k->v[i].ts <= at - k->range || k->v[i].ts > at)
+            continue;
+        if (k->fold == FOLD_MIN || k->fold == FOLD_MAX)
+            *ret = !any || (k->fold == FOLD_MIN ? v < *ret : v > *ret) ? v : *ret;
+        else
+            *ret += v;
+        any = true;
+    }
+    if (k->fold == FOLD_RATE)
+        *ret /= (double)k->range / 1e9;
+    return any;
+}
+
+static bool near(double a, double b)
+{
+    return fabs(a - b) <= 1e-9 * (fabs(a) + fabs(b)) + 1e-12;
+}
+
+static int check_series(struct ask *k, const struct query_series *s, size_t from, size_t to,
+                        struct str text)
+{
+    size_t n = 0;
+
+    for (ts_ns at = k->p.start; at <= k->p.end; at += k->p.step == 0 ? INT64_MAX / 2 : k->p.step) {
+        double v;
+        if (!fold(k, from, to, at, &v))
+            continue;
+        if (s == NULL || n == s->n || s->ts[n] != at || !near(s->value[n], v))
+            return naive_wrong(k->r, "%.*s: series %.*s at %lld is %g, not %g", STR_ARG(text),
+                               STR_ARG(k->v[from].key), (long long)at,
+                               s == NULL || n == s->n ? (double)NAN : s->value[n], v);
+        n++;
+    }
+    if (s != NULL && n != s->n)
+        return naive_wrong(k->r, "%.*s: series %.*s has %zu points, not %zu", STR_ARG(text),
+                           STR_ARG(k->v[from].key), s->n, n);
+    return 0;
+}
+
+static const struct query_series *find_series(const struct query_result *res, struct str key,
+                                              bool *seen)
+{
+    const struct query_series *found = NULL;
+    struct buf b;
+
+    buf_init(&b, 1 << 20);
+    for (size_t i = 0; i < res->n && found == NULL; i++) {
+        buf_clear(&b);
+        labels_format(&b, &res->series[i].labels);
+        if (!str_eq(buf_str(&b), key))
+            continue;
+        found = &res->series[i];
+        seen[i] = true;
+    }
+    buf_fini(&b);
+    return found;
+}
+
+static int check_result(struct ask *k, const struct query_result *res, struct str text)
+{
+    bool *seen = calloc(res->n + 1, 1);
+    int e = 0;
+    size_t to;
+
+    qsort(k->v, k->n, sizeof(*k->v), by_key);
+    for (size_t from = 0; e == 0 && from < k->n; from = to) {
+        const struct query_series *s = find_series(res, k->v[from].key, seen);
+        for (to = from; to < k->n && str_eq(k->v[to].key, k->v[from].key);)
+            to++;
+        e = check_series(k, s, from, to, text);
+    }
+    for (size_t i = 0; e == 0 && i < res->n; i++)
+        if (!seen[i])
+            e = naive_wrong(k->r, "%.*s: series %zu of %zu is one that must not be", STR_ARG(text),
+                            i, res->n);
+    free(seen);
+    return e;
+}
+
+/* min and max of groups are those of their series: one aggregation for both. */
+static void metric_text(struct ask *k, struct buf *b)
+{
+    static const char *const RANGE[] = {"count_over_time", "bytes_over_time", "rate",
+                                        "sum_over_time",   "min_over_time",   "max_over_time"};
+    static const char *const OUTER[] = {"sum", "sum", "sum", "sum", "min", "max"};
+    static const char *const STAGE[] = {"", " | json", " | logfmt"};
+    char range[TIME_TEXT_MAX];
+
+    if (!k->by_all) {
+        buf_addf(b, "%s", OUTER[k->fold]);
+        for (size_t i = 0; i < k->n_group; i++)
+            buf_addf(b, "%s%.*s%s", i == 0 ? " by (" : ", ", STR_ARG(k->group[i]),
+                     i + 1 == k->n_group ? ")" : "");
+        buf_add_char(b, '(');
+    }
+    buf_addf(b, "%s(", RANGE[k->fold]);
+    buf_add_str(b, buf_str(&k->selector));
+    buf_add_z(b, STAGE[k->parser]);
+    if (k->fold >= FOLD_SUM)
+        buf_add_z(b, " | unwrap n");
+    if (k->parser != PARSER_NONE)
+        buf_add_z(b, " | __error__=\"\"");
+    buf_addf(b, " [%.*s])%s", STR_ARG(dur_format(k->range, range)), k->by_all ? "" : ")");
+}
+
+static void draw_metric(struct ask *k)
+{
+    static const struct str NAMES[] = {
+        STR_INIT("app"), STR_INIT("code"),  STR_INIT("detected_level"),
+        STR_INIT("env"), STR_INIT("level"), STR_INIT("n"),
+        STR_INIT("ok"),  STR_INIT("pod"),   STR_INIT("user_id")};
+    const struct naive_data *d = &k->r->w->d;
+    dur_ns whole = (d->to - d->from) / NS_PER_MS + 1;
+
+    k->parser = (enum parser)naive_below(&k->rng, 3);
+    k->fold = (enum fold)naive_below(&k->rng, k->parser == PARSER_NONE ? 3 : 6);
+    k->by_all = k->fold < FOLD_SUM && naive_below(&k->rng, 6) == 0;
+    for (size_t i = 0; i < 9 && k->n_group < GROUP_MAX; i++)
+        if (naive_below(&k->rng, 4) == 0)
+            k->group[k->n_group++] = NAMES[i];
+    k->range = NS_PER_MS * (1 + (dur_ns)naive_below(&k->rng, (size_t)whole));
+    if (naive_below(&k->rng, 2) == 0)
+        k->range = NS_PER_MIN * (1 + (dur_ns)naive_below(&k->rng, 100));
+    k->p.start = d->v[naive_below(&k->rng, d->n)].ts;
+    if (naive_below(&k->rng, 2) == 0)
+        k->p.start -= k->p.start % NS_PER_MIN;
+    k->p.step = naive_below(&k->rng, 2) == 0 ? k->range : k->range / 3 + NS_PER_MS;
+    k->p.step -= k->p.step % NS_PER_MS;
+    k->p.end = k->p.start + (ts_ns)naive_below(&k->rng, STEPS_MAX) * k->p.step;
+    if (k->p.end == k->p.start)
+        k->p.step = 0;
+}
+
+static int ask_metric(struct ask *k)
+{
+    struct query_result *res = NULL;
+    struct query_stats stats;
+    struct query *q = NULL;
+    struct buf text;
+    struct err err;
+    int e = 0;
+
+    buf_init(&text, 1 << 16);
+    draw_metric(k);
+    metric_text(k, &text);
+    if (k->parser == PARSER_NONE)
+        sample_records(k);
+    else
+        e = sample_entries(k);
+    if (e == 0)
+        e = parse(k, buf_str(&text), &q);
+    if (e == 0 && query_run_metric(q, k->r->s, &k->p, &res, &stats, &err) < 0)
+        e = naive_wrong(k->r, "%.*s: %s", STR_ARG(buf_str(&text)), err.text);
+    if (e == 0)
+        e = check_result(k, res, buf_str(&text));
+    query_result_free(&res);
+    query_unref(&q);
+    buf_fini(&text);
+    return e;
+}
+
+static int ask(struct naive_run *r, struct naive_step *st)
+{
+    struct ask k = {.r = r, .st = st, .rng = st->seed | 1, .arena = arena_new(NULL, 0)};
+    int e;
+
+    for (unsigned t = 0; t < 2; t++)
+        if ((st->s.tenants >> t & 1) != 0)
+            k.tenants[k.n_tenants++] = *naive_tenant(t);
+    k.p = (struct query_params){.tenants = k.tenants,
+                                .n_tenants = k.n_tenants,
+                                .direction = QUERY_FORWARD,
+                                .limits = {.memory_bytes = (size_t)1 << 30, .series = 1 << 20}};
+    buf_init(&k.selector, 1 << 16);
+    selector_add(&k.selector, &st->s);
+    k.v = calloc(r->w->d.n + 1, sizeof(*k.v));
+    e = naive_below(&k.rng, 5) == 0 ? ask_log(&k) : ask_metric(&k);
+    free(k.v);
+    buf_fini(&k.selector);
+    arena_free(&k.arena);
+    return e;
+}
+
+static uint64_t number_of(const char *variable, uint64_t otherwise)
+{
+    const char *z = getenv(variable);
+    uint64_t n = otherwise;
+
+    if (z != NULL && !str_to_u64(str_of(z), &n))
+        fail_msg("%s=%s is no number", variable, z);
+    return n;
+}
+
+static void queries_give_what_a_walk_over_all_records_gives(void **state)
+{
+    static const size_t N[] = {12, 1500, 60, 600, 200, 1200, 400, 900};
+    uint64_t first = number_of("LOGQ_SEED", 1);
+    uint64_t seeds = number_of("LOGQ_SEEDS", getenv("LOGQ_SEED") != NULL ? 1 : 0);
+    dur_ns end = time_mono() + SHORT_S * NS_PER_S;
+    unsigned failed = 0;
+    uint64_t done = 0;
+    (void)state;
+
+    naive_off_disk();
+    for (; seeds != 0 ? done < seeds : done < SEEDS && (done < 8 || time_mono() < end); done++) {
+        struct naive_plan plan = {.records = N[(first + done) % 8], .asks = 80};
+        failed += naive_check(first + done, &plan, ask) ? 0 : 1;
+        if (seeds == 0 && failed != 0)
+            break;
+    }
+    print_message("%llu worlds\n", (unsigned long long)done);
+    if (failed != 0)
+        fail_msg("%u worlds failed", failed);
+}
+
+CHECK_MAIN(cmocka_unit_test(queries_give_what_a_walk_over_all_records_gives))

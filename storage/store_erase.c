@@ -7,9 +7,11 @@
  *
  * Invariants
  *   (1) a request is STORE_DELETE_STARTED in memory, where compaction looks, before the first
- * segment is marked, and in meta.db when every one that it may touch has been: a crash between
- * marks them again; (2) it is processed only when memory holds no record of it, so that none comes
- * behind; (3) and when no catalog, nor meta.db, has labels of streams that went with it.
+ *       segment is marked, and in meta.db when every one that it may touch has been: a crash
+ *       between marks them again;
+ *   (2) it is started only when memory holds no record of it: what is in memory becomes a segment
+ *       that nobody marked;
+ *   (3) it is processed only when no catalog, nor meta.db, has labels of streams that went with it.
  */
 #include "base/map.h"
 #include "base/obj.h"
@@ -73,14 +75,18 @@ static int start(struct store *s, struct tombstone *t, struct err *err)
     struct days days = {{0}};
     int r = 0;
 
+    if (is_in_memory(s, t)) /* the next run looks again; it hides until then */
+        return 0;
     set_state(s, t, STORE_DELETE_STARTED); /* keeps (1) */
     find_days(s, t, &days);
+    (void)pthread_mutex_lock(&s->flush_mutex); /* no exchange of segments meanwhile */
     for (size_t i = 0; r == 0 && i < days.v.n; i++) {
         r = compact_due(s->compact, tombstone_tenant(t), days.v.p[i], tombstone_from(t),
                         tombstone_to(t) - 1, err);
         if (r == ERR_GONE) /* retention was faster */
             r = 0;
     }
+    (void)pthread_mutex_unlock(&s->flush_mutex);
     VEC_FINI(&days.v);
     if (r == 0)
         r = store_delete_state(s, t, STORE_DELETE_STARTED, err); /* keeps (1) */

@@ -320,6 +320,30 @@ static void the_bytes_go_when_it_cannot_be_taken_back_any_more(void **state)
     fini(&f);
 }
 
+/* A segment that comes into being behind the marking would be nobody's business. */
+static void a_request_is_not_started_before_its_records_are_in_segments(void **state)
+{
+    struct feed f;
+    (void)state;
+
+    init(&f);
+    put(&f, "t", 1, "b", "b");
+    flush(&f);
+    put(&f, "t", 1, "a", "a");
+    (void)must_del(&f, "a", 0, 100, NULL);
+    time_set(AT(600) + STORE_DELETE_GRACE);
+    step(&f);
+    flush(&f);
+    for (int i = 0; i < 3; i++) {
+        compact(&f);
+        step(&f);
+        feed_check(&f, "t", "b\n");
+    }
+    check_list(&f, "0000000000000001 as written admin 0 100 2\n");
+    assert_int_equal(left_out(&f), 1);
+    fini(&f);
+}
+
 /* What compaction does for one request takes nothing of another that is young. */
 static void a_young_request_keeps_its_bytes(void **state)
 {
@@ -476,6 +500,7 @@ CHECK_MAIN(cmocka_unit_test(a_request_hides_its_streams_and_times_at_once),
            cmocka_unit_test(a_cancelled_request_shows_its_records_again),
            cmocka_unit_test(after_a_day_only_force_cancels),
            cmocka_unit_test(the_bytes_go_when_it_cannot_be_taken_back_any_more),
+           cmocka_unit_test(a_request_is_not_started_before_its_records_are_in_segments),
            cmocka_unit_test(a_young_request_keeps_its_bytes),
            cmocka_unit_test(evidence_is_refused_and_never_hidden),
            cmocka_unit_test(requests_that_say_nothing_are_refused),

@@ -254,7 +254,7 @@ static int update_day(struct compact *c, struct partition *p, struct err *err)
     size_t at;
     int r = partition_totals(p, &sum, err);
 
-    if (r < 0)
+    if (r < 0 || partition_is_dropped(p)) /* its row may be that of another by now */
         return r;
     (void)pthread_mutex_lock(&s->mutex);
     at = store_tenant_day(s, partition_tenant(p), partition_day(p), &found);
@@ -273,7 +273,7 @@ static int update_day(struct compact *c, struct partition *p, struct err *err)
         row.max_ts = sum.max_ts;
         row.newest_received = sum.newest_received;
     }
-    r = meta_partition_state(s->meta, &row, err);
+    r = meta_partition_put(s->meta, &row, err);
     if (r < 0)
         return r;
     (void)pthread_mutex_lock(&s->mutex);

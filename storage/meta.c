@@ -429,6 +429,17 @@ int meta_partition_state(struct meta *m, const struct meta_partition *p, struct 
     return r < 0 ? err_wrap(err, "partition %d in meta.db", (int)p->day) : 0;
 }
 
+int meta_partition_put(struct meta *m, const struct meta_partition *p, struct err *err)
+{
+    int r;
+
+    OBJ_CHECK(m, META_MAGIC);
+    (void)pthread_mutex_lock(&m->mutex);
+    r = put_partition(m, p, err);
+    (void)pthread_mutex_unlock(&m->mutex);
+    return r < 0 ? err_wrap(err, "partition %d in meta.db", (int)p->day) : 0;
+}
+
 /* ---- labels ---- */
 
 int meta_labels_get(struct meta *m, uint64_t tenant_id, int32_t day, struct buf *ret,

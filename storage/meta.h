@@ -109,6 +109,8 @@ int meta_labels_put(struct meta *m, const struct meta_labels *l, struct err *err
 
 /* Move a partition to META_GOING or META_GONE; its labels go. */
 int meta_partition_state(struct meta *m, const struct meta_partition *p, struct err *err);
+/* What its row says, after compaction; its labels stay. */
+int meta_partition_put(struct meta *m, const struct meta_partition *p, struct err *err);
 
 /* The values behind store_kv_*. */
 int meta_kv_put(struct meta *m, const char *space, struct str key, struct str value,

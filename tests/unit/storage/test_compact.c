@@ -314,6 +314,28 @@ static uint64_t catalogued(struct feed *f)
 
 /* ---- tests ---- */
 
+/* Else every question would open every day that was ever compacted. */
+static void labels_in_short_stay(void **state)
+{
+    const struct meta_partition *d;
+    struct feed f;
+    struct buf b;
+    struct err err;
+
+    (void)state;
+    init(&f);
+    feed_open(&f);
+    buf_init(&b, 1 << 20);
+    fill(&f, 0, 3, "s");
+    d = &f.s->days.p[0];
+    assert_int_equal(meta_labels_get(f.s->meta, d->tenant_id, d->day, &b, &err), 0);
+    compact(&f);
+    assert_true(stats_of(&f).compacted_segments > 0);
+    assert_int_equal(meta_labels_get(f.s->meta, d->tenant_id, d->day, &b, &err), 0);
+    buf_fini(&b);
+    feed_fini(&f);
+}
+
 static void every_record_is_there_before_and_after(void **state)
 {
     struct feed f;
@@ -683,6 +705,7 @@ static void killed_anywhere_every_record_is_there_once(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(labels_in_short_stay),
         cmocka_unit_test(every_record_is_there_before_and_after),
         cmocka_unit_test(who_began_before_reads_on),
         cmocka_unit_test(nothing_is_merged_past_what_a_reader_sees),

@@ -6,7 +6,7 @@
  * leave most of a chunk unused gets one of its own, and the current chunk stays current.
  *
  * Invariants
- *   (1) used <= max, and the budget is charged with exactly `held`;
+ *   (1) used <= max, and the budget is charged with exactly `held`, spare chunks included;
  *   (2) `cur` is in the list; chunks behind it that are not `cur` are full or of one piece.
  *
  * Under AddressSanitizer bytes that are not handed out are poisoned, with a gap behind each piece,
@@ -51,6 +51,7 @@ struct arena {
     size_t used;               /* asked for by callers */
     size_t held;               /* charged: chunks with their headers */
     struct chunk *first, *cur; /* list; where small pieces come from */
+    struct chunk *spare;       /* kept by arena_recycle, without a piece */
     struct err failed;         /* why the last refusal */
 };
 
@@ -76,8 +77,59 @@ static size_t chunk_size(const struct arena *a, size_t bytes)
     return cap < bytes ? bytes : cap;
 }
 
-/* A chunk with room for `bytes`, linked in behind cur; NULL with a->failed set. */
-static struct chunk *chunk_add(struct arena *a, size_t bytes)
+static void chunk_free(struct arena *a, struct chunk *c)
+{
+    size_t total = c->cap + sizeof(*c);
+
+    ASAN_UNPOISON_MEMORY_REGION(c->bytes, c->cap);
+    free(c);
+    a->held -= total;
+    if (a->budget != NULL)
+        mem_budget_give(a->budget, total);
+}
+
+static void free_list(struct arena *a, struct chunk *c)
+{
+    while (c != NULL) {
+        struct chunk *next = c->next;
+        chunk_free(a, c);
+        c = next;
+    }
+}
+
+/* The smallest spare chunk with room for `bytes`, or NULL. */
+static struct chunk *take_spare(struct arena *a, size_t bytes)
+{
+    struct chunk **best = NULL;
+    struct chunk *c;
+
+    for (struct chunk **at = &a->spare; *at != NULL; at = &(*at)->next)
+        if ((*at)->cap >= bytes && (best == NULL || (*at)->cap < (*best)->cap))
+            best = at;
+    if (best == NULL)
+        return NULL;
+    c = *best;
+    *best = c->next;
+    return c;
+}
+
+/* Charge for `total` bytes; spare chunks go before that fails. */
+static int charge(struct arena *a, size_t total)
+{
+    int r;
+
+    if (a->budget == NULL)
+        return 0;
+    r = mem_budget_take(a->budget, total, &a->failed);
+    if (r < 0 && a->spare != NULL) {
+        free_list(a, a->spare);
+        a->spare = NULL;
+        r = mem_budget_take(a->budget, total, &a->failed);
+    }
+    return r;
+}
+
+static struct chunk *chunk_new(struct arena *a, size_t bytes)
 {
     size_t cap = chunk_size(a, bytes);
     size_t total = cap + sizeof(struct chunk);
@@ -87,11 +139,11 @@ static struct chunk *chunk_add(struct arena *a, size_t bytes)
         (void)err_set(&a->failed, ERR_NOMEM, "a piece of %zu bytes", bytes);
         return NULL;
     }
-    if (a->budget != NULL && mem_budget_take(a->budget, total, &a->failed) < 0) {
+    if (charge(a, total) < 0) {
         /* Near the end of the budget, ask for no more than is needed. */
         cap = bytes;
         total = cap + sizeof(struct chunk);
-        if (mem_budget_take(a->budget, total, &a->failed) < 0)
+        if (charge(a, total) < 0)
             return NULL;
     }
     c = malloc(total);
@@ -102,9 +154,21 @@ static struct chunk *chunk_add(struct arena *a, size_t bytes)
         return NULL;
     }
     c->cap = cap;
-    c->used = 0;
     ASAN_POISON_MEMORY_REGION(c->bytes, cap);
     a->held += total;
+    return c;
+}
+
+/* A chunk with room for `bytes`, linked in behind cur; NULL with a->failed set. */
+static struct chunk *chunk_add(struct arena *a, size_t bytes)
+{
+    struct chunk *c = take_spare(a, bytes);
+
+    if (c == NULL)
+        c = chunk_new(a, bytes);
+    if (c == NULL)
+        return NULL;
+    c->used = 0;
     if (a->cur == NULL) {
         c->next = NULL;
         a->first = a->cur = c;
@@ -214,26 +278,6 @@ size_t arena_held(const struct arena *a)
     return a->held;
 }
 
-static void chunk_free(struct arena *a, struct chunk *c)
-{
-    size_t total = c->cap + sizeof(*c);
-
-    ASAN_UNPOISON_MEMORY_REGION(c->bytes, c->cap);
-    free(c);
-    a->held -= total;
-    if (a->budget != NULL)
-        mem_budget_give(a->budget, total);
-}
-
-static void free_list(struct arena *a, struct chunk *c)
-{
-    while (c != NULL) {
-        struct chunk *next = c->next;
-        chunk_free(a, c);
-        c = next;
-    }
-}
-
 void arena_reset(struct arena *a)
 {
     struct chunk *keep = a->first;
@@ -241,6 +285,8 @@ void arena_reset(struct arena *a)
     OBJ_CHECK(a, ARENA_MAGIC);
     a->used = 0;
     a->failed = (struct err){0};
+    free_list(a, a->spare);
+    a->spare = NULL;
     if (keep != NULL && keep->cap > CHUNK_MAX) { /* one huge piece: not worth keeping */
         free_list(a, keep);
         keep = NULL;
@@ -253,6 +299,29 @@ void arena_reset(struct arena *a)
     a->first = a->cur = keep;
 }
 
+void arena_recycle(struct arena *a, size_t bytes)
+{
+    struct chunk *from[2] = {a->first, a->spare};
+    size_t kept = 0;
+
+    OBJ_CHECK(a, ARENA_MAGIC);
+    a->used = 0;
+    a->failed = (struct err){0};
+    a->first = a->cur = a->spare = NULL;
+    for (size_t i = 0; i < 2; i++)
+        for (struct chunk *c = from[i], *next; c != NULL; c = next) {
+            next = c->next;
+            if (c->cap > bytes - kept) {
+                chunk_free(a, c);
+                continue;
+            }
+            kept += c->cap;
+            ASAN_POISON_MEMORY_REGION(c->bytes, c->cap);
+            c->next = a->spare;
+            a->spare = c;
+        }
+}
+
 void arena_free(struct arena **pa)
 {
     struct arena *a = *pa;
@@ -261,6 +330,7 @@ void arena_free(struct arena **pa)
         return;
     OBJ_CHECK(a, ARENA_MAGIC);
     free_list(a, a->first);
+    free_list(a, a->spare);
     a->magic = 0;
     free(a);
     *pa = NULL;

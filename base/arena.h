@@ -38,6 +38,10 @@ size_t arena_held(const struct arena *a); /* bytes held from malloc, i.e. charge
 
 /* Forget all pieces; keeps the first chunk for reuse. */
 void arena_reset(struct arena *a);
+
+/* Forget all pieces; keeps chunks of up to `bytes` together for reuse, still charged: for who does
+ * the same work again and again.  arena_reset gives them back. */
+void arena_recycle(struct arena *a, size_t bytes);
 void arena_free(struct arena **pa);
 
 #endif

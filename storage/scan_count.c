@@ -435,7 +435,7 @@ static int count_block(struct counter *k, struct scan_worker *w, struct scan_can
             r = count_selected(k, &s, err);
     }
     scan_block_fini(&s.block);
-    arena_reset(w->work);
+    arena_recycle(w->work, SCAN_WORK_KEPT);
     return scan_block_forgive(w, c, r, err);
 }
 

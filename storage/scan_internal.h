@@ -45,6 +45,7 @@ enum {
     SCAN_GROUP_MAX = 256,         /* candidates of a group */
     SCAN_GROUP_BYTES = 16 << 20,  /* after which no further candidate of a group is begun */
     SCAN_FRAME_CACHED = 64 << 10, /* plain bytes of a data frame that is worth keeping */
+    SCAN_WORK_KEPT = 8 << 20,     /* memory that each worker keeps from block to block */
 };
 
 /* A stream that matches, and where it stands in the batch being filled. */
@@ -133,7 +134,7 @@ struct scan_reader {
 
 /* What a slot of the pool has to itself while it is at a job. */
 struct scan_worker {
-    struct arena *work; /* one block's decoding; reset after each */
+    struct arena *work; /* one block's decoding; recycled after each */
     struct arena *out;  /* records of the chunk that is being handed out */
     struct buf line;    /* a reduced line */
     struct scan_reader reader[SCAN_READERS];

@@ -405,7 +405,7 @@ static int do_block(struct patterner *k, struct scan_worker *w, struct scan_cand
     if (r == 0 && cells.n > 0)
         r = merge_cells(k, &s.block, &cells, err);
     scan_block_fini(&s.block);
-    arena_reset(w->work);
+    arena_recycle(w->work, SCAN_WORK_KEPT);
     return scan_block_forgive(w, c, r, err);
 }
 

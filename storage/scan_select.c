@@ -248,7 +248,7 @@ int scan_block_select(struct scan *sc, struct scan_worker *w, struct scan_candid
     scan_block_init(&s.block, sc, w, c, w->work);
     r = select_block(&s, ret, err);
     scan_block_fini(&s.block);
-    arena_reset(w->work);
+    arena_recycle(w->work, SCAN_WORK_KEPT);
     if (r < 0) {
         ret->rows.n = 0;
         ret->n_ready = 0;

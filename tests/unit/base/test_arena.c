@@ -93,6 +93,39 @@ static void a_huge_first_chunk_is_not_kept(void **state)
     arena_free(&a);
 }
 
+static void recycled_memory_is_used_again_and_charged(void **state)
+{
+    struct mem_budget budget = {.name = "test", .limit = 9 << 20};
+    struct arena *a = arena_new(&budget, 0);
+    unsigned char *p;
+    size_t held;
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        p = (unsigned char *)arena_bytes(a, 1 << 20);
+        assert_non_null(p);
+        memset(p, 0xff, 1 << 20);
+    }
+    arena_recycle(a, 5 << 20);
+    held = arena_held(a);
+    assert_int_equal(arena_used(a), 0);
+    assert_true(held > 0 && held <= (5 << 20) + 4096);
+    assert_int_equal(budget.used, held);
+    for (int i = 0; i < 4; i++) {
+        p = arena_alloc(a, 1 << 20);
+        assert_non_null(p);
+        for (size_t k = 0; k < 1 << 20; k++)
+            assert_int_equal(p[k], 0);
+    }
+    assert_int_equal(arena_held(a), held); /* nothing new */
+    arena_recycle(a, 5 << 20);
+    assert_non_null(arena_bytes(a, 8 << 20)); /* what is kept stands in nobody's way */
+    arena_reset(a);
+    assert_int_equal(arena_held(a), 0);
+    arena_free(&a);
+    assert_int_equal(budget.used, 0);
+}
+
 static void texts_are_terminated_copies(void **state)
 {
     struct arena *a = arena_new(NULL, 64);
@@ -116,4 +149,5 @@ CHECK_MAIN(cmocka_unit_test(pieces_are_zeroed_aligned_and_apart),
            cmocka_unit_test(the_maximum_is_a_limit_error),
            cmocka_unit_test(the_budget_is_charged_and_given_back),
            cmocka_unit_test(a_huge_first_chunk_is_not_kept),
+           cmocka_unit_test(recycled_memory_is_used_again_and_charged),
            cmocka_unit_test(texts_are_terminated_copies))

@@ -3,10 +3,11 @@
  *
  * They are what a crash has left, or, when the catalog was lost, all there are.  The rule
  * (docs/formats/catalog.md): for each class, by the span they cover, the longest first among those
- * that start at one position.  One that starts at or behind what is already covered counts if its
- * span is complete: a flush publishes the classes of a span one after the other, and until the last
- * is there the rows are still in the WAL, so that taking in the first alone would lose the rest.
- * All others are leftovers: of attempts that failed, and what a compaction has replaced.
+ * that start at one position, and of equal ones the one that was written anew most often: rows that
+ * were deleted are in the other.  One that starts at or behind what is already covered counts if
+ * its span is complete: a flush publishes the classes of a span one after the other, and until the
+ * last is there the rows are still in the WAL, so that taking in the first alone would lose the
+ * rest. All others are leftovers: of attempts that failed, and what a compaction has replaced.
  *
  * Invariants
  *   (1) everything is taken in by one transaction, together with the applied position, so a crash
@@ -31,6 +32,7 @@ enum fate { LEFTOVER, TAKEN, INCOMPLETE };
 struct unknown {
     uint8_t uuid[SEGMENT_UUID];
     struct catalog_span span;
+    uint32_t level;
     unsigned span_classes;
     enum fate fate;
 };
@@ -72,6 +74,7 @@ static int look_into(struct partition *p, struct unknown *u, struct err *err)
         rc = err_set(err, ERR_CORRUPT, "a segment of another partition lies here");
     if (rc == 0) {
         u->span = (struct catalog_span){info->class, info->wal_from, info->wal_to};
+        u->level = info->level;
         u->span_classes = info->span_classes;
     }
     segment_info_free(&info);
@@ -112,6 +115,8 @@ static int by_span(const void *a, const void *b)
         return x->span.wal_from < y->span.wal_from ? -1 : 1;
     if (x->span.wal_to != y->span.wal_to)
         return x->span.wal_to > y->span.wal_to ? -1 : 1;
+    if (x->level != y->level)
+        return x->level > y->level ? -1 : 1;
     return memcmp(x->uuid, y->uuid, SEGMENT_UUID);
 }
 

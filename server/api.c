@@ -53,6 +53,7 @@ static const struct route ROUTES[] = {
     {"/loki/api/v1/status/buildinfo", "GET", ACCESS_STATUS, api_buildinfo},
     {"/loki/api/v1/delete", "GET, POST, PUT, DELETE", ACCESS_ADMIN, api_delete},
     {"/api/v1/export", "GET, POST", ACCESS_READ, api_export},
+    {"/api/v1/import", "POST", ACCESS_WRITE, api_import},
     {"/api/v1/admin/flush", "POST", ACCESS_ADMIN, api_admin_flush},
     {"/api/v1/admin/compact", "POST", ACCESS_ADMIN, api_admin_compact},
     {"/api/v1/admin/backup", "POST", ACCESS_ADMIN, api_admin_backup},

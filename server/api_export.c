@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/obj.h"
 #include "query/format.h"
+#include "server/exact.h"
 #include "server/metrics.h"
 #include "server/workers.h"
 
@@ -39,6 +40,7 @@ struct export
     struct query *query;
     struct query_params params;
     atomic_bool cancel;
+    bool exact; /* form=exact */
     dur_ns began;
     struct buf out;    /* the worker's */
     struct err failed; /* the worker's: why put_entry ended the run */
@@ -212,8 +214,12 @@ static int put_entry(void *arg, const struct query_entry *entry)
     struct export *e = arg;
     size_t before = e->out.n;
 
-    format_entry_json(&e->out, entry);
-    buf_add_char(&e->out, '\n');
+    if (e->exact) {
+        exact_put(&e->out, entry);
+    } else {
+        format_entry_json(&e->out, entry);
+        buf_add_char(&e->out, '\n');
+    }
     if (buf_err(&e->out, "an entry of the export", &e->failed) < 0) {
         e->out.n = before; /* what the pipeline made of it; no half of it */
         return e->failed.code;
@@ -372,6 +378,7 @@ void api_export(struct api *a, struct http_exchange *x, const struct auth_caller
         return;
     }
     e->query = q;
+    e->exact = str_eq(http_param(x, "form", 0), STR("exact"));
     e->x = x;
     e->loop = http_loop(x);
     warn_partial(a, x);

@@ -1,9 +1,9 @@
 /*
- * server/api_push.c - POST /loki/api/v1/push, JSON form.
+ * server/api_push.c - POST /loki/api/v1/push, JSON form, and /api/v1/import, lines of an export.
  *
  * 204 only when the store has said durable.  Parsed on the loop (a push of 1 MB takes about 2 ms);
  * the wait is the store's. Each push is stored: two equal lines are two records (only Forward
- * chunks are deduplicated).
+ * chunks are deduplicated, and batches of an import, by their number and hash).
  */
 #include "server/api_priv.h"
 
@@ -14,6 +14,9 @@
 #include "server/stream_limit.h"
 #include "wire/codec.h"
 
+#include <openssl/evp.h>
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +33,7 @@ struct push {
     size_t charged;
     struct buf decided;
     char tenant[160];
+    char dedup[256]; /* identity of a batch of an import */
     enum store_outcome outcome;
     struct err err;
 };
@@ -132,7 +136,26 @@ static int check_store(struct api *a, struct err *err)
     return err_set(err, ERR_IO, "not accepting: %s", reason);
 }
 
-static void decide(struct push *p, const struct auth_caller *caller)
+/* The same batch again, of the same import, is stored once. */
+static void identify(struct http_exchange *x, struct push *p)
+{
+    struct str number = http_param(x, "batch", 0);
+    uint8_t hash[32] = {0};
+    char hex[2 * sizeof(hash) + 1];
+    unsigned n = 0;
+    uint64_t ignored;
+
+    if (number.n == 0 || !str_to_u64(number, &ignored) ||
+        EVP_Digest(p->body.p, p->body.n, hash, &n, EVP_sha256(), NULL) != 1)
+        return; /* who gives no number wants each stored */
+    for (size_t i = 0; i < sizeof(hash); i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    (void)snprintf(p->dedup, sizeof(p->dedup), "import %.*s %s %s", STR_ARG(number), hex,
+                   p->tenant);
+    p->append.dedup = str_of(p->dedup);
+}
+
+static void decide(struct push *p, const struct auth_caller *caller, enum ingest_kind kind)
 {
     struct ingest_decided d = {.payload_bytes = p->body.max};
 
@@ -140,15 +163,16 @@ static void decide(struct push *p, const struct auth_caller *caller)
     ingest_decided_pack(&d, &p->decided);
     (void)str_to_z(caller->tenants[0], p->tenant, sizeof(p->tenant));
     p->append.payload =
-        (struct store_payload){.kind = INGEST_PUSH_JSON,
+        (struct store_payload){.kind = (uint32_t)kind,
                                .tenant = str_of(p->tenant),
-                               .peer = STR("push"),
+                               .peer = kind == INGEST_IMPORT ? STR("import") : STR("push"),
                                .decided = buf_str(&p->decided),
                                .received = store_receive_time(p->api->server->store),
                                .bytes = buf_str(&p->body)};
 }
 
-void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+static void take(struct api *a, struct http_exchange *x, const struct auth_caller *caller,
+                 enum ingest_kind kind)
 {
     struct push *p = mem_new(sizeof(*p));
     struct ingest_times times = {0, 0};
@@ -166,7 +190,9 @@ void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *
     if (r == 0)
         r = read_body(x, p, &status, &err);
     if (r == 0) {
-        decide(p, caller);
+        decide(p, caller, kind);
+        if (kind == INGEST_IMPORT)
+            identify(x, p);
         r = ingest_decode_times(&a->server->memory, &p->append.payload, &b, &times, &err);
         status = r == ERR_NOMEM ? 503 : 400;
     }
@@ -196,4 +222,14 @@ void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *
     p->append.arg = p;
     http_watch(x, on_aborted, NULL, p);
     store_append(a->server->store, &p->append);
+}
+
+void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    take(a, x, caller, INGEST_PUSH_JSON);
+}
+
+void api_import(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    take(a, x, caller, INGEST_IMPORT);
 }

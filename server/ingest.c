@@ -236,6 +236,9 @@ int ingest_decode_times(void *arg, const struct store_payload *p, struct batch *
         case INGEST_PUSH_JSON:
             r = ingest_push(&ib, p, &d, err);
             break;
+        case INGEST_IMPORT:
+            r = ingest_import(&ib, p, err);
+            break;
         default:
             r = err_set(err, ERR_INVALID, "a payload of kind %u: made by a newer logq-server",
                         p->kind);

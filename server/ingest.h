@@ -15,6 +15,7 @@
 enum ingest_kind {                     /* store_payload.kind; append only: they are in WAL files */
                    INGEST_FORWARD = 1, /* one Forward message */
                    INGEST_PUSH_JSON = 2, /* body of Loki's push API, JSON, uncompressed */
+                   INGEST_IMPORT = 3,    /* lines of exact.h */
 };
 
 /* What was decided about a payload; encoded as a small versioned JSON object. */

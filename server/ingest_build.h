@@ -51,5 +51,6 @@ int ingest_forward(struct ingest_build *ib, const struct store_payload *p,
                    const struct ingest_decided *d, struct err *err);
 int ingest_push(struct ingest_build *ib, const struct store_payload *p,
                 const struct ingest_decided *d, struct err *err);
+int ingest_import(struct ingest_build *ib, const struct store_payload *p, struct err *err);
 
 #endif

@@ -22,6 +22,8 @@ enum flag_id {
     FLAG_FOLLOW,
     FLAG_STEP,
     FLAG_FORCE,
+    FLAG_STRUCTURE,
+    FLAG_WITH_KEYRING,
     FLAG_ADDR,
     FLAG_TOKEN_FILE,
     FLAG_CA,
@@ -38,8 +40,10 @@ enum flag_id {
 #define OF(command) (1u << (command))
 #define OF_QUERY    OF(ARGS_QUERY)
 #define OF_LINES    (OF(ARGS_QUERY) | OF(ARGS_TAIL))
-#define OF_SPANS    (OF_LINES | OF(ARGS_LABELS) | OF(ARGS_SERIES) | OF(ARGS_DELETE))
-#define OF_ALL      (OF_SPANS | OF(ARGS_NONE))
+#define OF_SPANS    (OF_LINES | OF(ARGS_LABELS) | OF(ARGS_SERIES) | OF(ARGS_DELETE) | OF(ARGS_EXPORT))
+#define OF_ASKS     (OF_SPANS | OF(ARGS_IMPORT) | OF(ARGS_VERIFY) | OF(ARGS_ADMIN))
+#define OF_PRINTS   ((OF_SPANS & ~OF(ARGS_EXPORT)) | OF(ARGS_VERIFY) | OF(ARGS_ADMIN))
+#define OF_ALL      (OF_ASKS | OF(ARGS_NONE))
 
 struct flag {
     const char *name;
@@ -64,18 +68,22 @@ static const struct flag FLAGS[FLAG_COUNT] = {
     [FLAG_STEP] = {"step", 0, OF_QUERY, "SPAN", "metric query: a value at each step of the span"},
     [FLAG_FORCE] = {"force", 0, OF(ARGS_DELETE), NULL,
                     "cancel: also a request that may be done in part"},
-    [FLAG_OUTPUT] = {"output", 'o', OF_SPANS, "FORM",
+    [FLAG_STRUCTURE] = {"structure", 0, OF(ARGS_VERIFY), NULL,
+                        "check every hash, checksum and catalog row"},
+    [FLAG_WITH_KEYRING] = {"with-keyring", 0, OF(ARGS_ADMIN), "DIR",
+                           "backup: copy the keyring there, not beside the data"},
+    [FLAG_OUTPUT] = {"output", 'o', OF_PRINTS, "FORM",
                      "table, raw, jsonl, json, csv or logfmt (table on a terminal, else raw)"},
-    [FLAG_UTC] = {"utc", 0, OF_SPANS, NULL,
+    [FLAG_UTC] = {"utc", 0, OF_PRINTS, NULL,
                   "show times in UTC (default where stdout is no terminal)"},
-    [FLAG_LOCAL] = {"local", 0, OF_SPANS, NULL,
+    [FLAG_LOCAL] = {"local", 0, OF_PRINTS, NULL,
                     "show times in the local zone (default on a terminal)"},
-    [FLAG_COLOR] = {"color", 0, OF_SPANS, "WHEN", "auto, always or never (auto: on a terminal)"},
-    [FLAG_ADDR] = {"addr", 0, OF_SPANS, "URL", "server: https://host:3100 (LOGQ_ADDR)"},
-    [FLAG_TOKEN_FILE] = {"token-file", 0, OF_SPANS, "FILE",
+    [FLAG_COLOR] = {"color", 0, OF_PRINTS, "WHEN", "auto, always or never (auto: on a terminal)"},
+    [FLAG_ADDR] = {"addr", 0, OF_ASKS, "URL", "server: https://host:3100 (LOGQ_ADDR)"},
+    [FLAG_TOKEN_FILE] = {"token-file", 0, OF_ASKS, "FILE",
                          "file that holds the token (LOGQ_TOKEN)"},
-    [FLAG_CA] = {"ca", 0, OF_SPANS, "FILE", "certificates to trust, PEM (LOGQ_CA_FILE)"},
-    [FLAG_TENANT] = {"tenant", 0, OF_SPANS, "NAME", "tenant, or several: a|b (LOGQ_TENANT)"},
+    [FLAG_CA] = {"ca", 0, OF_ASKS, "FILE", "certificates to trust, PEM (LOGQ_CA_FILE)"},
+    [FLAG_TENANT] = {"tenant", 0, OF_ASKS, "NAME", "tenant, or several: a|b (LOGQ_TENANT)"},
     [FLAG_HELP] = {"help", 'h', OF_ALL, NULL, "print this and exit"},
     [FLAG_VERSION] = {"version", 'V', OF_ALL, NULL, "print the version and exit"},
 };
@@ -90,6 +98,12 @@ static const struct {
     [ARGS_LABELS] = {"labels", "[NAME]", "list label names, or the values of one label", 0, 1},
     [ARGS_SERIES] = {"series", "SELECTOR...", "list the streams that match", 1, 64},
     [ARGS_DELETE] = {"delete", "QUERY", "delete what matches (or: list, cancel ID)", 1, 2},
+    [ARGS_EXPORT] = {"export", "QUERY FILE",
+                     "write the lines of a span to a file: .zst, .gz, else plain; -: stdout", 2, 2},
+    [ARGS_IMPORT] = {"import", "FILE", "store the lines of an export; -: stdin", 1, 1},
+    [ARGS_VERIFY] = {"verify", "", "is what the server stores as it was written? (--structure)", 0,
+                     0},
+    [ARGS_ADMIN] = {"admin", "VERB", "flush, compact, or backup DIR", 1, 2},
 };
 enum { COMMANDS_N = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
 
@@ -188,6 +202,12 @@ static int take_flag(enum flag_id id, const char *value, struct args *a, struct 
         return 0;
     case FLAG_FORCE:
         a->force = true;
+        return 0;
+    case FLAG_STRUCTURE:
+        a->structure = true;
+        return 0;
+    case FLAG_WITH_KEYRING:
+        a->with_keyring = value;
         return 0;
     case FLAG_ADDR:
         a->addr = value;

@@ -11,7 +11,18 @@
 #include "base/time.h"
 #include "query/format.h"
 
-enum args_command { ARGS_NONE, ARGS_QUERY, ARGS_TAIL, ARGS_LABELS, ARGS_SERIES, ARGS_DELETE };
+enum args_command {
+    ARGS_NONE,
+    ARGS_QUERY,
+    ARGS_TAIL,
+    ARGS_LABELS,
+    ARGS_SERIES,
+    ARGS_DELETE,
+    ARGS_EXPORT,
+    ARGS_IMPORT,
+    ARGS_VERIFY,
+    ARGS_ADMIN
+};
 enum args_color { ARGS_COLOR_AUTO, ARGS_COLOR_ALWAYS, ARGS_COLOR_NEVER };
 enum args_zone { ARGS_ZONE_AUTO, ARGS_ZONE_UTC, ARGS_ZONE_LOCAL };
 /* AUTO: the newest lines, printed oldest first. */
@@ -37,8 +48,10 @@ struct args {
     uint64_t limit; /* 0: all */
     enum args_direction direction;
     bool follow;
-    bool force;  /* delete cancel */
-    dur_ns step; /* 0: an instant */
+    bool force;               /* delete cancel */
+    bool structure;           /* verify */
+    const char *with_keyring; /* admin backup: where the keyring goes; NULL: nowhere */
+    dur_ns step;              /* 0: an instant */
 };
 
 /*

@@ -17,6 +17,8 @@ enum {
     CMD_USAGE = 2,
     CMD_SERVER = 3, /* or the network, or stdout */
     CMD_DENIED = 4,
+    CMD_DAMAGED = 1,    /* verify */
+    CMD_INCOMPLETE = 5, /* verify: something could not be checked */
 };
 
 struct cmd {
@@ -26,7 +28,8 @@ struct cmd {
 };
 
 typedef int cmd_fn(struct cmd *c);
-cmd_fn cmd_query, cmd_tail, cmd_labels, cmd_series, cmd_delete;
+cmd_fn cmd_query, cmd_tail, cmd_labels, cmd_series, cmd_delete, cmd_verify, cmd_admin, cmd_export,
+    cmd_import;
 
 enum { CMD_IDLE_MS = 600000 }; /* a query may think that long before its first byte */
 /* Where an open end is put: the server takes records of at most that far ahead of its clock. */

@@ -12,7 +12,8 @@ enum { HELP_MAX = 1 << 16 };
 
 static cmd_fn *const COMMANDS[] = {
     [ARGS_QUERY] = cmd_query,   [ARGS_TAIL] = cmd_tail,     [ARGS_LABELS] = cmd_labels,
-    [ARGS_SERIES] = cmd_series, [ARGS_DELETE] = cmd_delete,
+    [ARGS_SERIES] = cmd_series, [ARGS_DELETE] = cmd_delete, [ARGS_EXPORT] = cmd_export,
+    [ARGS_IMPORT] = cmd_import, [ARGS_VERIFY] = cmd_verify, [ARGS_ADMIN] = cmd_admin,
 };
 
 static int print_help(enum args_command command)

@@ -240,7 +240,11 @@ static int start(struct remote *r, struct call *call, struct err *err)
         headers[q.n_headers++] = (struct label){STR("Authorization"), buf_str(&r->bearer)};
     if (r->ctx->tenant != NULL)
         headers[q.n_headers++] = (struct label){STR("X-Scope-OrgID"), str_of(r->ctx->tenant)};
-    if (post) {
+    if (req->upload.n > 0) {
+        headers[q.n_headers++] = (struct label){STR("Content-Type"), STR("application/x-ndjson")};
+        q.body = req->upload;
+        post = false;
+    } else if (post) {
         headers[q.n_headers++] =
             (struct label){STR("Content-Type"), STR("application/x-www-form-urlencoded")};
         q.body = req->params;

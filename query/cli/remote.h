@@ -33,6 +33,7 @@ struct remote_request {
     const char *path;   /* "/api/v1/export" */
     const char *method; /* NULL: GET, or POST when the parameters are long */
     struct str params;  /* params.h */
+    struct str upload;  /* JSON lines: the body of a POST, its parameters stand in the address */
     uint64_t idle_ms;   /* longest silence; 0: for ever */
     remote_body_fn *body;
     void *arg;

@@ -1,0 +1,98 @@
+/* query/cli/cmd_admin.c - `logq admin flush | compact | backup DIR`: an operator's work. */
+#include "query/cli/cmd.h"
+#include "query/cli/params.h"
+
+#include <jansson.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ANSWER_MAX = 1 << 20, PARAMS_MAX = 1 << 16 };
+
+/* {"name": number, ...}: a line each. */
+static int put_pairs(struct buf *out, struct str body, struct err *err)
+{
+    json_t *root = json_loadb(body.p, body.n, 0, NULL);
+    const char *key;
+    json_t *value;
+
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return err_set(err, ERR_CORRUPT, "the server's answer is not understood");
+    }
+    json_object_foreach(root, key, value)
+    {
+        if (json_is_integer(value))
+            buf_addf(out, "%-14s %" PRId64 "\n", key, (int64_t)json_integer_value(value));
+        else if (json_is_real(value))
+            buf_addf(out, "%-14s %.3f\n", key, json_real_value(value));
+        else if (json_is_string(value))
+            buf_addf(out, "%-14s %s\n", key, json_string_value(value));
+    }
+    json_decref(root);
+    return 0;
+}
+
+static int print(struct cmd *c, struct str body)
+{
+    const struct args *a = c->args;
+    bool as_it_is = a->has_output && (a->output == FORMAT_JSON || a->output == FORMAT_JSONL);
+    struct remote_failure none = {0};
+    struct buf out;
+    struct err err;
+    int r = 0;
+
+    buf_init(&out, ANSWER_MAX);
+    if (as_it_is) {
+        buf_add_str(&out, body);
+        buf_add_char(&out, '\n');
+    } else {
+        r = put_pairs(&out, body, &err);
+    }
+    if (r == 0)
+        r = output_text(c->out, buf_str(&out), &err);
+    if (r == 0)
+        r = output_flush(c->out, &err);
+    buf_fini(&out);
+    return r < 0 ? cmd_fail(c, STR_NULL, &none, &err) : CMD_FOUND;
+}
+
+int cmd_admin(struct cmd *c)
+{
+    const char *verb = c->args->words[0];
+    bool is_backup = strcmp(verb, "backup") == 0;
+    struct remote_request req = {.method = "POST", .idle_ms = 0};
+    struct remote_failure fail;
+    struct buf params, body;
+    char path[64];
+    struct err err;
+    int code;
+
+    if (!is_backup && strcmp(verb, "flush") != 0 && strcmp(verb, "compact") != 0) {
+        cmd_say("admin knows flush, compact and backup, not '%.60s'", verb);
+        return CMD_USAGE;
+    }
+    if (c->args->n_words != (is_backup ? 2 : 1)) {
+        cmd_say(is_backup ? "backup needs a directory on the server's host"
+                          : "one operand too many");
+        return CMD_USAGE;
+    }
+    (void)snprintf(path, sizeof(path), "/api/v1/admin/%.10s", verb);
+    req.path = path;
+    buf_init(&params, PARAMS_MAX);
+    buf_init(&body, ANSWER_MAX);
+    if (is_backup) {
+        params_add(&params, "to", str_of(c->args->words[1]));
+        if (c->args->with_keyring != NULL)
+            params_add(&params, "with_keyring", str_of(c->args->with_keyring));
+    }
+    req.params = buf_str(&params);
+    if (remote_fetch(c->remote, &req, &body, &fail, &err) < 0)
+        code = cmd_fail(c, STR_NULL, &fail, &err);
+    else
+        code = print(c, buf_str(&body));
+    buf_fini(&params);
+    buf_fini(&body);
+    return code;
+}

@@ -39,9 +39,11 @@ static int add(struct ingest_build *ib, const struct exact_record *x, struct err
 
 int ingest_import(struct ingest_build *ib, const struct store_payload *p, struct err *err)
 {
-    struct str rest = p->bytes;
+    struct str rest = arena_str(ib->b->arena, p->bytes); /* records point into it */
     size_t number = 0;
 
+    if (rest.p == NULL)
+        return arena_err(ib->b->arena, err);
     while (rest.n > 0) {
         struct str line = str_cut(&rest, '\n');
         struct exact_record x = {.ts = 0};

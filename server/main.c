@@ -53,12 +53,14 @@ static int usage(const char *why)
 static int parse(int argc, char **argv, struct arguments *a)
 {
     static const struct option OPTIONS[] = {
-        {"config", required_argument, NULL, 'c'}, {"data", required_argument, NULL, 'd'},
-        {"dev", no_argument, NULL, 'D'},          {"recover", no_argument, NULL, 'r'},
-        {"name", required_argument, NULL, 'n'},   {"out", required_argument, NULL, 'o'},
-        {"dir", required_argument, NULL, 'i'},    {"tenant", required_argument, NULL, 't'},
-        {"structure", no_argument, NULL, 's'},    {"no-keys", no_argument, NULL, 'k'},
-        {"output", required_argument, NULL, 'O'}, {NULL, 0, NULL, 0}};
+        {"config", required_argument, NULL, 'c'},  {"data", required_argument, NULL, 'd'},
+        {"dev", no_argument, NULL, 'D'},           {"recover", no_argument, NULL, 'r'},
+        {"name", required_argument, NULL, 'n'},    {"out", required_argument, NULL, 'o'},
+        {"dir", required_argument, NULL, 'i'},     {"tenant", required_argument, NULL, 't'},
+        {"structure", no_argument, NULL, 's'},     {"no-keys", no_argument, NULL, 'k'},
+        {"to", required_argument, NULL, 'T'},      {"from", required_argument, NULL, 'F'},
+        {"keyring", required_argument, NULL, 'K'}, {"with-keyring", required_argument, NULL, 'W'},
+        {"output", required_argument, NULL, 'O'},  {NULL, 0, NULL, 0}};
     int c;
 
     a->dir = ".";

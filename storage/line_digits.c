@@ -2,7 +2,8 @@
  * storage/line_digits.c - the automaton over hex digits as they are packed.  Contract: line_eval.h.
  *
  * Two digits are one byte, so a table for each state says where a byte leads: half the steps of
- * the text, which is never written.  An id that is looked for as a whole is compared in binary.
+ * the text, which is never written.  An id that is looked for as a whole, or a literal whose dashes
+ * leave it few places, is compared in binary.
  */
 #include "storage/line_eval.h"
 
@@ -10,6 +11,7 @@ enum {
     BYTES = 256,
     PAIRS_MAX = 128, /* tables made at most */
     LANES = 4,       /* values at a time: a step waits for the one before it */
+    PLACES = 4,      /* compared in binary at most */
     STRIP = 64,      /* values of which a plane is compared at a time */
 };
 
@@ -122,32 +124,42 @@ static bool place_dashes(struct run *r)
     return true;
 }
 
-/* ---- one value ---- */
+/* ---- few places ---- */
+
+/* A literal somewhere in a value: what is left of the value's bytes under `mask` is `value`. */
+struct place {
+    size_t from, to; /* bytes that count */
+    uint8_t value[BYTES], mask[BYTES];
+};
 
 /* What byte i of the needle is as a digit; 16: none. */
 static unsigned needle_digit(const struct find *f, size_t i, bool upper)
 {
     uint8_t fold = f->fold == NULL ? 0 : f->fold[i];
+    uint8_t byte = (uint8_t)f->needle.p[i];
 
     for (unsigned v = 0; v < 16; v++) {
         uint8_t c = digit_of(v, upper);
-        uint8_t byte = (uint8_t)f->needle.p[i];
         if (c == byte || c == (byte ^ fold))
             return v;
     }
     return 16;
 }
 
-/* The needle as a value of the column; false: it is none. */
-static bool pack_needle(const struct find *f, const struct slot_digits *d, uint8_t *to)
+/* The needle at `offset` of a value; false: dashes or digits do not allow it. */
+static bool fit(const struct find *f, const struct slot_digits *d, size_t offset, struct place *ret)
 {
     size_t dash = 0;
-    size_t n = 0;
+    size_t digit;
 
-    memset(to, 0, d->width);
-    for (size_t i = 0; i < d->length; i++) {
+    while (dash < d->n_dashes && d->dash[dash] < offset)
+        dash++;
+    digit = offset - dash;
+    memset(ret, 0, sizeof(*ret));
+    ret->from = digit / 2;
+    for (size_t i = 0; i < f->needle.n; i++) {
         unsigned v;
-        if (dash < d->n_dashes && d->dash[dash] == i) {
+        if (dash < d->n_dashes && d->dash[dash] == offset + i) {
             dash++;
             if (f->needle.p[i] != '-')
                 return false;
@@ -156,14 +168,16 @@ static bool pack_needle(const struct find *f, const struct slot_digits *d, uint8
         v = needle_digit(f, i, d->upper);
         if (v == 16)
             return false;
-        to[n / 2] |= (uint8_t)(n % 2 == 0 ? v << 4 : v);
-        n++;
+        ret->value[digit / 2] |= (uint8_t)(digit % 2 == 0 ? v << 4 : v);
+        ret->mask[digit / 2] |= digit % 2 == 0 ? 0xf0 : 0x0f;
+        digit++;
     }
+    ret->to = (digit + 1) / 2;
     return true;
 }
 
-/* Values in planes, STRIP at a time, plane after plane as long as one may be equal. */
-static void compare_planes(const struct slot_digits *d, const uint8_t *value, size_t n,
+/* Values in planes, STRIP at a time, plane after plane as long as one may be it. */
+static void compare_planes(const struct slot_digits *d, const struct place *pl, size_t n,
                            uint16_t *state)
 {
     for (size_t at = 0; at < n; at += STRIP) {
@@ -171,11 +185,11 @@ static void compare_planes(const struct slot_digits *d, const uint8_t *value, si
         uint8_t equal[STRIP];
         uint8_t any = 1;
         memset(equal, 1, sizeof(equal));
-        for (size_t k = 0; k < d->width && any != 0; k++) {
+        for (size_t k = pl->from; k < pl->to && any != 0; k++) {
             const uint8_t *p = d->bytes + k * d->column + at;
             any = 0;
             for (size_t i = 0; i < m; i++) {
-                equal[i] &= p[i] == value[k];
+                equal[i] &= (p[i] & pl->mask[k]) == pl->value[k];
                 any |= equal[i];
             }
         }
@@ -185,39 +199,44 @@ static void compare_planes(const struct slot_digits *d, const uint8_t *value, si
     }
 }
 
-static bool equals(const struct slot_digits *d, const uint8_t *p, const uint8_t *value)
+static bool is_at(const struct slot_digits *d, const uint8_t *p, const struct place *pl)
 {
-    size_t k = 0;
+    size_t k = pl->from;
 
-    while (k < d->width && p[k * d->column] == value[k])
+    while (k < pl->to && (p[k * d->column] & pl->mask[k]) == pl->value[k])
         k++;
-    return k == d->width;
+    return k == pl->to;
 }
 
-/* The literal is as long as a value: only one that is equal holds it; the others are in `rest`. */
-static void find_equal(struct line_eval *e, const struct slot_digits *d, unsigned rest,
-                       struct line_rows rows)
-{
-    uint8_t value[BYTES];
-
-    for (size_t i = 0; i < rows.n; i++)
-        e->state[i] = (uint16_t)rest;
-    if (!pack_needle(&e->needle->find[0], d, value))
-        return;
-    if (rows.list == NULL && d->row == 1) {
-        compare_planes(d, value, rows.n, e->state);
-        return;
-    }
-    for (size_t i = 0; i < rows.n; i++)
-        if (equals(d, d->bytes + line_rank(rows, i) * d->row, value))
-            e->state[i] = DFA_MATCH;
-}
-
-static bool is_equality(const struct line_eval *e, const struct slot_digits *d)
+/* Nothing but literals is looked for, and each fits into few places of a value: those are
+ * compared.  Values without any are in `rest`.  false: there are too many places. */
+static bool find_places(struct line_eval *e, const struct slot_digits *d, unsigned rest,
+                        struct line_rows rows)
 {
     const struct line_needle *w = e->needle;
+    struct place place[PLACES];
+    size_t n = 0;
 
-    return w->n == 1 && w->whole && w->find[0].needle.n == d->length;
+    for (size_t i = 0; i < w->n; i++)
+        for (size_t at = 0; at + w->find[i].needle.n <= d->length; at++) {
+            struct place one;
+            if (!fit(&w->find[i], d, at, &one))
+                continue;
+            if (n == PLACES)
+                return false;
+            place[n++] = one;
+        }
+    for (size_t i = 0; i < rows.n; i++)
+        e->state[i] = (uint16_t)rest;
+    for (size_t k = 0; k < n && rows.list == NULL && d->row == 1; k++)
+        compare_planes(d, &place[k], rows.n, e->state);
+    if (n == 0 || (rows.list == NULL && d->row == 1))
+        return true;
+    for (size_t i = 0; i < rows.n; i++)
+        for (size_t k = 0; k < n; k++)
+            if (is_at(d, d->bytes + line_rank(rows, i) * d->row, &place[k]))
+                e->state[i] = DFA_MATCH;
+    return true;
 }
 
 int line_digits_run(struct line_eval *e, const struct line_at *at, struct str bytes,
@@ -231,10 +250,8 @@ int line_digits_run(struct line_eval *e, const struct line_at *at, struct str by
     if (r != 0)
         return r;
     rest = line_column_rest(e, at);
-    if (rest != DFA_UNKNOWN && is_equality(e, &d)) {
-        find_equal(e, &d, rest, rows);
+    if (rest != DFA_UNKNOWN && e->needle->whole && find_places(e, &d, rest, rows))
         return 0;
-    }
     if (!place_dashes(&run))
         return 1;
     run.pair = e->pair[d.upper];

@@ -208,7 +208,7 @@ static inline int naive_delete(struct naive_run *r, const struct naive_step *st)
     bool known = false;
     int e;
 
-    if (r->n_del == NAIVE_DELETES || st->s.n_m == 0)
+    if (r->n_del == NAIVE_DELETES || st->s.n_m == 0 || st->s.from >= st->s.to)
         return 0;
     for (size_t i = 0; i < st->s.n_f; i++)
         f[i] = (struct store_delete_filter){.regexp = st->s.f[i].op >= SCAN_MATCHES,

@@ -1,9 +1,10 @@
 /*
  * storage/scan_group.c - some candidates at once, on the threads of the pool.
  *
- * A group is a run of candidates in the scan's order; those that were done are a prefix of it,
- * because jobs begin in order and none begins once the group has brought in enough bytes.  So what
- * is handed out does not depend on who was faster.  Groups grow while they bring little (a needle
+ * A group is a run of candidates in the scan's order; none begins once the group has brought in
+ * enough bytes.  Jobs begin in order, but one that is held up may find that others have brought
+ * enough: what counts is the prefix that was done, and the rest is looked at again.  So what is
+ * handed out does not depend on who was faster.  Groups grow while they bring little (a needle
  * looks at hundreds of blocks for nothing), and shrink when they bring much.
  */
 #include "base/mem.h"
@@ -101,7 +102,8 @@ static int look(void *arg, size_t job, unsigned slot, struct err *err)
     struct scan_result *res = &sc->result[job];
     int r;
 
-    if (atomic_load_explicit(&sc->group_bytes, memory_order_relaxed) > SCAN_GROUP_BYTES)
+    if (job > 0 && /* the first one goes on, whatever the others do */
+        atomic_load_explicit(&sc->group_bytes, memory_order_relaxed) > SCAN_GROUP_BYTES)
         return 0;
     r = scan_check_cancel(sc, err);
     if (r == 0 && !scan_is_ordered(sc))
@@ -116,14 +118,20 @@ static int look(void *arg, size_t job, unsigned slot, struct err *err)
     return 0;
 }
 
-void scan_group_clear(struct scan *sc)
+/* Only the first `n` results are kept. */
+static void keep_results(struct scan *sc, size_t n)
 {
-    for (size_t i = 0; i < sc->n_result; i++) {
+    for (size_t i = n; i < sc->n_result; i++) {
         scan_rows_fini(sc, &sc->result[i].rows);
         arena_free(&sc->result[i].arena);
         sc->result[i] = (struct scan_result){.done = false};
     }
-    sc->n_result = 0;
+    sc->n_result = n;
+}
+
+void scan_group_clear(struct scan *sc)
+{
+    keep_results(sc, 0);
 }
 
 static void set_size(struct scan *sc, bool all_done)
@@ -162,7 +170,7 @@ int scan_group_run(struct scan *sc, size_t end, struct err *err)
     while (done < n && sc->result[done].done)
         done++;
     set_size(sc, done == n);
-    sc->n_result = done;
+    keep_results(sc, done); /* one behind a gap is looked at again */
     sc->n_looked += done;
     return 0;
 }

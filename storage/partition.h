@@ -60,10 +60,11 @@ int partition_write(struct partition *p, struct segment_row *rows, size_t n, uin
                     struct partition_written *ret, struct err *err);
 
 /*
- * `info` (published in partition_objects; NULL: no row was left) takes the place of the `n` segments
- * with these uuids, which go when nobody reads them any more.  Blocking; not while another writes.
- * ERR_GONE: one of them is not catalogued any more.  After a failure the new file is removed, as
- * partition_write does.  Fault points: "compact.published", "catalog.commit", "compact.committed".
+ * `info` (published in partition_objects; NULL: no row was left) takes the place of the `n`
+ * segments with these uuids, which go when nobody reads them any more.  Blocking; not while another
+ * writes.  ERR_GONE: one of them is not catalogued any more.  After a failure the new file is
+ * removed, as partition_write does.  Fault points: "compact.published", "catalog.commit",
+ * "compact.committed".
  */
 int partition_replace(struct partition *p, const uint8_t *uuids, size_t n,
                       const struct segment_info *info, struct err *err);

@@ -4,6 +4,7 @@
 #include "tests/lib/check.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void senders_are_kept_apart_up_to_a_bound(void **state)
 {

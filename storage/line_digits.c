@@ -5,6 +5,7 @@
  * the text, which is never written.  An id that is looked for as a whole, or a literal whose dashes
  * leave it few places, is compared in binary.
  */
+#include "storage/le.h"
 #include "storage/line_eval.h"
 
 enum {
@@ -208,6 +209,23 @@ static bool is_at(const struct slot_digits *d, const uint8_t *p, const struct pl
     return k == pl->to;
 }
 
+/* Values one after the other; where eight bytes count, those are looked at together. */
+static void compare_rows(struct line_eval *e, const struct slot_digits *d, const struct place *pl,
+                         struct line_rows rows)
+{
+    bool wide = d->column == 1 && pl->to - pl->from >= 8;
+    uint64_t value = wide ? le_get64(pl->value + pl->from) : 0;
+    uint64_t mask = wide ? le_get64(pl->mask + pl->from) : 0;
+
+    for (size_t i = 0; i < rows.n; i++) {
+        const uint8_t *p = d->bytes + line_rank(rows, i) * d->row;
+        if (wide && (le_get64(p + pl->from) & mask) != value)
+            continue;
+        if (is_at(d, p, pl))
+            e->state[i] = DFA_MATCH;
+    }
+}
+
 /* Nothing but literals is looked for, and each fits into few places of a value: those are
  * compared.  Values without any are in `rest`.  false: there are too many places. */
 static bool find_places(struct line_eval *e, const struct slot_digits *d, unsigned rest,
@@ -228,14 +246,12 @@ static bool find_places(struct line_eval *e, const struct slot_digits *d, unsign
         }
     for (size_t i = 0; i < rows.n; i++)
         e->state[i] = (uint16_t)rest;
-    for (size_t k = 0; k < n && rows.list == NULL && d->row == 1; k++)
-        compare_planes(d, &place[k], rows.n, e->state);
-    if (n == 0 || (rows.list == NULL && d->row == 1))
-        return true;
-    for (size_t i = 0; i < rows.n; i++)
-        for (size_t k = 0; k < n; k++)
-            if (is_at(d, d->bytes + line_rank(rows, i) * d->row, &place[k]))
-                e->state[i] = DFA_MATCH;
+    for (size_t k = 0; k < n; k++) {
+        if (rows.list == NULL && d->row == 1)
+            compare_planes(d, &place[k], rows.n, e->state);
+        else
+            compare_rows(e, d, &place[k], rows);
+    }
     return true;
 }
 

@@ -47,6 +47,7 @@ struct wal {
 
     VEC(struct wal_file) past; /* for wal_replay_again: the files that wal_replay read */
     uint64_t past_end;         /* and the position where it ended; both set by it once */
+    _Atomic uint64_t trimmed;  /* files that end at or before it are gone, or go now */
     _Atomic uint64_t past_bytes, again_bytes;
 };
 

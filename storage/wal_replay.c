@@ -437,6 +437,12 @@ static void set_limit(struct reader *rd, const struct wal_file *files, size_t n,
         rd->limit = rd->w->past_end; /* what is behind it was torn */
 }
 
+/* Everything in it was taken over since the first reading; it may be gone at any moment. */
+static bool is_trimmed(const struct reader *rd)
+{
+    return rd->again && rd->file->end <= atomic_load(&rd->w->trimmed);
+}
+
 static int replay_file(struct reader *rd, struct err *err)
 {
     struct wal *w = rd->w;
@@ -448,7 +454,7 @@ static int replay_file(struct reader *rd, struct err *err)
         if (r < 0 || rd->file->damaged)
             return r;
     }
-    if (rd->limit <= w->floor || rd->limit <= rd->file->header.base)
+    if (rd->limit <= w->floor || rd->limit <= rd->file->header.base || is_trimmed(rd))
         return 0;
     buf_init(&rd->body, WAL_BODY_MAX);
     r = reader_open(rd, err);
@@ -458,6 +464,8 @@ static int replay_file(struct reader *rd, struct err *err)
         r = deliver_gap(rd, WAL_HEADER, rd->size, err);
     } else if (r == 0) {
         r = read_all(rd, err);
+    } else if (is_trimmed(rd)) {
+        r = 0;
     }
     reader_close(rd);
     return r;

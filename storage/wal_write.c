@@ -284,8 +284,10 @@ int wal_trim(struct wal *w, uint64_t position, struct err *err)
         bool has;
         (void)pthread_mutex_lock(&w->mutex);
         has = w->holds == 0 && w->files.n != 0 && w->files.p[0].end <= position;
-        if (has)
+        if (has) {
             wal_format_name(w->files.p[0].header.number, name);
+            atomic_store(&w->trimmed, w->files.p[0].end);
+        }
         (void)pthread_mutex_unlock(&w->mutex);
         if (!has)
             return 0;

@@ -245,6 +245,27 @@ static void what_the_floor_covers_is_not_delivered_and_trimmed(void **state)
     tmpdir_close(dir);
 }
 
+/* A second reading that begins anew, for want of memory, must not miss what was trimmed meanwhile.
+ */
+static void what_was_trimmed_is_not_read_again(void **state)
+{
+    int dir = tmpdir_open(NULL);
+    struct wal *w = NULL;
+    struct seen s;
+    struct err err;
+    (void)state;
+
+    make_log(dir, 10, FILE_BYTES / 3); /* two to a file */
+    assert_int_equal(open_at(dir, 0, false, &w, &s, &err), 0);
+    saw(&s, 0, 10);
+    assert_int_equal(wal_trim(w, s.positions[4], &err), 0);
+    memset(&s, 0, sizeof(s));
+    assert_int_equal(wal_replay_again(w, see, &s, &err), 0);
+    saw(&s, 4, 6);
+    wal_close(&w);
+    tmpdir_close(dir);
+}
+
 static void a_start_never_gives_positions_of_lost_files_again(void **state)
 {
     int dir = tmpdir_open(NULL);
@@ -579,6 +600,7 @@ static void a_body_over_the_limit_is_refused_before_anything_is_written(void **s
 CHECK_MAIN(cmocka_unit_test(bodies_of_all_sizes_come_back_in_order),
            cmocka_unit_test(every_start_goes_on_behind_the_last),
            cmocka_unit_test(what_the_floor_covers_is_not_delivered_and_trimmed),
+           cmocka_unit_test(what_was_trimmed_is_not_read_again),
            cmocka_unit_test(a_start_never_gives_positions_of_lost_files_again),
            cmocka_unit_test(a_tail_cut_anywhere_loses_only_what_was_not_whole),
            cmocka_unit_test(a_group_that_the_disk_wrote_in_another_order_is_a_torn_tail),

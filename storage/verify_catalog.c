@@ -539,7 +539,9 @@ static int check_stray(struct look *l, const uint8_t *uuid, struct err *err)
         return 0; /* on its way in, or out */
     verify_segment_file(d, uuid, file);
     where.file = file;
+    d->is_stray = true;
     r = verify_segment(d, uuid, &info, err);
+    d->is_stray = false;
     if (r < 0 || info == NULL)
         return r;
     if (p != NULL && p->leaving == 0 && d->v->store == NULL)

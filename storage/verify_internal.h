@@ -70,6 +70,7 @@ struct verify_day {
     uint8_t key[CRYPT_KEY];
     struct catalog *catalog;  /* for reading; NULL: there is none that can be read */
     struct verify_seqs *seqs; /* seen so far */
+    bool is_stray; /* the segment at hand is not in the catalog: its seqs may be others' */
     uint64_t rows, line_bytes, stored_bytes, segments, applied; /* sums over the catalog */
     int64_t min_ts, max_ts, newest_received;
     bool unsure;     /* its catalog is not whole: sums say nothing */

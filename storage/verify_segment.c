@@ -73,6 +73,8 @@ static int check_seqs(struct verify_day *d, const struct verify_finding *at, con
 {
     bool was_full;
 
+    if (d->is_stray)
+        return 0;
     if (d->seqs == NULL) {
         d->seqs = mem_new(sizeof(*d->seqs));
         d->seqs->pages = map_new(SEQS_PAGES, free);

@@ -13,7 +13,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <sqlite3.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { NAMES = 64 };
@@ -583,10 +585,95 @@ static void a_running_store_is_not_touched(void **state)
     feed_fini(&f);
 }
 
-CHECK_MAIN(cmocka_unit_test(an_untouched_directory_is_intact),
-           cmocka_unit_test(beside_a_running_store),
-           cmocka_unit_test(every_byte_of_a_segment_counts),
-           cmocka_unit_test(cut_and_missing_files),
-           cmocka_unit_test(every_column_of_a_catalog_counts),
-           cmocka_unit_test(meta_and_keys_fit_the_days), cmocka_unit_test(a_damaged_frame_is_named),
-           cmocka_unit_test(a_running_store_is_not_touched))
+/* ---- crashes ---- */
+
+#ifdef LOGQ_FAULTS
+static void victim(const char *data, const char *master)
+{
+    struct feed f = {.dir = -1, .make = decode};
+    struct err err;
+
+    f.opt = (struct store_options){.dir = data,
+                                   .master_key = master,
+                                   .decode = decode,
+                                   .ballast_bytes = UINT64_MAX,
+                                   .no_compaction = true,
+                                   .min_free = 1e-9};
+    feed_open(&f);
+    fill(&f, 200, 20);
+    assert_int_equal(feed_put(&f, "t", "300 20"), STORE_STORED);
+    (void)store_compact(f.s, &err);
+    (void)store_flush(f.s, &err);
+    (void)store_retire(f.s, time_now() + 400 * NS_PER_DAY, &err);
+    _exit(0); /* it was to die before */
+}
+
+/* What a crash leaves is no damage: neither before the next start nor after it. */
+static void a_crash_is_no_damage(void **state)
+{
+    static const char *const POINTS[] = {
+        "segment.published:kill:1", "segment.published:kill:2", "partition.committed:kill:1",
+        "flush.day:kill:1",         "flush.day:kill:3",         "flush.swapped:kill:1",
+        "compact.published:kill:1", "compact.committed:kill:1", "compact.committed:kill:2",
+        "wal.synced:kill:2",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(POINTS) / sizeof(POINTS[0]); i++) {
+        char fault[100];
+        char *env[] = {fault, NULL};
+        struct feed f;
+        struct said s;
+        int status = 0;
+        pid_t pid;
+        make(&f);
+        store_close(&f.s);
+        (void)snprintf(fault, sizeof(fault), "LOGQ_FAULT=%s", POINTS[i]);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            (void)execle("/proc/self/exe", "test_verify", "victim", f.data, f.master, (char *)NULL,
+                         env);
+            _exit(127);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+            fail_msg("%s: not hit", POINTS[i]);
+        s = look(&f, true, NULL);
+        if (s.n != 0)
+            fail_msg("%s: %s: %s", POINTS[i], s.file, s.text);
+        feed_open(&f);
+        store_close(&f.s);
+        s = look(&f, true, NULL);
+        if (s.n != 0)
+            fail_msg("%s, started again: %s: %s", POINTS[i], s.file, s.text);
+        feed_fini(&f);
+    }
+}
+#endif
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_untouched_directory_is_intact),
+        cmocka_unit_test(beside_a_running_store),
+        cmocka_unit_test(every_byte_of_a_segment_counts),
+        cmocka_unit_test(cut_and_missing_files),
+        cmocka_unit_test(every_column_of_a_catalog_counts),
+        cmocka_unit_test(meta_and_keys_fit_the_days),
+        cmocka_unit_test(a_damaged_frame_is_named),
+        cmocka_unit_test(a_running_store_is_not_touched),
+#ifdef LOGQ_FAULTS
+        cmocka_unit_test(a_crash_is_no_damage),
+#endif
+    };
+
+#ifdef LOGQ_FAULTS
+    if (argc == 4 && strcmp(argv[1], "victim") == 0)
+        victim(argv[2], argv[3]);
+#else
+    (void)argc;
+    (void)argv;
+#endif
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

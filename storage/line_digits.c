@@ -11,7 +11,7 @@
 enum {
     BYTES = 256,
     PAIRS_MAX = 128, /* tables made at most */
-    LANES = 4,       /* values at a time: a step waits for the one before it */
+    LANES = 8,       /* values at a time: a step waits for the one before it */
     PLACES = 4,      /* compared in binary at most */
     STRIP = 64,      /* values of which a plane is compared at a time */
 };

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "storage/partition_cache.h"
+#include "storage/retain.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -239,7 +240,9 @@ static int write_group(struct writer *w, const struct group *g, struct err *err)
     struct partition_written sum = {0};
     int r;
 
-    r = partition_cache_get(w->s->partitions, w->tenant_id, g->day, true, &p, err);
+    r = retain_finish_day(w->s, w->tenant_id, g->day, err); /* its key would be the new one's */
+    if (r == 0)
+        r = partition_cache_get(w->s->partitions, w->tenant_id, g->day, true, &p, err);
     if (r == 0) {
         r = write_rows(w, p, g, &sum, err);
         if (r == ERR_CORRUPT || r == ERR_EXISTS) {

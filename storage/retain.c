@@ -78,6 +78,39 @@ static int finish(struct store *s, struct meta_partition *p, struct err *err)
     return r < 0 ? err_wrap(err, "drop day %d", (int)p->day) : 0;
 }
 
+int retain_finish_day(struct store *s, uint64_t tenant_id, int32_t day, struct err *err)
+{
+    struct meta_partition p;
+    bool going;
+    size_t at;
+    int r;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    at = store_tenant_day(s, tenant_id, day, &going);
+    going = going && s->days.p[at].state == META_GOING;
+    if (going)
+        p = s->days.p[at];
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (!going)
+        return 0;
+    r = finish(s, &p, err);
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&s->mutex);
+    s->stats.partitions_dropped++;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return 0;
+}
+
+/* What fails for one day is told by the first error; the others do not wait for it. */
+static void note_failure(int *ret, struct err *err, int r, const struct err *why)
+{
+    if (r < 0 && *ret == 0) {
+        *ret = r;
+        *err = *why;
+    }
+}
+
 /* ---- which days ---- */
 
 /* A day as retention sees it, copied out from under the mutex. */
@@ -292,16 +325,17 @@ static int by_age(struct store *s, ts_ns now, struct err *err)
 {
     struct candidates c = {{0}};
     unsigned opens = 0;
+    struct err why;
     bool dropped;
     int r = 0;
 
     find_candidates(s, now, &c);
-    for (size_t i = 0; r == 0 && i < c.v.n; i++) {
-        int over = is_over(s, &c.v.p[i], now, &opens, err);
+    for (size_t i = 0; i < c.v.n; i++) {
+        int over = is_over(s, &c.v.p[i], now, &opens, &why);
         if (over == 1)
-            r = drop_day(s, &c.v.p[i].p, &dropped, err);
+            note_failure(&r, err, drop_day(s, &c.v.p[i].p, &dropped, &why), &why);
         else if (over == 0)
-            (void)thin(s, &c.v.p[i], now, err); /* as a day that cannot be read */
+            (void)thin(s, &c.v.p[i], now, &why); /* as a day that cannot be read */
     }
     VEC_FINI(&c.v);
     return r;
@@ -492,6 +526,7 @@ static int resume(struct store *s, struct err *err)
 {
     struct candidates c = {{0}};
     const struct meta_partition *p;
+    struct err why;
     int r = 0;
 
     (void)pthread_mutex_lock(&s->mutex);
@@ -500,28 +535,22 @@ static int resume(struct store *s, struct err *err)
             add_candidate(&c, p, "");
     }
     (void)pthread_mutex_unlock(&s->mutex);
-    for (size_t i = 0; r == 0 && i < c.v.n; i++) {
-        r = finish(s, &c.v.p[i].p, err);
-        if (r == 0) {
-            (void)pthread_mutex_lock(&s->mutex);
-            s->stats.partitions_dropped++;
-            (void)pthread_mutex_unlock(&s->mutex);
-        }
-    }
+    for (size_t i = 0; i < c.v.n; i++)
+        note_failure(&r, err, retain_finish_day(s, c.v.p[i].p.tenant_id, c.v.p[i].p.day, &why),
+                     &why);
     VEC_FINI(&c.v);
     return r;
 }
 
 int retain_run(struct store *s, ts_ns now, struct err *err)
 {
+    struct err why;
     int r;
 
     (void)pthread_mutex_lock(&s->flush_mutex);
     r = resume(s, err);
-    if (r == 0)
-        r = by_age(s, now, err);
-    if (r == 0)
-        r = by_size(s, now, err);
+    note_failure(&r, err, by_age(s, now, &why), &why);
+    note_failure(&r, err, by_size(s, now, &why), &why);
     (void)pthread_mutex_unlock(&s->flush_mutex);
     return r;
 }

@@ -24,6 +24,9 @@ int retain_drop_oldest(struct store *s, const uint64_t *tenant_id, ts_ns now, st
  */
 int retain_make_room(struct store *s, ts_ns now, struct err *err);
 
+/* If the day is half gone, the rest of it goes now: before it is begun anew.  Under flush_mutex. */
+int retain_finish_day(struct store *s, uint64_t tenant_id, int32_t day, struct err *err);
+
 /* Finish what a crash interrupted; at open, before the replay. */
 int retain_resume(struct store *s, struct err *err);
 

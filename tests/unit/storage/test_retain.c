@@ -419,7 +419,34 @@ static void a_drop_that_stops_half_way_is_finished(void **state)
     }
 }
 
-CHECK_MAIN(cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_past),
+/* What is left of it lies under another key. */
+static void late_records_of_a_half_gone_day_begin_it_anew(void **state)
+{
+    unsigned stopped = 0;
+    (void)state;
+
+    FAULT_EACH("retain.") {
+        struct feed f;
+        struct err err;
+
+        init(&f);
+        put(&f, -5, "old");
+        flush(&f);
+        if (store_retire(f.s, FEED_DAY + 4 * DAY, &err) != 0)
+            stopped++;
+        put(&f, -5, "late");
+        flush(&f);
+        feed_check(&f, "t", "late\n");
+        feed_reopen(&f);
+        feed_check(&f, "t", "late\n");
+        assert_int_equal(days_on_disk(&f), 1);
+        fini(&f);
+    }
+    assert_true(stopped > 2);
+}
+
+CHECK_MAIN(cmocka_unit_test(late_records_of_a_half_gone_day_begin_it_anew),
+           cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_past),
            cmocka_unit_test(a_clock_that_was_ahead_for_a_while_drops_nothing),
            cmocka_unit_test(a_day_with_records_in_the_head_stays),
            cmocka_unit_test(a_dropped_day_begins_anew_when_records_come),

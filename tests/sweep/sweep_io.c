@@ -11,6 +11,8 @@
  * process of its own opens what is left, looks, does the same thing again without faults, and
  * sends everything again: what is there by then is there exactly once.
  */
+#include "storage/backup.h"
+#include "storage/verify.h"
 #include "tests/lib/feed.h"
 #include "tests/sweep/io_shim.h"
 
@@ -31,9 +33,11 @@ enum {
 /* Shared with the processes. */
 struct notes {
     bool acked[CHUNKS];
-    bool deleted; /* the request was accepted */
-    bool sure;    /* and all of it done */
-    unsigned long calls;
+    bool later[CHUNKS]; /* than what is looked at */
+    bool deleted;       /* the request was accepted */
+    bool sure;          /* and all of it done */
+    unsigned backups;   /* begun */
+    char path[TMPDIR_PATH_MAX];
     char wrong[512];
 };
 static struct notes *notes;
@@ -180,6 +184,26 @@ static void check_delete(unsigned i, bool *may_miss, bool *must_miss, bool at_en
     *must_miss = named && (notes->deleted || at_end);
 }
 
+static void backup_paths(unsigned i, char to[2][TMPDIR_PATH_MAX + 24])
+{
+    (void)snprintf(to[0], TMPDIR_PATH_MAX + 24, "%s/backup%u", notes->path, i);
+    (void)snprintf(to[1], TMPDIR_PATH_MAX + 24, "%s/keys%u", notes->path, i);
+}
+
+static int act_backup(struct feed *f)
+{
+    char to[2][TMPDIR_PATH_MAX + 24];
+    struct backup_options opt = {.to = to[0], .keyring_to = to[1]};
+    struct backup_result res;
+    struct err err;
+    int r;
+
+    backup_paths(notes->backups++, to);
+    r = backup_store(f->s, &opt, &res, &err);
+    put_some(f, 12, CHUNKS);
+    return r;
+}
+
 /* A WAL is there; prepare closed nothing. */
 static int act_recover(struct feed *f)
 {
@@ -197,6 +221,7 @@ static const struct story STORIES[] = {
     {"compact", prepare_segments, act_compact, NULL},
     {"retain", prepare_segments, act_retain, check_retain},
     {"delete", prepare_segments, act_delete, check_delete},
+    {"backup", prepare_segments, act_backup, NULL},
     {"recover", prepare_head, act_recover, NULL},
     {"recover_segments", prepare_segments, act_recover, NULL},
 };
@@ -261,7 +286,7 @@ static int victim(const struct story *s, const char *path, enum io_fault fault, 
 
     (void)snprintf(aside, sizeof(aside), "%s/aside", path);
     init(&f, path);
-    io_shim_watch(f.data, aside);
+    io_shim_watch(path, aside);
     if (is_recovery(s)) {
         io_shim_arm(fault, n);
     } else {
@@ -272,7 +297,7 @@ static int victim(const struct story *s, const char *path, enum io_fault fault, 
         io_shim_arm(fault, n);
     }
     notes->sure = s->act(&f) == 0;
-    notes->calls = io_shim_disarm();
+    (void)io_shim_disarm();
     if (n % 2 == 0 && f.s != NULL) /* half of them end well, half just end */
         store_close(&f.s);
     return OK;
@@ -306,7 +331,7 @@ static void look(struct feed *f, const struct story *s, const char *when, bool r
     buf_init(&b, 8 << 20);
     total = feed_read(f, "t", &b);
     for (unsigned i = 0; i < CHUNKS; i++) {
-        bool may_miss = !notes->acked[i] && !resent;
+        bool may_miss = (!notes->acked[i] || notes->later[i]) && !resent;
         bool must_miss = false;
         size_t n = lines_of(buf_str(&b), i);
         if (s->check != NULL && !may_miss)
@@ -342,6 +367,57 @@ static void again(struct feed *f, const struct story *s)
     }
 }
 
+static void note_damage(void *arg, const struct verify_finding *f)
+{
+    if (f->kind == VERIFY_DAMAGE && notes->wrong[0] == '\0')
+        (void)snprintf(notes->wrong, sizeof(notes->wrong), "%s: %s: %s", (const char *)arg, f->file,
+                       f->text);
+}
+
+/* Whatever happened, nothing is damaged. */
+static void verify(const struct feed *f, const char *when)
+{
+    struct verify_options opt = {.dir = f->data, .master_key = f->master};
+    char text[64];
+    struct verify_result res;
+    struct err err;
+
+    (void)snprintf(text, sizeof(text), "verified when %s", when);
+    if (verify_structure(&opt, note_damage, text, &res, &err) < 0)
+        (void)snprintf(notes->wrong, sizeof(notes->wrong), "%s: %s", text, err.text);
+    if (notes->wrong[0] != '\0')
+        _exit(WRONG);
+}
+
+/* One that has a MANIFEST is whole. */
+static void look_at_backup(const struct feed *f, const struct story *s, unsigned i)
+{
+    char to[2][TMPDIR_PATH_MAX + 24], name[2][TMPDIR_PATH_MAX + 48];
+    struct backup_restore opt = {.from = to[0], .keyring = name[0], .data = name[1]};
+    struct backup_result res;
+    struct verify_result verified;
+    struct feed b = *f;
+    struct err err;
+
+    backup_paths(i, to);
+    (void)snprintf(name[0], sizeof(name[0]), "%s/MANIFEST", to[0]);
+    if (access(name[0], F_OK) != 0)
+        return;
+    (void)snprintf(name[0], sizeof(name[0]), "%s/keyring.db", to[1]);
+    (void)snprintf(name[1], sizeof(name[1]), "%s/restored%u", notes->path, i);
+    if (backup_restore(&opt, &res, &verified, &err) < 0) {
+        (void)snprintf(notes->wrong, sizeof(notes->wrong), "backup: %s", err.text);
+        _exit(WRONG);
+    }
+    b.opt.dir = name[1];
+    open_or_exit(&b);
+    for (unsigned k = 12; k < CHUNKS; k++)
+        notes->later[k] = true;
+    look(&b, s, "restored", false);
+    memset(notes->later, 0, sizeof(notes->later));
+    store_close(&b.s);
+}
+
 static int looker(const struct story *s, const char *path)
 {
     struct feed f;
@@ -351,10 +427,13 @@ static int looker(const struct story *s, const char *path)
     init(&f, path);
     if (late)
         time_set(FEED_DAY + (s->act == act_retain ? 21 : 4) * NS_PER_DAY + 2 * NS_PER_H);
+    verify(&f, "left behind");
     open_or_exit(&f);
     look(&f, s, "opened", false);
     again(&f, s);
     look(&f, s, "done again", false);
+    for (unsigned i = 0; i < notes->backups; i++)
+        look_at_backup(&f, s, i);
     for (unsigned i = 0; i < CHUNKS; i++) { /* what was retained away is new to nobody */
         enum store_outcome out = put(&f, i);
         if (out == STORE_STORED || out == STORE_DUPLICATE)
@@ -376,6 +455,7 @@ static int looker(const struct story *s, const char *path)
     if (s->check == NULL)
         look(&f, s, "opened again", true);
     store_close(&f.s);
+    verify(&f, "closed");
     return OK;
 }
 
@@ -409,6 +489,7 @@ static bool try_one(const struct story *s, enum io_fault fault, unsigned long n,
     int status;
 
     memset(notes, 0, sizeof(*notes));
+    memcpy(notes->path, path, sizeof(notes->path));
     (void)snprintf(aside, sizeof(aside), "%s/aside", path);
     if (mkdir(aside, 0700) != 0)
         abort();

@@ -12,6 +12,8 @@
 #include "tests/lib/check.h"
 #include "tests/lib/naive_world.h"
 
+#include <dirent.h>
+
 enum { SEEDS = 24, SHORT_S = 25, EDGES_MAX = 12, GROUPS_MAX = 1 << 14 };
 
 /* What is asked besides which records. */
@@ -521,4 +523,78 @@ static void scans_give_what_a_walk_over_all_records_gives(void **state)
         fail_msg("%u worlds failed", failed);
 }
 
-CHECK_MAIN(cmocka_unit_test(scans_give_what_a_walk_over_all_records_gives))
+/* ---- real lines ---- */
+
+enum { REAL_LINES = 4000, REAL_WORLDS = 3, REAL_BYTES = 512 << 20 };
+
+/* All of a file, unpacked. */
+static void read_file(const char *dir, const char *name, struct buf *ret)
+{
+    char command[1024];
+    FILE *f;
+    size_t n = 1;
+
+    (void)snprintf(command, sizeof(command), "zstd -dcfq -- '%s/%s'", dir, name);
+    f = popen(command, "r");
+    assert_non_null(f);
+    while (n > 0) {
+        char *room = buf_room(ret, 1 << 16);
+        assert_non_null(room);
+        n = fread(room, 1, 1 << 16, f);
+        ret->n += n;
+    }
+    if (pclose(f) != 0)
+        fail_msg("%s: zstd cannot unpack it", name);
+}
+
+static bool check_file(struct str text, uint64_t seed)
+{
+    struct str *line = calloc(REAL_LINES, sizeof(*line));
+    struct naive_plan plan = {.records = REAL_LINES, .asks = 150, .text = line};
+    uint64_t rng = seed | 1;
+    bool ok = true;
+
+    for (unsigned i = 0; i < REAL_WORLDS; i++) {
+        struct str rest = str_from(text, i == 0 ? 0 : naive_below(&rng, text.n));
+        for (plan.n_text = 0; plan.n_text < REAL_LINES && rest.n > 0; plan.n_text++)
+            line[plan.n_text] = str_sub(str_cut(&rest, '\n'), 0, RECORD_LINE_MAX);
+        plan.records = plan.n_text;
+        ok = (plan.n_text == 0 || naive_check(seed + i, &plan, ask)) && ok;
+    }
+    free(line);
+    return ok;
+}
+
+static void the_same_with_real_lines(void **state)
+{
+    const char *dir = getenv("LOGQ_REAL_DATA");
+    DIR *d = dir == NULL ? NULL : opendir(dir);
+    unsigned files = 0;
+    unsigned failed = 0;
+    const struct dirent *e;
+    (void)state;
+
+    if (dir == NULL) {
+        print_message("LOGQ_REAL_DATA names no directory of log files: not tried\n");
+        skip();
+    }
+    assert_non_null(d);
+    naive_off_disk();
+    while ((e = readdir(d)) != NULL) {
+        struct buf b;
+        if (strstr(e->d_name, ".log") == NULL && strstr(e->d_name, ".jsonl") == NULL)
+            continue;
+        buf_init(&b, REAL_BYTES);
+        read_file(dir, e->d_name, &b);
+        print_message("%s: %zu bytes\n", e->d_name, b.n);
+        failed += check_file(buf_str(&b), number_of("LOGQ_SEED", 1) + 1000 * files) ? 0 : 1;
+        files++;
+        buf_fini(&b);
+    }
+    (void)closedir(d);
+    assert_true(files > 0);
+    assert_int_equal(failed, 0);
+}
+
+CHECK_MAIN(cmocka_unit_test(scans_give_what_a_walk_over_all_records_gives),
+           cmocka_unit_test(the_same_with_real_lines))

@@ -101,7 +101,7 @@ class Server:
         url = f"https://{self.addresses['https'][0]}{path}?{urllib.parse.urlencode(params)}"
         headers = {"Authorization": f"Bearer {self.token}"} | (headers or {})
         request = urllib.request.Request(url, data=body, method=method, headers=headers)
-        with urllib.request.urlopen(request, timeout=600, context=self.context) as answer:
+        with urllib.request.urlopen(request, timeout=3600, context=self.context) as answer:
             return answer.read()
 
     def get(self, path, **params):

@@ -321,7 +321,8 @@ static void stop_threads(struct store *s)
     store_stop(s);
     compact_stop(s->compact);
     (void)pthread_mutex_lock(&s->mutex);
-    s->flush_close = s->replay_stop = true;
+    s->flush_close = true;
+    s->replay_stop = true;
     (void)pthread_cond_broadcast(&s->flush_wake);
     (void)pthread_cond_broadcast(&s->replay_wake);
     (void)pthread_mutex_unlock(&s->mutex);

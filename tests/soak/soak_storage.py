@@ -46,7 +46,7 @@ QUERIES = [
     '{app="app-3"} |~ "(?i)ERROR"',
     'sum by (app) (count_over_time({app=~".+"}[6h]))',
     'sum by (level) (count_over_time({app="app-1"} | logfmt | __error__="" [1d]))',
-    'sum(sum_over_time({app="app-2"} | logfmt | unwrap took | __error__="" [10m]))',
+    'max_over_time({app="app-2"} | logfmt | unwrap took | __error__="" [10m]) by (app)',
 ]
 
 

@@ -20,7 +20,7 @@ enum { PER_CHUNK = 20, CHUNKS = 60 };
 
 struct load {
     struct feed *f;
-    _Atomic uint64_t acked; /* chunks */
+    _Atomic uint64_t acked, most; /* chunks; the writer waits at `most` */
     atomic_bool stop, busy;
     pthread_t writer, keeper;
 };
@@ -44,6 +44,8 @@ static void *write_chunks(void *arg)
     struct load *l = arg;
 
     for (uint64_t i = atomic_load(&l->acked); !l->stop; i++) {
+        while (i >= atomic_load(&l->most) && !l->stop)
+            (void)usleep(1000);
         put_chunk(l->f, i);
         atomic_store(&l->acked, i + 1);
     }
@@ -218,11 +220,13 @@ static void under_load_nothing_is_lost(void **state)
         struct paths p = paths_of(&f, i);
         struct backup_options opt = {.to = p.to, .keyring_to = p.keyring};
         struct backup_result result;
-        while (atomic_load(&l.acked) < (uint64_t)(i + 1) * CHUNKS / 3)
+        atomic_store(&l.most, (uint64_t)(i + 1) * CHUNKS / 3);
+        while (atomic_load(&l.acked) < atomic_load(&l.most))
             (void)usleep(1000);
         round_of_keeper(&l); /* which may have flushed before the first ack */
         round_of_keeper(&l);
         chunks[i] = atomic_load(&l.acked);
+        atomic_store(&l.most, chunks[i] + CHUNKS); /* while it is made, more comes */
         if (backup_store(f.s, &opt, &result, &err) != 0)
             fail_msg("%s", err.text);
         assert_true(result.files > 3 && result.bytes > 0 && result.linked_bytes > 0);

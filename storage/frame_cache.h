@@ -32,11 +32,8 @@ struct frame_cache *frame_cache_new(size_t max_bytes, struct mem_budget *parent)
 void frame_cache_free(struct frame_cache **pc);
 
 enum frame_kind {
-    FRAME_DIRECTORY, /* header and directory of a block */
-    FRAME_PLANS,     /* decoded plans of a block */
-    FRAME_BYTES,     /* plain bytes of a frame of a block */
-    FRAME_ROLLUP,
-    FRAME_BLOCKS, /* the blocks of a partition; `id` is of the partition */
+    FRAME_PLANS, /* decoded plans of a block */
+    FRAME_BYTES, /* plain bytes of a frame of a block */
 };
 struct frame_key {
     uint8_t id[16]; /* of the segment */

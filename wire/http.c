@@ -186,6 +186,11 @@ struct stream *http_conn_stream(const struct http_conn *c)
     return c == NULL ? NULL : c->stream;
 }
 
+void http_conn_upgraded(struct http_conn *c)
+{
+    loop_task_queue(&c->go_on);
+}
+
 void http_conn_stalled(struct http_conn *c)
 {
     if (c->stall_armed)
@@ -325,9 +330,28 @@ static void on_data(struct stream *s, struct str bytes, void *arg)
     struct http_conn *c = arg;
 
     (void)s;
+    if (c->state == CONN_BUSY && c->x->data != NULL && c->in.n == 0) {
+        c->x->data(c->x->data_arg, bytes);
+        return;
+    }
     if (c->state <= CONN_BODY && c->in.n == 0)
         bytes = consume(c, bytes);
     put_by(c, bytes);
+}
+
+/* What waited is for who reads the connection now. */
+static void hand_on(struct http_conn *c)
+{
+    struct buf in = c->in;
+    struct str bytes = str_from(buf_str(&in), c->in_at);
+
+    buf_init(&c->in, PIPELINE_MAX);
+    c->in_at = 0;
+    if (bytes.n > 0)
+        c->x->data(c->x->data_arg, bytes);
+    buf_fini(&in);
+    if (c->state != CONN_CLOSING)
+        stream_resume(c->stream);
 }
 
 /* The last answer is out: on with what waits. */
@@ -336,6 +360,10 @@ static void go_on(void *arg)
     struct http_conn *c = arg;
     struct str left;
 
+    if (c->stream != NULL && c->state == CONN_BUSY && c->x->data != NULL) {
+        hand_on(c);
+        return;
+    }
     if (c->state != CONN_IDLE || c->stream == NULL)
         return;
     left = consume(c, str_from(buf_str(&c->in), c->in_at));

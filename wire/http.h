@@ -79,6 +79,15 @@ void http_reply_end(struct http_exchange *x);
 void http_reply_abort(
     struct http_exchange *x); /* after start: cut, so that the client sees it is not whole */
 
+/*
+ * Answer 101: from here on the connection speaks `protocol`.  `data` is called with what the client
+ * sends, what came behind its request first, each time from the loop; the bytes are valid during
+ * the call.  http_reply_write sends bytes as they are, http_reply_end flushes and closes.  The
+ * request has no body and is HTTP/1.1; headers by http_reply_header before.
+ */
+typedef void http_data_fn(void *arg, struct str bytes);
+void http_upgrade(struct http_exchange *x, const char *protocol, http_data_fn *data, void *arg);
+
 /* `aborted(arg)`: the client went away before the answer was complete: do not touch x again after
  * it returns. `drained(arg)`: see http_is_full.  Either may be NULL; without `aborted` the exchange
  * lives on until it is answered, into the void. */

@@ -31,8 +31,10 @@ struct http_exchange {
     struct stream_peer peer; /* texts in the arena */
     struct loop_task release;
 
-    bool close_after; /* the connection ends with this answer */
-    bool chunked;     /* a streamed answer to HTTP/1.1 */
+    bool close_after;   /* the connection ends with this answer */
+    bool chunked;       /* a streamed answer to HTTP/1.1 */
+    http_data_fn *data; /* set by http_upgrade: who reads the connection now */
+    void *data_arg;
     bool no_body;     /* HEAD, 204, 304 */
     struct buf extra; /* header lines of http_reply_header */
 
@@ -42,6 +44,8 @@ struct http_exchange {
 
 /* The connection's stream; NULL when there is nobody to write to. */
 struct stream *http_conn_stream(const struct http_conn *c);
+/* The exchange was upgraded: give it what came behind the request, and all that follows. */
+void http_conn_upgraded(struct http_conn *c);
 /* The streamed answer is full: the client has a while to go on reading. */
 void http_conn_stalled(struct http_conn *c);
 /* The answer is complete, or given up when `why` is set. */

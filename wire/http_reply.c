@@ -24,6 +24,7 @@ struct reason {
 };
 
 static const struct reason REASONS[] = {
+    {101, "Switching Protocols"},
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},
@@ -49,6 +50,7 @@ static const struct reason REASONS[] = {
     {416, "Range Not Satisfiable"},
     {417, "Expectation Failed"},
     {422, "Unprocessable Content"},
+    {426, "Upgrade Required"},
     {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},
     {499, "Client Closed Request"},
@@ -184,6 +186,31 @@ void http_reply_start(struct http_exchange *x, int status, const char *content_t
         buf_add_z(&b, "Transfer-Encoding: chunked\r\n");
     buf_add_z(&b, "\r\n");
     send_buf(s, &b);
+}
+
+void http_upgrade(struct http_exchange *x, const char *protocol, http_data_fn *data, void *arg)
+{
+    struct stream *s;
+    struct buf b;
+
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    INVARIANT(x->state == EXCHANGE_HANDLING && !http_request_is_1_0(x->req));
+    INVARIANT(!http_request_has_body(x->req));
+    x->state = EXCHANGE_STREAMING;
+    x->data = data;
+    x->data_arg = arg;
+    x->close_after = true; /* the connection is of no use for requests any more */
+    s = http_conn_stream(x->conn);
+    if (s == NULL)
+        return;
+    buf_init(&b, HEAD_MAX);
+    buf_addf(&b, "HTTP/1.1 101 %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n", reason_of(101),
+             protocol);
+    if (!x->extra.over)
+        buf_add_str(&b, buf_str(&x->extra));
+    buf_add_z(&b, "\r\n");
+    send_buf(s, &b);
+    http_conn_upgraded(x->conn);
 }
 
 void http_reply_write(struct http_exchange *x, struct str bytes)

@@ -20,7 +20,9 @@ struct world {
     struct http_exchange *held; /* by /hold and /stream */
     bool has_held, aborted, drained;
     unsigned aborted_count;
-    uint64_t body_n; /* of the last request */
+    uint64_t body_n;                /* of the last request */
+    struct http_exchange *upgraded; /* by /upgrade */
+    size_t upgraded_n;              /* bytes of its own that came */
 };
 
 /* The client's side. */
@@ -67,6 +69,18 @@ static inline void show(struct http_exchange *x)
     buf_fini(&b);
 }
 
+/* Says back what it hears behind a `>`; ends at a `!`. */
+static inline void upgraded_data(void *arg, struct str bytes)
+{
+    struct world *w = arg;
+
+    w->upgraded_n += bytes.n;
+    http_reply_write(w->upgraded, STR(">"));
+    http_reply_write(w->upgraded, bytes);
+    if (str_find_char(bytes, '!') != SIZE_MAX)
+        http_reply_end(w->upgraded);
+}
+
 static inline void handler(struct http_exchange *x, void *arg)
 {
     struct world *w = arg;
@@ -80,6 +94,11 @@ static inline void handler(struct http_exchange *x, void *arg)
         http_watch(x, on_aborted, on_drained, w);
         w->held = x;
         w->has_held = true;
+    } else if (str_eq(path, STR("/upgrade"))) {
+        http_watch(x, on_aborted, on_drained, w);
+        w->upgraded = x;
+        http_reply_header(x, "X-Key", STR("lock"));
+        http_upgrade(x, "parrot", upgraded_data, w);
     } else if (str_eq(path, STR("/unwatched"))) {
         w->held = x;
         w->has_held = true;

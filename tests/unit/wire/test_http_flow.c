@@ -255,7 +255,42 @@ static void pipelined_answers_nobody_reads_are_cut(void **state)
     stop(&w);
 }
 
-CHECK_MAIN(cmocka_unit_test(a_client_that_goes_away_aborts_the_exchange_once),
+static void an_upgraded_connection_speaks_its_own_protocol(void **state)
+{
+    struct world *w = start(NULL);
+    struct caller c;
+    struct err cut;
+
+    (void)state;
+    (void)err_set(&cut, ERR_CANCELLED, "cut");
+    call(w, &c);
+    /* what comes behind the request belongs to the new protocol already */
+    say(&c, "GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: parrot\r\n\r\nhi");
+    expect(&c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: parrot\r\n"
+               "X-Key: lock\r\n\r\n>hi");
+    say(&c, "GET /show HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(&c, ">GET /show HTTP/1.1");
+    assert_int_equal(http_server_active(w->server), 1);
+    say(&c, "bye!");
+    WAIT_FOR(w->loop, c.closed);
+    expect(&c, ">bye!");
+    assert_int_equal(w->aborted_count, 0);
+    assert_int_equal(http_server_active(w->server), 0);
+    buf_fini(&c.in);
+
+    call(w, &c);
+    say(&c, "GET /upgrade HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(&c, "101");
+    stream_close(c.s, &cut);
+    WAIT_FOR(w->loop, w->aborted);
+    WAIT_FOR(w->loop, c.closed);
+    assert_int_equal(w->aborted_count, 1);
+    buf_fini(&c.in);
+    stop(&w);
+}
+
+CHECK_MAIN(cmocka_unit_test(an_upgraded_connection_speaks_its_own_protocol),
+           cmocka_unit_test(a_client_that_goes_away_aborts_the_exchange_once),
            cmocka_unit_test(an_unwatched_exchange_is_answered_into_the_void),
            cmocka_unit_test(closing_the_server_aborts_what_is_under_way),
            cmocka_unit_test(a_drained_server_finishes_and_closes),

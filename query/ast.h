@@ -12,7 +12,9 @@
 #define LOGQ_QUERY_AST_H
 
 #include "base/match.h"
+#include "query/ip.h"
 #include "query/lex.h"
+#include "query/pattern.h"
 
 struct ast_name {
     struct str name;
@@ -45,8 +47,10 @@ enum line_op {
 
 struct ast_line_arg {
     struct str text;
-    bool ip;           /* ip("...") */
-    struct regexp *re; /* of MATCHES */
+    bool ip;                 /* ip("...") */
+    struct regexp *re;       /* of MATCHES, set by check */
+    struct pattern *pattern; /* of PATTERN, set by check */
+    struct ip_range *ips;    /* of ip, set by check */
     struct place at;
     struct ast_line_arg *next;
 };
@@ -74,7 +78,8 @@ struct ast_filter {
     double number;
     dur_ns duration;
     uint64_t bytes;
-    struct str literal; /* the value as written, with its sign; IP: the pattern */
+    struct str literal;   /* the value as written, with its sign; IP: the pattern */
+    struct ip_range *ips; /* IP, set by check */
 };
 
 /* A step of a JSON path: a member, or an element of an array. */
@@ -140,8 +145,9 @@ struct ast_stage {
         } parser; /* json, logfmt */
         struct {
             struct str text;
-            struct regexp *re; /* regexp */
-        } text;                /* regexp, pattern, line_format */
+            struct regexp *re;       /* regexp */
+            struct pattern *pattern; /* pattern, set by check */
+        } text;                      /* regexp, pattern, line_format */
         struct ast_format *formats;
         struct ast_pick *picks; /* drop, keep */
     };

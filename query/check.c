@@ -10,6 +10,7 @@ struct checker {
     struct ast *ast;
     struct place *at;
     struct err *err;
+    bool text_only; /* leave out what need not be right for the text to be a query */
 };
 
 #define FAIL(c, place, code, ...) (*(c)->at = (place), err_set((c)->err, (code), __VA_ARGS__))
@@ -130,6 +131,8 @@ static int check_json_path(struct checker *c, struct ast_extraction *x)
 
 static int check_extractions(struct checker *c, const struct ast_stage *s)
 {
+    if (c->text_only)
+        return 0;
     for (struct ast_extraction *x = s->parser.list; x != NULL; x = x->next) {
         int r = 0;
         if (s->kind == STAGE_JSON)
@@ -150,27 +153,61 @@ static int not_built(struct checker *c, struct place at, const char *what)
     return FAIL(c, at, ERR_UNSUPPORTED, "%s is not built yet", what);
 }
 
-static int check_line_filter(struct checker *c, const struct ast_stage *s)
+static int check_ip(struct checker *c, struct str text, struct place at, struct ip_range **ret)
 {
-    if (s->line.op == LINE_PATTERN || s->line.op == LINE_PATTERN_NOT)
-        return not_built(c, s->at, "the pattern line filter");
-    for (const struct ast_line_arg *a = s->line.args; a != NULL; a = a->next) {
-        if (!a->ip)
-            continue;
-        if (s->line.op != LINE_CONTAINS && s->line.op != LINE_CONTAINS_NOT)
-            return FAIL(c, a->at, ERR_INVALID, "ip: invalid operation");
-        return not_built(c, a->at, "ip()");
-    }
+    *ret = arena_alloc(c->ast->arena, sizeof(**ret));
+    if (*ret == NULL)
+        return arena_err(c->ast->arena, c->err);
+    if (!ip_range_parse(text, *ret))
+        return FAIL(
+            c, at, ERR_INVALID,
+            "ip: invalid pattern \"%.*s\": it takes an address, a range a-b or a prefix a/n",
+            STR_ARG(str_sub(text, 0, 60)));
     return 0;
 }
 
-static int check_filter(struct checker *c, const struct ast_filter *f)
+static int check_pattern(struct checker *c, struct str text, struct place at, bool is_stage,
+                         struct pattern **ret)
+{
+    int r;
+
+    *ret = arena_alloc(c->ast->arena, sizeof(**ret));
+    if (*ret == NULL)
+        return arena_err(c->ast->arena, c->err);
+    r = pattern_parse(text, is_stage, c->ast->arena, *ret, c->err);
+    if (r < 0)
+        *c->at = at;
+    return r;
+}
+
+static int check_line_filter(struct checker *c, const struct ast_stage *s)
+{
+    bool pattern = s->line.op == LINE_PATTERN || s->line.op == LINE_PATTERN_NOT;
+    bool matches = s->line.op == LINE_MATCHES || s->line.op == LINE_MATCHES_NOT;
+    int r = 0;
+
+    if (c->text_only)
+        return 0;
+    for (struct ast_line_arg *a = s->line.args; a != NULL && r == 0; a = a->next) {
+        if (a->ip && s->line.op != LINE_CONTAINS && s->line.op != LINE_CONTAINS_NOT)
+            return FAIL(c, a->at, ERR_INVALID, "ip: invalid operation: it takes |= or !=");
+        if (a->ip)
+            r = check_ip(c, a->text, a->at, &a->ips);
+        else if (pattern)
+            r = check_pattern(c, a->text, a->at, false, &a->pattern);
+        else if (matches && (r = ast_regexp(c->ast, a->text, false, &a->re, c->err)) < 0)
+            *c->at = a->at;
+    }
+    return r;
+}
+
+static int check_filter(struct checker *c, struct ast_filter *f)
 {
     int r = 0;
 
-    if (f->kind == FILTER_IP)
-        return not_built(c, f->at, "ip()");
-    for (const struct ast_filter *kid = f->first; kid != NULL && r == 0; kid = kid->next)
+    if (f->kind == FILTER_IP && !c->text_only)
+        return check_ip(c, f->literal, f->at, &f->ips);
+    for (struct ast_filter *kid = f->first; kid != NULL && r == 0; kid = kid->next)
         r = check_filter(c, kid);
     return r;
 }
@@ -227,14 +264,16 @@ static int check_stages(struct checker *c, struct ast_stage *list)
         case STAGE_REGEXP:
             r = check_regexp(c, s);
             break;
+        case STAGE_PATTERN:
+            r = check_pattern(c, s->text.text, s->at, true, &s->text.pattern);
+            break;
         case STAGE_DROP:
         case STAGE_KEEP:
-            break;
-        case STAGE_PATTERN:
         case STAGE_UNPACK:
+        case STAGE_DECOLORIZE:
+            break;
         case STAGE_LINE_FORMAT:
         case STAGE_LABEL_FORMAT:
-        case STAGE_DECOLORIZE:
             r = not_built(c, s->at, ast_stage_name(s));
             break;
         }
@@ -314,16 +353,28 @@ static int check_aggregate(struct checker *c, const struct ast_node *n)
         return FAIL(c, g->at, ERR_INVALID, "grouping not allowed for %s aggregation", op);
     if ((kind == TOKEN_SORT || kind == TOKEN_SORT_DESC) && g->names != NULL)
         return FAIL(c, g->at, ERR_INVALID, "grouping not allowed for %s aggregation", op);
-    if (takes_count(kind) || kind == TOKEN_SORT || kind == TOKEN_SORT_DESC)
-        return not_built(c, n->at, op);
     if (n->aggregate.expr->kind == NODE_LITERAL)
         return FAIL(c, n->aggregate.expr->at, ERR_INVALID, "unexpected literal in %s", op);
     return 0;
 }
 
-static int check_node(struct checker *c, const struct ast_node *n);
+static int check_replace(struct checker *c, struct ast_node *n)
+{
+    int r = ast_regexp(c->ast, n->replace.pattern, true, &n->replace.re, c->err);
 
-static int check_binary(struct checker *c, const struct ast_node *n)
+    if (r < 0) {
+        *c->at = n->at;
+        return err_wrap(c->err, "invalid regex in label_replace");
+    }
+    if (regexp_captures(n->replace.re) >= REGEXP_MAX_CAPTURES)
+        return FAIL(c, n->at, ERR_INVALID, "label_replace: more than %d groups",
+                    REGEXP_MAX_CAPTURES - 1);
+    return 0;
+}
+
+static int check_node(struct checker *c, struct ast_node *n);
+
+static int check_binary(struct checker *c, struct ast_node *n)
 {
     int r;
 
@@ -336,7 +387,7 @@ static int check_binary(struct checker *c, const struct ast_node *n)
     return r < 0 ? r : check_node(c, n->binary.right);
 }
 
-static int check_node(struct checker *c, const struct ast_node *n)
+static int check_node(struct checker *c, struct ast_node *n)
 {
     int r;
 
@@ -354,7 +405,8 @@ static int check_node(struct checker *c, const struct ast_node *n)
     case NODE_VECTOR:
         return 0;
     case NODE_LABEL_REPLACE:
-        return not_built(c, n->at, "label_replace");
+        r = check_replace(c, n);
+        return r < 0 ? r : check_node(c, n->replace.expr);
     }
     return 0;
 }
@@ -362,6 +414,13 @@ static int check_node(struct checker *c, const struct ast_node *n)
 int check_query(struct ast *a, struct place *at, struct err *err)
 {
     struct checker c = {.ast = a, .at = at, .err = err};
+
+    return check_node(&c, a->root);
+}
+
+int check_text(struct ast *a, struct place *at, struct err *err)
+{
+    struct checker c = {.ast = a, .at = at, .err = err, .text_only = true};
 
     return check_node(&c, a->root);
 }

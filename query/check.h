@@ -13,4 +13,8 @@
  * ERR_LIMIT, ERR_NOMEM. */
 int check_query(struct ast *a, struct place *at, struct err *err);
 
+/* The same, but for what Loki looks at only when it runs a query: regular expressions and patterns
+ * of line filters, ip(), paths of parsers, templates.  The tree may be printed, not run. */
+int check_text(struct ast *a, struct place *at, struct err *err);
+
 #endif

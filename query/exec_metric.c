@@ -35,6 +35,18 @@ static int eval_vector(struct metric_run *run, double v, struct matrix *ret, str
     return r;
 }
 
+static int aggregate(struct metric_run *run, const struct ast_node *n, struct matrix *in,
+                     struct matrix *ret, struct err *err)
+{
+    enum token_kind op = n->aggregate.op;
+
+    if (op == TOKEN_SORT || op == TOKEN_SORT_DESC)
+        return op_sort(run->x, n, in, &run->steps, ret, err);
+    if (op == TOKEN_TOPK || op == TOKEN_BOTTOMK || op == TOKEN_APPROX_TOPK)
+        return op_topk(run->x, n, in, &run->steps, ret, err);
+    return op_aggregate(run->x, n, in, &run->steps, ret, err);
+}
+
 static int eval(struct metric_run *run, const struct ast_node *n, struct matrix *ret,
                 struct err *err)
 {
@@ -51,7 +63,7 @@ static int eval(struct metric_run *run, const struct ast_node *n, struct matrix 
             return op_range(run->x, n->aggregate.expr, &n->aggregate.grouping, &run->steps, ret,
                             err);
         r = eval(run, n->aggregate.expr, &sides[0], err);
-        return r < 0 ? r : op_aggregate(run->x, n, &sides[0], &run->steps, ret, err);
+        return r < 0 ? r : aggregate(run, n, &sides[0], ret, err);
     case NODE_BINARY:
         r = eval(run, n->binary.left, &sides[0], err);
         if (r == 0)
@@ -62,11 +74,13 @@ static int eval(struct metric_run *run, const struct ast_node *n, struct matrix 
         return 0;
     case NODE_VECTOR:
         return eval_vector(run, n->number, ret, err);
-    case NODE_LOG:
     case NODE_LABEL_REPLACE:
-        break;
+        r = eval(run, n->replace.expr, &sides[0], err);
+        return r < 0 ? r : op_label_replace(run->x, n, &sides[0], ret, err);
+    case NODE_LOG:
+        break; /* check and the parser let it stand nowhere here */
     }
-    return err_set(err, ERR_UNSUPPORTED, "this expression is not built yet");
+    return err_set(err, ERR_UNSUPPORTED, "a log query has no numbers");
 }
 
 /* ---- results ---- */
@@ -133,7 +147,7 @@ static int fill_result(struct metric_run *run, const struct matrix *m, struct qu
         if (r < 0)
             return r;
     }
-    if (ret->n > 1)
+    if (ret->n > 1 && !m->is_ordered)
         qsort(ret->series, ret->n, sizeof(*ret->series), by_labels);
     return 0;
 }

@@ -73,7 +73,7 @@ static void skip_blanks(struct lexer *l)
     while (l->pos < l->text.n) {
         if (is_blank(peek(l, 0))) {
             skip(l, 1);
-        } else if (peek(l, 0) == '#') {
+        } else if (peek(l, 0) == '#' || (peek(l, 0) == '/' && peek(l, 1) == '/')) {
             while (l->pos < l->text.n && peek(l, 0) != '\n')
                 skip(l, 1);
         } else {
@@ -386,7 +386,8 @@ static bool lex_flag(struct lexer *l, struct token *t)
 
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         struct str flag = str_of(flags[i]);
-        if (!str_eq(str_sub(l->text, l->pos, flag.n), flag) || name_char(l, flag.n, false) > 0)
+        if (!str_eq(str_sub(l->text, l->pos, flag.n), flag) || name_char(l, flag.n, false) > 0 ||
+            peek(l, flag.n) == '-')
             continue;
         t->kind = TOKEN_FLAG;
         t->text = str_sub(l->text, l->pos, flag.n);

@@ -19,6 +19,11 @@ int op_label_filter(const struct ast_filter *f, struct entry *e, struct err *err
 int op_json(const struct ast_stage *s, struct entry *e, struct err *err);
 int op_logfmt(const struct ast_stage *s, struct entry *e, struct err *err);
 int op_regexp(const struct ast_stage *s, struct entry *e, struct err *err);
+int op_pattern(const struct ast_stage *s, struct entry *e, struct err *err);
+
+/* op_unpack.c, op_decolorize.c: change the line. */
+int op_unpack(struct entry *e, struct err *err);
+int op_decolorize(struct entry *e, struct err *err);
 
 /* op_labels.c */
 void op_drop(const struct ast_stage *s, struct entry *e);

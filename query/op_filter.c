@@ -5,6 +5,10 @@
 
 static bool arg_matches(enum line_op op, const struct ast_line_arg *a, struct str line)
 {
+    if (a->ip)
+        return ip_range_in(a->ips, line);
+    if (op == LINE_PATTERN || op == LINE_PATTERN_NOT)
+        return pattern_matches(a->pattern, line);
     if (op == LINE_MATCHES || op == LINE_MATCHES_NOT)
         return regexp_matches(a->re, line);
     return str_find(line, a->text) != SIZE_MAX;
@@ -16,7 +20,8 @@ bool op_line_filter(const struct ast_stage *s, struct str line)
 
     for (const struct ast_line_arg *a = s->line.args; a != NULL && !found; a = a->next)
         found = arg_matches(s->line.op, a, line);
-    return found == (s->line.op == LINE_CONTAINS || s->line.op == LINE_MATCHES);
+    return found == (s->line.op == LINE_CONTAINS || s->line.op == LINE_MATCHES ||
+                     s->line.op == LINE_PATTERN);
 }
 
 /* Mark the entry as one whose label could not be compared, for the reason in `details`, unless
@@ -119,6 +124,8 @@ static int compare(const struct ast_filter *f, struct entry *e, struct err *err)
 
     if (value.p == NULL)
         return 0;
+    if (f->kind == FILTER_IP)
+        return ip_range_in(f->ips, value) == (f->op == COMPARE_EQ);
     if (f->kind == FILTER_NUMBER)
         return compare_number(f, value, e, err);
     if (f->kind == FILTER_DURATION)
@@ -153,9 +160,8 @@ int op_label_filter(const struct ast_filter *f, struct entry *e, struct err *err
     case FILTER_NUMBER:
     case FILTER_DURATION:
     case FILTER_BYTES:
-        return compare(f, e, err);
     case FILTER_IP:
-        break; /* check refuses it */
+        return compare(f, e, err);
     }
     return 0;
 }

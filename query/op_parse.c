@@ -1,5 +1,11 @@
-/* query/op_parse.c - the stage `regexp`, see op.h. */
+/* query/op_parse.c - the stages `regexp` and `pattern`, see op.h. */
 #include "query/op.h"
+
+static int add(struct entry *e, struct str name, struct str value, struct err *err)
+{
+    value = value.p == NULL ? STR("") : entry_clean(e, value);
+    return value.p == NULL ? arena_err(e->arena, err) : entry_parsed(e, name, value, err);
+}
 
 int op_regexp(const struct ast_stage *s, struct entry *e, struct err *err)
 {
@@ -12,12 +18,22 @@ int op_regexp(const struct ast_stage *s, struct entry *e, struct err *err)
         return 1;
     for (size_t i = 1; i < n && r == 0; i++) {
         struct str name = regexp_capture_name(s->text.re, i);
-        struct str value = groups[i].p == NULL ? STR("") : entry_clean(e, groups[i]);
-        if (name.p == NULL)
-            continue;
-        if (value.p == NULL)
-            return arena_err(e->arena, err);
-        r = entry_parsed(e, name, value, err);
+        if (name.p != NULL)
+            r = add(e, name, groups[i], err);
     }
+    return r < 0 ? r : 1;
+}
+
+int op_pattern(const struct ast_stage *s, struct entry *e, struct err *err)
+{
+    struct pattern_walk w;
+    struct str name;
+    struct str value;
+    int r = 0;
+
+    entry_round(e);
+    pattern_walk_init(&w, s->text.pattern, e->line);
+    while (r == 0 && pattern_next(&w, &name, &value))
+        r = add(e, name, value, err);
     return r < 0 ? r : 1;
 }

@@ -23,10 +23,13 @@ static int run_stage(const struct ast_stage *s, struct entry *e, struct err *err
         op_keep(s, e);
         return 1;
     case STAGE_PATTERN:
+        return op_pattern(s, e, err);
     case STAGE_UNPACK:
+        return op_unpack(e, err);
+    case STAGE_DECOLORIZE:
+        return op_decolorize(e, err);
     case STAGE_LINE_FORMAT:
     case STAGE_LABEL_FORMAT:
-    case STAGE_DECOLORIZE:
         break;
     }
     INVARIANT(!"a stage that check refuses");

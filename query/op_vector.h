@@ -13,6 +13,18 @@
 int op_aggregate(struct exec *x, const struct ast_node *n, const struct matrix *in,
                  const struct steps *steps, struct matrix *ret, struct err *err);
 
+/* topk bottomk approx_topk.  As the two below it works on the series of `in`, which are *ret's from
+ * then on.  Also ERR_INVALID: approx_topk over a range. */
+int op_topk(struct exec *x, const struct ast_node *n, struct matrix *in, const struct steps *steps,
+            struct matrix *ret, struct err *err);
+/* sort sort_desc: of instant queries. */
+int op_sort(struct exec *x, const struct ast_node *n, struct matrix *in, const struct steps *steps,
+            struct matrix *ret, struct err *err);
+
+/* Also ERR_INVALID: two series would get the same labels. */
+int op_label_replace(struct exec *x, const struct ast_node *n, struct matrix *in,
+                     struct matrix *ret, struct err *err);
+
 /* Also ERR_INVALID: series of both sides cannot be paired. */
 int op_binary(struct exec *x, const struct ast_node *n, const struct matrix sides[2],
               const struct steps *steps, struct matrix *ret, struct err *err);

@@ -54,7 +54,7 @@ static bool is_line_op(enum token_kind k, enum line_op *ret)
 }
 
 /* STRING | "ip" "(" STRING ")" */
-static int parse_line_arg(struct parser *p, enum line_op op, struct ast_line_arg *a)
+static int parse_line_arg(struct parser *p, struct ast_line_arg *a)
 {
     int r = 0;
 
@@ -70,13 +70,7 @@ static int parse_line_arg(struct parser *p, enum line_op op, struct ast_line_arg
     }
     if (p->cur.kind != TOKEN_STRING)
         return parse_unexpected(p, "STRING or ip");
-    r = parse_text(p, TOKEN_STRING, &a->text);
-    if (r == 0 && (op == LINE_MATCHES || op == LINE_MATCHES_NOT)) {
-        r = ast_regexp(p->ast, a->text, false, &a->re, p->err);
-        if (r < 0)
-            p->failed_at = a->at;
-    }
-    return r;
+    return parse_text(p, TOKEN_STRING, &a->text);
 }
 
 static int parse_line_filter(struct parser *p, enum line_op op, struct ast_stage *s)
@@ -92,7 +86,7 @@ static int parse_line_filter(struct parser *p, enum line_op op, struct ast_stage
             return parse_failed(p);
         r = parse_advance(p);
         if (r == 0)
-            r = parse_line_arg(p, op, a);
+            r = parse_line_arg(p, a);
         *link = a;
         link = &a->next;
     } while (r == 0 && p->cur.kind == TOKEN_OR);

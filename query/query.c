@@ -42,6 +42,33 @@ static int build(struct query *q, struct str text, struct place *at, struct err 
     return r < 0 ? r : plan_query(&q->ast, err);
 }
 
+/* A failure's last form: where it is. */
+static int failed_at(int r, struct place at, unsigned *line, unsigned *column, struct err *err)
+{
+    if (line != NULL)
+        *line = at.line;
+    if (column != NULL)
+        *column = at.column;
+    if (r == ERR_INVALID || r == ERR_UNSUPPORTED)
+        return err_wrap(err, "parse error at line %u, col %u", at.line, at.column);
+    return r;
+}
+
+int query_format(struct str text, struct buf *out, unsigned *line, unsigned *column,
+                 struct err *err)
+{
+    struct place at = {1, 1};
+    struct ast a;
+    int r = parse_query(text, &a, &at, err);
+
+    if (r == 0)
+        r = check_text(&a, &at, err);
+    if (r == 0)
+        ast_print(a.root, out);
+    ast_fini(&a);
+    return r < 0 ? failed_at(r, at, line, column, err) : buf_err(out, "the canonical text", err);
+}
+
 int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *column,
                 struct err *err)
 {
@@ -58,13 +85,7 @@ int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *c
         return 0;
     }
     free_query(q);
-    if (line != NULL)
-        *line = at.line;
-    if (column != NULL)
-        *column = at.column;
-    if (r == ERR_INVALID || r == ERR_UNSUPPORTED)
-        return err_wrap(err, "parse error at line %u, col %u", at.line, at.column);
-    return r;
+    return failed_at(r, at, line, column, err);
 }
 
 struct query *query_ref(struct query *q)

@@ -22,6 +22,11 @@ enum { QUERY_TEXT_MAX = 131071, QUERY_DEPTH_MAX = 100 };
  * LogQL has and we have not yet. `line` and `column` (may be NULL) get the place, from 1. */
 int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *column,
                 struct err *err);
+/* Append the canonical text of `text` to *out.  It is one that could be a query, but need not be
+ * one that runs: regular expressions of line filters, ip(), paths of parsers and templates are not
+ * looked at.  Errors as query_parse. */
+int query_format(struct str text, struct buf *out, unsigned *line, unsigned *column,
+                 struct err *err);
 struct query *query_ref(struct query *q);
 void query_unref(struct query **pq);
 

@@ -25,7 +25,8 @@ struct series {
 };
 
 struct matrix {
-    bool is_scalar; /* `number` at each step, no series */
+    bool is_scalar;  /* `number` at each step, no series */
+    bool is_ordered; /* the order of the series says something */
     double number;
     struct series *v;
     size_t n;

@@ -207,7 +207,6 @@ void api_query_instant(struct api *a, struct http_exchange *x, const struct auth
 void api_format_query(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
     struct str text = http_param(x, "query", 0);
-    struct query *q = NULL;
     struct json_writer w;
     struct buf canonical, out;
     struct err err;
@@ -217,18 +216,13 @@ void api_format_query(struct api *a, struct http_exchange *x, const struct auth_
     (void)caller;
     buf_init(&canonical, 4 * QUERY_TEXT_MAX);
     buf_init(&out, 16 * QUERY_TEXT_MAX);
-    r = query_parse(text, &q, NULL, NULL, &err);
-    if (r == 0) {
-        query_print(q, &canonical);
-        r = buf_err(&canonical, "the canonical text", &err);
-    }
+    r = query_format(text, &canonical, NULL, NULL, &err);
     json_writer_init(&w, &out);
     json_put_object(&w);
     json_put_kv_str(&w, "status", r == 0 ? STR("success") : STR("invalid-query"));
     json_put_kv_str(&w, r == 0 ? "data" : "error", r == 0 ? buf_str(&canonical) : str_of(err.text));
     json_put_object_end(&w);
     http_reply(x, r == 0 ? 200 : 400, "application/json", buf_str(&out));
-    query_unref(&q);
     buf_fini(&canonical);
     buf_fini(&out);
 }

@@ -56,6 +56,13 @@ static void rules_of_the_language_are_kept(void **state)
         {"{a=\"b\"} | regexp \"a\"", "at least one named capture must be supplied"},
         {"{a=\"b\"} | regexp \"(?P<x>a)(?P<x>b)\"", "duplicate"},
         {"{a=\"b\"} |~ ip(\"1.2.3.4\")", "ip: invalid operation"},
+        {"{a=\"b\"} |= ip(\"1.2.3\")", "col 12: ip: invalid pattern \"1.2.3\""},
+        {"{a=\"b\"} | x=ip(\"\")", "ip: invalid pattern \"\""},
+        {"{a=\"b\"} |~ \"(\"", "col 12: missing ): ("},
+        {"{a=\"b\"} |> \"<x>\"", "col 12: pattern: named captures are not allowed"},
+        {"{a=\"b\"} | pattern \"x\"", "col 9: pattern: at least one named capture"},
+        {"label_replace(vector(1), \"a\", \"\", \"b\", \"(\")",
+         "col 1: invalid regex in label_replace: missing )"},
     };
 
     (void)state;
@@ -94,6 +101,34 @@ static void good_queries_pass(void **state)
             fail_msg("%s: %s", cases[i], err.text);
         query_unref(&q);
     }
+}
+
+static void what_a_text_needs_not_to_be_formatted_is_left_for_the_run(void **state)
+{
+    static const char *const cases[] = {
+        "{a=\"b\"} |~ \"(\"",
+        "{a=\"b\"} |~ ip(\"x\") | y=ip(\"\")",
+        "{a=\"b\"} | logfmt x=\"a.b\"",
+        "{a=\"b\"} |> \"<x>\"",
+    };
+    struct query *q = NULL;
+    struct err err = {0};
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 10000);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        buf_clear(&out);
+        if (query_format(str_of(cases[i]), &out, NULL, NULL, &err) != 0)
+            fail_msg("%s: %s", cases[i], err.text);
+        check_str(buf_str(&out), cases[i]);
+        assert_int_equal(query_parse(str_of(cases[i]), &q, NULL, NULL, &err), ERR_INVALID);
+    }
+    assert_int_equal(query_format(STR("{a=\"b\"} | pattern \"\""), &out, NULL, NULL, &err),
+                     ERR_INVALID);
+    check_str(str_of(err.text), "parse error at line 1, col 9: pattern: at least one named capture "
+                                "must be supplied");
+    buf_fini(&out);
 }
 
 static void lookback_is_the_longest_range_with_its_offset(void **state)
@@ -159,5 +194,6 @@ static void a_batch_touches_queries_that_select_a_record_of_it(void **state)
 
 CHECK_MAIN(cmocka_unit_test(rules_of_the_language_are_kept),
            cmocka_unit_test(what_is_not_built_is_said), cmocka_unit_test(good_queries_pass),
+           cmocka_unit_test(what_a_text_needs_not_to_be_formatted_is_left_for_the_run),
            cmocka_unit_test(lookback_is_the_longest_range_with_its_offset),
            cmocka_unit_test(a_batch_touches_queries_that_select_a_record_of_it))

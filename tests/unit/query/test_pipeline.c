@@ -242,6 +242,14 @@ static void line_filters_choose_lines(void **state)
         {"!= \"x\" or \"foo\"", S, NULL, "foo", NULL},
         {"|~ \"(?i)FO+\" !~ \"^b\"", S, NULL, "a foo", S},
         {"| json |= \"x\"", S, NULL, "{}", NULL},
+        {"|> \"a <_> b\"", S, NULL, "a foo b", S},
+        {"!> \"a <_> b\"", S, NULL, "a foo b", NULL},
+        {"|> \"x <_>\" or \"a <_>\"", S, NULL, "a foo b", S},
+        {"!> \"x <_>\" or \"a <_>\"", S, NULL, "a foo b", NULL},
+        {"|= ip(\"10.0.0.0/8\")", S, NULL, "from 10.1.2.3", S},
+        {"!= ip(\"10.0.0.0/8\")", S, NULL, "from 10.1.2.3", NULL},
+        {"|= \"x\" or ip(\"10.0.0.0/8\")", S, NULL, "from 10.1.2.3", S},
+        {"!= \"x\" or ip(\"10.0.0.0/8\")", S, NULL, "from 10.1.2.3", NULL},
     };
 
     (void)state;

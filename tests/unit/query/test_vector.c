@@ -86,6 +86,84 @@ static void numbers_apply_to_each_point(void **state)
         check_at_60(cases[i][0], cases[i][1]);
 }
 
+static void the_best_series_come_in_order(void **state)
+{
+    static const char *const cases[][2] = {
+        {"topk(2, " ALL ")", "{app=\"foo\", pod=\"3\"} 6@60\n{app=\"bar\", pod=\"1\"} 4@60\n"},
+        {"approx_topk(1, " ALL ")", "{app=\"foo\", pod=\"3\"} 6@60\n"},
+        {"bottomk(2, " ALL ")", "{app=\"foo\", pod=\"1\"} 1@60\n{app=\"foo\", pod=\"2\"} 2@60\n"},
+        {"topk(9, " FOO ")", "{app=\"foo\", pod=\"3\"} 6@60\n{app=\"foo\", pod=\"2\"} 2@60\n"
+                             "{app=\"foo\", pod=\"1\"} 1@60\n"},
+        {"topk by (app) (1, " ALL ")",
+         "{app=\"foo\", pod=\"3\"} 6@60\n{app=\"bar\", pod=\"1\"} 4@60\n"},
+        {"topk without (pod) (1, " ALL ")",
+         "{app=\"foo\", pod=\"3\"} 6@60\n{app=\"bar\", pod=\"1\"} 4@60\n"},
+        {"sort(" ALL ")", "{app=\"foo\", pod=\"1\"} 1@60\n{app=\"foo\", pod=\"2\"} 2@60\n"
+                          "{app=\"bar\", pod=\"1\"} 4@60\n{app=\"foo\", pod=\"3\"} 6@60\n"},
+        {"sort_desc(" FOO ")", "{app=\"foo\", pod=\"3\"} 6@60\n{app=\"foo\", pod=\"2\"} 2@60\n"
+                               "{app=\"foo\", pod=\"1\"} 1@60\n"},
+        /* NaN is last whichever way, and of equals the first by labels comes first */
+        {"topk(2, " BAR " / 0 or " FOO " * 0)",
+         "{app=\"foo\", pod=\"1\"} 0@60\n{app=\"foo\", pod=\"2\"} 0@60\n"},
+        {"sort(" BAR " / 0 or " FOO " * 0 > -1)",
+         "{app=\"foo\", pod=\"1\"} 0@60\n{app=\"foo\", pod=\"2\"} 0@60\n"
+         "{app=\"foo\", pod=\"3\"} 0@60\n{app=\"bar\", pod=\"1\"} nan@60\n"},
+        {"topk(3, " ALL " > 100)", ""},
+        {"sum(topk(2, " ALL "))", "{} 10@60\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_at_60(cases[i][0], cases[i][1]);
+}
+
+static void label_replace_writes_labels(void **state)
+{
+    static const char *const cases[][2] = {
+        {"label_replace(" BAR ", \"x\", \"$1-${1}_$$\", \"app\", \"(b).*\")",
+         "{app=\"bar\", pod=\"1\", x=\"b-b_$\"} 4@60\n"},
+        {"label_replace(" BAR ", \"x\", \"${n}$none$\", \"app\", \"(?P<n>b).*\")",
+         "{app=\"bar\", pod=\"1\", x=\"b$\"} 4@60\n"},
+        {"label_replace(" BAR ", \"x\", \"y\", \"app\", \"ba\")", /* not all of the value */
+         "{app=\"bar\", pod=\"1\"} 4@60\n"},
+        {"label_replace(" BAR ", \"pod\", \"\", \"app\", \".*\")", "{app=\"bar\"} 4@60\n"},
+        {"label_replace(" BAR ", \"pod\", \"new\", \"absent\", \"\")",
+         "{app=\"bar\", pod=\"new\"} 4@60\n"},
+        {"sum by (x) (label_replace(" ALL ", \"x\", \"$1\", \"app\", \"(.).*\"))",
+         "{x=\"b\"} 4@60\n{x=\"f\"} 9@60\n"},
+        {"label_replace(" FOO ", \"pod\", \"1\", \"app\", \".*\")",
+         "label_replace: two series would have the same labels; keep the label they differ in, or "
+         "aggregate them first"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_at_60(cases[i][0], cases[i][1]);
+}
+
+static void the_best_are_chosen_at_each_step(void **state)
+{
+    struct query_params p = {.start = 0, .end = 60 * NS_PER_S, .step = 30 * NS_PER_S};
+    struct buf out;
+    struct fake f;
+
+    (void)state;
+    buf_init(&out, 100000);
+    fake_init(&f);
+    for (int i = 1; i <= 3; i++)
+        fake_add(&f, "{app=\"a\"}", NULL, i * NS_PER_S, STR("x"));
+    fake_add(&f, "{app=\"b\"}", NULL, 25 * NS_PER_S, STR("x"));
+    fake_add(&f, "{app=\"b\"}", NULL, 45 * NS_PER_S, STR("x"));
+    assert_int_equal(fake_run(&f, "topk(1, count_over_time({app=~\".+\"}[30s]))", &p, &out), 0);
+    check_str(buf_str(&out), "{app=\"a\"} 3@30\n{app=\"b\"} 1@60\n");
+    assert_int_equal(fake_run(&f, "bottomk(1, count_over_time({app=~\".+\"}[30s]))", &p, &out), 0);
+    check_str(buf_str(&out), "{app=\"b\"} 1@30 1@60\n");
+    assert_int_equal(fake_run(&f, "approx_topk(1, count_over_time({app=\"a\"}[30s]))", &p, &out),
+                     ERR_INVALID);
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
 static void vectors_pair_by_their_labels(void **state)
 {
     static const char *const cases[][2] = {
@@ -179,5 +257,8 @@ static void each_step_is_on_its_own(void **state)
 
 CHECK_MAIN(cmocka_unit_test(aggregations_reduce_series),
            cmocka_unit_test(numbers_apply_to_each_point),
+           cmocka_unit_test(the_best_series_come_in_order),
+           cmocka_unit_test(label_replace_writes_labels),
+           cmocka_unit_test(the_best_are_chosen_at_each_step),
            cmocka_unit_test(vectors_pair_by_their_labels), cmocka_unit_test(sets_choose_series),
            cmocka_unit_test(each_step_is_on_its_own))

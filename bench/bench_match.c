@@ -3,12 +3,13 @@
  *
  *     bench_match [--runs N] DIR [FILTER...]
  *
- * DIR is what bench_logs wrote.  Its lines are merged by time, cut into blocks as the store cuts
- * them, laid out by stream, encoded, and each frame is compressed and kept in memory.  Then each
- * filter goes over all blocks: plan first, then the columns that it needs, decompressed anew each
- * time.  FILTER is "=text" or "~pattern"; without any, a set that stands for what people ask.
+ * DIR is what bench_logs wrote.  Its lines are cut into blocks by stream, as after compaction,
+ * encoded, and each frame is compressed and kept in memory.  Then each filter goes over all blocks:
+ * plan first, then the columns that it needs, decompressed anew each time.  FILTER is
+ * "=text" or "~pattern"; without any, a set that stands for what people ask.
  * Prints one JSON object a filter: rows found, CPU ms for 200 MB of lines (median of N), of these
- * for plans; blocks passed by their plan, columns, plain bytes of frames, rows written out.
+ * for plans and for decompression; blocks passed by their plan, columns, plain bytes of
+ * frames, rows written out.
  */
 #include "base/regexp.h"
 #include "base/vec.h"
@@ -45,11 +46,13 @@ struct bench {
     uint32_t streams;
     VEC(struct block) block;
     size_t raw, stored;
+    size_t plan_bytes, plan_stored, plan_held; /* of plans: as written, compressed, decoded */
     ZSTD_CCtx *cctx;
     ZSTD_DCtx *dctx;
     struct arena *arena;
     const struct block *open; /* whose frames are asked for */
     size_t plain;             /* bytes decompressed */
+    double unpack;            /* seconds that took */
 };
 
 static void die(const char *what)
@@ -151,6 +154,10 @@ static struct frame compress(struct bench *b, struct str plain)
     f.n = ZSTD_compressCCtx(b->cctx, f.stored, cap, plain.p, plain.n, LEVEL);
     if (ZSTD_isError(f.n))
         die("compression");
+    if (f.n >= plain.n) { /* as block_encode.c does */
+        memcpy(f.stored, plain.p, plain.n);
+        f.n = plain.n;
+    }
     f.stored = mem_grow(f.stored, f.n + 1);
     b->stored += f.n;
     return f;
@@ -164,7 +171,6 @@ static void add_block(struct bench *b, struct lines_encoder *e, struct row *row,
     struct frame plan;
     struct err err;
 
-    qsort(row, n, sizeof(*row), by_stream);
     for (size_t i = 0; i < n; i++)
         line[i] = row[i].line;
     if (lines_encode(e, line, n, &enc, &err) < 0 ||
@@ -174,6 +180,9 @@ static void add_block(struct bench *b, struct lines_encoder *e, struct row *row,
     for (size_t i = 0; i < enc.n_frames; i++)
         block.frame[i] = compress(b, enc.frame[i].bytes);
     plan = compress(b, enc.plan);
+    b->plan_bytes += enc.plan.n;
+    b->plan_stored += plan.n;
+    b->plan_held += lines_plan_held(block.plan);
     free(plan.stored);
     free(line);
     VEC_PUSH(&b->block, block);
@@ -181,11 +190,11 @@ static void add_block(struct bench *b, struct lines_encoder *e, struct row *row,
 
 static void make_blocks(struct bench *b)
 {
-    struct lines_encoder *e = lines_encoder_new(false);
+    struct lines_encoder *e = lines_encoder_new(true);
     size_t from = 0;
     size_t bytes = 0;
 
-    qsort(b->row.p, b->row.n, sizeof(*b->row.p), by_time);
+    qsort(b->row.p, b->row.n, sizeof(*b->row.p), by_stream);
     for (size_t i = 0; i < b->row.n; i++) {
         bytes += b->row.p[i].line.n;
         if (i + 1 < b->row.n && i + 1 - from < ROWS_MAX && bytes < BLOCK_BYTES)
@@ -202,12 +211,16 @@ static int give_frame(void *arg, uint32_t index, struct str *ret, struct err *er
     struct bench *b = arg;
     const struct frame *f = &b->open->frame[index];
     char *plain = arena_bytes(b->arena, f->plain + 1);
+    double start = cpu_seconds();
 
     if (plain == NULL)
         return arena_err(b->arena, err);
-    if (ZSTD_decompressDCtx(b->dctx, plain, f->plain, f->stored, f->n) != f->plain)
+    if (f->n == f->plain)
+        memcpy(plain, f->stored, f->plain);
+    else if (ZSTD_decompressDCtx(b->dctx, plain, f->plain, f->stored, f->n) != f->plain)
         return err_set(err, ERR_CORRUPT, "frame");
     b->plain += f->plain;
+    b->unpack += cpu_seconds() - start;
     *ret = (struct str){plain, f->plain};
     return 0;
 }
@@ -216,7 +229,7 @@ static int give_frame(void *arg, uint32_t index, struct str *ret, struct err *er
 
 struct result {
     size_t hits, blocks;
-    double seconds, plan_seconds;
+    double seconds, plan_seconds, unpack_seconds;
     struct line_match_stats stats;
 };
 
@@ -249,6 +262,7 @@ static struct result run(struct bench *b, const struct scan_filter *f)
     bool *pass = mem_new(b->block.n + 1);
 
     b->plain = 0;
+    b->unpack = 0;
     start = cpu_seconds();
     if (line_match_new(f, &m, &err) < 0)
         die(err.text);
@@ -262,6 +276,7 @@ static struct result run(struct bench *b, const struct scan_filter *f)
     }
     line_match_free(&m);
     r.seconds = cpu_seconds() - start;
+    r.unpack_seconds = b->unpack;
     free(pass);
     return r;
 }
@@ -292,11 +307,12 @@ static void bench_filter(struct bench *b, const char *what, size_t runs)
     for (size_t i = 0; i < runs; i++)
         r[i] = run(b, &f);
     qsort(r, runs, sizeof(r[0]), by_seconds);
-    (void)printf("{\"filter\":\"%s\",\"rows\":%zu,\"ms_per_200mb\":%.2f,\"plan_ms\":%.2f,"
-                 "\"blocks\":%zu,\"columns\":%" PRIu64 ",\"plain_bytes\":%zu,\"asked\":%" PRIu64
-                 "}\n",
-                 what, r[0].hits, r[runs / 2].seconds * per, r[runs / 2].plan_seconds * per,
-                 r[0].blocks, r[0].stats.columns, b->plain, r[0].stats.rendered);
+    (void)printf(
+        "{\"filter\":\"%s\",\"rows\":%zu,\"ms_per_200mb\":%.2f,\"plan_ms\":%.2f,\"unpack_ms\":%.2f,"
+        "\"blocks\":%zu,\"columns\":%" PRIu64 ",\"plain_bytes\":%zu,\"asked\":%" PRIu64 "}\n",
+        what, r[0].hits, r[runs / 2].seconds * per, r[runs / 2].plan_seconds * per,
+        r[runs / 2].unpack_seconds * per, r[0].blocks, r[0].stats.columns, b->plain,
+        r[0].stats.rendered);
     regexp_free(&re);
 }
 
@@ -334,8 +350,9 @@ int main(int argc, char **argv)
     b.arena = arena_new(NULL, 0);
     walk(&b, argv[optind]);
     make_blocks(&b);
-    (void)printf("{\"lines\":%zu,\"raw\":%zu,\"stored\":%zu,\"blocks\":%zu}\n", b.row.n, b.raw,
-                 b.stored, b.block.n);
+    (void)printf("{\"lines\":%zu,\"raw\":%zu,\"stored\":%zu,\"blocks\":%zu,"
+                 "\"plans\":%zu,\"plans_stored\":%zu,\"plans_held\":%zu}\n",
+                 b.row.n, b.raw, b.stored, b.block.n, b.plan_bytes, b.plan_stored, b.plan_held);
     for (int i = optind + 1; i < argc; i++)
         bench_filter(&b, argv[i], runs);
     for (size_t i = 0; optind + 1 == argc && i < sizeof(FILTERS) / sizeof(FILTERS[0]); i++)

@@ -202,3 +202,66 @@ void find_lines(const struct find *f, struct str text, const uint32_t *end, size
         }
     }
 }
+
+/* ---- texts with newlines ---- */
+
+static size_t count_portable(const char *p, size_t n)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++)
+        count += p[i] == '\n';
+    return count;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static size_t count_avx2(const char *p, size_t n)
+{
+    enum { WIDE = 32, ROUNDS = 255 }; /* a byte counts so far */
+    const __m256i newline = _mm256_set1_epi8('\n');
+    size_t count = 0;
+
+    while (n >= WIDE) {
+        size_t rounds = n / WIDE < ROUNDS ? n / WIDE : ROUNDS;
+        __m256i sum = _mm256_setzero_si256();
+        uint64_t part[4];
+        for (size_t i = 0; i < rounds; i++) {
+            __m256i v = _mm256_loadu_si256((const void *)(p + i * WIDE));
+            sum = _mm256_sub_epi8(sum, _mm256_cmpeq_epi8(v, newline));
+        }
+        _mm256_storeu_si256((void *)part, _mm256_sad_epu8(sum, _mm256_setzero_si256()));
+        count += (size_t)(part[0] + part[1] + part[2] + part[3]);
+        p += rounds * WIDE;
+        n -= rounds * WIDE;
+    }
+    return count + count_portable(p, n);
+}
+#endif
+
+static size_t count_newlines(const struct find *f, const char *p, size_t n)
+{
+#if defined(__x86_64__)
+    if (!f->portable)
+        return count_avx2(p, n);
+#endif
+    (void)f;
+    return count_portable(p, n);
+}
+
+void find_ended(const struct find *f, struct str text, size_t n, uint64_t *bits)
+{
+    size_t line = 0;
+    size_t from = 0;
+    size_t at = 0;
+
+    if (f->needle.n == 0 || memchr(f->needle.p, '\n', f->needle.n) != NULL)
+        return;
+    while ((at = find_next(f, text, at)) != SIZE_MAX) {
+        const char *end = memchr(text.p + at, '\n', text.n - at);
+        line += count_newlines(f, text.p + from, at - from);
+        if (line >= n || end == NULL)
+            return;
+        bits[line / 64] |= UINT64_C(1) << (line % 64);
+        from = at = (size_t)(end - text.p); /* the newline is counted by the next */
+    }
+}

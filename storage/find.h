@@ -35,4 +35,8 @@ size_t find_next(const struct find *f, struct str text, size_t from);
 void find_lines(const struct find *f, struct str text, const uint32_t *end, size_t n,
                 uint64_t *bits);
 
+/* The same for texts that each have a newline behind them and hold none: text i of `n` ends at the
+ * i-th newline.  A needle with a newline is in none. */
+void find_ended(const struct find *f, struct str text, size_t n, uint64_t *bits);
+
 #endif

@@ -284,30 +284,6 @@ int line_column_run(struct line_eval *e, const struct slot_view *v, unsigned sta
     return 0;
 }
 
-/* A state that stands for all in which nothing was found, since they have one target; DFA_UNKNOWN:
- * they have several. */
-static unsigned common_rest(const struct dfa *d, const uint16_t *after)
-{
-    unsigned rest = DFA_UNKNOWN;
-
-    for (unsigned s = DFA_FIRST; s < d->n_states; s++) {
-        if (after[s] == LINE_NOT_YET)
-            continue;
-        if (rest != DFA_UNKNOWN && after[s] != after[rest])
-            return DFA_UNKNOWN;
-        rest = s;
-    }
-    return rest;
-}
-
-static unsigned never_state(const struct dfa *d, const uint16_t *after)
-{
-    for (unsigned s = DFA_FIRST; s < d->n_states; s++)
-        if (after[s] == LINE_NEVER)
-            return s;
-    return DFA_UNKNOWN;
-}
-
 /* Values with a literal in them are found; of others the last bytes say where the automaton is. */
 static void set_literals(struct line_eval *e, const struct slot_view *v, const uint64_t *marked,
                          unsigned rest, struct line_rows rows)
@@ -343,42 +319,12 @@ static void set_candidates(struct line_eval *e, const struct slot_view *v, const
     }
 }
 
-/* Where no byte is above 0x7f, a value without what each match needs holds none, and no question
- * either. */
-unsigned line_column_rest(const struct line_eval *e, const struct line_at *at)
-{
-    const struct line_needle *w = e->needle;
-    bool ascii = (at->stamp->classes & SLOT_HIGH) == 0;
-    unsigned rest = DFA_UNKNOWN;
-
-    if (at->after == NULL || w->n == 0 || (w->ascii && !ascii) || at->state != DFA_FIRST)
-        return DFA_UNKNOWN;
-    if (w->whole || ascii)
-        rest = common_rest(e->d, at->after);
-    return rest == DFA_UNKNOWN && at->alone ? never_state(e->d, at->after) : rest;
-}
-
-int line_column_peek(struct line_eval *e, const struct line_at *at, struct str bytes,
-                     struct line_rows rows, struct err *err)
-{
-    unsigned rest = line_column_rest(e, at);
-    struct str text = STR_NULL;
-    int r = rest == DFA_UNKNOWN ? 1 : slot_peek(at->stamp, bytes, at->n, &text, err);
-
-    for (size_t i = 0; i < e->needle->n && r == 0; i++)
-        r = find_next(&e->needle->find[i], text, 0) != SIZE_MAX;
-    if (r == 0)
-        set_all(e, rest, rows);
-    return r;
-}
-
 int line_column_find(struct line_eval *e, const struct slot_view *v, const struct line_at *at,
                      struct line_rows rows, struct err *err)
 {
     const struct line_needle *w = e->needle;
-    unsigned rest = line_column_rest(e, at);
-    bool exact = w->n > 0 && w->whole && at->state == DFA_FIRST &&
-                 (!w->ascii || (at->stamp->classes & SLOT_HIGH) == 0);
+    unsigned rest = line_find_rest(e, at);
+    bool exact = line_find_is_exact(e, at->stamp, at->state);
     uint64_t *marked;
 
     if (v->kind != SLOT_VIEW_TEXT || rows.n < v->n / TEXT_SHARE || (!exact && rest == DFA_UNKNOWN))

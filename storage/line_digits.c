@@ -7,13 +7,14 @@
  */
 #include "storage/le.h"
 #include "storage/line_eval.h"
+#include "storage/line_nibble.h"
 
 enum {
     BYTES = 256,
     PAIRS_MAX = 128, /* tables made at most */
     LANES = 8,       /* values at a time: a step waits for the one before it */
     PLACES = 4,      /* compared in binary at most */
-    STRIP = 64,      /* values of which a plane is compared at a time */
+    STRIP = 64,      /* values of which a plane is compared at a time: bits of a word */
 };
 
 struct run {
@@ -133,20 +134,6 @@ struct place {
     uint8_t value[BYTES], mask[BYTES];
 };
 
-/* What byte i of the needle is as a digit; 16: none. */
-static unsigned needle_digit(const struct find *f, size_t i, bool upper)
-{
-    uint8_t fold = f->fold == NULL ? 0 : f->fold[i];
-    uint8_t byte = (uint8_t)f->needle.p[i];
-
-    for (unsigned v = 0; v < 16; v++) {
-        uint8_t c = digit_of(v, upper);
-        if (c == byte || c == (byte ^ fold))
-            return v;
-    }
-    return 16;
-}
-
 /* The needle at `offset` of a value; false: dashes or digits do not allow it. */
 static bool fit(const struct find *f, const struct slot_digits *d, size_t offset, struct place *ret)
 {
@@ -166,7 +153,7 @@ static bool fit(const struct find *f, const struct slot_digits *d, size_t offset
                 return false;
             continue;
         }
-        v = needle_digit(f, i, d->upper);
+        v = line_nibble_of(f, i, d->upper);
         if (v == 16)
             return false;
         ret->value[digit / 2] |= (uint8_t)(digit % 2 == 0 ? v << 4 : v);
@@ -179,7 +166,7 @@ static bool fit(const struct find *f, const struct slot_digits *d, size_t offset
 
 /* Values in planes, STRIP at a time, plane after plane as long as one may be it. */
 static void compare_planes(const struct slot_digits *d, const struct place *pl, size_t n,
-                           uint16_t *state)
+                           uint64_t *found)
 {
     for (size_t at = 0; at < n; at += STRIP) {
         size_t m = n - at < STRIP ? n - at : STRIP;
@@ -195,8 +182,7 @@ static void compare_planes(const struct slot_digits *d, const struct place *pl, 
             }
         }
         for (size_t i = 0; i < m && any != 0; i++)
-            if (equal[i] != 0)
-                state[at + i] = DFA_MATCH;
+            found[at / STRIP] |= (uint64_t)equal[i] << i;
     }
 }
 
@@ -210,49 +196,56 @@ static bool is_at(const struct slot_digits *d, const uint8_t *p, const struct pl
 }
 
 /* Values one after the other; where eight bytes count, those are looked at together. */
-static void compare_rows(struct line_eval *e, const struct slot_digits *d, const struct place *pl,
-                         struct line_rows rows)
+static void compare_rows(const struct slot_digits *d, const struct place *pl, size_t n,
+                         uint64_t *found)
 {
     bool wide = d->column == 1 && pl->to - pl->from >= 8;
     uint64_t value = wide ? le_get64(pl->value + pl->from) : 0;
     uint64_t mask = wide ? le_get64(pl->mask + pl->from) : 0;
 
-    for (size_t i = 0; i < rows.n; i++) {
-        const uint8_t *p = d->bytes + line_rank(rows, i) * d->row;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *p = d->bytes + i * d->row;
         if (wide && (le_get64(p + pl->from) & mask) != value)
             continue;
         if (is_at(d, p, pl))
-            e->state[i] = DFA_MATCH;
+            found[i / 64] |= UINT64_C(1) << (i % 64);
     }
 }
 
-/* Nothing but literals is looked for, and each fits into few places of a value: those are
- * compared.  Values without any are in `rest`.  false: there are too many places. */
-static bool find_places(struct line_eval *e, const struct slot_digits *d, unsigned rest,
-                        struct line_rows rows)
+/* The literal is compared where it fits, if those are few places; else looked for.  false: neither
+ * can be done. */
+static bool find_literal(const struct find *f, const struct slot_digits *d, size_t n,
+                         uint64_t *found)
 {
-    const struct line_needle *w = e->needle;
     struct place place[PLACES];
-    size_t n = 0;
+    size_t n_places = 0;
 
-    for (size_t i = 0; i < w->n; i++)
-        for (size_t at = 0; at + w->find[i].needle.n <= d->length; at++) {
-            struct place one;
-            if (!fit(&w->find[i], d, at, &one))
-                continue;
-            if (n == PLACES)
-                return false;
-            place[n++] = one;
-        }
-    for (size_t i = 0; i < rows.n; i++)
-        e->state[i] = (uint16_t)rest;
-    for (size_t k = 0; k < n; k++) {
-        if (rows.list == NULL && d->row == 1)
-            compare_planes(d, &place[k], rows.n, e->state);
+    for (size_t at = 0; at + f->needle.n <= d->length; at++) {
+        struct place one;
+        if (!fit(f, d, at, &one))
+            continue;
+        if (n_places == PLACES)
+            return line_nibble_mark(f, d, n, found);
+        place[n_places++] = one;
+    }
+    for (size_t k = 0; k < n_places; k++) {
+        if (d->row == 1)
+            compare_planes(d, &place[k], n, found);
         else
-            compare_rows(e, d, &place[k], rows);
+            compare_rows(d, &place[k], n, found);
     }
     return true;
+}
+
+int line_digits_find(struct line_eval *e, const struct slot_stamp *s, struct str bytes, size_t n,
+                     uint64_t *found, struct err *err)
+{
+    struct slot_digits d;
+    int r = slot_digits_open(s, bytes, n, &d, err);
+
+    for (size_t i = 0; r == 0 && i < e->needle->n; i++)
+        r = !find_literal(&e->needle->find[i], &d, n, found);
+    return r;
 }
 
 int line_digits_run(struct line_eval *e, const struct line_at *at, struct str bytes,
@@ -260,14 +253,10 @@ int line_digits_run(struct line_eval *e, const struct line_at *at, struct str by
 {
     struct slot_digits d;
     struct run run = {.e = e, .d = &d};
-    unsigned rest;
     int r = slot_digits_open(at->stamp, bytes, at->n, &d, err);
 
     if (r != 0)
         return r;
-    rest = line_column_rest(e, at);
-    if (rest != DFA_UNKNOWN && e->needle->whole && find_places(e, &d, rest, rows))
-        return 0;
     if (!place_dashes(&run))
         return 1;
     run.pair = e->pair[d.upper];

@@ -169,6 +169,50 @@ static int part(struct walk *w, const uint16_t *after, struct line_rows rows, st
     return r < 0 ? r : arrive(w, common, rows, err);
 }
 
+static bool is_found(const uint64_t *found, size_t rank)
+{
+    return (found[rank / 64] >> (rank % 64) & 1) != 0;
+}
+
+/* Those of `rows` that were found. */
+static int list_found(struct walk *w, struct line_rows rows, struct line_rows *ret, struct err *err)
+{
+    const uint64_t *found = w->e->found;
+    size_t words = (w->e->g->t->rows + 63) / 64;
+    size_t n = 0;
+    uint32_t *list;
+
+    *ret = (struct line_rows){NULL, 0};
+    for (size_t i = 0; found != NULL && i < words; i++)
+        n += found[i] == 0 ? 0 : (size_t)__builtin_popcountll(found[i]);
+    if (n == 0)
+        return 0;
+    list = list_room(w->e->a, n);
+    if (list == NULL)
+        return arena_err(w->e->a, err);
+    ret->list = list;
+    for (size_t i = 0; rows.list != NULL && i < rows.n; i++)
+        if (is_found(found, rows.list[i]))
+            list[ret->n++] = rows.list[i];
+    for (size_t i = 0; rows.list == NULL && i < words; i++)
+        for (uint64_t left = found[i]; left != 0; left &= left - 1)
+            list[ret->n++] = (uint32_t)(i * 64 + (unsigned)__builtin_ctzll(left));
+    return 0;
+}
+
+/* All rows have one target, but for those that were found; these may go on with the others: found
+ * once is found. */
+static int part_settled(struct walk *w, const uint16_t *after, struct line_rows rows,
+                        struct err *err)
+{
+    struct line_rows found = {NULL, 0};
+    int r = list_found(w, rows, &found, err);
+
+    if (r == 0)
+        r = arrive(w, line_graph_target(after, DFA_MATCH), found, err);
+    return r < 0 ? r : arrive(w, line_graph_target(after, w->e->rest), rows, err);
+}
+
 static int run_node(struct walk *w, const struct line_node *n, struct line_rows rows,
                     struct err *err)
 {
@@ -183,16 +227,18 @@ static int run_node(struct walk *w, const struct line_node *n, struct line_rows 
     };
     const struct slot_view *v;
     struct str bytes;
-    int r = line_parts_run(e, w->template, n->slot, n->state, rows, err);
+    int r;
 
+    e->settled = false;
+    r = line_parts_run(e, w->template, n->slot, n->state, rows, err);
     if (r == 1)
         r = lines_slot_bytes(e->l, w->template, n->slot, &bytes, err);
     else
         return r;
     if (r == 0)
-        r = line_digits_run(e, &at, bytes, rows, err);
+        r = line_find_column(e, &at, bytes, rows, err);
     if (r == 1)
-        r = line_column_peek(e, &at, bytes, rows, err);
+        r = line_digits_run(e, &at, bytes, rows, err);
     if (r == 1)
         r = lines_slot(e->l, w->template, n->slot, &v, err);
     else
@@ -208,7 +254,9 @@ static int do_node(struct walk *w, size_t node, struct err *err)
 
     for (struct crowd *c = w->crowd[node]; c != NULL && r == 0; c = c->next) {
         r = run_node(w, n, c->rows, err);
-        if (r == 0)
+        if (r == 0 && w->e->settled)
+            r = part_settled(w, line_graph_after(g, n->slot), c->rows, err);
+        else if (r == 0)
             r = part(w, line_graph_after(g, n->slot), c->rows, err);
     }
     return r;

@@ -29,6 +29,11 @@ struct line_eval {
 
     const struct line_needle *needle;
     struct line_parts parts;
+    /* What is known behind a column: all rows are in state `rest` but for those in `found`, by
+     * rank, where a literal was found (NULL: nowhere); or, not settled, each has its own. */
+    bool settled;
+    unsigned rest;
+    uint64_t *found;
     uint16_t *state; /* behind a column, by place in a list of rows; scratch */
     size_t cap;
     /* Tables of three digits: [state] -> state by group, made when somebody asks; and of the digits
@@ -56,12 +61,8 @@ int line_eval_init(struct line_eval *e, struct line_graph *g, const struct line_
 int line_eval_rows(struct line_eval *e, size_t template, unsigned root, struct line_rows rows,
                    struct err *err);
 
-/* line_column.c: the states of `rows` behind a column, beginning in `state`, in e->state. */
-int line_column_run(struct line_eval *e, const struct slot_view *v, unsigned state,
-                    struct line_rows rows, struct err *err);
-/* Where literals may be found instead: the automaton is in `state` before a column of `n` values,
- * and `after` are the targets behind it; nothing but those needs to be right.  `alone`: the column
- * is the whole line. */
+/* A column of `n` values before which the automaton is in `state`; `after` are the targets behind
+ * it, and nothing but those needs to be right.  `alone`: the column is the whole line. */
 struct line_at {
     const struct slot_stamp *stamp;
     size_t n;
@@ -69,22 +70,39 @@ struct line_at {
     const uint16_t *after; /* NULL: the states must be right */
     bool alone;
 };
+
+/* line_find.c: `rows` settled by finders; `bytes` of the column.  1: that cannot be done. */
+int line_find_column(struct line_eval *e, const struct line_at *at, struct str bytes,
+                     struct line_rows rows, struct err *err);
 /* The state of values in which no literal is; DFA_UNKNOWN: it depends on them, or finders do not
  * help. */
-unsigned line_column_rest(const struct line_eval *e, const struct line_at *at);
+unsigned line_find_rest(const struct line_eval *e, const struct line_at *at);
+/* Whether finders tell exactly which values of a column with this stamp hold a literal. */
+bool line_find_is_exact(const struct line_eval *e, const struct slot_stamp *s, unsigned state);
+/* Set the bits of values that hold a literal.  1: that cannot be told. */
+int line_find_values(struct line_eval *e, const struct slot_stamp *s, struct str bytes, size_t n,
+                     uint64_t *found, struct err *err);
+/* The same for numbers that are open.  false: that cannot be told. */
+bool line_find_numbers(const struct line_eval *e, const struct slot_stamp *s, const uint64_t *v,
+                       size_t n, uint64_t *found);
+
+/* line_column.c: the states of `rows` behind a column, beginning in `state`, in e->state. */
+int line_column_run(struct line_eval *e, const struct slot_view *v, unsigned state,
+                    struct line_rows rows, struct err *err);
+/* The same with the help of finders. */
 int line_column_find(struct line_eval *e, const struct slot_view *v, const struct line_at *at,
                      struct line_rows rows, struct err *err);
-/* The same without opening the column.  1: that cannot be said from its packed bytes. */
-int line_column_peek(struct line_eval *e, const struct line_at *at, struct str bytes,
-                     struct line_rows rows, struct err *err);
 
-/* line_digits.c: line_column_find over hex digits as they are packed.  1: they are not, or the
+/* line_digits.c: line_column_run over hex digits as they are packed.  1: they are not, or the
  * automaton has too many states. */
 int line_digits_run(struct line_eval *e, const struct line_at *at, struct str bytes,
                     struct line_rows rows, struct err *err);
+/* As line_find_values. */
+int line_digits_find(struct line_eval *e, const struct slot_stamp *s, struct str bytes, size_t n,
+                     uint64_t *found, struct err *err);
 
-/* line_parts.c: the same over a PATTERN column, of which only the parts that matter are opened.  1:
- * it has no parts, or they cannot be opened. */
+/* line_parts.c: line_column_run, or settled, over a PATTERN column, of which only the parts that
+ * matter are opened.  1: it has no parts, or they cannot be opened. */
 int line_parts_run(struct line_eval *e, size_t template, size_t slot, unsigned state,
                    struct line_rows rows, struct err *err);
 

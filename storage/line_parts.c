@@ -7,6 +7,8 @@
  */
 #include "storage/line_eval.h"
 
+enum { ROWS_SHARE = 8 }; /* a whole part is searched when one row in so many is asked for */
+
 struct flow {
     struct line_eval *e;
     const uint16_t *after;
@@ -18,23 +20,30 @@ struct flow {
     size_t n_found;
     uint32_t *list, *place; /* rows of one state: rank, place in rows */
     uint16_t *map;          /* by state, scratch */
+    uint64_t *held;         /* rows in which a part holds a literal, by rank; NULL: none */
 };
 
 static int flow_init(struct flow *f, struct err *err)
 {
-    size_t n = f->rows.n;
     size_t states = f->e->d->n_states;
+
+    f->found = arena_alloc(f->e->a, states * sizeof(*f->found));
+    f->map = arena_alloc(f->e->a, states * sizeof(*f->map));
+    return f->found == NULL || f->map == NULL ? arena_err(f->e->a, err) : 0;
+}
+
+/* For states of each row. */
+static int make_room(struct flow *f, struct err *err)
+{
+    size_t n = f->rows.n;
     struct arena *a = f->e->a;
 
+    if (f->state != NULL)
+        return 0;
     f->state = arena_alloc(a, n * sizeof(*f->state));
     f->list = arena_alloc(a, n * sizeof(*f->list));
     f->place = arena_alloc(a, n * sizeof(*f->place));
-    f->found = arena_alloc(a, states * sizeof(*f->found));
-    f->map = arena_alloc(a, states * sizeof(*f->map));
-    return f->state == NULL || f->list == NULL || f->place == NULL || f->found == NULL ||
-                   f->map == NULL
-               ? arena_err(a, err)
-               : 0;
+    return f->state == NULL || f->list == NULL || f->place == NULL ? arena_err(a, err) : 0;
 }
 
 /* Which states rows are in. */
@@ -69,33 +78,48 @@ static void over_piece(struct flow *f, struct str piece)
         f->state[i] = f->map[f->state[i]];
 }
 
-/* Whether all that part k may hold lead to one state behind the next piece, or one target behind
- * the last: then the part is passed without a look. */
-static bool pass_part(struct flow *f, const struct slot_parts *p, size_t k)
+/* The one state behind part k and the next piece (behind the last: one of those with one target)
+ * for all that the part may hold after any state that rows are in; DFA_UNKNOWN: there are several.
+ * `unless_found`: for what holds no literal. */
+static unsigned state_behind(struct flow *f, const struct slot_parts *p, size_t k,
+                             bool unless_found)
 {
     const struct dfa *d = f->e->d;
     bool last = k + 1 == p->n;
-    unsigned one = 0;
-    bool any = false;
+    unsigned one = DFA_UNKNOWN;
 
-    survey(f);
     for (size_t i = 0; i < f->n_found; i++) {
         struct line_reach r;
         if (!line_graph_reach(f->e->g, &p->stamp[k], f->found[i], &r))
-            return false;
+            return DFA_UNKNOWN;
         for (uint32_t j = 0; j < r.n; j++) {
-            unsigned s = dfa_run(d, r.list[j], p->piece[k + 1]);
-            bool equal = s == one || (last && line_graph_target(f->after, s) ==
-                                                  line_graph_target(f->after, one));
-            if (any && !equal)
-                return false;
+            unsigned s;
+            if (unless_found && r.list[j] == DFA_MATCH)
+                continue;
+            s = dfa_run(d, r.list[j], p->piece[k + 1]);
+            if (s == DFA_UNKNOWN)
+                return s;
+            if (one != DFA_UNKNOWN && s != one &&
+                (!last || line_graph_target(f->after, s) != line_graph_target(f->after, one)))
+                return DFA_UNKNOWN;
             one = s;
-            any = true;
         }
     }
+    return one;
+}
+
+/* Whether part k can be passed without a look. */
+static bool pass_part(struct flow *f, const struct slot_parts *p, size_t k)
+{
+    unsigned one;
+
+    survey(f);
+    one = state_behind(f, p, k, false);
+    if (one == DFA_UNKNOWN)
+        return false;
     f->mixed = false;
     f->same = one;
-    return any;
+    return true;
 }
 
 /* Rows that are in `state`. */
@@ -144,6 +168,58 @@ static int run_part(struct line_eval *e, size_t k, unsigned state, struct line_r
     return r < 0 ? r : line_column_run(e, &p->view[k], state, rows, err);
 }
 
+static int find_values(struct line_eval *e, size_t k, uint64_t *held, struct err *err)
+{
+    struct line_parts *p = &e->parts;
+    const struct slot_stamp *s = &p->parts.stamp[k];
+    size_t n = e->g->t->rows;
+    int r;
+
+    if (!p->parts.joined)
+        return line_find_values(e, s, p->parts.bytes[k], n, held, err);
+    r = p->view[k].n > 0 ? 0 : slot_part_open(&p->parts, k, n, e->a, &p->view[k], err);
+    return r < 0 ? r : line_find_numbers(e, s, p->view[k].number, n, held) ? 0 : 1;
+}
+
+/* Rows of which part k holds a literal are noted, all others are in one state behind it and the
+ * next piece.  1: that is not so, or finders do not tell. */
+static int find_part(struct flow *f, const struct slot_parts *p, size_t k, struct err *err)
+{
+    struct line_eval *e = f->e;
+    size_t words = (e->g->t->rows + 63) / 64;
+    uint64_t *held;
+    unsigned rest;
+    int r;
+
+    if (f->mixed || !line_find_is_exact(e, &p->stamp[k], f->same) ||
+        f->rows.n < e->g->t->rows / ROWS_SHARE)
+        return 1;
+    rest = state_behind(f, p, k, true);
+    if (rest == DFA_UNKNOWN || rest == DFA_MATCH)
+        return 1;
+    held = arena_alloc(e->a, words * sizeof(*held));
+    if (held == NULL)
+        return arena_err(e->a, err);
+    r = find_values(e, k, held, err);
+    if (r != 0)
+        return r;
+    for (size_t i = 0; f->held != NULL && i < words; i++)
+        held[i] |= f->held[i];
+    f->held = held;
+    f->same = rest;
+    return 0;
+}
+
+/* Rows that hold a literal are in DFA_MATCH, whatever came behind it. */
+static void put_held(struct flow *f)
+{
+    for (size_t i = 0; i < f->rows.n; i++) {
+        size_t rank = line_rank(f->rows, i);
+        if ((f->held[rank / 64] >> (rank % 64) & 1) != 0)
+            f->e->state[i] = DFA_MATCH;
+    }
+}
+
 static int over_part(struct flow *f, size_t k, struct err *err)
 {
     struct line_eval *e = f->e;
@@ -189,11 +265,23 @@ int line_parts_run(struct line_eval *e, size_t template, size_t slot, unsigned s
     for (size_t k = 0; k < p->n && r == 0; k++) {
         if (pass_part(&f, p, k))
             continue;
-        r = over_part(&f, k, err);
+        r = find_part(&f, p, k, err);
+        if (r != 1)
+            continue;
+        r = make_room(&f, err);
+        if (r == 0)
+            r = over_part(&f, k, err);
         if (r == 0)
             over_piece(&f, p->piece[k + 1]);
     }
-    for (size_t i = 0; i < rows.n && r == 0; i++)
-        e->state[i] = f.mixed ? f.state[i] : (uint16_t)f.same;
-    return r;
+    if (r < 0)
+        return r;
+    e->settled = !f.mixed;
+    e->rest = f.same;
+    e->found = f.held;
+    for (size_t i = 0; i < rows.n && f.mixed; i++)
+        e->state[i] = f.state[i];
+    if (f.mixed && f.held != NULL)
+        put_held(&f);
+    return 0;
 }

@@ -90,10 +90,19 @@ struct slot_view {
 int slot_open(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
               struct slot_view *ret, struct err *err);
 
+/* The numbers of an INT column, some at a time from front to back; `first` counts by multiples of
+ * 64.  1: it is no INT.  ERR_CORRUPT; numbers outside of the stamp are given as they are. */
+typedef void slot_numbers_fn(void *arg, const uint64_t *v, size_t n, size_t first);
+int slot_numbers_each(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
+                      slot_numbers_fn *fn, void *arg, struct err *err);
+
 /* Bytes in which every value, or every entry of its dictionary, stands in one piece: what is not
  * in them is in no value.  1: the column is not packed so.  ERR_CORRUPT.  Costs nothing. */
 int slot_peek(const struct slot_stamp *s, struct str bytes, size_t n, struct str *ret,
               struct err *err);
+
+/* All values of a TEXT column, a newline behind each.  1: it is not packed so. */
+int slot_lines_open(const struct slot_stamp *s, struct str bytes, struct str *ret);
 
 /* A PATTERN column as what it is made of: value i is piece[0], value i of part 0, piece[1] ... */
 enum { SLOT_PARTS_MAX = 16 };

@@ -61,6 +61,27 @@ static int open_int(const struct slot_stamp *s, struct str in, struct arena *a, 
     return 0;
 }
 
+int slot_numbers_each(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
+                      slot_numbers_fn *fn, void *arg, struct err *err)
+{
+    uint64_t number[CHUNK];
+    struct slot_number c;
+    int r;
+
+    if (s->kind != SLOT_INT)
+        return 1;
+    if (bytes.n != s->bytes)
+        return corrupt("not as many bytes as in its stamp", err);
+    r = slot_number_open(&bytes, n, a, &c, err);
+    for (size_t at = 0; r == 0 && at < n; at += CHUNK) {
+        size_t m = n - at < CHUNK ? n - at : CHUNK;
+        r = slot_number_read(&c, m, number, err);
+        if (r == 0)
+            fn(arg, number, m, at);
+    }
+    return r;
+}
+
 /* Lengths of n values, then their bytes, which are all of the rest. */
 static int open_lengths(const struct slot_stamp *s, struct str in, struct arena *a,
                         struct slot_view *v, struct err *err)
@@ -226,6 +247,14 @@ int slot_peek(const struct slot_stamp *s, struct str bytes, size_t n, struct str
         *ret = bytes;
         return 0;
     }
+}
+
+int slot_lines_open(const struct slot_stamp *s, struct str bytes, struct str *ret)
+{
+    if (s->kind != SLOT_TEXT || bytes.n == 0 || (uint8_t)bytes.p[0] != SLOT_WAY_LINES)
+        return 1;
+    *ret = str_from(bytes, 1);
+    return 0;
 }
 
 static int open_dict(const struct slot_stamp *s, struct str in, bool inner, struct arena *a,

@@ -155,7 +155,36 @@ static void no_text_is_no_trouble(void **state)
     assert_int_equal(bits[0], 1);
 }
 
-CHECK_MAIN(cmocka_unit_test(finds_what_a_naive_search_finds),
+static void ended_lines_are_those_of_a_naive_search(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 4000; round++) {
+        size_t n = rnd() % TEXT_MAX + 1;
+        char *p = make_text(n);
+        struct str text = {p, n};
+        uint64_t got[TEXT_MAX / 64 + 1] = {0};
+        uint64_t want[TEXT_MAX / 64 + 1] = {0};
+        size_t lines = 0;
+        char buf[64];
+        struct find f;
+        p[n - 1] = '\n';
+        find_init(&f, pick_needle(text, buf));
+        f.portable = f.portable || rnd() % 4 == 0;
+        for (size_t from = 0; from < n; lines++) {
+            size_t to = (size_t)((char *)memchr(p + from, '\n', n - from) - p);
+            struct str line = {p + from, to - from};
+            if (f.needle.n > 0 && naive(line, f.needle, 0) != SIZE_MAX)
+                want[lines / 64] |= UINT64_C(1) << (lines % 64);
+            from = to + 1;
+        }
+        find_ended(&f, text, lines, got);
+        assert_memory_equal(got, want, sizeof(got));
+        free(p);
+    }
+}
+
+CHECK_MAIN(cmocka_unit_test(ended_lines_are_those_of_a_naive_search),
+           cmocka_unit_test(finds_what_a_naive_search_finds),
            cmocka_unit_test(finds_letters_in_either_case),
            cmocka_unit_test(marks_the_lines_that_hold_the_needle),
            cmocka_unit_test(no_text_is_no_trouble))

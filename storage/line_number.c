@@ -1,0 +1,195 @@
+/*
+ * storage/line_number.c - see line_number.h.
+ *
+ * How exact doubles are: x < 2^49 is one, 1 / 10^(p + k) is off by at most 2^-53 of itself, the
+ * product and the difference by as much of theirs.  Together that is below 3 x 2^-53 of x, 0.19,
+ * while the numbers that are to be told apart are 1 apart and the limits lie in the middle between
+ * two.
+ */
+#include "storage/line_number.h"
+
+#include <math.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { DIGITS_MAX = 15, LANES = 4, STEP = 16 };
+
+static const uint64_t GREATEST = (UINT64_C(1) << 49) - 1;
+/* Added and taken off again, what is left is the nearest whole number. */
+static const double ROUNDER = 6755399441055744.0;
+
+/* The literal as a number of needle.n digits; false: it holds something else. */
+static bool number_of(const struct find *f, uint64_t *ret)
+{
+    uint64_t v = 0;
+
+    for (size_t i = 0; i < f->needle.n; i++) {
+        unsigned digit = (unsigned)(uint8_t)f->needle.p[i] - '0';
+        if (digit > 9 || (f->fold != NULL && f->fold[i] != 0))
+            return false;
+        v = v * 10 + digit;
+    }
+    *ret = v;
+    return true;
+}
+
+/* Whether some number of the column can have the digits d of `mod` at `place`. */
+static bool may_stand(const struct slot_stamp *s, uint64_t d, uint64_t mod, uint64_t place)
+{
+    uint64_t low = s->min / place;
+    uint64_t high = s->max / place;
+    uint64_t more = (d + mod - low % mod) % mod;
+
+    return more <= high - low;
+}
+
+static bool add_test(struct line_number *m, uint64_t d, uint64_t mod, uint64_t place,
+                     bool not_first)
+{
+    double whole = (double)mod * (double)place;
+
+    if (m->n == LINE_NUMBER_TESTS)
+        return false;
+    m->test[m->n++] = (struct line_number_test){
+        .inverse = 1 / whole,
+        .center = ((double)d * (double)place + ((double)place - 1) / 2) / whole,
+        .half = (double)place / 2 / whole,
+        .least = not_first ? whole : 0,
+    };
+    return true;
+}
+
+/* All places of one literal. */
+static bool add_literal(struct line_number *m, const struct find *f, const struct slot_stamp *s)
+{
+    size_t digits = f->needle.n;
+    uint64_t mod = 1;
+    uint64_t place = 1;
+    uint64_t d = 0;
+    bool zero = f->needle.p[0] == '0';
+
+    if (digits > s->max_len || !number_of(f, &d))
+        return true; /* in no number at all */
+    if (digits > DIGITS_MAX || (zero && digits == 1))
+        return false;
+    for (size_t i = 0; i < digits; i++)
+        mod *= 10;
+    for (size_t p = 0; p + digits <= s->max_len; p++, place *= 10)
+        /* A number does not begin with 0 unless all have the same width. */
+        if (may_stand(s, d, mod, place) && !add_test(m, d, mod, place, zero && s->width == 0))
+            return false;
+    return true;
+}
+
+bool line_number_init(struct line_number *m, const struct line_needle *w,
+                      const struct slot_stamp *s)
+{
+    m->n = 0;
+    m->portable = true;
+#if defined(__x86_64__)
+    m->portable = !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma");
+#endif
+    if (s->max > GREATEST || s->max_len > DIGITS_MAX)
+        return false;
+    for (size_t i = 0; i < w->n; i++)
+        if (!add_literal(m, &w->find[i], s))
+            return false;
+    return true;
+}
+
+static bool has(const struct line_number *m, uint64_t v)
+{
+    double x = (double)v;
+
+    for (size_t t = 0; t < m->n; t++) {
+        const struct line_number_test *q = &m->test[t];
+        double at = x * q->inverse - q->center;
+        if (fabs(at - floor(at + 0.5)) < q->half && x >= q->least)
+            return true;
+    }
+    return false;
+}
+
+static void mark_portable(const struct line_number *m, const uint64_t *v, size_t n, size_t first,
+                          uint64_t *bits)
+{
+    for (size_t i = 0; i < n; i++)
+        if (has(m, v[i]))
+            bits[(first + i) / 64] |= UINT64_C(1) << ((first + i) % 64);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static inline __m256d test_four(__m256d x, __m256d inverse,
+                                                                    __m256d center, __m256d half)
+{
+    const __m256d rounder = _mm256_set1_pd(ROUNDER);
+    __m256d at = _mm256_fmsub_pd(x, inverse, center);
+    __m256d whole = _mm256_sub_pd(_mm256_add_pd(at, rounder), rounder);
+    __m256d apart = _mm256_andnot_pd(_mm256_set1_pd(-0.0), _mm256_sub_pd(at, whole));
+
+    return _mm256_cmp_pd(apart, half, _CMP_LT_OQ);
+}
+
+/* Bit i: the i-th of sixteen numbers has a literal. */
+__attribute__((target("avx2,fma"))) static unsigned test_step(const struct line_number *m,
+                                                              const uint64_t *v)
+{
+    const __m256i exponent = _mm256_set1_epi64x(INT64_C(0x4330000000000000)); /* of 2^52 */
+    const __m256d base = _mm256_castsi256_pd(exponent);
+    __m256d x[STEP / LANES];
+    __m256d found[STEP / LANES];
+    unsigned bits = 0;
+
+    for (size_t k = 0; k < STEP / LANES; k++) {
+        __m256i raw = _mm256_loadu_si256((const void *)(v + LANES * k));
+        x[k] = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(raw, exponent)), base);
+        found[k] = _mm256_setzero_pd();
+    }
+    for (size_t t = 0; t < m->n; t++) {
+        const struct line_number_test *q = &m->test[t];
+        const __m256d inverse = _mm256_set1_pd(q->inverse);
+        const __m256d center = _mm256_set1_pd(q->center);
+        const __m256d half = _mm256_set1_pd(q->half);
+        const __m256d least = _mm256_set1_pd(q->least);
+        for (size_t k = 0; k < STEP / LANES; k++) {
+            __m256d hit = test_four(x[k], inverse, center, half);
+            hit = _mm256_and_pd(hit, _mm256_cmp_pd(x[k], least, _CMP_GE_OQ));
+            found[k] = _mm256_or_pd(found[k], hit);
+        }
+    }
+    for (size_t k = 0; k < STEP / LANES; k++)
+        bits |= (unsigned)_mm256_movemask_pd(found[k]) << (LANES * k);
+    return bits;
+}
+
+__attribute__((target("avx2,fma"))) static void
+mark_avx2(const struct line_number *m, const uint64_t *v, size_t n, size_t first, uint64_t *bits)
+{
+    uint64_t last[STEP] = {0};
+    size_t i = 0;
+
+    for (; n - i >= STEP; i += STEP)
+        bits[(first + i) / 64] |= (uint64_t)test_step(m, v + i) << (i % 64);
+    if (i == n)
+        return;
+    memcpy(last, v + i, (n - i) * sizeof(*v));
+    bits[(first + i) / 64] |= (uint64_t)(test_step(m, last) & ((1u << (n - i)) - 1)) << (i % 64);
+}
+#endif
+
+void line_number_mark(const struct line_number *m, const uint64_t *v, size_t n, size_t first,
+                      uint64_t *bits)
+{
+    if (m->n == 0)
+        return;
+#if defined(__x86_64__)
+    if (!m->portable) {
+        mark_avx2(m, v, n, first, bits);
+        return;
+    }
+#endif
+    mark_portable(m, v, n, first, bits);
+}

@@ -2,7 +2,9 @@
  * server/api_patterns.c - what the lines of a selector look like, and how many of each there are.
  *
  * Answered from the templates that blocks are stored by (scan_patterns), those with most lines
- * first; in the form of Loki's endpoint of the same name.
+ * first; in the form of Loki's endpoint of the same name.  Where steps are whole minutes, the range
+ * is taken in whole minutes too, as Loki takes it in its units of 10 s: then blocks have counted
+ * already, and no row is read.
  */
 #include "server/api_priv.h"
 
@@ -13,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW_H = 1, STEPS_MAX = 11000, PATTERNS_SHOWN = 1000 };
+enum { WINDOW_H = 1, STEPS_MAX = 11000, EDGES_MAX = STEPS_MAX + 5, PATTERNS_SHOWN = 1000 };
 
 struct pattern {
     struct str text, level;
@@ -119,7 +121,7 @@ static void work_patterns(struct api_call *c)
 {
     struct err err;
     struct answer a = {.arena = arena_new(&c->api->server->memory, 0), .err = &err};
-    ts_ns *edge = arena_alloc(a.arena, (STEPS_MAX + 3) * sizeof(*edge));
+    ts_ns *edge = arena_alloc(a.arena, EDGES_MAX * sizeof(*edge));
     struct scan_patterns p = {.req = {.tenants = c->caller.tenants,
                                       .n_tenants = c->caller.n_tenants,
                                       .budget = &c->api->server->memory,
@@ -163,6 +165,22 @@ static int parse_step(struct http_exchange *x, struct query_params *p, struct er
     return 0;
 }
 
+/* Blocks have counted by the minute. */
+static void widen_to_minutes(struct query_params *p)
+{
+    ts_ns rest = p->start % NS_PER_MIN;
+
+    if (p->step % NS_PER_MIN != 0 || p->start >= p->end)
+        return;
+    rest += rest < 0 ? NS_PER_MIN : 0;
+    if (p->start >= INT64_MIN + rest)
+        p->start -= rest;
+    rest = p->end % NS_PER_MIN;
+    rest += rest < 0 ? NS_PER_MIN : 0;
+    if (rest > 0 && p->end <= INT64_MAX - NS_PER_MIN)
+        p->end += NS_PER_MIN - rest;
+}
+
 void api_patterns(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
     const struct matcher *matchers;
@@ -187,6 +205,7 @@ void api_patterns(struct api *a, struct http_exchange *x, const struct auth_call
             api_fail(x, &err);
         return;
     }
+    widen_to_minutes(&p);
     c->query = q;
     c->params = p;
     c->work = work_patterns;

@@ -8,6 +8,7 @@
  *     PLAN    what lines.h needs to read the lines, and the same for the attributes
  *     ROLLUP  rows and line bytes per stream, minute and level; only where that is small
  *     DATA    data frames of the lines, then those of the attributes
+ *     CENSUS  rows per stream, template, level and minute; only where that is small
  * Stream numbers in frames count from the block's first stream, so that a block can be copied into
  * another segment as it is.
  * Each frame is compressed by itself; sealing is the segment's business.  Decoders are pure
@@ -27,7 +28,8 @@ enum {
     BLOCK_FRAME_MAX = 256 << 20, /* decoded bytes of a frame */
     BLOCK_LEVEL_SMALL = 9,       /* from this zstd level on, columns are made as small as can be */
     BLOCK_ROLLUP_SHARE = 8,      /* rows for each entry of a rollup, at least */
-    BLOCK_ROLLUP_LEVELS = 64,    /* values of detected_level in a rollup, at most */
+    BLOCK_LEVELS_MAX = 64,       /* values of detected_level in a rollup or census, at most */
+    BLOCK_CENSUS_SHARE = 8,      /* rows for each entry of a census, at least */
 };
 
 enum block_frame_kind {
@@ -35,7 +37,8 @@ enum block_frame_kind {
     BLOCK_PLAN = 2,
     BLOCK_ROLLUP = 3,
     BLOCK_DATA = 4,
-    BLOCK_KINDS = 5,
+    BLOCK_CENSUS = 5,
+    BLOCK_KINDS = 6,
 };
 enum block_frame_codec { BLOCK_PLAIN = 0, BLOCK_ZSTD = 1 };
 
@@ -128,6 +131,33 @@ struct block_rollup {
 bool block_rollup_encode(struct buf *b, const struct block_row *rows, size_t n);
 int block_rollup_decode(struct str frame, const struct block_shape *shape, struct arena *a,
                         struct block_rollup *ret, struct err *err);
+
+/*
+ * block_census.c: rows of each stream, template and value of attribute detected_level, by minute.
+ * Minute m holds 60 s * m <= ts < 60 s * (m + 1), as the steps of a histogram do.  Runs are sorted
+ * by (stream, template, level), the minutes of each ascend.
+ */
+struct block_census_run {
+    uint32_t stream, template, level; /* level: index into levels */
+    uint32_t first, n;                /* its entries */
+};
+struct block_census_entry {
+    int32_t minute; /* times of 64 bits have fewer minutes than 2^31 */
+    uint32_t rows;
+};
+struct block_census {
+    struct str *level; /* p == NULL: rows without the attribute */
+    size_t n_levels;
+    struct block_census_run *run;
+    size_t n_runs;
+    struct block_census_entry *entry;
+    size_t n;
+};
+/* As block_rollup_encode; template[i] is that of row i, below LINES_TEMPLATES_MAX + 1. */
+bool block_census_encode(struct buf *b, const struct block_row *rows, const uint16_t *template,
+                         size_t n);
+int block_census_decode(struct str frame, const struct block_shape *shape, size_t n_templates,
+                        struct arena *a, struct block_census *ret, struct err *err);
 
 /* All lines of a block, put together again. */
 struct block_lines {

@@ -45,12 +45,15 @@ struct block_encoder {
     ZSTD_CCtx *numbers, *text; /* owned */
     struct lines_encoder *lines;
     struct buf plain, scratch;
-    struct buf plan;                 /* of the lines */
-    struct buf bytes;                /* of all frames, compressed */
-    VEC(struct stored) data, head;   /* DATA frames; the others */
+    struct buf plan;               /* of the lines */
+    struct buf bytes;              /* of all frames, compressed */
+    VEC(struct stored) data, head; /* DATA frames; those before them */
+    struct stored census;          /* behind them, if has_census */
+    bool has_census;
     VEC(struct block_frame) frame;   /* what came out */
     VEC(struct str) line;            /* of the rows */
     VEC(struct lines_attr_row) attr; /* of the rows */
+    VEC(uint16_t) template;          /* of the rows */
     VEC(struct arrival) order;
     VEC(uint64_t) column;
 };
@@ -104,6 +107,7 @@ void block_encoder_free(struct block_encoder **pe)
     VEC_FINI(&e->frame);
     VEC_FINI(&e->line);
     VEC_FINI(&e->attr);
+    VEC_FINI(&e->template);
     VEC_FINI(&e->order);
     VEC_FINI(&e->column);
     e->magic = 0;
@@ -194,19 +198,28 @@ static int compress(struct block_encoder *e, ZSTD_CCtx *zstd, enum block_frame_k
     return 0;
 }
 
+/* The same with e->plain, which is empty afterwards. */
+static int compress_plain(struct block_encoder *e, ZSTD_CCtx *zstd, enum block_frame_kind kind,
+                          struct stored *ret, struct err *err)
+{
+    int r = buf_err(&e->plain, "frame of a block", err);
+
+    if (r == 0)
+        r = compress(e, zstd, kind, buf_str(&e->plain), ret, err);
+    if (r == 0)
+        buf_clear(&e->plain);
+    return r;
+}
+
 static int add_head(struct block_encoder *e, ZSTD_CCtx *zstd, enum block_frame_kind kind,
                     struct err *err)
 {
     struct stored s;
-    int r = buf_err(&e->plain, "frame of a block", err);
+    int r = compress_plain(e, zstd, kind, &s, err);
 
     if (r == 0)
-        r = compress(e, zstd, kind, buf_str(&e->plain), &s, err);
-    if (r < 0)
-        return r;
-    VEC_PUSH(&e->head, s);
-    buf_clear(&e->plain);
-    return 0;
+        VEC_PUSH(&e->head, s);
+    return r;
 }
 
 /* The data frames behind those in e->data; what they and the plan will take in *ret_bytes. */
@@ -288,6 +301,24 @@ static void drop_before(struct block_encoder *e, size_t from)
     e->data.n -= from;
 }
 
+/* The template of each row, from the frame that says so. */
+static void keep_templates(struct block_encoder *e, const struct lines_encoded *l)
+{
+    const uint8_t *ids = NULL;
+    size_t width = 0;
+
+    if (l->n_frames > 0 && l->frame[0].content == LINES_IDS) {
+        ids = (const uint8_t *)l->frame[0].bytes.p;
+        width = l->frame[0].bytes.n / e->line.n;
+    }
+    for (size_t i = 0; i < e->line.n; i++) {
+        unsigned t = width == 0 ? 0 : ids[i * width];
+        if (width == 2)
+            t |= (unsigned)ids[i * 2 + 1] << 8;
+        e->template.p[i] = (uint16_t)t;
+    }
+}
+
 static int put_lines(struct block_encoder *e, struct err *err)
 {
     struct lines_encoded l;
@@ -302,6 +333,7 @@ static int put_lines(struct block_encoder *e, struct err *err)
         return r;
     buf_clear(&e->plan);
     buf_add_str(&e->plan, l.plan);
+    keep_templates(e, &l);
     n = e->data.n;
     if (l.raw_rows == e->line.n || !may_raw_pay(e, templates))
         return 0;
@@ -317,6 +349,7 @@ static int put_lines(struct block_encoder *e, struct err *err)
     drop_before(e, n);
     buf_clear(&e->plan);
     buf_add_str(&e->plan, l.plan);
+    keep_templates(e, &l);
     return 0;
 }
 
@@ -347,7 +380,8 @@ static void start(struct block_encoder *e, const struct block_row *rows, size_t 
     buf_clear(&e->bytes);
     VEC_RESERVE(&e->line, n);
     VEC_RESERVE(&e->attr, n);
-    e->line.n = e->attr.n = n;
+    VEC_RESERVE(&e->template, n);
+    e->line.n = e->attr.n = e->template.n = n;
     for (size_t i = 0; i < n; i++) {
         e->line.p[i] = rows[i].line;
         e->attr.p[i] = (struct lines_attr_row){rows[i].attr, rows[i].n_attr};
@@ -364,13 +398,17 @@ static void add_frame(struct block_encoder *e, const struct stored *s)
 static int hand_out(struct block_encoder *e, const struct block_frame **ret, size_t *ret_n,
                     struct err *err)
 {
-    if (e->head.n + e->data.n > BLOCK_FRAMES_MAX)
-        return err_set(err, ERR_LIMIT, "block of %zu frames", e->head.n + e->data.n);
+    size_t n = e->head.n + e->data.n + (e->has_census ? 1 : 0);
+
+    if (n > BLOCK_FRAMES_MAX)
+        return err_set(err, ERR_LIMIT, "block of %zu frames", n);
     e->frame.n = 0;
     for (size_t i = 0; i < e->head.n; i++)
         add_frame(e, &e->head.p[i]);
     for (size_t i = 0; i < e->data.n; i++)
         add_frame(e, &e->data.p[i]);
+    if (e->has_census)
+        add_frame(e, &e->census);
     *ret = e->frame.p;
     *ret_n = e->frame.n;
     return 0;
@@ -392,5 +430,8 @@ int block_encoder_run(struct block_encoder *e, const struct block_row *rows, siz
         r = put_attrs(e, err);
     if (r == 0 && block_rollup_encode(&e->plain, rows, n))
         r = add_head(e, e->numbers, BLOCK_ROLLUP, err);
+    e->has_census = r == 0 && block_census_encode(&e->plain, rows, e->template.p, n);
+    if (e->has_census)
+        r = compress_plain(e, e->numbers, BLOCK_CENSUS, &e->census, err);
     return r < 0 ? r : hand_out(e, ret, ret_n, err);
 }

@@ -1,7 +1,7 @@
 /*
  * storage/block_rollup.c - rows and line bytes per stream, minute and level.  Contract: block.h.
  *
- *     varint count of levels, then each: varint length + 1 (0: the attribute is absent), value
+ *     levels (block_levels.h)
  *     varint count of entries, then number columns: stream (from the block's first one
  *     on), minute, level, rows, line bytes
  *
@@ -11,15 +11,14 @@
 #include "storage/block.h"
 
 #include "base/mem.h"
+#include "storage/block_levels.h"
 #include "storage/column_int.h"
 #include "storage/varint.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 struct builder {
-    struct str level[BLOCK_ROLLUP_LEVELS];
-    size_t n_levels;
+    struct block_levels levels;
     struct block_rollup_entry *entry;
     size_t n, max;
     uint32_t *table; /* entry + 1; 0: free */
@@ -32,35 +31,6 @@ static int64_t minute_of(ts_ns ts)
     int64_t minute = ts / NS_PER_MIN;
 
     return ts % NS_PER_MIN <= 0 ? minute - 1 : minute;
-}
-
-static struct str level_of(const struct block_row *row)
-{
-    static const struct str name = STR_INIT("detected_level");
-
-    for (uint32_t i = 0; i < row->n_attr; i++)
-        if (str_eq(row->attr[i].name, name))
-            return row->attr[i].value.p == NULL ? STR("") : row->attr[i].value;
-    return STR_NULL;
-}
-
-static bool same_level(struct str a, struct str b)
-{
-    return (a.p == NULL) == (b.p == NULL) && str_eq(a, b);
-}
-
-/* UINT32_MAX: too many of them. */
-static uint32_t number_level(struct builder *b, struct str level, uint32_t guess)
-{
-    if (guess < b->n_levels && same_level(b->level[guess], level))
-        return guess;
-    for (uint32_t i = 0; i < b->n_levels; i++)
-        if (same_level(b->level[i], level))
-            return i;
-    if (b->n_levels == BLOCK_ROLLUP_LEVELS)
-        return UINT32_MAX;
-    b->level[b->n_levels] = level;
-    return (uint32_t)b->n_levels++;
 }
 
 static bool same_entry(const struct block_rollup_entry *x, const struct block_rollup_entry *y)
@@ -99,7 +69,7 @@ static bool collect(struct builder *b, const struct block_row *rows, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct block_rollup_entry want = {.minute = minute_of(rows[i].ts),
                                           .stream = rows[i].stream - rows[0].stream};
-        want.level = number_level(b, level_of(&rows[i]), at == NULL ? 0 : at->level);
+        want.level = block_levels_number(&b->levels, &rows[i], at == NULL ? 0 : at->level);
         if (want.level == UINT32_MAX)
             return false;
         if (at == NULL || !same_entry(at, &want))
@@ -144,11 +114,7 @@ static void put(struct buf *out, const struct builder *b)
 {
     uint64_t *column = mem_grow(NULL, b->n * sizeof(*column));
 
-    varint_put(out, b->n_levels);
-    for (size_t i = 0; i < b->n_levels; i++) {
-        varint_put(out, b->level[i].p == NULL ? 0 : b->level[i].n + 1);
-        buf_add_str(out, b->level[i]);
-    }
+    block_levels_put(out, &b->levels);
     varint_put(out, b->n);
     for (unsigned c = 0; c < 5; c++) {
         for (size_t i = 0; i < b->n; i++)
@@ -186,30 +152,6 @@ static int corrupt(const char *what, struct err *err)
     return err_set(err, ERR_CORRUPT, "rollup: %s", what);
 }
 
-static int take_levels(struct str *in, struct arena *a, struct block_rollup *ret, struct err *err)
-{
-    uint64_t n;
-
-    if (!varint_get(in, &n) || n == 0 || n > BLOCK_ROLLUP_LEVELS)
-        return corrupt("count of levels", err);
-    ret->n_levels = (size_t)n;
-    ret->level = arena_alloc(a, ret->n_levels * sizeof(*ret->level));
-    if (ret->level == NULL)
-        return arena_err(a, err);
-    for (size_t i = 0; i < ret->n_levels; i++) {
-        uint64_t bytes;
-        if (!varint_get(in, &bytes) || (bytes > 0 && bytes - 1 > in->n))
-            return corrupt("level is cut", err);
-        if (bytes == 0)
-            continue;
-        ret->level[i] = arena_str(a, str_sub(*in, 0, (size_t)bytes - 1));
-        if (ret->level[i].p == NULL)
-            return arena_err(a, err);
-        *in = str_from(*in, (size_t)bytes - 1);
-    }
-    return 0;
-}
-
 static int take_columns(struct str *in, uint64_t *v[5], struct arena *a, size_t n, struct err *err)
 {
     for (unsigned c = 0; c < 5; c++) {
@@ -231,7 +173,7 @@ int block_rollup_decode(struct str in, const struct block_shape *shape, struct a
     uint64_t *v[5];
     uint64_t rows = 0;
     uint64_t n;
-    int r = take_levels(&in, a, &u, err);
+    int r = block_levels_take(&in, a, &u.level, &u.n_levels, err);
 
     if (r < 0)
         return r;

@@ -278,6 +278,20 @@ int scan_block_rollup(struct scan_block *b, struct block_rollup *ret, struct err
     return r != 0 ? r : block_rollup_decode(frame, &shape, b->arena, ret, err);
 }
 
+int scan_block_census(struct scan_block *b, struct block_census *ret, struct err *err)
+{
+    const struct segment_block *sb = &b->candidate->block;
+    struct block_shape shape = {sb->rows, sb->first_stream, sb->last_stream};
+    struct str frame = STR_NULL;
+    int r = scan_block_plans(b, err);
+
+    if (r == 0)
+        r = get_frame(b, BLOCK_CENSUS, 0, &frame, err);
+    return r != 0 ? r
+                  : block_census_decode(frame, &shape, b->lines_plan->n_templates, b->arena, ret,
+                                        err);
+}
+
 /* ---- life ---- */
 
 void scan_block_init(struct scan_block *b, struct scan *sc, struct scan_worker *w,

@@ -295,8 +295,9 @@ int scan_block_attrs(struct scan_block *b, struct err *err);
 /* Those of `wanted` (BLOCK_KEY_*) that `keys` lacks. */
 int scan_block_keys(struct scan_block *b, unsigned wanted, struct block_keys *keys,
                     struct err *err);
-/* 1: the block has none. */
+/* 1: the block has none.  A census brings the plans. */
 int scan_block_rollup(struct scan_block *b, struct block_rollup *ret, struct err *err);
+int scan_block_census(struct scan_block *b, struct block_census *ret, struct err *err);
 /* Those of a part's segments; NULL: all. */
 void scan_block_close_readers(struct scan_worker *w, const struct scan_part *part);
 /* What a failure of a block is to the scan: damage is noted, and 0. */

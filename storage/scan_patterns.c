@@ -1,9 +1,9 @@
 /*
  * storage/scan_patterns.c - what lines look like, counted.  Contract: scan.h.
  *
- * A block that is asked for as a whole, lies in one bucket and has one level is answered by its
- * plan: templates, and how many rows each has.  Otherwise template, time and level of each row are
- * enough; no line is written out.
+ * For a block, in the order of what it costs: its plan, where it is asked for as a whole, lies in
+ * one bucket and has one level; its census, where each of its minutes lies in one bucket; else
+ * template, time and level of each row.  No line is written out.
  */
 #include "base/map.h"
 #include "base/mem.h"
@@ -20,6 +20,7 @@ enum {
     FEW = 4,
     DENSE_LEVELS = 8,
     DENSE_MAX = 1 << 16, /* cells of the table in front */
+    SPAN_MAX = 1 << 16,  /* minutes of a block that is counted by its census */
 };
 
 struct pattern {
@@ -132,6 +133,7 @@ struct cells {
     struct arena *arena;
     struct cell *v;
     size_t n, size;
+    uint64_t rows; /* that a census gave */
 };
 
 static uint64_t key_of(size_t template, size_t bucket, uint32_t combo)
@@ -150,7 +152,7 @@ static struct cell *probe(const struct cells *c, uint64_t key)
 
 static int widen(struct cells *c, struct err *err)
 {
-    struct cells w = {c->arena, NULL, c->n, c->size == 0 ? FIRST_SLOTS : 4 * c->size};
+    struct cells w = {c->arena, NULL, c->n, c->size == 0 ? FIRST_SLOTS : 4 * c->size, c->rows};
 
     w.v = arena_alloc(w.arena, w.size * sizeof(*w.v));
     if (w.v == NULL)
@@ -328,6 +330,122 @@ static int count_plan(struct patterner *k, struct scan_selection *s, struct cell
     return r == 0 ? scan_count_lines(k->sc, s->block.worker, c->block.rows, 0, err) : r;
 }
 
+/* ---- the census ---- */
+
+/* The bucket of each minute that a block may have rows in. */
+struct minutes {
+    int64_t first;
+    size_t n;
+    uint32_t *bucket;
+};
+static const uint32_t outside = UINT32_MAX;
+
+static int64_t minute_of(ts_ns ts)
+{
+    int64_t minute = ts / NS_PER_MIN;
+
+    return ts % NS_PER_MIN < 0 ? minute - 1 : minute;
+}
+
+/* false: rows of the minute lie in several buckets, or only some of them in any. */
+static bool minute_bucket(const struct scan_buckets *b, int64_t minute, uint32_t *ret)
+{
+    ts_ns first;
+    ts_ns last;
+    size_t i;
+
+    *ret = outside;
+    if (__builtin_mul_overflow(minute, NS_PER_MIN, &first) ||
+        __builtin_add_overflow(first, NS_PER_MIN - 1, &last))
+        return false;
+    if (last < b->edge[0] || first >= b->edge[b->n])
+        return true;
+    if (first < b->edge[0] || last >= b->edge[b->n])
+        return false;
+    i = scan_bucket_of(b, first, 0);
+    *ret = (uint32_t)i;
+    return scan_bucket_has(b, i, last);
+}
+
+/* 1: a minute of the block has no bucket of its own. */
+static int open_minutes(const struct patterner *k, const struct scan_block *b, struct minutes *m,
+                        struct err *err)
+{
+    int64_t last = minute_of(b->candidate->max_ts);
+
+    m->first = minute_of(b->candidate->min_ts);
+    if (last - m->first >= SPAN_MAX)
+        return 1;
+    m->n = (size_t)(last - m->first) + 1;
+    m->bucket = arena_alloc(b->arena, m->n * sizeof(*m->bucket));
+    if (m->bucket == NULL)
+        return arena_err(b->arena, err);
+    for (size_t i = 0; i < m->n; i++)
+        if (!minute_bucket(&k->buckets, m->first + (int64_t)i, &m->bucket[i]))
+            return 1;
+    return 0;
+}
+
+static int level_combos(struct patterner *k, struct arena *a, const struct block_census *u,
+                        uint32_t **ret, struct err *err)
+{
+    uint32_t *combo = arena_alloc(a, u->n_levels * sizeof(*combo));
+    int r = combo == NULL ? arena_err(a, err) : 0;
+
+    for (size_t i = 0; r == 0 && i < u->n_levels; i++) {
+        struct label l = {STR("detected_level"), u->level[i]};
+        if (l.value.p != NULL)
+            r = scan_combos_find(&k->combos, &l, 1, &combo[i], err);
+    }
+    *ret = combo;
+    return r;
+}
+
+static int add_run(const struct block_census *u, const struct block_census_run *run,
+                   const struct minutes *m, uint32_t combo, struct cells *cells, struct err *err)
+{
+    uint64_t rows = 0;
+    uint32_t bucket = outside;
+    int r = 0;
+
+    for (size_t i = run->first; r == 0 && i < (size_t)run->first + run->n; i++) {
+        uint64_t at = (uint64_t)u->entry[i].minute - (uint64_t)m->first;
+        if (at >= m->n)
+            return err_set(err, ERR_CORRUPT, "census: a minute outside of the block");
+        if (m->bucket[at] != bucket) {
+            if (rows > 0)
+                r = add_rows(cells, key_of(run->template, bucket, combo), rows, err);
+            bucket = m->bucket[at];
+            rows = 0;
+        }
+        rows += bucket == outside ? 0 : u->entry[i].rows;
+        cells->rows += bucket == outside ? 0 : u->entry[i].rows;
+    }
+    if (r == 0 && rows > 0)
+        r = add_rows(cells, key_of(run->template, bucket, combo), rows, err);
+    return r;
+}
+
+/* 1: the census does not tell. */
+static int count_census(struct patterner *k, struct scan_block *b, struct cells *cells,
+                        struct err *err)
+{
+    const struct scan_candidate *c = b->candidate;
+    struct block_census u = {.n = 0};
+    struct minutes m = {.n = 0};
+    uint32_t *combo = NULL;
+    int r = c->hides ? 1 : open_minutes(k, b, &m, err);
+
+    if (r == 0)
+        r = scan_block_census(b, &u, err);
+    if (r == 0)
+        r = level_combos(k, b->arena, &u, &combo, err);
+    for (size_t i = 0; r == 0 && i < u.n_runs; i++)
+        if (c->segment->stream[u.run[i].stream] != UINT32_MAX)
+            r = add_run(&u, &u.run[i], &m, combo[u.run[i].level], cells, err);
+    return r == 0 ? scan_count_lines(k->sc, b->worker, cells->rows, 0, err) : r;
+}
+
 /* The patterns of one template that were met, by level. */
 struct met {
     uint32_t combo[FEW];
@@ -397,6 +515,8 @@ static int do_block(struct patterner *k, struct scan_worker *w, struct scan_cand
     scan_range(k->sc, &s.lo, &s.hi);
     scan_block_init(&s.block, k->sc, w, c, w->work);
     r = count_plan(k, &s, &cells, err);
+    if (r == 1)
+        r = count_census(k, &s.block, &cells, err);
     if (r == 1) {
         r = scan_select_open(&s, err);
         if (r == 0 && s.n > 0)

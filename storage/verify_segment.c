@@ -117,6 +117,8 @@ struct walk {
     bool opens;              /* with the key */
     struct sums sums;
     struct stream_sums *streams; /* with the key: of each of its streams */
+    struct block_keys keys;      /* with the key: of the block at hand */
+    struct lines_plan *plan;     /* of its lines */
 };
 
 static struct verify_finding at(const struct walk *w, int64_t block, uint64_t offset)
@@ -277,6 +279,7 @@ static int check_keys(struct walk *w, const struct segment_reader_block *b,
     if (k.seq[0] != h->min_seq || k.seq[h->rows - 1] != h->max_seq)
         return wrong("seqs are not those of the block header", err);
     (void)check_seqs(w->d, where, k.seq, h->rows);
+    w->keys = k;
     return 0;
 }
 
@@ -293,13 +296,12 @@ static int check_plans(struct walk *w, const struct segment_reader_block *b, uin
     if (r == 0)
         r = block_plans_split(frame, &plans, err);
     if (r == 0)
-        r = lines_plan_new(plans.lines, b->header.rows, budget, &plan, err);
+        r = lines_plan_new(plans.lines, b->header.rows, budget, &w->plan, err);
     if (r < 0)
         return r;
-    *n_lines = plan->n_frames;
+    *n_lines = w->plan->n_frames;
     *n_attrs = 0;
     *share = (double)plans.lines.n / (double)(plans.lines.n + plans.attrs.n);
-    lines_plan_free(&plan);
     if (plans.attrs.n == 0)
         return 0;
     r = lines_plan_new(plans.attrs, b->header.rows, budget, &plan, err);
@@ -326,6 +328,43 @@ static int check_rollup(struct walk *w, const struct segment_reader_block *b, st
     return r < 0 ? r : block_rollup_decode(frame, &shape, w->arena, &rollup, err);
 }
 
+/* Rows of each stream as the keys have them, of each template as the plan has them. */
+static int check_census(struct walk *w, const struct segment_reader_block *b, struct err *err)
+{
+    const struct block_header *h = &b->header;
+    struct block_shape shape = {h->rows, h->first_stream, h->last_stream};
+    size_t n_streams = (size_t)h->last_stream - h->first_stream + 1;
+    struct block_census u = {.n = 0};
+    struct str frame = STR_NULL;
+    uint64_t *of_stream;
+    uint64_t *of_template;
+    int r = b->count[BLOCK_CENSUS] == 0 ? 1 : frame_of(w, b, BLOCK_CENSUS, &frame, err);
+
+    if (r == 0)
+        r = block_census_decode(frame, &shape, w->plan->n_templates, w->arena, &u, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    of_stream = arena_alloc(w->arena, n_streams * sizeof(*of_stream));
+    of_template = arena_alloc(w->arena, w->plan->n_templates * sizeof(*of_template));
+    if (of_stream == NULL || of_template == NULL)
+        return arena_err(w->arena, err);
+    for (size_t i = 0; i < u.n_runs; i++)
+        for (uint32_t k = 0; k < u.run[i].n; k++) {
+            uint32_t rows = u.entry[u.run[i].first + k].rows;
+            of_stream[u.run[i].stream - h->first_stream] += rows;
+            of_template[u.run[i].template] += rows;
+        }
+    for (size_t i = 0; i < h->rows; i++)
+        of_stream[w->keys.stream[i] - h->first_stream]--;
+    for (size_t i = 0; i < n_streams; i++)
+        if (of_stream[i] != 0)
+            return wrong("the census has other rows of a stream than the keys", err);
+    for (size_t i = 0; i < w->plan->n_templates; i++)
+        if (of_template[i] != w->plan->template[i].rows)
+            return wrong("the census has other rows of a template than the plan", err);
+    return 0;
+}
+
 /* What each frame is for, by its kind; without the key plans and data are the lines'. */
 static void count_bytes(struct walk *w, const struct segment_reader_block *b, uint64_t n_lines,
                         double share)
@@ -338,7 +377,7 @@ static void count_bytes(struct walk *w, const struct segment_reader_block *b, ui
         uint64_t of_lines = (uint64_t)((double)n * share);
         if (e.kind == BLOCK_KEYS) {
             bytes->time += n;
-        } else if (e.kind == BLOCK_ROLLUP) {
+        } else if (e.kind == BLOCK_ROLLUP || e.kind == BLOCK_CENSUS) {
             bytes->rollup += n;
         } else if (e.kind == BLOCK_PLAN) {
             bytes->lines += of_lines;
@@ -386,6 +425,9 @@ static int open_block(struct walk *w, uint32_t index, const struct verify_findin
             r = wrong("plans and data frames disagree about their count", err);
         if (r == 0)
             r = check_rollup(w, &b, err);
+        if (r == 0)
+            r = check_census(w, &b, err);
+        lines_plan_free(&w->plan);
         if (r == 0)
             r = check_data(w, &b, err);
     }

@@ -1,7 +1,8 @@
 /*
  * Frames of a block as they come out of the seal, but from a stranger: each decoder must end in
- * rows or in an error, within its budget.  Input: u8 which (and 4: compressed), u16 rows, u8
- * streams, then the frame.  Plans and data frames: fuzz_lines.c.
+ * rows or in an error, within its budget.  Input: u8 which (and 4: compressed, 8: a census with as
+ * many templates as the high 4 bits say), u16 rows, u8 streams, then the frame.  Plans and data
+ * frames: fuzz_lines.c.
  */
 #include "storage/block.h"
 #include "storage/block_header.h"
@@ -53,6 +54,31 @@ static void try_rollup(struct str frame, const struct block_shape *shape, struct
         abort();
 }
 
+static void try_census(struct str frame, const struct block_shape *shape, size_t n_templates,
+                       struct arena *a)
+{
+    struct block_census u;
+    struct err err;
+    uint64_t rows = 0;
+
+    if (block_census_decode(frame, shape, n_templates, a, &u, &err) < 0)
+        return;
+    for (size_t i = 0; i < u.n_runs; i++) {
+        const struct block_census_run *run = &u.run[i];
+        if (run->level >= u.n_levels || run->stream > shape->last_stream ||
+            run->template >= n_templates || run->n == 0)
+            abort();
+        use(u.level[run->level]);
+        for (uint32_t k = run->first; k < run->first + run->n; k++) {
+            rows += u.entry[k].rows;
+            if (k > run->first && u.entry[k].minute <= u.entry[k - 1].minute)
+                abort();
+        }
+    }
+    if (rows != shape->rows)
+        abort();
+}
+
 static void try_plans(struct str frame)
 {
     struct block_plans p;
@@ -88,6 +114,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         if ((data[0] & 3) <= 1)
             try_keys(frame, &shape, (data[0] & 3) == 0 ? BLOCK_WANT_KEYS : data[0] >> 4, a);
+        else if ((data[0] & 3) == 2 && (data[0] & 8) != 0)
+            try_census(frame, &shape, 1 + (size_t)(data[0] >> 4), a);
         else if ((data[0] & 3) == 2)
             try_rollup(frame, &shape, a);
         else

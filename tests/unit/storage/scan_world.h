@@ -65,11 +65,8 @@ static inline void flush(struct world *w, size_t tenant, uint64_t from, uint64_t
  * rollups. */
 enum { DENSE = 1000 };
 
-/* Three flushes are visible, a fourth is catalogued but not yet so, the rest is in the head only.
- */
-static inline struct world make_world(uint64_t seed, uint32_t records, bool nasty)
+static inline struct world open_world(void)
 {
-    dur_ns hour = seed < DENSE ? NS_PER_H : 20 * NS_PER_S;
     struct world w = {.visible = 60};
     char path[3][TMPDIR_PATH_MAX + 16];
     struct err err;
@@ -82,7 +79,14 @@ static inline struct world make_world(uint64_t seed, uint32_t records, bool nast
         keyring_open(path[0], path[1], &w.keyring, &err) < 0 ||
         partition_cache_new(path[2], w.keyring, 2, &w.cache, &err) < 0)
         fail_msg("%s", err.text);
-    for (size_t t = 0; t < TENANTS; t++) {
+    return w;
+}
+
+static inline void make_batches(struct world *w, uint64_t seed, uint32_t records, bool nasty)
+{
+    dur_ns hour = seed < DENSE ? NS_PER_H : 20 * NS_PER_S;
+
+    for (size_t t = 0; t < TENANTS; t++)
         for (size_t i = 0; i < BATCHES; i++) {
             struct records_options opt = {.seed = seed + 100 * t + i,
                                           .n = records,
@@ -92,14 +96,29 @@ static inline struct world make_world(uint64_t seed, uint32_t records, bool nast
                                           .from = time_of_day(DAY) + (ts_ns)i * 4 * hour,
                                           .span = i % 4 == 3 ? 30 * hour : 9 * hour,
                                           .nasty = nasty};
-            w.batch[t][i] = records_make(&opt);
-            w.pos[t][i] = 10 * (i + 1);
+            w->batch[t][i] = records_make(&opt);
+            w->pos[t][i] = 10 * (i + 1);
         }
-        flush(&w, t, 0, 20);
-        flush(&w, t, 20, 40);
-        flush(&w, t, 40, 60);
-        flush(&w, t, 60, 70);
+}
+
+/* Three flushes are visible, a fourth is catalogued but not yet so, the rest is in the head only.
+ */
+static inline void flush_batches(struct world *w)
+{
+    for (size_t t = 0; t < TENANTS; t++) {
+        flush(w, t, 0, 20);
+        flush(w, t, 20, 40);
+        flush(w, t, 40, 60);
+        flush(w, t, 60, 70);
     }
+}
+
+static inline struct world make_world(uint64_t seed, uint32_t records, bool nasty)
+{
+    struct world w = open_world();
+
+    make_batches(&w, seed, records, nasty);
+    flush_batches(&w);
     return w;
 }
 

@@ -38,6 +38,7 @@ struct decoded {
     struct lines_plan *lines_plan, *attrs_plan;
     struct lines *lines, *attrs; /* attrs: NULL when no row has any */
     struct block_rollup rollup;  /* n == 0: none */
+    struct block_census census;
 
     /* Plain data frames, and which is the first of the attributes. */
     struct str data[BLOCK_FRAMES_MAX];
@@ -94,6 +95,9 @@ static int decode(const struct block_frame *f, size_t n_frames, const struct blo
             r = open_plans(plain, n, a, ret, err);
         else if (r == 0 && f[i].kind == BLOCK_ROLLUP)
             r = block_rollup_decode(plain, &shape, a, &ret->rollup, err);
+        else if (r == 0 && f[i].kind == BLOCK_CENSUS)
+            r = block_census_decode(plain, &shape, ret->lines_plan->n_templates, a, &ret->census,
+                                    err);
         else if (r == 0)
             ret->data[ret->n_data++] = plain;
     }
@@ -167,12 +171,47 @@ static void check_rollup(const struct block_rollup *u, const struct block_row *r
     assert_int_equal(counted, n);
 }
 
+static bool is_counted(const struct block_census *u, const struct block_census_run *run,
+                       const struct block_row *row)
+{
+    struct str level = u->level[run->level];
+    struct str got = level_of(row);
+
+    return row->stream == run->stream && (got.p == NULL) == (level.p == NULL) && str_eq(got, level);
+}
+
+/* The same of a census, by the templates that rows are stored with. */
+static void check_census(struct decoded *d, const struct block_row *rows, size_t n)
+{
+    const struct block_census *u = &d->census;
+    struct lines_ids ids = {.template = NULL};
+    size_t counted = 0;
+    struct err err;
+
+    assert_int_equal(lines_ids(d->lines, &ids, &err), 0);
+    for (size_t i = 0; i < u->n; i++) {
+        const struct block_census_run *run = u->run;
+        int64_t from = u->entry[i].minute * NS_PER_MIN;
+        uint32_t count = 0;
+        while (i >= (size_t)run->first + run->n)
+            run++;
+        for (size_t k = 0; k < n; k++)
+            count += is_counted(u, run, &rows[k]) && rows[k].ts >= from &&
+                     rows[k].ts - from < NS_PER_MIN &&
+                     (ids.template == NULL ? 0 : ids.template[k]) == run->template;
+        assert_int_equal(u->entry[i].rows, count);
+        counted += count;
+    }
+    assert_int_equal(counted, n);
+}
+
 static void rows_come_back(void **state)
 {
     struct block_encoder *e = block_encoder_new(0);
     struct block_row *rows = malloc(ROWS_MAX * sizeof(*rows));
     struct decoded *d = malloc(sizeof(*d));
     unsigned rollups = 0;
+    unsigned censuses = 0;
 
     (void)state;
     for (unsigned round = 0; round < 40; round++) {
@@ -198,11 +237,15 @@ static void rows_come_back(void **state)
         if (d->rollup.n > 0)
             check_rollup(&d->rollup, rows, n);
         rollups += d->rollup.n > 0;
+        if (d->census.n > 0)
+            check_census(d, rows, n);
+        censuses += d->census.n > 0;
         decoded_fini(d);
         arena_free(&a);
         batch_unref(&b);
     }
     assert_true(rollups > 5 && rollups < 40); /* few rows of many streams have none */
+    assert_true(censuses > 5 && censuses <= rollups);
     block_encoder_free(&e);
     free(d);
     free(rows);
@@ -226,6 +269,36 @@ static void extreme_times_come_back(void **state)
     assert_null(d->attrs); /* nothing is stored for attributes that nobody has */
     for (size_t i = 0; i < 3; i++)
         check_row(d, i, rows, 3);
+    decoded_fini(d);
+    free(d);
+    arena_free(&a);
+    block_encoder_free(&e);
+}
+
+/* Minutes at both ends of what times can be; a gap between them is no gap that could not be. */
+static void a_census_holds_any_time(void **state)
+{
+    static const ts_ns times[] = {INT64_MIN, -1, 0, INT64_MAX};
+    struct block_encoder *e = block_encoder_new(0);
+    struct block_row rows[32];
+    struct arena *a = arena_new(NULL, 0);
+    struct decoded *d = malloc(sizeof(*d));
+    const struct block_frame *f = NULL;
+    size_t n_frames = 0;
+    struct err err;
+
+    (void)state;
+    for (uint32_t i = 0; i < 32; i++)
+        rows[i] = (struct block_row){.ts = times[i % 4], .seq = i, .line = STR("a line")};
+    assert_int_equal(block_encoder_run(e, rows, 32, &f, &n_frames, &err), 0);
+    assert_int_equal(decode(f, n_frames, rows, 32, a, d, &err), 0);
+    assert_int_equal(d->census.n_runs, 1);
+    assert_int_equal(d->census.n, 4);
+    for (size_t i = 0; i < 4; i++) {
+        ts_ns floor = times[i] / NS_PER_MIN - (times[i] < 0 ? 1 : 0);
+        assert_int_equal(d->census.entry[i].minute, floor);
+        assert_int_equal(d->census.entry[i].rows, 8);
+    }
     decoded_fini(d);
     free(d);
     arena_free(&a);
@@ -504,7 +577,8 @@ static void a_header_comes_back_and_no_bit_of_it_may_change(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(rows_come_back), cmocka_unit_test(extreme_times_come_back),
-           cmocka_unit_test(many_keys_stay_small), cmocka_unit_test(keys_are_read_one_by_one),
+           cmocka_unit_test(a_census_holds_any_time), cmocka_unit_test(many_keys_stay_small),
+           cmocka_unit_test(keys_are_read_one_by_one),
            cmocka_unit_test(text_without_templates_is_stored_as_it_is),
            cmocka_unit_test(damaged_frames_end_in_an_error),
            cmocka_unit_test(a_frame_that_claims_to_be_huge_costs_nothing),

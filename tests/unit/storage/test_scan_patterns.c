@@ -1,6 +1,7 @@
 /*
  * storage/scan_patterns.c: every line asked for is counted once, under a pattern that it has, in
- * its bucket and level, or is left out.
+ * its bucket and level, or is left out; what blocks have counted by the minute is what their rows
+ * come to.
  */
 #include "tests/unit/storage/scan_world.h"
 
@@ -148,6 +149,108 @@ static void every_line_is_counted_once(void **state)
     matcher_fini(&m);
 }
 
+struct told {
+    struct seen_all *all;
+    struct scan_stats stats;
+    uint64_t left;
+};
+
+static struct told tell(const struct world *w, struct scan_patterns *p, const ts_ns *edge,
+                        size_t n_edges)
+{
+    struct told t = {.all = calloc(1, sizeof(*t.all))};
+    struct store_view v = make_view(w, 0);
+    struct err err;
+
+    t.all->n_buckets = n_edges - 1;
+    p->edge = edge;
+    p->n_edges = n_edges;
+    p->pattern = note;
+    p->arg = t.all;
+    if (scan_patterns_views(&v, 1, p, &t.left, &t.stats, &err) != 0)
+        fail_msg("%s", err.text);
+    return t;
+}
+
+/* Whole minutes come from the censuses; cut in two anywhere, from rows. */
+static void compare_with_parts(const struct world *w, struct scan_patterns *p, uint64_t *rng)
+{
+    enum { STEPS = EDGES / 2 };
+    ts_ns edge[STEPS + 1];
+    ts_ns part[2 * STEPS + 1];
+    dur_ns step = (ts_ns)(1 + records_random(rng) % 2) * NS_PER_MIN;
+    struct told whole;
+    struct told parts;
+
+    edge[0] = time_of_day(DAY) + (ts_ns)(records_random(rng) % 8) * NS_PER_MIN;
+    part[0] = edge[0];
+    for (size_t i = 1; i <= STEPS; i++) {
+        edge[i] = edge[i - 1] + step;
+        part[2 * i - 1] = edge[i - 1] + 1 + (ts_ns)(records_random(rng) % ((uint64_t)step - 1));
+        part[2 * i] = edge[i];
+    }
+    whole = tell(w, p, edge, STEPS + 1);
+    parts = tell(w, p, part, 2 * STEPS + 1);
+    assert_true(whole.left == parts.left);
+    assert_int_equal(whole.all->n, parts.all->n);
+    for (size_t i = 0; i < whole.all->n; i++) {
+        const struct seen *x = &whole.all->v[i];
+        const struct seen *y = &parts.all->v[i];
+        assert_string_equal(x->text, y->text);
+        assert_string_equal(x->level, y->level);
+        for (size_t b = 0; b < STEPS; b++)
+            assert_true(x->rows[b] == y->rows[2 * b] + y->rows[2 * b + 1]);
+    }
+    forget_seen(whole.all);
+    forget_seen(parts.all);
+}
+
+/* Few templates, so that blocks have censuses. */
+static struct world make_wordy_world(void)
+{
+    static const char *const verb[] = {"opened", "closed", "moved"};
+    struct world w = open_world();
+
+    make_batches(&w, DENSE + 7, 1200, false);
+    for (size_t t = 0; t < TENANTS; t++)
+        for (size_t i = 0; i < BATCHES; i++)
+            for (uint32_t k = 0; k < w.batch[t][i]->n_records; k++) {
+                struct record *rec = &w.batch[t][i]->records[k];
+                rec->line = arena_printf(w.batch[t][i]->arena, "file %u %s by user %u", k,
+                                         verb[rec->seq / 3 % 3], k * 7 % 50);
+            }
+    flush_batches(&w);
+    return w;
+}
+
+static void minutes_are_what_their_rows_come_to(void **state)
+{
+    struct world w = make_wordy_world();
+    struct scan_patterns p = {.req = {.tenants = NULL}};
+    ts_ns edge[2] = {time_of_day(DAY), time_of_day(DAY) + 20 * NS_PER_MIN};
+    struct frame_cache_stats st;
+    uint64_t rng = 77;
+    struct matcher m;
+    struct told all;
+    struct err err;
+
+    (void)state;
+    w.frames = frame_cache_new(0, NULL);
+    all = tell(&w, &p, edge, 2);
+    assert_int_equal(all.stats.blocks_read, 3); /* one of each flush */
+    frame_cache_stats(w.frames, &st);
+    assert_int_equal(st.entries, 2 * all.stats.blocks_read); /* plans and censuses, nothing else */
+    forget_seen(all.all);
+    assert_int_equal(matcher_init(&m, MATCH_EQ, STR("app"), STR("app-1"), &err), 0);
+    for (size_t i = 0; i < 40; i++) {
+        p.req.matchers = &m;
+        p.req.n_matchers = i % 2;
+        compare_with_parts(&w, &p, &rng);
+    }
+    matcher_fini(&m);
+    free_world(&w);
+}
+
 static void the_caller_may_end_it(void **state)
 {
     struct world w = make_world(3, 100, false);
@@ -167,4 +270,6 @@ static void the_caller_may_end_it(void **state)
     free_world(&w);
 }
 
-CHECK_MAIN(cmocka_unit_test(every_line_is_counted_once), cmocka_unit_test(the_caller_may_end_it))
+CHECK_MAIN(cmocka_unit_test(every_line_is_counted_once),
+           cmocka_unit_test(minutes_are_what_their_rows_come_to),
+           cmocka_unit_test(the_caller_may_end_it))

@@ -3,7 +3,7 @@
  *
  * The tree lives in one arena, with the regular expressions it owns registered in `struct ast`.  It
  * is built by the parser, completed by check (compiled patterns, paths) and plan (`pushed`,
- * `fused`), and from then on read-only: any number of threads run it at once.
+ * `tested`, `fused`), and from then on read-only: any number of threads run it at once.
  *
  * Sub-expressions are linked lists in source order.  Every depth is at most QUERY_DEPTH_MAX, so
  * walks may recurse; lists may be as long as the text allows, so walks over them may not.
@@ -132,6 +132,7 @@ struct ast_stage {
     enum stage_kind kind;
     struct place at;
     bool pushed; /* done by the scan already */
+    bool tested; /* label filter: done by the scan, too, for the records of which it says so */
     struct ast_stage *next;
     union {
         struct {

@@ -151,6 +151,7 @@ int entry_begin(struct entry *e, const struct batch *b, const struct record *rec
     e->slots = NULL;
     e->n = e->cap = 0;
     e->round = 0;
+    e->tested = false;
     e->ts = rec->ts;
     e->seq = rec->seq;
     e->line = rec->line;

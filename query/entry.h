@@ -32,6 +32,7 @@ struct entry {
     uint32_t *slots; /* hash of names to position + 1, once there are many; else NULL */
     size_t n_slots;
     unsigned round;
+    bool tested;         /* the scan saw to it that the stages that are `tested` let it pass */
     struct arena *arena; /* owned; charged to the budget of the run */
     struct buf name;     /* for stages to put a label's name together */
 };

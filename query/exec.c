@@ -1,6 +1,8 @@
 /* query/exec.c - see exec.h. */
 #include "query/exec.h"
 
+#include "query/plan_tests.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -85,6 +87,12 @@ static void fill_request(struct exec *x, const struct exec_scan *scan, struct sc
         .order = scan->order,
         .filters = scan->plan->filters,
         .n_filters = scan->plan->n_filters,
+        .conditions = scan->plan->conditions,
+        .n_conditions = scan->plan->n_conditions,
+        .names = plan_names,
+        .parser = scan->parser,
+        .field = scan->field,
+        .n_fields = scan->n_fields,
         .need_line = scan->need_line,
         .need_attrs = scan->need_attrs,
         .batch_records = scan->batch_records,
@@ -174,18 +182,12 @@ int exec_each(struct exec *x, const struct exec_scan *scan, exec_record_fn *fn, 
 
 int exec_count(struct exec *x, const struct exec_scan *scan, struct scan_count *c, struct err *err)
 {
-    bool (*want_field)(void *, struct str);
-    void *field_arg;
     struct scan_stats stats = {.lines = 0};
     int r;
 
     if (x->source->count == NULL)
         return 1;
-    want_field = c->req.want_field;
-    field_arg = c->req.field_arg;
     fill_request(x, scan, &c->req);
-    c->req.want_field = want_field;
-    c->req.field_arg = field_arg;
     r = x->source->count(x->source->arg, c, &stats, err);
     add_stats(&x->stats.scan, &stats);
     return r < 0 ? explain(x, r, err) : r;

@@ -49,6 +49,9 @@ struct exec_scan {
     ts_ns from, to; /* half-open */
     enum scan_order order;
     bool need_line, need_attrs;
+    enum scan_parser parser; /* as those of scan_request */
+    const struct str *field;
+    size_t n_fields;
     size_t batch_records; /* 0: the scan's default */
     size_t expect;        /* records that will be taken; 0: all */
 };

@@ -31,6 +31,8 @@ void op_keep(const struct ast_stage *s, struct entry *e);
 /* Take the value of the unwrapped label, run the filters behind `unwrap`, remove the label.  0: the
  * entry is no sample. */
 int op_unwrap(const struct ast_unwrap *u, struct entry *e, double *value, struct err *err);
+/* The number in the text of such a label; false: there is none. */
+bool op_unwrap_number(enum unwrap_unit unit, struct str text, double *ret);
 
 /* op_pipeline.c: all stages of the list that the scan has not done. */
 int op_pipeline(const struct ast_stage *list, struct entry *e, struct err *err);

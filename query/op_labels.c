@@ -29,7 +29,7 @@ void op_keep(const struct ast_stage *s, struct entry *e)
     }
 }
 
-static bool convert(enum unwrap_unit unit, struct str text, double *ret)
+bool op_unwrap_number(enum unwrap_unit unit, struct str text, double *ret)
 {
     uint64_t bytes;
     dur_ns duration;
@@ -59,7 +59,7 @@ int op_unwrap(const struct ast_unwrap *u, struct entry *e, double *value, struct
 
     if (text.n == 0)
         return 0;
-    if (!convert(u->unit, text, value)) {
+    if (!op_unwrap_number(u->unit, text, value)) {
         struct str details = arena_printf(e->arena, "cannot unwrap \"%.*s\"", STR_ARG(text));
         if (details.p == NULL)
             return arena_err(e->arena, err);

@@ -3,10 +3,15 @@
 
 #include "query/group.h"
 #include "query/op.h"
+#include "query/plan_tests.h"
+#include "query/sums.h"
 #include "query/window.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define NUMBER_MAX 1e150 /* below it squares and sums stay finite */
 
 /* What belongs to one series; data of its group. */
 struct cell {
@@ -24,6 +29,7 @@ struct range_run {
     const struct ast_grouping *grouping; /* NULL: all labels */
     const struct steps *steps;
     bool counted, bytes, absent;
+    bool summed;      /* values were added up by the scan */
     bool keeps_error; /* `__error__` is one of the labels asked for */
     struct entry entry;
     struct groups groups;
@@ -36,6 +42,11 @@ struct range_run {
     ts_ns *edge; /* where ranges begin and end, for counts of the scan */
     size_t n_edges;
     bool failed_on_parts; /* a line failed of which the scan gave a part: the whole one says more */
+};
+
+struct sample {
+    struct cell *cell;
+    double value;
 };
 
 /* ---- time ---- */
@@ -150,25 +161,40 @@ static int pipeline_error(struct range_run *run, struct err *err)
     return r;
 }
 
-/* The record through the pipeline.  1: it is a sample of *ret. */
+/* Behind the stages: what is unwrapped is no label any more.  1: a sample. */
+static int unwrap(struct range_run *run, bool keyed, double *value, struct err *err)
+{
+    const struct ast_unwrap *u = run->log->unwrap;
+    int r;
+
+    if (!keyed)
+        return op_unwrap(u, &run->entry, value, err);
+    r = op_pipeline(u->filters, &run->entry, err); /* it has a number, of which they ask nothing */
+    entry_remove(&run->entry, u->label);
+    return r;
+}
+
+/* The record through the pipeline; `key` (may be NULL) is what it stands for in a count.  1: it is
+ * a sample of *ret. */
 static int sample_of(struct range_run *run, const struct batch *b, const struct record *rec,
-                     struct cell **ret, double *value, struct err *err)
+                     const struct scan_key *key, struct sample *ret, struct err *err)
 {
     struct entry *e = &run->entry;
     struct labels l;
     int r;
 
     if (!run->log->plan->stages_left && run->log->unwrap == NULL && rec->n_attr == 0) {
-        *value = (double)rec->line.n;
-        *ret = stream_cell(run, b, rec->stream, err);
-        return *ret == NULL ? err->code : 1;
+        ret->value = (double)rec->line.n;
+        ret->cell = stream_cell(run, b, rec->stream, err);
+        return ret->cell == NULL ? err->code : 1;
     }
     r = entry_begin(e, b, rec, err);
+    e->tested = key != NULL && key->tested;
     if (r == 0)
         r = op_pipeline(run->log->stages, e, err);
-    *value = (double)e->line.n;
+    ret->value = (double)e->line.n;
     if (r == 1 && run->log->unwrap != NULL)
-        r = op_unwrap(run->log->unwrap, e, value, err);
+        r = unwrap(run, key != NULL, &ret->value, err);
     if (r != 1)
         return r;
     if (entry_failed(e) && !run->keeps_error)
@@ -176,8 +202,8 @@ static int sample_of(struct range_run *run, const struct batch *b, const struct 
     r = entry_labels(e, LABEL_KINDS, &l, err);
     if (r != 0)
         return r;
-    *ret = find_cell(run, &l, e->arena, err);
-    return *ret == NULL ? err->code : 1;
+    ret->cell = find_cell(run, &l, e->arena, err);
+    return ret->cell == NULL ? err->code : 1;
 }
 
 /* ---- samples in order ---- */
@@ -240,45 +266,46 @@ static int finish_before(struct range_run *run, ts_ns ts, struct err *err)
 static int range_record(void *arg, const struct batch *b, const struct record *rec, struct err *err)
 {
     struct range_run *run = arg;
-    struct cell *c = NULL;
+    struct sample x = {NULL, 0};
     size_t first;
     size_t last;
-    double value;
     int r;
 
     if (rec == b->records)
         run->cached = NULL; /* another batch, perhaps where the last one lay */
     if (!covering(run, rec->ts, &first, &last))
         return 0;
-    r = sample_of(run, b, rec, &c, &value, err);
-    if (r != 1 || c == NULL)
+    r = sample_of(run, b, rec, NULL, &x, err);
+    if (r != 1)
         return r;
     run->x->stats.pipeline_lines++;
     if (run->counted) {
-        c->count[first]++;
-        c->count[last + 1]--; /* wraps; the running sum does not */
+        x.cell->count[first]++;
+        x.cell->count[last + 1]--; /* wraps; the running sum does not */
         if (run->bytes) {
-            c->bytes[first] += (uint64_t)value;
-            c->bytes[last + 1] -= (uint64_t)value;
+            x.cell->bytes[first] += (uint64_t)x.value;
+            x.cell->bytes[last + 1] -= (uint64_t)x.value;
         }
         return 0;
     }
     r = finish_before(run, rec->ts, err);
-    return r < 0 ? r : window_push(&c->window, rec->ts, value, &run->x->budget, err);
+    return r < 0 ? r : window_push(&x.cell->window, rec->ts, x.value, &run->x->budget, err);
 }
 
 /* ---- counts without records ---- */
 
-/* What the pipeline looks at: labels alone, or (*parses) members of JSON lines too, by name. */
-static bool can_count(const struct range_run *run, bool *parses)
+/* What the pipeline looks at: labels alone, or fields of lines too, as one parser (*ret) names
+ * them. */
+static bool can_count(const struct range_run *run, enum scan_parser *ret)
 {
-    bool can = run->log->unwrap == NULL;
+    bool can = true;
 
-    *parses = false;
+    *ret = SCAN_PARSE_NONE;
     for (const struct ast_stage *s = run->log->stages; s != NULL; s = s->next) {
-        bool parser = s->kind == STAGE_JSON && s->parser.list == NULL;
-        *parses = *parses || parser;
-        can = can && (s->pushed || parser || s->kind == STAGE_LABEL_FILTER ||
+        enum scan_parser p = plan_parser_of(s);
+        can = can && (p == SCAN_PARSE_NONE || *ret == SCAN_PARSE_NONE || p == *ret);
+        *ret = p == SCAN_PARSE_NONE ? *ret : p;
+        can = can && (s->pushed || p != SCAN_PARSE_NONE || s->kind == STAGE_LABEL_FILTER ||
                       s->kind == STAGE_DROP || s->kind == STAGE_KEEP);
     }
     return can;
@@ -301,32 +328,6 @@ static void note_name(struct names *ns, struct str name)
         ns->v[ns->n++] = name;
 }
 
-/* scan_request.want_field: may the member become, or hide, one of the labels?  As op_json names it.
- */
-static bool want_field(void *arg, struct str path)
-{
-    const struct names *ns = arg;
-    struct entry e = {.n = 0};
-    struct str name;
-    bool found = false;
-
-    if (memchr(path.p, '\\', path.n) != NULL)
-        return true; /* an escape in a key */
-    buf_init(&e.name, RECORD_LINE_MAX);
-    while (path.p != NULL) {
-        struct str key = str_trim(str_cut(&path, '\0'));
-        if (key.n > 0 && e.name.n > 0)
-            buf_add_char(&e.name, '_');
-        entry_add_name(&e, key);
-    }
-    name = buf_str(&e.name);
-    for (size_t i = 0; i < ns->n && !found; i++)
-        found = str_eq(ns->v[i], name);
-    found = found || e.name.over || str_starts(name, STR("__")); /* __error__ is one too */
-    buf_fini(&e.name);
-    return found;
-}
-
 static void note_filter(struct names *ns, const struct ast_filter *f)
 {
     if (f->kind != FILTER_AND && f->kind != FILTER_OR)
@@ -335,8 +336,20 @@ static void note_filter(struct names *ns, const struct ast_filter *f)
         note_filter(ns, kid);
 }
 
-/* The labels that decide about a record and its series. */
-static int note_names(const struct range_run *run, struct names *ns, struct err *err)
+static void note_stages(struct names *ns, const struct ast_stage *list, bool tested)
+{
+    for (const struct ast_stage *s = list; s != NULL; s = s->next) {
+        if (s->kind == STAGE_LABEL_FILTER && !(s->tested && tested))
+            note_filter(ns, s->filter);
+        else if (s->kind == STAGE_DROP || s->kind == STAGE_KEEP)
+            for (const struct ast_pick *p = s->picks; p != NULL; p = p->next)
+                note_name(ns, p->m.name);
+    }
+}
+
+/* The labels that decide about a record and its series; `tested`: one that passed the conditions.
+ */
+static int note_names(const struct range_run *run, bool tested, struct names *ns, struct err *err)
 {
     enum { NAMES_MAX = 64 };
 
@@ -345,16 +358,13 @@ static int note_names(const struct range_run *run, struct names *ns, struct err 
     ns->v = arena_alloc(run->x->arena, NAMES_MAX * sizeof(*ns->v));
     if (ns->v == NULL)
         return arena_err(run->x->arena, err);
+    note_name(ns, STR("__")); /* __error__ is one */
     for (const struct ast_name *n = run->grouping == NULL ? NULL : run->grouping->names; n != NULL;
          n = n->next)
         note_name(ns, n->name);
-    for (const struct ast_stage *s = run->log->stages; s != NULL; s = s->next) {
-        if (s->kind == STAGE_LABEL_FILTER)
-            note_filter(ns, s->filter);
-        else if (s->kind == STAGE_DROP || s->kind == STAGE_KEEP)
-            for (const struct ast_pick *p = s->picks; p != NULL; p = p->next)
-                note_name(ns, p->m.name);
-    }
+    note_stages(ns, run->log->stages, tested);
+    if (run->log->unwrap != NULL)
+        note_stages(ns, run->log->unwrap->filters, false);
     return 0;
 }
 
@@ -390,6 +400,20 @@ static int make_edges(struct range_run *run, struct err *err)
     return 0;
 }
 
+static int make_cells(struct range_run *run, struct cell *c, struct err *err)
+{
+    struct arena *a = run->x->arena;
+    size_t n = run->n_edges - 1;
+
+    if (run->summed) {
+        c->cells.sum = arena_alloc(a, n * sizeof(*c->cells.sum));
+        return c->cells.sum == NULL ? arena_err(a, err) : 0;
+    }
+    c->cells.rows = arena_alloc(a, n * sizeof(*c->cells.rows));
+    c->cells.bytes = run->bytes ? arena_alloc(a, n * sizeof(*c->cells.bytes)) : NULL;
+    return c->cells.rows == NULL || (run->bytes && c->cells.bytes == NULL) ? arena_err(a, err) : 0;
+}
+
 /* For scan_count: a record without line or time through the pipeline. */
 static int count_cells(void *arg, const struct scan_key *key, struct scan_cells **ret,
                        struct err *err)
@@ -398,25 +422,60 @@ static int count_cells(void *arg, const struct scan_key *key, struct scan_cells 
     struct labels l = *key->stream;
     struct batch b = {.magic = BATCH_MAGIC, .streams = &l, .n_streams = 1};
     struct record rec = {.line = key->line, .attr = key->attr, .n_attr = key->n_attr};
-    struct cell *c = NULL;
-    double value;
+    struct sample x = {NULL, 0};
     int r;
 
     run->cached = NULL;
     *ret = NULL;
-    r = sample_of(run, &b, &rec, &c, &value, err);
+    r = sample_of(run, &b, &rec, key, &x, err);
     run->failed_on_parts = r == ERR_INVALID && key->line.n > 0;
-    if (r != 1 || c == NULL)
-        return r < 0 ? r : 0;
-    if (c->cells.rows == NULL) {
-        size_t bytes = (run->n_edges - 1) * sizeof(*c->cells.rows);
-        c->cells.rows = arena_alloc(run->x->arena, bytes);
-        c->cells.bytes = run->bytes ? arena_alloc(run->x->arena, bytes) : NULL;
-        if (c->cells.rows == NULL || (run->bytes && c->cells.bytes == NULL))
-            return arena_err(run->x->arena, err);
+    if (r != 1)
+        return r;
+    r = x.cell->cells.rows == NULL && x.cell->cells.sum == NULL ? make_cells(run, x.cell, err) : 0;
+    if (r == 0)
+        *ret = &x.cell->cells;
+    return r;
+}
+
+/* For scan_value: a number that adds up with others, whatever their order. */
+static bool sum_number(const void *arg, struct str text, double *ret)
+{
+    const struct ast_unwrap *u = arg;
+
+    return op_unwrap_number(u->unit, text, ret) && fabs(*ret) < NUMBER_MAX;
+}
+
+/* For scan_value: a whole record.  1: its number does not add up. */
+static int sum_record(void *arg, const struct labels *stream, const struct record *rec,
+                      struct err *err)
+{
+    struct range_run *run = arg;
+    struct labels l = *stream;
+    struct batch b = {.magic = BATCH_MAGIC, .streams = &l, .n_streams = 1};
+    struct record one = *rec;
+    struct sample x = {NULL, 0};
+    size_t low = 0;
+    size_t high = run->n_edges - 1;
+    int r;
+
+    run->cached = NULL;
+    one.stream = 0;
+    r = sample_of(run, &b, &one, NULL, &x, err);
+    if (r != 1)
+        return r;
+    if (!(fabs(x.value) < NUMBER_MAX))
+        return 1;
+    r = x.cell->cells.sum == NULL ? make_cells(run, x.cell, err) : 0;
+    while (r == 0 && high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (run->edge[middle] <= rec->ts)
+            low = middle;
+        else
+            high = middle;
     }
-    *ret = &c->cells;
-    return 0;
+    if (r == 0)
+        scan_sum_add(&x.cell->cells.sum[low], x.value);
+    return r;
 }
 
 static void add_cells(struct range_run *run, struct cell *c)
@@ -437,39 +496,125 @@ static void add_cells(struct range_run *run, struct cell *c)
     }
 }
 
+static int add_sums(struct range_run *run, struct cell *c, struct err *err)
+{
+    const struct sums_query q = {
+        .op = run->node->range.op,
+        .steps = run->steps,
+        .range = run->log->range,
+        .offset = run->log->offset,
+        .edge = run->edge,
+        .n_edges = run->n_edges,
+    };
+
+    size_t first;
+    size_t last;
+
+    for (size_t i = 0; i + 1 < run->n_edges; i++)
+        if (c->cells.sum[i].n > 0 && covering(run, run->edge[i], &first, &last))
+            run->x->stats.pipeline_lines += c->cells.sum[i].n;
+    return sums_slide(&q, c->cells.sum, run->x->arena, &c->out, err);
+}
+
+/* Can values be summed up by columns?  Then *v says how. */
+static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_value *v)
+{
+    const struct ast_unwrap *u = run->log->unwrap;
+
+    if (!sums_know(run->node->range.op) || !plan_is_untouched(run->log->stages, NULL, u->label))
+        return false;
+    for (const struct ast_stage *s = u->filters; s != NULL; s = s->next)
+        if (s->kind != STAGE_LABEL_FILTER || plan_filter_names(s->filter, u->label))
+            return false;
+    *v = (struct scan_value){
+        .label = u->label,
+        .parser = parser,
+        .number = sum_number,
+        .arg = u,
+        .is_plain = u->unit == UNWRAP_NUMBER,
+        .record = sum_record,
+        .arg_record = run,
+    };
+    return true;
+}
+
+/* What the scan is to tell rows apart by.  1: by so much that records are better. */
+static int fill_count(struct range_run *run, struct exec_scan *scan, enum scan_parser parser,
+                      struct scan_count *c, struct err *err)
+{
+    struct names ns = {.n = 0};
+    struct names tested = {.n = 0};
+    int r = note_names(run, false, &ns, err);
+
+    if (r == 0)
+        r = note_names(run, true, &tested, err);
+    if (r < 0)
+        return r;
+    c->by_line = parser != SCAN_PARSE_NONE;
+    if (ns.all && (c->by_line || c->value != NULL))
+        return 1;
+    c->edge = run->edge;
+    c->n_edges = run->n_edges;
+    scan->parser = parser;
+    scan->field = ns.v;
+    scan->n_fields = ns.n;
+    c->field = tested.v;
+    c->n_fields = tested.n;
+    if (!ns.all) {
+        c->names = ns.v;
+        c->n_names = ns.n;
+    }
+    if (scan->need_attrs) {
+        c->all_attrs = ns.all;
+        c->attrs = ns.v;
+        c->n_attrs = ns.n;
+    }
+    return 0;
+}
+
+static int add_all(struct range_run *run, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < run->groups.n; i++) {
+        struct cell *c = run->groups.v[i]->data;
+        if (c != NULL && c->cells.sum != NULL)
+            r = add_sums(run, c, err);
+        else if (c != NULL)
+            add_cells(run, c);
+    }
+    return r;
+}
+
 /* 1: records are needed. */
-static int count_rows(struct range_run *run, const struct exec_scan *scan, struct err *err)
+static int count_rows(struct range_run *run, struct exec_scan *scan, struct err *err)
 {
     struct scan_count c = {.bytes = run->bytes, .cells = count_cells, .arg = run};
-    struct names ns = {.n = 0};
+    enum scan_parser parser;
+    struct scan_value value;
     int r;
 
-    if (!run->counted || run->x->source->count == NULL || !can_count(run, &c.by_line))
+    if (run->x->source->count == NULL || !can_count(run, &parser))
         return 1;
+    if (!run->counted) {
+        if (!can_sum(run, parser, &value))
+            return 1;
+        c.value = &value;
+        run->summed = true;
+    }
     r = make_edges(run, err);
-    if (r == 0 && (scan->need_attrs || c.by_line))
-        r = note_names(run, &ns, err);
-    if (r < 0 || run->n_edges < 2)
-        return r < 0 ? r : 1;
-    if (c.by_line && ns.all)
-        return 1;
-    if (c.by_line) {
-        c.req.want_field = want_field;
-        c.req.field_arg = &ns;
-    }
-    c.edge = run->edge;
-    c.n_edges = run->n_edges;
-    if (scan->need_attrs) {
-        c.all_attrs = ns.all;
-        c.attrs = ns.v;
-        c.n_attrs = ns.n;
-    }
-    r = exec_count(run->x, scan, &c, err);
+    if (r == 0 && run->n_edges < 2)
+        r = 1;
+    if (r == 0)
+        r = fill_count(run, scan, parser, &c, err);
+    if (r == 0)
+        r = exec_count(run->x, scan, &c, err);
     if (r < 0 && run->failed_on_parts)
-        return 1;
-    for (size_t i = 0; r == 0 && i < run->groups.n; i++)
-        if (run->groups.v[i]->data != NULL)
-            add_cells(run, run->groups.v[i]->data);
+        r = 1;
+    if (r == 0)
+        r = add_all(run, err);
+    else
+        run->summed = false;
     return r;
 }
 
@@ -610,7 +755,7 @@ static int run_scan(struct range_run *run, struct err *err)
         if (r == 1)
             r = exec_each(run->x, &scan, range_record, run, err);
     }
-    while (r == 0 && !run->counted && run->next < s->n)
+    while (r == 0 && !run->counted && !run->summed && run->next < s->n)
         r = finish_step(run, err);
     return r;
 }

@@ -1,6 +1,8 @@
 /* query/plan.c - see plan.h. */
 #include "query/plan.h"
 
+#include "query/plan_tests.h"
+
 bool plan_is_counted(const struct ast_node *n)
 {
     enum token_kind op = n->range.op;
@@ -91,6 +93,8 @@ static int plan_log(struct ast *a, struct ast_log *l, struct err *err)
         plan->matchers[plan->n_matchers++] = m->m;
     l->plan = plan;
     r = push_filters(a, l, err);
+    if (r == 0)
+        r = plan_tests(a, l, err);
     if (r < 0)
         return r;
     plan->need_line = true;
@@ -133,6 +137,21 @@ static int plan_range(struct ast *a, struct ast_node *n, const struct ast_groupi
     return r;
 }
 
+/* Is the aggregation of what series give the same as what all samples of a group give? */
+static bool can_fuse(const struct ast_node *n)
+{
+    const struct ast_node *range = n->aggregate.expr;
+    enum token_kind op = range->range.op;
+
+    if (range->range.grouping.present)
+        return false;
+    if (n->aggregate.op == TOKEN_MIN || n->aggregate.op == TOKEN_MAX)
+        return op == (n->aggregate.op == TOKEN_MIN ? TOKEN_MIN_OVER_TIME : TOKEN_MAX_OVER_TIME);
+    if (n->aggregate.op != TOKEN_SUM || op == TOKEN_ABSENT_OVER_TIME)
+        return false;
+    return plan_is_counted(range) || op == TOKEN_SUM_OVER_TIME || op == TOKEN_RATE;
+}
+
 static int plan_node(struct ast *a, struct ast_node *n, struct err *err)
 {
     int r;
@@ -143,10 +162,7 @@ static int plan_node(struct ast *a, struct ast_node *n, struct err *err)
     case NODE_RANGE:
         return plan_range(a, n, n->range.grouping.present ? &n->range.grouping : NULL, err);
     case NODE_AGGREGATE:
-        n->aggregate.fused = n->aggregate.op == TOKEN_SUM &&
-                             n->aggregate.expr->kind == NODE_RANGE &&
-                             plan_is_counted(n->aggregate.expr) &&
-                             n->aggregate.expr->range.op != TOKEN_ABSENT_OVER_TIME;
+        n->aggregate.fused = n->aggregate.expr->kind == NODE_RANGE && can_fuse(n);
         if (n->aggregate.fused)
             return plan_range(a, n->aggregate.expr, &n->aggregate.grouping, err);
         return plan_node(a, n->aggregate.expr, err);

@@ -21,6 +21,8 @@ struct plan_scan {
     size_t n_matchers;
     struct scan_filter *filters;
     size_t n_filters;
+    struct scan_condition *conditions; /* plan_tests.h */
+    size_t n_conditions;
     bool need_line;
     enum plan_attrs attrs;
     bool stages_left; /* some stage must run on each record */

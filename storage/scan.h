@@ -33,6 +33,30 @@ struct scan_filter {
     size_t n;
 };
 
+/* What reads labels out of lines: each `key` (of nested JSON objects: keys joined by NUL, as they
+ * stand) with a value that is text or a number is a label, called as scan_request.names says. */
+enum scan_parser { SCAN_PARSE_NONE, SCAN_PARSE_JSON, SCAN_PARSE_LOGFMT };
+
+/* UNSURE: whoever asked must look at the record itself. */
+enum scan_verdict { SCAN_FAILS, SCAN_PASSES, SCAN_UNSURE };
+
+/* A test of one label: of the stream, or else an attribute, or else what the parser found. */
+struct scan_test {
+    struct str label;
+    enum scan_parser parser;
+    /* `value.p` NULL: there is no such label.  Pure, any thread. */
+    enum scan_verdict (*judge)(const void *arg, struct str value);
+    const void *arg;
+    bool is_order; /* what judge says of decimal digits is: below, at, above `number` */
+    bool below, at, above;
+    double number;
+};
+/* Holds where one of the tests does. */
+struct scan_condition {
+    const struct scan_test *test;
+    size_t n;
+};
+
 struct scan_request {
     const struct str *tenants;
     size_t n_tenants;
@@ -42,11 +66,19 @@ struct scan_request {
     enum scan_order order;
     const struct scan_filter *filters; /* all must pass */
     size_t n_filters;
+    /* Records for which one of these surely does not hold may be left out: what can be told from
+     * columns.  Others come whatever they hold. */
+    const struct scan_condition *conditions;
+    size_t n_conditions;
+    /* Is the field at `path` the label `label`, unless that is taken?  Of conditions, and below.
+     * Pure, any thread. */
+    bool (*names)(enum scan_parser parser, struct str path, struct str label);
     bool need_line, need_attrs; /* false: may be left empty in the records */
-    /* Lines need not be whole: of one that is a JSON object, only members with these paths (keys as
-     * they stand, joined by NUL), in their order.  NULL: whole.  Any thread. */
-    bool (*want_field)(void *arg, struct str path);
-    void *field_arg;
+    /* Lines need not be whole: of those that `parser` (JSON, LOGFMT) reads, only the fields that
+     * may be one of the labels `field`, in their order.  NONE: whole. */
+    enum scan_parser parser;
+    const struct str *field;
+    size_t n_fields;
     size_t batch_records;      /* at most this many per batch; 0: 1,024 */
     size_t expect;             /* ordered: about so many records will be taken; 0: all */
     struct mem_budget *budget; /* all that the scan holds; ERR_NOMEM says "query budget" */
@@ -82,10 +114,29 @@ void scan_close(struct scan **psc);
 
 /* ---- counting ---- */
 
+/* Values of samples, added up; zeroed is none.  Which sums came first is left open. */
+struct scan_sum {
+    uint64_t n;
+    double sum, min, max;
+    double mean, squares; /* squares: of the distances from the mean, added up */
+};
+static inline void scan_sum_add(struct scan_sum *s, double v)
+{
+    double off = v - s->mean;
+
+    s->min = s->n == 0 || v < s->min ? v : s->min;
+    s->max = s->n == 0 || v > s->max ? v : s->max;
+    s->n++;
+    s->sum += v;
+    s->mean += off / (double)s->n;
+    s->squares += off * (v - s->mean);
+}
+
 /* Where rows are added up; arrays of one number a bucket. */
 struct scan_cells {
     uint64_t *rows;
-    uint64_t *bytes; /* of lines; NULL: not wanted */
+    uint64_t *bytes;      /* of lines; NULL: not wanted */
+    struct scan_sum *sum; /* when values are asked for */
 };
 
 /* What rows have in common. */
@@ -93,13 +144,29 @@ struct scan_key {
     const struct labels *stream;
     const struct label *attr; /* sorted by name; of the names asked for alone */
     uint32_t n_attr;
-    struct str line; /* "" unless by_line.  Of one whose first character but blanks is no `{`, that
-                        character may be all */
+    struct str line; /* "" unless by_line.  Of one that the parser makes nothing of, what is left
+                        may be less, but for the parser the same */
+    bool tested;     /* all conditions hold */
+};
+
+/* The number that is taken from each row; rows without such a label do not count. */
+struct scan_value {
+    struct str label; /* looked for as that of a scan_test */
+    enum scan_parser parser;
+    /* false: it is none, or one that must be looked at with the whole record.  Pure, any thread. */
+    bool (*number)(const void *arg, struct str text, double *ret);
+    const void *arg;
+    bool is_plain; /* of decimal digits it is the number that they are */
+    /* A row that cannot be judged here (conditions, value).  0; or as `cells`.  At any time, one
+     * at a time. */
+    int (*record)(void *arg, const struct labels *stream, const struct record *rec,
+                  struct err *err);
+    void *arg_record;
 };
 
 /*
  * Rows by stream, some attributes and time, without records: from rollups and keys, and from the
- * columns that line filters and those attributes need.
+ * columns that line filters, conditions, attributes and parsed fields need.
  */
 struct scan_count {
     struct scan_request req; /* as scan_open; from, to, order, need_* ... do not matter */
@@ -109,14 +176,20 @@ struct scan_count {
     bool all_attrs;          /* by all attributes of a row, or */
     const struct str *attrs; /* by these names */
     size_t n_attrs;
-    bool by_line; /* by line too: as req.want_field reduces it */
+    const struct str *names; /* of streams these names alone tell rows apart; NULL: all */
+    size_t n_names;
+    bool by_line; /* by line too: as req.field reduces it, or that of rows for which all conditions
+                     hold as `field` does */
+    const struct str *field;
+    size_t n_fields;
+    const struct scan_value *value; /* NULL: rows are counted */
     /* The cells of rows that are alike; *ret NULL: they do not count.  Called at most once for each
      * key in a day of a tenant, and only when there is such a row in a bucket; on any thread, one
      * at a time. */
     int (*cells)(void *arg, const struct scan_key *key, struct scan_cells **ret, struct err *err);
     void *arg;
 };
-enum { SCAN_COMBINATIONS_MAX = 1 << 16 };
+enum { SCAN_COMBINATIONS_MAX = 1 << 18 };
 /* Adds up all rows of the request in all buckets.  1: there are more than SCAN_COMBINATIONS_MAX
  * combinations of attributes and lines; what was added is not complete.  Else as scan_open and
  * scan_next; *stats is filled in any case. */

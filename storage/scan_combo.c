@@ -74,7 +74,7 @@ static int add(struct scan_combos *cs, const struct label *attr, uint32_t n, str
             r = copy_label(cs->arena, &attr[i], &v[kept++], err);
     if (r < 0)
         return r;
-    VEC_PUSH(&cs->v, ((struct scan_combo){v, kept, STR("")}));
+    VEC_PUSH(&cs->v, ((struct scan_combo){v, kept, STR(""), false}));
     (void)map_put(cs->map, key, (void *)(uintptr_t)cs->v.n);
     return 0;
 }
@@ -107,7 +107,7 @@ int scan_combos_find(struct scan_combos *cs, const struct label *attr, uint32_t 
     return r;
 }
 
-/* Under the mutex.  A new number for `base` with a line. */
+/* Under the mutex.  A new number for `base` with a line; the key ends with it. */
 static int add_line(struct scan_combos *cs, uint32_t base, struct str line, struct str key,
                     struct err *err)
 {
@@ -116,6 +116,7 @@ static int add_line(struct scan_combos *cs, uint32_t base, struct str line, stru
     if (cs->v.n == SCAN_COMBINATIONS_MAX)
         return 1;
     combo.line = arena_str(cs->arena, line);
+    combo.tested = key.p[sizeof(base)] == '+';
     if (combo.line.p == NULL || arena_bytes(cs->arena, key.n + OVERHEAD) == NULL)
         return arena_err(cs->arena, err);
     VEC_PUSH(&cs->v, combo);
@@ -123,26 +124,16 @@ static int add_line(struct scan_combos *cs, uint32_t base, struct str line, stru
     return 0;
 }
 
-/* Of a line that is no object, its first character says so. */
-static struct str shorten(struct str line)
-{
-    struct str text = line;
-
-    while (text.n > 0 && (text.p[0] == ' ' || (text.p[0] >= '\t' && text.p[0] <= '\r')))
-        text = str_from(text, 1);
-    return text.n > 0 && text.p[0] != '{' ? str_sub(text, 0, 1) : line;
-}
-
-int scan_combos_line(struct scan_combos *cs, uint32_t base, struct str line, uint32_t *ret,
-                     struct err *err)
+int scan_combos_line(struct scan_combos *cs, uint32_t base, struct str line, bool tested,
+                     uint32_t *ret, struct err *err)
 {
     struct buf key;
     uintptr_t found;
     int r;
 
-    line = shorten(line);
     buf_init(&key, KEY_MAX);
     buf_add(&key, &base, sizeof(base));
+    buf_add_char(&key, tested ? '+' : '-');
     buf_add_str(&key, line);
     r = buf_err(&key, "line", err);
     if (r == 0) {

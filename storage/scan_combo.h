@@ -18,6 +18,7 @@ struct scan_combo {
     const struct label *attr; /* sorted by name */
     uint32_t n_attr;
     struct str line;
+    bool tested;
 };
 struct scan_combos {
     const struct scan_count *count;
@@ -37,9 +38,14 @@ bool scan_combos_want(const struct scan_combos *cs, struct str name);
 int scan_combos_find(struct scan_combos *cs, const struct label *attr, uint32_t n, uint32_t *ret,
                      struct err *err);
 
-/* The number of combination `base` together with a line (as the key's, scan.h); 1 as above. */
-int scan_combos_line(struct scan_combos *cs, uint32_t base, struct str line, uint32_t *ret,
-                     struct err *err);
+/* The number of combination `base` together with a line and `tested` (as the key's, scan.h); 1 as
+ * above. */
+int scan_combos_line(struct scan_combos *cs, uint32_t base, struct str line, bool tested,
+                     uint32_t *ret, struct err *err);
+
+/* scan_reduce.c: put the line of a row, as `f` reduces it, to combination *number.  1 as above. */
+int scan_reduce_number(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
+                       uint32_t at, uint32_t *number, struct err *err);
 
 /* The rows of one block.  Everything is in the block's arena. */
 struct scan_combo_block;

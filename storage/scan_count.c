@@ -8,9 +8,11 @@
  * bucket and combination; only where such a table would be larger than the block are rows added one
  * by one.
  */
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/obj.h"
-#include "storage/scan_combo.h"
+#include "storage/scan_sum.h"
+#include "storage/scan_tally.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,109 +22,10 @@ enum {
     LOCAL_COMBOS = 16, /* combinations that such a table has room for */
 };
 
-/* The cells of a stream, by number of the combination; NULL: not asked for yet. */
-struct scan_tally {
-    struct scan_cells **v;
-    size_t cap;
-};
-
-struct counter {
-    const struct scan_count *c;
-    struct scan *sc;
-    struct scan_buckets buckets;
-    pthread_mutex_t mutex;       /* guards cells, tallies, arena; taken before the next */
-    pthread_mutex_t combo_mutex; /* guards combos */
-    struct arena *arena;
-    struct scan_combos combos;
-};
-
-/* Stands for "they do not count". */
-static struct scan_cells nowhere;
-
-/* ---- cells, under the mutex ---- */
-
-static int ask_cells(struct counter *k, struct scan_stream *st, uint32_t combo,
-                     struct scan_cells **ret, struct err *err)
-{
-    struct scan_combo cb;
-    int r;
-
-    (void)pthread_mutex_lock(&k->combo_mutex);
-    cb = k->combos.v.p[combo];
-    (void)pthread_mutex_unlock(&k->combo_mutex);
-    r = k->c->cells(k->c->arg, &(struct scan_key){&st->labels, cb.attr, cb.n_attr, cb.line}, ret,
-                    err);
-    if (r == 0 && *ret == NULL)
-        *ret = &nowhere;
-    return r;
-}
-
-static int widen_tally(struct counter *k, struct scan_tally *t, size_t n, struct err *err)
-{
-    size_t cap = t->cap == 0 ? 1 : 2 * t->cap;
-    struct scan_cells **v;
-
-    while (cap < n)
-        cap *= 2;
-    v = arena_alloc(k->arena, cap * sizeof(*v));
-    if (v == NULL)
-        return arena_err(k->arena, err);
-    if (t->cap > 0)
-        memcpy((void *)v, (void *)t->v, t->cap * sizeof(*v));
-    t->v = v;
-    t->cap = cap;
-    return 0;
-}
-
-static int cells_of(struct counter *k, struct scan_stream *st, uint32_t combo,
-                    struct scan_cells **ret, struct err *err)
-{
-    int r = 0;
-
-    if (st->tally == NULL) {
-        st->tally = arena_alloc(k->arena, sizeof(*st->tally));
-        if (st->tally == NULL)
-            return arena_err(k->arena, err);
-    }
-    if (combo >= st->tally->cap)
-        r = widen_tally(k, st->tally, (size_t)combo + 1, err);
-    if (r == 0 && st->tally->v[combo] == NULL)
-        r = ask_cells(k, st, combo, &st->tally->v[combo], err);
-    if (r == 0)
-        *ret = st->tally->v[combo];
-    return r;
-}
-
-struct tally_key {
-    struct scan_stream *stream;
-    uint32_t combo;
-    size_t bucket;
-};
-static int add(struct counter *k, const struct tally_key *key, uint64_t rows, uint64_t bytes,
-               struct err *err)
-{
-    struct scan_cells *cells = &nowhere;
-    int r = cells_of(k, key->stream, key->combo, &cells, err);
-
-    if (r < 0 || cells == &nowhere)
-        return r;
-    cells->rows[key->bucket] += rows;
-    if (cells->bytes != NULL)
-        cells->bytes[key->bucket] += bytes;
-    return 0;
-}
-
-static struct scan_stream *stream_of(const struct scan_candidate *c, uint32_t number)
-{
-    uint32_t i = c->segment->stream[number];
-
-    return i == UINT32_MAX ? NULL : &c->part->streams[i];
-}
-
 /* ---- rollups ---- */
 
 /* Are all the attributes that are counted by in the rollup? */
-static bool rollup_has_attrs(const struct counter *k, const struct lines_plan *p)
+static bool rollup_has_attrs(const struct scan_counter *k, const struct lines_plan *p)
 {
     if (p == NULL || (!k->c->all_attrs && k->c->n_attrs == 0))
         return true;
@@ -139,7 +42,7 @@ static bool rollup_has_attrs(const struct counter *k, const struct lines_plan *p
 }
 
 /* The bucket of a minute, SIZE_MAX when it lies outside; false: its rows lie in several. */
-static bool minute_bucket(const struct counter *k, int64_t minute, size_t *ret)
+static bool minute_bucket(const struct scan_counter *k, int64_t minute, size_t *ret)
 {
     const ts_ns *edge = k->buckets.edge;
     ts_ns first;
@@ -158,7 +61,7 @@ static bool minute_bucket(const struct counter *k, int64_t minute, size_t *ret)
     return scan_bucket_has(&k->buckets, *ret, last);
 }
 
-static int rollup_combos(struct counter *k, const struct block_rollup *ro, uint32_t *ret,
+static int rollup_combos(struct scan_counter *k, const struct block_rollup *ro, uint32_t *ret,
                          struct err *err)
 {
     int r = 0;
@@ -171,7 +74,7 @@ static int rollup_combos(struct counter *k, const struct block_rollup *ro, uint3
     return r;
 }
 
-static int add_rollup(struct counter *k, struct scan_block *b, const struct block_rollup *ro,
+static int add_rollup(struct scan_counter *k, struct scan_block *b, const struct block_rollup *ro,
                       const uint32_t *combo, struct err *err)
 {
     uint64_t rows = 0;
@@ -180,26 +83,27 @@ static int add_rollup(struct counter *k, struct scan_block *b, const struct bloc
     (void)pthread_mutex_lock(&k->mutex);
     for (size_t i = 0; r == 0 && i < ro->n; i++) {
         const struct block_rollup_entry *e = &ro->entry[i];
-        struct tally_key key = {stream_of(b->candidate, e->stream), combo[e->level], 0};
+        struct scan_tally_key key = {scan_count_stream(b->candidate, e->stream), combo[e->level],
+                                     0};
         (void)minute_bucket(k, e->minute, &key.bucket); /* was seen to be one */
         if (key.stream == NULL || key.bucket == SIZE_MAX)
             continue;
         rows += e->rows;
-        r = add(k, &key, e->rows, e->line_bytes, err);
+        r = scan_tally_add(k, &key, e->rows, e->line_bytes, err);
     }
     (void)pthread_mutex_unlock(&k->mutex);
     return r < 0 ? r : scan_count_lines(k->sc, b->worker, rows, 0, err);
 }
 
 /* 1: the rollup does not tell. */
-static int count_rollup(struct counter *k, struct scan_block *b, struct err *err)
+static int count_rollup(struct scan_counter *k, struct scan_block *b, struct err *err)
 {
     struct block_rollup ro = {.n = 0};
     uint32_t *combo;
     size_t bucket;
     int r;
 
-    if (k->sc->req.n_filters > 0 || b->candidate->hides || k->c->by_line)
+    if (k->sc->req.n_filters > 0 || b->candidate->hides || k->c->by_line || k->c->value != NULL)
         return 1;
     if (k->c->all_attrs || k->c->n_attrs > 0) {
         r = scan_block_plans(b, err);
@@ -224,7 +128,7 @@ static int count_rollup(struct counter *k, struct scan_block *b, struct err *err
 /* One block's rows, added up. */
 struct table {
     struct scan_selection *s;
-    struct scan_combo_block *combos; /* NULL: all rows are 0 */
+    const uint32_t *combo; /* by place in the layout; NULL: all rows are 0 */
     size_t first_bucket, n_buckets;
     uint32_t first_stream;
     size_t n_streams, n_locals;
@@ -247,31 +151,64 @@ static size_t local_of(struct table *t, uint32_t number)
     return t->n_met++;
 }
 
-/* The combination of a row. */
-static int combo_of(struct counter *k, struct table *t, uint32_t at, uint32_t *ret, struct err *err)
+/* What tells the rows of a block apart but stream and time. */
+struct telling {
+    struct scan_combo_block *attrs; /* NULL: all rows are 0 */
+    struct scan_fields fields[SCAN_FIELD_SETS];
+    bool by_line;
+};
+
+static int open_telling(struct scan_counter *k, struct scan_selection *s, struct telling *ret,
+                        struct err *err)
 {
-    struct scan_block *b = &t->s->block;
-    struct buf *line = &b->worker->line;
-    struct str whole = STR_NULL;
-    bool is_reduced = false;
+    int r = scan_combo_open(&k->combos, &s->block, &ret->attrs, err);
+
+    ret->by_line = k->c->by_line;
+    ret->fields[SCAN_FIELDS_ALL] = ret->fields[SCAN_FIELDS_TESTED] = scan_fields_of(&k->sc->req);
+    ret->fields[SCAN_FIELDS_TESTED].label = k->c->field;
+    ret->fields[SCAN_FIELDS_TESTED].n = k->c->n_fields;
+    ret->fields[SCAN_FIELDS_TESTED].set = SCAN_FIELDS_TESTED;
+    if (r == 0 && ret->by_line)
+        r = scan_block_lines(&s->block, err);
+    return r;
+}
+
+/* The combination of a row. */
+static int combo_of(struct scan_counter *k, struct scan_selection *s, const struct telling *t,
+                    uint32_t at, uint32_t *ret, struct err *err)
+{
     int r = 0;
 
-    if (t->combos != NULL)
-        r = scan_combo_of(t->combos, at, ret, err);
-    if (r != 0 || !k->c->by_line)
+    if (t->attrs != NULL)
+        r = scan_combo_of(t->attrs, at, ret, err);
+    if (r != 0 || !t->by_line)
         return r;
-    if (k->sc->req.want_field != NULL)
-        r = scan_reduce_line(b, at, line, &is_reduced, err);
-    if (r == 0 && !is_reduced)
-        r = lines_render(b->lines, at, b->arena, &whole, err);
-    if (r == 0 && !is_reduced && k->sc->req.want_field != NULL)
-        is_reduced = scan_reduce_text(&k->sc->req, whole, line);
-    return r < 0 ? r
-                 : scan_combos_line(&k->combos, *ret, is_reduced ? buf_str(line) : whole, ret, err);
+    return scan_reduce_number(
+        &k->combos, &s->block,
+        &t->fields[scan_is_unsure(s, at) ? SCAN_FIELDS_ALL : SCAN_FIELDS_TESTED], at, ret, err);
+}
+
+int scan_count_combos(struct scan_counter *k, struct scan_selection *s, const uint64_t *only,
+                      uint32_t **ret, struct err *err)
+{
+    size_t n = s->block.candidate->block.rows;
+    struct telling t = {.attrs = NULL};
+    int r = open_telling(k, s, &t, err);
+
+    *ret = NULL;
+    if (r < 0 || (t.attrs == NULL && !t.by_line))
+        return r;
+    *ret = arena_alloc(s->block.arena, n * sizeof(**ret));
+    if (*ret == NULL)
+        return arena_err(s->block.arena, err);
+    for (uint32_t at = 0; r == 0 && at < n; at++)
+        if (scan_is_selected(s, at) && (only == NULL || scan_bit(only, at)))
+            r = combo_of(k, s, &t, at, &(*ret)[at], err);
+    return r;
 }
 
 /* Nothing but times and streams. */
-static void tally_plain(const struct counter *k, struct table *t)
+static void tally_plain(const struct scan_counter *k, struct table *t)
 {
     const struct block_keys *keys = &t->s->keys;
     size_t n = t->s->block.candidate->block.rows;
@@ -287,7 +224,7 @@ static void tally_plain(const struct counter *k, struct table *t)
 }
 
 /* Stops where the table is full. */
-static int tally_rows(struct counter *k, struct table *t, struct err *err)
+static int tally_rows(struct table *t, const struct scan_buckets *buckets, struct err *err)
 {
     struct scan_selection *s = t->s;
     const struct block_keys *keys = &s->keys;
@@ -297,23 +234,21 @@ static int tally_rows(struct counter *k, struct table *t, struct err *err)
 
     for (size_t i = 0; r == 0 && i < n; i++) {
         uint32_t at = keys->layout[i];
-        uint32_t combo = 0;
         uint32_t length = 0;
         size_t place = keys->stream == NULL ? 0 : keys->stream[i] - t->first_stream;
         size_t local;
         if (!scan_is_selected(s, at))
             continue;
-        r = combo_of(k, t, at, &combo, err);
-        if (r == 0 && t->bytes != NULL)
+        if (t->bytes != NULL)
             r = lines_length(s->block.lines, at, &length, err);
         if (r != 0)
             break;
-        local = local_of(t, combo);
+        local = local_of(t, t->combo == NULL ? 0 : t->combo[at]);
         if (local == SIZE_MAX) {
             t->is_full = true;
             break;
         }
-        b = keys->ts == NULL ? b : scan_bucket_of(&k->buckets, keys->ts[i], b);
+        b = keys->ts == NULL ? b : scan_bucket_of(buckets, keys->ts[i], b);
         place = (place * t->n_buckets + b - t->first_bucket) * t->n_locals + local;
         t->rows[place]++;
         if (t->bytes != NULL)
@@ -322,7 +257,7 @@ static int tally_rows(struct counter *k, struct table *t, struct err *err)
     return r;
 }
 
-static int merge(struct counter *k, const struct table *t, struct err *err)
+static int merge(struct scan_counter *k, const struct table *t, struct err *err)
 {
     const struct scan_candidate *c = t->s->block.candidate;
     size_t place = 0;
@@ -332,17 +267,18 @@ static int merge(struct counter *k, const struct table *t, struct err *err)
     for (size_t s = 0; r == 0 && s < t->n_streams; s++)
         for (size_t b = 0; r == 0 && b < t->n_buckets; b++)
             for (size_t l = 0; r == 0 && l < t->n_locals; l++, place++) {
-                struct tally_key key = {stream_of(c, t->first_stream + (uint32_t)s), t->local[l],
-                                        t->first_bucket + b};
+                struct scan_tally_key key = {scan_count_stream(c, t->first_stream + (uint32_t)s),
+                                             t->local[l], t->first_bucket + b};
                 if (t->rows[place] > 0)
-                    r = add(k, &key, t->rows[place], t->bytes == NULL ? 0 : t->bytes[place], err);
+                    r = scan_tally_add(k, &key, t->rows[place],
+                                       t->bytes == NULL ? 0 : t->bytes[place], err);
             }
     (void)pthread_mutex_unlock(&k->mutex);
     return r;
 }
 
 /* Row by row into the cells. */
-static int count_directly(struct counter *k, struct table *t, struct err *err)
+static int count_directly(struct scan_counter *k, struct table *t, struct err *err)
 {
     struct scan_selection *s = t->s;
     const struct scan_candidate *c = s->block.candidate;
@@ -354,24 +290,23 @@ static int count_directly(struct counter *k, struct table *t, struct err *err)
     for (size_t i = 0; r == 0 && i < c->block.rows; i++) {
         uint32_t at = keys->layout == NULL ? (uint32_t)i : keys->layout[i]; /* NULL: all alike */
         uint32_t length = 0;
-        struct tally_key key = {.combo = 0};
+        struct scan_tally_key key = {.combo = t->combo == NULL ? 0 : t->combo[at]};
         if (!scan_is_selected(s, at))
             continue;
-        key.stream = stream_of(c, keys->stream == NULL ? t->first_stream : keys->stream[i]);
+        key.stream = scan_count_stream(c, keys->stream == NULL ? t->first_stream : keys->stream[i]);
         b = keys->ts == NULL ? b : scan_bucket_of(&k->buckets, keys->ts[i], b);
         key.bucket = b;
-        r = combo_of(k, t, at, &key.combo, err);
-        if (r == 0 && k->c->bytes)
+        if (k->c->bytes)
             r = lines_length(s->block.lines, at, &length, err);
         if (r == 0)
-            r = add(k, &key, 1, length, err);
+            r = scan_tally_add(k, &key, 1, length, err);
     }
     (void)pthread_mutex_unlock(&k->mutex);
     return r;
 }
 
 /* false: it would be too large. */
-static bool make_table(const struct counter *k, struct table *t)
+static bool make_table(const struct scan_counter *k, struct table *t)
 {
     struct arena *a = t->s->block.arena;
     size_t rows = t->s->block.candidate->block.rows;
@@ -385,42 +320,44 @@ static bool make_table(const struct counter *k, struct table *t)
     return t->rows != NULL && (!k->c->bytes || t->bytes != NULL);
 }
 
-static int count_selected(struct counter *k, struct scan_selection *s, struct err *err)
+static int count_selected(struct scan_counter *k, struct scan_selection *s, struct err *err)
 {
     const struct scan_candidate *c = s->block.candidate;
     ts_ns first = c->min_ts < s->lo ? s->lo : c->min_ts;
     ts_ns last = c->max_ts > s->hi ? s->hi : c->max_ts;
     struct table t = {.s = s, .first_bucket = scan_bucket_of(&k->buckets, first, 0), .n_locals = 1};
+    uint32_t *combo = NULL;
     unsigned want = 0;
     bool is_plain;
-    int r = scan_combo_open(&k->combos, &s->block, &t.combos, err);
+    int r = scan_count_combos(k, s, NULL, &combo, err);
 
-    if (r == 0 && (k->c->bytes || k->c->by_line))
+    if (r == 0 && k->c->bytes)
         r = scan_block_lines(&s->block, err);
+    t.combo = combo;
     t.n_buckets = scan_bucket_of(&k->buckets, last, t.first_bucket) - t.first_bucket + 1;
     t.first_stream = c->block.first_stream;
     t.n_streams = (size_t)c->block.last_stream - c->block.first_stream + 1;
-    t.n_locals = t.combos == NULL && !k->c->by_line ? 1 : LOCAL_COMBOS;
+    t.n_locals = combo == NULL ? 1 : LOCAL_COMBOS;
     want |= t.n_buckets > 1 ? BLOCK_WANT_TS : 0;
     want |= t.n_streams > 1 ? BLOCK_WANT_STREAM : 0;
-    is_plain = s->bits == NULL && t.combos == NULL && !k->c->bytes && !k->c->by_line;
+    is_plain = s->bits == NULL && combo == NULL && !k->c->bytes;
     want |= is_plain ? 0 : BLOCK_WANT_LAYOUT;
     if (r == 0)
         r = scan_block_keys(&s->block, want, &s->keys, err);
-    if (r < 0)
+    if (r != 0)
         return r;
     if (!make_table(k, &t))
         return count_directly(k, &t, err);
     if (is_plain)
         tally_plain(k, &t);
     else
-        r = tally_rows(k, &t, err);
+        r = tally_rows(&t, &k->buckets, err);
     if (r == 0 && t.is_full)
         return count_directly(k, &t, err);
     return r != 0 ? r : merge(k, &t, err);
 }
 
-static int count_block(struct counter *k, struct scan_worker *w, struct scan_candidate *c,
+static int count_block(struct scan_counter *k, struct scan_worker *w, struct scan_candidate *c,
                        struct err *err)
 {
     struct scan_selection s = {.n = 0};
@@ -432,7 +369,7 @@ static int count_block(struct counter *k, struct scan_worker *w, struct scan_can
     if (r == 1) {
         r = scan_select_open(&s, err);
         if (r == 0 && s.n > 0)
-            r = count_selected(k, &s, err);
+            r = k->c->value != NULL ? scan_values_block(k, &s, err) : count_selected(k, &s, err);
     }
     scan_block_fini(&s.block);
     arena_recycle(w->work, SCAN_WORK_KEPT);
@@ -441,17 +378,18 @@ static int count_block(struct counter *k, struct scan_worker *w, struct scan_can
 
 /* ---- the head ---- */
 
-static int head_line(struct counter *k, struct scan_worker *w, const struct record *rec,
+static int head_line(struct scan_counter *k, struct scan_worker *w, const struct record *rec,
                      uint32_t *combo, struct err *err)
 {
+    const struct scan_fields fields = scan_fields_of(&k->sc->req);
     struct str line = rec->line;
 
-    if (k->sc->req.want_field != NULL && scan_reduce_text(&k->sc->req, line, &w->line))
+    if (scan_reduce_text(&fields, line, &w->line))
         line = buf_str(&w->line);
-    return scan_combos_line(&k->combos, *combo, line, combo, err);
+    return scan_combos_line(&k->combos, *combo, line, false, combo, err);
 }
 
-static int count_head(struct counter *k, struct scan_worker *w, struct scan_candidate *c,
+static int count_head(struct scan_counter *k, struct scan_worker *w, struct scan_candidate *c,
                       struct err *err)
 {
     const struct batch *b = c->part->view->batch[c->index];
@@ -465,13 +403,17 @@ static int count_head(struct counter *k, struct scan_worker *w, struct scan_cand
     (void)pthread_mutex_lock(&k->mutex);
     for (uint32_t i = 0; r == 0 && i < b->n_records; i++) {
         const struct record *rec = &b->records[i];
-        struct tally_key key = {.stream = &c->streams[rec->stream]};
+        struct scan_tally_key key = {.stream = &c->streams[rec->stream]};
         if (!scan_head_wants(k->sc, c, rec))
             continue;
         lines++;
         bytes += k->sc->req.n_filters > 0 ? rec->line.n : 0;
         if (!scan_filter_line(k->sc, rec->line))
             continue;
+        if (k->c->value != NULL) {
+            r = scan_values_head(k, c, rec, err);
+            continue;
+        }
         if (by_attrs && rec->n_attr > 0)
             r = scan_combos_find(&k->combos, rec->attr, rec->n_attr, &key.combo, err);
         if (r == 0 && k->c->by_line)
@@ -479,7 +421,7 @@ static int count_head(struct counter *k, struct scan_worker *w, struct scan_cand
         at = scan_bucket_of(&k->buckets, rec->ts, at);
         key.bucket = at;
         if (r == 0)
-            r = add(k, &key, 1, rec->line.n, err);
+            r = scan_tally_add(k, &key, 1, rec->line.n, err);
     }
     (void)pthread_mutex_unlock(&k->mutex);
     return r != 0 ? r : scan_count_lines(k->sc, w, lines, bytes, err);
@@ -489,7 +431,7 @@ static int count_head(struct counter *k, struct scan_worker *w, struct scan_cand
 
 static int count_one(void *arg, size_t job, unsigned slot, struct err *err)
 {
-    struct counter *k = arg;
+    struct scan_counter *k = arg;
     struct scan_candidate *c = k->sc->live.p[job];
     struct scan_worker *w = scan_group_worker(k->sc, slot);
     int r = scan_check_cancel(k->sc, err);
@@ -499,7 +441,7 @@ static int count_one(void *arg, size_t job, unsigned slot, struct err *err)
     return c->segment == NULL ? count_head(k, w, c, err) : count_block(k, w, c, err);
 }
 
-static int count_all(struct counter *k, struct err *err)
+static int count_all(struct scan_counter *k, struct err *err)
 {
     struct scan *sc = k->sc;
     int r = 0;
@@ -517,7 +459,7 @@ static int count_all(struct counter *k, struct err *err)
 int scan_count_views(struct store_view *views, size_t n_views, const struct scan_count *c,
                      struct scan_stats *stats, struct err *err)
 {
-    struct counter k = {.c = c};
+    struct scan_counter k = {.c = c};
     struct scan_request req = c->req;
     int r;
 
@@ -532,6 +474,7 @@ int scan_count_views(struct store_view *views, size_t n_views, const struct scan
         return r;
     scan_buckets_init(&k.buckets, c->edge, c->n_edges);
     k.arena = arena_new(req.budget, 0);
+    k.classes = map_new(0, NULL);
     INVARIANT(pthread_mutex_init(&k.mutex, NULL) == 0);
     INVARIANT(pthread_mutex_init(&k.combo_mutex, NULL) == 0);
     scan_combos_init(&k.combos, c, &k.combo_mutex);
@@ -541,6 +484,7 @@ int scan_count_views(struct store_view *views, size_t n_views, const struct scan
     scan_combos_fini(&k.combos);
     (void)pthread_mutex_destroy(&k.combo_mutex);
     (void)pthread_mutex_destroy(&k.mutex);
+    map_free(&k.classes);
     arena_free(&k.arena);
     return r;
 }

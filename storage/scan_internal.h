@@ -11,6 +11,8 @@
  *     scan_window.c   ordered scans: the rows of the next stretch of time, sorted
  *     scan_render.c   rows to records
  *     scan_filter.c   line filters made ready
+ *     scan_label.c    where the values of a label lie in a block
+ *     scan_test.c     conditions on labels, column by column
  *     scan_count.c    rows counted by stream, attributes and time, without records
  *     scan_combo.c    the attributes that are counted by, as small numbers
  *     scan_reduce.c   lines with the fields alone that are wanted
@@ -130,6 +132,16 @@ struct scan_reader {
     const struct scan_part *part;
     struct segment_reader *reader; /* NULL: free */
     uint64_t used;
+};
+
+/* The fields of lines that are wanted: of any row, or of those for which all conditions hold. */
+enum { SCAN_FIELDS_ALL, SCAN_FIELDS_TESTED, SCAN_FIELD_SETS };
+struct scan_fields {
+    enum scan_parser parser;
+    const struct str *label;
+    size_t n;
+    bool (*names)(enum scan_parser parser, struct str path, struct str label);
+    unsigned set;
 };
 
 /* What a slot of the pool has to itself while it is at a job. */
@@ -266,7 +278,8 @@ int scan_rows_reserve(struct scan *sc, struct scan_rows *rows, size_t n, struct 
 void scan_rows_fini(struct scan *sc, struct scan_rows *rows);
 
 /* scan_block.c: a block being read; what it opens is in `arena`. */
-struct scan_reduced; /* scan_reduce.c */
+struct scan_reduced; /* scan_reduce.c, as the next */
+struct scan_remembered;
 struct scan_side {
     struct scan_block *block;
     uint32_t first; /* data frame of the block that is frame 0 of the plan */
@@ -281,9 +294,11 @@ struct scan_block {
     const struct lines_plan *lines_plan, *attrs_plan; /* attrs: NULL when no row has any */
     struct lines *lines, *attrs;                      /* NULL: not open */
     struct scan_side lines_side, attrs_side;
-    struct scan_reduced *reduced; /* of each template; NULL: not asked for yet */
-    struct str keys;              /* frame; p == NULL: not read yet */
-    VEC(struct frame *) frames;   /* references */
+    const struct template_field **fields;          /* of each template; NULL: not asked for yet */
+    struct scan_reduced *reduced[SCAN_FIELD_SETS]; /* the same */
+    struct scan_remembered *remembered;            /* NULL: nothing yet */
+    struct str keys;                               /* frame; p == NULL: not read yet */
+    VEC(struct frame *) frames;                    /* references */
 };
 void scan_block_init(struct scan_block *b, struct scan *sc, struct scan_worker *w,
                      struct scan_candidate *c, struct arena *a);
@@ -310,10 +325,24 @@ struct scan_selection {
     ts_ns lo, hi;
     struct block_keys keys; /* as far as they were needed */
     uint64_t *bits;         /* by place in the layout; NULL: all, if n > 0 */
+    uint64_t *unsure;       /* of those: for which a condition may fail; NULL: none */
     size_t words, n;        /* n: rows that pass */
     bool hides_by_line;     /* whether a selected row may be shown depends on its line */
 };
 int scan_select_open(struct scan_selection *s, struct err *err);
+/* Set s->bits for all rows, if they are not set yet. */
+int scan_select_bits(struct scan_selection *s, struct err *err);
+
+/* scan_test.c: could a row pass all conditions, as far as plans tell?  Take out the rows that do
+ * not. */
+struct scan_label;
+int scan_test_plan(struct scan_selection *s, bool *ret, struct err *err);
+int scan_test_rows(struct scan_selection *s, struct err *err);
+
+static inline bool scan_is_unsure(const struct scan_selection *s, uint32_t at)
+{
+    return s->unsure != NULL && (s->unsure[at / 64] >> (at % 64) & 1) != 0;
+}
 
 static inline bool scan_is_selected(const struct scan_selection *s, uint32_t at)
 {
@@ -345,12 +374,18 @@ int scan_render_row(struct scan_block *b, uint32_t at, struct arena *out, struct
 void scan_render_close(struct scan *sc, struct scan_candidate *c);
 
 /* scan_reduce.c: the line of a row with the fields that are wanted alone, in `out`; not when it
- * must be whole.  b->lines is open, req.want_field set. */
-int scan_reduce_line(struct scan_block *b, uint32_t at, struct buf *out, bool *is_reduced,
-                     struct err *err);
+ * must be whole.  b->lines is open. */
+int scan_reduce_line(struct scan_block *b, const struct scan_fields *f, uint32_t at,
+                     struct buf *out, bool *is_reduced, struct err *err);
 
 /* The same of any line; false: it must be whole. */
-bool scan_reduce_text(const struct scan_request *req, struct str line, struct buf *out);
+bool scan_reduce_text(const struct scan_fields *f, struct str line, struct buf *out);
+
+static inline struct scan_fields scan_fields_of(const struct scan_request *req)
+{
+    return (struct scan_fields){req->parser, req->field, req->n_fields, req->names,
+                                SCAN_FIELDS_ALL};
+}
 
 /* scan_filter.c */
 int scan_filter_init(struct scan *sc, struct err *err);

@@ -1,34 +1,72 @@
 /*
- * storage/scan_reduce.c - lines that are one JSON object, with the members alone that are asked
- * for.
+ * storage/scan_reduce.c - lines with the fields alone that are asked for.
  *
- * A parser that looks at some members of an object finds in the reduced line what it finds in the
- * whole one: members stand in their order, under their path, with the bytes of their values.  Where
- * the pieces do not show a wanted value as one slot, the line is given whole.
+ * A parser that looks for some labels finds in the reduced line what it finds in the whole one:
+ * fields stand in their order, under their path, with the bytes of their values.  Where the pieces
+ * do not show a wanted value as one slot, the line is given whole; where it has nothing for the
+ * parser, it becomes one that has not either.
+ *
+ * Rows are counted by reduced line (scan_combo.h): where their values come from dictionaries,
+ * constants and small numbers, each combination of these is written out once for a block.
  */
-#include "storage/scan_internal.h"
+#include "storage/scan_combo.h"
+#include "storage/scan_label.h"
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/json.h"
 
 #include <string.h>
 
+enum {
+    TABLE_MAX = 1 << 16,  /* combinations of values of a template that get a table */
+    TABLES = 8,           /* such tables, by combination of attributes */
+    REMEMBERED = 1 << 12, /* lines of a block; a power of two */
+};
+
+struct part {
+    uint32_t slot;
+    struct str before, after; /* with the quotes of a string */
+    const struct slot_view *view;
+    uint64_t low; /* numbers: the least */
+    size_t n;     /* values it can have; 0: many */
+};
+
 /* What to do with the lines of a template. */
 struct scan_reduced {
     bool is_open, is_whole;
+    bool is_nothing; /* for the parser */
     uint32_t n;
-    struct part {
-        uint32_t slot;
-        struct str before, after; /* with the quotes of a string */
-    } * part;
+    struct part *part;
+    size_t size; /* of a table; 0: there is none */
+    size_t n_tables;
+    uint32_t base[TABLES];
+    uint32_t *number[TABLES]; /* of the combination, + 1; 0: not asked for yet */
 };
 
+/* Escapes in a key: it may be any. */
+static bool is_wanted(const struct scan_fields *f, struct str path)
+{
+    if (str_find_char(path, '\\') != SIZE_MAX)
+        return true;
+    for (size_t i = 0; i < f->n; i++)
+        if (f->names(f->parser, path, f->label[i]))
+            return true;
+    return false;
+}
+
+/* A line of which the parser makes as little as of those that it cannot read. */
+static struct str nothing_of(enum scan_parser parser)
+{
+    return parser == SCAN_PARSE_JSON ? STR("-") : STR("");
+}
+
 /* What stands in front of a value and behind it: `"a":{"b":` and `}` for a path of two keys. */
-static void put_before(struct buf *b, struct str path, bool is_string)
+static void put_before(struct buf *b, enum scan_parser parser, struct str path, bool is_string)
 {
     bool first = true;
 
-    while (path.p != NULL) {
+    while (path.p != NULL && parser == SCAN_PARSE_JSON) {
         struct str key = str_cut(&path, '\0');
         if (!first)
             buf_add_char(b, '{');
@@ -37,16 +75,20 @@ static void put_before(struct buf *b, struct str path, bool is_string)
         buf_add_str(b, key);
         buf_add_z(b, "\":");
     }
+    if (parser == SCAN_PARSE_LOGFMT) {
+        buf_add_str(b, path);
+        buf_add_char(b, '=');
+    }
     if (is_string)
         buf_add_char(b, '"');
 }
 
-static void put_after(struct buf *b, struct str path, bool is_string)
+static void put_after(struct buf *b, enum scan_parser parser, struct str path, bool is_string)
 {
     if (is_string)
         buf_add_char(b, '"');
     (void)str_cut(&path, '\0');
-    while (path.p != NULL) {
+    while (path.p != NULL && parser == SCAN_PARSE_JSON) {
         (void)str_cut(&path, '\0');
         buf_add_char(b, '}');
     }
@@ -54,105 +96,296 @@ static void put_after(struct buf *b, struct str path, bool is_string)
 
 /* ---- rows of a block ---- */
 
-static int write_around(struct arena *a, struct str path, bool is_string, struct part *ret,
-                        struct err *err)
+static int write_around(struct arena *a, enum scan_parser parser, const struct template_field *f,
+                        struct part *ret, struct err *err)
 {
+    bool is_string = f->whole == TEMPLATE_STRING;
     struct buf text;
 
     buf_init(&text, 2 * RECORD_LINE_MAX);
-    put_before(&text, path, is_string);
+    put_before(&text, parser, f->path, is_string);
     ret->before = arena_str(a, buf_str(&text));
     buf_clear(&text);
-    put_after(&text, path, is_string);
+    put_after(&text, parser, f->path, is_string);
     ret->after = arena_str(a, buf_str(&text));
     buf_fini(&text);
     return ret->before.p == NULL || ret->after.p == NULL ? arena_err(a, err) : 0;
 }
 
-static int open_template(struct scan_block *b, size_t t, struct scan_reduced *ret, struct err *err)
+/* The column of a part, and how many values there can be. */
+static int open_part(struct scan_block *b, size_t t, struct part *p, struct err *err)
 {
-    const struct scan_request *req = &b->sc->req;
     const struct lines_template *lt = &b->lines_plan->template[t];
-    struct template_field *field = NULL;
-    int r = 0;
+    const struct slot_stamp *s = &b->lines_plan->column[lt->first_column + p->slot].stamp;
+    int r = lines_slot(b->lines, t, p->slot, &p->view, err);
+
+    if (r < 0)
+        return r;
+    switch (p->view->kind) {
+    case SLOT_VIEW_CONST:
+        p->n = 1;
+        break;
+    case SLOT_VIEW_DICT:
+        p->n = p->view->n_entries;
+        break;
+    case SLOT_VIEW_INT:
+        p->low = s->min;
+        if (s->kind == SLOT_INT && s->max >= s->min && s->max - s->min < TABLE_MAX)
+            p->n = (size_t)(s->max - s->min) + 1;
+        break;
+    case SLOT_VIEW_TEXT:
+        break;
+    }
+    return 0;
+}
+
+static int add_part(struct scan_block *b, const struct scan_fields *f, size_t t, uint32_t slot,
+                    struct scan_reduced *ret, struct err *err)
+{
+    const struct template_field *field = &b->fields[t][slot];
+    struct part *p = &ret->part[ret->n];
+    int r;
+
+    p->slot = slot;
+    r = write_around(b->arena, f->parser, field, p, err);
+    if (r == 0)
+        r = open_part(b, t, p, err);
+    if (r < 0)
+        return r;
+    ret->n++;
+    ret->size = p->n == 0 || ret->size > TABLE_MAX / p->n ? 0 : ret->size * p->n;
+    return 0;
+}
+
+static int open_template(struct scan_block *b, const struct scan_fields *f, size_t t,
+                         struct scan_reduced *ret, struct err *err)
+{
+    const struct lines_template *lt = &b->lines_plan->template[t];
+    const struct template_field *field = NULL;
+    bool is_json = f->parser == SCAN_PARSE_JSON;
+    int r;
 
     ret->is_open = true;
-    ret->is_whole = lt->kind != TEMPLATE_JSON;
-    if (ret->is_whole)
+    ret->size = 1;
+    if (lt->kind != (is_json ? TEMPLATE_JSON : TEMPLATE_LOGFMT)) {
+        ret->is_nothing = !scan_label_may_hold(f->parser, b->lines_plan, t);
+        ret->is_whole = !ret->is_nothing;
         return 0;
-    r = template_fields(lt->kind, lt->piece, lt->n_slots, b->arena, &field, err);
+    }
+    r = scan_block_fields(b, t, &field, err);
     ret->part = arena_alloc(b->arena, lt->n_slots * sizeof(*ret->part) + 1);
     if (r == 0 && ret->part == NULL)
         r = arena_err(b->arena, err);
-    for (uint32_t i = 0; r == 0 && i < lt->n_slots; i++) {
-        struct part *p = &ret->part[ret->n];
-        if (field[i].whole == TEMPLATE_ARRAY || !req->want_field(req->field_arg, field[i].path))
+    for (uint32_t i = 0; r == 0 && !ret->is_whole && i < lt->n_slots; i++) {
+        if (field[i].path.p == NULL) {
+            ret->is_whole = is_json;
             continue;
-        ret->is_whole = ret->is_whole || field[i].whole == TEMPLATE_PART;
-        p->slot = i;
-        r = write_around(b->arena, field[i].path, field[i].whole == TEMPLATE_STRING, p, err);
-        ret->n++;
+        }
+        if (field[i].whole == TEMPLATE_ARRAY || !is_wanted(f, field[i].path))
+            continue;
+        ret->is_whole = field[i].whole == TEMPLATE_PART;
+        if (!ret->is_whole)
+            r = add_part(b, f, t, i, ret, err);
     }
     return r;
 }
 
-static int get_template(struct scan_block *b, size_t t, struct scan_reduced **ret, struct err *err)
+static int get_template(struct scan_block *b, const struct scan_fields *f, size_t t,
+                        struct scan_reduced **ret, struct err *err)
 {
-    if (b->reduced == NULL) {
-        b->reduced = arena_alloc(b->arena, b->lines_plan->n_templates * sizeof(*b->reduced));
-        if (b->reduced == NULL)
+    struct scan_reduced **v = &b->reduced[f->set];
+
+    if (*v == NULL) {
+        *v = arena_alloc(b->arena, b->lines_plan->n_templates * sizeof(**v));
+        if (*v == NULL)
             return arena_err(b->arena, err);
     }
-    *ret = &b->reduced[t];
-    return (*ret)->is_open ? 0 : open_template(b, t, *ret, err);
+    *ret = &(*v)[t];
+    return (*ret)->is_open ? 0 : open_template(b, f, t, *ret, err);
 }
 
-static int join(struct scan_block *b, const struct scan_reduced *red, size_t t, size_t rank,
+static int join(const struct scan_reduced *red, enum scan_parser parser, size_t rank,
                 struct buf *out, struct err *err)
 {
-    int r = 0;
+    bool is_json = parser == SCAN_PARSE_JSON;
 
     buf_clear(out);
-    buf_add_char(out, '{');
-    for (uint32_t i = 0; r == 0 && i < red->n; i++) {
-        const struct slot_view *v = NULL;
+    if (red->is_nothing) {
+        buf_add_str(out, nothing_of(parser));
+        return 0;
+    }
+    if (is_json)
+        buf_add_char(out, '{');
+    for (uint32_t i = 0; i < red->n; i++) {
         char room[SLOT_ROOM];
-        r = lines_slot(b->lines, t, red->part[i].slot, &v, err);
-        if (r < 0)
-            return r;
         if (i > 0)
-            buf_add_char(out, ',');
+            buf_add_char(out, is_json ? ',' : ' ');
         buf_add_str(out, red->part[i].before);
-        buf_add_str(out, slot_value(v, rank, room));
+        buf_add_str(out, slot_value(red->part[i].view, rank, room));
         buf_add_str(out, red->part[i].after);
     }
-    buf_add_char(out, '}');
+    if (is_json)
+        buf_add_char(out, '}');
     return buf_err(out, "reduced line", err);
 }
 
-int scan_reduce_line(struct scan_block *b, uint32_t at, struct buf *out, bool *is_reduced,
-                     struct err *err)
+/* Where a row is. */
+struct place {
+    size_t template, rank;
+};
+
+static int locate(struct scan_block *b, uint32_t at, struct place *ret, struct err *err)
 {
-    struct scan_reduced *red = NULL;
     struct lines_ids ids = {.template = NULL};
-    size_t t;
     int r = lines_ids(b->lines, &ids, err);
 
+    if (r == 0) {
+        ret->template = ids.template == NULL ? 0 : ids.template[at];
+        ret->rank = ids.rank == NULL ? at : ids.rank[at];
+    }
+    return r;
+}
+
+int scan_reduce_line(struct scan_block *b, const struct scan_fields *f, uint32_t at,
+                     struct buf *out, bool *is_reduced, struct err *err)
+{
+    struct scan_reduced *red = NULL;
+    struct place p = {0, 0};
+    int r = locate(b, at, &p, err);
+
     *is_reduced = false;
-    if (r < 0)
-        return r;
-    t = ids.template == NULL ? 0 : ids.template[at];
-    r = get_template(b, t, &red, err);
+    if (r == 0)
+        r = get_template(b, f, p.template, &red, err);
     if (r < 0 || red->is_whole)
         return r;
     *is_reduced = true;
-    return join(b, red, t, ids.rank == NULL ? at : ids.rank[at], out, err);
+    return join(red, f->parser, p.rank, out, err);
+}
+
+/* ---- rows as numbers ---- */
+
+/* Lines of a block whose number is known. */
+struct scan_remembered {
+    struct str line; /* in the arena */
+    uint64_t hash;
+    uint32_t base, number;
+    uint32_t set; /* + 1; 0: none */
+};
+
+/* The number of combination `base` with the line in `line`, remembered for the block. */
+static int number_line(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
+                       uint32_t base, struct str line, uint32_t *ret, struct err *err)
+{
+    uint64_t hash = hash_bytes(line.p, line.n, base);
+    struct scan_remembered *m;
+    int r;
+
+    if (b->remembered == NULL)
+        b->remembered = arena_alloc(b->arena, REMEMBERED * sizeof(*m));
+    if (b->remembered == NULL)
+        return arena_err(b->arena, err);
+    m = &b->remembered[hash & (REMEMBERED - 1)];
+    if (m->set == f->set + 1 && m->hash == hash && m->base == base && str_eq(m->line, line)) {
+        *ret = m->number;
+        return 0;
+    }
+    r = scan_combos_line(cs, base, line, f->set == SCAN_FIELDS_TESTED, ret, err);
+    if (r != 0)
+        return r;
+    *m = (struct scan_remembered){arena_str(b->arena, line), hash, base, *ret, f->set + 1};
+    return m->line.p == NULL ? arena_err(b->arena, err) : 0;
+}
+
+static int number_row(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
+                      uint32_t at, uint32_t base, uint32_t *ret, struct err *err);
+
+/* The table of combination `base`; NULL: there is no room for it. */
+static int find_table(struct scan_block *b, struct scan_reduced *red, uint32_t base, uint32_t **ret,
+                      struct err *err)
+{
+    for (size_t i = 0; i < red->n_tables; i++)
+        if (red->base[i] == base) {
+            *ret = red->number[i];
+            return 0;
+        }
+    if (red->n_tables == TABLES)
+        return 0;
+    red->base[red->n_tables] = base;
+    *ret = red->number[red->n_tables] = arena_alloc(b->arena, red->size * sizeof(**ret));
+    if (*ret == NULL)
+        return arena_err(b->arena, err);
+    red->n_tables++;
+    return 0;
+}
+
+/* Where the values of a row stand in the table; >= size: its numbers lie. */
+static size_t index_of(const struct scan_reduced *red, size_t rank)
+{
+    size_t at = 0;
+
+    for (uint32_t i = 0; i < red->n; i++) {
+        const struct part *p = &red->part[i];
+        uint64_t x = 0;
+        if (p->view->kind == SLOT_VIEW_DICT)
+            x = p->view->id[rank];
+        else if (p->view->kind == SLOT_VIEW_INT)
+            x = p->view->number[rank] - p->low;
+        if (x >= p->n)
+            return SIZE_MAX;
+        at = at * p->n + (size_t)x;
+    }
+    return at;
+}
+
+int scan_reduce_number(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
+                       uint32_t at, uint32_t *number, struct err *err)
+{
+    struct scan_reduced *red = NULL;
+    struct place p = {0, 0};
+    uint32_t *table = NULL;
+    uint32_t base = *number;
+    size_t index;
+    int r = locate(b, at, &p, err);
+
+    if (r == 0)
+        r = get_template(b, f, p.template, &red, err);
+    if (r == 0 && !red->is_whole && red->size > 0)
+        r = find_table(b, red, base, &table, err);
+    if (r < 0)
+        return r;
+    if (table == NULL)
+        return number_row(cs, b, f, at, base, number, err);
+    index = index_of(red, p.rank);
+    if (index >= red->size)
+        return err_set(err, ERR_CORRUPT, "lines: a number outside of its stamp");
+    if (table[index] == 0) {
+        r = number_row(cs, b, f, at, base, number, err);
+        table[index] = r == 0 ? *number + 1 : 0;
+        return r;
+    }
+    *number = table[index] - 1;
+    return 0;
+}
+
+static int number_row(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
+                      uint32_t at, uint32_t base, uint32_t *ret, struct err *err)
+{
+    struct buf *line = &b->worker->line;
+    struct str whole = STR_NULL;
+    bool is_reduced = false;
+    int r = scan_reduce_line(b, f, at, line, &is_reduced, err);
+
+    if (r == 0 && !is_reduced)
+        r = lines_render(b->lines, at, b->arena, &whole, err);
+    if (r == 0 && !is_reduced)
+        is_reduced = scan_reduce_text(f, whole, line);
+    return r < 0 ? r : number_line(cs, b, f, base, is_reduced ? buf_str(line) : whole, ret, err);
 }
 
 /* ---- one line ---- */
 
 struct walk {
-    const struct scan_request *req;
+    const struct scan_fields *fields;
     struct buf *out;
     struct buf path; /* keys of the members that are open, joined by NUL, and of this one */
     size_t open[JSON_DEPTH_MAX + 1]; /* bytes of path that belong to the object at a depth */
@@ -172,18 +405,18 @@ static void put_scalar(struct walk *w, const struct json_token *tok)
     struct str path = buf_str(&w->path);
     bool is_string = tok->type == JSON_STRING;
 
-    if (!w->req->want_field(w->req->field_arg, path))
+    if (!is_wanted(w->fields, path))
         return;
     if (w->out->n > 1)
         buf_add_char(w->out, ',');
-    put_before(w->out, path, is_string);
+    put_before(w->out, SCAN_PARSE_JSON, path, is_string);
     if (tok->type == JSON_TRUE || tok->type == JSON_FALSE)
         buf_add_z(w->out, tok->type == JSON_TRUE ? "true" : "false");
     else if (tok->type == JSON_NULL)
         buf_add_z(w->out, "null");
     else
         buf_add_str(w->out, tok->raw);
-    put_after(w->out, path, is_string);
+    put_after(w->out, SCAN_PARSE_JSON, path, is_string);
 }
 
 /* Behind the bracket of an array. */
@@ -233,13 +466,24 @@ static bool walk_object(struct walk *w, struct json_reader *r)
     }
 }
 
-bool scan_reduce_text(const struct scan_request *req, struct str line, struct buf *out)
+static bool is_blank(char c)
 {
-    struct walk w = {.req = req, .out = out};
+    return (unsigned char)c <= ' ';
+}
+
+static bool reduce_json(const struct scan_fields *f, struct str line, struct buf *out)
+{
+    struct walk w = {.fields = f, .out = out};
     struct json_reader r;
+    size_t i = 0;
     bool done;
 
-    buf_clear(out);
+    while (i < line.n && is_blank(line.p[i]))
+        i++;
+    if (i < line.n && line.p[i] != '{') {
+        buf_add_str(out, nothing_of(SCAN_PARSE_JSON));
+        return true;
+    }
     buf_add_char(out, '{');
     buf_init(&w.path, RECORD_LINE_MAX);
     json_reader_init(&r, line);
@@ -247,5 +491,73 @@ bool scan_reduce_text(const struct scan_request *req, struct str line, struct bu
     done = walk_object(&w, &r) && !w.path.over;
     buf_fini(&w.path);
     buf_add_char(out, '}');
+    return done;
+}
+
+/* Where the word at `i` ends: a blank, `=` or `"`. */
+static size_t word_end(struct str line, size_t i)
+{
+    while (i < line.n && !is_blank(line.p[i]) && line.p[i] != '=' && line.p[i] != '"')
+        i++;
+    return i;
+}
+
+/* Behind the closing quote of the value whose first is at `i`; 0: there is none. */
+static size_t quoted_end(struct str line, size_t i)
+{
+    for (i++; i < line.n && line.p[i] != '"'; i++)
+        i += line.p[i] == '\\' && line.n - i > 1 ? 1 : 0;
+    return i < line.n ? i + 1 : 0;
+}
+
+/* Is the pair that ends at `i` one after which the parser goes on there? */
+static bool is_good_pair(struct str line, struct str key, struct str value, size_t i)
+{
+    bool quoted = value.n > 0 && value.p[0] == '"';
+
+    if (str_find(key, STR("\xef\xbf\xbd")) != SIZE_MAX)
+        return false;
+    return i == line.n || is_blank(line.p[i]) || (quoted && str_find_char(value, '\\') == SIZE_MAX);
+}
+
+/* The pairs that are wanted, as they stand, between blanks.  false: something is broken. */
+static bool reduce_logfmt(const struct scan_fields *f, struct str line, struct buf *out)
+{
+    size_t i = 0;
+
+    for (;;) {
+        size_t from;
+        size_t key;
+        while (i < line.n && is_blank(line.p[i]))
+            i++;
+        if (i == line.n)
+            return true;
+        from = i;
+        key = i = word_end(line, i);
+        if (i == line.n || is_blank(line.p[i]))
+            continue; /* no value */
+        if (line.p[i] != '=' || key == from)
+            return false;
+        if (++i < line.n && line.p[i] == '"')
+            i = quoted_end(line, i);
+        else
+            i = word_end(line, i);
+        if (i == 0 || !is_good_pair(line, str_sub(line, from, key - from),
+                                    str_sub(line, key + 1, i - key - 1), i))
+            return false;
+        if (!is_wanted(f, str_sub(line, from, key - from)))
+            continue;
+        if (out->n > 0)
+            buf_add_char(out, ' ');
+        buf_add_str(out, str_sub(line, from, i - from));
+    }
+}
+
+bool scan_reduce_text(const struct scan_fields *f, struct str line, struct buf *out)
+{
+    bool done;
+
+    buf_clear(out);
+    done = f->parser == SCAN_PARSE_JSON ? reduce_json(f, line, out) : reduce_logfmt(f, line, out);
     return done && !out->over;
 }

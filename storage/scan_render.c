@@ -47,12 +47,13 @@ static struct scan_open *open_block(struct scan *sc, struct scan_worker *w,
 static int render_line(struct scan_block *b, uint32_t at, struct arena *out, struct str *ret,
                        struct err *err)
 {
+    const struct scan_fields fields = scan_fields_of(&b->sc->req);
     struct buf *line = &b->worker->line;
     bool is_reduced = false;
     int r = 0;
 
-    if (b->sc->req.want_field != NULL)
-        r = scan_reduce_line(b, at, line, &is_reduced, err);
+    if (b->sc->req.parser != SCAN_PARSE_NONE)
+        r = scan_reduce_line(b, &fields, at, line, &is_reduced, err);
     if (r < 0 || !is_reduced)
         return r < 0 ? r : lines_render(b->lines, at, out, ret, err);
     *ret = arena_str(out, buf_str(line));

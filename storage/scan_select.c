@@ -113,24 +113,37 @@ static int select_by_keys(struct scan_selection *s, size_t rows, struct err *err
     return r;
 }
 
+static int make_bits(struct scan_selection *s, struct err *err)
+{
+    s->words = (s->block.candidate->block.rows + (size_t)63) / 64;
+    s->bits = arena_alloc(s->block.arena, s->words * sizeof(*s->bits));
+    return s->bits == NULL ? arena_err(s->block.arena, err) : 0;
+}
+
+int scan_select_bits(struct scan_selection *s, struct err *err)
+{
+    int r = s->bits == NULL ? make_bits(s, err) : 1;
+
+    if (r == 0)
+        select_all(s, s->block.candidate->block.rows);
+    return r < 0 ? r : 0;
+}
+
 static int select_rows(struct scan_selection *s, struct err *err)
 {
     const struct scan_candidate *c = s->block.candidate;
     size_t rows = c->block.rows;
     bool by_keys = c->min_ts < s->lo || c->max_ts > s->hi || !c->all_streams || c->hides;
+    int r;
 
     if (!by_keys && s->block.sc->req.n_filters == 0) {
         s->n = rows;
         return 0;
     }
-    s->words = (rows + 63) / 64;
-    s->bits = arena_alloc(s->block.arena, s->words * sizeof(*s->bits));
-    if (s->bits == NULL)
-        return arena_err(s->block.arena, err);
-    if (by_keys)
-        return select_by_keys(s, rows, err);
-    select_all(s, rows);
-    return 0;
+    if (!by_keys)
+        return scan_select_bits(s, err);
+    r = make_bits(s, err);
+    return r < 0 ? r : select_by_keys(s, rows, err);
 }
 
 static int count_lines(struct scan_selection *s, struct err *err)
@@ -210,6 +223,8 @@ int scan_select_open(struct scan_selection *s, struct err *err)
     bool possible = true;
     int r = judge_plan(s, &possible, err);
 
+    if (r == 0 && possible)
+        r = scan_test_plan(s, &possible, err);
     if (r < 0)
         return r;
     if (!possible) {
@@ -221,6 +236,8 @@ int scan_select_open(struct scan_selection *s, struct err *err)
         r = count_lines(s, err);
     if (r == 0)
         r = filter_rows(s, err);
+    if (r == 0 && s->n > 0)
+        r = scan_test_rows(s, err);
     if (r == 0 && s->hides_by_line && s->n > 0)
         r = hide_lines(s, err);
     return r;

@@ -211,6 +211,15 @@ static void check_all(struct store *s, uint64_t *rng)
         "sum by (__error__, status_x) (count_over_time({app=~\".+\"} | json [@]))",
         "sum by (status) (count_over_time({app=~\".+\"} |= \"GET\" | json [@]))",
         "absent_over_time({app=~\".+\"} | json | status=\"31\" | __error__=\"\" [@])",
+        "sum(count_over_time({app=~\".+\"} | logfmt [@]))",
+        "sum by (level, app) (count_over_time({app=~\".+\"} | logfmt | level!=\"\" [@]))",
+        "sum(count_over_time({app=~\".+\"} | json | status >= 300 and status < 420 | method="
+        "\"GET\" or x > 3 | __error__=\"\" [@]))",
+        "sum by (method) (sum_over_time({app=~\".+\"} | json | unwrap status | __error__=\"\" "
+        "[@]))",
+        "max(max_over_time({app=~\".+\"} | json | req_n < 5 | unwrap status | __error__=\"\" "
+        "[@]))",
+        "sum by (app) (rate({app=~\".+\"} | json | unwrap req_id | __error__=\"\" [@]))",
     };
     static const char *const ranges[] = {"1m", "5m", "7s", "90s"};
     const struct str tenant = STR(TENANT);
@@ -259,7 +268,7 @@ static void counts_are_those_of_the_records(void **state)
 static void what_reads_lines_is_not_counted(void **state)
 {
     static const char *const texts[] = {
-        "sum(count_over_time({app=~\".+\"} | logfmt [1m]))",
+        "sum(count_over_time({app=~\".+\"} | logfmt --strict | __error__=\"\" [1m]))",
         "sum_over_time({app=~\".+\"} | logfmt | unwrap id | __error__=\"\" [1m])",
         "sum by (app) (count_over_time({app=~\".+\"} | json s=\"status\" | __error__=\"\" [1m]))",
         "count_over_time({app=~\".+\"} | json | __error__=\"\" [1m])",

@@ -8,15 +8,35 @@
  */
 #include "query/query.h"
 
+#include "query/units.h"
 #include "tests/lib/check.h"
 #include "tests/lib/naive_world.h"
 
 #include <math.h>
 
-enum { SEEDS = 16, SHORT_S = 15, STEPS_MAX = 16, GROUP_MAX = 3 };
+enum { SEEDS = 16, SHORT_S = 15, STEPS_MAX = 16, GROUP_MAX = 3, FILTERS_MAX = 3 };
 
 enum parser { PARSER_NONE, PARSER_JSON, PARSER_LOGFMT };
-enum fold { FOLD_COUNT, FOLD_BYTES, FOLD_RATE, FOLD_SUM, FOLD_MIN, FOLD_MAX };
+/* From SUM on of what is unwrapped, from AVG on grouped by the range aggregation itself. */
+enum fold {
+    FOLD_COUNT,
+    FOLD_BYTES,
+    FOLD_RATE,
+    FOLD_SUM,
+    FOLD_MIN,
+    FOLD_MAX,
+    FOLD_AVG,
+    FOLD_STDVAR
+};
+
+/* A label filter behind the parser. */
+struct filter {
+    struct str name;
+    enum { IS_TEXT, IS_NUMBER, IS_DURATION } kind;
+    unsigned op; /* of MATCH, or of ORDER */
+    struct matcher m;
+    double number; /* or ms */
+};
 
 struct sample {
     struct str key; /* text of the labels of its series; in the arena */
@@ -38,6 +58,9 @@ struct ask {
     bool by_all;
     struct str group[GROUP_MAX]; /* sorted, each once */
     size_t n_group;
+    struct filter filter[FILTERS_MAX];
+    size_t n_filters;
+    bool any; /* one of them is enough */
     dur_ns range;
     struct sample *v; /* owned */
     size_t n;
@@ -72,6 +95,8 @@ static int parse(struct ask *k, struct str text, struct query **ret)
 }
 
 /* ---- log queries ---- */
+
+static const char *const STAGE[] = {"", " | json", " | logfmt"};
 
 struct walk {
     struct ask *k;
@@ -143,7 +168,9 @@ static int ask_log(struct ask *k)
     return e;
 }
 
-/* ---- samples ---- */
+/* ---- label filters ---- */
+
+static const char *const ORDER[] = {"==", "!=", ">", ">=", "<", "<="};
 
 static struct str find_label(const struct labels *three, struct str name)
 {
@@ -153,6 +180,104 @@ static struct str find_label(const struct labels *three, struct str name)
         v = labels_get(&three[i], name);
     return v;
 }
+
+static bool in_order(unsigned op, double a, double b)
+{
+    const bool holds[] = {a == b, a != b, a > b, a >= b, a < b, a <= b};
+
+    return holds[op];
+}
+
+/* 1: passes; 0: not; -1: cannot be compared, so it passes and is marked. */
+static int judge(const struct filter *f, const struct labels *three)
+{
+    struct str v = find_label(three, f->name);
+    dur_ns d;
+    double x;
+
+    if (f->kind == IS_TEXT)
+        return matcher_matches(&f->m, v.p == NULL ? STR("") : v);
+    if (v.p == NULL)
+        return 0;
+    if (f->kind == IS_NUMBER)
+        return units_parse_float(v, &x) ? in_order(f->op, x, f->number) : -1;
+    if (units_parse_go_duration(v, &d, NULL) != UNITS_OK)
+        return -1;
+    return in_order(f->op, (double)d, f->number * NS_PER_MS);
+}
+
+/* As judge: what all filters together come to. */
+static int judge_all(const struct ask *k, const struct labels *three)
+{
+    bool marked = find_label(three, STR("__error__")).n != 0;
+    bool failed = false;
+
+    for (size_t i = 0; i < k->n_filters; i++) {
+        int v = judge(&k->filter[i], three);
+        if (k->any && v != 0)
+            return v < 0 || marked ? -1 : 1;
+        marked = marked || v < 0;
+        failed = failed || v == 0;
+    }
+    if (failed)
+        return 0;
+    return marked ? -1 : 1;
+}
+
+static void draw_filters(struct ask *k)
+{
+    static const struct str NAMES[] = {STR_INIT("level"), STR_INIT("n"),
+                                       STR_INIT("took"),  STR_INIT("user_id"),
+                                       STR_INIT("ok"),    STR_INIT("app"),
+                                       STR_INIT("empty"), STR_INIT("path"),
+                                       STR_INIT("n"),     STR_INIT("detected_level")};
+    static const struct str VALUES[] = {STR_INIT("error"), STR_INIT("info"), STR_INIT("7"),
+                                        STR_INIT(""),      STR_INIT("true"), STR_INIT("app-1")};
+    static const struct str PATTERNS[] = {STR_INIT("e.*"), STR_INIT(".*[1-3]"), STR_INIT("|info"),
+                                          STR_INIT("[0-9]+")};
+
+    k->any = naive_below(&k->rng, 3) == 0;
+    k->n_filters = naive_below(&k->rng, FILTERS_MAX + 1);
+    for (size_t i = 0; i < k->n_filters; i++) {
+        struct filter *f = &k->filter[i];
+        struct err err;
+        f->name = NAMES[naive_below(&k->rng, 10)];
+        f->kind = naive_below(&k->rng, 2) == 0   ? IS_TEXT
+                  : str_eq(f->name, STR("took")) ? IS_DURATION
+                                                 : IS_NUMBER;
+        f->op = (unsigned)naive_below(&k->rng, f->kind == IS_TEXT ? 4 : 6);
+        f->number = (double)naive_below(&k->rng, naive_below(&k->rng, 2) == 0 ? 12 : 600);
+        if (f->kind == IS_TEXT && matcher_init(&f->m, (enum match_op)f->op, f->name,
+                                               f->op < 2 ? VALUES[naive_below(&k->rng, 6)]
+                                                         : PATTERNS[naive_below(&k->rng, 4)],
+                                               &err) < 0)
+            fail_msg("%s", err.text);
+    }
+}
+
+static void drop_filters(struct ask *k)
+{
+    for (size_t i = 0; i < k->n_filters; i++)
+        if (k->filter[i].kind == IS_TEXT)
+            matcher_fini(&k->filter[i].m);
+}
+
+static void filters_add(const struct ask *k, struct buf *b)
+{
+    static const char *const MATCH[] = {"=", "!=", "=~", "!~"};
+
+    for (size_t i = 0; i < k->n_filters; i++) {
+        const struct filter *f = &k->filter[i];
+        buf_add_z(b, i > 0 && k->any ? " or " : " | ");
+        buf_addf(b, "%.*s%s", STR_ARG(f->name), f->kind == IS_TEXT ? MATCH[f->op] : ORDER[f->op]);
+        if (f->kind == IS_TEXT)
+            quote_add(b, f->m.value);
+        else
+            buf_addf(b, "%g%s", f->number, f->kind == IS_DURATION ? "ms" : "");
+    }
+}
+
+/* ---- samples ---- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -220,7 +345,7 @@ static int sample_entry(void *arg, const struct query_entry *e)
     struct labels three[3] = {e->stream, e->meta, e->parsed};
     double value = 1;
 
-    if (find_label(three, STR("__error__")).n != 0)
+    if (judge_all(k, three) != 1)
         return 0;
     if (k->fold >= FOLD_SUM) {
         struct str n = find_label(three, STR("n"));
@@ -233,7 +358,8 @@ static int sample_entry(void *arg, const struct query_entry *e)
     return 0;
 }
 
-static int sample_entries(struct ask *k)
+/* Every entry of the selector with its parser, unfiltered. */
+static int each_entry(struct ask *k, query_entry_fn *fn)
 {
     struct query_params p = k->p;
     struct query_stats stats;
@@ -244,14 +370,87 @@ static int sample_entries(struct ask *k)
 
     buf_init(&text, 1 << 16);
     buf_add_str(&text, buf_str(&k->selector));
-    buf_add_z(&text, k->parser == PARSER_JSON ? " | json" : " | logfmt");
-    p.start = 0;
-    p.end = INT64_MAX;
+    buf_add_z(&text, STAGE[k->parser]);
+    p.limit = 0;
     e = parse(k, buf_str(&text), &q);
-    if (e == 0 && query_run_log(q, k->r->s, &p, sample_entry, k, &stats, &err) < 0)
+    if (e == 0 && query_run_log(q, k->r->s, &p, fn, k, &stats, &err) < 0)
         e = naive_wrong(k->r, "%.*s: %s", STR_ARG(buf_str(&text)), err.text);
     query_unref(&q);
     buf_fini(&text);
+    return e;
+}
+
+static int sample_entries(struct ask *k)
+{
+    struct query_params p = k->p;
+    int e;
+
+    k->p.start = 0;
+    k->p.end = INT64_MAX;
+    e = each_entry(k, sample_entry);
+    k->p = p;
+    return e;
+}
+
+/* ---- log queries with label filters ---- */
+
+static int expect_entry(void *arg, const struct query_entry *e)
+{
+    struct ask *k = arg;
+    struct labels three[3] = {e->stream, e->meta, e->parsed};
+
+    if (judge_all(k, three) != 0)
+        k->v[k->n++] = (struct sample){arena_str(k->arena, e->line), e->ts, (double)e->seq};
+    return 0;
+}
+
+static int check_filtered(void *arg, const struct query_entry *e)
+{
+    struct walk *w = arg;
+    const struct sample *x = &w->k->v[w->n];
+
+    w->wrong =
+        w->n == w->k->n || e->ts != x->ts || (double)e->seq != x->value || !str_eq(e->line, x->key);
+    if (w->wrong)
+        return naive_wrong(w->k->r, "entry %zu of %zu is not the one expected: %.*s", w->n, w->k->n,
+                           STR_ARG(e->line));
+    w->n++;
+    return 0;
+}
+
+static int ask_filtered(struct ask *k)
+{
+    struct walk w = {.k = k};
+    struct query *q = NULL;
+    struct query_stats stats;
+    struct err err;
+    struct buf text;
+    size_t due;
+    int e;
+
+    k->parser = (enum parser)naive_below(&k->rng, 3);
+    draw_filters(k);
+    k->p.start = k->st->s.from;
+    k->p.end = k->st->s.to;
+    k->p.direction = naive_below(&k->rng, 2) == 0 ? QUERY_FORWARD : QUERY_BACKWARD;
+    e = each_entry(k, expect_entry);
+    k->p.limit = naive_below(&k->rng, 2) == 0 ? 1 + naive_below(&k->rng, 100) : 0;
+    due = k->p.limit != 0 && k->p.limit < k->n ? (size_t)k->p.limit : k->n;
+    buf_init(&text, 1 << 16);
+    buf_add_str(&text, buf_str(&k->selector));
+    buf_add_z(&text, STAGE[k->parser]);
+    filters_add(k, &text);
+    if (e == 0)
+        e = parse(k, buf_str(&text), &q);
+    if (e == 0 && query_run_log(q, k->r->s, &k->p, check_filtered, &w, &stats, &err) < 0 &&
+        !w.wrong)
+        e = naive_wrong(k->r, "%.*s: %s", STR_ARG(buf_str(&text)), err.text);
+    else if (e == 0 && (w.wrong || w.n != due))
+        e = naive_wrong(k->r, "%.*s limit %llu: %zu entries of %zu", STR_ARG(buf_str(&text)),
+                        (unsigned long long)k->p.limit, w.n, due);
+    query_unref(&q);
+    buf_fini(&text);
+    drop_filters(k);
     return e;
 }
 
@@ -272,6 +471,8 @@ static int by_key(const void *a, const void *b)
 static bool fold(const struct ask *k, size_t from, size_t to, ts_ns at, double *ret)
 {
     bool any = false;
+    double squares = 0;
+    double n = 0;
 
     *ret = 0;
     for (size_t i = from; i < to; i++) {
@@ -283,7 +484,13 @@ static bool fold(const struct ask *k, size_t from, size_t to, ts_ns at, double *
         else
             *ret += v;
         any = true;
+        n++;
+        squares += v * v;
     }
+    if (any && k->fold >= FOLD_AVG)
+        *ret /= n;
+    if (any && k->fold == FOLD_STDVAR)
+        *ret = squares / n - *ret * *ret;
     if (k->fold == FOLD_RATE)
         *ret /= (double)k->range / 1e9;
     return any;
@@ -355,30 +562,40 @@ static int check_result(struct ask *k, const struct query_result *res, struct st
     return e;
 }
 
+static void group_add(const struct ask *k, struct buf *b)
+{
+    buf_add_z(b, " by (");
+    for (size_t i = 0; i < k->n_group; i++)
+        buf_addf(b, "%s%.*s", i == 0 ? "" : ", ", STR_ARG(k->group[i]));
+    buf_add_char(b, ')');
+}
+
 /* min and max of groups are those of their series: one aggregation for both. */
 static void metric_text(struct ask *k, struct buf *b)
 {
     static const char *const RANGE[] = {"count_over_time", "bytes_over_time", "rate",
-                                        "sum_over_time",   "min_over_time",   "max_over_time"};
+                                        "sum_over_time",   "min_over_time",   "max_over_time",
+                                        "avg_over_time",   "stdvar_over_time"};
     static const char *const OUTER[] = {"sum", "sum", "sum", "sum", "min", "max"};
-    static const char *const STAGE[] = {"", " | json", " | logfmt"};
+    bool inner = k->fold >= FOLD_AVG;
     char range[TIME_TEXT_MAX];
 
-    if (!k->by_all) {
-        buf_addf(b, "%s", OUTER[k->fold]);
-        for (size_t i = 0; i < k->n_group; i++)
-            buf_addf(b, "%s%.*s%s", i == 0 ? " by (" : ", ", STR_ARG(k->group[i]),
-                     i + 1 == k->n_group ? ")" : "");
+    if (!k->by_all && !inner) {
+        buf_add_z(b, OUTER[k->fold]);
+        group_add(k, b);
         buf_add_char(b, '(');
     }
     buf_addf(b, "%s(", RANGE[k->fold]);
     buf_add_str(b, buf_str(&k->selector));
     buf_add_z(b, STAGE[k->parser]);
+    filters_add(k, b);
     if (k->fold >= FOLD_SUM)
         buf_add_z(b, " | unwrap n");
     if (k->parser != PARSER_NONE)
         buf_add_z(b, " | __error__=\"\"");
-    buf_addf(b, " [%.*s])%s", STR_ARG(dur_format(k->range, range)), k->by_all ? "" : ")");
+    buf_addf(b, " [%.*s])%s", STR_ARG(dur_format(k->range, range)), k->by_all || inner ? "" : ")");
+    if (inner)
+        group_add(k, b);
 }
 
 static void draw_metric(struct ask *k)
@@ -391,7 +608,9 @@ static void draw_metric(struct ask *k)
     dur_ns whole = (d->to - d->from) / NS_PER_MS + 1;
 
     k->parser = (enum parser)naive_below(&k->rng, 3);
-    k->fold = (enum fold)naive_below(&k->rng, k->parser == PARSER_NONE ? 3 : 6);
+    k->fold = (enum fold)naive_below(&k->rng, k->parser == PARSER_NONE ? 3 : 8);
+    if (k->parser != PARSER_NONE)
+        draw_filters(k);
     k->by_all = k->fold < FOLD_SUM && naive_below(&k->rng, 6) == 0;
     for (size_t i = 0; i < 9 && k->n_group < GROUP_MAX; i++)
         if (naive_below(&k->rng, 4) == 0)
@@ -434,6 +653,7 @@ static int ask_metric(struct ask *k)
     query_result_free(&res);
     query_unref(&q);
     buf_fini(&text);
+    drop_filters(k);
     return e;
 }
 
@@ -452,7 +672,17 @@ static int ask(struct naive_run *r, struct naive_step *st)
     buf_init(&k.selector, 1 << 16);
     selector_add(&k.selector, &st->s);
     k.v = calloc(r->w->d.n + 1, sizeof(*k.v));
-    e = naive_below(&k.rng, 5) == 0 ? ask_log(&k) : ask_metric(&k);
+    switch (naive_below(&k.rng, 6)) {
+    case 0:
+        e = ask_log(&k);
+        break;
+    case 1:
+        e = ask_filtered(&k);
+        break;
+    default:
+        e = ask_metric(&k);
+        break;
+    }
     free(k.v);
     buf_fini(&k.selector);
     arena_free(&k.arena);

@@ -108,8 +108,8 @@ static void count_naively(const struct world *w, size_t tenants, const struct sc
             b++;
         put_key(key, &a.v[i].b->streams[rec->stream], attr, n);
         assert_int_equal(
-            cells(t, &(struct scan_key){&a.v[i].b->streams[rec->stream], attr, n, STR("")}, &to,
-                  NULL),
+            cells(t, &(struct scan_key){&a.v[i].b->streams[rec->stream], attr, n, STR(""), false},
+                  &to, NULL),
             0);
         if (to == NULL)
             continue;

@@ -1,0 +1,72 @@
+/*
+ * storage/scan_label.h - where the values of one label lie in a block.
+ *
+ * A label is the stream's, or else an attribute, or else what a parser finds in the line (scan.h).
+ * The rows of a block fall into stretches, each of one template of the attributes or of the lines:
+ * all rows of a stretch have the label in the same column, or have none, or nothing can be told
+ * without the line.  Told from plans alone; columns are opened by who wants values.  What is not
+ * plain is UNKNOWN: names that stand twice, values that are cut, keys with escapes.
+ */
+#ifndef LOGQ_STORAGE_SCAN_LABEL_H
+#define LOGQ_STORAGE_SCAN_LABEL_H
+
+#include "storage/scan_internal.h"
+
+enum scan_stretch_kind { STRETCH_ABSENT, STRETCH_COLUMN, STRETCH_UNKNOWN };
+
+/* How the text of a slot becomes a value. */
+enum scan_text {
+    SCAN_TEXT_AS_IS,
+    SCAN_TEXT_STRING,        /* JSON's escapes */
+    SCAN_TEXT_JSON,          /* null is no value */
+    SCAN_TEXT_LOGFMT,        /* nor is "" */
+    SCAN_TEXT_LOGFMT_STRING, /* both */
+};
+
+struct scan_stretch {
+    enum scan_stretch_kind kind;
+    enum scan_text text;
+    bool of_attrs;     /* template and slot of the attributes, else of the lines */
+    bool may_be_plain; /* UNKNOWN: but ABSENT for rows whose line is no object by its first byte,
+                          which is in the slot */
+    uint32_t template, slot;
+};
+
+struct scan_label {
+    struct str name;
+    enum scan_parser parser;
+    bool in_streams;              /* some stream of the block has it */
+    bool in_attrs;                /* some rows may have it as an attribute */
+    struct scan_stretch *stretch; /* those of attributes first, whose rows the others do not have */
+    size_t n;
+};
+
+/* What the slots of a template of lines are. */
+int scan_block_fields(struct scan_block *b, size_t template, const struct template_field **ret,
+                      struct err *err);
+
+/* Everything is in the block's arena; the plans of `b` are set. */
+int scan_label_open(struct scan_block *b, struct str name, enum scan_parser parser,
+                    struct scan_label *ret, struct err *err);
+
+/* The column of a stretch, and the place in the layout of its values (NULL: value i is of row i).
+ * Opens the lines or attributes of the block. */
+int scan_label_column(struct scan_block *b, const struct scan_stretch *s,
+                      const struct slot_view **ret, struct err *err);
+int scan_label_rows(struct scan_block *b, const struct scan_stretch *s, const uint32_t **ret,
+                    size_t *n, struct err *err);
+/* The selected rows that do not have the label as an attribute, nor may have. */
+int scan_label_rest(struct scan_selection *s, const struct scan_label *l, uint64_t **rest,
+                    struct err *err);
+const struct slot_stamp *scan_label_stamp(const struct scan_block *b, const struct scan_stretch *s);
+
+/* The value that a slot's text is; p == NULL: none.  false: not told here. */
+bool scan_label_value(enum scan_text how, struct str text, struct str *ret);
+/* Is every value of the column, as far as its stamp tells, the slot's text? */
+bool scan_label_is_plain(enum scan_text how, const struct slot_stamp *s);
+
+/* Does the line of these templates hold fields that the parser finds under names that are wanted?
+ * Of templates that are not the parser's own kind; false: surely not. */
+bool scan_label_may_hold(enum scan_parser parser, const struct lines_plan *p, size_t t);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * storage/scan_tally.h - a count that is under way, and the cells that its rows are added to.
+ *
+ * Rows are told apart by a number for their attributes and line (scan_combo.h) and by their stream,
+ * or by what the stream has of the labels that matter: then streams that are alike in these share a
+ * tally.
+ */
+#ifndef LOGQ_STORAGE_SCAN_TALLY_H
+#define LOGQ_STORAGE_SCAN_TALLY_H
+
+#include "storage/scan_combo.h"
+
+struct scan_counter {
+    const struct scan_count *c;
+    struct scan *sc;
+    struct scan_buckets buckets;
+    pthread_mutex_t mutex;       /* guards cells, tallies, arena; taken before the next */
+    pthread_mutex_t combo_mutex; /* guards combos */
+    struct arena *arena;
+    struct map *classes; /* what streams have of the names -> tally */
+    struct scan_combos combos;
+};
+
+/* Under the mutex, as the rest.  The cells of a combination of a stream's rows; *ret NULL: they do
+ * not count.  As scan_count.cells. */
+int scan_tally_cells(struct scan_counter *k, struct scan_stream *st, uint32_t combo,
+                     struct scan_cells **ret, struct err *err);
+
+struct scan_tally_key {
+    struct scan_stream *stream;
+    uint32_t combo;
+    size_t bucket;
+};
+int scan_tally_add(struct scan_counter *k, const struct scan_tally_key *key, uint64_t rows,
+                   uint64_t bytes, struct err *err);
+int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key, double v,
+                      struct err *err);
+
+/* scan_count.c: the combinations of the rows that are selected, for which `only` (NULL: all) has a
+ * bit, by place in the layout; keys hold the layout.  Without the mutex.  1: there are too many. */
+int scan_count_combos(struct scan_counter *k, struct scan_selection *s, const uint64_t *only,
+                      uint32_t **ret, struct err *err);
+
+/* scan_values.c: as counting, for what is selected of a block, and for a batch in memory. */
+int scan_values_block(struct scan_counter *k, struct scan_selection *s, struct err *err);
+int scan_values_head(struct scan_counter *k, struct scan_candidate *c, const struct record *rec,
+                     struct err *err);
+
+static inline struct scan_stream *scan_count_stream(const struct scan_candidate *c, uint32_t number)
+{
+    uint32_t i = c->segment->stream[number];
+
+    return i == UINT32_MAX ? NULL : &c->part->streams[i];
+}
+
+#endif

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { JSON_LEVEL_DEPTH = 2, LOGFMT_KEY_MAX = 13 };
+enum { JSON_LEVEL_DEPTH = 2, LEVEL_KEY_MIN = 3, LEVEL_KEY_MAX = 13 };
 
 static const struct str LEVEL_KEYS[] = {
     STR_INIT("level"),         STR_INIT("LEVEL"),         STR_INIT("Level"),
@@ -55,6 +55,10 @@ static const struct {
 
 static bool is_level_key(struct str key)
 {
+    char first = key.n >= LEVEL_KEY_MIN && key.n <= LEVEL_KEY_MAX ? (char)(key.p[0] | 0x20) : '\0';
+
+    if (first != 'l' && first != 's') /* as almost all are: each label of each record is asked */
+        return false;
     for (size_t i = 0; i < sizeof(LEVEL_KEYS) / sizeof(LEVEL_KEYS[0]); i++)
         if (str_eq(key, LEVEL_KEYS[i]))
             return true;
@@ -68,7 +72,8 @@ static enum ingest_level normalise(struct str word)
     if (word.n < 3 || word.n > 13)
         return LEVEL_UNKNOWN;
     for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++)
-        if (str_eq_nocase(word, WORDS[i].word))
+        if (word.n == WORDS[i].word.n && (word.p[0] | 0x20) == WORDS[i].word.p[0] &&
+            str_eq_nocase(word, WORDS[i].word))
             return WORDS[i].level;
     return LEVEL_UNKNOWN;
 }
@@ -123,10 +128,29 @@ static enum ingest_level level_in_json(struct str line)
     return level;
 }
 
-static bool is_word(unsigned char c)
+/* Letters, digits, the underscore, and all that is not ASCII: a bit for each byte. */
+static bool is_word(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-           c >= 0x80;
+    static const uint64_t BITS[4] = {0x03ff000000000000, 0x07fffffe87fffffe, UINT64_MAX,
+                                     UINT64_MAX};
+    unsigned char b = (unsigned char)c;
+
+    return (BITS[b >> 6] >> (b & 63) & 1) != 0;
+}
+
+/* Is what ends at `end` a level key, at the line's begin or behind a space? */
+static bool is_key_before(struct str line, const char *end)
+{
+    const char *key = end;
+    char last = end > line.p ? (char)(end[-1] | 0x20) : '\0';
+
+    if (last != 'l' && last != 'y' && last != 't') /* every level key ends so */
+        return false;
+    while (key > line.p && end - key <= LEVEL_KEY_MAX && (is_word(key[-1]) || key[-1] == '.'))
+        key--;
+    if (key > line.p && key[-1] != ' ')
+        return false;
+    return is_level_key((struct str){key, (size_t)(end - key)});
 }
 
 static enum ingest_level level_in_logfmt(struct str line)
@@ -135,21 +159,19 @@ static enum ingest_level level_in_logfmt(struct str line)
     const char *p = line.p;
 
     while (p < end && (p = memchr(p, '=', (size_t)(end - p))) != NULL) {
-        const char *key = p;
-        while (key > line.p && p - key <= LOGFMT_KEY_MAX &&
-               (is_word((unsigned char)key[-1]) || key[-1] == '.'))
-            key--;
+        bool is_key = is_key_before(line, p);
+        const char *from;
+        const char *to;
+        enum ingest_level level;
         p++;
-        if (is_level_key((struct str){key, (size_t)(p - 1 - key)}) &&
-            (key == line.p || key[-1] == ' ')) {
-            const char *from = p < end && *p == '"' ? p + 1 : p;
-            const char *to = from;
-            while (to < end && is_word((unsigned char)*to))
-                to++;
-            enum ingest_level level = normalise((struct str){from, (size_t)(to - from)});
-            if (level != LEVEL_UNKNOWN)
-                return level;
-        }
+        if (!is_key)
+            continue;
+        from = p < end && *p == '"' ? p + 1 : p;
+        for (to = from; to < end && is_word(*to); to++)
+            ;
+        level = normalise((struct str){from, (size_t)(to - from)});
+        if (level != LEVEL_UNKNOWN)
+            return level;
     }
     return LEVEL_UNKNOWN;
 }
@@ -178,10 +200,10 @@ static enum ingest_level level_in_text(struct str line)
 
     while (p < end) {
         const char *from;
-        while (p < end && !is_word((unsigned char)*p))
+        while (p < end && !is_word(*p))
             p++;
         from = p;
-        while (p < end && is_word((unsigned char)*p))
+        while (p < end && is_word(*p))
             p++;
         if (p > from && begins_level(*from)) {
             enum ingest_level level = normalise((struct str){from, (size_t)(p - from)});

@@ -129,15 +129,20 @@ def generate(directory, size, streams, seed, peer=None):
     return pods, json.loads(done.stdout)
 
 
-def ship(server, directory, pods, made):
-    """Run a collector over all files until the server has every line; returns it, still running, and the seconds."""
+def launch(server, directory, pods):
+    """A collector over all files, running."""
     tls = server.dir / "collector"
     (directory / "collector.yaml").write_text(
         f"server: {{address: '{server.addresses['forward'][0]}', ca: {tls}/ca.crt, cert: {tls}/client.crt, key: {tls}/client.key}}\n"
         f"state_dir: {directory}/state\ninputs:\n  - {{type: cri, paths: ['{pods}/*/*/*.log']}}\n")
-    begin = time.monotonic()
     with open(directory / "collector.log", "ab") as log:
-        collector = Watched([BIN / "logq-collector", "run", "--config", directory / "collector.yaml"], log)
+        return Watched([BIN / "logq-collector", "run", "--config", directory / "collector.yaml"], log)
+
+
+def ship(server, directory, pods, made):
+    """Run a collector over all files until the server has every line; returns it, still running, and the seconds."""
+    begin = time.monotonic()
+    collector = launch(server, directory, pods)
     while server.metric("logq_store_records_total") < made["lines"]:
         assert collector.poll() is None and server.process.poll() is None, "a program ended early"
         assert time.monotonic() - begin < 900 + made["bytes"] / 1e7, "not all lines arrived in time"

@@ -58,6 +58,9 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_FULL_SECONDS, st.full_seconds);
     metric_set(METRIC_STORE_REPLAY_BYTES, st.replay_bytes);
     metric_set(METRIC_STORE_REPLAYED_BYTES, st.replay_done_bytes);
+    metric_set(METRIC_STORE_REPLAYED_RECORDS, st.replay_records);
+    metric_set(METRIC_STORE_REPLAYED_LINES, st.replay_line_bytes);
+    metric_set(METRIC_STORE_REPLAY_MS, st.replay_ns / (uint64_t)NS_PER_MS);
     metric_set(METRIC_STORE_LATE_BYTES, st.late_bytes);
     metric_set(METRIC_STORE_LATE_DAYS, st.late_days);
     metric_set(METRIC_STORE_STUCK_BYTES, st.stuck_bytes);

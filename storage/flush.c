@@ -298,7 +298,7 @@ static dur_ns flush_due(const struct store *s, dur_ns now, const struct timer *c
     dur_ns due = RETIRE_EVERY;
 
     if (s->replaying) /* only what it brings can be flushed, and more comes soon */
-        due = s->flush_err.code != 0 || s->old.bytes > s->opt.head_bytes ? 0 : due;
+        due = s->flush_err.code != 0 || store_old_is_due(s) ? 0 : due;
     else if (s->flush_kick || s->flush_err.code != 0 || store_head_bytes(s) > s->opt.head_bytes ||
              store_late_is_due(s))
         due = 0;

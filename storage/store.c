@@ -160,6 +160,7 @@ static void free_store(struct store **ps)
     store_delete_free(s);
     VEC_FINI(&s->days);
     VEC_FINI(&s->gaps);
+    VEC_FINI(&s->void_bodies);
     buf_fini(&s->entry);
     (void)pthread_cond_destroy(&s->wal_wake);
     (void)pthread_cond_destroy(&s->flush_wake);
@@ -296,9 +297,9 @@ static int start_threads(struct store *s, struct err *err)
     if (r == 0)
         r = start_thread(s, &s->flush_thread, flush_main, &s->has_flush_thread, err);
     if (r == 0)
-        store_replay_gaps(s); /* before the replay may find more of them */
+        store_gap_tell(s); /* before the replay may find more of them */
     if (r == 0 && s->replaying)
-        r = start_thread(s, &s->replay_thread, store_replay_main, &s->has_replay_thread, err);
+        r = start_thread(s, &s->replay_thread, store_refill_main, &s->has_replay_thread, err);
     if (r == 0 && !s->opt.no_compaction)
         r = compact_start(s->compact, err);
     return r;
@@ -453,7 +454,7 @@ enum store_state store_state(struct store *s, char *reason, size_t cap)
         state = STORE_REPLAYING;
     }
     if (state == STORE_REPLAYING) {
-        store_replay_text(s, text, sizeof(text));
+        store_refill_text(s, text, sizeof(text));
         why = text;
     }
     if (reason != NULL && cap != 0)
@@ -485,6 +486,8 @@ void store_stats(struct store *s, struct store_stats *ret)
     ret->stuck_days = s->late.stuck.n;
     ret->last_seq = s->last_seq;
     ret->clock_ahead_seconds = (uint64_t)(clock_guard_ahead(&s->clock) / NS_PER_S);
+    if (s->replaying && s->replay_err.code == 0)
+        ret->replay_ns = (uint64_t)(time_mono() - s->replay_began);
     if (s->full_since != 0)
         ret->full_seconds += (uint64_t)((time_mono() - s->full_since) / NS_PER_S);
     for (size_t i = 0; i < s->tombstones.n; i++)

@@ -33,7 +33,8 @@ struct store_payload {
 };
 
 /* Make the records of a payload again.  Must give the same records, streams and parts for the same
- * payload for ever.  Called during replay, on a thread of the store's, beside everything else. */
+ * payload for ever.  Called during replay, on threads of the store's, several at a time, beside
+ * everything else. */
 typedef int store_decode_fn(void *arg, const struct store_payload *p, struct batch **ret,
                             struct err *err);
 
@@ -158,7 +159,9 @@ struct store_stats {
     uint64_t duplicate_parts, duplicate_chunks, refused_chunks;
     uint64_t wal_bytes, wal_syncs, wal_files, wal_replayed_frames, wal_torn_bytes,
         wal_skipped_frames;
-    uint64_t replay_bytes, replay_done_bytes; /* of the WAL at open; of them, back in memory */
+    uint64_t replay_bytes, replay_done_bytes;   /* of the WAL at open; of them, back in memory */
+    uint64_t replay_records, replay_line_bytes; /* back in memory */
+    uint64_t replay_ns;                         /* since the WAL was opened, until all are */
     uint64_t head_bytes, head_records;
     uint64_t flushes, segments, segment_bytes, partitions, partitions_dropped;
     uint64_t partitions_dropped_size; /* of them, to keep within max_bytes */

@@ -14,6 +14,7 @@
 
 enum {
     LATE_DAYS_MAX = 4096,
+    HEADS_OF_REPLAY = 4,
     STUCK_WALS = 4, /* so many times wal_bytes may be kept for days that cannot be written */
 };
 
@@ -68,11 +69,14 @@ bool store_head_has_day(const struct store *s, uint64_t tenant_id, int32_t day)
            head_has_day(&s->old, tenant_id, start) || head_has_day(&s->head, tenant_id, start);
 }
 
-/* While a replay is under way what it brings has a bound of its own: else what was in memory when
- * the process died would keep new records out. */
+/* A head is 2 head_bytes at most.  What a replay brings comes on top: as much as a crash leaves
+ * behind a flush fits without another one, and does not keep new records out.  All of it together
+ * is 4 head_bytes at most, and the replay leaves one of them to new records. */
 bool store_head_has_room(const struct store *s)
 {
-    return (s->replaying ? s->head.bytes : store_head_bytes(s)) <= 2 * s->opt.head_bytes &&
+    size_t most = s->opt.head_bytes * (s->replaying || s->old.n != 0 ? HEADS_OF_REPLAY : 2);
+
+    return s->head.bytes <= 2 * s->opt.head_bytes && store_head_bytes(s) <= most &&
            !store_late_is_over(s);
 }
 
@@ -107,5 +111,12 @@ uint64_t store_visible_of(struct store *s, uint64_t tenant_id, int32_t day)
 
 bool store_head_has_room_for_old(const struct store *s)
 {
-    return s->old.bytes <= 2 * s->opt.head_bytes;
+    size_t new = s->head.bytes > s->opt.head_bytes ? s->head.bytes : s->opt.head_bytes;
+
+    return s->old.bytes + new <= HEADS_OF_REPLAY * s->opt.head_bytes;
+}
+
+bool store_old_is_due(const struct store *s)
+{
+    return s->old.bytes > 2 * s->opt.head_bytes || !store_head_has_room_for_old(s);
 }

@@ -5,7 +5,7 @@
  * store_decide.c, store_commit.c).  The flush thread writes the head into segments and retires
  * partitions (flush.c, retain.c); blocking callers may do its work in its stead, one at a time
  * (flush_mutex).  The replay thread brings back what the WAL held at open, and ends
- * (store_replay.c).  Everything that they share is guarded by `mutex`, which is never held across
+ * (store_refill.c).  Everything that they share is guarded by `mutex`, which is never held across
  * I/O or a callback.  Order: delete_mutex, flush_mutex, mutex.
  */
 #ifndef LOGQ_STORAGE_STORE_INTERNAL_H
@@ -34,6 +34,7 @@ struct partition_cache;
 struct scan_pool;
 struct tombstone;
 struct wal;
+struct wal_body;
 
 enum {
     STORE_TENANT_MAX = 150,
@@ -99,6 +100,7 @@ struct store {
     uint64_t replay_pos;     /* `old` has all up to here; counts while `replaying` */
     uint64_t replay_from;    /* `visible` at the open: up to here only what waits is brought back */
     uint64_t replay_seq;     /* of the last record at or before it */
+    dur_ns replay_began;     /* time_mono; counts while `replaying` */
     struct err replay_err;   /* why it will never end; code 0: none */
     struct ranges *ranges;
     struct dedup *dedup;
@@ -125,6 +127,7 @@ struct store {
     struct buf entry; /* of the request being written */
     uint64_t next_seq;
     VEC(struct store_gap) gaps;
+    VEC(uint64_t) void_bodies; /* ascending positions; what `recover` passed over before the open */
 };
 
 /* store_tenant.c: under mutex, or before there are threads. */
@@ -154,12 +157,24 @@ void store_commit_group(struct store *s, struct store_append *group);
 void *store_append_main(void *arg);
 
 /* store_replay.c: meta.db's tables, and what was decided by the WAL's bodies, into memory, before
- * there are threads; then the gap records that belong to what was passed over; then, on a thread of
- * its own, the records. */
+ * there are threads. */
 int store_replay_load(struct store *s, struct err *err);
 int store_replay_wal(struct store *s, struct err *err);
-void store_replay_gaps(struct store *s);
-void *store_replay_main(void *arg);
+
+/* store_refill.c: the records of the WAL back into memory, on a thread of its own. */
+void *store_refill_main(void *arg);
+/* "replaying: 3 of 12 MB".  Not under mutex. */
+void store_refill_text(struct store *s, char *ret, size_t cap);
+
+/* store_gap.c.  What lies between body->from and its position cannot be read: remember it. */
+void store_gap_note(struct store *s, const struct wal_body *body);
+/* The body failed with `r`.  1: with `recover`, it is a gap now; below zero: it fails the replay. 0
+ * when `r` is. */
+int store_gap_give_up(struct store *s, const struct wal_body *body, int r, struct err *err);
+/* The batch of a payload of STORE_KIND_GAP. */
+int store_gap_batch(const struct store_payload *p, struct batch **ret, struct err *err);
+/* Append a record about each to every tenant, and forget them. */
+void store_gap_tell(struct store *s);
 
 /* store_head.c: all that is in memory, in WAL order.  Under mutex. */
 struct head_item *store_head_take(const struct store *s, const uint64_t *tenant_id, uint64_t pos,
@@ -175,10 +190,10 @@ bool store_head_has_day(const struct store *s, uint64_t tenant_id, int32_t day);
 /* May more come in (the WAL thread), may the replay go on? */
 bool store_head_has_room(const struct store *s);
 bool store_head_has_room_for_old(const struct store *s);
-/* "replaying: 3 of 12 MB".  Not under mutex. */
+/* Has it brought so much that a flush must not wait for its end? */
+bool store_old_is_due(const struct store *s);
 /* Up to which position segments of that day are seen (and may be compacted).  Not under mutex. */
 uint64_t store_visible_of(struct store *s, uint64_t tenant_id, int32_t day);
-void store_replay_text(struct store *s, char *ret, size_t cap);
 
 /* Is the disk full for the WAL, or for the flush?  Under mutex. */
 bool store_is_full(const struct store *s);

@@ -96,6 +96,6 @@ int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
     ret->is_partial = s->replaying;
     (void)pthread_mutex_unlock(&s->mutex);
     if (ret->is_partial)
-        store_replay_text(s, ret->partial_text, sizeof(ret->partial_text));
+        store_refill_text(s, ret->partial_text, sizeof(ret->partial_text));
     return 0;
 }

@@ -266,6 +266,8 @@ static int scan_chunk(struct reader *rd, const char *chunk, size_t n, uint64_t o
     struct str rest = {chunk, n};
     char magic[4];
 
+    if (n == 0 || (chunk[0] == 0 && memcmp(chunk, chunk + 1, n - 1) == 0))
+        return 0; /* as all is behind the last frame of a file */
     le_put32(magic, WAL_FRAME_MAGIC);
     for (size_t i = n; i > 0; i--) {
         if (chunk[i - 1] != 0) {
@@ -295,6 +297,16 @@ static int scan_chunk(struct reader *rd, const char *chunk, size_t n, uint64_t o
     }
 }
 
+/* The first byte at or behind `off` that was ever written: what lies between reads as zeros. */
+static uint64_t skip_hole(const struct reader *rd, uint64_t off)
+{
+    off_t data = lseek(rd->fd, (off_t)off, SEEK_DATA);
+
+    if (data < 0) /* there is none, or the file system cannot say */
+        return errno == ENXIO ? rd->size : off;
+    return (uint64_t)data > off ? (uint64_t)data : off;
+}
+
 static int look_behind(struct reader *rd, uint64_t bad, struct behind *ret, struct err *err)
 {
     char *chunk = mem_new(SCAN + 3);
@@ -302,7 +314,7 @@ static int look_behind(struct reader *rd, uint64_t bad, struct behind *ret, stru
     int r = 0;
 
     *ret = (struct behind){.last_set = bad};
-    while (r == 0 && off < rd->size) {
+    while (r == 0 && (off = skip_hole(rd, off)) < rd->size) {
         uint64_t left = rd->size - off;
         size_t n = left < SCAN + 3 ? (size_t)left : SCAN + 3;
         r = file_pread_all(rd->fd, chunk, n, off, err);

@@ -5,9 +5,12 @@
 #include "storage/store.h"
 
 #include "base/fault.h"
+#include "storage/wal.h"
 #include "tests/lib/feed.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <unistd.h>
 
 /* Leave the store as a crash does: the flush at its end fails before it begins.  Without
  * ballast, so it is not tried twice. */
@@ -18,6 +21,14 @@ static void close_unflushed(struct feed *f)
     store_close(&f->s);
     while (fault_next()) /* disarm */
         ;
+}
+
+static int pass_over(void *arg, const struct wal_body *body, struct err *err)
+{
+    (void)arg;
+    (void)body;
+    (void)err;
+    return 0;
 }
 
 /* Decoding waits here until a test lets it. */
@@ -266,6 +277,57 @@ static void a_payload_that_does_not_decode_stops_acceptance(void **state)
     feed_fini(&f);
 }
 
+/* A body behind the WAL's last that nobody can read. */
+static void add_garbage(struct feed *f)
+{
+    struct wal_options opt = {.file_bytes = 1 << 20, .recover = false};
+    struct str body = STR("this is no entry");
+    char path[TMPDIR_PATH_MAX + 32];
+    struct keyring *keys = NULL;
+    struct wal *w = NULL;
+    uint8_t key[KEY_BYTES];
+    uint64_t pos;
+    struct err err;
+
+    (void)snprintf(path, sizeof(path), "%s/keyring.db", f->data);
+    assert_int_equal(keyring_open(path, f->master, &keys, &err), 0);
+    assert_int_equal(keyring_wal(keys, key, &err), 0);
+    keyring_close(&keys);
+    (void)snprintf(path, sizeof(path), "%s/wal", f->data);
+    assert_int_equal(file_open_dir(AT_FDCWD, path, &opt.dir_fd, &err), 0);
+    opt.key = key;
+    assert_int_equal(wal_open(&opt, &w, &err), 0);
+    assert_int_equal(wal_replay(w, pass_over, NULL, &err), 0);
+    assert_int_equal(wal_append(w, &body, 1, &pos, &err), 0);
+    assert_int_equal(wal_sync(w, &err), 0);
+    wal_close(&w);
+    (void)close(opt.dir_fd);
+}
+
+static void a_gap_is_told_once(void **state)
+{
+    struct feed f;
+    struct err err;
+    struct buf b;
+    (void)state;
+
+    feed_init(&f);
+    f.opt.ballast_bytes = UINT64_MAX;
+    feed_open(&f);
+    put_lines(&f, 0, 2);
+    close_unflushed(&f);
+    add_garbage(&f);
+    assert_int_equal(store_open(&f.opt, &f.s, &err), ERR_CORRUPT);
+    f.opt.recover = true;
+    feed_open(&f);
+    assert_int_equal(feed_put(&f, "t", "P f 2 3 1\nR 5 a done\n"), STORE_STORED);
+    feed_reopen(&f); /* whatever the replay sent is answered */
+    buf_init(&b, 1 << 20);
+    assert_int_equal(feed_read(&f, "t", &b), 4);
+    buf_fini(&b);
+    feed_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +336,7 @@ int main(void)
         cmocka_unit_test(a_replay_that_does_not_fit_is_flushed_on_its_way),
         cmocka_unit_test(flushes_that_fail_during_a_replay_cost_nothing),
         cmocka_unit_test(a_payload_that_does_not_decode_stops_acceptance),
+        cmocka_unit_test(a_gap_is_told_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,7 @@ enum { REGEXP_MAX_BYTES = 1 << 16, REGEXP_MAX_CAPTURES = 64 };
  * filters).
  * `.` matches a newline only with (?s); \C is refused.  A byte of the text that is no part of UTF-8
  * matches as one U+FFFD would (in texts up to 4 MiB).  ERR_INVALID with RE2's reason; ERR_LIMIT
- * when pattern or program would be too large. */
+ * when pattern or program would be too large (regexp_cost.h). */
 int regexp_new(struct str pattern, bool anchored, struct regexp **ret, struct err *err);
 void regexp_free(struct regexp **pr);
 

@@ -19,6 +19,7 @@ extern "C" {
 #include "base/regexp.h"
 
 #include "base/obj.h"
+#include "base/regexp_cost.h"
 #include "base/utf8.h"
 }
 
@@ -425,6 +426,10 @@ int regexp_new(struct str pattern, bool anchored, struct regexp **ret, struct er
 
     if (pattern.n > REGEXP_MAX_BYTES)
         return err_set(err, ERR_LIMIT, "pattern of %zu bytes is too long", pattern.n);
+    if (regexp_cost(pattern) > REGEXP_COST_MAX)
+        return err_set(
+            err, ERR_LIMIT,
+            "pattern is too large: fewer repetitions, classes and groups, or several patterns");
     if (has_any_byte(pattern))
         return err_set(err, ERR_INVALID, "invalid escape sequence: \\C");
     opt.set_encoding(RE2::Options::EncodingUTF8);

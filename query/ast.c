@@ -2,6 +2,7 @@
 #include "query/ast.h"
 
 #include "base/mem.h"
+#include "base/regexp_cost.h"
 #include "query/units.h"
 
 #include <math.h>
@@ -34,6 +35,17 @@ static int own(struct ast *a, struct regexp *re, struct err *err)
     return 0;
 }
 
+int ast_count_regexp(struct ast *a, struct str pattern, struct err *err)
+{
+    enum { COST_EACH = 200, COST_MAX = 2 * REGEXP_COST_MAX };
+    uint32_t cost = regexp_cost(pattern) + COST_EACH;
+
+    if (cost > COST_MAX - a->regexp_cost)
+        return err_set(err, ERR_LIMIT, "too many or too large regular expressions in one query");
+    a->regexp_cost += cost;
+    return 0;
+}
+
 int ast_regexp(struct ast *a, struct str pattern, bool anchored, struct regexp **ret,
                struct err *err)
 {
@@ -42,12 +54,11 @@ int ast_regexp(struct ast *a, struct str pattern, bool anchored, struct regexp *
     return r < 0 ? r : own(a, *ret, err);
 }
 
-int ast_matcher(struct ast *a, enum match_op op, struct str name, struct str value,
-                struct matcher *ret, struct err *err)
+int ast_matcher(struct ast *a, struct matcher *m, struct err *err)
 {
-    int r = matcher_init(ret, op, name, value, err);
+    int r = matcher_init(m, m->op, m->name, m->value, err);
 
-    return r < 0 || ret->re == NULL ? r : own(a, ret->re, err);
+    return r < 0 || m->re == NULL ? r : own(a, m->re, err);
 }
 
 bool ast_is_comparison(enum token_kind op)

@@ -110,6 +110,7 @@ struct ast_format { /* one of label_format's */
 struct ast_pick {     /* one of drop's or keep's */
     struct matcher m; /* m.name alone unless has_matcher */
     bool has_matcher;
+    struct place at; /* of its value */
     struct ast_pick *next;
 };
 
@@ -241,17 +242,20 @@ struct ast {
     struct arena *arena; /* owned */
     struct ast_node *root;
     struct ast_owned *owned;
+    uint32_t regexp_cost; /* of all regular expressions */
 };
 
 void ast_init(struct ast *a, size_t max_bytes);
 void ast_fini(struct ast *a);
 
+/* For the parser: is there room for one more regular expression?  Their sizes are summed up, which
+ * bounds the time to compile them and, since each has some, their number.  ERR_LIMIT. */
+int ast_count_regexp(struct ast *a, struct str pattern, struct err *err);
 /* Compile `pattern`; the result lives as long as the tree.  ERR_INVALID, ERR_LIMIT, ERR_NOMEM. */
 int ast_regexp(struct ast *a, struct str pattern, bool anchored, struct regexp **ret,
                struct err *err);
-/* Fill *ret, which lies in the tree, as matcher_init does. */
-int ast_matcher(struct ast *a, enum match_op op, struct str name, struct str value,
-                struct matcher *ret, struct err *err);
+/* Complete *m, which lies in the tree, as matcher_init does. */
+int ast_matcher(struct ast *a, struct matcher *m, struct err *err);
 
 bool ast_is_comparison(enum token_kind op); /* == != > >= < <= */
 bool ast_is_set(enum token_kind op);        /* and or unless */

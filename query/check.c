@@ -17,12 +17,28 @@ struct checker {
 
 /* ---- selectors ---- */
 
+static int check_matcher(struct checker *c, struct matcher *m, struct place at)
+{
+    int r = ast_matcher(c->ast, m, c->err);
+
+    if (r < 0)
+        *c->at = at;
+    return r;
+}
+
 static int check_selector(struct checker *c, const struct ast_log *l)
 {
-    for (const struct ast_matcher *m = l->matchers; m != NULL; m = m->next) {
-        if ((m->m.op == MATCH_EQ || m->m.op == MATCH_RE) && !matcher_matches(&m->m, STR("")))
-            return 0;
+    bool selects = false;
+
+    for (struct ast_matcher *m = l->matchers; m != NULL; m = m->next) {
+        int r = check_matcher(c, &m->m, m->at);
+        if (r < 0)
+            return r;
+        selects = selects || ((m->m.op == MATCH_EQ || m->m.op == MATCH_RE) &&
+                              !matcher_matches(&m->m, STR("")));
     }
+    if (selects)
+        return 0;
     return FAIL(c, l->at, ERR_INVALID,
                 "queries require at least one regexp or equality matcher that does not have an "
                 "empty-compatible value. For instance, app=~\".*\" does not meet this "
@@ -201,10 +217,22 @@ static int check_line_filter(struct checker *c, const struct ast_stage *s)
     return r;
 }
 
+static int check_picks(struct checker *c, struct ast_pick *list)
+{
+    int r = 0;
+
+    for (struct ast_pick *p = list; p != NULL && r == 0; p = p->next)
+        if (p->has_matcher)
+            r = check_matcher(c, &p->m, p->at);
+    return r;
+}
+
 static int check_filter(struct checker *c, struct ast_filter *f)
 {
     int r = 0;
 
+    if (f->kind == FILTER_MATCH)
+        return check_matcher(c, &f->m, f->at);
     if (f->kind == FILTER_IP && !c->text_only)
         return check_ip(c, f->literal, f->at, &f->ips);
     for (struct ast_filter *kid = f->first; kid != NULL && r == 0; kid = kid->next)
@@ -269,6 +297,8 @@ static int check_stages(struct checker *c, struct ast_stage *list)
             break;
         case STAGE_DROP:
         case STAGE_KEEP:
+            r = check_picks(c, s->picks);
+            break;
         case STAGE_UNPACK:
         case STAGE_DECOLORIZE:
             break;

@@ -14,7 +14,7 @@
 #include <string.h>
 
 static const struct {
-    const char *text;
+    const char *text; /* words in small letters */
     size_t n;
 } kinds[TOKEN_KINDS] = {
 #define X(kind, text) [TOKEN_##kind] = {text, sizeof(text) - 1},
@@ -66,6 +66,11 @@ static bool is_digit(char c)
 static bool is_hex(char c)
 {
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_';
 }
 
 static void skip_blanks(struct lexer *l)
@@ -314,10 +319,8 @@ static size_t name_char(const struct lexer *l, size_t from, bool first)
     size_t n;
     uint32_t cp;
 
-    if (c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
-        return 1;
-    if (is_digit(c))
-        return !first;
+    if (is_word(c))
+        return !first || !is_digit(c);
     if ((unsigned char)c < 0xc2)
         return 0;
     n = (unsigned char)c >= 0xf0 ? 4 : (unsigned char)c >= 0xe0 ? 3 : 2;
@@ -363,12 +366,17 @@ static int lex_word(struct lexer *l, struct token *t)
 {
     size_t n = 0;
 
-    for (size_t c = name_char(l, 0, true); c > 0; c = name_char(l, n, false))
+    for (size_t c = name_char(l, 0, true); c > 0;) {
         n += c;
+        while (is_word(peek(l, n))) /* nearly all of them */
+            n++;
+        c = name_char(l, n, false);
+    }
     t->text = str_sub(l->text, l->pos, n);
     t->kind = TOKEN_IDENTIFIER;
     for (int k = TOKEN_BY; k < TOKEN_KINDS; k++) {
-        if (kinds[k].n != n || !str_eq_nocase(t->text, (struct str){kinds[k].text, n}))
+        if (kinds[k].n != n || (t->text.p[0] | 0x20) != kinds[k].text[0] ||
+            !str_eq_nocase(t->text, (struct str){kinds[k].text, n}))
             continue;
         if (k < TOKEN_RATE || call_follows(l, n))
             t->kind = (enum token_kind)k;
@@ -397,21 +405,44 @@ static bool lex_flag(struct lexer *l, struct token *t)
     return false;
 }
 
+/* The sign that begins with `c`, and `d` behind it; *n: its bytes.  END: none does. */
+static enum token_kind sign_of(char c, char d, size_t *n)
+{
+    static const enum token_kind one[] = {
+        [','] = TOKEN_COMMA,      ['{'] = TOKEN_OPEN_BRACE,  ['}'] = TOKEN_CLOSE_BRACE,
+        ['('] = TOKEN_OPEN_PAREN, [')'] = TOKEN_CLOSE_PAREN, ['|'] = TOKEN_PIPE,
+        ['='] = TOKEN_EQ,         ['>'] = TOKEN_GT,          ['<'] = TOKEN_LT,
+        ['+'] = TOKEN_ADD,        ['-'] = TOKEN_SUB,         ['*'] = TOKEN_MUL,
+        ['/'] = TOKEN_DIV,        ['%'] = TOKEN_MOD,         ['^'] = TOKEN_POW,
+    };
+
+    *n = 2;
+    if (c == '|' && (d == '=' || d == '~' || d == '>'))
+        return d == '=' ? TOKEN_PIPE_EXACT : d == '~' ? TOKEN_PIPE_MATCH : TOKEN_PIPE_PATTERN;
+    if (c == '!' && (d == '=' || d == '~' || d == '>'))
+        return d == '=' ? TOKEN_NEQ : d == '~' ? TOKEN_NRE : TOKEN_NPA;
+    if (c == '=' && (d == '=' || d == '~'))
+        return d == '=' ? TOKEN_CMP_EQ : TOKEN_RE;
+    if (d == '=' && (c == '>' || c == '<'))
+        return c == '>' ? TOKEN_GTE : TOKEN_LTE;
+    *n = 1;
+    return (unsigned char)c < sizeof(one) / sizeof(one[0]) ? one[(unsigned char)c] : TOKEN_END;
+}
+
 static int lex_sign(struct lexer *l, struct token *t, struct err *err)
 {
-    for (size_t n = 2; n > 0; n--) { /* the longer one first */
-        struct str text = str_sub(l->text, l->pos, n);
-        for (int k = TOKEN_COMMA; k < TOKEN_BY; k++) {
-            if (kinds[k].n != text.n || memcmp(text.p, kinds[k].text, text.n) != 0)
-                continue;
-            t->kind = (enum token_kind)k;
-            t->text = text;
-            skip(l, n);
-            return 0;
-        }
+    char c = peek(l, 0);
+    size_t n;
+    enum token_kind k = sign_of(c, peek(l, 1), &n);
+
+    if (k != TOKEN_END) {
+        t->kind = k;
+        t->text = str_sub(l->text, l->pos, n);
+        skip(l, n);
+        return 0;
     }
-    if ((unsigned char)peek(l, 0) >= ' ' && (unsigned char)peek(l, 0) < 0x7f)
-        return err_set(err, ERR_INVALID, "syntax error: unexpected '%c'", peek(l, 0));
+    if ((unsigned char)c >= ' ' && (unsigned char)c < 0x7f)
+        return err_set(err, ERR_INVALID, "syntax error: unexpected '%c'", c);
     return err_set(err, ERR_INVALID, "syntax error: unexpected character");
 }
 

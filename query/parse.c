@@ -8,6 +8,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
     TREE_MAX_BYTES = 64 << 20, /* of the tree of one query; its text is at most 128 KiB */
@@ -60,6 +61,18 @@ int parse_text(struct parser *p, enum token_kind kind, struct str *text)
     return parse_expect(p, kind);
 }
 
+int parse_regexp(struct parser *p, struct str *text)
+{
+    struct place at = p->cur.at;
+    int r = parse_text(p, TOKEN_STRING, text);
+
+    if (r == 0) {
+        r = ast_count_regexp(p->ast, *text, p->err);
+        p->failed_at = at;
+    }
+    return r;
+}
+
 int parse_enter(struct parser *p)
 {
     if (p->depth >= QUERY_DEPTH_MAX)
@@ -97,10 +110,14 @@ static int parse_expr(struct parser *p, struct ast_node *left, int min, struct a
 
 static int new_node(struct parser *p, enum node_kind kind, struct place at, struct ast_node **ret)
 {
-    struct ast_node *n = parse_alloc(p, sizeof(*n));
+    struct ast_node *n = p->spare;
 
-    if (n == NULL)
+    if (n != NULL) {
+        p->spare = n->binary.left;
+        memset(n, 0, sizeof(*n));
+    } else if ((n = parse_alloc(p, sizeof(*n))) == NULL) {
         return parse_failed(p);
+    }
     n->kind = kind;
     n->at = at;
     n->depth = 1;
@@ -250,7 +267,7 @@ static int parse_replace(struct parser *p, struct ast_node *n)
     for (size_t i = 0; i < 4 && r == 0; i++) {
         r = parse_expect(p, TOKEN_COMMA);
         if (r == 0)
-            r = parse_text(p, TOKEN_STRING, args[i]);
+            r = i == 3 ? parse_regexp(p, args[i]) : parse_text(p, TOKEN_STRING, args[i]);
     }
     if (r == 0)
         r = parse_expect(p, TOKEN_CLOSE_PAREN);
@@ -372,14 +389,22 @@ static int parse_modifiers(struct parser *p, struct ast_node *n)
     return r;
 }
 
+static void put_spare(struct parser *p, struct ast_node *n)
+{
+    n->binary.left = p->spare;
+    p->spare = n;
+}
+
 /* Two literals become one. */
-static void fold(struct ast_node *n)
+static void fold(struct parser *p, struct ast_node *n)
 {
     double a = n->binary.left->number;
     double b = n->binary.right->number;
     double v = ast_is_comparison(n->binary.op) ? (arith_compare(n->binary.op, a, b) ? 1.0 : 0.0)
                                                : arith_apply(n->binary.op, a, b);
 
+    put_spare(p, n->binary.left);
+    put_spare(p, n->binary.right);
     n->kind = NODE_LITERAL;
     n->depth = 1;
     n->number = v;
@@ -405,7 +430,7 @@ static int finish_binary(struct parser *p, struct ast_node *n)
             n->depth = legs[i]->depth + 1;
     }
     if (legs[0]->kind == NODE_LITERAL && legs[1]->kind == NODE_LITERAL)
-        fold(n);
+        fold(p, n);
     if (n->depth > QUERY_DEPTH_MAX)
         return parse_fail(p, n->at, ERR_INVALID, "more than %d operators in a row or nested",
                           QUERY_DEPTH_MAX);

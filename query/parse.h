@@ -13,6 +13,7 @@ struct parser {
     struct token cur;
     struct ast *ast;
     unsigned depth;
+    struct ast_node *spare; /* nodes of folded numbers, to be used again; linked by binary.left */
     struct place failed_at;
     struct err *err;
 };
@@ -29,6 +30,8 @@ int parse_advance(struct parser *p); /* the next token into p->cur */
 int parse_expect(struct parser *p, enum token_kind kind);
 /* As parse_expect, and *text gets an IDENTIFIER's text or a STRING's value. */
 int parse_text(struct parser *p, enum token_kind kind, struct str *text);
+/* As parse_text for a STRING that is a regular expression; check compiles it. */
+int parse_regexp(struct parser *p, struct str *text);
 /* Fail at the token in hand; `expecting` may be NULL. */
 int parse_unexpected(struct parser *p, const char *expecting);
 int parse_fail(struct parser *p, struct place at, int code, const char *fmt, ...) PRINTF_LIKE(4, 5);

@@ -82,32 +82,25 @@ static int apply_top(struct parser *p, struct stack *s)
     return 0;
 }
 
-int parse_filter_matcher(struct parser *p, struct str name, struct matcher *ret)
+int parse_filter_matcher(struct parser *p, struct str name, struct matcher *ret, struct place *at)
 {
-    enum match_op op = MATCH_EQ;
-    struct place at;
-    struct str value;
     int r;
 
+    *ret = (struct matcher){.op = MATCH_EQ, .name = name};
     if (p->cur.kind == TOKEN_NEQ)
-        op = MATCH_NE;
+        ret->op = MATCH_NE;
     else if (p->cur.kind == TOKEN_RE)
-        op = MATCH_RE;
+        ret->op = MATCH_RE;
     else if (p->cur.kind == TOKEN_NRE)
-        op = MATCH_NRE;
+        ret->op = MATCH_NRE;
     else if (p->cur.kind != TOKEN_EQ)
         return parse_unexpected(p, "= or != or =~ or !~");
     r = parse_advance(p);
     if (r < 0)
         return r;
-    at = p->cur.at;
-    r = parse_text(p, TOKEN_STRING, &value);
-    if (r < 0)
-        return r;
-    r = ast_matcher(p->ast, op, name, value, ret, p->err);
-    if (r < 0)
-        p->failed_at = at;
-    return r;
+    *at = p->cur.at;
+    return ret->op == MATCH_EQ || ret->op == MATCH_NE ? parse_text(p, TOKEN_STRING, &ret->value)
+                                                      : parse_regexp(p, &ret->value);
 }
 
 static int parse_ip(struct parser *p, struct ast_filter *f, enum token_kind op)
@@ -195,7 +188,7 @@ static int parse_comparison(struct parser *p, struct ast_filter *f)
     }
     if (ahead.cur.kind == TOKEN_STRING || op == TOKEN_RE || op == TOKEN_NRE) {
         f->kind = FILTER_MATCH;
-        return parse_filter_matcher(p, name, &f->m);
+        return parse_filter_matcher(p, name, &f->m, &f->at);
     }
     *p = ahead;
     f->name = name;

@@ -20,7 +20,7 @@ static int parse_selector(struct parser *p, struct ast_log *l)
         m->at = p->cur.at;
         r = parse_text(p, TOKEN_IDENTIFIER, &name);
         if (r == 0)
-            r = parse_filter_matcher(p, name, &m->m);
+            r = parse_filter_matcher(p, name, &m->m, &m->at);
         *link = m;
         link = &m->next;
         if (r < 0 || p->cur.kind != TOKEN_COMMA)
@@ -54,7 +54,7 @@ static bool is_line_op(enum token_kind k, enum line_op *ret)
 }
 
 /* STRING | "ip" "(" STRING ")" */
-static int parse_line_arg(struct parser *p, struct ast_line_arg *a)
+static int parse_line_arg(struct parser *p, enum line_op op, struct ast_line_arg *a)
 {
     int r = 0;
 
@@ -70,7 +70,8 @@ static int parse_line_arg(struct parser *p, struct ast_line_arg *a)
     }
     if (p->cur.kind != TOKEN_STRING)
         return parse_unexpected(p, "STRING or ip");
-    return parse_text(p, TOKEN_STRING, &a->text);
+    return op == LINE_MATCHES || op == LINE_MATCHES_NOT ? parse_regexp(p, &a->text)
+                                                        : parse_text(p, TOKEN_STRING, &a->text);
 }
 
 static int parse_line_filter(struct parser *p, enum line_op op, struct ast_stage *s)
@@ -86,7 +87,7 @@ static int parse_line_filter(struct parser *p, enum line_op op, struct ast_stage
             return parse_failed(p);
         r = parse_advance(p);
         if (r == 0)
-            r = parse_line_arg(p, a);
+            r = parse_line_arg(p, op, a);
         *link = a;
         link = &a->next;
     } while (r == 0 && p->cur.kind == TOKEN_OR);
@@ -184,7 +185,7 @@ static int parse_picks(struct parser *p, struct ast_pick **link)
         k->has_matcher = p->cur.kind == TOKEN_EQ || p->cur.kind == TOKEN_NEQ ||
                          p->cur.kind == TOKEN_RE || p->cur.kind == TOKEN_NRE;
         if (k->has_matcher)
-            r = parse_filter_matcher(p, name, &k->m);
+            r = parse_filter_matcher(p, name, &k->m, &k->at);
         *link = k;
         link = &k->next;
     } while (r == 0 && p->cur.kind == TOKEN_COMMA);
@@ -195,7 +196,10 @@ static int parse_text_stage(struct parser *p, struct ast_stage *s)
 {
     int r = parse_advance(p);
 
-    return r < 0 ? r : parse_text(p, TOKEN_STRING, &s->text.text);
+    if (r < 0)
+        return r;
+    return s->kind == STAGE_REGEXP ? parse_regexp(p, &s->text.text)
+                                   : parse_text(p, TOKEN_STRING, &s->text.text);
 }
 
 static int parse_filter_stage(struct parser *p, struct ast_stage *s)

@@ -49,6 +49,8 @@ static int failed_at(int r, struct place at, unsigned *line, unsigned *column, s
         *line = at.line;
     if (column != NULL)
         *column = at.column;
+    if (r == ERR_LIMIT) /* of the text: it is what is wrong */
+        r = err->code = ERR_INVALID;
     if (r == ERR_INVALID || r == ERR_UNSUPPORTED)
         return err_wrap(err, "parse error at line %u, col %u", at.line, at.column);
     return r;

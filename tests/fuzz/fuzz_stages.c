@@ -22,6 +22,10 @@ static const char *const queries[] = {
     "{a=\"b\"} | logfmt x=\"y\", a | keep x",
     "{a=\"b\"} | logfmt | json | drop a | regexp `(?P<x>\\w+)(?P<y>.*)`",
     "{a=\"b\"} | json | x>1 and y<1h and z>=1KiB",
+    "{a=\"b\"} | unpack | json | y=ip(\"10.0.0.0/8\")",
+    "{a=\"b\"} | pattern `<x> - <_> [<y>] <a>` | x!=ip(\"fe80::/10\")",
+    "{a=\"b\"} | decolorize | pattern `<x>=<y>`",
+    "{a=\"b\"} |> `<_> a<_>` != ip(\"::1\") or \"x\" | logfmt",
 };
 
 static void check_labels(const struct labels *l)

@@ -154,7 +154,6 @@ static void errors_name_what_and_where(void **state)
                                    "1:13"},
         {"{a=\"b\"} | x !~ ip(\"1\")", "! syntax error: unexpected ip, expecting STRING @ 1:16"},
         {"{a=\"b\"} |= x", "! syntax error: unexpected IDENTIFIER, expecting STRING or ip @ 1:12"},
-        {"{a=~\"[\"}", "! missing ]: [ @ 1:5"},
         {"-vector(1)", "! syntax error: unexpected vector, expecting NUMBER @ 1:2"},
         {"1 + {a=\"b\"}", "! unexpected type for right leg of binary operation (+): a log query @ "
                           "1:5"},

@@ -1,0 +1,26 @@
+/* base/regexp_cost.h - how large a regular expression will be, told before it is compiled. */
+#ifndef LOGQ_BASE_REGEXP_COST_H
+#define LOGQ_BASE_REGEXP_COST_H
+
+#include "base/str.h"
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One is about what a plain character takes to compile, some 100 ns.  A whole alternation of 64 KiB
+ * is within it. */
+enum { REGEXP_COST_MAX = 100000, REGEXP_COST_DEPTH = 250 };
+
+/* An estimate for a pattern of RE2's syntax, not less than the truth by an order of magnitude; at
+ * most REGEXP_COST_MAX + 1, which also stands for groups nested deeper than REGEXP_COST_DEPTH. What
+ * is no pattern has some cost, too.  Pure, linear. */
+uint32_t regexp_cost(struct str pattern);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -3,7 +3,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 foreach(dep UV:libuv SSL:libssl CRYPTO:libcrypto ZSTD:libzstd ZLIB:zlib SQLITE:sqlite3 MSGPACK:msgpack YAML:yaml-0.1
-            RE2:re2 XXHASH:libxxhash JANSSON:jansson CURL:libcurl)
+            RE2:re2 XXHASH:libxxhash JANSSON:jansson CURL:libcurl SNAPPY:snappy)
   string(REPLACE ":" ";" pair ${dep})
   list(GET pair 0 var)
   list(GET pair 1 module)

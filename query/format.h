@@ -27,6 +27,11 @@ void format_loki_result(struct buf *out, const struct query_result *r,
 /* A float as Prometheus prints it: shortest, NaN, +Inf, -Inf. */
 void format_value(struct buf *out, double v);
 
+/* One entry in pieces of Loki's JSON: the object of its stream's labels, and its element of
+ * `values`. */
+void format_loki_entry(struct buf *stream, struct buf *value, const struct query_entry *e,
+                       bool categorize);
+
 /* One entry as a JSON line, the form of /api/v1/export and `logq -o jsonl`:
  * {"ts":"2026-11-21T19:14:38.773648831Z","ts_ns":"...","seq":1,"labels":{},"attributes":{},"parsed":{},"line":"..."}
  */

@@ -182,42 +182,17 @@ void format_streams_free(struct format_streams **pf)
     free(f);
 }
 
-/* All labels of an entry in one sorted list; the kinds have no name in common. */
-static int merge_labels(struct arena *a, const struct query_entry *e, struct labels *ret,
-                        struct err *err)
-{
-    const struct labels *from[] = {&e->stream, &e->meta, &e->parsed};
-    size_t at[3] = {0};
-
-    ret->n = 0;
-    ret->v = arena_alloc(a, (e->stream.n + e->meta.n + e->parsed.n) * sizeof(*ret->v));
-    if (ret->v == NULL)
-        return arena_err(a, err);
-    for (;;) {
-        int next = -1;
-        for (int i = 0; i < 3; i++) {
-            if (at[i] < from[i]->n &&
-                (next < 0 || str_cmp(from[i]->v[at[i]].name, from[next]->v[at[next]].name) < 0))
-                next = i;
-        }
-        if (next < 0)
-            return 0;
-        ret->v[ret->n++] = from[next]->v[at[next]++];
-    }
-}
-
-static void write_value(struct format_streams *f, const struct query_entry *e)
+static void write_value(struct buf *out, const struct query_entry *e, bool categorize)
 {
     struct json_writer w;
     char ns[32];
 
-    buf_clear(&f->value);
-    json_writer_init(&w, &f->value);
+    json_writer_init(&w, out);
     json_put_array(&w);
     (void)snprintf(ns, sizeof(ns), "%" PRId64, e->ts);
     json_put_string(&w, str_of(ns));
     json_put_string(&w, e->line);
-    if (f->categorize) {
+    if (categorize) {
         json_put_object(&w);
         if (e->meta.n > 0) {
             json_put_key(&w, STR("structuredMetadata"));
@@ -230,6 +205,53 @@ static void write_value(struct format_streams *f, const struct query_entry *e)
         json_put_object_end(&w);
     }
     json_put_array_end(&w);
+}
+
+/* The next label of several sorted lists, which it is taken off; NULL: there is none. */
+static const struct label *least_label(struct labels *from, size_t n)
+{
+    struct labels *least = NULL;
+
+    for (size_t i = 0; i < n; i++)
+        if (from[i].n > 0 && (least == NULL || str_cmp(from[i].v[0].name, least->v[0].name) < 0))
+            least = &from[i];
+    if (least == NULL)
+        return NULL;
+    least->n--;
+    return least->v++;
+}
+
+/* All labels of an entry in one sorted list; the kinds have no name in common. */
+static int merge_labels(struct arena *a, const struct query_entry *e, struct labels *ret,
+                        struct err *err)
+{
+    struct labels from[] = {e->stream, e->meta, e->parsed};
+    const struct label *l;
+
+    ret->n = 0;
+    ret->v = arena_alloc(a, (e->stream.n + e->meta.n + e->parsed.n) * sizeof(*ret->v));
+    if (ret->v == NULL)
+        return arena_err(a, err);
+    while ((l = least_label(from, 3)) != NULL)
+        ret->v[ret->n++] = *l;
+    return 0;
+}
+
+void format_loki_entry(struct buf *stream, struct buf *value, const struct query_entry *e,
+                       bool categorize)
+{
+    struct labels from[] = {e->stream, e->meta, e->parsed};
+    const struct label *l;
+    struct json_writer w;
+
+    json_writer_init(&w, stream);
+    json_put_object(&w);
+    while ((l = least_label(from, categorize ? 1 : 3)) != NULL) {
+        json_put_key(&w, l->name);
+        json_put_string(&w, l->value);
+    }
+    json_put_object_end(&w);
+    write_value(value, e, categorize);
 }
 
 int format_streams_add(struct format_streams *f, const struct query_entry *e, struct err *err)
@@ -254,7 +276,8 @@ int format_streams_add(struct format_streams *f, const struct query_entry *e, st
     v = arena_alloc(f->arena, sizeof(*v));
     if (s == NULL || v == NULL)
         return arena_err(f->arena, err);
-    write_value(f, e);
+    buf_clear(&f->value);
+    write_value(&f->value, e, f->categorize);
     r = buf_err(&f->value, "entry", err);
     if (r < 0)
         return r;

@@ -8,6 +8,7 @@
 #include "query/op.h"
 #include "query/parse.h"
 #include "query/plan.h"
+#include "query/source_batch.h"
 
 #include <stdlib.h>
 
@@ -259,6 +260,24 @@ int query_run_log(struct query *q, struct store *s, const struct query_params *p
     OBJ_CHECK(q, QUERY_MAGIC);
     INVARIANT(q->ast.root->kind == NODE_LOG);
     return exec_log(&q->ast, &source, p, &sink, stats, err);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): as query_run_log */
+int query_run_batch(struct query *q, const struct batch *b, const struct query_params *p,
+                    query_entry_fn *fn, void *arg, struct err *err)
+{
+    const struct exec_sink sink = {.fn = fn, .arg = arg};
+    struct source source = source_batch(b);
+    struct query_params all = *p;
+
+    OBJ_CHECK(q, QUERY_MAGIC);
+    INVARIANT(q->ast.root->kind == NODE_LOG);
+    all.start = INT64_MIN;
+    all.end = INT64_MAX;
+    all.limit = all.after_seq = 0;
+    all.interval = 0;
+    all.direction = QUERY_FORWARD;
+    return exec_log(&q->ast, &source, &all, &sink, NULL, err);
 }
 
 int query_run_metric(struct query *q, struct store *s, const struct query_params *p,

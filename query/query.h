@@ -90,6 +90,11 @@ typedef int query_entry_fn(void *arg, const struct query_entry *e);
 int query_run_log(struct query *q, struct store *s, const struct query_params *p,
                   query_entry_fn *fn, void *arg, struct query_stats *stats, struct err *err);
 
+/* The same on the records of one batch in memory, in the batch's order; the query is one that
+ * follows what comes, so start, end, limit and direction of *p do not count. */
+int query_run_batch(struct query *q, const struct batch *b, const struct query_params *p,
+                    query_entry_fn *fn, void *arg, struct err *err);
+
 struct query_series {
     struct labels labels;
     size_t n;

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/record.h"
+#include "server/auth.h"
 #include "server/server.h"
 
 /* Load every .yaml file in conf.rules_dir.  ERR_INVALID: all errors, one "file:line:column:
@@ -29,5 +30,9 @@ void alerts_observe(struct alerts *a, struct str tenant, struct batch *b);
  * thread. */
 void alerts_print_rules(struct alerts *a, const struct str *tenants, size_t n, struct buf *out);
 void alerts_print_alerts(struct alerts *a, const struct str *tenants, size_t n, struct buf *out);
+/* The same rules as Loki's ruler prints them, YAML by file; `file` and `group` (may be empty)
+ * choose one file and one group of it.  How many groups were printed. */
+size_t alerts_print_loki(struct alerts *a, const struct auth_caller *caller, struct str file,
+                         struct str group, struct buf *out);
 
 #endif

@@ -195,3 +195,91 @@ void alerts_print_alerts(struct alerts *a, const struct str *tenants, size_t n, 
     (void)pthread_mutex_unlock(&a->lock);
     finish(&w);
 }
+
+/* ---- Loki's YAML ---- */
+
+/* JSON's strings are YAML's in double quotes. */
+static void put_line(struct buf *out, unsigned indent, const char *key, struct str value)
+{
+    buf_addf(out, "%*s%s: ", (int)indent, "", key);
+    json_quote(out, value);
+    buf_add_char(out, '\n');
+}
+
+static void put_dur(struct buf *out, unsigned indent, const char *key, dur_ns d)
+{
+    char text[TIME_TEXT_MAX];
+    struct str s = dur_format(d, text);
+
+    buf_addf(out, "%*s%s: %.*s\n", (int)indent, "", key, STR_ARG(s));
+}
+
+static void put_texts(struct buf *out, unsigned indent, const char *key, const struct rule_text *v,
+                      size_t n)
+{
+    if (n == 0)
+        return;
+    buf_addf(out, "%*s%s:\n", (int)indent, "", key);
+    for (size_t i = 0; i < n; i++) {
+        buf_addf(out, "%*s", (int)indent + 2, "");
+        json_quote(out, v[i].name);
+        buf_add_z(out, ": ");
+        json_quote(out, v[i].source);
+        buf_add_char(out, '\n');
+    }
+}
+
+/* `indent` of what stands in the group; its first line was begun by the caller. */
+static void put_loki_group(struct buf *out, unsigned indent, const struct rule_group *g)
+{
+    buf_add_z(out, "name: ");
+    json_quote(out, g->name);
+    buf_add_char(out, '\n');
+    put_dur(out, indent, "interval", g->interval);
+    if (g->limit > 0)
+        buf_addf(out, "%*slimit: %lld\n", (int)indent, "", (long long)g->limit);
+    buf_addf(out, "%*srules:\n", (int)indent, "");
+    for (size_t i = 0; i < g->n_rules; i++) {
+        const struct rule *r = &g->rules[i];
+        buf_addf(out, "%*s- alert: ", (int)indent + 2, "");
+        json_quote(out, r->alert);
+        buf_add_char(out, '\n');
+        put_line(out, indent + 4, "expr", r->expr);
+        put_dur(out, indent + 4, "for", r->hold);
+        if (r->keep_firing > 0)
+            put_dur(out, indent + 4, "keep_firing_for", r->keep_firing);
+        put_texts(out, indent + 4, "labels", r->labels, r->n_labels);
+        put_texts(out, indent + 4, "annotations", r->annotations, r->n_annotations);
+    }
+}
+
+size_t alerts_print_loki(struct alerts *a, const struct auth_caller *caller, struct str file,
+                         struct str group, struct buf *out)
+{
+    const struct who who = {caller->tenants, caller->n_tenants};
+    struct str last = STR_NULL;
+    size_t n = 0;
+
+    OBJ_CHECK(a, ALERTS_MAGIC);
+    (void)pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < a->rules->n_groups; i++) {
+        const struct rule_group *g = &a->rules->groups[i];
+        if (!may_see(&who, g->tenant) || (file.n > 0 && !str_eq(file, g->file)) ||
+            (group.n > 0 && !str_eq(group, g->name)))
+            continue;
+        n++;
+        if (group.n > 0) {
+            put_loki_group(out, 0, g);
+            break;
+        }
+        if (!str_eq(last, g->file)) { /* groups of a file stand together */
+            json_quote(out, g->file);
+            buf_add_z(out, ":\n");
+            last = g->file;
+        }
+        buf_add_z(out, "  - ");
+        put_loki_group(out, 4, g);
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+    return n;
+}

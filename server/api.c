@@ -5,10 +5,14 @@
  */
 #include "server/api.h"
 
+#include "base/near.h"
 #include "base/obj.h"
 #include "server/api_priv.h"
+#include "server/api_tail.h"
 #include "server/metrics.h"
+#include "server/tail.h"
 #include "server/workers.h"
+#include "wire/codec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +23,8 @@ enum {
     CALL_ARENA_MAX = 256 << 10,
     ADMIN_THREADS = 2,
     ADMIN_QUEUE = 16,
+    GZIP_MIN = 1400, /* what fits one packet gains nothing */
+    GZIP_LEVEL = 1,
 };
 
 enum access {
@@ -35,32 +41,63 @@ struct route {
     const char *methods;
     enum access access;
     api_fn *fn;
+    const char *params; /* what it reads, with blanks between; NULL: whatever is there */
 };
 
+#define SPAN "start end since "
+
 static const struct route ROUTES[] = {
-    {"/", "GET, HEAD", ACCESS_OPEN, api_page},
-    {"/ready", "GET, HEAD", ACCESS_OPEN, api_ready},
-    {"/metrics", "GET, HEAD", ACCESS_METRICS, api_metrics},
-    {"/loki/api/v1/push", "POST", ACCESS_WRITE, api_push},
-    {"/loki/api/v1/query_range", "GET, POST", ACCESS_READ, api_query_range},
-    {"/loki/api/v1/query", "GET, POST", ACCESS_READ, api_query_instant},
-    {"/loki/api/v1/labels", "GET, POST", ACCESS_READ, api_labels},
-    {"/loki/api/v1/label", "GET, POST", ACCESS_READ, api_labels},
-    {"/loki/api/v1/label/*/values", "GET, POST", ACCESS_READ, api_label_values},
-    {"/loki/api/v1/series", "GET, POST", ACCESS_READ, api_series},
-    {"/loki/api/v1/patterns", "GET, POST", ACCESS_READ, api_patterns},
-    {"/loki/api/v1/format_query", "GET, POST", ACCESS_READ, api_format_query},
-    {"/loki/api/v1/status/buildinfo", "GET", ACCESS_STATUS, api_buildinfo},
-    {"/loki/api/v1/delete", "GET, POST, PUT, DELETE", ACCESS_ADMIN, api_delete},
-    {"/api/v1/export", "GET, POST", ACCESS_READ, api_export},
-    {"/api/v1/import", "POST", ACCESS_WRITE, api_import},
-    {"/api/v1/admin/flush", "POST", ACCESS_ADMIN, api_admin_flush},
-    {"/api/v1/admin/compact", "POST", ACCESS_ADMIN, api_admin_compact},
-    {"/api/v1/admin/backup", "POST", ACCESS_ADMIN, api_admin_backup},
-    {"/api/v1/admin/verify", "POST", ACCESS_ADMIN, api_admin_verify},
-    {"/prometheus/api/v1/rules", "GET", ACCESS_READ, api_rules},
-    {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts},
+    {"/", "GET, HEAD", ACCESS_OPEN, api_page, NULL},
+    {"/ready", "GET, HEAD", ACCESS_OPEN, api_ready, NULL},
+    {"/metrics", "GET, HEAD", ACCESS_METRICS, api_metrics, NULL},
+    {"/config", "GET", ACCESS_ADMIN, api_config, NULL},
+    {"/loki/api/v1/push", "POST", ACCESS_WRITE, api_push, NULL},
+    {"/loki/api/v1/query_range", "GET, POST", ACCESS_READ, api_query_range,
+     SPAN "query limit direction step interval"},
+    {"/loki/api/v1/query", "GET, POST", ACCESS_READ, api_query_instant, "query time"},
+    {"/loki/api/v1/labels", "GET, POST", ACCESS_READ, api_labels, SPAN "query"},
+    {"/loki/api/v1/label", "GET, POST", ACCESS_READ, api_labels, SPAN "query"},
+    {"/loki/api/v1/label/*/values", "GET, POST", ACCESS_READ, api_label_values, SPAN "query"},
+    {"/loki/api/v1/series", "GET, POST", ACCESS_READ, api_series, SPAN "match match[]"},
+    {"/loki/api/v1/index/stats", "GET, POST", ACCESS_READ, api_index_stats, SPAN "query"},
+    {"/loki/api/v1/index/volume", "GET, POST", ACCESS_READ, api_index_volume,
+     SPAN "query limit targetLabels aggregateBy"},
+    {"/loki/api/v1/index/volume_range", "GET, POST", ACCESS_READ, api_index_volume_range,
+     SPAN "query limit step targetLabels aggregateBy"},
+    {"/loki/api/v1/detected_labels", "GET, POST", ACCESS_READ, api_detected_labels, SPAN "query"},
+    {"/loki/api/v1/detected_fields", "GET, POST", ACCESS_READ, api_detected_fields,
+     SPAN "query limit line_limit"},
+    {"/loki/api/v1/detected_field/*/values", "GET, POST", ACCESS_READ, api_detected_values,
+     SPAN "query limit line_limit"},
+    {"/loki/api/v1/patterns", "GET, POST", ACCESS_READ, api_patterns, SPAN "query step"},
+    {"/loki/api/v1/tail", "GET", ACCESS_READ, api_tail, "query start limit delay_for"},
+    {"/loki/api/v1/format_query", "GET, POST", ACCESS_READ, api_format_query, "query"},
+    {"/loki/api/v1/status/buildinfo", "GET", ACCESS_STATUS, api_buildinfo, ""},
+    {"/loki/api/v1/drilldown-limits", "GET", ACCESS_STATUS, api_drilldown_limits, ""},
+    {"/loki/api/v1/delete", "GET, POST, PUT, DELETE", ACCESS_ADMIN, api_delete,
+     "query start end max_interval request_id force"},
+    {"/loki/api/v1/rules", "GET", ACCESS_READ, api_loki_rules, ""},
+    {"/loki/api/v1/rules/*", "GET", ACCESS_READ, api_loki_rules, ""},
+    {"/loki/api/v1/rules/*/*", "GET", ACCESS_READ, api_loki_rules, ""},
+    {"/api/prom/rules", "GET", ACCESS_READ, api_loki_rules, ""},
+    {"/api/prom/rules/*", "GET", ACCESS_READ, api_loki_rules, ""},
+    {"/api/prom/rules/*/*", "GET", ACCESS_READ, api_loki_rules, ""},
+    {"/prometheus/api/v1/rules", "GET", ACCESS_READ, api_rules, NULL},
+    {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts, NULL},
+    {"/api/v1/tail", "GET", ACCESS_READ, api_tail, "query start limit delay_for"},
+    {"/api/v1/export", "GET, POST", ACCESS_READ, api_export,
+     SPAN "query limit direction after_seq form"},
+    {"/api/v1/import", "POST", ACCESS_WRITE, api_import, NULL},
+    {"/api/v1/admin/flush", "POST", ACCESS_ADMIN, api_admin_flush, ""},
+    {"/api/v1/admin/compact", "POST", ACCESS_ADMIN, api_admin_compact, ""},
+    {"/api/v1/admin/backup", "POST", ACCESS_ADMIN, api_admin_backup, "to with_keyring"},
+    {"/api/v1/admin/verify", "POST", ACCESS_ADMIN, api_admin_verify, NULL},
 };
+
+/* What clients of Loki send wherever they like; where it has no meaning it is passed over. */
+static const char LOKI_PARAMS[] = "query start end since time limit direction step interval match "
+                                  "match[] targetLabels aggregateBy line_limit field_limit shards "
+                                  "delay_for regexp type file rule_group rule_name aggregated _";
 
 static bool path_fits(const char *pattern, struct str path)
 {
@@ -90,6 +127,48 @@ static bool method_fits(const char *methods, struct str method)
         if (str_eq(str_trim(str_cut(&rest, ',')), method))
             return true;
     return false;
+}
+
+static bool has_word(const char *words, struct str word)
+{
+    struct str rest = str_of(words);
+
+    while (rest.p != NULL)
+        if (str_eq(str_cut(&rest, ' '), word))
+            return true;
+    return false;
+}
+
+static void offer_words(struct near *near, const char *words)
+{
+    struct str rest = str_of(words);
+
+    while (rest.p != NULL) {
+        struct str word = str_cut(&rest, ' ');
+        if (word.n > 0)
+            near_offer(near, word);
+    }
+}
+
+/* A mistyped name must not be taken for none at all.  false: was refused. */
+static bool check_params(struct http_exchange *x, const struct route *route)
+{
+    bool loki = str_starts(str_of(route->path), STR("/loki/"));
+    struct str name, value;
+    struct near near;
+    size_t pos = 0;
+
+    while (route->params != NULL && http_param_next(x, &pos, &name, &value)) {
+        if (has_word(route->params, name) || (loki && has_word(LOKI_PARAMS, name)))
+            continue;
+        near_begin(&near, name);
+        offer_words(&near, route->params);
+        http_replyf(x, 400, "unknown parameter '%.*s'%s%.*s%s\n", (int)(name.n < 64 ? name.n : 64),
+                    name.p, near.best.p == NULL ? "" : ": did you mean '", STR_ARG(near.best),
+                    near.best.p == NULL ? "" : "'?");
+        return false;
+    }
+    return true;
 }
 
 static enum auth_use use_of(enum access access)
@@ -160,7 +239,7 @@ static void handle(struct http_exchange *x, void *arg)
         if (err.sys == 401)
             http_reply_header(x, "WWW-Authenticate", STR("Bearer realm=\"logq\""));
         http_replyf(x, err.sys, "%s\n", err.text);
-    } else {
+    } else if (check_params(x, route)) {
         route->fn(a, x, &caller);
     }
 }
@@ -196,6 +275,10 @@ int api_open(struct server *s, struct api **ret, struct err *err)
     if (r == 0)
         r = workers_new(ADMIN_THREADS, ADMIN_QUEUE, &a->admin, err);
     if (r == 0)
+        r = tail_hub_open(s, &a->hub, err);
+    if (r == 0)
+        a->tails = api_tails_new(a);
+    if (r == 0)
         r = http_server_open(s->loop, str_to_z(s->conf.http.listen, address, sizeof(address)), &lo,
                              &opt, handle, a, &a->http, err);
     tls_ctx_unref(&lo.stream.tls);
@@ -222,6 +305,13 @@ void api_drain(struct api *a)
 {
     if (a->http != NULL)
         http_server_drain(a->http);
+    api_tails_end(a->tails);
+}
+
+void api_observe(struct api *a, struct str tenant, struct batch *b)
+{
+    OBJ_CHECK(a, API_MAGIC);
+    tail_hub_observe(a->hub, tenant, b);
 }
 
 bool api_is_idle(const struct api *a)
@@ -245,6 +335,8 @@ void api_close(struct api **pa)
     http_server_close(&a->http); /* still there when the loop never ran */
     workers_free(&a->exports);   /* after it: that cancels what they run */
     workers_free(&a->admin);
+    api_tails_free(&a->tails);
+    tail_hub_close(&a->hub);
     a->magic = 0;
     free(a);
     *pa = NULL;
@@ -312,6 +404,23 @@ static bool copy_caller(struct api_call *c, const struct auth_caller *caller)
     return ok;
 }
 
+/* Accept-Encoding: gzip, or *, and not with q=0. */
+static bool wants_gzip(struct str accept)
+{
+    while (accept.p != NULL) {
+        struct str params = str_cut(&accept, ',');
+        struct str name = str_trim(str_cut(&params, ';'));
+        double q = 1;
+
+        params = str_trim(params);
+        if (str_starts(params, STR("q=")))
+            (void)str_to_f64(str_from(params, 2), &q); /* nonsense counts as q=1 */
+        if (str_eq_nocase(name, STR("gzip")) || str_eq(name, STR("*")))
+            return q > 0;
+    }
+    return false;
+}
+
 struct api_call *api_call_new(struct api *a, struct http_exchange *x,
                               const struct auth_caller *caller)
 {
@@ -331,6 +440,7 @@ struct api_call *api_call_new(struct api *a, struct http_exchange *x,
         http_replyf(x, 503, "no memory for this request now\n");
         return NULL;
     }
+    c->gzip = wants_gzip(http_header(x, "Accept-Encoding"));
     http_watch(x, on_aborted, NULL, c);
     return c;
 }
@@ -358,9 +468,34 @@ static void finish(void *arg)
 {
     struct api_call *c = arg;
 
+    if (c->x != NULL && c->packed) {
+        http_reply_header(c->x, "Content-Encoding", STR("gzip"));
+        http_reply_header(c->x, "Vary", STR("Accept-Encoding"));
+    }
     if (c->x != NULL)
         http_reply(c->x, c->status, c->type, buf_str(&c->body));
     api_call_free(&c);
+}
+
+/* What does not get smaller, or finds no memory, goes out as it is. */
+static void pack_answer(struct api_call *c)
+{
+    struct codec_writer *w;
+    struct buf packed;
+    struct err ignored;
+
+    if (!c->gzip || c->body.over || c->body.n < GZIP_MIN)
+        return;
+    w = codec_writer_new();
+    buf_init(&packed, c->body.n);
+    if (codec_pack(w, CODEC_GZIP, GZIP_LEVEL, buf_str(&c->body), &packed, &ignored) == 0) {
+        buf_fini(&c->body);
+        c->body = packed;
+        c->packed = true;
+    } else {
+        buf_fini(&packed);
+    }
+    codec_writer_free(&w);
 }
 
 void api_call_refuse(struct api_call *c, const struct err *err)
@@ -388,8 +523,10 @@ static void run_work(void *arg)
 
     if (!c->cancel)
         c->work(c);
+    pack_answer(c);
     if (charge_answer(c, &err) < 0) {
         buf_fini(&c->body);
+        c->packed = false;
         api_call_fail(c, &err);
     }
     if (!loop_post(c->loop, finish, c))
@@ -415,54 +552,6 @@ void api_call_start(struct api_call *c)
 void api_call_start_apart(struct api_call *c)
 {
     start_on(c->api->admin, c, "too many requests of operators are waiting\n");
-}
-
-/* ---- parameters ---- */
-
-int api_parse_query(struct http_exchange *x, const char *name, struct query **ret)
-{
-    struct str text = http_param(x, name, 0);
-    struct err err;
-    int r;
-
-    if (text.p == NULL)
-        r = err_set(&err, ERR_INVALID, "parameter '%s' is missing", name);
-    else
-        r = query_parse(text, ret, NULL, NULL, &err);
-    if (r < 0)
-        api_fail(x, &err);
-    return r;
-}
-
-static int parse_time(struct http_exchange *x, const char *name, ts_ns *ret, struct err *err)
-{
-    struct str s = http_param(x, name, 0);
-
-    if (s.n == 0 || loki_time_parse(s, ret))
-        return 0;
-    return err_set(err, ERR_INVALID,
-                   "parameter '%s': '%.*s' is no time: seconds, nanoseconds or RFC 3339", name,
-                   (int)(s.n < 64 ? s.n : 64), s.p);
-}
-
-int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p,
-                    struct err *err)
-{
-    struct str since = http_param(x, "since", 0);
-    int r;
-
-    p->end = time_now();
-    r = parse_time(x, "end", &p->end, err);
-    if (r == 0 && since.n > 0 && (!loki_duration_parse(since, &fallback) || fallback < 0))
-        r = err_set(err, ERR_INVALID, "parameter 'since': '%.*s' is no duration",
-                    (int)(since.n < 64 ? since.n : 64), since.p);
-    if (r < 0)
-        return r;
-    p->start = p->end < INT64_MIN + fallback ? INT64_MIN : p->end - fallback;
-    r = parse_time(x, "start", &p->start, err);
-    if (r == 0 && p->end < p->start)
-        r = err_set(err, ERR_INVALID, "end timestamp must not be before or equal to start time");
-    return r;
 }
 
 void api_fill_params(struct api_call *c)

@@ -16,6 +16,8 @@ int api_open(struct server *s, struct api **ret, struct err *err);
 const char *api_address(const struct api *a); /* as bound; until api_cut */
 void api_set_tls(struct api *a, struct tls_ctx *tls);
 void api_drain(struct api *a); /* stop listening; what is under way goes on */
+/* For followers: a batch became durable.  As a store_observe_fn, `arg` apart; never blocks. */
+void api_observe(struct api *a, struct str tenant, struct batch *b);
 /* No request is being answered. */
 bool api_is_idle(const struct api *a);
 /* Close all connections: calls under way are cancelled and have nobody left to answer, so that from

@@ -1,5 +1,5 @@
 /*
- * server/api_labels.c - labels, label values, series: what streams there are.
+ * server/api_labels.c - labels, label values, series, detected_labels: what streams there are.
  *
  * Answers come from the catalogs (scan_streams); matchers may restrict them.  Sorted, each once.
  */
@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,21 @@ struct texts {
     size_t max;
     struct err *err;
 };
+
+static void texts_init(struct texts *t, struct api_call *c, size_t max, struct err *err)
+{
+    *t = (struct texts){.seen = map_new(0, NULL),
+                        .arena = arena_new(&c->api->server->memory, 0),
+                        .max = max,
+                        .err = err};
+}
+
+static void texts_fini(struct texts *t)
+{
+    VEC_FINI(&t->v);
+    map_free(&t->seen);
+    arena_free(&t->arena);
+}
 
 static int add_text(struct texts *t, struct str s)
 {
@@ -104,14 +120,13 @@ static int scan_all(struct api_call *c, scan_stream_fn *fn, struct texts *t)
 static void answer(struct api_call *c, scan_stream_fn *fn, size_t max, bool raw)
 {
     struct err err;
-    struct texts t = {.seen = map_new(0, NULL),
-                      .arena = arena_new(&c->api->server->memory, 0),
-                      .name = c->name,
-                      .max = max,
-                      .err = &err};
+    struct texts t;
     struct json_writer w;
-    int r = scan_all(c, fn, &t);
+    int r;
 
+    texts_init(&t, c, max, &err);
+    t.name = c->name;
+    r = scan_all(c, fn, &t);
     c->status = 200;
     if (r < 0) {
         api_call_fail(c, &err);
@@ -132,10 +147,89 @@ static void answer(struct api_call *c, scan_stream_fn *fn, size_t max, bool raw)
         json_put_array_end(&w);
         json_put_object_end(&w);
     }
-    VEC_FINI(&t.v);
-    map_free(&t.seen);
-    arena_free(&t.arena);
+    texts_fini(&t);
 }
+
+/* ---- detected labels ---- */
+
+static bool is_uuid(struct str s)
+{
+    static const char SHAPE[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+    if (s.n != sizeof(SHAPE) - 1)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (SHAPE[i] == '-' ? s.p[i] != '-' : !isxdigit((unsigned char)s.p[i]))
+            return false;
+    return true;
+}
+
+/* Only numbers and UUIDs: nothing that anybody would choose from a list. */
+static bool are_ids(const struct texts *values)
+{
+    double ignored;
+
+    for (size_t i = 0; i < values->v.n; i++)
+        if (!is_uuid(values->v.p[i]) && !str_to_f64(values->v.p[i], &ignored))
+            return false;
+    return true;
+}
+
+static bool is_static_label(struct str name)
+{
+    static const char *const NAMES[] = {"cluster", "namespace", "instance", "pod"};
+
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
+        if (str_eq(name, str_of(NAMES[i])))
+            return true;
+    return false;
+}
+
+static int put_detected(struct api_call *c, struct json_writer *w, struct str name, struct err *err)
+{
+    struct texts values;
+    int r;
+
+    texts_init(&values, c, NAMES_MAX, err);
+    values.name = name;
+    r = scan_all(c, NULL, &values);
+    if (r == 0 && values.v.n > 0 && (is_static_label(name) || !are_ids(&values))) {
+        json_put_object(w);
+        json_put_kv_str(w, "label", name);
+        json_put_kv_u64(w, "cardinality", values.v.n);
+        json_put_object_end(w);
+    }
+    texts_fini(&values);
+    return r;
+}
+
+static void work_detected(struct api_call *c)
+{
+    struct json_writer w;
+    struct texts names;
+    struct err err;
+    int r;
+
+    texts_init(&names, c, NAMES_MAX, &err);
+    names.name = STR("");
+    r = scan_all(c, NULL, &names);
+    if (names.v.n > 0)
+        qsort(names.v.p, names.v.n, sizeof(*names.v.p), compare);
+    json_writer_init(&w, &c->body);
+    json_put_object(&w);
+    json_put_key(&w, STR("detectedLabels"));
+    json_put_array(&w);
+    for (size_t i = 0; r == 0 && i < names.v.n; i++)
+        r = put_detected(c, &w, names.v.p[i], &err);
+    json_put_array_end(&w);
+    json_put_object_end(&w);
+    c->status = 200;
+    if (r < 0)
+        api_call_fail(c, &err);
+    texts_fini(&names);
+}
+
+/* ---- requests ---- */
 
 static void work_labels(struct api_call *c)
 {
@@ -237,6 +331,11 @@ void api_label_values(struct api *a, struct http_exchange *x, const struct auth_
         return;
     }
     start(a, x, caller, BY_QUERY, name, work_labels);
+}
+
+void api_detected_labels(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    start(a, x, caller, BY_QUERY, STR(""), work_detected);
 }
 
 void api_series(struct api *a, struct http_exchange *x, const struct auth_caller *caller)

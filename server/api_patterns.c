@@ -58,27 +58,6 @@ static int compare(const void *a, const void *b)
     return r != 0 ? r : str_cmp(x->level, y->level);
 }
 
-static ts_ns floor_step(ts_ns t, dur_ns step)
-{
-    ts_ns rest = t % step;
-
-    return t - (rest < 0 ? rest + step : rest);
-}
-
-/* Steps lie on multiples of the step; the first and the last are cut off where the range ends. */
-static size_t make_edges(const struct query_params *p, ts_ns *edge)
-{
-    size_t n = 0;
-
-    for (ts_ns t = p->start; t < p->end; n++) {
-        edge[n] = t;
-        t = floor_step(t, p->step);
-        t = t > INT64_MAX - p->step ? p->end : t + p->step;
-    }
-    edge[n++] = p->end;
-    return n;
-}
-
 static void put_samples(struct json_writer *w, const struct pattern *p, const ts_ns *edge,
                         const struct answer *a, dur_ns step)
 {
@@ -87,7 +66,7 @@ static void put_samples(struct json_writer *w, const struct pattern *p, const ts
         if (p->rows[i] == 0)
             continue;
         json_put_array(w);
-        json_put_i64(w, floor_step(edge[i], step) / NS_PER_S);
+        json_put_i64(w, api_step_floor(edge[i], step) / NS_PER_S);
         json_put_u64(w, p->rows[i]);
         json_put_array_end(w);
     }
@@ -139,7 +118,7 @@ static void work_patterns(struct api_call *c)
     if (edge == NULL)
         r = arena_err(a.arena, &err);
     if (r == 0 && c->params.start < c->params.end) {
-        p.n_edges = make_edges(&c->params, edge);
+        p.n_edges = api_step_edges(&c->params, edge);
         a.n_buckets = p.n_edges - 1;
         r = scan_patterns(c->api->server->store, &p, &left_out, &stats, &err);
     }
@@ -149,20 +128,6 @@ static void work_patterns(struct api_call *c)
         put_answer(c, &a, edge);
     VEC_FINI(&a.v);
     arena_free(&a.arena);
-}
-
-static int parse_step(struct http_exchange *x, struct query_params *p, struct err *err)
-{
-    struct str s = http_param(x, "step", 0);
-
-    p->step = loki_default_step(p->start, p->end);
-    if (s.n > 0 && (!loki_duration_parse(s, &p->step) || p->step <= 0))
-        return err_set(err, ERR_INVALID, "parameter 'step': '%.*s' is no duration above 0",
-                       (int)(s.n < 64 ? s.n : 64), s.p);
-    if (p->start < p->end &&
-        ((uint64_t)p->end - (uint64_t)p->start) / (uint64_t)p->step > STEPS_MAX)
-        return err_set(err, ERR_LIMIT, "more than %d steps: raise 'step'", (int)STEPS_MAX);
-    return 0;
 }
 
 /* Blocks have counted by the minute. */
@@ -195,7 +160,7 @@ void api_patterns(struct api *a, struct http_exchange *x, const struct auth_call
         return;
     r = api_parse_range(x, WINDOW_H * NS_PER_H, &p, &err);
     if (r == 0)
-        r = parse_step(x, &p, &err);
+        r = api_parse_step(x, &p, STEPS_MAX, &err);
     if (r == 0 && !query_selector(q, &matchers, &n))
         r = err_set(&err, ERR_INVALID, "parameter 'query': only label matchers are supported");
     c = r < 0 ? NULL : api_call_new(a, x, caller);

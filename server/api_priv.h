@@ -25,6 +25,8 @@ struct api {
     struct http_server *http; /* NULL after api_cut */
     struct workers *exports;  /* owned; apart, for an export waits as long as its client reads */
     struct workers *admin;    /* owned; apart, for a compaction takes minutes */
+    struct tail_hub *hub;     /* owned */
+    struct api_tails *tails;  /* owned; the main loop's */
 };
 
 struct api_call {
@@ -43,16 +45,20 @@ struct api_call {
     const char *type;
     struct buf body;
     size_t charged; /* of body, to the server's budget */
+    bool gzip;      /* the client takes it */
+    bool packed;    /* body is */
     /* Parameters of the families, parsed on the loop: */
     struct query *query;
     struct query_params params;
     struct str name;          /* label name, or what else is named */
     struct str second;        /* a second name */
+    uint64_t max;             /* of fields or values */
     struct matcher *matchers; /* several selectors: one after another */
     struct query **selectors; /* owned */
     size_t n_selectors;
     bool categorize;
     bool force;
+    bool by_label; /* volumes */
 };
 
 typedef void api_fn(struct api *a, struct http_exchange *x, const struct auth_caller *caller);
@@ -60,12 +66,16 @@ typedef void api_fn(struct api *a, struct http_exchange *x, const struct auth_ca
 /* Endpoint families. */
 api_fn api_query_range, api_query_instant, api_format_query;                   /* api_query.c */
 api_fn api_export;                                                             /* api_export.c */
-api_fn api_labels, api_label_values, api_series;                               /* api_labels.c */
+api_fn api_labels, api_label_values, api_series, api_detected_labels;          /* api_labels.c */
+api_fn api_index_stats, api_index_volume, api_index_volume_range;              /* api_index.c */
+api_fn api_detected_fields, api_detected_values;                               /* api_detected.c */
+api_fn api_tail;                                                               /* api_tail.c */
 api_fn api_patterns;                                                           /* api_patterns.c */
 api_fn api_delete;                                                             /* api_delete.c */
 api_fn api_admin_flush, api_admin_compact, api_admin_verify, api_admin_backup; /* api_admin.c */
 api_fn api_push, api_import;                                                   /* api_push.c */
 api_fn api_ready, api_metrics, api_buildinfo, api_page, api_rules, api_alerts; /* api_status.c */
+api_fn api_config, api_drilldown_limits, api_loki_rules;                       /* api_status.c */
 
 /* A call for this exchange; watches for the client's end.  NULL: no memory, 503 was answered. */
 struct api_call *api_call_new(struct api *a, struct http_exchange *x,
@@ -91,6 +101,24 @@ int api_parse_query(struct http_exchange *x, const char *name, struct query **re
 /* start, end, since -> params->start, end.  ERR_INVALID. */
 int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p,
                     struct err *err);
+/* A selector in parameter `name`; NULL in *ret: there is none, or it is `{}`.  ERR_INVALID, as
+ * query_parse. */
+int api_parse_selector(struct http_exchange *x, const char *name, struct query **ret,
+                       struct err *err);
+/* A whole number from 1 to `max`.  ERR_INVALID, ERR_LIMIT: they name the parameter. */
+int api_parse_count(struct http_exchange *x, const char *name, uint64_t max, uint64_t *ret,
+                    struct err *err);
+/* Parameter `step` in p->step, by default loki_default_step.  ERR_INVALID; ERR_LIMIT: more than
+ * `max` steps. */
+int api_parse_step(struct http_exchange *x, struct query_params *p, size_t max, struct err *err);
+/* Edges of steps that lie on multiples of p->step, the first and the last cut off where the range
+ * ends: into edge[steps + 3]; returns how many. */
+size_t api_step_edges(const struct query_params *p, ts_ns *edge);
+ts_ns api_step_floor(ts_ns t, dur_ns step);
+/* ERR_INVALID for parameter `name`: "'value' is no WHAT". */
+int api_bad_param(struct err *err, const char *name, struct str value, const char *what);
+/* Header X-Loki-Response-Encoding-Flags says categorize-labels. */
+bool api_wants_categories(const struct http_exchange *x);
 /* Tenants, limits, budget, cancel of this call. */
 void api_fill_params(struct api_call *c);
 

@@ -1,5 +1,6 @@
 /*
- * server/api_push.c - POST /loki/api/v1/push, JSON form, and /api/v1/import, lines of an export.
+ * server/api_push.c - POST /loki/api/v1/push, JSON or protobuf, and /api/v1/import, lines of an
+ * export.
  *
  * 204 only when the store has said durable.  Parsed on the loop (a push of 1 MB takes about 2 ms);
  * the wait is the store's. Each push is stored: two equal lines are two records (only Forward
@@ -15,7 +16,7 @@
 #include "wire/codec.h"
 
 #include <openssl/evp.h>
-
+#include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,34 +90,65 @@ static void on_aborted(void *arg)
     p->x = NULL;
 }
 
-/* What the body is, by its headers; 415 when it is what we cannot read. */
-static int read_body(struct http_exchange *x, struct push *p, int *status, struct err *err)
+/* Snappy's block form; what it says it unpacks to is bounded before it is believed. */
+static int unpack_snappy(struct str in, size_t max, struct buf *out, struct err *err)
 {
-    struct str type = http_header(x, "Content-Type");
-    struct str encoding = http_header(x, "Content-Encoding");
-    size_t max = (size_t)p->api->server->conf.http.max_body_bytes;
-    int r = 0;
+    enum { RATIO = 64 }; /* a copy of 64 bytes takes 2 */
+    size_t n = 0;
+    char *dst;
 
-    *status = 415;
-    if (str_find(type, STR("protobuf")) != SIZE_MAX || str_eq_nocase(encoding, STR("snappy")))
+    if (snappy_uncompressed_length(in.p, in.n, &n) != SNAPPY_OK)
+        return err_set(err, ERR_CORRUPT, "the body is not snappy-compressed");
+    if (n > max)
+        return err_set(err, ERR_LIMIT, "unpacks to more than %zu bytes", max);
+    if (n / RATIO > in.n)
+        return err_set(err, ERR_CORRUPT, "snappy: more bytes announced than there can be");
+    dst = buf_room(out, n);
+    if (n > 0 && dst == NULL)
+        return buf_err(out, "the body", err);
+    if (n > 0 && snappy_uncompress(in.p, in.n, dst, &n) != SNAPPY_OK)
+        return err_set(err, ERR_CORRUPT, "the body is not snappy-compressed");
+    out->n += n;
+    return 0;
+}
+
+static bool is_proto(const struct http_exchange *x)
+{
+    return str_find(http_header(x, "Content-Type"), STR("protobuf")) != SIZE_MAX;
+}
+
+/* The body as its headers say it is packed; protobuf is always snappy, said or not. */
+static int unpack(struct http_exchange *x, bool proto, size_t max, struct buf *out, struct err *err)
+{
+    struct str encoding = http_header(x, "Content-Encoding");
+    struct str body = http_body(x);
+
+    if (str_eq_nocase(encoding, STR("snappy")) || (proto && encoding.n == 0))
+        return unpack_snappy(body, max, out, err);
+    if (str_eq_nocase(encoding, STR("gzip")))
+        return codec_unpack(CODEC_GZIP, body, max, out, err);
+    if (str_eq_nocase(encoding, STR("deflate")))
+        return codec_unpack(CODEC_DEFLATE, body, max, out, err);
+    if (encoding.n > 0 && !str_eq_nocase(encoding, STR("identity")))
         return err_set(err, ERR_UNSUPPORTED,
-                       "snappy-compressed protobuf is not supported yet; push JSON (Content-Type: "
-                       "application/json)");
-    if (encoding.n > 0 && !str_eq_nocase(encoding, STR("gzip")) &&
-        !str_eq_nocase(encoding, STR("identity")))
-        return err_set(err, ERR_UNSUPPORTED, "Content-Encoding '%.*s' is not supported; gzip is",
+                       "Content-Encoding '%.*s' is not supported; gzip, deflate and snappy are",
                        (int)(encoding.n < 32 ? encoding.n : 32), encoding.p);
-    *status = 400;
+    buf_add_str(out, body);
+    return 0;
+}
+
+/* `status` gets what to refuse with. */
+static int read_body(struct http_exchange *x, struct push *p, bool proto, int *status,
+                     struct err *err)
+{
+    size_t max = (size_t)p->api->server->conf.http.max_body_bytes;
+    int r;
+
     buf_init(&p->body, max);
-    if (str_eq_nocase(encoding, STR("gzip"))) {
-        r = codec_unpack(CODEC_GZIP, http_body(x), max, &p->body, err);
-        if (r == ERR_LIMIT)
-            *status = 413;
-        if (r < 0)
-            return r;
-    } else {
-        buf_add_str(&p->body, http_body(x));
-    }
+    r = unpack(x, proto, max, &p->body, err);
+    *status = r == ERR_UNSUPPORTED ? 415 : r == ERR_LIMIT ? 413 : 400;
+    if (r < 0)
+        return r;
     *status = 503;
     r = buf_err(&p->body, "the body", err);
     if (r == 0)
@@ -188,7 +220,7 @@ static void take(struct api *a, struct http_exchange *x, const struct auth_calle
     p->x = x;
     r = check_store(a, &err);
     if (r == 0)
-        r = read_body(x, p, &status, &err);
+        r = read_body(x, p, kind == INGEST_PUSH_PROTO, &status, &err);
     if (r == 0) {
         decide(p, caller, kind);
         if (kind == INGEST_IMPORT)
@@ -226,7 +258,7 @@ static void take(struct api *a, struct http_exchange *x, const struct auth_calle
 
 void api_push(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
-    take(a, x, caller, INGEST_PUSH_JSON);
+    take(a, x, caller, is_proto(x) ? INGEST_PUSH_PROTO : INGEST_PUSH_JSON);
 }
 
 void api_import(struct api *a, struct http_exchange *x, const struct auth_caller *caller)

@@ -74,12 +74,6 @@ static void work(struct api_call *c)
     count_end(c, r, &err);
 }
 
-static int bad_param(struct err *err, const char *name, struct str value, const char *what)
-{
-    return err_set(err, ERR_INVALID, "parameter '%s': '%.*s' is no %s", name,
-                   (int)(value.n < 64 ? value.n : 64), value.p, what);
-}
-
 static int parse_limit(const struct server *s, struct http_exchange *x, uint64_t *ret,
                        struct err *err)
 {
@@ -87,7 +81,7 @@ static int parse_limit(const struct server *s, struct http_exchange *x, uint64_t
 
     *ret = LIMIT_DEFAULT;
     if (limit.n > 0 && (!str_to_u64(limit, ret) || *ret == 0))
-        return bad_param(err, "limit", limit, "positive number");
+        return api_bad_param(err, "limit", limit, "positive number");
     if (*ret > (uint64_t)s->conf.query.entries)
         return err_set(err, ERR_LIMIT,
                        "max entries limit per query exceeded, limit > max_entries_limit_per_query "
@@ -105,7 +99,7 @@ static int parse_direction(struct http_exchange *x, enum query_direction *ret, s
     else if (str_eq_nocase(d, STR("forward")))
         *ret = QUERY_FORWARD;
     else
-        return bad_param(err, "direction", d, "direction: forward or backward");
+        return api_bad_param(err, "direction", d, "direction: forward or backward");
     return 0;
 }
 
@@ -114,14 +108,8 @@ static int parse_span(struct http_exchange *x, const char *name, dur_ns *ret, st
     struct str s = http_param(x, name, 0);
 
     if (s.n > 0 && (!loki_duration_parse(s, ret) || *ret < 0))
-        return bad_param(err, name, s, "duration");
+        return api_bad_param(err, name, s, "duration");
     return 0;
-}
-
-static bool wants_categories(const struct http_exchange *x)
-{
-    return str_find(http_header(x, "X-Loki-Response-Encoding-Flags"), STR("categorize-labels")) !=
-           SIZE_MAX;
 }
 
 void api_query_range(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
@@ -161,7 +149,7 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     }
     c->query = q;
     c->params = p;
-    c->categorize = wants_categories(x);
+    c->categorize = api_wants_categories(x);
     c->work = work;
     api_fill_params(c);
     api_call_start(c);
@@ -180,7 +168,7 @@ void api_query_instant(struct api *a, struct http_exchange *x, const struct auth
         return;
     p.start = time_now();
     if (at.n > 0 && !loki_time_parse(at, &p.start))
-        r = bad_param(&err, "time", at, "time: seconds, nanoseconds or RFC 3339");
+        r = api_bad_param(&err, "time", at, "time: seconds, nanoseconds or RFC 3339");
     if (r == 0 && query_kind(q) == QUERY_LOG)
         r = err_set(&err, ERR_INVALID,
                     "log queries are not supported as an instant query type, please change your "

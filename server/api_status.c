@@ -1,13 +1,25 @@
 /*
- * server/api_status.c - what the server says about itself: ready, metrics, version, page, rules.
+ * server/api_status.c - what the server says about itself: ready, metrics, version, page, limits,
+ * configuration, rules.
  */
 #include "server/api_priv.h"
 
+#include "base/json.h"
 #include "server/alerts.h"
 #include "server/metrics.h"
 #include "server/peers.h"
 
-enum { METRICS_MAX = 4 << 20, RULES_MAX = 16 << 20 };
+#include <stdio.h>
+
+#define LOKI_VERSION "3.0.0" /* what clients expect of a server that can do what this one can */
+
+enum {
+    METRICS_MAX = 4 << 20,
+    RULES_MAX = 16 << 20,
+    CONFIG_MAX = 4 << 20,
+    LIMITS_MAX = 64 << 10,
+    VOLUME_SERIES_MAX = 1000,
+};
 
 static const char PAGE[] =
     "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>logq</title>"
@@ -91,13 +103,109 @@ void api_metrics(struct api *a, struct http_exchange *x, const struct auth_calle
 void api_buildinfo(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
     /* Grafana decides by `version` what Loki can do. */
-    static const char BODY[] = "{\"version\":\"3.0.0\",\"revision\":\"logq-" LOGQ_VERSION
+    static const char BODY[] = "{\"version\":\"" LOKI_VERSION "\",\"revision\":\"logq-" LOGQ_VERSION
                                "\",\"branch\":\"main\",\"buildUser\":\"\","
                                "\"buildDate\":\"\",\"goVersion\":\"\"}";
 
     (void)a;
     (void)caller;
     http_reply(x, 200, "application/json", STR(BODY));
+}
+
+/* What runs, with defaults filled in and secrets as "(set)". */
+void api_config(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    struct buf out;
+
+    (void)caller;
+    buf_init(&out, CONFIG_MAX);
+    server_conf_print(&a->server->conf, &out);
+    http_reply(x, out.over ? 500 : 200, "text/yaml; charset=utf-8", buf_str(&out));
+    buf_fini(&out);
+}
+
+static void put_words(struct json_writer *w, const char *key, const char *words)
+{
+    struct str rest = str_of(words);
+
+    json_put_key(w, str_of(key));
+    json_put_array(w);
+    while (rest.p != NULL)
+        json_put_string(w, str_cut(&rest, ' '));
+    json_put_array_end(w);
+}
+
+static void put_seconds(struct json_writer *w, const char *key, dur_ns d)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof(text), "%llds", (long long)(d / NS_PER_S));
+    json_put_kv_str(w, key, str_of(text));
+}
+
+/* What Logs Drilldown asks before it asks anything else. */
+void api_drilldown_limits(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    const struct server_conf *c = &a->server->conf;
+    struct json_writer w;
+    struct buf out;
+
+    (void)caller;
+    buf_init(&out, LIMITS_MAX);
+    json_writer_init(&w, &out);
+    json_put_object(&w);
+    json_put_key(&w, STR("limits"));
+    json_put_object(&w);
+    json_put_key(&w, STR("discover_log_levels"));
+    json_put_bool(&w, true);
+    put_words(&w, "discover_service_name",
+              "service app application app_name name app_kubernetes_io_name container "
+              "container_name k8s_container_name component workload job k8s_job_name");
+    put_words(&w, "log_level_fields",
+              "level LEVEL Level log.level severity SEVERITY Severity SeverityText lvl LVL Lvl "
+              "severity_text Severity_Text SEVERITY_TEXT");
+    json_put_kv_u64(&w, "max_entries_limit_per_query", (uint64_t)c->query.entries);
+    json_put_kv_u64(&w, "max_line_size_truncate", RECORD_LINE_MAX);
+    json_put_kv_u64(&w, "max_query_bytes_read", (uint64_t)c->query.line_bytes);
+    put_seconds(&w, "max_query_length", 0);
+    put_seconds(&w, "max_query_lookback", 0);
+    put_seconds(&w, "max_query_range", 0);
+    json_put_kv_u64(&w, "max_query_series", (uint64_t)c->query.series);
+    json_put_key(&w, STR("metric_aggregation_enabled"));
+    json_put_bool(&w, false);
+    put_seconds(&w, "query_timeout", c->query.time);
+    put_seconds(&w, "retention_period", c->storage.retention);
+    json_put_key(&w, STR("volume_enabled"));
+    json_put_bool(&w, true);
+    json_put_kv_u64(&w, "volume_max_series", VOLUME_SERIES_MAX);
+    json_put_object_end(&w);
+    json_put_key(&w, STR("pattern_ingester_enabled"));
+    json_put_bool(&w, true);
+    json_put_kv_str(&w, "version", STR(LOKI_VERSION));
+    json_put_object_end(&w);
+    http_reply(x, 200, "application/json", buf_str(&out));
+    buf_fini(&out);
+}
+
+/* Rules are files of the server: here they can be read, in the form in which Loki keeps them. */
+void api_loki_rules(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    struct str rest = http_path(x);
+    struct str file, group;
+    struct buf out;
+    size_t n;
+
+    rest = str_from(rest, str_find(rest, STR("/rules")) + sizeof("/rules") - 1);
+    rest = str_from(rest, 1);
+    file = str_cut(&rest, '/');
+    group = rest;
+    buf_init(&out, RULES_MAX);
+    n = alerts_print_loki(a->server->alerts, caller, file, group, &out);
+    if (n == 0)
+        http_replyf(x, 404, "%s\n", group.n > 0 ? "group does not exist" : "no rule groups found");
+    else
+        http_reply(x, 200, "application/yaml", buf_str(&out));
+    buf_fini(&out);
 }
 
 static void reply_print(struct api *a, struct http_exchange *x, const struct auth_caller *caller,

@@ -236,6 +236,9 @@ int ingest_decode_times(void *arg, const struct store_payload *p, struct batch *
         case INGEST_PUSH_JSON:
             r = ingest_push(&ib, p, &d, err);
             break;
+        case INGEST_PUSH_PROTO:
+            r = ingest_push_proto(&ib, p, &d, err);
+            break;
         case INGEST_IMPORT:
             r = ingest_import(&ib, p, err);
             break;

@@ -14,8 +14,9 @@
 
 enum ingest_kind {                     /* store_payload.kind; append only: they are in WAL files */
                    INGEST_FORWARD = 1, /* one Forward message */
-                   INGEST_PUSH_JSON = 2, /* body of Loki's push API, JSON, uncompressed */
-                   INGEST_IMPORT = 3,    /* lines of exact.h */
+                   INGEST_PUSH_JSON = 2,  /* body of Loki's push API, JSON, uncompressed */
+                   INGEST_IMPORT = 3,     /* lines of exact.h */
+                   INGEST_PUSH_PROTO = 4, /* body of Loki's push API, protobuf, uncompressed */
 };
 
 /* What was decided about a payload; encoded as a small versioned JSON object. */

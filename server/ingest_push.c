@@ -1,5 +1,6 @@
 /*
- * server/ingest_push.c - the body of Loki's push API, JSON form, into records.
+ * server/ingest_push.c - the body of Loki's push API, JSON form, into records (the protobuf form is
+ * ingest_push_proto.c).
  *
  *     {"streams": [{"stream": {"a": "b"}, "values": [["<ns>", "<line>", {"meta": "data"}?], ...]},
  * ...]}
@@ -61,30 +62,36 @@ static int read_pairs(struct push *p, struct json_reader *r, struct label *v, si
     return e;
 }
 
+int ingest_push_stream(struct ingest_build *ib, const struct ingest_decided *d, struct labels *l,
+                       size_t offset, uint32_t *ret, struct err *err)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (!label_name_ok(l->v[i].name) || l->v[i].name.n > RECORD_LABEL_NAME_MAX)
+            return err_set(err, ERR_INVALID, "'%.*s' is no label name (in the stream at byte %zu)",
+                           (int)(l->v[i].name.n < 64 ? l->v[i].name.n : 64), l->v[i].name.p,
+                           offset);
+    l->n = labels_sort(l->v, l->n);
+    if (l->n == 0)
+        return err_set(err, ERR_INVALID, "error at least one label pair is required per stream");
+    return ingest_build_stream(ib, l->v, l->n, &d->forced, ret, err);
+}
+
 static int read_stream_labels(struct push *p, struct str text, size_t offset, uint32_t *ret,
                               struct err *err)
 {
     struct json_reader r;
     struct json_token t;
-    struct label *v = arena_alloc(p->a, (RECORD_LABELS_MAX + p->d->forced.n + 1) * sizeof(*v));
-    size_t n = 0;
+    struct labels l = {arena_alloc(p->a, (RECORD_LABELS_MAX + p->d->forced.n + 1) * sizeof(*l.v)),
+                       0};
     int e;
 
-    if (v == NULL)
+    if (l.v == NULL)
         return arena_err(p->a, err);
     json_reader_init_part(&r, p->body, text);
     e = expect(&r, JSON_OBJECT, "an object of labels", &t, err);
     if (e == 0)
-        e = read_pairs(p, &r, v, RECORD_LABELS_MAX - 1, &n, err);
-    for (size_t i = 0; e == 0 && i < n; i++)
-        if (!label_name_ok(v[i].name) || v[i].name.n > RECORD_LABEL_NAME_MAX)
-            e = err_set(err, ERR_INVALID, "'%.*s' is no label name (in the stream at byte %zu)",
-                        (int)(v[i].name.n < 64 ? v[i].name.n : 64), v[i].name.p, offset);
-    if (e == 0)
-        n = labels_sort(v, n);
-    if (e == 0 && n == 0)
-        e = err_set(err, ERR_INVALID, "error at least one label pair is required per stream");
-    return e < 0 ? e : ingest_build_stream(p->ib, v, n, &p->d->forced, ret, err);
+        e = read_pairs(p, &r, l.v, RECORD_LABELS_MAX - 1, &l.n, err);
+    return e < 0 ? e : ingest_push_stream(p->ib, p->d, &l, offset, ret, err);
 }
 
 static int read_value(struct push *p, struct json_reader *r, struct ingest_shared *shared,

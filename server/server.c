@@ -219,6 +219,8 @@ static void observe(void *arg, struct str tenant, struct batch *b)
 
     if (s->alerts != NULL)
         alerts_observe(s->alerts, tenant, b);
+    if (s->api != NULL)
+        api_observe(s->api, tenant, b);
 }
 
 /* Any thread of the store. */

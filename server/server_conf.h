@@ -70,7 +70,7 @@ struct server_conf {
     } storage;
     struct {
         dur_ns time;
-        int64_t memory_bytes, cache_bytes, threads, line_bytes, series, entries, workers,
+        int64_t memory_bytes, cache_bytes, threads, line_bytes, series, entries, tails, workers,
             concurrent;
     } query;
     int64_t memory_bytes; /* the whole server's budget */

@@ -36,6 +36,7 @@ struct codec_reader {
     size_t max_bytes;
     z_stream gzip;
     bool gzip_ready;
+    int window;      /* zlib's word for format and window */
     ZSTD_DCtx *zstd; /* owned; NULL until needed */
 };
 
@@ -87,17 +88,30 @@ void codec_reader_free(struct codec_reader **pr)
     *pr = NULL;
 }
 
-static int start_gzip(struct codec_reader *r, struct err *err)
-{
-    int z;
+enum { WINDOW = 15, WINDOW_GZIP = WINDOW + 16, WINDOW_RAW = -WINDOW }; /* the largest */
 
+static int start_zlib(struct codec_reader *r, int window, struct err *err)
+{
+    r->window = window;
     if (r->gzip_ready)
         return 0;
-    z = inflateInit2(&r->gzip, 15 + 16); /* largest window, gzip header only */
-    if (z != Z_OK)
+    if (inflateInit2(&r->gzip, window) != Z_OK)
         return err_set(err, ERR_NOMEM, "no memory to unpack gzip");
     r->gzip_ready = true;
     return 0;
+}
+
+/* HTTP says zlib's form, many senders leave its header out: RFC 1950 2.2 tells them apart. */
+static int deflate_window(struct str bytes)
+{
+    unsigned first, second;
+
+    if (bytes.n < 2)
+        return WINDOW;
+    first = (unsigned char)bytes.p[0];
+    second = (unsigned char)bytes.p[1];
+    return (first & 0x0f) == 8 && first >> 4 <= 7 && (first * 256 + second) % 31 == 0 ? WINDOW
+                                                                                      : WINDOW_RAW;
 }
 
 static int start_zstd(struct codec_reader *r, struct err *err)
@@ -125,7 +139,9 @@ int codec_reader_start(struct codec_reader *r, enum codec c, struct str bytes, s
     r->rest = bytes;
     r->left = r->max_bytes = max_bytes;
     if (c == CODEC_GZIP)
-        e = start_gzip(r, err);
+        e = start_zlib(r, WINDOW_GZIP, err);
+    else if (c == CODEC_DEFLATE)
+        e = start_zlib(r, deflate_window(bytes), err);
     else if (c == CODEC_ZSTD)
         e = start_zstd(r, err);
     if (e < 0)
@@ -151,7 +167,7 @@ static int gzip_step(struct codec_reader *r, char *dst, size_t cap, size_t *ret_
     uInt out = cap < UINT32_MAX ? (uInt)cap : UINT32_MAX;
     int z;
 
-    if (!r->inside && inflateReset(&r->gzip) != Z_OK)
+    if (!r->inside && inflateReset2(&r->gzip, r->window) != Z_OK)
         return err_set(err, ERR_CORRUPT, "gzip does not start again");
     r->inside = true;
     r->gzip.next_in = (const Bytef *)r->rest.p;
@@ -208,6 +224,7 @@ static int fill(struct codec_reader *r, char *dst, size_t cap, size_t *ret_n, st
             *ret_n = copy_step(r, dst, cap);
             break;
         case CODEC_GZIP:
+        case CODEC_DEFLATE:
             e = gzip_step(r, dst, cap, ret_n, err);
             break;
         case CODEC_ZSTD:
@@ -389,6 +406,9 @@ int codec_pack(struct codec_writer *w, enum codec c, int level, struct str bytes
         return pack_gzip(w, level, bytes, out, err);
     case CODEC_ZSTD:
         return pack_zstd(w, level, bytes, out, err);
+    case CODEC_DEFLATE:
+        INVARIANT(c != CODEC_DEFLATE); /* for reading only */
+        break;
     case CODEC_NONE:
         break;
     }

@@ -1,5 +1,6 @@
 /*
- * wire/codec.h - gzip (zlib) and zstd payloads, both possibly several members one after another.
+ * wire/codec.h - gzip (zlib) and zstd payloads, both possibly several members one after another,
+ * and HTTP's deflate.
  *
  * Decoding streams: the caller pulls pieces, so that a bomb costs a piece and ends as ERR_LIMIT
  * once the total passes max_bytes.  A decoder is one thread's at a time and reusable.
@@ -11,7 +12,12 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum codec { CODEC_NONE, CODEC_GZIP, CODEC_ZSTD };
+enum codec {
+    CODEC_NONE,
+    CODEC_GZIP,
+    CODEC_ZSTD,
+    CODEC_DEFLATE, /* one stream, with zlib's header or without; for reading only */
+};
 
 /* What the first bytes say (1f 8b, 28 b5 2f fd), else CODEC_NONE. */
 enum codec codec_sniff(struct str bytes);

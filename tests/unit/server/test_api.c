@@ -144,11 +144,11 @@ static void a_push_that_cannot_be_says_why(void **state)
     struct err err;
 
     check(f, &r, 400, "at byte 12");
-    r.type = "application/x-protobuf";
-    check(f, &r, 415, "JSON");
+    r.type = "application/x-protobuf"; /* and then snappy, said or not */
+    check(f, &r, 400, "snappy");
     r.type = "application/json";
     r.encoding = "snappy";
-    check(f, &r, 415, NULL);
+    check(f, &r, 400, "snappy");
     r.encoding = "br";
     check(f, &r, 415, "'br'");
     r.encoding = NULL;
@@ -160,9 +160,14 @@ static void a_push_that_cannot_be_says_why(void **state)
     r.encoding = "gzip";
     r.body = buf_str(&packed);
     check(f, &r, 413, NULL); /* a bomb */
+    r.encoding = "snappy";
+    r.body = STR("\xff\xff\xff\xff\x0f????"); /* 4 GiB, it says */
+    check(f, &r, 413, NULL);
+    r.body = STR("\x80\x80\x04????"); /* 64 KiB in four bytes */
+    check(f, &r, 400, "snappy");
     check(f, &(struct request){.method = "POST", .target = "/loki/api/v1/push", .token = ADMIN},
           400, "byte 0");
-    assert_int_equal(metric_get(METRIC_PUSH_REJECTED), 6);
+    assert_int_equal(metric_get(METRIC_PUSH_REJECTED), 8);
     buf_fini(&packed);
     free(zeros);
     codec_writer_free(&z);

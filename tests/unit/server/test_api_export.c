@@ -81,7 +81,8 @@ static void an_export_that_fails_in_the_middle_says_so(void **state)
     f->w->server.conf.query.memory_bytes = 3 << 19; /* not enough for the last line */
     d = start(f, &(struct request){.method = "GET",
                                    .target = "/api/v1/export?query={app=%22web%22}%20|"
-                                             "%20detected_level=%22error%22&direction=forward"
+                                             "%20regexp%20%22(?P%3Cx%3Eerror)%22%20|%20x=%22error"
+                                             "%22&direction=forward"
                                              "&start=1768003200&end=1768262400",
                                    .token = ADMIN});
     WAIT_FOR(f->w->loop, d->done);

@@ -9,6 +9,7 @@
 #define LOGQ_TESTS_UNIT_SERVER_WORLD_H
 
 #include "base/log.h"
+#include "server/api.h"
 #include "server/auth.h"
 #include "server/ingest.h"
 #include "server/metrics.h"
@@ -33,8 +34,8 @@ static inline void world_observe(void *arg, struct str tenant, struct batch *b)
 {
     struct world *w = arg;
 
-    (void)tenant;
-    (void)b;
+    if (w->server.api != NULL)
+        api_observe(w->server.api, tenant, b);
     (void)pthread_mutex_lock(&w->mutex);
     w->waiting++;
     while (w->is_shut)

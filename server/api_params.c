@@ -1,0 +1,128 @@
+/*
+ * server/api_params.c - what the endpoints have in common in their parameters.  Contract:
+ * api_priv.h.
+ */
+#include "server/api_priv.h"
+
+int api_parse_query(struct http_exchange *x, const char *name, struct query **ret)
+{
+    struct str text = http_param(x, name, 0);
+    struct err err;
+    int r;
+
+    if (text.p == NULL)
+        r = err_set(&err, ERR_INVALID, "parameter '%s' is missing", name);
+    else
+        r = query_parse(text, ret, NULL, NULL, &err);
+    if (r < 0)
+        api_fail(x, &err);
+    return r;
+}
+
+int api_bad_param(struct err *err, const char *name, struct str value, const char *what)
+{
+    return err_set(err, ERR_INVALID, "parameter '%s': '%.*s' is no %s", name,
+                   (int)(value.n < 64 ? value.n : 64), value.p, what);
+}
+
+static int parse_time(struct http_exchange *x, const char *name, ts_ns *ret, struct err *err)
+{
+    struct str s = http_param(x, name, 0);
+
+    if (s.n == 0 || loki_time_parse(s, ret))
+        return 0;
+    return api_bad_param(err, name, s, "time: seconds, nanoseconds or RFC 3339");
+}
+
+int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p,
+                    struct err *err)
+{
+    struct str since = http_param(x, "since", 0);
+    int r;
+
+    p->end = time_now();
+    r = parse_time(x, "end", &p->end, err);
+    if (r == 0 && since.n > 0 && (!loki_duration_parse(since, &fallback) || fallback < 0))
+        r = api_bad_param(err, "since", since, "duration");
+    if (r < 0)
+        return r;
+    p->start = p->end < INT64_MIN + fallback ? INT64_MIN : p->end - fallback;
+    r = parse_time(x, "start", &p->start, err);
+    if (r == 0 && p->end < p->start)
+        r = err_set(err, ERR_INVALID, "end timestamp must not be before or equal to start time");
+    return r;
+}
+
+int api_parse_selector(struct http_exchange *x, const char *name, struct query **ret,
+                       struct err *err)
+{
+    struct str text = str_trim(http_param(x, name, 0));
+    const struct matcher *matchers;
+    size_t n;
+    int r;
+
+    *ret = NULL;
+    if (text.n == 0 || str_eq(text, STR("{}")))
+        return 0;
+    r = query_parse(text, ret, NULL, NULL, err);
+    if (r == 0 && !query_selector(*ret, &matchers, &n)) {
+        query_unref(ret);
+        r = err_set(err, ERR_INVALID, "parameter '%s': only label matchers are supported", name);
+    }
+    return r;
+}
+
+int api_parse_count(struct http_exchange *x, const char *name, uint64_t max, uint64_t *ret,
+                    struct err *err)
+{
+    struct str s = http_param(x, name, 0);
+
+    if (s.n == 0)
+        return 0;
+    if (!str_to_u64(s, ret) || *ret == 0)
+        return api_bad_param(err, name, s, "positive number");
+    if (*ret > max)
+        return err_set(err, ERR_LIMIT, "parameter '%s': %llu is over %llu", name,
+                       (unsigned long long)*ret, (unsigned long long)max);
+    return 0;
+}
+
+int api_parse_step(struct http_exchange *x, struct query_params *p, size_t max, struct err *err)
+{
+    struct str s = http_param(x, "step", 0);
+
+    p->step = loki_default_step(p->start, p->end);
+    if (s.n > 0 && (!loki_duration_parse(s, &p->step) || p->step <= 0))
+        return api_bad_param(err, "step", s, "duration above 0");
+    if (p->start < p->end && ((uint64_t)p->end - (uint64_t)p->start) / (uint64_t)p->step > max)
+        return err_set(err, ERR_LIMIT, "more than %zu steps: raise 'step'", max);
+    return 0;
+}
+
+ts_ns api_step_floor(ts_ns t, dur_ns step)
+{
+    ts_ns rest = t % step;
+
+    if (rest < 0)
+        rest += step;
+    return t < INT64_MIN + rest ? INT64_MIN : t - rest;
+}
+
+size_t api_step_edges(const struct query_params *p, ts_ns *edge)
+{
+    size_t n = 0;
+
+    for (ts_ns t = p->start; t < p->end; n++) {
+        edge[n] = t;
+        t = api_step_floor(t, p->step);
+        t = t > INT64_MAX - p->step ? p->end : t + p->step;
+    }
+    edge[n++] = p->end;
+    return n;
+}
+
+bool api_wants_categories(const struct http_exchange *x)
+{
+    return str_find(http_header(x, "X-Loki-Response-Encoding-Flags"), STR("categorize-labels")) !=
+           SIZE_MAX;
+}

@@ -1,0 +1,368 @@
+/*
+ * server/api_tail.c - GET /loki/api/v1/tail (WebSocket) and /api/v1/tail (text/event-stream).
+ *
+ * Both are the same follower (tail.h) behind two ways of writing.  A WebSocket is pinged every
+ * second, as Loki's clients expect; one that says nothing for HEARD_MAX_S is gone, and so is one
+ * that does not read (http.h cuts it).  An event stream gets a comment now and then, so that
+ * proxies keep it.
+ *
+ * A browser sends its user's credentials to any WebSocket that a page names, and under --dev none
+ * are needed: so an Origin that is not this server is refused, unless a bearer token came along,
+ * which no foreign page has.
+ */
+#include "server/api_tail.h"
+
+#include "base/json.h"
+#include "base/obj.h"
+#include "server/api_priv.h"
+#include "server/metrics.h"
+#include "server/tail.h"
+#include "wire/websocket.h"
+
+#include <stdlib.h>
+
+enum {
+    LIMIT_DEFAULT = 100,
+    DELAY_MAX_S = 5,
+    PING_MS = 1000,
+    COMMENT_S = 15,
+    HEARD_MAX_S = 60,
+    MESSAGE_MAX = 4096, /* clients have nothing to say */
+    FRAME_MAX = 8192,
+};
+
+struct conn {
+    unsigned magic;
+#define TAIL_CONN_MAGIC 0x7a11c044u
+    struct api *api;
+    struct conn *prev, *next;        /* ring of api_tails */
+    struct http_exchange *x;         /* NULL once it has ended */
+    struct tail *tail;               /* owned */
+    struct websocket_reader *reader; /* owned; NULL: an event stream */
+    size_t held;                     /* bytes written while the connection was full */
+    dur_ns heard;                    /* the client was */
+    dur_ns told;
+};
+
+struct api_tails {
+    unsigned magic;
+#define API_TAILS_MAGIC 0xa9174a11u
+    struct conn conns; /* head of the ring */
+    struct loop_timer *timer;
+};
+
+/* ---- the end of one ---- */
+
+static void conn_free(struct conn *c)
+{
+    OBJ_CHECK(c, TAIL_CONN_MAGIC);
+    tail_close(&c->tail);
+    websocket_reader_free(&c->reader);
+    c->prev->next = c->next;
+    c->next->prev = c->prev;
+    c->magic = 0;
+    free(c);
+}
+
+static void on_aborted(void *arg)
+{
+    conn_free(arg);
+}
+
+static void write_frame(struct conn *c, enum websocket_op op, struct str payload)
+{
+    struct buf b;
+
+    buf_init(&b, FRAME_MAX);
+    websocket_put(&b, op, payload, NULL);
+    http_reply_write(c->x, buf_str(&b));
+    buf_fini(&b);
+}
+
+/* Say why, flush, close. */
+static void end(struct conn *c, enum websocket_code code, struct str reason)
+{
+    struct json_writer w;
+    struct buf b;
+
+    buf_init(&b, FRAME_MAX);
+    if (c->reader != NULL) {
+        websocket_put_close(&b, code, reason, NULL);
+    } else if (code == WEBSOCKET_FAILED) {
+        buf_add_z(&b, "event: error\ndata: ");
+        json_writer_init(&w, &b);
+        json_put_object(&w);
+        json_put_kv_str(&w, "message", reason);
+        json_put_object_end(&w);
+        buf_add_z(&b, "\n\n");
+    }
+    http_reply_write(c->x, buf_str(&b));
+    http_reply_end(c->x);
+    buf_fini(&b);
+    conn_free(c);
+}
+
+/* ---- what the tail has to say ---- */
+
+static void on_bytes(void *arg, struct str bytes)
+{
+    struct conn *c = arg;
+
+    OBJ_CHECK(c, TAIL_CONN_MAGIC);
+    c->told = time_mono();
+    http_reply_write(c->x, bytes);
+    if (http_is_full(c->x))
+        c->held += bytes.n;
+    else
+        tail_taken(c->tail, bytes.n);
+}
+
+static void on_drained(void *arg)
+{
+    struct conn *c = arg;
+
+    OBJ_CHECK(c, TAIL_CONN_MAGIC);
+    tail_taken(c->tail, c->held);
+    c->held = 0;
+}
+
+static void on_failed(void *arg, const struct err *why)
+{
+    end(arg, WEBSOCKET_FAILED, str_of(why->text));
+}
+
+/* ---- what the client has to say ---- */
+
+/* false: the connection has ended. */
+static bool take_message(struct conn *c, const struct websocket_message *m)
+{
+    switch (m->op) {
+    case WEBSOCKET_CLOSE:
+        end(c, m->code == WEBSOCKET_NO_CODE ? WEBSOCKET_NORMAL : m->code, STR(""));
+        return false;
+    case WEBSOCKET_PING:
+        if (!http_is_full(c->x)) /* who does not read needs no answer */
+            write_frame(c, WEBSOCKET_PONG, m->payload);
+        return true;
+    case WEBSOCKET_TEXT:
+    case WEBSOCKET_BINARY:
+    case WEBSOCKET_PONG:
+    case WEBSOCKET_CONTINUATION:
+        break;
+    }
+    return true;
+}
+
+static void on_data(void *arg, struct str bytes)
+{
+    struct conn *c = arg;
+    struct websocket_message m;
+    struct err err;
+    int r = 0;
+
+    OBJ_CHECK(c, TAIL_CONN_MAGIC);
+    c->heard = time_mono();
+    while (r == 0) {
+        r = websocket_reader_next(c->reader, &bytes, &m, &err);
+        if (r < 0)
+            end(c, websocket_reader_code(c->reader), str_of(err.text));
+        else if (r == 0 && !take_message(c, &m))
+            return;
+    }
+}
+
+/* ---- time ---- */
+
+static void look_at(struct conn *c, dur_ns now)
+{
+    if (c->reader == NULL) {
+        if (now - c->told >= COMMENT_S * NS_PER_S && !http_is_full(c->x)) {
+            http_reply_write(c->x, STR(":\n\n"));
+            c->told = now;
+        }
+        return;
+    }
+    if (now - c->heard > HEARD_MAX_S * NS_PER_S) {
+        http_reply_abort(c->x);
+        conn_free(c);
+    } else if (!http_is_full(c->x)) {
+        write_frame(c, WEBSOCKET_PING, STR(""));
+    }
+}
+
+static void on_timer(void *arg)
+{
+    struct api_tails *t = arg;
+    dur_ns now = time_mono();
+    struct conn *next;
+
+    for (struct conn *c = t->conns.next; c != &t->conns; c = next) {
+        next = c->next;
+        look_at(c, now);
+    }
+}
+
+struct api_tails *api_tails_new(struct api *a)
+{
+    struct api_tails *t = mem_new(sizeof(*t));
+
+    t->magic = API_TAILS_MAGIC;
+    t->conns.prev = t->conns.next = &t->conns;
+    t->timer = loop_timer_new(a->server->loop, on_timer, t);
+    loop_timer_start(t->timer, PING_MS, PING_MS);
+    return t;
+}
+
+void api_tails_end(struct api_tails *t)
+{
+    OBJ_CHECK(t, API_TAILS_MAGIC);
+    while (t->conns.next != &t->conns)
+        end(t->conns.next, WEBSOCKET_GOING_AWAY, STR("the server stops"));
+}
+
+void api_tails_free(struct api_tails **pt)
+{
+    struct api_tails *t = *pt;
+
+    *pt = NULL;
+    if (t == NULL)
+        return;
+    OBJ_CHECK(t, API_TAILS_MAGIC);
+    INVARIANT(t->conns.next == &t->conns);
+    loop_timer_free(&t->timer);
+    t->magic = 0;
+    free(t);
+}
+
+/* ---- requests ---- */
+
+static int parse_params(const struct server *s, struct http_exchange *x, struct tail_options *opt,
+                        struct err *err)
+{
+    struct str start = http_param(x, "start", 0);
+    struct str limit = http_param(x, "limit", 0);
+    struct str delay = http_param(x, "delay_for", 0);
+
+    opt->start = time_now() - NS_PER_H;
+    opt->limit = LIMIT_DEFAULT;
+    if (start.n > 0 && !loki_time_parse(start, &opt->start))
+        return api_bad_param(err, "start", start, "time: seconds, nanoseconds or RFC 3339");
+    if (limit.n > 0 && !str_to_u64(limit, &opt->limit))
+        return api_bad_param(err, "limit", limit, "number");
+    if (opt->limit > (uint64_t)s->conf.query.entries)
+        return err_set(err, ERR_LIMIT,
+                       "max entries limit per query exceeded, limit > max_entries_limit_per_query "
+                       "(%llu > %lld)",
+                       (unsigned long long)opt->limit, (long long)s->conf.query.entries);
+    if (delay.n > 0 && (!loki_duration_parse(delay, &opt->delay) || opt->delay < 0))
+        return api_bad_param(err, "delay_for", delay, "number of seconds");
+    if (opt->delay > DELAY_MAX_S * NS_PER_S)
+        return err_set(err, ERR_INVALID, "delay_for can't be greater than %d", (int)DELAY_MAX_S);
+    return 0;
+}
+
+/* "https://HOST:PORT" of the page against our own Host. */
+static bool is_foreign_page(const struct http_exchange *x)
+{
+    struct str origin = http_header(x, "Origin");
+    size_t at = str_find(origin, STR("://"));
+
+    if (origin.p == NULL || str_starts(http_header(x, "Authorization"), STR("Bearer ")))
+        return false;
+    return at == SIZE_MAX || !str_eq_nocase(str_from(origin, at + 3), http_header(x, "Host"));
+}
+
+/* false: was refused. */
+static bool offer_fits(struct http_exchange *x, char accept[WEBSOCKET_ACCEPT])
+{
+    struct websocket_offer offer = {.upgrade = http_header(x, "Upgrade"),
+                                    .connection = http_header(x, "Connection"),
+                                    .version = http_header(x, "Sec-WebSocket-Version"),
+                                    .key = http_header(x, "Sec-WebSocket-Key")};
+    const char *why;
+    int status = websocket_accept(&offer, accept, &why);
+
+    if (status == 101)
+        return true;
+    if (status == 426) {
+        http_reply_header(x, "Upgrade", STR("websocket"));
+        http_reply_header(x, "Sec-WebSocket-Version", STR("13"));
+    }
+    http_replyf(x, status, "%s\n", why);
+    return false;
+}
+
+static struct conn *conn_new(struct api *a, struct http_exchange *x, bool websocket)
+{
+    struct conn *c = mem_new(sizeof(*c));
+
+    c->magic = TAIL_CONN_MAGIC;
+    c->api = a;
+    c->x = x;
+    c->heard = c->told = time_mono();
+    if (websocket)
+        c->reader = websocket_reader_new(true, MESSAGE_MAX);
+    c->prev = a->tails->conns.prev;
+    c->next = &a->tails->conns;
+    c->prev->next = c;
+    c->next->prev = c;
+    return c;
+}
+
+static void begin(struct conn *c, const char *accept)
+{
+    http_watch(c->x, on_aborted, on_drained, c);
+    if (c->reader != NULL) {
+        http_reply_header(c->x, "Sec-WebSocket-Accept", str_of(accept));
+        http_upgrade(c->x, "websocket", on_data, c);
+    } else {
+        http_reply_header(c->x, "Cache-Control", STR("no-store"));
+        http_reply_header(c->x, "X-Accel-Buffering", STR("no"));
+        http_reply_start(c->x, 200, "text/event-stream");
+    }
+}
+
+void api_tail(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
+{
+    bool websocket = str_starts(http_path(x), STR("/loki/"));
+    struct tail_options opt = {.form = websocket ? TAIL_WEBSOCKET : TAIL_EVENTS,
+                               .tenants = caller->tenants,
+                               .n_tenants = caller->n_tenants,
+                               .categorize = api_wants_categories(x),
+                               .bytes = on_bytes,
+                               .failed = on_failed};
+    char accept[WEBSOCKET_ACCEPT];
+    struct conn *c;
+    struct err err;
+    int r;
+
+    if (is_foreign_page(x)) {
+        metric_add(METRIC_HTTP_DENIED, 1);
+        http_replyf(x, 403, "a page of another origin may not follow logs here\n");
+        return;
+    }
+    if (api_parse_query(x, "query", &opt.query) < 0)
+        return;
+    r = parse_params(a->server, x, &opt, &err);
+    if (r == 0 && query_kind(opt.query) != QUERY_LOG)
+        r = err_set(&err, ERR_INVALID, "only log queries can be tailed, not metric queries");
+    if (r < 0) {
+        query_unref(&opt.query);
+        api_fail(x, &err);
+        return;
+    }
+    if (websocket && !offer_fits(x, accept)) {
+        query_unref(&opt.query);
+        return;
+    }
+    c = conn_new(a, x, websocket);
+    opt.arg = c;
+    r = tail_open(a->hub, &opt, &c->tail, &err);
+    query_unref(&opt.query);
+    if (r < 0) {
+        conn_free(c);
+        http_replyf(x, 429, "%s\n", err.text);
+    } else {
+        begin(c, accept);
+    }
+}

@@ -46,8 +46,8 @@ static bool may_stand(const struct slot_stamp *s, uint64_t d, uint64_t mod, uint
     return more <= high - low;
 }
 
-static bool add_test(struct line_number *m, uint64_t d, uint64_t mod, uint64_t place,
-                     bool not_first)
+static bool add_test(struct line_number *m, const struct slot_stamp *s, uint64_t d, uint64_t mod,
+                     uint64_t place, bool not_first)
 {
     double whole = (double)mod * (double)place;
 
@@ -58,6 +58,7 @@ static bool add_test(struct line_number *m, uint64_t d, uint64_t mod, uint64_t p
         .center = ((double)d * (double)place + ((double)place - 1) / 2) / whole,
         .half = (double)place / 2 / whole,
         .least = not_first ? whole : 0,
+        .once = !not_first && s->max / place < mod,
     };
     return true;
 }
@@ -79,7 +80,7 @@ static bool add_literal(struct line_number *m, const struct find *f, const struc
         mod *= 10;
     for (size_t p = 0; p + digits <= s->max_len; p++, place *= 10)
         /* A number does not begin with 0 unless all have the same width. */
-        if (may_stand(s, d, mod, place) && !add_test(m, d, mod, place, zero && s->width == 0))
+        if (may_stand(s, d, mod, place) && !add_test(m, s, d, mod, place, zero && s->width == 0))
             return false;
     return true;
 }
@@ -122,15 +123,44 @@ static void mark_portable(const struct line_number *m, const uint64_t *v, size_t
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) static inline __m256d test_four(__m256d x, __m256d inverse,
-                                                                    __m256d center, __m256d half)
+enum { VECTORS = STEP / LANES };
+
+struct step {
+    __m256d x[VECTORS], found[VECTORS];
+};
+
+/* Numbers that are at the same distance from center in each period, or in the one that there is. */
+__attribute__((target("avx2,fma"))) static inline void
+test_numbers(struct step *s, const struct line_number_test *q, bool once)
 {
     const __m256d rounder = _mm256_set1_pd(ROUNDER);
-    __m256d at = _mm256_fmsub_pd(x, inverse, center);
-    __m256d whole = _mm256_sub_pd(_mm256_add_pd(at, rounder), rounder);
-    __m256d apart = _mm256_andnot_pd(_mm256_set1_pd(-0.0), _mm256_sub_pd(at, whole));
+    const __m256d sign = _mm256_set1_pd(-0.0);
+    const __m256d inverse = _mm256_set1_pd(q->inverse);
+    const __m256d center = _mm256_set1_pd(q->center);
+    const __m256d half = _mm256_set1_pd(q->half);
 
-    return _mm256_cmp_pd(apart, half, _CMP_LT_OQ);
+    for (size_t k = 0; k < VECTORS; k++) {
+        __m256d at = _mm256_fmsub_pd(s->x[k], inverse, center);
+        if (!once)
+            at = _mm256_sub_pd(at, _mm256_sub_pd(_mm256_add_pd(at, rounder), rounder));
+        at = _mm256_cmp_pd(_mm256_andnot_pd(sign, at), half, _CMP_LT_OQ);
+        s->found[k] = _mm256_or_pd(s->found[k], at);
+    }
+}
+
+/* Those of them that are not below the least. */
+__attribute__((target("avx2,fma"))) static inline void test_large(struct step *s,
+                                                                  const struct line_number_test *q)
+{
+    const __m256d least = _mm256_set1_pd(q->least);
+    struct step one = *s;
+
+    for (size_t k = 0; k < VECTORS; k++)
+        one.found[k] = _mm256_setzero_pd();
+    test_numbers(&one, q, false);
+    for (size_t k = 0; k < VECTORS; k++)
+        s->found[k] = _mm256_or_pd(
+            s->found[k], _mm256_and_pd(one.found[k], _mm256_cmp_pd(s->x[k], least, _CMP_GE_OQ)));
 }
 
 /* Bit i: the i-th of sixteen numbers has a literal. */
@@ -139,29 +169,25 @@ __attribute__((target("avx2,fma"))) static unsigned test_step(const struct line_
 {
     const __m256i exponent = _mm256_set1_epi64x(INT64_C(0x4330000000000000)); /* of 2^52 */
     const __m256d base = _mm256_castsi256_pd(exponent);
-    __m256d x[STEP / LANES];
-    __m256d found[STEP / LANES];
+    struct step s;
     unsigned bits = 0;
 
-    for (size_t k = 0; k < STEP / LANES; k++) {
+    for (size_t k = 0; k < VECTORS; k++) {
         __m256i raw = _mm256_loadu_si256((const void *)(v + LANES * k));
-        x[k] = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(raw, exponent)), base);
-        found[k] = _mm256_setzero_pd();
+        s.x[k] = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(raw, exponent)), base);
+        s.found[k] = _mm256_setzero_pd();
     }
     for (size_t t = 0; t < m->n; t++) {
         const struct line_number_test *q = &m->test[t];
-        const __m256d inverse = _mm256_set1_pd(q->inverse);
-        const __m256d center = _mm256_set1_pd(q->center);
-        const __m256d half = _mm256_set1_pd(q->half);
-        const __m256d least = _mm256_set1_pd(q->least);
-        for (size_t k = 0; k < STEP / LANES; k++) {
-            __m256d hit = test_four(x[k], inverse, center, half);
-            hit = _mm256_and_pd(hit, _mm256_cmp_pd(x[k], least, _CMP_GE_OQ));
-            found[k] = _mm256_or_pd(found[k], hit);
-        }
+        if (q->once)
+            test_numbers(&s, q, true);
+        else if (q->least > 0)
+            test_large(&s, q);
+        else
+            test_numbers(&s, q, false);
     }
-    for (size_t k = 0; k < STEP / LANES; k++)
-        bits |= (unsigned)_mm256_movemask_pd(found[k]) << (LANES * k);
+    for (size_t k = 0; k < VECTORS; k++)
+        bits |= (unsigned)_mm256_movemask_pd(s.found[k]) << (LANES * k);
     return bits;
 }
 

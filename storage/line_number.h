@@ -17,6 +17,7 @@ enum { LINE_NUMBER_TESTS = 48 };
 struct line_number_test {
     double inverse, center, half; /* x * inverse - center is less than half from a whole number */
     double least;                 /* and x is not below this */
+    bool once;                    /* the whole number is 0, and there is no least */
 };
 
 struct line_number {

@@ -320,6 +320,18 @@ static bool make_table(const struct scan_counter *k, struct table *t)
     return t->rows != NULL && (!k->c->bytes || t->bytes != NULL);
 }
 
+/* Nothing but streams, of one bucket: places tell.  1: they do not. */
+static int count_places(struct scan_counter *k, struct table *t, struct err *err)
+{
+    int r;
+
+    if (t->s->bits == NULL || t->combo != NULL || k->c->bytes || t->n_buckets > 1 ||
+        !make_table(k, t))
+        return 1;
+    r = scan_place_streams(t->s, t->rows, err);
+    return r != 0 ? r : merge(k, t, err);
+}
+
 static int count_selected(struct scan_counter *k, struct scan_selection *s, struct err *err)
 {
     const struct scan_candidate *c = s->block.candidate;
@@ -338,12 +350,17 @@ static int count_selected(struct scan_counter *k, struct scan_selection *s, stru
     t.first_stream = c->block.first_stream;
     t.n_streams = (size_t)c->block.last_stream - c->block.first_stream + 1;
     t.n_locals = combo == NULL ? 1 : LOCAL_COMBOS;
+    if (r == 0)
+        r = count_places(k, &t, err);
+    else
+        return r;
+    if (r != 1)
+        return r;
     want |= t.n_buckets > 1 ? BLOCK_WANT_TS : 0;
     want |= t.n_streams > 1 ? BLOCK_WANT_STREAM : 0;
     is_plain = s->bits == NULL && combo == NULL && !k->c->bytes;
     want |= is_plain ? 0 : BLOCK_WANT_LAYOUT;
-    if (r == 0)
-        r = scan_block_keys(&s->block, want, &s->keys, err);
+    r = scan_block_keys(&s->block, want, &s->keys, err);
     if (r != 0)
         return r;
     if (!make_table(k, &t))

@@ -7,6 +7,7 @@
  *     scan_group.c    some candidates at once, on the threads of the pool
  *     scan_block.c    a block on disk: read what the question needs, in the order of what it costs
  *     scan_select.c   its rows that pass
+ *     scan_place.c    of which streams they are
  *     scan_head.c     a candidate that is a batch in memory
  *     scan_window.c   ordered scans: the rows of the next stretch of time, sorted
  *     scan_render.c   rows to records
@@ -343,6 +344,10 @@ static inline bool scan_is_unsure(const struct scan_selection *s, uint32_t at)
 {
     return s->unsure != NULL && (s->unsure[at / 64] >> (at % 64) & 1) != 0;
 }
+
+/* scan_place.c: how many of the selected rows are of each of the block's streams, without keys;
+ * s->bits is set, `ret` zeroed.  1: that is not known. */
+int scan_place_streams(struct scan_selection *s, uint32_t *ret, struct err *err);
 
 static inline bool scan_is_selected(const struct scan_selection *s, uint32_t at)
 {

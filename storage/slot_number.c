@@ -14,6 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 enum { MODE_OFFSET, MODE_DELTA, MODE_DICT, MODES };
 enum { HEAD_MODE = 7, HEAD_PACKED = 8 }; /* bits of the first byte; from 16 on the width */
 enum {
@@ -536,15 +540,70 @@ static void read_planes(const struct slot_number *c, size_t rows, size_t at, siz
         read_packed(c, at, m, ret);
 }
 
+#if defined(__x86_64__)
+/* Rows [at, at + m) of up to four bytes and top bits each, eight rows at a time, `base` added; how
+ * many were done: what would read past the bytes is left. */
+__attribute__((target("avx2,bmi2"))) static size_t read_eight(const struct slot_number *c,
+                                                              size_t rows, size_t at, size_t m,
+                                                              uint64_t base, uint64_t *restrict ret)
+{
+    enum { LANES = 8 };
+    const size_t packed = c->top > 0 ? packed_bytes(rows, c->top) : 0;
+    const uint64_t spread = UINT64_C(0x0101010101010101) * ((1u << c->top) - 1);
+    const __m256i add = _mm256_set1_epi64x((long long)base);
+    size_t i = 0;
+
+    for (; m - i >= LANES; i += LANES) {
+        __m256i v = _mm256_setzero_si256();
+        __m256i low;
+        __m256i high;
+        for (unsigned k = 0; k < c->width; k++) {
+            __m128i byte = _mm_loadl_epi64((const void *)(c->bytes + k * rows + at + i));
+            v = _mm256_or_si256(
+                v, _mm256_sll_epi32(_mm256_cvtepu8_epi32(byte), _mm_cvtsi32_si128((int)(8 * k))));
+        }
+        if (c->top > 0) {
+            size_t bit = (at + i) * c->top;
+            uint64_t tops;
+            if (packed - bit / 8 < 8)
+                break;
+            tops = _pdep_u64(le_get64(c->packed + bit / 8) >> bit % 8, spread);
+            v = _mm256_or_si256(
+                v, _mm256_sll_epi32(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)tops)),
+                                    _mm_cvtsi32_si128((int)(8 * c->width))));
+        }
+        low = _mm256_cvtepu32_epi64(_mm256_castsi256_si128(v));
+        high = _mm256_cvtepu32_epi64(_mm256_extracti128_si256(v, 1));
+        _mm256_storeu_si256((void *)(ret + i), _mm256_add_epi64(low, add));
+        _mm256_storeu_si256((void *)(ret + i + 4), _mm256_add_epi64(high, add));
+    }
+    return i;
+}
+#endif
+
+/* The same of any width, all of them. */
+static void read_rows(const struct slot_number *c, size_t rows, size_t at, size_t m, uint64_t base,
+                      uint64_t *restrict ret)
+{
+    size_t done = 0;
+
+#if defined(__x86_64__)
+    if (c->width + (c->top > 0) <= 4 && __builtin_cpu_supports("avx2") &&
+        __builtin_cpu_supports("bmi2"))
+        done = read_eight(c, rows, at, m, base, ret);
+#endif
+    if (done == m)
+        return;
+    read_planes(c, rows, at + done, m - done, ret + done);
+    for (size_t i = done; base != 0 && i < m; i++)
+        ret[i] += base;
+}
+
 static void read_offsets(const struct slot_number *c, size_t m, uint64_t *restrict ret)
 {
-    read_planes(c, c->n, c->next, m, ret);
-    if (c->step == 1)
-        for (size_t i = 0; i < m; i++)
-            ret[i] += c->base;
-    else
-        for (size_t i = 0; i < m; i++)
-            ret[i] = c->base + ret[i] * c->step;
+    read_rows(c, c->n, c->next, m, c->step == 1 ? c->base : 0, ret);
+    for (size_t i = 0; c->step != 1 && i < m; i++)
+        ret[i] = c->base + ret[i] * c->step;
 }
 
 static void read_deltas(struct slot_number *c, size_t m, uint64_t *restrict ret)
@@ -553,10 +612,10 @@ static void read_deltas(struct slot_number *c, size_t m, uint64_t *restrict ret)
 
     if (c->next == 0) {
         *ret++ = at = c->base;
-        read_planes(c, c->n - 1, 0, m - 1, ret);
+        read_rows(c, c->n - 1, 0, m - 1, 0, ret);
         m--;
     } else {
-        read_planes(c, c->n - 1, c->next - 1, m, ret);
+        read_rows(c, c->n - 1, c->next - 1, m, 0, ret);
     }
     for (size_t i = 0; i < m; i++) {
         at += (unzigzag(ret[i]) + c->bias) * c->step;

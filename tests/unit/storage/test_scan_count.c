@@ -218,6 +218,27 @@ static void any_count_is_the_naive_one(void **state)
     }
 }
 
+/* Places in the layout tell the streams of rows that a filter found. */
+static void rows_of_one_bucket_are_told_by_their_places(void **state)
+{
+    const ts_ns edge[] = {INT64_MIN, INT64_MAX};
+    uint64_t rng = 7;
+
+    (void)state;
+    for (uint64_t seed = DENSE; seed < DENSE + 3; seed++) {
+        struct world w = make_world(seed, 300, false);
+        for (unsigned round = 0; round < 20; round++) {
+            struct question q;
+            struct scan_count c = {.edge = edge, .n_edges = 2};
+            ask(&q, &rng);
+            c.req = q.req;
+            check_count(&w, 1 + records_random(&rng) % TENANTS, &c);
+            forget(&q);
+        }
+        free_world(&w);
+    }
+}
+
 static size_t memory_for(const struct world *w, ts_ns first)
 {
     struct store_view v = make_view(w, 0);
@@ -274,5 +295,6 @@ static void what_cells_says_ends_the_count(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(any_count_is_the_naive_one),
+           cmocka_unit_test(rows_of_one_bucket_are_told_by_their_places),
            cmocka_unit_test(whole_minutes_are_counted_from_rollups),
            cmocka_unit_test(what_cells_says_ends_the_count))

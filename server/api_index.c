@@ -127,7 +127,7 @@ static void work_stats(struct api_call *c)
     struct query_stats stats = {0};
     struct index_work w;
     uint64_t rows = 0, bytes = 0;
-    struct volume all = {.cells = {&rows, &bytes}};
+    struct volume all = {.cells = {.rows = &rows, .bytes = &bytes}};
     ts_ns edge[2] = {c->params.start, c->params.end};
     struct err err;
     int r;

@@ -596,6 +596,8 @@ static int count_rows(struct range_run *run, struct exec_scan *scan, struct err 
 
     if (run->x->source->count == NULL || !can_count(run, &parser))
         return 1;
+    if (run->absent && run->log->unwrap != NULL)
+        return 1; /* a row counts only where the label is */
     if (!run->counted) {
         if (!can_sum(run, parser, &value))
             return 1;

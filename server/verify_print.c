@@ -83,6 +83,7 @@ static void put_bytes(struct json_writer *w, const struct verify_bytes *b)
     json_put_kv_u64(w, "lines", b->lines);
     json_put_kv_u64(w, "attrs", b->attrs);
     json_put_kv_u64(w, "rollup", b->rollup);
+    json_put_kv_u64(w, "filters", b->filters);
     json_put_kv_u64(w, "overhead", b->overhead);
     json_put_kv_u64(w, "catalog", b->catalog);
     json_put_object_end(w);

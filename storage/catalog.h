@@ -95,10 +95,17 @@ struct catalog_segment {
     uint8_t uuid[SEGMENT_UUID];
     ts_ns min_ts, max_ts, max_received;
     uint64_t min_seq, max_seq;
+    uint64_t wal_to;
     uint32_t n_blocks, n_streams;
     const uint8_t
         *streams; /* n_streams ids, 32-bit little-endian: of stream 0, 1, ... of the segment */
 };
+
+/* What a walk over all segments and their blocks would give. */
+struct catalog_extent {
+    uint64_t segments, blocks, streams; /* streams: sum over the segments */
+};
+int catalog_extent(struct catalog *c, struct catalog_extent *ret, struct err *err);
 
 /* Each segment, by class and span: what compaction chooses from. */
 struct catalog_row {

@@ -117,6 +117,27 @@ int catalog_totals(struct catalog *c, struct catalog_totals *ret, struct err *er
     return 0;
 }
 
+int catalog_extent(struct catalog *c, struct catalog_extent *ret, struct err *err)
+{
+    struct sqlite3_stmt *st;
+    int r;
+
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    r = db_prepare(c->db, "SELECT count(*), sum(blocks), sum(length(streams) / 4) FROM segments",
+                   &st, err);
+    if (r == 0)
+        r = db_step(c->db, st, err);
+    if (r != 0)
+        return r == 1 ? corrupt("no extent", err) : r;
+    *ret = (struct catalog_extent){
+        .segments = db_column_u64(st, 0),
+        .blocks = db_column_u64(st, 1),
+        .streams = db_column_u64(st, 2),
+    };
+    db_reset(st);
+    return 0;
+}
+
 /* ---- segments and blocks ---- */
 
 static int get_segment(struct sqlite3_stmt *st, struct catalog_segment *s, struct err *err)
@@ -135,6 +156,7 @@ static int get_segment(struct sqlite3_stmt *st, struct catalog_segment *s, struc
         .max_received = (ts_ns)db_column_u64(st, 6),
         .min_seq = db_column_u64(st, 7),
         .max_seq = db_column_u64(st, 8),
+        .wal_to = db_column_u64(st, 9),
         .n_blocks = (uint32_t)blocks,
         .n_streams = (uint32_t)(streams.n / 4),
         .streams = (const uint8_t *)streams.p,
@@ -152,7 +174,7 @@ int catalog_segments(struct catalog *c, const struct catalog_range *range, catal
     OBJ_CHECK(c, CATALOG_MAGIC);
     r = db_prepare(c->db,
                    "SELECT id, uuid, min_ts, max_ts, blocks, streams, max_received, min_seq,"
-                   " max_seq FROM segments"
+                   " max_seq, wal_to FROM segments"
                    " WHERE wal_to <= ? AND max_ts >= ? AND min_ts <= ?"
                    " ORDER BY min_ts, id",
                    &st, err);

@@ -57,7 +57,12 @@ static int copy_blocks(struct compact_merge *m, struct copy *c, struct segment_i
         if (is_damage(r))
             m->damaged = segment_writer_copying(c->writer);
     }
-    return r < 0 ? r : segment_writer_finish(c->writer, ret, err);
+    if (r < 0)
+        return r;
+    r = segment_writer_finish(c->writer, ret, err);
+    if (is_damage(r))
+        m->damaged = segment_writer_copying(c->writer);
+    return r;
 }
 
 static int copy_all(struct compact_merge *m, struct segment_info **ret, struct err *err)

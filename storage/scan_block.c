@@ -23,13 +23,12 @@ void scan_block_close_readers(struct scan_worker *w, const struct scan_part *par
     }
 }
 
-/* The reader of the block's segment, opened in place of the one that was not used for the longest.
- */
-static int get_reader(struct scan_block *b, struct segment_reader **ret, struct err *err)
+/* Opened in place of the one that was not used for the longest. */
+int scan_reader_get(struct scan_worker *w, const struct scan_part *part,
+                    const struct scan_segment *segment, struct segment_reader **ret,
+                    struct err *err)
 {
-    struct scan_worker *w = b->worker;
-    const struct scan_segment *segment = b->candidate->segment;
-    const struct partition *p = b->candidate->part->partition;
+    const struct partition *p = part->partition;
     struct scan_reader *at = &w->reader[0];
     struct segment_reader *fresh = NULL;
     int r;
@@ -48,7 +47,7 @@ static int get_reader(struct scan_block *b, struct segment_reader **ret, struct 
     if (r < 0)
         return r;
     segment_reader_free(&at->reader);
-    *at = (struct scan_reader){segment, b->candidate->part, fresh, ++w->clock};
+    *at = (struct scan_reader){segment, part, fresh, ++w->clock};
     *ret = fresh;
     return 0;
 }
@@ -82,7 +81,7 @@ static int read_frame(struct scan_block *b, enum block_frame_kind kind, uint32_t
 {
     struct segment_reader *rd = NULL;
     uint64_t before;
-    int r = get_reader(b, &rd, err);
+    int r = scan_reader_get(b->worker, b->candidate->part, b->candidate->segment, &rd, err);
 
     if (r < 0)
         return r;
@@ -103,16 +102,22 @@ static struct frame_key key_of(const struct scan_block *b, enum frame_kind kind,
     return key;
 }
 
+struct frame *scan_frame_keep(struct scan *sc, const struct partition *p,
+                              const struct frame_key *key, void *value, size_t bytes,
+                              frame_free_fn *free_value)
+{
+    struct frame_owner owner = {partition_tenant(p), partition_day(p)};
+    struct frame *f = frame_cache_put(sc->frames, key, &owner, value, bytes, free_value);
+
+    if (partition_is_dropped(p)) /* who dropped it did not see this */
+        frame_cache_drop(sc->frames, &owner);
+    return f;
+}
+
 static struct frame *keep(struct scan_block *b, const struct frame_key *key, void *value,
                           size_t bytes, frame_free_fn *free_value)
 {
-    const struct partition *p = b->candidate->part->partition;
-    struct frame_owner owner = {partition_tenant(p), partition_day(p)};
-    struct frame *f = frame_cache_put(b->sc->frames, key, &owner, value, bytes, free_value);
-
-    if (partition_is_dropped(p)) /* who dropped it did not see this */
-        frame_cache_drop(b->sc->frames, &owner);
-    return f;
+    return scan_frame_keep(b->sc, b->candidate->part->partition, key, value, bytes, free_value);
 }
 
 static void keep_bytes(struct scan_block *b, const struct frame_key *key, struct str bytes)

@@ -4,6 +4,8 @@
  *     scan.c          the door: views of the tenants, one by one
  *     scan_run.c      open, next, close; puts rows into batches
  *     scan_plan.c     parts: a head, or one day of one tenant, with the candidates that are left
+ *     scan_list.c     the segments and blocks of a day, kept from query to query
+ *     scan_ids.c      which blocks may hold the ids that are asked for
  *     scan_group.c    some candidates at once, on the threads of the pool
  *     scan_block.c    a block on disk: read what the question needs, in the order of what it costs
  *     scan_select.c   its rows that pass
@@ -29,6 +31,7 @@
 
 #include "base/vec.h"
 #include "storage/block.h"
+#include "storage/catalog.h"
 #include "storage/frame_cache.h"
 #include "storage/hide.h"
 #include "storage/line_match.h"
@@ -175,6 +178,7 @@ struct scan {
     struct frame_cache *frames; /* borrowed; may be NULL, as the next */
     struct scan_pool *pool;
     struct line_match **match; /* of each filter; owned */
+    struct scan_ids *ids;      /* that filters ask for; owned; NULL: none */
     struct scan_unit *units;   /* owned; in order */
     size_t n_units, next_unit;
     struct scan_part *parts;           /* those that are open; owned */
@@ -263,6 +267,34 @@ void scan_damage(struct scan_stats *st, struct partition *p, const struct err *w
 /* ERR_CANCELLED when the caller wants no more, ERR_TIMEOUT past the deadline. */
 int scan_check_cancel(const struct scan *sc, struct err *err);
 
+/* scan_list.c: segments by first time, with their streams and blocks; immutable. */
+struct scan_list_segment {
+    struct catalog_segment row; /* `streams` are in the list */
+    size_t first_block;         /* in the list */
+    uint32_t n_blocks;          /* of them there */
+};
+struct scan_list_block {
+    uint64_t offset, stored_bytes, raw_bytes;
+    ts_ns min_ts, max_ts;
+    uint32_t index, rows, frames, first_stream, last_stream;
+};
+struct scan_list {
+    uint64_t generation; /* of the catalog */
+    VEC(struct scan_list_segment) segments;
+    VEC(struct scan_list_block) blocks;
+    VEC(uint8_t) streams; /* ids, as in catalog_segment */
+};
+/* Those of `range`, and maybe others; ERR_CORRUPT, ERR_IO.  *ret is given back with frame_unref. */
+int scan_list_get(struct scan *sc, struct partition *p, struct catalog *c,
+                  const struct catalog_range *range, struct frame **ret, struct err *err);
+
+/* scan_ids.c */
+void scan_ids_init(struct scan *sc);
+void scan_ids_free(struct scan *sc);
+/* Which of the blocks may hold what the filters ask for: bits, in the part's arena; NULL: any. */
+int scan_ids_ask(struct scan *sc, struct scan_part *part, const struct scan_segment *segment,
+                 uint32_t n_blocks, const uint64_t **ret, struct err *err);
+
 /* scan_group.c */
 /* Look at the next candidates of sc->live behind n_looked, at most up to `end`: fill sc->result for
  * those that were done, and move n_looked behind them. */
@@ -314,6 +346,14 @@ int scan_block_keys(struct scan_block *b, unsigned wanted, struct block_keys *ke
 /* 1: the block has none.  A census brings the plans. */
 int scan_block_rollup(struct scan_block *b, struct block_rollup *ret, struct err *err);
 int scan_block_census(struct scan_block *b, struct block_census *ret, struct err *err);
+/* The reader of a segment of a part; the worker's. */
+int scan_reader_get(struct scan_worker *w, const struct scan_part *part,
+                    const struct scan_segment *segment, struct segment_reader **ret,
+                    struct err *err);
+/* As frame_cache_put, for something of that partition. */
+struct frame *scan_frame_keep(struct scan *sc, const struct partition *p,
+                              const struct frame_key *key, void *value, size_t bytes,
+                              frame_free_fn *free_value);
 /* Those of a part's segments; NULL: all. */
 void scan_block_close_readers(struct scan_worker *w, const struct scan_part *part);
 /* What a failure of a block is to the scan: damage is noted, and 0. */

@@ -110,7 +110,7 @@ static void *grown(struct arena *a, void *v, size_t size, size_t n, size_t *cap,
 struct planner {
     struct scan *sc;
     struct scan_part *part;
-    struct catalog *catalog;
+    struct frame *list; /* scan_list; NULL: no stream matches */
     struct catalog_range range;
     uint32_t *index_of_id; /* index into part->streams + 1 */
     uint64_t n_ids;
@@ -182,12 +182,22 @@ static enum hide_verdict hide_block(const struct scan_part *part, const struct s
     return !shown ? HIDE_ALL : hidden ? HIDE_SOME : HIDE_NOTHING;
 }
 
-static int add_block(void *arg, uint32_t index, const struct segment_block *b, struct err *err)
+static int add_block(struct planner *pl, const struct scan_list_block *at, struct err *err)
 {
-    struct planner *pl = arg;
     struct scan_part *part = pl->part;
-    uint32_t wanted = wanted_streams(pl->segment, b);
-    enum hide_verdict hidden = wanted == 0 ? HIDE_ALL : hide_block(part, pl->segment, b);
+    struct segment_block b = {
+        .offset = at->offset,
+        .stored_bytes = at->stored_bytes,
+        .raw_bytes = at->raw_bytes,
+        .rows = at->rows,
+        .frames = at->frames,
+        .first_stream = at->first_stream,
+        .last_stream = at->last_stream,
+        .min_ts = at->min_ts,
+        .max_ts = at->max_ts,
+    };
+    uint32_t wanted = wanted_streams(pl->segment, &b);
+    enum hide_verdict hidden = wanted == 0 ? HIDE_ALL : hide_block(part, pl->segment, &b);
     void *v;
 
     if (hidden == HIDE_ALL)
@@ -198,23 +208,23 @@ static int add_block(void *arg, uint32_t index, const struct segment_block *b, s
         return err->code;
     part->candidates = v;
     part->candidates[part->n_candidates++] = (struct scan_candidate){
-        .min_ts = b->min_ts,
-        .max_ts = b->max_ts,
+        .min_ts = b.min_ts,
+        .max_ts = b.max_ts,
         .part = part,
         .segment = pl->segment,
-        .block = *b,
-        .index = index,
-        .all_streams = wanted == b->last_stream - b->first_stream + 1,
+        .block = b,
+        .index = at->index,
+        .all_streams = wanted == b.last_stream - b.first_stream + 1,
         .hides = hidden != HIDE_NOTHING,
     };
     pl->sc->stats.blocks++;
     return 0;
 }
 
-static int add_segment(void *arg, const struct catalog_segment *s, struct err *err)
+/* *ret stays NULL when none of its streams matches. */
+static int match_segment(struct planner *pl, const struct catalog_segment *s,
+                         struct scan_segment **ret, struct err *err)
 {
-    struct planner *pl = arg;
-    struct scan *sc = pl->sc;
     struct scan_segment *seg;
     uint32_t *stream;
     bool any = false;
@@ -240,9 +250,49 @@ static int add_segment(void *arg, const struct catalog_segment *s, struct err *e
     seg->min_seq = s->min_seq;
     seg->max_seq = s->max_seq;
     seg->stream = stream;
+    *ret = seg;
+    return 0;
+}
+
+static bool is_in_range(const struct planner *pl, ts_ns min_ts, ts_ns max_ts)
+{
+    return max_ts >= pl->range.from && min_ts <= pl->range.to;
+}
+
+static int add_segment(struct planner *pl, const struct scan_list *list,
+                       const struct scan_list_segment *s, struct err *err)
+{
+    const struct scan_list_block *block = list->blocks.p + s->first_block;
+    struct scan_segment *seg = NULL;
+    const uint64_t *may = NULL;
+    int r = match_segment(pl, &s->row, &seg, err);
+
+    if (r < 0 || seg == NULL)
+        return r;
     pl->segment = seg;
-    sc->stats.segments++;
-    return catalog_blocks(pl->catalog, s->id, &pl->range, add_block, pl, err);
+    pl->sc->stats.segments++;
+    r = scan_ids_ask(pl->sc, pl->part, seg, s->row.n_blocks, &may, err);
+    for (uint32_t i = 0; r == 0 && i < s->n_blocks; i++) {
+        const struct scan_list_block *b = &block[i];
+        if (is_in_range(pl, b->min_ts, b->max_ts) &&
+            (may == NULL || b->index >= s->row.n_blocks ||
+             (may[b->index / 64] >> b->index % 64 & 1) != 0))
+            r = add_block(pl, b, err);
+    }
+    return r;
+}
+
+static int add_segments(struct planner *pl, struct err *err)
+{
+    const struct scan_list *list = frame_value(pl->list);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < list->segments.n; i++) {
+        const struct catalog_segment *s = &list->segments.p[i].row;
+        if (s->wal_to <= pl->range.visible && is_in_range(pl, s->min_ts, s->max_ts))
+            r = add_segment(pl, list, &list->segments.p[i], err);
+    }
+    return r;
 }
 
 static int read_day(void *arg, struct catalog *c, struct err *err)
@@ -250,13 +300,11 @@ static int read_day(void *arg, struct catalog *c, struct err *err)
     struct planner *pl = arg;
     const struct catalog_selector sel = {.matchers = pl->sc->req.matchers,
                                          .n_matchers = pl->sc->req.n_matchers};
-    int r;
+    int r = catalog_select(c, &sel, add_stream, pl, err);
 
-    pl->catalog = c;
-    r = catalog_select(c, &sel, add_stream, pl, err);
     if (r < 0 || pl->part->n_streams == 0)
         return r;
-    return catalog_segments(c, &pl->range, add_segment, pl, err);
+    return scan_list_get(pl->sc, pl->part->partition, c, &pl->range, &pl->list, err);
 }
 
 static int by_min_ts(const void *a, const void *b)
@@ -327,6 +375,9 @@ static int open_day(struct scan *sc, struct scan_part *part, int32_t day, struct
     if (r == 0) {
         note_unreadable(sc, part);
         r = partition_read(part->partition, read_day, &pl, err);
+        if (r == 0 && pl.list != NULL)
+            r = add_segments(&pl, err);
+        frame_unref(&pl.list);
     }
     if (r == ERR_GONE) /* retention was faster than we */
         return 0;

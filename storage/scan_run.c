@@ -30,6 +30,8 @@ int scan_open_views(struct store_view *views, size_t n_views, const struct scan_
     sc->lo = INT64_MAX; /* nothing, if from >= to */
     sc->hi = INT64_MIN;
     r = scan_filter_init(sc, err);
+    if (r == 0)
+        scan_ids_init(sc);
     if (r == 0 && req->from < req->to) {
         sc->lo = req->from;
         sc->hi = req->to - 1;
@@ -62,6 +64,7 @@ void scan_close(struct scan **psc)
     }
     scan_plan_free(sc);
     scan_filter_free(sc);
+    scan_ids_free(sc);
     for (size_t i = 0; i < sc->n_views; i++)
         view_release(&sc->views[i]);
     free(sc->views);

@@ -94,6 +94,7 @@ struct segment_info {
     uint8_t *replaces; /* n_replaces uuids; in the arena */
     uint32_t n_replaces;
     uint64_t data_offset; /* of the first block in the file */
+    uint64_t data_end;    /* of the last; the id filter, if any, lies from here to the footer */
     struct merkle_hash root;
     struct segment_block *blocks; /* in the arena, as are the streams */
     uint32_t n_blocks;

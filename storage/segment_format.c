@@ -207,20 +207,31 @@ static void footer_block_get(const uint8_t *p, struct segment_block *ret)
     memcpy(ret->leaf.b, p + 56, MERKLE_HASH);
 }
 
-void segment_trailer_put(uint64_t offset, uint64_t bytes, uint8_t ret[SEGMENT_TRAILER])
+void segment_page_bound(const uint8_t uuid[SEGMENT_UUID], const struct id_group *g, uint32_t page,
+                        uint8_t ret[ID_PAGE_BOUND])
 {
-    le_put64(ret, offset);
-    le_put64(ret + 8, bytes);
-    le_put32(ret + 16, 0);
+    memcpy(ret, uuid, SEGMENT_UUID);
+    le_put32(ret + SEGMENT_UUID, g->first_block);
+    le_put32(ret + SEGMENT_UUID + 4, g->n_blocks);
+    le_put32(ret + SEGMENT_UUID + 8, g->n_pages);
+    le_put32(ret + SEGMENT_UUID + 12, page);
+}
+
+void segment_trailer_put(const struct segment_trailer *t, uint8_t ret[SEGMENT_TRAILER])
+{
+    le_put64(ret, t->footer);
+    le_put64(ret + 8, t->footer_bytes);
+    le_put32(ret + 16, t->index_bytes);
     le_put32(ret + 20, crc32c(0, ret, 20));
     memcpy(ret + 24, TRAILER_MAGIC, 8);
 }
 
-int segment_trailer_get(const uint8_t p[SEGMENT_TRAILER], uint64_t size, uint64_t *offset,
-                        uint64_t *bytes, struct err *err)
+int segment_trailer_get(const uint8_t p[SEGMENT_TRAILER], uint64_t size,
+                        struct segment_trailer *ret, struct err *err)
 {
     uint64_t at = le_get64(p);
     uint64_t n = le_get64(p + 8);
+    uint32_t index = le_get32(p + 16);
 
     if (memcmp(p + 24, TRAILER_MAGIC, 8) != 0)
         return corrupt("the file does not end as a segment does", err);
@@ -229,8 +240,9 @@ int segment_trailer_get(const uint8_t p[SEGMENT_TRAILER], uint64_t size, uint64_
     if (size < SEGMENT_HEADER + SEGMENT_TRAILER || n < FOOTER_HEAD + 4 || n > FOOTER_MAX ||
         n > size - SEGMENT_HEADER - SEGMENT_TRAILER || at != size - SEGMENT_TRAILER - n)
         return corrupt("trailer names no place for a footer", err);
-    *offset = at;
-    *bytes = n;
+    if (index > at - SEGMENT_HEADER)
+        return corrupt("trailer names no place for an index", err);
+    *ret = (struct segment_trailer){at, n, index};
     return 0;
 }
 
@@ -271,7 +283,7 @@ static int footer_head_get(const uint8_t *p, struct segment_info *info, struct f
     return 0;
 }
 
-/* Blocks follow each other from the header to the footer, without a hole where bytes could hide. */
+/* Blocks follow each other from the header on, without a hole where bytes could hide. */
 static int check_block(const struct segment_info *info, const struct segment_block *b, uint64_t at,
                        struct err *err)
 {
@@ -286,7 +298,7 @@ static int check_block(const struct segment_info *info, const struct segment_blo
     return 0;
 }
 
-int footer_get(struct str footer, uint64_t offset, struct segment_info *info,
+int footer_get(struct str footer, const struct segment_trailer *t, struct segment_info *info,
                struct footer_streams *s, struct str *rest, struct err *err)
 {
     const uint8_t *p = (const uint8_t *)footer.p;
@@ -303,7 +315,7 @@ int footer_get(struct str footer, uint64_t offset, struct segment_info *info,
     r = footer_head_get(p, info, s, err);
     if (r < 0)
         return r;
-    info->footer_offset = offset;
+    info->footer_offset = t->footer;
     body -= FOOTER_HEAD;
     ids = info->n_replaces * (size_t)SEGMENT_UUID;
     if (ids > body)
@@ -328,7 +340,8 @@ int footer_get(struct str footer, uint64_t offset, struct segment_info *info,
             return ERR_CORRUPT;
         at += BLOCK_HEADER_STORED + b->stored_bytes;
     }
-    if (at != offset)
+    info->data_end = at;
+    if (t->index_bytes == 0 ? at != t->footer : t->index_bytes > t->footer - at)
         return corrupt("bytes between the last block and the footer", err);
     *rest = (struct str){(const char *)p + info->n_blocks * (size_t)FOOTER_BLOCK, body};
     return 0;

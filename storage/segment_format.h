@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "storage/block_header.h"
+#include "storage/id_filter.h"
 #include "storage/segment.h"
 
 enum {
@@ -20,6 +21,8 @@ enum {
     FOOTER_MAX = 512 << 20,
     STREAMS_RAW_MAX = 256 << 20,
     FRAME_BOUND = BLOCK_HEADER_BOUND + BLOCK_FRAME_ENTRY + 4, /* associated data of a frame */
+    ID_PAGE_BOUND = SEGMENT_UUID + 16,                        /* ... of a page of the id filter */
+    ID_PAGE_MAX = 64 << 20,
 };
 
 struct segment_header {
@@ -61,14 +64,24 @@ struct footer_streams {
 void footer_head_put(const struct segment_info *info, const struct footer_streams *s,
                      uint8_t ret[FOOTER_HEAD]);
 void footer_block_put(const struct segment_block *b, uint8_t ret[FOOTER_BLOCK]);
-void segment_trailer_put(uint64_t offset, uint64_t bytes, uint8_t ret[SEGMENT_TRAILER]);
-/* Where the footer of a file of `size` bytes lies. */
-int segment_trailer_get(const uint8_t p[SEGMENT_TRAILER], uint64_t size, uint64_t *offset,
-                        uint64_t *bytes, struct err *err);
+
+/* What the trailer says. */
+struct segment_trailer {
+    uint64_t footer, footer_bytes; /* where it lies */
+    uint32_t index_bytes;          /* of the id filter's index, in front of the footer; 0: none */
+};
+void segment_trailer_put(const struct segment_trailer *t, uint8_t ret[SEGMENT_TRAILER]);
+/* Of a file of `size` bytes. */
+int segment_trailer_get(const uint8_t p[SEGMENT_TRAILER], uint64_t size,
+                        struct segment_trailer *ret, struct err *err);
+
+/* Associated data of a page of a group of the id filter. */
+void segment_page_bound(const uint8_t uuid[SEGMENT_UUID], const struct id_group *g, uint32_t page,
+                        uint8_t ret[ID_PAGE_BOUND]);
 
 /* Read all but the streams out of a whole footer: head, block index (into info->arena), checksum.
  * *rest is the sealed stream table.  info->arena and ->data_offset are set by the caller. */
-int footer_get(struct str footer, uint64_t offset, struct segment_info *info,
+int footer_get(struct str footer, const struct segment_trailer *t, struct segment_info *info,
                struct footer_streams *s, struct str *rest, struct err *err);
 
 /* The stream table, plain, to info->streams (arena). */

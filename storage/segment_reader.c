@@ -402,28 +402,33 @@ static int open_streams(struct segment_reader *r, struct segment_info *info,
     return rc < 0 ? rc : footer_streams_get(plain, info, err);
 }
 
-static int read_footer(struct segment_reader *r, struct segment_info *info, struct err *err)
+static int read_trailer(struct segment_reader *r, struct segment_trailer *ret, struct err *err)
 {
     uint64_t size = objstore_size(r->object);
     uint8_t end[SEGMENT_TRAILER];
-    struct footer_streams s;
-    struct str rest;
-    uint64_t offset = 0;
-    uint64_t n = 0;
-    char *p;
     int rc;
 
     if (size < SEGMENT_HEADER + SEGMENT_TRAILER)
         return err_set(err, ERR_CORRUPT, "too short for a segment");
     rc = read_at(r, size - SEGMENT_TRAILER, end, sizeof(end), err);
-    if (rc == 0)
-        rc = segment_trailer_get(end, size, &offset, &n, err);
+    return rc < 0 ? rc : segment_trailer_get(end, size, ret, err);
+}
+
+static int read_footer(struct segment_reader *r, struct segment_info *info, struct err *err)
+{
+    uint64_t size = objstore_size(r->object);
+    struct segment_trailer t;
+    struct footer_streams s;
+    struct str rest;
+    char *p;
+    int rc = read_trailer(r, &t, err);
+
     if (rc < 0)
         return rc;
-    p = read_new(r, offset, n, info->arena, err);
+    p = read_new(r, t.footer, t.footer_bytes, info->arena, err);
     if (p == NULL)
         return err->code;
-    rc = footer_get((struct str){p, (size_t)n}, offset, info, &s, &rest, err);
+    rc = footer_get((struct str){p, (size_t)t.footer_bytes}, &t, info, &s, &rest, err);
     if (rc < 0)
         return rc;
     if (memcmp(info->uuid, r->header.uuid, SEGMENT_UUID) != 0 ||
@@ -452,6 +457,129 @@ int segment_reader_info(struct segment_reader *r, struct mem_budget *budget,
     }
     *ret = info;
     return 0;
+}
+
+/* ---- the id filter ---- */
+
+static int read_filter(struct segment_reader *r, struct id_filter **ret, struct err *err)
+{
+    struct segment_trailer t = {.footer = 0};
+    char *p;
+    int rc = read_trailer(r, &t, err);
+
+    if (rc < 0 || t.index_bytes == 0)
+        return rc < 0 ? rc : 1;
+    if (t.index_bytes > ID_INDEX_MAX)
+        return err_set(err, ERR_CORRUPT, "index of %u bytes", t.index_bytes);
+    p = mem_grow(NULL, t.index_bytes);
+    rc = read_at(r, t.footer - t.index_bytes, p, t.index_bytes, err);
+    if (rc == 0)
+        rc = id_filter_get((struct str){p, t.index_bytes}, r->data_offset, t.footer - t.index_bytes,
+                           ret, err);
+    free(p);
+    return rc;
+}
+
+int segment_reader_filter(struct segment_reader *r, struct id_filter **ret, struct err *err)
+{
+    int rc;
+
+    OBJ_CHECK(r, SEGMENT_READER_MAGIC);
+    rc = read_filter(r, ret, err);
+    return rc < 0 ? err_wrap(err, "segment '%s'", r->name) : rc;
+}
+
+static int open_page(struct segment_reader *r, const struct id_filter *f, const struct id_group *g,
+                     uint32_t page, struct arena *a, struct str *ret, struct err *err)
+{
+    uint64_t at = f->at[g->first_page + page];
+    uint64_t n = f->at[g->first_page + page + 1] - at;
+    uint8_t bound[ID_PAGE_BOUND];
+    uint8_t nonce[CRYPT_NONCE];
+    char *p;
+    int rc;
+
+    if (n < CRYPT_TAG || n > ID_PAGE_MAX)
+        return err_set(err, ERR_CORRUPT, "length of a page of ids");
+    p = read_new(r, at, n, a, err);
+    if (p == NULL)
+        return err->code;
+    segment_page_bound(r->header.uuid, g, page, bound);
+    crypt_nonce((uint64_t)g->first_frame + page, nonce);
+    rc = crypt_open(r->crypt, nonce, (struct str){(char *)bound, sizeof(bound)},
+                    (struct str){p, (size_t)n}, p, err);
+    *ret = (struct str){p, (size_t)n - CRYPT_TAG};
+    return rc;
+}
+
+int segment_reader_page(struct segment_reader *r, const struct id_filter *f, size_t group,
+                        uint32_t page, struct arena *a, struct str *ret, struct err *err)
+{
+    int rc;
+
+    OBJ_CHECK(r, SEGMENT_READER_MAGIC);
+    INVARIANT(r->crypt != NULL && group < f->n_groups && page < f->group[group].n_pages);
+    rc = open_page(r, f, &f->group[group], page, a, ret, err);
+    return rc < 0 ? err_wrap(err, "segment '%s' ids", r->name) : 0;
+}
+
+static int verify_group(struct segment_reader *r, const struct id_filter *f,
+                        const struct id_group *g, struct arena *a, uint64_t *at, struct err *err)
+{
+    uint32_t crc = 0;
+
+    for (uint32_t k = 0; k < g->n_pages; k++) {
+        uint64_t n = f->at[g->first_page + k + 1] - f->at[g->first_page + k];
+        uint64_t pairs;
+        struct str page;
+        char *p;
+        int rc = 0;
+        *at = f->at[g->first_page + k];
+        arena_reset(a);
+        p = read_new(r, *at, n, a, err);
+        if (p == NULL)
+            return err->code;
+        crc = crc32c(crc, p, (size_t)n);
+        if (r->crypt != NULL)
+            rc = open_page(r, f, g, k, a, &page, err);
+        if (rc == 0 && r->crypt != NULL)
+            rc = id_page_check(page, g->n_blocks, &pairs, err);
+        if (rc < 0)
+            return rc;
+    }
+    *at = f->at[g->first_page];
+    return crc == g->crc ? 0 : err_set(err, ERR_CORRUPT, "pages of ids do not fit their checksum");
+}
+
+static int verify_filter(struct segment_reader *r, const struct segment_info *info,
+                         const struct id_filter *f, uint64_t *at, struct err *err)
+{
+    const struct id_group *last = &f->group[f->n_groups - 1];
+    struct arena *a = arena_new(NULL, 0); /* one page at a time */
+    int rc = 0;
+
+    if (f->at[0] != info->data_end || last->first_block >= info->n_blocks ||
+        last->n_blocks > info->n_blocks - last->first_block)
+        rc = err_set(err, ERR_CORRUPT, "the id filter is not that of these blocks");
+    for (size_t i = 0; rc == 0 && i < f->n_groups; i++)
+        rc = verify_group(r, f, &f->group[i], a, at, err);
+    arena_free(&a);
+    return rc;
+}
+
+int segment_reader_verify_filter(struct segment_reader *r, const struct segment_info *info,
+                                 uint64_t *at, struct err *err)
+{
+    struct id_filter *f = NULL;
+    int rc;
+
+    *at = info->data_end;
+    rc = segment_reader_filter(r, &f, err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    rc = verify_filter(r, info, f, at, err);
+    id_filter_free(&f);
+    return rc < 0 ? err_wrap(err, "segment '%s'", r->name) : 0;
 }
 
 /* ---- proof ---- */
@@ -500,6 +628,7 @@ int segment_reader_verify(struct segment_reader *r, const struct segment_info *i
     struct merkle_hash *leaf = mem_grow(NULL, info->n_blocks * sizeof(*leaf) + 1);
     struct arena *a = arena_new(budget, 0);
     struct merkle_hash root;
+    uint64_t at;
     int rc = 0;
 
     OBJ_CHECK(r, SEGMENT_READER_MAGIC);
@@ -515,6 +644,8 @@ int segment_reader_verify(struct segment_reader *r, const struct segment_info *i
         if (memcmp(root.b, info->root.b, MERKLE_HASH) != 0)
             rc = err_set(err, ERR_CORRUPT, "segment '%s': root is not that of its leaves", r->name);
     }
+    if (rc == 0)
+        rc = segment_reader_verify_filter(r, info, &at, err);
     arena_free(&a);
     free(leaf);
     return rc;

@@ -10,6 +10,7 @@
 
 #include "storage/block.h"
 #include "storage/block_header.h"
+#include "storage/id_filter.h"
 #include "storage/segment.h"
 
 struct objstore;
@@ -67,8 +68,18 @@ int segment_reader_raw(struct segment_reader *r, const struct segment_block *b, 
 int segment_reader_info(struct segment_reader *r, struct mem_budget *budget,
                         struct segment_info **ret, struct err *err);
 
-/* Compute every leaf again from the stored bytes, and the root from the leaves; needs no key.
- * ERR_CORRUPT names the first block that does not fit. */
+/* The index of the id filter; the caller owns *ret.  1: the segment has none. */
+int segment_reader_filter(struct segment_reader *r, struct id_filter **ret, struct err *err);
+/* A page of a group of it, plain, in `a`. */
+int segment_reader_page(struct segment_reader *r, const struct id_filter *f, size_t group,
+                        uint32_t page, struct arena *a, struct str *ret, struct err *err);
+/* Is every byte of the filter as it was written: behind the last block, its checksums, and, with
+ * the key, its pages?  *at: where it is not.  ERR_CORRUPT. */
+int segment_reader_verify_filter(struct segment_reader *r, const struct segment_info *info,
+                                 uint64_t *at, struct err *err);
+
+/* Compute every leaf again from the stored bytes, and the root from the leaves, and look at the id
+ * filter; needs no key.  ERR_CORRUPT names the first block that does not fit. */
 int segment_reader_verify(struct segment_reader *r, const struct segment_info *info,
                           struct mem_budget *budget, struct err *err);
 

@@ -19,6 +19,7 @@
 #include "base/obj.h"
 #include "base/vec.h"
 #include "storage/block.h"
+#include "storage/id_filter.h"
 #include "storage/le.h"
 #include "storage/objstore.h"
 #include "storage/segment_format.h"
@@ -42,6 +43,9 @@ struct segment_writer {
     struct crypt *crypt;
     struct buf out; /* a block as it goes to the file */
     uint32_t next_frame;
+    struct id_builder *ids;         /* owned; NULL: a copy */
+    VEC(struct id_group) id_groups; /* whose pages are written */
+    VEC(uint64_t) id_at;            /* where each of them lies, and the end */
 
     /* Rows: the open block, and the stream that is being added to. */
     struct block_encoder *encoder;
@@ -192,6 +196,9 @@ static int write_block(struct segment_writer *w, struct err *err)
     block_header_put(&h, header);
     leaf = block_header_leaf(header);
     note_block(w, &h, &leaf, 0);
+    for (size_t i = 0; i < w->n_block; i++)
+        id_keys_add(id_builder_keys(w->ids), w->block[i].line);
+    id_builder_block(w->ids, h.stored_bytes);
     w->n_block = 0;
     arena_reset(w->bytes);
     return objstore_append(w->put, w->out.p, w->out.n, err);
@@ -306,6 +313,7 @@ int segment_writer_open(struct objstore *os, const struct segment_options *opt,
 
     w->block = mem_grow(NULL, BLOCK_ROWS_MAX * sizeof(*w->block));
     w->encoder = block_encoder_new(opt->small ? SMALL_LEVEL : 0);
+    w->ids = id_builder_new();
     w->bytes = arena_new(NULL, 0);  /* of one block */
     w->labels = arena_new(NULL, 0); /* of one stream */
     r = wrap(w, start(w, os, NULL, 0, err), err);
@@ -326,6 +334,9 @@ void segment_writer_free(struct segment_writer **pw)
     objstore_discard(&w->put);
     crypt_free(&w->crypt);
     block_encoder_free(&w->encoder);
+    id_builder_free(&w->ids);
+    VEC_FINI(&w->id_groups);
+    VEC_FINI(&w->id_at);
     segment_info_free(&w->info);
     buf_fini(&w->out);
     VEC_FINI(&w->blocks);
@@ -559,6 +570,109 @@ size_t segment_writer_copying(const struct segment_writer *w)
     return w->part;
 }
 
+/* ---- the id filter ---- */
+
+/* Seal the next page of the last group, and write it. */
+static int write_page(struct segment_writer *w, struct str plain, struct err *err)
+{
+    struct id_group *g = &w->id_groups.p[w->id_groups.n - 1];
+    uint8_t bound[ID_PAGE_BOUND];
+    uint8_t nonce[CRYPT_NONCE];
+    char *room;
+    int r;
+
+    buf_clear(&w->out);
+    room = buf_room(&w->out, plain.n + CRYPT_TAG);
+    if (room == NULL || plain.n > ID_PAGE_MAX - CRYPT_TAG)
+        return err_set(err, ERR_LIMIT, "page of ids of %zu bytes", plain.n);
+    segment_page_bound(w->info->uuid, g, (uint32_t)w->id_at.n - 1 - g->first_page, bound);
+    crypt_nonce(w->next_frame++, nonce); /* keeps (1) */
+    r = crypt_seal(w->crypt, nonce, (struct str){(char *)bound, sizeof(bound)}, plain, room, err);
+    if (r < 0)
+        return r;
+    w->out.n = plain.n + CRYPT_TAG;
+    g->crc = crc32c(g->crc, w->out.p, w->out.n);
+    r = objstore_append(w->put, w->out.p, w->out.n, err);
+    VEC_PUSH(&w->id_at, objstore_put_size(w->put));
+    return r;
+}
+
+/* A group as it is in another file, or in none yet, whose blocks come `shift` later here. */
+static void begin_group(struct segment_writer *w, const struct id_group *from, uint32_t shift)
+{
+    struct id_group g = *from;
+
+    g.first_block += shift;
+    g.first_frame = w->next_frame;
+    g.crc = 0;
+    g.first_page = (uint32_t)w->id_at.n - 1;
+    VEC_PUSH(&w->id_groups, g);
+}
+
+static int write_groups(struct segment_writer *w, struct err *err)
+{
+    const struct id_filter *f = id_builder_end(w->ids);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < f->n_groups; i++) {
+        const struct id_group *g = &f->group[i];
+        begin_group(w, g, 0);
+        for (uint32_t k = 0; r == 0 && k < g->n_pages; k++)
+            r = write_page(w, id_builder_page(w->ids, g->first_page + k), err);
+    }
+    return r;
+}
+
+/* Those of a part, whose blocks come `shift` later here, sealed anew. */
+static int copy_groups(struct segment_writer *w, struct segment_reader *from, uint32_t shift,
+                       struct err *err)
+{
+    struct id_filter *f = NULL;
+    int r = segment_reader_filter(from, &f, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    for (size_t i = 0; r == 0 && i < f->n_groups; i++) {
+        begin_group(w, &f->group[i], shift);
+        for (uint32_t k = 0; r == 0 && k < f->group[i].n_pages; k++) {
+            struct str page = STR_NULL;
+            arena_reset(w->work);
+            r = segment_reader_page(from, f, i, k, w->work, &page, err);
+            if (r == 0)
+                r = write_page(w, page, err);
+        }
+    }
+    id_filter_free(&f);
+    return r;
+}
+
+/* Pages, then their index.  How long that is: *ret. */
+static int write_filter(struct segment_writer *w, uint32_t *ret, struct err *err)
+{
+    struct id_filter f;
+    uint32_t shift = 0;
+    int r = 0;
+
+    VEC_PUSH(&w->id_at, objstore_put_size(w->put));
+    if (w->ids != NULL)
+        r = write_groups(w, err);
+    for (w->part = 0; r == 0 && w->part < w->n_parts; w->part++) {
+        r = copy_groups(w, w->parts[w->part].from, shift, err);
+        if (r < 0)
+            return r;
+        shift += w->parts[w->part].info->n_blocks;
+    }
+    *ret = 0;
+    if (r < 0 || w->id_groups.n == 0)
+        return r;
+    f = (struct id_filter){w->id_groups.p, w->id_groups.n, w->id_at.p, (uint32_t)w->id_at.n - 1};
+    buf_clear(&w->out);
+    id_filter_put(&w->out, &f);
+    r = buf_err(&w->out, "index of the id filter", err);
+    *ret = (uint32_t)w->out.n;
+    return r < 0 ? r : objstore_append(w->put, w->out.p, w->out.n, err);
+}
+
 /* ---- the end of the file ---- */
 
 /* The stream table, compressed where that helps, sealed, behind what is in w->out. */
@@ -579,8 +693,9 @@ static int seal_streams(struct segment_writer *w, struct footer_streams *s, stru
 }
 
 static int put_footer(struct segment_writer *w, struct str table, struct footer_streams *s,
-                      struct err *err)
+                      uint32_t index_bytes, struct err *err)
 {
+    struct segment_trailer t = {.footer = w->info->footer_offset, .index_bytes = index_bytes};
     uint8_t head[FOOTER_HEAD];
     uint8_t entry[FOOTER_BLOCK];
     uint8_t end[SEGMENT_TRAILER];
@@ -601,7 +716,8 @@ static int put_footer(struct segment_writer *w, struct str table, struct footer_
         return err_set(err, ERR_LIMIT, "footer of %zu bytes", w->out.n);
     le_put32(end, crc32c(0, w->out.p, w->out.n));
     buf_add(&w->out, end, 4);
-    segment_trailer_put(w->info->footer_offset, w->out.n, end);
+    t.footer_bytes = w->out.n;
+    segment_trailer_put(&t, end);
     buf_add(&w->out, end, sizeof(end));
     r = buf_err(&w->out, "footer", err);
     return r < 0 ? r : objstore_append(w->put, w->out.p, w->out.n, err);
@@ -621,12 +737,18 @@ static struct merkle_hash root_of(const struct segment_writer *w)
 
 static int write_footer(struct segment_writer *w, struct err *err)
 {
-    struct footer_streams s = {.codec = BLOCK_ZSTD, .frame = w->next_frame};
+    struct footer_streams s = {.codec = BLOCK_ZSTD};
     struct segment_info *info = w->info;
+    uint32_t index_bytes = 0;
     struct buf plain;
     struct buf packed;
     int r;
 
+    info->data_end = objstore_put_size(w->put);
+    r = write_filter(w, &index_bytes, err);
+    if (r < 0)
+        return r;
+    s.frame = w->next_frame;
     info->root = root_of(w);
     info->footer_offset = objstore_put_size(w->put);
     buf_init(&plain, STREAMS_RAW_MAX);
@@ -645,7 +767,7 @@ static int write_footer(struct segment_writer *w, struct err *err)
         }
         s.raw_bytes = plain.n;
         s.stored_bytes = (s.codec == BLOCK_PLAIN ? plain.n : packed.n) + CRYPT_TAG;
-        r = put_footer(w, buf_str(s.codec == BLOCK_PLAIN ? &plain : &packed), &s, err);
+        r = put_footer(w, buf_str(s.codec == BLOCK_PLAIN ? &plain : &packed), &s, index_bytes, err);
     }
     buf_fini(&plain);
     buf_fini(&packed);

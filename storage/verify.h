@@ -46,6 +46,7 @@ struct verify_bytes {
     uint64_t lines;    /* plans and data of lines; without keys those of attributes, too */
     uint64_t attrs;    /* the same of attributes */
     uint64_t rollup;   /* counts by stream, minute and level, and by template */
+    uint64_t filters;  /* which blocks an id may be in */
     uint64_t overhead; /* headers, footers, trailers */
     uint64_t catalog;  /* catalog.db and its journal */
 };

@@ -3,9 +3,11 @@
  *
  * Without a key: header, trailer and footer have checksums; the leaf hash of every block is
  * computed again from its stored bytes, the root from the leaves; block headers and index must
- * agree and add up to the footer.  There is no byte that none of these covers.
+ * agree and add up to the footer; the id filter has checksums.  There is no byte that none of these
+ * covers.
  * With the key: every frame opens, keys and plans decode, and what they say lies within what the
- * headers say and adds up to the stream table; a seq is there once in the whole day.
+ * headers say and adds up to the stream table; a seq is there once in the whole day; every page of
+ * the id filter opens and decodes.
  */
 #include "storage/verify_internal.h"
 
@@ -132,8 +134,8 @@ static uint64_t place_of_footer(struct walk *w)
     struct objstore_object *o = NULL;
     uint8_t end[SEGMENT_TRAILER];
     char name[SEGMENT_NAME_MAX];
+    struct segment_trailer t;
     uint64_t offset = 0;
-    uint64_t bytes = 0;
     uint64_t size = 0;
     struct err err;
 
@@ -141,11 +143,9 @@ static uint64_t place_of_footer(struct walk *w)
     if (objstore_open(w->d->objects, name, &o, &err) == 0) {
         size = objstore_size(o);
         offset = size < SEGMENT_TRAILER ? 0 : size - SEGMENT_TRAILER;
-        if (size >= SEGMENT_TRAILER && objstore_read(o, offset, end, sizeof(end), &err) == 0) {
-            uint64_t trailer = offset;
-            if (segment_trailer_get(end, size, &offset, &bytes, &err) < 0)
-                offset = trailer;
-        }
+        if (size >= SEGMENT_TRAILER && objstore_read(o, offset, end, sizeof(end), &err) == 0 &&
+            segment_trailer_get(end, size, &t, &err) == 0)
+            offset = t.footer;
     }
     objstore_close(&o);
     return offset;
@@ -507,6 +507,20 @@ static int check_blocks(struct walk *w, struct err *err)
     return 0;
 }
 
+/* ---- the id filter ---- */
+
+static int check_filter(struct walk *w, struct err *err)
+{
+    uint64_t place;
+    int r = segment_reader_verify_filter(w->reader, w->info, &place, err);
+
+    if (r < 0) {
+        const struct verify_finding where = at(w, -1, place);
+        return verify_note(w->d->v, &where, err);
+    }
+    return 0;
+}
+
 int verify_segment(struct verify_day *d, const uint8_t *uuid, struct segment_info **ret,
                    struct err *err)
 {
@@ -524,7 +538,10 @@ int verify_segment(struct verify_day *d, const uint8_t *uuid, struct segment_inf
         res->rows += w.info->rows;
         res->bytes.total += w.info->file_bytes;
         res->bytes.overhead += w.info->data_offset + (w.info->file_bytes - w.info->footer_offset);
+        res->bytes.filters += w.info->footer_offset - w.info->data_end;
         r = check_blocks(&w, err);
+        if (r == 0)
+            r = check_filter(&w, err);
         *ret = w.info;
     } else {
         segment_info_free(&w.info);

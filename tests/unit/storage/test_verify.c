@@ -188,7 +188,7 @@ static void an_untouched_directory_is_intact(void **state)
     assert_int_equal(r->rows, 100);
     assert_true(r->segments >= 4 && r->blocks >= r->segments);
     assert_int_equal(r->bytes.total, r->bytes.time + r->bytes.lines + r->bytes.attrs +
-                                         r->bytes.rollup + r->bytes.overhead + r->bytes.catalog);
+                                         r->bytes.rollup + r->bytes.filters + r->bytes.overhead + r->bytes.catalog);
     assert_true(r->bytes.time > 0 && r->bytes.lines > 0 && r->bytes.attrs > 0);
     feed_open(&f);
     assert_int_equal(store_compact(f.s, &err), 0);

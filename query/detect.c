@@ -181,7 +181,7 @@ static int add_value(struct detect *d, const struct label *l, unsigned parser, s
     int r = find_field(d, l->name, &f, err);
 
     *ret = f;
-    if (r != 0)
+    if (f == NULL)
         return r < 0 ? r : 0;
     f->seen.type = f->seen.values == 0 ? type_of(l->value) : both(f->seen.type, type_of(l->value));
     f->seen.parsers |= parser;

@@ -51,8 +51,14 @@ static void work_init(struct index_work *w, struct api_call *c)
     w->arena = arena_new(&w->budget, 0);
 }
 
-static void work_fini(struct index_work *w)
+/* `r` < 0: it has failed. */
+static void work_fini(struct index_work *w, int r, const struct err *err)
 {
+    metric_observe(METRIC_QUERY_SECONDS, (double)(time_mono() - w->c->began) / 1e9);
+    if (r < 0) {
+        metric_add(err->code == ERR_CANCELLED ? METRIC_QUERY_CANCELLED : METRIC_QUERY_FAILED, 1);
+        api_call_fail(w->c, err);
+    }
     VEC_FINI(&w->v);
     map_free(&w->seen);
     arena_free(&w->arena);
@@ -79,9 +85,6 @@ static int count(struct index_work *w, struct scan_count *k, struct query_stats 
     if (c->params.start < c->params.end)
         r = scan_count(c->api->server->store, k, &stats->scan, err);
     stats->seconds = (double)(time_mono() - began) / 1e9;
-    metric_observe(METRIC_QUERY_SECONDS, stats->seconds);
-    if (r < 0)
-        metric_add(err->code == ERR_CANCELLED ? METRIC_QUERY_CANCELLED : METRIC_QUERY_FAILED, 1);
     return r < 0 ? r : 0; /* no attributes: there are no combinations to be too many */
 }
 
@@ -110,12 +113,13 @@ static int stats_cells(void *arg, const struct scan_key *key, struct scan_cells 
 static void put_stats(struct index_work *w, const struct query_stats *stats, uint64_t rows,
                       uint64_t bytes)
 {
+    uint64_t chunks = w->n_streams == 0 ? 0 : stats->scan.blocks + stats->scan.head_batches;
     struct json_writer j;
 
     json_writer_init(&j, &w->c->body);
     json_put_object(&j);
     json_put_kv_u64(&j, "streams", w->n_streams);
-    json_put_kv_u64(&j, "chunks", stats->scan.blocks + stats->scan.head_batches);
+    json_put_kv_u64(&j, "chunks", chunks);
     json_put_kv_u64(&j, "bytes", bytes);
     json_put_kv_u64(&j, "entries", rows);
     json_put_object_end(&j);
@@ -138,12 +142,10 @@ static void work_stats(struct api_call *c)
     VEC_PUSH(&w.v, &all);
     r = count(&w, &k, &stats, &err);
     c->status = 200;
-    if (r < 0)
-        api_call_fail(c, &err);
-    else
+    if (r == 0)
         put_stats(&w, &stats, rows, bytes);
     mem_budget_give(&w.budget, 4 * sizeof(struct hash128) * w.n_streams);
-    work_fini(&w);
+    work_fini(&w, r, &err);
 }
 
 /* ---- volumes ---- */
@@ -369,9 +371,7 @@ static void work_volume(struct api_call *c)
         sort_volumes(&w);
         r = put_volumes(&w, &stats, &err);
     }
-    if (r < 0)
-        api_call_fail(c, &err);
-    work_fini(&w);
+    work_fini(&w, r, &err);
 }
 
 /* ---- requests ---- */

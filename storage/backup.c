@@ -244,7 +244,7 @@ static int take_days(struct backup *b, struct err *err)
 {
     struct lists l = {.days = {NULL, 0, 0}};
     int r = read_rows(b, "meta.db", META_VERSION,
-                      "SELECT tenant, day FROM partition WHERE state = 0 ORDER BY tenant, day",
+                      "SELECT tenant, day FROM partition WHERE state IN (0, 3) ORDER BY tenant, day",
                       see_day, &l, err);
 
     if (r == 0)

@@ -54,6 +54,7 @@ struct day {
     uint64_t tenant_id;
     int32_t day;
     uint64_t segments, rows; /* as it was when it was looked at */
+    bool is_changing;        /* so was meta.db's row of it */
     ts_ns next;              /* its time comes; INT64_MAX: only with a change */
     dur_ns not_before;       /* it failed */
     dur_ns wait;
@@ -244,26 +245,56 @@ static uint64_t horizon(struct compact *c, const struct partition *p)
     return pinned < ret ? pinned : ret;
 }
 
+/* meta.db's row of the day; false: there is none. */
+static bool get_day(struct store *s, const struct partition *p, struct meta_partition *ret)
+{
+    bool found;
+    size_t at;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    at = store_tenant_day(s, partition_tenant(p), partition_day(p), &found);
+    if (found)
+        *ret = s->days.p[at];
+    (void)pthread_mutex_unlock(&s->mutex);
+    return found;
+}
+
+static int put_day(struct store *s, const struct meta_partition *row, struct err *err)
+{
+    int r = meta_partition_put(s->meta, row, err);
+
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&s->mutex);
+    store_tenant_set_day(s, row);
+    (void)pthread_mutex_unlock(&s->mutex);
+    return 0;
+}
+
+/* Before the catalog changes: whatever happens then, the row says that it may be behind.  Under
+ * flush_mutex. */
+static int mark_day(struct store *s, const struct partition *p, struct err *err)
+{
+    struct meta_partition row;
+
+    if (!get_day(s, p, &row) || row.is_changing)
+        return 0;
+    row.is_changing = true;
+    return put_day(s, &row, err);
+}
+
 /* meta.db's row of the day as the catalog is now; under flush_mutex. */
 static int update_day(struct compact *c, struct partition *p, struct err *err)
 {
     struct partition_written sum = {0};
-    struct store *s = c->s;
     struct meta_partition row;
-    bool found;
-    size_t at;
     int r = partition_totals(p, &sum, err);
 
     if (r < 0 || partition_is_dropped(p)) /* its row may be that of another by now */
         return r;
-    (void)pthread_mutex_lock(&s->mutex);
-    at = store_tenant_day(s, partition_tenant(p), partition_day(p), &found);
-    if (found)
-        row = s->days.p[at];
-    (void)pthread_mutex_unlock(&s->mutex);
-    if (!found)
+    if (!get_day(c->s, p, &row))
         return 0;
-    row.longest_known = false;
+    row.is_changing = row.longest_known = false;
     row.rows = sum.rows;
     row.line_bytes = sum.line_bytes;
     row.stored_bytes = sum.stored_bytes;
@@ -273,13 +304,7 @@ static int update_day(struct compact *c, struct partition *p, struct err *err)
         row.max_ts = sum.max_ts;
         row.newest_received = sum.newest_received;
     }
-    r = meta_partition_put(s->meta, &row, err);
-    if (r < 0)
-        return r;
-    (void)pthread_mutex_lock(&s->mutex);
-    store_tenant_set_day(s, &row);
-    (void)pthread_mutex_unlock(&s->mutex);
-    return 0;
+    return put_day(c->s, &row, err);
 }
 
 static int sweep_streams(void *arg, struct catalog *c, struct err *err)
@@ -314,6 +339,8 @@ static int exchange(struct compact *c, struct partition *p, const struct compact
     if (partition_is_dropped(p))
         r = err_set(err, ERR_GONE, "the day was dropped meanwhile");
     else
+        r = mark_day(s, p, err);
+    if (r == 0)
         r = partition_replace(p, m->opt.replaces, m->opt.n_replaces, info, err);
     if (r == 0)
         r = update_day(c, p, err);
@@ -459,7 +486,7 @@ static int check_day(struct compact *c, struct partition *p, const struct day *d
 {
     int r;
 
-    if (segments == d->segments)
+    if (segments == d->segments && !d->is_changing)
         return 0;
     (void)pthread_mutex_lock(&c->s->flush_mutex);
     r = update_day(c, p, err);
@@ -572,8 +599,8 @@ static bool is_due(const struct day *d, const struct meta_partition *p)
 {
     bool changed = d->segments != p->segments || d->rows != p->rows;
 
-    return (changed || d->next <= time_now()) && d->not_before <= clock_ns(CLOCK_MONOTONIC) &&
-           p->segments > 0;
+    return (changed || p->is_changing || d->next <= time_now()) &&
+           d->not_before <= clock_ns(CLOCK_MONOTONIC) && p->segments > 0;
 }
 
 static void take_kicks(struct compact *c)
@@ -606,6 +633,7 @@ static int run(struct compact *c, bool all, struct err *err)
                 continue;
             d->segments = days[i].segments;
             d->rows = days[i].rows;
+            d->is_changing = days[i].is_changing;
             r = run_day(c, d, all, &why);
             if (r < 0 && r != ERR_CANCELLED)
                 put_off(c, d, &why);

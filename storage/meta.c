@@ -121,7 +121,10 @@ static int partition_row(const struct meta_loader *l, struct sqlite3_stmt *st, s
         .newest_received = (ts_ns)db_column_u64(st, 10),
     };
 
-    if (state > META_GONE)
+    if (state == META_CHANGING) {
+        p.state = META_LIVE;
+        p.is_changing = true;
+    } else if (state > META_GONE)
         return err_set(err, ERR_CORRUPT, "a partition has state %llu", (unsigned long long)state);
     return l->partition(l->arg, &p, err);
 }
@@ -247,7 +250,8 @@ static int put_partition(struct meta *m, const struct meta_partition *p, struct 
         return r;
     db_bind_u64(st, 1, p->tenant_id);
     db_bind_u64(st, 2, (uint64_t)(int64_t)p->day);
-    db_bind_u64(st, 3, (uint64_t)p->state);
+    db_bind_u64(st, 3,
+                (uint64_t)(p->state == META_LIVE && p->is_changing ? META_CHANGING : p->state));
     db_bind_u64(st, 4, p->dropped_pos);
     db_bind_u64(st, 5, p->rows);
     db_bind_u64(st, 6, p->line_bytes);

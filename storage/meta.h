@@ -19,6 +19,7 @@ enum meta_state {
     META_LIVE,
     META_GOING, /* dropped for good; its directory or key may still be there */
     META_GONE,
+    META_CHANGING, /* in the file only: live, and its catalog may be ahead of what the row says */
 };
 
 /* One tenant's one day. */
@@ -29,11 +30,12 @@ struct meta_partition {
     uint64_t dropped_pos; /* WAL position at which it was dropped last; 0: never */
     uint64_t rows, line_bytes, stored_bytes, segments;
     ts_ns min_ts, max_ts, newest_received;
-    bool longest_known;  /* memory only: the longest retention of its streams, until rows come */
-    dur_ns longest;      /* 0: for ever */
-    dur_ns shortest;     /* of those that compaction may leave out; 0: none, or for ever */
-    dur_ns thinned;      /* memory only: compaction was told that streams with this one are over */
-    bool is_kept;        /* memory only: a full disk is no reason to drop it */
+    bool is_changing;   /* live, and the row was not written since compaction changed the catalog */
+    bool longest_known; /* memory only: the longest retention of its streams, until rows come */
+    dur_ns longest;     /* 0: for ever */
+    dur_ns shortest;    /* of those that compaction may leave out; 0: none, or for ever */
+    dur_ns thinned;     /* memory only: compaction was told that streams with this one are over */
+    bool is_kept;       /* memory only: a full disk is no reason to drop it */
     uint32_t summarised; /* memory only: the end of its stream ids when its labels were last put
                             into meta.db; 0: not known */
 };

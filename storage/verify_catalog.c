@@ -111,8 +111,8 @@ static void tell(struct look *l, const char *fmt, const char *what, const uint8_
 
     if (uuid != NULL)
         segment_name(uuid, name);
-    verify_tell(l->d->v, VERIFY_DAMAGE, &where, "%s%s%s %s", fmt, uuid != NULL ? " " : "", name,
-                what);
+    verify_tell(l->d->v, l->d->is_begun ? VERIFY_NOTE : VERIFY_DAMAGE, &where, "%s%s%s %s", fmt,
+                uuid != NULL ? " " : "", name, what);
 }
 
 static bool get_uuid(struct sqlite3_stmt *st, int i, uint8_t ret[SEGMENT_UUID])

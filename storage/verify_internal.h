@@ -73,6 +73,7 @@ struct verify_day {
     bool is_stray; /* the segment at hand is not in the catalog: its seqs may be others' */
     uint64_t rows, line_bytes, stored_bytes, segments, applied; /* sums over the catalog */
     int64_t min_ts, max_ts, newest_received;
+    bool is_begun;   /* nobody knows of it, and it has no segment: it was being made */
     bool unsure;     /* its catalog is not whole: sums say nothing */
     bool exchanging; /* files of a compaction are still to go: meta.db may not know of it yet */
     struct verify_meta_row row;

@@ -2,7 +2,8 @@
  * storage/verify_meta.c - meta.db and keyring.db against the days that are there.
  *
  * A day's row repeats what its catalog adds up to, once meta.db has come as far as the catalog: a
- * catalog that is ahead is what a crash leaves between two steps of a flush.
+ * catalog that is ahead is what a crash leaves between two steps of a flush, and a row that says so
+ * itself (META_CHANGING) what one leaves between two steps of a compaction.
  */
 #include "storage/verify_internal.h"
 
@@ -127,6 +128,7 @@ int verify_meta_row(struct verify_day *d, struct err *err)
 static void compare(struct verify_day *d)
 {
     const struct verify_meta_row *row = &d->row;
+    bool may_differ = d->exchanging || row->state == META_CHANGING;
     bool has = d->segments > 0;
     const struct {
         const char *name;
@@ -144,7 +146,7 @@ static void compare(struct verify_day *d)
 
     for (size_t i = 0; i < sizeof(column) / sizeof(column[0]); i++)
         if (column[i].counts && column[i].meta != column[i].catalog)
-            verify_tell(d->v, d->exchanging ? VERIFY_NOTE : VERIFY_DAMAGE, &META,
+            verify_tell(d->v, may_differ ? VERIFY_NOTE : VERIFY_DAMAGE, &META,
                         "table partition: %s of %s is %" PRIu64 ", its catalog says %" PRIu64,
                         column[i].name, d->dir, column[i].meta, column[i].catalog);
 }
@@ -160,10 +162,10 @@ void verify_meta_day(struct verify_day *d)
         if (d->segments > 0)
             verify_tell(d->v, ahead ? VERIFY_NOTE : VERIFY_DAMAGE, &META,
                         "table partition: there is no row of %s", d->dir);
-    } else if (row->state > META_GONE) {
+    } else if (row->state > META_CHANGING) {
         verify_tell(d->v, VERIFY_DAMAGE, &META, "table partition: state of %s is %" PRIu64, d->dir,
                     row->state);
-    } else if (row->state != META_LIVE) {
+    } else if (row->state != META_LIVE && row->state != META_CHANGING) {
         verify_tell(d->v, row->state == META_GOING || ahead ? VERIFY_NOTE : VERIFY_DAMAGE, &META,
                     "table partition: %s was dropped, and is there", d->dir);
     } else if (!ahead) {
@@ -205,15 +207,17 @@ static int see_row(void *arg, struct sqlite3_stmt *st, struct err *err)
     uint64_t segments = db_column_u64(st, 3);
     char dir[64];
     bool has_key = true;
+    bool is_live;
     int r;
 
     (void)snprintf(dir, sizeof(dir), "tenants/%016" PRIx64 "/%08d", tenant_id, day);
     r = verify_meta_key(v, tenant_id, day, &has_key, err);
     if (r < 0)
         return r;
-    if (state == META_LIVE && segments > 0 && faccessat(v->dir_fd, dir, F_OK, 0) != 0)
+    is_live = state == META_LIVE || state == META_CHANGING;
+    if (is_live && segments > 0 && faccessat(v->dir_fd, dir, F_OK, 0) != 0)
         verify_tell(v, VERIFY_DAMAGE, &META, "table partition: %s is not there", dir);
-    if (state == META_LIVE && segments > 0 && !has_key)
+    if (is_live && segments > 0 && !has_key)
         verify_tell(v, VERIFY_DAMAGE, &KEYRING, "there is no key of %s", dir);
     if (state == META_GONE && v->keys != NULL && has_key && faccessat(v->dir_fd, dir, F_OK, 0) != 0)
         verify_tell(v, VERIFY_NOTE, &KEYRING,

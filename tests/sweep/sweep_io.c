@@ -418,7 +418,7 @@ static void look_at_backup(const struct feed *f, const struct story *s, unsigned
     store_close(&b.s);
 }
 
-static int looker(const struct story *s, const char *path, enum io_fault fault)
+static int looker(const struct story *s, const char *path)
 {
     struct feed f;
     struct err err;
@@ -427,10 +427,7 @@ static int looker(const struct story *s, const char *path, enum io_fault fault)
     init(&f, path);
     if (late)
         time_set(FEED_DAY + (s->act == act_retain ? 21 : 4) * NS_PER_DAY + 2 * NS_PER_H);
-    /* Who goes on after a failed call leaves sums that the next start mends; a day that is only
-     * being made is named damaged. */
-    if (fault >= IO_KILL && !is_recovery(s))
-        verify(&f, "left behind");
+    verify(&f, "left behind");
     open_or_exit(&f);
     look(&f, s, "opened", false);
     again(&f, s);
@@ -477,7 +474,7 @@ static int run(enum role role, const struct story *s, const char *path, enum io_
     if (pid == 0)
         _exit(role == PREPARE  ? prepare(s, path)
               : role == VICTIM ? victim(s, path, fault, n)
-                               : looker(s, path, fault));
+                               : looker(s, path));
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         abort();
     return status;

@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -531,6 +532,71 @@ static void meta_and_keys_fit_the_days(void **state)
     feed_fini(&f);
 }
 
+/* What a compaction leaves that dies between the catalog and meta.db. */
+static void a_row_that_is_behind_says_so_and_is_mended(void **state)
+{
+    struct feed f;
+    struct said s;
+    struct err err;
+
+    (void)state;
+    make(&f);
+    store_close(&f.s);
+    run_sql(&f, "meta.db", "UPDATE partition SET rows = rows + 1, state = 3");
+    s = look(&f, true, NULL);
+    assert_int_equal(s.n, 0);
+    assert_true(s.result.notes > 0);
+    feed_open(&f);
+    assert_int_equal(store_compact(f.s, &err), 0);
+    store_close(&f.s);
+    s = look(&f, true, NULL);
+    assert_int_equal(s.n, 0);
+    assert_int_equal(s.result.notes, 0);
+    run_sql(&f, "meta.db", "UPDATE partition SET rows = rows + 1"); /* and this is damage */
+    assert_true(look(&f, true, "meta.db").wanted);
+    feed_fini(&f);
+}
+
+static void make_dir(const struct feed *f, const char *tenant, const char *day)
+{
+    char path[400];
+
+    (void)snprintf(path, sizeof(path), "%s/tenants/%s/%s", f->data, tenant, day);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void a_day_that_was_being_made_is_no_damage(void **state)
+{
+    struct feed f;
+    char tenant[17] = "", sql[200], path[400];
+    struct said s;
+
+    (void)state;
+    make(&f);
+    store_close(&f.s);
+    read_value(&f, "meta.db", "SELECT printf('%016x', tenant) FROM partition LIMIT 1", tenant,
+               sizeof(tenant));
+    make_dir(&f, tenant, "20260301");
+    run_sql(&f, "keyring.db",
+            "INSERT INTO partition_key(tenant, day, wrapped)"
+            " SELECT tenant, 20260301, wrapped FROM partition_key LIMIT 1");
+    s = look(&f, false, NULL);
+    assert_int_equal(s.n, 0);
+    assert_int_equal(s.result.notes, 1);
+    (void)snprintf(path, sizeof(path), "%s/tenants/%s/20260301/catalog.db", f.data, tenant);
+    assert_int_equal(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+    s = look(&f, false, NULL);
+    assert_int_equal(s.n, 0);
+    assert_true(s.result.notes > 0);
+    /* With a row in meta.db it is lost, not begun. */
+    (void)snprintf(sql, sizeof(sql),
+                   "CREATE TABLE new AS SELECT * FROM partition LIMIT 1; UPDATE new SET day = "
+                   "20260301; INSERT INTO partition SELECT * FROM new; DROP TABLE new");
+    run_sql(&f, "meta.db", sql);
+    assert_true(look(&f, false, NULL).n > 0);
+    feed_fini(&f);
+}
+
 /* ---- WAL ---- */
 
 static void a_damaged_frame_is_named(void **state)
@@ -669,6 +735,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(cut_and_missing_files),
         cmocka_unit_test(every_column_of_a_catalog_counts),
         cmocka_unit_test(meta_and_keys_fit_the_days),
+        cmocka_unit_test(a_row_that_is_behind_says_so_and_is_mended),
+        cmocka_unit_test(a_day_that_was_being_made_is_no_damage),
         cmocka_unit_test(a_damaged_frame_is_named),
         cmocka_unit_test(a_running_store_is_not_touched),
 #ifdef LOGQ_FAULTS

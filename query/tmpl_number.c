@@ -1,0 +1,341 @@
+/*
+ * query/tmpl_number.c - arithmetic of templates, see tmpl_internal.h.
+ *
+ * Arguments are of any type and converted silently: text that is no number counts as 0.  The
+ * functions in `f` compute with decimals, 0.1 plus 0.2 is 0.3; long double holds more digits than
+ * come out.
+ */
+#include "query/tmpl_internal.h"
+
+#include "query/units.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- conversions ---- */
+
+/* "12.00" is 12: without a point and the zeros behind it. */
+static struct str without_zeros(struct str s)
+{
+    bool zero = false;
+
+    for (size_t i = s.n; i > 0; i--) {
+        if (s.p[i - 1] == '.')
+            return zero ? str_sub(s, 0, i - 1) : s;
+        if (s.p[i - 1] != '0')
+            return s;
+        zero = true;
+    }
+    return s;
+}
+
+static int64_t int_of_float(double f)
+{
+    return f >= -0x1p63 && f < 0x1p63 ? (int64_t)f : INT64_MIN; /* as amd64 converts */
+}
+
+static int64_t to_int(const struct tmpl_value *v)
+{
+    int64_t i = 0;
+
+    if (v->kind == TMPL_FLOAT)
+        return int_of_float(v->f);
+    if (v->kind == TMPL_BOOL)
+        return v->b;
+    if (v->kind == TMPL_STRING)
+        return tmpl_parse_int(without_zeros(v->s), &i) ? i : 0;
+    return tmpl_is_int(v) ? v->i : 0;
+}
+
+static double to_float(const struct tmpl_value *v)
+{
+    double f = 0;
+
+    if (v->kind == TMPL_FLOAT)
+        return v->f;
+    if (v->kind == TMPL_STRING)
+        return units_parse_float(v->s, &f) ? f : 0;
+    return (double)to_int(v);
+}
+
+/* The decimal that `f` is written as. */
+static long double to_decimal(double f)
+{
+    char text[40];
+    int digits = 15;
+
+    do
+        (void)snprintf(text, sizeof(text), "%.*g", digits, f);
+    while (digits++ < 17 && islessgreater(strtod(text, NULL), f));
+    return strtold(text, NULL);
+}
+
+int tmpl_fn_int(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    (void)r;
+    (void)n;
+    *ret = tmpl_of_int(TMPL_INT, to_int(&v[0]));
+    return 0;
+}
+
+int tmpl_fn_float(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    (void)r;
+    (void)n;
+    *ret = tmpl_of_float(to_float(&v[0]));
+    return 0;
+}
+
+/* ---- integers: they wrap ---- */
+
+static int64_t wrap(uint64_t u)
+{
+    int64_t i;
+
+    memcpy(&i, &u, sizeof(i));
+    return i;
+}
+
+int tmpl_fn_add(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    uint64_t sum = 0;
+
+    (void)r;
+    for (size_t i = 0; i < n; i++)
+        sum += (uint64_t)to_int(&v[i]);
+    *ret = tmpl_of_int(TMPL_INT64, wrap(sum));
+    return 0;
+}
+
+int tmpl_fn_sub(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    (void)r;
+    (void)n;
+    *ret = tmpl_of_int(TMPL_INT64, wrap((uint64_t)to_int(&v[0]) - (uint64_t)to_int(&v[1])));
+    return 0;
+}
+
+int tmpl_fn_mul(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    uint64_t product = 1;
+
+    (void)r;
+    for (size_t i = 0; i < n; i++)
+        product *= (uint64_t)to_int(&v[i]);
+    *ret = tmpl_of_int(TMPL_INT64, wrap(product));
+    return 0;
+}
+
+static int divide_by_zero(struct tmpl_run *r)
+{
+    return tmpl_fail(r, "runtime error: integer divide by zero");
+}
+
+int tmpl_fn_div(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    int64_t a = to_int(&v[0]);
+    int64_t b = to_int(&v[1]);
+
+    (void)n;
+    if (b == 0)
+        return divide_by_zero(r);
+    *ret = tmpl_of_int(TMPL_INT64, b == -1 ? wrap(0 - (uint64_t)a) : a / b);
+    return 0;
+}
+
+int tmpl_fn_mod(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    int64_t b = to_int(&v[1]);
+
+    (void)n;
+    if (b == 0)
+        return divide_by_zero(r);
+    *ret = tmpl_of_int(TMPL_INT64, b == -1 ? 0 : to_int(&v[0]) % b);
+    return 0;
+}
+
+static int pick_int(const struct tmpl_value *v, size_t n, bool largest, struct tmpl_value *ret)
+{
+    int64_t best = to_int(&v[0]);
+
+    for (size_t i = 1; i < n; i++) {
+        int64_t x = to_int(&v[i]);
+        best = largest == (x > best) && x != best ? x : best;
+    }
+    *ret = tmpl_of_int(TMPL_INT64, best);
+    return 0;
+}
+
+int tmpl_fn_max(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    (void)r;
+    return pick_int(v, n, true, ret);
+}
+
+int tmpl_fn_min(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    (void)r;
+    return pick_int(v, n, false, ret);
+}
+
+/* ---- decimals ---- */
+
+enum { DIV_DIGITS = 16 }; /* behind the point of a quotient */
+
+static int decimal(struct tmpl_run *r, char op, long double a, const struct tmpl_value *v, size_t n,
+                   struct tmpl_value *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        double x = to_float(&v[i]);
+        long double b;
+        if (!isfinite(x))
+            return tmpl_fail(r, "cannot create a decimal of %s", isnan(x) ? "NaN" : "an infinity");
+        b = to_decimal(x);
+        if (op == '+') {
+            a += b;
+        } else if (op == '-') {
+            a -= b;
+        } else if (op == '*') {
+            a *= b;
+        } else if (x < 0 || x > 0) {
+            long double scaled = (a /= b) * 1e16L;
+            if (fabsl(scaled) < 0x1p62L)
+                a = roundl(scaled) / 1e16L;
+        } else {
+            return tmpl_fail(r, "decimal division by 0");
+        }
+    }
+    *ret = tmpl_of_float((double)a + 0.0);
+    return 0;
+}
+
+/* As `decimal`, beginning with the first argument. */
+static int decimals(struct tmpl_run *r, char op, const struct tmpl_value *v, size_t n,
+                    struct tmpl_value *ret)
+{
+    double first = to_float(&v[0]);
+
+    if (!isfinite(first))
+        return decimal(r, '+', 0, v, 1, ret);
+    return decimal(r, op, to_decimal(first), v + 1, n - 1, ret);
+}
+
+int tmpl_fn_addf(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    return decimal(r, '+', 0, v, n, ret);
+}
+
+int tmpl_fn_subf(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    return decimals(r, '-', v, n, ret);
+}
+
+int tmpl_fn_mulf(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    return decimals(r, '*', v, n, ret);
+}
+
+int tmpl_fn_divf(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    return decimals(r, '/', v, n, ret);
+}
+
+/* Go's math.Max and Min: NaN wins. */
+static int pick_float(const struct tmpl_value *v, size_t n, bool largest, struct tmpl_value *ret)
+{
+    double best = to_float(&v[0]);
+
+    for (size_t i = 1; i < n; i++) {
+        double x = to_float(&v[i]);
+        if (isnan(x) || isnan(best))
+            best = (double)NAN;
+        else if (largest ? x > best : x < best)
+            best = x;
+    }
+    *ret = tmpl_of_float(best);
+    return 0;
+}
+
+int tmpl_fn_maxf(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    (void)r;
+    return pick_float(v, n, true, ret);
+}
+
+int tmpl_fn_minf(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    (void)r;
+    return pick_float(v, n, false, ret);
+}
+
+int tmpl_fn_ceil(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    (void)r;
+    (void)n;
+    *ret = tmpl_of_float(ceil(to_float(&v[0])));
+    return 0;
+}
+
+int tmpl_fn_floor(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    (void)r;
+    (void)n;
+    *ret = tmpl_of_float(floor(to_float(&v[0])));
+    return 0;
+}
+
+/* Value, places, and from which fraction on it is rounded up (0.5). */
+int tmpl_fn_round(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    double on = n > 2 ? v[2].f : 0.5;
+    double power = pow(10, (double)v[1].i);
+    double digit = power * to_float(&v[0]);
+    double whole;
+    double fraction = modf(digit, &whole);
+
+    (void)r;
+    *ret = tmpl_of_float((fraction >= on ? ceil(digit) : floor(digit)) / power);
+    return 0;
+}
+
+/* ---- units ---- */
+
+int tmpl_fn_bytes(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    struct str part;
+    uint64_t bytes;
+    enum units_fault fault = units_parse_bytes(v[0].s, &bytes, &part);
+
+    (void)n;
+    part = str_sub(part, 0, 200);
+    if (fault == UNITS_UNKNOWN_UNIT)
+        return tmpl_fail(r, "unhandled size name: %.*s", STR_ARG(part));
+    if (fault == UNITS_TOO_LARGE)
+        return tmpl_fail(r, "too large: %.*s", STR_ARG(str_sub(v[0].s, 0, 200)));
+    if (fault != UNITS_OK)
+        return tmpl_fail(r, "strconv.ParseFloat: parsing \"%.*s\": invalid syntax", STR_ARG(part));
+    *ret = tmpl_of_float((double)bytes);
+    return 0;
+}
+
+int tmpl_fn_duration(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
+                     struct tmpl_value *ret)
+{
+    struct str unit = STR_NULL;
+    struct str text = str_sub(v[0].s, 0, 200);
+    dur_ns d;
+    enum units_fault fault = units_parse_go_duration(v[0].s, &d, &unit);
+
+    (void)n;
+    if (fault == UNITS_NO_UNIT)
+        return tmpl_fail(r, "time: missing unit in duration \"%.*s\"", STR_ARG(text));
+    if (fault == UNITS_UNKNOWN_UNIT)
+        return tmpl_fail(r, "time: unknown unit \"%.*s\" in duration \"%.*s\"",
+                         STR_ARG(str_sub(unit, 0, 200)), STR_ARG(text));
+    if (fault != UNITS_OK)
+        return tmpl_fail(r, "time: invalid duration \"%.*s\"", STR_ARG(text));
+    *ret = tmpl_of_float((double)(d / NS_PER_S) + (double)(d % NS_PER_S) / 1e9);
+    return 0;
+}

@@ -14,7 +14,7 @@
 #define WRITER "lq_writer-0123456789abcdef"
 #define EVERY  "lq_everything-0123456789ab"
 
-enum { BODY_MAX = 256 << 20, HEADERS_MAX = 4, MAX_BODY = 1 << 20 };
+enum { BODY_MAX = 256 << 20, HEADERS_MAX = 5, MAX_BODY = 1 << 20 };
 
 /* Where workers are made to stand. */
 struct block {
@@ -40,7 +40,7 @@ struct call {
     int status;
     bool has_head, has_body, done, pause, cancel;
     struct buf body;
-    char type[64], allow[64], authenticate[64], retry_after[16];
+    char type[64], allow[64], authenticate[64], retry_after[16], encoding[16];
     struct err err;
 };
 
@@ -61,6 +61,7 @@ static inline void on_head(struct http_client *c, int status, void *arg)
     keep(d->allow, sizeof(d->allow), c, "Allow");
     keep(d->authenticate, sizeof(d->authenticate), c, "WWW-Authenticate");
     keep(d->retry_after, sizeof(d->retry_after), c, "Retry-After");
+    keep(d->encoding, sizeof(d->encoding), c, "Content-Encoding");
 }
 
 static inline void on_body(struct http_client *c, struct str bytes, void *arg)
@@ -86,7 +87,7 @@ static inline void on_done(struct http_client *c, const struct err *err, void *a
 }
 
 struct request {
-    const char *method, *target, *token, *scope, *type, *encoding;
+    const char *method, *target, *token, *scope, *type, *encoding, *accept_encoding;
     struct str body;
     bool pause, cancel; /* at the first bytes of the answer */
 };
@@ -119,6 +120,9 @@ static inline struct call *start(struct fixture *f, const struct request *r)
         headers[req.n_headers++] = (struct label){STR("Content-Type"), str_of(r->type)};
     if (r->encoding != NULL)
         headers[req.n_headers++] = (struct label){STR("Content-Encoding"), str_of(r->encoding)};
+    if (r->accept_encoding != NULL)
+        headers[req.n_headers++] =
+            (struct label){STR("Accept-Encoding"), str_of(r->accept_encoding)};
     if (http_client_start(f->w->loop, &req, &HANDLER, d, &d->c, &err) < 0)
         fail_msg("%s", err.text);
     return d;

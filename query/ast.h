@@ -196,6 +196,8 @@ struct ast_node {
     enum node_kind kind;
     struct place at;
     unsigned depth;
+    size_t
+        share; /* 1 + index of the result that equal parts share; 0: it is alone (plan_share.h) */
     union {
         struct ast_log *log; /* LOG */
         struct {
@@ -243,6 +245,8 @@ struct ast {
     struct ast_node *root;
     struct ast_owned *owned;
     uint32_t regexp_cost; /* of all regular expressions */
+    size_t n_shared;      /* results with several users, */
+    size_t *share_uses;   /* and how many each */
 };
 
 void ast_init(struct ast *a, size_t max_bytes);

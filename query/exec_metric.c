@@ -2,7 +2,8 @@
  * query/exec_metric.c - running a metric query, see exec.h.
  *
  * The tree is evaluated from its leaves up, each node over all steps at once.  What a node has read
- * it may change in place: a matrix has one user.
+ * it may change in place: a matrix has one user.  Of a result that several parts of the tree share
+ * each gets a copy but the last, who gets the thing itself.
  */
 #include "query/exec.h"
 
@@ -12,9 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct shared {
+    struct matrix m; /* once `is_there` */
+    bool is_there;
+    size_t uses; /* left */
+};
+
 struct metric_run {
     struct exec *x;
     struct steps steps;
+    struct shared *shared; /* by ast_node.share - 1 */
 };
 
 /* ---- evaluation ---- */
@@ -35,6 +43,71 @@ static int eval_vector(struct metric_run *run, double v, struct matrix *ret, str
     return r;
 }
 
+static int copy_matrix(struct metric_run *run, const struct matrix *m, struct matrix *ret,
+                       struct err *err)
+{
+    size_t n = run->steps.n;
+    int r = 0;
+
+    *ret = *m;
+    ret->v = arena_alloc(run->x->arena, m->n * sizeof(*ret->v));
+    if (ret->v == NULL)
+        return arena_err(run->x->arena, err);
+    for (size_t i = 0; i < m->n && r == 0; i++) {
+        ret->v[i].labels = m->v[i].labels;
+        r = series_make(run->x->arena, n, &ret->v[i], err);
+        if (r == 0) {
+            memcpy(ret->v[i].value, m->v[i].value, n * sizeof(*ret->v[i].value));
+            memcpy(ret->v[i].has, m->v[i].has, n * sizeof(*ret->v[i].has));
+            r = exec_tick(run->x, err);
+        }
+    }
+    return r;
+}
+
+static int read_range(struct metric_run *run, const struct ast_node *n, struct matrix *ret,
+                      struct err *err)
+{
+    const struct ast_grouping *g;
+
+    if (n->kind == NODE_AGGREGATE) /* fused */
+        return op_range(run->x, n->aggregate.expr, &n->aggregate.grouping, &run->steps, ret, err);
+    g = n->range.grouping.present ? &n->range.grouping : NULL;
+    return op_range(run->x, n, g, &run->steps, ret, err);
+}
+
+/* A range aggregation, or a sum fused with one. */
+static int eval_range(struct metric_run *run, const struct ast_node *n, struct matrix *ret,
+                      struct err *err)
+{
+    struct shared *s = n->share == 0 ? NULL : &run->shared[n->share - 1];
+    int r = 0;
+
+    if (s == NULL)
+        return read_range(run, n, ret, err);
+    if (!s->is_there)
+        r = read_range(run, n, &s->m, err);
+    if (r < 0)
+        return r;
+    s->is_there = true;
+    if (--s->uses > 0)
+        return copy_matrix(run, &s->m, ret, err);
+    *ret = s->m;
+    return 0;
+}
+
+static int make_shared(struct metric_run *run, const struct ast *a, struct err *err)
+{
+    if (a->n_shared == 0)
+        return 0;
+    run->shared = arena_alloc(run->x->arena, a->n_shared * sizeof(*run->shared));
+    if (run->shared == NULL)
+        return arena_err(run->x->arena, err);
+    for (size_t i = 0; i < a->n_shared; i++)
+        run->shared[i].uses = a->share_uses[i];
+    return 0;
+}
+
 static int aggregate(struct metric_run *run, const struct ast_node *n, struct matrix *in,
                      struct matrix *ret, struct err *err)
 {
@@ -51,17 +124,14 @@ static int eval(struct metric_run *run, const struct ast_node *n, struct matrix 
                 struct err *err)
 {
     struct matrix sides[2];
-    const struct ast_grouping *g;
     int r;
 
     switch (n->kind) {
     case NODE_RANGE:
-        g = n->range.grouping.present ? &n->range.grouping : NULL;
-        return op_range(run->x, n, g, &run->steps, ret, err);
+        return eval_range(run, n, ret, err);
     case NODE_AGGREGATE:
         if (n->aggregate.fused)
-            return op_range(run->x, n->aggregate.expr, &n->aggregate.grouping, &run->steps, ret,
-                            err);
+            return eval_range(run, n, ret, err);
         r = eval(run, n->aggregate.expr, &sides[0], err);
         return r < 0 ? r : aggregate(run, n, &sides[0], ret, err);
     case NODE_BINARY:
@@ -156,8 +226,10 @@ static int run_metric(struct metric_run *run, const struct ast *a, bool instant,
                       struct query_result *ret, struct err *err)
 {
     struct matrix m = {.n = 0};
-    int r = eval(run, a->root, &m, err);
+    int r = make_shared(run, a, err);
 
+    if (r == 0)
+        r = eval(run, a->root, &m, err);
     if (r < 0)
         return r;
     ret->type = instant ? QUERY_VECTOR : QUERY_MATRIX;

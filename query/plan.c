@@ -1,6 +1,7 @@
 /* query/plan.c - see plan.h. */
 #include "query/plan.h"
 
+#include "query/plan_share.h"
 #include "query/plan_tests.h"
 
 bool plan_is_counted(const struct ast_node *n)
@@ -180,7 +181,9 @@ static int plan_node(struct ast *a, struct ast_node *n, struct err *err)
 
 int plan_query(struct ast *a, struct err *err)
 {
-    return plan_node(a, a->root, err);
+    int r = plan_node(a, a->root, err);
+
+    return r < 0 ? r : plan_share(a, err);
 }
 
 /* ---- walks ---- */

@@ -141,6 +141,42 @@ static void label_replace_writes_labels(void **state)
         check_at_60(cases[i][0], cases[i][1]);
 }
 
+static void equal_parts_are_read_once(void **state)
+{
+    static const struct {
+        const char *query, *want;
+        unsigned scans;
+    } cases[] = {
+        {FOO " / (" FOO " + " FOO ")",
+         "{app=\"foo\", pod=\"1\"} 0.5@60\n{app=\"foo\", pod=\"2\"} 0.5@60\n"
+         "{app=\"foo\", pod=\"3\"} 0.5@60\n",
+         1},
+        /* each user may change its own */
+        {"sum(" FOO ") / on () (sum(" FOO ") * 3) + on () sum(" FOO ") ", "{} 9.33333@60\n", 1},
+        {"sum(topk(1, " FOO ")) + sum(" FOO ")", "{} 15@60\n", 2}, /* one is fused */
+        {"max(topk(1, " FOO ")) + max(bottomk(1, " FOO "))", "{} 7@60\n", 1},
+        {"sum(count_over_time( {app = `foo`} [60s] )) * sum(" FOO ")", "{} 81@60\n", 1},
+        {"max(" FOO ") + max(" BAR ")", "{} 10@60\n", 2},
+        {"max(label_replace(" FOO ", \"x\", \"y\", \"app\", \".*\")) + max(" FOO ")", "{} 12@60\n",
+         1},
+    };
+    struct query_params p = {.start = 60 * NS_PER_S, .end = 60 * NS_PER_S};
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 100000);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fake f;
+        fill(&f);
+        (void)fake_run(&f, cases[i].query, &p, &out);
+        if (!str_eq(buf_str(&out), str_of(cases[i].want)) || f.scans != cases[i].scans)
+            fail_msg("%s: %u scans\n%.*s", cases[i].query, (unsigned)f.scans,
+                     STR_ARG(buf_str(&out)));
+        fake_fini(&f);
+    }
+    buf_fini(&out);
+}
+
 static void the_best_are_chosen_at_each_step(void **state)
 {
     struct query_params p = {.start = 0, .end = 60 * NS_PER_S, .step = 30 * NS_PER_S};
@@ -259,6 +295,7 @@ CHECK_MAIN(cmocka_unit_test(aggregations_reduce_series),
            cmocka_unit_test(numbers_apply_to_each_point),
            cmocka_unit_test(the_best_series_come_in_order),
            cmocka_unit_test(label_replace_writes_labels),
+           cmocka_unit_test(equal_parts_are_read_once),
            cmocka_unit_test(the_best_are_chosen_at_each_step),
            cmocka_unit_test(vectors_pair_by_their_labels), cmocka_unit_test(sets_choose_series),
            cmocka_unit_test(each_step_is_on_its_own))

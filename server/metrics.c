@@ -3,6 +3,8 @@
 
 #include "server/server.h"
 
+#include <malloc.h>
+
 static const struct metric_def DEFS[] = {
 #define X(id, type, name, labels, help) {name, labels, help, METRIC_TYPE_##type},
 #include "server/metrics.def"
@@ -12,6 +14,13 @@ static const struct metric_def DEFS[] = {
 void metrics_setup(void)
 {
     metric_setup(DEFS, sizeof(DEFS) / sizeof(DEFS[0]));
+}
+
+static uint64_t allocated_bytes(void)
+{
+    struct mallinfo2 m = mallinfo2();
+
+    return (uint64_t)m.uordblks + m.hblkhd; /* in heaps; mapped one by one */
 }
 
 void metrics_update(struct server *s)
@@ -71,4 +80,5 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_STATE_READY, state == STORE_READY || state == STORE_REPLAYING);
     metric_set(METRIC_MEMORY_USED, s->memory.used);
     metric_set(METRIC_MEMORY_PEAK, s->memory.peak);
+    metric_set(METRIC_MEMORY_ALLOCATED, allocated_bytes());
 }

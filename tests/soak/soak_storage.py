@@ -2,16 +2,22 @@
 """Does memory or a descriptor leak?  soak_storage.py [SECONDS] (default 900).
 
 A server under everything at once: pushes spread over twenty days, queries, flushes, compaction, retention by size, delete
-requests.  Every 10 s (in short runs more often) its Pss and open descriptors are read; it fails if the median of the last
+requests.  Every 20 s (in short runs more often) the load rests until nothing is under way, as what queries and compaction
+hold for the moment is more than all the rest; the head is flushed; then the server is asked for the bytes that its
+allocator has handed out, and the kernel for its anonymous memory and open descriptors.  It fails if one of them in the last
 third exceeds that of the middle third by more than a tenth (in runs shorter than 5 min, which are over before caches are
-full: by more than the same again), if anything is answered with an error, or if one of the parts did nothing.  Standard library only; LOGQ_BIN: where the programs are; LOGQ_SEED repeats a run's data.
+full: by more than the same again), if anything is answered with an error, or if one of the parts did nothing.
+
+Of memory the lower quartile of a third counts: compaction and retention work on their own account too.  Pss is printed but
+not judged: pages of libraries count by how many other processes have them.
+Standard library only; LOGQ_BIN: where the programs are; LOGQ_SEED repeats a run's data.
 """
+import contextlib
 import json
 import os
 import pathlib
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -78,9 +84,11 @@ class Server:
             raise RuntimeError(f"{path} {parameters}: {problem.code} {problem.read()[:300]!r}") from problem
 
     def sample(self):
+        """What is judged and shown, by name; kB but for descriptors."""
         pid = self.process.pid
-        pss = next(int(line.split()[1]) for line in open(f"/proc/{pid}/smaps_rollup") if line.startswith("Pss:"))
-        return pss, len(os.listdir(f"/proc/{pid}/fd"))
+        kb = {line.split(":")[0]: int(line.split()[1]) for line in open(f"/proc/{pid}/smaps_rollup") if line.endswith(" kB\n")}
+        return {"allocated": int(self.metric("logq_memory_allocated_bytes")) >> 10, "anonymous": kb["Anonymous"], "Pss": kb["Pss"],
+                "cache": int(self.metric("logq_store_cache_bytes")) >> 10, "descriptors": len(os.listdir(f"/proc/{pid}/fd"))}
 
     def metric(self, name):
         for line in self.ask("/metrics").decode().splitlines():
@@ -95,6 +103,8 @@ class Load:
     def __init__(self, server, rng):
         self.server, self.rng = server, rng
         self.over = threading.Event()
+        self.changed = threading.Condition()  # guards the next two
+        self.resting, self.busy = False, 0
         self.problem = None
         self.done = dict.fromkeys(("push", "query", "flush", "compact", "delete"), 0)
         self.threads = [threading.Thread(target=self.loop, args=a, daemon=True) for a in (
@@ -105,13 +115,35 @@ class Load:
 
     def loop(self, name, work, pause):
         while not self.over.wait(pause):
+            with self.changed:
+                self.changed.wait_for(lambda: not self.resting)
+                self.busy += 1
             try:
                 work()
             except Exception as problem:  # whatever it is, the run has failed
                 self.problem = self.problem or f"{name}: {problem}"
                 self.over.set()
                 return
+            finally:
+                with self.changed:
+                    self.busy -= 1
+                    self.changed.notify_all()
             self.done[name] += 1
+
+    @contextlib.contextmanager
+    def rest(self):
+        """Nothing is asked of the server meanwhile."""
+        with self.changed:
+            self.resting = True
+            idle = self.changed.wait_for(lambda: self.busy == 0, 180)
+        try:
+            if not idle:
+                raise RuntimeError("a request took longer than 3 min")
+            yield
+        finally:
+            with self.changed:
+                self.resting = False
+                self.changed.notify_all()
 
     def push(self):
         now = time.time_ns()
@@ -149,10 +181,13 @@ class Load:
             thread.join(180)
 
 
-def grew(what, values, factor):
+def grew(samples, name, part, factor):
+    """The quantile of the last third over that of the middle third."""
+    values = [s[name] for s in samples]
     third = len(values) // 3
-    middle, last = statistics.median(values[third:2 * third]), statistics.median(values[2 * third:])
-    print(f"{what}: {values[0]} at first, medians {middle:.0f} in the middle third, {last:.0f} in the last, {max(values)} at most")
+    middle, last = (sorted(v)[int(len(v) * part)] for v in (values[third:2 * third], values[2 * third:]))
+    print(f"{name}: {values[0]} at first, {part:.0%} below {middle} in the middle third, below {last} in the last ({last / middle - 1:+.1%}); "
+          f"{max(values)} at most")
     return last > factor * middle
 
 
@@ -164,19 +199,20 @@ def main():
     # Small enough that days are being dropped well before the middle third.
     server = Server(directory, int(seconds * 20_000))
     load = Load(server, random.Random(seed))
-    pss, descriptors = [], []
-    every = min(10, seconds / 30)
-    end = time.monotonic() + seconds
+    samples = []
+    every = min(20, seconds / 30)
+    begin = time.monotonic()
+    end = begin + seconds
     while time.monotonic() < end and not load.over.wait(every):
         try:
-            p, d = server.sample()
-        except (OSError, StopIteration) as problem:
+            with load.rest():
+                load.flush()
+                samples.append(server.sample())
+        except (OSError, KeyError, RuntimeError) as problem:
             load.problem = load.problem or f"the server is gone: {problem}"
             break
-        pss.append(p)
-        descriptors.append(d)
-        if len(pss) % 10 == 0:
-            print(f"{len(pss) * every:6.0f} s  Pss {p} kB  descriptors {d}  {load.done}", flush=True)
+        if len(samples) % 5 == 0:
+            print(f"{time.monotonic() - begin:6.0f} s  {samples[-1]}  {load.done}", flush=True)
     load.end()
     failed = [load.problem] if load.problem else []
     if not failed:
@@ -185,8 +221,9 @@ def main():
         failed += [f"no {name} was done" for name, n in load.done.items() if n == 0]
         failed += ["retention dropped nothing"] if dropped == 0 else []
         factor = 1.1 if seconds >= 300 else 2
-        failed += ["Pss grew"] if grew("Pss, kB", pss, factor) else []
-        failed += ["descriptors grew"] if grew("descriptors", descriptors, factor) else []
+        for name, part in (("allocated", 0.25), ("anonymous", 0.25), ("descriptors", 0.5)):
+            failed += [f"{name} grew"] if grew(samples, name, part, factor) else []
+        grew(samples, "Pss", 0.5, factor)
     server.process.terminate()
     if server.process.wait(60) != 0:
         failed.append(f"the server ended with {server.process.returncode}")

@@ -72,6 +72,28 @@ static unsigned behind(const struct line_quick *q, struct str piece)
     return dfa_run(q->d, DFA_FIRST, piece);
 }
 
+/* Whether two bytes of a literal may follow each other in the column, in whatever case they are. */
+static bool has_pair(const struct dfa_needle *w, size_t k, const uint8_t *pairs)
+{
+    uint8_t first[2] = {w->byte[k], w->byte[k] ^ w->fold[k]};
+    uint8_t second[2] = {w->byte[k + 1], w->byte[k + 1] ^ w->fold[k + 1]};
+
+    return slot_has_pair(pairs, first[0], second[0]) || slot_has_pair(pairs, first[0], second[1]) ||
+           slot_has_pair(pairs, first[1], second[0]) || slot_has_pair(pairs, first[1], second[1]);
+}
+
+static bool has_pairs(const struct line_quick *q, size_t needle, const struct slot_stamp *s)
+{
+    const struct dfa_needle *w = &q->d->needle[needle];
+
+    if (s->pairs == NULL || (q->w->ascii && (s->classes & SLOT_HIGH) != 0))
+        return true;
+    for (size_t k = 0; k + 1 < w->n; k++)
+        if (!has_pair(w, k, s->pairs))
+            return false;
+    return true;
+}
+
 /* Whether a literal fits a slot of these classes. */
 static bool may_hold(const struct line_quick *q, const struct slot_stamp *s)
 {
@@ -82,7 +104,7 @@ static bool may_hold(const struct line_quick *q, const struct slot_stamp *s)
             continue;
         while (k < n && (q->needs[i][k] & s->classes) != 0)
             k++;
-        if (k == n)
+        if (k == n && has_pairs(q, i, s))
             return true;
     }
     return false;

@@ -23,6 +23,7 @@ enum {
     LINES_SUPPORT = 32,         /* rows below which a template's rows become RAW, in a block of
                                    LINES_SUPPORT_ROWS or more; in smaller ones fewer */
     LINES_SUPPORT_ROWS = 1 << 14,
+    LINES_PAIRS_MIN = 2 << 10,     /* encoded bytes from which a column's pairs are stamped */
     LINES_FRAME_MAX = 256 << 20,   /* bytes of all data frames */
     LINES_FRAME_ALONE = 32 << 10,  /* encoded bytes from which a column has a frame of its own */
     LINES_FRAME_PACKED = 64 << 10, /* encoded bytes of small columns in one frame */

@@ -523,11 +523,15 @@ static enum lines_place place_column(struct lines_encoder *e, const struct slot_
 static void put_column(struct lines_encoder *e, const struct str *v, size_t n)
 {
     size_t at = e->data.n;
+    uint8_t pairs[SLOT_PAIRS];
     struct slot_stamp s;
 
     if (e->data.over)
         return;
     slot_encode(e->slot, v, n, e->small, &e->data, &s);
+    if (!e->data.over && s.bytes >= LINES_PAIRS_MIN &&
+        slot_pairs(&s, str_from(buf_str(&e->data), at), n, pairs))
+        s.pairs = pairs;
     slot_stamp_put(&e->columns, &s);
     if (s.kind != SLOT_CONST && !e->data.over)
         buf_add_char(&e->columns, (char)place_column(e, &s, at));

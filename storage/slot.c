@@ -139,6 +139,11 @@ void slot_stamp_put(struct buf *b, const struct slot_stamp *s)
     buf_add_char(b, (char)(s->classes >> 8));
     varint_put(b, s->min_len);
     varint_put(b, s->max_len - s->min_len);
+    if (s->kind != SLOT_DICT && s->kind != SLOT_TEXT)
+        return;
+    buf_add_char(b, s->pairs == NULL ? 0 : (char)SLOT_PAIRS);
+    if (s->pairs != NULL)
+        buf_add(b, s->pairs, SLOT_PAIRS);
 }
 
 static int corrupt(const char *what, struct err *err)
@@ -186,6 +191,18 @@ static int take_int(struct str *in, struct slot_stamp *s, struct err *err)
     return 0;
 }
 
+static int take_pairs(struct str *in, struct slot_stamp *s, struct err *err)
+{
+    uint8_t n;
+
+    if (!take_byte(in, &n) || (n != 0 && n != SLOT_PAIRS) || n > in->n)
+        return corrupt("pairs", err);
+    if (n > 0)
+        s->pairs = (const uint8_t *)in->p;
+    *in = str_from(*in, n);
+    return 0;
+}
+
 static int take_text(struct str *in, struct slot_stamp *s, struct err *err)
 {
     uint8_t low;
@@ -201,7 +218,7 @@ static int take_text(struct str *in, struct slot_stamp *s, struct err *err)
         return corrupt("lengths", err);
     s->min_len = (uint32_t)min;
     s->max_len = (uint32_t)(min + more);
-    return 0;
+    return s->kind == SLOT_DICT || s->kind == SLOT_TEXT ? take_pairs(in, s, err) : 0;
 }
 
 int slot_stamp_take(struct str *in, struct slot_stamp *ret, struct err *err)

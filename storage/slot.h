@@ -52,11 +52,26 @@ struct slot_stamp {
     enum slot_kind kind;
     uint16_t classes; /* enum slot_class: every byte of every value is in one of them */
     uint32_t min_len, max_len;
-    uint64_t min, max;   /* SLOT_INT */
-    uint32_t width;      /* SLOT_INT: digits of every value, leading zeros kept; 0: none lead */
-    struct str constant; /* SLOT_CONST: the value; else empty */
-    uint32_t bytes;      /* of the encoded column */
+    uint64_t min, max;    /* SLOT_INT */
+    uint32_t width;       /* SLOT_INT: digits of every value, leading zeros kept; 0: none lead */
+    struct str constant;  /* SLOT_CONST: the value; else empty */
+    uint32_t bytes;       /* of the encoded column */
+    const uint8_t *pairs; /* SLOT_DICT, SLOT_TEXT: a bit for each two bytes that follow each other
+                             in some value (slot_pair_of), SLOT_PAIRS bytes; NULL: not known */
 };
+
+/* Which bit of a stamp's pairs stands for two bytes. */
+enum { SLOT_PAIRS = 64 };
+static inline unsigned slot_pair_of(uint8_t first, uint8_t second)
+{
+    return ((unsigned)first << 8 | second) * 0x9e3779b1u >> 23;
+}
+static inline bool slot_has_pair(const uint8_t *pairs, uint8_t first, uint8_t second)
+{
+    unsigned bit = slot_pair_of(first, second);
+
+    return (pairs[bit / 8] >> bit % 8 & 1) != 0;
+}
 
 /* Encode `n` > 0 values; their bytes are appended to `out` (nothing for SLOT_CONST, whose
  * `constant` points to v[0]).  Scratch memory is kept in `e`.  `small`: spend more CPU to save
@@ -67,7 +82,12 @@ void slot_encoder_free(struct slot_encoder **pe);
 void slot_encode(struct slot_encoder *e, const struct str *v, size_t n, bool small, struct buf *out,
                  struct slot_stamp *ret);
 
-/* A stamp in a block's plan: append; take off the front of *in (`constant` points into it). */
+/* The pairs of a column of n values with stamp `s` that was encoded to `bytes`.  false: they are
+ * not worth a stamp, since half of all occur, or the column is not packed so. */
+bool slot_pairs(const struct slot_stamp *s, struct str bytes, size_t n, uint8_t ret[SLOT_PAIRS]);
+
+/* A stamp in a block's plan: append; take off the front of *in (`constant` and `pairs` point
+ * into it). */
 void slot_stamp_put(struct buf *b, const struct slot_stamp *s);
 int slot_stamp_take(struct str *in, struct slot_stamp *ret, struct err *err);
 

@@ -249,6 +249,29 @@ int slot_peek(const struct slot_stamp *s, struct str bytes, size_t n, struct str
     }
 }
 
+bool slot_pairs(const struct slot_stamp *s, struct str bytes, size_t n, uint8_t ret[SLOT_PAIRS])
+{
+    enum { PIECE = 16 << 10, MANY = SLOT_PAIRS * 8 / 2 };
+    struct str text = STR_NULL;
+    unsigned count = 0;
+    struct err err;
+
+    if (slot_peek(s, bytes, n, &text, &err) != 0)
+        return false;
+    memset(ret, 0, SLOT_PAIRS);
+    for (size_t at = 0; at + 1 < text.n && count <= MANY; at += PIECE) {
+        size_t end = text.n - 1 - at < PIECE ? text.n - 1 : at + PIECE;
+        for (size_t i = at; i < end; i++) {
+            unsigned bit = slot_pair_of((uint8_t)text.p[i], (uint8_t)text.p[i + 1]);
+            ret[bit / 8] = (uint8_t)(ret[bit / 8] | 1u << bit % 8);
+        }
+        count = 0;
+        for (size_t i = 0; i < SLOT_PAIRS; i++)
+            count += (unsigned)__builtin_popcount(ret[i]);
+    }
+    return count <= MANY;
+}
+
 int slot_lines_open(const struct slot_stamp *s, struct str bytes, struct str *ret)
 {
     if (s->kind != SLOT_TEXT || bytes.n == 0 || (uint8_t)bytes.p[0] != SLOT_WAY_LINES)

@@ -77,7 +77,9 @@ static bool same_stamp(const struct slot_stamp *a, const struct slot_stamp *b)
 {
     return a->kind == b->kind && a->classes == b->classes && a->min_len == b->min_len &&
            a->max_len == b->max_len && a->min == b->min && a->max == b->max &&
-           a->width == b->width && a->bytes == b->bytes && str_eq(a->constant, b->constant);
+           a->width == b->width && a->bytes == b->bytes && str_eq(a->constant, b->constant) &&
+           (a->pairs == NULL) == (b->pairs == NULL) &&
+           (a->pairs == NULL || memcmp(a->pairs, b->pairs, SLOT_PAIRS) == 0);
 }
 
 static void stamp_is_true(const struct column *c)
@@ -86,6 +88,9 @@ static void stamp_is_true(const struct column *c)
         assert_in_range(c->v[i].n, c->stamp.min_len, c->stamp.max_len);
         for (size_t k = 0; k < c->v[i].n; k++)
             assert_true((slot_class_of[(uint8_t)c->v[i].p[k]] & c->stamp.classes) != 0);
+        for (size_t k = 1; c->stamp.pairs != NULL && k < c->v[i].n; k++)
+            assert_true(
+                slot_has_pair(c->stamp.pairs, (uint8_t)c->v[i].p[k - 1], (uint8_t)c->v[i].p[k]));
         if (c->stamp.kind == SLOT_INT) {
             uint64_t number;
             assert_true(str_to_u64(c->v[i], &number));
@@ -98,6 +103,7 @@ static void stamp_is_true(const struct column *c)
 static void round_trip(struct column *c, bool small)
 {
     struct arena *a = arena_new(NULL, 0);
+    uint8_t pairs[SLOT_PAIRS];
     struct slot_stamp stamp;
     struct slot_view v;
     struct buf plan;
@@ -109,6 +115,8 @@ static void round_trip(struct column *c, bool small)
     buf_add_z(&c->out, "before");
     slot_encode(c->e, c->v, c->n, small, &c->out, &c->stamp);
     assert_int_equal(c->out.n, 6 + c->stamp.bytes);
+    if (slot_pairs(&c->stamp, str_from(buf_str(&c->out), 6), c->n, pairs))
+        c->stamp.pairs = pairs;
     stamp_is_true(c);
     buf_init(&plan, 4 << 20);
     slot_stamp_put(&plan, &c->stamp);
@@ -338,6 +346,33 @@ static void equal_values_take_no_bytes(void **state)
     assert_int_equal(kind_of(c), SLOT_DICT);
 }
 
+/* Few words have few pairs, and what is not among them is not stamped; noise has no stamp. */
+static void pairs_of_words_are_few(void **state)
+{
+    struct column *c = *state;
+    uint8_t pairs[SLOT_PAIRS];
+    bool has_all = true;
+
+    clear(c);
+    for (unsigned i = 0; i < 500; i++)
+        add(c, "/api/v1/%s/%u", i % 3 == 0 ? "orders" : "items", i * i * 977 % 1000003);
+    buf_clear(&c->out);
+    slot_encode(c->e, c->v, c->n, false, &c->out, &c->stamp);
+    assert_int_equal(c->stamp.kind, SLOT_TEXT);
+    assert_true(slot_pairs(&c->stamp, buf_str(&c->out), c->n, pairs));
+    assert_true(slot_has_pair(pairs, 'o', 'r'));
+    for (const char *z = "nosuchtextanywhere"; z[1] != '\0'; z++)
+        has_all = has_all && slot_has_pair(pairs, (uint8_t)z[0], (uint8_t)z[1]);
+    assert_false(has_all);
+    clear(c);
+    for (unsigned i = 0; i < 100; i++)
+        add_bytes(c, 60 + i % 3, ' ', 90);
+    buf_clear(&c->out);
+    slot_encode(c->e, c->v, c->n, false, &c->out, &c->stamp);
+    assert_int_equal(c->stamp.kind, SLOT_TEXT);
+    assert_false(slot_pairs(&c->stamp, buf_str(&c->out), c->n, pairs));
+}
+
 static void leading_zeros_are_numbers_of_one_width_only(void **state)
 {
     struct column *c = *state;
@@ -536,17 +571,20 @@ static void broken_stamps_end_in_an_error(void **state)
     static const char *const BAD[] = {
         "",
         "ff",
-        "06",                               /* no such kind */
-        "00 05 61",                         /* constant is cut */
-        "01 00",                            /* no bytes */
-        "01 04 05 07",                      /* no width */
-        "01 04 05 07 15",                   /* 21 digits */
-        "01 04 0a 05 01",                   /* 15 does not fit one digit */
-        "01 04 02 ffffffffffffffffff01 00", /* greatest wraps */
-        "03 04 01",                         /* half of the classes */
-        "03 04 01 00 05",                   /* one length */
-        "03 04 01 00 ffffffff7f 00",        /* length of 32 GiB */
-        "03 ffffffff7f 01 00 01 01",        /* column of 32 GiB */
+        "06",                                  /* no such kind */
+        "00 05 61",                            /* constant is cut */
+        "01 00",                               /* no bytes */
+        "01 04 05 07",                         /* no width */
+        "01 04 05 07 15",                      /* 21 digits */
+        "01 04 0a 05 01",                      /* 15 does not fit one digit */
+        "01 04 02 ffffffffffffffffff01 00",    /* greatest wraps */
+        "03 04 01",                            /* half of the classes */
+        "03 04 01 00 05",                      /* one length */
+        "03 04 01 00 ffffffff7f 00",           /* length of 32 GiB */
+        "03 ffffffff7f 01 00 01 01",           /* column of 32 GiB */
+        "03 04 01 00 01 01",                   /* nothing about pairs */
+        "02 04 01 00 01 01 07 00000000000000", /* too few of them */
+        "02 04 01 00 01 01 40 00",             /* they are cut */
     };
 
     clear(c);
@@ -570,16 +608,16 @@ static void crafted_columns_are_refused(void **state)
         size_t n;
         const char *why;
     } BAD[] = {
-        {"02 01 0100 01 00", "01 01 00 00 '0'", 1, "id outside of the dictionary"},
-        {"02 01 0100 01 00", "02 00 00 00 00 00 '00'", 1, "size of the dictionary"},
-        {"02 01 0100 01 00", "01 00 00", 3, "ids are cut"},
-        {"03 01 0100 01 00", "00 02 01 '0' 'x'", 1, "a length outside of its stamp"},
-        {"03 01 0100 00 09", "00 02 01 '0'", 1, "a length outside of its stamp"},
-        {"03 01 0100 00 09", "00 02 01 '000'", 1, "bytes behind the text"},
-        {"03 01 0100 01 00", "03 '1' 0a '2'", 2, "a line is cut"},
-        {"03 01 0100 00 01", "03 '1' 0a 0a 0a", 2, "bytes behind the lines"},
-        {"03 01 0100 00 02", "03 '12' 0a", 2, "a length outside of its stamp"},
-        {"03 01 0100 00 02", "03 '1'", 2, "too little or too much text"},
+        {"02 01 0100 01 00 00", "01 01 00 00 '0'", 1, "id outside of the dictionary"},
+        {"02 01 0100 01 00 00", "02 00 00 00 00 00 '00'", 1, "size of the dictionary"},
+        {"02 01 0100 01 00 00", "01 00 00", 3, "ids are cut"},
+        {"03 01 0100 01 00 00", "00 02 01 '0' 'x'", 1, "a length outside of its stamp"},
+        {"03 01 0100 00 09 00", "00 02 01 '0'", 1, "a length outside of its stamp"},
+        {"03 01 0100 00 09 00", "00 02 01 '000'", 1, "bytes behind the text"},
+        {"03 01 0100 01 00 00", "03 '1' 0a '2'", 2, "a line is cut"},
+        {"03 01 0100 00 01 00", "03 '1' 0a 0a 0a", 2, "bytes behind the lines"},
+        {"03 01 0100 00 02 00", "03 '12' 0a", 2, "a length outside of its stamp"},
+        {"03 01 0100 00 02 00", "03 '1'", 2, "too little or too much text"},
         {"04 01 0100 02 00", "04 00 00", 1, "digits are cut"},
         {"04 01 0100 02 00", "04 00 01 02 12", 1, "places of dashes"},
         {"04 01 0100 03 00", "04 00 02 01 01 10", 1, "places of dashes"},
@@ -675,6 +713,7 @@ static void numbers_outside_of_their_stamp_are_refused(void **state)
 
 CHECK_MAIN(COLUMN_TEST(every_value_comes_back), COLUMN_TEST(one_exception_in_many_comes_back),
            COLUMN_TEST(values_of_a_mebibyte_come_back), COLUMN_TEST(equal_values_take_no_bytes),
+           COLUMN_TEST(pairs_of_words_are_few),
            COLUMN_TEST(leading_zeros_are_numbers_of_one_width_only),
            COLUMN_TEST(numbers_end_at_64_bits), COLUMN_TEST(steady_numbers_take_a_few_bytes),
            COLUMN_TEST(random_numbers_take_their_bits), COLUMN_TEST(a_dictionary_is_sorted),

@@ -458,22 +458,23 @@ static void take_item(struct tail_hub *h, struct item *i)
 
 /* ---- the hub's thread: time ---- */
 
+/* What is due, and what is older and here by now. */
 static void tell_due(struct tail *t, dur_ns now)
 {
     dur_ns first = INT64_MAX;
-    size_t left = 0;
+    size_t n = 0;
 
     if (t->waiting.n > 0 && t->first_due <= now) {
+        for (size_t i = 0; i < t->waiting.n; i++)
+            if (t->waiting.p[i]->due <= now)
+                n = i + 1;
+        for (size_t i = 0; i < n; i++)
+            VEC_PUSH(&t->ready, t->waiting.p[i]);
+        t->waiting.n -= n;
         for (size_t i = 0; i < t->waiting.n; i++) {
-            struct tail_entry *e = t->waiting.p[i];
-            if (e->due <= now) {
-                VEC_PUSH(&t->ready, e);
-            } else {
-                t->waiting.p[left++] = e;
-                first = e->due < first ? e->due : first;
-            }
+            t->waiting.p[i] = t->waiting.p[n + i];
+            first = t->waiting.p[i]->due < first ? t->waiting.p[i]->due : first;
         }
-        t->waiting.n = left;
         t->first_due = first;
     }
     tell(t);

@@ -1,0 +1,532 @@
+/* Followers, by WebSocket and as an event stream: what they get, once, in order, and in what form.
+ */
+#include "tests/unit/server/caller.h"
+#include "wire/websocket.h"
+
+#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
+#define NOW "1768003200"
+
+/* A client of its own over TLS: raw bytes in, and of a WebSocket the messages. */
+struct client {
+    struct fixture *f;
+    struct stream *s;
+    struct buf raw;  /* all that came */
+    size_t at;       /* behind the head and what was read of it */
+    struct buf text; /* messages of type TEXT, each with a newline */
+    struct websocket_reader *reader;
+    bool closed;
+    unsigned pings, pongs;
+    int code; /* of a close frame; 0: none came */
+    char reason[128];
+    const char *wanted;
+};
+
+static void client_data(struct stream *s, struct str bytes, void *arg)
+{
+    struct client *c = arg;
+
+    (void)s;
+    buf_add_str(&c->raw, bytes);
+}
+
+static void client_closed(struct stream *s, const struct err *why, void *arg)
+{
+    struct client *c = arg;
+
+    (void)s;
+    (void)why;
+    c->s = NULL;
+    c->closed = true;
+}
+
+static const struct stream_handler CLIENT = {.data = client_data, .closed = client_closed};
+
+static void take_message(struct client *c, const struct websocket_message *m)
+{
+    if (m->op == WEBSOCKET_TEXT) {
+        buf_add_str(&c->text, m->payload);
+        buf_add_char(&c->text, '\n');
+    } else if (m->op == WEBSOCKET_PING) {
+        c->pings++;
+    } else if (m->op == WEBSOCKET_PONG) {
+        c->pongs++;
+    } else if (m->op == WEBSOCKET_CLOSE) {
+        c->code = (int)m->code;
+        (void)str_to_z(m->payload, c->reason, sizeof(c->reason));
+    }
+}
+
+/* Read messages out of what came, once the head is there. */
+static void read_messages(struct client *c)
+{
+    struct websocket_message m;
+    struct str rest;
+    struct err err;
+    int r = 0;
+
+    if (c->at == 0) {
+        size_t head = str_find(buf_str(&c->raw), STR("\r\n\r\n"));
+        if (head == SIZE_MAX)
+            return;
+        c->at = head + 4;
+    }
+    rest = str_from(buf_str(&c->raw), c->at);
+    while (c->reader != NULL && r == 0 && str_starts(buf_str(&c->raw), STR("HTTP/1.1 101 "))) {
+        r = websocket_reader_next(c->reader, &rest, &m, &err);
+        if (r < 0)
+            fail_msg("%s", err.text);
+        if (r == 0)
+            take_message(c, &m);
+    }
+    c->at = c->raw.n - rest.n;
+}
+
+static bool has_wanted(void *arg)
+{
+    struct client *c = arg;
+
+    read_messages(c);
+    return str_find(buf_str(&c->text), str_of(c->wanted)) != SIZE_MAX ||
+           str_find(buf_str(&c->raw), str_of(c->wanted)) != SIZE_MAX;
+}
+
+static void expect(struct client *c, const char *text)
+{
+    c->wanted = text;
+    wait_check(c->f->w->loop, has_wanted, c, text);
+}
+
+/* `more`: further headers, each with its line end. */
+static struct client *ask(struct fixture *f, const char *target, const char *more, bool websocket)
+{
+    struct stream_options opt = {.tls = f->tls};
+    struct client *c = mem_new(sizeof(*c));
+    struct buf b;
+    struct err err;
+
+    c->f = f;
+    buf_init(&c->raw, BODY_MAX);
+    buf_init(&c->text, BODY_MAX);
+    buf_init(&b, 1 << 16);
+    if (websocket)
+        c->reader = websocket_reader_new(false, BODY_MAX);
+    if (stream_connect(f->w->loop, api_address(f->api), &opt, &CLIENT, c, &c->s, &err) < 0)
+        fail_msg("%s", err.text);
+    buf_addf(
+        &b, "GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " ADMIN "\r\n%s%s\r\n",
+        target,
+        websocket ? "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                    "Sec-WebSocket-Key: " KEY "\r\n"
+                  : "",
+        more);
+    stream_write(c->s, buf_str(&b));
+    buf_fini(&b);
+    return c;
+}
+
+static void hang_up(struct client *c)
+{
+    struct fixture *f = c->f;
+
+    if (c->s != NULL)
+        stream_close(c->s, NULL);
+    WAIT_FOR(f->w->loop, c->closed);
+    websocket_reader_free(&c->reader);
+    buf_fini(&c->raw);
+    buf_fini(&c->text);
+    free(c);
+}
+
+static void say(struct client *c, enum websocket_op op, struct str payload)
+{
+    static const uint8_t MASK[4] = {1, 2, 3, 4};
+    struct buf b;
+
+    buf_init(&b, 1 << 16);
+    if (op == WEBSOCKET_CLOSE)
+        websocket_put_close(&b, WEBSOCKET_NORMAL, payload, MASK);
+    else
+        websocket_put(&b, op, payload, MASK);
+    stream_write(c->s, buf_str(&b));
+    buf_fini(&b);
+}
+
+static void push_line(struct fixture *f, const char *app, unsigned ns, const char *line)
+{
+    struct request r;
+    struct buf b;
+
+    buf_init(&b, 1 << 16);
+    buf_addf(&b,
+             "{\"streams\":[{\"stream\":{\"app\":\"%s\"},\"values\":[[\"" NOW "%09u\",\"%s\"]]}]}",
+             app, ns, line);
+    r = push_of(buf_str(&b));
+    check(f, &r, 204, NULL);
+    buf_fini(&b);
+}
+
+static size_t count(const struct buf *b, const char *text)
+{
+    struct str rest = buf_str(b);
+    size_t n = 0, at;
+
+    for (; (at = str_find(rest, str_of(text))) != SIZE_MAX; n++)
+        rest = str_from(rest, at + 1);
+    return n;
+}
+
+#define WEB      "query={app=%22web%22}"
+#define TAIL     "/loki/api/v1/tail?start=0&" WEB
+#define EVENTS   "/api/v1/tail?start=0&" WEB
+#define RFC_SHOW "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+/* ---- what comes ---- */
+
+static void a_follower_gets_what_is_stored_then_what_comes(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c;
+
+    push_line(f, "web", 2, "second");
+    push_line(f, "web", 1, "first");
+    push_line(f, "db", 1, "no");
+    c = ask(f, TAIL, "", true);
+    expect(c, RFC_SHOW);
+    expect(c, "{\"streams\":[{\"stream\":{\"app\":\"web\",\"detected_level\":\"unknown\","
+              "\"service_name\":\"web\"},\"values\":[[\"1768003200000000001\",\"first\"],"
+              "[\"1768003200000000002\",\"second\"]]}]}\n");
+    push_line(f, "db", 3, "no");
+    push_line(f, "web", 3, "third");
+    expect(c, "\"values\":[[\"1768003200000000003\",\"third\"]]}]}\n");
+    assert_int_equal(count(&c->text, "\"no\""), 0);
+    assert_int_equal(count(&c->text, "\"first\""), 1);
+    assert_int_equal(metric_get(METRIC_TAILS_OPEN), 1);
+    hang_up(c);
+    while (metric_get(METRIC_TAILS_OPEN) > 0)
+        check_get(f, "/ready", 200, NULL);
+}
+
+static void the_pipeline_of_the_query_is_run(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = ask(f, TAIL "|%3D%22level%22|logfmt|n>1&limit=0",
+                           "X-Loki-Response-Encoding-Flags: categorize-labels\r\n", true);
+
+    expect(c, "101");
+    push_line(f, "web", 1, "level=info n=1");
+    push_line(f, "web", 2, "n=2");
+    push_line(f, "web", 3, "level=warn n=3");
+    expect(c,
+           "{\"streams\":[{\"stream\":{\"app\":\"web\",\"service_name\":\"web\"},\"values\":[[\""
+           "1768003200000000003\",\"level=warn n=3\",{\"structuredMetadata\":{\"detected_level\":"
+           "\"warn\"},\"parsed\":{\"level\":\"warn\",\"n\":\"3\"}}]]}],\"encodingFlags\":["
+           "\"categorize-labels\"]}\n");
+    assert_int_equal(count(&c->text, "streams"), 1);
+    hang_up(c);
+}
+
+/* What becomes durable while the history is being read is told once, whoever finds it. */
+static void nothing_is_lost_or_told_twice_at_the_seam(void **state)
+{
+    enum { LINES = 40 };
+    struct fixture *f = *state;
+    struct client *c;
+    char text[32];
+
+    push_line(f, "web", 1, "line 000");
+    block_worker(f, 8); /* where the history is read */
+    c = ask(f, TAIL, "", true);
+    expect(c, "101");
+    for (unsigned i = 1; i < LINES; i++) {
+        (void)snprintf(text, sizeof(text), "line %03u", i);
+        push_line(f, "web", 1 + i, text);
+    }
+    unblock(f);
+    expect(c, "line 039");
+    push_line(f, "web", 100, "the end");
+    expect(c, "the end");
+    for (unsigned i = 0; i < LINES; i++) {
+        (void)snprintf(text, sizeof(text), "line %03u", i);
+        assert_int_equal(count(&c->text, text), 1);
+    }
+    hang_up(c);
+    workers_free(&f->w->server.workers);
+}
+
+static void a_frame_has_a_hundred_entries_and_limit_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c;
+
+    push_lines(f, 0, 250, 10);
+    c = ask(f, TAIL "&limit=205", "", true);
+    expect(c, "0000249");
+    assert_int_equal(count(&c->text, "\n"), 3);
+    assert_int_equal(count(&c->text, "0000044x"), 0);
+    assert_int_equal(count(&c->text, "0000045x"), 1);
+    push_lines(f, 250, 101, 10);
+    expect(c, "0000350");
+    assert_int_equal(count(&c->text, "\n"), 5);
+    hang_up(c);
+}
+
+static void delayed_entries_come_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = ask(f, TAIL "&delay_for=1", "", true);
+    dur_ns began = time_mono();
+
+    expect(c, "101");
+    push_line(f, "web", 9, "late one");
+    push_line(f, "web", 5, "early one");
+    expect(c, "late one");
+    assert_true(time_mono() - began >= NS_PER_S);
+    assert_int_equal(count(&c->text, "early one\"],[\"1768003200000000009\",\"late one"), 1);
+    hang_up(c);
+}
+
+static void tenants_are_followed_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct request r = push_of(STR(ONE_LINE));
+    struct client *c;
+
+    push_line(f, "web", 1, "ours");
+    c = ask(f, TAIL, "", true);
+    expect(c, "ours");
+    r.token = EVERY;
+    r.scope = "other";
+    check(f, &r, 204, NULL);
+    push_line(f, "web", 8, "ours too");
+    expect(c, "ours too");
+    assert_int_equal(count(&c->text, "hello"), 0);
+    hang_up(c);
+}
+
+static void events_are_the_lines_of_an_export(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c;
+
+    push_line(f, "web", 1, "stored");
+    c = ask(f, EVENTS, "", false);
+    expect(c, "Content-Type: text/event-stream\r\n");
+    expect(c, "id: 1\ndata: {\"ts\":\"2026-01-10T00:00:00.000000001Z\",\"ts_ns\":"
+              "\"1768003200000000001\",\"seq\":1,\"labels\":{\"app\":\"web\"");
+    push_line(f, "web", 2, "fresh");
+    expect(c, "\"line\":\"fresh\"}\n\n");
+    assert_int_equal(count(&c->raw, "data: "), 2);
+    hang_up(c);
+}
+
+/* ---- the protocol ---- */
+
+static void pings_are_answered_and_closes_returned(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = ask(f, TAIL, "", true);
+
+    expect(c, "101");
+    say(c, WEBSOCKET_PING, STR("are you there"));
+    expect(c, "are you there");
+    assert_int_equal(c->pongs, 1);
+    say(c, WEBSOCKET_TEXT, STR("nobody asked")); /* is passed over */
+    expect(c, "\x89");                           /* a ping every second */
+    say(c, WEBSOCKET_CLOSE, STR("enough"));
+    WAIT_FOR(f->w->loop, c->closed);
+    read_messages(c);
+    assert_int_equal(c->code, WEBSOCKET_NORMAL);
+    assert_true(c->pings >= 1);
+    hang_up(c);
+}
+
+static void who_breaks_the_protocol_is_told_and_closed(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = ask(f, TAIL, "", true);
+    char big[5000] = {0};
+
+    expect(c, "101");
+    stream_write(c->s, STR("\x81\x05plain")); /* not masked */
+    WAIT_FOR(f->w->loop, c->closed);
+    read_messages(c);
+    assert_int_equal(c->code, WEBSOCKET_PROTOCOL_ERROR);
+    hang_up(c);
+    c = ask(f, TAIL, "", true);
+    expect(c, "101");
+    say(c, WEBSOCKET_BINARY, (struct str){big, sizeof(big)});
+    WAIT_FOR(f->w->loop, c->closed);
+    read_messages(c);
+    assert_int_equal(c->code, WEBSOCKET_TOO_BIG);
+    hang_up(c);
+}
+
+static void a_history_that_fails_closes_with_its_reason(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c;
+
+    push_lines(f, 0, 1000, 100);
+    f->w->server.conf.query.time = 1;
+    c = ask(f, TAIL, "", true);
+    WAIT_FOR(f->w->loop, c->closed);
+    read_messages(c);
+    assert_int_equal(c->code, WEBSOCKET_FAILED);
+    assert_non_null(strstr(c->reason, "query.time"));
+    hang_up(c);
+    c = ask(f, EVENTS, "", false);
+    expect(c, "event: error\ndata: {\"message\":");
+    expect(c, "\r\n0\r\n\r\n");
+    hang_up(c);
+}
+
+static void what_cannot_be_followed_is_refused(void **state)
+{
+    static const struct {
+        const char *target, *more;
+        bool websocket;
+        const char *says;
+    } CASES[] = {
+        {TAIL, "", false, " 426 "},
+        {"/loki/api/v1/tail", "", true, "'query' is missing"},
+        {"/loki/api/v1/tail?query=rate({a=%22b%22}[1m])", "", true, "only log queries"},
+        {"/loki/api/v1/tail?query={a=", "", true, "parse error at line 1"},
+        {TAIL "&delay_for=6", "", true, "delay_for can't be greater than 5"},
+        {TAIL "&limit=5001", "", true, "max entries limit"},
+        {TAIL "&limit=x", "", true, "'limit': 'x' is no number"},
+        {"/loki/api/v1/tail?" WEB "&start=yesterday", "", true, "'start'"},
+        {TAIL "&dely_for=1", "", true, "did you mean 'delay_for'"},
+    };
+    struct fixture *f = *state;
+    struct client *c;
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        c = ask(f, CASES[i].target, CASES[i].more, CASES[i].websocket);
+        expect(c, CASES[i].says);
+        assert_int_equal(count(&c->raw, "101"), 0);
+        hang_up(c);
+    }
+    assert_int_equal(metric_get(METRIC_TAILS), 0);
+    f->w->server.conf.query.tails = 0;
+    c = ask(f, TAIL, "", true);
+    expect(c, "max concurrent tail requests limit exceeded, count > limit (1 > 0");
+    hang_up(c);
+}
+
+/* Under --dev nobody has a token: a page of somebody else must not read along. */
+static void foreign_pages_may_not_follow(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = ask(f, TAIL, "Origin: https://evil.example\r\n", true);
+    struct auth *auth = f->w->server.auth;
+    struct err err;
+
+    expect(c, "101"); /* it has our token: no browser gave it that */
+    hang_up(c);
+    assert_int_equal(auth_new(&f->w->server.conf, true, &f->w->server.auth, &err), 0);
+    auth_free(&auth);
+    for (int own = 0; own <= 1; own++) {
+        struct client *d = mem_new(sizeof(*d));
+        struct stream_options opt = {.tls = f->tls};
+        d->f = f;
+        buf_init(&d->raw, BODY_MAX);
+        buf_init(&d->text, BODY_MAX);
+        assert_int_equal(
+            stream_connect(f->w->loop, api_address(f->api), &opt, &CLIENT, d, &d->s, &err), 0);
+        stream_write(d->s,
+                     STR("GET " TAIL " HTTP/1.1\r\nHost: localhost:9\r\nConnection: Upgrade\r\n"
+                         "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                         "Sec-WebSocket-Key: " KEY "\r\n"));
+        stream_write(d->s, own == 1 ? STR("Origin: https://localhost:9\r\n\r\n")
+                                    : STR("Origin: https://evil.example\r\n\r\n"));
+        expect(d, own == 1 ? " 101 " : " 403 ");
+        hang_up(d);
+    }
+}
+
+/* ---- slow clients, many clients, the end ---- */
+
+static void a_client_that_does_not_read_loses_entries_and_is_told(void **state)
+{
+    enum { LINE = 200000, LINES = 60 };
+    struct fixture *f = *state;
+    struct client *c = ask(f, TAIL "&limit=0", "", true);
+
+    expect(c, "101");
+    stream_pause(c->s);
+    for (size_t i = 0; i < LINES && metric_get(METRIC_TAIL_DROPPED) == 0; i++)
+        push_lines(f, i, 4, LINE);
+    wait_metric(f, METRIC_TAIL_DROPPED, 1);
+    stream_resume(c->s);
+    expect(c, "\"dropped_entries\":[{\"labels\":{\"app\":\"web\",\"detected_level\":\"unknown\","
+              "\"service_name\":\"web\"},\"timestamp\":\"1768003200");
+    push_line(f, "web", 5, "reads again");
+    expect(c, "reads again");
+    hang_up(c);
+}
+
+static void many_follow_at_once(void **state)
+{
+    enum { MANY = 50 };
+    struct fixture *f = *state;
+    struct client *c[MANY];
+
+    for (size_t i = 0; i < MANY; i++) {
+        c[i] = ask(f, i % 2 == 0 ? TAIL "&limit=0" : EVENTS "&limit=0", "", i % 2 == 0);
+        expect(c[i], "HTTP/1.1 ");
+    }
+    push_line(f, "web", 1, "for all");
+    for (size_t i = 0; i < MANY; i++)
+        expect(c[i], "for all");
+    assert_int_equal(metric_get(METRIC_TAIL_ENTRIES), MANY);
+    for (size_t i = 0; i < MANY; i++)
+        hang_up(c[i]);
+}
+
+static void a_drain_says_goodbye(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = ask(f, TAIL, "", true);
+    struct client *e = ask(f, EVENTS, "", false);
+
+    expect(c, "101");
+    expect(e, "200 OK");
+    api_drain(f->api);
+    assert_true(api_is_idle(f->api));
+    WAIT_FOR(f->w->loop, c->closed);
+    WAIT_FOR(f->w->loop, e->closed);
+    read_messages(c);
+    assert_int_equal(c->code, WEBSOCKET_GOING_AWAY);
+    hang_up(c);
+    hang_up(e);
+}
+
+/* With tails open, one of them still waiting for its history. */
+static void a_stop_in_the_middle_frees_everything(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c, *e;
+
+    push_line(f, "web", 1, "x");
+    block_worker(f, 8);
+    c = ask(f, TAIL, "", true);
+    expect(c, "101");
+    e = ask(f, EVENTS "&limit=0", "", false);
+    expect(e, "200 OK");
+    push_line(f, "web", 2, "y");
+    stop(f);
+    WAIT_FOR(f->w->loop, c->closed);
+    WAIT_FOR(f->w->loop, e->closed);
+    hang_up(c);
+    hang_up(e);
+}
+
+CHECK_MAIN(T(a_follower_gets_what_is_stored_then_what_comes), T(the_pipeline_of_the_query_is_run),
+           T(nothing_is_lost_or_told_twice_at_the_seam),
+           T(a_frame_has_a_hundred_entries_and_limit_is_kept), T(delayed_entries_come_in_order),
+           T(tenants_are_followed_apart), T(events_are_the_lines_of_an_export),
+           T(pings_are_answered_and_closes_returned), T(who_breaks_the_protocol_is_told_and_closed),
+           T(a_history_that_fails_closes_with_its_reason), T(what_cannot_be_followed_is_refused),
+           T(foreign_pages_may_not_follow),
+           T(a_client_that_does_not_read_loses_entries_and_is_told), T(many_follow_at_once),
+           T(a_drain_says_goodbye), T(a_stop_in_the_middle_frees_everything))

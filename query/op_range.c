@@ -13,6 +13,8 @@
 
 #define NUMBER_MAX 1e150 /* below it squares and sums stay finite */
 
+enum { SLIDE_MIN = 4 /* ranges that a sample lies in, from which on windows slide */ };
+
 /* What belongs to one series; data of its group. */
 struct cell {
     uint64_t *count; /* counted: + where lines enter the ranges, - where they have left */
@@ -101,6 +103,8 @@ static struct cell *cell_of(struct range_run *run, struct group *g, struct err *
     if (!run->counted && series_make(a, run->steps->n, &c->out, err) != 0)
         return NULL;
     c->out.labels = g->labels;
+    if (!run->counted && run->steps->n > 1 && run->log->range / run->steps->step >= SLIDE_MIN)
+        window_slide(&c->window, run->node->range.op);
     g->data = c;
     return c;
 }

@@ -7,33 +7,118 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_CAP = 16, SAMPLE_BYTES = sizeof(ts_ns) + sizeof(double) };
+enum { FIRST_CAP = 16, SELECT_SMALL = 16, SELECT_ROUNDS = 64 };
+
+/* ---- parts ---- */
+
+static bool is_sum(enum token_kind op)
+{
+    return op == TOKEN_SUM_OVER_TIME || op == TOKEN_RATE;
+}
+
+static bool is_variance(enum token_kind op)
+{
+    return op == TOKEN_STDVAR_OVER_TIME || op == TOKEN_STDDEV_OVER_TIME;
+}
+
+static bool is_extreme(enum token_kind op)
+{
+    return op == TOKEN_MIN_OVER_TIME || op == TOKEN_MAX_OVER_TIME;
+}
+
+/* The smaller or larger one, NaN only if both are. */
+static double better(enum token_kind op, double a, double b)
+{
+    if (isnan(a) || isnan(b))
+        return isnan(a) ? b : a;
+    return (op == TOKEN_MIN_OVER_TIME) == (a < b) ? a : b;
+}
+
+/* What the samples of `a` and those of `b` come to together. */
+static struct window_part join(enum token_kind op, struct window_part a, struct window_part b)
+{
+    double n = a.n + b.n;
+    double delta = b.value - a.value;
+    struct window_part ret = {.n = n};
+
+    if (a.n == 0 || b.n == 0)
+        return a.n == 0 ? b : a;
+    if (is_sum(op)) {
+        ret.value = a.value + b.value;
+    } else if (is_extreme(op)) {
+        ret.value = better(op, a.value, b.value);
+    } else if (is_variance(op)) {
+        ret.value = a.value + delta * (b.n / n);
+        ret.squares = a.squares + b.squares + delta * delta * (a.n * b.n / n);
+    } else { /* the mean; sums of large numbers would overflow */
+        ret.value = a.value * (a.n / n) + b.value * (b.n / n);
+    }
+    return ret;
+}
+
+static struct window_part part_of(double v)
+{
+    return (struct window_part){.value = v, .n = 1};
+}
+
+void window_slide(struct window *w, enum token_kind op)
+{
+    w->op = op;
+    w->slides = is_sum(op) || is_variance(op) || is_extreme(op) || op == TOKEN_AVG_OVER_TIME;
+}
+
+/* All samples become the front. */
+static void turn(struct window *w)
+{
+    struct window_part sum = {.n = 0};
+
+    for (size_t i = w->head + w->n; i-- > w->head;) {
+        sum = join(w->op, part_of(w->v[i]), sum);
+        w->parts[i] = sum;
+    }
+    w->front = w->n;
+    w->back = (struct window_part){.n = 0};
+}
+
+/* ---- samples ---- */
+
+static size_t sample_bytes(const struct window *w)
+{
+    return sizeof(*w->ts) + sizeof(*w->v) + (w->slides ? sizeof(*w->parts) : 0);
+}
 
 void window_fini(struct window *w, struct mem_budget *budget)
 {
     free(w->ts);
     free(w->v);
-    mem_budget_give(budget, w->cap * SAMPLE_BYTES);
+    free(w->parts);
+    mem_budget_give(budget, w->cap * sample_bytes(w));
     memset(w, 0, sizeof(*w));
+}
+
+/* realloc; without memory the array as it was, and *ok is false. */
+static void *resized(void *array, size_t n, size_t each, bool *ok)
+{
+    void *p = realloc(array, n * each);
+
+    *ok = *ok && p != NULL;
+    return p != NULL ? p : array;
 }
 
 static int grow(struct window *w, struct mem_budget *budget, struct err *err)
 {
     size_t cap = w->cap == 0 ? FIRST_CAP : 2 * w->cap;
-    int r = mem_budget_take(budget, (cap - w->cap) * SAMPLE_BYTES, err);
-    ts_ns *ts;
-    double *v;
+    int r = mem_budget_take(budget, (cap - w->cap) * sample_bytes(w), err);
+    bool ok = true;
 
     if (r < 0)
         return r;
-    ts = realloc(w->ts, cap * sizeof(*ts));
-    if (ts != NULL)
-        w->ts = ts;
-    v = realloc(w->v, cap * sizeof(*v));
-    if (v != NULL)
-        w->v = v;
-    if (ts == NULL || v == NULL) {
-        mem_budget_give(budget, (cap - w->cap) * SAMPLE_BYTES);
+    w->ts = resized(w->ts, cap, sizeof(*w->ts), &ok);
+    w->v = resized(w->v, cap, sizeof(*w->v), &ok);
+    if (w->slides)
+        w->parts = resized(w->parts, cap, sizeof(*w->parts), &ok);
+    if (!ok) {
+        mem_budget_give(budget, (cap - w->cap) * sample_bytes(w));
         return err_set(err, ERR_NOMEM, "out of memory for %zu samples", cap);
     }
     w->cap = cap;
@@ -48,6 +133,8 @@ int window_push(struct window *w, ts_ns ts, double v, struct mem_budget *budget,
         if (w->head > w->n) { /* more than half is free: move instead of growing */
             memmove(w->ts, w->ts + w->head, w->n * sizeof(*w->ts));
             memmove(w->v, w->v + w->head, w->n * sizeof(*w->v));
+            if (w->front > 0)
+                memmove(w->parts, w->parts + w->head, w->front * sizeof(*w->parts));
             w->head = 0;
         } else {
             r = grow(w, budget, err);
@@ -58,14 +145,24 @@ int window_push(struct window *w, ts_ns ts, double v, struct mem_budget *budget,
     w->ts[w->head + w->n] = ts;
     w->v[w->head + w->n] = v;
     w->n++;
+    if (w->slides)
+        w->back = join(w->op, w->back, part_of(v));
     return 0;
 }
 
 void window_drop(struct window *w, ts_ns ts)
 {
+    if (w->n > 0 && w->ts[w->head + w->n - 1] <= ts) {
+        w->n = w->front = 0;
+        w->back = (struct window_part){.n = 0};
+    }
     while (w->n > 0 && w->ts[w->head] <= ts) {
+        if (w->slides && w->front == 0)
+            turn(w);
         w->head++;
         w->n--;
+        if (w->slides)
+            w->front--;
     }
     if (w->n == 0)
         w->head = 0;
@@ -130,12 +227,67 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static bool is_less(double a, double b)
+{
+    return isnan(a) ? !isnan(b) : a < b; /* NaN first */
+}
+
+static double median(double a, double b, double c)
+{
+    if (is_less(b, a)) {
+        double t = a;
+        a = b;
+        b = t;
+    }
+    return is_less(c, a) ? a : is_less(c, b) ? c : b;
+}
+
+/* Move v[low..high) about so that none of [low, ret] is more than any of (ret, high). */
+static size_t divide(double *v, size_t low, size_t high)
+{
+    /* two of the three are not less than the pivot, so one of them is not the last: both parts get
+     * something */
+    double pivot = median(v[low], v[low + (high - low) / 2], v[high - 1]);
+    size_t i = low;
+    size_t j = high - 1;
+
+    for (;; i++, j--) {
+        double t;
+        while (is_less(v[i], pivot))
+            i++;
+        while (is_less(pivot, v[j]))
+            j--;
+        if (i >= j)
+            return j;
+        t = v[i];
+        v[i] = v[j];
+        v[j] = t;
+    }
+}
+
+/* The k-th of v, which is moved about: what is behind place k is not less. */
+static double select_kth(double *v, size_t n, size_t k)
+{
+    size_t low = 0;
+    size_t high = n;
+
+    for (int round = 0; high - low > SELECT_SMALL && round < SELECT_ROUNDS; round++) {
+        size_t at = divide(v, low, high);
+        if (k <= at)
+            high = at + 1;
+        else
+            low = at + 1;
+    }
+    qsort(v + low, high - low, sizeof(*v), ascending);
+    return v[k];
+}
+
 static double quantile(const double *v, size_t n, double phi, double *scratch)
 {
     double rank;
     size_t low;
-    size_t high;
-    double weight;
+    double below;
+    double above;
 
     if (isnan(phi))
         return phi;
@@ -144,12 +296,13 @@ static double quantile(const double *v, size_t n, double phi, double *scratch)
     if (phi > 1)
         return HUGE_VAL;
     memcpy(scratch, v, n * sizeof(*v));
-    qsort(scratch, n, sizeof(*scratch), ascending);
     rank = phi * (double)(n - 1);
     low = (size_t)rank;
-    high = low + 1 < n ? low + 1 : n - 1;
-    weight = rank - (double)low;
-    return scratch[low] * (1 - weight) + scratch[high] * weight;
+    below = select_kth(scratch, n, low);
+    above = low + 1 < n ? scratch[low + 1] : below;
+    for (size_t i = low + 2; i < n; i++)
+        above = is_less(scratch[i], above) ? scratch[i] : above;
+    return below * (1 - (rank - (double)low)) + above * (rank - (double)low);
 }
 
 static double seconds(dur_ns d)
@@ -185,11 +338,29 @@ static double counter_rate(const struct window *w, const struct window_query *q)
     return rise * (covered / sampled) / seconds(q->range);
 }
 
+static double slid_value(const struct window *w, const struct window_query *q)
+{
+    struct window_part all = w->back;
+
+    INVARIANT(w->op == q->op);
+    if (w->front > 0)
+        all = join(w->op, w->parts[w->head], w->back);
+    if (q->op == TOKEN_RATE)
+        return all.value / seconds(q->range);
+    if (is_variance(q->op)) {
+        double variance = all.squares / all.n;
+        return q->op == TOKEN_STDDEV_OVER_TIME ? sqrt(variance) : variance;
+    }
+    return all.value;
+}
+
 double window_value(const struct window *w, const struct window_query *q, double *scratch)
 {
     const double *v = w->v + w->head;
 
     INVARIANT(w->n > 0);
+    if (w->slides)
+        return slid_value(w, q);
     if (q->op == TOKEN_SUM_OVER_TIME)
         return sum(v, w->n);
     if (q->op == TOKEN_RATE)

@@ -2,6 +2,11 @@
  * query/window.h - the samples of one series that a range still covers.
  *
  * Samples come in order of time and leave at the other end.  Memory is charged to a budget.
+ *
+ * Where ranges overlap, each sample would be looked at once for every range it is in.  A window
+ * that slides keeps what its samples come to instead, in two parts: of those in front, at each
+ * sample what it and those behind it come to, so that the first may go; of the others the whole, so
+ * that one more may come.  When the front is used up, what is there becomes the front.
  */
 #ifndef LOGQ_QUERY_WINDOW_H
 #define LOGQ_QUERY_WINDOW_H
@@ -10,11 +15,26 @@
 #include "base/time.h"
 #include "query/lex.h"
 
+struct window_part { /* what some samples come to */
+    double value;    /* sum, mean or extreme */
+    double squares;  /* of distances from the mean */
+    double n;
+};
+
 struct window {
     ts_ns *ts;
     double *v;
     size_t head, n, cap; /* samples are [head, head + n) */
+    bool slides;
+    enum token_kind op;
+    struct window_part *parts; /* parts[i], i in [head, head + front): of samples i to the last */
+    size_t front;
+    struct window_part back; /* of the samples behind the front */
 };
+
+/* Before the first sample: window_value will be asked for `op` of ranges that overlap.  Does
+ * nothing where that helps nothing: quantiles, counters, first and last. */
+void window_slide(struct window *w, enum token_kind op);
 
 void window_fini(struct window *w, struct mem_budget *budget);
 

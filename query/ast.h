@@ -82,6 +82,8 @@ struct ast_filter {
     struct ip_range *ips; /* IP, set by check */
 };
 
+struct tmpl; /* query/tmpl.h */
+
 /* A step of a JSON path: a member, or an element of an array. */
 struct ast_step {
     bool is_index;
@@ -103,6 +105,7 @@ struct ast_format { /* one of label_format's */
     struct str name;
     struct str value; /* template, or the label that is renamed */
     bool is_template;
+    const struct tmpl *tmpl; /* of a template, set by check */
     struct place at;
     struct ast_format *next;
 };
@@ -149,6 +152,7 @@ struct ast_stage {
             struct str text;
             struct regexp *re;       /* regexp */
             struct pattern *pattern; /* pattern, set by check */
+            const struct tmpl *tmpl; /* line_format, set by check */
         } text;                      /* regexp, pattern, line_format */
         struct ast_format *formats;
         struct ast_pick *picks; /* drop, keep */

@@ -1,7 +1,9 @@
 /* query/check.c - see check.h. */
 #include "query/check.h"
 
+#include "base/map.h"
 #include "base/vec.h"
+#include "query/tmpl.h"
 
 #include <math.h>
 #include <string.h>
@@ -164,11 +166,6 @@ static int check_extractions(struct checker *c, const struct ast_stage *s)
 
 /* ---- stages ---- */
 
-static int not_built(struct checker *c, struct place at, const char *what)
-{
-    return FAIL(c, at, ERR_UNSUPPORTED, "%s is not built yet", what);
-}
-
 static int check_ip(struct checker *c, struct str text, struct place at, struct ip_range **ret)
 {
     *ret = arena_alloc(c->ast->arena, sizeof(**ret));
@@ -273,6 +270,58 @@ static int check_regexp(struct checker *c, struct ast_stage *s)
     return 0;
 }
 
+static int check_line_format(struct checker *c, struct ast_stage *s)
+{
+    static const struct tmpl_env env = {.name = "line", .funcs = tmpl_logql_funcs};
+    int r;
+
+    if (c->text_only)
+        return 0;
+    r = tmpl_compile(s->text.text, &env, c->ast->arena, &s->text.tmpl, NULL, c->err);
+    if (r < 0)
+        *c->at = s->at;
+    return r == ERR_INVALID ? err_wrap(c->err, "invalid line template") : r;
+}
+
+/* A label is set once in a stage, and never the one that says what went wrong. */
+static int check_targets(struct checker *c, const struct ast_format *list)
+{
+    struct map *names = map_new(0, NULL);
+    int r = 0;
+
+    for (const struct ast_format *f = list; f != NULL && r == 0; f = f->next) {
+        struct str shown = str_sub(f->name, 0, 80);
+        if (str_eq(f->name, STR("__error__")))
+            r = FAIL(c, f->at, ERR_INVALID, "%.*s cannot be formatted", STR_ARG(shown));
+        else if (map_get(names, f->name) != NULL)
+            r = FAIL(c, f->at, ERR_INVALID,
+                     "multiple label name '%.*s' not allowed in a single format operation",
+                     STR_ARG(shown));
+        else
+            (void)map_put(names, f->name, c); /* any value; there is no limit */
+    }
+    map_free(&names);
+    return r;
+}
+
+static int check_label_format(struct checker *c, struct ast_format *list)
+{
+    static const struct tmpl_env env = {.name = "label", .funcs = tmpl_logql_funcs};
+    int r = check_targets(c, list);
+
+    for (struct ast_format *f = list; f != NULL && r == 0 && !c->text_only; f = f->next) {
+        if (!f->is_template)
+            continue;
+        r = tmpl_compile(f->value, &env, c->ast->arena, &f->tmpl, NULL, c->err);
+        if (r < 0)
+            *c->at = f->at;
+        if (r == ERR_INVALID)
+            r = err_wrap(c->err, "invalid template for label '%.*s'",
+                         STR_ARG(str_sub(f->name, 0, 80)));
+    }
+    return r;
+}
+
 static int check_stages(struct checker *c, struct ast_stage *list)
 {
     int r = 0;
@@ -303,8 +352,10 @@ static int check_stages(struct checker *c, struct ast_stage *list)
         case STAGE_DECOLORIZE:
             break;
         case STAGE_LINE_FORMAT:
+            r = check_line_format(c, s);
+            break;
         case STAGE_LABEL_FORMAT:
-            r = not_built(c, s->at, ast_stage_name(s));
+            r = check_label_format(c, s->formats);
             break;
         }
     }

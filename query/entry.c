@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "base/utf8.h"
+#include "query/tmpl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ void entry_fini(struct entry *e)
 {
     arena_free(&e->arena);
     buf_fini(&e->name);
+    tmpl_run_free(&e->tmpl);
 }
 
 /* ---- finding ---- */

@@ -14,6 +14,8 @@
 
 #include "base/record.h"
 
+struct tmpl_run; /* query/tmpl.h */
+
 enum label_kind { LABEL_STREAM, LABEL_META, LABEL_PARSED, LABEL_KINDS };
 
 struct entry_label {
@@ -32,9 +34,10 @@ struct entry {
     uint32_t *slots; /* hash of names to position + 1, once there are many; else NULL */
     size_t n_slots;
     unsigned round;
-    bool tested;         /* the scan saw to it that the stages that are `tested` let it pass */
-    struct arena *arena; /* owned; charged to the budget of the run */
-    struct buf name;     /* for stages to put a label's name together */
+    bool tested;           /* the scan saw to it that the stages that are `tested` let it pass */
+    struct arena *arena;   /* owned; charged to the budget of the run */
+    struct buf name;       /* for stages to put a label's name together */
+    struct tmpl_run *tmpl; /* owned; of stages with templates, NULL before the first */
 };
 
 void entry_init(struct entry *e, struct mem_budget *budget);

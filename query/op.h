@@ -25,6 +25,10 @@ int op_pattern(const struct ast_stage *s, struct entry *e, struct err *err);
 int op_unpack(struct entry *e, struct err *err);
 int op_decolorize(struct entry *e, struct err *err);
 
+/* op_format.c */
+int op_line_format(const struct ast_stage *s, struct entry *e, struct err *err);
+int op_label_format(const struct ast_stage *s, struct entry *e, struct err *err);
+
 /* op_labels.c */
 void op_drop(const struct ast_stage *s, struct entry *e);
 void op_keep(const struct ast_stage *s, struct entry *e);

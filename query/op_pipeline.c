@@ -29,10 +29,11 @@ static int run_stage(const struct ast_stage *s, struct entry *e, struct err *err
     case STAGE_DECOLORIZE:
         return op_decolorize(e, err);
     case STAGE_LINE_FORMAT:
+        return op_line_format(s, e, err);
     case STAGE_LABEL_FORMAT:
-        break;
+        return op_label_format(s, e, err);
     }
-    INVARIANT(!"a stage that check refuses");
+    INVARIANT(!"a kind of stage");
     return 0;
 }
 

@@ -20,6 +20,8 @@
 #include "base/time.h"
 
 enum {
+    TMPL_VARS_MAX = 256,           /* in one of its templates */
+    TMPL_DEFINES_MAX = 64,         /* named templates */
     TMPL_DEPTH_MAX = 200,          /* nesting of the text, and of what it calls */
     TMPL_STEPS_MAX = 1 << 17,      /* of one execution: a node, or TMPL_STEP_BYTES bytes made */
     TMPL_STEP_BYTES = 256,         /* see above */
@@ -142,8 +144,9 @@ static inline struct tmpl_value tmpl_of_bool(bool b)
 
 /* What a template may name.  Borrowed for the life of what is compiled with it. */
 struct tmpl_env {
-    const char *name;              /* of the template, in messages */
-    const struct tmpl_func *funcs; /* besides those of text/template; ends with a NULL name */
+    const char *name; /* of the template, in messages */
+    /* Besides those of text/template: sorted by name, a NULL name behind the last. */
+    const struct tmpl_func *funcs;
     const char *const *vars; /* variables that are there, without $; NULL at the end; or NULL */
 };
 

@@ -62,7 +62,8 @@ static bool pass_padding(struct str s, unsigned count, size_t *at, size_t *fault
     return *at == s.n;
 }
 
-/* Line ends are passed over.  false: *fault is the offset of what is wrong. */
+/* Line ends are passed over, the padding may be missing.  false: *fault is the offset of what is
+ * wrong. */
 static bool decode64(struct str s, char *out, size_t *n, size_t *fault)
 {
     uint32_t bits = 0;
@@ -83,11 +84,11 @@ static bool decode64(struct str s, char *out, size_t *n, size_t *fault)
             bits = count = 0;
         }
     }
-    if (at == s.n) {
+    if (at == s.n && count < 2) {
         *fault = at - count;
         return count == 0;
     }
-    if (!pass_padding(s, count, &at, fault))
+    if (at < s.n && !pass_padding(s, count, &at, fault))
         return false;
     out[(*n)++] = (char)(bits >> (count == 2 ? 4 : 10));
     if (count > 2)

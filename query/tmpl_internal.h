@@ -126,7 +126,6 @@ struct tmpl_node {
             const struct tmpl_func *func;
             unsigned char n_types; /* parameters that are listed */
             bool variadic;
-            bool builtin;
         } ident;
         struct {
             struct str *name; /* VARIABLE: what follows the variable */
@@ -139,7 +138,7 @@ struct tmpl_node {
         struct {
             struct str text;
             struct tmpl_value value; /* what it is where no type is asked for */
-            bool is_int, is_float;
+            bool is_int;             /* in `i`; in `f` always */
             int64_t i;
             double f;
         } number;
@@ -166,6 +165,8 @@ struct tmpl {
 
 /* What a template calls when it is executed; NULL: there is none. */
 const struct tmpl_define *tmpl_find(const struct tmpl *t, struct str name);
+/* tmpl_literal.c: fill in ret->number from a NUMBER or RUNE.  NULL, or what is wrong. */
+const char *tmpl_number(struct tmpl_token t, struct arena *a, struct tmpl_node *ret);
 /* Go's ParseInt(s, 0, 64): with sign, prefix (0x 0o 0b 0) and `_` between digits. */
 bool tmpl_parse_int(struct str s, int64_t *ret);
 /* tmpl_node.c: an expression as messages show it. */

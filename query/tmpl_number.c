@@ -16,19 +16,18 @@
 
 /* ---- conversions ---- */
 
-/* "12.00" is 12: without a point and the zeros behind it. */
-static struct str without_zeros(struct str s)
+/* "12.75" is 12: decimal digits lose their point and what is behind it. */
+static struct str whole_part(struct str s)
 {
-    bool zero = false;
+    size_t sign = s.n > 0 && (s.p[0] == '-' || s.p[0] == '+');
+    size_t point = str_find_char(s, '.');
 
-    for (size_t i = s.n; i > 0; i--) {
-        if (s.p[i - 1] == '.')
-            return zero ? str_sub(s, 0, i - 1) : s;
-        if (s.p[i - 1] != '0')
+    if (point == SIZE_MAX)
+        return s;
+    for (size_t i = sign; i < s.n; i++)
+        if (i != point && (s.p[i] < '0' || s.p[i] > '9'))
             return s;
-        zero = true;
-    }
-    return s;
+    return point == sign ? STR("0") : str_sub(s, 0, point);
 }
 
 static int64_t int_of_float(double f)
@@ -45,7 +44,7 @@ static int64_t to_int(const struct tmpl_value *v)
     if (v->kind == TMPL_BOOL)
         return v->b;
     if (v->kind == TMPL_STRING)
-        return tmpl_parse_int(without_zeros(v->s), &i) ? i : 0;
+        return tmpl_parse_int(whole_part(v->s), &i) ? i : 0;
     return tmpl_is_int(v) ? v->i : 0;
 }
 

@@ -12,10 +12,8 @@
 #include "query/tmpl_internal.h"
 
 #include "base/near.h"
-#include "base/utf8.h"
 #include "base/vec.h"
 #include "query/lex.h"
-#include "query/units.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +28,8 @@ struct tmpl_parser {
     struct arena *arena;
     struct err *err;
     unsigned depth, loops;
+    size_t n_funcs, n_builtins;
+    unsigned n_defines;
     VEC(struct str) vars;
     size_t n_slots; /* the most that vars held in this template */
 };
@@ -144,103 +144,17 @@ static struct tmpl_node *new_node(struct tmpl_parser *p, enum tmpl_node_kind kin
 
 /* ---- operands ---- */
 
-/* 'x': the inside is one character, or one escape. */
-static bool rune_value(struct tmpl_parser *p, struct str quoted, int64_t *ret)
-{
-    struct str inside = str_sub(quoted, 1, quoted.n - 2);
-    struct str text;
-    size_t n;
-
-    if (str_eq(inside, STR("\\'"))) {
-        *ret = '\'';
-        return true;
-    }
-    if (inside.n == 0 || str_eq(inside, STR("\\\"")) || !lex_unescape(inside, p->arena, &text) ||
-        text.n == 0)
-        return false;
-    *ret = tmpl_rune(text, &n);
-    if (n == 1 && (unsigned char)text.p[0] >= 0x80)
-        *ret = (unsigned char)text.p[0]; /* '\xff' */
-    return n == text.n;
-}
-
-bool tmpl_parse_int(struct str s, int64_t *ret)
-{
-    bool negative = s.n > 0 && s.p[0] == '-';
-    unsigned base = 10;
-    uint64_t v = 0;
-    size_t digits = 0;
-
-    if (s.n > 0 && (s.p[0] == '-' || s.p[0] == '+'))
-        s = str_from(s, 1);
-    if (s.n > 1 && s.p[0] == '0') {
-        char c = (char)(s.p[1] | 0x20);
-        base = c == 'x' ? 16 : c == 'b' ? 2 : 8;
-        s = str_from(s, c == 'x' || c == 'b' || c == 'o' ? 2 : 1);
-    }
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        unsigned d = c >= '0' && c <= '9' ? c - (unsigned)'0' : (c | 0x20u) - 'a' + 10u;
-        if (c == '_' && i > 0 && i + 1 < s.n && s.p[i - 1] != '_')
-            continue;
-        if (c == '_' || d >= base || __builtin_mul_overflow(v, base, &v) ||
-            __builtin_add_overflow(v, d, &v))
-            return false;
-        digits++;
-    }
-    if (digits == 0 || v > (uint64_t)INT64_MAX + negative)
-        return false;
-    *ret = negative ? (int64_t)(0 - v) : (int64_t)v;
-    return true;
-}
-
-static bool looks_like_float(struct str s)
-{
-    bool hex = str_find(s, STR("0x")) != SIZE_MAX || str_find(s, STR("0X")) != SIZE_MAX;
-
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if (c == '.' || c == 'p' || c == 'P' || (!hex && (c == 'e' || c == 'E')))
-            return true;
-    }
-    return false;
-}
-
 static int parse_number(struct tmpl_parser *p, struct tmpl_token t, struct tmpl_node **ret)
 {
     struct tmpl_node *n = new_node(p, TMPL_N_NUMBER, t.pos);
-    bool ok;
+    const char *fault;
 
     if (n == NULL)
         return p->err->code;
-    n->number.text = t.text;
-    if (t.kind == TMPL_T_RUNE) {
-        ok = n->number.is_int = rune_value(p, t.text, &n->number.i);
-        if (!ok)
-            return fail(p, "malformed character constant: %.*s", STR_ARG(str_sub(t.text, 0, 40)));
-        n->number.f = (double)n->number.i;
-    } else {
-        n->number.is_int = tmpl_parse_int(t.text, &n->number.i);
-        ok = n->number.is_int;
-        n->number.f = (double)n->number.i;
-        if (!ok && looks_like_float(t.text) && units_parse_float(t.text, &n->number.f)) {
-            ok = true;
-            n->number.is_int = n->number.f >= -0x1p63 && n->number.f < 0x1p63 &&
-                               (double)(int64_t)n->number.f == n->number.f;
-            n->number.i = n->number.is_int ? (int64_t)n->number.f : 0;
-        }
-        if (!ok)
-            return fail(p, "%s: \"%.*s\"",
-                        looks_like_float(t.text) || t.text.n < 18 ? "illegal number syntax"
-                                                                  : "integer overflow",
-                        STR_ARG(str_sub(t.text, 0, 40)));
-    }
-    n->number.is_float = true;
-    n->number.value = t.kind == TMPL_T_NUMBER && looks_like_float(t.text)
-                          ? tmpl_of_float(n->number.f)
-                          : tmpl_of_int(TMPL_INT, n->number.i);
     *ret = n;
-    return 0;
+    n->number.text = t.text;
+    fault = tmpl_number(t, p->arena, n);
+    return fault == NULL ? 0 : fail(p, "%s: %.*s", fault, STR_ARG(str_sub(t.text, 0, 40)));
 }
 
 static int parse_string(struct tmpl_parser *p, struct tmpl_token t, struct tmpl_node **ret)
@@ -260,19 +174,30 @@ static int parse_string(struct tmpl_parser *p, struct tmpl_token t, struct tmpl_
     return fail(p, "invalid syntax");
 }
 
-static const struct tmpl_func *find_func(const struct tmpl_parser *p, struct str name,
-                                         bool *builtin)
+static const struct tmpl_func *find_in(const struct tmpl_func *table, size_t n, struct str name)
 {
-    const struct tmpl_func *tables[] = {p->t->env->funcs, tmpl_builtins};
+    size_t lo = 0;
 
-    for (size_t i = 0; i < 2; i++) {
-        for (const struct tmpl_func *f = tables[i]; f->name != NULL; f++) {
-            *builtin = i == 1;
-            if (str_eq(name, str_of(f->name)))
-                return f;
-        }
+    while (lo < n) {
+        size_t mid = lo + (n - lo) / 2;
+        int order = str_cmp(str_of(table[mid].name), name);
+        if (order == 0)
+            return &table[mid];
+        if (order < 0)
+            lo = mid + 1;
+        else
+            n = mid;
     }
     return NULL;
+}
+
+static size_t count_funcs(const struct tmpl_func *table)
+{
+    size_t n = 0;
+
+    while (table[n].name != NULL)
+        n++;
+    return n;
 }
 
 static int unknown_function(struct tmpl_parser *p, struct str name)
@@ -296,7 +221,9 @@ static int parse_identifier(struct tmpl_parser *p, struct tmpl_token t, struct t
 
     if (n == NULL)
         return p->err->code;
-    n->ident.func = find_func(p, t.text, &n->ident.builtin);
+    n->ident.func = find_in(p->t->env->funcs, p->n_funcs, t.text);
+    if (n->ident.func == NULL)
+        n->ident.func = find_in(tmpl_builtins, p->n_builtins, t.text);
     if (n->ident.func == NULL)
         return unknown_function(p, t.text);
     for (const char *type = n->ident.func->types; *type != '\0'; type++) {
@@ -523,6 +450,8 @@ static int add_decls(struct tmpl_parser *p, struct tmpl_node *pipe, const struct
 
     pipe->pipe.assign = d->assign;
     for (unsigned i = 0; i < d->n && r == 0; i++) {
+        if (!d->assign && p->vars.n >= TMPL_VARS_MAX)
+            return fail(p, "more than %d variables", TMPL_VARS_MAX);
         if (!d->assign) {
             VEC_PUSH(&p->vars, d->v[i].text);
             p->n_slots = p->vars.n > p->n_slots ? p->vars.n : p->n_slots;
@@ -680,6 +609,8 @@ static int parse_body(struct tmpl_parser *p, struct str name, const char *what)
 
     if (d == NULL)
         return arena_err(p->arena, p->err);
+    if (++p->n_defines > TMPL_DEFINES_MAX)
+        return fail(p, "more than %d templates", TMPL_DEFINES_MAX);
     memset(&p->vars, 0, sizeof(p->vars));
     VEC_PUSH(&p->vars, STR("$"));
     p->n_slots = 1;
@@ -769,6 +700,17 @@ static int parse_action(struct tmpl_parser *p, struct tmpl_node **ret, struct tm
     return parse_pipeline(p, "command", TMPL_T_RIGHT, &n->branch.pipe);
 }
 
+static int add_text(struct tmpl_parser *p, struct tmpl_token t, struct tmpl_node **link)
+{
+    struct tmpl_node *n = new_node(p, TMPL_N_TEXT, t.pos);
+
+    if (n == NULL)
+        return p->err->code;
+    n->text = t.text;
+    *link = n;
+    return 0;
+}
+
 /* Text and actions up to {{end}} or {{else}}. */
 static int parse_list(struct tmpl_parser *p, struct tmpl_node **ret, struct tmpl_token *end)
 {
@@ -784,10 +726,7 @@ static int parse_list(struct tmpl_parser *p, struct tmpl_node **ret, struct tmpl
         struct tmpl_token t = next_solid(p);
         int r;
         if (t.kind == TMPL_T_TEXT) {
-            *link = new_node(p, TMPL_N_TEXT, t.pos);
-            r = *link == NULL ? p->err->code : 0;
-            if (r == 0)
-                (*link)->text = t.text;
+            r = add_text(p, t, link);
         } else if (t.kind == TMPL_T_LEFT) {
             r = parse_action(p, link, end);
         } else {
@@ -815,10 +754,7 @@ static int parse_all(struct tmpl_parser *p)
     link = &list->first;
     for (struct tmpl_token t = next(p); t.kind != TMPL_T_EOF && r == 0; t = next(p)) {
         if (t.kind == TMPL_T_TEXT) {
-            *link = new_node(p, TMPL_N_TEXT, t.pos);
-            r = *link == NULL ? p->err->code : 0;
-            if (r == 0)
-                (*link)->text = t.text;
+            r = add_text(p, t, link);
         } else if (t.kind != TMPL_T_LEFT) {
             r = unexpected(p, t, "input");
         } else if (peek_solid(p).kind == TMPL_T_DEFINE) {
@@ -847,6 +783,8 @@ int tmpl_compile(struct str text, const struct tmpl_env *env, struct arena *a,
         return arena_err(a, err);
     *t = (struct tmpl){.env = env, .text = text, .root = root};
     root->name = str_of(env->name);
+    p.n_funcs = count_funcs(env->funcs);
+    p.n_builtins = count_funcs(tmpl_builtins);
     tmpl_lex_init(&p.lexer, text, a);
     VEC_PUSH(&p.vars, STR("$"));
     for (const char *const *v = env->vars; v != NULL && *v != NULL; v++, t->n_vars++) {

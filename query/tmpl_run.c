@@ -11,7 +11,8 @@
 
 enum {
     ERROR_TEXT_MAX = 8192,
-    REGEXP_STEPS = 64 /* what compiling a pattern costs, per byte */
+    NODE_TEXT_MAX = 1000, /* of a message: a node may be as long as the template */
+    REGEXP_STEPS = 64     /* what compiling a pattern costs, per byte */
 };
 
 /* ---- errors ---- */
@@ -19,6 +20,7 @@ enum {
 static void add_place(struct tmpl_run *r)
 {
     struct str text = r->t->text;
+    struct str node;
     unsigned line = 1;
     size_t start = 0;
 
@@ -31,8 +33,12 @@ static void add_place(struct tmpl_run *r)
     buf_addf(&r->error, "%s:%u:%zu: executing ", r->t->env->name, line, r->at->pos - start);
     tmpl_quote(&r->error, r->define->name, false);
     buf_add_z(&r->error, " at <");
-    tmpl_node_print(r->at, &r->error);
-    buf_add_z(&r->error, ">: ");
+    buf_clear(&r->text); /* nobody needs it any more */
+    tmpl_node_print(r->at, &r->text);
+    node = buf_str(&r->text);
+    buf_add_str(&r->error, str_sub(node, 0, NODE_TEXT_MAX));
+    buf_add_z(&r->error, node.n > NODE_TEXT_MAX || r->text.over ? "...>: " : ">: ");
+    buf_clear(&r->text);
 }
 
 int tmpl_error(struct tmpl_run *r, const char *fmt, ...)

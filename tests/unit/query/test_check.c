@@ -73,16 +73,24 @@ static void rules_of_the_language_are_kept(void **state)
         check_refusal(cases[i][0], ERR_INVALID, cases[i][1]);
 }
 
-static void what_is_not_built_is_said(void **state)
+static void templates_are_refused_with_their_message(void **state)
 {
     static const char *const cases[][2] = {
-        {"{a=\"b\"} | line_format \"x\"", "col 9: | line_format is not built yet"},
-        {"{a=\"b\"} | label_format x=y", "| label_format is not built yet"},
+        {"{a=\"b\"} | line_format \"{{.x\"",
+         "col 9: invalid line template: template: line:1: unclosed action"},
+        {"{a=\"b\"} | json | line_format \"{{ lowr .x }}\"",
+         "col 16: invalid line template: template: line:1: function \"lowr\" not defined; did you "
+         "mean \"lower\"?"},
+        {"{a=\"b\"} | label_format x=\"{{ end }}\"",
+         "col 24: invalid template for label 'x': template: label:1: unexpected {{end}}"},
+        {"{a=\"b\"} | label_format x=y, z=w, x=\"1\"",
+         "multiple label name 'x' not allowed in a single format operation"},
+        {"{a=\"b\"} | label_format __error__=y", "__error__ cannot be formatted"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        check_refusal(cases[i][0], ERR_UNSUPPORTED, cases[i][1]);
+        check_refusal(cases[i][0], ERR_INVALID, cases[i][1]);
 }
 
 static void good_queries_pass(void **state)
@@ -196,7 +204,8 @@ static void a_batch_touches_queries_that_select_a_record_of_it(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(rules_of_the_language_are_kept),
-           cmocka_unit_test(what_is_not_built_is_said), cmocka_unit_test(good_queries_pass),
+           cmocka_unit_test(templates_are_refused_with_their_message),
+           cmocka_unit_test(good_queries_pass),
            cmocka_unit_test(what_a_text_needs_not_to_be_formatted_is_left_for_the_run),
            cmocka_unit_test(lookback_is_the_longest_range_with_its_offset),
            cmocka_unit_test(a_batch_touches_queries_that_select_a_record_of_it))

@@ -122,6 +122,10 @@ static int ids(char *p, size_t cap, uint64_t *rng)
     uint64_t b = records_random(rng);
     bool upper = under(rng, 4) == 0;
 
+    if (under(rng, 5) == 0)
+        return snprintf(p, cap, "token=%s%016" PRIx64 "%s%016" PRIx64 "%s%016" PRIx64,
+                        under(rng, 2) ? "sk_live_" : "", a, under(rng, 2) ? "-" : "", b,
+                        under(rng, 3) ? "_" : ".", a ^ b);
     if (under(rng, 3) == 0)
         return snprintf(p, cap, upper ? "trace %016" PRIX64 "%016" PRIX64 : "t=%" PRIx64 "%" PRIx64,
                         a, b >> under(rng, 60));

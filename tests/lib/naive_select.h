@@ -38,14 +38,26 @@ struct naive_select {
 
 /* ---- literals and patterns ---- */
 
+/* A piece of some line that is long enough for it to be an id, or a part of one. */
+static inline struct str naive_long_literal(struct naive_data *d, uint64_t *rng)
+{
+    size_t want = 32 + naive_below(rng, 40);
+    struct str line = STR_NULL;
+
+    for (unsigned i = 0; i < 20 && line.n < want; i++)
+        line = d->v[naive_below(rng, d->n)].line;
+    return str_sub(line, line.n < want ? 0 : naive_below(rng, line.n - want + 1), want);
+}
+
 /* A piece of some line, mostly short; sometimes a byte of it is another. */
 static inline struct str naive_literal(struct naive_data *d, uint64_t *rng)
 {
     static const size_t LENGTHS[] = {1, 1, 2, 3, 4, 6, 9, 14, 30, 200};
     struct str line = d->v[naive_below(rng, d->n)].line;
     size_t want = 1 + naive_below(rng, LENGTHS[naive_below(rng, 10)]);
-    struct str s = arena_str(d->arena, str_sub(line, naive_below(rng, line.n + 1), want));
+    struct str s = str_sub(line, naive_below(rng, line.n + 1), want);
 
+    s = arena_str(d->arena, naive_below(rng, 6) == 0 ? naive_long_literal(d, rng) : s);
     if (s.n > 0 && naive_below(rng, 8) == 0)
         ((char *)(uintptr_t)s.p)[naive_below(rng, s.n)] =
             (char)(naive_below(rng, 3) == 0 ? naive_below(rng, 256) : '0' + naive_below(rng, 10));

@@ -4,6 +4,7 @@
  *
  * LOGQ_SWEEP=1 asks three times as much (scripts/sweep).
  */
+#include "storage/le.h"
 #include "tests/unit/storage/scan_world.h"
 
 #include <stdlib.h>
@@ -286,6 +287,128 @@ static void a_damaged_block_is_named_and_passed_over(void **state)
     free_world(&w);
 }
 
+/* ---- ids ---- */
+
+/* Line i of batch k. */
+static struct str id_line(struct arena *a, size_t k, uint32_t i)
+{
+    uint64_t rng = (1000 * k + i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t high = records_random(&rng);
+
+    return arena_printf(a, "GET /cart trace=%016llx%016llx took=%u", (unsigned long long)high,
+                        (unsigned long long)records_random(&rng), i);
+}
+
+/* Batches of lines with an id each, all of the second day; those of the second tenant are empty. */
+static struct world make_id_world(uint32_t records)
+{
+    struct world w = open_world();
+    struct labels l = {NULL, 0};
+    struct err err;
+
+    for (size_t t = 0; t < TENANTS; t++)
+        for (size_t k = 0; k < BATCHES; k++) {
+            struct batch *b = batch_new(NULL, 0);
+            struct record rec = {.ts = time_of_day(DAY + 1)};
+            assert_int_equal(batch_stream(b, &l, &rec.stream, &err), 0);
+            for (uint32_t i = 0; i < (t == 0 ? records : 0); i++) {
+                rec.seq = 1000 * k + i + 1;
+                rec.ts++;
+                rec.line = id_line(b->arena, k, i);
+                assert_int_equal(batch_add(b, &rec, &err), 0);
+            }
+            w.batch[t][k] = b;
+            w.pos[t][k] = 10 * (k + 1);
+        }
+    for (uint64_t k = 0; k < BATCHES - 1; k++) {
+        flush(&w, 0, 10 * k, 10 * (k + 1));
+        flush(&w, 1, 10 * k, 10 * (k + 1));
+    }
+    w.visible = 10 * (BATCHES - 1);
+    return w;
+}
+
+static void ask_id(const struct world *w, struct str text, struct scan_stats *st)
+{
+    struct scan_filter f = {.op = SCAN_CONTAINS, .text = &text, .n = 1};
+    struct scan_request req = {
+        .from = INT64_MIN, .to = INT64_MAX, .need_line = true, .filters = &f, .n_filters = 1};
+    struct err err;
+
+    assert_int_equal(run(w, &req, st, &err), 1);
+}
+
+static void an_id_is_looked_for_where_it_may_be(void **state)
+{
+    struct world w = make_id_world(200);
+    struct arena *a = arena_new(NULL, 0);
+    struct scan_stats st = {.lines = 0};
+
+    (void)state;
+    w.frames = frame_cache_new(0, NULL);
+    for (size_t k = 0; k < BATCHES - 1; k++) {
+        struct str line = id_line(a, k, (uint32_t)k * 20);
+        ask_id(&w, str_sub(line, 16, 32), &st);
+        assert_int_equal(st.lines_out, 1);
+        assert_in_range(st.blocks, 1, 2);       /* the second by chance */
+        ask_id(&w, str_sub(line, 16, 31), &st); /* too short for an id */
+        assert_int_equal(st.lines_out, 1);
+        assert_int_equal(st.blocks, BATCHES - 1);
+    }
+    ask_id(&w, STR("00112233445566778899aabbccddeeff"), &st);
+    assert_true(st.lines_out == 0 && st.blocks <= 1 && st.segments == BATCHES - 1);
+    arena_free(&a);
+    free_world(&w);
+}
+
+/* Overwrite the last byte of the ids of each segment; how many there are. */
+static size_t damage_ids(const struct world *w)
+{
+    int dir = openat(w->dir, "tenants/0000000000000001/20261122", O_RDONLY | O_DIRECTORY);
+    DIR *d = fdopendir(dup(dir));
+    const struct dirent *e;
+    size_t n = 0;
+
+    while ((e = readdir(d)) != NULL) {
+        uint8_t end[32];
+        uint8_t byte;
+        off_t at;
+        int fd;
+        if (strstr(e->d_name, ".lqs") == NULL)
+            continue;
+        fd = openat(dir, e->d_name, O_RDWR);
+        at = lseek(fd, 0, SEEK_END);
+        assert_true(pread(fd, end, sizeof(end), at - 32) == 32);
+        at = (off_t)(le_get64(end) - le_get32(end + 16)) - 1;
+        assert_true(pread(fd, &byte, 1, at) == 1);
+        byte ^= 1;
+        assert_true(pwrite(fd, &byte, 1, at) == 1);
+        assert_int_equal(close(fd), 0);
+        n++;
+    }
+    assert_int_equal(closedir(d), 0);
+    assert_int_equal(close(dir), 0);
+    return n;
+}
+
+static void damaged_ids_are_named_and_hide_nothing(void **state)
+{
+    struct world w = make_id_world(50);
+    struct arena *a = arena_new(NULL, 0);
+    struct scan_stats st = {.lines = 0};
+    size_t n = damage_ids(&w);
+
+    (void)state;
+    assert_int_equal(n, BATCHES - 1);
+    ask_id(&w, str_sub(id_line(a, 4, 7), 16, 32), &st);
+    assert_int_equal(st.lines_out, 1);
+    assert_int_equal(st.blocks, n);
+    assert_int_equal(st.damaged_blocks, n);
+    assert_non_null(strstr(st.damage, " ids"));
+    arena_free(&a);
+    free_world(&w);
+}
+
 static void a_missing_segment_is_damage_but_a_dropped_partition_is_not(void **state)
 {
     struct world w = make_world(8, 60, false);
@@ -429,6 +552,8 @@ CHECK_MAIN(cmocka_unit_test(any_question_has_the_naive_answer),
            cmocka_unit_test(a_scan_stays_in_its_budget),
            cmocka_unit_test(a_scan_looks_at_so_many_bytes), cmocka_unit_test(a_cancelled_scan_ends),
            cmocka_unit_test(a_damaged_block_is_named_and_passed_over),
+           cmocka_unit_test(an_id_is_looked_for_where_it_may_be),
+           cmocka_unit_test(damaged_ids_are_named_and_hide_nothing),
            cmocka_unit_test(a_missing_segment_is_damage_but_a_dropped_partition_is_not),
            cmocka_unit_test(a_day_that_was_shredded_is_passed_over_in_silence),
            cmocka_unit_test(streams_are_listed_once))

@@ -11,7 +11,6 @@
 
 #include "base/buf.h"
 #include "base/record.h"
-#include "server/auth.h"
 #include "server/server.h"
 
 /* Load every .yaml file in conf.rules_dir.  ERR_INVALID: all errors, one "file:line:column:
@@ -26,13 +25,18 @@ int alerts_reload(struct alerts *a, struct buf *errors, struct err *err);
 /* store_observe_fn target: any thread, must not block. */
 void alerts_observe(struct alerts *a, struct str tenant, struct batch *b);
 
-/* The answers to GET /prometheus/api/v1/rules and /alerts, of the rules of these tenants only.  Any
- * thread. */
-void alerts_print_rules(struct alerts *a, const struct str *tenants, size_t n, struct buf *out);
-void alerts_print_alerts(struct alerts *a, const struct str *tenants, size_t n, struct buf *out);
-/* The same rules as Loki's ruler prints them, YAML by file; `file` and `group` (may be empty)
- * choose one file and one group of it.  How many groups were printed. */
-size_t alerts_print_loki(struct alerts *a, const struct auth_caller *caller, struct str file,
-                         struct str group, struct buf *out);
+/* Whose rules are shown, and which of them; an empty text is no condition. */
+struct alerts_filter {
+    const struct str *tenants;
+    size_t n_tenants;
+    struct str file, group, name;
+    bool records; /* recording rules alone: there are none */
+};
+
+/* The answers to GET /prometheus/api/v1/rules and /alerts.  Any thread. */
+void alerts_print_rules(struct alerts *a, const struct alerts_filter *f, struct buf *out);
+void alerts_print_alerts(struct alerts *a, const struct alerts_filter *f, struct buf *out);
+/* Rules as Loki's ruler prints them: YAML by file, or one group.  How many groups were printed. */
+size_t alerts_print_loki(struct alerts *a, const struct alerts_filter *f, struct buf *out);
 
 #endif

@@ -4,18 +4,23 @@
 #include "query/format.h"
 #include "server/alerts_priv.h"
 
-struct who {
-    const struct str *tenants;
-    size_t n;
-};
-
-static bool may_see(const struct who *who, struct str tenant)
+static bool may_see(const struct alerts_filter *f, struct str tenant)
 {
-    for (size_t i = 0; i < who->n; i++) {
-        if (str_eq(who->tenants[i], tenant))
+    for (size_t i = 0; i < f->n_tenants; i++) {
+        if (str_eq(f->tenants[i], tenant))
             return true;
     }
     return false;
+}
+
+static bool fits(struct str wanted, struct str have)
+{
+    return wanted.n == 0 || str_eq(wanted, have);
+}
+
+static bool shows_group(const struct alerts_filter *f, const struct rule_group *g)
+{
+    return may_see(f, g->tenant) && fits(f->file, g->file) && fits(f->group, g->name);
 }
 
 static void print_time(struct json_writer *w, const char *key, ts_ns t)
@@ -120,7 +125,8 @@ static const struct tracked *find(const struct alerts *a, const struct rule *rul
     return NULL;
 }
 
-static void print_group(struct json_writer *w, const struct alerts *a, const struct rule_group *g)
+static void print_group(struct json_writer *w, const struct alerts *a,
+                        const struct alerts_filter *f, const struct rule_group *g)
 {
     double seconds = 0;
     ts_ns last = 0;
@@ -132,7 +138,7 @@ static void print_group(struct json_writer *w, const struct alerts *a, const str
     json_put_array(w);
     for (size_t i = 0; i < g->n_rules; i++) {
         const struct tracked *t = find(a, &g->rules[i]);
-        if (t == NULL)
+        if (t == NULL || !fits(f->name, g->rules[i].alert) || f->records)
             continue;
         print_rule(w, t);
         seconds += t->seconds;
@@ -164,32 +170,30 @@ static void finish(struct json_writer *w)
     json_put_object_end(w);
 }
 
-void alerts_print_rules(struct alerts *a, const struct str *tenants, size_t n, struct buf *out)
+void alerts_print_rules(struct alerts *a, const struct alerts_filter *f, struct buf *out)
 {
-    const struct who who = {tenants, n};
     struct json_writer w;
 
     OBJ_CHECK(a, ALERTS_MAGIC);
     begin(&w, out, "groups");
     (void)pthread_mutex_lock(&a->lock);
     for (size_t i = 0; i < a->rules->n_groups; i++) {
-        if (may_see(&who, a->rules->groups[i].tenant))
-            print_group(&w, a, &a->rules->groups[i]);
+        if (shows_group(f, &a->rules->groups[i]))
+            print_group(&w, a, f, &a->rules->groups[i]);
     }
     (void)pthread_mutex_unlock(&a->lock);
     finish(&w);
 }
 
-void alerts_print_alerts(struct alerts *a, const struct str *tenants, size_t n, struct buf *out)
+void alerts_print_alerts(struct alerts *a, const struct alerts_filter *f, struct buf *out)
 {
-    const struct who who = {tenants, n};
     struct json_writer w;
 
     OBJ_CHECK(a, ALERTS_MAGIC);
     begin(&w, out, "alerts");
     (void)pthread_mutex_lock(&a->lock);
     for (size_t i = 0; i < a->tracked.n; i++) {
-        if (may_see(&who, a->tracked.p[i]->tenant))
+        if (may_see(f, a->tracked.p[i]->tenant))
             print_alerts_of(&w, a->tracked.p[i]);
     }
     (void)pthread_mutex_unlock(&a->lock);
@@ -253,10 +257,8 @@ static void put_loki_group(struct buf *out, unsigned indent, const struct rule_g
     }
 }
 
-size_t alerts_print_loki(struct alerts *a, const struct auth_caller *caller, struct str file,
-                         struct str group, struct buf *out)
+size_t alerts_print_loki(struct alerts *a, const struct alerts_filter *f, struct buf *out)
 {
-    const struct who who = {caller->tenants, caller->n_tenants};
     struct str last = STR_NULL;
     size_t n = 0;
 
@@ -264,11 +266,10 @@ size_t alerts_print_loki(struct alerts *a, const struct auth_caller *caller, str
     (void)pthread_mutex_lock(&a->lock);
     for (size_t i = 0; i < a->rules->n_groups; i++) {
         const struct rule_group *g = &a->rules->groups[i];
-        if (!may_see(&who, g->tenant) || (file.n > 0 && !str_eq(file, g->file)) ||
-            (group.n > 0 && !str_eq(group, g->name)))
+        if (!shows_group(f, g))
             continue;
         n++;
-        if (group.n > 0) {
+        if (f->group.n > 0) {
             put_loki_group(out, 0, g);
             break;
         }

@@ -75,7 +75,7 @@ static const struct route ROUTES[] = {
     {"/loki/api/v1/status/buildinfo", "GET", ACCESS_STATUS, api_buildinfo, ""},
     {"/loki/api/v1/drilldown-limits", "GET", ACCESS_STATUS, api_drilldown_limits, ""},
     {"/loki/api/v1/delete", "GET, POST, PUT, DELETE", ACCESS_ADMIN, api_delete,
-     "query start end max_interval request_id force"},
+     "query start end request_id force"},
     {"/loki/api/v1/rules", "GET", ACCESS_READ, api_loki_rules, ""},
     {"/loki/api/v1/rules/*", "GET", ACCESS_READ, api_loki_rules, ""},
     {"/loki/api/v1/rules/*/*", "GET", ACCESS_READ, api_loki_rules, ""},
@@ -97,7 +97,7 @@ static const struct route ROUTES[] = {
 /* What clients of Loki send wherever they like; where it has no meaning it is passed over. */
 static const char LOKI_PARAMS[] = "query start end since time limit direction step interval match "
                                   "match[] targetLabels aggregateBy line_limit field_limit shards "
-                                  "delay_for regexp type file rule_group rule_name aggregated _";
+                                  "delay_for regexp max_interval aggregated _";
 
 static bool path_fits(const char *pattern, struct str path)
 {

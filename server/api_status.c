@@ -190,31 +190,47 @@ void api_drilldown_limits(struct api *a, struct http_exchange *x, const struct a
 /* Rules are files of the server: here they can be read, in the form in which Loki keeps them. */
 void api_loki_rules(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
+    struct alerts_filter f = {.tenants = caller->tenants, .n_tenants = caller->n_tenants};
     struct str rest = http_path(x);
-    struct str file, group;
     struct buf out;
     size_t n;
 
     rest = str_from(rest, str_find(rest, STR("/rules")) + sizeof("/rules") - 1);
     rest = str_from(rest, 1);
-    file = str_cut(&rest, '/');
-    group = rest;
+    f.file = str_cut(&rest, '/');
+    f.group = rest;
     buf_init(&out, RULES_MAX);
-    n = alerts_print_loki(a->server->alerts, caller, file, group, &out);
+    n = alerts_print_loki(a->server->alerts, &f, &out);
     if (n == 0)
-        http_replyf(x, 404, "%s\n", group.n > 0 ? "group does not exist" : "no rule groups found");
+        http_replyf(x, 404, "%s\n",
+                    f.group.n > 0 ? "group does not exist" : "no rule groups found");
     else
         http_reply(x, 200, "application/yaml", buf_str(&out));
     buf_fini(&out);
 }
 
-static void reply_print(struct api *a, struct http_exchange *x, const struct auth_caller *caller,
-                        void (*print)(struct alerts *, const struct str *, size_t, struct buf *))
+/* Parameter `name`, or as Prometheus names it since it takes several: `name[]`; the first counts.
+ */
+static struct str choice(struct http_exchange *x, const char *name, const char *names)
 {
+    struct str s = http_param(x, name, 0);
+
+    return s.n > 0 ? s : http_param(x, names, 0);
+}
+
+static void reply_print(struct api *a, struct http_exchange *x, const struct auth_caller *caller,
+                        void (*print)(struct alerts *, const struct alerts_filter *, struct buf *))
+{
+    struct alerts_filter f = {.tenants = caller->tenants,
+                              .n_tenants = caller->n_tenants,
+                              .file = choice(x, "file", "file[]"),
+                              .group = choice(x, "rule_group", "rule_group[]"),
+                              .name = choice(x, "rule_name", "rule_name[]"),
+                              .records = str_eq(http_param(x, "type", 0), STR("record"))};
     struct buf out;
 
     buf_init(&out, RULES_MAX);
-    print(a->server->alerts, caller->tenants, caller->n_tenants, &out);
+    print(a->server->alerts, &f, &out);
     http_reply(x, 200, "application/json", buf_str(&out));
     buf_fini(&out);
 }

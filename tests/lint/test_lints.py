@@ -119,6 +119,20 @@ class Lints(unittest.TestCase):
         self.says("sizes", {"base/b.c": "#if A\nint g(void)\n{\n#else\nint g(int x)\n{\n#endif\n}\n" + long},
                   "base/b.c:9: f has 101 lines")
 
+    def test_routes_holds_the_document_against_the_table(self):
+        table = ('#define SPAN "start end "\n\nstatic const struct route ROUTES[] = {\n'
+                 '    {"/ready", "GET, HEAD", ACCESS_OPEN, api_ready, NULL},\n'
+                 '    {"/a/*/values", "GET", ACCESS_READ, api_values,\n     SPAN "query"},\n};\n')
+        page = "`/ready`: yes\n| `/a/NAME/values` | query, start, end |\n"
+        self.assertEqual(run("routes", {"server/api.c": table, "docs/http-api.md": page}), (0, "2 routes\n"))
+        self.says("routes", {"server/api.c": table, "docs/http-api.md": page.replace("`/ready`", "ready")},
+                  "/ready is missing")
+        self.says("routes", {"server/api.c": table, "docs/http-api.md": page.replace("start, ", "")},
+                  "/a/*/values: parameter start is not named")
+        self.says("routes", {"server/api.c": table, "docs/http-api.md": page + "`GET /b`\n"}, "/b is no route")
+        self.says("routes", {"server/api.c": table.replace('"/ready"', 'READY'), "docs/http-api.md": page},
+                  "/ready is no route")
+
     def test_sizes_says_when_it_cannot_measure(self):
         self.says("sizes", {"base/b.c": "int f(void)\n{\n"}, "braces do not balance")
 

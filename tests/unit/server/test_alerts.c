@@ -121,7 +121,8 @@ static void wait_for_alerts(struct fixture *x, const char *tenant, const char *w
     buf_init(&out, 1 << 20);
     while (!found && time_mono() < deadline) {
         buf_clear(&out);
-        alerts_print_rules(x->s.alerts, &t, 1, &out);
+        alerts_print_rules(x->s.alerts, &(struct alerts_filter){.tenants = &t, .n_tenants = 1},
+                           &out);
         found = str_find(buf_str(&out), str_of(what)) != SIZE_MAX;
         if (!found)
             (void)usleep(5000);
@@ -323,10 +324,12 @@ static void tenants_have_rules_of_their_own(void **state)
     CHECK_SAYS(&got[0], "\"groupKey\":\"{}/{tenant=\\\"acme\\\"}:{alertname=\\\"A\\\"}\"");
     wait_for_alerts(&x, "acme", "\"value\":\"1\"");
     buf_init(&out, 10000);
-    alerts_print_rules(x.s.alerts, &other, 1, &out);
+    alerts_print_rules(x.s.alerts, &(struct alerts_filter){.tenants = &other, .n_tenants = 1},
+                       &out);
     check_str(buf_str(&out), "{\"status\":\"success\",\"data\":{\"groups\":[]}}");
     buf_clear(&out);
-    alerts_print_alerts(x.s.alerts, &other, 1, &out);
+    alerts_print_alerts(x.s.alerts, &(struct alerts_filter){.tenants = &other, .n_tenants = 1},
+                        &out);
     check_str(buf_str(&out), "{\"status\":\"success\",\"data\":{\"alerts\":[]}}");
     buf_fini(&out);
     fixture_fini(&x);

@@ -56,6 +56,14 @@ static void rules_are_shown_in_the_form_of_loki(void **state)
           404, "no rule groups found"); /* another tenant's */
     check(f, &(struct request){.method = "DELETE", .target = "/loki/api/v1/rules/a.yaml"}, 405,
           "GET");
+    check_get(f, "/prometheus/api/v1/rules", 200, "\"name\":\"Two\"");
+    check_get(f, "/prometheus/api/v1/rules?rule_group[]=web&file[]=a.yaml", 200,
+              "{\"status\":\"success\",\"data\":{\"groups\":[{\"name\":\"web\",\"file\":\"a.yaml\","
+              "\"rules\":[{\"state\":");
+    check_get(f, "/prometheus/api/v1/rules?rule_group=third", 200, "{\"groups\":[]}");
+    check_get(f, "/prometheus/api/v1/rules?rule_name=Two&rule_group=web", 200, "\"rules\":[],");
+    check_get(f, "/prometheus/api/v1/rules?type=record&rule_group=web", 200, "\"rules\":[],");
+    check_get(f, "/prometheus/api/v1/alerts", 200, "\"alerts\":[");
     alerts_close(&s->alerts);
     buf_fini(&errors);
 }

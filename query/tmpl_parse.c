@@ -154,7 +154,10 @@ static int parse_number(struct tmpl_parser *p, struct tmpl_token t, struct tmpl_
     *ret = n;
     n->number.text = t.text;
     fault = tmpl_number(t, p->arena, n);
-    return fault == NULL ? 0 : fail(p, "%s: %.*s", fault, STR_ARG(str_sub(t.text, 0, 40)));
+    if (fault == NULL)
+        return 0;
+    return fail(p, t.kind == TMPL_T_RUNE ? "%s: %.*s" : "%s: \"%.*s\"", fault,
+                STR_ARG(str_sub(t.text, 0, 40)));
 }
 
 static int parse_string(struct tmpl_parser *p, struct tmpl_token t, struct tmpl_node **ret)
@@ -752,7 +755,10 @@ static int parse_all(struct tmpl_parser *p)
         return r;
     p->t->root->root = list;
     link = &list->first;
-    for (struct tmpl_token t = next(p); t.kind != TMPL_T_EOF && r == 0; t = next(p)) {
+    while (r == 0) {
+        struct tmpl_token t = next(p);
+        if (t.kind == TMPL_T_EOF)
+            break;
         if (t.kind == TMPL_T_TEXT) {
             r = add_text(p, t, link);
         } else if (t.kind != TMPL_T_LEFT) {

@@ -41,8 +41,29 @@ int exec_fini(struct exec *x, int result, struct query_stats *stats, struct err 
     if (stats != NULL)
         *stats = x->stats;
     if (result == ERR_NOMEM)
-        return err_wrap(err, "the query needs too much memory; narrow it, or raise the limit");
+        return err_wrap(err, "the query needs too much memory; narrow it, or raise the limit "
+                             "(query.memory or the tenant's max_query_memory)");
     return result;
+}
+
+int exec_check_length(const struct exec *x, struct err *err)
+{
+    const struct query_params *p = x->params;
+    char length[TIME_TEXT_MAX];
+    char limit[TIME_TEXT_MAX];
+    struct str is;
+    struct str may;
+
+    if (x->limits.length <= 0 || p->end <= p->start ||
+        (uint64_t)p->end - (uint64_t)p->start <= (uint64_t)x->limits.length)
+        return 0;
+    is = dur_format(
+        (uint64_t)p->end - (uint64_t)p->start > INT64_MAX ? INT64_MAX : p->end - p->start, length);
+    may = dur_format(x->limits.length, limit);
+    return err_set(err, ERR_LIMIT,
+                   "the query time range exceeds the limit (query length: %.*s, limit: %.*s); "
+                   "narrow it, or raise query.length or the tenant's max_query_length",
+                   STR_ARG(is), STR_ARG(may));
 }
 
 static int look(struct exec *x, struct err *err)
@@ -53,7 +74,8 @@ static int look(struct exec *x, struct err *err)
         char text[TIME_TEXT_MAX];
         struct str s = dur_format(x->limits.time, text);
         return err_set(err, ERR_TIMEOUT,
-                       "the query took longer than %.*s; narrow it, or raise query.time",
+                       "the query took longer than %.*s; narrow it, or raise query.time or the "
+                       "tenant's query_timeout",
                        STR_ARG(s));
     }
     return 0;
@@ -129,7 +151,8 @@ static void add_stats(struct scan_stats *sum, const struct scan_stats *s)
 static int explain(struct exec *x, int r, struct err *err)
 {
     if (r == ERR_LIMIT)
-        return err_wrap(err, "the query reads too many lines; narrow it, or raise query.lines");
+        return err_wrap(err, "the query reads too many lines; narrow it, or raise query.lines or "
+                             "the tenant's max_query_bytes_read");
     if (r == ERR_TIMEOUT)
         (void)look(x, err); /* says it in full */
     return r;

@@ -40,6 +40,9 @@ void exec_init(struct exec *x, const struct source *s, const struct query_params
  * to raise a limit that was reached.  Returns `result`. */
 int exec_fini(struct exec *x, int result, struct query_stats *stats, struct err *err);
 
+/* Is the time from start to end within the limit?  ERR_LIMIT. */
+int exec_check_length(const struct exec *x, struct err *err);
+
 /* Count a unit of work; now and then look at the clock.  ERR_TIMEOUT, ERR_CANCELLED. */
 int exec_tick(struct exec *x, struct err *err);
 

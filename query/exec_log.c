@@ -121,7 +121,9 @@ int exec_log(const struct ast *a, const struct source *s, const struct query_par
         scan.expect = (size_t)p->limit;
     exec_init(&x, s, p);
     entry_init(&run.entry, &x.budget);
-    r = exec_each(&x, &scan, log_record, &run, err);
+    r = exec_check_length(&x, err);
+    if (r == 0)
+        r = exec_each(&x, &scan, log_record, &run, err);
     entry_fini(&run.entry);
     return exec_fini(&x, r > 0 ? 0 : r, stats, err);
 }

@@ -192,7 +192,7 @@ static int too_many(const struct exec *x, struct err *err)
     return err_set(err, ERR_LIMIT,
                    "maximum number of series (%zu) reached for a single query; consider reducing "
                    "query cardinality by more specific selectors or by aggregating, or raise "
-                   "query.series",
+                   "query.series or the tenant's max_query_series",
                    x->limits.series);
 }
 
@@ -273,6 +273,8 @@ int exec_metric(const struct ast *a, const struct source *s, const struct query_
     exec_init(&x, s, p);
     result->arena = arena_new(p->budget, x.limits.memory_bytes);
     r = make_steps(&x, &run.steps, err);
+    if (r == 0)
+        r = exec_check_length(&x, err);
     if (r == 0)
         r = run_metric(&run, a, p->step == 0, result, err);
     if (r == 0) {

@@ -45,6 +45,7 @@ struct query_limits {    /* 0: the default behind it */
     uint64_t line_bytes; /* no limit */
     size_t series;       /* 500: result series */
     size_t points;       /* 11,000: (end - start) / step */
+    dur_ns length;       /* no limit: end - start */
 };
 
 enum query_direction { QUERY_BACKWARD, QUERY_FORWARD };

@@ -25,6 +25,7 @@
 #include "base/obj.h"
 #include "server/alerts_priv.h"
 #include "server/metrics.h"
+#include "server/tenant_limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,22 +121,21 @@ int alerts_reload(struct alerts *a, struct buf *errors, struct err *err)
 static int run_query(struct alerts *a, const struct tracked *t, ts_ns at, struct query_result **ret,
                      struct err *err)
 {
-    const struct server_conf *c = &a->server->conf;
+    struct tenant_limits limits;
     struct query_params p = {
         .tenants = &t->tenant,
         .n_tenants = 1,
         .start = at,
         .end = at,
-        .limits = {.time = c->query.time != 0 && c->query.time < QUERY_TIME ? c->query.time
-                                                                            : QUERY_TIME,
-                   .memory_bytes = (size_t)c->query.memory_bytes,
-                   .line_bytes = (uint64_t)c->query.line_bytes,
-                   .series = (size_t)c->query.series},
         .budget = &a->server->memory,
         .cancel = &a->closing,
     };
     struct query_stats stats;
 
+    tenant_limits_of(&a->server->conf, &t->tenant, 1, &limits);
+    p.limits = limits.query;
+    if (p.limits.time == 0 || p.limits.time > QUERY_TIME)
+        p.limits.time = QUERY_TIME;
     return query_run_metric(t->rule->query, a->server->store, &p, ret, &stats, err);
 }
 

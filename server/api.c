@@ -11,6 +11,7 @@
 #include "server/api_tail.h"
 #include "server/metrics.h"
 #include "server/tail.h"
+#include "server/tenant_limits.h"
 #include "server/workers.h"
 #include "wire/codec.h"
 
@@ -558,13 +559,12 @@ void api_fill_params(struct api_call *c)
 {
     const struct server *s = c->api->server;
     struct query_params *p = &c->params;
+    struct tenant_limits limits;
 
     p->tenants = c->caller.tenants;
     p->n_tenants = c->caller.n_tenants;
-    p->limits = (struct query_limits){.time = s->conf.query.time,
-                                      .memory_bytes = (size_t)s->conf.query.memory_bytes,
-                                      .line_bytes = (uint64_t)s->conf.query.line_bytes,
-                                      .series = (size_t)s->conf.query.series};
+    tenant_limits_of(&s->conf, p->tenants, p->n_tenants, &limits);
+    p->limits = limits.query;
     p->budget = &c->api->server->memory;
     p->cancel = &c->cancel;
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "query/format.h"
 #include "server/metrics.h"
+#include "server/tenant_limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,20 +75,17 @@ static void work(struct api_call *c)
     count_end(c, r, &err);
 }
 
-static int parse_limit(const struct server *s, struct http_exchange *x, uint64_t *ret,
-                       struct err *err)
+static int parse_limit(const struct api *a, struct http_exchange *x,
+                       const struct auth_caller *caller, uint64_t *ret, struct err *err)
 {
     struct str limit = http_param(x, "limit", 0);
+    struct tenant_limits limits;
 
     *ret = LIMIT_DEFAULT;
     if (limit.n > 0 && (!str_to_u64(limit, ret) || *ret == 0))
         return api_bad_param(err, "limit", limit, "positive number");
-    if (*ret > (uint64_t)s->conf.query.entries)
-        return err_set(err, ERR_LIMIT,
-                       "max entries limit per query exceeded, limit > max_entries_limit_per_query "
-                       "(%llu > %lld)",
-                       (unsigned long long)*ret, (long long)s->conf.query.entries);
-    return 0;
+    tenant_limits_of(&a->server->conf, caller->tenants, caller->n_tenants, &limits);
+    return tenant_limits_entries(&limits, *ret, err);
 }
 
 static int parse_direction(struct http_exchange *x, enum query_direction *ret, struct err *err)
@@ -125,7 +123,7 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     r = api_parse_range(x, NS_PER_H, &p, &err);
     p.step = loki_default_step(p.start, p.end);
     if (r == 0)
-        r = parse_limit(a->server, x, &p.limit, &err);
+        r = parse_limit(a, x, caller, &p.limit, &err);
     if (r == 0)
         r = parse_direction(x, &p.direction, &err);
     if (r == 0)

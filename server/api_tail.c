@@ -17,6 +17,7 @@
 #include "server/api_priv.h"
 #include "server/metrics.h"
 #include "server/tail.h"
+#include "server/tenant_limits.h"
 #include "wire/websocket.h"
 
 #include <stdlib.h>
@@ -236,8 +237,8 @@ void api_tails_free(struct api_tails **pt)
 
 /* ---- requests ---- */
 
-static int parse_params(const struct server *s, struct http_exchange *x, struct tail_options *opt,
-                        struct err *err)
+static int parse_params(const struct tenant_limits *limits, struct http_exchange *x,
+                        struct tail_options *opt, struct err *err)
 {
     struct str start = http_param(x, "start", 0);
     struct str limit = http_param(x, "limit", 0);
@@ -249,11 +250,8 @@ static int parse_params(const struct server *s, struct http_exchange *x, struct 
         return api_bad_param(err, "start", start, "time: seconds, nanoseconds or RFC 3339");
     if (limit.n > 0 && !str_to_u64(limit, &opt->limit))
         return api_bad_param(err, "limit", limit, "number");
-    if (opt->limit > (uint64_t)s->conf.query.entries)
-        return err_set(err, ERR_LIMIT,
-                       "max entries limit per query exceeded, limit > max_entries_limit_per_query "
-                       "(%llu > %lld)",
-                       (unsigned long long)opt->limit, (long long)s->conf.query.entries);
+    if (tenant_limits_entries(limits, opt->limit, err) < 0)
+        return err->code;
     if (delay.n > 0 && (!loki_duration_parse(delay, &opt->delay) || opt->delay < 0))
         return api_bad_param(err, "delay_for", delay, "number of seconds");
     if (opt->delay > DELAY_MAX_S * NS_PER_S)
@@ -332,6 +330,7 @@ void api_tail(struct api *a, struct http_exchange *x, const struct auth_caller *
                                .bytes = on_bytes,
                                .failed = on_failed};
     char accept[WEBSOCKET_ACCEPT];
+    struct tenant_limits limits;
     struct conn *c;
     struct err err;
     int r;
@@ -343,7 +342,8 @@ void api_tail(struct api *a, struct http_exchange *x, const struct auth_caller *
     }
     if (api_parse_query(x, "query", &opt.query) < 0)
         return;
-    r = parse_params(a->server, x, &opt, &err);
+    tenant_limits_of(&a->server->conf, caller->tenants, caller->n_tenants, &limits);
+    r = parse_params(&limits, x, &opt, &err);
     if (r == 0 && query_kind(opt.query) != QUERY_LOG)
         r = err_set(&err, ERR_INVALID, "only log queries can be tailed, not metric queries");
     if (r < 0) {

@@ -71,6 +71,53 @@ static const struct conf_option RETENTION_OPTIONS[] = {
              "without a selector"},
 };
 
+#define LIMITS(field) offsetof(struct server_conf_tenant_limits, field)
+static const struct conf_option TENANT_LIMITS_OPTIONS[] = {
+    {.path = "tenant", .type = CONF_STR, .offset = LIMITS(tenant), .help = "of whom it speaks"},
+    {.path = "query_timeout",
+     .type = CONF_DUR,
+     .offset = LIMITS(query_timeout),
+     .fallback = "0",
+     .min = 0,
+     .max = 3600 * NS_PER_S,
+     .help = "as query.time; here as below 0 means what holds for all tenants"},
+    {.path = "max_query_memory",
+     .type = CONF_BYTES,
+     .offset = LIMITS(max_query_memory),
+     .fallback = "0",
+     .min = 0,
+     .max = 65536 * (int64_t)MIB,
+     .help = "as query.memory"},
+    {.path = "max_query_bytes_read",
+     .type = CONF_BYTES,
+     .offset = LIMITS(max_query_bytes_read),
+     .fallback = "0",
+     .min = 0,
+     .max = INT64_MAX,
+     .help = "as query.lines"},
+    {.path = "max_query_series",
+     .type = CONF_INT,
+     .offset = LIMITS(max_query_series),
+     .fallback = "0",
+     .min = 0,
+     .max = 1000000,
+     .help = "as query.series"},
+    {.path = "max_entries_limit_per_query",
+     .type = CONF_INT,
+     .offset = LIMITS(max_entries),
+     .fallback = "0",
+     .min = 0,
+     .max = 1000000,
+     .help = "as query.entries"},
+    {.path = "max_query_length",
+     .type = CONF_DUR,
+     .offset = LIMITS(max_query_length),
+     .fallback = "0",
+     .min = 0,
+     .max = INT64_MAX,
+     .help = "as query.length"},
+};
+
 #define WEBHOOK(field) offsetof(struct server_conf_webhook, field)
 static const struct conf_option WEBHOOK_OPTIONS[] = {
     {.path = "url",
@@ -350,6 +397,22 @@ static const struct conf_option OPTIONS[] = {
      .min = 1,
      .max = 1000000,
      .help = "largest limit of query_range (export has none)"},
+    {.path = "query.length",
+     .type = CONF_DUR,
+     .offset = SERVER(query.length),
+     .fallback = "0",
+     .min = 0,
+     .max = INT64_MAX,
+     .help = "longest time from start to end of a query; 0: no limit"},
+    {.path = "query.tenant_limits",
+     .type = CONF_MAPS,
+     .offset = SERVER(query.tenant_limits),
+     .fallback = "[]",
+     .sub = TENANT_LIMITS_OPTIONS,
+     .n_sub = COUNT(TENANT_LIMITS_OPTIONS),
+     .sub_size = sizeof(struct server_conf_tenant_limits),
+     .count_offset = SERVER(query.n_tenant_limits),
+     .help = "other limits for the queries of single tenants, by Loki's names"},
     {.path = "query.tails",
      .type = CONF_INT,
      .offset = SERVER(query.tails),
@@ -545,6 +608,8 @@ static void check(const struct checker *k, const struct server_conf *c)
     check_local(k, c);
     check_alerting(k, c);
     check_retention(k, c);
+    for (size_t i = 0; i < c->query.n_tenant_limits; i++)
+        check_tenant(k, "query.tenant_limits", c->query.tenant_limits[i].tenant);
     for (size_t i = 0; i < c->n_tokens; i++) {
         const struct conf_strs *tenants = &c->tokens[i].tenants;
         struct str path = arena_printf(k->a, "tokens.%zu.tenants", i);

@@ -35,6 +35,12 @@ struct server_conf_retention {
     int64_t max_bytes;
 };
 
+struct server_conf_tenant_limits { /* 0: as for all tenants */
+    struct str tenant;
+    dur_ns query_timeout, max_query_length;
+    int64_t max_query_memory, max_query_bytes_read, max_query_series, max_entries;
+};
+
 struct server_conf {
     struct arena *arena; /* owns all strings */
     struct str dir;      /* directory of the file: relative paths start here */
@@ -72,6 +78,9 @@ struct server_conf {
         dur_ns time;
         int64_t memory_bytes, cache_bytes, threads, line_bytes, series, entries, tails, workers,
             concurrent;
+        dur_ns length; /* 0: any */
+        struct server_conf_tenant_limits *tenant_limits;
+        size_t n_tenant_limits;
     } query;
     int64_t memory_bytes; /* the whole server's budget */
     struct str rules_dir;

@@ -181,6 +181,14 @@ static void limits_are_named_with_what_raises_them(void **state)
     check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_NOMEM, "query.memory");
     check_limit("{app=~\".+\"} | logfmt", &p, ERR_NOMEM, "raise the limit");
     p = base;
+    p.limits.length = 60 * NS_PER_S - 1;
+    check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_LIMIT,
+                "the query time range exceeds the limit (query length: 1m, limit: 59");
+    check_limit("{app=~\".+\"}", &p, ERR_LIMIT,
+                "raise query.length or the tenant's max_query_length");
+    p.limits.length = 60 * NS_PER_S;
+    check_limit("sum(count_over_time({app=~\".+\"}[1m]))", &p, 0, "{}");
+    p = base;
     p.limits.line_bytes = 10;
     check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_LIMIT, "raise query.lines");
     p = base;

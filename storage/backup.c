@@ -243,9 +243,10 @@ static int take_day(struct backup *b, const struct place *p, struct err *err)
 static int take_days(struct backup *b, struct err *err)
 {
     struct lists l = {.days = {NULL, 0, 0}};
-    int r = read_rows(b, "meta.db", META_VERSION,
-                      "SELECT tenant, day FROM partition WHERE state IN (0, 3) ORDER BY tenant, day",
-                      see_day, &l, err);
+    int r =
+        read_rows(b, "meta.db", META_VERSION,
+                  "SELECT tenant, day FROM partition WHERE state IN (0, 3) ORDER BY tenant, day",
+                  see_day, &l, err);
 
     if (r == 0)
         r = file_make_dirs(b->to, "tenants", 0700, err);
@@ -471,7 +472,7 @@ int backup_store(struct store *s, const struct backup_options *opt, struct backu
     (void)pthread_mutex_lock(&s->flush_mutex); /* a day that is being dropped goes first */
     (void)pthread_mutex_lock(&s->mutex);
     s->backups++;
-    pin = partition_cache_pin(s->partitions, s->visible);
+    pin = partition_cache_pin(s->partitions, 0, s->visible);
     (void)pthread_mutex_unlock(&s->mutex);
     (void)pthread_mutex_unlock(&s->flush_mutex);
     wal_hold(s->wal);

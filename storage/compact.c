@@ -240,7 +240,7 @@ static uint64_t horizon(struct compact *c, const struct partition *p)
 
     (void)pthread_mutex_lock(&s->mutex);
     ret = late_visible(&s->late, partition_tenant(p), partition_day(p), s->visible);
-    pinned = partition_cache_horizon(s->partitions);
+    pinned = partition_cache_horizon(s->partitions, partition_tenant(p));
     (void)pthread_mutex_unlock(&s->mutex);
     return pinned < ret ? pinned : ret;
 }

@@ -178,6 +178,20 @@ static void note_labels(struct flush_cut *c, struct partition *p, struct meta_pa
     buf_fini(&b);
 }
 
+/* Under mutex: in a catalog that was begun anew numbers stand for other streams. */
+static void forget_summaries(struct store *s)
+{
+    uint64_t renewed = partition_cache_renewed(s->partitions);
+    struct meta_partition *p;
+
+    if (renewed == s->renewed_seen)
+        return;
+    s->renewed_seen = renewed;
+    VEC_EACH(&s->days, p) {
+        p->summarised = 0;
+    }
+}
+
 static void note_day(struct writer *w, struct partition *part, const struct partition_written *sum)
 {
     struct store *s = w->s;
@@ -198,6 +212,7 @@ static void note_day(struct writer *w, struct partition *part, const struct part
     size_t at;
 
     (void)pthread_mutex_lock(&s->mutex);
+    forget_summaries(s);
     at = store_tenant_day(s, w->tenant_id, day, &found);
     if (found) {
         p.dropped_pos = s->days.p[at].dropped_pos;
@@ -364,6 +379,8 @@ static int keep_item(struct writer *w, size_t from, size_t end, struct err *err)
     for (size_t i = from; i < end; i++)
         index[i - from] = w->waiting.p[i].record;
     r = late_extract(it.batch, index, end - from, w->s->opt.budget, &it.batch, err);
+    if (r == ERR_NOMEM) /* the head lets go of more than this when the flush is over */
+        r = late_extract(it.batch, index, end - from, NULL, &it.batch, err);
     free(index);
     if (r < 0)
         return r;

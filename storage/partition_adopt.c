@@ -7,7 +7,8 @@
  * were deleted are in the other.  One that starts at or behind what is already covered counts if
  * its span is complete: a flush publishes the classes of a span one after the other, and until the
  * last is there the rows are still in the WAL, so that taking in the first alone would lose the
- * rest. All others are leftovers: of attempts that failed, and what a compaction has replaced.
+ * rest.  A span that is known to have counted is complete, too: of its other class nothing is left.
+ * All others are leftovers: of attempts that failed, and what a compaction has replaced.
  *
  * Invariants
  *   (1) everything is taken in by one transaction, together with the applied position, so a crash
@@ -41,6 +42,7 @@ struct look {
     struct partition *p;
     bool fresh; /* the catalog is new: what was committed is not known */
     uint64_t applied;
+    uint64_t committed; /* spans up to here counted */
     VEC(struct unknown) found;
 };
 
@@ -120,7 +122,8 @@ static int by_span(const void *a, const void *b)
     return memcmp(x->uuid, y->uuid, SEGMENT_UUID);
 }
 
-/* A later span starts where `u` ends or behind it: the catalog had come as far, so `u` counted. */
+/* A later span starts where `u` ends or behind it, so the catalog had come as far; or meta.db had:
+ * `u` counted. */
 static bool was_committed(const struct look *l, const struct unknown *u)
 {
     const struct unknown *v;
@@ -129,7 +132,7 @@ static bool was_committed(const struct look *l, const struct unknown *u)
         if (v->span.wal_from >= u->span.wal_to)
             return true;
     }
-    return false;
+    return u->span.wal_to <= l->committed;
 }
 
 static bool has_class(const struct look *l, const struct unknown *u, unsigned class)
@@ -273,6 +276,8 @@ int partition_adopt(struct partition *p, bool fresh, struct err *err)
     int r;
 
     p->unreadable = 0;
+    if (p->cache->position != NULL)
+        l.committed = p->cache->position(p->cache->position_arg, p->tenant_id, p->day);
     r = catalog_applied(p->catalog, &l.applied, err);
     if (r == 0)
         r = objstore_list(p->objects, see_object, &l, err);

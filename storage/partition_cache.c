@@ -64,6 +64,19 @@ void partition_cache_ask_labels(struct partition_cache *c, partition_labels_fn *
     c->labels_arg = arg;
 }
 
+void partition_cache_ask_position(struct partition_cache *c, partition_position_fn *fn, void *arg)
+{
+    OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
+    c->position = fn;
+    c->position_arg = arg;
+}
+
+uint64_t partition_cache_renewed(struct partition_cache *c)
+{
+    OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
+    return atomic_load(&c->renewed);
+}
+
 void partition_cache_put_objects(struct partition_cache *c, store_objects_fn *fn, void *arg)
 {
     OBJ_CHECK(c, PARTITION_CACHE_MAGIC);

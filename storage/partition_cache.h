@@ -25,6 +25,10 @@ void partition_cache_tell(struct partition_cache *c, store_notice_fn *fn, void *
 typedef int partition_labels_fn(void *arg, uint64_t tenant_id, int32_t day, struct buf *ret,
                                 struct err *err);
 void partition_cache_ask_labels(struct partition_cache *c, partition_labels_fn *fn, void *arg);
+/* Up to which position the segments of a partition are known to count, whatever its catalog says.
+ * The same; NULL: none. */
+typedef uint64_t partition_position_fn(void *arg, uint64_t tenant_id, int32_t day);
+void partition_cache_ask_position(struct partition_cache *c, partition_position_fn *fn, void *arg);
 /* Where the segments of a partition lie; NULL: files in its directory.  The same. */
 void partition_cache_put_objects(struct partition_cache *c, store_objects_fn *fn, void *arg);
 /* Closes all; nobody may hold a partition any more. */
@@ -56,12 +60,18 @@ int partition_cache_drop(struct partition_cache *c, uint64_t tenant_id, int32_t 
  * reaches past the position up to which some view sees segments.
  */
 struct partition_pin {
-    uint64_t epoch, visible;
+    uint64_t epoch, tenant_id, visible;
 };
-struct partition_pin partition_cache_pin(struct partition_cache *c, uint64_t visible);
+/* tenant_id 0: everybody's partitions. */
+struct partition_pin partition_cache_pin(struct partition_cache *c, uint64_t tenant_id,
+                                         uint64_t visible);
 void partition_cache_unpin(struct partition_cache *c, const struct partition_pin *pin);
-/* The least `visible` that is pinned; UINT64_MAX: none is. */
-uint64_t partition_cache_horizon(struct partition_cache *c);
+/* The least `visible` that is pinned of that tenant; UINT64_MAX: none is. */
+uint64_t partition_cache_horizon(struct partition_cache *c, uint64_t tenant_id);
+
+/* How many catalogs were begun anew since start: numbers of streams and what compaction meant to do
+ * may be others behind it. */
+uint64_t partition_cache_renewed(struct partition_cache *c);
 
 /* A segment that was replaced, or is a leftover: its file goes with the next _sweep that finds no
  * pin from before this call.  Blocking I/O is left to _sweep. */

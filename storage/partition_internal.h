@@ -56,6 +56,8 @@ struct partition_cache {
     void *notice_arg;
     partition_labels_fn *labels; /* may be NULL; with its argument set once, as notice */
     void *labels_arg;
+    partition_position_fn *position; /* the same */
+    void *position_arg;
     store_objects_fn *objects; /* the same */
     void *objects_arg;
     pthread_mutex_t mutex; /* guards all behind it that is not atomic, and what partition says */
@@ -65,6 +67,7 @@ struct partition_cache {
     uint64_t epoch; /* counts retirements */
     VEC(struct partition_pins) pins;
     VEC(struct partition_retired) retired;
+    _Atomic uint64_t renewed; /* catalogs begun anew, also those that nothing was put into */
     _Atomic uint64_t damaged, rebuilt_catalogs, adopted_segments, removed_leftovers;
 };
 

@@ -191,6 +191,7 @@ static int refill(struct partition *p, struct err *err)
     uint64_t before = atomic_load(&p->cache->adopted_segments);
     int r;
 
+    atomic_fetch_add(&p->cache->renewed, 1);
     r = partition_adopt(p, true, err);
     if (r == 0 && atomic_load(&p->cache->adopted_segments) != before)
         atomic_fetch_add(&p->cache->rebuilt_catalogs, 1);

@@ -16,16 +16,22 @@
 
 #include <string.h>
 
-struct partition_pin partition_cache_pin(struct partition_cache *c, uint64_t visible)
+static bool is_same(const struct partition_pin *a, const struct partition_pin *b)
+{
+    return a->epoch == b->epoch && a->tenant_id == b->tenant_id && a->visible == b->visible;
+}
+
+struct partition_pin partition_cache_pin(struct partition_cache *c, uint64_t tenant_id,
+                                         uint64_t visible)
 {
     struct partition_pins fresh = {.n = 1};
     struct partition_pins *at;
 
     OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
     (void)pthread_mutex_lock(&c->mutex);
-    fresh.pin = (struct partition_pin){c->epoch, visible};
+    fresh.pin = (struct partition_pin){c->epoch, tenant_id, visible};
     VEC_EACH(&c->pins, at) {
-        if (at->pin.epoch == fresh.pin.epoch && at->pin.visible == visible)
+        if (is_same(&at->pin, &fresh.pin))
             break;
     }
     if (at != NULL && at < c->pins.p + c->pins.n)
@@ -44,7 +50,7 @@ void partition_cache_unpin(struct partition_cache *c, const struct partition_pin
     (void)pthread_mutex_lock(&c->mutex);
     for (size_t i = 0; !found && i < c->pins.n; i++) {
         struct partition_pins *at = &c->pins.p[i];
-        found = at->pin.epoch == pin->epoch && at->pin.visible == pin->visible;
+        found = is_same(&at->pin, pin);
         if (found && --at->n == 0)
             VEC_REMOVE(&c->pins, i);
     }
@@ -52,7 +58,7 @@ void partition_cache_unpin(struct partition_cache *c, const struct partition_pin
     INVARIANT(found);
 }
 
-uint64_t partition_cache_horizon(struct partition_cache *c)
+uint64_t partition_cache_horizon(struct partition_cache *c, uint64_t tenant_id)
 {
     const struct partition_pins *at;
     uint64_t ret = UINT64_MAX;
@@ -60,7 +66,8 @@ uint64_t partition_cache_horizon(struct partition_cache *c)
     OBJ_CHECK(c, PARTITION_CACHE_MAGIC);
     (void)pthread_mutex_lock(&c->mutex);
     VEC_EACH(&c->pins, at) {
-        ret = at->pin.visible < ret ? at->pin.visible : ret;
+        if (at->pin.tenant_id == 0 || at->pin.tenant_id == tenant_id)
+            ret = at->pin.visible < ret ? at->pin.visible : ret;
     }
     (void)pthread_mutex_unlock(&c->mutex);
     return ret;

@@ -202,6 +202,7 @@ struct longest {
     const struct store_options *opt;
     struct str tenant;
     dur_ns longest, shortest;
+    dur_ns thinned;
 };
 
 static int look_at_stream(void *arg, uint64_t id, const struct labels *l, struct err *err)
@@ -213,7 +214,7 @@ static int look_at_stream(void *arg, uint64_t id, const struct labels *l, struct
     (void)err;
     if (lo->longest != 0 && (period == 0 || lo->longest < period))
         lo->longest = period;
-    if (period != 0 && segment_class_of(l) != SEGMENT_STRICT &&
+    if (period > lo->thinned && segment_class_of(l) != SEGMENT_STRICT &&
         (lo->shortest == 0 || period < lo->shortest))
         lo->shortest = period;
     return 0;
@@ -230,7 +231,7 @@ static int read_longest(void *arg, struct catalog *c, struct err *err)
  * that changes. */
 static int look_into(struct store *s, struct candidate *c, struct err *err)
 {
-    struct longest lo = {&s->opt, str_of(c->tenant), 1, 0};
+    struct longest lo = {&s->opt, str_of(c->tenant), 1, 0, c->p.thinned};
     struct partition *p = NULL;
     bool found;
     size_t at;
@@ -279,15 +280,18 @@ static int thin(struct store *s, struct candidate *c, ts_ns now, struct err *err
     size_t at;
     int r;
 
-    if (!c->p.longest_known || c->p.thinned == c->p.shortest || !is_past(&c->p, c->p.shortest, now))
+    if (!c->p.longest_known || c->p.shortest == 0 || !is_past(&c->p, c->p.shortest, now))
         return 0;
     r = compact_due(s->compact, c->p.tenant_id, c->p.day, INT64_MIN, INT64_MAX, err);
     if (r < 0)
         return r;
     (void)pthread_mutex_lock(&s->mutex);
     at = store_tenant_day(s, c->p.tenant_id, c->p.day, &found);
-    if (found)
+    if (found) {
         s->days.p[at].thinned = c->p.shortest;
+        s->days.p[at].longest_known = false; /* a segment that cannot be read may keep the stream:
+                                                then the next longer period is asked for */
+    }
     (void)pthread_mutex_unlock(&s->mutex);
     return 0;
 }

@@ -213,11 +213,26 @@ static int labels_of(void *arg, uint64_t tenant_id, int32_t day, struct buf *ret
     return meta_labels_get(s->meta, tenant_id, day, ret, err);
 }
 
+static uint64_t position_of(void *arg, uint64_t tenant_id, int32_t day)
+{
+    return store_visible_of(arg, tenant_id, day);
+}
+
 static void prepare_partitions(struct store *s)
 {
+    partition_cache_ask_position(s->partitions, position_of, s);
     partition_cache_tell(s->partitions, s->opt.notice, s->opt.notice_arg);
     partition_cache_ask_labels(s->partitions, labels_of, s);
     partition_cache_put_objects(s->partitions, s->opt.objects, s->opt.objects_arg);
+}
+
+/* One that cannot be finished now is tried again each minute, and nobody sees it meanwhile. */
+static void finish_half_gone_days(struct store *s)
+{
+    struct err err;
+
+    if (retain_resume(s, &err) < 0 && s->opt.notice != NULL)
+        s->opt.notice(s->opt.notice_arg, "retain.failed", err.text);
 }
 
 static int open_tables(struct store *s, struct err *err)
@@ -250,7 +265,9 @@ static int open_tables(struct store *s, struct err *err)
         s->frames = frame_cache_new(s->opt.cache_bytes, s->opt.budget);
     if (r == 0)
         prepare_partitions(s);
-    return r == 0 ? retain_resume(s, err) : r;
+    if (r == 0)
+        finish_half_gone_days(s);
+    return r;
 }
 
 static int open_wal(struct store *s, uint64_t file_bytes, struct err *err)

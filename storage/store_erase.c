@@ -70,14 +70,13 @@ static void set_state(struct store *s, struct tombstone *t, enum store_delete_st
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
-static int start(struct store *s, struct tombstone *t, struct err *err)
+/* Every segment that it may touch is due. */
+static int mark(struct store *s, struct tombstone *t, struct err *err)
 {
+    uint64_t renewed = partition_cache_renewed(s->partitions);
     struct days days = {{0}};
     int r = 0;
 
-    if (is_in_memory(s, t)) /* the next run looks again; it hides until then */
-        return 0;
-    set_state(s, t, STORE_DELETE_STARTED); /* keeps (1) */
     find_days(s, t, &days);
     (void)pthread_mutex_lock(&s->flush_mutex); /* no exchange of segments meanwhile */
     for (size_t i = 0; r == 0 && i < days.v.n; i++) {
@@ -88,6 +87,19 @@ static int start(struct store *s, struct tombstone *t, struct err *err)
     }
     (void)pthread_mutex_unlock(&s->flush_mutex);
     VEC_FINI(&days.v);
+    if (r == 0)
+        tombstone_set_marked(t, renewed);
+    return r;
+}
+
+static int start(struct store *s, struct tombstone *t, struct err *err)
+{
+    int r;
+
+    if (is_in_memory(s, t)) /* the next run looks again; it hides until then */
+        return 0;
+    set_state(s, t, STORE_DELETE_STARTED); /* keeps (1) */
+    r = mark(s, t, err);
     if (r == 0)
         r = store_delete_state(s, t, STORE_DELETE_STARTED, err); /* keeps (1) */
     if (r < 0)
@@ -112,11 +124,21 @@ static int look_at_row(void *arg, const struct catalog_row *row, struct err *err
     return l->left;
 }
 
+static int look_at_leaving(void *arg, const uint8_t uuid[SEGMENT_UUID], struct err *err)
+{
+    struct look *l = arg;
+
+    (void)uuid;
+    (void)err;
+    l->left = true; /* a reader keeps it; without the catalog it would be taken in again */
+    return 0;
+}
+
 static int look_at_day(void *arg, struct catalog *c, struct err *err)
 {
     int r = catalog_rows(c, look_at_row, arg, err);
 
-    return r < 0 ? r : 0;
+    return r < 0 ? r : catalog_leaving(c, look_at_leaving, arg, err);
 }
 
 static int sweep_day(void *arg, struct catalog *c, struct err *err)
@@ -164,6 +186,9 @@ static int finish(struct store *s, struct tombstone *t, struct err *err)
     struct look look = {.t = t, .left = is_in_memory(s, t)};
     int r = 0;
 
+    /* A catalog that was lost has lost its marks, perhaps in the life before: once more. */
+    if (tombstone_marked(t) != partition_cache_renewed(s->partitions))
+        return mark(s, t, err);
     if (!look.left)
         r = each_day(s, t, look_at_day, &look, err);
     if (r < 0 || look.left)

@@ -106,6 +106,7 @@ struct store {
     struct dedup *dedup;
     struct map *tenants;                /* name -> struct store_tenant (owned) */
     VEC(struct meta_partition) days;    /* by tenant, day; gone ones too */
+    uint64_t renewed_seen;              /* catalogs begun anew when days' `summarised` were true */
     unsigned backups;                   /* under way: no day is dropped meanwhile */
     uint64_t durable_pos;               /* the WAL is durable and in the head up to here */
     uint64_t visible;                   /* segments are, up to here: meta.db's position */

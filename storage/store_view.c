@@ -91,7 +91,7 @@ int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
         least = late_least(&s->late, t->id, least);
     }
     /* What one of its days sees must not be put together with what it does not see. */
-    ret->pin = partition_cache_pin(s->partitions, least);
+    ret->pin = partition_cache_pin(s->partitions, ret->tenant_id, least);
     ret->is_pinned = true;
     ret->is_partial = s->replaying;
     (void)pthread_mutex_unlock(&s->mutex);

@@ -44,6 +44,7 @@ struct tombstone {
     struct matcher *matchers;
     struct filter *filters;
     _Atomic int state;
+    _Atomic uint64_t marked;
     struct arena *arena;
 };
 
@@ -53,6 +54,7 @@ static struct tombstone *blank(uint64_t id, uint64_t tenant_id)
 
     t->magic = TOMBSTONE_MAGIC;
     atomic_init(&t->refs, 1);
+    atomic_init(&t->marked, UINT64_MAX);
     t->id = id;
     t->tenant_id = tenant_id;
     t->arena = arena_new(NULL, ARENA_MAX);
@@ -330,6 +332,18 @@ void tombstone_set_state(struct tombstone *t, enum store_delete_state state)
 {
     OBJ_CHECK(t, TOMBSTONE_MAGIC);
     atomic_store(&t->state, (int)state);
+}
+
+uint64_t tombstone_marked(const struct tombstone *t)
+{
+    OBJ_CHECK(t, TOMBSTONE_MAGIC);
+    return atomic_load(&t->marked);
+}
+
+void tombstone_set_marked(struct tombstone *t, uint64_t marked)
+{
+    OBJ_CHECK(t, TOMBSTONE_MAGIC);
+    atomic_store(&t->marked, marked);
 }
 
 void tombstone_describe(const struct tombstone *t, struct store_delete *ret)

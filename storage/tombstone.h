@@ -29,6 +29,10 @@ uint64_t tombstone_tenant(const struct tombstone *t);
 uint64_t tombstone_seq(const struct tombstone *t);
 enum store_delete_state tombstone_state(const struct tombstone *t);
 void tombstone_set_state(struct tombstone *t, enum store_delete_state state);
+/* What counted when its segments were marked in this process (store_erase.c); UINT64_MAX: they were
+ * not. */
+uint64_t tombstone_marked(const struct tombstone *t);
+void tombstone_set_marked(struct tombstone *t, uint64_t marked);
 /* What the door shows; what it points to lives with t. */
 void tombstone_describe(const struct tombstone *t, struct store_delete *ret);
 

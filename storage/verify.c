@@ -206,7 +206,7 @@ static int check_live_day(struct verify_day *d, struct err *err)
     int r;
 
     (void)pthread_mutex_lock(&s->mutex);
-    pin = partition_cache_pin(s->partitions, s->visible);
+    pin = partition_cache_pin(s->partitions, 0, s->visible);
     (void)pthread_mutex_unlock(&s->mutex);
     r = partition_cache_get(s->partitions, d->tenant_id, d->day, false, &p, err);
     if (r == 0) {

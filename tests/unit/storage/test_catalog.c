@@ -333,16 +333,20 @@ static void a_lost_catalog_is_made_again(void **state)
     tear_down(&f);
 }
 
-/* A file whose catalog row was never committed: as a kill between publish and commit leaves it. */
-static void make_orphan(struct fixture *f, uint64_t seed, uint64_t wal_from, uint64_t wal_to)
+static void make_segment(struct fixture *f, uint64_t seed, uint64_t wal_from, uint64_t wal_to,
+                         unsigned span_classes)
 {
     struct records_options opt = {
         .seed = seed, .n = 20, .n_streams = 2, .from = time_of_day(DAY), .span = NS_PER_H};
     struct batch *b = records_make(&opt);
     struct segment_row rows[20];
     uint8_t key[KEY_BYTES];
-    struct segment_options so = {
-        .tenant_id = 1, .day = DAY, .key = key, .wal_from = wal_from, .wal_to = wal_to};
+    struct segment_options so = {.tenant_id = 1,
+                                 .day = DAY,
+                                 .key = key,
+                                 .wal_from = wal_from,
+                                 .wal_to = wal_to,
+                                 .span_classes = span_classes};
     struct segment_info *info = NULL;
     struct objstore *os = NULL;
     int dir = partition_dir(f);
@@ -359,6 +363,18 @@ static void make_orphan(struct fixture *f, uint64_t seed, uint64_t wal_from, uin
     objstore_free(&os);
     assert_int_equal(close(dir), 0);
     batch_unref(&b);
+}
+
+/* A file whose catalog row was never committed: as a kill between publish and commit leaves it. */
+static void make_orphan(struct fixture *f, uint64_t seed, uint64_t wal_from, uint64_t wal_to)
+{
+    make_segment(f, seed, wal_from, wal_to, 0);
+}
+
+/* One that was published with one of the other class. */
+static void make_one_of_two(struct fixture *f, uint64_t seed, uint64_t wal_from, uint64_t wal_to)
+{
+    make_segment(f, seed, wal_from, wal_to, SEGMENT_ORDINARY | SEGMENT_STRICT);
 }
 
 static void an_unknown_segment_is_taken_in_or_removed(void **state)
@@ -413,6 +429,44 @@ static void a_rebuild_takes_each_span_once(void **state)
     partition_unref(&p);
     assert_int_equal(close(dir), 0);
     tear_down(&f);
+}
+
+static uint64_t twenty(void *arg, uint64_t tenant_id, int32_t day)
+{
+    (void)arg;
+    (void)tenant_id;
+    (void)day;
+    return 20;
+}
+
+/* Of the last span only one class is left, the other was compacted away; meta.db knows that the
+ * span counted. */
+static void a_class_that_is_left_alone_is_taken_in_when_its_span_counted(void **state)
+{
+    (void)state;
+
+    for (int known = 0; known < 2; known++) {
+        struct fixture f = set_up();
+        struct partition *p = get(&f, 1, DAY);
+        int dir = partition_dir(&f);
+        const char *text = NULL;
+
+        partition_unref(&p);
+        make_orphan(&f, 1, 0, 10);
+        make_one_of_two(&f, 2, 10, 20);
+        partition_cache_free(&f.cache);
+        assert_int_equal(unlinkat(dir, "catalog.db", 0), 0);
+        open_cache(&f, 0);
+        if (known)
+            partition_cache_ask_position(f.cache, twenty, NULL);
+        p = get(&f, 1, DAY);
+        assert_int_equal(dump(p).segments, known ? 2 : 1);
+        assert_int_equal(applied(p), known ? 20 : 10);
+        assert_int_equal(partition_unreadable(p, &text), known ? 0 : 1);
+        partition_unref(&p);
+        assert_int_equal(close(dir), 0);
+        tear_down(&f);
+    }
 }
 
 static void a_damaged_segment_does_not_stop_a_rebuild(void **state)
@@ -861,6 +915,7 @@ CHECK_MAIN(cmocka_unit_test(a_write_commits_segment_and_position_together),
            cmocka_unit_test(a_lost_catalog_is_made_again),
            cmocka_unit_test(an_unknown_segment_is_taken_in_or_removed),
            cmocka_unit_test(a_rebuild_takes_each_span_once),
+           cmocka_unit_test(a_class_that_is_left_alone_is_taken_in_when_its_span_counted),
            cmocka_unit_test(a_damaged_segment_does_not_stop_a_rebuild),
            cmocka_unit_test(a_segment_that_cannot_be_opened_is_no_leftover),
            cmocka_unit_test(failing_writes_change_nothing),

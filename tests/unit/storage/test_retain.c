@@ -419,6 +419,34 @@ static void a_drop_that_stops_half_way_is_finished(void **state)
     }
 }
 
+/* It is tried again later, and nobody sees it meanwhile. */
+static void a_day_that_cannot_be_removed_does_not_keep_the_store_shut(void **state)
+{
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    init(&f);
+    put(&f, -5, "old");
+    put(&f, 5, "kept");
+    flush(&f);
+    fault_start("retain.going");
+    assert_true(fault_next());
+    assert_true(store_retire(f.s, FEED_DAY + 4 * DAY, &err) < 0);
+    store_close(&f.s);
+    while (fault_next())
+        ;
+    fault_start("retain.shredded");
+    assert_true(fault_next());
+    assert_int_equal(store_open(&f.opt, &f.s, &err), 0);
+    while (fault_next())
+        ;
+    feed_check(&f, "t", "kept\n");
+    retire(&f, FEED_DAY + 4 * DAY);
+    assert_int_equal(days_on_disk(&f), 1);
+    fini(&f);
+}
+
 /* What is left of it lies under another key. */
 static void late_records_of_a_half_gone_day_begin_it_anew(void **state)
 {
@@ -445,7 +473,8 @@ static void late_records_of_a_half_gone_day_begin_it_anew(void **state)
     assert_true(stopped > 2);
 }
 
-CHECK_MAIN(cmocka_unit_test(late_records_of_a_half_gone_day_begin_it_anew),
+CHECK_MAIN(cmocka_unit_test(a_day_that_cannot_be_removed_does_not_keep_the_store_shut),
+           cmocka_unit_test(late_records_of_a_half_gone_day_begin_it_anew),
            cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_past),
            cmocka_unit_test(a_clock_that_was_ahead_for_a_while_drops_nothing),
            cmocka_unit_test(a_day_with_records_in_the_head_stays),

@@ -585,6 +585,85 @@ static void a_catalog_that_goes_bad_stops_nobody(void **state)
     feed_fini(&f);
 }
 
+static size_t lines_of(struct feed *f, const char *app)
+{
+    struct str t = STR("t");
+    struct matcher m;
+    struct scan_request req = {.tenants = &t,
+                               .n_tenants = 1,
+                               .from = 0,
+                               .to = INT64_MAX,
+                               .matchers = &m,
+                               .n_matchers = 1,
+                               .order = SCAN_FORWARD};
+    struct scan *sc = NULL;
+    struct batch *b = NULL;
+    struct err err;
+    size_t n = 0;
+
+    assert_int_equal(matcher_init(&m, MATCH_EQ, STR("app"), str_of(app), &err), 0);
+    assert_int_equal(scan_open(f->s, &req, &sc, &err), 0);
+    while (scan_next(sc, &b, &err) == 0) {
+        n += b->n_records;
+        batch_unref(&b);
+    }
+    scan_close(&sc);
+    matcher_fini(&m);
+    return n;
+}
+
+/* Delete the stream {app="b"}, with its bytes. */
+static void delete_b(struct feed *f)
+{
+    struct matcher m;
+    struct store_delete d = {.query = STR("x"),
+                             .user = STR("admin"),
+                             .matchers = &m,
+                             .n_matchers = 1,
+                             .from = 0,
+                             .to = INT64_MAX};
+    struct err err;
+
+    assert_int_equal(matcher_init(&m, MATCH_EQ, STR("app"), STR("b"), &err), 0);
+    assert_int_equal(store_delete_add(f->s, STR("t"), &d, &err), 0);
+    matcher_fini(&m);
+    time_set(FEED_DAY + 2 * STORE_DELETE_GRACE);
+    assert_int_equal(store_retire(f->s, time_now(), &err), 0);
+    assert_int_equal(store_compact(f->s, &err), 0);
+    assert_int_equal(store_retire(f->s, time_now(), &err), 0);
+}
+
+/* One stream goes, the catalog is made again without it, another one comes: as many as before, but
+ * not the same. */
+static void a_new_catalog_has_its_labels_in_short_again(void **state)
+{
+    struct feed f;
+    struct err err;
+    char tenant[32] = "";
+    int fd;
+    (void)state;
+
+    feed_init(&f);
+    time_set(FEED_DAY);
+    feed_open(&f);
+    assert_int_equal(feed_put(&f, "t", "R 1768003200000000001 a one\n"), STORE_STORED);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    assert_int_equal(feed_put(&f, "t", "R 1768003200000000002 b two\n"), STORE_STORED);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    assert_int_equal(file_open_dir(f.dir, "data/tenants", &fd, &err), 0);
+    assert_int_equal(file_walk(fd, note_name, tenant, &err), 0);
+    (void)close(fd);
+    delete_b(&f);
+    damage_catalog(&f, tenant);
+    assert_int_equal(feed_put(&f, "t", "R 1768003200000000003 c three\n"), STORE_STORED);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    assert_int_equal(lines_of(&f, "a"), 1);
+    assert_int_equal(lines_of(&f, "b"), 0);
+    assert_int_equal(lines_of(&f, "c"), 1);
+    feed_fini(&f);
+    time_unset();
+}
+
 static int collect(void *arg, struct str key, struct str value)
 {
     buf_addf(arg, "%.*s=%.*s ", STR_ARG(key), STR_ARG(value));
@@ -692,6 +771,7 @@ CHECK_MAIN(cmocka_unit_test(what_was_appended_is_searchable_before_and_after_a_f
            cmocka_unit_test(appends_wait_while_the_head_is_over_its_bound),
            cmocka_unit_test(a_chunk_of_many_days_is_stored_and_found),
            cmocka_unit_test(a_catalog_that_goes_bad_stops_nobody),
+           cmocka_unit_test(a_new_catalog_has_its_labels_in_short_again),
            cmocka_unit_test(small_values_keep_their_order_and_survive),
            cmocka_unit_test(small_values_lie_sealed_and_bound_to_their_place),
            cmocka_unit_test(the_receive_time_never_steps_back))

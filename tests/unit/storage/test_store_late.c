@@ -298,6 +298,36 @@ static void a_day_that_cannot_be_written_stops_nobody_else(void **state)
     feed_fini(&f);
 }
 
+/* What is stuck is cut out of a chunk whose other records are written. */
+static void little_memory_does_not_let_a_stuck_day_hold_up_the_others(void **state)
+{
+    struct mem_budget little = {.name = "test", .limit = 1000};
+    struct feed f;
+    struct store_stats st;
+    struct err err;
+    char path[512];
+    (void)state;
+
+    feed_init(&f);
+    f.opt.ballast_bytes = UINT64_MAX;
+    f.opt.budget = &little;
+    feed_open(&f);
+    put_day(&f, 0, 0);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    day_path(&f, 1, path);
+    assert_int_equal(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+    put_days(&f, 1, 3);
+    assert_true(store_flush(f.s, &err) < 0);
+    assert_non_null(strstr(err.text, "flush day 20260111"));
+    store_stats(f.s, &st);
+    assert_int_equal(st.stuck_days, 1);
+    assert_int_equal(st.late_records, 1);
+    assert_int_equal(st.head_records, 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    feed_fini(&f);
+}
+
 static void too_much_that_cannot_be_written_is_said_and_stops_answers(void **state)
 {
     struct feed f;
@@ -346,6 +376,7 @@ int main(void)
         cmocka_unit_test(what_waits_is_written_when_it_is_much_or_old_or_holds_the_wal),
         cmocka_unit_test(flushes_that_fail_beside_days_that_wait_cost_nothing),
         cmocka_unit_test(a_day_that_cannot_be_written_stops_nobody_else),
+        cmocka_unit_test(little_memory_does_not_let_a_stuck_day_hold_up_the_others),
         cmocka_unit_test(too_much_that_cannot_be_written_is_said_and_stops_answers),
     };
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "storage/le.h"
+#include "storage/slot_distinct.h"
 #include "storage/slot_internal.h"
 #include "storage/varint.h"
 
@@ -39,10 +40,7 @@ struct slot_encoder {
     uint64_t *v; /* numbers or lengths of n values */
     size_t v_cap;
     /* dictionary */
-    uint32_t *table; /* id + 1 */
-    size_t table_cap;
-    uint32_t *id; /* of n values, by appearance */
-    size_t id_cap;
+    struct slot_distinct distinct; /* ids by appearance */
     struct entry *entry, *sorted;
     struct str *value; /* of the sorted */
     struct slot_number_key *key, *spare;
@@ -82,8 +80,7 @@ void slot_encoder_free(struct slot_encoder **pe)
     OBJ_CHECK(e, SLOT_ENCODER_MAGIC);
     slot_number_encoder_fini(&e->number);
     free(e->v);
-    free(e->table);
-    free(e->id);
+    slot_distinct_fini(&e->distinct);
     free(e->entry);
     free(e->sorted);
     free(e->value);
@@ -308,68 +305,58 @@ static void put_strings(struct slot_encoder *e, const struct str *v, size_t n, b
 
 /* ---- DICT ---- */
 
-static void grow_dict(struct slot_encoder *e, size_t n, size_t max, size_t places)
+static void grow_entries(struct slot_encoder *e, size_t max)
 {
-    if (places > e->table_cap) {
-        e->table = mem_grow(e->table, places * sizeof(*e->table));
-        e->table_cap = places;
-    }
-    if (n > e->id_cap) {
-        e->id = mem_grow(e->id, n * sizeof(*e->id));
-        e->id_cap = n;
-    }
-    if (max > e->entry_cap) {
-        e->entry = mem_grow(e->entry, max * sizeof(*e->entry));
-        e->sorted = mem_grow(e->sorted, max * sizeof(*e->sorted));
-        e->value = mem_grow(e->value, max * sizeof(*e->value));
-        e->key = mem_grow(e->key, max * sizeof(*e->key));
-        e->spare = mem_grow(e->spare, max * sizeof(*e->spare));
-        e->rank = mem_grow(e->rank, max * sizeof(*e->rank));
-        e->entry_cap = max;
-    }
-    memset(e->table, 0, places * sizeof(*e->table));
+    if (max <= e->entry_cap)
+        return;
+    e->entry = mem_grow(e->entry, max * sizeof(*e->entry));
+    e->sorted = mem_grow(e->sorted, max * sizeof(*e->sorted));
+    e->value = mem_grow(e->value, max * sizeof(*e->value));
+    e->key = mem_grow(e->key, max * sizeof(*e->key));
+    e->spare = mem_grow(e->spare, max * sizeof(*e->spare));
+    e->rank = mem_grow(e->rank, max * sizeof(*e->rank));
+    e->entry_cap = max;
 }
 
 /* Distinct values in e->entry, the id of each value, both by appearance; how many, 0: more than
  * `max`, or too costly to find out. */
 static size_t find_distinct(struct slot_encoder *e, const struct str *v, size_t n, size_t max)
 {
-    size_t places = 64;
+    size_t places = slot_distinct_open(&e->distinct, n, max);
     size_t count = 0;
     size_t check = DICT_SAMPLE;
 
     e->repeats = false;
-    while (places < 2 * max)
-        places *= 2;
-    grow_dict(e, n, max, places);
+    grow_entries(e, max);
     for (size_t i = 0; i < n; i++) {
         unsigned probes = 0;
         size_t at;
         if (i == check) {
             e->repeats = i - count > i / 8;
-            if (!slot_number_may_repeat(i, count, n))
+            if (!slot_distinct_may_repeat(i, count, n))
                 return 0;
             check *= 4;
         }
         if (i > 0 && same(v[i], v[i - 1])) {
-            e->id[i] = e->id[i - 1];
+            e->distinct.id[i] = e->distinct.id[i - 1];
             continue;
         }
         at = (size_t)hash_bytes(v[i].p, v[i].n, 1) & (places - 1);
-        while (e->table[at] != 0 && !same(e->entry[e->table[at] - 1].value, v[i])) {
+        while (e->distinct.table[at] != 0 &&
+               !same(e->entry[e->distinct.table[at] - 1].value, v[i])) {
             at = (at + 1) & (places - 1);
             if (++probes > DICT_PROBES)
                 return 0;
         }
-        if (e->table[at] == 0) {
+        if (e->distinct.table[at] == 0) {
             if (count == max) {
                 e->repeats = i - count > i / 8;
                 return 0;
             }
             e->entry[count] = (struct entry){v[i], (uint32_t)count};
-            e->table[at] = (uint32_t)++count;
+            e->distinct.table[at] = (uint32_t)++count;
         }
-        e->id[i] = e->table[at] - 1;
+        e->distinct.id[i] = e->distinct.table[at] - 1;
     }
     return count;
 }
@@ -428,10 +415,10 @@ static void put_ids(const struct slot_encoder *e, size_t n, unsigned width, stru
         return;
     if (width == 1)
         for (size_t i = 0; i < n; i++)
-            p[i] = (uint8_t)e->rank[e->id[i]];
+            p[i] = (uint8_t)e->rank[e->distinct.id[i]];
     else
         for (size_t i = 0; i < n; i++)
-            le_put16(p + 2 * i, (uint16_t)e->rank[e->id[i]]);
+            le_put16(p + 2 * i, (uint16_t)e->rank[e->distinct.id[i]]);
     out->n += n * width;
 }
 

@@ -34,8 +34,7 @@ void slot_number_encoder_fini(struct slot_number_encoder *e)
 {
     free(e->scaled);
     free(e->delta);
-    free(e->table);
-    free(e->id);
+    slot_distinct_fini(&e->distinct);
     free(e->key);
     free(e->spare);
     slot_scale_fini(&e->scale);
@@ -227,66 +226,49 @@ static void grow_scratch(struct slot_number_encoder *e, size_t n)
     e->cap = n;
 }
 
-static void grow_dict(struct slot_number_encoder *e, size_t n, size_t max, size_t places)
+static void grow_keys(struct slot_number_encoder *e, size_t max)
 {
-    if (places > e->table_cap) {
-        e->table = mem_grow(e->table, places * sizeof(*e->table));
-        e->table_cap = places;
-    }
-    if (n > e->id_cap) {
-        e->id = mem_grow(e->id, n * sizeof(*e->id));
-        e->id_cap = n;
-    }
-    if (max > e->key_cap) {
-        e->key = mem_grow(e->key, max * sizeof(*e->key));
-        e->spare = mem_grow(e->spare, max * sizeof(*e->spare));
-        e->key_cap = max;
-    }
-    memset(e->table, 0, places * sizeof(*e->table));
-}
-
-bool slot_number_may_repeat(size_t seen, size_t distinct, size_t n)
-{
-    /* Of `seen` values drawn from n / 4, about 2 * seen^2 / n come again; half of that will do. */
-    return (uint64_t)(seen - distinct) * n >= (uint64_t)seen * seen;
+    if (max <= e->key_cap)
+        return;
+    e->key = mem_grow(e->key, max * sizeof(*e->key));
+    e->spare = mem_grow(e->spare, max * sizeof(*e->spare));
+    e->key_cap = max;
 }
 
 /* The distinct ones of e->scaled in e->key and the id of each value, in order of appearance; how
  * many, 0: more than `max`, or too costly to find out. */
 static size_t find_distinct(struct slot_number_encoder *e, size_t n, size_t max)
 {
-    size_t places = 64;
+    size_t places = slot_distinct_open(&e->distinct, n, max);
     size_t count = 0;
     size_t check = DICT_SAMPLE;
 
-    while (places < 2 * max)
-        places *= 2;
-    grow_dict(e, n, max, places);
+    grow_keys(e, max);
     for (size_t i = 0; i < n; i++) {
         uint64_t v = e->scaled[i];
         size_t at = (size_t)((v * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (places - 1);
         unsigned probes = 0;
         if (i == check) {
-            if (!slot_number_may_repeat(i, count, n))
+            if (!slot_distinct_may_repeat(i, count, n))
                 return 0;
             check *= 4;
         }
         if (i > 0 && v == e->scaled[i - 1]) {
-            e->id[i] = e->id[i - 1];
+            e->distinct.id[i] = e->distinct.id[i - 1];
             continue;
         }
-        while (e->table[at] != 0 && e->key[e->table[at] - 1].key != v) {
+        while (e->distinct.table[at] != 0 && e->key[e->distinct.table[at] - 1].key != v) {
             at = (at + 1) & (places - 1);
             if (++probes > DICT_PROBES)
                 return 0;
         }
-        if (e->table[at] == 0) {
+        if (e->distinct.table[at] == 0) {
             if (count == max)
                 return 0;
             e->key[count] = (struct slot_number_key){v, (uint32_t)count};
-            e->table[at] = (uint32_t)++count;
+            e->distinct.table[at] = (uint32_t)++count;
         }
-        e->id[i] = e->table[at] - 1;
+        e->distinct.id[i] = e->distinct.table[at] - 1;
     }
     return count;
 }
@@ -323,14 +305,14 @@ static bool put_dict(struct slot_number_encoder *e, const struct shape *s, size_
     if (count < 2 || n * bits_of(count - 1) + count * entry_bits >= bits)
         return false;
     slot_number_sort(e->key, e->spare, count);
-    rank = e->table; /* not needed any more */
+    rank = e->distinct.table; /* not needed any more */
     for (size_t i = 0; i < count; i++) {
         rank[e->key[i].id] = (uint32_t)i;
         e->scaled[i] = s->min + e->key[i].key * s->step;
     }
     buf_add_char(out, (char)(MODE_DICT | (count <= 256 ? 1 : 2) << 4));
     varint_put(out, count);
-    put_ids(e->id, rank, n, count <= 256 ? 1 : 2, out);
+    put_ids(e->distinct.id, rank, n, count <= 256 ? 1 : 2, out);
     look(e, e->scaled, count, &entries);
     put_plain(e, &entries, entries.delta_bits < entries.scaled_bits, count, out);
     return true;

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "storage/slot_distinct.h"
 #include "storage/slot_weigh.h"
 
 enum { SLOT_NUMBER_IDS_MAX = 1 << 16 }; /* distinct values of a dictionary */
@@ -25,10 +26,7 @@ struct slot_number_key {
 struct slot_number_encoder {
     uint64_t *scaled, *delta; /* of n values */
     size_t cap;
-    uint32_t *table; /* of the dictionary: id + 1 */
-    size_t table_cap;
-    uint32_t *id; /* of n values */
-    size_t id_cap;
+    struct slot_distinct distinct;
     struct slot_number_key *key, *spare; /* of distinct values */
     size_t key_cap;
     struct slot_scale scale;
@@ -43,10 +41,6 @@ void slot_number_put(struct slot_number_encoder *e, const uint64_t *v, size_t n,
 
 /* Sort by key, equal keys in their old order; `spare` has room for n. */
 void slot_number_sort(struct slot_number_key *key, struct slot_number_key *spare, size_t n);
-
-/* After `seen` of n values with `distinct` different ones: may they be few enough for a dictionary?
- */
-bool slot_number_may_repeat(size_t seen, size_t distinct, size_t n);
 
 /* ---- read ---- */
 

@@ -74,6 +74,8 @@ static size_t chunk_size(const struct arena *a, size_t bytes)
     if (cap > CHUNK_MAX)
         cap = CHUNK_MAX;
     cap -= sizeof(struct chunk);
+    if (cap > a->max) /* more is never asked for */
+        cap = a->max;
     return cap < bytes ? bytes : cap;
 }
 

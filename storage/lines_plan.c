@@ -48,8 +48,9 @@ static size_t round_up(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-/* Room for a plan of these counts; the counts fit the bytes, so the sum is small. */
-static int make_room(const struct lines_plan *head, struct str frame, struct arena *a,
+/* Room for a plan of these counts, an arena of just that size; the counts fit the bytes, so the sum
+ * is small. */
+static int make_room(struct lines_plan *head, struct str frame, struct mem_budget *budget,
                      struct parts *ret, struct err *err)
 {
     size_t at_template = round_up(sizeof(struct lines_plan));
@@ -57,10 +58,12 @@ static int make_room(const struct lines_plan *head, struct str frame, struct are
     size_t at_piece = at_column + round_up(head->n_columns * sizeof(struct lines_column));
     size_t at_bytes =
         at_piece + round_up((head->n_columns + head->n_templates) * sizeof(struct str));
-    char *p = arena_alloc(a, at_bytes + frame.n);
+    char *p;
 
+    head->arena = arena_new(budget, at_bytes + frame.n);
+    p = arena_alloc(head->arena, at_bytes + frame.n);
     if (p == NULL)
-        return arena_err(a, err);
+        return arena_err(head->arena, err);
     ret->plan = (void *)p;
     ret->template = (void *)(p + at_template);
     ret->column = (void *)(p + at_column);
@@ -225,38 +228,29 @@ static int take_head(struct str *in, size_t rows, struct lines_plan *ret, struct
     return 0;
 }
 
-static int take_plan(struct str frame, size_t rows, struct arena *a, struct lines_plan **ret,
-                     struct err *err)
+int lines_plan_new(struct str frame, size_t rows, struct mem_budget *budget,
+                   struct lines_plan **ret, struct err *err)
 {
-    struct lines_plan head = {.magic = LINES_PLAN_MAGIC, .arena = a};
+    struct lines_plan head = {.magic = LINES_PLAN_MAGIC};
     struct parts p = {NULL};
     struct str in = frame;
     int r = take_head(&in, rows, &head, err);
 
     if (r == 0)
-        r = make_room(&head, frame, a, &p, err);
-    if (r < 0 || p.plan == NULL)
-        return r;
-    head.template = p.template;
-    head.column = p.column;
-    *p.plan = head;
-    in = (struct str){p.bytes + (frame.n - in.n), in.n};
-    r = take_templates(&in, &p, err);
-    if (r == 0)
-        r = take_columns(&in, &p, err);
+        r = make_room(&head, frame, budget, &p, err);
+    if (r == 0 && p.plan != NULL) {
+        head.template = p.template;
+        head.column = p.column;
+        *p.plan = head;
+        in = (struct str){p.bytes + (frame.n - in.n), in.n};
+        r = take_templates(&in, &p, err);
+        if (r == 0)
+            r = take_columns(&in, &p, err);
+    }
     if (r == 0)
         *ret = p.plan;
-    return r;
-}
-
-int lines_plan_new(struct str frame, size_t rows, struct mem_budget *budget,
-                   struct lines_plan **ret, struct err *err)
-{
-    struct arena *a = arena_new(budget, 0);
-    int r = take_plan(frame, rows, a, ret, err);
-
-    if (r < 0)
-        arena_free(&a);
+    else
+        arena_free(&head.arena);
     return r;
 }
 

@@ -152,6 +152,8 @@ struct tmpl_env {
 
 /* The functions of line_format and label_format. */
 extern const struct tmpl_func tmpl_logql_funcs[];
+/* Those of labels and annotations of alerts. */
+extern const struct tmpl_func tmpl_alert_funcs[];
 
 struct tmpl;
 

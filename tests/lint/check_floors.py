@@ -21,7 +21,7 @@ MAY_USE = {  # folder -> folders whose doors it may open (its own is always allo
 }
 DOORS = {  # folder -> headers others may include; a folder not named here opens all of its headers
     "storage": {"store.h", "scan.h", "verify.h", "backup.h", "keyring.h", "objstore.h"},
-    "query": {"query.h", "format.h", "detect.h"},
+    "query": {"query.h", "format.h", "detect.h", "tmpl.h"},
     "query/cli": set(),
     "collector": set(),
     "server": set(),

@@ -177,7 +177,8 @@ static void an_alert_has_the_labels_of_sample_and_rule(void **state)
     check_str(buf_str(&out), "{alertname=\"A\", pod=\"1\", severity=\"s1\"}");
     check_str(labels_get(&alert->annotations, STR("summary")), "7");
     check_str(labels_get(&alert->annotations, STR("bad")),
-              "<error expanding template: \"\" is no number>");
+              "<error expanding template: text:1:18: executing \"text\" at <humanize>: error "
+              "calling humanize: \"\" is no number>");
     assert_int_equal(change.failed, 1);
     (void)eval(s, &rule, (const double[]){-1, 8, -1}, 1);
     check_str(labels_get(&rule_state_at(s, 0)->annotations, STR("summary")), "8");

@@ -112,8 +112,36 @@ static void labels_may_be_numbers(void **state)
 {
     (void)state;
     check_expands("{{ $labels.n | humanizeDuration }}", 1, "12s");
-    check_expands("{{ $labels.pod | humanize }}", 1, "ERROR \"p2\" is no number");
-    check_expands("{{ $labels.nope | humanize }}", 1, "ERROR \"\" is no number");
+    check_expands("{{ $labels.pod | humanize }}", 1,
+                  "ERROR text:1:17: executing \"text\" at <humanize>: error calling "
+                  "humanize: \"p2\" is no number");
+    check_expands("{{ humanize $labels.nope }}", 1,
+                  "ERROR text:1:3: executing \"text\" at <humanize $labels.nope>: error "
+                  "calling humanize: \"\" is no number");
+    check_expands("{{ $labels | humanize }}", 1,
+                  "ERROR text:1:13: executing \"text\" at <humanize>: error calling "
+                  "humanize: a value of type map[string]string is no number");
+}
+
+static void the_language_is_whole(void **state)
+{
+    (void)state;
+    check_expands("{{ if gt $value 1.0 }}high{{ else }}low{{ end }}", 2, "high");
+    check_expands("{{ range $k, $v := $labels }}{{ $k }}={{ $v }} {{ end }}", 1,
+                  "container=web n=12 pod=p2 ");
+    check_expands("{{ with $labels.nope }}{{ . }}{{ else }}none{{ end }}", 1, "none");
+    check_expands("{{ printf \"%d %.1f %s\" 3 $value $labels.pod }}", 0.25, "3 0.2 p2");
+    check_expands("{{ $labels.pod | toUpper }} {{ title \"a b\" }} {{ toLower \"X\" }}", 1,
+                  "P2 A B x");
+    check_expands(
+        "{{ reReplaceAll \"(.)2\" \"$1-\" $labels.pod }} {{ match \"^w\" $labels.container "
+        "}}",
+        1, "p- true");
+    check_expands("{{ humanizeTimestamp $value }}", 1.5, "1970-01-01 00:00:01.5 +0000 UTC");
+    check_expands("{{ (toTime $value).Year }} {{ parseDuration \"1h\" }}", 86400, "1970 3600");
+    check_expands("{{ .Nope }}", 1,
+                  "ERROR text:1:3: executing \"text\" at <.Nope>: can't evaluate field "
+                  "Nope in type struct");
 }
 
 static void check_refused(const char *text, size_t want_offset, const char *want)
@@ -134,29 +162,19 @@ static void check_refused(const char *text, size_t want_offset, const char *want
 static void what_is_not_supported_is_refused_with_its_place(void **state)
 {
     (void)state;
-    check_refused("ab {{ $value", 3, "not closed");
-    check_refused("{{ if gt $value 1.0 }}x{{ end }}", 3, "'if' is not supported");
-    check_refused("{{ range query \"up\" }}", 3, "'range' is not supported");
-    check_refused("{{ $value | toUpper }}", 12, "'toUpper' is not supported");
-    check_refused("{{ $x }}", 3, "'$x' is not supported");
-    check_refused("{{ $valued }}", 3, "'$valued' is not supported");
-    check_refused("{{ $labels. }}", 3, "label name");
-    check_refused("{{ $labels.a.b }}", 12, "fields");
-    check_refused("{{ $labels | humanize }}", 3, "no number");
-    check_refused("{{ $value $value }}", 10, "| or }}");
-    check_refused("{{ }}", 3, "expected here");
-    check_refused("{{ printf \"%d\" $value }}", 10, "%.Nf");
-    check_refused("{{ printf \"%.2f %.3f\" $value }}", 10, "only one");
-    check_refused("{{ printf \"x\" $value }}", 10, "no %.Nf");
-    check_refused("{{ printf \"%.18f\" $value }}", 10, "17 digits");
-    check_refused("{{ printf \"%.2f\" $labels.n }}", 3, "only $value");
-    check_refused("{{ $value | humanize | printf \"%.2f\" }}", 3, "only $value");
-    check_refused("{{ printf $value }}", 10, "needs a format");
-    check_refused("{{ \"abc }}", 3, "not closed");
-    check_refused("{{ \"\\q\" }}", 4, "escapes");
+    check_refused("ab {{ $value", 12, "unclosed action");
+    check_refused("{{ if gt $value 1.0 }}x", 23, "unexpected EOF");
+    check_refused("{{ range query \"up\" }}", 9, "function \"query\" not defined");
+    check_refused("{{ $value | toUper }}", 12, "did you mean \"toUpper\"?");
+    check_refused("{{ $x }}", 3, "undefined variable \"$x\"");
+    check_refused("{{ $valued }}", 3, "undefined variable \"$valued\"");
+    check_refused("{{ $labels. }}", 10, "unexpected <.> in operand");
+    check_refused("{{ }}", 3, "missing value for command");
+    check_refused("{{ \"abc }}", 3, "unterminated quoted string");
+    check_refused("{{ \"\\q\" }}", 3, "invalid syntax");
 }
 
-static void a_template_knows_whether_it_prints_the_value(void **state)
+static void a_template_knows_whether_it_uses_the_value(void **state)
 {
     struct arena *a = arena_new(NULL, 0);
     const struct rule_template *t = NULL;
@@ -175,4 +193,5 @@ CHECK_MAIN(cmocka_unit_test(labels_and_values_stand_in_text), cmocka_unit_test(d
            cmocka_unit_test(numbers_print_as_prometheus_prints_them),
            cmocka_unit_test(what_is_no_number_prints_too), cmocka_unit_test(labels_may_be_numbers),
            cmocka_unit_test(what_is_not_supported_is_refused_with_its_place),
-           cmocka_unit_test(a_template_knows_whether_it_prints_the_value))
+           cmocka_unit_test(a_template_knows_whether_it_uses_the_value),
+           cmocka_unit_test(the_language_is_whole))

@@ -147,7 +147,7 @@ static void everything_wrong_with_a_rule_is_told_at_once(void **state)
             "    annotations: {summary: '{{ $value | nope }}'}\n",
             "f:4:5: not supported yet", "f:6:12: 1 to 512", "f:7:5: did you mean 'for'?",
             "f:6:5: no 'expr'", "f:9:11: metric query", "f:10:10: no duration", "f:11:14: no name",
-            "f:11:21: no name", "f:12:41: 'nope' is not supported");
+            "f:11:21: no name", "f:12:41: template: text:1: function \"nope\" not defined");
 }
 
 /* The same fault, an aggregation nobody knows at "x", in all the ways YAML has of writing text. */

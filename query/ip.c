@@ -2,6 +2,7 @@
 #include "query/ip.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool parse_ip(struct str s, struct ip *ret)
@@ -50,6 +51,16 @@ bool ip_range_parse(struct str s, struct ip_range *ret)
     return parse_ip(str_sub(s, 0, dash), &ret->first) &&
            parse_ip(str_from(s, dash + 1), &ret->last) && ret->first.n == ret->last.n &&
            memcmp(ret->first.b, ret->last.b, ret->first.n) <= 0;
+}
+
+struct str ip_range_prefix(const struct ip_range *r, char text[IP_PREFIX_MAX])
+{
+    size_t n = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; r->first.n == 4 && i < 4 && r->first.b[i] == r->last.b[i]; i++)
+        n += (size_t)snprintf(text + n, IP_PREFIX_MAX - n, i < 3 ? "%d." : "%d", r->first.b[i]);
+    return (struct str){text, n};
 }
 
 static bool contains(const struct ip_range *r, const struct ip *ip)

@@ -1,6 +1,7 @@
 /* query/plan.c - see plan.h. */
 #include "query/plan.h"
 
+#include "query/plan_hints.h"
 #include "query/plan_share.h"
 #include "query/plan_tests.h"
 
@@ -71,8 +72,12 @@ static int push_filters(struct ast *a, struct ast_log *l, struct err *err)
     if (plan->filters == NULL)
         return arena_err(a->arena, err);
     for (struct ast_stage *s = l->stages; s != NULL && r == 0 && !changes_line(s); s = s->next) {
-        if (can_push(s))
+        if (can_push(s)) {
             r = push_filter(a, s, &plan->filters[plan->n_filters++], err);
+        } else if ((r = plan_hint(a, s, &plan->filters[plan->n_filters], err)) > 0) {
+            plan->n_filters++;
+            r = 0;
+        }
     }
     return r;
 }

@@ -20,11 +20,14 @@ struct lines {
     struct arena *arena;
     struct str *frame;       /* p == NULL: not read yet */
     struct slot_view **view; /* of column; NULL: not opened yet */
+    size_t picked;           /* rows whose values were picked out of columns that are not open */
     uint16_t *template;      /* of row; NULL: not read yet */
     uint32_t *rank;          /* of row */
     uint32_t *order;         /* rows by template; NULL: not asked for yet */
     uint32_t *first;         /* of template, in order */
 };
+
+enum { PICKS = 4 }; /* rows, from which on it is quicker to open columns */
 
 static int corrupt(const char *what, struct err *err)
 {
@@ -227,6 +230,28 @@ int lines_slot(struct lines *l, size_t template, size_t slot, const struct slot_
     if (r == 0)
         *ret = l->view[column];
     return r;
+}
+
+bool lines_may_pick(struct lines *l)
+{
+    return l->picked++ < PICKS;
+}
+
+int lines_pick(struct lines *l, const struct lines_at *at, size_t slot, char room[SLOT_ROOM],
+               struct str *ret, struct err *err)
+{
+    size_t column = at->template->first_column + slot;
+    const struct lines_column *c = &l->plan->column[column];
+    struct slot_place place = {STR_NULL, at->template->rows, at->rank};
+    int r = 0;
+
+    if (l->view[column] != NULL) {
+        *ret = slot_value(l->view[column], at->rank, room);
+        return 0;
+    }
+    if (c->stamp.kind != SLOT_CONST)
+        r = get_bytes(l, c, &place.bytes, err);
+    return r < 0 ? r : slot_pick(&c->stamp, &place, l->arena, ret, err);
 }
 
 int lines_slot_bytes(struct lines *l, size_t template, size_t slot, struct str *ret,

@@ -68,6 +68,36 @@ int lines_length(struct lines *l, size_t row, uint32_t *ret, struct err *err)
     return 0;
 }
 
+/* The line without opening columns. */
+static int render_picked(struct lines *l, const struct lines_at *at, struct arena *out,
+                         struct str *ret, struct err *err)
+{
+    const struct lines_template *t = at->template;
+    char room[TEMPLATE_SLOTS_MAX][SLOT_ROOM];
+    struct str value[TEMPLATE_SLOTS_MAX];
+    uint64_t n = t->piece[t->n_slots].n;
+    char *to;
+
+    for (uint32_t k = 0; k < t->n_slots; k++) {
+        int r = lines_pick(l, at, k, room[k], &value[k], err);
+        if (r < 0)
+            return r;
+        n += t->piece[k].n + value[k].n;
+    }
+    if (n > LINES_FRAME_MAX)
+        return corrupt("line is too long", err);
+    to = arena_bytes(out, (size_t)n + 1);
+    if (to == NULL)
+        return arena_err(out, err);
+    *ret = (struct str){to, (size_t)n};
+    for (uint32_t k = 0; k < t->n_slots; k++) {
+        to = put(to, t->piece[k]);
+        to = put(to, value[k]);
+    }
+    (void)put(to, t->piece[t->n_slots]);
+    return 0;
+}
+
 int lines_render(struct lines *l, size_t row, struct arena *out, struct str *ret, struct err *err)
 {
     const struct slot_view *view[TEMPLATE_SLOTS_MAX];
@@ -76,6 +106,8 @@ int lines_render(struct lines *l, size_t row, struct arena *out, struct str *ret
     char *p;
     int r = lines_locate(l, row, &at, err);
 
+    if (r == 0 && lines_may_pick(l))
+        return render_picked(l, &at, out, ret, err);
     if (r == 0)
         r = open_slots(l, &at, view, err);
     if (r < 0)

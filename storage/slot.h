@@ -110,6 +110,15 @@ struct slot_view {
 int slot_open(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
               struct slot_view *ret, struct err *err);
 
+/* Value `i` of a column of `n`, alone: in `a`, or pointing into `bytes`.  For a few values of a
+ * large column; it reads numbers up to it, and writes nothing else out.  ERR_CORRUPT. */
+struct slot_place {
+    struct str bytes;
+    size_t n, i;
+};
+int slot_pick(const struct slot_stamp *s, const struct slot_place *at, struct arena *a,
+              struct str *ret, struct err *err);
+
 /* The numbers of an INT column, some at a time from front to back; `first` counts by multiples of
  * 64.  1: it is no INT.  ERR_CORRUPT; numbers outside of the stamp are given as they are. */
 typedef void slot_numbers_fn(void *arg, const uint64_t *v, size_t n, size_t first);

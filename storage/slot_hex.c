@@ -245,6 +245,32 @@ static void unpack_run(const struct slot_hex *h, const uint8_t *p, size_t bytes,
     memcpy(to + 2 * k, digits, 2 * (bytes - k));
 }
 
+int slot_hex_pick(const struct slot_place *at, uint32_t length, struct arena *a, struct str *ret,
+                  struct err *err)
+{
+    struct str in = at->bytes;
+    struct slot_hex h;
+    uint8_t flags = 0;
+    size_t width;
+    char *text;
+    int r = get_head(&in, length, &h, &flags, err);
+
+    if (r < 0)
+        return r;
+    width = (length - (size_t)h.n_dashes + 1) / 2;
+    if (at->n > SLOT_TEXT_MAX / length || in.n != at->n * width)
+        return corrupt("digits are cut", err);
+    text = arena_bytes(a, length);
+    if (text == NULL)
+        return arena_err(a, err);
+    if ((flags & FLAG_PLANES) != 0)
+        unpack(&h, (const uint8_t *)in.p + at->i, width, at->n, text);
+    else
+        unpack(&h, (const uint8_t *)in.p + at->i * width, width, 1, text);
+    *ret = (struct str){text, length};
+    return 0;
+}
+
 int slot_hex_open(struct str in, size_t n, uint32_t length, struct arena *a, struct slot_view *ret,
                   struct err *err)
 {

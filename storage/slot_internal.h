@@ -39,6 +39,15 @@ void *slot_room(struct arena *a, size_t n, size_t size);
 int slot_open_inner(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
                     struct slot_view *ret, struct err *err);
 
+/* Where the value of a place in a DICT column stands: a place in its strings. */
+int slot_dict_pick(const struct slot_place *at, struct slot_place *ret, struct err *err);
+
+/* ---- slot_pick.c ---- */
+
+/* Take a number column off the front of *in: number at->i of at->n, and the sum of those before. */
+int slot_pick_number(struct str *in, const struct slot_place *at, struct arena *a, uint64_t *ret,
+                     uint64_t *sum, struct err *err);
+
 /* ---- slot_hex.c ---- */
 
 struct slot_hex {
@@ -56,6 +65,9 @@ void slot_hex_put(const struct slot_hex *h, const struct str *v, size_t n, bool 
 /* Write out n values of `length` bytes; `in` is what follows the way.  ERR_CORRUPT, ERR_LIMIT,
  * ERR_NOMEM. */
 int slot_hex_open(struct str in, size_t n, uint32_t length, struct arena *a, struct slot_view *ret,
+                  struct err *err);
+/* One value of them; the place is behind the way, as with slot_joined_pick. */
+int slot_hex_pick(const struct slot_place *at, uint32_t length, struct arena *a, struct str *ret,
                   struct err *err);
 
 /* ---- slot_pattern.c ---- */
@@ -79,6 +91,8 @@ void slot_pattern_put(struct slot_pattern *p, struct slot_encoder *inner, size_t
 /* Write out n values; `in` is what follows the way.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
 int slot_pattern_open(const struct slot_stamp *s, struct str in, size_t n, struct arena *a,
                       struct slot_view *ret, struct err *err);
+/* What follows the way, taken apart. */
+int slot_pattern_parts(struct str in, struct slot_parts *ret, struct err *err);
 
 /* ---- slot_joined.c ---- */
 
@@ -105,5 +119,7 @@ int slot_joined_part(const struct slot_parts *p, size_t part, size_t n, struct a
                      struct slot_view *ret, struct err *err);
 int slot_joined_open(struct str in, size_t n, uint32_t length, struct arena *a,
                      struct slot_view *ret, struct err *err);
+int slot_joined_pick(const struct slot_place *at, uint32_t length, struct arena *a, struct str *ret,
+                     struct err *err);
 
 #endif

@@ -353,6 +353,31 @@ int slot_joined_part(const struct slot_parts *p, size_t part, size_t n, struct a
     return r;
 }
 
+int slot_joined_pick(const struct slot_place *at, uint32_t length, struct arena *a,
+                     struct str *ret, struct err *err)
+{
+    struct str in = at->bytes;
+    struct slot_joined j;
+    struct str first;
+    uint64_t v = 0;
+    uint64_t sum;
+    char *text;
+    int r = get_head(&in, length, &j, &first, err);
+
+    if (r == 0)
+        r = slot_pick_number(&in, at, a, &v, &sum, err);
+    if (r < 0)
+        return r;
+    text = arena_bytes(a, length);
+    if (text == NULL)
+        return arena_err(a, err);
+    memcpy(text, first.p, length);
+    if (!split(&j, v, text))
+        return corrupt("a number has too many digits", err);
+    *ret = (struct str){text, length};
+    return 0;
+}
+
 int slot_joined_open(struct str in, size_t n, uint32_t length, struct arena *a,
                      struct slot_view *ret, struct err *err)
 {

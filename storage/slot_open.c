@@ -223,6 +223,21 @@ static int take_dict_head(struct str *in, size_t n, size_t *ret_count, struct st
     return 0;
 }
 
+int slot_dict_pick(const struct slot_place *at, struct slot_place *ret, struct err *err)
+{
+    const uint8_t *p;
+    struct str ids;
+    int r;
+
+    *ret = *at;
+    r = take_dict_head(&ret->bytes, at->n, &ret->n, &ids, err);
+    if (r < 0)
+        return r;
+    p = (const uint8_t *)ids.p;
+    ret->i = ret->n <= 256 ? p[at->i] : le_get16(p + 2 * at->i);
+    return ret->i < ret->n ? 0 : corrupt("id outside of the dictionary", err);
+}
+
 int slot_peek(const struct slot_stamp *s, struct str bytes, size_t n, struct str *ret,
               struct err *err)
 {

@@ -163,7 +163,7 @@ struct pattern {
 };
 
 /* Pieces, stamps and the bytes of each column. */
-static int take_parts(struct str in, struct slot_parts *p, struct err *err)
+int slot_pattern_parts(struct str in, struct slot_parts *p, struct err *err)
 {
     uint64_t n;
 
@@ -198,7 +198,7 @@ int slot_parts_open(const struct slot_stamp *s, struct str bytes, struct slot_pa
         return 1;
     if ((uint8_t)bytes.p[0] == SLOT_WAY_JOINED)
         return s->min_len == s->max_len ? slot_joined_parts(rest, s->min_len, ret, err) : 1;
-    return (uint8_t)bytes.p[0] == SLOT_WAY_PATTERN ? take_parts(rest, ret, err) : 1;
+    return (uint8_t)bytes.p[0] == SLOT_WAY_PATTERN ? slot_pattern_parts(rest, ret, err) : 1;
 }
 
 int slot_part_open(const struct slot_parts *p, size_t part, size_t n, struct arena *a,
@@ -212,7 +212,7 @@ int slot_part_open(const struct slot_parts *p, size_t part, size_t n, struct are
 static int open_columns(struct str in, struct pattern *p, struct arena *a, struct err *err)
 {
     struct slot_parts parts;
-    int r = take_parts(in, &parts, err);
+    int r = slot_pattern_parts(in, &parts, err);
 
     if (r < 0)
         return r;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_MAX = 3000 };
+enum { N_MAX = 3000, PICKS = 6 };
 
 static uint64_t seed = 88172645463325252u;
 
@@ -136,6 +136,15 @@ static void round_trip(struct column *c, bool small)
             fail_msg("kind %d, value %zu: '%.*s' is not '%.*s'", stamp.kind, i, STR_ARG(got),
                      STR_ARG(c->v[i]));
         assert_int_equal(slot_value_bytes(&v, i), c->v[i].n);
+    }
+    for (size_t k = 0; k < PICKS; k++) {
+        struct slot_place at = {{exact, stamp.bytes}, c->n, (c->n - 1) * k / (PICKS - 1)};
+        struct str got = STR_NULL;
+        if (slot_pick(&stamp, &at, a, &got, &err) < 0)
+            fail_msg("kind %d, value %zu alone: %s", stamp.kind, at.i, err.text);
+        if (!str_eq(got, c->v[at.i]))
+            fail_msg("kind %d, value %zu alone: '%.*s' is not '%.*s'", stamp.kind, at.i,
+                     STR_ARG(got), STR_ARG(c->v[at.i]));
     }
     free(exact);
     buf_fini(&plan);
@@ -533,6 +542,15 @@ static void open_and_read(const struct slot_stamp *s, struct str bytes, size_t n
         struct str got = slot_value(&v, i, room);
         assert_in_range(got.n, s->min_len, s->max_len);
         assert_int_equal(got.n, slot_value_bytes(&v, i));
+    }
+    for (size_t k = 0; k < PICKS; k++) {
+        struct slot_place at = {{exact, bytes.n}, n, (n - 1) * k / (PICKS - 1)};
+        struct str got = STR_NULL;
+        int picked = slot_pick(s, &at, a, &got, &err);
+        assert_true(picked == 0 || picked == ERR_CORRUPT || picked == ERR_NOMEM ||
+                    picked == ERR_LIMIT);
+        if (picked == 0)
+            assert_in_range(got.n, s->min_len, s->max_len);
     }
     free(exact);
     arena_free(&a);

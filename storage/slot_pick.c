@@ -1,0 +1,186 @@
+/*
+ * storage/slot_pick.c - one value of a packed column.  Contract: slot.h; format:
+ * docs/formats/slot.md.
+ *
+ * A hit in a block of fifty thousand rows needs one value of each of its columns.  Numbers are read
+ * up to it, all else is found where it lies.  What slot_open checks of every value is checked of
+ * this one, so that nothing is read from outside of the bytes.
+ */
+#include "storage/slot_internal.h"
+#include "storage/varint.h"
+
+#include <string.h>
+
+enum { CHUNK = 1024 }; /* numbers decoded at a time */
+
+static int corrupt(const char *what, struct err *err)
+{
+    return err_set(err, ERR_CORRUPT, "slot: %s", what);
+}
+
+static int pick(const struct slot_stamp *s, struct slot_place at, bool inner, struct arena *a,
+                struct str *ret, struct err *err);
+
+int slot_pick_number(struct str *in, const struct slot_place *at, struct arena *a, uint64_t *ret,
+                     uint64_t *sum, struct err *err)
+{
+    uint64_t number[CHUNK];
+    struct slot_number c;
+    int r = slot_number_open(in, at->n, a, &c, err);
+
+    *sum = 0;
+    for (size_t done = 0; r == 0 && done <= at->i; done += CHUNK) {
+        size_t left = at->i + 1 - done;
+        size_t m = left < CHUNK ? left : CHUNK;
+        r = slot_number_read(&c, m, number, err);
+        for (size_t k = 0; r == 0 && k < m - (left == m); k++)
+            *sum += number[k];
+        *ret = number[m - 1];
+    }
+    return r;
+}
+
+static int pick_int(const struct slot_stamp *s, struct slot_place at, struct arena *a,
+                    struct str *ret, struct err *err)
+{
+    char *room = arena_bytes(a, SLOT_ROOM);
+    uint64_t v = 0;
+    uint64_t sum;
+    int r = room == NULL ? arena_err(a, err) : slot_pick_number(&at.bytes, &at, a, &v, &sum, err);
+
+    if (r < 0)
+        return r;
+    if (v < s->min || v > s->max)
+        return corrupt("a number outside of its stamp", err);
+    *ret = (struct str){room, slot_print(v, s->width, room)};
+    return 0;
+}
+
+static int pick_line(struct slot_place at, struct str *ret, struct err *err)
+{
+    struct str in = at.bytes;
+
+    for (size_t i = 0;; i++) {
+        const char *stop = in.n == 0 ? NULL : memchr(in.p, '\n', in.n);
+        if (stop == NULL)
+            return corrupt("a line is cut", err);
+        *ret = str_sub(in, 0, (size_t)(stop - in.p));
+        if (i == at.i)
+            return 0;
+        in = str_from(in, ret->n + 1);
+    }
+}
+
+static int pick_text(struct slot_place at, struct arena *a, struct str *ret, struct err *err)
+{
+    uint64_t length = 0;
+    uint64_t before;
+    int r = slot_pick_number(&at.bytes, &at, a, &length, &before, err);
+
+    if (r < 0)
+        return r;
+    if (before > at.bytes.n || length > at.bytes.n - before)
+        return corrupt("a value is past the end of the text", err);
+    *ret = str_sub(at.bytes, (size_t)before, (size_t)length);
+    return 0;
+}
+
+static int pick_pattern(const struct slot_stamp *s, const struct slot_place *at, struct arena *a,
+                        struct str *ret, struct err *err)
+{
+    struct slot_parts p;
+    struct str value[SLOT_PARTS_MAX];
+    uint64_t length = 0;
+    char *to;
+    int r = slot_pattern_parts(str_from(at->bytes, 1), &p, err);
+
+    for (size_t k = 0; r == 0 && k < p.n; k++) {
+        r = pick(&p.stamp[k], (struct slot_place){p.bytes[k], at->n, at->i}, true, a, &value[k],
+                 err);
+        length += p.piece[k].n + (r == 0 ? value[k].n : 0);
+    }
+    if (r < 0)
+        return r;
+    length += p.piece[p.n].n;
+    if (length > s->max_len)
+        return corrupt("a length outside of its stamp", err);
+    to = arena_bytes(a, (size_t)length + 1);
+    if (to == NULL)
+        return arena_err(a, err);
+    *ret = (struct str){to, (size_t)length};
+    for (size_t k = 0; k <= p.n; k++) {
+        memcpy(to, p.piece[k].p, p.piece[k].n);
+        to += p.piece[k].n;
+        if (k < p.n && value[k].n > 0)
+            memcpy(to, value[k].p, value[k].n);
+        to += k < p.n ? value[k].n : 0;
+    }
+    return 0;
+}
+
+static int pick_string(const struct slot_stamp *s, struct slot_place at, bool inner,
+                       struct arena *a, struct str *ret, struct err *err)
+{
+    struct slot_place rest = {str_from(at.bytes, 1), at.n, at.i};
+    int r;
+
+    if (at.bytes.n < 1)
+        return corrupt("no strings", err);
+    switch ((uint8_t)at.bytes.p[0]) {
+    case SLOT_WAY_LINES:
+        r = pick_line(rest, ret, err);
+        break;
+    case SLOT_WAY_HEX:
+        r = s->min_len != s->max_len ? corrupt("hex digits of more than one length", err)
+                                     : slot_hex_pick(&rest, s->min_len, a, ret, err);
+        break;
+    case SLOT_WAY_JOINED:
+        r = s->min_len != s->max_len ? corrupt("times of more than one length", err)
+                                     : slot_joined_pick(&rest, s->min_len, a, ret, err);
+        break;
+    case SLOT_WAY_PATTERN:
+        r = inner ? corrupt("a pattern in a pattern", err) : pick_pattern(s, &at, a, ret, err);
+        break;
+    default:
+        r = pick_text(at, a, ret, err);
+        break;
+    }
+    if (r == 0 && (ret->n < s->min_len || ret->n > s->max_len))
+        r = corrupt("a length outside of its stamp", err);
+    return r;
+}
+
+static int pick(const struct slot_stamp *s, struct slot_place at, bool inner, struct arena *a,
+                struct str *ret, struct err *err)
+{
+    struct slot_place entry = {STR_NULL, 0, 0};
+    int r;
+
+    if (at.i >= at.n)
+        return corrupt("no such value", err);
+    if (at.bytes.n != s->bytes || (s->kind == SLOT_CONST && at.bytes.n > 0))
+        return corrupt("not as many bytes as in its stamp", err);
+    switch (s->kind) {
+    case SLOT_CONST:
+        *ret = s->constant;
+        return 0;
+    case SLOT_INT:
+        return pick_int(s, at, a, ret, err);
+    case SLOT_DICT:
+        r = slot_dict_pick(&at, &entry, err);
+        return r < 0 ? r : pick_string(s, entry, inner, a, ret, err);
+    case SLOT_TEXT:
+    case SLOT_HEX:
+    case SLOT_PATTERN:
+        return pick_string(s, at, inner, a, ret, err);
+    case SLOT_KINDS:
+        break;
+    }
+    return corrupt("unknown kind", err);
+}
+
+int slot_pick(const struct slot_stamp *s, const struct slot_place *at, struct arena *a,
+              struct str *ret, struct err *err)
+{
+    return pick(s, *at, false, a, ret, err);
+}

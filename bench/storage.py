@@ -43,7 +43,7 @@ def drop_caches():
 
 def compact(server):
     server.send("/api/v1/admin/flush", b"", "POST")
-    server.send("/api/v1/admin/compact", b"", "POST")
+    server.send("/api/v1/admin/compact", b"", "POST", wait="1")
 
 
 def sizes(server):

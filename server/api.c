@@ -90,7 +90,7 @@ static const struct route ROUTES[] = {
      SPAN "query limit direction after_seq form"},
     {"/api/v1/import", "POST", ACCESS_WRITE, api_import, NULL},
     {"/api/v1/admin/flush", "POST", ACCESS_ADMIN, api_admin_flush, ""},
-    {"/api/v1/admin/compact", "POST", ACCESS_ADMIN, api_admin_compact, ""},
+    {"/api/v1/admin/compact", "GET, POST", ACCESS_ADMIN, api_admin_compact, "wait"},
     {"/api/v1/admin/backup", "POST", ACCESS_ADMIN, api_admin_backup, "to with_keyring"},
     {"/api/v1/admin/verify", "POST", ACCESS_ADMIN, api_admin_verify, NULL},
 };
@@ -275,6 +275,7 @@ int api_open(struct server *s, struct api **ret, struct err *err)
                         &a->exports, err);
     if (r == 0)
         r = workers_new(ADMIN_THREADS, ADMIN_QUEUE, &a->admin, err);
+    a->compaction = api_compaction_new(s);
     if (r == 0)
         r = tail_hub_open(s, &a->hub, err);
     if (r == 0)
@@ -336,6 +337,7 @@ void api_close(struct api **pa)
     http_server_close(&a->http); /* still there when the loop never ran */
     workers_free(&a->exports);   /* after it: that cancels what they run */
     workers_free(&a->admin);
+    api_compaction_free(&a->compaction);
     api_tails_free(&a->tails);
     tail_hub_close(&a->hub);
     a->magic = 0;

@@ -25,8 +25,9 @@ struct api {
     struct http_server *http; /* NULL after api_cut */
     struct workers *exports;  /* owned; apart, for an export waits as long as its client reads */
     struct workers *admin;    /* owned; apart, for a compaction takes minutes */
-    struct tail_hub *hub;     /* owned */
-    struct api_tails *tails;  /* owned; the main loop's */
+    struct api_compaction *compaction; /* owned; the last one that was asked for */
+    struct tail_hub *hub;              /* owned */
+    struct api_tails *tails;           /* owned; the main loop's */
 };
 
 struct api_call {
@@ -59,6 +60,7 @@ struct api_call {
     bool categorize;
     bool force;
     bool by_label; /* volumes */
+    bool wait;     /* compaction */
 };
 
 typedef void api_fn(struct api *a, struct http_exchange *x, const struct auth_caller *caller);
@@ -76,6 +78,10 @@ api_fn api_admin_flush, api_admin_compact, api_admin_verify, api_admin_backup; /
 api_fn api_push, api_import;                                                   /* api_push.c */
 api_fn api_ready, api_metrics, api_buildinfo, api_page, api_rules, api_alerts; /* api_status.c */
 api_fn api_config, api_drilldown_limits, api_loki_rules;                       /* api_status.c */
+
+/* api_admin.c: what is known of compactions that an operator asked for. */
+struct api_compaction *api_compaction_new(struct server *s);
+void api_compaction_free(struct api_compaction **pc); /* none is under way */
 
 /* A call for this exchange; watches for the client's end.  NULL: no memory, 503 was answered. */
 struct api_call *api_call_new(struct api *a, struct http_exchange *x,

@@ -85,7 +85,10 @@ struct compact {
     VEC(struct kick) kicks;
     pthread_cond_t wake;
     struct compact_stats stats;
-    struct err last; /* the failure that was told */
+    uint64_t all_total, all_done; /* of compact_all: stored bytes of days, of those that it is
+                                     through with; */
+    uint64_t all_in;              /* read of the day that it is at */
+    struct err last;              /* the failure that was told */
 };
 
 static dur_ns clock_ns(clockid_t id)
@@ -375,11 +378,38 @@ static void count(struct compact *c, const struct compact_merge *m, uint64_t byt
     (void)pthread_mutex_lock(&c->mutex);
     c->stats.segments_in += m->opt.n_replaces;
     c->stats.bytes_in += bytes_in;
+    c->all_in += bytes_in;
     c->stats.rows_left_out += m->rows_left_out;
     if (info != NULL) {
         c->stats.segments_out++;
         c->stats.bytes_out += info->file_bytes;
     }
+    (void)pthread_mutex_unlock(&c->mutex);
+}
+
+static void begin_all(struct compact *c, uint64_t total)
+{
+    (void)pthread_mutex_lock(&c->mutex);
+    c->all_total = total;
+    c->all_done = c->all_in = 0;
+    (void)pthread_mutex_unlock(&c->mutex);
+}
+
+static void end_day_of_all(struct compact *c, uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&c->mutex);
+    c->all_done += bytes;
+    c->all_in = 0;
+    (void)pthread_mutex_unlock(&c->mutex);
+}
+
+void compact_progress(struct compact *c, uint64_t *done, uint64_t *total)
+{
+    OBJ_CHECK(c, COMPACT_MAGIC);
+    (void)pthread_mutex_lock(&c->mutex);
+    *total = c->all_total;
+    *done = c->all_done + c->all_in;
+    *done = *done < *total ? *done : *total; /* a merge may be merged again */
     (void)pthread_mutex_unlock(&c->mutex);
 }
 
@@ -635,6 +665,8 @@ static int run(struct compact *c, bool all, struct err *err)
             d->rows = days[i].rows;
             d->is_changing = days[i].is_changing;
             r = run_day(c, d, all, &why);
+            if (all)
+                end_day_of_all(c, days[i].stored_bytes);
             if (r < 0 && r != ERR_CANCELLED)
                 put_off(c, d, &why);
             else
@@ -649,6 +681,19 @@ static int run(struct compact *c, bool all, struct err *err)
     return ret;
 }
 
+static uint64_t stored_bytes(struct store *s)
+{
+    const struct meta_partition *p;
+    uint64_t sum = 0;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    VEC_EACH(&s->days, p) {
+        sum += p->state == META_LIVE ? p->stored_bytes : 0;
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    return sum;
+}
+
 int compact_all(struct compact *c, struct err *err)
 {
     int r;
@@ -656,7 +701,9 @@ int compact_all(struct compact *c, struct err *err)
     OBJ_CHECK(c, COMPACT_MAGIC);
     atomic_fetch_add(&c->free_runs, 1);
     (void)pthread_mutex_lock(&c->run_mutex);
+    begin_all(c, stored_bytes(c->s));
     r = run(c, true, err);
+    begin_all(c, 0);
     (void)pthread_mutex_unlock(&c->run_mutex);
     atomic_fetch_sub(&c->free_runs, 1);
     return r;

@@ -47,4 +47,8 @@ struct compact_stats {
 };
 void compact_stats(struct compact *c, struct compact_stats *ret);
 
+/* How far compact_all is: stored bytes of the days that it has looked at, and of all; both 0 when
+ * none runs. */
+void compact_progress(struct compact *c, uint64_t *done, uint64_t *total);
+
 #endif

@@ -332,12 +332,12 @@ void store_stop(struct store *s)
     if (s->has_wal_thread)
         (void)pthread_join(s->wal_thread, NULL); /* joined once, by (2) it exists */
     s->has_wal_thread = false;
+    compact_stop(s->compact);
 }
 
 static void stop_threads(struct store *s)
 {
     store_stop(s);
-    compact_stop(s->compact);
     (void)pthread_mutex_lock(&s->mutex);
     s->flush_close = true;
     s->replay_stop = true;
@@ -555,6 +555,12 @@ int store_compact(struct store *s, struct err *err)
 {
     OBJ_CHECK(s, STORE_MAGIC);
     return compact_all(s->compact, err);
+}
+
+void store_compact_progress(struct store *s, uint64_t *done, uint64_t *total)
+{
+    OBJ_CHECK(s, STORE_MAGIC);
+    compact_progress(s->compact, done, total);
 }
 
 int store_retire(struct store *s, ts_ns now, struct err *err)

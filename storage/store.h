@@ -108,7 +108,8 @@ int store_open(const struct store_options *opt, struct store **ret, struct err *
  * the reason. */
 int store_wait_replay(struct store *s, struct err *err);
 /* Stop accepting (blocking): when it returns every append is done, what was not durable yet as
- * STORE_FAILED; further ones are done so at once.  Reading goes on until store_close. */
+ * STORE_FAILED; further ones are done so at once.  Compaction ends, too, at its next block. Reading
+ * goes on until store_close. */
 void store_stop(struct store *s);
 /* store_stop, flush everything, close (blocking). */
 void store_close(struct store **ps);
@@ -190,6 +191,8 @@ void store_stats(struct store *s, struct store_stats *ret);
 int store_flush(struct store *s, struct err *err);
 /* Blocking: compact every day of every tenant now, whatever the time, without regard to ingest. */
 int store_compact(struct store *s, struct err *err);
+/* How far a store_compact on another thread is, in stored bytes; both 0: none runs. */
+void store_compact_progress(struct store *s, uint64_t *done, uint64_t *total);
 /* Blocking: drop the partitions whose day and newest receive time are past the longest retention of
  * any of their streams at `now`; then the oldest ones of whoever holds more than max_bytes; and
  * take the next step of delete requests. */

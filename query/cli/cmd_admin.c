@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ANSWER_MAX = 1 << 20, PARAMS_MAX = 1 << 16 };
+enum { ANSWER_MAX = 1 << 20, PARAMS_MAX = 1 << 16, WAIT_FIRST_MS = 50, WAIT_MOST_MS = 1000 };
 
 /* {"name": number, ...}: a line each. */
 static int put_pairs(struct buf *out, struct str body, struct err *err)
@@ -58,6 +58,72 @@ static int print(struct cmd *c, struct str body)
     return r < 0 ? cmd_fail(c, STR_NULL, &none, &err) : CMD_FOUND;
 }
 
+/* ---- compaction ---- */
+
+struct progress {
+    bool is_running, has_failed;
+    uint64_t done, total; /* bytes */
+    char error[256];
+};
+
+static int read_progress(struct str body, struct progress *ret, struct err *err)
+{
+    json_t *root = json_loadb(body.p, body.n, 0, NULL);
+    const char *state = json_string_value(json_object_get(root, "state"));
+    const char *error = json_string_value(json_object_get(root, "error"));
+
+    if (state == NULL) {
+        json_decref(root);
+        return err_set(err, ERR_CORRUPT, "the server's answer is not understood");
+    }
+    ret->is_running = strcmp(state, "running") == 0;
+    ret->has_failed = strcmp(state, "failed") == 0;
+    ret->done = (uint64_t)json_integer_value(json_object_get(root, "done_bytes"));
+    ret->total = (uint64_t)json_integer_value(json_object_get(root, "total_bytes"));
+    (void)str_to_z(str_of(error), ret->error, sizeof(ret->error));
+    json_decref(root);
+    return 0;
+}
+
+/* A line for each tenth. */
+static void show_progress(const struct progress *p, uint64_t *tenth)
+{
+    uint64_t now = p->total == 0 ? 0 : p->done / (p->total / 10 + 1);
+
+    if (p->total == 0 || now == *tenth)
+        return;
+    *tenth = now;
+    cmd_say("compaction: %" PRIu64 " of %" PRIu64 " MB", p->done / 1000000, p->total / 1000000);
+}
+
+/* It was asked for, `body` is what the server says of it: wait until it is over. */
+static int follow(struct cmd *c, struct buf *body, struct remote_failure *fail, struct err *err)
+{
+    const struct remote_request ask = {.path = "/api/v1/admin/compact", .method = "GET"};
+    struct progress p;
+    uint64_t tenth = UINT64_MAX;
+    uint64_t wait_ms = WAIT_FIRST_MS;
+    int r;
+
+    for (;;) {
+        r = read_progress(buf_str(body), &p, err);
+        if (r < 0 || !p.is_running)
+            break;
+        show_progress(&p, &tenth);
+        r = remote_wait(c->remote, wait_ms, err);
+        wait_ms = wait_ms * 2 < WAIT_MOST_MS ? wait_ms * 2 : WAIT_MOST_MS;
+        if (r < 0)
+            break;
+        buf_clear(body);
+        r = remote_fetch(c->remote, &ask, body, fail, err);
+        if (r < 0)
+            break;
+    }
+    if (r == 0 && p.has_failed)
+        r = err_set(err, ERR_IO, "%s", p.error);
+    return r;
+}
+
 int cmd_admin(struct cmd *c)
 {
     const char *verb = c->args->words[0];
@@ -68,6 +134,7 @@ int cmd_admin(struct cmd *c)
     char path[64];
     struct err err;
     int code;
+    int r;
 
     if (!is_backup && strcmp(verb, "flush") != 0 && strcmp(verb, "compact") != 0) {
         cmd_say("admin knows flush, compact and backup, not '%.60s'", verb);
@@ -88,7 +155,10 @@ int cmd_admin(struct cmd *c)
             params_add(&params, "with_keyring", str_of(c->args->with_keyring));
     }
     req.params = buf_str(&params);
-    if (remote_fetch(c->remote, &req, &body, &fail, &err) < 0)
+    r = remote_fetch(c->remote, &req, &body, &fail, &err);
+    if (r == 0 && strcmp(verb, "compact") == 0)
+        r = follow(c, &body, &fail, &err);
+    if (r < 0)
         code = cmd_fail(c, STR_NULL, &fail, &err);
     else
         code = print(c, buf_str(&body));

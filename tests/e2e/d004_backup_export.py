@@ -72,7 +72,13 @@ def story():
         assert "segments" in logq(server, "admin", "flush").stdout
         server.push([({"app": "late"}, [(now, "in the WAL alone")])])
         made = json.loads(logq(server, "admin", "compact", "-o", "json").stdout)
-        assert made["segments"] >= 1, made
+        assert made["segments"] >= 1 and made["state"] == "done" and "error" not in made, made
+        status, body, _ = server.request("GET", "/api/v1/admin/compact")
+        assert status == 200 and json.loads(body)["state"] == "done", body
+        status, body, _ = server.request("POST", "/api/v1/admin/compact", b"")  # begins, and does not wait
+        assert status == 200 and json.loads(body)["state"] in ("running", "done"), body
+        status, body, _ = server.request("POST", "/api/v1/admin/compact?wait=1", b"")
+        assert status == 200 and json.loads(body)["state"] == "done", body
         assert "intact" in logq(server, "verify", "--structure").stdout
         seen = json.loads(logq(server, "verify", "--structure", "-o", "json").stdout)
         assert seen["verdict"] == "intact" and seen["keys"] and seen["rows"] >= 2300 and seen["findings"] == [], seen

@@ -167,7 +167,7 @@ class Load:
         self.server.ask("/api/v1/admin/flush", b"")
 
     def compact(self):
-        self.server.ask("/api/v1/admin/compact", b"")
+        self.server.ask("/api/v1/admin/compact", b"", wait="1")
 
     def delete(self):
         end = time.time_ns()

@@ -30,9 +30,9 @@ static bool may_compare(const struct tmpl_value *v)
     return v->kind != TMPL_LIST && v->kind != TMPL_MAP && v->kind != TMPL_LABELS;
 }
 
-static int uncomparable(struct tmpl_run *r, const struct tmpl_value *v)
+static int uncomparable(struct tmpl_run *r, const struct tmpl_value *a, const struct tmpl_value *b)
 {
-    return tmpl_fail(r, "non-comparable type %s", tmpl_type_name(v));
+    return tmpl_fail(r, "non-comparable types %s, %s", tmpl_type_name(a), tmpl_type_name(b));
 }
 
 /* Are they equal?  Of equal basic kinds. */
@@ -52,25 +52,24 @@ static bool equal(const struct tmpl_value *a, const struct tmpl_value *b)
     }
     if (a->kind != b->kind)
         return false;
-    return a->kind == TMPL_NONE || (a->t.sec == b->t.sec && a->nsec == b->nsec);
+    return a->t.sec == b->t.sec && a->nsec == b->nsec; /* times are left */
 }
 
 static int any_equal(struct tmpl_run *r, const struct tmpl_value *v, size_t n, bool *ret)
 {
     *ret = false;
-    if (!may_compare(&v[0]))
-        return uncomparable(r, &v[0]);
     if (n < 2)
         return tmpl_fail(r, "missing argument for comparison");
     for (size_t i = 1; i < n && !*ret; i++) {
-        if (basic_kind(&v[0]) != basic_kind(&v[i])) {
-            if (v[0].kind != TMPL_NONE && v[i].kind != TMPL_NONE)
-                return tmpl_fail(r, "incompatible types for comparison");
-            continue;
-        }
-        if (!may_compare(&v[i]))
-            return uncomparable(r, &v[i]);
-        *ret = equal(&v[0], &v[i]);
+        bool any_nil = v[0].kind == TMPL_NONE || v[i].kind == TMPL_NONE;
+        if (any_nil)
+            *ret = v[0].kind == v[i].kind;
+        else if (basic_kind(&v[0]) != basic_kind(&v[i]))
+            return tmpl_fail(r, "incompatible types for comparison");
+        else if (!may_compare(&v[0]) || !may_compare(&v[i]))
+            return uncomparable(r, &v[0], &v[i]);
+        else
+            *ret = equal(&v[0], &v[i]);
     }
     return 0;
 }
@@ -309,6 +308,7 @@ static int fn_printf(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
 /* What html, js and urlquery work on: one text of all arguments. */
 static int text_of_args(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct str *ret)
 {
+    struct tmpl_value *shown;
     struct tmpl_value text;
     int x;
 
@@ -316,9 +316,14 @@ static int text_of_args(struct tmpl_run *r, const struct tmpl_value *v, size_t n
         *ret = v[0].s;
         return 0;
     }
-    x = fn_print(r, v, n, &text);
+    shown = tmpl_alloc(r, n * sizeof(*shown));
+    if (shown == NULL)
+        return tmpl_full(r);
+    for (size_t i = 0; i < n; i++)
+        shown[i] = v[i].kind == TMPL_NONE ? tmpl_of_str(STR("<no value>")) : v[i];
+    x = fn_print(r, shown, n, &text);
     if (x == 0)
-        *ret = n == 1 && v[0].kind == TMPL_NONE ? STR("<no value>") : text.s;
+        *ret = text.s;
     return x;
 }
 

@@ -82,6 +82,10 @@ static void add_hex(struct buf *out, double v, char verb, int precision)
         (void)snprintf(text, sizeof(text), "%a", v);
     else
         (void)snprintf(text, sizeof(text), "%.*a", precision < 14 ? precision : 13, v);
+    if (text[2] == '2') { /* C rounds 0x1.8p+1 to 0x2p+1 */
+        text[2] = '1';
+        exponent++;
+    }
     p = strchr(text, 'p');
     exponent += (int)strtol(p + 1, NULL, 10);
     *p = '\0';

@@ -276,7 +276,7 @@ static void lex_number(struct tmpl_lexer *l, struct tmpl_token *ret)
             n++;
         n = digits_length(l, n, "0123456789_");
     }
-    if (is_word(peek(l, n)) || n == 0)
+    if (is_word(peek(l, n)) || peek(l, n) == '+' || peek(l, n) == '-' || n == 0)
         fail(l, ret, "bad number syntax: ",
              arena_printf(l->arena, "\"%.*s\"", STR_ARG(str_sub(rest(l), 0, n < 40 ? n + 1 : 40))));
     else

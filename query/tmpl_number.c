@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SHOWN_BYTES = 200 }; /* of a text in a message */
+
 /* ---- conversions ---- */
 
 /* "12.75" is 12: decimal digits lose their point and what is behind it. */
@@ -181,8 +183,6 @@ int tmpl_fn_min(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct
 
 /* ---- decimals ---- */
 
-enum { DIV_DIGITS = 16 }; /* behind the point of a quotient */
-
 static int decimal(struct tmpl_run *r, char op, long double a, const struct tmpl_value *v, size_t n,
                    struct tmpl_value *ret)
 {
@@ -199,7 +199,7 @@ static int decimal(struct tmpl_run *r, char op, long double a, const struct tmpl
         } else if (op == '*') {
             a *= b;
         } else if (x < 0 || x > 0) {
-            long double scaled = (a /= b) * 1e16L;
+            long double scaled = (a /= b) * 1e16L; /* digits behind the point */
             if (fabsl(scaled) < 0x1p62L)
                 a = roundl(scaled) / 1e16L;
         } else {
@@ -308,33 +308,66 @@ int tmpl_fn_bytes(struct tmpl_run *r, const struct tmpl_value *v, size_t n, stru
     enum units_fault fault = units_parse_bytes(v[0].s, &bytes, &part);
 
     (void)n;
-    part = str_sub(part, 0, 200);
+    part = str_sub(part, 0, SHOWN_BYTES);
     if (fault == UNITS_UNKNOWN_UNIT)
         return tmpl_fail(r, "unhandled size name: %.*s", STR_ARG(part));
     if (fault == UNITS_TOO_LARGE)
-        return tmpl_fail(r, "too large: %.*s", STR_ARG(str_sub(v[0].s, 0, 200)));
+        return tmpl_fail(r, "too large: %.*s", STR_ARG(str_sub(v[0].s, 0, SHOWN_BYTES)));
     if (fault != UNITS_OK)
         return tmpl_fail(r, "strconv.ParseFloat: parsing \"%.*s\": invalid syntax", STR_ARG(part));
     *ret = tmpl_of_float((double)bytes);
     return 0;
 }
 
+/* As package time quotes: bytes that are not plain ASCII as \\xNN. */
+static void quote_bytes(struct buf *out, struct str s)
+{
+    buf_add_char(out, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < ' ' || c >= 0x80)
+            buf_addf(out, "\\x%02x", c);
+        else
+            buf_addf(out, c == '"' || c == '\\' ? "\\%c" : "%c", c);
+    }
+    buf_add_char(out, '"');
+}
+
+static int bad_duration(struct tmpl_run *r, enum units_fault fault, struct str text,
+                        struct str unit)
+{
+    struct buf *b = &r->text;
+    struct str quoted;
+    size_t n;
+    int x;
+
+    buf_clear(b);
+    quote_bytes(b, str_sub(text, 0, SHOWN_BYTES));
+    n = b->n;
+    quote_bytes(b, str_sub(unit, 0, SHOWN_BYTES));
+    quoted = str_sub(buf_str(b), 0, n);
+    unit = str_from(buf_str(b), n);
+    if (fault == UNITS_NO_UNIT)
+        x = tmpl_fail(r, "time: missing unit in duration %.*s", STR_ARG(quoted));
+    else if (fault == UNITS_UNKNOWN_UNIT)
+        x = tmpl_fail(r, "time: unknown unit %.*s in duration %.*s", STR_ARG(unit),
+                      STR_ARG(quoted));
+    else
+        x = tmpl_fail(r, "time: invalid duration %.*s", STR_ARG(quoted));
+    buf_clear(b);
+    return x;
+}
+
 int tmpl_fn_duration(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
                      struct tmpl_value *ret)
 {
     struct str unit = STR_NULL;
-    struct str text = str_sub(v[0].s, 0, 200);
     dur_ns d;
     enum units_fault fault = units_parse_go_duration(v[0].s, &d, &unit);
 
     (void)n;
-    if (fault == UNITS_NO_UNIT)
-        return tmpl_fail(r, "time: missing unit in duration \"%.*s\"", STR_ARG(text));
-    if (fault == UNITS_UNKNOWN_UNIT)
-        return tmpl_fail(r, "time: unknown unit \"%.*s\" in duration \"%.*s\"",
-                         STR_ARG(str_sub(unit, 0, 200)), STR_ARG(text));
     if (fault != UNITS_OK)
-        return tmpl_fail(r, "time: invalid duration \"%.*s\"", STR_ARG(text));
+        return bad_duration(r, fault, v[0].s, unit);
     *ret = tmpl_of_float((double)(d / NS_PER_S) + (double)(d % NS_PER_S) / 1e9);
     return 0;
 }

@@ -218,7 +218,7 @@ static void sharpen(struct format *f, size_t from, char verb, int precision)
 {
     struct buf *b = &f->r->text;
     struct str num = str_from(buf_str(b), from + 1); /* behind the sign */
-    int digits = verb == 'e' || verb == 'E' || verb == 'f' ? 0 : precision < 0 ? 6 : precision;
+    int digits = strchr("eEfX", verb) != NULL ? 0 : precision < 0 ? 6 : precision;
     bool point = false;
     bool nonzero = false;
     char tail[16];

@@ -331,6 +331,14 @@ int tmpl_fn_trunc(struct tmpl_run *r, const struct tmpl_value *v, size_t n, stru
     return 0;
 }
 
+static int bad_end(struct tmpl_run *r, int64_t end, size_t length)
+{
+    if (end < 0)
+        return tmpl_fail(r, "runtime error: slice bounds out of range [:%" PRId64 "]", end);
+    return tmpl_fail(r, "runtime error: slice bounds out of range [:%" PRId64 "] with length %zu",
+                     end, length);
+}
+
 int tmpl_fn_substr(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
 {
     int64_t start = v[0].i;
@@ -340,9 +348,7 @@ int tmpl_fn_substr(struct tmpl_run *r, const struct tmpl_value *v, size_t n, str
     (void)n;
     if (start < 0) {
         if (end < 0 || (uint64_t)end > s.n)
-            return tmpl_fail(
-                r, "runtime error: slice bounds out of range [:%" PRId64 "] with length %zu", end,
-                s.n);
+            return bad_end(r, end, s.n);
         *ret = tmpl_of_str(str_sub(s, 0, (size_t)end));
         return 0;
     }

@@ -173,6 +173,19 @@ int tmpl_fn_unix_nanos(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
     return print_number(r, scaled(&v[0], NS_PER_S), ret);
 }
 
+static int not_an_int(struct tmpl_run *r, struct str s)
+{
+    struct buf quoted;
+    int x;
+
+    buf_init(&quoted, 1024);
+    tmpl_quote(&quoted, s, false);
+    x = tmpl_fail(r, "unable to parse time '%.*s': strconv.ParseInt: parsing %.*s: invalid syntax",
+                  STR_ARG(s), STR_ARG(buf_str(&quoted)));
+    buf_fini(&quoted);
+    return x;
+}
+
 /* Days, seconds, milli-, micro- or nanoseconds since 1970: the number of digits tells which. */
 int tmpl_fn_unix_to_time(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
                          struct tmpl_value *ret)
@@ -184,10 +197,7 @@ int tmpl_fn_unix_to_time(struct tmpl_run *r, const struct tmpl_value *v, size_t 
 
     (void)n;
     if (!str_to_i64(s.n > 0 && s.p[0] == '+' ? str_from(s, 1) : s, &i))
-        return tmpl_fail(r,
-                         "unable to parse time '%.*s': strconv.ParseInt: parsing \"%.*s\": "
-                         "invalid syntax",
-                         STR_ARG(shown), STR_ARG(shown));
+        return not_an_int(r, shown);
     if (s.n == 5)
         *ret = time_of(i * 86400, 0, NULL);
     else if (s.n == 10 || unit > 1)

@@ -197,7 +197,7 @@ static const struct tmpl_row FAILS[] = {
     {"{{eq 1}}", "template: line:1:2: executing \"line\" at <eq 1>: error calling eq: missing "
                  "argument for comparison"},
     {"{{eq . .}}", "template: line:1:2: executing \"line\" at <eq . .>: error calling eq: "
-                   "non-comparable type map[string]string"},
+                   "non-comparable types map[string]string, map[string]string"},
     {"{{lt true false}}", "template: line:1:2: executing \"line\" at <lt true false>: error "
                           "calling lt: invalid type for comparison"},
     {"{{lt 1 \"a\"}}", "template: line:1:2: executing \"line\" at <lt 1 \"a\">: error calling lt: "

@@ -38,6 +38,7 @@ struct entry {
     struct arena *arena;   /* owned; charged to the budget of the run */
     struct buf name;       /* for stages to put a label's name together */
     struct tmpl_run *tmpl; /* owned; of stages with templates, NULL before the first */
+    size_t work;           /* steps of templates since exec_work looked */
 };
 
 void entry_init(struct entry *e, struct mem_budget *budget);

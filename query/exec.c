@@ -11,7 +11,8 @@ enum {
     DEFAULT_MEMORY = 128 << 20,
     DEFAULT_SERIES = 500,
     DEFAULT_POINTS = 11000,
-    TICKS_PER_LOOK = 256, /* a power of two */
+    TICKS_PER_LOOK = 256,    /* a power of two */
+    WORK_PER_LOOK = 1 << 16, /* some milliseconds */
 };
 
 void exec_init(struct exec *x, const struct source *s, const struct query_params *p)
@@ -84,6 +85,14 @@ static int look(struct exec *x, struct err *err)
 int exec_tick(struct exec *x, struct err *err)
 {
     return (++x->ticks & (TICKS_PER_LOOK - 1)) == 0 ? look(x, err) : 0;
+}
+
+int exec_work(struct exec *x, struct entry *e, struct err *err)
+{
+    if (e->work < WORK_PER_LOOK)
+        return 0;
+    e->work = 0;
+    return look(x, err);
 }
 
 ts_ns exec_add(ts_ns a, dur_ns b)

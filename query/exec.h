@@ -8,6 +8,7 @@
 #ifndef LOGQ_QUERY_EXEC_H
 #define LOGQ_QUERY_EXEC_H
 
+#include "query/entry.h"
 #include "query/plan.h"
 #include "query/query.h"
 
@@ -45,6 +46,8 @@ int exec_check_length(const struct exec *x, struct err *err);
 
 /* Count a unit of work; now and then look at the clock.  ERR_TIMEOUT, ERR_CANCELLED. */
 int exec_tick(struct exec *x, struct err *err);
+/* The same for what stages did beyond a unit: one record may keep a template busy. */
+int exec_work(struct exec *x, struct entry *e, struct err *err);
 
 /* What a scan is asked beyond its plan. */
 struct exec_scan {

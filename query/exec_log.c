@@ -48,6 +48,8 @@ static int run_stages(struct log_run *run, const struct batch *b, const struct r
 
     if (r == 0)
         r = op_pipeline(run->log->stages, e, err);
+    if (r >= 0 && exec_work(run->x, e, err) < 0)
+        return err->code;
     if (r != 1)
         return r;
     *ret = (struct query_entry){.ts = e->ts, .seq = e->seq, .line = e->line};

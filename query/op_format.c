@@ -27,10 +27,13 @@ static int execute(const struct tmpl *t, struct entry *e, struct str *ret, struc
                             .line = e->line,
                             .ts = e->ts,
                             .arena = e->arena};
+    int r;
 
     if (e->tmpl == NULL)
         e->tmpl = tmpl_run_new();
-    return tmpl_execute(e->tmpl, t, &in, ret, err);
+    r = tmpl_execute(e->tmpl, t, &in, ret, err);
+    e->work += tmpl_run_steps(e->tmpl);
+    return r;
 }
 
 static int fail_format(struct entry *e, struct str details, struct err *err)

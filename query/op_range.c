@@ -196,6 +196,8 @@ static int sample_of(struct range_run *run, const struct batch *b, const struct 
     e->tested = key != NULL && key->tested;
     if (r == 0)
         r = op_pipeline(run->log->stages, e, err);
+    if (r >= 0 && exec_work(run->x, e, err) < 0)
+        return err->code;
     ret->value = (double)e->line.n;
     if (r == 1 && run->log->unwrap != NULL)
         r = unwrap(run, key != NULL, &ret->value, err);

@@ -20,12 +20,12 @@
 #include "base/time.h"
 
 enum {
-    TMPL_VARS_MAX = 256,           /* in one of its templates */
-    TMPL_DEFINES_MAX = 64,         /* named templates */
-    TMPL_DEPTH_MAX = 200,          /* nesting of the text, and of what it calls */
-    TMPL_STEPS_MAX = 1 << 17,      /* of one execution: a node, or TMPL_STEP_BYTES bytes made */
-    TMPL_STEP_BYTES = 256,         /* see above */
-    TMPL_BYTES_MAX = 32 << 20,     /* of values made in one execution */
+    TMPL_VARS_MAX = 256,       /* in one of its templates */
+    TMPL_DEFINES_MAX = 64,     /* named templates */
+    TMPL_DEPTH_MAX = 200,      /* nesting of the text, and of what it calls */
+    TMPL_STEPS_MAX = 1 << 17,  /* of one execution: a node, or TMPL_STEP_BYTES bytes made or read */
+    TMPL_STEP_BYTES = 128,     /* see above */
+    TMPL_BYTES_MAX = 32 << 20, /* of values made in one execution */
     TMPL_OUT_MAX = RECORD_LINE_MAX /* of output */
 };
 
@@ -180,5 +180,8 @@ void tmpl_run_free(struct tmpl_run **pr);
  * full. */
 int tmpl_execute(struct tmpl_run *r, const struct tmpl *t, const struct tmpl_input *in,
                  struct str *ret, struct err *err);
+
+/* The steps that the last execution took. */
+size_t tmpl_run_steps(const struct tmpl_run *r);
 
 #endif

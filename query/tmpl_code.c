@@ -492,6 +492,8 @@ static int read_value(struct tmpl_run *r, struct json_reader *j, const struct js
     double f;
 
     *ret = (struct tmpl_value){.kind = TMPL_NONE};
+    if (tmpl_step(r, 1) < 0)
+        return ERR_INVALID;
     if (tok->type == JSON_OBJECT)
         return read_map(r, j, ret);
     if (tok->type == JSON_ARRAY)

@@ -85,6 +85,12 @@ static int check_type(struct tmpl_run *r, struct tmpl_value *v, char type)
     return tmpl_error(r, "wrong type for value; expected %s; got %s", name, tmpl_type_name(v));
 }
 
+/* A number where no type is asked for. */
+static struct tmpl_value number_value(const struct tmpl_node *n)
+{
+    return n->number.is_float ? tmpl_of_float(n->number.f) : tmpl_of_int(TMPL_INT, n->number.i);
+}
+
 /* A literal as an argument of `type`. */
 static int literal(struct tmpl_run *r, const struct tmpl_node *n, char type, struct tmpl_value *ret)
 {
@@ -104,7 +110,7 @@ static int literal(struct tmpl_run *r, const struct tmpl_node *n, char type, str
         return 0;
     }
     if (type == 'a') {
-        *ret = n->kind == TMPL_N_BOOL ? tmpl_of_bool(n->b) : n->number.value;
+        *ret = n->kind == TMPL_N_BOOL ? tmpl_of_bool(n->b) : number_value(n);
         return 0;
     }
     buf_init(&text, ERROR_TEXT_MAX);
@@ -215,10 +221,15 @@ static int check_count(struct tmpl_run *r, const struct tmpl_node *ident, struct
 static int call_func(struct tmpl_run *r, const struct tmpl_func *f, const struct tmpl_node *node,
                      const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
 {
+    size_t bytes = 0;
     int x;
 
+    for (size_t i = 0; i < n; i++)
+        bytes += v[i].kind == TMPL_STRING ? v[i].s.n : 0;
     *ret = (struct tmpl_value){.kind = TMPL_NONE};
-    x = f->fn(r, v, n, ret);
+    x = tmpl_step(r, bytes / TMPL_STEP_BYTES); /* it will look at all of them */
+    if (x == 0)
+        x = f->fn(r, v, n, ret);
     if (x == ERR_INVALID) { /* put the place before the reason */
         struct str reason = arena_str(r->in->arena, buf_str(&r->error));
         if (reason.p == NULL)

@@ -137,8 +137,8 @@ struct tmpl_node {
         bool b; /* BOOL */
         struct {
             struct str text;
-            struct tmpl_value value; /* what it is where no type is asked for */
-            bool is_int;             /* in `i`; in `f` always */
+            bool is_int;   /* in `i`; in `f` always */
+            bool is_float; /* where no type is asked for */
             int64_t i;
             double f;
         } number;

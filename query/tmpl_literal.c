@@ -86,6 +86,6 @@ const char *tmpl_number(struct tmpl_token t, struct arena *a, struct tmpl_node *
     }
     ret->number.i = i;
     ret->number.f = f;
-    ret->number.value = is_float ? tmpl_of_float(f) : tmpl_of_int(TMPL_INT, i);
+    ret->number.is_float = is_float;
     return NULL;
 }

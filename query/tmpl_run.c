@@ -218,3 +218,9 @@ int tmpl_execute(struct tmpl_run *r, const struct tmpl *t, const struct tmpl_inp
         return arena_err(in->arena, err);
     return x < 0;
 }
+
+size_t tmpl_run_steps(const struct tmpl_run *r)
+{
+    OBJ_CHECK(r, TMPL_RUN_MAGIC);
+    return TMPL_STEPS_MAX - r->steps;
+}

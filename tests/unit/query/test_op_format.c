@@ -109,6 +109,34 @@ static void labels_are_made_and_renamed_in_order(void **state)
     RUN(cases);
 }
 
+/* Far fewer records than there are between two looks at the clock. */
+static void a_template_that_works_hard_does_not_outlast_the_query(void **state)
+{
+    struct query_params p = {.start = 0, .end = 200, .limits = {.time = 20 * NS_PER_MS}};
+    struct buf out;
+    struct fake f;
+
+    (void)state;
+    buf_init(&out, 8 << 20);
+    fake_init(&f);
+    for (ts_ns t = 1; t <= 100; t++)
+        fake_add(&f, S, NULL, t, STR("l"));
+    assert_int_equal(fake_run(&f, "{s=\"1\"} | line_format `{{range 40000}}x{{end}}`", &p, &out),
+                     ERR_TIMEOUT);
+    fake_fini(&f);
+    p.start = p.end;
+    fake_init(&f);
+    for (ts_ns t = 1; t <= 100; t++)
+        fake_add(&f, S, NULL, t, STR("l"));
+    assert_int_equal(
+        fake_run(&f, "count_over_time({s=\"1\"} | label_format a=`{{range 40000}}x{{end}}` [1s])",
+                 &p, &out),
+        ERR_TIMEOUT);
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
 CHECK_MAIN(cmocka_unit_test(the_line_is_what_the_template_makes),
            cmocka_unit_test(a_template_that_fails_marks_the_entry),
-           cmocka_unit_test(labels_are_made_and_renamed_in_order))
+           cmocka_unit_test(labels_are_made_and_renamed_in_order),
+           cmocka_unit_test(a_template_that_works_hard_does_not_outlast_the_query))

@@ -332,6 +332,16 @@ static int forget_deleted(struct compact *c, struct partition *p, struct err *er
     return r;
 }
 
+static bool is_held(struct store *s, const struct partition *p)
+{
+    bool held;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    held = store_hold_has_day(s, partition_tenant(p), partition_day(p));
+    (void)pthread_mutex_unlock(&s->mutex);
+    return held;
+}
+
 static int exchange(struct compact *c, struct partition *p, const struct compact_merge *m,
                     const struct segment_info *info, struct err *err)
 {
@@ -341,6 +351,8 @@ static int exchange(struct compact *c, struct partition *p, const struct compact
     (void)pthread_mutex_lock(&s->flush_mutex); /* keeps (2) */
     if (partition_is_dropped(p))
         r = err_set(err, ERR_GONE, "the day was dropped meanwhile");
+    else if (m->rows_left_out > 0 && is_held(s, p))
+        r = err_set(err, ERR_EXISTS, "a hold was put on the day meanwhile");
     else
         r = mark_day(s, p, err);
     if (r == 0)
@@ -356,6 +368,7 @@ static int exchange(struct compact *c, struct partition *p, const struct compact
 struct settling {
     struct store *s;
     uint64_t tenant_id;
+    int32_t day;
     const struct hide *hide;
     const uint8_t *uuid;
 };
@@ -365,7 +378,7 @@ struct settling {
 static int settle(void *arg, struct catalog *c, struct err *err)
 {
     const struct settling *st = arg;
-    struct hide *now = store_delete_for_good(st->s, st->tenant_id);
+    struct hide *now = store_delete_for_good(st->s, st->tenant_id, st->day);
     bool same = hide_same(now, st->hide);
 
     hide_unref(&now);
@@ -470,7 +483,7 @@ static int merge(struct compact *c, struct partition *p, const struct catalog_ro
                  const struct compact_choice *choice, struct err *err)
 {
     uint8_t *uuids = mem_new(choice->n * SEGMENT_UUID);
-    struct hide *hide = store_delete_for_good(c->s, partition_tenant(p));
+    struct hide *hide = store_delete_for_good(c->s, partition_tenant(p), partition_day(p));
     struct compact_merge m = {
         .objects = partition_objects(p),
         .hide = hide,
@@ -491,7 +504,7 @@ static int merge(struct compact *c, struct partition *p, const struct catalog_ro
     if (r >= 0) {
         r = exchange(c, p, &m, info, err);
         if (r == 0 && info != NULL) {
-            struct settling st = {c->s, partition_tenant(p), hide, info->uuid};
+            struct settling st = {c->s, partition_tenant(p), partition_day(p), hide, info->uuid};
             r = partition_read(p, settle, &st, err);
         }
         if (r == 0 && choice->due)

@@ -307,7 +307,8 @@ static int drop_day(struct store *s, struct meta_partition *p, bool *dropped, st
 
     *dropped = false;
     (void)pthread_mutex_lock(&s->mutex);
-    busy = s->backups > 0 || store_head_has_day(s, p->tenant_id, p->day); /* keeps (1) */
+    busy = s->backups > 0 || store_hold_has_day(s, p->tenant_id, p->day) ||
+           store_head_has_day(s, p->tenant_id, p->day); /* keeps (1) */
     p->dropped_pos = s->visible;
     (void)pthread_mutex_unlock(&s->mutex);
     if (busy)
@@ -370,6 +371,7 @@ static bool oldest_day(const struct store *s, const uint64_t *tenant_id, ts_ns n
 
     VEC_EACH(&s->days, p) {
         if (p->state != META_LIVE || p->day >= today ||
+            store_hold_has_day(s, p->tenant_id, p->day) ||
             store_head_has_day(s, p->tenant_id, p->day) ||
             (tenant_id != NULL && p->tenant_id != *tenant_id) || (found && p->day >= ret->day) ||
             (not_kept && p->is_kept))

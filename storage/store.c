@@ -158,6 +158,7 @@ static void free_store(struct store **ps)
     dedup_free(&s->pending_dedup);
     map_free(&s->tenants);
     store_delete_free(s);
+    store_hold_free(s);
     VEC_FINI(&s->days);
     VEC_FINI(&s->gaps);
     VEC_FINI(&s->void_bodies);
@@ -255,6 +256,8 @@ static int open_tables(struct store *s, struct err *err)
         store_clock_open(s);
     if (r == 0)
         r = store_delete_load(s, err);
+    if (r == 0)
+        r = store_hold_load(s, err);
     if (r == 0)
         r = path_in(s, "tenants", path, err);
     if (r == 0)

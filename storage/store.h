@@ -245,6 +245,26 @@ int store_delete_cancel(struct store *s, struct str tenant, struct str id, bool 
 typedef int store_delete_fn(void *arg, const struct store_delete *d);
 int store_deletes(struct store *s, struct str tenant, store_delete_fn *fn, void *arg);
 
+/* ---- legal holds ---- */
+
+/* Nothing of a tenant's days that the span touches is destroyed: not by age, size or want of room,
+ * not by a delete request, nor by compaction. */
+struct store_hold {
+    char id[STORE_DELETE_ID]; /* set by store_hold_add */
+    ts_ns from, to;           /* half-open */
+    ts_ns created;            /* set by store_hold_add */
+    struct str user, reason;
+};
+/* Blocking; durable, and respected, on return.  Delete requests for the span are refused from then
+ * on, those that were made go on hiding, and destroy when it is released.  ERR_GONE: no such
+ * tenant; ERR_INVALID; ERR_LIMIT. */
+int store_hold_add(struct store *s, struct str tenant, struct store_hold *d, struct err *err);
+/* Blocking.  ERR_GONE: no such hold. */
+int store_hold_release(struct store *s, struct str tenant, struct str id, struct err *err);
+/* All of a tenant, oldest first; as store_deletes. */
+typedef int store_hold_fn(void *arg, const struct store_hold *d);
+int store_holds(struct store *s, struct str tenant, store_hold_fn *fn, void *arg);
+
 /* Small durable values of the server (tokens, alert states, deliveries), in meta.db.  Blocking. */
 int store_kv_put(struct store *s, const char *space, struct str key, struct str value,
                  struct err *err);

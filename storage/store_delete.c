@@ -188,6 +188,9 @@ static int add(struct store *s, struct str tenant, struct store_delete *d, struc
     if (r == 0) {
         tenant_id = t->id;
         r = check_room(s, tenant_id, err);
+        if (r == 0 && store_hold_has(s, tenant_id, d->from, d->to))
+            r = err_set(err, ERR_DENIED,
+                        "a legal hold is on records of that span: nothing of it may be deleted");
         id = s->last_delete + 1;
         seq = s->last_seq;
     }
@@ -343,7 +346,7 @@ int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_s
     return r;
 }
 
-struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id)
+struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, int32_t day)
 {
     const struct store_tenant *tenant;
     struct tombstone **gone;
@@ -357,7 +360,7 @@ struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id)
             tombstone_state(s->tombstones.p[i]) == STORE_DELETE_STARTED)
             gone[n++] = s->tombstones.p[i];
     tenant = tenant_of(s, tenant_id);
-    if (tenant != NULL)
+    if (tenant != NULL && !store_hold_has_day(s, tenant_id, day))
         ret = hide_new(&s->opt, str_of(tenant->name), gone, n);
     (void)pthread_mutex_unlock(&s->mutex);
     free((void *)gone);

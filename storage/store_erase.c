@@ -70,6 +70,16 @@ static void set_state(struct store *s, struct tombstone *t, enum store_delete_st
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
+static bool is_held(struct store *s, const struct tombstone *t)
+{
+    bool held;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    held = store_hold_has(s, tombstone_tenant(t), tombstone_from(t), tombstone_to(t));
+    (void)pthread_mutex_unlock(&s->mutex);
+    return held;
+}
+
 /* Every segment that it may touch is due. */
 static int mark(struct store *s, struct tombstone *t, struct err *err)
 {
@@ -96,7 +106,7 @@ static int start(struct store *s, struct tombstone *t, struct err *err)
 {
     int r;
 
-    if (is_in_memory(s, t)) /* the next run looks again; it hides until then */
+    if (is_held(s, t) || is_in_memory(s, t)) /* the next run looks again; it hides until then */
         return 0;
     set_state(s, t, STORE_DELETE_STARTED); /* keeps (1) */
     r = mark(s, t, err);
@@ -186,6 +196,10 @@ static int finish(struct store *s, struct tombstone *t, struct err *err)
     struct look look = {.t = t, .left = is_in_memory(s, t)};
     int r = 0;
 
+    if (is_held(s, t)) {
+        tombstone_set_marked(t, UINT64_MAX); /* compaction took its marks off */
+        return 0;
+    }
     /* A catalog that was lost has lost its marks, perhaps in the life before: once more. */
     if (tombstone_marked(t) != partition_cache_renewed(s->partitions))
         return mark(s, t, err);

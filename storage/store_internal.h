@@ -26,6 +26,7 @@
 
 struct compact;
 struct frame_cache;
+struct held;
 struct keyring;
 struct hide;
 struct map;
@@ -113,6 +114,7 @@ struct store {
     uint64_t last_seq;                  /* of the last durable record */
     uint64_t dedup_saved;               /* entries before this number are in meta.db */
     VEC(struct tombstone *) tombstones; /* all of them, by id; one reference each */
+    VEC(struct held *) holds;           /* owned; changed under flush_mutex, too */
     uint64_t last_delete;               /* the largest number that a request had */
     enum store_state state;
     char reason[300];
@@ -214,8 +216,16 @@ void store_delete_free(struct store *s);
 int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_state state,
                        struct err *err);
 /* What may be left out of segments for good: expired streams, and what was deleted and cannot be
- * taken back any more.  NULL: nothing; the caller has a reference.  Not under mutex. */
-struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id);
+ * taken back any more; nothing of a day that is held.  NULL: nothing; the caller has a reference.
+ * Not under mutex. */
+struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, int32_t day);
+
+/* store_hold.c: after the tenants, before there are threads. */
+int store_hold_load(struct store *s, struct err *err);
+void store_hold_free(struct store *s);
+/* Does a hold touch [from, to), or the day?  Under mutex. */
+bool store_hold_has(const struct store *s, uint64_t tenant_id, ts_ns from, ts_ns to);
+bool store_hold_has_day(const struct store *s, uint64_t tenant_id, int32_t day);
 
 /* store_erase.c: what is to be done by now about the bytes of deleted records.  Blocking; any
  * thread. */

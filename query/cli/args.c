@@ -54,10 +54,12 @@ struct flag {
 };
 
 static const struct flag FLAGS[FLAG_COUNT] = {
-    [FLAG_SINCE] = {"since", 0, OF_SPANS, "SPAN", "start that long ago: 15m, 1h30m, 2d (1h)"},
-    [FLAG_FROM] = {"from", 0, OF_SPANS, "TIME",
+    [FLAG_SINCE] = {"since", 0, OF_SPANS | OF(ARGS_ADMIN), "SPAN",
+                    "start that long ago: 15m, 1h30m, 2d (1h)"},
+    [FLAG_FROM] = {"from", 0, OF_SPANS | OF(ARGS_ADMIN), "TIME",
                    "start there: RFC 3339, or how long ago (15m), or now"},
-    [FLAG_TO] = {"to", 0, OF_SPANS & ~OF(ARGS_TAIL), "TIME", "stop before there; same forms (now)"},
+    [FLAG_TO] = {"to", 0, (OF_SPANS | OF(ARGS_ADMIN)) & ~OF(ARGS_TAIL), "TIME",
+                 "stop before there; same forms (now)"},
     [FLAG_LIMIT] = {"limit", 'n', OF_LINES, "N",
                     "at most N lines, the newest (1000; tail: 10); 0: all"},
     [FLAG_DIRECTION] =
@@ -103,7 +105,8 @@ static const struct {
     [ARGS_IMPORT] = {"import", "FILE", "store the lines of an export; -: stdin", 1, 1},
     [ARGS_VERIFY] = {"verify", "", "is what the server stores as it was written? (--structure)", 0,
                      0},
-    [ARGS_ADMIN] = {"admin", "VERB", "flush, compact, or backup DIR", 1, 2},
+    [ARGS_ADMIN] = {"admin", "VERB",
+                    "flush, compact, backup DIR, or hold list | add REASON | release ID", 1, 3},
 };
 enum { COMMANDS_N = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
 

@@ -1,4 +1,5 @@
-/* query/cli/cmd_admin.c - `logq admin flush | compact | backup DIR`: an operator's work. */
+/* query/cli/cmd_admin.c - `logq admin flush | compact | backup DIR | hold ...`: an operator's work.
+ */
 #include "query/cli/cmd.h"
 #include "query/cli/params.h"
 
@@ -124,6 +125,96 @@ static int follow(struct cmd *c, struct buf *body, struct remote_failure *fail, 
     return r;
 }
 
+/* ---- holds ---- */
+
+/* [{"id": ...}, ...]: each as a block of lines. */
+static int put_holds(struct buf *out, struct str body, size_t *n, struct err *err)
+{
+    json_t *root = json_loadb(body.p, body.n, 0, NULL);
+    const char *key;
+    json_t *value;
+
+    if (!json_is_array(root)) {
+        json_decref(root);
+        return err_set(err, ERR_CORRUPT, "the server's answer is not understood");
+    }
+    *n = json_array_size(root);
+    for (size_t i = 0; i < *n; i++) {
+        json_object_foreach(json_array_get(root, i), key, value)
+        {
+            buf_addf(out, "%-14s %s\n", key, json_is_string(value) ? json_string_value(value) : "");
+        }
+        buf_add_char(out, '\n');
+    }
+    json_decref(root);
+    return 0;
+}
+
+static int print_holds(struct cmd *c, struct str body)
+{
+    const struct args *a = c->args;
+    struct remote_failure none = {0};
+    struct buf out;
+    struct err err;
+    size_t n = 1;
+    int r = 0;
+
+    buf_init(&out, ANSWER_MAX);
+    if (a->has_output && (a->output == FORMAT_JSON || a->output == FORMAT_JSONL)) {
+        buf_add_str(&out, body);
+        buf_add_char(&out, '\n');
+    } else {
+        r = put_holds(&out, body, &n, &err);
+    }
+    if (r == 0)
+        r = output_text(c->out, buf_str(&out), &err);
+    if (r == 0)
+        r = output_flush(c->out, &err);
+    buf_fini(&out);
+    return r < 0 ? cmd_fail(c, STR_NULL, &none, &err) : n > 0 ? CMD_FOUND : CMD_NOTHING;
+}
+
+static int hold(struct cmd *c)
+{
+    const char *what = c->args->n_words > 1 ? c->args->words[1] : "";
+    bool is_list = strcmp(what, "list") == 0;
+    bool is_add = strcmp(what, "add") == 0;
+    struct remote_request req = {.path = "/api/v1/admin/hold", .idle_ms = CMD_IDLE_MS};
+    struct remote_failure fail;
+    struct buf params, body;
+    struct err err;
+    int code;
+
+    if ((!is_list && !is_add && strcmp(what, "release") != 0) ||
+        c->args->n_words != (is_list ? 2 : 3)) {
+        cmd_say("hold knows list, add REASON and release ID");
+        return CMD_USAGE;
+    }
+    if (is_add && (!c->args->has_span || !c->args->has_to)) {
+        cmd_say("say which span: --from and --to");
+        return CMD_USAGE;
+    }
+    buf_init(&params, PARAMS_MAX);
+    buf_init(&body, ANSWER_MAX);
+    if (!is_list)
+        params_add(&params, is_add ? "reason" : "id", str_of(c->args->words[2]));
+    if (is_add) {
+        params_add_ts(&params, "start", c->args->from);
+        params_add_ts(&params, "end", c->args->to);
+    }
+    req.method = is_list ? "GET" : is_add ? "POST" : "DELETE";
+    req.params = buf_str(&params);
+    if (remote_fetch(c->remote, &req, &body, &fail, &err) < 0)
+        code = cmd_fail(c, STR_NULL, &fail, &err);
+    else if (is_list)
+        code = print_holds(c, buf_str(&body));
+    else
+        code = is_add ? print(c, buf_str(&body)) : CMD_FOUND;
+    buf_fini(&params);
+    buf_fini(&body);
+    return code;
+}
+
 int cmd_admin(struct cmd *c)
 {
     const char *verb = c->args->words[0];
@@ -136,8 +227,10 @@ int cmd_admin(struct cmd *c)
     int code;
     int r;
 
+    if (strcmp(verb, "hold") == 0)
+        return hold(c);
     if (!is_backup && strcmp(verb, "flush") != 0 && strcmp(verb, "compact") != 0) {
-        cmd_say("admin knows flush, compact and backup, not '%.60s'", verb);
+        cmd_say("admin knows flush, compact, backup and hold, not '%.60s'", verb);
         return CMD_USAGE;
     }
     if (c->args->n_words != (is_backup ? 2 : 1)) {

@@ -88,6 +88,14 @@ def story():
         status, body, _ = server.request("POST", "/api/v1/admin/flush", b"", token=False)
         assert status == 401, body
 
+        # A legal hold.
+        held = json.loads(logq(server, "admin", "hold", "add", "a case", "--from", "2h", "--to", "now", "-o", "json").stdout)
+        assert "a case" in logq(server, "admin", "hold", "list").stdout
+        denied = logq(server, "delete", '{app="late"}', "--since", "1h", check=False)
+        assert denied.returncode == 4 and "legal hold" in denied.stderr, denied.stderr
+        logq(server, "admin", "hold", "release", held["id"])
+        assert logq(server, "admin", "hold", "list", check=False).returncode == 1
+
         # A backup, and another server from it.
         backup, keys = directory / "backup", directory / "keys"
         logq(server, "admin", "backup", backup, "--with-keyring", keys)

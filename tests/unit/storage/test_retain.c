@@ -202,6 +202,111 @@ static struct matcher app_is(const char *value)
     return m;
 }
 
+static struct store_hold hold(struct feed *f, int from, int to)
+{
+    struct store_hold h = {.from = FEED_DAY + from * DAY,
+                           .to = FEED_DAY + to * DAY,
+                           .user = STR("counsel"),
+                           .reason = STR("a case")};
+    struct err err;
+
+    if (store_hold_add(f->s, STR("t"), &h, &err) != 0)
+        fail_msg("hold: %s", err.text);
+    return h;
+}
+
+static int count_hold(void *arg, const struct store_hold *h)
+{
+    assert_true(str_eq(h->reason, STR("a case")) && str_eq(h->user, STR("counsel")));
+    (*(unsigned *)arg)++;
+    return 0;
+}
+
+static unsigned holds(struct feed *f)
+{
+    unsigned n = 0;
+
+    assert_int_equal(store_holds(f->s, STR("t"), count_hold, &n), 0);
+    return n;
+}
+
+static void a_held_day_stays_until_it_is_released(void **state)
+{
+    struct store_hold h;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    init(&f);
+    f.opt.max_bytes = 1; /* not even room for one */
+    put(&f, -5, "held");
+    put(&f, -4, "old");
+    flush(&f);
+    h = hold(&f, -5, -4);
+    retire(&f, FEED_DAY + 40 * DAY);
+    feed_check(&f, "t", "held\n");
+    feed_reopen(&f);
+    assert_int_equal(holds(&f), 1);
+    retire(&f, FEED_DAY + 40 * DAY);
+    feed_check(&f, "t", "held\n");
+    assert_int_equal(store_hold_release(f.s, STR("t"), STR("0123"), &err), ERR_GONE);
+    assert_int_equal(store_hold_release(f.s, STR("u"), str_of(h.id), &err), ERR_GONE);
+    assert_int_equal(store_hold_release(f.s, STR("t"), str_of(h.id), &err), 0);
+    assert_int_equal(holds(&f), 0);
+    retire(&f, FEED_DAY + 40 * DAY);
+    feed_check(&f, "t", "");
+    assert_int_equal(days_on_disk(&f), 0);
+    fini(&f);
+}
+
+/* One that was made before goes on hiding, and destroys when the hold is over. */
+static void delete_requests_wait_for_a_hold(void **state)
+{
+    struct matcher m = app_is("app");
+    struct store_delete d = {.query = STR("x"),
+                             .user = STR("admin"),
+                             .matchers = &m,
+                             .n_matchers = 1,
+                             .from = FEED_DAY,
+                             .to = FEED_DAY + DAY};
+    struct store_stats st;
+    struct store_hold h;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    feed_init(&f);
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(&f);
+    put(&f, 0, "wanted");
+    put_app(&f, "t", 0, "other", "other");
+    flush(&f);
+    assert_int_equal(store_delete_add(f.s, STR("t"), &d, &err), 0);
+    time_set(FEED_DAY + DAY);
+    retire(&f, time_now()); /* started: its segments are due */
+    h = hold(&f, 0, 1);
+    assert_int_equal(store_delete_add(f.s, STR("t"), &d, &err), ERR_DENIED);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(store_compact(f.s, &err), 0);
+        retire(&f, time_now());
+    }
+    store_stats(f.s, &st);
+    assert_int_equal(st.deletes, 1);
+    assert_int_equal(st.compacted_rows_left_out, 0);
+    feed_check(&f, "t", "other\n");
+    assert_int_equal(store_hold_release(f.s, STR("t"), str_of(h.id), &err), 0);
+    for (int i = 0; i < 3; i++) {
+        retire(&f, time_now());
+        assert_int_equal(store_compact(f.s, &err), 0);
+    }
+    store_stats(f.s, &st);
+    assert_int_equal(st.deletes, 0);
+    assert_int_equal(st.compacted_rows_left_out, 1);
+    feed_check(&f, "t", "other\n");
+    fini(&f);
+    matcher_fini(&m);
+}
+
 /* Streams of one day are kept for 2, 7 (short) and 20 days (long). */
 static void a_day_goes_with_its_longest_stream_and_hides_the_shorter(void **state)
 {
@@ -473,7 +578,9 @@ static void late_records_of_a_half_gone_day_begin_it_anew(void **state)
     assert_true(stopped > 2);
 }
 
-CHECK_MAIN(cmocka_unit_test(a_day_that_cannot_be_removed_does_not_keep_the_store_shut),
+CHECK_MAIN(cmocka_unit_test(a_held_day_stays_until_it_is_released),
+           cmocka_unit_test(delete_requests_wait_for_a_hold),
+           cmocka_unit_test(a_day_that_cannot_be_removed_does_not_keep_the_store_shut),
            cmocka_unit_test(late_records_of_a_half_gone_day_begin_it_anew),
            cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_past),
            cmocka_unit_test(a_clock_that_was_ahead_for_a_while_drops_nothing),

@@ -7,7 +7,7 @@
 #include "base/vec.h"
 #include "storage/le.h"
 
-enum { PAGE_KEYS = 3000, INDEX_HEAD = 4 };
+enum { PAGE_KEYS = 3000, INDEX_HEAD = 4, WIDTH = 8, WIDTH_WIDE = ID_PAGE_WIDTH_MAX };
 
 #define PAGES_BYTES ((size_t)1 << 30)
 
@@ -170,7 +170,8 @@ struct id_builder {
     VEC(uint32_t) group; /* of the open group, block by block, ascending in each */
     VEC(size_t) begin;   /* of each of its blocks in there */
     struct id_blocks covered;
-    uint32_t n_blocks; /* of the segment so far */
+    uint64_t stored_bytes; /* of the blocks that it covers */
+    uint32_t n_blocks;     /* of the segment so far */
     VEC(struct id_group) groups;
     struct buf pages; /* plain, of closed groups */
     VEC(uint64_t) at; /* of each of them, and the end */
@@ -216,9 +217,18 @@ struct id_keys *id_builder_keys(struct id_builder *b)
     return &b->keys;
 }
 
+/* What so many keys take. */
+static uint64_t bytes_of(size_t keys, unsigned width)
+{
+    return keys * (uint64_t)(2 + width) / 8;
+}
+
 /* Page `page` of g; next[i] is the first key of block i that is not in a page yet. */
 static void put_page(struct id_builder *b, const struct id_group *g, uint32_t page, size_t *next)
 {
+    bool is_wide = bytes_of(b->group.n, WIDTH_WIDE) <= b->stored_bytes / ID_SHARE_WIDE;
+    struct id_page p = {.n_blocks = g->n_blocks, .width = is_wide ? WIDTH_WIDE : WIDTH};
+
     b->pairs.n = 0;
     for (uint32_t i = 0; i < g->n_blocks; i++) {
         size_t end = i + 1 < g->n_blocks ? b->begin.p[i + 1] : b->group.n;
@@ -230,7 +240,9 @@ static void put_page(struct id_builder *b, const struct id_group *g, uint32_t pa
         }
     }
     VEC_RESERVE(&b->scratch, 2 * b->pairs.n + 1);
-    id_page_put(&b->pages, b->pairs.p, b->pairs.n, g->n_blocks, b->scratch.p);
+    p.pairs = b->pairs.p;
+    p.n = b->pairs.n;
+    id_page_put(&b->pages, &p, b->scratch.p);
     VEC_PUSH(&b->at, b->pages.n);
 }
 
@@ -253,11 +265,11 @@ static void close_group(struct id_builder *b)
     VEC_PUSH(&b->groups, g);
     b->group.n = b->begin.n = 0;
     b->covered = (struct id_blocks){{0}};
+    b->stored_bytes = 0;
 }
 
 void id_builder_block(struct id_builder *b, uint64_t stored_bytes)
 {
-    uint64_t bits = 2 + ID_PAGE_WIDTH; /* of a key */
     struct id_keys *k = &b->keys;
     size_t at = b->begin.n;
 
@@ -265,7 +277,8 @@ void id_builder_block(struct id_builder *b, uint64_t stored_bytes)
     id_keys_sort(k);
     VEC_PUSH(&b->begin, b->group.n);
     b->n_blocks++;
-    if (k->n * bits / 8 <= stored_bytes / ID_SHARE) {
+    if (bytes_of(k->n, WIDTH) <= stored_bytes / ID_SHARE) {
+        b->stored_bytes += stored_bytes;
         b->covered.bits[at / 64] |= UINT64_C(1) << at % 64;
         VEC_RESERVE(&b->group, b->group.n + k->n);
         if (k->n > 0)

@@ -78,17 +78,19 @@ static void put_lower(struct buf *b, const uint32_t *v, size_t n, unsigned width
         buf_add_char(b, (char)held);
 }
 
-void id_page_put(struct buf *b, const struct id_pair *pairs, size_t n, unsigned n_blocks,
-                 uint32_t *scratch)
+void id_page_put(struct buf *b, const struct id_page *page, uint32_t *scratch)
 {
-    unsigned width = bits_of(n_blocks) > ID_PAGE_WIDTH ? bits_of(n_blocks) : ID_PAGE_WIDTH;
-    uint32_t levels = levels_of(width, n_blocks);
+    unsigned least = bits_of(page->n_blocks);
+    unsigned width = least > page->width ? least : page->width;
+    uint32_t levels = levels_of(width, page->n_blocks);
+    size_t n = page->n;
 
-    INVARIANT(n < ID_PAGE_PAIRS && n_blocks > 0 && n_blocks <= ID_PAGE_BLOCKS);
+    INVARIANT(n < ID_PAGE_PAIRS && width <= ID_PAGE_WIDTH_MAX && page->n_blocks > 0);
     for (size_t i = 0; i < n; i++) {
         uint32_t rest;
-        uint32_t bucket = split(pairs[i].place, n, &rest);
-        scratch[i] = bucket << width | (level_of(rest, levels) * n_blocks + pairs[i].block);
+        uint32_t bucket = split(page->pairs[i].place, n, &rest);
+        scratch[i] =
+            bucket << width | (level_of(rest, levels) * page->n_blocks + page->pairs[i].block);
     }
     id_sort(scratch, scratch + n, n);
     varint_put(b, n);

@@ -15,9 +15,9 @@
 #include <stdint.h>
 
 enum {
-    ID_PAGE_BLOCKS = 256, /* at most */
-    ID_PAGE_WIDTH = 8,    /* bits */
-    ID_PAGE_PAIRS = 1 << 24,
+    ID_PAGE_BLOCKS = 256,   /* at most */
+    ID_PAGE_WIDTH_MAX = 10, /* bits */
+    ID_PAGE_PAIRS = 1 << 22,
 };
 
 /* A set of blocks of a group. */
@@ -31,9 +31,15 @@ struct id_pair {
     uint32_t block; /* below n_blocks */
 };
 
-/* Append a page of `n` pairs, in any order, below ID_PAGE_PAIRS; `scratch` has room for 2 n. */
-void id_page_put(struct buf *b, const struct id_pair *pairs, size_t n, unsigned n_blocks,
-                 uint32_t *scratch);
+/* A page of pairs, in any order, below ID_PAGE_PAIRS. */
+struct id_page {
+    const struct id_pair *pairs;
+    size_t n;
+    unsigned n_blocks;
+    unsigned width; /* up to ID_PAGE_WIDTH_MAX; more where there are more blocks than it can tell */
+};
+/* Append it; `scratch` has room for 2 n. */
+void id_page_put(struct buf *b, const struct id_page *page, uint32_t *scratch);
 
 /* Add the blocks that may have the key to *hits.  ERR_CORRUPT. */
 int id_page_ask(struct str page, unsigned n_blocks, uint32_t place, struct id_blocks *hits,

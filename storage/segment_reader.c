@@ -25,7 +25,7 @@ struct segment_reader {
     struct crypt **source_crypt; /* owned, made when asked for; seals the blocks of that source */
     uint8_t key[CRYPT_KEY];      /* the partition's */
     uint64_t data_offset;        /* of the first block */
-    ZSTD_DCtx *zstd;             /* owned */
+    ZSTD_DCtx *zstd;             /* owned, made when asked for */
     struct segment_header header;
     char name[SEGMENT_NAME_MAX];
     uint64_t bytes;
@@ -154,8 +154,6 @@ int segment_reader_open(struct objstore *os, const uint8_t uuid[SEGMENT_UUID], c
     int rc;
 
     r->magic = SEGMENT_READER_MAGIC;
-    r->zstd = ZSTD_createDCtx();
-    INVARIANT(r->zstd != NULL); /* a fixed size, as with mem_new */
     segment_name(uuid, r->name);
     rc = objstore_open(os, r->name, &r->object, err);
     if (rc == 0)
@@ -321,6 +319,14 @@ int segment_reader_block(struct segment_reader *r, const struct segment_block *b
     return rc < 0 ? err_wrap(err, "segment '%s' block %u", r->name, index) : 0;
 }
 
+static ZSTD_DCtx *zstd_of(struct segment_reader *r)
+{
+    if (r->zstd == NULL)
+        r->zstd = ZSTD_createDCtx();
+    INVARIANT(r->zstd != NULL); /* a fixed size, as with mem_new */
+    return r->zstd;
+}
+
 static int open_frame(struct segment_reader *r, const struct segment_reader_block *b, uint32_t i,
                       struct arena *a, struct str *ret, struct err *err)
 {
@@ -361,7 +367,7 @@ static int open_frame(struct segment_reader *r, const struct segment_reader_bloc
     if (rc < 0)
         return rc;
     f.bytes = (struct str){plain, e.stored_bytes - CRYPT_TAG};
-    return block_frame_open(r->zstd, &f, a, ret, err);
+    return block_frame_open(zstd_of(r), &f, a, ret, err);
 }
 
 int segment_reader_frame(struct segment_reader *r, const struct segment_reader_block *b,
@@ -398,7 +404,7 @@ static int open_streams(struct segment_reader *r, struct segment_info *info,
     rc = crypt_open(r->crypt, nonce, head, sealed, p, err);
     f.bytes = (struct str){p, sealed.n - CRYPT_TAG};
     if (rc == 0)
-        rc = block_frame_open(r->zstd, &f, info->arena, &plain, err);
+        rc = block_frame_open(zstd_of(r), &f, info->arena, &plain, err);
     return rc < 0 ? rc : footer_streams_get(plain, info, err);
 }
 

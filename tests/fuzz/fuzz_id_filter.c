@@ -64,7 +64,7 @@ static void found(unsigned n_blocks, const uint8_t *data, size_t size)
     buf_init(&b, 1 << 20);
     for (size_t i = 0; i < n; i++)
         v[i] = (struct id_pair){le_get32(data + 5 * i), data[5 * i + 4] % n_blocks};
-    id_page_put(&b, v, n, n_blocks, scratch);
+    id_page_put(&b, &(struct id_page){v, n, n_blocks, 8 + (unsigned)(n % 3)}, scratch);
     if (id_page_check(buf_str(&b), n_blocks, &pairs, &err) < 0 || pairs != n)
         abort();
     for (size_t i = 0; i < n; i++) {

@@ -43,7 +43,7 @@ struct range_run {
     size_t sorted_cap;
     ts_ns *edge; /* where ranges begin and end, for counts of the scan */
     size_t n_edges;
-    bool failed_on_parts; /* a line failed of which the scan gave a part: the whole one says more */
+    bool failed; /* a line did while the scan counted: the records say whether it is in a range */
 };
 
 struct sample {
@@ -434,7 +434,7 @@ static int count_cells(void *arg, const struct scan_key *key, struct scan_cells 
     run->cached = NULL;
     *ret = NULL;
     r = sample_of(run, &b, &rec, key, &x, err);
-    run->failed_on_parts = r == ERR_INVALID && key->line.n > 0;
+    run->failed = r == ERR_INVALID;
     if (r != 1)
         return r;
     r = x.cell->cells.rows == NULL && x.cell->cells.sum == NULL ? make_cells(run, x.cell, err) : 0;
@@ -467,6 +467,7 @@ static int sum_record(void *arg, const struct labels *stream, const struct recor
     run->cached = NULL;
     one.stream = 0;
     r = sample_of(run, &b, &one, NULL, &x, err);
+    run->failed = r == ERR_INVALID;
     if (r != 1)
         return r;
     if (!(fabs(x.value) < NUMBER_MAX))
@@ -617,7 +618,7 @@ static int count_rows(struct range_run *run, struct exec_scan *scan, struct err 
         r = fill_count(run, scan, parser, &c, err);
     if (r == 0)
         r = exec_count(run->x, scan, &c, err);
-    if (r < 0 && run->failed_on_parts)
+    if (r < 0 && run->failed)
         r = 1;
     if (r == 0)
         r = add_all(run, err);

@@ -2,7 +2,7 @@
  * tests/fuzz/fuzz_logql.c - query texts from anybody.
  *
  * Any bytes parse or fail with a place inside the text.  What parses prints, and what is printed
- * parses and prints the same again.
+ * parses and prints the same again; so it is with what may only be formatted.
  */
 #include "base/obj.h"
 #include "query/query.h"
@@ -10,6 +10,22 @@
 #include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void format(struct str text)
+{
+    struct err err;
+    struct buf first;
+    struct buf second;
+
+    buf_init(&first, 16 << 20);
+    buf_init(&second, 16 << 20);
+    if (query_format(text, &first, NULL, NULL, &err) == 0 && first.n <= QUERY_TEXT_MAX) {
+        INVARIANT(query_format(buf_str(&first), &second, NULL, NULL, &err) == 0);
+        INVARIANT(str_eq(buf_str(&first), buf_str(&second)));
+    }
+    buf_fini(&first);
+    buf_fini(&second);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf first;
     struct buf second;
 
+    format(text);
     if (query_parse(text, &q, &line, &column, &err) < 0) {
         INVARIANT(line >= 1 && line <= size + 1 && column >= 1 && column <= size + 1);
         return 0;

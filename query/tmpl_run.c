@@ -41,6 +41,15 @@ static void add_place(struct tmpl_run *r)
     buf_clear(&r->text);
 }
 
+/* A reason with names of kilobytes in it did not fit. */
+static void add_if_over(struct tmpl_run *r)
+{
+    if (!r->error.over)
+        return;
+    r->error.over = false;
+    buf_add_z(&r->error, "it failed; the reason is too long to be told");
+}
+
 int tmpl_error(struct tmpl_run *r, const char *fmt, ...)
 {
     va_list ap;
@@ -52,8 +61,7 @@ int tmpl_error(struct tmpl_run *r, const char *fmt, ...)
     va_start(ap, fmt);
     buf_addv(&r->error, fmt, ap);
     va_end(ap);
-    if (r->error.n == 0)
-        buf_add_z(&r->error, "template: it failed"); /* the message itself is too long */
+    add_if_over(r);
     return ERR_INVALID;
 }
 
@@ -65,6 +73,7 @@ int tmpl_fail(struct tmpl_run *r, const char *fmt, ...)
     va_start(ap, fmt);
     buf_addv(&r->error, fmt, ap);
     va_end(ap);
+    add_if_over(r);
     return ERR_INVALID;
 }
 

@@ -444,6 +444,7 @@ static void hostile_templates_end(void **state)
     check_repeated("{{range 1000000}}{{range 1000000}}", "x{{end}}{{end}}", 1, "", "steps");
     check_repeated("{{range 100000}}", "{{repeat 1000 \"x\"}}{{end}}", 1, "",
                    "more than 1048576 bytes");
+    check_repeated("{{.s.", "x", 20000, "}}", "too long to be told");
     check_repeated("{{define \"a\"}}", "{{template \"a\"}}", 1, "{{end}}{{template \"a\"}}",
                    "template depth (200)");
     check_repeated("{{range 1000}}", "{{$x := repeat 100000 \"x\"}}{{end}}", 1, "",

@@ -280,8 +280,12 @@ static bool offer_fits(struct http_exchange *x, char accept[WEBSOCKET_ACCEPT])
     const char *why;
     int status = websocket_accept(&offer, accept, &why);
 
-    if (status == 101)
+    if (status == 101 && http_may_upgrade(x))
         return true;
+    if (status == 101) {
+        status = 426;
+        why = "a WebSocket is opened by HTTP/1.1";
+    }
     if (status == 426) {
         http_reply_header(x, "Upgrade", STR("websocket"));
         http_reply_header(x, "Sec-WebSocket-Version", STR("13"));

@@ -15,7 +15,8 @@
  * entries are touched by the hub's thread alone, but `history`, which is the worker's until its
  * HISTORY is in the queue; (3) batches that wait, in the queue or for a history, hold at most
  * QUEUE_BYTES; one over it is dropped and every tail is told so; (4) entries are charged to
- * hub->budget while they live.
+ * hub->budget while they live, and what is on its way to a client until he has taken it
+ * (tail->queued).
  */
 #include "server/tail.h"
 
@@ -32,9 +33,10 @@
 
 enum {
     QUEUE_BYTES = 64 << 20,
-    ENTRIES_BYTES = 128 << 20, /* of all tails */
-    CLIENT_BYTES = 1 << 20,    /* on the way to one client */
-    PIECE_MAX = 1 << 30,
+    HUB_BYTES = 128 << 20,  /* entries and output of all tails */
+    CLIENT_BYTES = 1 << 20, /* on the way to one client; more only to finish a frame */
+    FRAME_BYTES = 1 << 20,  /* of entries in one frame, unless one alone has more */
+    PIECE_MAX = 128 << 20,
     RETRY_MS = 100, /* dropped entries are told when there is room again */
     BATCH_S = 5,    /* for a query on one batch */
     TENANTS_MAX = 8,
@@ -151,6 +153,7 @@ static void tail_unref(struct tail *t)
     VEC_FINI(&t->waiting);
     VEC_FINI(&t->dropped);
     VEC_FINI(&t->backlog);
+    mem_budget_give(&h->budget, t->queued);
     free(t->seen);
     query_unref(&t->query);
     t->magic = 0;
@@ -214,7 +217,7 @@ static void on_piece(void *arg)
     struct tail *t = p->tail;
 
     if (t->closed)
-        atomic_fetch_sub(&t->queued, p->n);
+        tail_taken(t, p->n);
     else if (p->why.code != 0)
         t->opt.failed(t->opt.arg, &p->why);
     else
@@ -223,10 +226,15 @@ static void on_piece(void *arg)
     free(p);
 }
 
-static void post(struct tail *t, struct str bytes, const struct err *why)
+/* false: there is no memory for it. */
+static bool post(struct tail *t, struct str bytes, const struct err *why)
 {
-    struct piece *p = mem_new(sizeof(*p) + bytes.n);
+    struct piece *p;
+    struct err err;
 
+    if (mem_budget_take(&t->hub->budget, bytes.n, &err) < 0)
+        return false;
+    p = mem_new(sizeof(*p) + bytes.n);
     p->tail = tail_ref(t);
     p->n = bytes.n;
     if (bytes.n > 0)
@@ -234,10 +242,11 @@ static void post(struct tail *t, struct str bytes, const struct err *why)
     if (why != NULL)
         p->why = *why;
     atomic_fetch_add(&t->queued, bytes.n);
-    if (loop_post(t->hub->server->loop, on_piece, p))
-        return;
-    tail_unref(t); /* the server stops; the hub still counts it */
-    free(p);
+    if (!loop_post(t->hub->server->loop, on_piece, p)) {
+        tail_unref(t); /* the server stops; the hub still counts it */
+        free(p);
+    }
+    return true;
 }
 
 static void drop(struct tail *t, struct tail_entry *e)
@@ -257,8 +266,9 @@ static bool has_room(const struct tail *t)
     return t->queued <= CLIENT_BYTES;
 }
 
-/* One frame with up to TAIL_FRAME_ENTRIES of `v`, and what was dropped before it. */
-static void tell_frame(struct tail *t, struct tail_entry **v, size_t n)
+/* One frame with up to TAIL_FRAME_ENTRIES of `v`, and what was dropped before it.  false: it could
+ * not be. */
+static bool tell_frame(struct tail *t, struct tail_entry **v, size_t n)
 {
     struct tail_frame f = {.entries = v,
                            .n = n,
@@ -266,16 +276,31 @@ static void tell_frame(struct tail *t, struct tail_entry **v, size_t n)
                            .n_dropped = t->dropped.n,
                            .all_dropped = t->n_dropped};
     struct buf out;
+    bool told;
 
     buf_init(&out, PIECE_MAX);
     tail_frame_put(&out, t->opt.form, t->opt.categorize, &f);
-    if (out.n > 0 && !out.over)
-        post(t, buf_str(&out), NULL);
-    metric_add(METRIC_TAIL_ENTRIES, n);
+    told = !out.over && post(t, buf_str(&out), NULL);
     buf_fini(&out);
+    if (!told)
+        return false;
+    metric_add(METRIC_TAIL_ENTRIES, n);
     free_entries(t->hub, t->dropped.p, t->dropped.n);
     t->dropped.n = 0;
     t->n_dropped = 0;
+    return true;
+}
+
+/* How many of the entries go into one frame. */
+static size_t frame_entries(struct tail_entry *const *v, size_t n)
+{
+    size_t bytes = v[0]->bytes;
+    size_t k = 1;
+
+    while (k < n && k < TAIL_FRAME_ENTRIES && v[k]->bytes <= FRAME_BYTES &&
+           bytes + v[k]->bytes <= FRAME_BYTES)
+        bytes += v[k++]->bytes;
+    return k;
 }
 
 /* Tell what is ready, or drop it; and that something was dropped. */
@@ -284,8 +309,9 @@ static void tell(struct tail *t)
     size_t at = 0;
 
     while (at < t->ready.n && has_room(t)) {
-        size_t n = t->ready.n - at < TAIL_FRAME_ENTRIES ? t->ready.n - at : TAIL_FRAME_ENTRIES;
-        tell_frame(t, t->ready.p + at, n);
+        size_t n = frame_entries(t->ready.p + at, t->ready.n - at);
+        if (!tell_frame(t, t->ready.p + at, n))
+            break;
         free_entries(t->hub, t->ready.p + at, n);
         at += n;
     }
@@ -293,7 +319,7 @@ static void tell(struct tail *t)
         drop(t, t->ready.p[at]);
     t->ready.n = 0;
     if (t->n_dropped > 0 && has_room(t))
-        tell_frame(t, NULL, 0);
+        (void)tell_frame(t, NULL, 0); /* else it is tried again */
 }
 
 /* ---- entries ---- */
@@ -372,7 +398,7 @@ static void follow(struct tail *t, const struct item *i)
     if (!is_of(t, i->tenant) || !query_touches(t->query, i->batch))
         return;
     if (query_run_batch(t->query, i->batch, &p, take_live, t, &err) < 0 && !t->cancel)
-        post(t, STR_NULL, &err);
+        (void)post(t, STR_NULL, &err);
     tell(t);
 }
 
@@ -388,7 +414,7 @@ static void on_open(struct tail_hub *h, struct tail *t)
 static void on_history(struct tail *t)
 {
     if (t->history_err.code != 0) {
-        post(t, STR_NULL, &t->history_err);
+        (void)post(t, STR_NULL, &t->history_err);
         return;
     }
     t->seen = mem_new(t->history.n * sizeof(*t->seen) + 1);
@@ -667,6 +693,7 @@ void tail_taken(struct tail *t, size_t n_bytes)
 {
     OBJ_CHECK(t, SERVER_TAIL_MAGIC);
     atomic_fetch_sub(&t->queued, n_bytes);
+    mem_budget_give(&t->hub->budget, n_bytes);
 }
 
 int tail_hub_open(struct server *s, struct tail_hub **ret, struct err *err)
@@ -678,7 +705,7 @@ int tail_hub_open(struct server *s, struct tail_hub **ret, struct err *err)
 
     h->magic = TAIL_HUB_MAGIC;
     h->server = s;
-    h->budget = (struct mem_budget){.name = "tails", .limit = ENTRIES_BYTES, .parent = &s->memory};
+    h->budget = (struct mem_budget){.name = "tails", .limit = HUB_BYTES, .parent = &s->memory};
     h->last = &h->first;
     (void)pthread_mutex_init(&h->mutex, NULL);
     (void)pthread_condattr_init(&attr);

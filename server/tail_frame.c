@@ -13,7 +13,7 @@
 
 enum {
     ENTRY_MAX = 16 << 20, /* a line of 1 MiB, each byte escaped, with all its labels */
-    FRAME_MAX = 1 << 30,
+    FRAME_MAX = 64 << 20,
 };
 
 static int copy_entry(const struct query_entry *e, const struct buf *stream,
@@ -157,6 +157,7 @@ static void put_websocket(struct buf *out, bool categorize, const struct tail_fr
         json_put_array_end(&w);
     }
     json_put_object_end(&w);
+    out->over |= json.over;
     if (!json.over)
         websocket_put(out, WEBSOCKET_TEXT, buf_str(&json), NULL);
     buf_fini(&json);

@@ -82,9 +82,11 @@ void http_reply_abort(
 /*
  * Answer 101: from here on the connection speaks `protocol`.  `data` is called with what the client
  * sends, what came behind its request first, each time from the loop; the bytes are valid during
- * the call.  http_reply_write sends bytes as they are, http_reply_end flushes and closes.  The
- * request has no body and is HTTP/1.1; headers by http_reply_header before.
+ * the call.  http_reply_write sends bytes as they are, http_reply_end flushes and closes.  Only
+ * where http_may_upgrade; headers by http_reply_header before.
  */
+/* HTTP/1.1 has upgrades, 1.0 has none. */
+bool http_may_upgrade(const struct http_exchange *x);
 typedef void http_data_fn(void *arg, struct str bytes);
 void http_upgrade(struct http_exchange *x, const char *protocol, http_data_fn *data, void *arg);
 

@@ -188,14 +188,19 @@ void http_reply_start(struct http_exchange *x, int status, const char *content_t
     send_buf(s, &b);
 }
 
+bool http_may_upgrade(const struct http_exchange *x)
+{
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    return !http_request_is_1_0(x->req);
+}
+
 void http_upgrade(struct http_exchange *x, const char *protocol, http_data_fn *data, void *arg)
 {
     struct stream *s;
     struct buf b;
 
     OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    INVARIANT(x->state == EXCHANGE_HANDLING && !http_request_is_1_0(x->req));
-    INVARIANT(!http_request_has_body(x->req));
+    INVARIANT(x->state == EXCHANGE_HANDLING && http_may_upgrade(x));
     x->state = EXCHANGE_STREAMING;
     x->data = data;
     x->data_arg = arg;

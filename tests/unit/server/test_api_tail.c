@@ -413,6 +413,24 @@ static void what_cannot_be_followed_is_refused(void **state)
     hang_up(c);
 }
 
+/* A body in front of the frames, and a version that has no upgrades. */
+static void odd_handshakes_do_no_harm(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c;
+
+    c = ask(f, TAIL "&limit=0", "Content-Length: 4\r\n", true);
+    stream_write(c->s, STR("body"));
+    expect(c, " 101 ");
+    push_line(f, "web", 1, "all the same");
+    expect(c, "all the same");
+    hang_up(c);
+    c = ask(f, TAIL " HTTP/1.0\r\nX:", "", true); /* our own version stands in a header then */
+    expect(c, " 426 ");
+    hang_up(c);
+    check_get(f, "/ready", 200, NULL);
+}
+
 /* Under --dev nobody has a token: a page of somebody else must not read along. */
 static void foreign_pages_may_not_follow(void **state)
 {
@@ -527,6 +545,6 @@ CHECK_MAIN(T(a_follower_gets_what_is_stored_then_what_comes), T(the_pipeline_of_
            T(tenants_are_followed_apart), T(events_are_the_lines_of_an_export),
            T(pings_are_answered_and_closes_returned), T(who_breaks_the_protocol_is_told_and_closed),
            T(a_history_that_fails_closes_with_its_reason), T(what_cannot_be_followed_is_refused),
-           T(foreign_pages_may_not_follow),
+           T(odd_handshakes_do_no_harm), T(foreign_pages_may_not_follow),
            T(a_client_that_does_not_read_loses_entries_and_is_told), T(many_follow_at_once),
            T(a_drain_says_goodbye), T(a_stop_in_the_middle_frees_everything))

@@ -44,7 +44,7 @@ struct index_work {
 static void work_init(struct index_work *w, struct api_call *c)
 {
     *w = (struct index_work){.c = c,
-                             .budget = {.name = "query",
+                             .budget = {.name = "query.memory",
                                         .limit = (size_t)c->api->server->conf.query.memory_bytes,
                                         .parent = &c->api->server->memory},
                              .seen = map_new(0, NULL)};
@@ -197,10 +197,10 @@ static struct volume *find_volume(struct index_work *w, const struct labels *l, 
     if (v != NULL)
         return v;
     v = new_volume(w, l, err);
-    if (v != NULL) {
-        (void)map_put(w->seen, id, v);
-        VEC_PUSH(&w->v, v);
-    }
+    if (v == NULL)
+        return NULL;
+    (void)map_put(w->seen, id, v);
+    VEC_PUSH(&w->v, v);
     return v;
 }
 
@@ -352,7 +352,7 @@ static int fill_edges(struct index_work *w, struct err *err)
 static void work_volume(struct api_call *c)
 {
     struct scan_count k = {.cells = volume_cells};
-    struct str name[LABELS_SHOWN_MAX];
+    struct str name[LABELS_SHOWN_MAX] = {{NULL, 0}};
     struct query_stats stats = {0};
     struct index_work w;
     struct err err;

@@ -217,8 +217,10 @@ struct api_tails *api_tails_new(struct api *a)
 void api_tails_end(struct api_tails *t)
 {
     OBJ_CHECK(t, API_TAILS_MAGIC);
-    while (t->conns.next != &t->conns)
-        end(t->conns.next, WEBSOCKET_GOING_AWAY, STR("the server stops"));
+    for (struct conn *c = t->conns.next, *next; c != &t->conns; c = next) {
+        next = c->next;
+        end(c, WEBSOCKET_GOING_AWAY, STR("the server stops"));
+    }
 }
 
 void api_tails_free(struct api_tails **pt)

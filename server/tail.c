@@ -55,6 +55,16 @@ struct item {
     char tenant[TENANT_MAX];
 };
 
+struct entries { /* as VEC */
+    struct tail_entry **p;
+    size_t n, cap;
+};
+
+struct items {
+    struct item **p;
+    size_t n, cap;
+};
+
 struct tail {
     unsigned magic;
 #define SERVER_TAIL_MAGIC 0x7a11f0e5u
@@ -68,17 +78,17 @@ struct tail {
     _Atomic size_t queued; /* bytes on the way to the client */
     bool closed;           /* the main loop's */
 
-    VEC(struct tail_entry *) history; /* newest first; see (2) */
+    struct entries history; /* newest first; see (2) */
     struct err history_err;
 
     bool live;
     uint64_t *seen; /* seqs of the history, ascending; owned */
     size_t n_seen;
-    VEC(struct item *) backlog;
-    VEC(struct tail_entry *) ready;
-    VEC(struct tail_entry *) waiting; /* opt.delay: by ts and seq */
-    dur_ns first_due;                 /* of those waiting */
-    VEC(struct tail_entry *) dropped; /* those that are told by name */
+    struct items backlog;
+    struct entries ready;
+    struct entries waiting; /* opt.delay: by ts and seq */
+    dur_ns first_due;       /* of those waiting */
+    struct entries dropped; /* those that are told by name */
     uint64_t n_dropped;
 };
 
@@ -107,6 +117,16 @@ struct piece {
     size_t n;
     char bytes[];
 };
+
+static void entries_add(struct entries *v, struct tail_entry *e)
+{
+    VEC_PUSH(v, e);
+}
+
+static void items_add(struct items *v, struct item *i)
+{
+    VEC_PUSH(v, i);
+}
 
 /* ---- counting references ---- */
 
@@ -258,7 +278,7 @@ static void drop(struct tail *t, struct tail_entry *e)
         return;
     }
     tail_entry_strip(&e, &t->hub->budget);
-    VEC_PUSH(&t->dropped, e);
+    entries_add(&t->dropped, e);
 }
 
 static bool has_room(const struct tail *t)
@@ -331,7 +351,7 @@ static void put_waiting(struct tail *t, struct tail_entry *e)
 
     if (i == 0)
         t->first_due = e->due; /* who comes later is due later */
-    VEC_PUSH(&t->waiting, e);
+    entries_add(&t->waiting, e);
     for (; i > 0; i--) {
         const struct tail_entry *before = t->waiting.p[i - 1];
         if (before->ts < e->ts || (before->ts == e->ts && before->seq < e->seq))
@@ -371,7 +391,7 @@ static int take_live(void *arg, const struct query_entry *e)
         copy->due = time_mono() + t->opt.delay;
         put_waiting(t, copy);
     } else {
-        VEC_PUSH(&t->ready, copy);
+        entries_add(&t->ready, copy);
         if (t->ready.n == TAIL_FRAME_ENTRIES)
             tell(t);
     }
@@ -420,7 +440,7 @@ static void on_history(struct tail *t)
     t->seen = mem_new(t->history.n * sizeof(*t->seen) + 1);
     for (size_t i = t->history.n; i-- > 0;) {
         t->seen[t->n_seen++] = t->history.p[i]->seq;
-        VEC_PUSH(&t->ready, t->history.p[i]);
+        entries_add(&t->ready, t->history.p[i]);
         t->history.n--;
         if (t->ready.n == TAIL_FRAME_ENTRIES)
             tell(t);
@@ -443,7 +463,7 @@ static void on_batch(struct tail_hub *h, struct item *i)
             follow(t, i);
         } else {
             atomic_fetch_add_explicit(&i->refs, 1, memory_order_relaxed);
-            VEC_PUSH(&t->backlog, i);
+            items_add(&t->backlog, i);
         }
     }
 }
@@ -484,25 +504,33 @@ static void take_item(struct tail_hub *h, struct item *i)
 
 /* ---- the hub's thread: time ---- */
 
-/* What is due, and what is older and here by now. */
+/* How many of those waiting may go: what is due, and what is older and here by now. */
+static size_t count_due(const struct tail *t, dur_ns now)
+{
+    size_t n = t->waiting.n;
+
+    while (n > 0 && t->waiting.p[n - 1]->due > now)
+        n--;
+    return n;
+}
+
+static void release(struct tail *t, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        entries_add(&t->ready, t->waiting.p[i]);
+    t->waiting.n -= n;
+    t->first_due = INT64_MAX;
+    for (size_t i = 0; i < t->waiting.n; i++) {
+        t->waiting.p[i] = t->waiting.p[n + i];
+        if (t->waiting.p[i]->due < t->first_due)
+            t->first_due = t->waiting.p[i]->due;
+    }
+}
+
 static void tell_due(struct tail *t, dur_ns now)
 {
-    dur_ns first = INT64_MAX;
-    size_t n = 0;
-
-    if (t->waiting.n > 0 && t->first_due <= now) {
-        for (size_t i = 0; i < t->waiting.n; i++)
-            if (t->waiting.p[i]->due <= now)
-                n = i + 1;
-        for (size_t i = 0; i < n; i++)
-            VEC_PUSH(&t->ready, t->waiting.p[i]);
-        t->waiting.n -= n;
-        for (size_t i = 0; i < t->waiting.n; i++) {
-            t->waiting.p[i] = t->waiting.p[n + i];
-            first = t->waiting.p[i]->due < first ? t->waiting.p[i]->due : first;
-        }
-        t->first_due = first;
-    }
+    if (t->waiting.n > 0 && t->first_due <= now)
+        release(t, count_due(t, now));
     tell(t);
 }
 
@@ -533,7 +561,7 @@ static void tell_lost(struct tail_hub *h, uint64_t lost)
         t->n_dropped += lost;
         if (t->dropped.n < TAIL_DROPPED_SHOWN &&
             tail_entry_new(&unknown, t->opt.form, false, &h->budget, &e, &err) == 0)
-            VEC_PUSH(&t->dropped, e); /* of which stream nobody knows: {} */
+            entries_add(&t->dropped, e); /* of which stream nobody knows: {} */
         tell(t);
     }
 }
@@ -599,7 +627,7 @@ static int take_stored(void *arg, const struct query_entry *e)
         tail_entry_new(e, t->opt.form, t->opt.categorize, &t->hub->budget, &copy, &t->history_err);
 
     if (r == 0)
-        VEC_PUSH(&t->history, copy);
+        entries_add(&t->history, copy);
     return r;
 }
 
@@ -626,6 +654,15 @@ static void read_history(void *arg)
         t->history_err = err;
     push(t->hub, ITEM_HISTORY, t);
     tail_unref(t);
+}
+
+/* false: too many wait for the workers. */
+static bool ask_history(struct tail *t)
+{
+    if (workers_run(t->hub->server->workers, read_history, tail_ref(t)))
+        return true;
+    atomic_fetch_sub_explicit(&t->refs, 1, memory_order_relaxed); /* not the last */
+    return false;
 }
 
 /* ---- open, close ---- */
@@ -661,8 +698,7 @@ int tail_open(struct tail_hub *h, const struct tail_options *opt, struct tail **
     t = tail_new(h, opt);
     h->n_open++; /* from now on batches are queued */
     push(h, ITEM_OPEN, t);
-    if (opt->limit > 0 && !workers_run(h->server->workers, read_history, tail_ref(t))) {
-        tail_unref(t); /* the worker's */
+    if (opt->limit > 0 && !ask_history(t)) {
         metric_add(METRIC_QUERY_BUSY, 1);
         tail_close(&t);
         return err_set(err, ERR_LIMIT, "too many queries are waiting (query.concurrent)");

@@ -90,6 +90,28 @@ void verify_meta_close(struct verify *v)
     db_close(&v->keys);
 }
 
+/* A day that waits has a position of its own. */
+static int read_waiting(struct verify_day *d, struct err *err)
+{
+    struct db *db = d->v->meta;
+    struct sqlite3_stmt *st;
+    uint64_t pos;
+    int r = db_prepare(db, "SELECT pos FROM late WHERE tenant = ? AND day = ?", &st, err);
+
+    if (r < 0)
+        return r;
+    db_bind_u64(st, 1, d->tenant_id);
+    db_bind_u64(st, 2, (uint64_t)(int64_t)d->day);
+    r = db_step(db, st, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    pos = db_column_u64(st, 0);
+    if (pos < d->row.wal_pos)
+        d->row.wal_pos = pos;
+    db_reset(st);
+    return 0;
+}
+
 int verify_meta_row(struct verify_day *d, struct err *err)
 {
     struct db *db = d->v->meta;
@@ -100,6 +122,8 @@ int verify_meta_row(struct verify_day *d, struct err *err)
     if (db == NULL)
         return 0;
     r = read_position(d->v, &row->wal_pos, err);
+    if (r == 0)
+        r = read_waiting(d, err);
     if (r == 0)
         r = db_prepare(db,
                        "SELECT state, rows, line_bytes, stored_bytes, segments, min_ts, max_ts,"

@@ -146,7 +146,7 @@ static int eval(struct metric_run *run, const struct ast_node *n, struct matrix 
         return eval_vector(run, n->number, ret, err);
     case NODE_LABEL_REPLACE:
         r = eval(run, n->replace.expr, &sides[0], err);
-        return r < 0 ? r : op_label_replace(run->x, n, &sides[0], ret, err);
+        return r < 0 ? r : op_label_replace(run->x, n, &sides[0], &run->steps, ret, err);
     case NODE_LOG:
         break; /* check and the parser let it stand nowhere here */
     }

@@ -146,29 +146,12 @@ static int take_results(struct pairing *p, struct matrix *ret, struct err *err)
 static int grouped_labels(struct pairing *p, const struct labels *many, const struct labels *one,
                           struct labels *ret, struct err *err)
 {
-    struct arena *a = p->x->arena;
-    size_t n = 0;
-    struct labels rest;
-    struct label *v;
-    int r = series_project(a, many, p->node->binary.include, true, &rest, err);
+    int r = 0;
 
-    if (r < 0)
-        return r;
-    for (const struct ast_name *i = p->node->binary.include; i != NULL; i = i->next)
-        n++;
-    v = arena_alloc(a, (rest.n + n) * sizeof(*v));
-    if (v == NULL)
-        return arena_err(a, err);
-    if (rest.n > 0)
-        memcpy(v, rest.v, rest.n * sizeof(*v));
-    n = rest.n;
-    for (const struct ast_name *i = p->node->binary.include; i != NULL; i = i->next) {
-        struct str value = labels_get(one, i->name);
-        if (value.n > 0)
-            v[n++] = (struct label){i->name, value};
-    }
-    *ret = (struct labels){v, labels_sort(v, n)};
-    return 0;
+    *ret = *many;
+    for (const struct ast_name *i = p->node->binary.include; i != NULL && r == 0; i = i->next)
+        r = series_label(p->x->arena, ret, i->name, labels_get(one, i->name), err);
+    return r;
 }
 
 /* The one series of the list with a point at step k, NONE if there is none, or an error. */

@@ -68,25 +68,6 @@ static void expand(struct buf *out, struct str text, const struct captures *c)
     }
 }
 
-/* The labels of `l` with `name` set to `value`, or without it if that is empty. */
-static int with_label(struct arena *a, const struct labels *l, struct str name, struct str value,
-                      struct labels *ret, struct err *err)
-{
-    struct label *v = arena_alloc(a, (l->n + 1) * sizeof(*v));
-    size_t n = 0;
-
-    value = arena_str(a, value);
-    if (v == NULL || value.p == NULL)
-        return arena_err(a, err);
-    for (size_t i = 0; i < l->n; i++)
-        if (!str_eq(l->v[i].name, name))
-            v[n++] = l->v[i];
-    if (value.n > 0)
-        v[n++] = (struct label){name, value};
-    *ret = (struct labels){v, labels_sort(v, n)};
-    return 0;
-}
-
 static int replace(struct exec *x, const struct ast_node *n, struct series *s, struct err *err)
 {
     struct captures c = {.re = n->replace.re, .n = regexp_captures(n->replace.re) + 1};
@@ -99,33 +80,55 @@ static int replace(struct exec *x, const struct ast_node *n, struct series *s, s
     buf_init(&out, VALUE_MAX_BYTES);
     expand(&out, n->replace.replacement, &c);
     r = buf_err(&out, "label_replace", err);
-    if (r == 0)
-        r = with_label(x->arena, &s->labels, n->replace.dst, buf_str(&out), &s->labels, err);
+    if (r == 0) {
+        value = arena_str(x->arena, buf_str(&out));
+        r = value.p == NULL ? arena_err(x->arena, err)
+                            : series_label(x->arena, &s->labels, n->replace.dst, value, err);
+    }
     buf_fini(&out);
     return r;
 }
 
+/* The points of `from` into `to`, which has the same labels now. */
+static int merge(struct series *to, const struct series *from, size_t n_steps, struct err *err)
+{
+    for (size_t k = 0; k < n_steps; k++) {
+        if (!from->has[k])
+            continue;
+        if (to->has[k])
+            return err_set(err, ERR_INVALID,
+                           "label_replace: two series would have the same labels; keep the label "
+                           "they differ in, or aggregate them first");
+        to->has[k] = 1;
+        to->value[k] = from->value[k];
+    }
+    return 0;
+}
+
 int op_label_replace(struct exec *x, const struct ast_node *n, struct matrix *in,
-                     struct matrix *ret, struct err *err)
+                     const struct steps *steps, struct matrix *ret, struct err *err)
 {
     struct groups seen;
+    size_t kept = 0;
 
     *ret = *in;
     groups_init(&seen, x->arena);
-    for (size_t i = 0; i < ret->n; i++) {
+    for (size_t i = 0; i < in->n; i++) {
         struct group *g = NULL;
         int r = exec_tick(x, err);
         if (r == 0)
             r = replace(x, n, &ret->v[i], err);
         if (r == 0)
             r = groups_find(&seen, &ret->v[i].labels, &g, err);
+        if (r == 0 && g->data != NULL)
+            r = merge(g->data, &ret->v[i], steps->n, err);
         if (r < 0)
             return r;
         if (g->data != NULL)
-            return err_set(err, ERR_INVALID,
-                           "label_replace: two series would have the same labels; keep the label "
-                           "they differ in, or aggregate them first");
-        g->data = &ret->v[i];
+            continue;
+        ret->v[kept] = ret->v[i];
+        g->data = &ret->v[kept++];
     }
+    ret->n = kept;
     return 0;
 }

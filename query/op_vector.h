@@ -21,9 +21,9 @@ int op_topk(struct exec *x, const struct ast_node *n, struct matrix *in, const s
 int op_sort(struct exec *x, const struct ast_node *n, struct matrix *in, const struct steps *steps,
             struct matrix *ret, struct err *err);
 
-/* Also ERR_INVALID: two series would get the same labels. */
+/* Also ERR_INVALID: two series would get the same labels, and have points at the same step. */
 int op_label_replace(struct exec *x, const struct ast_node *n, struct matrix *in,
-                     struct matrix *ret, struct err *err);
+                     const struct steps *steps, struct matrix *ret, struct err *err);
 
 /* Also ERR_INVALID: series of both sides cannot be paired. */
 int op_binary(struct exec *x, const struct ast_node *n, const struct matrix sides[2],

@@ -31,3 +31,24 @@ int series_project(struct arena *a, const struct labels *l, const struct ast_nam
     *ret = (struct labels){v, n};
     return 0;
 }
+
+int series_label(struct arena *a, struct labels *l, struct str name, struct str value,
+                 struct err *err)
+{
+    struct label *v = arena_alloc(a, (l->n + 1) * sizeof(*v));
+    size_t n = 0;
+    size_t i = 0;
+
+    if (v == NULL)
+        return arena_err(a, err);
+    while (i < l->n && str_cmp(l->v[i].name, name) < 0)
+        v[n++] = l->v[i++];
+    if (value.n > 0)
+        v[n++] = (struct label){name, value};
+    if (i < l->n && str_eq(l->v[i].name, name))
+        i++;
+    while (i < l->n)
+        v[n++] = l->v[i++];
+    *l = (struct labels){v, n};
+    return 0;
+}

@@ -137,6 +137,10 @@ class Maker:
             return kind, [self.one(*self.names) for _ in range(2)]
         if kind == "label_format":
             return kind, self.one("level", "new", "x"), self.one("method", "code", "n", "none")
+        if kind in ("json", "logfmt") and self.rnd.random() < 0.3:
+            paths = ["n", "method", "took", "missing", "app"] + (["req.id", "req.ok", "req.none"] if kind == "json" else [])
+            labels = self.rnd.sample(["n", "method", "new", "y", "pod"], self.rnd.randint(1, 3))
+            return kind, [(label, self.one(*paths)) for label in labels]
         return (kind,)
 
     def log(self, most=4):
@@ -158,6 +162,8 @@ class Maker:
             reduced = ("sum", "avg", "min", "max", "stddev", "stdvar", "quantile", "first", "last")
             op = self.one(*[x + "_over_time" for x in reduced], "rate")
             unwrap = self.one(("n", ""), ("code", ""), ("took", "duration"), ("bytes", "bytes"))
+            if self.rnd.random() < 0.3:
+                unwrap += (self.one(self.condition(), ("match", ref.ERROR, "=", "")),)
             if op not in ("sum_over_time", "rate") and self.rnd.random() < 0.5:
                 grouping = self.grouping()
             param = self.one(0.5, 0.9, 0.25) if op == "quantile_over_time" else None
@@ -169,9 +175,17 @@ class Maker:
         r = self.rnd.random()
         if depth >= 2 or r < 0.3:
             return self.range()
+        if r < 0.33:
+            return "vector", self.one(1.0, 0.5)
+        if r < 0.4:
+            dst, src = self.one("x", "pod", "new"), self.one("app", "level", "none")
+            pattern = self.one("(.).*", "(web|info)", "()")
+            return "replace", self.metric(depth + 1), dst, self.one("$1", "a-$1", ""), src, pattern
         if r < 0.75:
-            op = self.one("sum", "avg", "min", "max", "count", "stddev", "stdvar", "topk", "bottomk")
+            op = self.one("sum", "avg", "min", "max", "count", "stddev", "stdvar", "topk", "bottomk", "sort", "sort_desc")
             param = self.rnd.randint(1, 4) if op.endswith("k") else None
+            if op.startswith("sort"):
+                return "agg", op, None, self.metric(depth + 1), None
             return "agg", op, param, self.metric(depth + 1), self.one(None, self.grouping(), self.grouping())
         op = self.one("+", "-", "*", "/", "%", "and", "or", "unless", ">", "<=", "==", "!=")
         as_bool = op in ref.COMPARE and self.rnd.random() < 0.4

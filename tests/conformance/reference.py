@@ -195,7 +195,43 @@ def decode(line):
     return value if line.lstrip().startswith("{") else None
 
 
-def parse_json(e):
+def extract(e, wanted, found):
+    """Labels for expressions: `found` are (expression, value); what is missing becomes an empty label."""
+    for label, expression in wanted:
+        for key, value in found:
+            if key == expression:
+                e.parsed(label, value)
+    for label, _ in wanted:
+        if label not in e.labels:
+            e.parsed(label, "")
+
+
+MISSING = object()
+
+
+def json_paths(e, wanted):
+    e.begin()
+    if e.line == "":
+        return True
+    if e.line.strip()[:1] not in ("{", "[", '"'):
+        e.fail("JSONParserErr")
+        return True
+    found = []
+    for _, path in wanted:
+        value = decode(e.line)
+        for name in path.split("."):
+            value = dict(value).get(name, MISSING) if isinstance(value, tuple) else MISSING
+        if isinstance(value, (str, bool)) or value is None:
+            found.append((path, value if isinstance(value, str) else {True: "true", False: "false", None: ""}[value]))
+    # in the order they are asked for, found or not
+    for label, path in wanted:
+        extract(e, [(label, path)], found)
+    return True
+
+
+def parse_json(e, wanted=()):
+    if wanted:
+        return json_paths(e, wanted)
     e.begin()
     value = decode(e.line)
     if value is None:
@@ -222,11 +258,17 @@ def unpack(e):
     return True
 
 
-def logfmt(e):
+def logfmt(e, wanted=()):
     e.begin()
+    pairs = []
     for key, quoted, plain in re.findall(r'(?:^|(?<=\s))([^\s="]+)(?:=(?:"([^"]*)"|([^\s="]*)))?(?=\s|$)', e.line):
-        if quoted or plain:
-            e.parsed(clean_name(key), quoted or plain)
+        pairs.append((key, quoted or plain))
+    if wanted:
+        extract(e, wanted, pairs)
+        return True
+    for key, value in pairs:
+        if value:
+            e.parsed(clean_name(key), value)
     return True
 
 
@@ -331,6 +373,8 @@ def samples(entries, q):
             value = {"": number, "duration": duration, "bytes": size}[unwrap[1]](text)
             if value is None:
                 e.fail("SampleExtractionErr")
+            if len(unwrap) > 2 and not label_filter(e, unwrap[2]):
+                continue
             e.labels.pop(unwrap[0], None)
         if e.failed():
             raise Refused(e.labels[ERROR])
@@ -389,10 +433,13 @@ def vector_agg(entries, q, at):
     groups = {}
     for labels, value in metric_at(entries, inner, at).items():
         groups.setdefault(group(dict(labels), grouping or ("by", ())), {})[labels] = value
+    if op in ("sort", "sort_desc"):
+        return metric_at(entries, inner, at)
     if op in ("topk", "bottomk"):
         best = {}
         for members in groups.values():
-            order = sorted(members.items(), key=lambda m: (m[1] if op == "bottomk" else -m[1], m[0]))
+            sign = 1 if op == "bottomk" else -1
+            order = sorted(members.items(), key=lambda m: (math.isnan(m[1]), 0 if math.isnan(m[1]) else sign * m[1], m[0]))
             best.update(order[:param])
         return best
     return {labels: REDUCE[op](list(members.values())) for labels, members in groups.items()}
@@ -463,8 +510,30 @@ def binary(entries, q, at):
     return result
 
 
+def label_replace(entries, q, at):
+    _, inner, dst, replacement, src, pattern = q
+    result = {}
+    for labels, value in metric_at(entries, inner, at).items():
+        labels = dict(labels)
+        m = re.fullmatch(pattern, labels.get(src, ""))
+        if m:
+            labels[dst] = re.sub(r"\$(\d)", lambda d: m[int(d[1])] or "", replacement)
+            if labels[dst] == "":
+                del labels[dst]
+        key = tuple(sorted(labels.items()))
+        if key in result:
+            raise Refused("two series with the same labels")
+        result[key] = value
+    return result
+
+
+def vector(entries, q, at):
+    return {(): q[1]}
+
+
 def metric_at(entries, q, at):
-    return {"range": range_agg, "agg": vector_agg, "bin": binary}[q[0]](entries, q, at)
+    known = {"range": range_agg, "agg": vector_agg, "bin": binary, "replace": label_replace, "vector": vector}
+    return known[q[0]](entries, q, at)
 
 
 # ---- text ----
@@ -492,6 +561,8 @@ def stage_text(s):
         return "| line_format " + quote(" ".join("{{." + n + "}}" for n in s[1]))
     if kind == "label_format":
         return f"| label_format {s[1]}={s[2]}"
+    if kind in ("json", "logfmt"):
+        return f"| {kind} " + ", ".join(f"{label}={quote(path)}" for label, path in (s[1] if len(s) > 1 else ()))
     return f"| {kind}" + (" " + quote(s[1]) if len(s) > 1 else "")
 
 
@@ -510,7 +581,12 @@ def text(q):
         u = f" | unwrap {unwrap[1]}({unwrap[0]})" if unwrap and unwrap[1] else f" | unwrap {unwrap[0]}" if unwrap else ""
         o = f" offset {offset}s" if offset else ""
         p = f"{param}, " if param is not None else ""
-        return f"{op}({p}{text(inner)}{u} [{seconds}s]{o}){grouping_text(grouping)}"
+        f = " | " + filter_text(unwrap[2]) if unwrap and len(unwrap) > 2 else ""
+        return f"{op}({p}{text(inner)}{u}{f} [{seconds}s]{o}){grouping_text(grouping)}"
+    if kind == "vector":
+        return f"vector({q[1]})"
+    if kind == "replace":
+        return f"label_replace({text(q[1])}, " + ", ".join(map(quote, q[2:])) + ")"
     if kind == "agg":
         _, op, param, inner, grouping = q
         return f"{op}{grouping_text(grouping)} ({'' if param is None else str(param) + ', '}{text(inner)})"

@@ -194,6 +194,14 @@ static void the_best_are_chosen_at_each_step(void **state)
     check_str(buf_str(&out), "{app=\"a\"} 3@30\n{app=\"b\"} 1@60\n");
     assert_int_equal(fake_run(&f, "bottomk(1, count_over_time({app=~\".+\"}[30s]))", &p, &out), 0);
     check_str(buf_str(&out), "{app=\"b\"} 1@30 1@60\n");
+    /* labels become equal, but never at one step */
+    assert_int_equal(
+        fake_run(&f,
+                 "label_replace(topk(1, count_over_time({app=~\".+\"}[30s])), \"app\", "
+                 "\"c\", \"\", \"\")",
+                 &p, &out),
+        0);
+    check_str(buf_str(&out), "{app=\"c\"} 3@30 1@60\n");
     assert_int_equal(fake_run(&f, "approx_topk(1, count_over_time({app=\"a\"}[30s]))", &p, &out),
                      ERR_INVALID);
     fake_fini(&f);

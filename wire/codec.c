@@ -177,13 +177,17 @@ static int gzip_step(struct codec_reader *r, char *dst, size_t cap, size_t *ret_
     z = inflate(&r->gzip, Z_NO_FLUSH);
     r->rest = str_from(r->rest, in - r->gzip.avail_in);
     *ret_n = out - r->gzip.avail_out;
-    if (z == Z_STREAM_END)
+    if (z == Z_STREAM_END) {
         r->inside = false;
-    else if (z == Z_MEM_ERROR)
+        if (r->codec == CODEC_DEFLATE && r->rest.n > 0)
+            return err_set(err, ERR_CORRUPT, "bytes behind the end of deflate");
+        return 0;
+    }
+    if (z == Z_MEM_ERROR)
         return err_set(err, ERR_NOMEM, "no memory to unpack gzip");
-    else if (z == Z_BUF_ERROR)
+    if (z == Z_BUF_ERROR)
         return err_set(err, ERR_CORRUPT, "gzip is cut off");
-    else if (z != Z_OK)
+    if (z != Z_OK)
         return err_set(err, ERR_CORRUPT, "gzip: %s", r->gzip.msg != NULL ? r->gzip.msg : "broken");
     return 0;
 }

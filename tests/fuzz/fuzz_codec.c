@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int e, at_once;
 
     if (size >= 2) {
-        enum codec c = (enum codec)(data[0] % 3);
+        enum codec c = (enum codec)(data[0] % 4);
         cap = (size_t)data[1] + 1;
         s = (struct str){(const char *)data + 2, size - 2};
         (void)codec_sniff(s);

@@ -93,6 +93,27 @@ static void members_one_after_another_are_one_stream(void **state)
     check_str(out, "kept");
 }
 
+/* HTTP's deflate, with the header that it should have and without. */
+static void deflate_is_read_in_both_of_its_forms(void **state)
+{
+    struct str forms[] = {bytes(arena, "78 9c 4b 4c 4a 06 00 02 4d 01 27"),
+                          bytes(arena, "4b 4c 4a 06 00")};
+    struct str out;
+    (void)state;
+
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(unpacked(CODEC_DEFLATE, forms[i], 3, &out), 0);
+        check_str(out, "abc");
+        assert_int_equal(unpacked(CODEC_DEFLATE, forms[i], 2, &out), ERR_LIMIT);
+        for (size_t n = 1; n < forms[i].n; n++)
+            assert_int_equal(unpacked(CODEC_DEFLATE, str_sub(forms[i], 0, n), 3, &out),
+                             ERR_CORRUPT);
+        assert_int_equal(unpacked(CODEC_DEFLATE, bytes_join(arena, forms[i], STR("more")), 3, &out),
+                         ERR_CORRUPT);
+    }
+    assert_int_equal(unpacked(CODEC_GZIP, forms[0], 3, &out), ERR_CORRUPT);
+}
+
 static void a_torn_stream_is_corrupt_wherever_it_tears(void **state)
 {
     struct str out;
@@ -212,6 +233,7 @@ static void what_does_not_fit_is_not_appended(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 CHECK_MAIN(T(what_is_packed_unpacks), T(members_one_after_another_are_one_stream),
-           T(a_torn_stream_is_corrupt_wherever_it_tears), T(flipped_bits_and_garbage_are_corrupt),
-           T(a_bomb_ends_at_the_limit), T(a_frame_that_wants_a_huge_window_is_refused),
-           T(a_reader_serves_again_after_an_error), T(what_does_not_fit_is_not_appended))
+           T(deflate_is_read_in_both_of_its_forms), T(a_torn_stream_is_corrupt_wherever_it_tears),
+           T(flipped_bits_and_garbage_are_corrupt), T(a_bomb_ends_at_the_limit),
+           T(a_frame_that_wants_a_huge_window_is_refused), T(a_reader_serves_again_after_an_error),
+           T(what_does_not_fit_is_not_appended))

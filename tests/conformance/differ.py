@@ -204,9 +204,9 @@ class Checker:
         self.server, self.world = server, world
         self.entries = []
 
-    def ask(self, **params):
-        """(status, text) of a range query."""
-        status, body = self.server.get("/loki/api/v1/query_range", **params)
+    def ask(self, path="query_range", **params):
+        """(status, text) of a query."""
+        status, body = self.server.get("/loki/api/v1/" + path, **params)
         return status, body.decode()
 
     def load(self):
@@ -232,6 +232,24 @@ class Checker:
         for ts in sorted(got.keys() | want.keys()):
             assert got.get(ts) == want.get(ts), f"at {ts}:\n  got  {got.get(ts)}\n  want {want.get(ts)}"
 
+    def instant(self, q, at):
+        """One time; what sorts also says in which order."""
+        status, body = self.ask("query", query=ref.text(q), time=at)
+        try:
+            want = ref.metric_at(self.entries, q, at)
+        except ref.Refused as refusal:
+            assert status == 400, f"{status}, must be refused: {refusal}"
+            return
+        if status == 400 and "maximum number of series" in body:
+            return
+        assert status == 200, f"{status} {body}"
+        result = json.loads(body)["data"]["result"]
+        got = {tuple(sorted(series["metric"].items())): float(series["value"][1]) for series in result}
+        compare(got, want)
+        if q[0] == "agg" and q[1] in ("topk", "sort_desc", "bottomk", "sort"):
+            values = [v for v in (float(series["value"][1]) for series in result) if v == v]
+            assert values == sorted(values, reverse=q[1] in ("topk", "sort_desc")), f"order: {values}"
+
     def metric(self, q):
         start = self.world.start + 900 * S
         step, n = 600, 5
@@ -249,9 +267,13 @@ class Checker:
         for series in json.loads(body)["data"]["result"]:
             for t, v in series["values"]:
                 got[tuple(sorted(series["metric"].items())), round((t * S - start) / (step * S))] = float(v)
-        for key in sorted(got.keys() | want.keys(), key=repr):
-            a, b = got.get(key), want.get(key)
-            assert a is not None and b is not None and ref.near(a, b), f"{key}: got {a}, want {b}"
+        compare(got, want)
+
+
+def compare(got, want):
+    for key in sorted(got.keys() | want.keys(), key=repr):
+        a, b = got.get(key), want.get(key)
+        assert a is not None and b is not None and ref.near(a, b), f"{key}: got {a}, want {b}"
 
 
 def plain(labels):
@@ -264,7 +286,12 @@ def run(checker, make, count):
     for i in range(count):
         q = make.log() if i % 2 else make.metric()
         try:
-            checker.log(q) if i % 2 else checker.metric(q)
+            if i % 2:
+                checker.log(q)
+            elif i % 4:
+                checker.metric(q)
+            else:
+                checker.instant(q, checker.world.start + 2000 * S)
         except AssertionError as difference:
             failures += 1
             print(f"query {i}: {ref.text(q)}\n  {difference}", flush=True)

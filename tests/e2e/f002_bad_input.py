@@ -128,7 +128,11 @@ def http_errors(server):
     status, text, _ = server.request("POST", "/loki/api/v1/push", gzip.compress(b" " * (64 << 20)), {"Content-Encoding": "gzip"})
     assert status == 413, (status, text)
     status, text, _ = server.request("POST", "/loki/api/v1/push", b"x", {"Content-Type": "application/x-protobuf"})
-    assert status == 415 and b"protobuf" in text, (status, text)
+    assert status == 400 and b"snappy" in text, (status, text)
+    status, text, _ = server.request("POST", "/loki/api/v1/push", b"x", {"Content-Encoding": "br"})
+    assert status == 415 and b"'br'" in text, (status, text)
+    status, text = server.get("/loki/api/v1/query_range", query='{a="b"}', limt=5)
+    assert status == 400 and b"'limt': did you mean 'limit'" in text, text
 
 
 def unreadable_file(work, server):

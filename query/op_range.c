@@ -31,8 +31,9 @@ struct range_run {
     const struct ast_grouping *grouping; /* NULL: all labels */
     const struct steps *steps;
     bool counted, bytes, absent;
-    bool summed;      /* values were added up by the scan */
-    bool keeps_error; /* `__error__` is one of the labels asked for */
+    bool summed;             /* values were added up by the scan */
+    bool keeps_error;        /* `__error__` is one of the labels asked for */
+    bool keeps_parser_error; /* a label filter looks at it: what a parser could not read counts */
     struct entry entry;
     struct groups groups;
     struct arena *scratch;      /* for the groups of the streams of one batch */
@@ -143,6 +144,15 @@ static struct cell *stream_cell(struct range_run *run, const struct batch *b, ui
     return run->by_stream[stream];
 }
 
+/* May the entry, which failed, be a sample?  Else the query fails. */
+static bool may_count(struct range_run *run)
+{
+    struct str error = entry_get(&run->entry, ENTRY_ERROR);
+
+    return run->keeps_error || (run->keeps_parser_error && (str_eq(error, STR("JSONParserErr")) ||
+                                                            str_eq(error, STR("LogfmtParserErr"))));
+}
+
 static int pipeline_error(struct range_run *run, struct err *err)
 {
     enum { SHOWN = 90 };
@@ -203,7 +213,7 @@ static int sample_of(struct range_run *run, const struct batch *b, const struct 
         r = unwrap(run, key != NULL, &ret->value, err);
     if (r != 1)
         return r;
-    if (entry_failed(e) && !run->keeps_error)
+    if (entry_failed(e) && !may_count(run))
         return pipeline_error(run, err);
     r = entry_labels(e, LABEL_KINDS, &l, err);
     if (r != 0)
@@ -769,6 +779,23 @@ static int run_scan(struct range_run *run, struct err *err)
     return r;
 }
 
+static bool filter_names_error(const struct ast_filter *f)
+{
+    bool found = f->kind == FILTER_MATCH && str_eq(f->m.name, ENTRY_ERROR);
+
+    for (const struct ast_filter *kid = f->first; kid != NULL && !found; kid = kid->next)
+        found = filter_names_error(kid);
+    return found;
+}
+
+static bool filters_error(const struct ast_stage *list)
+{
+    for (const struct ast_stage *s = list; s != NULL; s = s->next)
+        if (s->kind == STAGE_LABEL_FILTER && filter_names_error(s->filter))
+            return true;
+    return false;
+}
+
 static bool asks_for_error(const struct ast_grouping *g)
 {
     const struct ast_name *n = g == NULL || g->without ? NULL : g->names;
@@ -792,6 +819,7 @@ int op_range(struct exec *x, const struct ast_node *n, const struct ast_grouping
         .bytes = op == TOKEN_BYTES_OVER_TIME || op == TOKEN_BYTES_RATE,
         .absent = op == TOKEN_ABSENT_OVER_TIME,
         .keeps_error = asks_for_error(grouping),
+        .keeps_parser_error = filters_error(n->range.log->stages),
     };
     int r;
 

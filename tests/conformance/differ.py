@@ -168,7 +168,9 @@ class Maker:
                 grouping = self.grouping()
             param = self.one(0.5, 0.9, 0.25) if op == "quantile_over_time" else None
         if self.rnd.random() < 0.8:  # errors fail the query: most are taken out
-            inner = ("log", inner[1], inner[2] + [("filter", ("match", ref.ERROR, "=", ""))])
+            taken_out = [("filter", ("match", ref.ERROR, "=", ""))]
+            counted = [("filter", ("match", ref.ERROR, "!=", "")), ("drop", [(ref.DETAILS, None, None)])]
+            inner = ("log", inner[1], inner[2] + self.one(*[taken_out] * 9, counted))
         return "range", op, param, inner, unwrap, self.one(60, 300, 1800), self.one(0, 0, 0, 120, -60), grouping
 
     def metric(self, depth=0):

@@ -362,6 +362,13 @@ def log(entries, q):
 
 # ---- metrics: {labels as a sorted tuple: value} at one time ----
 
+def names_error(stages):
+    """Does a label filter look at __error__?  Then what parsers could not read may be counted."""
+    def looks(f):
+        return any(map(looks, f[1:])) if f[0] in ("and", "or") else f[1] == ERROR
+    return any(s[0] == "filter" and looks(s[1]) for s in stages)
+
+
 def samples(entries, q):
     _, op, _, (_, selector, stages), unwrap, _, _, grouping = q
     for e in pipeline(entries, selector, stages):
@@ -376,7 +383,7 @@ def samples(entries, q):
             if len(unwrap) > 2 and not label_filter(e, unwrap[2]):
                 continue
             e.labels.pop(unwrap[0], None)
-        if e.failed():
+        if e.failed() and not (names_error(stages) and e.labels[ERROR] in ("JSONParserErr", "LogfmtParserErr")):
             raise Refused(e.labels[ERROR])
         yield e.ts, value, e.labels
 

@@ -401,6 +401,13 @@ static void a_failed_line_fails_the_query_unless_filtered(void **state)
                  "sum(count_over_time({app=\"x\"} | json | drop __error__, __error_details__ "
                  "[5s]))",
                  NS_PER_S, NS_PER_S, 0, "{} 2@1\n");
+    check_answer(&f, "sum(count_over_time({app=\"x\"} | json | __error__!=\"\" [5s]))", NS_PER_S,
+                 NS_PER_S, 0, "{} 1@1\n");
+    check_answer(
+        &f, "count_over_time({app=\"x\"} | json | (app=\"y\" or __error__!=\"\") | keep s [5s])",
+        NS_PER_S, NS_PER_S, 0,
+        "{__error__=\"JSONParserErr\", __error_details__=\"the line is no complete JSON object\"} "
+        "1@1\n");
     check_answer(&f, "sum by (__error__) (count_over_time({app=\"x\"} | json [5s]))", NS_PER_S,
                  NS_PER_S, 0, "{} 1@1\n{__error__=\"JSONParserErr\"} 1@1\n");
     check_answer(&f, "sum(sum_over_time({app=\"x\"} | logfmt | unwrap app [5s]))", NS_PER_S,

@@ -241,6 +241,25 @@ static int run_metric(struct metric_run *run, const struct ast *a, bool instant,
     return r < 0 ? r : fill_result(run, &m, ret, err);
 }
 
+static bool is_longer(const struct ast_log *l, const void *arg)
+{
+    return l->range > *(const dur_ns *)arg;
+}
+
+static int check_ranges(const struct exec *x, const struct ast *a, struct err *err)
+{
+    char limit[TIME_TEXT_MAX];
+    struct str may;
+
+    if (x->limits.range <= 0 || !plan_any_log(a->root, is_longer, &x->limits.range))
+        return 0;
+    may = dur_format(x->limits.range, limit);
+    return err_set(err, ERR_LIMIT,
+                   "[interval] value exceeds limit (%.*s); shorten the range, or raise query.range "
+                   "or the tenant's max_query_range",
+                   STR_ARG(may));
+}
+
 static int make_steps(const struct exec *x, struct steps *ret, struct err *err)
 {
     const struct query_params *p = x->params;
@@ -275,6 +294,8 @@ int exec_metric(const struct ast *a, const struct source *s, const struct query_
     r = make_steps(&x, &run.steps, err);
     if (r == 0)
         r = exec_check_length(&x, err);
+    if (r == 0)
+        r = check_ranges(&x, a, err);
     if (r == 0)
         r = run_metric(&run, a, p->step == 0, result, err);
     if (r == 0) {

@@ -46,6 +46,7 @@ struct query_limits {    /* 0: the default behind it */
     size_t series;       /* 500: result series */
     size_t points;       /* 11,000: (end - start) / step */
     dur_ns length;       /* no limit: end - start */
+    dur_ns range;        /* no limit: of a range aggregation */
 };
 
 enum query_direction { QUERY_BACKWARD, QUERY_FORWARD };

@@ -539,7 +539,7 @@ static void run_work(void *arg)
 
 static void start_on(struct workers *w, struct api_call *c, const char *busy)
 {
-    if (workers_run(w, run_work, c))
+    if (workers_run(w, auth_lane(&c->caller), run_work, c))
         return;
     metric_add(METRIC_QUERY_BUSY, 1);
     c->status = 429;

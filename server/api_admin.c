@@ -264,7 +264,7 @@ static void begin_in_background(struct api *a, const struct auth_caller *caller)
     if (is_running)
         return;
     begin_compaction(m);
-    if (workers_run(a->admin, run_compaction, m)) {
+    if (workers_run(a->admin, STR_NULL, run_compaction, m)) {
         log_info("admin.compact", LOG_STR("token", caller->name));
         return;
     }

@@ -14,6 +14,7 @@
 #include "query/format.h"
 #include "server/exact.h"
 #include "server/metrics.h"
+#include "server/tenant_limits.h"
 #include "server/workers.h"
 
 #include <pthread.h>
@@ -308,6 +309,7 @@ static struct export *export_new(struct api *a, const struct auth_caller *caller
                                  const struct query_params *p)
 {
     struct export *e = mem_new(sizeof(*e));
+    struct tenant_limits limits;
     pthread_condattr_t attr;
     bool ok = true;
 
@@ -322,9 +324,9 @@ static struct export *export_new(struct api *a, const struct auth_caller *caller
     e->params = *p;
     e->params.tenants = e->caller.tenants;
     e->params.n_tenants = e->caller.n_tenants;
-    e->params.limits =
-        (struct query_limits){.time = NS_PER_DAY, /* a client may take its time */
-                              .memory_bytes = (size_t)a->server->conf.query.memory_bytes};
+    tenant_limits_of(&a->server->conf, caller->tenants, caller->n_tenants, &limits);
+    e->params.limits = limits.query;
+    e->params.limits.time = NS_PER_DAY; /* a client may take its time */
     e->params.budget = &a->server->memory;
     e->params.cancel = &e->cancel;
     e->began = time_mono();
@@ -382,7 +384,7 @@ void api_export(struct api *a, struct http_exchange *x, const struct auth_caller
     e->x = x;
     e->loop = http_loop(x);
     warn_partial(a, x);
-    if (workers_run(a->exports, run, e)) {
+    if (workers_run(a->exports, auth_lane(&e->caller), run, e)) {
         http_watch(x, on_aborted, on_drained, e);
         return;
     }

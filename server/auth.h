@@ -27,6 +27,12 @@ struct auth_caller {
     size_t n_tenants;
 };
 
+/* Whose turn among tenants his requests take (workers.h); lives with *c. */
+static inline struct str auth_lane(const struct auth_caller *c)
+{
+    return c->n_tenants > 0 ? c->tenants[0] : STR_NULL;
+}
+
 /* Read the token files.  ERR_INVALID names the file. */
 int auth_new(const struct server_conf *conf, bool dev, struct auth **ret, struct err *err);
 void auth_free(struct auth **pa);

@@ -37,7 +37,7 @@ struct server_conf_retention {
 
 struct server_conf_tenant_limits { /* 0: as for all tenants */
     struct str tenant;
-    dur_ns query_timeout, max_query_length;
+    dur_ns query_timeout, max_query_length, max_query_range;
     int64_t max_query_memory, max_query_bytes_read, max_query_series, max_entries;
 };
 
@@ -79,6 +79,7 @@ struct server_conf {
         int64_t memory_bytes, cache_bytes, threads, line_bytes, series, entries, tails, workers,
             concurrent;
         dur_ns length; /* 0: any */
+        dur_ns range;  /* 0: any */
         struct server_conf_tenant_limits *tenant_limits;
         size_t n_tenant_limits;
     } query;

@@ -24,6 +24,7 @@
 #include "base/vec.h"
 #include "server/metrics.h"
 #include "server/tail_frame.h"
+#include "server/tenant_limits.h"
 #include "server/workers.h"
 
 #include <pthread.h>
@@ -635,20 +636,20 @@ static void read_history(void *arg)
 {
     struct tail *t = arg;
     struct server *s = t->hub->server;
+    struct tenant_limits limits;
     struct query_params p = {.tenants = t->tenants,
                              .n_tenants = t->opt.n_tenants,
                              .start = t->opt.start,
                              .end = INT64_MAX,
                              .limit = t->opt.limit,
                              .direction = QUERY_BACKWARD,
-                             .limits = {.time = s->conf.query.time,
-                                        .memory_bytes = (size_t)s->conf.query.memory_bytes,
-                                        .line_bytes = (uint64_t)s->conf.query.line_bytes},
                              .budget = &s->memory,
                              .cancel = &t->cancel};
     struct query_stats stats;
     struct err err;
 
+    tenant_limits_of(&s->conf, t->tenants, t->opt.n_tenants, &limits);
+    p.limits = limits.query;
     if (query_run_log(t->query, s->store, &p, take_stored, t, &stats, &err) < 0 &&
         t->history_err.code == 0)
         t->history_err = err;
@@ -659,7 +660,9 @@ static void read_history(void *arg)
 /* false: too many wait for the workers. */
 static bool ask_history(struct tail *t)
 {
-    if (workers_run(t->hub->server->workers, read_history, tail_ref(t)))
+    struct str lane = t->opt.n_tenants > 0 ? t->tenants[0] : STR_NULL;
+
+    if (workers_run(t->hub->server->workers, lane, read_history, tail_ref(t)))
         return true;
     atomic_fetch_sub_explicit(&t->refs, 1, memory_order_relaxed); /* not the last */
     return false;

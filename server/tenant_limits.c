@@ -38,13 +38,15 @@ void tenant_limits_of(const struct server_conf *c, const struct str *tenants, si
         set_smaller(&sum.max_query_series, own->max_query_series, c->query.series, first);
         set_smaller(&sum.max_entries, own->max_entries, c->query.entries, first);
         set_smaller(&sum.max_query_length, own->max_query_length, c->query.length, first);
+        set_smaller(&sum.max_query_range, own->max_query_range, c->query.range, first);
     }
     *ret = (struct tenant_limits){
         .query = {.time = sum.query_timeout,
                   .memory_bytes = (size_t)sum.max_query_memory,
                   .line_bytes = (uint64_t)sum.max_query_bytes_read,
                   .series = (size_t)sum.max_query_series,
-                  .length = sum.max_query_length},
+                  .length = sum.max_query_length,
+                  .range = sum.max_query_range},
         .entries = (uint64_t)sum.max_entries,
     };
 }

@@ -1,14 +1,14 @@
 /*
  * server/workers.c - see workers.h.
  *
- * A job is a function and its argument in a heap cell that crosses by base/queue; closing the queue
- * lets the threads drain it and end.
+ * Not base/queue: one queue has one order, and here the order is who has waited for a turn.  Lanes
+ * with jobs stand in a ring; a thread takes the first job of the first lane, and the lane goes to
+ * the end.  A lane without jobs does not exist.
  */
 #include "server/workers.h"
 
 #include "base/mem.h"
 #include "base/obj.h"
-#include "base/queue.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -16,39 +16,133 @@
 #include <string.h>
 
 struct job {
+    struct job *next;
     workers_fn *fn;
     void *arg;
+};
+
+struct lane {
+    struct lane *next;
+    struct job *first, *last; /* never NULL in the ring */
+    size_t n;
+    size_t name_n;
+    char name[];
 };
 
 struct workers {
     unsigned magic;
 #define WORKERS_MAGIC 0x301ce125u
-    struct queue *jobs;
     pthread_t *threads;
     unsigned n_threads;
+    size_t max_waiting;
+    /* guards what is below */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct lane *first, *last;
+    size_t n_lanes, n_jobs;
+    bool closed;
 };
+
+/* ---- lanes; under the mutex ---- */
+
+static struct lane *find_lane(const struct workers *w, struct str name)
+{
+    for (struct lane *l = w->first; l != NULL; l = l->next)
+        if (str_eq((struct str){l->name, l->name_n}, name))
+            return l;
+    return NULL;
+}
+
+static void append_lane(struct workers *w, struct lane *l)
+{
+    l->next = NULL;
+    if (w->last == NULL)
+        w->first = l;
+    else
+        w->last->next = l;
+    w->last = l;
+}
+
+static struct lane *add_lane(struct workers *w, struct str name)
+{
+    struct lane *l = mem_new(sizeof(*l) + name.n);
+
+    l->name_n = name.n;
+    if (name.n > 0)
+        memcpy(l->name, name.p, name.n);
+    append_lane(w, l);
+    w->n_lanes++;
+    return l;
+}
+
+static bool has_room(const struct workers *w, const struct lane *l)
+{
+    if (w->closed)
+        return false;
+    if (l == NULL)
+        return w->n_lanes < WORKERS_LANES_MAX;
+    return l->n < w->max_waiting && w->n_jobs < WORKERS_FULL_LANES * w->max_waiting;
+}
+
+/* The job whose turn it is; there is one. */
+static struct job *take(struct workers *w)
+{
+    struct lane *l = w->first;
+    struct job *job = l->first;
+
+    w->first = l->next;
+    if (w->first == NULL)
+        w->last = NULL;
+    l->first = job->next;
+    l->n--;
+    w->n_jobs--;
+    if (l->n > 0) {
+        append_lane(w, l);
+    } else {
+        w->n_lanes--;
+        free(l);
+    }
+    return job;
+}
+
+/* ---- threads ---- */
+
+static struct job *wait_for_job(struct workers *w)
+{
+    struct job *job = NULL;
+
+    (void)pthread_mutex_lock(&w->mutex);
+    while (w->first == NULL && !w->closed)
+        (void)pthread_cond_wait(&w->changed, &w->mutex);
+    if (w->first != NULL)
+        job = take(w);
+    (void)pthread_mutex_unlock(&w->mutex);
+    return job;
+}
 
 static void *work(void *arg)
 {
     struct workers *w = arg;
     struct job *job;
 
-    while ((job = queue_pop(w->jobs, -1)) != NULL) {
+    while ((job = wait_for_job(w)) != NULL) {
         job->fn(job->arg);
         free(job);
     }
     return NULL;
 }
 
-int workers_new(unsigned threads, size_t max_queued, struct workers **ret, struct err *err)
+int workers_new(unsigned threads, size_t max_waiting, struct workers **ret, struct err *err)
 {
     struct workers *w = mem_new(sizeof(*w));
     sigset_t all, old;
     int r = 0;
 
     w->magic = WORKERS_MAGIC;
-    w->jobs = queue_new(max_queued);
+    w->max_waiting = max_waiting;
     w->threads = mem_new(threads * sizeof(*w->threads));
+    (void)pthread_mutex_init(&w->mutex, NULL);
+    (void)pthread_cond_init(&w->changed, NULL);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);
     while (r == 0 && w->n_threads < threads) {
@@ -66,17 +160,34 @@ int workers_new(unsigned threads, size_t max_queued, struct workers **ret, struc
     return r;
 }
 
-bool workers_run(struct workers *w, workers_fn *fn, void *arg)
+bool workers_run(struct workers *w, struct str lane, workers_fn *fn, void *arg)
 {
     struct job *job = mem_new(sizeof(*job));
+    struct lane *l;
+    bool room;
 
     OBJ_CHECK(w, WORKERS_MAGIC);
     job->fn = fn;
     job->arg = arg;
-    if (queue_push(w->jobs, job, 0))
-        return true;
-    free(job);
-    return false;
+    (void)pthread_mutex_lock(&w->mutex);
+    l = find_lane(w, lane);
+    room = has_room(w, l);
+    if (room) {
+        if (l == NULL)
+            l = add_lane(w, lane);
+        if (l->n == 0)
+            l->first = job;
+        else
+            l->last->next = job;
+        l->last = job;
+        l->n++;
+        w->n_jobs++;
+        (void)pthread_cond_signal(&w->changed);
+    }
+    (void)pthread_mutex_unlock(&w->mutex);
+    if (!room)
+        free(job);
+    return room;
 }
 
 void workers_free(struct workers **pw)
@@ -86,10 +197,14 @@ void workers_free(struct workers **pw)
     if (w == NULL)
         return;
     OBJ_CHECK(w, WORKERS_MAGIC);
-    queue_close(w->jobs);
+    (void)pthread_mutex_lock(&w->mutex);
+    w->closed = true;
+    (void)pthread_cond_broadcast(&w->changed);
+    (void)pthread_mutex_unlock(&w->mutex);
     for (unsigned i = 0; i < w->n_threads; i++)
         (void)pthread_join(w->threads[i], NULL);
-    queue_free(&w->jobs);
+    (void)pthread_mutex_destroy(&w->mutex);
+    (void)pthread_cond_destroy(&w->changed);
     free(w->threads);
     w->magic = 0;
     free(w);

@@ -189,6 +189,14 @@ static void limits_are_named_with_what_raises_them(void **state)
     p.limits.length = 60 * NS_PER_S;
     check_limit("sum(count_over_time({app=~\".+\"}[1m]))", &p, 0, "{}");
     p = base;
+    p.limits.range = 60 * NS_PER_S - 1;
+    check_limit("1 + sum(count_over_time({app=~\".+\"}[1m]))", &p, ERR_LIMIT,
+                "[interval] value exceeds limit (59");
+    check_limit("1 + sum(count_over_time({app=~\".+\"}[1m]))", &p, ERR_LIMIT,
+                "raise query.range or the tenant's max_query_range");
+    p.limits.range = 60 * NS_PER_S;
+    check_limit("sum(count_over_time({app=~\".+\"}[1m]))", &p, 0, "{}");
+    p = base;
     p.limits.line_bytes = 10;
     check_limit("count_over_time({app=~\".+\"}[1m])", &p, ERR_LIMIT, "raise query.lines");
     p = base;

@@ -253,7 +253,7 @@ static inline void block_worker(struct fixture *f, size_t queued)
     struct block *b = &f->block;
 
     open_api(f, 1, queued);
-    assert_true(workers_run(f->w->server.workers, stand_in, b));
+    assert_true(workers_run(f->w->server.workers, STR("default"), stand_in, b));
     (void)pthread_mutex_lock(&b->mutex);
     while (b->inside == 0)
         (void)pthread_cond_wait(&b->changed, &b->mutex);

@@ -318,7 +318,7 @@ static void when_too_many_wait_it_is_429(void **state)
     block_worker(f, 1);
     waits = start(
         f, &(struct request){.method = "GET", .target = "/loki/api/v1/labels", .token = ADMIN});
-    while (workers_run(f->w->server.workers, stand_in, &f->block))
+    while (workers_run(f->w->server.workers, STR("default"), stand_in, &f->block))
         ; /* until the queue is full: by the call, or by us */
     check_get(f, "/loki/api/v1/labels", 429, "query.concurrent");
     check_get(f, "/api/v1/export?query={a=%22b%22}", 200, NULL); /* has workers of its own */

@@ -9,6 +9,7 @@ static struct server_conf_tenant_limits own[] = {
     {.tenant = STR_INIT("small"),
      .query_timeout = 5 * NS_PER_S,
      .max_query_length = NS_PER_H,
+     .max_query_range = 60 * NS_PER_S,
      .max_query_memory = 1 << 20,
      .max_query_bytes_read = 1000,
      .max_query_series = 10,
@@ -40,6 +41,7 @@ static void a_tenant_has_its_own_or_those_of_all(void **state)
     tenant_limits_of(&c, &small, 1, &l);
     assert_int_equal(l.query.time, 5 * NS_PER_S);
     assert_int_equal(l.query.length, NS_PER_H);
+    assert_int_equal(l.query.range, 60 * NS_PER_S);
     assert_int_equal(l.query.memory_bytes, 1 << 20);
     assert_int_equal(l.query.line_bytes, 1000);
     assert_int_equal(l.query.series, 10);

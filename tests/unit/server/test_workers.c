@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 enum { THREADS = 4, QUEUED = 16, SENDERS = 3, EACH = 2000 };
 
@@ -63,11 +64,11 @@ static void a_full_queue_says_no(void **state)
 
     gate_init(&g);
     assert_int_equal(workers_new(1, 2, &w, &err), 0);
-    assert_true(workers_run(w, pass_gate, &g));
+    assert_true(workers_run(w, STR_NULL, pass_gate, &g));
     wait_for_waiting(&g, 1); /* the only thread is busy, the queue empty */
-    assert_true(workers_run(w, pass_gate, &g));
-    assert_true(workers_run(w, pass_gate, &g));
-    assert_false(workers_run(w, pass_gate, &g));
+    assert_true(workers_run(w, STR_NULL, pass_gate, &g));
+    assert_true(workers_run(w, STR_NULL, pass_gate, &g));
+    assert_false(workers_run(w, STR_NULL, pass_gate, &g));
     open_gate(&g);
     workers_free(&w);
     assert_null(w);
@@ -84,11 +85,94 @@ static void as_many_run_at_once_as_there_are_threads(void **state)
     gate_init(&g);
     assert_int_equal(workers_new(THREADS, QUEUED, &w, &err), 0);
     for (unsigned i = 0; i < THREADS; i++)
-        assert_true(workers_run(w, pass_gate, &g));
+        assert_true(workers_run(w, STR_NULL, pass_gate, &g));
     wait_for_waiting(&g, THREADS); /* comes to an end only if all of them run */
     open_gate(&g);
     workers_free(&w);
     assert_int_equal(g.passed, THREADS);
+}
+
+static void a_full_lane_leaves_room_in_the_others(void **state)
+{
+    struct workers *w = NULL;
+    struct gate g;
+    struct err err;
+    (void)state;
+
+    gate_init(&g);
+    assert_int_equal(workers_new(1, 2, &w, &err), 0);
+    assert_true(workers_run(w, STR("greedy"), pass_gate, &g));
+    wait_for_waiting(&g, 1);
+    assert_true(workers_run(w, STR("greedy"), pass_gate, &g));
+    assert_true(workers_run(w, STR("greedy"), pass_gate, &g));
+    assert_false(workers_run(w, STR("greedy"), pass_gate, &g));
+    assert_true(workers_run(w, STR("other"), pass_gate, &g));
+    open_gate(&g);
+    workers_free(&w);
+    assert_int_equal(g.passed, 4);
+}
+
+static void all_lanes_together_are_bounded_but_each_has_room_for_one(void **state)
+{
+    enum { EACH_WAITING = 2, MORE = 8 };
+    struct workers *w = NULL;
+    unsigned taken = 0;
+    char name[2] = "a";
+    struct gate g;
+    struct err err;
+    (void)state;
+
+    gate_init(&g);
+    assert_int_equal(workers_new(1, EACH_WAITING, &w, &err), 0);
+    assert_true(workers_run(w, STR("first"), pass_gate, &g));
+    wait_for_waiting(&g, 1);
+    for (unsigned i = 0; i < MORE; i++, name[0]++) {
+        assert_true(workers_run(w, str_of(name), pass_gate, &g));
+        taken += workers_run(w, str_of(name), pass_gate, &g);
+    }
+    assert_int_equal(taken, WORKERS_FULL_LANES);
+    open_gate(&g);
+    workers_free(&w);
+    assert_int_equal(g.passed, 1 + MORE + taken);
+}
+
+/* Jobs write down whose they were. */
+struct note {
+    char *log;
+    char who;
+};
+
+static void write_note(void *arg)
+{
+    const struct note *n = arg;
+    size_t len = strlen(n->log);
+
+    n->log[len] = n->who;
+}
+
+static void lanes_take_turns(void **state)
+{
+    char log[16] = "";
+    struct note greedy = {log, 'g'};
+    struct note other = {log, 'o'};
+    struct note third = {log, 't'};
+    struct workers *w = NULL;
+    struct gate g;
+    struct err err;
+    (void)state;
+
+    gate_init(&g);
+    assert_int_equal(workers_new(1, QUEUED, &w, &err), 0);
+    assert_true(workers_run(w, STR_NULL, pass_gate, &g));
+    wait_for_waiting(&g, 1);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(workers_run(w, STR("greedy"), write_note, &greedy));
+    assert_true(workers_run(w, STR("other"), write_note, &other));
+    assert_true(workers_run(w, STR("other"), write_note, &other));
+    assert_true(workers_run(w, STR("third"), write_note, &third));
+    open_gate(&g);
+    workers_free(&w);
+    assert_string_equal(log, "gotgogg");
 }
 
 struct sender {
@@ -107,7 +191,7 @@ static void *send(void *arg)
     struct sender *s = arg;
 
     for (unsigned i = 0; i < EACH; i++)
-        s->taken += workers_run(s->w, count, s->ran);
+        s->taken += workers_run(s->w, STR_NULL, count, s->ran);
     return NULL;
 }
 
@@ -146,5 +230,7 @@ static void nothing_to_free_is_fine(void **state)
 
 CHECK_MAIN(cmocka_unit_test(a_full_queue_says_no),
            cmocka_unit_test(as_many_run_at_once_as_there_are_threads),
-           cmocka_unit_test(what_was_taken_runs_exactly_once),
+           cmocka_unit_test(a_full_lane_leaves_room_in_the_others),
+           cmocka_unit_test(all_lanes_together_are_bounded_but_each_has_room_for_one),
+           cmocka_unit_test(lanes_take_turns), cmocka_unit_test(what_was_taken_runs_exactly_once),
            cmocka_unit_test(nothing_to_free_is_fine))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Real push clients of Loki from npm, over TLS with a token: winston-loki in protobuf and in JSON, pino-loki. Each record is
-there once, with its labels, level and metadata; a wrong token stores nothing."""
+there once, with its labels, level and metadata, after a crash too; a wrong token stores nothing."""
 import json
 
 from lib import ROOT, Server, main, run as command, workspace
@@ -30,6 +30,12 @@ def run():
                 assert sorted(e["labels"]["level"] for e in found) == sorted(levels), found[0]
                 assert {e["attributes"]["detected_level"] for e in found} == {"info", "warn"}, found[0]
             assert server.query('sum(count_over_time({app="winston"} | detected_level="warn" [1h]))') == [({}, float(COUNT))]
+
+            server.kill()  # what was acknowledged is made again from the bytes as they came
+            server.start()
+            for mode in ("proto", "json"):
+                again = server.entries(f'{{app="winston", mode="{mode}"}}')
+                assert len(again) == COUNT and {e["labels"]["half"] for e in again} == {"first", "second"}, (mode, len(again))
 
             assert ship(server, "pino_loki.mjs").stdout.startswith("sent")
             found = server.entries('{app="pino"} | json')

@@ -311,6 +311,12 @@ void api_drain(struct api *a)
     api_tails_end(a->tails);
 }
 
+void api_recheck(struct api *a)
+{
+    OBJ_CHECK(a, API_MAGIC);
+    api_tails_recheck(a->tails);
+}
+
 void api_observe(struct api *a, struct str tenant, struct batch *b)
 {
     OBJ_CHECK(a, API_MAGIC);

@@ -16,6 +16,8 @@ int api_open(struct server *s, struct api **ret, struct err *err);
 const char *api_address(const struct api *a); /* as bound; until api_cut */
 void api_set_tls(struct api *a, struct tls_ctx *tls);
 void api_drain(struct api *a); /* stop listening; what is under way goes on */
+/* server->auth is another one: what goes on for long is judged again.  On the loop. */
+void api_recheck(struct api *a);
 /* For followers: a batch became durable.  As a store_observe_fn, `arg` apart; never blocks. */
 void api_observe(struct api *a, struct str tenant, struct batch *b);
 /* No request is being answered. */

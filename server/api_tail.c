@@ -39,6 +39,7 @@ struct conn {
     struct conn *prev, *next;        /* ring of api_tails */
     struct http_exchange *x;         /* NULL once it has ended */
     struct tail *tail;               /* owned */
+    char *authorization, *scope;     /* as in the request; owned */
     struct websocket_reader *reader; /* owned; NULL: an event stream */
     size_t held;                     /* bytes written while the connection was full */
     dur_ns heard;                    /* the client was */
@@ -59,6 +60,8 @@ static void conn_free(struct conn *c)
     OBJ_CHECK(c, TAIL_CONN_MAGIC);
     tail_close(&c->tail);
     websocket_reader_free(&c->reader);
+    free(c->authorization);
+    free(c->scope);
     c->prev->next = c->next;
     c->next->prev = c->prev;
     c->magic = 0;
@@ -89,7 +92,7 @@ static void end(struct conn *c, enum websocket_code code, struct str reason)
     buf_init(&b, FRAME_MAX);
     if (c->reader != NULL) {
         websocket_put_close(&b, code, reason, NULL);
-    } else if (code == WEBSOCKET_FAILED) {
+    } else if (code == WEBSOCKET_FAILED || code == WEBSOCKET_POLICY) {
         buf_add_z(&b, "event: error\ndata: ");
         json_writer_init(&w, &b);
         json_put_object(&w);
@@ -214,6 +217,29 @@ struct api_tails *api_tails_new(struct api *a)
     return t;
 }
 
+static bool may_follow(const struct conn *c, struct err *err)
+{
+    const struct auth_request req = {
+        .authorization = str_of(c->authorization), .scope = str_of(c->scope), .use = AUTH_READ};
+    struct arena *arena = arena_new(NULL, 0);
+    struct auth_caller caller;
+    int r = auth_check(c->api->server->auth, &req, arena, &caller, err);
+
+    arena_free(&arena);
+    return r == 0;
+}
+
+void api_tails_recheck(struct api_tails *t)
+{
+    OBJ_CHECK(t, API_TAILS_MAGIC);
+    for (struct conn *c = t->conns.next, *next; c != &t->conns; c = next) {
+        struct err err;
+        next = c->next;
+        if (!may_follow(c, &err))
+            end(c, WEBSOCKET_POLICY, str_of(err.text));
+    }
+}
+
 void api_tails_end(struct api_tails *t)
 {
     OBJ_CHECK(t, API_TAILS_MAGIC);
@@ -296,6 +322,13 @@ static bool offer_fits(struct http_exchange *x, char accept[WEBSOCKET_ACCEPT])
     return false;
 }
 
+static char *copy_header(const struct http_exchange *x, const char *name)
+{
+    struct str s = http_header(x, name);
+
+    return mem_dup(s.n == 0 ? "" : s.p, s.n);
+}
+
 static struct conn *conn_new(struct api *a, struct http_exchange *x, bool websocket)
 {
     struct conn *c = mem_new(sizeof(*c));
@@ -303,6 +336,8 @@ static struct conn *conn_new(struct api *a, struct http_exchange *x, bool websoc
     c->magic = TAIL_CONN_MAGIC;
     c->api = a;
     c->x = x;
+    c->authorization = copy_header(x, "Authorization");
+    c->scope = copy_header(x, "X-Scope-OrgID");
     c->heard = c->told = time_mono();
     if (websocket)
         c->reader = websocket_reader_new(true, MESSAGE_MAX);

@@ -13,6 +13,8 @@ struct api_tails;
 struct api_tails *api_tails_new(struct api *a);
 /* Say goodbye to all of them: the server stops. */
 void api_tails_end(struct api_tails *t);
+/* Credentials have changed: who may not follow any more is told and cut. */
+void api_tails_recheck(struct api_tails *t);
 /* When there are none left. */
 void api_tails_free(struct api_tails **pt);
 

@@ -374,6 +374,7 @@ static int reload(struct running *run, struct err *err)
     if (r == 0) {
         auth_free(&s->auth);
         s->auth = auth;
+        api_recheck(s->api);
         log_set_level((enum log_level)conf.log_level);
         warn_waiting(s, &conf);
         if (!s->dev) {

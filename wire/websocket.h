@@ -27,6 +27,7 @@ enum websocket_code { /* of a close frame */
                       WEBSOCKET_PROTOCOL_ERROR = 1002,
                       WEBSOCKET_NO_CODE = 1005, /* never sent: the close frame was empty */
                       WEBSOCKET_BAD_TEXT = 1007,
+                      WEBSOCKET_POLICY = 1008,
                       WEBSOCKET_TOO_BIG = 1009,
                       WEBSOCKET_FAILED = 1011,
 };

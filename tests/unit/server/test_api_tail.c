@@ -462,6 +462,34 @@ static void foreign_pages_may_not_follow(void **state)
     }
 }
 
+/* A reload takes effect for those who follow already. */
+static void a_revoked_token_ends_its_tails(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = ask(f, TAIL "&limit=0", "", true);
+    struct client *e = ask(f, EVENTS "&limit=0", "", false);
+    struct auth *old = f->w->server.auth;
+    struct err err;
+
+    expect(c, "101");
+    expect(e, "200 OK");
+    api_recheck(f->api); /* as before: they stay */
+    push_line(f, "web", 1, "still here");
+    expect(c, "still here");
+    expect(e, "still here");
+    f->w->server.conf.n_tokens = 0;
+    assert_int_equal(auth_new(&f->w->server.conf, false, &f->w->server.auth, &err), 0);
+    auth_free(&old);
+    api_recheck(f->api);
+    WAIT_FOR(f->w->loop, c->closed);
+    read_messages(c);
+    assert_int_equal(c->code, WEBSOCKET_POLICY);
+    assert_string_equal(c->reason, "unknown token");
+    expect(e, "event: error\ndata: {\"message\":\"unknown token\"}");
+    hang_up(c);
+    hang_up(e);
+}
+
 /* ---- slow clients, many clients, the end ---- */
 
 static void a_client_that_does_not_read_loses_entries_and_is_told(void **state)
@@ -546,5 +574,6 @@ CHECK_MAIN(T(a_follower_gets_what_is_stored_then_what_comes), T(the_pipeline_of_
            T(pings_are_answered_and_closes_returned), T(who_breaks_the_protocol_is_told_and_closed),
            T(a_history_that_fails_closes_with_its_reason), T(what_cannot_be_followed_is_refused),
            T(odd_handshakes_do_no_harm), T(foreign_pages_may_not_follow),
+           T(a_revoked_token_ends_its_tails),
            T(a_client_that_does_not_read_loses_entries_and_is_told), T(many_follow_at_once),
            T(a_drain_says_goodbye), T(a_stop_in_the_middle_frees_everything))

@@ -9,10 +9,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+static _Atomic uint64_t last_serial;
+
 struct hide {
     unsigned magic;
 #define HIDE_MAGIC 0x51de00c5u
     _Atomic unsigned refs;
+    uint64_t serial;
     const struct store_options *opt;
     const struct store_retention_rule **rules; /* owned array: those for this tenant, in order */
     size_t n_rules;
@@ -84,6 +87,7 @@ struct hide *hide_new(const struct store_options *opt, struct str name,
 
     h->magic = HIDE_MAGIC;
     atomic_init(&h->refs, 1);
+    h->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
     h->opt = opt;
     h->rules = mem_new(opt->n_retention_rules * sizeof(*h->rules) + 1);
     h->n_rules = pick_rules(opt, name, h->rules);
@@ -133,6 +137,23 @@ bool hide_same(const struct hide *a, const struct hide *b)
         if (a->tombstones[i] != b->tombstones[i])
             return false;
     return true;
+}
+
+uint64_t hide_serial(const struct hide *h)
+{
+    return h == NULL ? 0 : h->serial;
+}
+
+bool hide_may_expire(const struct hide *h, ts_ns ts, ts_ns now)
+{
+    dur_ns least = h == NULL ? 0 : h->opt->retention;
+
+    if (h == NULL || h->n_rules == 0)
+        return false;
+    for (size_t i = 0; i < h->n_rules; i++)
+        if (h->rules[i]->period != 0 && (least == 0 || h->rules[i]->period < least))
+            least = h->rules[i]->period;
+    return least != 0 && (now < INT64_MIN + least || ts <= now - least + NS_PER_DAY);
 }
 
 uint64_t hide_newest(const struct hide *h)

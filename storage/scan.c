@@ -108,6 +108,27 @@ int scan_streams(struct store *s, const struct scan_request *req, scan_stream_fn
     return r;
 }
 
+int scan_spans(struct store *s, const struct scan_request *req, struct scan_span *spans, size_t n,
+               struct err *err)
+{
+    struct scan_request all = *req;
+    struct store_view *views = NULL;
+    size_t n_views = 0;
+    int r;
+
+    all.from = INT64_MAX;
+    all.to = INT64_MIN;
+    for (size_t i = 0; i < n; i++) {
+        all.from = spans[i].from < all.from ? spans[i].from : all.from;
+        all.to = spans[i].to > all.to ? spans[i].to : all.to;
+    }
+    r = take_views(s, &all, &views, &n_views, err);
+    if (r == 0)
+        scan_spans_views(views, n_views, spans, n);
+    free(views);
+    return r;
+}
+
 int scan_labels(struct store *s, const struct scan_request *req, struct str name, scan_text_fn *fn,
                 void *arg, struct err *err)
 {

@@ -218,6 +218,19 @@ enum { SCAN_PATTERNS_MAX = 1 << 14, SCAN_PATTERN_BYTES = 4096 };
 int scan_patterns(struct store *s, const struct scan_patterns *p, uint64_t *left_out,
                   struct scan_stats *stats, struct err *err);
 
+/* ---- what has changed ---- */
+
+/* Some time, and the state of what is stored of it: as long as it stays the same, so does what
+ * scans find there, while the process lives.  0: that cannot be told, some of it is in memory. */
+struct scan_span {
+    ts_ns from, to; /* half-open */
+    uint64_t state;
+};
+/* Sets the state of each span; of the request only the tenants count.  A scan that is opened later
+ * finds this or something newer.  ERR_LIMIT. */
+int scan_spans(struct store *s, const struct scan_request *req, struct scan_span *spans, size_t n,
+               struct err *err);
+
 /* Call fn for each distinct stream of the tenants that has records in [from, to) as far as
  * partitions and segments tell (it may name one whose records lie just outside), labels sorted, in
  * no order.  Non-zero ends the walk and is returned.  `labels` is valid during the call. */

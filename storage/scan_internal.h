@@ -211,6 +211,9 @@ struct scan {
 int scan_open_views(struct store_view *views, size_t n_views, const struct scan_request *req,
                     struct scan **ret, struct err *err);
 
+/* scan_spans.c: as scan_spans, over views that are released. */
+void scan_spans_views(struct store_view *views, size_t n_views, struct scan_span *spans, size_t n);
+
 /* scan_count.c: as scan_count, over views that are released. */
 int scan_count_views(struct store_view *views, size_t n_views, const struct scan_count *c,
                      struct scan_stats *stats, struct err *err);

@@ -18,7 +18,7 @@
 #include "server/metrics.h"
 #include "server/tail.h"
 #include "server/tenant_limits.h"
-#include "wire/websocket.h"
+#include "server/websocket.h"
 
 #include <stdlib.h>
 
@@ -28,7 +28,7 @@ enum {
     PING_MS = 1000,
     COMMENT_S = 15,
     HEARD_MAX_S = 60,
-    MESSAGE_MAX = 4096, /* clients have nothing to say */
+    CLIENT_FRAME_MAX = 4096, /* clients have nothing to say */
     FRAME_MAX = 8192,
 };
 
@@ -36,13 +36,13 @@ struct conn {
     unsigned magic;
 #define TAIL_CONN_MAGIC 0x7a11c044u
     struct api *api;
-    struct conn *prev, *next;        /* ring of api_tails */
-    struct http_exchange *x;         /* NULL once it has ended */
-    struct tail *tail;               /* owned */
-    char *authorization, *scope;     /* as in the request; owned */
-    struct websocket_reader *reader; /* owned; NULL: an event stream */
-    size_t held;                     /* bytes written while the connection was full */
-    dur_ns heard;                    /* the client was */
+    struct conn *prev, *next;    /* ring of api_tails */
+    struct http_exchange *x;     /* NULL once it has ended */
+    struct tail *tail;           /* owned */
+    char *authorization, *scope; /* as in the request; owned */
+    struct websocket *websocket; /* owned; NULL: an event stream */
+    size_t held;                 /* bytes written while the connection was full */
+    dur_ns heard;                /* the client was */
     dur_ns told;
 };
 
@@ -59,7 +59,7 @@ static void conn_free(struct conn *c)
 {
     OBJ_CHECK(c, TAIL_CONN_MAGIC);
     tail_close(&c->tail);
-    websocket_reader_free(&c->reader);
+    websocket_free(&c->websocket);
     free(c->authorization);
     free(c->scope);
     c->prev->next = c->next;
@@ -73,12 +73,12 @@ static void on_aborted(void *arg)
     conn_free(arg);
 }
 
-static void write_frame(struct conn *c, enum websocket_op op, struct str payload)
+static void ping(struct conn *c)
 {
     struct buf b;
 
     buf_init(&b, FRAME_MAX);
-    websocket_put(&b, op, payload, NULL);
+    websocket_put(&b, WEBSOCKET_PING, STR(""));
     http_reply_write(c->x, buf_str(&b));
     buf_fini(&b);
 }
@@ -90,8 +90,8 @@ static void end(struct conn *c, enum websocket_code code, struct str reason)
     struct buf b;
 
     buf_init(&b, FRAME_MAX);
-    if (c->reader != NULL) {
-        websocket_put_close(&b, code, reason, NULL);
+    if (c->websocket != NULL) {
+        websocket_put_close(&b, code, reason);
     } else if (code == WEBSOCKET_FAILED || code == WEBSOCKET_POLICY) {
         buf_add_z(&b, "event: error\ndata: ");
         json_writer_init(&w, &b);
@@ -137,41 +137,22 @@ static void on_failed(void *arg, const struct err *why)
 
 /* ---- what the client has to say ---- */
 
-/* false: the connection has ended. */
-static bool take_message(struct conn *c, const struct websocket_message *m)
-{
-    switch (m->op) {
-    case WEBSOCKET_CLOSE:
-        end(c, m->code == WEBSOCKET_NO_CODE ? WEBSOCKET_NORMAL : m->code, STR(""));
-        return false;
-    case WEBSOCKET_PING:
-        if (!http_is_full(c->x)) /* who does not read needs no answer */
-            write_frame(c, WEBSOCKET_PONG, m->payload);
-        return true;
-    case WEBSOCKET_TEXT:
-    case WEBSOCKET_BINARY:
-    case WEBSOCKET_PONG:
-    case WEBSOCKET_CONTINUATION:
-        break;
-    }
-    return true;
-}
-
 static void on_data(void *arg, struct str bytes)
 {
     struct conn *c = arg;
-    struct websocket_message m;
-    struct err err;
-    int r = 0;
+    struct buf answers;
+    int r;
 
     OBJ_CHECK(c, TAIL_CONN_MAGIC);
     c->heard = time_mono();
-    while (r == 0) {
-        r = websocket_reader_next(c->reader, &bytes, &m, &err);
-        if (r < 0)
-            end(c, websocket_reader_code(c->reader), str_of(err.text));
-        else if (r == 0 && !take_message(c, &m))
-            return;
+    buf_init(&answers, bytes.n + WEBSOCKET_ANSWER_MAX);
+    r = websocket_read(c->websocket, bytes, &answers);
+    if (r == 1 || !http_is_full(c->x)) /* who does not read needs no pongs */
+        http_reply_write(c->x, buf_str(&answers));
+    buf_fini(&answers);
+    if (r == 1) {
+        http_reply_end(c->x);
+        conn_free(c);
     }
 }
 
@@ -179,7 +160,7 @@ static void on_data(void *arg, struct str bytes)
 
 static void look_at(struct conn *c, dur_ns now)
 {
-    if (c->reader == NULL) {
+    if (c->websocket == NULL) {
         if (now - c->told >= COMMENT_S * NS_PER_S && !http_is_full(c->x)) {
             http_reply_write(c->x, STR(":\n\n"));
             c->told = now;
@@ -190,7 +171,7 @@ static void look_at(struct conn *c, dur_ns now)
         http_reply_abort(c->x);
         conn_free(c);
     } else if (!http_is_full(c->x)) {
-        write_frame(c, WEBSOCKET_PING, STR(""));
+        ping(c);
     }
 }
 
@@ -340,7 +321,7 @@ static struct conn *conn_new(struct api *a, struct http_exchange *x, bool websoc
     c->scope = copy_header(x, "X-Scope-OrgID");
     c->heard = c->told = time_mono();
     if (websocket)
-        c->reader = websocket_reader_new(true, MESSAGE_MAX);
+        c->websocket = websocket_new(CLIENT_FRAME_MAX);
     c->prev = a->tails->conns.prev;
     c->next = &a->tails->conns;
     c->prev->next = c;
@@ -351,7 +332,7 @@ static struct conn *conn_new(struct api *a, struct http_exchange *x, bool websoc
 static void begin(struct conn *c, const char *accept)
 {
     http_watch(c->x, on_aborted, on_drained, c);
-    if (c->reader != NULL) {
+    if (c->websocket != NULL) {
         http_reply_header(c->x, "Sec-WebSocket-Accept", str_of(accept));
         http_upgrade(c->x, "websocket", on_data, c);
     } else {

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/obj.h"
 #include "query/format.h"
-#include "wire/websocket.h"
+#include "server/websocket.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -159,7 +159,7 @@ static void put_websocket(struct buf *out, bool categorize, const struct tail_fr
     json_put_object_end(&w);
     out->over |= json.over;
     if (!json.over)
-        websocket_put(out, WEBSOCKET_TEXT, buf_str(&json), NULL);
+        websocket_put(out, WEBSOCKET_TEXT, buf_str(&json));
     buf_fini(&json);
 }
 

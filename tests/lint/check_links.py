@@ -10,7 +10,7 @@ EVERYWHERE = r"libc|libm|libpthread|libgcc_s|ld-linux-x86-64|libasan|libubsan|li
 COLLECTOR = r"libuv|libssl|libcrypto|libzstd|libz|libmsgpackc|libyaml-0"
 ALLOWED = {
     "logq-collector": COLLECTOR,
-    "logq-server": COLLECTOR + r"|libsqlite3|libre2|libstdc\+\+|libcurl|libsnappy",
+    "logq-server": COLLECTOR + r"|libsqlite3|libre2|libstdc\+\+|libcurl|libsnappy|libwslay",
     "logq": COLLECTOR + r"|libsqlite3|libre2|libstdc\+\+|libjansson",
 }
 

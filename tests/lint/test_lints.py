@@ -62,7 +62,7 @@ class Lints(unittest.TestCase):
                               ("storage", "msgpack.h"), ("server", "llhttp.h"), ("storage", "zlib.h"),
                               ("query", "zstd.h"), ("server", "sqlite3.h"), ("server", "yaml.h"),
                               ("wire", "xxhash.h"), ("base", "re2/re2.h"), ("wire", "curl/curl.h"),
-                              ("collector", "jansson.h")):
+                              ("collector", "jansson.h"), ("wire", "wslay/wslay.h")):
             self.says("floors", {f"{home}/b.c": f"#include <{include}>\n"}, f"<{include}> lives in")
 
     def test_floors_finds_a_library_that_logs(self):

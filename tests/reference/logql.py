@@ -8,6 +8,7 @@ Records are (ns, stream labels, metadata, line) in the order in which they were 
 import functools
 import math
 
+import operators
 import stages
 import syntax
 from syntax import Refused
@@ -221,7 +222,7 @@ class Evaluation:
 
 def absent_labels(matchers):
     names = [n for n, _, _ in matchers]
-    return {n: v for n, op, v in matchers if op == "=" and names.count(n) == 1}
+    return {n: v for n, op, v in matchers if op == "=" and v and names.count(n) == 1}
 
 
 def ordered(values, descending):
@@ -247,9 +248,7 @@ def replaced(values, dst, to, src, text):
                 except IndexError:
                     return ""
             made = syntax.re.sub(r"\$\$|\$(\w+)|\$\{(\w+)\}", part, to)
-            labels.pop(dst, None)
-            if made:
-                labels[dst] = made
+            labels = {n: v for n, v in {**labels, dst: made}.items() if v}
         if frozen(labels) in result:
             raise Refused("duplicate series")
         result[frozen(labels)] = value
@@ -258,47 +257,17 @@ def replaced(values, dst, to, src, text):
 
 # Operators -----------------------------------------------------------------------------------------------------------
 
-def power(a, b):
-    try:
-        result = math.pow(a, b)
-    except OverflowError:
-        return -math.inf if a < 0 and b % 2 == 1 else math.inf
-    except ValueError:
-        if a == 0:
-            return math.copysign(math.inf, a) if b % 2 == 1 else math.inf
-        return math.nan
-    return result
-
-
-def modulo(a, b):
-    if b == 0 or math.isinf(a) or math.isnan(a) or math.isnan(b):
-        return math.nan
-    return math.fmod(a, b)
-
-
-def arithmetic(op, a, b):
-    if op == "/":
-        return math.nan if b == 0 else a / b
-    if op == "%":
-        return modulo(a, b)
-    if op == "^":
-        return power(a, b)
-    return a + b if op == "+" else a - b if op == "-" else a * b
-
-
 def merged(op, a, b, as_bool, keep):
     """The value of a pair, or None where a comparison filters it out."""
-    if op not in syntax.COMPARE:
-        return arithmetic(op, a, b)
-    holds = stages.compare(op, a, b)
+    if op not in operators.COMPARE:
+        return operators.arithmetic(op, a, b)
+    holds = operators.compare(op, a, b)
     return float(holds) if as_bool else keep if holds else None
 
 
 def binary(node, left, right):
     _, op, _, _, as_bool, matching = node
     numbers = not isinstance(left, dict), not isinstance(right, dict)
-    if all(numbers):
-        return merged(op, left, right, True, None)
     if any(numbers):
         vector = right if numbers[0] else left
         found = {}

@@ -203,7 +203,7 @@ class Queries:
             lambda: "| logfmt " + self.pick("--strict", "--keep-empty", "--strict --keep-empty"),
             lambda: "| json " + ", ".join(self.pick('n', 'level', 'x="user.id"', 'app="level"', 'lst="list[1].a"', 'y="user"', 'k="[\\"k8s.ns\\"]"', 'd="deep.a.b[0]"', 'z="code"')
                                           for _ in range(self.pick(1, 2))),
-            lambda: "| logfmt " + ", ".join(self.pick('n', 'level', 'x="dur"', 'app="level"', 'y="k8s.ns"') for _ in range(self.pick(1, 2))),
+            lambda: "| logfmt " + ", ".join(self.pick('n', 'level', 'x="dur"', 'app="level"', 'y="k8s_ns"', 'y="msg"', 'y="k8s.ns"') for _ in range(self.pick(1, 2))),
             lambda: "| regexp " + self.text(NAMED), lambda: "| pattern " + self.text(CAPTURES), lambda: "| unpack")()
 
     def filter_term(self):

@@ -3,6 +3,7 @@ import ipaddress
 import json
 import re
 
+import operators
 import syntax
 import template
 
@@ -51,7 +52,7 @@ def store(entry, pairs):
             name += "_extracted"
         if name not in seen:
             seen.add(name)
-            entry.set(name, value)
+            entry.set(name, clean_value(value))
 
 
 def clean_key(key, first=True):
@@ -157,7 +158,7 @@ def flatten(reader, prefix, found):
             continue
         kind, value = reader.value()
         if kind in ("string", "scalar") and name:
-            found.append((name, clean_value(value)))
+            found.append((name, value))
 
 
 def stage_json(entry, wanted):
@@ -173,7 +174,7 @@ def stage_json(entry, wanted):
 
 
 def walk(text, path):
-    """The value at a path as text; missing is empty."""
+    """The value at a path as text, or None."""
     reader = Reader(text)
     if not path:
         kind, value = reader.value()
@@ -194,7 +195,7 @@ def walk(text, path):
             index += 1
             if reader.look() == ",":
                 reader.i += 1
-    return ""
+    return None
 
 
 def json_paths(entry, wanted):
@@ -206,11 +207,21 @@ def json_paths(entry, wanted):
     found = []
     for name, path in wanted:
         try:
-            found.append((name, clean_value(walk(entry.line, path))))
+            value = walk(entry.line, path)
         except Broken:
-            found.append((name, ""))
+            value = None
+        if value is not None:
+            found.append((name, value))
     store(entry, found)
+    fill(entry, wanted)
     return True
+
+
+def fill(entry, wanted):
+    """Names that were asked for and are nowhere are empty."""
+    for name, _ in wanted:
+        if entry.get(name) is None:
+            entry.set(name, "")
 
 
 def stage_unpack(entry):
@@ -226,7 +237,7 @@ def stage_unpack(entry):
             if key == "_entry":
                 packed = value
             else:
-                found.append((clean_key(key), clean_value(value)))
+                found.append((clean_key(key), value))
     except Broken:
         entry.error = "JSONParserErr"
         return True
@@ -287,12 +298,13 @@ def stage_logfmt(entry, flags, wanted):
             continue
         key, value = pair
         if wanted:
-            first.setdefault(key, clean_value(value))
+            first.setdefault(key, value)
         elif (value or "--keep-empty" in flags) and clean_key(key):
-            found.append((clean_key(key), clean_value(value)))
+            found.append((clean_key(key), value))
     if wanted:
-        found += [(name, first.get(key, "")) for name, key in wanted]
+        found += [(name, first[key]) for name, key in wanted if key in first]
     store(entry, found)
+    fill(entry, wanted)
     return True
 
 
@@ -332,7 +344,7 @@ ADDRESS = re.compile(r"(?<![0-9A-Fa-f:.])[0-9A-Fa-f:.]+")
 def has_address(text, pattern):
     low, high = syntax.addresses(pattern)
     for m in ADDRESS.finditer(text):
-        for word in (m[0], m[0].rstrip(".:")):
+        for word in (m[0], m[0].rstrip(".:"), m[0].split(":")[0]):
             try:
                 found = ipaddress.ip_address(word)
             except ValueError:
@@ -343,17 +355,16 @@ def has_address(text, pattern):
 
 
 def like(line, parts):
-    """|>"""
+    """|>: each literal counts where it first stands, the first one anywhere; between two there is something."""
     if not parts or not line:
         return not parts and not line
     at = 0
     for i, (kind, text) in enumerate(parts):
-        if kind == "capture":
-            continue
-        found = line.find(text, at + (1 if i else 0))
-        if found < 0 or (i == 0 and found != 0):
-            return False
-        at = found + len(text)
+        if kind == "literal":
+            found = line.find(text, at)
+            if found < 0 or (i and found == at):
+                return False
+            at = found + len(text)
     return (at < len(line)) == (parts[-1][0] == "capture")
 
 
@@ -370,7 +381,7 @@ def stage_line(entry, op, args):
 
 
 def go_float(text):
-    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.A):
+    if re.fullmatch(r"[+-]?(\d(_?\d)*\.?(\d(_?\d)*)?|\.\d(_?\d)*)([eE][+-]?\d(_?\d)*)?", text, re.A):
         value = float(text)
         return None if abs(value) == float("inf") else value
     if re.fullmatch(r"[+-]?(inf|infinity|nan)", text, re.I) and not re.fullmatch(r"[+-]nan", text, re.I):
@@ -404,10 +415,6 @@ def go_bytes(text):
     return None if value >= 2**64 else int(value)
 
 
-def compare(op, a, b):
-    return {"==": a == b, "!=": a != b, ">": a > b, ">=": a >= b, "<": a < b, "<=": a <= b}[op]
-
-
 def matches(op, value, text):
     if op in ("=", "!="):
         return (value == text) == (op == "=")
@@ -424,8 +431,6 @@ def stage_filter(entry, tree):
     _, name, op, wanted = tree
     if kind == "match":
         return matches(op, entry.get(name) or "", wanted)
-    if entry.error is not None:
-        return True
     value = entry.get(name)
     if value is None:
         return False
@@ -433,9 +438,9 @@ def stage_filter(entry, tree):
         return has_address(value, wanted) == (op == "=")
     value = {"number": go_float, "duration": go_duration, "size": go_bytes}[kind](value)
     if value is None:
-        entry.error = "LabelFilterErr"
+        entry.error = entry.error or "LabelFilterErr"
         return True
-    return compare(op, value, wanted)
+    return operators.compare(op, value, wanted)
 
 
 # formatting ----------------------------------------------------------------------------------------------------------
@@ -460,8 +465,10 @@ def stage_label_format(entry, formats):
         if how == "rename":
             value = entry.get(source)
             if value is not None:
+                kind = next(k for k in (entry.stream, entry.metadata, entry.parsed) if source in k)
+                entry.remove(name)
+                kind[name] = value
                 entry.remove(source)
-                entry.set(name, value)
             continue
         fields = fields or entry.labels()
         made = render(entry, source, fields)

@@ -12,6 +12,7 @@ import ipaddress
 import re
 
 import template
+from operators import COMPARE, fold
 from template import Refused, unquote
 
 RESERVED = set("by without bool offset on ignoring group_left group_right or and unless json regexp logfmt unpack pattern "
@@ -23,7 +24,6 @@ BARE = {"bytes_over_time", "bytes_rate", "count_over_time", "rate", "absent_over
 VECTOR_OPS = set("sum avg count max min stddev stdvar bottomk topk approx_topk sort sort_desc".split())
 WITH_K = {"topk", "bottomk", "approx_topk"}
 FUNCTIONS = RANGE_OPS | VECTOR_OPS | {"vector", "label_replace", "bytes", "duration", "duration_seconds", "ip"}
-COMPARE = ("==", "!=", ">", ">=", "<", "<=")
 PRECEDENCE = {"or": 1, "and": 2, "unless": 2, **{op: 3 for op in COMPARE}, "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "^": 6}
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
          "d": 86400 * 10**9, "w": 7 * 86400 * 10**9, "y": 365 * 86400 * 10**9}
@@ -288,7 +288,7 @@ class Parser:
                 flags.add(self.need("sign"))
             found = self.extractions()
             for _, path in found:
-                if not re.fullmatch(r'[^\s"=]+', path):
+                if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", path):
                     raise Refused("logfmt key " + path)
             return "logfmt", flags, found
         if word in ("unpack", "decolorize"):
@@ -432,6 +432,8 @@ class Parser:
             raise Refused("bool with " + op)
         if op in ("and", "or", "unless") and matching and matching[2] != "one":
             raise Refused("group of a set operator")
+        if all(numbers):
+            return "number", fold(op, left[1], right[1])
         return "binary", op, left, right, as_bool, matching
 
     def names(self):
@@ -506,6 +508,8 @@ class Parser:
                 raise Refused("parameter of " + op)
         elif k is not None:
             raise Refused("parameter of " + op)
+        if inner[0] == "number":
+            raise Refused("literal in " + op)
         if grouping and (op == "approx_topk" or (op.startswith("sort") and grouping[1])):
             raise Refused("grouping of " + op)
         return "vector", op, k, inner, grouping

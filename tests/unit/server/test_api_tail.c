@@ -1,7 +1,10 @@
 /* Followers, by WebSocket and as an event stream: what they get, once, in order, and in what form.
  */
+#include "server/websocket.h"
+
 #include "tests/unit/server/caller.h"
-#include "wire/websocket.h"
+
+#include <wslay/wslay.h>
 
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define NOW "1768003200"
@@ -10,10 +13,10 @@
 struct client {
     struct fixture *f;
     struct stream *s;
-    struct buf raw;  /* all that came */
-    size_t at;       /* behind the head and what was read of it */
-    struct buf text; /* messages of type TEXT, each with a newline */
-    struct websocket_reader *reader;
+    struct buf raw;                    /* all that came */
+    size_t at;                         /* behind the head and what was read of it */
+    struct buf text;                   /* messages of type TEXT, each with a newline */
+    wslay_event_context_ptr websocket; /* owned; NULL: an event stream */
     bool closed;
     unsigned pings, pongs;
     int code; /* of a close frame; 0: none came */
@@ -41,44 +44,75 @@ static void client_closed(struct stream *s, const struct err *why, void *arg)
 
 static const struct stream_handler CLIENT = {.data = client_data, .closed = client_closed};
 
-static void take_message(struct client *c, const struct websocket_message *m)
+static ssize_t give(wslay_event_context_ptr ctx, uint8_t *to, size_t max, int flags, void *arg)
 {
-    if (m->op == WEBSOCKET_TEXT) {
-        buf_add_str(&c->text, m->payload);
+    struct client *c = arg;
+    struct str piece = str_sub(buf_str(&c->raw), c->at, max);
+
+    (void)flags;
+    if (piece.n == 0) {
+        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
+    memcpy(to, piece.p, piece.n);
+    c->at += piece.n;
+    return (ssize_t)piece.n;
+}
+
+static ssize_t take(wslay_event_context_ptr ctx, const uint8_t *p, size_t n, int flags, void *arg)
+{
+    struct client *c = arg;
+
+    (void)ctx;
+    (void)flags;
+    stream_write(c->s, (struct str){(const char *)p, n});
+    return (ssize_t)n;
+}
+
+static int put_mask(wslay_event_context_ptr ctx, uint8_t *to, size_t n, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    memset(to, 0x5a, n);
+    return 0;
+}
+
+static void take_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *m,
+                         void *arg)
+{
+    struct client *c = arg;
+    struct str payload = {(const char *)m->msg, m->msg_length};
+
+    (void)ctx;
+    if (m->opcode == WSLAY_TEXT_FRAME) {
+        buf_add_str(&c->text, payload);
         buf_add_char(&c->text, '\n');
-    } else if (m->op == WEBSOCKET_PING) {
+    } else if (m->opcode == WSLAY_PING) {
         c->pings++;
-    } else if (m->op == WEBSOCKET_PONG) {
+    } else if (m->opcode == WSLAY_PONG) {
         c->pongs++;
-    } else if (m->op == WEBSOCKET_CLOSE) {
-        c->code = (int)m->code;
-        (void)str_to_z(m->payload, c->reason, sizeof(c->reason));
+    } else if (m->opcode == WSLAY_CONNECTION_CLOSE) {
+        c->code = m->status_code;
+        (void)str_to_z(str_from(payload, 2), c->reason, sizeof(c->reason));
     }
 }
+
+static const struct wslay_event_callbacks WEBSOCKET = {.recv_callback = give,
+                                                       .send_callback = take,
+                                                       .genmask_callback = put_mask,
+                                                       .on_msg_recv_callback = take_message};
 
 /* Read messages out of what came, once the head is there. */
 static void read_messages(struct client *c)
 {
-    struct websocket_message m;
-    struct str rest;
-    struct err err;
-    int r = 0;
-
     if (c->at == 0) {
         size_t head = str_find(buf_str(&c->raw), STR("\r\n\r\n"));
         if (head == SIZE_MAX)
             return;
         c->at = head + 4;
     }
-    rest = str_from(buf_str(&c->raw), c->at);
-    while (c->reader != NULL && r == 0 && str_starts(buf_str(&c->raw), STR("HTTP/1.1 101 "))) {
-        r = websocket_reader_next(c->reader, &rest, &m, &err);
-        if (r < 0)
-            fail_msg("%s", err.text);
-        if (r == 0)
-            take_message(c, &m);
-    }
-    c->at = c->raw.n - rest.n;
+    if (c->websocket != NULL && str_starts(buf_str(&c->raw), STR("HTTP/1.1 101 ")))
+        assert_int_equal(wslay_event_recv(c->websocket), 0);
 }
 
 static bool has_wanted(void *arg)
@@ -109,7 +143,7 @@ static struct client *ask(struct fixture *f, const char *target, const char *mor
     buf_init(&c->text, BODY_MAX);
     buf_init(&b, 1 << 16);
     if (websocket)
-        c->reader = websocket_reader_new(false, BODY_MAX);
+        assert_int_equal(wslay_event_context_client_init(&c->websocket, &WEBSOCKET, c), 0);
     if (stream_connect(f->w->loop, api_address(f->api), &opt, &CLIENT, c, &c->s, &err) < 0)
         fail_msg("%s", err.text);
     buf_addf(
@@ -131,24 +165,18 @@ static void hang_up(struct client *c)
     if (c->s != NULL)
         stream_close(c->s, NULL);
     WAIT_FOR(f->w->loop, c->closed);
-    websocket_reader_free(&c->reader);
+    wslay_event_context_free(c->websocket);
     buf_fini(&c->raw);
     buf_fini(&c->text);
     free(c);
 }
 
-static void say(struct client *c, enum websocket_op op, struct str payload)
+static void say(struct client *c, enum wslay_opcode op, struct str payload)
 {
-    static const uint8_t MASK[4] = {1, 2, 3, 4};
-    struct buf b;
+    const struct wslay_event_msg m = {(uint8_t)op, (const uint8_t *)payload.p, payload.n};
 
-    buf_init(&b, 1 << 16);
-    if (op == WEBSOCKET_CLOSE)
-        websocket_put_close(&b, WEBSOCKET_NORMAL, payload, MASK);
-    else
-        websocket_put(&b, op, payload, MASK);
-    stream_write(c->s, buf_str(&b));
-    buf_fini(&b);
+    assert_int_equal(wslay_event_queue_msg(c->websocket, &m), 0);
+    assert_int_equal(wslay_event_send(c->websocket), 0);
 }
 
 static void push_line(struct fixture *f, const char *app, unsigned ns, const char *line)
@@ -327,12 +355,14 @@ static void pings_are_answered_and_closes_returned(void **state)
     struct client *c = ask(f, TAIL, "", true);
 
     expect(c, "101");
-    say(c, WEBSOCKET_PING, STR("are you there"));
+    say(c, WSLAY_PING, STR("are you there"));
     expect(c, "are you there");
     assert_int_equal(c->pongs, 1);
-    say(c, WEBSOCKET_TEXT, STR("nobody asked")); /* is passed over */
-    expect(c, "\x89");                           /* a ping every second */
-    say(c, WEBSOCKET_CLOSE, STR("enough"));
+    say(c, WSLAY_TEXT_FRAME, STR("nobody asked")); /* is passed over */
+    expect(c, "\x89");                             /* a ping every second */
+    say(c, WSLAY_CONNECTION_CLOSE,
+        STR("\x03\xe8"
+            "enough"));
     WAIT_FOR(f->w->loop, c->closed);
     read_messages(c);
     assert_int_equal(c->code, WEBSOCKET_NORMAL);
@@ -354,7 +384,7 @@ static void who_breaks_the_protocol_is_told_and_closed(void **state)
     hang_up(c);
     c = ask(f, TAIL, "", true);
     expect(c, "101");
-    say(c, WEBSOCKET_BINARY, (struct str){big, sizeof(big)});
+    say(c, WSLAY_BINARY_FRAME, (struct str){big, sizeof(big)});
     WAIT_FOR(f->w->loop, c->closed);
     read_messages(c);
     assert_int_equal(c->code, WEBSOCKET_TOO_BIG);

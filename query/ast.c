@@ -213,7 +213,7 @@ static void print_picks(const struct ast_pick *list, struct buf *out)
     }
 }
 
-static void print_stage(const struct ast_stage *s, struct buf *out)
+void ast_print_stage(const struct ast_stage *s, struct buf *out)
 {
     switch (s->kind) {
     case STAGE_LINE_FILTER:
@@ -258,7 +258,7 @@ static void print_stages(const struct ast_stage *list, struct buf *out)
 {
     for (const struct ast_stage *s = list; s != NULL; s = s->next) {
         buf_add_char(out, ' ');
-        print_stage(s, out);
+        ast_print_stage(s, out);
     }
 }
 

@@ -271,6 +271,7 @@ bool ast_is_set(enum token_kind op);        /* and or unless */
 /* Canonical text: parses to an equal tree and prints the same again. */
 void ast_print(const struct ast_node *n, struct buf *out);
 /* The form of messages: "| json", "|= ...". */
+void ast_print_stage(const struct ast_stage *s, struct buf *out); /* without a blank before it */
 const char *ast_stage_name(const struct ast_stage *s);
 
 #endif

@@ -50,6 +50,9 @@ struct format_options {
 /* `first`: write the heading where the form has one (csv). */
 void format_entry(struct buf *out, const struct query_entry *e, const struct format_options *opt,
                   bool first);
+/* The level and the origin (container, service ...) that a table shows; "" if it has none. */
+struct str format_level(const struct query_entry *e);
+struct str format_origin(const struct query_entry *e);
 /* Behind the last entry, what the form ends with (json); `any`: format_entry was called. */
 void format_finish(struct buf *out, const struct format_options *opt, bool any);
 

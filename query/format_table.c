@@ -23,14 +23,14 @@ static struct str first_of(const struct query_entry *e, const char *const *names
     return STR("");
 }
 
-static struct str level_of(const struct query_entry *e)
+struct str format_level(const struct query_entry *e)
 {
     static const char *const names[] = {"detected_level", "level", NULL};
 
     return first_of(e, names);
 }
 
-static struct str origin_of(const struct query_entry *e)
+struct str format_origin(const struct query_entry *e)
 {
     static const char *const names[] = {"container", "service_name", "app", "source", "host", NULL};
 
@@ -53,6 +53,18 @@ static const char *level_color(struct str level)
         if (str_eq_nocase(level, str_of(colors[i].level)))
             return colors[i].color;
     return "";
+}
+
+/* One of a few quiet colours, the same for the same origin. */
+static const char *origin_color(struct str origin)
+{
+    static const char *const colors[] = {"\x1b[34m", "\x1b[35m", "\x1b[36m", "\x1b[32m",
+                                         "\x1b[94m", "\x1b[95m", "\x1b[96m", "\x1b[92m"};
+    uint32_t h = 2166136261u;
+
+    for (size_t i = 0; i < origin.n; i++)
+        h = (h ^ (unsigned char)origin.p[i]) * 16777619u;
+    return colors[(h ^ h >> 16) % (sizeof(colors) / sizeof(colors[0]))];
 }
 
 static void add_time(struct buf *out, ts_ns ts, bool utc)
@@ -101,7 +113,7 @@ static void add_padded(struct buf *out, struct str s, size_t width)
 static void add_row(struct buf *out, const struct query_entry *e, const struct format_options *opt)
 {
     enum { LEVEL_WIDTH = 5, ORIGIN_WIDTH = 16 };
-    struct str level = level_of(e);
+    struct str level = format_level(e);
     const char *color = opt->color ? level_color(level) : "";
 
     if (opt->color)
@@ -115,7 +127,11 @@ static void add_row(struct buf *out, const struct query_entry *e, const struct f
     if (*color != '\0')
         buf_add_z(out, RESET);
     buf_add_char(out, ' ');
-    add_padded(out, origin_of(e), ORIGIN_WIDTH);
+    if (opt->color)
+        buf_add_z(out, origin_color(format_origin(e)));
+    add_padded(out, format_origin(e), ORIGIN_WIDTH);
+    if (opt->color)
+        buf_add_z(out, RESET);
     buf_add_char(out, ' ');
     add_visible(out, e->line);
     buf_add_char(out, '\n');
@@ -157,9 +173,9 @@ static void add_csv_row(struct buf *out, const struct query_entry *e, bool first
     labels_format(&labels, &e->stream);
     buf_add_str(out, time_format_rfc3339(e->ts, time));
     buf_add_char(out, ',');
-    add_csv(out, level_of(e));
+    add_csv(out, format_level(e));
     buf_add_char(out, ',');
-    add_csv(out, origin_of(e));
+    add_csv(out, format_origin(e));
     buf_add_char(out, ',');
     add_csv(out, buf_str(&labels));
     buf_add_char(out, ',');

@@ -290,6 +290,16 @@ int query_run_metric(struct query *q, struct store *s, const struct query_params
     return exec_metric(&q->ast, &source, p, ret, stats, err);
 }
 
+int query_run_batch_metric(struct query *q, const struct batch *b, const struct query_params *p,
+                           struct query_result **ret, struct err *err)
+{
+    struct source source = source_batch(b);
+
+    OBJ_CHECK(q, QUERY_MAGIC);
+    INVARIANT(q->ast.root->kind != NODE_LOG);
+    return exec_metric(&q->ast, &source, p, ret, NULL, err);
+}
+
 void query_result_free(struct query_result **pr)
 {
     struct query_result *r = *pr;
@@ -344,6 +354,57 @@ bool query_touches(const struct query *q, const struct batch *b)
 {
     OBJ_CHECK(q, QUERY_MAGIC);
     return plan_any_log(q->ast.root, selects_any, b);
+}
+
+/* ---- what it does ---- */
+
+struct explaining {
+    query_part_fn *fn;
+    void *arg;
+};
+
+static void tell_matchers(const struct explaining *x, const struct ast_log *l, struct buf *text)
+{
+    buf_clear(text);
+    for (const struct ast_matcher *m = l->matchers; m != NULL; m = m->next) {
+        static const char *const ops[] = {
+            [MATCH_EQ] = "=", [MATCH_NE] = "!=", [MATCH_RE] = "=~", [MATCH_NRE] = "!~"};
+
+        buf_add_z(text, m == l->matchers ? "{" : ", ");
+        buf_add_str(text, m->m.name);
+        buf_add_z(text, ops[m->m.op]);
+        quote_add(text, m->m.value);
+    }
+    buf_add_char(text, '}');
+    x->fn(x->arg, buf_str(text), QUERY_AT_INDEX);
+}
+
+/* For plan_any_log: each log selector. */
+static bool tell_log(const struct ast_log *l, const void *arg)
+{
+    const struct explaining *x = arg;
+    struct buf text;
+
+    buf_init(&text, 4 * QUERY_TEXT_MAX);
+    tell_matchers(x, l, &text);
+    for (const struct ast_stage *s = l->stages; s != NULL; s = s->next) {
+        buf_clear(&text);
+        ast_print_stage(s, &text);
+        x->fn(x->arg, str_trim(buf_str(&text)),
+              s->pushed   ? QUERY_AT_BLOCKS
+              : s->tested ? QUERY_AT_COLUMNS
+                          : QUERY_AT_RECORDS);
+    }
+    buf_fini(&text);
+    return false;
+}
+
+void query_explain(const struct query *q, query_part_fn *fn, void *arg)
+{
+    const struct explaining x = {fn, arg};
+
+    OBJ_CHECK(q, QUERY_MAGIC);
+    (void)plan_any_log(q->ast.root, tell_log, &x); /* of no interest: it is always false */
 }
 
 dur_ns query_lookback(const struct query *q)

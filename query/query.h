@@ -39,6 +39,17 @@ bool query_selector(const struct query *q, const struct matcher **ret, size_t *n
 int query_delete(const struct query *q, struct arena *a, struct store_delete *ret, struct err *err);
 void query_print(const struct query *q, struct buf *out); /* canonical text */
 
+/* What a query is made of, and where each part is done. */
+enum query_place {
+    QUERY_AT_INDEX,   /* by catalogs: other streams are not looked at */
+    QUERY_AT_BLOCKS,  /* in the scan: blocks that cannot hold a hit are not read */
+    QUERY_AT_COLUMNS, /* in the scan, from columns, as far as they tell; else on records */
+    QUERY_AT_RECORDS, /* on each record that is left */
+};
+typedef void query_part_fn(void *arg, struct str text, enum query_place place);
+/* Tell all parts, selector by selector.  `text` is valid during the call. */
+void query_explain(const struct query *q, query_part_fn *fn, void *arg);
+
 struct query_limits {    /* 0: the default behind it */
     dur_ns time;         /* 60 s */
     size_t memory_bytes; /* 128 MiB */
@@ -112,6 +123,9 @@ struct query_result {
 };
 int query_run_metric(struct query *q, struct store *s, const struct query_params *p,
                      struct query_result **ret, struct query_stats *stats, struct err *err);
+/* The same on the records of one batch in memory, which lie in order of time. */
+int query_run_batch_metric(struct query *q, const struct batch *b, const struct query_params *p,
+                           struct query_result **ret, struct err *err);
 void query_result_free(struct query_result **pr);
 
 /* Could `b` change the value of this metric query: does any record pass its selectors and line

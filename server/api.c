@@ -88,6 +88,7 @@ static const struct route ROUTES[] = {
     {"/api/v1/tail", "GET", ACCESS_READ, api_tail, "query start limit delay_for"},
     {"/api/v1/export", "GET, POST", ACCESS_READ, api_export,
      SPAN "query limit direction after_seq form"},
+    {"/api/v1/explain", "GET, POST", ACCESS_READ, api_explain, SPAN "query step limit direction"},
     {"/api/v1/import", "POST", ACCESS_WRITE, api_import, NULL},
     {"/api/v1/admin/flush", "POST", ACCESS_ADMIN, api_admin_flush, ""},
     {"/api/v1/admin/compact", "GET, POST", ACCESS_ADMIN, api_admin_compact, "wait"},
@@ -576,4 +577,5 @@ void api_fill_params(struct api_call *c)
     p->limits = limits.query;
     p->budget = &c->api->server->memory;
     p->cancel = &c->cancel;
+    p->cache = s->results;
 }

@@ -67,6 +67,7 @@ typedef void api_fn(struct api *a, struct http_exchange *x, const struct auth_ca
 
 /* Endpoint families. */
 api_fn api_query_range, api_query_instant, api_format_query;                   /* api_query.c */
+api_fn api_explain;                                                            /* api_explain.c */
 api_fn api_export;                                                             /* api_export.c */
 api_fn api_labels, api_label_values, api_series, api_detected_labels;          /* api_labels.c */
 api_fn api_index_stats, api_index_volume, api_index_volume_range;              /* api_index.c */

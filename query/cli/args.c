@@ -8,119 +8,15 @@
 
 #include "base/near.h"
 #include "base/obj.h"
+#include "query/cli/args_table.h"
 
 #include <getopt.h>
 #include <string.h>
 
-enum flag_id {
-    FLAG_OUTPUT,
-    FLAG_SINCE,
-    FLAG_FROM,
-    FLAG_TO,
-    FLAG_LIMIT,
-    FLAG_DIRECTION,
-    FLAG_FOLLOW,
-    FLAG_STEP,
-    FLAG_FORCE,
-    FLAG_STRUCTURE,
-    FLAG_WITH_KEYRING,
-    FLAG_ADDR,
-    FLAG_TOKEN_FILE,
-    FLAG_CA,
-    FLAG_TENANT,
-    FLAG_UTC,
-    FLAG_LOCAL,
-    FLAG_COLOR,
-    FLAG_HELP,
-    FLAG_VERSION,
-    FLAG_COUNT,
-};
-
-/* Whose flag it is: a bit per command. */
-#define OF(command) (1u << (command))
-#define OF_QUERY    OF(ARGS_QUERY)
-#define OF_LINES    (OF(ARGS_QUERY) | OF(ARGS_TAIL))
-#define OF_SPANS    (OF_LINES | OF(ARGS_LABELS) | OF(ARGS_SERIES) | OF(ARGS_DELETE) | OF(ARGS_EXPORT))
-#define OF_ASKS     (OF_SPANS | OF(ARGS_IMPORT) | OF(ARGS_VERIFY) | OF(ARGS_ADMIN))
-#define OF_PRINTS   ((OF_SPANS & ~OF(ARGS_EXPORT)) | OF(ARGS_VERIFY) | OF(ARGS_ADMIN))
-#define OF_ALL      (OF_ASKS | OF(ARGS_NONE))
-
-struct flag {
-    const char *name;
-    char letter;       /* 0: none */
-    unsigned commands; /* OF_* */
-    const char *value; /* how help names the value; NULL: takes none */
-    const char *help;
-};
-
-static const struct flag FLAGS[FLAG_COUNT] = {
-    [FLAG_SINCE] = {"since", 0, OF_SPANS | OF(ARGS_ADMIN), "SPAN",
-                    "start that long ago: 15m, 1h30m, 2d (1h)"},
-    [FLAG_FROM] = {"from", 0, OF_SPANS | OF(ARGS_ADMIN), "TIME",
-                   "start there: RFC 3339, or how long ago (15m), or now"},
-    [FLAG_TO] = {"to", 0, (OF_SPANS | OF(ARGS_ADMIN)) & ~OF(ARGS_TAIL), "TIME",
-                 "stop before there; same forms (now)"},
-    [FLAG_LIMIT] = {"limit", 'n', OF_LINES, "N",
-                    "at most N lines, the newest (1000; tail: 10); 0: all"},
-    [FLAG_DIRECTION] =
-        {"direction", 0, OF_QUERY, "WAY",
-         "forward: oldest lines, oldest first; backward: newest lines, newest first"},
-    [FLAG_FOLLOW] = {"follow", 'f', OF_LINES, NULL,
-                     "go on with lines as they arrive (as tail does)"},
-    [FLAG_STEP] = {"step", 0, OF_QUERY, "SPAN", "metric query: a value at each step of the span"},
-    [FLAG_FORCE] = {"force", 0, OF(ARGS_DELETE), NULL,
-                    "cancel: also a request that may be done in part"},
-    [FLAG_STRUCTURE] = {"structure", 0, OF(ARGS_VERIFY), NULL,
-                        "check every hash, checksum and catalog row"},
-    [FLAG_WITH_KEYRING] = {"with-keyring", 0, OF(ARGS_ADMIN), "DIR",
-                           "backup: copy the keyring there, not beside the data"},
-    [FLAG_OUTPUT] = {"output", 'o', OF_PRINTS, "FORM",
-                     "table, raw, jsonl, json, csv or logfmt (table on a terminal, else raw)"},
-    [FLAG_UTC] = {"utc", 0, OF_PRINTS, NULL,
-                  "show times in UTC (default where stdout is no terminal)"},
-    [FLAG_LOCAL] = {"local", 0, OF_PRINTS, NULL,
-                    "show times in the local zone (default on a terminal)"},
-    [FLAG_COLOR] = {"color", 0, OF_PRINTS, "WHEN", "auto, always or never (auto: on a terminal)"},
-    [FLAG_ADDR] = {"addr", 0, OF_ASKS, "URL", "server: https://host:3100 (LOGQ_ADDR)"},
-    [FLAG_TOKEN_FILE] = {"token-file", 0, OF_ASKS, "FILE",
-                         "file that holds the token (LOGQ_TOKEN)"},
-    [FLAG_CA] = {"ca", 0, OF_ASKS, "FILE", "certificates to trust, PEM (LOGQ_CA_FILE)"},
-    [FLAG_TENANT] = {"tenant", 0, OF_ASKS, "NAME", "tenant, or several: a|b (LOGQ_TENANT)"},
-    [FLAG_HELP] = {"help", 'h', OF_ALL, NULL, "print this and exit"},
-    [FLAG_VERSION] = {"version", 'V', OF_ALL, NULL, "print the version and exit"},
-};
-
-static const struct {
-    const char *name, *operands, *help;
-    size_t min_words, max_words;
-} COMMANDS[] = {
-    [ARGS_QUERY] = {"query", "QUERY",
-                    "run a LogQL query: lines of a log query, values of a metric query", 1, 1},
-    [ARGS_TAIL] = {"tail", "QUERY", "print the newest lines, then new ones as they arrive", 1, 1},
-    [ARGS_LABELS] = {"labels", "[NAME]", "list label names, or the values of one label", 0, 1},
-    [ARGS_SERIES] = {"series", "SELECTOR...", "list the streams that match", 1, 64},
-    [ARGS_DELETE] = {"delete", "QUERY", "delete what matches (or: list, cancel ID)", 1, 2},
-    [ARGS_EXPORT] = {"export", "QUERY FILE",
-                     "write the lines of a span to a file: .zst, .gz, else plain; -: stdout", 2, 2},
-    [ARGS_IMPORT] = {"import", "FILE", "store the lines of an export; -: stdin", 1, 1},
-    [ARGS_VERIFY] = {"verify", "", "is what the server stores as it was written? (--structure)", 0,
-                     0},
-    [ARGS_ADMIN] = {"admin", "VERB",
-                    "flush, compact, backup DIR, or hold list | add REASON | release ID", 1, 3},
-};
-enum { COMMANDS_N = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
-
-static const char *const OUTPUTS[] = {
-    [FORMAT_TABLE] = "table", [FORMAT_RAW] = "raw", [FORMAT_JSONL] = "jsonl",
-    [FORMAT_JSON] = "json",   [FORMAT_CSV] = "csv", [FORMAT_LOGFMT] = "logfmt",
-};
-static const char *const COLORS[] = {"auto", "always", "never"};
-static const char *const DIRECTIONS[] = {"", "forward", "backward"};
-
 /* What getopt leaves to be decided when all flags are known. */
 struct span {
     const char *since, *from, *to;
-    unsigned seen; /* bit per flag_id */
+    uint64_t seen; /* bit per flag_id */
     bool utc, local;
 };
 
@@ -146,10 +42,10 @@ static int choose(enum flag_id id, const char *const *names, size_t n, const cha
     }
     if (near.best.p != NULL)
         r = err_set(err, ERR_INVALID, "--%s cannot be '%.60s', did you mean '%.*s'?",
-                    FLAGS[id].name, value, STR_ARG(near.best));
+                    ARGS_FLAGS[id].name, value, STR_ARG(near.best));
     else
-        r = err_set(err, ERR_INVALID, "--%s cannot be '%.60s': it is %.*s", FLAGS[id].name, value,
-                    STR_ARG(buf_str(&known)));
+        r = err_set(err, ERR_INVALID, "--%s cannot be '%.60s': it is %.*s", ARGS_FLAGS[id].name,
+                    value, STR_ARG(buf_str(&known)));
     buf_fini(&known);
     return r;
 }
@@ -160,87 +56,122 @@ static int choose_form(enum flag_id id, const char *value, struct args *a, struc
     int r;
 
     if (id == FLAG_OUTPUT) {
-        r = choose(id, OUTPUTS, sizeof(OUTPUTS) / sizeof(OUTPUTS[0]), value, &i, err);
+        r = choose(id, ARGS_OUTPUT_NAMES, ARGS_OUTPUTS, value, &i, err);
         a->output = (enum format_kind)i;
         a->has_output = true;
-    } else if (id == FLAG_COLOR) {
-        r = choose(id, COLORS, sizeof(COLORS) / sizeof(COLORS[0]), value, &i, err);
-        a->color = (enum args_color)i;
-    } else {
-        r = choose(id, DIRECTIONS, sizeof(DIRECTIONS) / sizeof(DIRECTIONS[0]), value, &i, err);
+    } else if (id == FLAG_DIRECTION) {
+        r = choose(id, ARGS_DIRECTION_NAMES, ARGS_DIRECTIONS, value, &i, err);
         a->direction = (enum args_direction)i;
+    } else {
+        r = choose(id, ARGS_COLOR_NAMES, ARGS_COLORS, value, &i, err);
+        if (id == FLAG_COLOR)
+            a->color = (enum args_color)i;
+        else
+            a->progress = (enum args_color)i;
     }
     return r;
+}
+
+enum { CONTEXT_MAX = 10000, PARALLEL_MAX = 16, SAMPLE_MAX = 1000000 };
+
+static int take_number(enum flag_id id, const char *value, struct args *a, struct err *err)
+{
+    uint64_t least = id == FLAG_PARALLEL || id == FLAG_SAMPLE ? 1 : 0;
+    uint64_t most = id == FLAG_LIMIT      ? UINT64_MAX
+                    : id == FLAG_PARALLEL ? PARALLEL_MAX
+                    : id == FLAG_SAMPLE   ? SAMPLE_MAX
+                                          : CONTEXT_MAX;
+    uint64_t n;
+
+    if (!str_to_u64(str_of(value), &n))
+        return err_set(err, ERR_INVALID, "--%s needs a whole number, not '%.60s'",
+                       ARGS_FLAGS[id].name, value);
+    if (n < least || n > most)
+        return err_set(err, ERR_INVALID, "--%s is a number from %llu to %llu", ARGS_FLAGS[id].name,
+                       (unsigned long long)least, (unsigned long long)most);
+    if (id == FLAG_LIMIT) {
+        a->limit = n;
+        a->has_limit = true;
+    } else if (id == FLAG_PARALLEL) {
+        a->parallel = n;
+    } else if (id == FLAG_SAMPLE) {
+        a->sample = n;
+    } else {
+        if (id != FLAG_AFTER)
+            a->before = n;
+        if (id != FLAG_BEFORE)
+            a->after = n;
+    }
+    return 0;
+}
+
+/* Flags that are texts, and taken as they are. */
+static const char **text_of(enum flag_id id, struct args *a, struct span *span)
+{
+    const struct {
+        enum flag_id id;
+        const char **to;
+    } texts[] = {
+        {FLAG_SINCE, &span->since},
+        {FLAG_FROM, &span->from},
+        {FLAG_TO, &span->to},
+        {FLAG_WITH_KEYRING, &a->with_keyring},
+        {FLAG_BY, &a->by},
+        {FLAG_COLUMNS, &a->columns},
+        {FLAG_SERVER, &a->server},
+        {FLAG_ADDR, &a->addr},
+        {FLAG_TOKEN_FILE, &a->token_file},
+        {FLAG_CA, &a->ca},
+        {FLAG_TENANT, &a->tenant},
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (texts[i].id == id)
+            return texts[i].to;
+    return NULL;
+}
+
+/* Flags without a value. */
+static bool *switch_of(enum flag_id id, struct args *a)
+{
+    const struct {
+        enum flag_id id;
+        bool *to;
+    } switches[] = {
+        {FLAG_FOLLOW, &a->follow},     {FLAG_FORCE, &a->force},   {FLAG_STRUCTURE, &a->structure},
+        {FLAG_STDIN, &a->from_stdin},  {FLAG_RESUME, &a->resume}, {FLAG_HISTOGRAM, &a->histogram},
+        {FLAG_NO_PAGER, &a->no_pager}, {FLAG_HELP, &a->help},     {FLAG_VERSION, &a->version},
+    };
+
+    for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
+        if (switches[i].id == id)
+            return switches[i].to;
+    return NULL;
 }
 
 static int take_flag(enum flag_id id, const char *value, struct args *a, struct span *span,
                      struct err *err)
 {
-    span->seen |= 1u << id;
-    switch (id) {
-    case FLAG_OUTPUT:
-    case FLAG_COLOR:
-    case FLAG_DIRECTION:
-        return choose_form(id, value, a, err);
-    case FLAG_SINCE:
-        span->since = value;
-        return 0;
-    case FLAG_FROM:
-        span->from = value;
-        return 0;
-    case FLAG_TO:
-        span->to = value;
-        return 0;
-    case FLAG_LIMIT:
-        a->has_limit = true;
-        if (!str_to_u64(str_of(value), &a->limit))
-            return err_set(err, ERR_INVALID, "--limit needs a whole number, not '%.60s'", value);
-        return 0;
-    case FLAG_STEP:
+    const char **text = text_of(id, a, span);
+    bool *is_on = switch_of(id, a);
+
+    span->seen |= UINT64_C(1) << id;
+    if (text != NULL) {
+        *text = value;
+    } else if (is_on != NULL) {
+        *is_on = true;
+    } else if (id == FLAG_UTC || id == FLAG_LOCAL) {
+        a->zone = id == FLAG_UTC ? ARGS_ZONE_UTC : ARGS_ZONE_LOCAL;
+    } else if (id == FLAG_STEP) {
         if (!dur_parse(str_of(value), false, &a->step) || a->step <= 0)
             return err_set(err, ERR_INVALID, "--step needs a span like 1m, not '%.60s'", value);
-        return 0;
-    case FLAG_FOLLOW:
-        a->follow = true;
-        return 0;
-    case FLAG_FORCE:
-        a->force = true;
-        return 0;
-    case FLAG_STRUCTURE:
-        a->structure = true;
-        return 0;
-    case FLAG_WITH_KEYRING:
-        a->with_keyring = value;
-        return 0;
-    case FLAG_ADDR:
-        a->addr = value;
-        return 0;
-    case FLAG_TOKEN_FILE:
-        a->token_file = value;
-        return 0;
-    case FLAG_CA:
-        a->ca = value;
-        return 0;
-    case FLAG_TENANT:
-        a->tenant = value;
-        return 0;
-    case FLAG_UTC:
-        a->zone = ARGS_ZONE_UTC;
-        return 0;
-    case FLAG_LOCAL:
-        a->zone = ARGS_ZONE_LOCAL;
-        return 0;
-    case FLAG_HELP:
-        a->help = true;
-        return 0;
-    case FLAG_VERSION:
-        a->version = true;
-        return 0;
-    case FLAG_COUNT:
-        break;
+    } else if (id == FLAG_OUTPUT || id == FLAG_COLOR || id == FLAG_DIRECTION ||
+               id == FLAG_PROGRESS) {
+        return choose_form(id, value, a, err);
+    } else {
+        return take_number(id, value, a, err);
     }
-    INVARIANT(!"flag without a case");
-    return ERR_INVALID;
+    return 0;
 }
 
 /* RFC 3339, "now", or a span: that long ago. */
@@ -261,7 +192,7 @@ static int parse_when(enum flag_id id, const char *text, ts_ns now, ts_ns *ret, 
     return err_set(
         err, ERR_INVALID,
         "--%s needs a time like 2026-11-21T19:14:38Z, or how long ago like 15m, not '%.60s'",
-        FLAGS[id].name, text);
+        ARGS_FLAGS[id].name, text);
 }
 
 static int settle_span(const struct span *span, ts_ns now, struct args *a, struct err *err)
@@ -301,9 +232,9 @@ static int complain(int c, const char *word, struct err *err)
     if (c == ':' && optopt < 256)
         return err_set(err, ERR_INVALID, "-%c needs a value", optopt);
     if (c == ':')
-        return err_set(err, ERR_INVALID, "--%s needs a value", FLAGS[optopt - 256].name);
+        return err_set(err, ERR_INVALID, "--%s needs a value", ARGS_FLAGS[optopt - 256].name);
     if (optopt >= 256)
-        return err_set(err, ERR_INVALID, "--%s takes no value", FLAGS[optopt - 256].name);
+        return err_set(err, ERR_INVALID, "--%s takes no value", ARGS_FLAGS[optopt - 256].name);
     if (optopt != 0)
         return err_set(err, ERR_INVALID, "unknown flag -%c", optopt);
     name = str_from(name, 2);
@@ -312,7 +243,7 @@ static int complain(int c, const char *word, struct err *err)
         name.n = eq;
     near_begin(&near, name);
     for (size_t i = 0; i < FLAG_COUNT; i++)
-        near_offer(&near, str_of(FLAGS[i].name));
+        near_offer(&near, str_of(ARGS_FLAGS[i].name));
     if (name.n > 60)
         name.n = 60;
     if (near.best.p != NULL)
@@ -328,14 +259,14 @@ static void make_getopt(struct option *longs, char *shorts)
 
     shorts[n++] = ':'; /* a missing value is told apart */
     for (size_t i = 0; i < FLAG_COUNT; i++) {
-        longs[i] =
-            (struct option){.name = FLAGS[i].name,
-                            .has_arg = FLAGS[i].value != NULL ? required_argument : no_argument,
-                            .val = 256 + (int)i};
-        if (FLAGS[i].letter == 0)
+        longs[i] = (struct option){.name = ARGS_FLAGS[i].name,
+                                   .has_arg = ARGS_FLAGS[i].value != NULL ? required_argument
+                                                                          : no_argument,
+                                   .val = 256 + (int)i};
+        if (ARGS_FLAGS[i].letter == 0)
             continue;
-        shorts[n++] = FLAGS[i].letter;
-        if (FLAGS[i].value != NULL)
+        shorts[n++] = ARGS_FLAGS[i].letter;
+        if (ARGS_FLAGS[i].value != NULL)
             shorts[n++] = ':';
     }
     longs[FLAG_COUNT] = (struct option){0};
@@ -345,24 +276,31 @@ static void make_getopt(struct option *longs, char *shorts)
 static enum flag_id flag_of(int c)
 {
     for (size_t i = 0; i < FLAG_COUNT; i++) {
-        if (c == 256 + (int)i || (c < 256 && FLAGS[i].letter == c))
+        if (c == 256 + (int)i || (c < 256 && ARGS_FLAGS[i].letter == c))
             return (enum flag_id)i;
     }
     INVARIANT(!"getopt returned what is not in the table");
     return FLAG_COUNT;
 }
 
-static int find_command(const char *word, enum args_command *ret, struct err *err)
+bool args_takes_query(enum args_command command)
+{
+    return ARGS_TABLE[command].is_query;
+}
+
+int args_find(const char *word, enum args_command *ret, struct err *err)
 {
     struct near near;
 
     near_begin(&near, str_of(word));
-    for (unsigned i = ARGS_QUERY; i < COMMANDS_N; i++) {
-        if (strcmp(word, COMMANDS[i].name) == 0) {
+    for (unsigned i = ARGS_QUERY; i < ARGS_COUNT; i++) {
+        if (ARGS_TABLE[i].is_hidden)
+            continue;
+        if (strcmp(word, ARGS_TABLE[i].name) == 0) {
             *ret = (enum args_command)i;
             return 0;
         }
-        near_offer(&near, str_of(COMMANDS[i].name));
+        near_offer(&near, str_of(ARGS_TABLE[i].name));
     }
     if (near.best.p != NULL)
         return err_set(err, ERR_INVALID, "unknown command '%.60s', did you mean '%.*s'?", word,
@@ -373,21 +311,40 @@ static int find_command(const char *word, enum args_command *ret, struct err *er
 /* Operands, and that every flag given is one of this command's. */
 static int check_command(const struct args *a, const struct span *span, struct err *err)
 {
-    const char *name = COMMANDS[a->command].name;
+    const char *name = ARGS_TABLE[a->command].name;
 
     for (unsigned i = 0; i < FLAG_COUNT; i++) {
-        if ((span->seen >> i & 1) != 0 && (FLAGS[i].commands & OF(a->command)) == 0)
-            return err_set(err, ERR_INVALID, "%s knows no --%s", name, FLAGS[i].name);
+        if ((span->seen >> i & 1) != 0 && (ARGS_FLAGS[i].commands & OF(a->command)) == 0)
+            return err_set(err, ERR_INVALID, "%s knows no --%s", name, ARGS_FLAGS[i].name);
     }
-    if (a->n_words < COMMANDS[a->command].min_words)
-        return err_set(err, ERR_INVALID, "%s needs %s", name, COMMANDS[a->command].operands);
-    if (a->n_words > COMMANDS[a->command].max_words)
+    if (a->n_words < ARGS_TABLE[a->command].min_words)
+        return err_set(err, ERR_INVALID, "%s needs %s", name, ARGS_TABLE[a->command].operands);
+    if (a->n_words > ARGS_TABLE[a->command].max_words)
         return err_set(err, ERR_INVALID, "%s: one operand too many: '%.60s'%s", name,
-                       a->words[COMMANDS[a->command].max_words],
-                       a->command == ARGS_QUERY || a->command == ARGS_TAIL
-                           ? " (is the query in quotes?)"
-                           : "");
+                       a->words[ARGS_TABLE[a->command].max_words],
+                       ARGS_TABLE[a->command].is_query ? " (is the query in quotes?)" : "");
     return 0;
+}
+
+/* The words of a line that is being typed: none of them is a flag of ours, but those that say which
+ * server is meant count. */
+static void complete_line(int argc, char **argv, ts_ns now, struct args *ret)
+{
+    struct span span = {0};
+
+    *ret = (struct args){.command = ARGS_COMPLETE,
+                         .words = (const char *const *)(argv + 2),
+                         .n_words = (size_t)(argc - 2),
+                         .from = now - NS_PER_DAY,
+                         .to = now,
+                         .parallel = 1};
+    for (size_t i = 0; i + 2 < ret->n_words; i++) {
+        for (unsigned id = FLAG_SERVER; id <= FLAG_TENANT; id++) {
+            if (str_starts(str_of(ret->words[i]), STR("--")) &&
+                strcmp(ret->words[i] + 2, ARGS_FLAGS[id].name) == 0)
+                *text_of((enum flag_id)id, ret, &span) = ret->words[i + 1];
+        }
+    }
 }
 
 int args_parse(int argc, char **argv, ts_ns now, struct args *ret, struct err *err)
@@ -395,9 +352,13 @@ int args_parse(int argc, char **argv, ts_ns now, struct args *ret, struct err *e
     struct option longs[FLAG_COUNT + 1];
     char shorts[2 * FLAG_COUNT + 2];
     struct span span = {0};
-    struct args a = {0};
+    struct args a = {.parallel = 1};
     int c, r;
 
+    if (argc > 1 && strcmp(argv[1], ARGS_TABLE[ARGS_COMPLETE].name) == 0) {
+        complete_line(argc, argv, now, ret);
+        return 0;
+    }
     make_getopt(longs, shorts);
     opterr = 0;
     optind = 0; /* glibc: start anew */
@@ -414,10 +375,10 @@ int args_parse(int argc, char **argv, ts_ns now, struct args *ret, struct err *e
         optind++;
     }
     if (optind < argc) {
-        r = find_command(argv[optind], &a.command, err);
+        r = args_find(argv[optind], &a.command, err);
         if (r < 0)
             return r;
-        a.words = argv + optind + 1;
+        a.words = (const char *const *)(argv + optind + 1);
         a.n_words = (size_t)(argc - optind - 1);
     }
     if (!a.help && !a.version) {
@@ -432,37 +393,4 @@ int args_parse(int argc, char **argv, ts_ns now, struct args *ret, struct err *e
     a.follow = a.follow || a.command == ARGS_TAIL;
     *ret = a;
     return 0;
-}
-
-void args_help(struct buf *out, enum args_command command)
-{
-    if (command == ARGS_NONE) {
-        buf_add_z(out, "Usage: logq COMMAND [FLAGS] [OPERANDS]\n\nCommands\n");
-        for (unsigned i = ARGS_QUERY; i < COMMANDS_N; i++)
-            buf_addf(out, "  %-8s%-13s%s\n", COMMANDS[i].name, COMMANDS[i].operands,
-                     COMMANDS[i].help);
-    } else {
-        buf_addf(out, "Usage: logq %s [FLAGS] %s\n\n%s\n", COMMANDS[command].name,
-                 COMMANDS[command].operands, COMMANDS[command].help);
-    }
-    buf_add_z(out, "\nFlags\n");
-    for (size_t i = 0; i < FLAG_COUNT; i++) {
-        size_t at = out->n;
-
-        if ((FLAGS[i].commands & OF(command)) == 0)
-            continue;
-        if (FLAGS[i].letter != 0)
-            buf_addf(out, "  -%c, --%s", FLAGS[i].letter, FLAGS[i].name);
-        else
-            buf_addf(out, "      --%s", FLAGS[i].name);
-        if (FLAGS[i].value != NULL)
-            buf_addf(out, " %s", FLAGS[i].value);
-        buf_addf(out, "%*s%s\n", out->n - at < 26 ? (int)(26 - (out->n - at)) : 1, "",
-                 FLAGS[i].help);
-    }
-    if (command == ARGS_NONE)
-        buf_add_z(out, "\n`logq COMMAND --help` lists a command's flags.\n");
-    buf_add_z(out, "\nAddress and credentials come from flags, then LOGQ_ADDR, LOGQ_TOKEN,\n"
-                   "LOGQ_CA_FILE and LOGQ_TENANT, then ~/.config/logq/config.yaml.\n"
-                   "Exit: 0 found, 1 nothing found, 2 usage, 3 server or network, 4 denied.\n");
 }

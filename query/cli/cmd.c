@@ -2,11 +2,12 @@
 #include "query/cli/cmd.h"
 
 #include "base/utf8.h"
+#include "query/cli/params.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { SAY_MAX = 1 << 20 };
+enum { SAY_MAX = 1 << 20, ANSWER_MAX = 512 << 20 };
 
 ts_ns cmd_end(const struct args *args)
 {
@@ -75,7 +76,7 @@ int cmd_fail(const struct cmd *c, struct str query, const struct remote_failure 
     if (c->out->deserted)
         return CMD_FOUND;
     cmd_say("%s", err->text);
-    advice = remote_advice(c->remote, fail, err->code);
+    advice = c->remote == NULL ? NULL : remote_advice(c->remote, fail, err->code);
     if (advice != NULL)
         cmd_say("%s", advice);
     if (query.p != NULL && fail->line > 0 && fail->column > 0)
@@ -102,4 +103,54 @@ int cmd_parse(const struct cmd *c, struct str text, struct query **ret)
     if (r < 0)
         (void)cmd_fail(c, text, &fail, &err);
     return r;
+}
+
+int cmd_list(struct cmd *c, const struct cmd_question *q, struct rows *rows)
+{
+    struct remote_request req = {
+        .path = q->path, .params = buf_str(q->params), .idle_ms = CMD_IDLE_MS};
+    struct remote_failure fail = {0};
+    struct buf body;
+    struct err err;
+    int r = buf_err(q->params, "parameters", &err);
+
+    buf_init(&body, ANSWER_MAX);
+    if (r == 0)
+        r = remote_fetch(c->remote, &req, &body, &fail, &err);
+    if (r == 0)
+        r = q->read(buf_str(&body), rows, &err);
+    buf_fini(&body);
+    if (r == 0)
+        r = rows_print(rows, c->out, &err);
+    if (r < 0)
+        return cmd_fail(c, q->query, &fail, &err);
+    return rows_count(rows) > 0 ? CMD_FOUND : CMD_NOTHING;
+}
+
+void cmd_add_span(const struct cmd *c, struct buf *params)
+{
+    params_add_ts(params, "start", c->args->from);
+    params_add_ts(params, "end", cmd_end(c->args));
+}
+
+int cmd_selector(const struct cmd *c, struct str *ret)
+{
+    struct str text = c->args->n_words > 0 ? str_of(c->args->words[0]) : STR("{}");
+    const struct matcher *matchers;
+    struct query *q = NULL;
+    size_t n;
+    bool ok;
+
+    *ret = text;
+    if (str_eq(str_trim(text), STR("{}"))) /* everything; no query, but the API takes it */
+        return 0;
+    if (cmd_parse(c, text, &q) < 0)
+        return ERR_INVALID;
+    ok = query_selector(q, &matchers, &n);
+    query_unref(&q);
+    if (ok)
+        return 0;
+    cmd_say("a selector is needed, {name=\"value\", ...} and nothing more: %.*s",
+            (int)(text.n < 200 ? text.n : 200), text.p);
+    return ERR_INVALID;
 }

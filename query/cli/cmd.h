@@ -10,6 +10,7 @@
 #include "query/cli/args.h"
 #include "query/cli/output.h"
 #include "query/cli/remote.h"
+#include "query/cli/rows.h"
 
 enum {
     CMD_FOUND = 0,
@@ -23,13 +24,18 @@ enum {
 
 struct cmd {
     const struct args *args;
-    struct remote *remote;
+    const struct context *context;
+    struct remote *remote; /* NULL: the command asks no server, or (__complete) there is none */
     struct output *out;
 };
 
 typedef int cmd_fn(struct cmd *c);
 cmd_fn cmd_query, cmd_tail, cmd_labels, cmd_series, cmd_delete, cmd_verify, cmd_admin, cmd_export,
-    cmd_import;
+    cmd_import, cmd_stats, cmd_volume, cmd_patterns, cmd_fields, cmd_fmt, cmd_explain,
+    cmd_completion, cmd_man, cmd_complete;
+/* query --stdin and query --histogram; `text` has been parsed once, but for --stdin. */
+int cmd_stdin(struct cmd *c, struct str text);
+int cmd_histogram(struct cmd *c, struct str text);
 
 enum { CMD_IDLE_MS = 600000 }; /* a query may think that long before its first byte */
 /* Where an open end is put: the server takes records of at most that far ahead of its clock. */
@@ -47,5 +53,21 @@ int cmd_fail(const struct cmd *c, struct str query, const struct remote_failure 
 /* Parse `text` on this side, so that mistakes need no server.  < 0: said, the exit code is
  * CMD_USAGE.  On success the caller owns *ret. */
 int cmd_parse(const struct cmd *c, struct str text, struct query **ret);
+
+/* Ask `path`, read the answer into `rows` and print them.  `query`: what a place in an error is
+ * about; STR_NULL: nothing.  Returns the exit code. */
+typedef int cmd_read_fn(struct str json, struct rows *rows, struct err *err);
+struct cmd_question {
+    const char *path;
+    struct buf *params;
+    struct str query;
+    cmd_read_fn *read;
+};
+int cmd_list(struct cmd *c, const struct cmd_question *q, struct rows *rows);
+
+/* The span's parameters start and end, with an open end ahead of our clock. */
+void cmd_add_span(const struct cmd *c, struct buf *params);
+/* The selector that is operand 0, or `{}`; one that is none has been complained about: < 0. */
+int cmd_selector(const struct cmd *c, struct str *ret);
 
 #endif

@@ -1,13 +1,16 @@
 /*
  * query/cli/cmd_query.c - `logq query`: the lines of a log query, the values of a metric query.
  */
+#include "query/cli/around.h"
 #include "query/cli/cmd.h"
 #include "query/cli/lines.h"
 #include "query/cli/loki.h"
 #include "query/cli/params.h"
+#include "query/cli/progress.h"
 
 enum {
     LIMIT_DEFAULT = 1000,
+    LIMIT_AROUND = 100, /* hits with lines of context: each is asked for by itself */
     ANSWER_MAX = 512 << 20,
     PARAMS_MAX = 1 << 20,
     WARNINGS_MAX = 64 << 10
@@ -22,12 +25,17 @@ static int run_log(struct cmd *c, struct str text)
                                          .limit = a->has_limit ? a->limit : LIMIT_DEFAULT,
                                          .idle_ms = CMD_IDLE_MS}};
     struct remote_failure fail;
+    struct progress progress;
     struct err err, end;
     int r, r_end;
 
     q.newest_last = a->direction == ARGS_DIRECTION_AUTO && q.export.limit > 0;
     q.export.backward = q.newest_last || a->direction == ARGS_DIRECTION_BACKWARD;
+    progress_begin(&progress, c, text, q.export.from, q.export.to);
+    progress.backward = q.export.backward;
+    q.progress = &progress;
     r = lines_show(c->remote, c->out, &q, &fail, &err);
+    progress_end(&progress);
     r_end = c->out->deserted || c->out->broken ? 0 : output_finish(c->out, &end);
     if (r == 0 && r_end < 0) {
         r = r_end;
@@ -36,6 +44,27 @@ static int run_log(struct cmd *c, struct str text)
     if (r < 0)
         return cmd_fail(c, text, &fail, &err);
     return c->out->entries > 0 ? CMD_FOUND : CMD_NOTHING;
+}
+
+static int run_around(struct cmd *c, struct str text)
+{
+    const struct args *a = c->args;
+    struct export_request q = {.query = text,
+                               .from = a->from,
+                               .to = cmd_end(a),
+                               .limit = a->has_limit ? a->limit : LIMIT_AROUND,
+                               .backward = a->direction != ARGS_DIRECTION_FORWARD,
+                               .idle_ms = CMD_IDLE_MS};
+    struct remote_failure fail = {0};
+    uint64_t hits = 0;
+    struct err err;
+    int r = around_show(c, &q, &hits, &fail, &err);
+
+    if (r == 0)
+        r = output_finish(c->out, &err);
+    if (r < 0)
+        return cmd_fail(c, text, &fail, &err);
+    return hits > 0 ? CMD_FOUND : CMD_NOTHING;
 }
 
 static int fetch_values(struct cmd *c, struct str text, struct buf *body,
@@ -96,13 +125,38 @@ static int run_metric(struct cmd *c, struct str text)
 /* Flags that say something about the other kind of query. */
 static const char *misplaced(const struct args *a, enum query_kind kind)
 {
+    if (a->histogram && kind != QUERY_LOG)
+        return "--histogram is for log queries, and this is a metric query";
+    if (a->histogram && (a->has_limit || a->before + a->after > 0 ||
+                         a->direction != ARGS_DIRECTION_AUTO || a->columns != NULL))
+        return "--limit, --direction, --columns and lines of context do not go with --histogram";
     if (kind == QUERY_LOG)
-        return a->step > 0 ? "--step is for metric queries, and this is a log query" : NULL;
+        return a->step > 0 && !a->histogram
+                   ? "--step is for metric queries, and this is a log query"
+                   : NULL;
+    if (a->columns != NULL || a->before + a->after > 0)
+        return "--columns and lines of context are for log queries, and this is a metric query";
     if (a->has_limit || a->direction != ARGS_DIRECTION_AUTO)
         return "--limit and --direction are for log queries, and this is a metric query";
     if (a->has_span && a->step == 0)
         return "--since and --from need --step: a metric query without it is evaluated once, at "
                "--to or now";
+    return NULL;
+}
+
+/* What the query itself does not go with; NULL: nothing. */
+static const char *refuse(const struct args *a, const struct query *q)
+{
+    const char *problem = misplaced(a, query_kind(q)), *change;
+
+    if (problem != NULL || a->before + a->after == 0)
+        return problem;
+    if (a->direction == ARGS_DIRECTION_BACKWARD || (a->has_limit && a->limit == 0))
+        return "lines of context come oldest first, and with a --limit";
+    if (!around_is_possible(q, &change)) {
+        cmd_say("%s changes labels of the stream, by which its other lines would be found", change);
+        return "lines of context do not go with this query";
+    }
     return NULL;
 }
 
@@ -113,16 +167,22 @@ int cmd_query(struct cmd *c)
     struct query *q = NULL;
     const char *problem;
 
+    if (c->args->from_stdin)
+        return cmd_stdin(c, text);
     if (c->args->follow)
         return cmd_tail(c);
     if (cmd_parse(c, text, &q) < 0)
         return CMD_USAGE;
     kind = query_kind(q);
+    problem = refuse(c->args, q);
     query_unref(&q);
-    problem = misplaced(c->args, kind);
     if (problem != NULL) {
         cmd_say("%s", problem);
         return CMD_USAGE;
     }
+    if (c->args->histogram)
+        return cmd_histogram(c, text);
+    if (c->args->before + c->args->after > 0)
+        return run_around(c, text);
     return kind == QUERY_LOG ? run_log(c, text) : run_metric(c, text);
 }

@@ -126,8 +126,9 @@ int cmd_tail(struct cmd *c)
     is_log = query_kind(q) == QUERY_LOG;
     query_unref(&q);
     if (!is_log || c->args->step > 0 || c->args->direction != ARGS_DIRECTION_AUTO ||
-        c->args->has_to) {
-        cmd_say(is_log ? "--step, --direction and --to do not go with following"
+        c->args->has_to || c->args->histogram || c->args->before + c->args->after > 0) {
+        cmd_say(is_log ? "--step, --direction, --to, --histogram and lines of context do not go "
+                         "with following"
                        : "only log queries can be followed");
         return CMD_USAGE;
     }

@@ -5,6 +5,7 @@
 
 #include "base/conf.h"
 #include "base/file.h"
+#include "base/near.h"
 
 #include <fcntl.h>
 #include <stddef.h>
@@ -18,21 +19,58 @@ enum {
 
 static const char DEFAULT_URL[] = "http://127.0.0.1:3100"; /* what `logq-server run --dev` serves */
 
-struct file {
+/* Where a server is, and as whom. */
+struct place {
+    struct str name; /* of `servers` */
     struct str addr, token, token_file, ca, tenant;
 };
 
-#define OPTION(name, kind, text)                                                                   \
+struct file {
+    struct place top; /* the server without a name */
+    struct str server;
+    struct place *servers;
+    size_t n_servers;
+    struct context_query *queries;
+    size_t n_queries;
+};
+
+#define OPTION(in, field, key, kind, without, text)                                                \
     {                                                                                              \
-        .path = #name, .type = (kind), .offset = offsetof(struct file, name), .fallback = "",      \
-        .help = (text)                                                                             \
+        .path = (key), .type = (kind), .offset = offsetof(struct in, field),                       \
+        .fallback = (without), .help = (text)                                                      \
     }
+#define PLACE(in, at)                                                                              \
+    OPTION(in, at addr, "addr", CONF_STR, "", "server: https://host:3100"),                        \
+        OPTION(in, at token, "token", CONF_SECRET, "", "token; better in a file of its own"),      \
+        OPTION(in, at token_file, "token_file", CONF_STR, "", "file that holds the token"),        \
+        OPTION(in, at ca, "ca", CONF_STR, "", "certificates to trust, PEM; else the system's"),    \
+        OPTION(in, at tenant, "tenant", CONF_STR, "", "tenant, or several: a|b")
+static const struct conf_option SERVER_OPTIONS[] = {
+    OPTION(place, name, "name", CONF_STR, NULL, "what --server calls it"), PLACE(place, )};
+static const struct conf_option QUERY_OPTIONS[] = {
+    OPTION(context_query, name, "name", CONF_STR, NULL, "what @NAME calls it"),
+    OPTION(context_query, query, "query", CONF_STR, NULL, "LogQL")};
 static const struct conf_option OPTIONS[] = {
-    OPTION(addr, CONF_STR, "server: https://host:3100"),
-    OPTION(token, CONF_SECRET, "token; better in a file of its own"),
-    OPTION(token_file, CONF_STR, "file that holds the token"),
-    OPTION(ca, CONF_STR, "certificates to trust, PEM; else the system's"),
-    OPTION(tenant, CONF_STR, "tenant, or several: a|b"),
+    PLACE(file, top.),
+    OPTION(file, server, "server", CONF_STR, "", "the server of `servers` that is meant"),
+    {.path = "servers",
+     .type = CONF_MAPS,
+     .offset = offsetof(struct file, servers),
+     .fallback = "[]",
+     .help = "servers with names",
+     .sub = SERVER_OPTIONS,
+     .n_sub = sizeof(SERVER_OPTIONS) / sizeof(SERVER_OPTIONS[0]),
+     .sub_size = sizeof(struct place),
+     .count_offset = offsetof(struct file, n_servers)},
+    {.path = "queries",
+     .type = CONF_MAPS,
+     .offset = offsetof(struct file, queries),
+     .fallback = "[]",
+     .help = "queries with names",
+     .sub = QUERY_OPTIONS,
+     .n_sub = sizeof(QUERY_OPTIONS) / sizeof(QUERY_OPTIONS[0]),
+     .sub_size = sizeof(struct context_query),
+     .count_offset = offsetof(struct file, n_queries)},
 };
 
 /* ---- the user's file ---- */
@@ -114,7 +152,7 @@ static int read_token(const char *path, struct context *c, struct err *err)
 }
 
 static int find_token(const struct args *args, const struct context_env *env,
-                      const struct file *file, const char *dir, struct context *c, struct err *err)
+                      const struct place *file, const char *dir, struct context *c, struct err *err)
 {
     struct str token = str_trim(str_of(env->token));
 
@@ -223,9 +261,79 @@ static const char *first_of(struct arena *a, const char *flag, const char *env, 
     return NULL;
 }
 
+/* The server that is meant: --server's, LOGQ_SERVER's, or the file's.  ERR_INVALID. */
+static int choose_place(const struct args *args, const struct context_env *env,
+                        const struct file *file, const struct place **ret, struct err *err)
+{
+    struct str name = str_of(args->server);
+    struct near near;
+
+    *ret = &file->top;
+    if (name.n == 0)
+        name = str_of(env->server);
+    if (name.n == 0)
+        name = file->server;
+    if (name.n == 0)
+        return 0;
+    near_begin(&near, name);
+    for (size_t i = 0; i < file->n_servers; i++) {
+        near_offer(&near, file->servers[i].name);
+        if (str_eq(file->servers[i].name, name)) {
+            *ret = &file->servers[i];
+            return 0;
+        }
+    }
+    if (near.best.p != NULL)
+        return err_set(err, ERR_INVALID, "config.yaml has no server '%.*s', did you mean '%.*s'?",
+                       (int)(name.n < 60 ? name.n : 60), name.p, STR_ARG(near.best));
+    return err_set(err, ERR_INVALID, "config.yaml has no server '%.*s'",
+                   (int)(name.n < 60 ? name.n : 60), name.p);
+}
+
+static int keep_lists(struct context *c, const struct file *file, struct err *err)
+{
+    struct str *names = arena_alloc(c->arena, (file->n_servers + 1) * sizeof(*names));
+
+    if (names == NULL)
+        return arena_err(c->arena, err);
+    for (size_t i = 0; i < file->n_servers; i++)
+        names[i] = file->servers[i].name;
+    c->servers = names;
+    c->n_servers = file->n_servers;
+    c->queries = file->queries;
+    c->n_queries = file->n_queries;
+    return 0;
+}
+
+static int fill(struct context *c, const struct args *args, const struct context_env *env,
+                const struct place *place, const char *dir, struct err *err)
+{
+    int r;
+
+    c->url = first_of(c->arena, args->addr, env->addr, place->addr.p);
+    if (c->url == NULL)
+        c->url = DEFAULT_URL;
+    c->ca = first_of(c->arena, args->ca, env->ca_file, resolve(c->arena, dir, place->ca));
+    c->tenant = first_of(c->arena, args->tenant, env->tenant, place->tenant.p);
+    r = parse_url(c, err);
+    if (r == 0)
+        r = find_token(args, env, place, dir, c, err);
+    if (r < 0)
+        return r;
+    if (c->address == NULL || c->prefix == NULL)
+        return arena_err(c->arena, err);
+    if (c->token != NULL && !c->tls && !is_this_host(c->address))
+        return err_set(err, ERR_INVALID,
+                       "%.80s: the token would cross the network in the clear: use https://",
+                       c->url);
+    return 0;
+}
+
 int context_load(const struct args *args, const struct context_env *env, struct context *ret,
                  struct err *err)
 {
+    static const struct context_env nothing = {0};
+    const struct place *place;
     struct file file = {0};
     const char *dir;
     int r = 0;
@@ -234,25 +342,32 @@ int context_load(const struct args *args, const struct context_env *env, struct 
     dir = dir_of(env, ret->arena);
     if (dir != NULL)
         r = load_file(dir, ret->arena, &file, err);
-    if (r < 0)
-        return r;
-    ret->url = first_of(ret->arena, args->addr, env->addr, file.addr.p);
-    if (ret->url == NULL)
-        ret->url = DEFAULT_URL;
-    ret->ca = first_of(ret->arena, args->ca, env->ca_file, resolve(ret->arena, dir, file.ca));
-    ret->tenant = first_of(ret->arena, args->tenant, env->tenant, file.tenant.p);
-    r = parse_url(ret, err);
     if (r == 0)
-        r = find_token(args, env, &file, dir, ret, err);
-    if (r < 0)
-        return r;
-    if (ret->address == NULL || ret->prefix == NULL)
-        return arena_err(ret->arena, err);
-    if (ret->token != NULL && !ret->tls && !is_this_host(ret->address))
-        return err_set(err, ERR_INVALID,
-                       "%.80s: the token would cross the network in the clear: use https://",
-                       ret->url);
-    return 0;
+        r = keep_lists(ret, &file, err);
+    if (r == 0)
+        r = choose_place(args, env, &file, &place, err);
+    return r < 0 ? r : fill(ret, args, args->server != NULL ? &nothing : env, place, dir, err);
+}
+
+int context_query(const struct context *c, struct str name, const char **ret, struct err *err)
+{
+    struct near near;
+
+    near_begin(&near, name);
+    for (size_t i = 0; i < c->n_queries; i++) {
+        near_offer(&near, c->queries[i].name);
+        if (str_eq(c->queries[i].name, name)) {
+            *ret = c->queries[i].query.p;
+            return 0;
+        }
+    }
+    if (name.n > 60)
+        name.n = 60;
+    if (near.best.p != NULL)
+        return err_set(err, ERR_INVALID, "no query is saved as @%.*s, did you mean @%.*s?",
+                       STR_ARG(name), STR_ARG(near.best));
+    return err_set(err, ERR_INVALID, "no query is saved as @%.*s: see `queries` in config.yaml",
+                   STR_ARG(name));
 }
 
 void context_fini(struct context *c)

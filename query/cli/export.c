@@ -7,17 +7,25 @@
 #include "query/cli/export.h"
 
 #include "base/json.h"
+#include "query/cli/cmd.h"
 #include "query/cli/params.h"
 
 #include <string.h>
 
-enum { LINE_MAX_BYTES = 64 << 20, PARAMS_MAX = 1 << 20, ENTRY_MAX = 64 << 20 };
+enum {
+    LINE_MAX_BYTES = 64 << 20,
+    PARAMS_MAX = 1 << 20,
+    ENTRY_MAX = 64 << 20,
+    TRIES = 6, /* without an entry in between */
+    FIRST_WAIT_MS = 100,
+};
 
 struct reading {
     export_entry_fn *fn;
     void *arg;
     struct buf part; /* of a line whose end has not come yet */
     struct arena *arena;
+    bool gave_up; /* the server did */
 };
 
 /* {"error":"..."}, the server's last words? */
@@ -45,9 +53,11 @@ static int take_line(struct reading *in, struct str line, struct err *err)
     if (line.n == 0)
         return 0;
     arena_reset(in->arena);
-    if (read_error(line, in->arena, &error))
+    if (read_error(line, in->arena, &error)) {
+        in->gave_up = true;
         return err_set(err, ERR_IO, "the answer is incomplete: %.*s",
                        (int)(error.n < 200 ? error.n : 200), error.p);
+    }
     r = format_entry_parse(line, in->arena, &e, err);
     if (r < 0)
         return err_wrap(err, "the server's answer is not understood");
@@ -110,8 +120,89 @@ int export_run(struct remote *r, const struct export_request *q, export_entry_fn
         e = remote_call(r, &req, fail, err);
     if (e == 0 && in.part.n > 0)
         e = err_set(err, ERR_CORRUPT, "the server's answer ends within a line");
+    fail->is_cut |= in.gave_up;
     buf_fini(&params);
     buf_fini(&in.part);
     arena_free(&in.arena);
     return e;
+}
+
+/* ---- taking it up again ---- */
+
+struct resuming {
+    export_entry_fn *fn;
+    void *arg;
+    bool backward;
+    ts_ns ts; /* of the last entry */
+    uint64_t seq;
+    uint64_t count;
+    uint64_t same; /* entries of that time, at the end */
+};
+
+/* Backwards there is no cursor: what comes again at the last entry's time is passed over. */
+static int pass_on(void *arg, const struct query_entry *e, struct str json, struct err *err)
+{
+    struct resuming *s = arg;
+    int r;
+
+    if (s->backward && s->count > 0 && e->ts == s->ts && e->seq >= s->seq)
+        return 0;
+    r = s->fn(s->arg, e, json, err);
+    if (r == 0) {
+        s->same = s->count > 0 && e->ts == s->ts ? s->same + 1 : 1;
+        s->ts = e->ts;
+        s->seq = e->seq;
+        s->count++;
+    }
+    return r;
+}
+
+/* The rest of `q`. */
+static struct export_request rest_of(const struct export_request *q, const struct resuming *s)
+{
+    struct export_request rest = *q;
+
+    if (s->count == 0)
+        return rest;
+    if (q->limit > 0)
+        rest.limit = q->limit - s->count;
+    if (q->backward) {
+        rest.to = s->ts + 1;
+        rest.limit += q->limit > 0 ? s->same : 0; /* they will be passed over */
+    } else {
+        rest.from = s->ts;
+        rest.after_seq = s->seq;
+    }
+    return rest;
+}
+
+int export_resume(struct remote *r, const struct export_request *q, export_entry_fn *fn, void *arg,
+                  struct remote_failure *fail, struct err *err)
+{
+    struct resuming s = {.fn = fn, .arg = arg, .backward = q->backward};
+    uint64_t wait = FIRST_WAIT_MS;
+    int tries = 0;
+
+    for (;;) {
+        struct export_request rest = rest_of(q, &s);
+        uint64_t before = s.count;
+        struct err ignored;
+        int e;
+
+        if (q->limit > 0 && s.count >= q->limit)
+            return 0; /* it broke behind the last one */
+        e = export_run(r, &rest, pass_on, &s, fail, err);
+        if (e == 0 || !fail->is_cut || s.count == 0)
+            return e;
+        if (s.count > before) {
+            tries = 0;
+            wait = FIRST_WAIT_MS;
+        }
+        if (++tries > TRIES)
+            return e;
+        cmd_say("%s; going on behind the last line", err->text);
+        if (remote_wait(r, wait, &ignored) < 0)
+            return e;
+        wait *= 2;
+    }
 }

@@ -20,9 +20,16 @@ struct export_request {
 typedef int export_entry_fn(void *arg, const struct query_entry *e, struct str json,
                             struct err *err);
 
+typedef int export_runner(struct remote *r, const struct export_request *q, export_entry_fn *fn,
+                          void *arg, struct remote_failure *fail, struct err *err);
 /* Errors as remote_call, those of `fn`, and ERR_IO with the server's sentence when it gives up
  * midway. */
 int export_run(struct remote *r, const struct export_request *q, export_entry_fn *fn, void *arg,
                struct remote_failure *fail, struct err *err);
+
+/* The same; a connection that breaks after entries have come is taken up behind the last one, some
+ * times, which is said on stderr. */
+int export_resume(struct remote *r, const struct export_request *q, export_entry_fn *fn, void *arg,
+                  struct remote_failure *fail, struct err *err);
 
 #endif

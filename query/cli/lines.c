@@ -2,12 +2,14 @@
 #include "query/cli/lines.h"
 
 #include "base/vec.h"
+#include "query/cli/progress.h"
 
 enum { HELD_MAX = 512 << 20, ENTRY_MAX = 64 << 20 };
 
 struct lines {
     struct output *out;
     struct follow *follow;
+    struct progress *progress;
     struct arena *arena;  /* owns held */
     VEC(struct str) held; /* JSON, newest first */
 };
@@ -21,8 +23,11 @@ static int show(struct lines *l, const struct query_entry *e, struct err *err)
 
 static int take(void *arg, const struct query_entry *e, struct str json, struct err *err)
 {
-    (void)json;
-    return show(arg, e, err);
+    struct lines *l = arg;
+
+    if (l->progress != NULL)
+        progress_step(l->progress, e->ts, json.n);
+    return show(l, e, err);
 }
 
 static int hold(void *arg, const struct query_entry *e, struct str json, struct err *err)
@@ -30,7 +35,8 @@ static int hold(void *arg, const struct query_entry *e, struct str json, struct 
     struct lines *l = arg;
     struct str copy = arena_str(l->arena, json);
 
-    (void)e;
+    if (l->progress != NULL)
+        progress_step(l->progress, e->ts, json.n);
     if (copy.p == NULL)
         return err_set(err, ERR_LIMIT,
                        "the newest %zu lines are all that memory holds: use a smaller --limit, or "
@@ -60,20 +66,24 @@ static int show_held(struct lines *l, struct err *err)
 int lines_show(struct remote *r, struct output *out, const struct lines_request *q,
                struct remote_failure *fail, struct err *err)
 {
-    struct lines l = {.out = out, .follow = q->follow};
+    struct lines l = {.out = out, .follow = q->follow, .progress = q->progress};
     struct err later;
     int e, shown = 0;
+    /* A follower asks again by itself. */
+    export_runner *run = l.follow != NULL ? export_run : export_resume;
 
     if (l.follow != NULL)
         follow_begin(l.follow);
     if (q->newest_last) {
         l.arena = arena_new(NULL, HELD_MAX);
-        e = export_run(r, &q->export, hold, &l, fail, err);
+        e = run(r, &q->export, hold, &l, fail, err);
+        if (l.progress != NULL)
+            progress_end(l.progress);
         shown = show_held(&l, &later);
         arena_free(&l.arena);
         VEC_FINI(&l.held);
     } else {
-        e = export_run(r, &q->export, take, &l, fail, err);
+        e = run(r, &q->export, take, &l, fail, err);
     }
     if (l.follow != NULL)
         follow_end(l.follow, time_now());

@@ -126,8 +126,7 @@ static int get_text(json_t *item, const char *name, struct arena *a, struct rows
 {
     json_t *v = json_object_get(item, name);
 
-    return json_is_string(v) ? read_string(v, a, ret, err)
-                             : not_loki(err, "a delete request lacks a text");
+    return json_is_string(v) ? read_string(v, a, ret, err) : not_loki(err, "a text is missing");
 }
 
 static int get_seconds(json_t *item, const char *name, struct rows_cell *ret, struct err *err)
@@ -244,6 +243,154 @@ static int add_result(struct result *to, json_t *data, struct err *err)
             return r;
     }
     return 0;
+}
+
+/* ---- what there is ---- */
+
+/* On success the caller owns *ret, an object. */
+static int parse_object(struct str json, json_t **ret, struct err *err)
+{
+    json_error_t why;
+    json_t *j = json_loadb(json.p == NULL ? "" : json.p, json.n, JSON_ALLOW_NUL, &why);
+
+    if (!json_is_object(j)) {
+        json_decref(j);
+        return not_loki(err, "no object");
+    }
+    *ret = j;
+    return 0;
+}
+
+int loki_stats(struct str json, struct rows *rows, struct err *err)
+{
+    static const char *const names[] = {"streams", "chunks", "entries", "bytes"};
+    struct rows_cell cells[4] = {{.value = 0}};
+    json_t *j = NULL;
+    int r = parse_object(json, &j, err);
+
+    for (size_t i = 0; r == 0 && i < 4; i++) {
+        json_t *v = json_object_get(j, names[i]);
+
+        if (!json_is_number(v))
+            r = not_loki(err, "a number is missing");
+        else
+            cells[i].value = json_number_value(v);
+    }
+    if (r == 0 && cells[0].value > 0)
+        r = rows_add(rows, cells, err);
+    json_decref(j);
+    return r;
+}
+
+static int add_pattern(json_t *item, struct rows *rows, struct err *err)
+{
+    struct rows_cell cells[3] = {{.value = 0}};
+    struct arena *a = rows_arena(rows);
+    json_t *samples = json_object_get(item, "samples"), *sample;
+    size_t i;
+    int r = get_text(item, "level", a, &cells[1], err);
+
+    if (r == 0)
+        r = get_text(item, "pattern", a, &cells[2], err);
+    json_array_foreach(samples, i, sample) cells[0].value +=
+        json_number_value(json_array_get(sample, 1));
+    return r < 0 ? r : rows_add(rows, cells, err);
+}
+
+int loki_patterns(struct str json, struct rows *rows, struct err *err)
+{
+    json_t *j = NULL, *data = NULL, *item;
+    size_t i;
+    int r = parse(json, &j, &data, err);
+
+    if (r < 0)
+        return r;
+    if (!json_is_array(data))
+        r = not_loki(err, "data is no list");
+    json_array_foreach(data, i, item)
+    {
+        if (r == 0)
+            r = add_pattern(item, rows, err);
+    }
+    json_decref(j);
+    return r;
+}
+
+/* "json (http.took)", "logfmt", "attribute" */
+static struct str found_in(json_t *field, struct arena *a)
+{
+    enum { WHERE_MAX = 4096 };
+    json_t *parsers = json_object_get(field, "parsers"), *path = json_object_get(field, "jsonPath");
+    struct buf text;
+    struct str ret;
+    json_t *item;
+    size_t i;
+
+    buf_init(&text, WHERE_MAX);
+    json_array_foreach(parsers, i, item)
+    {
+        buf_add_z(&text, i > 0 ? ", " : "");
+        buf_add_str(&text, text_of(item));
+    }
+    if (json_array_size(parsers) == 0)
+        buf_add_z(&text, "attribute");
+    json_array_foreach(path, i, item)
+    {
+        buf_add_z(&text, i > 0 ? "." : " (");
+        buf_add_str(&text, text_of(item));
+    }
+    if (json_array_size(path) > 0)
+        buf_add_char(&text, ')');
+    ret = arena_str(a, buf_str(&text));
+    buf_fini(&text);
+    return ret;
+}
+
+int loki_fields(struct str json, struct rows *rows, struct err *err)
+{
+    struct arena *a = rows_arena(rows);
+    json_t *j = NULL, *item;
+    size_t i;
+    int r = parse_object(json, &j, err);
+
+    json_array_foreach(json_object_get(j, "fields"), i, item)
+    {
+        struct rows_cell cells[4] = {{.value = 0}};
+
+        r = get_text(item, "label", a, &cells[0], err);
+        if (r == 0)
+            r = get_text(item, "type", a, &cells[1], err);
+        cells[2].value = json_number_value(json_object_get(item, "cardinality"));
+        cells[3].text = found_in(item, a);
+        if (r == 0 && cells[3].text.p == NULL)
+            r = arena_err(a, err);
+        if (r == 0)
+            r = rows_add(rows, cells, err);
+        if (r < 0)
+            break;
+    }
+    json_decref(j);
+    return r;
+}
+
+int loki_field_values(struct str json, struct rows *rows, struct err *err)
+{
+    json_t *j = NULL, *item;
+    size_t i;
+    int r = parse_object(json, &j, err);
+
+    json_array_foreach(json_object_get(j, "values"), i, item)
+    {
+        struct rows_cell cell = {0};
+
+        r = read_string(item, rows_arena(rows), &cell, err);
+        if (r == 0)
+            r = rows_add(rows, &cell, err);
+        if (r < 0)
+            break;
+    }
+    json_decref(j);
+    return r;
 }
 
 int loki_result(struct str json, bool timed, struct rows *rows, struct buf *warnings,

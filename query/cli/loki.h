@@ -19,4 +19,13 @@ int loki_deletes(struct str json, struct rows *rows, struct err *err);
 int loki_result(struct str json, bool timed, struct rows *rows, struct buf *warnings,
                 struct err *err);
 
+/* index/stats: one row of four values: streams, chunks, entries, bytes. */
+int loki_stats(struct str json, struct rows *rows, struct err *err);
+/* patterns: value (lines), text (level), text (pattern). */
+int loki_patterns(struct str json, struct rows *rows, struct err *err);
+/* detected_fields: text (name), text (type), value (values), text (where it is found). */
+int loki_fields(struct str json, struct rows *rows, struct err *err);
+/* detected_field/NAME/values: one text. */
+int loki_field_values(struct str json, struct rows *rows, struct err *err);
+
 #endif

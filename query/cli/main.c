@@ -2,18 +2,33 @@
  * query/cli/main.c - `logq`: parse the words, find the server, run one command.
  */
 #include "query/cli/cmd.h"
+#include "query/cli/pager.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { HELP_MAX = 1 << 16 };
+enum {
+    HELP_MAX = 1 << 16,
+    WORDS_MAX = 64, /* operands of any command that takes a query */
+};
 
-static cmd_fn *const COMMANDS[] = {
-    [ARGS_QUERY] = cmd_query,   [ARGS_TAIL] = cmd_tail,     [ARGS_LABELS] = cmd_labels,
-    [ARGS_SERIES] = cmd_series, [ARGS_DELETE] = cmd_delete, [ARGS_EXPORT] = cmd_export,
-    [ARGS_IMPORT] = cmd_import, [ARGS_VERIFY] = cmd_verify, [ARGS_ADMIN] = cmd_admin,
+/* `asks`: the command talks to a server. */
+static const struct {
+    cmd_fn *run;
+    bool asks;
+} COMMANDS[ARGS_COUNT] = {
+    [ARGS_QUERY] = {cmd_query, true},       [ARGS_TAIL] = {cmd_tail, true},
+    [ARGS_LABELS] = {cmd_labels, true},     [ARGS_SERIES] = {cmd_series, true},
+    [ARGS_STATS] = {cmd_stats, true},       [ARGS_VOLUME] = {cmd_volume, true},
+    [ARGS_PATTERNS] = {cmd_patterns, true}, [ARGS_FIELDS] = {cmd_fields, true},
+    [ARGS_FMT] = {cmd_fmt, false},          [ARGS_EXPLAIN] = {cmd_explain, true},
+    [ARGS_DELETE] = {cmd_delete, true},     [ARGS_EXPORT] = {cmd_export, true},
+    [ARGS_IMPORT] = {cmd_import, true},     [ARGS_VERIFY] = {cmd_verify, true},
+    [ARGS_ADMIN] = {cmd_admin, true},       [ARGS_COMPLETION] = {cmd_completion, false},
+    [ARGS_MAN] = {cmd_man, false},          [ARGS_COMPLETE] = {cmd_complete, true},
 };
 
 static int print_help(enum args_command command)
@@ -34,6 +49,7 @@ static struct context_env read_env(void)
                                 .token = getenv("LOGQ_TOKEN"),
                                 .ca_file = getenv("LOGQ_CA_FILE"),
                                 .tenant = getenv("LOGQ_TENANT"),
+                                .server = getenv("LOGQ_SERVER"),
                                 .config_home = getenv("XDG_CONFIG_HOME"),
                                 .home = getenv("HOME")};
 }
@@ -42,26 +58,56 @@ static struct output_env look_at_stdout(void)
 {
     return (struct output_env){.terminal = isatty(STDOUT_FILENO) == 1,
                                .no_color = getenv("NO_COLOR"),
-                               .term = getenv("TERM")};
+                               .term = getenv("TERM"),
+                               .pager = pager_choose()};
 }
 /* NOLINTEND(concurrency-mt-unsafe) */
 
-static int run(const struct args *args)
+/* @NAME for a query: what is saved under that name.  `words` holds the operands. */
+static int unfold(const struct context *ctx, struct args *args, const char **words, struct err *err)
+{
+    const char *text = NULL;
+    int r;
+
+    if (!args_takes_query(args->command) || args->n_words == 0 || args->words[0][0] != '@')
+        return 0;
+    r = context_query(ctx, str_of(args->words[0] + 1), &text, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < args->n_words; i++)
+        words[i] = args->words[i];
+    words[0] = text;
+    args->words = words;
+    return 0;
+}
+
+static int run(struct args *args)
 {
     const struct context_env env = read_env();
     const struct output_env to = look_at_stdout();
+    bool asks = COMMANDS[args->command].asks && !args->from_stdin;
+    bool is_prompt = args->command == ARGS_COMPLETE; /* goes on without a server */
+    const char *words[WORDS_MAX];
     struct context ctx;
     struct remote *remote = NULL;
     struct output out;
     struct err err;
     int r = context_load(args, &env, &ctx, &err);
 
+    if (r < 0 && !asks && !is_prompt)
+        r = 0; /* only the saved queries are of interest */
     if (r == 0)
+        r = unfold(&ctx, args, words, &err);
+    if (r == 0 && asks)
         r = remote_open(&ctx, &remote, &err);
-    if (r == 0) {
-        struct cmd c = {args, remote, &out};
+    if (r == 0 || is_prompt) {
+        struct cmd c = {args, &ctx, remote, &out};
         output_init(&out, STDOUT_FILENO, args, &to);
-        r = COMMANDS[args->command](&c);
+        if (args->columns != NULL)
+            r = output_columns(&out, args->columns, &err);
+        if (r < 0)
+            cmd_say("%s", err.text);
+        r = r < 0 ? CMD_USAGE : COMMANDS[args->command].run(&c);
         output_fini(&out);
     } else {
         cmd_say("%s", err.text);
@@ -77,7 +123,8 @@ int main(int argc, char **argv)
     struct args args;
     struct err err;
 
-    tzset(); /* localtime_r need not */
+    tzset();                        /* localtime_r need not */
+    (void)signal(SIGPIPE, SIG_IGN); /* a write tells as much */
     if (args_parse(argc, argv, time_now(), &args, &err) < 0) {
         cmd_say("%s", err.text);
         (void)fputs("Try `logq --help`.\n", stderr);

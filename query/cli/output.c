@@ -2,10 +2,13 @@
 #include "query/cli/output.h"
 
 #include "base/file.h"
+#include "query/cli/columns.h"
+#include "query/cli/pager.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 enum {
     FLUSH_BYTES = 64 << 10,
@@ -20,18 +23,39 @@ static bool wants_color(const struct args *args, const struct output_env *env)
            (env->term == NULL || strcmp(env->term, "dumb") != 0);
 }
 
+/* Lines of the screen; 0: not known. */
+static size_t lines_of(int fd)
+{
+    struct winsize w;
+
+    return ioctl(fd, TIOCGWINSZ, &w) == 0 ? w.ws_row : 0;
+}
+
 void output_init(struct output *o, int fd, const struct args *args, const struct output_env *env)
 {
     *o = (struct output){.fd = fd, .terminal = env->terminal};
     o->form.kind = args->has_output ? args->output : env->terminal ? FORMAT_TABLE : FORMAT_RAW;
     o->form.color = wants_color(args, env);
     o->form.utc = args->zone == ARGS_ZONE_AUTO ? !env->terminal : args->zone == ARGS_ZONE_UTC;
+    if (env->terminal && !args->follow && !args->no_pager &&
+        (env->term == NULL || strcmp(env->term, "dumb") != 0))
+        o->screen = lines_of(fd);
+    if (o->screen > 1)
+        o->pager = env->pager;
     buf_init(&o->buf, ROOM_BYTES);
 }
 
 void output_fini(struct output *o)
 {
     buf_fini(&o->buf);
+    columns_free(&o->columns);
+    if (o->pager_pid > 0)
+        pager_end(o->pager_pid, o->fd);
+}
+
+int output_columns(struct output *o, const char *list, struct err *err)
+{
+    return columns_new(list, &o->columns, err);
 }
 
 int output_flush(struct output *o, struct err *err)
@@ -41,6 +65,7 @@ int output_flush(struct output *o, struct err *err)
     if (r == 0 && o->buf.n > 0)
         r = file_write_all(o->fd, o->buf.p, o->buf.n, err);
     buf_clear(&o->buf);
+    o->lines = o->seen = 0;
     if (r == ERR_IO) {
         o->deserted = err->sys == EPIPE;
         o->broken = !o->deserted;
@@ -49,8 +74,31 @@ int output_flush(struct output *o, struct err *err)
     return r;
 }
 
+/* Is the screen full?  Then what has come goes to a pager, and all that follows; if it cannot be
+ * started, to the terminal. */
+static bool fill_screen(struct output *o)
+{
+    struct err ignored;
+    int fd;
+
+    for (; o->seen < o->buf.n; o->seen++)
+        o->lines += o->buf.p[o->seen] == '\n';
+    if (o->lines < o->screen && !o->buf.over)
+        return false;
+    if (pager_start(o->pager, &o->pager_pid, &fd, &ignored) == 0) {
+        o->fd = fd;
+        o->terminal = false;
+    } else {
+        o->pager_pid = 0;
+    }
+    o->pager = NULL;
+    return true;
+}
+
 static int flush_full(struct output *o, struct err *err)
 {
+    if (o->pager != NULL && !fill_screen(o))
+        return 0;
     if (!o->terminal && o->buf.n < FLUSH_BYTES && !o->buf.over)
         return 0;
     return output_flush(o, err);
@@ -58,7 +106,10 @@ static int flush_full(struct output *o, struct err *err)
 
 int output_entry(struct output *o, const struct query_entry *e, struct err *err)
 {
-    format_entry(&o->buf, e, &o->form, o->entries == 0);
+    if (o->columns == NULL)
+        format_entry(&o->buf, e, &o->form, o->entries == 0);
+    else if (columns_add(o->columns, &o->buf, e, &o->form, o->entries == 0, err) < 0)
+        return err->code;
     o->entries++;
     return flush_full(o, err);
 }

@@ -281,6 +281,7 @@ int remote_call(struct remote *r, const struct remote_request *req, struct remot
             (void)uv_run(loop_uv(r->loop), UV_RUN_ONCE);
         r->call = NULL;
         fail->status = call.status;
+        fail->is_cut = call.stopped == 0 && call.end.code < 0;
         if (r->interrupted)
             e = err_set(err, ERR_CANCELLED, "interrupted");
         else if (call.stopped < 0)

@@ -24,6 +24,7 @@ bool remote_is_interrupted(const struct remote *r);
 struct remote_failure {
     int status;            /* HTTP; 0: no answer */
     unsigned line, column; /* of the query, from 1; 0: not about a place in it */
+    bool is_cut;           /* the connection failed, or ended before the answer did */
 };
 
 /* Takes a piece of the body.  < 0 (with *err set) ends the call. */

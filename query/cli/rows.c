@@ -5,11 +5,12 @@
 #include "base/obj.h"
 #include "base/utf8.h"
 #include "base/vec.h"
+#include "query/cli/visible.h"
 
 #include <math.h>
 #include <time.h>
 
-enum { ARENA_MAX = 512 << 20, CELL_MAX = 4 << 20, COLUMNS_MAX = 6, WIDTH_MAX = 200 };
+enum { ARENA_MAX = 512 << 20, CELL_MAX = 4 << 20, WIDTH_MAX = 200 };
 
 #define BOLD  "\x1b[1m"
 #define RESET "\x1b[0m"
@@ -21,6 +22,8 @@ struct rows {
     const struct rows_column *columns; /* borrowed */
     size_t n_columns;
     struct arena *arena;
+    uint64_t limit;                  /* 0: none */
+    size_t widths[ROWS_COLUMNS_MAX]; /* in a table; of rows_stream */
     VEC(const struct rows_cell *) v;
 };
 
@@ -28,7 +31,7 @@ struct rows *rows_new(const struct rows_column *columns, size_t n)
 {
     struct rows *r = mem_new(sizeof(*r));
 
-    INVARIANT(n > 0 && n <= COLUMNS_MAX);
+    INVARIANT(n > 0 && n <= ROWS_COLUMNS_MAX);
     r->magic = ROWS_MAGIC;
     r->columns = columns;
     r->n_columns = n;
@@ -61,6 +64,8 @@ int rows_add(struct rows *r, const struct rows_cell *cells, struct err *err)
     struct rows_cell *copy;
 
     OBJ_CHECK(r, ROWS_MAGIC);
+    if (r->limit > 0 && r->v.n >= r->limit)
+        return 0;
     copy = arena_alloc(r->arena, r->n_columns * sizeof(*copy)); /* which bounds the count too */
     if (copy == NULL)
         return arena_err(r->arena, err);
@@ -74,6 +79,26 @@ size_t rows_count(const struct rows *r)
 {
     OBJ_CHECK(r, ROWS_MAGIC);
     return r->v.n;
+}
+
+const struct rows_cell *rows_cells(const struct rows *r, size_t row)
+{
+    OBJ_CHECK(r, ROWS_MAGIC);
+    INVARIANT(row < r->v.n);
+    return r->v.p[row];
+}
+
+struct str rows_text(const struct rows *r, size_t row)
+{
+    OBJ_CHECK(r, ROWS_MAGIC);
+    INVARIANT(row < r->v.n && r->columns[0].kind == ROWS_TEXT);
+    return r->v.p[row][0].text;
+}
+
+void rows_limit(struct rows *r, uint64_t n)
+{
+    OBJ_CHECK(r, ROWS_MAGIC);
+    r->limit = n;
 }
 
 /* ---- one cell as text ---- */
@@ -114,6 +139,7 @@ static void add_cell(struct buf *out, const struct rows_cell *c, enum rows_kind 
         labels_format(out, &c->labels);
         return;
     case ROWS_VALUE:
+    case ROWS_BYTES:
         format_value(out, c->value);
         return;
     }
@@ -121,36 +147,16 @@ static void add_cell(struct buf *out, const struct rows_cell *c, enum rows_kind 
 
 /* ---- table and raw ---- */
 
-/* UTF-8, and control characters as escapes: a label's value may be anybody's. */
-static void add_visible(struct buf *out, struct str s)
+void rows_add_bytes(struct buf *out, double n)
 {
-    struct buf clean;
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    size_t i = 0;
 
-    buf_init(&clean, CELL_MAX);
-    utf8_repair(&clean, s);
-    for (size_t i = 0; i < clean.n; i++) {
-        unsigned char c = (unsigned char)clean.p[i];
-        unsigned char next = i + 1 < clean.n ? (unsigned char)clean.p[i + 1] : 0;
-
-        if (c == 0xc2 && next < 0xa0) {
-            buf_addf(out, "\\x%02x", (unsigned)next);
-            i++;
-        } else if (c < ' ' || c == 0x7f) {
-            buf_addf(out, "\\x%02x", (unsigned)c);
-        } else {
-            buf_add_char(out, clean.p[i]);
-        }
+    while (i + 1 < sizeof(units) / sizeof(units[0]) && fabs(n) >= 1000) {
+        n /= 1000;
+        i++;
     }
-    end_piece(&clean, out);
-}
-
-static size_t width_of(struct str s)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < s.n; i++)
-        n += ((unsigned char)s.p[i] & 0xc0) != 0x80; /* code points */
-    return n;
+    buf_addf(out, i == 0 ? "%.0f %s" : "%.1f %s", n, units[i]);
 }
 
 static void make_visible(const struct rows *r, size_t row, size_t column, bool utc, struct buf *out)
@@ -158,9 +164,12 @@ static void make_visible(const struct rows *r, size_t row, size_t column, bool u
     struct buf text;
 
     buf_init(&text, CELL_MAX);
-    add_cell(&text, &r->v.p[row][column], r->columns[column].kind, !utc);
+    if (r->columns[column].kind == ROWS_BYTES)
+        rows_add_bytes(&text, r->v.p[row][column].value);
+    else
+        add_cell(&text, &r->v.p[row][column], r->columns[column].kind, !utc);
     buf_clear(out);
-    add_visible(out, buf_str(&text));
+    visible_add(out, buf_str(&text));
     end_piece(&text, out);
 }
 
@@ -168,7 +177,7 @@ static void make_visible(const struct rows *r, size_t row, size_t column, bool u
 static void add_padded(struct buf *out, struct str s, size_t width)
 {
     buf_add_str(out, s);
-    for (size_t n = width_of(s); n < width; n++)
+    for (size_t n = visible_width(s); n < width; n++)
         buf_add_char(out, ' ');
     buf_add_z(out, GAP);
 }
@@ -181,36 +190,36 @@ static void add_line_cell(struct buf *out, struct str s, const size_t *widths, s
         buf_add_str(out, s);
 }
 
-static void add_heading(const struct rows *r, const size_t *widths, struct output *o)
+static void add_heading(const struct rows *r, const size_t *widths, struct buf *out, bool color)
 {
-    if (o->form.color)
-        buf_add_z(&o->buf, BOLD);
+    if (color)
+        buf_add_z(out, BOLD);
     for (size_t i = 0; i < r->n_columns; i++)
-        add_line_cell(&o->buf, str_of(r->columns[i].name), widths, i, r->n_columns);
-    if (o->form.color)
-        buf_add_z(&o->buf, RESET);
-    buf_add_char(&o->buf, '\n');
+        add_line_cell(out, str_of(r->columns[i].name), widths, i, r->n_columns);
+    if (color)
+        buf_add_z(out, RESET);
+    buf_add_char(out, '\n');
 }
 
 static int print_table(const struct rows *r, struct output *o, struct err *err)
 {
-    size_t widths[COLUMNS_MAX] = {0};
+    size_t widths[ROWS_COLUMNS_MAX] = {0};
     struct buf text;
     int e = 0;
 
     buf_init(&text, 4 * CELL_MAX);
     for (size_t i = 0; i < r->n_columns; i++) {
-        widths[i] = width_of(str_of(r->columns[i].name));
+        widths[i] = visible_width(str_of(r->columns[i].name));
         for (size_t row = 0; i + 1 < r->n_columns && row < r->v.n; row++) {
             size_t n;
             make_visible(r, row, i, o->form.utc, &text);
-            n = width_of(buf_str(&text));
+            n = visible_width(buf_str(&text));
             if (n > widths[i])
                 widths[i] = n < WIDTH_MAX ? n : WIDTH_MAX; /* one monster must not push all away */
         }
     }
     if (r->n_columns > 1 && r->v.n > 0)
-        add_heading(r, widths, o);
+        add_heading(r, widths, &o->buf, o->form.color);
     for (size_t row = 0; e == 0 && row < r->v.n; row++) {
         for (size_t i = 0; i < r->n_columns; i++) {
             make_visible(r, row, i, o->form.utc, &text);
@@ -261,7 +270,7 @@ static void write_cell(struct json_writer *w, const struct rows_cell *c, enum ro
     }
     buf_init(&text, CELL_MAX);
     add_cell(&text, c, kind, false);
-    if (kind == ROWS_VALUE && isfinite(c->value))
+    if ((kind == ROWS_VALUE || kind == ROWS_BYTES) && isfinite(c->value))
         json_put_raw(w, buf_str(&text));
     else
         json_put_string(w, buf_str(&text));
@@ -366,31 +375,75 @@ static void add_logfmt(struct buf *out, const struct rows *r, size_t row)
 
 /* ---- all of it ---- */
 
-static void add_row(const struct rows *r, size_t row, struct output *o)
+/* All forms but table, which needs to know the widths. */
+static void add_row(const struct rows *r, size_t row, bool first, struct buf *out,
+                    enum format_kind kind)
 {
-    switch (o->form.kind) {
-    case FORMAT_TABLE: /* print_table: needs all rows to know the widths */
+    switch (kind) {
+    case FORMAT_TABLE:
         return;
     case FORMAT_RAW:
-        add_raw(&o->buf, r, row);
+        add_raw(out, r, row);
         return;
     case FORMAT_JSON:
-        buf_add_z(&o->buf, row == 0 ? "[\n" : ",\n");
-        add_json(&o->buf, r, row);
+        buf_add_z(out, first ? "[\n" : ",\n");
+        add_json(out, r, row);
         return;
     case FORMAT_JSONL:
-        add_json(&o->buf, r, row);
-        buf_add_char(&o->buf, '\n');
+        add_json(out, r, row);
+        buf_add_char(out, '\n');
         return;
     case FORMAT_CSV:
-        for (size_t i = 0; row == 0 && i < r->n_columns; i++)
-            buf_addf(&o->buf, "%s%s", r->columns[i].name, i + 1 < r->n_columns ? "," : "\n");
-        add_csv(&o->buf, r, row);
+        for (size_t i = 0; first && i < r->n_columns; i++)
+            buf_addf(out, "%s%s", r->columns[i].name, i + 1 < r->n_columns ? "," : "\n");
+        add_csv(out, r, row);
         return;
     case FORMAT_LOGFMT:
-        add_logfmt(&o->buf, r, row);
+        add_logfmt(out, r, row);
         return;
     }
+}
+
+void rows_clear(struct rows *r)
+{
+    OBJ_CHECK(r, ROWS_MAGIC);
+    r->v.n = 0;
+    arena_reset(r->arena);
+}
+
+void rows_stream(struct rows *r, struct buf *out, const struct format_options *form, bool first)
+{
+    enum { WIDTH_STREAM = 40 };
+    struct buf text;
+
+    OBJ_CHECK(r, ROWS_MAGIC);
+    INVARIANT(r->v.n == 1);
+    if (form->kind != FORMAT_TABLE) {
+        add_row(r, 0, first, out, form->kind);
+        return;
+    }
+    buf_init(&text, 4 * CELL_MAX);
+    if (first) {
+        for (size_t i = 0; i < r->n_columns; i++)
+            r->widths[i] = visible_width(str_of(r->columns[i].name));
+    }
+    for (size_t i = 0; i + 1 < r->n_columns; i++) {
+        size_t n;
+
+        make_visible(r, 0, i, form->utc, &text);
+        n = visible_width(buf_str(&text));
+        if (n > r->widths[i])
+            r->widths[i] = n < WIDTH_STREAM ? n : WIDTH_STREAM;
+    }
+    if (first && r->n_columns > 1)
+        add_heading(r, r->widths, out, form->color);
+    for (size_t i = 0; i < r->n_columns; i++) {
+        make_visible(r, 0, i, form->utc, &text);
+        out->over |= text.over;
+        add_line_cell(out, buf_str(&text), r->widths, i, r->n_columns);
+    }
+    buf_add_char(out, '\n');
+    buf_fini(&text);
 }
 
 int rows_print(const struct rows *r, struct output *o, struct err *err)
@@ -401,7 +454,7 @@ int rows_print(const struct rows *r, struct output *o, struct err *err)
     if (o->form.kind == FORMAT_TABLE)
         e = print_table(r, o, err);
     for (size_t row = 0; e == 0 && o->form.kind != FORMAT_TABLE && row < r->v.n; row++) {
-        add_row(r, row, o);
+        add_row(r, row, row == 0, &o->buf, o->form.kind);
         e = output_text(o, STR(""), err);
     }
     if (e == 0 && o->form.kind == FORMAT_JSON)

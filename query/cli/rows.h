@@ -16,7 +16,8 @@
 #include "base/arena.h"
 #include "query/cli/output.h"
 
-enum rows_kind { ROWS_TEXT, ROWS_TIME, ROWS_LABELS, ROWS_VALUE };
+/* BYTES: a value, in a table with a unit. */
+enum rows_kind { ROWS_TEXT, ROWS_TIME, ROWS_LABELS, ROWS_VALUE, ROWS_BYTES };
 
 struct rows_column {
     const char *name;
@@ -32,6 +33,7 @@ struct rows_cell {
 };
 
 struct rows;
+enum { ROWS_COLUMNS_MAX = 16 };
 
 /* `columns` is borrowed until rows_free. */
 struct rows *rows_new(const struct rows_column *columns, size_t n);
@@ -42,6 +44,21 @@ struct arena *rows_arena(struct rows *r);
 /* Add a row of one cell per column; texts and labels must lie in rows_arena.  ERR_LIMIT. */
 int rows_add(struct rows *r, const struct rows_cell *cells, struct err *err);
 size_t rows_count(const struct rows *r);
+/* The cells of a row. */
+const struct rows_cell *rows_cells(const struct rows *r, size_t row);
+/* The first cell of a row, which is a text. */
+struct str rows_text(const struct rows *r, size_t row);
+/* From now on more than `n` rows are passed over; 0: none are. */
+void rows_limit(struct rows *r, uint64_t n);
+
+/* "12.3 MB", decimal. */
+void rows_add_bytes(struct buf *out, double n);
+
+/* Back to no rows, and an empty arena; widths of columns stay. */
+void rows_clear(struct rows *r);
+/* Append the only row in `form`; `first`: with the heading, if the form has one.  In a table
+ * columns are as wide as the widest cell that came by so far. */
+void rows_stream(struct rows *r, struct buf *out, const struct format_options *form, bool first);
 
 /* Print all of it and flush.  Errors as output_entry. */
 int rows_print(const struct rows *r, struct output *o, struct err *err);

@@ -195,7 +195,7 @@ static void help_lists_what_the_command_takes(void **state)
     assert_true(str_find(buf_str(&out), STR("--follow")) == SIZE_MAX);
     buf_clear(&out);
     args_help(&out, ARGS_NONE);
-    assert_true(str_find(buf_str(&out), STR("  series  SELECTOR...  ")) != SIZE_MAX);
+    assert_true(str_find(buf_str(&out), STR("  series      SELECTOR...  ")) != SIZE_MAX);
     assert_false(out.over);
     buf_fini(&out);
 }

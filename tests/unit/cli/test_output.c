@@ -53,11 +53,11 @@ static bool colored(enum args_color color, struct output_env env)
 static void colour_can_be_refused_and_demanded(void **state)
 {
     (void)state;
-    assert_true(colored(ARGS_COLOR_AUTO, (struct output_env){true, "", NULL}));
-    assert_false(colored(ARGS_COLOR_AUTO, (struct output_env){true, "1", "xterm"}));
-    assert_false(colored(ARGS_COLOR_AUTO, (struct output_env){true, NULL, "dumb"}));
-    assert_false(colored(ARGS_COLOR_NEVER, (struct output_env){true, NULL, "xterm"}));
-    assert_true(colored(ARGS_COLOR_ALWAYS, (struct output_env){false, "1", "dumb"}));
+    assert_true(colored(ARGS_COLOR_AUTO, (struct output_env){true, "", NULL, NULL}));
+    assert_false(colored(ARGS_COLOR_AUTO, (struct output_env){true, "1", "xterm", NULL}));
+    assert_false(colored(ARGS_COLOR_AUTO, (struct output_env){true, NULL, "dumb", NULL}));
+    assert_false(colored(ARGS_COLOR_NEVER, (struct output_env){true, NULL, "xterm", NULL}));
+    assert_true(colored(ARGS_COLOR_ALWAYS, (struct output_env){false, "1", "dumb", NULL}));
 }
 
 static void flags_choose_form_and_zone(void **state)

@@ -1,0 +1,237 @@
+/*
+ * query/cli/cmd_complete.c - `logq __complete WORD...`: what could stand for the last word.
+ *
+ * Commands, flags and their values come from the tables, names and values of labels from the
+ * server.  Each line is a whole word; nothing is ever said on stderr, for a prompt is there.
+ */
+#include "query/cli/args_table.h"
+#include "query/cli/cmd.h"
+#include "query/cli/loki.h"
+#include "query/cli/params.h"
+
+#include <string.h>
+
+enum { ANSWER_MAX = 64 << 20, PARAMS_MAX = 1 << 16, PATH_BYTES = 2048, ASK_MS = 3000 };
+
+struct completing {
+    struct cmd *c;
+    struct str word; /* that is being typed */
+    struct buf out;
+};
+
+/* `before` is the part of the word that stays. */
+static void offer(struct completing *x, struct str before, struct str found, const char *behind)
+{
+    struct str typed = str_from(x->word, before.n);
+
+    if (!str_starts(found, typed) || str_find_char(found, '\n') != SIZE_MAX)
+        return;
+    buf_add_str(&x->out, before);
+    buf_add_str(&x->out, found);
+    buf_addf(&x->out, "%s\n", behind);
+}
+
+static void offer_commands(struct completing *x)
+{
+    for (unsigned i = ARGS_QUERY; i < ARGS_COUNT; i++)
+        if (!ARGS_TABLE[i].is_hidden)
+            offer(x, STR(""), str_of(ARGS_TABLE[i].name), "");
+}
+
+static void offer_flags(struct completing *x, enum args_command command)
+{
+    for (size_t i = 0; i < FLAG_COUNT; i++)
+        if ((ARGS_FLAGS[i].commands & OF(command)) != 0)
+            offer(x, STR("--"), str_of(ARGS_FLAGS[i].name), "");
+}
+
+static void offer_names(struct completing *x, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (names[i][0] != '\0')
+            offer(x, STR(""), str_of(names[i]), "");
+}
+
+/* ---- what the server knows ---- */
+
+static void ask(struct completing *x, const char *path, struct str before, const char *behind)
+{
+    static const struct rows_column COLUMNS[] = {{"text", ROWS_TEXT}};
+    struct remote_request req = {.path = path, .idle_ms = ASK_MS};
+    struct rows *rows = rows_new(COLUMNS, 1);
+    struct remote_failure fail;
+    struct buf params, body;
+    struct err err;
+
+    buf_init(&params, PARAMS_MAX);
+    buf_init(&body, ANSWER_MAX);
+    cmd_add_span(x->c, &params);
+    req.params = buf_str(&params);
+    if (x->c->remote != NULL && remote_fetch(x->c->remote, &req, &body, &fail, &err) == 0 &&
+        loki_strings(buf_str(&body), rows, &err) == 0) {
+        for (size_t i = 0; i < rows_count(rows); i++)
+            offer(x, before, rows_text(rows, i), behind);
+    }
+    buf_fini(&params);
+    buf_fini(&body);
+    rows_free(&rows);
+}
+
+static void offer_values(struct completing *x, struct str name, struct str before,
+                         const char *behind)
+{
+    char path[PATH_BYTES];
+    struct buf text;
+
+    if (!label_name_ok(name) || name.n > PATH_BYTES / 2)
+        return;
+    buf_init(&text, sizeof(path));
+    buf_addf(&text, "/loki/api/v1/label/%.*s/values", STR_ARG(name));
+    (void)str_to_z(buf_str(&text), path, sizeof(path));
+    ask(x, path, before, behind);
+    buf_fini(&text);
+}
+
+/* ---- where in the line we are ---- */
+
+/* Inside of {...}: a name, or what stands in quotes behind it. */
+static void offer_in_selector(struct completing *x)
+{
+    size_t start = 1, value = 0; /* of the name; of the value, 0: not in one */
+    bool quoted = false;
+    struct str name;
+
+    for (size_t i = 1; i < x->word.n; i++) {
+        char ch = x->word.p[i];
+
+        if (quoted && ch == '\\') {
+            i++;
+        } else if (ch == '"') {
+            quoted = !quoted;
+            value = quoted ? i + 1 : 0;
+        } else if (!quoted && ch == '}') {
+            return;
+        } else if (!quoted && (ch == ',' || ch == ' ')) {
+            start = i + 1;
+        }
+    }
+    name = str_from(x->word, start);
+    if (quoted) {
+        name.n = value - start;
+        while (name.n > 0 && strchr("=!~\"", name.p[name.n - 1]) != NULL)
+            name.n--;
+        offer_values(x, name, str_sub(x->word, 0, value), "\"");
+    } else if (str_find_char(name, '=') == SIZE_MAX && str_find_char(name, '!') == SIZE_MAX) {
+        ask(x, "/loki/api/v1/labels", str_sub(x->word, 0, start), "=\"");
+    }
+}
+
+static void offer_query(struct completing *x)
+{
+    if (x->word.n == 0)
+        buf_add_z(&x->out, "{\n");
+    if (x->word.n == 0 || x->word.p[0] == '@')
+        for (size_t i = 0; i < x->c->context->n_queries; i++) {
+            struct buf name;
+
+            buf_init(&name, PATH_BYTES);
+            buf_addf(&name, "@%.*s", STR_ARG(x->c->context->queries[i].name));
+            offer(x, STR(""), buf_str(&name), "");
+            buf_fini(&name);
+        }
+    else if (x->word.p[0] == '{')
+        offer_in_selector(x);
+}
+
+/* The flag that `word` is; FLAG_COUNT: none. */
+static size_t find_flag(const char *word)
+{
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        if (strncmp(word, "--", 2) == 0 && strcmp(word + 2, ARGS_FLAGS[i].name) == 0)
+            return i;
+        if (word[0] == '-' && ARGS_FLAGS[i].letter != 0 && word[1] == ARGS_FLAGS[i].letter &&
+            word[2] == '\0')
+            return i;
+    }
+    return FLAG_COUNT;
+}
+
+static void offer_flag_value(struct completing *x, size_t flag)
+{
+    if (flag == FLAG_OUTPUT)
+        offer_names(x, ARGS_OUTPUT_NAMES, ARGS_OUTPUTS);
+    else if (flag == FLAG_COLOR || flag == FLAG_PROGRESS)
+        offer_names(x, ARGS_COLOR_NAMES, ARGS_COLORS);
+    else if (flag == FLAG_DIRECTION)
+        offer_names(x, ARGS_DIRECTION_NAMES, ARGS_DIRECTIONS);
+    else if (flag == FLAG_BY || flag == FLAG_COLUMNS)
+        ask(x, "/loki/api/v1/labels", STR(""), "");
+    else if (flag == FLAG_SERVER)
+        for (size_t i = 0; i < x->c->context->n_servers; i++)
+            offer(x, STR(""), x->c->context->servers[i], "");
+}
+
+static void offer_operand(struct completing *x, enum args_command command, size_t index)
+{
+    static const char *const shells[] = {"bash", "zsh", "fish"};
+    static const char *const deletes[] = {"list", "cancel"};
+    static const char *const admins[] = {"flush", "compact", "backup", "hold"};
+
+    if (command == ARGS_NONE)
+        offer_commands(x);
+    else if (command == ARGS_LABELS && index == 0)
+        ask(x, "/loki/api/v1/labels", STR(""), "");
+    else if (command == ARGS_MAN && index == 0)
+        offer_commands(x);
+    else if (command == ARGS_COMPLETION && index == 0)
+        offer_names(x, shells, sizeof(shells) / sizeof(shells[0]));
+    else if (command == ARGS_ADMIN && index == 0)
+        offer_names(x, admins, sizeof(admins) / sizeof(admins[0]));
+    if (command == ARGS_DELETE && index == 0)
+        offer_names(x, deletes, sizeof(deletes) / sizeof(deletes[0]));
+    if (command == ARGS_SERIES || (ARGS_TABLE[command].is_query && index == 0))
+        offer_query(x);
+}
+
+static void offer_all(struct completing *x)
+{
+    const struct args *a = x->c->args;
+    enum args_command command = ARGS_NONE;
+    size_t flag = FLAG_COUNT, operands = 0;
+    struct err err;
+
+    for (size_t i = 0; i + 1 < a->n_words; i++) {
+        if (flag < FLAG_COUNT && ARGS_FLAGS[flag].value != NULL) {
+            flag = FLAG_COUNT; /* this word is its value */
+            continue;
+        }
+        flag = find_flag(a->words[i]);
+        if (a->words[i][0] == '-')
+            continue;
+        if (command != ARGS_NONE)
+            operands++;
+        else if (args_find(a->words[i], &command, &err) < 0)
+            return;
+    }
+    if (flag < FLAG_COUNT && ARGS_FLAGS[flag].value != NULL)
+        offer_flag_value(x, flag);
+    else if (x->word.n > 0 && x->word.p[0] == '-')
+        offer_flags(x, command);
+    else
+        offer_operand(x, command, operands);
+}
+
+int cmd_complete(struct cmd *c)
+{
+    const struct args *a = c->args;
+    struct completing x = {.c = c,
+                           .word = a->n_words > 0 ? str_of(a->words[a->n_words - 1]) : STR("")};
+    struct err err;
+
+    buf_init(&x.out, ANSWER_MAX);
+    offer_all(&x);
+    (void)output_text(c->out, buf_str(&x.out), &err); /* nobody is there to tell */
+    (void)output_flush(c->out, &err);
+    buf_fini(&x.out);
+    return CMD_FOUND;
+}

@@ -70,12 +70,16 @@ static void set_state(struct store *s, struct tombstone *t, enum store_delete_st
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
+/* Compaction leaves a day alone as a whole, so one that has any hold counts. */
 static bool is_held(struct store *s, const struct tombstone *t)
 {
+    ts_ns from = time_of_day(time_day(tombstone_from(t)));
+    ts_ns to = time_of_day(time_day(tombstone_to(t) - 1));
     bool held;
 
+    to = to > INT64_MAX - NS_PER_DAY ? INT64_MAX : to + NS_PER_DAY;
     (void)pthread_mutex_lock(&s->mutex);
-    held = store_hold_has(s, tombstone_tenant(t), tombstone_from(t), tombstone_to(t));
+    held = store_hold_has(s, tombstone_tenant(t), from, to);
     (void)pthread_mutex_unlock(&s->mutex);
     return held;
 }
@@ -95,10 +99,10 @@ static int mark(struct store *s, struct tombstone *t, struct err *err)
         if (r == ERR_GONE) /* retention was faster */
             r = 0;
     }
-    (void)pthread_mutex_unlock(&s->flush_mutex);
-    VEC_FINI(&days.v);
     if (r == 0)
         tombstone_set_marked(t, renewed);
+    (void)pthread_mutex_unlock(&s->flush_mutex);
+    VEC_FINI(&days.v);
     return r;
 }
 
@@ -196,16 +200,15 @@ static int finish(struct store *s, struct tombstone *t, struct err *err)
     struct look look = {.t = t, .left = is_in_memory(s, t)};
     int r = 0;
 
-    if (is_held(s, t)) {
-        tombstone_set_marked(t, UINT64_MAX); /* compaction took its marks off */
+    if (is_held(s, t)) /* compaction takes its marks off: who releases the hold says so */
         return 0;
-    }
     /* A catalog that was lost has lost its marks, perhaps in the life before: once more. */
     if (tombstone_marked(t) != partition_cache_renewed(s->partitions))
         return mark(s, t, err);
     if (!look.left)
         r = each_day(s, t, look_at_day, &look, err);
-    if (r < 0 || look.left)
+    if (r < 0 || look.left || is_held(s, t) ||
+        tombstone_marked(t) != partition_cache_renewed(s->partitions)) /* a hold came meanwhile */
         return r;
     r = each_day(s, t, NULL, NULL, err);
     return r == 0 ? store_delete_state(s, t, STORE_DELETE_PROCESSED, err) : r;

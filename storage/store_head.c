@@ -113,7 +113,8 @@ bool store_head_has_room_for_old(const struct store *s)
 {
     size_t new = s->head.bytes > s->opt.head_bytes ? s->head.bytes : s->opt.head_bytes;
 
-    return s->old.bytes + new <= HEADS_OF_REPLAY * s->opt.head_bytes;
+    /* One request may be larger than any head: with nothing to flush, only the replay goes on. */
+    return s->old.n == 0 || s->old.bytes + new <= HEADS_OF_REPLAY * s->opt.head_bytes;
 }
 
 bool store_old_is_due(const struct store *s)

@@ -229,6 +229,9 @@ int store_hold_release(struct store *s, struct str tenant, struct str id, struct
     if (r == 0) {
         struct meta_partition *p;
         (void)pthread_mutex_lock(&s->mutex);
+        for (size_t i = 0; i < s->tombstones.n; i++) /* marks may be gone: all are made again */
+            if (tombstone_tenant(s->tombstones.p[i]) == s->holds.p[at]->tenant_id)
+                tombstone_set_marked(s->tombstones.p[i], UINT64_MAX);
         free_held(&s->holds.p[at]);
         VEC_REMOVE(&s->holds, at);
         VEC_EACH(&s->days, p) {

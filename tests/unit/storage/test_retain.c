@@ -307,6 +307,97 @@ static void delete_requests_wait_for_a_hold(void **state)
     matcher_fini(&m);
 }
 
+/* A hold is about whole days: what is deleted of another hour of one stays hidden, too. */
+static void a_hold_on_another_hour_does_not_bring_back_what_was_deleted(void **state)
+{
+    struct matcher m = app_is("app");
+    struct store_delete d = {.query = STR("x"),
+                             .user = STR("admin"),
+                             .matchers = &m,
+                             .n_matchers = 1,
+                             .from = FEED_DAY,
+                             .to = FEED_DAY + NS_PER_H};
+    struct store_hold h = {.from = FEED_DAY + 20 * NS_PER_H,
+                           .to = FEED_DAY + 21 * NS_PER_H,
+                           .user = STR("counsel"),
+                           .reason = STR("a case")};
+    struct store_stats st;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    feed_init(&f);
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(&f);
+    put(&f, 0, "wanted");
+    put_app(&f, "t", 0, "other", "other");
+    flush(&f);
+    assert_int_equal(store_hold_add(f.s, STR("t"), &h, &err), 0);
+    assert_int_equal(store_delete_add(f.s, STR("t"), &d, &err), 0);
+    time_set(FEED_DAY + DAY);
+    for (int i = 0; i < 4; i++) {
+        retire(&f, time_now());
+        assert_int_equal(store_compact(f.s, &err), 0);
+        feed_check(&f, "t", "other\n");
+    }
+    store_stats(f.s, &st);
+    assert_int_equal(st.deletes, 1);
+    assert_int_equal(st.compacted_rows_left_out, 0);
+    assert_int_equal(store_hold_release(f.s, STR("t"), str_of(h.id), &err), 0);
+    for (int i = 0; i < 4; i++) {
+        retire(&f, time_now());
+        assert_int_equal(store_compact(f.s, &err), 0);
+        feed_check(&f, "t", "other\n");
+    }
+    store_stats(f.s, &st);
+    assert_int_equal(st.deletes, 0);
+    assert_int_equal(st.compacted_rows_left_out, 1);
+    feed_fini(&f);
+    time_unset();
+    matcher_fini(&m);
+}
+
+/* A hold that is over before anybody looked at the request again took the marks off, too. */
+static void a_short_hold_does_not_bring_back_what_was_deleted(void **state)
+{
+    struct matcher m = app_is("app");
+    struct store_delete d = {.query = STR("x"),
+                             .user = STR("admin"),
+                             .matchers = &m,
+                             .n_matchers = 1,
+                             .from = FEED_DAY,
+                             .to = FEED_DAY + DAY};
+    struct store_stats st;
+    struct store_hold h;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    feed_init(&f);
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(&f);
+    put(&f, 0, "wanted");
+    put_app(&f, "t", 0, "other", "other");
+    flush(&f);
+    assert_int_equal(store_delete_add(f.s, STR("t"), &d, &err), 0);
+    time_set(FEED_DAY + DAY);
+    retire(&f, time_now()); /* started: its segments are due */
+    h = hold(&f, 0, 1);
+    assert_int_equal(store_compact(f.s, &err), 0);
+    assert_int_equal(store_hold_release(f.s, STR("t"), str_of(h.id), &err), 0);
+    for (int i = 0; i < 4; i++) {
+        retire(&f, time_now());
+        feed_check(&f, "t", "other\n");
+        assert_int_equal(store_compact(f.s, &err), 0);
+    }
+    store_stats(f.s, &st);
+    assert_int_equal(st.deletes, 0);
+    assert_int_equal(st.compacted_rows_left_out, 1);
+    feed_fini(&f);
+    time_unset();
+    matcher_fini(&m);
+}
+
 /* Streams of one day are kept for 2, 7 (short) and 20 days (long). */
 static void a_day_goes_with_its_longest_stream_and_hides_the_shorter(void **state)
 {
@@ -580,6 +671,8 @@ static void late_records_of_a_half_gone_day_begin_it_anew(void **state)
 
 CHECK_MAIN(cmocka_unit_test(a_held_day_stays_until_it_is_released),
            cmocka_unit_test(delete_requests_wait_for_a_hold),
+           cmocka_unit_test(a_hold_on_another_hour_does_not_bring_back_what_was_deleted),
+           cmocka_unit_test(a_short_hold_does_not_bring_back_what_was_deleted),
            cmocka_unit_test(a_day_that_cannot_be_removed_does_not_keep_the_store_shut),
            cmocka_unit_test(late_records_of_a_half_gone_day_begin_it_anew),
            cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_past),

@@ -206,6 +206,35 @@ static void a_replay_that_does_not_fit_is_flushed_on_its_way(void **state)
     feed_fini(&f);
 }
 
+/* The new records are more than all that heads may have: what is old must still come back. */
+static void a_large_request_during_a_replay_does_not_stop_it(void **state)
+{
+    enum { LINES = 100, LINE = 3000 };
+    char *text = calloc(LINES, LINE + 64);
+    size_t n = 0;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    assert_non_null(text);
+    feed_init(&f);
+    f.opt.ballast_bytes = UINT64_MAX;
+    feed_open(&f);
+    put_lines(&f, 0, 10);
+    close_unflushed(&f);
+    f.opt.head_bytes = 16 << 10;
+    open_gated(&f);
+    for (int i = 0; i < LINES; i++)
+        n += (size_t)snprintf(text + n, LINE + 64, "R %" PRId64 " a line %d %0*d\n",
+                              FEED_DAY + 10 + (int64_t)i, 10 + i, LINE, 0);
+    assert_int_equal(feed_put(&f, "t", text), STORE_STORED);
+    let(1000, false);
+    assert_int_equal(store_wait_replay(f.s, &err), 0);
+    check_lines(&f, 10 + LINES);
+    feed_fini(&f);
+    free(text);
+}
+
 static void flushes_that_fail_during_a_replay_cost_nothing(void **state)
 {
     static const char *const POINTS[] = {"segment.", "catalog.", "flush.commit", "meta."};
@@ -333,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_during_a_replay_is_decided_right_and_stored),
         cmocka_unit_test(a_store_that_closes_during_a_replay_loses_nothing),
+        cmocka_unit_test(a_large_request_during_a_replay_does_not_stop_it),
         cmocka_unit_test(a_replay_that_does_not_fit_is_flushed_on_its_way),
         cmocka_unit_test(flushes_that_fail_during_a_replay_cost_nothing),
         cmocka_unit_test(a_payload_that_does_not_decode_stops_acceptance),

@@ -225,6 +225,14 @@ int exec_count(struct exec *x, const struct exec_scan *scan, struct scan_count *
     return r < 0 ? explain(x, r, err) : r;
 }
 
+int exec_spans(struct exec *x, struct scan_span *spans, size_t n, struct err *err)
+{
+    const struct scan_request req = {.tenants = x->params->tenants,
+                                     .n_tenants = x->params->n_tenants};
+
+    return x->source->spans(x->source->arg, &req, spans, n, err);
+}
+
 int exec_streams(struct exec *x, const struct exec_scan *scan, scan_stream_fn *fn, void *arg,
                  struct err *err)
 {

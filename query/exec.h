@@ -12,7 +12,7 @@
 #include "query/plan.h"
 #include "query/query.h"
 
-/* As scan_open, scan_next, scan_stats, scan_close, scan_streams and scan_count. */
+/* As scan_open, scan_next, scan_stats, scan_close, scan_streams, scan_count and scan_spans. */
 struct source {
     void *arg;
     int (*open)(void *arg, const struct scan_request *req, void **ret, struct err *err);
@@ -23,6 +23,8 @@ struct source {
                    struct err *err);
     int (*count)(void *arg, const struct scan_count *c, struct scan_stats *stats,
                  struct err *err); /* NULL: there are records alone */
+    int (*spans)(void *arg, const struct scan_request *req, struct scan_span *spans, size_t n,
+                 struct err *err); /* NULL: it may change at any time */
 };
 
 struct exec {
@@ -72,6 +74,9 @@ int exec_count(struct exec *x, const struct exec_scan *scan, struct scan_count *
 /* Call fn for each stream that the scan may meet; as scan_streams. */
 int exec_streams(struct exec *x, const struct exec_scan *scan, scan_stream_fn *fn, void *arg,
                  struct err *err);
+
+/* As scan_spans; the source has them. */
+int exec_spans(struct exec *x, struct scan_span *spans, size_t n, struct err *err);
 
 /* a + b, held at the ends of the range. */
 ts_ns exec_add(ts_ns a, dur_ns b);

@@ -7,8 +7,8 @@
  */
 #include "query/exec.h"
 
-#include "query/op_range.h"
 #include "query/op_vector.h"
+#include "query/pieces.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,17 +65,6 @@ static int copy_matrix(struct metric_run *run, const struct matrix *m, struct ma
     return r;
 }
 
-static int read_range(struct metric_run *run, const struct ast_node *n, struct matrix *ret,
-                      struct err *err)
-{
-    const struct ast_grouping *g;
-
-    if (n->kind == NODE_AGGREGATE) /* fused */
-        return op_range(run->x, n->aggregate.expr, &n->aggregate.grouping, &run->steps, ret, err);
-    g = n->range.grouping.present ? &n->range.grouping : NULL;
-    return op_range(run->x, n, g, &run->steps, ret, err);
-}
-
 /* A range aggregation, or a sum fused with one. */
 static int eval_range(struct metric_run *run, const struct ast_node *n, struct matrix *ret,
                       struct err *err)
@@ -84,9 +73,9 @@ static int eval_range(struct metric_run *run, const struct ast_node *n, struct m
     int r = 0;
 
     if (s == NULL)
-        return read_range(run, n, ret, err);
+        return pieces_range(run->x, n, &run->steps, ret, err);
     if (!s->is_there)
-        r = read_range(run, n, &s->m, err);
+        r = pieces_range(run->x, n, &run->steps, &s->m, err);
     if (r < 0)
         return r;
     s->is_there = true;

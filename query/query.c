@@ -237,6 +237,12 @@ static int real_count(void *arg, const struct scan_count *c, struct scan_stats *
     return scan_count(arg, c, stats, err);
 }
 
+static int real_spans(void *arg, const struct scan_request *req, struct scan_span *spans, size_t n,
+                      struct err *err)
+{
+    return scan_spans(arg, req, spans, n, err);
+}
+
 static struct source real_source(struct store *s)
 {
     return (struct source){.arg = s,
@@ -245,7 +251,8 @@ static struct source real_source(struct store *s)
                            .stats = real_stats,
                            .close = real_close,
                            .streams = real_streams,
-                           .count = real_count};
+                           .count = real_count,
+                           .spans = real_spans};
 }
 
 /* ---- running ---- */

@@ -60,6 +60,16 @@ struct query_limits {    /* 0: the default behind it */
     dur_ns range;        /* no limit: of a range aggregation */
 };
 
+/* What metric queries found where nothing changes any more, for the next ones; any thread. */
+struct query_cache;
+struct query_cache *query_cache_new(size_t max_bytes);
+void query_cache_free(struct query_cache **pc); /* no run uses it */
+struct query_cache_stats {
+    uint64_t hits, misses, evictions; /* of pieces: some steps of one range aggregation */
+    uint64_t pieces, bytes;           /* now */
+};
+void query_cache_stats(struct query_cache *c, struct query_cache_stats *ret);
+
 enum query_direction { QUERY_BACKWARD, QUERY_FORWARD };
 
 struct query_params {
@@ -77,6 +87,7 @@ struct query_params {
     struct query_limits limits;
     struct mem_budget *budget; /* parent of the query's own; may be NULL */
     const atomic_bool *cancel; /* may be NULL */
+    struct query_cache *cache; /* of this store; NULL: nothing is kept */
 };
 
 struct query_stats {

@@ -1,6 +1,7 @@
 /* server/metrics.c - see metrics.h. */
 #include "server/metrics.h"
 
+#include "query/query.h"
 #include "server/server.h"
 
 #include <malloc.h>
@@ -25,6 +26,7 @@ static uint64_t allocated_bytes(void)
 
 void metrics_update(struct server *s)
 {
+    struct query_cache_stats results;
     struct store_stats st;
     enum store_state state = store_state(s->store, NULL, 0);
 
@@ -78,6 +80,13 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_DROPPED_FULL, st.partitions_dropped_full);
     metric_set(METRIC_STORE_REPLAYING, state == STORE_REPLAYING);
     metric_set(METRIC_STORE_STATE_READY, state == STORE_READY || state == STORE_REPLAYING);
+    if (s->results != NULL) {
+        query_cache_stats(s->results, &results);
+        metric_set(METRIC_QUERY_RESULTS_HITS, results.hits);
+        metric_set(METRIC_QUERY_RESULTS_MISSES, results.misses);
+        metric_set(METRIC_QUERY_RESULTS_EVICTIONS, results.evictions);
+        metric_set(METRIC_QUERY_RESULTS_BYTES, results.bytes);
+    }
     metric_set(METRIC_MEMORY_USED, s->memory.used);
     metric_set(METRIC_MEMORY_PEAK, s->memory.peak);
     metric_set(METRIC_MEMORY_ALLOCATED, allocated_bytes());

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/obj.h"
+#include "query/query.h"
 #include "server/addresses.h"
 #include "server/alerts.h"
 #include "server/api.h"
@@ -290,6 +291,8 @@ static int open_rooms(struct running *run, bool recover, struct err *err)
     if (r == 0)
         r = workers_new((unsigned)s->conf.query.workers, (size_t)s->conf.query.concurrent,
                         &s->workers, err);
+    if (s->conf.query.results_bytes > 0)
+        s->results = query_cache_new((size_t)s->conf.query.results_bytes);
     if (r == 0)
         r = open_store(s, recover, err);
     if (r == 0)
@@ -321,6 +324,7 @@ static void close_rooms(struct running *run)
     workers_free(&s->workers); /* their calls use the api; api_cut has cancelled them */
     api_close(&s->api);
     alerts_close(&s->alerts);
+    query_cache_free(&s->results);
     store_close(&s->store);
     retention_fini(&s->retention);
     stream_limit_free(&s->streams);

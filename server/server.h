@@ -38,6 +38,7 @@ struct server {
     struct peers *peers;                  /* owned; may be NULL (tests) */
     struct auth *auth;                    /* owned; swapped whole on reload, on the main loop */
     struct workers *workers;              /* owned; threads for blocking work */
+    struct query_cache *results;          /* owned; NULL: none are kept */
     struct alerts *alerts;                /* owned */
     struct api *api;                      /* owned; HTTPS */
     struct listen_forward *forward;       /* owned */

@@ -22,6 +22,8 @@ struct fake {
     struct scan_request asked;
     unsigned scans;
     int fail_after; /* > 0: that many batches, then ERR_IO */
+    uint64_t state; /* of spans that end by `closed`; 0: there are no states */
+    ts_ns closed;
 };
 
 struct fake_scan {
@@ -184,6 +186,18 @@ static inline int fake_streams(void *arg, const struct scan_request *req, scan_s
     return 0;
 }
 
+static inline int fake_spans(void *arg, const struct scan_request *req, struct scan_span *spans,
+                             size_t n, struct err *err)
+{
+    struct fake *f = arg;
+
+    (void)req;
+    (void)err;
+    for (size_t i = 0; i < n; i++)
+        spans[i].state = spans[i].to <= f->closed ? f->state : 0;
+    return 0;
+}
+
 static inline struct source fake_source(struct fake *f)
 {
     return (struct source){.arg = f,
@@ -191,7 +205,8 @@ static inline struct source fake_source(struct fake *f)
                            .next = fake_next,
                            .stats = fake_stats,
                            .close = fake_close,
-                           .streams = fake_streams};
+                           .streams = fake_streams,
+                           .spans = f->state != 0 ? fake_spans : NULL};
 }
 
 /* A query's tree, ready to run; release with ast_fini. */

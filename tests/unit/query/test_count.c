@@ -143,7 +143,7 @@ static void run(struct store *s, bool counting, const char *text, const struct q
                 struct buf *out)
 {
     struct source source = {
-        s, open_scan, next, stats, close_scan, streams, counting ? count : NULL};
+        s, open_scan, next, stats, close_scan, streams, counting ? count : NULL, NULL};
     struct query_result *res = NULL;
     struct query_stats st;
     struct place at;

@@ -1,0 +1,18 @@
+/*
+ * query/pieces.h - a range aggregation, in pieces of which some are known from before.
+ *
+ * The steps are cut at full hours or days.  Of a piece that is there from end to end, and whose
+ * time is stored and has not changed, the series are kept (query_cache.h); what lies between known
+ * pieces is evaluated in one go.
+ */
+#ifndef LOGQ_QUERY_PIECES_H
+#define LOGQ_QUERY_PIECES_H
+
+#include "query/exec.h"
+#include "query/series.h"
+
+/* As op_range, of a range aggregation or the sum that is fused with one. */
+int pieces_range(struct exec *x, const struct ast_node *n, const struct steps *steps,
+                 struct matrix *ret, struct err *err);
+
+#endif

@@ -303,10 +303,17 @@ static int open_rooms(struct running *run, bool recover, struct err *err)
         r = listen_forward_open(s, false, &s->forward, err);
     if (r == 0 && s->conf.forward_local.n > 0)
         r = listen_forward_open(s, true, &s->forward_local, err);
-    if (r == 0)
-        r = addresses_publish(
-            run->addresses, api_address(s->api), listen_forward_address(s->forward),
-            s->forward_local == NULL ? NULL : listen_forward_address(s->forward_local), err);
+    return r;
+}
+
+/* Last, when signals are heeded: who finds the addresses may ask for the end at once. */
+static int publish(struct running *run, struct err *err)
+{
+    struct server *s = &run->s;
+    int r = addresses_publish(
+        run->addresses, api_address(s->api), listen_forward_address(s->forward),
+        s->forward_local == NULL ? NULL : listen_forward_address(s->forward_local), err);
+
     if (r == 0)
         alerts_start(s->alerts);
     return r;
@@ -465,6 +472,8 @@ static int serve(struct running *run, struct err *err)
         r = loop_on_signal(s->loop, SIGINT, on_stop, run, err);
     if (r == 0)
         r = loop_on_signal(s->loop, SIGHUP, on_reload, run, err);
+    if (r == 0)
+        r = publish(run, err);
     if (r < 0)
         return r;
     if (s->dev)

@@ -118,12 +118,16 @@ class Server:
         return sum(p.stat().st_size for p in (self.dir / "data" / "tenants").rglob("*") if p.is_file())
 
 
-def generate(directory, size, streams, seed, peer=None):
-    """CRI files of `size` bytes below directory/pods, and what bench_logs says of them; `peer`: the same as JSON lines."""
+def generate(directory, size, streams, seed, peer=None, hours=1):
+    """CRI files of `size` bytes below directory/pods, and what bench_logs says of them; `peer`: the same as JSON lines.
+
+    Their times are those of about so many hours that ended ten minutes ago, or more: bench_logs may miss its end by a twentieth.
+    """
     pods = directory / "pods"
     pods.mkdir()
-    start = (int(time.time()) - 600) * 10**9
-    argv = [BIN / "bench_logs", "--dir", pods, "--bytes", str(size), "--streams", str(streams), "--seed", str(seed), "--start", str(start)]
+    start = (int(time.time()) - 600 - int(hours * 180)) * 10**9
+    argv = [BIN / "bench_logs", "--dir", pods, "--bytes", str(size), "--streams", str(streams), "--seed", str(seed), "--start", str(start),
+            "--hours", str(hours)]
     argv += ["--peer", peer] if peer else []
     done = subprocess.run(argv, check=True, capture_output=True, text=True)
     return pods, json.loads(done.stdout)

@@ -1,45 +1,214 @@
-"""Suite query: whole HTTPS requests against a restarted server; names in bench/README.md."""
-import json
-import time
+"""Suite query: whole HTTPS requests against a restarted server, alone and many at once, and what followers wait for.
 
+Names and methods: bench/README.md.  Where PEER_VICTORIALOGS names one, it gets the same records and the like questions.
+"""
+import json
+import shutil
+import time
+import urllib.parse
+
+import clients
+import victorialogs
 from lab import Report, Server, generate, ship
 
-QUERIES = [  # name, path, query; times cover everything
-    ("needle_ms", "/loki/api/v1/query_range", '{{source="container"}} |= "needle-{seed}"'),
-    ("absent_needle_ms", "/loki/api/v1/query_range", '{{source="container"}} |= "nosuchtextanywhere"'),
-    ("first_screen_ms", "/loki/api/v1/query_range", '{{source="container"}}'),
-    ("one_stream_needle_ms", "/loki/api/v1/query_range", '{{container="shop"}} |= "needle-{seed}"'),
-    ("regex_count_ms", "/loki/api/v1/query", 'sum(count_over_time({{source="container"}} |~ "\\"status\\":5[0-9]{{2}}" [2h]))'),
-    ("count_by_container_ms", "/loki/api/v1/query", 'sum by (container) (count_over_time({{source="container"}}[2h]))'),
-    ("json_filter_ms", "/loki/api/v1/query", 'sum(count_over_time({{container="shop"}} | json | status >= 500 [2h]))'),
+HOURS = 24
+EVERY = '{source="container"}'
+MINUTE = 60 * 10**9
+STREAM_FIELDS = "namespace,pod,container,stream"
+LEVELS = f"sum by (detected_level) (count_over_time({EVERY}[1m]))"
+
+# name, what it is, logq's question, the peer's (None: it has no like of it).  What it is: hour, day: lines of the last hour, of
+# all; minutes: a metric by minute over all, at other seconds of the minute each time, so that no answer is known from before;
+# same minutes: at full minutes; instant: a metric over all, where RANGE is the span.
+QUESTIONS = [
+    ("first_screen", "hour", EVERY, "*"),
+    ("first_screen_day", "day", EVERY, "*"),
+    ("needle", "day", EVERY + ' |= "needle-SEED"', '"needle-SEED"'),
+    ("absent_needle", "day", EVERY + ' |= "nosuchtextanywhere"', '"nosuchtextanywhere"'),
+    ("one_stream_needle", "day", '{container="shop"} |= "needle-SEED"', '{container="shop"} "needle-SEED"'),
+    ("json_screen", "day", EVERY + " | json | status >= 500", "* | unpack_json fields (status) | filter status:>=500"),
+    ("level_histogram", "minutes", LEVELS, "* | stats by (_time:1m, container) count() n"),
+    ("level_histogram_again", "same minutes", LEVELS, "* | stats by (_time:1m, container) count() n"),
+    ("regex_count", "instant", f'sum(count_over_time({EVERY} |~ "\\"status\\":5[0-9]{{2}}" [RANGE]))',
+     '~"\\"status\\":5[0-9]{2}" | stats count() n'),
+    ("count_by_container", "instant", f"sum by (container) (count_over_time({EVERY}[RANGE]))", "* | stats by (container) count() n"),
+    ("json_filter", "instant", f"sum(count_over_time({EVERY} | json | status >= 500 [RANGE]))",
+     "* | unpack_json fields (status) | filter status:>=500 | stats count() n"),
+    ("topk_client", "instant", f"topk(10, sum by (client) (count_over_time({EVERY} | json [RANGE])))",
+     "* | unpack_json fields (client) | stats by (client) count() n | sort by (n desc) limit 10"),
+    ("topk_method", "instant", f"topk(10, sum by (method) (count_over_time({EVERY} | json [RANGE])))",
+     "* | unpack_json fields (method) | stats by (method) count() n | sort by (n desc) limit 10"),
 ]
+
+# The panels of a dashboard: over its last hour, by minute; LABELS is its own.
+PANELS = [
+    "LABELS",
+    "sum by (detected_level) (count_over_time(LABELS[1m]))",
+    "sum by (container) (rate(LABELS[5m]))",
+    "sum by (container) (bytes_rate(LABELS[5m]))",
+    'sum(count_over_time(LABELS |= "error" [1m]))',
+    "sum by (status) (count_over_time(LABELS | json | status >= 400 [5m]))",
+    "topk(5, sum by (method) (count_over_time(LABELS | json [5m])))",
+    'quantile_over_time(0.95, LABELS | json | __error__="" | unwrap duration_ms [5m]) by (container)',
+]
+
+
+def percentile(values, share):
+    """The value that `share` of them do not exceed."""
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * share))]
+
+
+def fill(options, work):
+    """A server with everything in compacted segments and nothing in memory, the peer or None, and what was made."""
+    peer_path = work / "peer.jsonl" if victorialogs.binary() else None
+    pods, made = generate(work, options.bytes, options.streams, options.seed, peer_path, HOURS)
+    server, peer = Server(work), None
+    collector, _ = ship(server, work, pods, made)
+    collector.finish()
+    shutil.rmtree(pods)
+    if peer_path:
+        peer = victorialogs.Peer(work)
+        peer.insert(peer_path, made["lines"], STREAM_FIELDS)
+        peer.merge()
+        peer_path.unlink()
+    server.send("/api/v1/admin/flush", b"", "POST")
+    server.send("/api/v1/admin/compact", b"", "POST", wait="1")
+    server.process.finish()
+    server.start()
+    return server, peer, made
+
+
+def parameters(kind, text, options, made, second):
+    """Path and parameters of a question; `made` says when its records are from, `second` of the minute is where its steps are."""
+    text = text.replace("SEED", str(options.seed)).replace("RANGE", f"{(made['last_ns'] - made['first_ns']) // 10**9 + 2}s")
+    end = made["last_ns"] + 1
+    if kind == "instant":
+        return "/loki/api/v1/query", {"query": text, "time": str(end)}
+    start = made["first_ns"] if kind != "hour" else end - 60 * MINUTE
+    if "minutes" in kind:
+        shift = second % 60 * 10**9 if kind == "minutes" else 0
+        return "/loki/api/v1/query_range", {"query": text, "start": str(start // MINUTE * MINUTE + MINUTE + shift),
+                                            "end": str(end // MINUTE * MINUTE + MINUTE + shift), "step": "60"}
+    return "/loki/api/v1/query_range", {"query": text, "start": str(start), "end": str(end), "limit": "100", "direction": "backward"}
+
+
+def hits_of(kind, result):
+    if kind in ("hour", "day"):
+        return sum(len(s["values"]) for s in result)
+    return sum(float(v[1]) for s in result for v in (s["values"] if "minutes" in kind else [s["value"]]))
+
+
+def ask_peer(peer, kind, text, options, made):
+    """Milliseconds, and lines or what their counts add up to."""
+    more = {"start": str(made["last_ns"] + 1 - 60 * MINUTE), "end": str(made["last_ns"] + 1)} if kind == "hour" else {}
+    if kind in ("hour", "day"):
+        more["limit"] = "100"
+    begin = time.monotonic()
+    rows = [json.loads(line) for line in
+            peer.get("/select/logsql/query", query=text.replace("SEED", str(options.seed)), **more).splitlines()]
+    took = (time.monotonic() - begin) * 1000
+    return took, len(rows) if kind in ("hour", "day") else sum(int(row["n"]) for row in rows)
+
+
+def repeat(process, ask, times):
+    """Milliseconds of each ask but the first, CPU milliseconds of the process for one, and what the last brought."""
+    ask(0)
+    before, took = process.cpu(), []
+    for i in range(times):
+        took.append(ask(1 + i))
+    return [ms for ms, _ in took], (process.cpu() - before) * 1000 / times, took[-1][1]
+
+
+def alone(options, report, server, peer, made):
+    """Each question by itself."""
+    times = max(20, options.runs)
+    for name, kind, ours, theirs in QUESTIONS:
+        def ask(turn):
+            path, params = parameters(kind, ours, options, made, turn)
+            begin = time.monotonic()
+            answer = json.loads(server.get(path, **params))
+            return (time.monotonic() - begin) * 1000, hits_of(kind, answer["data"]["result"])
+        mine, cpu, hits = repeat(server.process, ask, times)
+        if name == "needle":
+            assert hits == min(made["needles"], 100), (hits, made)
+        note, other, other_cpu = f"{hits:.0f} hits", [], None
+        if peer:
+            other, other_cpu, other_hits = repeat(peer.process, lambda turn: ask_peer(peer, kind, theirs, options, made), times)
+            note += f", the peer {other_hits}"
+        rank = f"of {times} asks, one after another"
+        report.add(f"{name}_ms", mine, "ms", note, victorialogs.NAME, other)
+        report.add(f"{name}_p99_ms", [percentile(mine, 0.99)], "ms", rank, victorialogs.NAME, other and [percentile(other, 0.99)])
+        report.add(f"{name}_cpu_ms", [cpu], "ms", "CPU of the server process for one", victorialogs.NAME, other and [other_cpu])
+    report.add("server_pss_peak_mb", [server.process.peak / 1e6], "MB", "over all questions above", victorialogs.NAME,
+               [peer.process.peak / 1e6] if peer else None)
+
+
+def dashboard_paths(made, dashboards, turn):
+    """What they ask, each over an hour of its own."""
+    paths = []
+    for i in range(dashboards):
+        labels = f'{{source="container", namespace="team-{i % 8}"}}'
+        end = made["last_ns"] + 1 - (turn * dashboards + i) * MINUTE
+        for panel in PANELS:
+            paths.append("/loki/api/v1/query_range?" + urllib.parse.urlencode(
+                {"query": panel.replace("LABELS", labels), "start": str(end - 60 * MINUTE), "end": str(end), "step": "60", "limit": "100"}))
+    return paths
+
+
+def together(options, report, server, made):
+    """Fifty dashboards load at once, while lines are pushed; the acks of these beside those of an idle server."""
+    server.process.finish()
+    server.start()
+    took, wrong, walls, idle, busy = [], [], [], [], []
+    before = server.process.cpu()
+    for turn in range(3):
+        with clients.Pusher(server) as pusher:
+            time.sleep(5)
+            idle += pusher.taken()
+            begin = time.monotonic()
+            ms, failed = clients.all_at_once(server, dashboard_paths(made, options.dashboards, turn))
+            walls.append(time.monotonic() - begin)
+            busy += pusher.taken()
+        took += ms
+        wrong += failed
+    cpu = server.process.cpu() - before
+    rounds = f"{options.dashboards} dashboards of {len(PANELS)} panels at once, {len(walls)} rounds"
+    report.add("dashboards_errors", [len(wrong)], "requests", rounds + "".join(f"; {text}" for text in sorted(set(wrong))[:3]))
+    report.add("dashboards_ms", took, "ms", "one panel")
+    report.add("dashboards_p99_ms", [percentile(took, 0.99)], "ms", f"of {len(took)} panels")
+    report.add("dashboards_wall_ms", [w * 1000 for w in walls], "ms", "until the last panel is there")
+    report.add("dashboards_cpu_ms", [cpu * 1000 / max(1, len(took))], "ms", "CPU of the server process for one panel, pushes included")
+    report.add("dashboards_pss_peak_mb", [server.process.peak / 1e6], "MB", "highest Pss since the start")
+    report.add("idle_ack_p99_ms", [percentile(idle, 0.99)], "ms", f"of {len(idle)} pushes of 100 lines, twenty a second")
+    report.add("dashboards_ack_p99_ms", [percentile(busy, 0.99)], "ms", f"of {len(busy)} pushes while the dashboards load")
+
+
+def tails(report, server):
+    """From the begin of a push to its line at a follower."""
+    for count in (1, 200):
+        took, cpu = clients.follow(server, count, 200)
+        name = f"tail_{count}" if count > 1 else "tail"
+        note = f"200 pushes of a line, twenty a second; the client took {cpu * 1000:.0f} us of CPU per line and follower"
+        report.add(f"{name}_ms", took, "ms", note)
+        report.add(f"{name}_p99_ms", [percentile(took, 0.99)], "ms", f"of {len(took)} lines at {count} followers")
 
 
 def run(options, work):
     report = Report("query", options.table)
-    pods, made = generate(work, options.bytes, options.streams, options.seed)
-    server = Server(work)
-    collector, _ = ship(server, work, pods, made)
-    collector.finish()
-    server.process.finish()
-    server.start()  # everything in segments, nothing in memory
-    note = f"{made['bytes'] / 1e6:.0f} MB, {made['lines']} lines, {made['streams']} streams; page cache warm, one client"
-    for name, path, text in QUERIES:
-        times = []
-        params = {"query": text.format(seed=options.seed), "limit": "100"}
-        if path.endswith("range"):
-            params |= {"start": str(made["first_ns"]), "end": str(made["last_ns"] + 1)}
-        else:
-            params |= {"time": str(made["last_ns"] + 1)}
-        for _ in range(max(5, options.runs) + 1):
-            begin = time.monotonic()
-            answer = json.loads(server.get(path, **params))
-            times.append((time.monotonic() - begin) * 1000)
-            result = answer["data"]["result"]
-        hits = sum(len(s["values"]) for s in result) if path.endswith("range") else sum(float(s["value"][1]) for s in result)
-        if name == "needle_ms":
-            assert hits == made["needles"], (hits, made)
-        report.add(name, times[1:], "ms", f"{hits:.0f} hits; " + note)
-    report.add("server_pss_peak_mb", [server.process.peak / 1e6], "MB", "over all queries above")
+    parts = set(options.only.split(",")) if options.only else {"alone", "together", "tail"}
+    if not victorialogs.binary():
+        report.note = "PEER_VICTORIALOGS is not set: own figures only"
+    server, peer, made = fill(options, work)
+    report.note += (f"\n{made['bytes'] / 1e6:.0f} MB, {made['lines']} lines of {HOURS} hours, {made['streams']} pods; "
+                    "page cache warm").lstrip("" if report.note else "\n")
+    if "alone" in parts:
+        alone(options, report, server, peer, made)
+    if peer:
+        peer.process.finish()
+    if "together" in parts:
+        together(options, report, server, made)
+    if "tail" in parts:
+        tails(report, server)
     server.process.finish()
     report.end()

@@ -1,0 +1,167 @@
+"""Many clients of one server: pushes whose acks are timed, requests all at once, followers.  Standard library only.
+
+Followers and pushes are processes of their own, so that no client waits for another's interpreter; times are CLOCK_MONOTONIC,
+which all processes of a machine share.
+"""
+import base64
+import http.client
+import json
+import multiprocessing
+import os
+import re
+import selectors
+import socket
+import ssl
+import threading
+import time
+import urllib.parse
+
+FORK = multiprocessing.get_context("fork")
+
+
+def connection(server):
+    return http.client.HTTPSConnection(server.addresses["https"][0], context=server.context, timeout=600)
+
+
+def push_forever(server, pipe):
+    """A hundred lines twenty times a second; "taken" hands over the milliseconds since the last, anything else ends it."""
+    wire, took, serial = connection(server), [], 0
+    due = time.monotonic()
+    while True:
+        while pipe.poll(max(0.0, due - time.monotonic())):
+            word = pipe.recv()
+            pipe.send(took)
+            took = []
+            if word != "taken":
+                return
+        due = max(due + 0.05, time.monotonic())
+        now = time.time_ns()
+        values = [[str(now + k), f"ping {serial + k} of the one who pushes, status {k % 5}00"] for k in range(100)]
+        body = json.dumps({"streams": [{"stream": {"job": "pusher"}, "values": values}]})
+        begin = time.monotonic()
+        wire.request("POST", "/loki/api/v1/push", body, {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"})
+        answer = wire.getresponse()
+        text = answer.read()
+        assert answer.status == 204, (answer.status, text)
+        took.append((time.monotonic() - begin) * 1000)
+        serial += 100
+
+
+class Pusher:
+    """One that pushes while it is entered."""
+
+    def __init__(self, server):
+        self.pipe, theirs = FORK.Pipe()
+        self.process = FORK.Process(target=push_forever, args=(server, theirs), daemon=True)
+
+    def __enter__(self):
+        self.process.start()
+        return self
+
+    def ask(self, word):
+        self.pipe.send(word)
+        assert self.pipe.poll(600), "pushes do not return"
+        return self.pipe.recv()
+
+    def taken(self):
+        """Milliseconds of every ack since the last time."""
+        return self.ask("taken")
+
+    def __exit__(self, *what):
+        self.ask("end")
+        self.process.join(10)
+
+
+def all_at_once(server, paths):
+    """Each path over a connection of its own, opened before; milliseconds of each answer, and what failed."""
+    gate, took, wrong = threading.Barrier(len(paths)), [], []
+
+    def ask(path):
+        wire = connection(server)
+        try:
+            wire.connect()
+            gate.wait(120)
+            begin = time.monotonic()
+            wire.request("GET", path, headers={"Authorization": f"Bearer {server.token}"})
+            answer = wire.getresponse()
+            text = answer.read()
+            took.append((time.monotonic() - begin) * 1000)
+            if answer.status != 200:
+                wrong.append(f"{answer.status} {text[:120].decode('utf-8', 'replace')}")
+        except (OSError, http.client.HTTPException, threading.BrokenBarrierError) as e:
+            wrong.append(f"{type(e).__name__} {e}")
+        finally:
+            wire.close()
+
+    threads = [threading.Thread(target=ask, args=(path,)) for path in paths]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return took, wrong
+
+
+def open_tail(server, query):
+    """A socket that follows; its handshake is over."""
+    host, port = server.addresses["https"][0].rsplit(":", 1)
+    wire = server.context.wrap_socket(socket.create_connection((host, int(port)), 60), server_hostname=host)
+    key = base64.b64encode(os.urandom(16)).decode()
+    wire.sendall((f"GET /loki/api/v1/tail?limit=0&query={urllib.parse.quote(query)} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+                  f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+                  f"Authorization: Bearer {server.token}\r\n\r\n").encode())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        more = wire.recv(4096)
+        assert more, head
+        head += more
+    assert head.split(b" ", 2)[1] == b"101", head
+    wire.setblocking(False)
+    return wire
+
+
+def push_lines(server, lines, start):
+    """A line every 50 ms that holds the time at which its push began."""
+    wire = connection(server)
+    wire.connect()
+    start.wait()
+    for _ in range(lines):
+        values = [[str(time.time_ns()), f"t={time.monotonic_ns()}."]]
+        wire.request("POST", "/loki/api/v1/push", json.dumps({"streams": [{"stream": {"job": "followed"}, "values": values}]}),
+                     {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"})
+        answer = wire.getresponse()
+        answer.read()
+        assert answer.status == 204, answer.status
+        time.sleep(0.05)
+
+
+def follow(server, followers, lines):
+    """Milliseconds from the begin of a push until each follower has its line; this process' CPU milliseconds for one of these."""
+    start = FORK.Event()
+    pusher = FORK.Process(target=push_lines, args=(server, lines, start), daemon=True)
+    pusher.start()
+    wires = [open_tail(server, '{job="followed"}') for _ in range(followers)]
+    selector = selectors.EpollSelector()
+    for wire in wires:
+        selector.register(wire, selectors.EVENT_READ)
+    took, seen, end = [], dict.fromkeys(wires, 0), time.monotonic() + 60 + lines * 0.1
+    start.set()
+    cpu = time.process_time()
+    while len(took) < followers * lines:
+        assert time.monotonic() < end, f"{len(took)} of {followers * lines} lines came"
+        for key, _ in selector.select(1):
+            try:
+                while True:
+                    data = key.fileobj.recv(65536)
+                    assert data, "the server has closed"
+                    now = time.monotonic_ns()
+                    came = re.findall(rb"t=(\d+)\.", data)  # a line is far smaller than a TLS record, so it comes whole
+                    took += [(now - int(t)) / 1e6 for t in came]
+                    seen[key.fileobj] += len(came)
+            except (ssl.SSLWantReadError, BlockingIOError):
+                pass
+    cpu = time.process_time() - cpu
+    assert set(seen.values()) == {lines}, "a follower got a line twice"
+    pusher.join(10)
+    for wire in wires:
+        wire.close()
+    return took, cpu * 1000 / len(took)

@@ -159,6 +159,7 @@ struct dim {
 
 struct combo_template {
     bool is_open, by_table;
+    bool is_raw;     /* rows have no template: attributes as they come */
     struct dim *dim; /* slots that are counted by, in order of name */
     uint32_t n;
     uint32_t *number; /* + 1, by dictionary entries; 0: not asked for yet */
@@ -186,6 +187,10 @@ static int open_template(struct scan_combo_block *cb, size_t t, struct err *err)
     size_t size = 1;
     int r = 0;
 
+    ct->is_raw = lt->kind != TEMPLATE_ATTRS;
+    ct->is_open = ct->is_raw;
+    if (ct->is_raw)
+        return 0;
     ct->dim = arena_alloc(cb->arena, lt->n_slots * sizeof(*ct->dim) + 1);
     if (ct->dim == NULL)
         return arena_err(cb->arena, err);
@@ -234,14 +239,12 @@ int scan_combo_of(struct scan_combo_block *cb, uint32_t at, uint32_t *ret, struc
     size_t rank = cb->ids.rank == NULL ? at : cb->ids.rank[at];
     struct combo_template *ct = &cb->template[t];
     size_t place = 0;
-    int r = 0;
+    int r = ct->is_open ? 0 : open_template(cb, t, err);
 
-    if (lines_plan_of(cb->attrs)->template[t].kind != TEMPLATE_ATTRS)
-        return find_raw(cb, at, ret, err);
-    if (!ct->is_open)
-        r = open_template(cb, t, err);
     if (r < 0)
         return r;
+    if (ct->is_raw)
+        return find_raw(cb, at, ret, err);
     if (!ct->by_table)
         return find_row(cb, ct, rank, ret, err);
     for (uint32_t i = 0; i < ct->n; i++) {
@@ -257,6 +260,18 @@ int scan_combo_of(struct scan_combo_block *cb, uint32_t at, uint32_t *ret, struc
     }
     *ret = ct->number[place] - 1;
     return 0;
+}
+
+int scan_combo_numbers(struct scan_combo_block *cb, const struct scan_selection *s,
+                       const uint64_t *only, uint32_t *number, struct err *err)
+{
+    size_t n = s->block.candidate->block.rows;
+    int r = 0;
+
+    for (uint32_t at = 0; r == 0 && at < n; at++)
+        if (scan_is_selected(s, at) && (only == NULL || (only[at / 64] >> (at % 64) & 1) != 0))
+            r = scan_combo_of(cb, at, &number[at], err);
+    return r;
 }
 
 int scan_combo_open(struct scan_combos *cs, struct scan_block *b, struct scan_combo_block **ret,

@@ -43,9 +43,11 @@ int scan_combos_find(struct scan_combos *cs, const struct label *attr, uint32_t 
 int scan_combos_line(struct scan_combos *cs, uint32_t base, struct str line, bool tested,
                      uint32_t *ret, struct err *err);
 
-/* scan_reduce.c: put the line of a row, as `f` reduces it, to combination *number.  1 as above. */
-int scan_reduce_number(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
-                       uint32_t at, uint32_t *number, struct err *err);
+/* scan_reduce.c: put the lines of the selected rows for which `only` (NULL: all) has a bit to their
+ * combinations in number[place in the layout].  1 as above. */
+int scan_reduce_numbers(struct scan_combos *cs, struct scan_selection *s,
+                        const struct scan_fields f[SCAN_FIELD_SETS], const uint64_t *only,
+                        uint32_t *number, struct err *err);
 
 /* The rows of one block.  Everything is in the block's arena. */
 struct scan_combo_block;
@@ -54,5 +56,9 @@ int scan_combo_open(struct scan_combos *cs, struct scan_block *b, struct scan_co
                     struct err *err);
 /* The number of the row at a place of the layout; 1 as above. */
 int scan_combo_of(struct scan_combo_block *cb, uint32_t at, uint32_t *ret, struct err *err);
+/* The numbers of all rows, number[place in the layout]; of those alone that are selected and for
+ * which `only` (NULL: all) has a bit.  1 as above. */
+int scan_combo_numbers(struct scan_combo_block *cb, const struct scan_selection *s,
+                       const uint64_t *only, uint32_t *number, struct err *err);
 
 #endif

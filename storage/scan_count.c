@@ -173,21 +173,6 @@ static int open_telling(struct scan_counter *k, struct scan_selection *s, struct
     return r;
 }
 
-/* The combination of a row. */
-static int combo_of(struct scan_counter *k, struct scan_selection *s, const struct telling *t,
-                    uint32_t at, uint32_t *ret, struct err *err)
-{
-    int r = 0;
-
-    if (t->attrs != NULL)
-        r = scan_combo_of(t->attrs, at, ret, err);
-    if (r != 0 || !t->by_line)
-        return r;
-    return scan_reduce_number(
-        &k->combos, &s->block,
-        &t->fields[scan_is_unsure(s, at) ? SCAN_FIELDS_ALL : SCAN_FIELDS_TESTED], at, ret, err);
-}
-
 int scan_count_combos(struct scan_counter *k, struct scan_selection *s, const uint64_t *only,
                       uint32_t **ret, struct err *err)
 {
@@ -201,9 +186,10 @@ int scan_count_combos(struct scan_counter *k, struct scan_selection *s, const ui
     *ret = arena_alloc(s->block.arena, n * sizeof(**ret));
     if (*ret == NULL)
         return arena_err(s->block.arena, err);
-    for (uint32_t at = 0; r == 0 && at < n; at++)
-        if (scan_is_selected(s, at) && (only == NULL || scan_bit(only, at)))
-            r = combo_of(k, s, &t, at, &(*ret)[at], err);
+    if (t.attrs != NULL)
+        r = scan_combo_numbers(t.attrs, s, only, *ret, err);
+    if (r == 0 && t.by_line)
+        r = scan_reduce_numbers(&k->combos, s, t.fields, only, *ret, err);
     return r;
 }
 

@@ -12,48 +12,124 @@ static bool is_blank(char c)
     return (unsigned char)c <= ' ';
 }
 
-/* JSON: could the line begin with a brace?  *in_slot: that is for slot 0 to say. */
-static bool may_be_object(const struct lines_plan *p, const struct lines_template *t, bool *in_slot)
+/* JSON: does the line begin with a brace? */
+static enum scan_holds holds_object(const struct lines_plan *p, const struct lines_template *t)
 {
-    const struct slot_stamp *s;
     const unsigned begins = SLOT_OTHER | SLOT_SPACE | SLOT_CONTROL;
+    const struct slot_stamp *s;
 
-    *in_slot = false;
     for (size_t i = 0; i < t->piece[0].n; i++)
         if (!is_blank(t->piece[0].p[i]))
-            return t->piece[0].p[i] == '{';
+            return t->piece[0].p[i] == '{' ? HOLDS_UNKNOWN : HOLDS_NONE;
     if (t->n_slots == 0)
-        return false;
+        return HOLDS_NONE;
     s = &p->column[t->first_column].stamp;
-    *in_slot = s->min_len > 0;
-    return s->min_len == 0 || (s->classes & begins) != 0;
+    return s->min_len > 0 && (s->classes & begins) == 0 ? HOLDS_NONE : HOLDS_SOME;
 }
 
-/* LOGFMT: could the line hold a pair? */
-static bool may_hold_pair(const struct lines_plan *p, const struct lines_template *t)
+static bool is_label(const struct scan_fields *f, struct str path)
 {
-    for (uint32_t i = 0; i <= t->n_slots; i++)
-        if (str_find_char(t->piece[i], '=') != SIZE_MAX)
-            return true;
-    for (uint32_t i = 0; i < t->n_slots; i++)
-        if ((p->column[t->first_column + i].stamp.classes & SLOT_EQUALS) != 0)
+    for (size_t i = 0; i < f->n; i++)
+        if (f->names(f->parser, path, f->label[i]))
             return true;
     return false;
 }
 
-bool scan_label_may_hold(enum scan_parser parser, const struct lines_plan *p, size_t t)
+/* LOGFMT: does a key that is wanted, or that is not known, stand before one of the piece's `=`? */
+static bool has_key(const struct scan_fields *f, struct str piece, bool is_first)
 {
-    bool in_slot;
+    size_t from = 0;
 
-    switch (parser) {
-    case SCAN_PARSE_NONE:
-        return false;
-    case SCAN_PARSE_JSON:
-        return may_be_object(p, &p->template[t], &in_slot);
-    case SCAN_PARSE_LOGFMT:
-        return may_hold_pair(p, &p->template[t]);
+    for (size_t i = 0; i < piece.n; i++) {
+        char c = piece.p[i];
+        if (c == '=' && i > from &&
+            ((from == 0 && !is_first) || is_label(f, str_sub(piece, from, i - from))))
+            return true;
+        if (c == '=' && i == 0 && !is_first)
+            return true;
+        if (is_blank(c) || c == '=' || c == '"')
+            from = i + 1;
     }
-    return true;
+    return false;
+}
+
+static enum scan_holds holds_pair(const struct lines_plan *p, const struct lines_template *t,
+                                  const struct scan_fields *f)
+{
+    for (uint32_t i = 0; i <= t->n_slots; i++)
+        if (has_key(f, t->piece[i], i == 0))
+            return HOLDS_UNKNOWN;
+    for (uint32_t i = 0; i < t->n_slots; i++)
+        if ((p->column[t->first_column + i].stamp.classes & SLOT_EQUALS) != 0)
+            return HOLDS_SOME;
+    return HOLDS_NONE;
+}
+
+enum scan_holds scan_label_holds(const struct scan_block *b, const struct scan_fields *f, size_t t)
+{
+    const struct lines_template *lt = &b->lines_plan->template[t];
+
+    switch (f->parser) {
+    case SCAN_PARSE_NONE:
+        return HOLDS_NONE;
+    case SCAN_PARSE_JSON:
+        return holds_object(b->lines_plan, lt);
+    case SCAN_PARSE_LOGFMT:
+        return holds_pair(b->lines_plan, lt, f);
+    }
+    return HOLDS_UNKNOWN;
+}
+
+/* Is this value of a slot one because of which a line may hold labels? */
+static bool is_suspect(enum scan_parser parser, struct str value)
+{
+    size_t i = 0;
+
+    if (parser == SCAN_PARSE_LOGFMT)
+        return str_find_char(value, '=') != SIZE_MAX;
+    while (i < value.n && is_blank(value.p[i]))
+        i++;
+    return i == value.n || value.p[i] == '{';
+}
+
+static int mark_suspects(struct scan_block *b, enum scan_parser parser, const struct slot_view *v,
+                         uint64_t *bits, struct err *err)
+{
+    uint8_t *entry = NULL;
+
+    if (v->kind == SLOT_VIEW_DICT) {
+        entry = arena_alloc(b->arena, v->n_entries + 1);
+        if (entry == NULL)
+            return arena_err(b->arena, err);
+        for (size_t i = 0; i < v->n_entries; i++)
+            entry[i] = is_suspect(parser, v->entry[i]);
+    }
+    for (size_t i = 0; i < v->n; i++) {
+        char room[SLOT_ROOM];
+        bool is = entry != NULL ? entry[v->id[i]] : is_suspect(parser, slot_value(v, i, room));
+        bits[i / 64] |= (uint64_t)is << (i % 64);
+    }
+    return 0;
+}
+
+int scan_label_suspects(struct scan_block *b, enum scan_parser parser, size_t t,
+                        const uint64_t **ret, struct err *err)
+{
+    const struct lines_template *lt = &b->lines_plan->template[t];
+    uint64_t *bits = arena_alloc(b->arena, ((size_t)lt->rows / 64 + 1) * sizeof(*bits));
+    int r = bits == NULL ? arena_err(b->arena, err) : scan_block_lines(b, err);
+
+    for (uint32_t i = 0; r == 0 && i < lt->n_slots; i++) {
+        const struct slot_stamp *s = &b->lines_plan->column[lt->first_column + i].stamp;
+        const struct slot_view *v = NULL;
+        if (parser == SCAN_PARSE_JSON ? i > 0 : (s->classes & SLOT_EQUALS) == 0)
+            continue;
+        r = lines_slot(b->lines, t, i, &v, err);
+        if (r == 0)
+            r = mark_suspects(b, parser, v, bits, err);
+    }
+    *ret = bits;
+    return r;
 }
 
 /* ---- fields of a template ---- */
@@ -130,10 +206,11 @@ static int add_line_template(struct scan_block *b, struct scan_label *l, size_t 
         return 0;
     if (l->parser != SCAN_PARSE_NONE && p->template[t].kind == kind_of(l->parser)) {
         r = find_slot(b, l, t, s, err);
-    } else if (scan_label_may_hold(l->parser, p, t)) {
-        s->kind = STRETCH_UNKNOWN;
-        if (l->parser == SCAN_PARSE_JSON)
-            (void)may_be_object(p, &p->template[t], &s -> may_be_plain);
+    } else {
+        struct scan_fields f = {l->parser, &l->name, 1, b->sc->req.names, SCAN_FIELDS_ALL};
+        enum scan_holds holds = scan_label_holds(b, &f, t);
+        s->kind = holds == HOLDS_NONE ? STRETCH_ABSENT : STRETCH_UNKNOWN;
+        s->in_some = holds == HOLDS_SOME;
     }
     l->n += r == 0;
     return r;

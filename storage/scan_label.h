@@ -26,9 +26,8 @@ enum scan_text {
 struct scan_stretch {
     enum scan_stretch_kind kind;
     enum scan_text text;
-    bool of_attrs;     /* template and slot of the attributes, else of the lines */
-    bool may_be_plain; /* UNKNOWN: but ABSENT for rows whose line is no object by its first byte,
-                          which is in the slot */
+    bool of_attrs; /* template and slot of the attributes, else of the lines */
+    bool in_some;  /* UNKNOWN: but ABSENT for rows that scan_label_suspects leaves out */
     uint32_t template, slot;
 };
 
@@ -65,8 +64,14 @@ bool scan_label_value(enum scan_text how, struct str text, struct str *ret);
 /* Is every value of the column, as far as its stamp tells, the slot's text? */
 bool scan_label_is_plain(enum scan_text how, const struct slot_stamp *s);
 
-/* Does the line of these templates hold fields that the parser finds under names that are wanted?
- * Of templates that are not the parser's own kind; false: surely not. */
-bool scan_label_may_hold(enum scan_parser parser, const struct lines_plan *p, size_t t);
+/*
+ * Of a template that is not of the parser's own kind: can its lines hold one of the labels?  SOME:
+ * only those that scan_label_suspects names, a bit for each of the template's rows; where it does
+ * not, the parser finds none of the labels.
+ */
+enum scan_holds { HOLDS_NONE, HOLDS_SOME, HOLDS_UNKNOWN };
+enum scan_holds scan_label_holds(const struct scan_block *b, const struct scan_fields *f, size_t t);
+int scan_label_suspects(struct scan_block *b, enum scan_parser parser, size_t t,
+                        const uint64_t **ret, struct err *err);
 
 #endif

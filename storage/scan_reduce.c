@@ -35,7 +35,8 @@ struct part {
 /* What to do with the lines of a template. */
 struct scan_reduced {
     bool is_open, is_whole;
-    bool is_nothing; /* for the parser */
+    bool is_nothing;         /* for the parser */
+    const uint64_t *suspect; /* but for these of its rows; NULL: none */
     uint32_t n;
     struct part *part;
     size_t size; /* of a table; 0: there is none */
@@ -168,9 +169,10 @@ static int open_template(struct scan_block *b, const struct scan_fields *f, size
     ret->is_open = true;
     ret->size = 1;
     if (lt->kind != (is_json ? TEMPLATE_JSON : TEMPLATE_LOGFMT)) {
-        ret->is_nothing = !scan_label_may_hold(f->parser, b->lines_plan, t);
+        enum scan_holds holds = scan_label_holds(b, f, t);
+        ret->is_nothing = holds != HOLDS_UNKNOWN;
         ret->is_whole = !ret->is_nothing;
-        return 0;
+        return holds == HOLDS_SOME ? scan_label_suspects(b, f->parser, t, &ret->suspect, err) : 0;
     }
     r = scan_block_fields(b, t, &field, err);
     ret->part = arena_alloc(b->arena, lt->n_slots * sizeof(*ret->part) + 1);
@@ -202,6 +204,12 @@ static int get_template(struct scan_block *b, const struct scan_fields *f, size_
     }
     *ret = &(*v)[t];
     return (*ret)->is_open ? 0 : open_template(b, f, t, *ret, err);
+}
+
+static bool must_be_whole(const struct scan_reduced *red, size_t rank)
+{
+    return red->is_whole ||
+           (red->suspect != NULL && (red->suspect[rank / 64] >> (rank % 64) & 1) != 0);
 }
 
 static int join(const struct scan_reduced *red, enum scan_parser parser, size_t rank,
@@ -256,7 +264,7 @@ int scan_reduce_line(struct scan_block *b, const struct scan_fields *f, uint32_t
     *is_reduced = false;
     if (r == 0)
         r = get_template(b, f, p.template, &red, err);
-    if (r < 0 || red->is_whole)
+    if (r < 0 || must_be_whole(red, p.rank))
         return r;
     *is_reduced = true;
     return join(red, f->parser, p.rank, out, err);
@@ -337,34 +345,57 @@ static size_t index_of(const struct scan_reduced *red, size_t rank)
     return at;
 }
 
-int scan_reduce_number(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
-                       uint32_t at, uint32_t *number, struct err *err)
+/* What all rows of a block have in common. */
+struct numbering {
+    struct scan_combos *cs;
+    struct scan_block *b;
+    const struct scan_fields *f;
+    struct lines_ids ids;
+};
+
+static int number_one(const struct numbering *nb, uint32_t at, uint32_t *number, struct err *err)
 {
+    size_t t = nb->ids.template == NULL ? 0 : nb->ids.template[at];
+    size_t rank = nb->ids.rank == NULL ? at : nb->ids.rank[at];
     struct scan_reduced *red = NULL;
-    struct place p = {0, 0};
     uint32_t *table = NULL;
     uint32_t base = *number;
     size_t index;
-    int r = locate(b, at, &p, err);
+    int r = get_template(nb->b, nb->f, t, &red, err);
 
-    if (r == 0)
-        r = get_template(b, f, p.template, &red, err);
-    if (r == 0 && !red->is_whole && red->size > 0)
-        r = find_table(b, red, base, &table, err);
+    if (r == 0 && red->size > 0 && !must_be_whole(red, rank))
+        r = find_table(nb->b, red, base, &table, err);
     if (r < 0)
         return r;
     if (table == NULL)
-        return number_row(cs, b, f, at, base, number, err);
-    index = index_of(red, p.rank);
+        return number_row(nb->cs, nb->b, nb->f, at, base, number, err);
+    index = index_of(red, rank);
     if (index >= red->size)
         return err_set(err, ERR_CORRUPT, "lines: a number outside of its stamp");
     if (table[index] == 0) {
-        r = number_row(cs, b, f, at, base, number, err);
+        r = number_row(nb->cs, nb->b, nb->f, at, base, number, err);
         table[index] = r == 0 ? *number + 1 : 0;
         return r;
     }
     *number = table[index] - 1;
     return 0;
+}
+
+int scan_reduce_numbers(struct scan_combos *cs, struct scan_selection *s,
+                        const struct scan_fields f[SCAN_FIELD_SETS], const uint64_t *only,
+                        uint32_t *number, struct err *err)
+{
+    size_t n = s->block.candidate->block.rows;
+    struct numbering all = {cs, &s->block, &f[SCAN_FIELDS_ALL], {NULL, NULL}};
+    struct numbering tested;
+    int r = lines_ids(s->block.lines, &all.ids, err);
+
+    tested = all;
+    tested.f = &f[SCAN_FIELDS_TESTED];
+    for (uint32_t at = 0; r == 0 && at < n; at++)
+        if (scan_is_selected(s, at) && (only == NULL || (only[at / 64] >> (at % 64) & 1) != 0))
+            r = number_one(scan_is_unsure(s, at) ? &all : &tested, at, &number[at], err);
+    return r;
 }
 
 static int number_row(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
@@ -437,7 +468,7 @@ static bool pass_array(struct json_reader *r)
     return true;
 }
 
-/* false: the line is no object, or broken. */
+/* false: the line is no object, or broken: then out has what came before. */
 static bool walk_object(struct walk *w, struct json_reader *r)
 {
     struct json_token tok;
@@ -471,16 +502,18 @@ static bool is_blank(char c)
     return (unsigned char)c <= ' ';
 }
 
+/* Of an object that breaks off, or goes wrong, the members before that serve; then the reduced one
+ * breaks off too. */
 static bool reduce_json(const struct scan_fields *f, struct str line, struct buf *out)
 {
     struct walk w = {.fields = f, .out = out};
     struct json_reader r;
     size_t i = 0;
-    bool done;
+    bool is_whole;
 
     while (i < line.n && is_blank(line.p[i]))
         i++;
-    if (i < line.n && line.p[i] != '{') {
+    if (i == line.n || line.p[i] != '{') {
         buf_add_str(out, nothing_of(SCAN_PARSE_JSON));
         return true;
     }
@@ -488,10 +521,11 @@ static bool reduce_json(const struct scan_fields *f, struct str line, struct buf
     buf_init(&w.path, RECORD_LINE_MAX);
     json_reader_init(&r, line);
     json_reader_lenient(&r);
-    done = walk_object(&w, &r) && !w.path.over;
+    is_whole = walk_object(&w, &r);
+    if (is_whole)
+        buf_add_char(out, '}');
     buf_fini(&w.path);
-    buf_add_char(out, '}');
-    return done;
+    return !w.path.over;
 }
 
 /* Where the word at `i` ends: a blank, `=` or `"`. */
@@ -510,42 +544,63 @@ static size_t quoted_end(struct str line, size_t i)
     return i < line.n ? i + 1 : 0;
 }
 
-/* Is the pair that ends at `i` one after which the parser goes on there? */
-static bool is_good_pair(struct str line, struct str key, struct str value, size_t i)
+/* Are the escapes of the value, which stands in quotes, those of JSON? */
+static bool is_good_text(struct str value)
 {
-    bool quoted = value.n > 0 && value.p[0] == '"';
+    struct json_reader r;
+    struct json_token tok;
+    struct err ignored;
 
-    if (str_find(key, STR("\xef\xbf\xbd")) != SIZE_MAX)
-        return false;
-    return i == line.n || is_blank(line.p[i]) || (quoted && str_find_char(value, '\\') == SIZE_MAX);
+    if (str_find_char(value, '\\') == SIZE_MAX)
+        return true;
+    json_reader_init(&r, value);
+    return json_next(&r, &tok, &ignored) == 0;
 }
 
-/* The pairs that are wanted, as they stand, between blanks.  false: something is broken. */
-static bool reduce_logfmt(const struct scan_fields *f, struct str line, struct buf *out)
+/* The pair, or the key alone, at `from`: behind it, and *good unless it is broken; *key_end is from
+ * when it has no value. */
+static size_t take_pair(struct str line, size_t from, size_t *key_end, bool *good)
+{
+    size_t key = word_end(line, from);
+    size_t i = key + 1;
+
+    *key_end = from;
+    *good = true;
+    if (key == line.n || is_blank(line.p[key]))
+        return key;
+    *good = line.p[key] == '=' && key > from &&
+            str_find(str_sub(line, from, key - from), STR("\xef\xbf\xbd")) == SIZE_MAX;
+    if (!*good)
+        return key;
+    *key_end = key;
+    if (i < line.n && line.p[i] == '"') {
+        size_t end = quoted_end(line, i);
+        *good = end != 0 && is_good_text(str_sub(line, i, end - i));
+        return end == 0 ? line.n : end;
+    }
+    i = word_end(line, i);
+    *good = i == line.n || is_blank(line.p[i]);
+    return i;
+}
+
+/* The pairs that are wanted, as they stand, between blanks.  What is broken is passed over up to
+ * the next blank, as the parser does. */
+static void reduce_logfmt(const struct scan_fields *f, struct str line, struct buf *out)
 {
     size_t i = 0;
 
-    for (;;) {
-        size_t from;
+    while (i < line.n) {
+        size_t from = i;
         size_t key;
-        while (i < line.n && is_blank(line.p[i]))
+        bool good;
+        if (is_blank(line.p[i])) {
             i++;
-        if (i == line.n)
-            return true;
-        from = i;
-        key = i = word_end(line, i);
-        if (i == line.n || is_blank(line.p[i]))
-            continue; /* no value */
-        if (line.p[i] != '=' || key == from)
-            return false;
-        if (++i < line.n && line.p[i] == '"')
-            i = quoted_end(line, i);
-        else
-            i = word_end(line, i);
-        if (i == 0 || !is_good_pair(line, str_sub(line, from, key - from),
-                                    str_sub(line, key + 1, i - key - 1), i))
-            return false;
-        if (!is_wanted(f, str_sub(line, from, key - from)))
+            continue;
+        }
+        i = take_pair(line, from, &key, &good);
+        while (!good && i < line.n && !is_blank(line.p[i]))
+            i++;
+        if (!good || key == from || !is_wanted(f, str_sub(line, from, key - from)))
             continue;
         if (out->n > 0)
             buf_add_char(out, ' ');
@@ -555,9 +610,12 @@ static bool reduce_logfmt(const struct scan_fields *f, struct str line, struct b
 
 bool scan_reduce_text(const struct scan_fields *f, struct str line, struct buf *out)
 {
-    bool done;
+    bool done = true;
 
     buf_clear(out);
-    done = f->parser == SCAN_PARSE_JSON ? reduce_json(f, line, out) : reduce_logfmt(f, line, out);
+    if (f->parser == SCAN_PARSE_JSON)
+        done = reduce_json(f, line, out);
+    else
+        reduce_logfmt(f, line, out);
     return done && !out->over;
 }

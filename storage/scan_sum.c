@@ -95,22 +95,18 @@ static int put_column(const struct read *rd, struct err *err)
     return 0;
 }
 
-/* Nothing is known of these lines but that those without a brace at first have no label. */
+/* Nothing is known of these lines, but that some have no label. */
 static int put_unsure(const struct read *rd, struct err *err)
 {
-    const struct slot_view *v = NULL;
+    const uint64_t *suspect = NULL;
     int r = 0;
 
-    if (rd->stretch->may_be_plain)
-        r = scan_label_column(&rd->s->block, rd->stretch, &v, err);
-    for (size_t i = 0; r == 0 && i < rd->n; i++) {
-        char room[SLOT_ROOM];
-        struct str text = v == NULL ? STR("{") : slot_value(v, i, room);
-        while (text.n > 0 && (unsigned char)text.p[0] <= ' ')
-            text = str_from(text, 1);
-        if (text.n == 0 || text.p[0] == '{')
+    if (rd->stretch->in_some)
+        r = scan_label_suspects(&rd->s->block, rd->value->parser, rd->stretch->template, &suspect,
+                                err);
+    for (size_t i = 0; r == 0 && i < rd->n; i++)
+        if (suspect == NULL || scan_bit(suspect, i))
             put(rd, i, (struct number){0, NUMBER_UNSURE});
-    }
     return r;
 }
 

@@ -237,20 +237,15 @@ static int put_column(const struct walk *w, struct err *err)
     return 0;
 }
 
-/* Lines of which nothing is known: those that do not begin with a brace have no label. */
-static int put_by_first(const struct walk *w, struct err *err)
+/* Lines of which only some may have the label. */
+static int put_suspects(const struct walk *w, struct err *err)
 {
     enum scan_verdict absent = judge_absent(w->test);
-    const struct slot_view *v = NULL;
-    int r = scan_label_column(&w->s->block, w->stretch, &v, err);
+    const uint64_t *suspect = NULL;
+    int r = scan_label_suspects(&w->s->block, w->test->parser, w->stretch->template, &suspect, err);
 
-    for (size_t i = 0; r == 0 && i < w->n; i++) {
-        char room[SLOT_ROOM];
-        struct str text = slot_value(v, i, room);
-        while (text.n > 0 && (unsigned char)text.p[0] <= ' ')
-            text = str_from(text, 1);
-        put(w, i, text.n > 0 && text.p[0] != '{' ? absent : SCAN_UNSURE);
-    }
+    for (size_t i = 0; r == 0 && i < w->n; i++)
+        put(w, i, (suspect[i / 64] >> (i % 64) & 1) != 0 ? SCAN_UNSURE : absent);
     return r;
 }
 
@@ -266,8 +261,8 @@ static int walk_stretch(struct walk *w, struct err *err)
         return r;
     if (v == SCAN_UNSURE && w->stretch->kind == STRETCH_COLUMN)
         return put_column(w, err);
-    if (v == SCAN_UNSURE && w->stretch->may_be_plain)
-        return put_by_first(w, err);
+    if (v == SCAN_UNSURE && w->stretch->in_some)
+        return put_suspects(w, err);
     put_all(w, v);
     return 0;
 }

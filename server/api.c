@@ -54,7 +54,7 @@ static const struct route ROUTES[] = {
     {"/config", "GET", ACCESS_ADMIN, api_config, NULL},
     {"/loki/api/v1/push", "POST", ACCESS_WRITE, api_push, NULL},
     {"/loki/api/v1/query_range", "GET, POST", ACCESS_READ, api_query_range,
-     SPAN "query limit direction step interval"},
+     SPAN "query limit direction step interval before after"},
     {"/loki/api/v1/query", "GET, POST", ACCESS_READ, api_query_instant, "query time"},
     {"/loki/api/v1/labels", "GET, POST", ACCESS_READ, api_labels, SPAN "query"},
     {"/loki/api/v1/label", "GET, POST", ACCESS_READ, api_labels, SPAN "query"},

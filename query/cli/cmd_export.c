@@ -1,172 +1,62 @@
 /*
  * query/cli/cmd_export.c - `logq export QUERY FILE`: lines of a span, byte for byte, into a file.
  *
- * Oldest first.  When the connection breaks it is resumed behind the last whole line.  The file
- * appears under its name when all is in it.
+ * Oldest first.  The span is cut into pieces, --parallel of them are fetched at once, each into
+ * FILE.part.N; FILE.state says what of each is there.  When all are whole they are put together,
+ * and the file appears under its name.  An export that fails leaves its parts when there is a point
+ * in going on with them: after --parallel or --resume.
  */
 #include "query/cli/cmd.h"
-#include "query/cli/params.h"
-#include "wire/codec.h"
+#include "query/cli/piece.h"
+#include "query/cli/progress.h"
+
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
-    LINE_MAX_BYTES = 64 << 20,
-    PIECE = 1 << 20, /* compressed at once */
-    PARAMS_MAX = 1 << 20,
-    ZSTD_LEVEL = 6,
-    GZIP_LEVEL = 5,
-    TRIES = 6,
-    FIRST_WAIT_MS = 250,
+    PIECES_EACH = 4, /* per connection: times are not evenly full */
+    PIECES_MAX = 64,
+    STATE_MAX = 1 << 20,
+    CHUNK = 256 << 10,
+    PATH_BYTES = 4096,
+};
+static const char STATE_HEAD[] = "logq export 1";
+
+struct part {
+    struct export *export;
+    struct piece piece;
+    char path[PATH_BYTES];
+    /* guarded by the export's mutex */
+    struct piece_place saved; /* what is known to lie in the file */
+    dur_ns reached;           /* of the piece's span */
 };
 
-struct saving {
-    int fd;
+struct export
+{
+    struct cmd *c;
+    const char *file;
+    char state[PATH_BYTES]; /* path */
+    ts_ns from, to;
     enum codec codec;
-    struct codec_writer *writer;
-    struct buf part;  /* of a line whose end has not come yet */
-    struct buf lines; /* whole ones, to be compressed */
-    struct buf packed;
-    uint64_t count;
-    int64_t last_ts;   /* of the last whole line */
-    uint64_t last_seq; /* 0: none yet */
+    struct part *part; /* owned */
+    size_t n;
+    struct progress progress;
+    atomic_bool stop;
+    /* guards the rest, the state file and progress */
+    pthread_mutex_t mutex;
+    size_t next; /* part to be fetched */
+    int failed;  /* the first failure, and all about it */
+    struct err err;
+    struct remote_failure fail;
 };
-
-static int write_all(int fd, struct str s, struct err *err)
-{
-    while (s.n > 0) {
-        ssize_t n = write(fd, s.p, s.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return err_sys(err, "write the export");
-        s = str_from(s, (size_t)n);
-    }
-    return 0;
-}
-
-static int flush(struct saving *s, struct err *err)
-{
-    int level = s->codec == CODEC_ZSTD ? ZSTD_LEVEL : GZIP_LEVEL;
-    int r = 0;
-
-    if (s->lines.n == 0)
-        return 0;
-    if (s->codec == CODEC_NONE) {
-        r = write_all(s->fd, buf_str(&s->lines), err);
-    } else {
-        buf_clear(&s->packed);
-        r = codec_pack(s->writer, s->codec, level, buf_str(&s->lines), &s->packed, err);
-        if (r == 0)
-            r = write_all(s->fd, buf_str(&s->packed), err);
-    }
-    buf_clear(&s->lines);
-    return r;
-}
-
-/* {"ts_ns":"T","seq":N, ... */
-static bool read_place(struct str line, int64_t *ts, uint64_t *seq)
-{
-    static const char BEFORE[] = "{\"ts_ns\":\"";
-    static const char BETWEEN[] = "\"seq\":";
-    struct str rest = str_from(line, sizeof(BEFORE) - 1);
-
-    if (!str_starts(line, STR(BEFORE)) || !str_to_i64(str_cut(&rest, '"'), ts))
-        return false;
-    (void)str_cut(&rest, ',');
-    if (!str_starts(rest, STR(BETWEEN)))
-        return false;
-    rest = str_from(rest, sizeof(BETWEEN) - 1);
-    return str_to_u64(str_cut(&rest, ','), seq);
-}
-
-static int take_line(struct saving *s, struct str line, struct err *err)
-{
-    if (line.n == 0)
-        return 0;
-    if (str_starts(line, STR("{\"error\":")))
-        return err_set(err, ERR_IO, "the answer is incomplete: %.*s",
-                       (int)(line.n < 200 ? line.n : 200), line.p);
-    if (!read_place(line, &s->last_ts, &s->last_seq))
-        return err_set(err, ERR_CORRUPT, "the server's answer is not understood");
-    buf_add_str(&s->lines, line);
-    buf_add_char(&s->lines, '\n');
-    s->count++;
-    if (buf_err(&s->lines, "line of the server's answer", err) < 0)
-        return err->code;
-    return s->lines.n >= PIECE ? flush(s, err) : 0;
-}
-
-static int take_bytes(void *arg, struct str bytes, struct err *err)
-{
-    struct saving *s = arg;
-    int r = 0;
-
-    while (r == 0 && bytes.n > 0) {
-        size_t end = str_find_char(bytes, '\n');
-        buf_add_str(&s->part, str_sub(bytes, 0, end == SIZE_MAX ? bytes.n : end));
-        r = buf_err(&s->part, "line of the server's answer", err);
-        if (r < 0 || end == SIZE_MAX)
-            break;
-        r = take_line(s, buf_str(&s->part), err);
-        buf_clear(&s->part);
-        bytes = str_from(bytes, end + 1);
-    }
-    return r;
-}
-
-static int ask(struct cmd *c, struct saving *s, struct remote_failure *fail, struct err *err)
-{
-    struct remote_request req = {
-        .path = "/api/v1/export", .idle_ms = CMD_IDLE_MS, .body = take_bytes, .arg = s};
-    struct buf params;
-    int r;
-
-    buf_init(&params, PARAMS_MAX);
-    buf_clear(&s->part);
-    params_add(&params, "query", str_of(c->args->words[0]));
-    params_add_ts(&params, "start", s->last_seq > 0 ? s->last_ts : c->args->from);
-    params_add_ts(&params, "end", cmd_end(c->args));
-    params_add(&params, "direction", STR("forward"));
-    params_add(&params, "form", STR("exact"));
-    if (s->last_seq > 0)
-        params_add_u64(&params, "after_seq", s->last_seq);
-    req.params = buf_str(&params);
-    r = remote_call(c->remote, &req, fail, err);
-    buf_fini(&params);
-    return r;
-}
-
-/* Until it is whole; each line that came in between begins the patience anew. */
-static int run(struct cmd *c, struct saving *s, struct remote_failure *fail, struct err *err)
-{
-    uint64_t wait = FIRST_WAIT_MS;
-    int tries = 0;
-
-    for (;;) {
-        uint64_t before = s->count;
-        struct err ignored;
-        int r = ask(c, s, fail, err);
-        if (r == 0)
-            return flush(s, err);
-        if (r == ERR_CANCELLED || r == ERR_INVALID || r == ERR_DENIED || s->last_seq == 0)
-            return r;
-        if (s->count > before) {
-            tries = 0;
-            wait = FIRST_WAIT_MS;
-        }
-        if (++tries > TRIES)
-            return r;
-        cmd_say("%s; going on behind the last line", err->text);
-        if (remote_wait(c->remote, wait, &ignored) < 0)
-            return r;
-        wait *= 2;
-    }
-}
 
 static enum codec codec_of(const char *file)
 {
@@ -177,60 +67,384 @@ static enum codec codec_of(const char *file)
     return str_ends(name, STR(".gz")) ? CODEC_GZIP : CODEC_NONE;
 }
 
-static int save(struct cmd *c, struct saving *s, struct remote_failure *fail, struct err *err)
+static uint64_t lines_of(const struct export *x)
 {
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < x->n; i++)
+        n += x->part[i].piece.at.count;
+    return n;
+}
+
+/* ---- the state: a line of what is exported, and one a part ---- */
+
+static void put_key(const struct export *x, struct buf *out)
+{
+    buf_addf(out, "%s %d ", STATE_HEAD, (int)x->codec);
+    quote_add(out, str_of(x->c->context->url));
+    buf_add_char(out, ' ');
+    quote_add(out, str_of(x->c->context->tenant != NULL ? x->c->context->tenant : ""));
+    buf_add_char(out, ' ');
+    quote_add(out, str_of(x->c->args->words[0]));
+    buf_add_char(out, '\n');
+}
+
+static int save_state(const struct export *x, struct err *err)
+{
+    struct buf out;
     int r;
 
-    s->writer = codec_writer_new();
-    buf_init(&s->part, LINE_MAX_BYTES);
-    buf_init(&s->lines, LINE_MAX_BYTES + PIECE + 1);
-    buf_init(&s->packed, (size_t)2 * (LINE_MAX_BYTES + PIECE));
-    r = run(c, s, fail, err);
-    codec_writer_free(&s->writer);
-    buf_fini(&s->part);
-    buf_fini(&s->lines);
-    buf_fini(&s->packed);
+    buf_init(&out, STATE_MAX);
+    put_key(x, &out);
+    buf_addf(&out, "%" PRId64 " %" PRId64 " %zu\n", x->from, x->to, x->n);
+    for (size_t i = 0; i < x->n; i++) {
+        const struct piece_place *at = &x->part[i].saved;
+
+        buf_addf(&out, "%" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %d\n", at->bytes, at->count,
+                 at->ts, at->seq, (int)at->done);
+    }
+    r = buf_err(&out, "state of the export", err);
+    if (r == 0)
+        r = file_replace(AT_FDCWD, x->state, 0600, buf_str(&out), err);
+    buf_fini(&out);
     return r;
 }
 
-/* Into FILE.part, then under its name. */
-static int save_file(struct cmd *c, struct saving *s, const char *file, struct remote_failure *fail,
-                     struct err *err)
+static bool take_u64(struct str *line, uint64_t *ret)
 {
-    char part[4096];
+    return str_to_u64(str_cut(line, ' '), ret);
+}
+
+static bool take_i64(struct str *line, int64_t *ret)
+{
+    return str_to_i64(str_cut(line, ' '), ret);
+}
+
+static bool read_part(struct str line, struct piece_place *ret)
+{
+    uint64_t done = 0;
+    bool ok = take_u64(&line, &ret->bytes) && take_u64(&line, &ret->count) &&
+              take_i64(&line, &ret->ts) && take_u64(&line, &ret->seq) && take_u64(&line, &done);
+
+    ret->done = done == 1;
+    return ok && line.n == 0;
+}
+
+/* Fill from, to, and the places of `at`; *n parts.  0; 1: there is no state; ERR_INVALID. */
+static int load_state(struct export *x, struct piece_place *at, size_t *n, struct err *err)
+{
+    struct buf text, key;
+    struct str rest;
+    uint64_t parts = 0;
+    bool ok;
+    int r;
+
+    buf_init(&text, STATE_MAX);
+    buf_init(&key, STATE_MAX);
+    r = file_read(AT_FDCWD, x->state, &text, err);
+    if (r == ERR_GONE)
+        r = 1;
+    rest = buf_str(&text);
+    put_key(x, &key);
+    if (r == 0 && !str_starts(rest, buf_str(&key)))
+        r = err_set(err, ERR_INVALID, "'%.100s' is of another query, server, tenant or form",
+                    x->state);
+    if (r == 0) {
+        struct str line;
+
+        rest = str_from(rest, key.n);
+        line = str_cut(&rest, '\n');
+        ok = take_i64(&line, &x->from) && take_i64(&line, &x->to) && take_u64(&line, &parts) &&
+             parts > 0 && parts <= PIECES_MAX && x->from <= x->to;
+        for (size_t i = 0; ok && i < parts; i++)
+            ok = read_part(str_cut(&rest, '\n'), &at[i]);
+        *n = (size_t)parts;
+        if (!ok)
+            r = err_set(err, ERR_CORRUPT, "'%.100s' is damaged: export without --resume", x->state);
+    }
+    buf_fini(&text);
+    buf_fini(&key);
+    return r;
+}
+
+/* ---- parts ---- */
+
+static int on_mark(void *arg, const struct piece_place *at, struct err *err)
+{
+    struct part *p = arg;
+    int r;
+
+    (void)pthread_mutex_lock(&p->export->mutex);
+    p->saved = *at;
+    r = save_state(p->export, err);
+    (void)pthread_mutex_unlock(&p->export->mutex);
+    return r;
+}
+
+/* Pieces side by side are as far as one would be that has done as much. */
+static void on_step(void *arg, ts_ns ts, size_t bytes)
+{
+    struct part *p = arg;
+    struct export *x = p->export;
+    ts_ns at = x->from;
+
+    (void)pthread_mutex_lock(&x->mutex);
+    p->reached = ts - p->piece.from;
+    for (size_t i = 0; x->progress.on && i < x->n; i++)
+        at += x->part[i].reached;
+    progress_step(&x->progress, at, bytes);
+    (void)pthread_mutex_unlock(&x->mutex);
+}
+
+/* The pieces of the span, as far as `at` says that they are there (NULL: not at all). */
+static void make_parts(struct export *x, size_t n, const struct piece_place *at)
+{
+    dur_ns each = (x->to - x->from) / (dur_ns)n;
+
+    x->n = n;
+    x->part = mem_new(n * sizeof(*x->part));
+    for (size_t i = 0; i < n; i++) {
+        struct part *p = &x->part[i];
+
+        p->export = x;
+        p->piece = (struct piece){.query = str_of(x->c->args->words[0]),
+                                  .from = x->from + (dur_ns)i * each,
+                                  .to = i + 1 < n ? x->from + (dur_ns)(i + 1) * each : x->to,
+                                  .fd = -1,
+                                  .codec = x->codec,
+                                  .stop = &x->stop,
+                                  .step = on_step,
+                                  .arg = p};
+        if (at != NULL)
+            p->piece.at = p->saved = at[i];
+        if (p->piece.at.seq > 0)
+            p->reached = p->piece.at.ts - p->piece.from;
+    }
+}
+
+/* The part's file as its place says: nothing behind it. */
+static int open_part(struct part *p, struct err *err)
+{
+    struct piece *piece = &p->piece;
+    off_t end;
+
+    piece->fd = open(p->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (piece->fd < 0)
+        return err_sys(err, "create '%.100s'", p->path);
+    end = lseek(piece->fd, 0, SEEK_END);
+    if (end < 0 || (uint64_t)end < piece->at.bytes)
+        return err_set(err, ERR_CORRUPT, "'%.100s' is shorter than it was: export without --resume",
+                       p->path);
+    if (ftruncate(piece->fd, (off_t)piece->at.bytes) != 0 ||
+        lseek(piece->fd, (off_t)piece->at.bytes, SEEK_SET) < 0)
+        return err_sys(err, "cut '%.100s'", p->path);
+    return 0;
+}
+
+static void note_failure(struct export *x, int r, const struct remote_failure *fail,
+                         const struct err *err)
+{
+    (void)pthread_mutex_lock(&x->mutex);
+    if (x->failed == 0 && r < 0) {
+        x->failed = r;
+        x->fail = *fail;
+        x->err = *err;
+    }
+    x->stop = true;
+    (void)pthread_mutex_unlock(&x->mutex);
+}
+
+/* The next part that is not there yet; NULL: none. */
+static struct part *take_part(struct export *x)
+{
+    struct part *p = NULL;
+
+    (void)pthread_mutex_lock(&x->mutex);
+    while (p == NULL && x->next < x->n && !x->stop) {
+        if (!x->part[x->next].piece.at.done)
+            p = &x->part[x->next];
+        x->next++;
+    }
+    (void)pthread_mutex_unlock(&x->mutex);
+    return p;
+}
+
+/* One connection's work; on a thread of its own, with a loop of its own. */
+static void *fetch(void *arg)
+{
+    struct export *x = arg;
+    struct remote_failure fail = {0};
+    struct remote *remote = NULL;
+    struct err err;
+    int r = remote_open(x->c->context, &remote, &err);
+
+    if (r == 0)
+        r = remote_catch_signals(remote, &err); /* what has come is to be kept */
+    for (struct part *p = NULL; r == 0 && (p = take_part(x)) != NULL;)
+        r = piece_run(&p->piece, remote, &fail, &err);
+    if (r < 0)
+        note_failure(x, r, &fail, &err);
+    remote_free(&remote);
+    return NULL;
+}
+
+static void fetch_all(struct export *x)
+{
+    pthread_t threads[PIECES_MAX];
+    size_t started = 0, wanted = (size_t)x->c->args->parallel;
+
+    while (started < wanted && started < x->n &&
+           pthread_create(&threads[started], NULL, fetch, x) == 0)
+        started++;
+    if (started == 0)
+        (void)fetch(x); /* it tells by note_failure */
+    for (size_t i = 0; i < started; i++)
+        (void)pthread_join(threads[i], NULL);
+}
+
+/* ---- the file ---- */
+
+static int append(int to, const struct part *p, char *chunk, struct err *err)
+{
+    uint64_t at = 0;
     int r = 0;
 
-    if (snprintf(part, sizeof(part), "%s.part", file) >= (int)sizeof(part))
-        return err_set(err, ERR_INVALID, "the name of the file is too long");
-    s->fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (s->fd < 0)
-        return err_sys(err, "create '%s'", part);
-    r = save(c, s, fail, err);
-    if (r == 0 && fsync(s->fd) != 0)
-        r = err_sys(err, "fsync '%s'", part);
-    (void)close(s->fd); /* synced, or of no use */
-    if (r == 0 && rename(part, file) != 0)
-        r = err_sys(err, "rename to '%s'", file);
-    if (r < 0)
-        (void)unlink(part); /* the error is told */
+    while (r == 0 && at < p->piece.at.bytes) {
+        ssize_t n = pread(p->piece.fd, chunk, CHUNK, (off_t)at);
+
+        if (n <= 0)
+            return n == 0 ? err_set(err, ERR_CORRUPT, "'%.100s' has become shorter", p->path)
+                          : err_sys(err, "read '%.100s'", p->path);
+        r = file_write_all(to, chunk, (size_t)n, err);
+        at += (uint64_t)n;
+    }
     return r;
+}
+
+/* All parts behind the first, then that one under the file's name.  Until then the state holds. */
+static int join(struct export *x, struct err *err)
+{
+    struct part *first = &x->part[0];
+    char *chunk = mem_new(CHUNK);
+    int r = 0;
+
+    for (size_t i = 1; r == 0 && i < x->n; i++)
+        r = append(first->piece.fd, &x->part[i], chunk, err);
+    free(chunk);
+    if (r == 0 && fsync(first->piece.fd) != 0)
+        r = err_sys(err, "fsync '%.100s'", first->path);
+    if (r == 0 && rename(first->path, x->file) != 0)
+        r = err_sys(err, "rename to '%.100s'", x->file);
+    return r;
+}
+
+static void remove_parts(const struct export *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        (void)unlink(x->part[i].path); /* the first has been renamed, or its failure is told */
+    (void)unlink(x->state);
+}
+
+static int name_files(struct export *x, struct err *err)
+{
+    bool fits = true;
+
+    for (size_t i = 0; i < x->n; i++)
+        fits &= snprintf(x->part[i].path, PATH_BYTES, "%s.part.%zu", x->file, i) < PATH_BYTES;
+    return fits ? 0 : err_set(err, ERR_INVALID, "the name of the file is too long");
+}
+
+static int prepare(struct export *x, struct err *err)
+{
+    struct piece_place at[PIECES_MAX] = {{0}};
+    bool kept = x->c->args->parallel > 1 || x->c->args->resume;
+    size_t n = x->c->args->parallel > 1 ? (size_t)x->c->args->parallel * PIECES_EACH : 1;
+    int r = 1;
+
+    if (snprintf(x->state, sizeof(x->state), "%s.state", x->file) >= (int)sizeof(x->state))
+        return err_set(err, ERR_INVALID, "the name of the file is too long");
+    if (x->c->args->resume)
+        r = load_state(x, at, &n, err);
+    if (r < 0)
+        return r;
+    make_parts(x, n, r == 0 ? at : NULL);
+    r = name_files(x, err);
+    for (size_t i = 0; r == 0 && i < x->n; i++) {
+        if (kept)
+            x->part[i].piece.mark = on_mark;
+        r = open_part(&x->part[i], err);
+    }
+    return r == 0 && kept ? save_state(x, err) : r;
+}
+
+static int save_file(struct export *x, struct err *err)
+{
+    bool kept = x->c->args->parallel > 1 || x->c->args->resume;
+    int r = prepare(x, err);
+
+    if (r < 0)
+        return r; /* what is there of an earlier one stays */
+    progress_begin(&x->progress, x->c, str_of(x->c->args->words[0]), x->from, x->to);
+    fetch_all(x);
+    progress_end(&x->progress);
+    r = x->failed;
+    if (r < 0)
+        *err = x->err;
+    else
+        r = join(x, err);
+    if (r == 0 || !kept)
+        remove_parts(x);
+    else if (lines_of(x) > 0)
+        cmd_say("%" PRIu64 " lines are kept: the same with --resume goes on", lines_of(x));
+    return r;
+}
+
+static int save_stdout(struct export *x, struct err *err)
+{
+    make_parts(x, 1, NULL);
+    x->part[0].piece.fd = STDOUT_FILENO;
+    progress_begin(&x->progress, x->c, str_of(x->c->args->words[0]), x->from, x->to);
+    x->failed = piece_run(&x->part[0].piece, x->c->remote, &x->fail, err);
+    progress_end(&x->progress);
+    return x->failed;
+}
+
+static int run(struct cmd *c)
+{
+    struct export x = {.c = c,
+                       .file = c->args->words[1],
+                       .codec = codec_of(c->args->words[1]),
+                       .from = c->args->from,
+                       .to = cmd_end(c->args),
+                       .mutex = PTHREAD_MUTEX_INITIALIZER};
+    bool to_stdout = strcmp(x.file, "-") == 0;
+    struct err err;
+    uint64_t lines;
+    int r = to_stdout ? save_stdout(&x, &err) : save_file(&x, &err);
+
+    for (size_t i = 0; !to_stdout && i < x.n; i++)
+        if (x.part[i].piece.fd >= 0)
+            (void)close(x.part[i].piece.fd); /* synced, or of no use */
+    lines = lines_of(&x);
+    free(x.part);
+    if (r < 0)
+        return r == ERR_INVALID && x.fail.status == 0
+                   ? (cmd_say("%s", err.text), CMD_USAGE)
+                   : cmd_fail(c, str_of(c->args->words[0]), &x.fail, &err);
+    cmd_say("%" PRIu64 " lines", lines);
+    return lines > 0 ? CMD_FOUND : CMD_NOTHING;
 }
 
 int cmd_export(struct cmd *c)
 {
-    const char *file = c->args->words[1];
-    struct saving s = {.fd = STDOUT_FILENO, .codec = codec_of(file)};
-    struct remote_failure fail = {0};
     struct query *q = NULL;
-    struct err err;
-    int r;
 
     if (cmd_parse(c, str_of(c->args->words[0]), &q) < 0)
         return CMD_USAGE;
     query_unref(&q);
-    r = strcmp(file, "-") == 0 ? save(c, &s, &fail, &err) : save_file(c, &s, file, &fail, &err);
-    if (r < 0)
-        return cmd_fail(c, str_of(c->args->words[0]), &fail, &err);
-    cmd_say("%llu lines", (unsigned long long)s.count);
-    return s.count > 0 ? CMD_FOUND : CMD_NOTHING;
+    if (strcmp(c->args->words[1], "-") == 0 && (c->args->parallel > 1 || c->args->resume)) {
+        cmd_say("--parallel and --resume need a file");
+        return CMD_USAGE;
+    }
+    return run(c);
 }

@@ -167,6 +167,55 @@ static void a_command_takes_its_own_flags_and_operands_only(void **state)
     check_bad("logq|query|{a=|b}", "query: one operand too many: 'b}' (is the query in quotes?)");
 }
 
+static void numbers_have_bounds(void **state)
+{
+    struct line l;
+
+    (void)state;
+    check_ok(&l, "logq|query|x|-C|3|-A|5");
+    assert_int_equal(l.args.before, 3);
+    assert_int_equal(l.args.after, 5);
+    check_ok(&l, "logq|export|x|f");
+    assert_int_equal(l.args.parallel, 1);
+    check_bad("logq|export|x|f|--parallel|0", "--parallel is a number from 1 to 16");
+    check_bad("logq|export|x|f|--parallel|17", "--parallel is a number from 1 to 16");
+    check_bad("logq|query|x|-B|10001", "--before-context is a number from 0 to 10000");
+    check_bad("logq|fields|x|--sample|0", "--sample is a number from 1 to 1000000");
+}
+
+static void a_line_that_is_typed_has_no_flags_but_where_it_goes(void **state)
+{
+    struct line l;
+
+    (void)state;
+    check_ok(&l, "logq|__complete|query|--addr|http://a:1|--nonsense|");
+    assert_int_equal(l.args.command, ARGS_COMPLETE);
+    assert_int_equal(l.args.n_words, 5);
+    assert_string_equal(l.args.addr, "http://a:1");
+    check_bad("logq|__complet", "unknown command '__complet'");
+}
+
+static void every_command_has_help_examples_and_a_page(void **state)
+{
+    (void)state;
+    for (unsigned i = ARGS_QUERY; i < ARGS_COMPLETE; i++) {
+        struct buf out;
+
+        buf_init(&out, 1 << 16);
+        args_help(&out, (enum args_command)i);
+        assert_true(str_find(buf_str(&out), STR("Usage: logq ")) != SIZE_MAX);
+        assert_true(str_find(buf_str(&out), STR("\nExamples\n")) != SIZE_MAX);
+        assert_true(str_find(buf_str(&out), STR("(null)")) == SIZE_MAX);
+        assert_true(str_find(buf_str(&out), STR("Exit: 0 ")) != SIZE_MAX);
+        buf_clear(&out);
+        args_man(&out, (enum args_command)i);
+        assert_true(str_starts(buf_str(&out), STR(".TH LOGQ\\-")));
+        assert_true(str_find(buf_str(&out), STR(".SH EXAMPLES\n")) != SIZE_MAX);
+        assert_false(out.over);
+        buf_fini(&out);
+    }
+}
+
 static void delete_takes_a_query_or_a_verb(void **state)
 {
     struct line l;
@@ -208,5 +257,8 @@ CHECK_MAIN(cmocka_unit_test(flags_stand_before_and_behind_the_command),
            cmocka_unit_test(help_needs_nothing_else),
            cmocka_unit_test(mistakes_are_named_as_they_were_typed),
            cmocka_unit_test(a_command_takes_its_own_flags_and_operands_only),
+           cmocka_unit_test(numbers_have_bounds),
+           cmocka_unit_test(a_line_that_is_typed_has_no_flags_but_where_it_goes),
+           cmocka_unit_test(every_command_has_help_examples_and_a_page),
            cmocka_unit_test(delete_takes_a_query_or_a_verb),
            cmocka_unit_test(help_lists_what_the_command_takes))

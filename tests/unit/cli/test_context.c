@@ -210,9 +210,59 @@ static void a_token_is_one_word(void **state)
     assert_int_equal(load(p), ERR_INVALID);
 }
 
+static void servers_have_names(void **state)
+{
+    struct place *p = *state;
+
+    assert_int_equal(file_make_dirs(p->dir, ".config/logq", 0700, &p->err), 0);
+    write_file(p, ".config/logq/config.yaml",
+               "addr: https://top:1\ntoken: lq_top\nservers:\n"
+               "  - {name: prod, addr: \"https://prod:2\", tenant: t}\n"
+               "  - {name: lab, addr: \"https://lab:3\", token: lq_lab}\n");
+    p->env.addr = "https://env:4";
+    p->env.token = "lq_env";
+    p->args.server = "prod";
+    check_load(p);
+    assert_string_equal(p->ctx.address, "prod:2");
+    assert_string_equal(p->ctx.tenant, "t");
+    assert_null(p->ctx.token); /* neither the environment's nor that of the server without a name */
+    p->args.server = NULL;
+    p->env.server = "lab";
+    check_load(p);
+    assert_string_equal(p->ctx.address, "env:4");
+    p->env.addr = p->env.token = NULL;
+    check_load(p);
+    assert_string_equal(p->ctx.address, "lab:3");
+    assert_string_equal(p->ctx.token, "lq_lab");
+    p->env.server = "lob";
+    assert_int_equal(load(p), ERR_INVALID);
+    assert_string_equal(p->err.text, "config.yaml has no server 'lob', did you mean 'lab'?");
+    p->env.server = NULL;
+    check_load(p);
+    assert_string_equal(p->ctx.address, "top:1");
+    assert_int_equal(p->ctx.n_servers, 2);
+}
+
+static void queries_are_saved(void **state)
+{
+    struct place *p = *state;
+    const char *text = NULL;
+
+    assert_int_equal(file_make_dirs(p->dir, ".config/logq", 0700, &p->err), 0);
+    write_file(p, ".config/logq/config.yaml",
+               "queries:\n  - name: errors\n    query: '{app=\"web\"} |= \"x\"'\n");
+    check_load(p);
+    assert_int_equal(context_query(&p->ctx, STR("errors"), &text, &p->err), 0);
+    assert_string_equal(text, "{app=\"web\"} |= \"x\"");
+    assert_int_equal(context_query(&p->ctx, STR("error"), &text, &p->err), ERR_INVALID);
+    assert_string_equal(p->err.text, "no query is saved as @error, did you mean @errors?");
+    write_file(p, ".config/logq/config.yaml", "queries:\n  - name: errors\n");
+    assert_int_equal(load(p), ERR_INVALID);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(without_anything_it_is_the_dev_server),
            TEST(a_flag_goes_before_the_environment_before_the_file),
            TEST(xdg_config_home_replaces_home), TEST(a_mistake_in_the_file_has_its_place),
            TEST(an_address_is_a_url), TEST(a_token_stays_on_this_host_without_tls),
-           TEST(a_token_is_one_word))
+           TEST(a_token_is_one_word), TEST(servers_have_names), TEST(queries_are_saved))

@@ -36,6 +36,50 @@ static void check_print(const struct rows *rows, enum format_kind kind, const ch
     check_str(((struct str){got, (size_t)n}), want);
 }
 
+static void what_there_is_is_read(void **state)
+{
+    static const struct rows_column four[] = {{"streams", ROWS_VALUE},
+                                              {"blocks", ROWS_VALUE},
+                                              {"lines", ROWS_VALUE},
+                                              {"bytes", ROWS_BYTES}};
+    static const struct rows_column found[] = {
+        {"field", ROWS_TEXT}, {"type", ROWS_TEXT}, {"values", ROWS_VALUE}, {"found", ROWS_TEXT}};
+    static const struct rows_column patterns[] = {
+        {"lines", ROWS_VALUE}, {"level", ROWS_TEXT}, {"pattern", ROWS_TEXT}};
+    struct rows *rows = rows_new(four, 4);
+    struct err err;
+
+    (void)state;
+    assert_int_equal(
+        loki_stats(STR("{\"streams\":2,\"chunks\":3,\"entries\":4,\"bytes\":5500}"), rows, &err),
+        0);
+    check_print(rows, FORMAT_RAW, "2\t3\t4\t5500\n");
+    check_print(rows, FORMAT_TABLE,
+                "streams  blocks  lines  bytes\n2        3       4      5.5 kB\n");
+    assert_int_equal(loki_stats(STR("{\"streams\":2}"), rows, &err), ERR_CORRUPT);
+    assert_int_equal(loki_stats(STR("[]"), rows, &err), ERR_CORRUPT);
+    rows_free(&rows);
+    rows = rows_new(found, 4);
+    assert_int_equal(loki_fields(STR("{\"fields\":[{\"label\":\"a_b\",\"type\":\"int\","
+                                     "\"cardinality\":7,\"parsers\":[\"json\"],\"jsonPath\":[\"a\","
+                                     "\"b\"]},{\"label\":\"t\",\"type\":\"string\","
+                                     "\"cardinality\":1,\"parsers\":null}]}"),
+                                 rows, &err),
+                     0);
+    check_print(rows, FORMAT_RAW, "a_b\tint\t7\tjson (a.b)\nt\tstring\t1\tattribute\n");
+    assert_int_equal(loki_fields(STR("{\"fields\":[{}]}"), rows, &err), ERR_CORRUPT);
+    rows_free(&rows);
+    rows = rows_new(patterns, 3);
+    rows_limit(rows, 1);
+    assert_int_equal(loki_patterns(STR("{\"data\":[{\"pattern\":\"a <_>\",\"level\":\"info\","
+                                       "\"samples\":[[1,2],[3,4]]},{\"pattern\":\"b\","
+                                       "\"level\":\"\",\"samples\":[]}]}"),
+                                   rows, &err),
+                     0);
+    check_print(rows, FORMAT_RAW, "6\tinfo\ta <_>\n");
+    rows_free(&rows);
+}
+
 static void names_are_printed_in_each_form(void **state)
 {
     struct rows *r = rows_new(NAMES, 1);
@@ -236,7 +280,8 @@ static void delete_requests_are_read_or_refused(void **state)
     rows_free(&r);
 }
 
-CHECK_MAIN(cmocka_unit_test(delete_requests_are_read_or_refused),
+CHECK_MAIN(cmocka_unit_test(what_there_is_is_read),
+           cmocka_unit_test(delete_requests_are_read_or_refused),
            cmocka_unit_test(names_are_printed_in_each_form),
            cmocka_unit_test(series_are_label_sets), cmocka_unit_test(a_vector_is_labels_and_value),
            cmocka_unit_test(a_cell_wider_than_its_column_still_ends_before_the_next),

@@ -1,0 +1,331 @@
+#!/usr/bin/env python3
+# timeout: 240
+"""Every verb of logq against a real server, on a pipe and on a terminal; broken connections; what is asked without one.
+
+logq: stats, volume, patterns, fields, explain and histograms agree with what was pushed; fmt, man, completion and --stdin
+need no server; a pager starts only when an answer is longer than the screen; an answer that is cut off in the middle is taken
+up behind the last line, nothing lost, nothing twice; a killed export goes on with --resume.
+server: one, plain (--dev); a proxy in front of it cuts connections.
+"""
+import json
+import os
+import pty
+import select
+import signal
+import socket
+import struct
+import subprocess
+import fcntl
+import termios
+import threading
+import time
+
+from lib import BIN, SLOW, Server, free_port, logq, main, run as command, wait_for, workspace
+
+S = 10**9
+LINES = 5000
+VERBS = ("query tail labels series stats volume patterns fields fmt explain delete export import verify admin completion "
+         "man").split()
+
+
+def out(server, *args, code=0, env=None):
+    done = logq(server, *args, check=False, env=env)
+    assert done.returncode == code, (args, done)
+    return done.stderr if code > 1 else done.stdout
+
+
+def fill(server, now):
+    server.push([({"app": "web", "host": "a"},
+                  [(now - 600 * S + i * S // 10, f"level={'error' if i % 50 == 0 else 'info'} took={i}ms line {i} of many")
+                   for i in range(LINES)]),
+                 ({"app": "db"}, [(now - 300 * S + i * S, json.dumps({"status": 200 + i % 5, "user": f"u{i}"}))
+                                  for i in range(200)])])
+
+
+def looks(server):
+    stats = json.loads(out(server, "stats", '{app="web"}', "-o", "jsonl"))
+    assert stats["streams"] == 1 and stats["lines"] == LINES, stats
+    assert "kB" in out(server, "stats", "-o", "table")
+    volume = [json.loads(line) for line in out(server, "volume", "--by", "app", "-o", "jsonl").splitlines()]
+    assert [v["labels"]["app"] for v in volume] == ["web", "db"] and volume[0]["bytes"] == stats["bytes"], volume
+    steps = out(server, "volume", '{app="web"}', "--step", "5m", "-o", "csv").splitlines()
+    assert steps[0] == "time,labels,bytes" and sum(int(s.rsplit(",", 1)[1]) for s in steps[1:]) == stats["bytes"], steps
+    patterns = [json.loads(line) for line in out(server, "patterns", '{app="web"}', "-o", "jsonl").splitlines()]
+    assert sum(p["lines"] for p in patterns) == LINES and "<_>" in patterns[0]["pattern"], patterns
+    assert len(out(server, "patterns", '{app="web"}', "--limit", "1").splitlines()) == 1
+    fields = {f["field"]: f for f in map(json.loads, out(server, "fields", '{app="db"}', "-o", "jsonl").splitlines())}
+    assert (fields["status"]["type"], fields["status"]["values"]) == ("int", 5), fields
+    assert out(server, "fields", '{app="db"}', "status").split() == ["200", "201", "202", "203", "204"]
+    plan = json.loads(out(server, "explain", '{app="web"} |= "line 77 " | logfmt', "-o", "json"))
+    assert plan["kind"] == "log" and [p["done"] for p in plan["plan"]] == ["index", "blocks", "records"], plan
+    assert plan["stats"]["entries"] == 1, plan
+    assert "pruned" in out(server, "explain", 'sum(rate({app="web"}[5m]))', "--step", "1m")
+    for verb in ("stats", "patterns", "volume"):
+        assert out(server, verb, '{app="none"}', code=1) == ""
+        assert "selector" in out(server, verb, '{app="web"} |= "x"', code=2)
+    assert "metric" in out(server, "fields", "1 + 1", code=2)
+
+
+def histogram(server):
+    rows = out(server, "query", '{app="web"}', "--histogram", "--step", "5m", "-o", "csv").splitlines()
+    assert rows[0] == "time,level,lines", rows
+    by_level = {}
+    for _, level, n in (row.split(",") for row in rows[1:]):
+        by_level[level] = by_level.get(level, 0) + int(n)
+    assert by_level == {"error": LINES // 50, "info": LINES - LINES // 50}, by_level
+    bars = out(server, "query", '{app="web"}', "--histogram", "-o", "table").splitlines()
+    assert sum(int(bar.split()[2]) for bar in bars) == LINES and "\x1b" not in "".join(bars), bars
+    assert out(server, "query", '{app="none"}', "--histogram", "-o", "table", code=1) == ""
+    assert "--histogram" in out(server, "query", "1 + 1", "--histogram", code=2)
+
+
+def shown(server):
+    query = '{app="web"} | logfmt'
+    assert out(server, "query", query, "--columns", "took,host", "-n", "1", "-o", "csv") == f"took,host\n{LINES - 1}ms,a\n"
+    assert json.loads(out(server, "query", query, "--columns", "took,level", "-n", "1", "-o", "json")) == [
+        {"took": f"{LINES - 1}ms", "level": "info"}]
+    table = out(server, "query", query, "--columns", "level,took", "-n", "2", "-o", "table").splitlines()
+    assert [line.split() for line in table] == [["level", "took"], ["info", f"{LINES - 2}ms"], ["info", f"{LINES - 1}ms"]]
+    assert "--columns" in out(server, "query", query, "--columns", "a-b", code=2)
+
+    def numbers(*args):
+        return [line if line == "--" else int(line.split()[3]) for line in
+                out(server, "query", '{app="web"} |~ "line (1|2|40|4999) of"', *args).splitlines()]
+
+    assert numbers() == [1, 2, 40, 4999]
+    assert numbers("-C", "2") == [0, 1, 2, 3, 4, "--", 38, 39, 40, 41, 42, "--", 4997, 4998, 4999]
+    assert numbers("-A", "1", "-n", "1") == [4999]
+    assert numbers("-B", "1", "-n", "2") == [39, 40, "--", 4998, 4999]
+    assert "label_format" in out(server, "query", '{app="web"} | label_format app=host', "-C", "1", code=2)
+
+
+def offline(server, work):
+    assert out(server, "fmt", '{app="web"}|="x"|json') == '{app="web"} |= "x" | json\n'
+    assert out(server, "fmt", '{app="web"} | foo bar', code=2).splitlines()[-1].strip() == "^"
+    lines = "2026-01-01T00:00:00Z status=500 a\n2026-01-01T00:00:50Z status=200 b\nstatus=500 at the same time\n"
+
+    def piped(*args, code=0, text=lines):
+        done = subprocess.run([BIN / "logq", "query", "--stdin", "--addr", "http://127.0.0.1:1", *args], input=text, text=True,
+                              capture_output=True, timeout=30 * SLOW, env=dict(os.environ, HOME=str(work)))
+        assert done.returncode == code, done
+        return done.stderr if code > 1 else done.stdout
+
+    assert piped("| logfmt | status >= 500") == lines.splitlines()[0] + "\n" + lines.splitlines()[2] + "\n"
+    assert piped('|= "none"', code=1) == ""
+    assert piped('{source="stdin"}', "-n", "1") == lines.splitlines()[0] + "\n"
+    assert piped('sum by (status) (count_over_time({source="stdin"} | logfmt [1m]))') == '{status="200"}\t1\n{status="500"}\t2\n'
+    assert piped('count_over_time({source="stdin"}[10s])') == '{source="stdin"}\t2\n'
+    assert piped("| foo", code=2).splitlines()[-1].strip() == "^"
+    assert "--stdin" in piped('|= "x"', "--since", "1h", code=2)
+    for verb in VERBS:
+        text = out(server, verb, "--help")
+        assert f"Usage: logq {verb} " in text and text.count("\n    logq ") + text.count("\n    zcat") + text.count(
+            "\n    xz") + text.count("\n    eval") >= 3 and "Exit: 0 " in text, text
+        page = command([BIN / "logq", "man", verb]).stdout
+        assert page.startswith(".TH LOGQ\\-" + verb.upper()) and ".SH EXIT STATUS" in page, page
+    assert "did you mean 'volume'?" in out(server, "volumne", code=2)
+    assert "did you mean --histogram?" in out(server, "query", "x", "--histgram", code=2)
+    assert "knows no --follow" in out(server, "stats", "--follow", code=2)
+
+
+def saved(server, work):
+    home = work / "home" / ".config" / "logq"
+    home.mkdir(parents=True)
+    (home / "config.yaml").write_text(
+        "server: main\nservers:\n"
+        f"  - name: main\n    addr: {server.url}\n"
+        f"  - name: gone\n    addr: http://127.0.0.1:{free_port()}\n"
+        "queries:\n  - name: errors\n    query: '{app=\"web\"} |= \"level=error\"'\n")
+    env = {"HOME": str(work / "home"), "XDG_CONFIG_HOME": "", "LOGQ_ADDR": ""}
+    assert len(out(server, "query", "@errors", "-n", "0", env=env).splitlines()) == LINES // 50
+    assert out(server, "fmt", "@errors", env=env) == '{app="web"} |= "level=error"\n'
+    assert "did you mean @errors?" in out(server, "query", "@eror", code=2, env=env)
+    assert "refused" in out(server, "query", "@errors", "--server", "gone", code=3, env=env)
+    # a server named by a flag is taken as it stands in the file, whatever the environment says
+    assert out(server, "labels", "--server", "main", env=env | {"LOGQ_ADDR": "http://127.0.0.1:1"}).split()[0] == "app"
+    assert "did you mean 'main'?" in out(server, "labels", "--server", "mian", code=2, env=env)
+    assert "refused" in out(server, "labels", code=3, env=env | {"LOGQ_SERVER": "gone"})
+
+
+def completion(server):
+    def offered(*words):
+        return out(server, "__complete", *words).splitlines()
+
+    assert offered("qu") == ["query"]
+    assert offered("query", "x", "--hist") == ["--histogram"]
+    assert offered("query", "-o", "js") == ["jsonl", "json"]
+    assert offered("query", "{a") == ['{app="']
+    assert offered("query", '{app="') == ['{app="db"', '{app="web"']
+    assert offered("query", '{app="web", h') == ['{app="web", host="']
+    assert offered("labels", "") == ["app", "host", "service_name"]
+    assert out(server, "__complete", "query", "{a", env={"LOGQ_ADDR": f"http://127.0.0.1:{free_port()}"}) == ""
+    script = out(server, "completion", "bash")
+    assert "did you mean 'bash'?" in out(server, "completion", "bahs", code=2)
+
+    def in_bash(line):
+        words = line.split(" ")
+        test = script + (f'\nCOMP_LINE={command_quote(line)} COMP_POINT={len(line)} COMP_WORDS=({" ".join(map(command_quote, words))})'
+                         f' COMP_CWORD={len(words) - 1}\ncompopt() {{ :; }}\n_logq\nprintf "%s\\n" "${{COMPREPLY[@]}}"')
+        return command(["bash", "-c", test], env=server.environment() | {"PATH": f"{BIN}:{os.environ['PATH']}"}).stdout.split("\n")[:-1]
+
+    assert in_bash("logq vol") == ["volume"]
+    assert in_bash("logq query '{app=\"w") == ['{app="web"']
+    assert in_bash("logq labels ho") == ["host"]
+
+
+def command_quote(text):
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def on_terminal(server, *args, rows=24, **env):
+    """What a terminal of so many rows is shown."""
+    mine, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 100, 0, 0))
+    process = subprocess.Popen([BIN / "logq", *args], stdout=its, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                               env=dict(os.environ, TERM="xterm", TZ="UTC0", **server.environment()) | env)
+    os.close(its)
+    text, end = b"", time.monotonic() + 30 * SLOW
+    while time.monotonic() < end:
+        if select.select([mine], [], [], 0.2)[0]:
+            try:
+                piece = os.read(mine, 65536)
+            except OSError:
+                break  # nobody has it open any more
+            if not piece:
+                break
+            text += piece
+    os.close(mine)
+    assert process.wait(30 * SLOW) == 0, process.stderr.read()
+    process.stderr.close()
+    return text.decode()
+
+
+def terminal(server, work):
+    log = work / "paged"
+    pager = {"LOGQ_PAGER": f"tee {log}"}
+    short = on_terminal(server, "query", '{app="web"}', "-n", "5", **pager)
+    assert short.count("\r\n") == 5 and "\x1b[32minfo" in short and not log.exists(), short
+    long = on_terminal(server, "query", '{app="web"}', "-n", "100", **pager)
+    assert long.count("\n") == 100 and log.read_text().count("\n") == 100, long
+    log.unlink()
+    assert on_terminal(server, "query", '{app="web"}', "-n", "100", "--no-pager", **pager).count("\n") == 100
+    assert on_terminal(server, "query", '{app="web"}', "-n", "100", LOGQ_PAGER="head -n 3").count("\n") == 3  # a reader that goes
+    assert not log.exists()
+    plain = on_terminal(server, "query", '{app="web"}', "--histogram", NO_COLOR="1", **pager)
+    assert "\x1b[" not in plain and "EIII" in plain, plain
+    assert "\u2588" in on_terminal(server, "query", '{app="web"}', "--histogram", "--no-pager")
+    for args in (["labels"], ["series", "{}"], ["stats"], ["volume"], ["patterns", '{app="web"}'], ["fields", '{app="db"}'],
+                 ["explain", '{app="web"}'], ["fmt", '{app="web"}']):
+        assert "\x1b" not in on_terminal(server, *args, NO_COLOR="1"), args
+
+
+class Cutter:
+    """A proxy that passes on so many bytes of an answer, then cuts the connection; `cuts` times, then none."""
+
+    def __init__(self, server, cuts, size):
+        self.target = int(server.url.rsplit(":", 1)[1])
+        self.cuts, self.size, self.done = cuts, size, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.lock = threading.Lock()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.pass_on, args=(peer,), daemon=True).start()
+
+    def pass_on(self, peer):
+        with self.lock:
+            left = self.size if self.done < self.cuts else 1 << 60
+        behind = socket.create_connection(("127.0.0.1", self.target))
+        with peer, behind:
+            while left > 0:
+                for ready in select.select([peer, behind], [], [])[0]:
+                    try:
+                        piece = ready.recv(min(left, 65536))
+                    except OSError:
+                        piece = b""
+                    if not piece:
+                        return
+                    (behind if ready is peer else peer).sendall(piece)
+                    left -= len(piece) if ready is behind else 0
+            with self.lock:
+                self.done += 1
+
+    def close(self):
+        self.listener.close()
+
+
+def broken(server):
+    every = list(range(LINES))
+    for args, expected in ((["--limit", "0"], every), (["--limit", "0", "--direction", "backward"], every[::-1]),
+                           (["--limit", "3000"], every[-3000:])):
+        cutter = Cutter(server, 3, 150_000)
+        done = logq(server, "query", '{app="web"}', *args, "--addr", cutter.url, check=False)
+        cutter.close()
+        assert done.returncode == 0 and done.stderr.count("going on behind the last line") == 3, (args, done.stderr)
+        assert [int(line.split()[3]) for line in done.stdout.splitlines()] == expected, args
+    progress = logq(server, "query", '{app="web"}', "--limit", "0", "--progress", "never")
+    assert progress.stderr == "" and progress.stdout.count("\n") == LINES
+
+
+def exports(server, work):
+    span = ["--from", "20m", "--to", "now"]
+    plain = work / "plain.jsonl"
+    out(server, "export", '{app="web"}', plain, *span)
+    assert [json.loads(line)["line"].split()[3] for line in plain.read_text().splitlines()] == [str(i) for i in range(LINES)]
+    for name, unpack in (("many.jsonl", ["cat"]), ("many.jsonl.gz", ["gzip", "-dc"]), ("many.jsonl.zst", ["zstd", "-dcq"])):
+        done = logq(server, "export", '{app="web"}', work / name, *span, "--parallel", "4")
+        assert f"{LINES} lines" in done.stderr, done
+        assert command([*unpack, work / name]).stdout == plain.read_text(), name
+    # interrupted: what has come is kept, and --resume goes on behind it; killed: at the last mark
+    target = work / "resumed.jsonl.zst"
+    state = work / "resumed.jsonl.zst.state"
+    cutter = Cutter(server, 1 << 30, 100_000)
+    for how in (signal.SIGKILL, signal.SIGINT):
+        process = subprocess.Popen([BIN / "logq", "export", '{app="web"}', target, *span, "--resume", "--addr", cutter.url],
+                                   stderr=subprocess.PIPE, text=True, env=dict(os.environ, **server.environment()))
+        assert "going on" in process.stderr.readline()
+        process.send_signal(how)
+        said = process.stderr.read()
+        assert process.wait(20 * SLOW) == (3 if how == signal.SIGINT else -how), said
+        process.stderr.close()
+    assert "lines are kept" in said and int(state.read_text().splitlines()[2].split()[1]) > 0, (said, state.read_text())
+    assert not target.exists()
+    assert "another query" in out(server, "export", '{app="db"}', target, *span, "--resume", "--addr", cutter.url, code=2)
+    cutter.cuts = 0
+    done = logq(server, "export", '{app="web"}', target, "--resume", "--addr", cutter.url)
+    cutter.close()
+    assert f"{LINES} lines" in done.stderr, done
+    assert command(["zstd", "-dcq", target]).stdout == plain.read_text()
+    assert sorted(p.name for p in work.glob("resumed*")) == ["resumed.jsonl.zst"]
+    done = logq(server, "export", '{app="web"}', work / "seen.jsonl", *span, "--parallel", "2", "--progress", "always")
+    assert f"{LINES} lines" in done.stderr, done
+    assert out(server, "export", '{app="web"}', "-", "--parallel", "2", code=2)
+
+
+def run():
+    with workspace() as work:
+        server = Server(work / "server", dev=True).init().start()
+        try:
+            fill(server, time.time_ns())
+            logq(server, "admin", "flush")
+            looks(server)
+            histogram(server)
+            shown(server)
+            offline(server, work)
+            saved(server, work)
+            completion(server)
+            terminal(server, work)
+            broken(server)
+            exports(server, work)
+            server.stop()
+        finally:
+            server.discard()
+
+
+main(run)

@@ -333,7 +333,7 @@ int context_load(const struct args *args, const struct context_env *env, struct 
                  struct err *err)
 {
     static const struct context_env nothing = {0};
-    const struct place *place;
+    const struct place *place = NULL;
     struct file file = {0};
     const char *dir;
     int r = 0;

@@ -38,6 +38,11 @@ QUESTIONS = [
      "* | unpack_json fields (client) | stats by (client) count() n | sort by (n desc) limit 10"),
     ("topk_method", "instant", f"topk(10, sum by (method) (count_over_time({EVERY} | json [RANGE])))",
      "* | unpack_json fields (method) | stats by (method) count() n | sort by (n desc) limit 10"),
+    ("logfmt_levels", "minutes", 'sum by (level) (count_over_time({container="worker"} | logfmt [1m]))',
+     '{container="worker"} | unpack_logfmt fields (level) | stats by (_time:1m, level) count() n'),
+    ("unwrap_sum", "minutes", 'sum(sum_over_time({container="shop"} | json | unwrap duration_ms [1m]))',
+     '{container="shop"} | unpack_json fields (duration_ms) | stats by (_time:1m) sum(duration_ms) n'),
+    ("unwrap_average", "minutes", 'avg_over_time({container="shop"} | json | duration_ms > 2 | unwrap duration_ms [1m]) by (status)', None),
 ]
 
 # The panels of a dashboard: over its last hour, by minute; LABELS is its own.

@@ -56,9 +56,10 @@ static struct window_part join(enum token_kind op, struct window_part a, struct 
     return ret;
 }
 
+/* The square is 0; that of what is not finite is NaN, as the variance of samples it is among. */
 static struct window_part part_of(double v)
 {
-    return (struct window_part){.value = v, .n = 1};
+    return (struct window_part){.value = v, .squares = v - v, .n = 1};
 }
 
 void window_slide(struct window *w, enum token_kind op)

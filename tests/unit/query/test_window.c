@@ -86,6 +86,28 @@ static void sliding_changes_no_answer(void **state)
     }
 }
 
+static void one_infinite_sample_has_no_variance(void **state)
+{
+    static const double values[] = {HUGE_VAL, -HUGE_VAL, 1};
+    struct mem_budget budget = {.name = "test", .limit = 1 << 20};
+    struct window_query q = {.op = TOKEN_STDVAR_OVER_TIME, .end = 1, .range = 1};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        struct window w = {.n = 0};
+        struct err err;
+        double got;
+        window_slide(&w, q.op);
+        assert_int_equal(window_push(&w, 1, values[i], &budget, &err), 0);
+        got = window_value(&w, &q, NULL);
+        assert_true(isinf(values[i]) ? isnan(got) : got == 0);
+        assert_int_equal(window_push(&w, 1, 1, &budget, &err), 0);
+        got = window_value(&w, &q, NULL);
+        assert_true(isinf(values[i]) ? isnan(got) : got == 0);
+        window_fini(&w, &budget);
+    }
+}
+
 static void what_needs_all_samples_does_not_slide(void **state)
 {
     static const enum token_kind ops[] = {TOKEN_QUANTILE_OVER_TIME, TOKEN_FIRST_OVER_TIME,
@@ -177,6 +199,7 @@ static void quantiles_are_those_of_the_sorted_samples(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(sliding_changes_no_answer),
+           cmocka_unit_test(one_infinite_sample_has_no_variance),
            cmocka_unit_test(what_needs_all_samples_does_not_slide),
            cmocka_unit_test(no_memory_is_said_and_given_back),
            cmocka_unit_test(quantiles_are_those_of_the_sorted_samples))

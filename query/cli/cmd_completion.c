@@ -32,8 +32,11 @@ static const char BASH[] =
     "    while IFS= read -r found; do\n"
     "        [[ $found == \"$before\"* ]] && COMPREPLY+=(\"${found#\"$before\"}\")\n"
     "    done < <(\"${words[0]}\" __complete \"${words[@]:1}\" 2>/dev/null)\n"
-    "    if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[={,\\\"] ]]; then compopt -o "
-    "nospace; fi\n"
+    "    # An only match that is no whole word must not be followed by a closing quote: make it "
+    "two.\n"
+    "    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *=\\\" ]] && "
+    "COMPREPLY+=(\"${COMPREPLY[0]}...\")\n"
+    "    return 0\n"
     "}\n"
     "complete -o default -o nosort -F _logq logq\n";
 

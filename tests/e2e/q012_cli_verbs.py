@@ -165,11 +165,12 @@ def completion(server):
     def in_bash(line):
         words = line.split(" ")
         test = script + (f'\nCOMP_LINE={command_quote(line)} COMP_POINT={len(line)} COMP_WORDS=({" ".join(map(command_quote, words))})'
-                         f' COMP_CWORD={len(words) - 1}\ncompopt() {{ :; }}\n_logq\nprintf "%s\\n" "${{COMPREPLY[@]}}"')
+                         f' COMP_CWORD={len(words) - 1}\n_logq\nprintf "%s\\n" "${{COMPREPLY[@]}}"')
         return command(["bash", "-c", test], env=server.environment() | {"PATH": f"{BIN}:{os.environ['PATH']}"}).stdout.split("\n")[:-1]
 
     assert in_bash("logq vol") == ["volume"]
     assert in_bash("logq query '{app=\"w") == ['{app="web"']
+    assert in_bash("logq query '{ap") == ['{app="', '{app="...']  # two, so that the quote stays open
     assert in_bash("logq labels ho") == ["host"]
 
 

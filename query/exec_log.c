@@ -1,6 +1,7 @@
 /* query/exec_log.c - running a log query, see exec.h. */
 #include "query/exec.h"
 
+#include "query/context.h"
 #include "query/op.h"
 
 struct log_run {
@@ -8,6 +9,8 @@ struct log_run {
     const struct ast_log *log;
     struct entry entry;
     const struct exec_sink *sink;
+    struct context *context; /* NULL: entries go to the sink */
+    uint64_t hits;
     bool any; /* an entry was given out, at `last` */
     ts_ns last;
 };
@@ -93,11 +96,16 @@ static int log_record(void *arg, const struct batch *b, const struct record *rec
         return 0;
     run->any = true;
     run->last = e.ts;
-    run->x->stats.entries++;
-    r = run->sink->fn(run->sink->arg, &e);
+    run->hits++;
+    if (run->context != NULL) {
+        r = context_hit(run->context, &b->streams[rec->stream], &e, err);
+    } else {
+        run->x->stats.entries++;
+        r = run->sink->fn(run->sink->arg, &e);
+    }
     if (r != 0)
         return r < 0 ? r : 1;
-    return p->limit > 0 && run->x->stats.entries >= p->limit;
+    return p->limit > 0 && run->hits >= p->limit;
 }
 
 int exec_log(const struct ast *a, const struct source *s, const struct query_params *p,
@@ -124,8 +132,15 @@ int exec_log(const struct ast *a, const struct source *s, const struct query_par
     exec_init(&x, s, p);
     entry_init(&run.entry, &x.budget);
     r = exec_check_length(&x, err);
+    if (r == 0 && (p->before > 0 || p->after > 0)) {
+        r = context_check(p, err);
+        run.context = context_new(&x);
+    }
     if (r == 0)
         r = exec_each(&x, &scan, log_record, &run, err);
+    if (r >= 0 && run.context != NULL)
+        r = context_finish(run.context, sink, err);
+    context_free(&run.context);
     entry_fini(&run.entry);
     return exec_fini(&x, r > 0 ? 0 : r, stats, err);
 }

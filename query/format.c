@@ -87,6 +87,10 @@ void format_entry_json(struct buf *out, const struct query_entry *e)
     write_labels(&w, "attributes", &e->meta);
     write_labels(&w, "parsed", &e->parsed);
     json_put_kv_str(&w, "line", e->line);
+    if (e->is_context) {
+        json_put_key(&w, STR("context"));
+        json_put_bool(&w, true);
+    }
     json_put_object_end(&w);
 }
 

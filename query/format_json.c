@@ -192,13 +192,17 @@ static void write_value(struct buf *out, const struct query_entry *e, bool categ
     (void)snprintf(ns, sizeof(ns), "%" PRId64, e->ts);
     json_put_string(&w, str_of(ns));
     json_put_string(&w, e->line);
-    if (categorize) {
+    if (categorize || e->is_context) {
         json_put_object(&w);
-        if (e->meta.n > 0) {
+        if (e->is_context) {
+            json_put_key(&w, STR("context"));
+            json_put_bool(&w, true);
+        }
+        if (categorize && e->meta.n > 0) {
             json_put_key(&w, STR("structuredMetadata"));
             write_labels(&w, &e->meta);
         }
-        if (e->parsed.n > 0) {
+        if (categorize && e->parsed.n > 0) {
             json_put_key(&w, STR("parsed"));
             write_labels(&w, &e->parsed);
         }

@@ -18,6 +18,9 @@ enum query_kind { QUERY_LOG, QUERY_METRIC };
 
 enum { QUERY_TEXT_MAX = 131071, QUERY_DEPTH_MAX = 100 };
 
+/* Lines on one side of a hit, and hits, where lines around them are asked for. */
+enum { QUERY_CONTEXT_MAX = 100, QUERY_CONTEXT_HITS_MAX = 1000 };
+
 /* ERR_INVALID: "parse error at line L, col C: message".  ERR_UNSUPPORTED in the same form for what
  * LogQL has and we have not yet. `line` and `column` (may be NULL) get the place, from 1. */
 int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *column,
@@ -84,6 +87,9 @@ struct query_params {
     /* log, forward: pass over entries at `start` with seq <= after_seq (cursor of the last one
      * seen); 0: none */
     uint64_t after_seq;
+    /* log: so many lines of its stream before and after each entry, if any; the limit is then of
+     * those that are hits */
+    uint64_t before, after;
     struct query_limits limits;
     struct mem_budget *budget; /* parent of the query's own; may be NULL */
     const atomic_bool *cancel; /* may be NULL */
@@ -106,6 +112,7 @@ struct query_entry {
     struct labels meta;   /* attributes: structured metadata */
     struct labels parsed; /* made by the pipeline */
     struct str line;      /* after the pipeline */
+    bool is_context;      /* it is next to a hit, and not through the pipeline */
 };
 /* Called in order.  Views are valid during the call.  Non-zero ends the run (which then returns
  * that value if < 0, else 0). */

@@ -88,6 +88,16 @@ static int parse_limit(const struct api *a, struct http_exchange *x,
     return tenant_limits_entries(&limits, *ret, err);
 }
 
+/* Lines around hits: how many on each side. */
+static int parse_context(struct http_exchange *x, const char *name, uint64_t *ret, struct err *err)
+{
+    struct str s = http_param(x, name, 0);
+
+    if (s.n > 0 && (!str_to_u64(s, ret) || *ret > QUERY_CONTEXT_MAX))
+        return api_bad_param(err, name, s, "number from 0 to 100");
+    return 0;
+}
+
 static int parse_direction(struct http_exchange *x, enum query_direction *ret, struct err *err)
 {
     struct str d = http_param(x, "direction", 0);
@@ -134,6 +144,10 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
                     "positive integer");
     if (r == 0)
         r = parse_span(x, "interval", &p.interval, &err);
+    if (r == 0)
+        r = parse_context(x, "before", &p.before, &err);
+    if (r == 0)
+        r = parse_context(x, "after", &p.after, &err);
     if (r < 0) {
         query_unref(&q);
         api_fail(x, &err);

@@ -351,6 +351,62 @@ static void a_client_that_goes_away_while_it_waits_is_forgotten(void **state)
     workers_free(&f->w->server.workers);
 }
 
+/* Lines that a template keeps busy: all of them would take some ten seconds or more. */
+#define BUSY                                                                                       \
+    "/loki/api/v1/query_range?query={app=~%22.%2B%22}%7Cline_format%22"                            \
+    "{{range%20$i:=40000}}{{if%20$i}}{{end}}{{end}}%22&start=0&limit=5000"
+
+struct memory {
+    const struct fixture *f;
+    size_t least;
+};
+
+static bool is_taken(void *arg)
+{
+    const struct memory *m = arg;
+
+    return m->f->w->server.memory.used > m->least;
+}
+
+static void a_client_that_goes_away_ends_the_query_that_runs(void **state)
+{
+    enum { OF_A_SCAN = 64 << 10 };
+    struct fixture *f = *state;
+    struct memory m = {.f = f};
+    struct call *d;
+    dur_ns gone;
+
+    push_lines(f, 0, 4000, 100);
+    m.least = f->w->server.memory.used + OF_A_SCAN;
+    d = start(f, &(struct request){.method = "GET", .target = BUSY, .token = ADMIN});
+    wait_check(f->w->loop, is_taken, &m, "the query to run");
+    gone = time_mono();
+    http_client_cancel(d->c);
+    WAIT_FOR(f->w->loop, d->done);
+    call_free(d);
+    wait_metric(f, METRIC_QUERY_CANCELLED, 1);
+    assert_in_range(time_mono() - gone, 0, 2 * NS_PER_S); /* 100 ms where nothing else runs */
+    assert_int_equal(metric_get(METRIC_QUERY_FAILED), 0);
+}
+
+static void lines_around_hits_are_marked(void **state)
+{
+    struct fixture *f = *state;
+
+    push_lines(f, 0, 9, 20);
+    check_get(f,
+              "/loki/api/v1/"
+              "query_range?query={app=~%22.%2B%22}%7C=%220000004%22&start=0&before=1&after=1",
+              200, "{\"context\":true}");
+    check_get(f,
+              "/loki/api/v1/query_range?query={app=~%22.%2B%22}%7C=%220000004%22&start=0&before=1",
+              200, "0000003");
+    check_get(f, "/loki/api/v1/query_range?query={app=~%22.%2B%22}&before=101", 400,
+              "'before': '101' is no number from 0 to 100");
+    check_get(f, "/loki/api/v1/query_range?query={app=~%22.%2B%22}&before=1&limit=1001", 400,
+              "limit is from 1 to 1000");
+}
+
 static void streams_over_the_limit_are_429(void **state)
 {
     struct fixture *f = *state;
@@ -474,6 +530,7 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(patterns_are_counted_by_step), T(get_and_form_give_the_same_answer),
            T(tenants_do_not_see_each_other), T(bad_parameters_are_400_in_words),
            T(when_too_many_wait_it_is_429), T(a_client_that_goes_away_while_it_waits_is_forgotten),
+           T(a_client_that_goes_away_ends_the_query_that_runs), T(lines_around_hits_are_marked),
            T(streams_over_the_limit_are_429), T(only_admins_delete_and_only_for_one_tenant),
            T(a_delete_request_hides_is_listed_and_taken_back),
            T(a_delete_request_is_a_selector_and_line_filters),

@@ -87,7 +87,7 @@ static void get_group(const uint8_t *p, struct id_group *g)
         g->covered.bits[i] = le_get64(p + 24 + 8 * i);
 }
 
-/* Groups in order, each with its pages. */
+/* Groups in order, each with its pages: one at least, since that is what nobody can forge. */
 static int check_groups(struct id_filter *f, struct err *err)
 {
     uint64_t block = 0;
@@ -99,7 +99,7 @@ static int check_groups(struct id_filter *f, struct err *err)
             g->n_blocks > UINT32_MAX - g->first_block)
             return corrupt("blocks of a group", err);
         block = (uint64_t)g->first_block + g->n_blocks;
-        if (g->n_pages > f->n_pages - page)
+        if (g->n_pages == 0 || g->n_pages > f->n_pages - page)
             return corrupt("pages of a group", err);
         g->first_page = page;
         page += g->n_pages;
@@ -250,7 +250,7 @@ static void close_group(struct id_builder *b)
 {
     struct id_group g = {
         .n_blocks = (uint32_t)b->begin.n,
-        .n_pages = (uint32_t)((b->group.n + PAGE_KEYS - 1) / PAGE_KEYS),
+        .n_pages = (uint32_t)(b->group.n == 0 ? 1 : (b->group.n + PAGE_KEYS - 1) / PAGE_KEYS),
         .covered = b->covered,
         .first_page = (uint32_t)b->at.n - 1,
     };

@@ -5,7 +5,8 @@
  * hash over pages (id_page.h) of a few KiB: a key is in one page of each group, so that page alone
  * says for all those blocks whether they may have it.  Pages are sealed and lie behind the blocks;
  * where, says the index.  Blocks that a group leaves out, since they have too many ids for their
- * size, may have any.  Bytes: docs/formats/segment.md, "Id filter".
+ * size, may have any.  What a group covers opens with its pages alone.  Bytes:
+ * docs/formats/segment.md, "Id filter".
  */
 #ifndef LOGQ_STORAGE_ID_FILTER_H
 #define LOGQ_STORAGE_ID_FILTER_H

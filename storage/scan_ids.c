@@ -139,8 +139,6 @@ static int ask_key(const struct asking *q, uint32_t key, struct id_blocks *hits,
     uint32_t at;
     int r;
 
-    if (g->n_pages == 0)
-        return 0;
     r = scan_reader_get(w, q->part, q->segment, &rd, err);
     if (r < 0)
         return r;

@@ -215,6 +215,8 @@ void segment_page_bound(const uint8_t uuid[SEGMENT_UUID], const struct id_group 
     le_put32(ret + SEGMENT_UUID + 4, g->n_blocks);
     le_put32(ret + SEGMENT_UUID + 8, g->n_pages);
     le_put32(ret + SEGMENT_UUID + 12, page);
+    for (size_t i = 0; i < ID_PAGE_BLOCKS / 64; i++)
+        le_put64(ret + SEGMENT_UUID + 16 + 8 * i, g->covered.bits[i]);
 }
 
 void segment_trailer_put(const struct segment_trailer *t, uint8_t ret[SEGMENT_TRAILER])

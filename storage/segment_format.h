@@ -21,7 +21,7 @@ enum {
     FOOTER_MAX = 512 << 20,
     STREAMS_RAW_MAX = 256 << 20,
     FRAME_BOUND = BLOCK_HEADER_BOUND + BLOCK_FRAME_ENTRY + 4, /* associated data of a frame */
-    ID_PAGE_BOUND = SEGMENT_UUID + 16,                        /* ... of a page of the id filter */
+    ID_PAGE_BOUND = SEGMENT_UUID + 16 + ID_PAGE_BLOCKS / 8,   /* ... of a page of the id filter */
     ID_PAGE_MAX = 64 << 20,
 };
 

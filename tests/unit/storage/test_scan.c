@@ -4,7 +4,10 @@
  *
  * LOGQ_SWEEP=1 asks three times as much (scripts/sweep).
  */
+#include "base/file.h"
+#include "storage/id_filter.h"
 #include "storage/le.h"
+#include "storage/segment_format.h"
 #include "tests/unit/storage/scan_world.h"
 
 #include <stdlib.h>
@@ -409,6 +412,72 @@ static void damaged_ids_are_named_and_hide_nothing(void **state)
     free_world(&w);
 }
 
+/* Write the file anew with an index that says: whatever is asked for is in no block.  Its checksum
+ * fits.  `without_pages`: as of lines without any id. */
+static void forge_index(int dir, const char *name, bool without_pages)
+{
+    struct id_filter *f = NULL;
+    uint8_t end[SEGMENT_TRAILER];
+    struct segment_trailer t;
+    struct str file;
+    uint64_t index;
+    struct buf b;
+    struct buf out;
+    struct err err;
+
+    buf_init(&b, 64 << 20);
+    buf_init(&out, 64 << 20);
+    assert_int_equal(file_read(dir, name, &b, &err), 0);
+    file = buf_str(&b);
+    assert_int_equal(
+        segment_trailer_get((const uint8_t *)file.p + file.n - SEGMENT_TRAILER, file.n, &t, &err),
+        0);
+    index = t.footer - t.index_bytes;
+    assert_int_equal(id_filter_get(str_sub(file, (size_t)index, t.index_bytes), 0, index, &f, &err),
+                     0);
+    buf_add_str(&out, str_sub(file, 0, (size_t)(without_pages ? f->at[0] : index)));
+    memset(&f->group[0].covered, 0xff, sizeof(f->group[0].covered));
+    if (without_pages) {
+        f->n_groups = 1;
+        f->group[0].n_pages = f->n_pages = f->group[0].crc = 0;
+    }
+    index = out.n;
+    id_filter_put(&out, f);
+    t.index_bytes = (uint32_t)(out.n - index);
+    buf_add_str(&out, str_sub(file, (size_t)t.footer, (size_t)t.footer_bytes));
+    t.footer = out.n - t.footer_bytes;
+    segment_trailer_put(&t, end);
+    buf_add(&out, end, sizeof(end));
+    assert_int_equal(file_replace(dir, name, 0600, buf_str(&out), &err), 0);
+    id_filter_free(&f);
+    buf_fini(&b);
+    buf_fini(&out);
+}
+
+static void a_forged_index_of_ids_hides_nothing(void **state)
+{
+    (void)state;
+    for (int without_pages = 1; without_pages >= 0; without_pages--) {
+        struct world w = make_id_world(50);
+        struct arena *a = arena_new(NULL, 0);
+        struct scan_stats st = {.lines = 0};
+        int dir = openat(w.dir, "tenants/0000000000000001/20261122", O_RDONLY | O_DIRECTORY);
+        DIR *d = fdopendir(dup(dir));
+        const struct dirent *e;
+
+        while ((e = readdir(d)) != NULL)
+            if (strstr(e->d_name, ".lqs") != NULL)
+                forge_index(dir, e->d_name, without_pages != 0);
+        ask_id(&w, str_sub(id_line(a, 4, 7), 16, 32), &st);
+        assert_int_equal(st.lines_out, 1);
+        assert_int_equal(st.damaged_blocks, BATCHES - 1);
+        assert_int_equal(closedir(d), 0);
+        assert_int_equal(close(dir), 0);
+        arena_free(&a);
+        free_world(&w);
+    }
+}
+
 static void a_missing_segment_is_damage_but_a_dropped_partition_is_not(void **state)
 {
     struct world w = make_world(8, 60, false);
@@ -554,6 +623,7 @@ CHECK_MAIN(cmocka_unit_test(any_question_has_the_naive_answer),
            cmocka_unit_test(a_damaged_block_is_named_and_passed_over),
            cmocka_unit_test(an_id_is_looked_for_where_it_may_be),
            cmocka_unit_test(damaged_ids_are_named_and_hide_nothing),
+           cmocka_unit_test(a_forged_index_of_ids_hides_nothing),
            cmocka_unit_test(a_missing_segment_is_damage_but_a_dropped_partition_is_not),
            cmocka_unit_test(a_day_that_was_shredded_is_passed_over_in_silence),
            cmocka_unit_test(streams_are_listed_once))

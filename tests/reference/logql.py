@@ -11,6 +11,7 @@ import math
 import operators
 import stages
 import syntax
+import template
 from syntax import Refused
 
 S = 10**9
@@ -60,7 +61,7 @@ def extract(record, log, unwrap, behind, op):
     if not stages.run(entry, log[2]):
         return None
     if not unwrap:
-        value = len(entry.line.encode()) if op.startswith("bytes") else 1
+        value = len(entry.line.encode("utf-8", "surrogateescape")) if op.startswith("bytes") else 1
         return entry.labels(), float(value), entry.error
     how, name = unwrap
     text = entry.get(name)
@@ -127,15 +128,14 @@ def counter_rate(samples, begin, end):
     rise = samples[-1][1] - samples[0][1] + sum(a for (_, a), (_, b) in zip(samples, samples[1:]) if b < a)
     sampled = (samples[-1][0] - samples[0][0]) / S
     if sampled == 0:
-        return math.nan if rise == 0 else math.copysign(math.inf, rise)
+        return 0.0
     to_start, to_end = (samples[0][0] - begin) / S, (end - samples[-1][0]) / S
     between = sampled / (len(samples) - 1)
+    to_start = to_start if to_start < between * 1.1 else between / 2
+    to_end = to_end if to_end < between * 1.1 else between / 2
     if rise > 0 and samples[0][1] >= 0:
         to_start = min(to_start, sampled * samples[0][1] / rise)
-    covered = sampled
-    covered += to_start if to_start < between * 1.1 else between / 2
-    covered += to_end if to_end < between * 1.1 else between / 2
-    return rise * covered / sampled / ((end - begin) / S)
+    return rise * (sampled + to_start + to_end) / sampled / ((end - begin) / S)
 
 
 def over(op, parameter, samples, length, at):
@@ -174,11 +174,12 @@ class Evaluation:
     def range(self, node, at, keep_errors):
         _, op, parameter, log, _, _, length, offset, grouping = node
         at -= offset
+        keeps_all = keep_errors or (grouping and grouping[0] == "by" and "__error__" in grouping[1])
+        keeps_parsers = any(stage[0] == "filter" and names_error(stage[1]) for stage in log[2])
         series = {}
         for ts, labels, value, error in self.samples(node):
             if at - length < ts <= at:
-                if error is not None and not keep_errors and not (grouping and "__error__" in grouping[1]
-                                                                  and grouping[0] == "by"):
+                if error is not None and not (keeps_all or (keeps_parsers and error in PARSERS)):
                     raise Refused(f"pipeline error: '{error}'")
                 series.setdefault(frozen(group(labels, grouping)), []).append((ts, value))
         if op == "absent_over_time":
@@ -187,8 +188,10 @@ class Evaluation:
 
     def vector(self, node, at):
         _, op, k, inner, grouping = node
-        named = grouping and grouping[0] == "by" and "__error__" in grouping[1] and inner[0] == "range"
+        named = op == "sum" and grouping and "__error__" in grouping[1] and inner[0] == "range" and not inner[4]
         values = self.at(inner, at, bool(named))
+        if not isinstance(values, dict):
+            raise template.Unknown("aggregation of a number")
         if op in ("sort", "sort_desc"):
             return ordered(values, op == "sort_desc")
         groups = {}
@@ -220,6 +223,14 @@ class Evaluation:
         return binary(node, self.at(node[2], at), self.at(node[3], at))
 
 
+PARSERS = ("JSONParserErr", "LogfmtParserErr")
+
+
+def names_error(tree):
+    """A label filter that looks at __error__ lets what a parser could not read be counted."""
+    return tree[0] == "match" and tree[1] == "__error__" or any(names_error(part) for part in tree[1:] if isinstance(part, tuple))
+
+
 def absent_labels(matchers):
     names = [n for n, _, _ in matchers]
     return {n: v for n, op, v in matchers if op == "=" and v and names.count(n) == 1}
@@ -234,6 +245,8 @@ def ordered(values, descending):
 
 
 def replaced(values, dst, to, src, text):
+    if not isinstance(values, dict):
+        return values
     result = {}
     for labels, value in values.items():
         labels = dict(labels)
@@ -248,7 +261,8 @@ def replaced(values, dst, to, src, text):
                 except IndexError:
                     return ""
             made = syntax.re.sub(r"\$\$|\$(\w+)|\$\{(\w+)\}", part, to)
-            labels = {n: v for n, v in {**labels, dst: made}.items() if v}
+            if made or dst in labels:
+                labels = {n: v for n, v in {**labels, dst: made}.items() if v}
         if frozen(labels) in result:
             raise Refused("duplicate series")
         result[frozen(labels)] = value

@@ -6,6 +6,7 @@ import re
 import operators
 import syntax
 import template
+import template
 
 
 class Entry:
@@ -41,7 +42,11 @@ class Entry:
         return result
 
 
-def store(entry, pairs):
+def clean_value(value):
+    return value.replace("\ufffd", " ")
+
+
+def store(entry, pairs, clean=clean_value):
     """What one parser found: the first value of a name counts, a taken name is spilled."""
     taken, seen = {*entry.stream, *entry.metadata}, set()
     for name, value in pairs:
@@ -52,16 +57,12 @@ def store(entry, pairs):
             name += "_extracted"
         if name not in seen:
             seen.add(name)
-            entry.set(name, clean_value(value))
+            entry.set(name, clean(value))
 
 
 def clean_key(key, first=True):
     key = re.sub(r"[^A-Za-z0-9_]", "_", key.strip())
     return "_" + key if first and key[:1].isdigit() else key
-
-
-def clean_value(value):
-    return value.replace("\ufffd", " ")
 
 
 # json ----------------------------------------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ def walk(text, path):
     reader = Reader(text)
     if not path:
         kind, value = reader.value()
-        return value
+        return value if kind in ("object", "array") else clean_value(value)
     c = reader.look()
     if c == "{" and isinstance(path[0], str):
         for key in reader.members():
@@ -204,15 +205,16 @@ def json_paths(entry, wanted):
     if entry.line.lstrip()[:1] not in ("{", "[", '"'):
         entry.error = "JSONParserErr"
         return True
+    try:
+        Reader(entry.line).value()
+    except Broken:
+        raise template.Unknown("paths in half a document") from None
     found = []
     for name, path in wanted:
-        try:
-            value = walk(entry.line, path)
-        except Broken:
-            value = None
+        value = walk(entry.line, path)
         if value is not None:
             found.append((name, value))
-    store(entry, found)
+    store(entry, found, str)
     fill(entry, wanted)
     return True
 
@@ -267,7 +269,7 @@ def logfmt_pairs(line):
             return j
         if i == n or line[i] <= " ":
             yield key, ""
-        elif line[i] == '"' or not key:
+        elif line[i] == '"' or not key or "\ufffd" in key:
             yield None
             i = rest(i)
         elif line[i + 1:i + 2] == '"':
@@ -277,10 +279,9 @@ def logfmt_pairs(line):
                 return
             i = m.end()
             try:
-                yield (key, json_string(m[1])) if i == n or line[i] <= " " else None
+                yield key, json_string(m[1])
             except Broken:
                 yield None
-            i = rest(i)
         else:
             end = rest(i)
             value = line[i + 1:end]
@@ -317,6 +318,8 @@ def stage_regexp(entry, text):
 
 def stage_pattern(entry, parts):
     found, rest = [], entry.line
+    if not rest:
+        return True
     for i, (kind, text) in enumerate(parts):
         if kind == "literal":
             if i == 0:
@@ -478,7 +481,7 @@ def stage_label_format(entry, formats):
 
 
 def stage_decolorize(entry):
-    entry.line = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", entry.line)
+    entry.line = re.sub(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07)", "", entry.line)
     return True
 
 

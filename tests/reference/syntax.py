@@ -51,7 +51,7 @@ def regex(text, flags=0):
         i += 1
     out = re.sub(r"\(\?<([A-Za-z_])", r"(?P<\1", out)
     try:
-        return re.compile(out, flags | re.A)
+        return re.compile(out, flags | (0 if flags & re.I and not out.isascii() else re.A))
     except (re.error, OverflowError, RecursionError) as problem:
         raise Refused(f"regex {text}: {problem}") from None
 

@@ -1,6 +1,6 @@
-"""The common part of text templates: fields, literals, pipelines, parentheses, variables, if/else if/else, with, range over
-nothing, trimming, and functions on texts and numbers.  parse() refuses what is no template; Unknown means that a template is
-outside of this part: the caller should not compare.
+"""The common part of text templates: fields, literals, pipelines, parentheses, if/else if/else, trimming, and functions on
+texts and numbers.  parse() refuses what is no template; Unknown means that one is outside of this part, and that the caller
+should not compare.
 """
 import base64
 import math
@@ -94,14 +94,14 @@ def need_int(value):
 
 
 def clip(n, s):
-    raw, n = need_text(s).encode(), need_int(n)
+    raw, n = need_text(s).encode("utf-8", "surrogateescape"), need_int(n)
     if n < 0:
-        return raw[n:].decode(errors="replace") if len(raw) + n > 0 else s
-    return raw[:n].decode(errors="replace")
+        return raw[n:].decode("utf-8", "surrogateescape") if len(raw) + n > 0 else s
+    return raw[:n].decode("utf-8", "surrogateescape")
 
 
 def substr(start, end, s):
-    raw = need_text(s).encode()
+    raw = need_text(s).encode("utf-8", "surrogateescape")
     start, end = need_int(start), need_int(end)
     if start < 0:
         start, low = None, True
@@ -110,12 +110,12 @@ def substr(start, end, s):
     if low:
         if end < 0 or end > len(raw):
             raise Failed("out of range") if end > len(raw) or end < 0 else None
-        return raw[:end].decode(errors="replace")
+        return raw[:end].decode("utf-8", "surrogateescape")
     if end < 0 or end > len(raw):
         end = len(raw)
     if start > end:
         raise Failed("out of range")
-    return raw[start:end].decode(errors="replace")
+    return raw[start:end].decode("utf-8", "surrogateescape")
 
 
 def truth(value):
@@ -132,7 +132,7 @@ def ordered(test):
     def run(a, b):
         if type(a) is not type(b) or isinstance(a, bool):
             raise Failed("incompatible types")
-        return test(a, b) if not isinstance(a, str) else test(a.encode(), b.encode())
+        return test(a, b) if not isinstance(a, str) else test(a.encode("utf-8", "surrogateescape"), b.encode("utf-8", "surrogateescape"))
     return run
 
 
@@ -227,7 +227,7 @@ FUNCTIONS = {
     "title": quoted_title, "trunc": clip, "substr": substr, "replace": lambda old, new, s: T(s).replace(T(old), T(new)),
     "repeat": repeat, "contains": lambda part, s: T(part) in T(s), "hasPrefix": lambda p, s: T(s).startswith(T(p)),
     "hasSuffix": lambda p, s: T(s).endswith(T(p)), "default": lambda d, v="": v if truth(v) else d,
-    "b64enc": lambda s: base64.b64encode(T(s).encode()).decode(), "b64dec": unbase,
+    "b64enc": lambda s: base64.b64encode(T(s).encode("utf-8", "surrogateescape")).decode(), "b64dec": unbase,
     "urlencode": lambda s: urllib.parse.quote_plus(T(s), safe=""), "alignLeft": align(False), "alignRight": align(True),
     "indent": lambda n, s: "\n".join(" " * need_int(n) + part for part in T(s).split("\n")),
     "int": to_int, "float64": to_float, "add": lambda *v: sum(map(to_int, v)), "sub": whole(lambda a, b: a - b),
@@ -237,7 +237,7 @@ FUNCTIONS = {
     "gt": ordered(lambda a, b: a > b), "ge": ordered(lambda a, b: a >= b),
     "not": lambda v: not truth(v),
     "and": lambda *v: next((x for x in v if not truth(x)), v[-1]), "or": lambda *v: next((x for x in v if truth(x)), v[-1]),
-    "len": lambda s: len(T(s).encode()), "print": lambda *v: "".join(map(text_of, v)) if len(v) == 1 else unknown(),
+    "len": lambda s: len(T(s).encode("utf-8", "surrogateescape")), "print": lambda *v: "".join(map(text_of, v)) if len(v) == 1 else unknown(),
     "__line__": None, "__timestamp__": None,
 }
 BUILTIN = {"printf", "println", "html", "js", "urlquery", "index", "slice", "call", "nindent", "urldecode", "count", "fromJson",
@@ -298,6 +298,8 @@ def block(pieces, i):
             i += 1
         elif body.startswith("/*"):
             i += 1
+        elif re.match(r"(with|range|define|template|block|break|continue)\b", body) or "'" in body or body == "nil":
+            raise Unknown(body)
         else:
             result.append(("value", pipeline(body)))
             i += 1
@@ -305,8 +307,8 @@ def block(pieces, i):
 
 
 def pipeline(text):
-    if re.match(r"\s*(with|range|define|template|block|break|continue)\b", text) or "$" in re.sub(r'"[^"]*"|`[^`]*`', "", text):
-        return ("unknown",)
+    if re.search(r"\$|\)\.", re.sub(r'"[^"]*"|`[^`]*`', "", text)):
+        raise Unknown(text)
     toks, i = [], 0
     text = text.rstrip()
     while i < len(text):

@@ -121,11 +121,11 @@ class Server:
 def generate(directory, size, streams, seed, peer=None, hours=1):
     """CRI files of `size` bytes below directory/pods, and what bench_logs says of them; `peer`: the same as JSON lines.
 
-    Their times are those of about so many hours that ended ten minutes ago, or more: bench_logs may miss its end by a twentieth.
+    Their times are those of about so many hours that ended ten minutes ago, or more: bench_logs may miss its end by a twelfth.
     """
     pods = directory / "pods"
     pods.mkdir()
-    start = (int(time.time()) - 600 - int(hours * 180)) * 10**9
+    start = (int(time.time()) - 600 - int(hours * 300)) * 10**9
     argv = [BIN / "bench_logs", "--dir", pods, "--bytes", str(size), "--streams", str(streams), "--seed", str(seed), "--start", str(start),
             "--hours", str(hours)]
     argv += ["--peer", peer] if peer else []

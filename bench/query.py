@@ -15,11 +15,11 @@ HOURS = 24
 EVERY = '{source="container"}'
 MINUTE = 60 * 10**9
 STREAM_FIELDS = "namespace,pod,container,stream"
-LEVELS = f"sum by (detected_level) (count_over_time({EVERY}[1m]))"
+LEVELS = 'sum by (detected_level) (count_over_time({source="container", pod!="TURN"}[1m]))'
 
 # name, what it is, logq's question, the peer's (None: it has no like of it).  What it is: hour, day: lines of the last hour, of
-# all; minutes: a metric by minute over all, at other seconds of the minute each time, so that no answer is known from before;
-# same minutes: at full minutes; instant: a metric over all, where RANGE is the span.
+# all; minutes: a metric by minute over all; instant: a metric over all, where RANGE is the span.  TURN is another number
+# each time, so that no part of the answer is known from before.
 QUESTIONS = [
     ("first_screen", "hour", EVERY, "*"),
     ("first_screen_day", "day", EVERY, "*"),
@@ -28,15 +28,15 @@ QUESTIONS = [
     ("one_stream_needle", "day", '{container="shop"} |= "needle-SEED"', '{container="shop"} "needle-SEED"'),
     ("json_screen", "day", EVERY + " | json | status >= 500", "* | unpack_json fields (status) | filter status:>=500"),
     ("level_histogram", "minutes", LEVELS, "* | stats by (_time:1m, container) count() n"),
-    ("level_histogram_again", "same minutes", LEVELS, "* | stats by (_time:1m, container) count() n"),
+    ("level_histogram_again", "minutes", LEVELS.replace("TURN", "none"), "* | stats by (_time:1m, container) count() n"),
     ("regex_count", "instant", f'sum(count_over_time({EVERY} |~ "\\"status\\":5[0-9]{{2}}" [RANGE]))',
      '~"\\"status\\":5[0-9]{2}" | stats count() n'),
     ("count_by_container", "instant", f"sum by (container) (count_over_time({EVERY}[RANGE]))", "* | stats by (container) count() n"),
     ("json_filter", "instant", f"sum(count_over_time({EVERY} | json | status >= 500 [RANGE]))",
      "* | unpack_json fields (status) | filter status:>=500 | stats count() n"),
-    ("topk_client", "instant", f"topk(10, sum by (client) (count_over_time({EVERY} | json [RANGE])))",
+    ("topk_client", "instant", f"topk(10, sum by (client) (count_over_time({EVERY} | json | __error__=\"\" [RANGE])))",
      "* | unpack_json fields (client) | stats by (client) count() n | sort by (n desc) limit 10"),
-    ("topk_method", "instant", f"topk(10, sum by (method) (count_over_time({EVERY} | json [RANGE])))",
+    ("topk_method", "instant", f"topk(10, sum by (method) (count_over_time({EVERY} | json | __error__=\"\" [RANGE])))",
      "* | unpack_json fields (method) | stats by (method) count() n | sort by (n desc) limit 10"),
     ("logfmt_levels", "minutes", 'sum by (level) (count_over_time({container="worker"} | logfmt [1m]))',
      '{container="worker"} | unpack_logfmt fields (level) | stats by (_time:1m, level) count() n'),
@@ -84,24 +84,24 @@ def fill(options, work):
     return server, peer, made
 
 
-def parameters(kind, text, options, made, second):
-    """Path and parameters of a question; `made` says when its records are from, `second` of the minute is where its steps are."""
-    text = text.replace("SEED", str(options.seed)).replace("RANGE", f"{(made['last_ns'] - made['first_ns']) // 10**9 + 2}s")
+def parameters(kind, text, options, made, turn):
+    """Path and parameters of a question; `made` says when its records are from."""
+    span = f"{(made['last_ns'] - made['first_ns']) // 10**9 + 2}s"
+    text = text.replace("SEED", str(options.seed)).replace("TURN", str(turn)).replace("RANGE", span)
     end = made["last_ns"] + 1
     if kind == "instant":
         return "/loki/api/v1/query", {"query": text, "time": str(end)}
     start = made["first_ns"] if kind != "hour" else end - 60 * MINUTE
-    if "minutes" in kind:
-        shift = second % 60 * 10**9 if kind == "minutes" else 0
-        return "/loki/api/v1/query_range", {"query": text, "start": str(start // MINUTE * MINUTE + MINUTE + shift),
-                                            "end": str(end // MINUTE * MINUTE + MINUTE + shift), "step": "60"}
+    if kind == "minutes":
+        return "/loki/api/v1/query_range", {"query": text, "start": str(start // MINUTE * MINUTE + MINUTE),
+                                            "end": str(end // MINUTE * MINUTE + MINUTE), "step": "60"}
     return "/loki/api/v1/query_range", {"query": text, "start": str(start), "end": str(end), "limit": "100", "direction": "backward"}
 
 
 def hits_of(kind, result):
     if kind in ("hour", "day"):
         return sum(len(s["values"]) for s in result)
-    return sum(float(v[1]) for s in result for v in (s["values"] if "minutes" in kind else [s["value"]]))
+    return sum(float(v[1]) for s in result for v in (s["values"] if kind == "minutes" else [s["value"]]))
 
 
 def ask_peer(peer, kind, text, options, made):
@@ -138,7 +138,7 @@ def alone(options, report, server, peer, made):
         if name == "needle":
             assert hits == min(made["needles"], 100), (hits, made)
         note, other, other_cpu = f"{hits:.0f} hits", [], None
-        if peer:
+        if peer and theirs:
             other, other_cpu, other_hits = repeat(peer.process, lambda turn: ask_peer(peer, kind, theirs, options, made), times)
             note += f", the peer {other_hits}"
         rank = f"of {times} asks, one after another"

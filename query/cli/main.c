@@ -100,19 +100,18 @@ static int run(struct args *args)
         r = unfold(&ctx, args, words, &err);
     if (r == 0 && asks)
         r = remote_open(&ctx, &remote, &err);
+    output_init(&out, STDOUT_FILENO, args, &to);
+    if (r == 0 && args->columns != NULL)
+        r = output_columns(&out, args->columns, &err);
     if (r == 0 || is_prompt) {
         struct cmd c = {args, &ctx, remote, &out};
-        output_init(&out, STDOUT_FILENO, args, &to);
-        if (args->columns != NULL)
-            r = output_columns(&out, args->columns, &err);
-        if (r < 0)
-            cmd_say("%s", err.text);
-        r = r < 0 ? CMD_USAGE : COMMANDS[args->command].run(&c);
-        output_fini(&out);
+
+        r = COMMANDS[args->command].run(&c);
     } else {
         cmd_say("%s", err.text);
         r = CMD_USAGE;
     }
+    output_fini(&out);
     remote_free(&remote);
     context_fini(&ctx);
     return r;

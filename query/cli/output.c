@@ -37,7 +37,7 @@ void output_init(struct output *o, int fd, const struct args *args, const struct
     o->form.kind = args->has_output ? args->output : env->terminal ? FORMAT_TABLE : FORMAT_RAW;
     o->form.color = wants_color(args, env);
     o->form.utc = args->zone == ARGS_ZONE_AUTO ? !env->terminal : args->zone == ARGS_ZONE_UTC;
-    if (env->terminal && !args->follow && !args->no_pager &&
+    if (env->terminal && !args->follow && !args->from_stdin && !args->no_pager &&
         (env->term == NULL || strcmp(env->term, "dumb") != 0))
         o->screen = lines_of(fd);
     if (o->screen > 1)

@@ -159,6 +159,8 @@ def completion(server):
     assert offered("query", '{app="web", h') == ['{app="web", host="']
     assert offered("labels", "") == ["app", "host", "service_name"]
     assert out(server, "__complete", "query", "{a", env={"LOGQ_ADDR": f"http://127.0.0.1:{free_port()}"}) == ""
+    silent = logq(server, "__complete", "vol", check=False, env={"LOGQ_ADDR": "nonsense"})  # a prompt is there: no complaint
+    assert (silent.returncode, silent.stdout, silent.stderr) == (0, "volume\n", ""), silent
     script = out(server, "completion", "bash")
     assert "did you mean 'bash'?" in out(server, "completion", "bahs", code=2)
 

@@ -34,9 +34,9 @@ QUESTIONS = [
     ("count_by_container", "instant", f"sum by (container) (count_over_time({EVERY}[RANGE]))", "* | stats by (container) count() n"),
     ("json_filter", "instant", f"sum(count_over_time({EVERY} | json | status >= 500 [RANGE]))",
      "* | unpack_json fields (status) | filter status:>=500 | stats count() n"),
-    ("topk_client", "instant", f"topk(10, sum by (client) (count_over_time({EVERY} | json | __error__=\"\" [RANGE])))",
+    ("topk_client", "instant", f'topk(10, sum by (client) (count_over_time({EVERY} | json | __error__="" [RANGE])))',
      "* | unpack_json fields (client) | stats by (client) count() n | sort by (n desc) limit 10"),
-    ("topk_method", "instant", f"topk(10, sum by (method) (count_over_time({EVERY} | json | __error__=\"\" [RANGE])))",
+    ("topk_method", "instant", f'topk(10, sum by (method) (count_over_time({EVERY} | json | __error__="" [RANGE])))',
      "* | unpack_json fields (method) | stats by (method) count() n | sort by (n desc) limit 10"),
     ("logfmt_levels", "minutes", 'sum by (level) (count_over_time({container="worker"} | logfmt [1m]))',
      '{container="worker"} | unpack_logfmt fields (level) | stats by (_time:1m, level) count() n'),
@@ -53,7 +53,7 @@ PANELS = [
     "sum by (container) (bytes_rate(LABELS[5m]))",
     'sum(count_over_time(LABELS |= "error" [1m]))',
     "sum by (status) (count_over_time(LABELS | json | status >= 400 [5m]))",
-    "topk(5, sum by (method) (count_over_time(LABELS | json [5m])))",
+    'topk(5, sum by (method) (count_over_time(LABELS | json | __error__="" [5m])))',
     'quantile_over_time(0.95, LABELS | json | __error__="" | unwrap duration_ms [5m]) by (container)',
 ]
 

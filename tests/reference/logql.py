@@ -261,8 +261,9 @@ def replaced(values, dst, to, src, text):
                 except IndexError:
                     return ""
             made = syntax.re.sub(r"\$\$|\$(\w+)|\$\{(\w+)\}", part, to)
-            if made or dst in labels:
-                labels = {n: v for n, v in {**labels, dst: made}.items() if v}
+            labels.pop(dst, None)
+            if made:
+                labels[dst] = made
         if frozen(labels) in result:
             raise Refused("duplicate series")
         result[frozen(labels)] = value

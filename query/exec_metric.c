@@ -185,21 +185,74 @@ static int too_many(const struct exec *x, struct err *err)
                    x->limits.series);
 }
 
+/* ---- too many series ---- */
+
+struct weighed {
+    const struct series *s;
+    double weight; /* its values added up, whatever their sign */
+};
+
+static int by_weight(const void *a, const void *b)
+{
+    const struct weighed *x = a;
+    const struct weighed *y = b;
+
+    if (x->weight != y->weight)
+        return x->weight > y->weight ? -1 : 1;
+    return labels_cmp(&x->s->labels, &y->s->labels);
+}
+
+static double weight_of(const struct series *s, size_t n)
+{
+    double sum = 0;
+
+    for (size_t k = 0; k < n; k++)
+        if (s->has[k] && s->value[k] == s->value[k]) /* NaN weighs nothing */
+            sum += s->value[k] < 0 ? -s->value[k] : s->value[k];
+    return sum;
+}
+
+/* Of the `n` series of `m` with points those that weigh most take its place. */
+static int keep_top(struct metric_run *run, struct matrix *m, size_t n, struct err *err)
+{
+    size_t kept = run->x->limits.series;
+    struct weighed *v = arena_alloc(run->x->arena, n * sizeof(*v));
+    struct series *top = arena_alloc(run->x->arena, kept * sizeof(*top));
+    size_t k = 0;
+
+    if (v == NULL || top == NULL)
+        return arena_err(run->x->arena, err);
+    for (size_t i = 0; i < m->n; i++)
+        if (memchr(m->v[i].has, 1, run->steps.n) != NULL)
+            v[k++] = (struct weighed){&m->v[i], weight_of(&m->v[i], run->steps.n)};
+    qsort(v, k, sizeof(*v), by_weight);
+    for (size_t i = 0; i < kept; i++)
+        top[i] = *v[i].s;
+    run->x->stats.series_left_out = n - kept;
+    m->v = top;
+    m->n = kept;
+    return 0;
+}
+
 /* Copy what has points into ret->arena.  Charged to the run like everything else until the end. */
-static int fill_result(struct metric_run *run, const struct matrix *m, struct query_result *ret,
+static int fill_result(struct metric_run *run, struct matrix *m, struct query_result *ret,
                        struct err *err)
 {
     size_t n = 0;
+    int r = 0;
 
     for (size_t i = 0; i < m->n; i++)
         n += memchr(m->v[i].has, 1, run->steps.n) != NULL;
-    if (n > run->x->limits.series)
+    if (n > run->x->limits.series && !run->x->params->top_series)
         return too_many(run->x, err);
+    if (n > run->x->limits.series)
+        r = keep_top(run, m, n, err);
+    if (r < 0)
+        return r;
     ret->series = arena_alloc(ret->arena, n * sizeof(*ret->series));
     if (ret->series == NULL)
         return arena_err(ret->arena, err);
     for (size_t i = 0; i < m->n; i++) {
-        int r;
         if (memchr(m->v[i].has, 1, run->steps.n) == NULL)
             continue;
         r = copy_points(run, &m->v[i], ret->arena, &ret->series[ret->n++], err);

@@ -90,11 +90,13 @@ static void begin(struct json_writer *w, struct buf *out, const char *type)
 }
 
 /* What keeps the answer from being complete. */
-static void write_warnings(struct json_writer *w, const struct scan_stats *s)
+static void write_warnings(struct json_writer *w, const struct query_stats *q)
 {
+    const struct scan_stats *s = &q->scan;
     struct buf text;
 
-    if (s->damaged_blocks == 0 && s->partial[0] == '\0')
+    if (s->damaged_blocks == 0 && s->partial[0] == '\0' && q->failed_lines == 0 &&
+        q->series_left_out == 0)
         return;
     buf_init(&text, 512);
     json_put_key(w, STR("warnings"));
@@ -108,6 +110,20 @@ static void write_warnings(struct json_writer *w, const struct scan_stats *s)
         buf_addf(&text, "the answer is incomplete: %" PRIu64 " damaged blocks were passed over: %s",
                  s->damaged_blocks, s->damage);
         json_put_string(w, buf_str(&text));
+        buf_clear(&text);
+    }
+    if (q->failed_lines > 0) {
+        buf_addf(&text, "%" PRIu64 " lines that a stage could not read were left out",
+                 q->failed_lines);
+        json_put_string(w, buf_str(&text));
+        buf_clear(&text);
+    }
+    if (q->series_left_out > 0) {
+        buf_addf(&text,
+                 "%" PRIu64 " series over the limit were left out; those with the greatest "
+                 "values are shown",
+                 q->series_left_out);
+        json_put_string(w, buf_str(&text));
     }
     json_put_array_end(w);
     buf_fini(&text);
@@ -117,7 +133,7 @@ static void end(struct json_writer *w, const struct query_stats *stats)
 {
     write_stats(w, stats);
     json_put_object_end(w);
-    write_warnings(w, &stats->scan);
+    write_warnings(w, stats);
     json_put_object_end(w);
 }
 

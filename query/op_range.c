@@ -213,8 +213,13 @@ static int sample_of(struct range_run *run, const struct batch *b, const struct 
         r = unwrap(run, key != NULL, &ret->value, err);
     if (r != 1)
         return r;
-    if (entry_failed(e) && !may_count(run))
-        return pipeline_error(run, err);
+    if (entry_failed(e) && !may_count(run)) {
+        /* Where the scan counts it is not known how many lines, and in how many ranges. */
+        if (!run->x->params->lenient || key != NULL || run->summed)
+            return pipeline_error(run, err);
+        run->x->stats.failed_lines++;
+        return 0;
+    }
     r = entry_labels(e, LABEL_KINDS, &l, err);
     if (r != 0)
         return r;

@@ -90,6 +90,8 @@ struct query_params {
     /* log: so many lines of its stream before and after each entry, if any; the limit is then of
      * those that are hits */
     uint64_t before, after;
+    bool lenient;    /* metric: lines that a stage cannot read are left out, and counted */
+    bool top_series; /* metric: of too many series the greatest are given */
     struct query_limits limits;
     struct mem_budget *budget; /* parent of the query's own; may be NULL */
     const atomic_bool *cancel; /* may be NULL */
@@ -100,6 +102,8 @@ struct query_stats {
     struct scan_stats scan;
     uint64_t entries;        /* given out */
     uint64_t pipeline_lines; /* that passed the pipeline */
+    uint64_t failed_lines;   /* left out, for a stage could not read them (lenient) */
+    uint64_t series_left_out; /* the lesser ones (top_series) */
     double seconds;
     size_t peak_bytes;
 };

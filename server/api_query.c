@@ -120,6 +120,24 @@ static int parse_span(struct http_exchange *x, const char *name, dur_ns *ret, st
     return 0;
 }
 
+static int parse_flag(struct http_exchange *x, const char *name, bool *ret, struct err *err)
+{
+    struct str s = http_param(x, name, 0);
+
+    *ret = str_eq(s, STR("true"));
+    if (s.n > 0 && !*ret && !str_eq(s, STR("false")))
+        return api_bad_param(err, name, s, "answer: true or false");
+    return 0;
+}
+
+/* What takes the place of errors that Loki has. */
+static int parse_lenience(struct http_exchange *x, struct query_params *p, struct err *err)
+{
+    int r = parse_flag(x, "lenient", &p->lenient, err);
+
+    return r < 0 ? r : parse_flag(x, "top_series", &p->top_series, err);
+}
+
 void api_query_range(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
     struct query *q = NULL;
@@ -148,6 +166,8 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
         r = parse_context(x, "before", &p.before, &err);
     if (r == 0)
         r = parse_context(x, "after", &p.after, &err);
+    if (r == 0)
+        r = parse_lenience(x, &p, &err);
     if (r < 0) {
         query_unref(&q);
         api_fail(x, &err);
@@ -185,6 +205,8 @@ void api_query_instant(struct api *a, struct http_exchange *x, const struct auth
         r = err_set(&err, ERR_INVALID,
                     "log queries are not supported as an instant query type, please change your "
                     "query to a range query type");
+    if (r == 0)
+        r = parse_lenience(x, &p, &err);
     if (r < 0) {
         query_unref(&q);
         api_fail(x, &err);

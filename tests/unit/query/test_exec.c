@@ -205,6 +205,29 @@ static void limits_are_named_with_what_raises_them(void **state)
     check_limit("{app=~\".+\"}", &p, ERR_TIMEOUT, "the query took longer than");
 }
 
+static void of_too_many_series_the_greatest_can_be_had(void **state)
+{
+    struct query_params p = {.start = 0, .end = 60 * NS_PER_S, .step = NS_PER_S};
+
+    (void)state;
+    p.limits.series = 1;
+    p.top_series = true;
+    check_limit("count_over_time({app=~\".+\"}[1m])", &p, 0, "{");
+    check_limit("sum by (app) (count_over_time({app=~\".+\"}[1m])) or vector(100000)", &p, 0,
+                "{} 100000@0");
+}
+
+static void lines_that_cannot_be_read_may_be_left_out(void **state)
+{
+    const char *query = "sum(count_over_time({app=~\".+\"} | json [1m])) or vector(7)";
+    struct query_params p = {.start = 0, .end = 60 * NS_PER_S, .step = NS_PER_S};
+
+    (void)state;
+    check_limit(query, &p, ERR_INVALID, "pipeline error: 'JSONParserErr'");
+    p.lenient = true;
+    check_limit(query, &p, 0, "{} 7@0 7@1");
+}
+
 static void a_step_is_needed_and_an_end_behind_the_start(void **state)
 {
     struct query_params p = {.start = 0, .end = 1};
@@ -262,6 +285,8 @@ CHECK_MAIN(cmocka_unit_test(entries_come_in_order_up_to_the_limit),
            cmocka_unit_test(a_cursor_goes_on_behind_the_last_entry),
            cmocka_unit_test(the_caller_may_end_a_run),
            cmocka_unit_test(limits_are_named_with_what_raises_them),
+           cmocka_unit_test(of_too_many_series_the_greatest_can_be_had),
+           cmocka_unit_test(lines_that_cannot_be_read_may_be_left_out),
            cmocka_unit_test(a_step_is_needed_and_an_end_behind_the_start),
            cmocka_unit_test(a_cancelled_run_ends),
            cmocka_unit_test(an_error_of_the_store_ends_the_run_and_nothing_stays_charged))

@@ -407,6 +407,33 @@ static void lines_around_hits_are_marked(void **state)
               "limit is from 1 to 1000");
 }
 
+static void what_loki_refuses_can_be_had_with_a_warning(void **state)
+{
+    struct fixture *f = *state;
+
+    push_lines(f, 0, 9, 20);
+    check_get(
+        f,
+        "/loki/api/v1/query?query=sum(count_over_time({app=%22web%22}%7Cjson[1h]))&time=1768003201",
+        400, "pipeline error");
+    check_get(
+        f,
+        "/loki/api/v1/"
+        "query?query=sum(count_over_time({app=%22web%22}%7Cjson[1h]))&time=1768003201&lenient=true",
+        200, "\"warnings\":[\"9 lines that a stage could not read were left out\"]");
+    f->w->server.conf.query.series = 1;
+    check_get(f,
+              "/loki/api/v1/"
+              "query?query=count_over_time({app=%22web%22}[1h])%20or%20vector(1)&time=1768003201",
+              400, "maximum number of series");
+    check_get(f,
+              "/loki/api/v1/"
+              "query?query=count_over_time({app=%22web%22}[1h])%20or%20vector(1)&time=1768003201&"
+              "top_series=true",
+              200, "1 series over the limit were left out");
+    check_get(f, "/loki/api/v1/query?query=vector(1)&lenient=yes", 400, "'lenient': 'yes' is no");
+}
+
 static void streams_over_the_limit_are_429(void **state)
 {
     struct fixture *f = *state;
@@ -531,7 +558,8 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(tenants_do_not_see_each_other), T(bad_parameters_are_400_in_words),
            T(when_too_many_wait_it_is_429), T(a_client_that_goes_away_while_it_waits_is_forgotten),
            T(a_client_that_goes_away_ends_the_query_that_runs), T(lines_around_hits_are_marked),
-           T(streams_over_the_limit_are_429), T(only_admins_delete_and_only_for_one_tenant),
+           T(what_loki_refuses_can_be_had_with_a_warning), T(streams_over_the_limit_are_429),
+           T(only_admins_delete_and_only_for_one_tenant),
            T(a_delete_request_hides_is_listed_and_taken_back),
            T(a_delete_request_is_a_selector_and_line_filters),
            T(a_drain_lets_calls_end_and_takes_no_new_ones))

@@ -119,6 +119,8 @@ def tokens(text):
             result.append(("string", m[1].replace("\r", "")))
         elif m := QUOTED.match(text, i):
             result.append(("string", unquote(m[1])))
+        elif text[i] == "-" and (m := DURATION.match(text, i + 1)):
+            result.append(("duration", -duration(m[0])))
         elif m := DURATION.match(text, i):
             result.append(("duration", duration(m[0])))
         elif m := SIZE.match(text, i):
@@ -392,15 +394,12 @@ class Parser:
             self.need("sign", ")")
             addresses(text)
             return "ip", name, op, text
-        sign = -1 if self.take("sign", "-") else (self.take("sign", "+"), 1)[1]
         op = "==" if op == "=" else op
-        for kind in ("duration", "size", "number"):
+        for kind in ("duration", "size"):
             if self.peek(kind):
-                value = self.need(kind)
-                if sign < 0 and kind == "size":
-                    raise Refused("negative size")
-                return kind, name, op, sign * value
-        raise Refused("value of a filter")
+                return kind, name, op, self.need(kind)
+        sign = self.take("sign", ("+", "-"))
+        return "number", name, op, self.need("number") * (-1 if sign == "-" else 1)
 
     # metric expressions
 
@@ -578,8 +577,7 @@ class Parser:
     def offset(self):
         if not self.take("keyword", "offset"):
             return 0
-        sign = -1 if self.take("sign", "-") else 1
-        return sign * self.need("duration")
+        return self.need("duration")
 
 
 def check_selector(matchers):

@@ -111,7 +111,7 @@ static int log_record(void *arg, const struct batch *b, const struct record *rec
 int exec_log(const struct ast *a, const struct source *s, const struct query_params *p,
              const struct exec_sink *sink, struct query_stats *stats, struct err *err)
 {
-    enum { SMALL_BATCH = 1024 };
+    enum { SMALL_BATCH = 1024, LEAST_BATCH = 128 };
     struct exec x;
     struct log_run run = {.x = &x, .log = a->root->log, .sink = sink};
     struct exec_scan scan = {
@@ -127,6 +127,8 @@ int exec_log(const struct ast *a, const struct source *s, const struct query_par
     if (p->limit > 0 && p->limit < SMALL_BATCH && !scan.plan->stages_left && p->interval == 0 &&
         p->after_seq == 0)
         scan.batch_records = (size_t)p->limit; /* none will be thrown away */
+    else if (p->limit > 0 && p->limit < SMALL_BATCH && p->interval == 0)
+        scan.batch_records = p->limit < LEAST_BATCH ? LEAST_BATCH : (size_t)p->limit;
     if (p->interval == 0 && p->limit < SIZE_MAX)
         scan.expect = (size_t)p->limit;
     exec_init(&x, s, p);

@@ -188,6 +188,16 @@ static int add_record(struct scan *sc, struct batch *b, const struct scan_ready 
     return r == 0 ? batch_add(b, &rec, err) : r;
 }
 
+/* Where few records are expected a batch does not wait for another window: who has enough would not
+ * have needed it. */
+static bool is_full(const struct scan *sc, const struct batch *b)
+{
+    bool is_window_done = sc->next_ready == sc->n_ready && sc->next_row == sc->rows.n;
+
+    return b->n_records == sc->req.batch_records || b->line_bytes >= SCAN_BATCH_BYTES ||
+           (sc->req.expect > 0 && is_window_done && scan_is_ordered(sc));
+}
+
 int scan_next(struct scan *sc, struct batch **ret, struct err *err)
 {
     const struct scan_ready *ready = NULL;
@@ -207,7 +217,7 @@ int scan_next(struct scan *sc, struct batch **ret, struct err *err)
         if (r < 0)
             break;
         sc->next_ready++;
-        if (b->n_records == sc->req.batch_records || b->line_bytes >= SCAN_BATCH_BYTES)
+        if (is_full(sc, b))
             break;
         r = next_ready(sc, &ready, err);
     }

@@ -69,8 +69,8 @@ void partition_cache_unpin(struct partition_cache *c, const struct partition_pin
 /* The least `visible` that is pinned of that tenant; UINT64_MAX: none is. */
 uint64_t partition_cache_horizon(struct partition_cache *c, uint64_t tenant_id);
 
-/* How many catalogs were begun anew since start: numbers of streams and what compaction meant to do
- * may be others behind it. */
+/* How many catalogs were begun anew since start, but for those of partitions that are new
+ * themselves: numbers of streams and what compaction meant to do may be others behind it. */
 uint64_t partition_cache_renewed(struct partition_cache *c);
 
 /* A segment that was replaced, or is a leftover: its file goes with the next _sweep that finds no

@@ -67,7 +67,7 @@ struct partition_cache {
     uint64_t epoch; /* counts retirements */
     VEC(struct partition_pins) pins;
     VEC(struct partition_retired) retired;
-    _Atomic uint64_t renewed; /* catalogs begun anew, also those that nothing was put into */
+    _Atomic uint64_t renewed; /* catalogs begun anew, even if nothing was put into them */
     _Atomic uint64_t damaged, rebuilt_catalogs, adopted_segments, removed_leftovers;
 };
 

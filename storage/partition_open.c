@@ -163,17 +163,22 @@ static int make_dir(struct partition *p, const char *name, struct err *err)
 }
 
 /* The key is asked for first: retention destroys it before it removes anything, so a directory that
- * is missing while its key is there was taken by somebody else. */
-static int open_dir(struct partition *p, const char *name, bool make, int *ret_fd, struct err *err)
+ * is missing while its key is there was taken by somebody else.  *make stays true when the key is
+ * new, too. */
+static int open_dir(struct partition *p, const char *name, bool *make, int *ret_fd, struct err *err)
 {
-    int r = keyring_partition(p->cache->keyring, p->tenant_id, p->day, make, p->key, err);
+    int r = keyring_partition(p->cache->keyring, p->tenant_id, p->day, false, p->key, err);
+    bool may_make = *make;
 
+    *make = may_make && r == ERR_GONE;
+    if (*make)
+        r = keyring_partition(p->cache->keyring, p->tenant_id, p->day, true, p->key, err);
     if (r < 0)
         return r;
     r = file_open_dir(p->cache->dir_fd, name, ret_fd, err);
     if (r != ERR_GONE)
         return r;
-    if (!make)
+    if (!may_make)
         return err_set(err, ERR_CORRUPT, "its directory is missing, but its key is not");
     r = make_dir(p, name, err);
     return r < 0 ? r : file_open_dir(p->cache->dir_fd, name, ret_fd, err);
@@ -185,20 +190,23 @@ static bool is_damage(int code)
     return code == ERR_CORRUPT || code == ERR_EXISTS;
 }
 
-/* Fill a new catalog from the segments. */
-static int refill(struct partition *p, struct err *err)
+/* Fill a new catalog from the segments.  `is_first`: there was none before that could be lost, as
+ * long as there are no segments either. */
+static int refill(struct partition *p, bool is_first, struct err *err)
 {
     uint64_t before = atomic_load(&p->cache->adopted_segments);
-    int r;
+    int r = partition_adopt(p, true, err);
+    bool is_new = r == 0 && atomic_load(&p->cache->adopted_segments) == before;
 
-    atomic_fetch_add(&p->cache->renewed, 1);
-    r = partition_adopt(p, true, err);
-    if (r == 0 && atomic_load(&p->cache->adopted_segments) != before)
+    if (!is_first || !is_new)
+        atomic_fetch_add(&p->cache->renewed, 1);
+    if (r == 0 && !is_new)
         atomic_fetch_add(&p->cache->rebuilt_catalogs, 1);
     return r;
 }
 
-static int open_all(struct partition *p, int dir_fd, const char *name, struct err *err)
+static int open_all(struct partition *p, int dir_fd, const char *name, bool is_first,
+                    struct err *err)
 {
     int fresh;
     int r = p->cache->objects == NULL
@@ -211,13 +219,13 @@ static int open_all(struct partition *p, int dir_fd, const char *name, struct er
     if (fresh < 0)
         return fresh;
     if (fresh == 1)
-        return refill(p, err);
+        return refill(p, is_first, err);
     r = partition_adopt(p, false, err);
     if (is_damage(r)) {
         struct err why = *err;
         r = renew_catalog(p, dir_fd, name, &why, err);
         if (r == 0)
-            r = refill(p, err);
+            r = refill(p, false, err);
     }
     return r;
 }
@@ -235,7 +243,7 @@ int partition_rebuild(struct partition *p, const struct err *why, struct err *er
     if (r == 0)
         r = renew_catalog(p, dir_fd, name, why, err);
     if (r == 0)
-        r = refill(p, err);
+        r = refill(p, false, err);
     (void)pthread_mutex_unlock(&p->mutex);
     if (dir_fd >= 0)
         (void)close(dir_fd); /* a directory: nothing unwritten */
@@ -251,9 +259,9 @@ int partition_open(struct partition *p, bool make, struct err *err)
     if (p->is_open)
         return 0;
     partition_name(p, name);
-    r = open_dir(p, name, make, &dir_fd, err);
+    r = open_dir(p, name, &make, &dir_fd, err);
     if (r == 0)
-        r = open_all(p, dir_fd, name, err);
+        r = open_all(p, dir_fd, name, make, err);
     if (dir_fd >= 0)
         (void)close(dir_fd); /* a directory: nothing unwritten */
     if (r < 0) {

@@ -357,6 +357,43 @@ static void a_hold_on_another_hour_does_not_bring_back_what_was_deleted(void **s
     matcher_fini(&m);
 }
 
+/* New days come at all times, and have no marks to lose. */
+static void a_delete_request_ends_while_new_days_begin(void **state)
+{
+    struct matcher m = app_is("app");
+    struct store_delete d = {.query = STR("x"),
+                             .user = STR("admin"),
+                             .matchers = &m,
+                             .n_matchers = 1,
+                             .from = FEED_DAY,
+                             .to = FEED_DAY + DAY};
+    struct store_stats st;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    feed_init(&f);
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(&f);
+    put(&f, 0, "wanted");
+    put_app(&f, "t", 0, "other", "other");
+    flush(&f);
+    assert_int_equal(store_delete_add(f.s, STR("t"), &d, &err), 0);
+    time_set(FEED_DAY + DAY);
+    for (int i = 0; i < 5; i++) {
+        retire(&f, time_now());
+        assert_int_equal(store_compact(f.s, &err), 0);
+        put_app(&f, "u", -1 - i, "other", "new");
+        flush(&f);
+    }
+    store_stats(f.s, &st);
+    assert_int_equal(st.deletes, 0);
+    feed_check(&f, "t", "other\n");
+    feed_fini(&f);
+    time_unset();
+    matcher_fini(&m);
+}
+
 /* A hold that is over before anybody looked at the request again took the marks off, too. */
 static void a_short_hold_does_not_bring_back_what_was_deleted(void **state)
 {
@@ -673,6 +710,7 @@ CHECK_MAIN(cmocka_unit_test(a_held_day_stays_until_it_is_released),
            cmocka_unit_test(delete_requests_wait_for_a_hold),
            cmocka_unit_test(a_hold_on_another_hour_does_not_bring_back_what_was_deleted),
            cmocka_unit_test(a_short_hold_does_not_bring_back_what_was_deleted),
+           cmocka_unit_test(a_delete_request_ends_while_new_days_begin),
            cmocka_unit_test(a_day_that_cannot_be_removed_does_not_keep_the_store_shut),
            cmocka_unit_test(late_records_of_a_half_gone_day_begin_it_anew),
            cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_past),

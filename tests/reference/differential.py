@@ -354,7 +354,11 @@ def main(seeds=None, queries=60, seconds=None, stop=1):
         try:
             world = World(server, (time.time_ns() // S - 2 * make.SPAN) * S)
             for seed in seeds or iter(lambda: random.SystemRandom().randrange(1 << 31), None):
-                n, wrong = run_seed(world, seed, queries, end)
+                try:
+                    n, wrong = run_seed(world, seed, queries, end)
+                except BaseException:
+                    print(f"in seed {seed}", flush=True)
+                    raise
                 asked, bad = asked + n, bad + wrong
                 if bad >= stop or (end and time.monotonic() > end):
                     break

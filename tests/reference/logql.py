@@ -97,7 +97,10 @@ def variance(values):
     if any(math.isinf(v) or math.isnan(v) for v in values):
         return math.nan
     m = mean(values)
-    return math.fsum((v - m)**2 for v in values) / len(values)
+    found = sum((v - m) * (v - m) for v in values) / len(values)
+    if math.isinf(found):
+        raise template.Unknown("where squares overflow, is a matter of their order")
+    return found
 
 
 def total(values):
@@ -283,6 +286,10 @@ def merged(op, a, b, as_bool, keep):
 def binary(node, left, right):
     _, op, _, _, as_bool, matching = node
     numbers = not isinstance(left, dict), not isinstance(right, dict)
+    if all(numbers):
+        return operators.fold(op, left, right)
+    if any(numbers) and op in ("and", "or", "unless"):
+        raise template.Unknown("a set of a number")
     if any(numbers):
         vector = right if numbers[0] else left
         found = {}

@@ -223,8 +223,8 @@ int pieces_range(struct exec *x, const struct ast_node *n, const struct steps *s
     struct pieces_run run = {.x = x, .node = n, .steps = steps};
     int r;
 
-    if (x->params->cache == NULL || x->params->lenient || x->source->spans == NULL || steps->n < 2 ||
-        steps->step > LONG_STEP)
+    if (x->params->cache == NULL || x->params->lenient || x->source->spans == NULL ||
+        steps->n < 2 || steps->step > LONG_STEP)
         return evaluate(x, n, steps, ret, err);
     run.length = steps->step <= SHORT_STEP ? NS_PER_H : NS_PER_DAY;
     run.v = arena_alloc(x->arena, steps->n * sizeof(*run.v));

@@ -100,9 +100,9 @@ struct query_params {
 
 struct query_stats {
     struct scan_stats scan;
-    uint64_t entries;        /* given out */
-    uint64_t pipeline_lines; /* that passed the pipeline */
-    uint64_t failed_lines;   /* left out, for a stage could not read them (lenient) */
+    uint64_t entries;         /* given out */
+    uint64_t pipeline_lines;  /* that passed the pipeline */
+    uint64_t failed_lines;    /* left out, for a stage could not read them (lenient) */
     uint64_t series_left_out; /* the lesser ones (top_series) */
     double seconds;
     size_t peak_bytes;

@@ -77,8 +77,9 @@ static void put_answer(struct api_call *c, struct detect *d)
 
 static void work(struct api_call *c)
 {
-    struct mem_budget budget = {
-        .name = "query.memory", .limit = c->params.limits.memory_bytes, .parent = &c->api->server->memory};
+    struct mem_budget budget = {.name = "query.memory",
+                                .limit = c->params.limits.memory_bytes,
+                                .parent = &c->api->server->memory};
     bool values = c->name.n > 0;
     struct err err;
     struct sample s = {.detect = detect_new(values ? FIELDS_MAX : (size_t)c->max, c->name,

@@ -292,9 +292,9 @@ int scan_block_census(struct scan_block *b, struct block_census *ret, struct err
 
     if (r == 0)
         r = get_frame(b, BLOCK_CENSUS, 0, &frame, err);
-    return r != 0 ? r
-                  : block_census_decode(frame, &shape, b->lines_plan->n_templates, b->arena, ret,
-                                        err);
+    return r != 0
+               ? r
+               : block_census_decode(frame, &shape, b->lines_plan->n_templates, b->arena, ret, err);
 }
 
 /* ---- life ---- */

@@ -353,8 +353,8 @@ int slot_joined_part(const struct slot_parts *p, size_t part, size_t n, struct a
     return r;
 }
 
-int slot_joined_pick(const struct slot_place *at, uint32_t length, struct arena *a,
-                     struct str *ret, struct err *err)
+int slot_joined_pick(const struct slot_place *at, uint32_t length, struct arena *a, struct str *ret,
+                     struct err *err)
 {
     struct str in = at->bytes;
     struct slot_joined j;

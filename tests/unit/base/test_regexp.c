@@ -39,8 +39,7 @@ static void bad_patterns_are_refused_with_a_reason(void **state)
             fail_msg("took '%s'", bad[i]);
         assert_true(strlen(err.text) > 5);
     }
-    assert_int_equal(regexp_new(STR("((((((x{100}){100}){100})))))"), false, &r, &err),
-                     ERR_LIMIT);
+    assert_int_equal(regexp_new(STR("((((((x{100}){100}){100})))))"), false, &r, &err), ERR_LIMIT);
     assert_int_equal(regexp_new(STR("(\\pL{500}\\pL{500}){2}(\\pL{500}){2}"), false, &r, &err),
                      ERR_LIMIT);
     memset(huge, 'a', sizeof(huge));

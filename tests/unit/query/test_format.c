@@ -325,9 +325,10 @@ static void the_command_line_has_its_forms(void **state)
     (void)state;
     check_form(FORMAT_TABLE, false,
                "2026-11-21 19:14:38.773Z error web              say \"hi\"\\x1b[31m\xef\xbf\xbd\n");
-    check_form(FORMAT_TABLE, true,
-               "\x1b[2m2026-11-21 19:14:38.773Z\x1b[0m \x1b[31merror\x1b[0m web              say "
-               "\"hi\"\\x1b[31m\xef\xbf\xbd\n");
+    check_form(
+        FORMAT_TABLE, true,
+        "\x1b[2m2026-11-21 19:14:38.773Z\x1b[0m \x1b[31merror\x1b[0m \x1b[34mweb             "
+        "\x1b[0m say \"hi\"\\x1b[31m\xef\xbf\xbd\n");
     check_form(FORMAT_RAW, false, "say \"hi\"\x1b[31m\xff\n");
     check_form(FORMAT_CSV, false,
                "time,level,origin,labels,line\n2026-11-21T19:14:38.773648831Z,error,web,\"{app="

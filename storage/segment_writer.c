@@ -70,6 +70,7 @@ struct segment_writer {
      * added to. */
     struct open_block block[SEGMENT_BLOCKS_MAX];
     size_t n_blocks;           /* how many of them there are; 0: a copy */
+    size_t most;               /* that there may be */
     size_t at;                 /* the open one */
     size_t charged;            /* to the budget, for those past the first */
     struct labels next_labels; /* of a stream that has no row yet */
@@ -245,10 +246,47 @@ static int write_blocks(struct segment_writer *w, struct err *err)
     return r;
 }
 
+static void add_block(struct segment_writer *w)
+{
+    struct open_block *b = &w->block[w->n_blocks++];
+
+    b->row = mem_grow(NULL, BLOCK_ROWS_MAX * sizeof(*b->row));
+    b->encoder = block_encoder_new(w->opt->small ? SMALL_LEVEL : 0);
+    b->bytes = arena_new(NULL, 0); /* of one block */
+    id_keys_init(&b->keys);
+}
+
+/* One more, if there are threads and memory for it.  Not before it is needed: most segments of many
+ * tenants have one block. */
+static bool add_another(struct segment_writer *w)
+{
+    struct mem_budget *budget = w->opt->budget;
+    struct err ignored;
+
+    if (w->n_blocks >= w->most)
+        return false;
+    if (budget != NULL && mem_budget_take(budget, SEGMENT_BLOCK_MEMORY, &ignored) < 0) {
+        w->most = w->n_blocks; /* it takes longer, and that is all */
+        return false;
+    }
+    w->charged += budget == NULL ? 0 : SEGMENT_BLOCK_MEMORY;
+    add_block(w);
+    return true;
+}
+
+/* How many blocks at once: the pool has a thread for each core, and the caller works as well. */
+static size_t most_blocks(const struct scan_pool *pool)
+{
+    size_t n = scan_pool_slots(pool);
+
+    return n > SEGMENT_BLOCKS_MAX ? SEGMENT_BLOCKS_MAX : n > 2 ? n - 1 : n;
+}
+
 /* No further row comes into the open block. */
 static int cut_block(struct segment_writer *w, struct err *err)
 {
-    return ++w->at < w->n_blocks ? 0 : write_blocks(w, err);
+    w->at++;
+    return w->at < w->n_blocks || add_another(w) ? 0 : write_blocks(w, err);
 }
 
 /* ---- the head of the file ---- */
@@ -352,28 +390,6 @@ static int wrap(const struct segment_writer *w, int r, struct err *err)
     return r < 0 ? err_wrap(err, "write segment '%s'", w->name) : r;
 }
 
-static void open_blocks(struct segment_writer *w)
-{
-    const struct segment_options *opt = w->opt;
-    size_t want = scan_pool_slots(opt->pool);
-    struct err ignored;
-
-    /* The caller is one of the threads, and the pool has one for each core. */
-    want = want > SEGMENT_BLOCKS_MAX ? SEGMENT_BLOCKS_MAX : want > 2 ? want - 1 : want;
-    for (w->n_blocks = 1; w->n_blocks < want; w->n_blocks++) {
-        if (opt->budget != NULL && mem_budget_take(opt->budget, SEGMENT_BLOCK_MEMORY, &ignored) < 0)
-            break; /* with fewer it takes longer, and that is all */
-        w->charged += opt->budget == NULL ? 0 : SEGMENT_BLOCK_MEMORY;
-    }
-    for (size_t i = 0; i < w->n_blocks; i++) {
-        struct open_block *b = &w->block[i];
-        b->row = mem_grow(NULL, BLOCK_ROWS_MAX * sizeof(*b->row));
-        b->encoder = block_encoder_new(opt->small ? SMALL_LEVEL : 0);
-        b->bytes = arena_new(NULL, 0); /* of one block */
-        id_keys_init(&b->keys);
-    }
-}
-
 static void free_blocks(struct segment_writer *w)
 {
     for (size_t i = 0; i < w->n_blocks; i++) {
@@ -393,7 +409,8 @@ int segment_writer_open(struct objstore *os, const struct segment_options *opt,
     struct segment_writer *w = new_writer(opt);
     int r;
 
-    open_blocks(w);
+    w->most = most_blocks(opt->pool);
+    add_block(w);
     w->ids = id_builder_new();
     w->labels = arena_new(NULL, 0); /* of one stream */
     r = wrap(w, start(w, os, NULL, 0, err), err);

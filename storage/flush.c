@@ -68,6 +68,14 @@ static void cut_tenants(struct store *s, struct flush_cut *c)
             add_tenant(c, value);
 }
 
+/* Under mutex: does more wait for this flush than the cores that it takes are worth?  In quiet
+ * times they belong to appends and queries. */
+static bool is_behind(const struct store *s)
+{
+    return s->replaying || s->old.n != 0 || s->closing ||
+           s->head.bytes > s->opt.head_bytes + s->opt.head_bytes / 2;
+}
+
 /* Step 1.  false: there is nothing to do. */
 static bool make_cut(struct store *s, struct flush_cut *c)
 {
@@ -91,6 +99,7 @@ static bool make_cut(struct store *s, struct flush_cut *c)
                         c);
     c->items = store_head_take(s, NULL, c->progress.wal_pos, &c->n_items);
     n_late = s->late.list.n;
+    c->hurry = is_behind(s);
     c->all = c->all || store_late_is_due(s);
     for (size_t i = 0; i < s->late.stuck.n; i++)
         VEC_PUSH(&c->stuck, s->late.stuck.p[i]);

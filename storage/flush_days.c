@@ -240,6 +240,7 @@ static int write_rows(struct writer *w, struct partition *p, const struct group 
             if (it->wal_pos > applied) /* keeps (1) */
                 out[kept++] = (struct segment_row){it->batch, w->rows[i].record, it->received};
         }
+        partition_help(p, c->hurry ? w->s->pool : NULL, w->s->opt.budget);
         r = partition_write(p, out, kept, c->progress.wal_pos, sum, err);
         free(out);
     }

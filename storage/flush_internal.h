@@ -9,6 +9,7 @@
 struct flush_cut {
     struct meta_progress progress;
     bool all;                /* no day waits */
+    bool hurry;              /* appends or the replay may wait for it: on several threads */
     bool again;              /* stuck days are tried, however short ago they were */
     struct head_item *items; /* all tenants, in WAL order */
     size_t n_items;

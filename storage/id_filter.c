@@ -166,7 +166,6 @@ int id_filter_get(struct str index, uint64_t begin, uint64_t end, struct id_filt
 struct id_builder {
     unsigned magic;
 #define ID_BUILDER_MAGIC 0x1db01de2u
-    struct id_keys keys; /* of the next block */
     VEC(uint32_t) group; /* of the open group, block by block, ascending in each */
     VEC(size_t) begin;   /* of each of its blocks in there */
     struct id_blocks covered;
@@ -185,7 +184,6 @@ struct id_builder *id_builder_new(void)
     struct id_builder *b = mem_new(sizeof(*b));
 
     b->magic = ID_BUILDER_MAGIC;
-    id_keys_init(&b->keys);
     buf_init(&b->pages, PAGES_BYTES);
     VEC_PUSH(&b->at, 0);
     return b;
@@ -199,7 +197,6 @@ void id_builder_free(struct id_builder **pb)
     if (b == NULL)
         return;
     OBJ_CHECK(b, ID_BUILDER_MAGIC);
-    id_keys_fini(&b->keys);
     buf_fini(&b->pages);
     VEC_FINI(&b->group);
     VEC_FINI(&b->begin);
@@ -209,12 +206,6 @@ void id_builder_free(struct id_builder **pb)
     VEC_FINI(&b->scratch);
     b->magic = 0;
     free(b);
-}
-
-struct id_keys *id_builder_keys(struct id_builder *b)
-{
-    OBJ_CHECK(b, ID_BUILDER_MAGIC);
-    return &b->keys;
 }
 
 /* What so many keys take. */
@@ -268,9 +259,8 @@ static void close_group(struct id_builder *b)
     b->stored_bytes = 0;
 }
 
-void id_builder_block(struct id_builder *b, uint64_t stored_bytes)
+void id_builder_block(struct id_builder *b, struct id_keys *k, uint64_t stored_bytes)
 {
-    struct id_keys *k = &b->keys;
     size_t at = b->begin.n;
 
     OBJ_CHECK(b, ID_BUILDER_MAGIC);

@@ -60,10 +60,10 @@ struct id_builder;
 struct id_builder *id_builder_new(void);
 void id_builder_free(struct id_builder **pb); /* *pb may be NULL */
 
-/* Where the lines of the next block are put: id_keys_add. */
-struct id_keys *id_builder_keys(struct id_builder *b);
-/* They were all, and the block takes so many bytes stored. */
-void id_builder_block(struct id_builder *b, uint64_t stored_bytes);
+/* The next block: the keys of all of its lines (sorted here, and cleared), and what it takes
+ * stored.
+ */
+void id_builder_block(struct id_builder *b, struct id_keys *k, uint64_t stored_bytes);
 /* No further block comes.  What the groups are, without the places of their pages, and
  * plain page `i` of all: as long as `b`. */
 const struct id_filter *id_builder_end(struct id_builder *b);

@@ -289,11 +289,14 @@ static int write_rows(struct partition *p, struct segment_row *rows, size_t n, u
                                   .day = p->day,
                                   .key = p->key,
                                   .wal_from = wal_from,
-                                  .wal_to = ret->wal_to};
+                                  .wal_to = ret->wal_to,
+                                  .pool = p->pool,
+                                  .budget = p->budget};
     struct span s = {.wal_to = ret->wal_to};
     size_t strict = part_classes(rows, n);
     int r = 0;
 
+    partition_help(p, NULL, NULL);
     opt.span_classes =
         (strict > 0 ? (unsigned)SEGMENT_STRICT : 0) | (strict < n ? (unsigned)SEGMENT_ORDINARY : 0);
     if (strict > 0) {
@@ -327,6 +330,13 @@ static bool all_of_day(const struct partition *p, const struct segment_row *rows
             return false;
     }
     return true;
+}
+
+void partition_help(struct partition *p, struct scan_pool *pool, struct mem_budget *budget)
+{
+    OBJ_CHECK(p, PARTITION_MAGIC);
+    p->pool = pool;
+    p->budget = budget;
 }
 
 int partition_write(struct partition *p, struct segment_row *rows, size_t n, uint64_t wal_to,

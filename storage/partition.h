@@ -59,6 +59,10 @@ struct partition_written {
 int partition_write(struct partition *p, struct segment_row *rows, size_t n, uint64_t wal_to,
                     struct partition_written *ret, struct err *err);
 
+/* Whether that encodes blocks on several threads: see segment_options of these names (NULL: it does
+ * not).  Both are borrowed, for the next partition_write alone; the writer's thread. */
+void partition_help(struct partition *p, struct scan_pool *pool, struct mem_budget *budget);
+
 /*
  * `info` (published in partition_objects; NULL: no row was left) takes the place of the `n`
  * segments with these uuids, which go when nobody reads them any more.  Blocking; not while another

@@ -24,10 +24,12 @@ struct partition {
     pthread_mutex_t
         mutex; /* guards the rest; held across SQLite's I/O, since a connection is one thread's */
     bool is_open;
-    struct catalog *catalog;  /* owned */
-    struct objstore *objects; /* owned; set when it is opened, then thread-safe */
-    uint8_t key[CRYPT_KEY];   /* set when it is opened, then read-only */
-    uint64_t unreadable;      /* segments that no catalog can take in */
+    struct catalog *catalog;   /* owned */
+    struct objstore *objects;  /* owned; set when it is opened, then thread-safe */
+    uint8_t key[CRYPT_KEY];    /* set when it is opened, then read-only */
+    struct scan_pool *pool;    /* of the next write: partition_help; the writer's */
+    struct mem_budget *budget; /* the same */
+    uint64_t unreadable;       /* segments that no catalog can take in */
     char unreadable_text[200];
 };
 

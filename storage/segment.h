@@ -21,15 +21,19 @@
 
 #include <stdint.h>
 
+struct mem_budget;
 struct objstore;
 struct objstore_object;
+struct scan_pool;
 
 enum {
     SEGMENT_UUID = 16,
     SEGMENT_NAME_MAX = 2 * SEGMENT_UUID + 5, /* "<hex>.lqs" and its NUL */
     SEGMENT_STREAMS_MAX = 1 << 20,
-    SEGMENT_SOURCES_MAX = 512,   /* of a copy */
-    SEGMENT_REPLACES_MAX = 1024, /* segments that one replaces */
+    SEGMENT_SOURCES_MAX = 512,       /* of a copy */
+    SEGMENT_REPLACES_MAX = 1024,     /* segments that one replaces */
+    SEGMENT_BLOCKS_MAX = 4,          /* encoded at once */
+    SEGMENT_BLOCK_MEMORY = 32 << 20, /* about what encoding one takes */
 };
 
 /* Bits, so that they also make a set. */
@@ -59,6 +63,10 @@ struct segment_options {
     bool small;                /* encode for size */
     const uint8_t *replaces;   /* n_replaces uuids, one after the other; borrowed */
     uint32_t n_replaces;
+    struct scan_pool *pool;    /* whose threads encode blocks side by side, at most
+                                  SEGMENT_BLOCKS_MAX; borrowed; NULL: one after the other */
+    struct mem_budget *budget; /* SEGMENT_BLOCK_MEMORY for each past the first; where that is not
+                                  to be had they are fewer.  Borrowed; NULL: not charged */
 };
 
 struct segment_block {
@@ -112,7 +120,8 @@ bool segment_uuid_of(const char *name, uint8_t ret[SEGMENT_UUID]);
 
 /*
  * A segment written as a stream: rows come in layout order and leave as blocks as they fill, so
- * memory is bounded by one block and its encoder whatever the segment holds.  One thread.
+ * memory is bounded by one block and its encoder (with opt->pool, SEGMENT_BLOCKS_MAX of them)
+ * whatever the segment holds.  One thread.
  *
  *     segment_writer_open -> { _stream -> _add ... } ... -> _finish -> _free
  *     segment_writer_open_copy -> _copy for each block ... -> _finish -> _free
@@ -139,7 +148,7 @@ struct segment_item {
 };
 /* Append a row of the stream; seq ascends in it.  Bytes stay borrowed until the block is written,
  * at the latest by _finish, or (`copy`) are copied.  ERR_INVALID: seq does not ascend; ERR_LIMIT,
- * ERR_IO: only _free may follow. */
+ * ERR_NOMEM, ERR_IO (also of a block that was cut before): only _free may follow. */
 int segment_writer_add(struct segment_writer *w, const struct segment_item *it, bool copy,
                        struct err *err);
 

@@ -6,15 +6,21 @@
  * them in the order in which they lie, and what is held is the open block.  Streams are numbered as
  * they come, which is in order of their labels.
  *
+ * Why several blocks: encoding is nearly all of the work, and blocks do not depend on each other
+ * before they are sealed.  So a writer that was given threads cuts as many blocks as they are,
+ * encodes these side by side, then seals and writes them in order: the file is the same.
+ *
  * Invariants
  *   (1) every attempt draws a new uuid and a new key, and frame numbers run over the whole file, so
  * no nonce is used twice under one key; a copied block keeps the key that it was sealed under, and
  * nothing is sealed under that again; (2) a frame's associated data holds everything of the block
  * header before the digest, its directory entry and its place, so no frame can be moved, swapped or
  * relabelled; a copy's sources are associated data of its own key; (3) the name appears after all
- * bytes are durable (objstore_publish).
+ * bytes are durable (objstore_publish); (4) what a file holds, but for uuid and key, does not
+ * depend on how many blocks were encoded at once.
  */
 #include "base/crc.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/vec.h"
@@ -22,6 +28,7 @@
 #include "storage/id_filter.h"
 #include "storage/le.h"
 #include "storage/objstore.h"
+#include "storage/scan_pool.h"
 #include "storage/segment_format.h"
 #include "storage/segment_reader.h"
 
@@ -30,6 +37,18 @@
 #include <stdlib.h>
 
 enum { SMALL_LEVEL = 9 }; /* zstd, when size is what counts */
+
+/* A block whose rows are not written yet. */
+struct open_block {
+    struct block_encoder *encoder;
+    struct block_row *row; /* BLOCK_ROWS_MAX; owned */
+    struct arena *bytes;   /* of rows that were copied */
+    size_t n, raw_bytes;
+    ts_ns min_received, max_received;
+    struct id_keys keys;             /* of its lines, once it is encoded */
+    const struct block_frame *frame; /* the encoder's */
+    size_t n_frames;
+};
 
 struct segment_writer {
     unsigned magic;
@@ -47,12 +66,13 @@ struct segment_writer {
     VEC(struct id_group) id_groups; /* whose pages are written */
     VEC(uint64_t) id_at;            /* where each of them lies, and the end */
 
-    /* Rows: the open block, and the stream that is being added to. */
-    struct block_encoder *encoder;
-    struct block_row *block; /* BLOCK_ROWS_MAX */
-    struct arena *bytes;     /* copied rows of the open block */
-    size_t n_block, block_bytes;
-    ts_ns min_received, max_received;
+    /* Rows: blocks that wait for each other, the last of them open, and the stream that is being
+     * added to. */
+    struct open_block block[SEGMENT_BLOCKS_MAX];
+    size_t n_blocks;           /* how many of them there are; 0: a copy */
+    size_t most;               /* that there may be */
+    size_t at;                 /* the open one */
+    size_t charged;            /* to the budget, for those past the first */
     struct labels next_labels; /* of a stream that has no row yet */
     bool has_next;
     uint64_t last_seq;
@@ -68,27 +88,28 @@ struct segment_writer {
 
 /* ---- blocks ---- */
 
-static void describe_block(const struct segment_writer *w, struct block_header *h)
+static void describe_block(const struct segment_writer *w, const struct open_block *b,
+                           struct block_header *h)
 {
-    const struct block_row *v = w->block;
+    const struct block_row *v = b->row;
 
     *h = (struct block_header){
         .index = (uint32_t)w->blocks.n,
         .tenant_id = w->opt->tenant_id,
         .min_ts = v[0].ts,
         .max_ts = v[0].ts,
-        .min_received = w->min_received,
-        .max_received = w->max_received,
+        .min_received = b->min_received,
+        .max_received = b->max_received,
         .min_seq = v[0].seq,
         .max_seq = v[0].seq,
-        .rows = (uint32_t)w->n_block,
+        .rows = (uint32_t)b->n,
         .codec = BLOCK_CODEC_TEMPLATES,
         .first_stream = v[0].stream,
-        .last_stream = v[w->n_block - 1].stream,
+        .last_stream = v[b->n - 1].stream,
         .first_frame = w->next_frame,
     };
     memcpy(h->segment, w->info->uuid, SEGMENT_UUID);
-    for (size_t i = 0; i < w->n_block; i++) {
+    for (size_t i = 0; i < b->n; i++) {
         h->min_ts = v[i].ts < h->min_ts ? v[i].ts : h->min_ts;
         h->max_ts = v[i].ts > h->max_ts ? v[i].ts : h->max_ts;
         h->min_seq = v[i].seq < h->min_seq ? v[i].seq : h->min_seq;
@@ -172,22 +193,33 @@ static void note_block(struct segment_writer *w, const struct block_header *h,
         info->max_received = h->max_received;
 }
 
-static int write_block(struct segment_writer *w, struct err *err)
+/* Job `job` of scan_pool_run: that block to frames, and the keys of its ids. */
+static int encode_block(void *arg, size_t job, unsigned slot, struct err *err)
 {
-    const struct block_frame *frames = NULL;
+    struct segment_writer *w = arg;
+    struct open_block *b = &w->block[job];
+    int r;
+
+    (void)slot;
+    if (fault_hit("segment.encode"))
+        return err_set(err, ERR_NOMEM, "no memory to encode a block");
+    r = block_encoder_run(b->encoder, b->row, b->n, &b->frame, &b->n_frames, err);
+    id_keys_clear(&b->keys);
+    for (size_t i = 0; r == 0 && i < b->n; i++)
+        id_keys_add(&b->keys, b->row[i].line);
+    return r;
+}
+
+static int write_block(struct segment_writer *w, struct open_block *b, struct err *err)
+{
     struct merkle_hash leaf;
     struct block_header h;
     uint8_t *header;
     struct str stored;
-    size_t n = 0;
     int r;
 
-    if (w->n_block == 0)
-        return 0;
-    describe_block(w, &h);
-    r = block_encoder_run(w->encoder, w->block, w->n_block, &frames, &n, err);
-    if (r == 0)
-        r = seal_frames(w, &h, frames, n, err);
+    describe_block(w, b, &h);
+    r = seal_frames(w, &h, b->frame, b->n_frames, err);
     if (r < 0)
         return r;
     stored = str_from(buf_str(&w->out), BLOCK_HEADER_STORED);
@@ -196,12 +228,65 @@ static int write_block(struct segment_writer *w, struct err *err)
     block_header_put(&h, header);
     leaf = block_header_leaf(header);
     note_block(w, &h, &leaf, 0);
-    for (size_t i = 0; i < w->n_block; i++)
-        id_keys_add(id_builder_keys(w->ids), w->block[i].line);
-    id_builder_block(w->ids, h.stored_bytes);
-    w->n_block = 0;
-    arena_reset(w->bytes);
+    id_builder_block(w->ids, &b->keys, h.stored_bytes);
+    b->n = 0;
+    arena_reset(b->bytes);
     return objstore_append(w->put, w->out.p, w->out.n, err);
+}
+
+/* All that were cut, in order.  keeps (4) */
+static int write_blocks(struct segment_writer *w, struct err *err)
+{
+    size_t n = w->at + (w->at < w->n_blocks && w->block[w->at].n > 0 ? 1 : 0);
+    int r = scan_pool_run(w->opt->pool, n, encode_block, w, err);
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = write_block(w, &w->block[i], err);
+    w->at = 0;
+    return r;
+}
+
+static void add_block(struct segment_writer *w)
+{
+    struct open_block *b = &w->block[w->n_blocks++];
+
+    b->row = mem_grow(NULL, BLOCK_ROWS_MAX * sizeof(*b->row));
+    b->encoder = block_encoder_new(w->opt->small ? SMALL_LEVEL : 0);
+    b->bytes = arena_new(NULL, 0); /* of one block */
+    id_keys_init(&b->keys);
+}
+
+/* One more, if there are threads and memory for it.  Not before it is needed: most segments of many
+ * tenants have one block. */
+static bool add_another(struct segment_writer *w)
+{
+    struct mem_budget *budget = w->opt->budget;
+    struct err ignored;
+
+    if (w->n_blocks >= w->most)
+        return false;
+    if (budget != NULL && mem_budget_take(budget, SEGMENT_BLOCK_MEMORY, &ignored) < 0) {
+        w->most = w->n_blocks; /* it takes longer, and that is all */
+        return false;
+    }
+    w->charged += budget == NULL ? 0 : SEGMENT_BLOCK_MEMORY;
+    add_block(w);
+    return true;
+}
+
+/* How many blocks at once: the pool has a thread for each core, and the caller works as well. */
+static size_t most_blocks(const struct scan_pool *pool)
+{
+    size_t n = scan_pool_slots(pool);
+
+    return n > SEGMENT_BLOCKS_MAX ? SEGMENT_BLOCKS_MAX : n > 2 ? n - 1 : n;
+}
+
+/* No further row comes into the open block. */
+static int cut_block(struct segment_writer *w, struct err *err)
+{
+    w->at++;
+    return w->at < w->n_blocks || add_another(w) ? 0 : write_blocks(w, err);
 }
 
 /* ---- the head of the file ---- */
@@ -305,16 +390,28 @@ static int wrap(const struct segment_writer *w, int r, struct err *err)
     return r < 0 ? err_wrap(err, "write segment '%s'", w->name) : r;
 }
 
+static void free_blocks(struct segment_writer *w)
+{
+    for (size_t i = 0; i < w->n_blocks; i++) {
+        struct open_block *b = &w->block[i];
+        block_encoder_free(&b->encoder);
+        arena_free(&b->bytes);
+        id_keys_fini(&b->keys);
+        free(b->row);
+    }
+    if (w->charged > 0)
+        mem_budget_give(w->opt->budget, w->charged);
+}
+
 int segment_writer_open(struct objstore *os, const struct segment_options *opt,
                         struct segment_writer **ret, struct err *err)
 {
     struct segment_writer *w = new_writer(opt);
     int r;
 
-    w->block = mem_grow(NULL, BLOCK_ROWS_MAX * sizeof(*w->block));
-    w->encoder = block_encoder_new(opt->small ? SMALL_LEVEL : 0);
+    w->most = most_blocks(opt->pool);
+    add_block(w);
     w->ids = id_builder_new();
-    w->bytes = arena_new(NULL, 0);  /* of one block */
     w->labels = arena_new(NULL, 0); /* of one stream */
     r = wrap(w, start(w, os, NULL, 0, err), err);
     if (r < 0)
@@ -333,7 +430,7 @@ void segment_writer_free(struct segment_writer **pw)
     OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
     objstore_discard(&w->put);
     crypt_free(&w->crypt);
-    block_encoder_free(&w->encoder);
+    free_blocks(w);
     id_builder_free(&w->ids);
     VEC_FINI(&w->id_groups);
     VEC_FINI(&w->id_at);
@@ -341,10 +438,8 @@ void segment_writer_free(struct segment_writer **pw)
     buf_fini(&w->out);
     VEC_FINI(&w->blocks);
     VEC_FINI(&w->streams);
-    arena_free(&w->bytes);
     arena_free(&w->labels);
     arena_free(&w->work);
-    free(w->block);
     w->magic = 0;
     free(w);
     *pw = NULL;
@@ -398,30 +493,30 @@ static int copy_bytes(struct arena *a, struct str *s, struct err *err)
     return 0;
 }
 
-static int copy_row(struct segment_writer *w, struct block_row *row, struct err *err)
+static int copy_row(struct arena *a, struct block_row *row, struct err *err)
 {
-    struct label *v = arena_alloc(w->bytes, row->n_attr * sizeof(*v) + 1);
-    int r = v == NULL ? arena_err(w->bytes, err) : copy_bytes(w->bytes, &row->line, err);
+    struct label *v = arena_alloc(a, row->n_attr * sizeof(*v) + 1);
+    int r = v == NULL ? arena_err(a, err) : copy_bytes(a, &row->line, err);
 
     for (uint32_t i = 0; r == 0 && i < row->n_attr; i++) {
         v[i] = row->attr[i];
-        r = copy_bytes(w->bytes, &v[i].name, err);
+        r = copy_bytes(a, &v[i].name, err);
         if (r == 0)
-            r = copy_bytes(w->bytes, &v[i].value, err);
+            r = copy_bytes(a, &v[i].value, err);
     }
     row->attr = v;
     return r;
 }
 
-static void widen(struct segment_writer *w, const struct segment_item *it)
+static void widen(struct segment_writer *w, struct open_block *b, const struct segment_item *it)
 {
     struct segment_stream *s = &w->streams.p[w->streams.n - 1];
 
     s->rows++;
     s->min_ts = it->ts < s->min_ts ? it->ts : s->min_ts;
     s->max_ts = it->ts > s->max_ts ? it->ts : s->max_ts;
-    w->min_received = it->min_received < w->min_received ? it->min_received : w->min_received;
-    w->max_received = it->max_received > w->max_received ? it->max_received : w->max_received;
+    b->min_received = it->min_received < b->min_received ? it->min_received : b->min_received;
+    b->max_received = it->max_received > b->max_received ? it->max_received : b->max_received;
 }
 
 static int add_row(struct segment_writer *w, const struct segment_item *it, bool copy,
@@ -429,14 +524,17 @@ static int add_row(struct segment_writer *w, const struct segment_item *it, bool
 {
     struct block_row row = {it->ts, it->seq, it->line, it->attr, it->n_attr, 0};
     size_t n = block_row_bytes(&row);
+    struct open_block *b = &w->block[w->at];
     bool alone = n > BLOCK_ROW_ALONE;
     int r = w->has_next ? enter_stream(w, err) : 0;
 
-    if (r == 0 && w->n_block > 0 &&
-        (alone || w->n_block == BLOCK_ROWS_MAX || w->block_bytes + n > BLOCK_RAW_TARGET))
-        r = write_block(w, err);
+    if (r == 0 && b->n > 0 &&
+        (alone || b->n == BLOCK_ROWS_MAX || b->raw_bytes + n > BLOCK_RAW_TARGET)) {
+        r = cut_block(w, err);
+        b = &w->block[w->at];
+    }
     if (r == 0 && copy)
-        r = copy_row(w, &row, err);
+        r = copy_row(b->bytes, &row, err);
     if (r < 0)
         return r;
     INVARIANT(w->streams.n > 0); /* a row belongs to a stream */
@@ -444,16 +542,16 @@ static int add_row(struct segment_writer *w, const struct segment_item *it, bool
         return err_set(err, ERR_INVALID, "seq %llu does not follow %llu",
                        (unsigned long long)it->seq, (unsigned long long)w->last_seq);
     w->last_seq = it->seq;
-    if (w->n_block == 0) {
-        w->block_bytes = 0;
-        w->min_received = it->min_received;
-        w->max_received = it->max_received;
+    if (b->n == 0) {
+        b->raw_bytes = 0;
+        b->min_received = it->min_received;
+        b->max_received = it->max_received;
     }
     row.stream = (uint32_t)w->streams.n - 1;
-    widen(w, it);
-    w->block_bytes += n;
-    w->block[w->n_block++] = row;
-    return alone ? write_block(w, err) : 0;
+    widen(w, b, it);
+    b->raw_bytes += n;
+    b->row[b->n++] = row;
+    return alone ? cut_block(w, err) : 0;
 }
 
 int segment_writer_add(struct segment_writer *w, const struct segment_item *it, bool copy,
@@ -794,7 +892,7 @@ int segment_writer_finish(struct segment_writer *w, struct segment_info **ret, s
     int r;
 
     OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
-    r = write_block(w, err);
+    r = write_blocks(w, err);
     if (r == 0 && w->blocks.n == 0)
         return 1;
     if (r == 0)

@@ -88,6 +88,8 @@ static uint64_t pass_byte(uint64_t set, struct str literal, char c)
 {
     uint64_t next = 1;
 
+    if (set == 1)
+        return literal.p[0] == c ? 3 : 1;
     for (size_t k = 0; k < literal.n; k++)
         if ((set >> k & 1) != 0 && literal.p[k] == c)
             next |= UINT64_C(1) << (k + 1);

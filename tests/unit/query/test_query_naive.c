@@ -340,7 +340,7 @@ static struct str key_of(struct ask *k, const struct labels *three)
         struct str value = find_label(three, k->group[i]);
         if (k->fold >= FOLD_SUM && str_eq(k->group[i], STR("n")))
             continue; /* what is unwrapped is no label any more */
-        if (value.n != 0)
+        if (value.p != NULL)
             v[l.n++] = (struct label){k->group[i], value};
     }
     for (size_t i = 0; k->by_all && i < 3; i++)

@@ -656,7 +656,7 @@ static void draw_metric(struct ask *k)
         draw_filters(k);
     k->by_all = k->fold < FOLD_SUM && naive_below(&k->rng, 6) == 0;
     for (size_t i = 0; i < 9 && k->n_group < GROUP_MAX; i++)
-        if (naive_below(&k->rng, 4) == 0)
+        if (naive_below(&k->rng, k->parser == PARSER_PATTERN ? 2 : 4) == 0)
             k->group[k->n_group++] = NAMES[i];
     k->range = NS_PER_MS * (1 + (dur_ns)naive_below(&k->rng, (size_t)whole));
     if (naive_below(&k->rng, 2) == 0)

@@ -121,6 +121,7 @@ static void fill_request(struct exec *x, const struct exec_scan *scan, struct sc
         .conditions = scan->plan->conditions,
         .n_conditions = scan->plan->n_conditions,
         .names = plan_names,
+        .pattern = scan->plan->pattern,
         .parser = scan->parser,
         .field = scan->field,
         .n_fields = scan->n_fields,

@@ -324,7 +324,8 @@ static bool can_count(const struct range_run *run, enum scan_parser *ret)
     *ret = SCAN_PARSE_NONE;
     for (const struct ast_stage *s = run->log->stages; s != NULL; s = s->next) {
         enum scan_parser p = plan_parser_of(s);
-        can = can && (p == SCAN_PARSE_NONE || *ret == SCAN_PARSE_NONE || p == *ret);
+        can = can && (p == SCAN_PARSE_NONE || *ret == SCAN_PARSE_NONE ||
+                      (p == *ret && p != SCAN_PARSE_PATTERN));
         *ret = p == SCAN_PARSE_NONE ? *ret : p;
         can = can && (s->pushed || p != SCAN_PARSE_NONE || s->kind == STAGE_LABEL_FILTER ||
                       s->kind == STAGE_DROP || s->kind == STAGE_KEEP);

@@ -23,6 +23,7 @@ struct plan_scan {
     size_t n_filters;
     struct scan_condition *conditions; /* plan_tests.h */
     size_t n_conditions;
+    const struct scan_pattern *pattern; /* of the stage that is the scan's parser, or NULL */
     bool need_line;
     enum plan_attrs attrs;
     bool stages_left; /* some stage must run on each record */

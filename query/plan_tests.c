@@ -14,7 +14,11 @@ bool plan_names(enum scan_parser parser, struct str path, struct str label)
     struct str name;
     bool same;
 
+    if (parser == SCAN_PARSE_PATTERN && str_eq(path, STR("_")))
+        return false;
     buf_init(&e.name, RECORD_LINE_MAX);
+    if (parser == SCAN_PARSE_PATTERN)
+        buf_add_str(&e.name, path);
     if (parser == SCAN_PARSE_LOGFMT)
         entry_add_name(&e, path);
     while (path.p != NULL && parser == SCAN_PARSE_JSON) {
@@ -37,7 +41,7 @@ enum scan_parser plan_parser_of(const struct ast_stage *s)
     if (s->kind == STAGE_LOGFMT && s->parser.list == NULL && !s->parser.strict &&
         !s->parser.keep_empty)
         return SCAN_PARSE_LOGFMT;
-    return SCAN_PARSE_NONE;
+    return s->kind == STAGE_PATTERN ? SCAN_PARSE_PATTERN : SCAN_PARSE_NONE;
 }
 
 static bool is_picked(const struct ast_pick *list, struct str label, bool always)
@@ -255,6 +259,21 @@ static int push_filter(struct pusher *p, const struct ast_filter *f, bool *all, 
     return r;
 }
 
+static int plan_pattern(struct ast *a, const struct pattern *p, struct plan_scan *plan,
+                        struct err *err)
+{
+    struct scan_pattern *to = arena_alloc(a->arena, sizeof(*to));
+    struct scan_piece *v = arena_alloc(a->arena, p->n * sizeof(*v));
+
+    if (to == NULL || v == NULL)
+        return arena_err(a->arena, err);
+    for (size_t i = 0; i < p->n; i++)
+        v[i] = (struct scan_piece){p->v[i].text, p->v[i].is_capture};
+    *to = (struct scan_pattern){v, p->n};
+    plan->pattern = to;
+    return 0;
+}
+
 int plan_tests(struct ast *a, struct ast_log *l, struct err *err)
 {
     enum { CONDITIONS_MAX = 64 };
@@ -277,6 +296,8 @@ int plan_tests(struct ast *a, struct ast_log *l, struct err *err)
         if (plan_parser_of(s) == SCAN_PARSE_NONE || p.parser != SCAN_PARSE_NONE)
             break; /* from here on labels are not what they were */
         p.parser = plan_parser_of(s);
+        if (p.parser == SCAN_PARSE_PATTERN)
+            r = plan_pattern(a, s->text.pattern, l->plan, err);
     }
     return r;
 }

@@ -35,7 +35,19 @@ struct scan_filter {
 
 /* What reads labels out of lines: each `key` (of nested JSON objects: keys joined by NUL, as they
  * stand) with a value that is text or a number is a label, called as scan_request.names says. */
-enum scan_parser { SCAN_PARSE_NONE, SCAN_PARSE_JSON, SCAN_PARSE_LOGFMT };
+enum scan_parser { SCAN_PARSE_NONE, SCAN_PARSE_JSON, SCAN_PARSE_LOGFMT, SCAN_PARSE_PATTERN };
+
+/* PATTERN: captures and literals in turn.  A line begins with the literal in front, or has no
+ * labels; a capture ends where the next literal stands first, or else with the line, and is the
+ * last then.  Its path is its name. */
+struct scan_piece {
+    struct str text; /* of a literal; the name of a capture */
+    bool is_capture;
+};
+struct scan_pattern {
+    const struct scan_piece *v;
+    size_t n;
+};
 
 /* UNSURE: whoever asked must look at the record itself. */
 enum scan_verdict { SCAN_FAILS, SCAN_PASSES, SCAN_UNSURE };
@@ -73,9 +85,10 @@ struct scan_request {
     /* Is the field at `path` the label `label`, unless that is taken?  Of conditions, and below.
      * Pure, any thread. */
     bool (*names)(enum scan_parser parser, struct str path, struct str label);
-    bool need_line, need_attrs; /* false: may be left empty in the records */
-    /* Lines need not be whole: of those that `parser` (JSON, LOGFMT) reads, only the fields that
-     * may be one of the labels `field`, in their order.  NONE: whole. */
+    const struct scan_pattern *pattern; /* of every parser PATTERN; else not looked at */
+    bool need_line, need_attrs;         /* false: may be left empty in the records */
+    /* Lines need not be whole: of those that `parser` reads, only the fields that may be one of
+     * the labels `field`, in their order.  NONE: whole. */
     enum scan_parser parser;
     const struct str *field;
     size_t n_fields;

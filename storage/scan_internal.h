@@ -146,6 +146,7 @@ struct scan_fields {
     size_t n;
     bool (*names)(enum scan_parser parser, struct str path, struct str label);
     unsigned set;
+    const struct scan_pattern *pattern;
 };
 
 /* What a slot of the pool has to itself while it is at a job. */
@@ -314,7 +315,8 @@ int scan_rows_reserve(struct scan *sc, struct scan_rows *rows, size_t n, struct 
 void scan_rows_fini(struct scan *sc, struct scan_rows *rows);
 
 /* scan_block.c: a block being read; what it opens is in `arena`. */
-struct scan_reduced; /* scan_reduce.c, as the next */
+struct scan_captures; /* scan_captures.h */
+struct scan_reduced;  /* scan_reduce.c, as the next */
 struct scan_remembered;
 struct scan_side {
     struct scan_block *block;
@@ -331,6 +333,7 @@ struct scan_block {
     struct lines *lines, *attrs;                      /* NULL: not open */
     struct scan_side lines_side, attrs_side;
     const struct template_field **fields;          /* of each template; NULL: not asked for yet */
+    const struct scan_captures **captures;         /* the same */
     struct scan_reduced *reduced[SCAN_FIELD_SETS]; /* the same */
     struct scan_remembered *remembered;            /* NULL: nothing yet */
     struct str keys;                               /* frame; p == NULL: not read yet */
@@ -431,8 +434,8 @@ bool scan_reduce_text(const struct scan_fields *f, struct str line, struct buf *
 
 static inline struct scan_fields scan_fields_of(const struct scan_request *req)
 {
-    return (struct scan_fields){req->parser, req->field, req->n_fields, req->names,
-                                SCAN_FIELDS_ALL};
+    return (struct scan_fields){req->parser, req->field,      req->n_fields,
+                                req->names,  SCAN_FIELDS_ALL, req->pattern};
 }
 
 /* scan_filter.c */

@@ -76,6 +76,8 @@ enum scan_holds scan_label_holds(const struct scan_block *b, const struct scan_f
         return holds_object(b->lines_plan, lt);
     case SCAN_PARSE_LOGFMT:
         return holds_pair(b->lines_plan, lt, f);
+    case SCAN_PARSE_PATTERN:
+        break; /* captures say */
     }
     return HOLDS_UNKNOWN;
 }
@@ -167,6 +169,53 @@ int scan_block_fields(struct scan_block *b, size_t t, const struct template_fiel
     return r;
 }
 
+int scan_block_captures(struct scan_block *b, size_t t, const struct scan_captures **ret,
+                        struct err *err)
+{
+    const struct lines_plan *p = b->lines_plan;
+    struct scan_captures *fresh;
+    int r;
+
+    if (b->captures == NULL)
+        b->captures = arena_alloc(b->arena, p->n_templates * sizeof(*b->captures));
+    if (b->captures == NULL)
+        return arena_err(b->arena, err);
+    *ret = b->captures[t];
+    if (*ret != NULL)
+        return 0;
+    fresh = arena_alloc(b->arena, sizeof(*fresh));
+    if (fresh == NULL)
+        return arena_err(b->arena, err);
+    r = scan_captures(b->sc->req.pattern, p, t, b->arena, fresh, err);
+    if (r == 0)
+        *ret = b->captures[t] = fresh;
+    return r;
+}
+
+/* The capture that is the label. */
+static int find_capture(struct scan_block *b, const struct scan_label *l, size_t t,
+                        struct scan_stretch *ret, struct err *err)
+{
+    const struct scan_request *req = &b->sc->req;
+    const struct scan_pattern *p = req->pattern;
+    const struct scan_captures *c = NULL;
+    int r = scan_block_captures(b, t, &c, err);
+
+    for (size_t i = 0; r == 0 && i < p->n; i++) {
+        if (!p->v[i].is_capture || !req->names(l->parser, p->v[i].text, l->name))
+            continue;
+        ret->kind = c->v[i].kind == CAPTURE_SLOT     ? STRETCH_COLUMN
+                    : c->v[i].kind == CAPTURE_CONST  ? STRETCH_CONST
+                    : c->v[i].kind == CAPTURE_ABSENT ? STRETCH_ABSENT
+                                                     : STRETCH_UNKNOWN;
+        ret->text = SCAN_TEXT_PATTERN;
+        ret->slot = c->v[i].slot;
+        ret->constant = c->v[i].text;
+        break; /* no two have the same name */
+    }
+    return r;
+}
+
 /* The slot of a template of the parser's kind that is the label. */
 static int find_slot(struct scan_block *b, const struct scan_label *l, size_t t,
                      struct scan_stretch *ret, struct err *err)
@@ -204,10 +253,13 @@ static int add_line_template(struct scan_block *b, struct scan_label *l, size_t 
     *s = (struct scan_stretch){.kind = STRETCH_ABSENT, .template = (uint32_t)t};
     if (p->template[t].rows == 0)
         return 0;
-    if (l->parser != SCAN_PARSE_NONE && p->template[t].kind == kind_of(l->parser)) {
+    if (l->parser == SCAN_PARSE_PATTERN) {
+        r = find_capture(b, l, t, s, err);
+    } else if (l->parser != SCAN_PARSE_NONE && p->template[t].kind == kind_of(l->parser)) {
         r = find_slot(b, l, t, s, err);
     } else {
-        struct scan_fields f = {l->parser, &l->name, 1, b->sc->req.names, SCAN_FIELDS_ALL};
+        struct scan_fields f = {
+            .parser = l->parser, .label = &l->name, .n = 1, .names = b->sc->req.names};
         enum scan_holds holds = scan_label_holds(b, &f, t);
         s->kind = holds == HOLDS_NONE ? STRETCH_ABSENT : STRETCH_UNKNOWN;
         s->in_some = holds == HOLDS_SOME;
@@ -334,6 +386,8 @@ bool scan_label_is_plain(enum scan_text how, const struct slot_stamp *s)
         return s->min_len > 0 && (s->classes & SLOT_HIGH) == 0;
     case SCAN_TEXT_LOGFMT_STRING:
         return s->min_len > 0 && (s->classes & (SLOT_QUOTE | SLOT_HIGH)) == 0;
+    case SCAN_TEXT_PATTERN:
+        return (s->classes & SLOT_HIGH) == 0;
     }
     return false;
 }
@@ -360,7 +414,7 @@ bool scan_label_value(enum scan_text how, struct str text, struct str *ret)
             *ret = STR_NULL;
         return true; /* a number or a literal: plain */
     }
-    if (text.n == 0 && how != SCAN_TEXT_STRING) {
+    if (text.n == 0 && how != SCAN_TEXT_STRING && how != SCAN_TEXT_PATTERN) {
         *ret = STR_NULL;
         return true;
     }

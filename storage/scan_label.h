@@ -10,9 +10,9 @@
 #ifndef LOGQ_STORAGE_SCAN_LABEL_H
 #define LOGQ_STORAGE_SCAN_LABEL_H
 
-#include "storage/scan_internal.h"
+#include "storage/scan_captures.h"
 
-enum scan_stretch_kind { STRETCH_ABSENT, STRETCH_COLUMN, STRETCH_UNKNOWN };
+enum scan_stretch_kind { STRETCH_ABSENT, STRETCH_COLUMN, STRETCH_CONST, STRETCH_UNKNOWN };
 
 /* How the text of a slot becomes a value. */
 enum scan_text {
@@ -21,6 +21,7 @@ enum scan_text {
     SCAN_TEXT_JSON,          /* null is no value */
     SCAN_TEXT_LOGFMT,        /* nor is "" */
     SCAN_TEXT_LOGFMT_STRING, /* both */
+    SCAN_TEXT_PATTERN,       /* as it is, when it is UTF-8 */
 };
 
 struct scan_stretch {
@@ -29,6 +30,7 @@ struct scan_stretch {
     bool of_attrs; /* template and slot of the attributes, else of the lines */
     bool in_some;  /* UNKNOWN: but ABSENT for rows that scan_label_suspects leaves out */
     uint32_t template, slot;
+    struct str constant; /* CONST: the text in all rows */
 };
 
 struct scan_label {
@@ -43,6 +45,10 @@ struct scan_label {
 /* What the slots of a template of lines are. */
 int scan_block_fields(struct scan_block *b, size_t template, const struct template_field **ret,
                       struct err *err);
+
+/* What the captures of the request's pattern are in a template of lines. */
+int scan_block_captures(struct scan_block *b, size_t template, const struct scan_captures **ret,
+                        struct err *err);
 
 /* Everything is in the block's arena; the plans of `b` are set. */
 int scan_label_open(struct scan_block *b, struct str name, enum scan_parser parser,

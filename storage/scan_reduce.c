@@ -39,7 +39,8 @@ struct scan_reduced {
     const uint64_t *suspect; /* but for these of its rows; NULL: none */
     uint32_t n;
     struct part *part;
-    size_t size; /* of a table; 0: there is none */
+    struct str tail; /* behind the last part */
+    size_t size;     /* of a table; 0: there is none */
     size_t n_tables;
     uint32_t base[TABLES];
     uint32_t *number[TABLES]; /* of the combination, + 1; 0: not asked for yet */
@@ -140,22 +141,61 @@ static int open_part(struct scan_block *b, size_t t, struct part *p, struct err 
     return 0;
 }
 
-static int add_part(struct scan_block *b, const struct scan_fields *f, size_t t, uint32_t slot,
-                    struct scan_reduced *ret, struct err *err)
+static int add_slot(struct scan_block *b, size_t t, uint32_t slot, struct scan_reduced *ret,
+                    struct err *err)
 {
-    const struct template_field *field = &b->fields[t][slot];
     struct part *p = &ret->part[ret->n];
     int r;
 
     p->slot = slot;
-    r = write_around(b->arena, f->parser, field, p, err);
-    if (r == 0)
-        r = open_part(b, t, p, err);
+    r = open_part(b, t, p, err);
     if (r < 0)
         return r;
     ret->n++;
     ret->size = p->n == 0 || ret->size > TABLE_MAX / p->n ? 0 : ret->size * p->n;
     return 0;
+}
+
+static int add_part(struct scan_block *b, const struct scan_fields *f, size_t t, uint32_t slot,
+                    struct scan_reduced *ret, struct err *err)
+{
+    const struct template_field *field = &b->fields[t][slot];
+    int r = write_around(b->arena, f->parser, field, &ret->part[ret->n], err);
+
+    return r < 0 ? r : add_slot(b, t, slot, ret, err);
+}
+
+/* Literals as far as they are sure, and the captures that are wanted between them; the others are
+ * empty. */
+static int open_pattern(struct scan_block *b, const struct scan_fields *f, size_t t,
+                        struct scan_reduced *ret, struct err *err)
+{
+    const struct scan_pattern *p = f->pattern;
+    const struct scan_captures *c = NULL;
+    struct buf text;
+    int r = scan_block_captures(b, t, &c, err);
+
+    ret->part = arena_alloc(b->arena, p->n * sizeof(*ret->part) + 1);
+    if (r == 0 && ret->part == NULL)
+        r = arena_err(b->arena, err);
+    buf_init(&text, 2 * RECORD_LINE_MAX);
+    for (size_t i = 0; r == 0 && i < p->n; i++) {
+        bool wanted = p->v[i].is_capture && is_wanted(f, p->v[i].text);
+        ret->is_whole |= wanted && c->v[i].kind == CAPTURE_UNKNOWN;
+        if (i < c->n_sure && (wanted ? c->v[i].kind == CAPTURE_CONST : !p->v[i].is_capture))
+            buf_add_str(&text, wanted ? c->v[i].text : p->v[i].text);
+        if (!wanted || c->v[i].kind != CAPTURE_SLOT)
+            continue;
+        ret->part[ret->n].before = arena_str(b->arena, buf_str(&text));
+        buf_clear(&text);
+        r = ret->part[ret->n].before.p == NULL ? arena_err(b->arena, err)
+                                               : add_slot(b, t, c->v[i].slot, ret, err);
+    }
+    ret->tail = arena_str(b->arena, buf_str(&text));
+    if (r == 0 && (ret->tail.p == NULL || text.over))
+        r = ret->tail.p == NULL ? arena_err(b->arena, err) : buf_err(&text, "reduced line", err);
+    buf_fini(&text);
+    return r;
 }
 
 static int open_template(struct scan_block *b, const struct scan_fields *f, size_t t,
@@ -168,6 +208,8 @@ static int open_template(struct scan_block *b, const struct scan_fields *f, size
 
     ret->is_open = true;
     ret->size = 1;
+    if (f->parser == SCAN_PARSE_PATTERN)
+        return open_pattern(b, f, t, ret, err);
     if (lt->kind != (is_json ? TEMPLATE_JSON : TEMPLATE_LOGFMT)) {
         enum scan_holds holds = scan_label_holds(b, f, t);
         ret->is_nothing = holds != HOLDS_UNKNOWN;
@@ -226,7 +268,7 @@ static int join(const struct scan_reduced *red, enum scan_parser parser, size_t 
         buf_add_char(out, '{');
     for (uint32_t i = 0; i < red->n; i++) {
         char room[SLOT_ROOM];
-        if (i > 0)
+        if (i > 0 && parser != SCAN_PARSE_PATTERN)
             buf_add_char(out, is_json ? ',' : ' ');
         buf_add_str(out, red->part[i].before);
         buf_add_str(out, slot_value(red->part[i].view, rank, room));
@@ -234,6 +276,7 @@ static int join(const struct scan_reduced *red, enum scan_parser parser, size_t 
     }
     if (is_json)
         buf_add_char(out, '}');
+    buf_add_str(out, red->tail);
     return buf_err(out, "reduced line", err);
 }
 
@@ -608,6 +651,31 @@ static void reduce_logfmt(const struct scan_fields *f, struct str line, struct b
     }
 }
 
+/* As open_pattern, of one line. */
+static void reduce_pattern(const struct scan_fields *f, struct str line, struct buf *out)
+{
+    const struct scan_pattern *p = f->pattern;
+    size_t i = 0;
+
+    if (p->n > 0 && !p->v[0].is_capture) {
+        if (!str_starts(line, p->v[0].text))
+            return;
+        buf_add_str(out, p->v[0].text);
+        line = str_from(line, p->v[0].text.n);
+        i = 1;
+    }
+    while (i < p->n) {
+        size_t end = i + 1 < p->n ? str_find(line, p->v[i + 1].text) : SIZE_MAX;
+        if (is_wanted(f, p->v[i].text))
+            buf_add_str(out, str_sub(line, 0, end == SIZE_MAX ? line.n : end));
+        if (end == SIZE_MAX)
+            return;
+        buf_add_str(out, p->v[i + 1].text);
+        line = str_from(line, end + p->v[i + 1].text.n);
+        i += 2;
+    }
+}
+
 bool scan_reduce_text(const struct scan_fields *f, struct str line, struct buf *out)
 {
     bool done = true;
@@ -615,7 +683,9 @@ bool scan_reduce_text(const struct scan_fields *f, struct str line, struct buf *
     buf_clear(out);
     if (f->parser == SCAN_PARSE_JSON)
         done = reduce_json(f, line, out);
-    else
+    else if (f->parser == SCAN_PARSE_LOGFMT)
         reduce_logfmt(f, line, out);
+    else
+        reduce_pattern(f, line, out);
     return done && !out->over;
 }

@@ -48,6 +48,14 @@ static void put(const struct read *rd, size_t i, struct number x)
     rd->to->unsure[row / 64] |= x.state == NUMBER_UNSURE ? bit : 0;
 }
 
+static void put_all(const struct read *rd, struct str text)
+{
+    struct number x = number_of(rd, text);
+
+    for (size_t i = 0; i < rd->n; i++)
+        put(rd, i, x);
+}
+
 static int put_entries(const struct read *rd, const struct slot_view *v, struct err *err)
 {
     struct arena *a = rd->s->block.arena;
@@ -83,9 +91,7 @@ static int put_column(const struct read *rd, struct err *err)
     if (v->kind == SLOT_VIEW_DICT)
         return put_entries(rd, v, err);
     if (v->kind == SLOT_VIEW_CONST) {
-        struct number x = number_of(rd, v->constant);
-        for (size_t i = 0; i < rd->n; i++)
-            put(rd, i, x);
+        put_all(rd, v->constant);
     } else if (v->kind == SLOT_VIEW_INT && rd->value->is_plain) {
         for (size_t i = 0; i < rd->n; i++)
             put(rd, i, (struct number){(double)v->number[i], NUMBER_HERE});
@@ -119,6 +125,10 @@ static int read_stretch(struct read *rd, struct err *err)
     r = scan_label_rows(&rd->s->block, rd->stretch, &rd->rows, &rd->n, err);
     if (r < 0)
         return r;
+    if (rd->stretch->kind == STRETCH_CONST) {
+        put_all(rd, rd->stretch->constant);
+        return 0;
+    }
     return rd->stretch->kind == STRETCH_COLUMN ? put_column(rd, err) : put_unsure(rd, err);
 }
 

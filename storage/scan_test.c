@@ -84,6 +84,8 @@ static enum scan_verdict judge_stretch(const struct scan_block *b, const struct 
         return judge_absent(t);
     case STRETCH_COLUMN:
         return judge_stamp(t, s->text, scan_label_stamp(b, s));
+    case STRETCH_CONST:
+        return judge(t, s->text, s->constant);
     case STRETCH_UNKNOWN:
         break;
     }

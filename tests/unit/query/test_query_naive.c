@@ -2,7 +2,7 @@
  * query/query.h over a real store: log and metric queries give what a walk over all records gives.
  *
  * Records, histories and the way to a small counterexample: tests/lib/naive_world.h.  What stream,
- * time and line filters say is computed from the records in memory; what `| json` and `| logfmt`
+ * time and line filters say is computed from the records in memory; what parsers
  * make of a line is asked of a log query, which shows all labels of each entry, and then added up
  * here.  LOGQ_SEEDS=N, LOGQ_SEED=S as in test_scan_naive.c.
  */
@@ -16,7 +16,7 @@
 
 enum { SEEDS = 16, SHORT_S = 15, STEPS_MAX = 16, GROUP_MAX = 3, FILTERS_MAX = 3 };
 
-enum parser { PARSER_NONE, PARSER_JSON, PARSER_LOGFMT };
+enum parser { PARSER_NONE, PARSER_JSON, PARSER_LOGFMT, PARSER_PATTERN };
 /* From SUM on of what is unwrapped, from AVG on grouped by the range aggregation itself. */
 enum fold {
     FOLD_COUNT,
@@ -54,6 +54,7 @@ struct ask {
     struct buf selector; /* text of the query as far as filters */
     struct query_params p;
     enum parser parser;
+    struct str pattern; /* of PATTERN */
     enum fold fold;
     bool by_all;
     struct str group[GROUP_MAX]; /* sorted, each once */
@@ -94,9 +95,51 @@ static int parse(struct ask *k, struct str text, struct query **ret)
     return 0;
 }
 
-/* ---- log queries ---- */
+/* ---- parsers ---- */
 
-static const char *const STAGE[] = {"", " | json", " | logfmt"};
+/* Some have the form of lines of naive_data.c, some end captures where slots may. */
+static const struct str PATTERN[] = {
+    STR_INIT("<_> - <app> [<_>] \"<level> <path> <_>\" <code> <n> \"<_>\" \"<_>\""),
+    STR_INIT("<user_id> - <app> [<took>] \"<level> /<path>/<ok> HTTP/<_>\" <code> <n> \"<_>"),
+    STR_INIT("Accepted password for <user_id> from <path> port <n> <_>"),
+    STR_INIT("Accepted password for user<n> from 10.0.<user_id>.<code> port <took> ssh2"),
+    STR_INIT("<level> served in <n> ms, id=<user_id>"),
+    STR_INIT("<level> served in <took>.<n> ms"),
+    STR_INIT("level=<level> n=<n> took=<took> msg=\"<path>\""),
+    STR_INIT("<_>n=<n> <level>"),
+    STR_INIT("<_>level=<level>"),
+    STR_INIT("{\"level\":\"<level>\",\"msg\":\"<path>\",\"n\":<n>,\"took\":<took>,\"ok\":<ok>}"),
+    STR_INIT("<_>\"n\":<n>,<path>"),
+    STR_INIT("[<_>] <level>: <path> <_>"),
+    STR_INIT("[<ok>:<n>:<took>] <level>: <path>"),
+    STR_INIT("worker <n>: <user_id>% done (<code>/<ok>)"),
+    STR_INIT("Received block <path> of size <n>"),
+    STR_INIT("0x<path>: page fault at <user_id>"),
+    STR_INIT("<level> <n>"),
+    STR_INIT("<level> closed<n>"),
+    STR_INIT("<_>e<n>"),
+    STR_INIT("<_>0<n>1<level>"),
+    STR_INIT("<n>"),
+};
+enum { CAPTURE_PATTERNS = sizeof(PATTERN) / sizeof(*PATTERN) };
+
+static void draw_parser(struct ask *k)
+{
+    k->parser = (enum parser)naive_below(&k->rng, 4);
+    if (k->parser == PARSER_PATTERN)
+        k->pattern = PATTERN[naive_below(&k->rng, CAPTURE_PATTERNS)];
+}
+
+static void parser_add(const struct ask *k, struct buf *b)
+{
+    static const char *const STAGE[] = {"", " | json", " | logfmt", " | pattern "};
+
+    buf_add_z(b, STAGE[k->parser]);
+    if (k->parser == PARSER_PATTERN)
+        quote_add(b, k->pattern);
+}
+
+/* ---- log queries ---- */
 
 struct walk {
     struct ask *k;
@@ -297,7 +340,7 @@ static struct str key_of(struct ask *k, const struct labels *three)
         struct str value = find_label(three, k->group[i]);
         if (k->fold >= FOLD_SUM && str_eq(k->group[i], STR("n")))
             continue; /* what is unwrapped is no label any more */
-        if (value.n != 0)
+        if (value.p != NULL)
             v[l.n++] = (struct label){k->group[i], value};
     }
     for (size_t i = 0; k->by_all && i < 3; i++)
@@ -370,7 +413,7 @@ static int each_entry(struct ask *k, query_entry_fn *fn)
 
     buf_init(&text, 1 << 16);
     buf_add_str(&text, buf_str(&k->selector));
-    buf_add_z(&text, STAGE[k->parser]);
+    parser_add(k, &text);
     p.limit = 0;
     e = parse(k, buf_str(&text), &q);
     if (e == 0 && query_run_log(q, k->r->s, &p, fn, k, &stats, &err) < 0)
@@ -428,7 +471,7 @@ static int ask_filtered(struct ask *k)
     size_t due;
     int e;
 
-    k->parser = (enum parser)naive_below(&k->rng, 3);
+    draw_parser(k);
     draw_filters(k);
     k->p.start = k->st->s.from;
     k->p.end = k->st->s.to;
@@ -438,7 +481,7 @@ static int ask_filtered(struct ask *k)
     due = k->p.limit != 0 && k->p.limit < k->n ? (size_t)k->p.limit : k->n;
     buf_init(&text, 1 << 16);
     buf_add_str(&text, buf_str(&k->selector));
-    buf_add_z(&text, STAGE[k->parser]);
+    parser_add(k, &text);
     filters_add(k, &text);
     if (e == 0)
         e = parse(k, buf_str(&text), &q);
@@ -587,7 +630,7 @@ static void metric_text(struct ask *k, struct buf *b)
     }
     buf_addf(b, "%s(", RANGE[k->fold]);
     buf_add_str(b, buf_str(&k->selector));
-    buf_add_z(b, STAGE[k->parser]);
+    parser_add(k, b);
     filters_add(k, b);
     if (k->fold >= FOLD_SUM)
         buf_add_z(b, " | unwrap n");
@@ -607,13 +650,13 @@ static void draw_metric(struct ask *k)
     const struct naive_data *d = &k->r->w->d;
     dur_ns whole = (d->to - d->from) / NS_PER_MS + 1;
 
-    k->parser = (enum parser)naive_below(&k->rng, 3);
+    draw_parser(k);
     k->fold = (enum fold)naive_below(&k->rng, k->parser == PARSER_NONE ? 3 : 8);
     if (k->parser != PARSER_NONE)
         draw_filters(k);
     k->by_all = k->fold < FOLD_SUM && naive_below(&k->rng, 6) == 0;
     for (size_t i = 0; i < 9 && k->n_group < GROUP_MAX; i++)
-        if (naive_below(&k->rng, 4) == 0)
+        if (naive_below(&k->rng, k->parser == PARSER_PATTERN ? 2 : 4) == 0)
             k->group[k->n_group++] = NAMES[i];
     k->range = NS_PER_MS * (1 + (dur_ns)naive_below(&k->rng, (size_t)whole));
     if (naive_below(&k->rng, 2) == 0)

@@ -42,6 +42,11 @@ void arena_reset(struct arena *a);
 /* Forget all pieces; keeps chunks of up to `bytes` together for reuse, still charged: for who does
  * the same work again and again.  arena_reset gives them back. */
 void arena_recycle(struct arena *a, size_t bytes);
+
+/* What the process keeps of the large chunks of arenas that are gone, for the next ones; charged to
+ * no budget.  Any thread. */
+enum { ARENA_STASH_MAX = 16 << 20 };
+size_t arena_stash_bytes(void);
 void arena_free(struct arena **pa);
 
 #endif

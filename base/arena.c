@@ -319,6 +319,15 @@ void *arena_alloc(struct arena *a, size_t bytes)
     return p;
 }
 
+void *arena_room(struct arena *a, size_t n, size_t size)
+{
+    if (size > 0 && n > SIZE_MAX / size) {
+        (void)err_set(&a->failed, ERR_LIMIT, "%zu pieces of %zu bytes", n, size);
+        return NULL;
+    }
+    return take(a, n * size, ALIGN);
+}
+
 char *arena_bytes(struct arena *a, size_t bytes)
 {
     return take(a, bytes, 1);

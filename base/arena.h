@@ -20,6 +20,10 @@ struct arena *arena_new(struct mem_budget *budget, size_t max_bytes);
  * that into arena_err(). */
 void *arena_alloc(struct arena *a, size_t bytes);
 
+/* Like arena_alloc, not zeroed: `n` things of `size` bytes that are all written before they are
+ * read. */
+void *arena_room(struct arena *a, size_t n, size_t size);
+
 /* Like arena_alloc, neither zeroed nor aligned: for bytes. */
 char *arena_bytes(struct arena *a, size_t bytes);
 

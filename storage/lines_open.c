@@ -105,8 +105,8 @@ static int widen_ids(struct str bytes, size_t n, size_t n_templates, uint16_t *r
 static int read_ids(struct lines *l, struct err *err)
 {
     const struct lines_plan *p = l->plan;
-    uint16_t *template = arena_alloc(l->arena, p->rows * sizeof(*template));
-    uint32_t *rank = arena_alloc(l->arena, p->rows * sizeof(*rank));
+    uint16_t *template = arena_room(l->arena, p->rows, sizeof(*template));
+    uint32_t *rank = arena_room(l->arena, p->rows, sizeof(*rank));
     uint32_t *next = arena_alloc(l->arena, p->n_templates * sizeof(*next));
     struct str bytes = STR_NULL;
     int r;

@@ -5,6 +5,10 @@
  * MiB), so that a small arena costs little and a large one wastes at most half.  A piece that would
  * leave most of a chunk unused gets one of its own, and the current chunk stays current.
  *
+ * Large chunks that no arena needs any more go to a stash of the process, of at most
+ * ARENA_STASH_MAX bytes: the kernel takes as long to map and zero a megabyte as a query has to look
+ * at a block.  What is in the stash is charged to nobody.
+ *
  * Invariants
  *   (1) used <= max, and the budget is charged with exactly `held`, spare chunks included;
  *   (2) `cur` is in the list; chunks behind it that are not `cur` are full or of one piece.
@@ -16,6 +20,7 @@
 
 #include "base/obj.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +41,7 @@ enum { GAP = 0 };
 #endif
 
 enum { ALIGN = 16, CHUNK_MIN = 4096, CHUNK_MAX = 1 << 20 };
+enum { STASH_LEAST = 128 << 10, STASH_MOST = 4 << 20 }; /* of one chunk */
 
 struct chunk {
     struct chunk *next;
@@ -54,6 +60,72 @@ struct arena {
     struct chunk *spare;       /* kept by arena_recycle, without a piece */
     struct err failed;         /* why the last refusal */
 };
+
+/* ---- the stash ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    struct chunk *first;
+    size_t bytes; /* chunks with their headers */
+} stash = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static size_t chunk_total(const struct chunk *c)
+{
+    return c->cap + sizeof(*c);
+}
+
+/* false: it stays with the caller. */
+static bool stash_put(struct chunk *c)
+{
+    size_t total = chunk_total(c);
+    bool fits;
+
+    if (total < STASH_LEAST || total > STASH_MOST)
+        return false;
+    (void)pthread_mutex_lock(&stash.lock);
+    fits = total <= ARENA_STASH_MAX - stash.bytes;
+    if (fits) {
+        c->next = stash.first;
+        stash.first = c;
+        stash.bytes += total;
+    }
+    (void)pthread_mutex_unlock(&stash.lock);
+    return fits;
+}
+
+/* The smallest chunk of `cap` bytes or up to half as many more, or NULL. */
+static struct chunk *stash_take(size_t cap)
+{
+    struct chunk **best = NULL;
+    struct chunk *c = NULL;
+
+    if (cap < STASH_LEAST / 2 || cap > STASH_MOST)
+        return NULL;
+    (void)pthread_mutex_lock(&stash.lock);
+    for (struct chunk **at = &stash.first; *at != NULL; at = &(*at)->next)
+        if ((*at)->cap >= cap && (*at)->cap - cap <= cap / 2 &&
+            (best == NULL || (*at)->cap < (*best)->cap))
+            best = at;
+    if (best != NULL) {
+        c = *best;
+        *best = c->next;
+        stash.bytes -= chunk_total(c);
+    }
+    (void)pthread_mutex_unlock(&stash.lock);
+    return c;
+}
+
+size_t arena_stash_bytes(void)
+{
+    size_t bytes;
+
+    (void)pthread_mutex_lock(&stash.lock);
+    bytes = stash.bytes;
+    (void)pthread_mutex_unlock(&stash.lock);
+    return bytes;
+}
+
+/* ---- chunks ---- */
 
 struct arena *arena_new(struct mem_budget *budget, size_t max_bytes)
 {
@@ -81,10 +153,13 @@ static size_t chunk_size(const struct arena *a, size_t bytes)
 
 static void chunk_free(struct arena *a, struct chunk *c)
 {
-    size_t total = c->cap + sizeof(*c);
+    size_t total = chunk_total(c);
 
-    ASAN_UNPOISON_MEMORY_REGION(c->bytes, c->cap);
-    free(c);
+    ASAN_POISON_MEMORY_REGION(c->bytes, c->cap);
+    if (!stash_put(c)) {
+        ASAN_UNPOISON_MEMORY_REGION(c->bytes, c->cap);
+        free(c);
+    }
     a->held -= total;
     if (a->budget != NULL)
         mem_budget_give(a->budget, total);
@@ -131,6 +206,24 @@ static int charge(struct arena *a, size_t total)
     return r;
 }
 
+/* A chunk out of the stash, charged; NULL: there is none, or no budget for it. */
+static struct chunk *take_stashed(struct arena *a, size_t cap)
+{
+    struct chunk *c = stash_take(cap);
+
+    if (c == NULL)
+        return NULL;
+    if (a->budget != NULL && mem_budget_take(a->budget, chunk_total(c), &a->failed) < 0) {
+        if (!stash_put(c)) {
+            ASAN_UNPOISON_MEMORY_REGION(c->bytes, c->cap);
+            free(c);
+        }
+        return NULL;
+    }
+    a->held += chunk_total(c);
+    return c;
+}
+
 static struct chunk *chunk_new(struct arena *a, size_t bytes)
 {
     size_t cap = chunk_size(a, bytes);
@@ -141,6 +234,9 @@ static struct chunk *chunk_new(struct arena *a, size_t bytes)
         (void)err_set(&a->failed, ERR_NOMEM, "a piece of %zu bytes", bytes);
         return NULL;
     }
+    c = take_stashed(a, cap);
+    if (c != NULL)
+        return c;
     if (charge(a, total) < 0) {
         /* Near the end of the budget, ask for no more than is needed. */
         cap = bytes;
@@ -221,6 +317,15 @@ void *arena_alloc(struct arena *a, size_t bytes)
     if (p != NULL)
         memset(p, 0, bytes);
     return p;
+}
+
+void *arena_room(struct arena *a, size_t n, size_t size)
+{
+    if (size > 0 && n > SIZE_MAX / size) {
+        (void)err_set(&a->failed, ERR_LIMIT, "%zu pieces of %zu bytes", n, size);
+        return NULL;
+    }
+    return take(a, n * size, ALIGN);
 }
 
 char *arena_bytes(struct arena *a, size_t bytes)

@@ -20,6 +20,10 @@ struct arena *arena_new(struct mem_budget *budget, size_t max_bytes);
  * that into arena_err(). */
 void *arena_alloc(struct arena *a, size_t bytes);
 
+/* Like arena_alloc, not zeroed: `n` things of `size` bytes that are all written before they are
+ * read. */
+void *arena_room(struct arena *a, size_t n, size_t size);
+
 /* Like arena_alloc, neither zeroed nor aligned: for bytes. */
 char *arena_bytes(struct arena *a, size_t bytes);
 
@@ -42,6 +46,11 @@ void arena_reset(struct arena *a);
 /* Forget all pieces; keeps chunks of up to `bytes` together for reuse, still charged: for who does
  * the same work again and again.  arena_reset gives them back. */
 void arena_recycle(struct arena *a, size_t bytes);
+
+/* What the process keeps of the large chunks of arenas that are gone, for the next ones; charged to
+ * no budget.  Any thread. */
+enum { ARENA_STASH_MAX = 16 << 20 };
+size_t arena_stash_bytes(void);
 void arena_free(struct arena **pa);
 
 #endif

@@ -47,7 +47,7 @@ static int make_layout(struct block_keys *k, const struct block_shape *shape, st
     size_t streams = (size_t)(shape->last_stream - shape->first_stream) + 1;
     uint32_t *next = arena_alloc(a, (streams + 1) * sizeof(*next));
 
-    k->layout = arena_alloc(a, shape->rows * sizeof(*k->layout));
+    k->layout = arena_room(a, shape->rows, sizeof(*k->layout));
     if (next == NULL || k->layout == NULL)
         return arena_err(a, err);
     for (size_t i = 0; i < shape->rows; i++)
@@ -95,8 +95,8 @@ static int take_column(struct str *frame, size_t n, uint64_t *ret, struct err *e
 static int take_streams(struct str *frame, const struct block_shape *shape, struct arena *a,
                         uint32_t **ret, struct err *err)
 {
-    uint64_t *wide = arena_alloc(a, shape->rows * sizeof(*wide));
-    uint32_t *stream = arena_alloc(a, shape->rows * sizeof(*stream));
+    uint64_t *wide = arena_room(a, shape->rows, sizeof(*wide));
+    uint32_t *stream = arena_room(a, shape->rows, sizeof(*stream));
     int r;
 
     if (wide == NULL || stream == NULL)
@@ -117,9 +117,9 @@ int block_keys_decode(struct str frame, const struct block_shape *shape, unsigne
     uint64_t *ts = NULL;
     int r;
 
-    if ((wanted & BLOCK_WANT_TS) != 0 && (ts = arena_alloc(a, n * sizeof(*ts))) == NULL)
+    if ((wanted & BLOCK_WANT_TS) != 0 && (ts = arena_room(a, n, sizeof(*ts))) == NULL)
         return arena_err(a, err);
-    if ((wanted & BLOCK_WANT_SEQ) != 0 && (k.seq = arena_alloc(a, n * sizeof(*k.seq))) == NULL)
+    if ((wanted & BLOCK_WANT_SEQ) != 0 && (k.seq = arena_room(a, n, sizeof(*k.seq))) == NULL)
         return arena_err(a, err);
     r = take_column(&frame, n, ts, err);
     k.ts = (ts_ns *)ts; /* the same 64 bits, read as signed */

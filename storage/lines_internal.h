@@ -63,9 +63,10 @@ struct lines_at {
 };
 int lines_locate(struct lines *l, size_t row, struct lines_at *ret, struct err *err);
 struct arena *lines_arena(struct lines *l);
-/* Whether a row is one of the first few, whose values are better picked than columns opened. */
-bool lines_may_pick(struct lines *l);
-/* Its value of a slot, without opening the column; in `room`, or as long as the lines. */
+/* Are all columns of its template open? */
+bool lines_is_open(const struct lines *l, const struct lines_at *at);
+/* Its value of a slot; in `room`, or as long as the lines.  The column is opened only when values
+ * of it were asked for so often that this pays. */
 int lines_pick(struct lines *l, const struct lines_at *at, size_t slot, char room[SLOT_ROOM],
                struct str *ret, struct err *err);
 

@@ -20,14 +20,12 @@ struct lines {
     struct arena *arena;
     struct str *frame;       /* p == NULL: not read yet */
     struct slot_view **view; /* of column; NULL: not opened yet */
-    size_t picked;           /* rows whose values were picked out of columns that are not open */
+    size_t *picked;          /* of column: what picking single values has cost so far */
     uint16_t *template;      /* of row; NULL: not read yet */
     uint32_t *rank;          /* of row */
     uint32_t *order;         /* rows by template; NULL: not asked for yet */
     uint32_t *first;         /* of template, in order */
 };
-
-enum { PICKS = 4 }; /* rows, from which on it is quicker to open columns */
 
 static int corrupt(const char *what, struct err *err)
 {
@@ -45,7 +43,8 @@ int lines_open(const struct lines_plan *plan, lines_frame_fn *frame, void *arg, 
     *l = (struct lines){.magic = LINES_MAGIC, .plan = plan, .read = frame, .arg = arg, .arena = a};
     l->frame = arena_alloc(a, plan->n_frames * sizeof(*l->frame) + 1);
     l->view = arena_alloc(a, plan->n_columns * sizeof(*l->view) + 1);
-    if (l->frame == NULL || l->view == NULL)
+    l->picked = arena_alloc(a, plan->n_columns * sizeof(*l->picked) + 1);
+    if (l->frame == NULL || l->view == NULL || l->picked == NULL)
         return arena_err(a, err);
     *ret = l;
     return 0;
@@ -106,8 +105,8 @@ static int widen_ids(struct str bytes, size_t n, size_t n_templates, uint16_t *r
 static int read_ids(struct lines *l, struct err *err)
 {
     const struct lines_plan *p = l->plan;
-    uint16_t *template = arena_alloc(l->arena, p->rows * sizeof(*template));
-    uint32_t *rank = arena_alloc(l->arena, p->rows * sizeof(*rank));
+    uint16_t *template = arena_room(l->arena, p->rows, sizeof(*template));
+    uint32_t *rank = arena_room(l->arena, p->rows, sizeof(*rank));
     uint32_t *next = arena_alloc(l->arena, p->n_templates * sizeof(*next));
     struct str bytes = STR_NULL;
     int r;
@@ -232,9 +231,12 @@ int lines_slot(struct lines *l, size_t template, size_t slot, const struct slot_
     return r;
 }
 
-bool lines_may_pick(struct lines *l)
+bool lines_is_open(const struct lines *l, const struct lines_at *at)
 {
-    return l->picked++ < PICKS;
+    for (uint32_t k = 0; k < at->template->n_slots; k++)
+        if (l->view[at->template->first_column + k] == NULL)
+            return false;
+    return true;
 }
 
 int lines_pick(struct lines *l, const struct lines_at *at, size_t slot, char room[SLOT_ROOM],
@@ -242,14 +244,17 @@ int lines_pick(struct lines *l, const struct lines_at *at, size_t slot, char roo
 {
     size_t column = at->template->first_column + slot;
     const struct lines_column *c = &l->plan->column[column];
-    struct slot_place place = {STR_NULL, at->template->rows, at->rank};
+    struct slot_place place = {STR_NULL, at->template->rows, at->rank, &l->picked[column]};
     int r = 0;
 
-    if (l->view[column] != NULL) {
+    /* Once picking has cost as much as opening would have: at most twice the least in all. */
+    if (l->view[column] == NULL && l->picked[column] > at->template->rows)
+        r = open_column(l, column, at->template->rows, err);
+    if (r == 0 && l->view[column] != NULL) {
         *ret = slot_value(l->view[column], at->rank, room);
         return 0;
     }
-    if (c->stamp.kind != SLOT_CONST)
+    if (r == 0 && c->stamp.kind != SLOT_CONST)
         r = get_bytes(l, c, &place.bytes, err);
     return r < 0 ? r : slot_pick(&c->stamp, &place, l->arena, ret, err);
 }

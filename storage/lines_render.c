@@ -68,7 +68,7 @@ int lines_length(struct lines *l, size_t row, uint32_t *ret, struct err *err)
     return 0;
 }
 
-/* The line without opening columns. */
+/* The line from values on their own. */
 static int render_picked(struct lines *l, const struct lines_at *at, struct arena *out,
                          struct str *ret, struct err *err)
 {
@@ -106,7 +106,7 @@ int lines_render(struct lines *l, size_t row, struct arena *out, struct str *ret
     char *p;
     int r = lines_locate(l, row, &at, err);
 
-    if (r == 0 && lines_may_pick(l))
+    if (r == 0 && !lines_is_open(l, &at))
         return render_picked(l, &at, out, ret, err);
     if (r == 0)
         r = open_slots(l, &at, view, err);
@@ -241,8 +241,8 @@ static int copy_out(struct label *v, size_t n, struct arena *out, struct err *er
 int lines_attrs(struct lines *l, size_t row, struct arena *out, const struct label **ret,
                 uint32_t *ret_n, struct err *err)
 {
-    const struct slot_view *view[TEMPLATE_SLOTS_MAX];
     char room[TEMPLATE_SLOTS_MAX][SLOT_ROOM];
+    struct str value[TEMPLATE_SLOTS_MAX];
     struct label *v = NULL;
     uint32_t n = 0;
     struct lines_at at;
@@ -250,19 +250,19 @@ int lines_attrs(struct lines *l, size_t row, struct arena *out, const struct lab
 
     if (r == 0 && at.template->kind != TEMPLATE_ATTRS && at.template->kind != TEMPLATE_RAW)
         r = corrupt("lines where attributes should be", err);
-    if (r == 0)
-        r = open_slots(l, &at, view, err);
+    for (uint32_t k = 0; r == 0 && k < at.template->n_slots; k++)
+        r = lines_pick(l, &at, k, room[k], &value[k], err);
     if (r < 0)
         return r;
     if (at.template->kind == TEMPLATE_RAW) {
-        r = unpack(slot_value(view[0], at.rank, room[0]), out, &v, &n, err);
+        r = unpack(value[0], out, &v, &n, err);
     } else {
         n = at.template->n_slots;
         v = arena_alloc(out, n * sizeof(*v) + 1);
         if (v == NULL)
             return arena_err(out, err);
         for (uint32_t k = 0; k < n; k++)
-            v[k] = (struct label){at.template->piece[k], slot_value(view[k], at.rank, room[k])};
+            v[k] = (struct label){at.template->piece[k], value[k]};
     }
     if (r == 0)
         r = copy_out(v, n, out, err);

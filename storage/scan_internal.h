@@ -375,6 +375,8 @@ struct scan_selection {
     uint64_t *unsure;       /* of those: for which a condition may fail; NULL: none */
     size_t words, n;        /* n: rows that pass */
     bool hides_by_line;     /* whether a selected row may be shown depends on its line */
+    bool is_cut;            /* lo or hi was moved to `far`: what lies behind it is not wanted yet */
+    ts_ns far;
 };
 int scan_select_open(struct scan_selection *s, struct err *err);
 /* Set s->bits for all rows, if they are not set yet. */

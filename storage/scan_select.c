@@ -78,8 +78,6 @@ static int hide_lines(struct scan_selection *s, struct err *err)
     return r;
 }
 
-/* ---- selecting ---- */
-
 static void select_all(struct scan_selection *s, size_t rows)
 {
     memset(s->bits, 0xff, s->words * sizeof(*s->bits));
@@ -88,10 +86,62 @@ static void select_all(struct scan_selection *s, size_t rows)
     s->n = rows;
 }
 
+/* ---- the end that is wanted ---- */
+
+/* May rows be left out before anything but their times is known? */
+static bool may_cut(const struct scan_selection *s)
+{
+    const struct scan *sc = s->block.sc;
+
+    return scan_is_ordered(sc) && sc->req.n_filters == 0 && sc->req.n_conditions == 0 &&
+           sc->rows_cap < s->block.candidate->block.rows;
+}
+
+static bool wants_stream(const struct scan_selection *s, size_t i)
+{
+    const struct scan_candidate *c = s->block.candidate;
+
+    return c->all_streams || c->segment->stream[s->keys.stream[i]] != UINT32_MAX;
+}
+
+/* Rows arrive nearly in the order of time: the last ones of a block (the first ones, forward) that
+ * fill the window tell how far it can reach at most, and the rest of the block need not be sorted
+ * out to see that it lies behind. */
+static int cut_window(struct scan_selection *s, size_t rows, struct err *err)
+{
+    const struct scan *sc = s->block.sc;
+    bool all = s->block.candidate->all_streams;
+    bool back = scan_is_backward(sc);
+    ts_ns far = back ? INT64_MAX : INT64_MIN;
+    size_t found = 0;
+    int r = scan_block_keys(&s->block, BLOCK_WANT_TS | (all ? 0 : (unsigned)BLOCK_WANT_STREAM),
+                            &s->keys, err);
+
+    for (size_t k = 0; r == 0 && k < rows && found < sc->rows_cap; k++) {
+        size_t i = back ? rows - 1 - k : k;
+        ts_ns ts = s->keys.ts[i];
+        if (ts < s->lo || ts > s->hi || !wants_stream(s, i))
+            continue;
+        found++;
+        if (back ? ts < far : ts > far)
+            far = ts;
+    }
+    if (r < 0 || found < sc->rows_cap)
+        return r;
+    s->is_cut = true;
+    s->far = far;
+    if (back)
+        s->lo = far;
+    else
+        s->hi = far;
+    return 0;
+}
+
+/* ---- selecting ---- */
+
 static int select_by_keys(struct scan_selection *s, size_t rows, struct err *err)
 {
     const struct scan_candidate *c = s->block.candidate;
-    const uint32_t *stream = c->segment->stream;
     bool by_time = c->min_ts < s->lo || c->max_ts > s->hi;
     const struct block_keys *k = &s->keys;
     int r = scan_block_keys(&s->block,
@@ -103,7 +153,7 @@ static int select_by_keys(struct scan_selection *s, size_t rows, struct err *err
     for (size_t i = 0; r == 0 && i < rows; i++) {
         if (by_time && (k->ts[i] < s->lo || k->ts[i] > s->hi))
             continue;
-        if (!c->all_streams && stream[k->stream[i]] == UINT32_MAX)
+        if (!wants_stream(s, i))
             continue;
         if (is_hidden(s, i))
             continue;
@@ -133,9 +183,12 @@ static int select_rows(struct scan_selection *s, struct err *err)
 {
     const struct scan_candidate *c = s->block.candidate;
     size_t rows = c->block.rows;
-    bool by_keys = c->min_ts < s->lo || c->max_ts > s->hi || !c->all_streams || c->hides;
-    int r;
+    bool by_keys;
+    int r = may_cut(s) ? cut_window(s, rows, err) : 0;
 
+    if (r < 0)
+        return r;
+    by_keys = c->min_ts < s->lo || c->max_ts > s->hi || !c->all_streams || c->hides;
     if (!by_keys && s->block.sc->req.n_filters == 0) {
         s->n = rows;
         return 0;
@@ -247,6 +300,8 @@ static int select_block(struct scan_selection *s, struct scan_result *ret, struc
 {
     int r = scan_select_open(s, err);
 
+    ret->is_cut = s->is_cut; /* also when all rows that are left must not be shown */
+    ret->far = s->far;
     if (r < 0 || s->n == 0)
         return r;
     r = scan_block_keys(&s->block, BLOCK_WANT_KEYS, &s->keys, err);

@@ -111,10 +111,12 @@ int slot_open(const struct slot_stamp *s, struct str bytes, size_t n, struct are
               struct slot_view *ret, struct err *err);
 
 /* Value `i` of a column of `n`, alone: in `a`, or pointing into `bytes`.  For a few values of a
- * large column; it reads numbers up to it, and writes nothing else out.  ERR_CORRUPT. */
+ * large column; it reads nothing but steps and lengths up to it.  What it cost is added to *work,
+ * in values that slot_open opens in that time (roughly).  ERR_CORRUPT. */
 struct slot_place {
     struct str bytes;
     size_t n, i;
+    size_t *work; /* may be NULL */
 };
 int slot_pick(const struct slot_stamp *s, const struct slot_place *at, struct arena *a,
               struct str *ret, struct err *err);

@@ -42,12 +42,6 @@ int slot_open_inner(const struct slot_stamp *s, struct str bytes, size_t n, stru
 /* Where the value of a place in a DICT column stands: a place in its strings. */
 int slot_dict_pick(const struct slot_place *at, struct slot_place *ret, struct err *err);
 
-/* ---- slot_pick.c ---- */
-
-/* Take a number column off the front of *in: number at->i of at->n, and the sum of those before. */
-int slot_pick_number(struct str *in, const struct slot_place *at, struct arena *a, uint64_t *ret,
-                     uint64_t *sum, struct err *err);
-
 /* ---- slot_hex.c ---- */
 
 struct slot_hex {

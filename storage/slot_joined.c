@@ -360,12 +360,11 @@ int slot_joined_pick(const struct slot_place *at, uint32_t length, struct arena 
     struct slot_joined j;
     struct str first;
     uint64_t v = 0;
-    uint64_t sum;
     char *text;
     int r = get_head(&in, length, &j, &first, err);
 
     if (r == 0)
-        r = slot_pick_number(&in, at, a, &v, &sum, err);
+        r = slot_number_pick(&in, at->n, at->i, &v, at->work, err);
     if (r < 0)
         return r;
     text = arena_bytes(a, length);

@@ -437,7 +437,8 @@ static int open_entries(struct str *in, size_t n, struct arena *a, struct slot_n
     return r;
 }
 
-static int open_dict(struct str *in, struct arena *a, struct slot_number *c, struct err *err)
+/* How many entries a dictionary has, and its ids. */
+static int take_ids(struct str *in, struct slot_number *c, uint64_t *ret, struct err *err)
 {
     uint64_t count;
 
@@ -449,7 +450,16 @@ static int open_dict(struct str *in, struct arena *a, struct slot_number *c, str
         return corrupt("ids are cut", err);
     c->bytes = (const uint8_t *)in->p;
     *in = str_from(*in, c->n * c->width);
-    return open_entries(in, (size_t)count, a, c, err);
+    *ret = count;
+    return 0;
+}
+
+static int open_dict(struct str *in, struct arena *a, struct slot_number *c, struct err *err)
+{
+    uint64_t count = 0;
+    int r = take_ids(in, c, &count, err);
+
+    return r < 0 ? r : open_entries(in, (size_t)count, a, c, err);
 }
 
 int slot_number_open(struct str *in, size_t n, struct arena *a, struct slot_number *ret,
@@ -637,4 +647,100 @@ int slot_number_read(struct slot_number *c, size_t m, uint64_t *ret, struct err 
         r = read_dict(c, m, ret, err);
     c->next += m;
     return r;
+}
+
+/* ---- one value ---- */
+
+enum { PICK_CHUNK = 1024 };
+
+/* Instead of a dictionary, its list of values, and which of them value *i is. */
+static int enter_dict(struct str *in, struct slot_number *c, size_t *i, struct err *err)
+{
+    struct slot_number list = {0};
+    uint64_t count = 0;
+    int r = take_ids(in, c, &count, err);
+
+    if (r < 0)
+        return r;
+    list.n = (size_t)count;
+    *i = c->width == 1 ? c->bytes[*i] : le_get16(c->bytes + 2 * *i);
+    if (*i >= list.n)
+        return corrupt("id outside of the dictionary", err);
+    r = get_head(in, &list, err);
+    if (r == 0 && list.mode == MODE_DICT)
+        r = corrupt("a dictionary in a dictionary", err);
+    if (r == 0)
+        r = open_plain(in, &list, err);
+    *c = list;
+    return r;
+}
+
+/* Read from the front up to value i: the sum of those before it, and it. */
+static int read_up_to(struct slot_number *c, size_t i, uint64_t *sum, uint64_t *ret, size_t *passed,
+                      struct err *err)
+{
+    uint64_t number[PICK_CHUNK];
+    int r = 0;
+
+    *sum = 0;
+    *passed += i;
+    for (size_t done = 0; r == 0 && done <= i; done += PICK_CHUNK) {
+        size_t left = i + 1 - done;
+        size_t m = left < PICK_CHUNK ? left : PICK_CHUNK;
+        r = slot_number_read(c, m, number, err);
+        for (size_t k = 0; r == 0 && k < m - (left == m); k++)
+            *sum += number[k];
+        if (r == 0)
+            *ret = number[m - 1];
+    }
+    return r;
+}
+
+int slot_number_pick(struct str *in, size_t n, size_t i, uint64_t *ret, size_t *passed,
+                     struct err *err)
+{
+    struct slot_number c = {.n = n};
+    uint64_t sum;
+    int r;
+
+    if (i >= n)
+        return corrupt("no such value", err);
+    r = get_head(in, &c, err);
+    if (r == 0)
+        r = c.mode == MODE_DICT ? enter_dict(in, &c, &i, err) : open_plain(in, &c, err);
+    if (r < 0)
+        return r;
+    if (c.mode == MODE_DELTA)
+        return read_up_to(&c, i, &sum, ret, passed, err);
+    c.next = i;
+    return slot_number_read(&c, 1, ret, err);
+}
+
+/* Of the first i values, without their top bits. */
+static uint64_t sum_planes(const struct slot_number *c, size_t i)
+{
+    uint64_t sum = 0;
+
+    for (unsigned k = 0; k < c->width; k++) {
+        const uint8_t *p = c->bytes + k * c->n;
+        uint64_t plane = 0;
+        for (size_t at = 0; at < i; at++)
+            plane += p[at];
+        sum += plane << (8 * k);
+    }
+    return sum;
+}
+
+int slot_number_sum(struct slot_number *c, size_t i, uint64_t *sum, uint64_t *ret, size_t *passed,
+                    struct err *err)
+{
+    enum { PLANE_SPEED = 16 }; /* bytes that are added in the time of a value that is read */
+
+    INVARIANT(c->next == 0 && i < c->n);
+    if (c->mode != MODE_OFFSET || c->top > 0)
+        return read_up_to(c, i, sum, ret, passed, err);
+    *passed += i * c->width / PLANE_SPEED;
+    *sum = c->base * i + c->step * sum_planes(c, i);
+    c->next = i;
+    return slot_number_read(c, 1, ret, err);
 }

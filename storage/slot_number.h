@@ -60,4 +60,14 @@ int slot_number_open(struct str *in, size_t n, struct arena *a, struct slot_numb
 /* The next `m` <= n - next values.  ERR_CORRUPT. */
 int slot_number_read(struct slot_number *c, size_t m, uint64_t *ret, struct err *err);
 
+/* Value `i` < n of a column of `n` that is taken off the front of *in; adds to *passed how many
+ * values were read on the way to it (none where distances are from the least value).  ERR_CORRUPT.
+ */
+int slot_number_pick(struct str *in, size_t n, size_t i, uint64_t *ret, size_t *passed,
+                     struct err *err);
+/* The sum of values [0, i) of a column of which nothing was read, and its value i < n; `passed` as
+ * above.  ERR_CORRUPT. */
+int slot_number_sum(struct slot_number *c, size_t i, uint64_t *sum, uint64_t *ret, size_t *passed,
+                    struct err *err);
+
 #endif

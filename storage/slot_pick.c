@@ -2,16 +2,17 @@
  * storage/slot_pick.c - one value of a packed column.  Contract: slot.h; format:
  * docs/formats/slot.md.
  *
- * A hit in a block of fifty thousand rows needs one value of each of its columns.  Numbers are read
- * up to it, all else is found where it lies.  What slot_open checks of every value is checked of
- * this one, so that nothing is read from outside of the bytes.
+ * A hit in a block of fifty thousand rows needs one value of each of its columns.  Most are found
+ * where they lie; numbers that are kept as steps from one to the next are read up to it, and so are
+ * lengths.  What slot_open checks of every value is checked of this one, so that nothing is read
+ * from outside of the bytes.
  */
 #include "storage/slot_internal.h"
 #include "storage/varint.h"
 
 #include <string.h>
 
-enum { CHUNK = 1024 }; /* numbers decoded at a time */
+enum { PICK_WORK = 128 }; /* finding a value, in values that are opened in that time */
 
 static int corrupt(const char *what, struct err *err)
 {
@@ -21,32 +22,13 @@ static int corrupt(const char *what, struct err *err)
 static int pick(const struct slot_stamp *s, struct slot_place at, bool inner, struct arena *a,
                 struct str *ret, struct err *err);
 
-int slot_pick_number(struct str *in, const struct slot_place *at, struct arena *a, uint64_t *ret,
-                     uint64_t *sum, struct err *err)
-{
-    uint64_t number[CHUNK];
-    struct slot_number c;
-    int r = slot_number_open(in, at->n, a, &c, err);
-
-    *sum = 0;
-    for (size_t done = 0; r == 0 && done <= at->i; done += CHUNK) {
-        size_t left = at->i + 1 - done;
-        size_t m = left < CHUNK ? left : CHUNK;
-        r = slot_number_read(&c, m, number, err);
-        for (size_t k = 0; r == 0 && k < m - (left == m); k++)
-            *sum += number[k];
-        *ret = number[m - 1];
-    }
-    return r;
-}
-
 static int pick_int(const struct slot_stamp *s, struct slot_place at, struct arena *a,
                     struct str *ret, struct err *err)
 {
     char *room = arena_bytes(a, SLOT_ROOM);
     uint64_t v = 0;
-    uint64_t sum;
-    int r = room == NULL ? arena_err(a, err) : slot_pick_number(&at.bytes, &at, a, &v, &sum, err);
+    int r = room == NULL ? arena_err(a, err)
+                         : slot_number_pick(&at.bytes, at.n, at.i, &v, at.work, err);
 
     if (r < 0)
         return r;
@@ -60,6 +42,7 @@ static int pick_line(struct slot_place at, struct str *ret, struct err *err)
 {
     struct str in = at.bytes;
 
+    *at.work += at.i;
     for (size_t i = 0;; i++) {
         const char *stop = in.n == 0 ? NULL : memchr(in.p, '\n', in.n);
         if (stop == NULL)
@@ -74,9 +57,12 @@ static int pick_line(struct slot_place at, struct str *ret, struct err *err)
 static int pick_text(struct slot_place at, struct arena *a, struct str *ret, struct err *err)
 {
     uint64_t length = 0;
-    uint64_t before;
-    int r = slot_pick_number(&at.bytes, &at, a, &length, &before, err);
+    uint64_t before = 0;
+    struct slot_number c;
+    int r = slot_number_open(&at.bytes, at.n, a, &c, err);
 
+    if (r == 0)
+        r = slot_number_sum(&c, at.i, &before, &length, at.work, err);
     if (r < 0)
         return r;
     if (before > at.bytes.n || length > at.bytes.n - before)
@@ -95,8 +81,8 @@ static int pick_pattern(const struct slot_stamp *s, const struct slot_place *at,
     int r = slot_pattern_parts(str_from(at->bytes, 1), &p, err);
 
     for (size_t k = 0; r == 0 && k < p.n; k++) {
-        r = pick(&p.stamp[k], (struct slot_place){p.bytes[k], at->n, at->i}, true, a, &value[k],
-                 err);
+        r = pick(&p.stamp[k], (struct slot_place){p.bytes[k], at->n, at->i, at->work}, true, a,
+                 &value[k], err);
         length += p.piece[k].n + (r == 0 ? value[k].n : 0);
     }
     if (r < 0)
@@ -121,7 +107,7 @@ static int pick_pattern(const struct slot_stamp *s, const struct slot_place *at,
 static int pick_string(const struct slot_stamp *s, struct slot_place at, bool inner,
                        struct arena *a, struct str *ret, struct err *err)
 {
-    struct slot_place rest = {str_from(at.bytes, 1), at.n, at.i};
+    struct slot_place rest = {str_from(at.bytes, 1), at.n, at.i, at.work};
     int r;
 
     if (at.bytes.n < 1)
@@ -153,11 +139,12 @@ static int pick_string(const struct slot_stamp *s, struct slot_place at, bool in
 static int pick(const struct slot_stamp *s, struct slot_place at, bool inner, struct arena *a,
                 struct str *ret, struct err *err)
 {
-    struct slot_place entry = {STR_NULL, 0, 0};
+    struct slot_place entry = {.bytes = STR_NULL};
     int r;
 
     if (at.i >= at.n)
         return corrupt("no such value", err);
+    *at.work += PICK_WORK;
     if (at.bytes.n != s->bytes || (s->kind == SLOT_CONST && at.bytes.n > 0))
         return corrupt("not as many bytes as in its stamp", err);
     switch (s->kind) {
@@ -182,5 +169,10 @@ static int pick(const struct slot_stamp *s, struct slot_place at, bool inner, st
 int slot_pick(const struct slot_stamp *s, const struct slot_place *at, struct arena *a,
               struct str *ret, struct err *err)
 {
-    return pick(s, *at, false, a, ret, err);
+    struct slot_place place = *at;
+    size_t work = 0;
+
+    if (place.work == NULL)
+        place.work = &work;
+    return pick(s, place, false, a, ret, err);
 }

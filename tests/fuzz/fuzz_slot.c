@@ -33,7 +33,7 @@ static void pick(const struct slot_stamp *s, struct str bytes, size_t n, const s
     volatile char seen = 0;
 
     for (size_t k = 0; k < 5; k++) {
-        struct slot_place at = {bytes, n, (n - 1) * k / 4};
+        struct slot_place at = {bytes, n, (n - 1) * k / 4, NULL};
         char room[SLOT_ROOM];
         struct str got = STR_NULL;
         struct err err;

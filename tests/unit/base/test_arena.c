@@ -126,6 +126,45 @@ static void recycled_memory_is_used_again_and_charged(void **state)
     assert_int_equal(budget.used, 0);
 }
 
+static void large_chunks_go_to_the_next_arena(void **state)
+{
+    enum { MANY = 64, PIECE = 1 << 20 };
+    struct mem_budget budget = {.name = "test", .limit = (size_t)2 * MANY * PIECE};
+    struct mem_budget little = {.name = "little", .limit = 100 << 10};
+    struct arena *a[2];
+    char *first;
+    unsigned char *p;
+
+    (void)state;
+    a[0] = arena_new(&budget, 0);
+    first = arena_bytes(a[0], 600 << 10);
+    assert_non_null(first);
+    memset(first, 0xff, 600 << 10);
+    arena_free(&a[0]);
+    assert_int_equal(budget.used, 0);
+    assert_true(arena_stash_bytes() >= 600 << 10);
+
+    a[0] = arena_new(&little, 0);
+    assert_null(arena_bytes(a[0], 500 << 10)); /* it costs what it holds, wherever it is from */
+    assert_int_equal(little.used, 0);
+    arena_free(&a[0]);
+
+    a[0] = arena_new(&budget, 0);
+    p = arena_alloc(a[0], 500 << 10);
+    assert_ptr_equal(p, first);
+    for (size_t i = 0; i < 500 << 10; i++)
+        assert_int_equal(p[i], 0);
+    assert_int_equal(budget.used, arena_held(a[0]));
+    a[1] = arena_new(&budget, 0);
+    assert_ptr_not_equal(arena_bytes(a[1], 500 << 10), p);
+    for (int i = 0; i < MANY; i++)
+        assert_non_null(arena_bytes(a[i % 2], PIECE));
+    arena_free(&a[0]);
+    arena_free(&a[1]);
+    assert_int_equal(budget.used, 0);
+    assert_in_range(arena_stash_bytes(), ARENA_STASH_MAX - 2 * PIECE, ARENA_STASH_MAX);
+}
+
 static void texts_are_terminated_copies(void **state)
 {
     struct arena *a = arena_new(NULL, 64);
@@ -150,4 +189,5 @@ CHECK_MAIN(cmocka_unit_test(pieces_are_zeroed_aligned_and_apart),
            cmocka_unit_test(the_budget_is_charged_and_given_back),
            cmocka_unit_test(a_huge_first_chunk_is_not_kept),
            cmocka_unit_test(recycled_memory_is_used_again_and_charged),
+           cmocka_unit_test(large_chunks_go_to_the_next_arena),
            cmocka_unit_test(texts_are_terminated_copies))

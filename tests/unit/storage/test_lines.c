@@ -74,6 +74,26 @@ static struct lines *open_lines(struct stored *s, size_t n, struct arena *a,
 
 /* ---- lines ---- */
 
+/* Some rows, here and there, of lines of which nothing is open yet. */
+static void check_picks(struct stored *s, const struct str *line, size_t n)
+{
+    struct arena *a = arena_new(NULL, 0);
+    struct lines_plan *plan = NULL;
+    struct lines *l = open_lines(s, n, a, &plan);
+
+    for (size_t k = 0; k < 40; k++) {
+        size_t i = k == 0 ? n - 1 : rnd(n);
+        struct str got = STR_NULL;
+        struct err err;
+        if (lines_render(l, i, a, &got, &err) < 0)
+            fail_msg("row %zu alone: %s", i, err.text);
+        if (!str_eq(got, line[i]))
+            fail_msg("row %zu alone: '%.*s' is not '%.*s'", i, STR_ARG(got), STR_ARG(line[i]));
+    }
+    lines_plan_free(&plan);
+    arena_free(&a);
+}
+
 /* Every row one by one, all at once, by its length, and by the rows of its template. */
 static void check_lines(struct stored *s, const struct str *line, size_t n)
 {
@@ -108,6 +128,7 @@ static void check_lines(struct stored *s, const struct str *line, size_t n)
     lines_plan_free(&plan);
     arena_free(&out);
     arena_free(&a);
+    check_picks(s, line, n);
 }
 
 static struct str noise(struct arena *a, size_t n)
@@ -609,11 +630,54 @@ static void rendering_stays_in_its_arena(void **state)
     free(line);
 }
 
+/* Values are picked while that costs less than opening their columns, then these are opened. */
+static void few_rows_open_no_column(void **state)
+{
+    enum { N = 20000, FEW = 30, MANY = 400 };
+    struct lines_encoder *e = lines_encoder_new(false);
+    struct str *line = malloc(N * sizeof(*line));
+    struct arena *a = arena_new(NULL, 0);
+    struct arena *in = arena_new(NULL, 0);
+    struct arena *out = arena_new(NULL, 0);
+    struct lines_plan *plan = NULL;
+    struct lines_encoded enc;
+    struct stored *s;
+    struct lines *l;
+    struct str got;
+    struct err err;
+    size_t before;
+
+    (void)state;
+    for (size_t i = 0; i < N; i++)
+        line[i] = arena_printf(a, "id %016llx", (unsigned long long)rnd(UINT64_MAX));
+    assert_int_equal(lines_encode(e, line, N, &enc, &err), 0);
+    s = keep(&enc);
+    l = open_lines(s, N, in, &plan);
+    before = arena_used(in);
+    for (size_t i = 0; i < MANY; i++) {
+        if (i == FEW)
+            assert_true(arena_used(in) - before < N); /* opened it has 20 bytes a row */
+        assert_int_equal(lines_render(l, N - 1 - 7 * i, out, &got, &err), 0);
+        assert_true(str_eq(got, line[N - 1 - 7 * i]));
+    }
+    assert_true(arena_used(in) - before > 20 * N);
+    before = arena_used(in);
+    assert_int_equal(lines_render(l, 3, out, &got, &err), 0);
+    assert_int_equal(arena_used(in), before);
+    lines_plan_free(&plan);
+    forget(s);
+    arena_free(&a);
+    arena_free(&in);
+    arena_free(&out);
+    lines_encoder_free(&e);
+    free(line);
+}
+
 CHECK_MAIN(cmocka_unit_test(any_lines_come_back), cmocka_unit_test(long_lines_come_back),
            cmocka_unit_test(a_template_for_each_line_is_none),
            cmocka_unit_test(equal_lines_give_equal_bytes),
            cmocka_unit_test(a_row_reads_what_its_template_needs),
-           cmocka_unit_test(any_attributes_come_back),
+           cmocka_unit_test(few_rows_open_no_column), cmocka_unit_test(any_attributes_come_back),
            cmocka_unit_test(damaged_plans_and_frames_end_in_an_error),
            cmocka_unit_test(a_plan_that_lies_costs_nothing),
            cmocka_unit_test(rendering_stays_in_its_arena))

@@ -157,6 +157,35 @@ static void the_newest_lines_cost_the_newest_day(void **state)
     free_world(&w);
 }
 
+/* Of the first block not many more rows are looked at than fill the window: those of equal times.
+ */
+static void the_first_rows_do_not_cost_whole_blocks(void **state)
+{
+    enum { RECORDS = 2000 }; /* of a batch, and of a block */
+    struct world w = make_world(5, RECORDS, false);
+    struct scan_request req = {.from = INT64_MIN,
+                               .to = INT64_MAX,
+                               .order = SCAN_FORWARD,
+                               .need_line = true,
+                               .batch_records = 10,
+                               .expect = 10};
+    struct scan *sc = NULL;
+    struct batch *b = NULL;
+    struct scan_stats st = {.lines = 0};
+    struct err err;
+
+    (void)state;
+    assert_int_equal(start(&w, 1, &req, &sc, &err), 0);
+    assert_int_equal(scan_next(sc, &b, &err), 0);
+    assert_int_equal(b->n_records, 10);
+    scan_stats(sc, &st);
+    assert_int_equal(st.blocks_read, 1);
+    assert_true(st.lines < RECORDS + RECORDS / 2); /* a batch of the head is looked at as a whole */
+    batch_unref(&b);
+    scan_close(&sc);
+    free_world(&w);
+}
+
 static int run(const struct world *w, const struct scan_request *req, struct scan_stats *st,
                struct err *err)
 {
@@ -618,6 +647,7 @@ static void streams_are_listed_once(void **state)
 CHECK_MAIN(cmocka_unit_test(any_question_has_the_naive_answer),
            cmocka_unit_test(every_position_shows_each_record_once),
            cmocka_unit_test(the_newest_lines_cost_the_newest_day),
+           cmocka_unit_test(the_first_rows_do_not_cost_whole_blocks),
            cmocka_unit_test(a_scan_stays_in_its_budget),
            cmocka_unit_test(a_scan_looks_at_so_many_bytes), cmocka_unit_test(a_cancelled_scan_ends),
            cmocka_unit_test(a_damaged_block_is_named_and_passed_over),

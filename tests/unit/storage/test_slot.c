@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_MAX = 3000, PICKS = 6 };
+enum { N_MAX = 3000, PICKS = 6, PICKS_RANDOM = 20 };
 
 static uint64_t seed = 88172645463325252u;
 
@@ -137,8 +137,9 @@ static void round_trip(struct column *c, bool small)
                      STR_ARG(c->v[i]));
         assert_int_equal(slot_value_bytes(&v, i), c->v[i].n);
     }
-    for (size_t k = 0; k < PICKS; k++) {
-        struct slot_place at = {{exact, stamp.bytes}, c->n, (c->n - 1) * k / (PICKS - 1)};
+    for (size_t k = 0; k < PICKS + PICKS_RANDOM; k++) {
+        size_t i = k < PICKS ? (c->n - 1) * k / (PICKS - 1) : rnd() % c->n;
+        struct slot_place at = {{exact, stamp.bytes}, c->n, i, NULL};
         struct str got = STR_NULL;
         if (slot_pick(&stamp, &at, a, &got, &err) < 0)
             fail_msg("kind %d, value %zu alone: %s", stamp.kind, at.i, err.text);
@@ -544,7 +545,7 @@ static void open_and_read(const struct slot_stamp *s, struct str bytes, size_t n
         assert_int_equal(got.n, slot_value_bytes(&v, i));
     }
     for (size_t k = 0; k < PICKS; k++) {
-        struct slot_place at = {{exact, bytes.n}, n, (n - 1) * k / (PICKS - 1)};
+        struct slot_place at = {{exact, bytes.n}, n, (n - 1) * k / (PICKS - 1), NULL};
         struct str got = STR_NULL;
         int picked = slot_pick(s, &at, a, &got, &err);
         assert_true(picked == 0 || picked == ERR_CORRUPT || picked == ERR_NOMEM ||

@@ -129,7 +129,8 @@ enum stage_kind {
     STAGE_LABEL_FORMAT,
     STAGE_DECOLORIZE,
     STAGE_DROP,
-    STAGE_KEEP
+    STAGE_KEEP,
+    STAGE_DEDUP
 };
 
 struct ast_stage {
@@ -146,6 +147,7 @@ struct ast_stage {
         struct ast_filter *filter;
         struct {
             bool strict, keep_empty; /* logfmt */
+            bool arrays;             /* json: flatten these, too */
             struct ast_extraction *list;
         } parser; /* json, logfmt */
         struct {
@@ -156,6 +158,10 @@ struct ast_stage {
         } text;                      /* regexp, pattern, line_format */
         struct ast_format *formats;
         struct ast_pick *picks; /* drop, keep */
+        struct {
+            struct ast_name *names; /* NULL: the line */
+            size_t number;          /* of the dedup stages of the query, set by check */
+        } dedup;
     };
 };
 

@@ -12,6 +12,7 @@ struct checker {
     struct ast *ast;
     struct place *at;
     struct err *err;
+    size_t n_dedups;
     bool text_only; /* leave out what need not be right for the text to be a query */
 };
 
@@ -322,6 +323,15 @@ static int check_label_format(struct checker *c, struct ast_format *list)
     return r;
 }
 
+static int check_dedup(struct checker *c, struct ast_stage *s)
+{
+    if (c->ast->root->kind != NODE_LOG)
+        return FAIL(c, s->at, ERR_INVALID,
+                    "dedup is for log queries: which line is the first depends on their order");
+    s->dedup.number = c->n_dedups++;
+    return 0;
+}
+
 static int check_stages(struct checker *c, struct ast_stage *list)
 {
     int r = 0;
@@ -347,6 +357,9 @@ static int check_stages(struct checker *c, struct ast_stage *list)
         case STAGE_DROP:
         case STAGE_KEEP:
             r = check_picks(c, s->picks);
+            break;
+        case STAGE_DEDUP:
+            r = check_dedup(c, s);
             break;
         case STAGE_UNPACK:
         case STAGE_DECOLORIZE:

@@ -283,6 +283,7 @@ int query_run_batch(struct query *q, const struct batch *b, const struct query_p
     all.end = INT64_MAX;
     all.limit = all.after_seq = 0;
     all.interval = 0;
+    all.cursor.set = false;
     all.direction = QUERY_FORWARD;
     return exec_log(&q->ast, &source, &all, &sink, NULL, err);
 }

@@ -75,6 +75,15 @@ void query_cache_stats(struct query_cache *c, struct query_cache_stats *ret);
 
 enum query_direction { QUERY_BACKWARD, QUERY_FORWARD };
 
+/* A place in the order of a log query's answer, behind one record.  Records of one time and number
+ * there may be in several streams; they are counted. */
+struct query_cursor {
+    bool set;
+    ts_ns ts;
+    uint64_t seq;
+    uint64_t nth; /* of those with this time and number, from 1 */
+};
+
 struct query_params {
     const struct str *tenants;
     size_t n_tenants;
@@ -87,6 +96,7 @@ struct query_params {
     /* log, forward: pass over entries at `start` with seq <= after_seq (cursor of the last one
      * seen); 0: none */
     uint64_t after_seq;
+    struct query_cursor cursor; /* log: go on behind it, in either direction; not with dedup */
     /* log: so many lines of its stream before and after each entry, if any; the limit is then of
      * those that are hits */
     uint64_t before, after;
@@ -101,6 +111,7 @@ struct query_params {
 struct query_stats {
     struct scan_stats scan;
     uint64_t entries;         /* given out */
+    struct query_cursor next; /* log: set where the limit ended the run: there may be more behind */
     uint64_t pipeline_lines;  /* that passed the pipeline */
     uint64_t failed_lines;    /* left out, for a stage could not read them (lenient) */
     uint64_t series_left_out; /* the lesser ones (top_series) */

@@ -58,6 +58,7 @@ struct api_call {
     struct query **selectors; /* owned */
     size_t n_selectors;
     bool categorize;
+    bool wants_cursor;
     bool force;
     bool by_label; /* volumes */
     bool wait;     /* compaction */

@@ -43,6 +43,10 @@ static void queries_print_in_one_form(void **state)
          "{a=\"b\"} | label_format x=y, z=\"{{.w}}\" | drop a, b=~\"c\" | keep d"},
         {"{a=\"b\"}|x>1|y=+2.50|z!=-1|d<=1h30m|s==1.5KiB|i=ip(\"1.2.3.0/24\")",
          "{a=\"b\"} | x>1 | y==2.50 | z!=-1 | d<=1h30m | s==1.5KiB | i=ip(\"1.2.3.0/24\")"},
+        {"{a=\"b\"}|json --arrays|Dedup|dedup by(x, y)|=\"z\"",
+         "{a=\"b\"} | json --arrays | dedup | dedup by (x,y) |= \"z\""},
+        {"{a=\"b\"} | dedup=\"x\" | dedup != \"y\" | dedup > 1", /* a label of that name */
+         "{a=\"b\"} | dedup=\"x\" | dedup!=\"y\" | dedup>1"},
         {"rate({a=\"b\"}[5m])", "rate({a=\"b\"} [5m])"},
         {"rate({a=\"b\"}[90s] offset -5m|json|unwrap bytes(x)|y=\"z\")",
          "rate({a=\"b\"} | json | unwrap bytes(x) | y=\"z\" [1m30s] offset -5m)"},

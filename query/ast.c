@@ -298,7 +298,7 @@ static void print_log(const struct ast_log *l, struct buf *out)
     }
     buf_add_char(out, '}');
     print_stages(l->stages, out);
-    if (l->unwrap != NULL)
+    if (l->unwrap != NULL && l->unwrap->unit != UNWRAP_DISTINCT)
         print_unwrap(l->unwrap, out);
     if (l->has_range) {
         buf_add_z(out, " [");

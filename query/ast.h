@@ -165,7 +165,13 @@ struct ast_stage {
     };
 };
 
-enum unwrap_unit { UNWRAP_NUMBER, UNWRAP_BYTES, UNWRAP_DURATION, UNWRAP_DURATION_SECONDS };
+enum unwrap_unit {
+    UNWRAP_NUMBER,
+    UNWRAP_BYTES,
+    UNWRAP_DURATION,
+    UNWRAP_DURATION_SECONDS,
+    UNWRAP_DISTINCT /* a number for each text: of count_distinct_over_time, never written */
+};
 
 struct ast_unwrap {
     struct str label;

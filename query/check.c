@@ -400,7 +400,8 @@ static bool may_count_lines(enum token_kind op)
 
 static bool may_group(enum token_kind op)
 {
-    return op == TOKEN_AVG_OVER_TIME || (op >= TOKEN_MIN_OVER_TIME && op <= TOKEN_LAST_OVER_TIME);
+    return op == TOKEN_AVG_OVER_TIME || op == TOKEN_COUNT_DISTINCT_OVER_TIME ||
+           (op >= TOKEN_MIN_OVER_TIME && op <= TOKEN_LAST_OVER_TIME);
 }
 
 static int check_range(struct checker *c, const struct ast_node *n)
@@ -410,7 +411,8 @@ static int check_range(struct checker *c, const struct ast_node *n)
 
     if (n->range.op == TOKEN_QUANTILE_OVER_TIME && !n->range.has_param)
         return FAIL(c, n->at, ERR_INVALID, "parameter required for operation %s", op);
-    if (n->range.op != TOKEN_QUANTILE_OVER_TIME && n->range.has_param)
+    if (n->range.op != TOKEN_QUANTILE_OVER_TIME && n->range.op != TOKEN_COUNT_DISTINCT_OVER_TIME &&
+        n->range.has_param)
         return FAIL(c, n->at, ERR_INVALID, "parameter %.*s not supported for operation %s",
                     STR_ARG(str_sub(n->range.param_text, 0, 40)), op);
     if (n->range.grouping.present && !may_group(n->range.op))

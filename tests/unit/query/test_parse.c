@@ -47,6 +47,10 @@ static void queries_print_in_one_form(void **state)
          "{a=\"b\"} | json --arrays | dedup | dedup by (x,y) |= \"z\""},
         {"{a=\"b\"} | dedup=\"x\" | dedup != \"y\" | dedup > 1", /* a label of that name */
          "{a=\"b\"} | dedup=\"x\" | dedup!=\"y\" | dedup>1"},
+        {"count_distinct_over_time(rate, {a=\"b\"}|json[5m])by(x)",
+         "count_distinct_over_time(rate,{a=\"b\"} | json [5m]) by (x)"},
+        {"{a=\"b\"} | count_distinct_over_time=\"x\"",
+         "{a=\"b\"} | count_distinct_over_time=\"x\""},
         {"rate({a=\"b\"}[5m])", "rate({a=\"b\"} [5m])"},
         {"rate({a=\"b\"}[90s] offset -5m|json|unwrap bytes(x)|y=\"z\")",
          "rate({a=\"b\"} | json | unwrap bytes(x) | y=\"z\" [1m30s] offset -5m)"},

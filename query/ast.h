@@ -259,6 +259,7 @@ struct ast_owned {
 struct ast {
     struct arena *arena; /* owned */
     struct ast_node *root;
+    bool may_select_all; /* a selector need not name anything */
     struct ast_owned *owned;
     uint32_t regexp_cost; /* of all regular expressions */
     size_t n_shared;      /* results with several users, */

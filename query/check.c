@@ -40,7 +40,7 @@ static int check_selector(struct checker *c, const struct ast_log *l)
         selects = selects || ((m->m.op == MATCH_EQ || m->m.op == MATCH_RE) &&
                               !matcher_matches(&m->m, STR("")));
     }
-    if (selects)
+    if (selects || c->ast->may_select_all)
         return 0;
     return FAIL(c, l->at, ERR_INVALID,
                 "queries require at least one regexp or equality matcher that does not have an "

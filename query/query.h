@@ -25,6 +25,9 @@ enum { QUERY_CONTEXT_MAX = 100, QUERY_CONTEXT_HITS_MAX = 1000 };
  * LogQL has and we have not yet. `line` and `column` (may be NULL) get the place, from 1. */
 int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *column,
                 struct err *err);
+/* The same, and a selector may take all streams, as {} and {app=~".*"} do (an extension). */
+int query_parse_all(struct str text, struct query **ret, unsigned *line, unsigned *column,
+                    struct err *err);
 /* Append the canonical text of `text` to *out.  It is one that could be a query, but need not be
  * one that runs: regular expressions of line filters, ip(), paths of parsers and templates are not
  * looked at.  Errors as query_parse. */
@@ -34,6 +37,8 @@ struct query *query_ref(struct query *q);
 void query_unref(struct query **pq);
 
 enum query_kind query_kind(const struct query *q);
+/* Can it be asked of what comes, batch by batch?  A metric query, or one with dedup, cannot. */
+bool query_may_follow(const struct query *q);
 /* The matchers of a query that is a stream selector and nothing else; false for any other.  They
  * live with q. */
 bool query_selector(const struct query *q, const struct matcher **ret, size_t *n);

@@ -159,7 +159,7 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     struct query_params p = {0};
     struct api_call *c;
     struct err err;
-    int r = api_parse_query(x, "query", &q);
+    int r = api_parse_read(a, x, &q);
 
     if (r < 0)
         return;
@@ -214,7 +214,7 @@ void api_query_instant(struct api *a, struct http_exchange *x, const struct auth
     struct err err;
     int r = 0;
 
-    if (api_parse_query(x, "query", &q) < 0)
+    if (api_parse_read(a, x, &q) < 0)
         return;
     p.start = time_now();
     if (at.n > 0 && !loki_time_parse(at, &p.start))

@@ -210,7 +210,44 @@ static void a_batch_touches_queries_that_select_a_record_of_it(void **state)
     batch_unref(&b);
 }
 
-CHECK_MAIN(cmocka_unit_test(rules_of_the_language_are_kept),
+static void all_streams_are_taken_where_that_is_allowed(void **state)
+{
+    static const char *const texts[] = {"{}", "{a=~\".*\"} |= \"x\"", "{a!=\"b\"}",
+                                        "sum(count_over_time({}[5m]))"};
+    struct query *q = NULL;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        check_refusal(texts[i], ERR_INVALID, "queries require at least one");
+        assert_int_equal(query_parse_all(str_of(texts[i]), &q, NULL, NULL, &err), 0);
+        query_unref(&q);
+    }
+    assert_int_equal(query_parse_all(STR("{} | dedup by ("), &q, NULL, NULL, &err), ERR_INVALID);
+}
+
+static void a_query_with_dedup_cannot_follow(void **state)
+{
+    static const struct {
+        const char *text;
+        bool may;
+    } cases[] = {{"{a=\"b\"} | json --arrays", true},
+                 {"{a=\"b\"} | json | dedup by (c) | c!=\"\"", false},
+                 {"rate({a=\"b\"}[5m])", false}};
+    struct query *q = NULL;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(query_parse(str_of(cases[i].text), &q, NULL, NULL, &err), 0);
+        assert_int_equal(query_may_follow(q), cases[i].may);
+        query_unref(&q);
+    }
+}
+
+CHECK_MAIN(cmocka_unit_test(all_streams_are_taken_where_that_is_allowed),
+           cmocka_unit_test(a_query_with_dedup_cannot_follow),
+           cmocka_unit_test(rules_of_the_language_are_kept),
            cmocka_unit_test(templates_are_refused_with_their_message),
            cmocka_unit_test(good_queries_pass),
            cmocka_unit_test(what_a_text_needs_not_to_be_formatted_is_left_for_the_run),

@@ -83,6 +83,7 @@ int mem_budget_take(struct mem_budget *b, size_t bytes, struct err *err)
     for (struct mem_budget *at = b; at != NULL; at = at->parent) {
         if (charge(at, bytes))
             continue;
+        atomic_fetch_add_explicit(&at->refused, 1, memory_order_relaxed);
         for (struct mem_budget *below = b; below != at; below = below->parent)
             uncharge(below, bytes);
         return err_set(err, ERR_NOMEM, "memory budget '%s' of %zu bytes is used up",

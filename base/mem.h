@@ -29,6 +29,7 @@ struct mem_budget {
     _Atomic size_t used;       /* bytes charged now */
     _Atomic size_t peak;       /* highest `used` so far */
     struct mem_budget *parent; /* charged as well; may be NULL */
+    _Atomic size_t refused;    /* how often this limit, not a parent's, was in the way */
 };
 
 /* Charge `bytes`; ERR_NOMEM (nothing charged anywhere) when this or a parent's limit would be

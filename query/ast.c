@@ -84,7 +84,8 @@ const char *ast_stage_name(const struct ast_stage *s)
                                         [STAGE_LABEL_FORMAT] = "| label_format",
                                         [STAGE_DECOLORIZE] = "| decolorize",
                                         [STAGE_DROP] = "| drop",
-                                        [STAGE_KEEP] = "| keep"};
+                                        [STAGE_KEEP] = "| keep",
+                                        [STAGE_DEDUP] = "| dedup"};
 
     return names[s->kind];
 }
@@ -230,6 +231,8 @@ void ast_print_stage(const struct ast_stage *s, struct buf *out)
             buf_add_z(out, " --strict");
         if (s->parser.keep_empty)
             buf_add_z(out, " --keep-empty");
+        if (s->parser.arrays)
+            buf_add_z(out, " --arrays");
         print_extractions(s->parser.list, out);
         return;
     case STAGE_REGEXP:
@@ -246,6 +249,13 @@ void ast_print_stage(const struct ast_stage *s, struct buf *out)
     case STAGE_KEEP:
         buf_add_z(out, ast_stage_name(s));
         print_picks(s->picks, out);
+        return;
+    case STAGE_DEDUP:
+        buf_add_z(out, ast_stage_name(s));
+        if (s->dedup.names == NULL)
+            return;
+        buf_add_z(out, " by ");
+        print_names(s->dedup.names, out);
         return;
     case STAGE_UNPACK:
     case STAGE_DECOLORIZE:
@@ -288,7 +298,7 @@ static void print_log(const struct ast_log *l, struct buf *out)
     }
     buf_add_char(out, '}');
     print_stages(l->stages, out);
-    if (l->unwrap != NULL)
+    if (l->unwrap != NULL && l->unwrap->unit != UNWRAP_DISTINCT)
         print_unwrap(l->unwrap, out);
     if (l->has_range) {
         buf_add_z(out, " [");

@@ -129,7 +129,8 @@ enum stage_kind {
     STAGE_LABEL_FORMAT,
     STAGE_DECOLORIZE,
     STAGE_DROP,
-    STAGE_KEEP
+    STAGE_KEEP,
+    STAGE_DEDUP
 };
 
 struct ast_stage {
@@ -146,6 +147,7 @@ struct ast_stage {
         struct ast_filter *filter;
         struct {
             bool strict, keep_empty; /* logfmt */
+            bool arrays;             /* json: flatten these, too */
             struct ast_extraction *list;
         } parser; /* json, logfmt */
         struct {
@@ -156,10 +158,20 @@ struct ast_stage {
         } text;                      /* regexp, pattern, line_format */
         struct ast_format *formats;
         struct ast_pick *picks; /* drop, keep */
+        struct {
+            struct ast_name *names; /* NULL: the line */
+            size_t number;          /* of the dedup stages of the query, set by check */
+        } dedup;
     };
 };
 
-enum unwrap_unit { UNWRAP_NUMBER, UNWRAP_BYTES, UNWRAP_DURATION, UNWRAP_DURATION_SECONDS };
+enum unwrap_unit {
+    UNWRAP_NUMBER,
+    UNWRAP_BYTES,
+    UNWRAP_DURATION,
+    UNWRAP_DURATION_SECONDS,
+    UNWRAP_DISTINCT /* a number for each text: of count_distinct_over_time, never written */
+};
 
 struct ast_unwrap {
     struct str label;
@@ -247,6 +259,7 @@ struct ast_owned {
 struct ast {
     struct arena *arena; /* owned */
     struct ast_node *root;
+    bool may_select_all; /* a selector need not name anything */
     struct ast_owned *owned;
     uint32_t regexp_cost; /* of all regular expressions */
     size_t n_shared;      /* results with several users, */

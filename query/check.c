@@ -12,6 +12,7 @@ struct checker {
     struct ast *ast;
     struct place *at;
     struct err *err;
+    size_t n_dedups;
     bool text_only; /* leave out what need not be right for the text to be a query */
 };
 
@@ -39,7 +40,7 @@ static int check_selector(struct checker *c, const struct ast_log *l)
         selects = selects || ((m->m.op == MATCH_EQ || m->m.op == MATCH_RE) &&
                               !matcher_matches(&m->m, STR("")));
     }
-    if (selects)
+    if (selects || c->ast->may_select_all)
         return 0;
     return FAIL(c, l->at, ERR_INVALID,
                 "queries require at least one regexp or equality matcher that does not have an "
@@ -322,6 +323,15 @@ static int check_label_format(struct checker *c, struct ast_format *list)
     return r;
 }
 
+static int check_dedup(struct checker *c, struct ast_stage *s)
+{
+    if (c->ast->root->kind != NODE_LOG)
+        return FAIL(c, s->at, ERR_INVALID,
+                    "dedup is for log queries: which line is the first depends on their order");
+    s->dedup.number = c->n_dedups++;
+    return 0;
+}
+
 static int check_stages(struct checker *c, struct ast_stage *list)
 {
     int r = 0;
@@ -347,6 +357,9 @@ static int check_stages(struct checker *c, struct ast_stage *list)
         case STAGE_DROP:
         case STAGE_KEEP:
             r = check_picks(c, s->picks);
+            break;
+        case STAGE_DEDUP:
+            r = check_dedup(c, s);
             break;
         case STAGE_UNPACK:
         case STAGE_DECOLORIZE:
@@ -387,7 +400,8 @@ static bool may_count_lines(enum token_kind op)
 
 static bool may_group(enum token_kind op)
 {
-    return op == TOKEN_AVG_OVER_TIME || (op >= TOKEN_MIN_OVER_TIME && op <= TOKEN_LAST_OVER_TIME);
+    return op == TOKEN_AVG_OVER_TIME || op == TOKEN_COUNT_DISTINCT_OVER_TIME ||
+           (op >= TOKEN_MIN_OVER_TIME && op <= TOKEN_LAST_OVER_TIME);
 }
 
 static int check_range(struct checker *c, const struct ast_node *n)
@@ -397,7 +411,8 @@ static int check_range(struct checker *c, const struct ast_node *n)
 
     if (n->range.op == TOKEN_QUANTILE_OVER_TIME && !n->range.has_param)
         return FAIL(c, n->at, ERR_INVALID, "parameter required for operation %s", op);
-    if (n->range.op != TOKEN_QUANTILE_OVER_TIME && n->range.has_param)
+    if (n->range.op != TOKEN_QUANTILE_OVER_TIME && n->range.op != TOKEN_COUNT_DISTINCT_OVER_TIME &&
+        n->range.has_param)
         return FAIL(c, n->at, ERR_INVALID, "parameter %.*s not supported for operation %s",
                     STR_ARG(str_sub(n->range.param_text, 0, 40)), op);
     if (n->range.grouping.present && !may_group(n->range.op))

@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "base/utf8.h"
+#include "query/distinct.h"
 #include "query/tmpl.h"
 
 #include <stdlib.h>
@@ -26,7 +27,7 @@ enum {
 
 void entry_init(struct entry *e, struct mem_budget *budget)
 {
-    *e = (struct entry){.arena = arena_new(budget, 0)};
+    *e = (struct entry){.arena = arena_new(budget, 0), .budget = budget};
     buf_init(&e->name, NAME_MAX_BYTES);
 }
 
@@ -35,6 +36,7 @@ void entry_fini(struct entry *e)
     arena_free(&e->arena);
     buf_fini(&e->name);
     tmpl_run_free(&e->tmpl);
+    distinct_free(&e->dedup);
 }
 
 /* ---- finding ---- */

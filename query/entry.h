@@ -15,6 +15,7 @@
 #include "base/record.h"
 
 struct tmpl_run; /* query/tmpl.h */
+struct distinct; /* query/distinct.h */
 
 enum label_kind { LABEL_STREAM, LABEL_META, LABEL_PARSED, LABEL_KINDS };
 
@@ -34,11 +35,13 @@ struct entry {
     uint32_t *slots; /* hash of names to position + 1, once there are many; else NULL */
     size_t n_slots;
     unsigned round;
-    bool tested;           /* the scan saw to it that the stages that are `tested` let it pass */
-    struct arena *arena;   /* owned; charged to the budget of the run */
-    struct buf name;       /* for stages to put a label's name together */
-    struct tmpl_run *tmpl; /* owned; of stages with templates, NULL before the first */
-    size_t work;           /* steps of templates since exec_work looked */
+    bool tested;            /* the scan saw to it that the stages that are `tested` let it pass */
+    struct arena *arena;    /* owned; charged to the budget of the run */
+    struct buf name;        /* for stages to put a label's name together */
+    struct tmpl_run *tmpl;  /* owned; of stages with templates, NULL before the first */
+    struct distinct *dedup; /* owned; what the stages `dedup` have seen, NULL before the first */
+    struct mem_budget *budget; /* of the run, or NULL */
+    size_t work;               /* steps of templates since exec_work looked */
 };
 
 void entry_init(struct entry *e, struct mem_budget *budget);

@@ -41,6 +41,10 @@ int exec_fini(struct exec *x, int result, struct query_stats *stats, struct err 
     arena_free(&x->arena);
     if (stats != NULL)
         *stats = x->stats;
+    if (result == ERR_NOMEM && atomic_load(&x->budget.refused) == 0)
+        return err_wrap(err,
+                        "there is no memory for the query now, for all that runs at once takes "
+                        "it; ask again later");
     if (result == ERR_NOMEM)
         return err_wrap(err, "the query needs too much memory; narrow it, or raise the limit "
                              "(query.memory or the tenant's max_query_memory)");

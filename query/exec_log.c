@@ -11,6 +11,8 @@ struct log_run {
     const struct exec_sink *sink;
     struct context *context; /* NULL: entries go to the sink */
     uint64_t hits;
+    struct query_cursor at; /* the record that is looked at */
+    bool has_dedup;
     bool any; /* an entry was given out, at `last` */
     ts_ns last;
 };
@@ -74,6 +76,24 @@ static bool too_near(const struct log_run *run, ts_ns ts)
                                                       : ts > exec_add(run->last, -interval);
 }
 
+/* Go on to `rec`.  Is it behind the cursor of the request? */
+static bool is_behind(struct log_run *run, const struct record *rec)
+{
+    const struct query_cursor *c = &run->x->params->cursor;
+    bool forward = run->x->params->direction == QUERY_FORWARD;
+    struct query_cursor *at = &run->at;
+
+    if (at->set && rec->ts == at->ts && rec->seq == at->seq)
+        at->nth++;
+    else
+        *at = (struct query_cursor){.set = true, .ts = rec->ts, .seq = rec->seq, .nth = 1};
+    if (!c->set)
+        return true;
+    if (at->ts != c->ts)
+        return (at->ts > c->ts) == forward;
+    return at->seq != c->seq ? (at->seq > c->seq) == forward : at->nth > c->nth;
+}
+
 /* 0: go on; 1: enough. */
 static int log_record(void *arg, const struct batch *b, const struct record *rec, struct err *err)
 {
@@ -84,6 +104,8 @@ static int log_record(void *arg, const struct batch *b, const struct record *rec
 
     if (p->direction == QUERY_FORWARD && rec->ts == p->start && rec->seq <= p->after_seq &&
         p->after_seq > 0)
+        return 0;
+    if (!is_behind(run, rec))
         return 0;
     if (run->log->plan->stages_left || names_clash(&b->streams[rec->stream], rec))
         r = run_stages(run, b, rec, &e, err);
@@ -105,7 +127,32 @@ static int log_record(void *arg, const struct batch *b, const struct record *rec
     }
     if (r != 0)
         return r < 0 ? r : 1;
-    return p->limit > 0 && run->hits >= p->limit;
+    if (p->limit == 0 || run->hits < p->limit)
+        return 0;
+    if (!run->has_dedup)
+        run->x->stats.next = run->at;
+    return 1;
+}
+
+/* Start where the cursor of the request is.  ERR_INVALID. */
+static int seek(struct log_run *run, struct exec_scan *scan, struct err *err)
+{
+    const struct query_cursor *c = &run->x->params->cursor;
+
+    for (const struct ast_stage *s = run->log->stages; s != NULL; s = s->next)
+        run->has_dedup |= s->kind == STAGE_DEDUP;
+    if (!c->set)
+        return 0;
+    if (run->has_dedup)
+        return err_set(err, ERR_INVALID,
+                       "a cursor does not go with dedup: what came before it would come again");
+    if (scan->order == SCAN_FORWARD)
+        scan->from = c->ts > scan->from ? c->ts : scan->from;
+    else
+        scan->to = exec_add(c->ts, 1) < scan->to ? exec_add(c->ts, 1) : scan->to;
+    run->any = true; /* for the interval: the entry that the cursor stands behind */
+    run->last = c->ts;
+    return 0;
 }
 
 int exec_log(const struct ast *a, const struct source *s, const struct query_params *p,
@@ -125,7 +172,7 @@ int exec_log(const struct ast *a, const struct source *s, const struct query_par
     int r;
 
     if (p->limit > 0 && p->limit < SMALL_BATCH && !scan.plan->stages_left && p->interval == 0 &&
-        p->after_seq == 0)
+        p->after_seq == 0 && !p->cursor.set)
         scan.batch_records = (size_t)p->limit; /* none will be thrown away */
     else if (p->limit > 0 && p->limit < SMALL_BATCH && p->interval == 0)
         scan.batch_records = p->limit < LEAST_BATCH ? LEAST_BATCH : (size_t)p->limit;
@@ -134,6 +181,8 @@ int exec_log(const struct ast *a, const struct source *s, const struct query_par
     exec_init(&x, s, p);
     entry_init(&run.entry, &x.budget);
     r = exec_check_length(&x, err);
+    if (r == 0)
+        r = seek(&run, &scan, err);
     if (r == 0 && (p->before > 0 || p->after > 0)) {
         r = context_check(p, err);
         run.context = context_new(&x);

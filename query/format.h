@@ -19,11 +19,14 @@ int format_streams_add(struct format_streams *f, const struct query_entry *e, st
 void format_streams_free(struct format_streams **pf);
 
 /* {"status":"success","data":{"resultType":"streams","result":[...],"stats":{...}}} and
- * newline-free. */
+ * newline-free; with "cursor" in data if stats->next is set. */
 void format_loki_streams(struct buf *out, struct format_streams *f,
                          const struct query_stats *stats);
 void format_loki_result(struct buf *out, const struct query_result *r,
                         const struct query_stats *stats);
+/* The text of a cursor, and back; false: it is none. */
+void format_cursor(struct buf *out, const struct query_cursor *c);
+bool format_cursor_parse(struct str text, struct query_cursor *ret);
 /* A float as Prometheus prints it: shortest, NaN, +Inf, -Inf. */
 void format_value(struct buf *out, double v);
 

@@ -147,6 +147,23 @@ static void write_labels(struct json_writer *w, const struct labels *l)
     json_put_object_end(w);
 }
 
+/* ---- cursors ---- */
+
+void format_cursor(struct buf *out, const struct query_cursor *c)
+{
+    buf_addf(out, "%" PRId64 "_%" PRIu64 "_%" PRIu64, c->ts, c->seq, c->nth);
+}
+
+bool format_cursor_parse(struct str text, struct query_cursor *ret)
+{
+    struct str rest = text;
+    struct str ts = str_cut(&rest, '_');
+    struct str seq = str_cut(&rest, '_');
+
+    ret->set = true;
+    return str_to_i64(ts, &ret->ts) && str_to_u64(seq, &ret->seq) && str_to_u64(rest, &ret->nth);
+}
+
 /* ---- streams ---- */
 
 struct value_text {
@@ -312,6 +329,18 @@ int format_streams_add(struct format_streams *f, const struct query_entry *e, st
     return 0;
 }
 
+static void write_cursor(struct json_writer *w, const struct query_cursor *c)
+{
+    struct buf text;
+
+    if (!c->set)
+        return;
+    buf_init(&text, 100);
+    format_cursor(&text, c);
+    json_put_kv_str(w, "cursor", buf_str(&text));
+    buf_fini(&text);
+}
+
 void format_loki_streams(struct buf *out, struct format_streams *f, const struct query_stats *stats)
 {
     struct json_writer w;
@@ -340,6 +369,7 @@ void format_loki_streams(struct buf *out, struct format_streams *f, const struct
         json_put_object_end(&w);
     }
     json_put_array_end(&w);
+    write_cursor(&w, &stats->next);
     end(&w, stats);
 }
 

@@ -390,7 +390,7 @@ static int lex_word(struct lexer *l, struct token *t)
 
 static bool lex_flag(struct lexer *l, struct token *t)
 {
-    static const char *const flags[] = {"--strict", "--keep-empty"};
+    static const char *const flags[] = {"--strict", "--keep-empty", "--arrays"};
 
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         struct str flag = str_of(flags[i]);

@@ -58,7 +58,8 @@ struct place {
     X(QUANTILE_OVER_TIME, "quantile_over_time")                                                    \
     X(FIRST_OVER_TIME, "first_over_time")                                                          \
     X(LAST_OVER_TIME, "last_over_time")                                                            \
-    X(ABSENT_OVER_TIME, "absent_over_time")
+    X(ABSENT_OVER_TIME, "absent_over_time")                                                        \
+    X(COUNT_DISTINCT_OVER_TIME, "count_distinct_over_time") /* an extension */
 #define LEX_VECTOR_OPS(X)                                                                          \
     X(SUM, "sum")                                                                                  \
     X(AVG, "avg")                                                                                  \

@@ -38,6 +38,9 @@ int op_unwrap(const struct ast_unwrap *u, struct entry *e, double *value, struct
 /* The number in the text of such a label; false: there is none. */
 bool op_unwrap_number(enum unwrap_unit unit, struct str text, double *ret);
 
+/* op_dedup.c: is it the first entry of the run with these values?  What was seen is in e->dedup. */
+int op_dedup(const struct ast_stage *s, struct entry *e, struct err *err);
+
 /* op_pipeline.c: all stages of the list that the scan has not done. */
 int op_pipeline(const struct ast_stage *list, struct entry *e, struct err *err);
 

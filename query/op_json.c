@@ -3,13 +3,15 @@
  *
  * Without extractions an object is flattened: names of nested members are joined with `_`; null and
  * arrays are passed over.  A line that breaks off, or is no object, keeps what came before and is
- * marked.  With extractions each path is looked up on its own, so that of a broken line the part
+ * marked.  With `--arrays` (an extension) elements of arrays become labels, too, and so does their
+ * number.  With extractions each path is looked up on its own, so that of a broken line the part
  * before the break serves.
  */
 #include "query/op.h"
 
 #include "base/json.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static int fail_json(struct entry *e, const char *details, struct err *err)
@@ -132,6 +134,94 @@ static int flatten(struct json_reader *r, struct entry *e, struct err *err)
     }
 }
 
+/* ---- flattening with arrays ---- */
+
+enum { ELEMENTS_MAX = 1000 }; /* of one array that become labels */
+
+struct level {
+    size_t prefix; /* bytes of e->name that name it */
+    bool is_array;
+    uint64_t n; /* elements so far */
+};
+
+/* How many elements the array has, as `<its name>_len`. */
+static int add_length(const struct level *l, struct entry *e, struct err *err)
+{
+    struct str value = arena_printf(e->arena, "%" PRIu64, l->n);
+    struct str name;
+
+    e->name.n = l->prefix;
+    buf_add_z(&e->name, "_len");
+    name = entry_name(e);
+    if (value.p == NULL || name.p == NULL)
+        return arena_err(e->arena, err);
+    return entry_parsed(e, name, value, err);
+}
+
+/* Pass the rest of a long array, the reader before one of its elements, and leave it. */
+static int end_array(struct json_reader *r, struct level *l, struct entry *e, struct err *err)
+{
+    struct err ignored;
+    int x;
+
+    while ((x = json_skip(r, NULL, &ignored)) == 0)
+        l->n++;
+    return x < 0 ? 1 : add_length(l, e, err);
+}
+
+/* Put the name of what comes next into e->name, and its first token into *tok. */
+static int next_member(struct json_reader *r, struct level *l, struct json_token *tok,
+                       struct entry *e, struct err *err)
+{
+    struct err ignored;
+    int x;
+
+    if (l->is_array) {
+        e->name.n = l->prefix;
+        buf_addf(&e->name, "_%" PRIu64, l->n++);
+        return buf_err(&e->name, "label name", err);
+    }
+    x = add_key(tok, l->prefix, e, err);
+    return x < 0 ? x : json_next(r, tok, &ignored) < 0;
+}
+
+/* As flatten, and elements of an array `a` become `a_0`, `a_1` ..., their number `a_len`. */
+static int flatten_arrays(struct json_reader *r, struct entry *e, struct err *err)
+{
+    struct level levels[JSON_DEPTH_MAX + 1] = {{0}};
+    struct level *l = levels;
+    struct json_token tok;
+    struct err ignored;
+    int x;
+
+    if (json_next(r, &tok, &ignored) < 0 || tok.type != JSON_OBJECT)
+        return 1;
+    for (;;) {
+        if (l->is_array && l->n == ELEMENTS_MAX) {
+            x = end_array(r, l--, e, err);
+            if (x != 0)
+                return x;
+            continue;
+        }
+        if (json_next(r, &tok, &ignored) < 0)
+            return 1;
+        if (tok.type == JSON_OBJECT_END || tok.type == JSON_ARRAY_END) {
+            x = l->is_array ? add_length(l, e, err) : 0;
+            if (x < 0 || l == levels)
+                return x;
+            l--;
+            continue;
+        }
+        x = next_member(r, l, &tok, e, err);
+        if (x == 0 && (tok.type == JSON_OBJECT || tok.type == JSON_ARRAY))
+            *++l = (struct level){.prefix = e->name.n, .is_array = tok.type == JSON_ARRAY};
+        else if (x == 0)
+            x = add_scalar(&tok, e, err);
+        if (x != 0)
+            return x;
+    }
+}
+
 /* ---- extractions ---- */
 
 /* Move *value from an object or array to what `step` names in it. */
@@ -202,7 +292,7 @@ int op_json(const struct ast_stage *s, struct entry *e, struct err *err)
     if (s->parser.list == NULL) {
         json_reader_init(&r, e->line);
         json_reader_lenient(&r);
-        x = flatten(&r, e, err);
+        x = s->parser.arrays ? flatten_arrays(&r, e, err) : flatten(&r, e, err);
         return x == 1 ? fail_json(e, "the line is no complete JSON object", err) : (x < 0 ? x : 1);
     }
     if (e->line.n == 0)

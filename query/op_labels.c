@@ -1,6 +1,7 @@
 /* query/op_labels.c - drop, keep and unwrap, see op.h. */
 #include "query/op.h"
 
+#include "base/hash.h"
 #include "query/units.h"
 
 static bool is_picked(const struct ast_pick *list, const struct entry_label *l)
@@ -47,6 +48,9 @@ bool op_unwrap_number(enum unwrap_unit unit, struct str text, double *ret)
         if (units_parse_go_duration(text, &duration, NULL) != UNITS_OK)
             return false;
         *ret = (double)duration / (double)NS_PER_S;
+        return true;
+    case UNWRAP_DISTINCT: /* 53 bits, which a double holds */
+        *ret = (double)(hash_bytes(text.p, text.n, 0) >> 11);
         return true;
     }
     return false;

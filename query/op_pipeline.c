@@ -22,6 +22,8 @@ static int run_stage(const struct ast_stage *s, struct entry *e, struct err *err
     case STAGE_KEEP:
         op_keep(s, e);
         return 1;
+    case STAGE_DEDUP:
+        return op_dedup(s, e, err);
     case STAGE_PATTERN:
         return op_pattern(s, e, err);
     case STAGE_UNPACK:

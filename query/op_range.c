@@ -231,7 +231,10 @@ static int sample_of(struct range_run *run, const struct batch *b, const struct 
 
 static int need_sorted(struct range_run *run, size_t n, struct err *err)
 {
-    if (run->node->range.op != TOKEN_QUANTILE_OVER_TIME || n <= run->sorted_cap)
+    enum token_kind op = run->node->range.op;
+
+    if ((op != TOKEN_QUANTILE_OVER_TIME && op != TOKEN_COUNT_DISTINCT_OVER_TIME) ||
+        n <= run->sorted_cap)
         return 0;
     run->sorted = arena_alloc(run->x->arena, 2 * n * sizeof(*run->sorted));
     if (run->sorted == NULL)

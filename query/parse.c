@@ -164,6 +164,33 @@ static int parse_grouping(struct parser *p, struct ast_grouping *ret)
     return r < 0 ? r : parse_names(p, &ret->names);
 }
 
+/* IDENT "," logRange: an extension.  The label is what is unwrapped. */
+static int parse_distinct(struct parser *p, struct ast_node *n)
+{
+    struct ast_unwrap *u = parse_alloc(p, sizeof(*u));
+    int r;
+
+    if (u == NULL)
+        return parse_failed(p);
+    u->at = p->cur.at;
+    u->unit = UNWRAP_DISTINCT;
+    r = parse_text(p, TOKEN_IDENTIFIER, &u->label);
+    if (r == 0)
+        r = parse_expect(p, TOKEN_COMMA);
+    if (r == 0)
+        r = parse_log_range(p, &n->range.log);
+    if (r < 0)
+        return r;
+    if (n->range.log->unwrap != NULL)
+        return parse_fail(p, n->range.log->unwrap->at, ERR_INVALID,
+                          "invalid aggregation %s with unwrap: the label stands in front",
+                          lex_kind_name(n->range.op));
+    n->range.log->unwrap = u;
+    n->range.has_param = true;
+    n->range.param_text = u->label;
+    return 0;
+}
+
 /* rangeOp "(" [ NUMBER "," ] logRange ")" [ grouping ] */
 static int parse_range_agg(struct parser *p, struct ast_node *n)
 {
@@ -173,7 +200,7 @@ static int parse_range_agg(struct parser *p, struct ast_node *n)
     r = parse_advance(p);
     if (r == 0)
         r = parse_expect(p, TOKEN_OPEN_PAREN);
-    if (r == 0 && p->cur.kind == TOKEN_NUMBER) {
+    if (r == 0 && p->cur.kind == TOKEN_NUMBER && n->range.op != TOKEN_COUNT_DISTINCT_OVER_TIME) {
         n->range.has_param = true;
         n->range.param = p->cur.number;
         n->range.param_text = p->cur.text;
@@ -182,7 +209,8 @@ static int parse_range_agg(struct parser *p, struct ast_node *n)
             r = parse_expect(p, TOKEN_COMMA);
     }
     if (r == 0)
-        r = parse_log_range(p, &n->range.log);
+        r = n->range.op == TOKEN_COUNT_DISTINCT_OVER_TIME ? parse_distinct(p, n)
+                                                          : parse_log_range(p, &n->range.log);
     if (r == 0)
         r = parse_expect(p, TOKEN_CLOSE_PAREN);
     return r < 0 ? r : parse_grouping(p, &n->range.grouping);
@@ -300,7 +328,7 @@ static int parse_call(struct parser *p, struct ast_node *n)
 
     if (r < 0)
         return r;
-    if (p->cur.kind >= TOKEN_RATE && p->cur.kind <= TOKEN_ABSENT_OVER_TIME) {
+    if (p->cur.kind >= TOKEN_RATE && p->cur.kind <= TOKEN_COUNT_DISTINCT_OVER_TIME) {
         n->kind = NODE_RANGE;
         r = parse_range_agg(p, n);
     } else if (p->cur.kind >= TOKEN_SUM && p->cur.kind <= TOKEN_SORT_DESC) {

@@ -129,7 +129,7 @@ static int parse_logfmt(struct parser *p, struct ast_stage *s)
 {
     int r = parse_advance(p);
 
-    while (r == 0 && p->cur.kind == TOKEN_FLAG) {
+    while (r == 0 && p->cur.kind == TOKEN_FLAG && !str_eq(p->cur.text, STR("--arrays"))) {
         if (str_eq(p->cur.text, STR("--strict")))
             s->parser.strict = true;
         else
@@ -137,6 +137,71 @@ static int parse_logfmt(struct parser *p, struct ast_stage *s)
         r = parse_advance(p);
     }
     return r < 0 ? r : parse_extractions(p, &s->parser.list);
+}
+
+/* json [--arrays] [extractions]: the flag is an extension. */
+static int parse_json(struct parser *p, struct ast_stage *s)
+{
+    int r = parse_advance(p);
+
+    if (r == 0 && p->cur.kind == TOKEN_FLAG && str_eq(p->cur.text, STR("--arrays"))) {
+        s->parser.arrays = true;
+        return parse_advance(p);
+    }
+    return r < 0 ? r : parse_extractions(p, &s->parser.list);
+}
+
+/* Is the word in hand the stage `dedup`, an extension?  In LogQL it is a label's name, and an
+ * operator of comparison comes behind it. */
+static bool is_dedup(const struct parser *p)
+{
+    struct lexer ahead = p->lexer;
+    struct token next;
+    struct err ignored;
+
+    if (p->cur.kind != TOKEN_IDENTIFIER || !str_eq_nocase(p->cur.text, STR("dedup")) ||
+        lex_next(&ahead, &next, &ignored) < 0)
+        return false;
+    switch ((int)next.kind) {
+    case TOKEN_BY:
+    case TOKEN_END:
+    case TOKEN_PIPE:
+    case TOKEN_PIPE_EXACT:
+    case TOKEN_PIPE_MATCH:
+    case TOKEN_PIPE_PATTERN:
+    case TOKEN_NPA:
+    case TOKEN_RANGE:
+    case TOKEN_CLOSE_PAREN:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* "dedup" [ "by" "(" IDENT { "," IDENT } ")" ] */
+static int parse_dedup(struct parser *p, struct ast_stage *s)
+{
+    struct ast_name **link = &s->dedup.names;
+    int r = parse_advance(p);
+
+    s->kind = STAGE_DEDUP;
+    if (r < 0 || p->cur.kind != TOKEN_BY)
+        return r;
+    r = parse_advance(p);
+    if (r == 0 && p->cur.kind != TOKEN_OPEN_PAREN)
+        return parse_unexpected(p, "(");
+    do { /* first the parenthesis, then each comma is passed */
+        struct ast_name *n = parse_alloc(p, sizeof(*n));
+        if (n == NULL)
+            return parse_failed(p);
+        if (r == 0)
+            r = parse_advance(p);
+        if (r == 0)
+            r = parse_text(p, TOKEN_IDENTIFIER, &n->name);
+        *link = n;
+        link = &n->next;
+    } while (r == 0 && p->cur.kind == TOKEN_COMMA);
+    return r < 0 ? r : parse_expect(p, TOKEN_CLOSE_PAREN);
 }
 
 /* label_format: IDENT "=" ( IDENT | STRING ) { "," ... } */
@@ -224,17 +289,17 @@ static int parse_stage(struct parser *p, struct ast_stage *s)
         {TOKEN_KEEP, STAGE_KEEP},     {TOKEN_DECOLORIZE, STAGE_DECOLORIZE},
     };
     size_t i = 0;
-    int r;
 
     while (i < sizeof(words) / sizeof(words[0]) && words[i].token != p->cur.kind)
         i++;
+    if (is_dedup(p))
+        return parse_dedup(p, s);
     if (i == sizeof(words) / sizeof(words[0]))
         return parse_filter_stage(p, s);
     s->kind = words[i].kind;
     switch (s->kind) {
     case STAGE_JSON:
-        r = parse_advance(p);
-        return r < 0 ? r : parse_extractions(p, &s->parser.list);
+        return parse_json(p, s);
     case STAGE_LOGFMT:
         return parse_logfmt(p, s);
     case STAGE_REGEXP:
@@ -250,6 +315,7 @@ static int parse_stage(struct parser *p, struct ast_stage *s)
     case STAGE_DECOLORIZE:
     case STAGE_LINE_FILTER:
     case STAGE_LABEL_FILTER:
+    case STAGE_DEDUP:
         break;
     }
     return parse_advance(p);

@@ -27,9 +27,12 @@ static bool can_push(const struct ast_stage *s)
     return true;
 }
 
-static bool changes_line(const struct ast_stage *s)
+/* Behind such a stage nothing can be asked of the scan: of lines that dedup holds for the same, the
+ * first need not be the one that a later stage lets pass. */
+static bool ends_pushing(const struct ast_stage *s)
 {
-    return s->kind == STAGE_LINE_FORMAT || s->kind == STAGE_UNPACK || s->kind == STAGE_DECOLORIZE;
+    return s->kind == STAGE_DEDUP || s->kind == STAGE_LINE_FORMAT || s->kind == STAGE_UNPACK ||
+           s->kind == STAGE_DECOLORIZE;
 }
 
 static int push_filter(struct ast *a, struct ast_stage *s, struct scan_filter *ret, struct err *err)
@@ -71,7 +74,7 @@ static int push_filters(struct ast *a, struct ast_log *l, struct err *err)
     plan->filters = arena_alloc(a->arena, n * sizeof(*plan->filters));
     if (plan->filters == NULL)
         return arena_err(a->arena, err);
-    for (struct ast_stage *s = l->stages; s != NULL && r == 0 && !changes_line(s); s = s->next) {
+    for (struct ast_stage *s = l->stages; s != NULL && r == 0 && !ends_pushing(s); s = s->next) {
         if (can_push(s)) {
             r = push_filter(a, s, &plan->filters[plan->n_filters++], err);
         } else if ((r = plan_hint(a, s, &plan->filters[plan->n_filters], err)) > 0) {

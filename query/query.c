@@ -30,7 +30,7 @@ static void free_query(struct query *q)
     free(q);
 }
 
-static int build(struct query *q, struct str text, struct place *at, struct err *err)
+static int build(struct query *q, struct str text, bool all, struct place *at, struct err *err)
 {
     struct str copy = arena_str(q->text_arena, str_sub(text, 0, QUERY_TEXT_MAX + 1));
     int r;
@@ -38,6 +38,7 @@ static int build(struct query *q, struct str text, struct place *at, struct err 
     if (copy.p == NULL)
         return arena_err(q->text_arena, err);
     r = parse_query(copy, &q->ast, at, err);
+    q->ast.may_select_all = all;
     if (r == 0)
         r = check_query(&q->ast, at, err);
     return r < 0 ? r : plan_query(&q->ast, err);
@@ -72,8 +73,8 @@ int query_format(struct str text, struct buf *out, unsigned *line, unsigned *col
     return r < 0 ? failed_at(r, at, line, column, err) : buf_err(out, "the canonical text", err);
 }
 
-int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *column,
-                struct err *err)
+static int parse(struct str text, bool all, struct query **ret, struct place *ret_at,
+                 struct err *err)
 {
     struct query *q = mem_new(sizeof(*q));
     struct place at = {1, 1};
@@ -82,13 +83,43 @@ int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *c
     q->magic = QUERY_MAGIC;
     atomic_init(&q->refs, 1);
     q->text_arena = arena_new(NULL, 0);
-    r = build(q, text, &at, err);
+    r = build(q, text, all, &at, err);
     if (r == 0) {
         *ret = q;
         return 0;
     }
     free_query(q);
-    return failed_at(r, at, line, column, err);
+    *ret_at = at;
+    return r;
+}
+
+int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *column,
+                struct err *err)
+{
+    struct place at;
+    int r = parse(text, false, ret, &at, err);
+
+    return r < 0 ? failed_at(r, at, line, column, err) : 0;
+}
+
+int query_parse_all(struct str text, struct query **ret, unsigned *line, unsigned *column,
+                    struct err *err)
+{
+    struct place at;
+    int r = parse(text, true, ret, &at, err);
+
+    return r < 0 ? failed_at(r, at, line, column, err) : 0;
+}
+
+bool query_may_follow(const struct query *q)
+{
+    OBJ_CHECK(q, QUERY_MAGIC);
+    if (q->ast.root->kind != NODE_LOG)
+        return false;
+    for (const struct ast_stage *s = q->ast.root->log->stages; s != NULL; s = s->next)
+        if (s->kind == STAGE_DEDUP)
+            return false;
+    return true;
 }
 
 struct query *query_ref(struct query *q)
@@ -283,6 +314,7 @@ int query_run_batch(struct query *q, const struct batch *b, const struct query_p
     all.end = INT64_MAX;
     all.limit = all.after_seq = 0;
     all.interval = 0;
+    all.cursor.set = false;
     all.direction = QUERY_FORWARD;
     return exec_log(&q->ast, &source, &all, &sink, NULL, err);
 }
@@ -373,6 +405,8 @@ struct explaining {
 static void tell_matchers(const struct explaining *x, const struct ast_log *l, struct buf *text)
 {
     buf_clear(text);
+    if (l->matchers == NULL)
+        buf_add_char(text, '{');
     for (const struct ast_matcher *m = l->matchers; m != NULL; m = m->next) {
         static const char *const ops[] = {
             [MATCH_EQ] = "=", [MATCH_NE] = "!=", [MATCH_RE] = "=~", [MATCH_NRE] = "!~"};

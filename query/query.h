@@ -25,6 +25,9 @@ enum { QUERY_CONTEXT_MAX = 100, QUERY_CONTEXT_HITS_MAX = 1000 };
  * LogQL has and we have not yet. `line` and `column` (may be NULL) get the place, from 1. */
 int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *column,
                 struct err *err);
+/* The same, and a selector may take all streams, as {} and {app=~".*"} do (an extension). */
+int query_parse_all(struct str text, struct query **ret, unsigned *line, unsigned *column,
+                    struct err *err);
 /* Append the canonical text of `text` to *out.  It is one that could be a query, but need not be
  * one that runs: regular expressions of line filters, ip(), paths of parsers and templates are not
  * looked at.  Errors as query_parse. */
@@ -34,6 +37,8 @@ struct query *query_ref(struct query *q);
 void query_unref(struct query **pq);
 
 enum query_kind query_kind(const struct query *q);
+/* Can it be asked of what comes, batch by batch?  A metric query, or one with dedup, cannot. */
+bool query_may_follow(const struct query *q);
 /* The matchers of a query that is a stream selector and nothing else; false for any other.  They
  * live with q. */
 bool query_selector(const struct query *q, const struct matcher **ret, size_t *n);
@@ -75,6 +80,15 @@ void query_cache_stats(struct query_cache *c, struct query_cache_stats *ret);
 
 enum query_direction { QUERY_BACKWARD, QUERY_FORWARD };
 
+/* A place in the order of a log query's answer, behind one record.  Records of one time and number
+ * there may be in several streams; they are counted. */
+struct query_cursor {
+    bool set;
+    ts_ns ts;
+    uint64_t seq;
+    uint64_t nth; /* of those with this time and number, from 1 */
+};
+
 struct query_params {
     const struct str *tenants;
     size_t n_tenants;
@@ -87,6 +101,7 @@ struct query_params {
     /* log, forward: pass over entries at `start` with seq <= after_seq (cursor of the last one
      * seen); 0: none */
     uint64_t after_seq;
+    struct query_cursor cursor; /* log: go on behind it, in either direction; not with dedup */
     /* log: so many lines of its stream before and after each entry, if any; the limit is then of
      * those that are hits */
     uint64_t before, after;
@@ -101,6 +116,7 @@ struct query_params {
 struct query_stats {
     struct scan_stats scan;
     uint64_t entries;         /* given out */
+    struct query_cursor next; /* log: set where the limit ended the run: there may be more behind */
     uint64_t pipeline_lines;  /* that passed the pipeline */
     uint64_t failed_lines;    /* left out, for a stage could not read them (lenient) */
     uint64_t series_left_out; /* the lesser ones (top_series) */

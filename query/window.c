@@ -306,6 +306,26 @@ static double quantile(const double *v, size_t n, double phi, double *scratch)
     return below * (1 - (rank - (double)low)) + above * (rank - (double)low);
 }
 
+static int compare_values(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* How many different ones there are; none is NaN. */
+static double count_distinct(const double *v, size_t n, double *scratch)
+{
+    size_t found = 1;
+
+    memcpy(scratch, v, n * sizeof(*v));
+    qsort(scratch, n, sizeof(*scratch), compare_values);
+    for (size_t i = 1; i < n; i++)
+        found += scratch[i] > scratch[i - 1];
+    return (double)found;
+}
+
 static double seconds(dur_ns d)
 {
     return (double)d / (double)NS_PER_S;
@@ -380,6 +400,8 @@ double window_value(const struct window *w, const struct window_query *q, double
         return sqrt(variance(v, w->n));
     if (q->op == TOKEN_QUANTILE_OVER_TIME)
         return quantile(v, w->n, q->param, scratch);
+    if (q->op == TOKEN_COUNT_DISTINCT_OVER_TIME)
+        return count_distinct(v, w->n, scratch);
     if (q->op == TOKEN_FIRST_OVER_TIME)
         return v[0];
     INVARIANT(q->op == TOKEN_LAST_OVER_TIME);

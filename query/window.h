@@ -45,7 +45,7 @@ int window_push(struct window *w, ts_ns ts, double v, struct mem_budget *budget,
 void window_drop(struct window *w, ts_ns ts);
 
 /* What a range aggregation over unwrapped values makes of the samples, at least one, of the range
- * (end - range, end].  `scratch` of w->n doubles is for quantiles. */
+ * (end - range, end].  `scratch` of w->n doubles is for quantiles and different values. */
 struct window_query {
     enum token_kind op; /* TOKEN_RATE ... but those that count lines */
     double param;       /* quantile */

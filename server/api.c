@@ -54,7 +54,7 @@ static const struct route ROUTES[] = {
     {"/config", "GET", ACCESS_ADMIN, api_config, NULL},
     {"/loki/api/v1/push", "POST", ACCESS_WRITE, api_push, NULL},
     {"/loki/api/v1/query_range", "GET, POST", ACCESS_READ, api_query_range,
-     SPAN "query limit direction step interval before after lenient top_series"},
+     SPAN "query limit direction step interval before after cursor lenient top_series"},
     {"/loki/api/v1/query", "GET, POST", ACCESS_READ, api_query_instant,
      "query time lenient top_series"},
     {"/loki/api/v1/labels", "GET, POST", ACCESS_READ, api_labels, SPAN "query"},

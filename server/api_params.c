@@ -4,7 +4,7 @@
  */
 #include "server/api_priv.h"
 
-int api_parse_query(struct http_exchange *x, const char *name, struct query **ret)
+static int parse_query(struct http_exchange *x, const char *name, bool all, struct query **ret)
 {
     struct str text = http_param(x, name, 0);
     struct err err;
@@ -13,10 +13,21 @@ int api_parse_query(struct http_exchange *x, const char *name, struct query **re
     if (text.p == NULL)
         r = err_set(&err, ERR_INVALID, "parameter '%s' is missing", name);
     else
-        r = query_parse(text, ret, NULL, NULL, &err);
+        r = all ? query_parse_all(text, ret, NULL, NULL, &err)
+                : query_parse(text, ret, NULL, NULL, &err);
     if (r < 0)
         api_fail(x, &err);
     return r;
+}
+
+int api_parse_query(struct http_exchange *x, const char *name, struct query **ret)
+{
+    return parse_query(x, name, false, ret);
+}
+
+int api_parse_read(const struct api *a, struct http_exchange *x, struct query **ret)
+{
+    return parse_query(x, "query", a->server->conf.query.empty_selector, ret);
 }
 
 int api_bad_param(struct err *err, const char *name, struct str value, const char *what)

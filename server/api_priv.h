@@ -58,6 +58,7 @@ struct api_call {
     struct query **selectors; /* owned */
     size_t n_selectors;
     bool categorize;
+    bool wants_cursor;
     bool force;
     bool by_label; /* volumes */
     bool wait;     /* compaction */
@@ -106,6 +107,8 @@ void api_fail(struct http_exchange *x, const struct err *err);
 /* Parse parameter `name` as LogQL into *ret; answers 400 itself and returns < 0.  `what`: "query".
  */
 int api_parse_query(struct http_exchange *x, const char *name, struct query **ret);
+/* The same for `query` of who only reads: with query.empty_selector it may take all streams. */
+int api_parse_read(const struct api *a, struct http_exchange *x, struct query **ret);
 /* start, end, since -> params->start, end.  ERR_INVALID. */
 int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p,
                     struct err *err);

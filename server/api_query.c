@@ -45,6 +45,8 @@ static int run_log(struct api_call *c, struct query_stats *stats, struct err *er
     g.streams =
         format_streams_new(c->categorize, &c->api->server->memory, c->params.limits.memory_bytes);
     r = query_run_log(c->query, c->api->server->store, &c->params, gather_entry, &g, stats, err);
+    if (!c->wants_cursor)
+        stats->next.set = false;
     if (r == 0)
         format_loki_streams(&c->body, g.streams, stats);
     format_streams_free(&g.streams);
@@ -98,6 +100,19 @@ static int parse_context(struct http_exchange *x, const char *name, uint64_t *re
     return 0;
 }
 
+/* A cursor of an answer before, or the empty text: there is none yet. */
+static int parse_cursor(struct http_exchange *x, const struct query *q, struct query_params *p,
+                        struct err *err)
+{
+    struct str s = http_param(x, "cursor", 0);
+
+    if (s.p != NULL && query_kind(q) != QUERY_LOG)
+        return err_set(err, ERR_INVALID, "parameter 'cursor' goes with log queries");
+    if (s.n > 0 && !format_cursor_parse(s, &p->cursor))
+        return api_bad_param(err, "cursor", s, "cursor of an answer");
+    return 0;
+}
+
 static int parse_direction(struct http_exchange *x, enum query_direction *ret, struct err *err)
 {
     struct str d = http_param(x, "direction", 0);
@@ -144,7 +159,7 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     struct query_params p = {0};
     struct api_call *c;
     struct err err;
-    int r = api_parse_query(x, "query", &q);
+    int r = api_parse_read(a, x, &q);
 
     if (r < 0)
         return;
@@ -167,6 +182,8 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     if (r == 0)
         r = parse_context(x, "after", &p.after, &err);
     if (r == 0)
+        r = parse_cursor(x, q, &p, &err);
+    if (r == 0)
         r = parse_lenience(x, &p, &err);
     if (r < 0) {
         query_unref(&q);
@@ -182,6 +199,7 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     c->query = q;
     c->params = p;
     c->categorize = api_wants_categories(x);
+    c->wants_cursor = http_param(x, "cursor", 0).p != NULL;
     c->work = work;
     api_fill_params(c);
     api_call_start(c);
@@ -196,7 +214,7 @@ void api_query_instant(struct api *a, struct http_exchange *x, const struct auth
     struct err err;
     int r = 0;
 
-    if (api_parse_query(x, "query", &q) < 0)
+    if (api_parse_read(a, x, &q) < 0)
         return;
     p.start = time_now();
     if (at.n > 0 && !loki_time_parse(at, &p.start))

@@ -362,12 +362,14 @@ void api_tail(struct api *a, struct http_exchange *x, const struct auth_caller *
         http_replyf(x, 403, "a page of another origin may not follow logs here\n");
         return;
     }
-    if (api_parse_query(x, "query", &opt.query) < 0)
+    if (api_parse_read(a, x, &opt.query) < 0)
         return;
     tenant_limits_of(&a->server->conf, caller->tenants, caller->n_tenants, &limits);
     r = parse_params(&limits, x, &opt, &err);
     if (r == 0 && query_kind(opt.query) != QUERY_LOG)
         r = err_set(&err, ERR_INVALID, "only log queries can be tailed, not metric queries");
+    if (r == 0 && !query_may_follow(opt.query))
+        r = err_set(&err, ERR_INVALID, "a query with dedup cannot be tailed: it has an end");
     if (r < 0) {
         query_unref(&opt.query);
         api_fail(x, &err);

@@ -78,6 +78,7 @@ struct server_conf {
         dur_ns time;
         int64_t memory_bytes, cache_bytes, results_bytes, threads, line_bytes, series, entries,
             tails, workers, concurrent;
+        bool empty_selector;
         dur_ns length; /* 0: any */
         dur_ns range;  /* 0: any */
         struct server_conf_tenant_limits *tenant_limits;

@@ -45,6 +45,13 @@ static void rules_of_the_language_are_kept(void **state)
         {"sum_over_time({a=\"b\"}|unwrap x[5m]) by (a)", "grouping not allowed for sum_over_time"},
         {"vector(1) + bool vector(1)", "bool modifier can only be used on comparisons"},
         {"vector(1) and on (a) group_left vector(1)", "no grouping allowed for and operation"},
+        {"count_over_time({a=\"b\"} | dedup [5m])", "col 25: dedup is for log queries"},
+        {"{a=\"b\"} | dedup by ()", "unexpected )"},
+        {"{a=\"b\"} | logfmt --arrays", "unexpected PARSER_FLAG"},
+        {"{a=\"b\"} | json --strict", "unexpected PARSER_FLAG"},
+        {"count_distinct_over_time(1, {a=\"b\"}[5m])", "unexpected NUMBER"},
+        {"count_distinct_over_time({a=\"b\"}[5m])", "unexpected {"},
+        {"count_distinct_over_time(x, {a=\"b\"} | unwrap y [5m])", "the label stands in front"},
         {"{a=\"b\"} | json x=\"\"", "col 18: cannot parse expression [] as a JSON path"},
         {"{a=\"b\"} | json x=\".\"", "cannot parse expression [.]"},
         {"{a=\"b\"} | json x=\"a.\"", "cannot parse expression [a.]"},
@@ -203,7 +210,44 @@ static void a_batch_touches_queries_that_select_a_record_of_it(void **state)
     batch_unref(&b);
 }
 
-CHECK_MAIN(cmocka_unit_test(rules_of_the_language_are_kept),
+static void all_streams_are_taken_where_that_is_allowed(void **state)
+{
+    static const char *const texts[] = {"{}", "{a=~\".*\"} |= \"x\"", "{a!=\"b\"}",
+                                        "sum(count_over_time({}[5m]))"};
+    struct query *q = NULL;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        check_refusal(texts[i], ERR_INVALID, "queries require at least one");
+        assert_int_equal(query_parse_all(str_of(texts[i]), &q, NULL, NULL, &err), 0);
+        query_unref(&q);
+    }
+    assert_int_equal(query_parse_all(STR("{} | dedup by ("), &q, NULL, NULL, &err), ERR_INVALID);
+}
+
+static void a_query_with_dedup_cannot_follow(void **state)
+{
+    static const struct {
+        const char *text;
+        bool may;
+    } cases[] = {{"{a=\"b\"} | json --arrays", true},
+                 {"{a=\"b\"} | json | dedup by (c) | c!=\"\"", false},
+                 {"rate({a=\"b\"}[5m])", false}};
+    struct query *q = NULL;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(query_parse(str_of(cases[i].text), &q, NULL, NULL, &err), 0);
+        assert_int_equal(query_may_follow(q), cases[i].may);
+        query_unref(&q);
+    }
+}
+
+CHECK_MAIN(cmocka_unit_test(all_streams_are_taken_where_that_is_allowed),
+           cmocka_unit_test(a_query_with_dedup_cannot_follow),
+           cmocka_unit_test(rules_of_the_language_are_kept),
            cmocka_unit_test(templates_are_refused_with_their_message),
            cmocka_unit_test(good_queries_pass),
            cmocka_unit_test(what_a_text_needs_not_to_be_formatted_is_left_for_the_run),

@@ -109,6 +109,147 @@ static void a_cursor_goes_on_behind_the_last_entry(void **state)
     buf_fini(&out);
 }
 
+/* All pages of two lines, each behind the cursor of the one before. */
+static void check_pages(const char *query, enum query_direction direction, const char *want)
+{
+    struct query_params p = {.start = 0, .end = 10 * NS_PER_S, .limit = 2, .direction = direction};
+    struct query_stats stats;
+    struct source source;
+    struct buf out;
+    const struct exec_sink sink = {.fn = add_line, .arg = &out};
+    struct err err;
+    struct fake f;
+    struct ast a;
+
+    buf_init(&out, 1000);
+    fake_init(&f);
+    for (int i = 0; i < 7; i++) { /* five at the same time */
+        char line[20];
+        (void)snprintf(line, sizeof(line), "%d", i);
+        fake_add(&f, "{app=\"x\"}", NULL, (i == 0 ? 1 : i == 6 ? 3 : 2) * NS_PER_S, str_of(line));
+    }
+    source = fake_source(&f);
+    assert_int_equal(fake_query(query, &a, &err), 0);
+    do {
+        assert_int_equal(exec_log(&a, &source, &p, &sink, &stats, &err), 0);
+        buf_add_char(&out, ';');
+        p.cursor = stats.next;
+    } while (p.cursor.set);
+    check_str(buf_str(&out), want);
+    ast_fini(&a);
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
+static void pages_hold_each_entry_once(void **state)
+{
+    (void)state;
+    check_pages("{app=\"x\"}", QUERY_FORWARD, " 0 1; 2 3; 4 5; 6;");
+    check_pages("{app=\"x\"}", QUERY_BACKWARD, " 6 5; 4 3; 2 1; 0;");
+    check_pages("{app=\"x\"} != \"2\"", QUERY_BACKWARD, " 6 5; 4 3; 1 0;;");
+    check_pages("{app=\"x\"} | app=\"x\" | line_format \"z\"", QUERY_FORWARD, " z z; z z; z z; z;");
+    check_pages("{app=\"x\"} | dedup", QUERY_FORWARD, " 0 1;"); /* has no next page */
+}
+
+static void a_cursor_does_not_go_with_dedup(void **state)
+{
+    struct query_params p = {
+        .start = 0, .end = 10 * NS_PER_S, .limit = 2, .cursor = {true, 5, 1, 1}};
+    struct query_stats stats;
+    struct source source;
+    const struct exec_sink sink = {.fn = add_line};
+    struct err err;
+    struct fake f;
+    struct ast a;
+
+    (void)state;
+    fill(&f);
+    source = fake_source(&f);
+    assert_int_equal(fake_query("{app=\"x\"} | dedup", &a, &err), 0);
+    assert_int_equal(exec_log(&a, &source, &p, &sink, &stats, &err), ERR_INVALID);
+    ast_fini(&a);
+    fake_fini(&f);
+}
+
+static void dedup_keeps_the_first_of_each_value(void **state)
+{
+    struct query_params p = {.start = 0, .end = 30 * NS_PER_S, .direction = QUERY_FORWARD};
+
+    (void)state;
+    check_lines("{app=~\".+\"} | dedup by (app)", &p, " 0 1");
+    p.direction = QUERY_BACKWARD;
+    check_lines("{app=~\".+\"} | dedup by (app)", &p, " 29 28");
+    p.direction = QUERY_FORWARD;
+    check_lines("{app=~\".+\"} | regexp \"(?P<d>.)$\" | dedup by (d)", &p, " 0 1 2 3 4 5 6 7 8 9");
+    check_lines("{app=~\".+\"} | regexp \"(?P<d>[0-4])$\" | dedup by (app, d)", &p,
+                " 0 1 2 3 4 5 6"); /* 5 and 6: no d */
+    check_lines("{app=~\".+\"} | line_format \"{{.app}}\" | dedup", &p, " x y");
+    check_lines("{app=~\".+\"} | dedup by (app) | line_format \"z\" | dedup", &p, " z");
+    p.limit = 3;
+    check_lines("{app=~\".+\"} | regexp \"^(?P<d>.)\" | dedup by (d)", &p, " 0 1 2");
+}
+
+static void filters_behind_dedup_see_what_it_lets_pass(void **state)
+{
+    struct query_params p = {.start = 0, .end = 30 * NS_PER_S, .direction = QUERY_FORWARD};
+
+    (void)state;
+    check_lines("{app=~\".+\"} | dedup by (app) |= \"2\"", &p, "");
+    check_lines("{app=~\".+\"} |= \"2\" | dedup by (app)", &p, " 2 21");
+    check_lines("{app=~\".+\"} | dedup by (nothing) | app=\"y\"", &p, "");
+}
+
+/* Very many values through dedup; *err says that there is no room. */
+static void run_out_of_memory(size_t query_bytes, struct mem_budget *server, struct err *err)
+{
+    struct query_params p = {.start = 0,
+                             .end = 10 * NS_PER_S,
+                             .direction = QUERY_FORWARD,
+                             .limits = {.memory_bytes = query_bytes},
+                             .budget = server};
+    struct query_stats stats;
+    struct source source;
+    struct buf out;
+    const struct exec_sink sink = {.fn = add_line, .arg = &out};
+    struct fake f;
+    struct ast a;
+
+    buf_init(&out, 1 << 20);
+    fake_init(&f);
+    for (int i = 0; i < 20000; i++) {
+        char line[20];
+        (void)snprintf(line, sizeof(line), "%d", i);
+        fake_add(&f, "{app=\"x\"}", NULL, NS_PER_S, str_of(line));
+    }
+    source = fake_source(&f);
+    assert_int_equal(fake_query("{app=\"x\"} | dedup", &a, err), 0);
+    assert_int_equal(exec_log(&a, &source, &p, &sink, &stats, err), ERR_NOMEM);
+    ast_fini(&a);
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
+static void dedup_is_held_to_the_memory_of_the_query(void **state)
+{
+    struct err err;
+
+    (void)state;
+    run_out_of_memory(1 << 20, NULL, &err);
+    assert_non_null(strstr(err.text, "raise the limit (query.memory"));
+}
+
+static void a_server_without_memory_does_not_blame_the_query(void **state)
+{
+    struct mem_budget server = {.name = "server", .limit = 1 << 20};
+    struct err err;
+
+    (void)state;
+    run_out_of_memory(1 << 30, &server, &err);
+    assert_null(strstr(err.text, "query.memory"));
+    assert_non_null(strstr(err.text, "ask again later"));
+    assert_int_equal(server.used, 0);
+}
+
 static int stop_at_third(void *arg, const struct query_entry *e)
 {
     int *left = arg;
@@ -283,6 +424,12 @@ static void an_error_of_the_store_ends_the_run_and_nothing_stays_charged(void **
 CHECK_MAIN(cmocka_unit_test(entries_come_in_order_up_to_the_limit),
            cmocka_unit_test(interval_thins_entries_out),
            cmocka_unit_test(a_cursor_goes_on_behind_the_last_entry),
+           cmocka_unit_test(dedup_keeps_the_first_of_each_value),
+           cmocka_unit_test(filters_behind_dedup_see_what_it_lets_pass),
+           cmocka_unit_test(dedup_is_held_to_the_memory_of_the_query),
+           cmocka_unit_test(a_server_without_memory_does_not_blame_the_query),
+           cmocka_unit_test(pages_hold_each_entry_once),
+           cmocka_unit_test(a_cursor_does_not_go_with_dedup),
            cmocka_unit_test(the_caller_may_end_a_run),
            cmocka_unit_test(limits_are_named_with_what_raises_them),
            cmocka_unit_test(of_too_many_series_the_greatest_can_be_had),

@@ -358,7 +358,32 @@ static void json_is_one_array(void **state)
     buf_fini(&out);
 }
 
-CHECK_MAIN(cmocka_unit_test(values_are_short_and_without_exponent),
+static void cursors_are_read_as_they_are_written(void **state)
+{
+    static const struct query_cursor cursors[] = {
+        {true, 1768003200000000001, 7, 1}, {true, -5, UINT64_MAX, 3}, {true, INT64_MIN, 0, 1}};
+    static const char *const bad[] = {"", "1", "1_2", "1_2_", "x_2_3", "1_2_3_4", "1_-2_3"};
+    struct query_cursor c;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 1000);
+    for (size_t i = 0; i < sizeof(cursors) / sizeof(cursors[0]); i++) {
+        buf_clear(&out);
+        format_cursor(&out, &cursors[i]);
+        assert_true(format_cursor_parse(buf_str(&out), &c));
+        assert_true(c.set);
+        assert_int_equal(c.ts, cursors[i].ts);
+        assert_int_equal(c.seq, cursors[i].seq);
+        assert_int_equal(c.nth, cursors[i].nth);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(format_cursor_parse(str_of(bad[i]), &c));
+    buf_fini(&out);
+}
+
+CHECK_MAIN(cmocka_unit_test(cursors_are_read_as_they_are_written),
+           cmocka_unit_test(values_are_short_and_without_exponent),
            cmocka_unit_test(streams_are_distinct_label_sets),
            cmocka_unit_test(kinds_of_labels_are_kept_apart_on_demand),
            cmocka_unit_test(damage_is_a_warning),

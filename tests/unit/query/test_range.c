@@ -472,12 +472,36 @@ static void times_at_the_ends_of_the_range_do_not_overflow(void **state)
     fake_fini(&f);
 }
 
+static void different_values_are_counted(void **state)
+{
+    struct fake f;
+
+    (void)state;
+    fake_init(&f);
+    for (int i = 1; i <= 10; i++) {
+        char line[50];
+        (void)snprintf(line, sizeof(line), i == 10 ? "n=1" : "u=%d n=%d", i % 3, i);
+        fake_add(&f, i % 2 == 0 ? "{app=\"x\"}" : "{app=\"y\"}", NULL, i * NS_PER_S, str_of(line));
+    }
+    check_answer(&f, "count_distinct_over_time(u, {app=~\".+\"} | logfmt [1m]) by ()",
+                 10 * NS_PER_S, 10 * NS_PER_S, 0, "{} 3@10\n");
+    check_answer(&f, "count_distinct_over_time(u, {app=~\".+\"} | logfmt | n<3 [1m]) by (app)",
+                 10 * NS_PER_S, 10 * NS_PER_S, 0, "{app=\"x\"} 1@10\n{app=\"y\"} 1@10\n");
+    check_answer(&f, "count_distinct_over_time(u, {app=~\".+\"} | logfmt | keep u [2s])",
+                 2 * NS_PER_S, 10 * NS_PER_S, 4 * NS_PER_S, "{} 2@2 2@6 1@10\n");
+    check_answer(&f, "count_distinct_over_time(app, {app=~\".+\"} [1m]) by ()", 10 * NS_PER_S,
+                 10 * NS_PER_S, 0, "{} 2@10\n");
+    check_answer(&f, "count_distinct_over_time(none, {app=~\".+\"} | logfmt [1m]) by ()",
+                 10 * NS_PER_S, 10 * NS_PER_S, 0, "");
+    fake_fini(&f);
+}
+
 CHECK_MAIN(cmocka_unit_test(all_agree_with_a_naive_evaluation),
            cmocka_unit_test(ranges_are_open_at_their_begin),
            cmocka_unit_test(series_have_all_labels_unless_grouped),
            cmocka_unit_test(unwrapped_values_have_units),
            cmocka_unit_test(counters_are_extrapolated_and_may_restart),
-           cmocka_unit_test(absence_is_a_series),
+           cmocka_unit_test(absence_is_a_series), cmocka_unit_test(different_values_are_counted),
            cmocka_unit_test(a_failed_line_fails_the_query_unless_filtered),
            cmocka_unit_test(only_what_is_looked_at_is_asked_for),
            cmocka_unit_test(times_at_the_ends_of_the_range_do_not_overflow))

@@ -54,6 +54,51 @@ static void pattern_captures_become_labels(void **state)
     RUN(cases);
 }
 
+static void arrays_become_labels_when_asked_for(void **state)
+{
+    static const struct stage_case cases[] = {
+        {"| json", "{\"a\":[1,2],\"b\":3}", S "+{b=\"3\"}", NULL},
+        {"| json --arrays", "{\"a\":[1,\"x\",null],\"b\":3}",
+         S "+{a_0=\"1\", a_1=\"x\", a_len=\"3\", b=\"3\"}", NULL},
+        {"| json --arrays", "{\"a\":[],\"b\":{\"c\":[{\"d\":1},[true]]}}",
+         S "+{a_len=\"0\", b_c_0_d=\"1\", b_c_1_0=\"true\", b_c_1_len=\"1\", b_c_len=\"2\"}", NULL},
+        {"| json --arrays | a_len > 1 | a_1=\"y\" | keep a_1", "{\"a\":[\"x\",\"y\",],}",
+         "{}+{a_1=\"y\"}", NULL},
+        {"| json --arrays | a_len > 1", "{\"a\":[1]}", NULL, NULL},
+        {"| json --arrays", "{\"a\":[1,2", S "+{" BAD ", a_0=\"1\", a_1=\"2\"}", NULL},
+        {"| json --arrays", "[1]", S "+{" BAD "}", NULL},
+    };
+
+    (void)state;
+    RUN(cases);
+}
+
+static void of_a_long_array_the_first_elements_become_labels(void **state)
+{
+    struct query_params p = {.start = 0, .end = 10};
+    struct buf line, out;
+    struct fake f;
+
+    (void)state;
+    buf_init(&line, 1 << 20);
+    buf_init(&out, 1 << 20);
+    buf_add_z(&line, "{\"a\":[0");
+    for (int i = 1; i < 1500; i++)
+        buf_addf(&line, ",%d", i);
+    buf_add_z(&line, "],\"b\":1}");
+    fake_init(&f);
+    fake_add(&f, S, NULL, 5, buf_str(&line));
+    assert_int_equal(fake_run(&f,
+                              "{s=\"1\"} | json --arrays | a_999=\"999\" | a_1000=\"\" | keep "
+                              "a_len, b | line_format \"\"",
+                              &p, &out),
+                     0);
+    check_str(buf_str(&out), "{}+{a_len=\"1500\", b=\"1\"} \n");
+    fake_fini(&f);
+    buf_fini(&line);
+    buf_fini(&out);
+}
+
 static void packed_lines_are_unpacked(void **state)
 {
     static const struct stage_case cases[] = {
@@ -101,5 +146,7 @@ static void escape_sequences_are_taken_out(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(pattern_captures_become_labels),
+           cmocka_unit_test(arrays_become_labels_when_asked_for),
+           cmocka_unit_test(of_a_long_array_the_first_elements_become_labels),
            cmocka_unit_test(packed_lines_are_unpacked),
            cmocka_unit_test(escape_sequences_are_taken_out))

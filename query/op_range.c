@@ -13,6 +13,9 @@
 
 #define NUMBER_MAX 1e150 /* below it squares and sums stay finite */
 
+/* Values gathered from columns take at most this part of a query's memory. */
+enum { GATHER_SHARE = 2, GATHER_BYTES = 4 * (sizeof(ts_ns) + sizeof(double)) };
+
 enum { SLIDE_MIN = 4 /* ranges that a sample lies in, from which on windows slide */ };
 
 /* What belongs to one series; data of its group. */
@@ -31,7 +34,9 @@ struct range_run {
     const struct ast_grouping *grouping; /* NULL: all labels */
     const struct steps *steps;
     bool counted, bytes, absent;
-    bool summed;             /* values were added up by the scan */
+    bool summed;   /* values were added up by the scan, or */
+    bool gathered; /* gathered: each is needed by itself, in no order */
+    size_t n_gathered;
     bool keeps_error;        /* `__error__` is one of the labels asked for */
     bool keeps_parser_error; /* a label filter looks at it: what a parser could not read counts */
     struct entry entry;
@@ -426,6 +431,9 @@ static int make_cells(struct range_run *run, struct cell *c, struct err *err)
     struct arena *a = run->x->arena;
     size_t n = run->n_edges - 1;
 
+    c->cells.owner = c;
+    if (run->gathered)
+        return 0;
     if (run->summed) {
         c->cells.sum = arena_alloc(a, n * sizeof(*c->cells.sum));
         return c->cells.sum == NULL ? arena_err(a, err) : 0;
@@ -452,7 +460,7 @@ static int count_cells(void *arg, const struct scan_key *key, struct scan_cells 
     run->failed = r == ERR_INVALID;
     if (r != 1)
         return r;
-    r = x.cell->cells.rows == NULL && x.cell->cells.sum == NULL ? make_cells(run, x.cell, err) : 0;
+    r = x.cell->cells.owner == NULL ? make_cells(run, x.cell, err) : 0;
     if (r == 0)
         *ret = &x.cell->cells;
     return r;
@@ -464,6 +472,21 @@ static bool sum_number(const void *arg, struct str text, double *ret)
     const struct ast_unwrap *u = arg;
 
     return op_unwrap_number(u->unit, text, ret) && fabs(*ret) < NUMBER_MAX;
+}
+
+/* For scan_value: one value of those that are gathered.  1: they are too many. */
+static int gather(void *arg, struct scan_cells *cells, ts_ns ts, double v, struct err *err)
+{
+    struct range_run *run = arg;
+    struct cell *c = cells->owner;
+    size_t first;
+    size_t last;
+
+    if (run->log->range < run->steps->step && !covering(run, ts, &first, &last))
+        return 0; /* between two ranges */
+    if (run->n_gathered++ >= run->x->limits.memory_bytes / GATHER_SHARE / GATHER_BYTES)
+        return 1;
+    return window_push(&c->window, ts, v, &run->x->budget, err);
 }
 
 /* For scan_value: a whole record.  1: its number does not add up. */
@@ -487,7 +510,9 @@ static int sum_record(void *arg, const struct labels *stream, const struct recor
         return r;
     if (!(fabs(x.value) < NUMBER_MAX))
         return 1;
-    r = x.cell->cells.sum == NULL ? make_cells(run, x.cell, err) : 0;
+    r = x.cell->cells.owner == NULL ? make_cells(run, x.cell, err) : 0;
+    if (r == 0 && run->gathered)
+        return gather(run, &x.cell->cells, rec->ts, x.value, err);
     while (r == 0 && high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (run->edge[middle] <= rec->ts)
@@ -538,12 +563,58 @@ static int add_sums(struct range_run *run, struct cell *c, struct err *err)
     return sums_slide(&q, c->cells.sum, run->x->arena, &c->out, err);
 }
 
-/* Can values be summed up by columns?  Then *v says how. */
+/* All values of a series are there: set its points. */
+static int add_gathered(struct range_run *run, struct cell *c, struct err *err)
+{
+    struct window *w = &c->window;
+    size_t n = w->n;
+    size_t seen = 0;
+    int r = need_sorted(run, n, err);
+
+    if (r == 0)
+        r = window_sort(w, &run->x->budget, err);
+    w->n = 0;
+    for (size_t k = 0; r == 0 && k < run->steps->n; k++) {
+        struct window_query q = {
+            .op = run->node->range.op,
+            .param = run->node->range.param,
+            .end = exec_add(step_time(run->steps, k), -run->log->offset),
+            .range = run->log->range,
+        };
+        ts_ns begin = exec_add(q.end, -q.range);
+        r = exec_tick(run->x, err);
+        for (; seen < n && w->ts[seen] <= q.end; seen++) {
+            w->n++;
+            run->x->stats.pipeline_lines += w->ts[seen] > begin;
+        }
+        window_drop(w, begin);
+        w->head = seen - w->n;
+        if (w->n == 0)
+            continue;
+        c->out.value[k] = window_value(w, &q, run->sorted);
+        c->out.has[k] = 1;
+    }
+    return r;
+}
+
+static void forget_gathered(struct range_run *run)
+{
+    for (size_t i = 0; i < run->groups.n; i++) {
+        struct cell *c = run->groups.v[i]->data;
+        if (c != NULL)
+            window_fini(&c->window, &run->x->budget);
+    }
+    run->gathered = false;
+}
+
+/* Can values be summed up, or gathered, by columns?  Then *v says how. */
 static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_value *v)
 {
     const struct ast_unwrap *u = run->log->unwrap;
 
-    if (!sums_know(run->node->range.op) || !plan_is_untouched(run->log->stages, NULL, u->label))
+    run->gathered = run->node->range.op == TOKEN_QUANTILE_OVER_TIME;
+    if ((!run->gathered && !sums_know(run->node->range.op)) ||
+        !plan_is_untouched(run->log->stages, NULL, u->label))
         return false;
     for (const struct ast_stage *s = u->filters; s != NULL; s = s->next)
         if (s->kind != STAGE_LABEL_FILTER || plan_filter_names(s->filter, u->label))
@@ -556,6 +627,7 @@ static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_
         .is_plain = u->unit == UNWRAP_NUMBER,
         .record = sum_record,
         .arg_record = run,
+        .sample = run->gathered ? gather : NULL,
     };
     return true;
 }
@@ -600,7 +672,9 @@ static int add_all(struct range_run *run, struct err *err)
 
     for (size_t i = 0; r == 0 && i < run->groups.n; i++) {
         struct cell *c = run->groups.v[i]->data;
-        if (c != NULL && c->cells.sum != NULL)
+        if (c != NULL && run->gathered)
+            r = add_gathered(run, c, err);
+        else if (c != NULL && c->cells.sum != NULL)
             r = add_sums(run, c, err);
         else if (c != NULL)
             add_cells(run, c);
@@ -639,6 +713,8 @@ static int count_rows(struct range_run *run, struct exec_scan *scan, struct err 
         r = add_all(run, err);
     else
         run->summed = false;
+    if (r == 1 && run->gathered)
+        forget_gathered(run);
     return r;
 }
 

@@ -1,6 +1,7 @@
 /* query/op_range.c - see op_range.h. */
 #include "query/op_range.h"
 
+#include "query/gathered.h"
 #include "query/group.h"
 #include "query/op.h"
 #include "query/plan_tests.h"
@@ -12,9 +13,6 @@
 #include <string.h>
 
 #define NUMBER_MAX 1e150 /* below it squares and sums stay finite */
-
-/* Values gathered from columns take at most this part of a query's memory. */
-enum { GATHER_SHARE = 2, GATHER_BYTES = 4 * (sizeof(ts_ns) + sizeof(double)) };
 
 enum { SLIDE_MIN = 4 /* ranges that a sample lies in, from which on windows slide */ };
 
@@ -482,9 +480,9 @@ static int gather(void *arg, struct scan_cells *cells, ts_ns ts, double v, struc
     size_t first;
     size_t last;
 
-    if (run->log->range < run->steps->step && !covering(run, ts, &first, &last))
+    if (!covering(run, ts, &first, &last))
         return 0; /* between two ranges */
-    if (run->n_gathered++ >= run->x->limits.memory_bytes / GATHER_SHARE / GATHER_BYTES)
+    if (run->n_gathered++ >= run->x->limits.memory_bytes / GATHERED_MEMORY_MIN)
         return 1;
     return window_push(&c->window, ts, v, &run->x->budget, err);
 }
@@ -563,38 +561,18 @@ static int add_sums(struct range_run *run, struct cell *c, struct err *err)
     return sums_slide(&q, c->cells.sum, run->x->arena, &c->out, err);
 }
 
-/* All values of a series are there: set its points. */
 static int add_gathered(struct range_run *run, struct cell *c, struct err *err)
 {
-    struct window *w = &c->window;
-    size_t n = w->n;
-    size_t seen = 0;
-    int r = need_sorted(run, n, err);
+    const struct gathered_query q = {
+        .op = run->node->range.op,
+        .param = run->node->range.param,
+        .steps = run->steps,
+        .range = run->log->range,
+        .offset = run->log->offset,
+    };
 
-    if (r == 0)
-        r = window_sort(w, &run->x->budget, err);
-    w->n = 0;
-    for (size_t k = 0; r == 0 && k < run->steps->n; k++) {
-        struct window_query q = {
-            .op = run->node->range.op,
-            .param = run->node->range.param,
-            .end = exec_add(step_time(run->steps, k), -run->log->offset),
-            .range = run->log->range,
-        };
-        ts_ns begin = exec_add(q.end, -q.range);
-        r = exec_tick(run->x, err);
-        for (; seen < n && w->ts[seen] <= q.end; seen++) {
-            w->n++;
-            run->x->stats.pipeline_lines += w->ts[seen] > begin;
-        }
-        window_drop(w, begin);
-        w->head = seen - w->n;
-        if (w->n == 0)
-            continue;
-        c->out.value[k] = window_value(w, &q, run->sorted);
-        c->out.has[k] = 1;
-    }
-    return r;
+    run->x->stats.pipeline_lines += c->window.n;
+    return gathered_slide(&q, &c->window, run->x, &c->out, err);
 }
 
 static void forget_gathered(struct range_run *run)
@@ -612,7 +590,7 @@ static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_
 {
     const struct ast_unwrap *u = run->log->unwrap;
 
-    run->gathered = run->node->range.op == TOKEN_QUANTILE_OVER_TIME;
+    run->gathered = gathered_know(run->node->range.op);
     if ((!run->gathered && !sums_know(run->node->range.op)) ||
         !plan_is_untouched(run->log->stages, NULL, u->label))
         return false;

@@ -484,7 +484,7 @@ static int gather(void *arg, struct scan_cells *cells, ts_ns ts, double v, struc
         return 0; /* between two ranges */
     if (run->n_gathered++ >= run->x->limits.memory_bytes / GATHERED_MEMORY_MIN)
         return 1;
-    return window_push(&c->window, ts, v, &run->x->budget, err);
+    return window_push(&c->window, ts, v, &run->x->budget, err) < 0; /* records take less */
 }
 
 /* For scan_value: a whole record.  1: its number does not add up. */

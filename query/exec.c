@@ -71,7 +71,7 @@ int exec_check_length(const struct exec *x, struct err *err)
                    STR_ARG(is), STR_ARG(may));
 }
 
-static int look(struct exec *x, struct err *err)
+int exec_look(struct exec *x, struct err *err)
 {
     if (x->params->cancel != NULL && atomic_load(x->params->cancel))
         return err_set(err, ERR_CANCELLED, "the query was cancelled");
@@ -88,7 +88,7 @@ static int look(struct exec *x, struct err *err)
 
 int exec_tick(struct exec *x, struct err *err)
 {
-    return (++x->ticks & (TICKS_PER_LOOK - 1)) == 0 ? look(x, err) : 0;
+    return (++x->ticks & (TICKS_PER_LOOK - 1)) == 0 ? exec_look(x, err) : 0;
 }
 
 int exec_work(struct exec *x, struct entry *e, struct err *err)
@@ -96,7 +96,7 @@ int exec_work(struct exec *x, struct entry *e, struct err *err)
     if (e->work < WORK_PER_LOOK)
         return 0;
     e->work = 0;
-    return look(x, err);
+    return exec_look(x, err);
 }
 
 ts_ns exec_add(ts_ns a, dur_ns b)
@@ -168,14 +168,14 @@ static int explain(struct exec *x, int r, struct err *err)
         return err_wrap(err, "the query reads too many lines; narrow it, or raise query.lines or "
                              "the tenant's max_query_bytes_read");
     if (r == ERR_TIMEOUT)
-        (void)look(x, err); /* says it in full */
+        (void)exec_look(x, err); /* says it in full */
     return r;
 }
 
 static int each_of_batch(struct exec *x, const struct batch *b, exec_record_fn *fn, void *arg,
                          struct err *err)
 {
-    int r = look(x, err);
+    int r = exec_look(x, err);
 
     for (uint32_t i = 0; i < b->n_records && r == 0; i++) {
         r = exec_tick(x, err);

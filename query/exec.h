@@ -46,7 +46,9 @@ int exec_fini(struct exec *x, int result, struct query_stats *stats, struct err 
 /* Is the time from start to end within the limit?  ERR_LIMIT. */
 int exec_check_length(const struct exec *x, struct err *err);
 
-/* Count a unit of work; now and then look at the clock.  ERR_TIMEOUT, ERR_CANCELLED. */
+/* Is there time left, and is the answer still wanted?  ERR_TIMEOUT, ERR_CANCELLED. */
+int exec_look(struct exec *x, struct err *err);
+/* Count a unit of work; now and then look at the clock.  Errors as exec_look. */
 int exec_tick(struct exec *x, struct err *err);
 /* The same for what stages did beyond a unit: one record may keep a template busy. */
 int exec_work(struct exec *x, struct entry *e, struct err *err);

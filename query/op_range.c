@@ -1,6 +1,7 @@
 /* query/op_range.c - see op_range.h. */
 #include "query/op_range.h"
 
+#include "query/gathered.h"
 #include "query/group.h"
 #include "query/op.h"
 #include "query/plan_tests.h"
@@ -31,7 +32,9 @@ struct range_run {
     const struct ast_grouping *grouping; /* NULL: all labels */
     const struct steps *steps;
     bool counted, bytes, absent;
-    bool summed;             /* values were added up by the scan */
+    bool summed;   /* values were added up by the scan, or */
+    bool gathered; /* gathered: each is needed by itself, in no order */
+    size_t n_gathered;
     bool keeps_error;        /* `__error__` is one of the labels asked for */
     bool keeps_parser_error; /* a label filter looks at it: what a parser could not read counts */
     struct entry entry;
@@ -430,6 +433,9 @@ static int make_cells(struct range_run *run, struct cell *c, struct err *err)
     struct arena *a = run->x->arena;
     size_t n = run->n_edges - 1;
 
+    c->cells.owner = c;
+    if (run->gathered)
+        return 0;
     if (run->summed) {
         c->cells.sum = arena_alloc(a, n * sizeof(*c->cells.sum));
         return c->cells.sum == NULL ? arena_err(a, err) : 0;
@@ -456,7 +462,7 @@ static int count_cells(void *arg, const struct scan_key *key, struct scan_cells 
     run->failed = r == ERR_INVALID;
     if (r != 1)
         return r;
-    r = x.cell->cells.rows == NULL && x.cell->cells.sum == NULL ? make_cells(run, x.cell, err) : 0;
+    r = x.cell->cells.owner == NULL ? make_cells(run, x.cell, err) : 0;
     if (r == 0)
         *ret = &x.cell->cells;
     return r;
@@ -468,6 +474,21 @@ static bool sum_number(const void *arg, struct str text, double *ret)
     const struct ast_unwrap *u = arg;
 
     return op_unwrap_number(u->unit, text, ret) && fabs(*ret) < NUMBER_MAX;
+}
+
+/* For scan_value: one value of those that are gathered.  1: they are too many. */
+static int gather(void *arg, struct scan_cells *cells, ts_ns ts, double v, struct err *err)
+{
+    struct range_run *run = arg;
+    struct cell *c = cells->owner;
+    size_t first;
+    size_t last;
+
+    if (!covering(run, ts, &first, &last))
+        return 0; /* between two ranges */
+    if (run->n_gathered++ >= run->x->limits.memory_bytes / GATHERED_MEMORY_MIN)
+        return 1;
+    return window_push(&c->window, ts, v, &run->x->budget, err) < 0; /* records take less */
 }
 
 /* For scan_value: a whole record.  1: its number does not add up. */
@@ -491,7 +512,9 @@ static int sum_record(void *arg, const struct labels *stream, const struct recor
         return r;
     if (!(fabs(x.value) < NUMBER_MAX))
         return 1;
-    r = x.cell->cells.sum == NULL ? make_cells(run, x.cell, err) : 0;
+    r = x.cell->cells.owner == NULL ? make_cells(run, x.cell, err) : 0;
+    if (r == 0 && run->gathered)
+        return gather(run, &x.cell->cells, rec->ts, x.value, err);
     while (r == 0 && high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (run->edge[middle] <= rec->ts)
@@ -542,12 +565,38 @@ static int add_sums(struct range_run *run, struct cell *c, struct err *err)
     return sums_slide(&q, c->cells.sum, run->x->arena, &c->out, err);
 }
 
-/* Can values be summed up by columns?  Then *v says how. */
+static int add_gathered(struct range_run *run, struct cell *c, struct err *err)
+{
+    const struct gathered_query q = {
+        .op = run->node->range.op,
+        .param = run->node->range.param,
+        .steps = run->steps,
+        .range = run->log->range,
+        .offset = run->log->offset,
+    };
+
+    run->x->stats.pipeline_lines += c->window.n;
+    return gathered_slide(&q, &c->window, run->x, &c->out, err);
+}
+
+static void forget_gathered(struct range_run *run)
+{
+    for (size_t i = 0; i < run->groups.n; i++) {
+        struct cell *c = run->groups.v[i]->data;
+        if (c != NULL)
+            window_fini(&c->window, &run->x->budget);
+    }
+    run->gathered = false;
+}
+
+/* Can values be summed up, or gathered, by columns?  Then *v says how. */
 static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_value *v)
 {
     const struct ast_unwrap *u = run->log->unwrap;
 
-    if (!sums_know(run->node->range.op) || !plan_is_untouched(run->log->stages, NULL, u->label))
+    run->gathered = gathered_know(run->node->range.op);
+    if ((!run->gathered && !sums_know(run->node->range.op)) ||
+        !plan_is_untouched(run->log->stages, NULL, u->label))
         return false;
     for (const struct ast_stage *s = u->filters; s != NULL; s = s->next)
         if (s->kind != STAGE_LABEL_FILTER || plan_filter_names(s->filter, u->label))
@@ -560,6 +609,7 @@ static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_
         .is_plain = u->unit == UNWRAP_NUMBER,
         .record = sum_record,
         .arg_record = run,
+        .sample = run->gathered ? gather : NULL,
     };
     return true;
 }
@@ -604,7 +654,9 @@ static int add_all(struct range_run *run, struct err *err)
 
     for (size_t i = 0; r == 0 && i < run->groups.n; i++) {
         struct cell *c = run->groups.v[i]->data;
-        if (c != NULL && c->cells.sum != NULL)
+        if (c != NULL && run->gathered)
+            r = add_gathered(run, c, err);
+        else if (c != NULL && c->cells.sum != NULL)
             r = add_sums(run, c, err);
         else if (c != NULL)
             add_cells(run, c);
@@ -643,6 +695,8 @@ static int count_rows(struct range_run *run, struct exec_scan *scan, struct err 
         r = add_all(run, err);
     else
         run->summed = false;
+    if (r == 1 && run->gathered)
+        forget_gathered(run);
     return r;
 }
 

@@ -13,11 +13,15 @@ enum { KEY_MAX_BYTES = 2048, STEPS_ROOM = 64 };
 #define SHORT_STEP (5 * NS_PER_MIN)
 #define LONG_STEP  (2 * NS_PER_H)
 
+enum piece_part { PIECE_OPEN, PIECE_OURS, PIECE_NEXT, PIECE_THEIRS, PIECE_ALONE, PIECE_DONE };
+
 struct piece {
     size_t first, n; /* steps */
     bool whole;
-    uint64_t state;            /* 0: not to be kept */
-    const struct matrix *kept; /* a reference, or NULL */
+    uint64_t state; /* 0: it may change at any time */
+    enum piece_part part;
+    const struct matrix *kept;   /* a reference, or NULL */
+    struct query_flight *flight; /* NEXT, THEIRS, OURS */
 };
 
 struct pieces_run {
@@ -87,7 +91,7 @@ static int read_states(struct pieces_run *run, struct err *err)
     }
     r = exec_spans(run->x, run->spans, run->n, err);
     for (size_t i = 0; r == 0 && i < run->n; i++)
-        run->v[i].state = run->v[i].whole ? run->spans[i].state : 0;
+        run->v[i].state = run->spans[i].state;
     return r;
 }
 
@@ -153,40 +157,166 @@ static bool is_complete(const struct exec *x)
     return x->stats.scan.damaged_blocks == 0 && x->stats.scan.partial[0] == '\0';
 }
 
-/* Evaluate pieces [i, end) in one go, and keep what may be kept. */
+/* ---- who evaluates what ---- */
+
+static void claim_open(struct pieces_run *run)
+{
+    for (size_t i = 0; i < run->n; i++) {
+        struct piece *p = &run->v[i];
+        if (p->part != PIECE_OPEN)
+            continue;
+        switch (query_cache_claim(run->x->params->cache, key_of(run, p), p->state, &p->kept,
+                                  &p->flight)) {
+        case QUERY_CLAIM_KEPT:
+            break; /* stays open: it only has to be added */
+        case QUERY_CLAIM_OURS:
+            p->part = PIECE_OURS;
+            break;
+        case QUERY_CLAIM_NEXT:
+            p->part = PIECE_NEXT;
+            break;
+        case QUERY_CLAIM_THEIRS:
+            p->part = PIECE_THEIRS;
+            break;
+        }
+    }
+}
+
+static enum query_landing landing_of(int r)
+{
+    return r == ERR_CANCELLED || r == ERR_TIMEOUT ? QUERY_GIVEN_UP : QUERY_FAILED;
+}
+
+/* Evaluate pieces [i, end) in one go, for those who wait and, of what may be kept, for later. */
 static int fill(struct pieces_run *run, size_t i, size_t end, struct matrix *ret, struct err *err)
 {
+    struct query_cache *c = run->x->params->cache;
     size_t first = run->v[i].first;
     struct steps part = {.start = time_at(run, first),
                          .step = run->steps->step,
                          .n = run->v[end - 1].first + run->v[end - 1].n - first};
     int r = evaluate(run->x, run->node, &part, ret, err);
+    enum query_landing how = r < 0                 ? landing_of(r)
+                             : is_complete(run->x) ? QUERY_LANDED
+                                                   : QUERY_FAILED;
 
-    for (; r == 0 && i < end && is_complete(run->x); i++)
-        if (run->v[i].state != 0)
-            query_cache_put(run->x->params->cache, key_of(run, &run->v[i]), run->v[i].state, ret,
-                            run->v[i].first - first, run->v[i].n);
+    for (; i < end; i++) {
+        struct piece *p = &run->v[i];
+        const struct query_result_steps result = {
+            .m = ret, .first = p->first - first, .n = p->n, .keep = p->whole && p->state != 0};
+        if (p->flight != NULL)
+            query_flight_end(c, &p->flight, how, &result);
+        p->part = PIECE_DONE;
+    }
     return r;
 }
 
-static int put_together(struct pieces_run *run, struct matrix *ret, struct err *err)
+/* Evaluate all pieces of this part, neighbours in one go. */
+static int fill_part(struct pieces_run *run, enum piece_part part, struct err *err)
 {
     struct matrix m;
     int r = 0;
 
-    groups_init(&run->groups, run->x->arena);
     for (size_t i = 0, end; r == 0 && i < run->n; i = end) {
         end = i + 1;
-        if (run->v[i].kept != NULL) {
-            r = add_points(run, run->v[i].kept, run->v[i].first, run->v[i].n, err);
+        if (run->v[i].part != part)
             continue;
-        }
-        while (end < run->n && run->v[end].kept == NULL)
+        while (end < run->n && run->v[end].part == part)
             end++;
         r = fill(run, i, end, &m, err);
         if (r == 0)
             r = add_points(run, &m, run->v[i].first,
                            run->v[end - 1].first + run->v[end - 1].n - run->v[i].first, err);
+    }
+    return r;
+}
+
+/* Until no flight is before ours; then all begin. */
+static int begin_next(struct pieces_run *run, struct err *err)
+{
+    struct query_cache *c = run->x->params->cache;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < run->n; i++)
+        while (r == 0 && run->v[i].part == PIECE_NEXT &&
+               !query_flight_may_begin(c, run->v[i].flight))
+            r = exec_look(run->x, err);
+    for (size_t i = 0; r == 0 && i < run->n; i++)
+        if (run->v[i].part == PIECE_NEXT) {
+            query_flight_begin(c, run->v[i].flight);
+            run->v[i].part = PIECE_OURS;
+        }
+    return r;
+}
+
+/* What others evaluated: the piece; or it is open again, or ours alone. */
+static int take_theirs(struct pieces_run *run, struct piece *p, struct err *err)
+{
+    struct query_cache *c = run->x->params->cache;
+    enum query_landing how;
+    int r = 0;
+
+    while (r == 0 && !query_flight_wait(c, p->flight))
+        r = exec_look(run->x, err);
+    if (r < 0)
+        return r;
+    how = query_flight_leave(c, &p->flight, &p->kept);
+    p->part = how == QUERY_FAILED ? PIECE_ALONE : PIECE_OPEN;
+    return 0;
+}
+
+static int add_kept(struct pieces_run *run, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < run->n; i++) {
+        struct piece *p = &run->v[i];
+        if (p->kept == NULL)
+            continue;
+        r = add_points(run, p->kept, p->first, p->n, err);
+        query_piece_unref(&p->kept);
+        p->part = PIECE_DONE;
+    }
+    return r;
+}
+
+static bool all_are(const struct pieces_run *run, enum piece_part part)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < run->n; i++)
+        all &= run->v[i].part == part;
+    return all;
+}
+
+/* One round over what is open.  The order keeps query_cache.h (1) and (2). */
+static int take_part(struct pieces_run *run, struct err *err)
+{
+    int r = add_kept(run, err);
+
+    if (r == 0)
+        r = fill_part(run, PIECE_OURS, err);
+    if (r == 0)
+        r = begin_next(run, err);
+    if (r == 0)
+        r = fill_part(run, PIECE_OURS, err);
+    for (size_t i = 0; r == 0 && i < run->n; i++)
+        if (run->v[i].part == PIECE_THEIRS)
+            r = take_theirs(run, &run->v[i], err);
+    if (r == 0)
+        r = add_kept(run, err);
+    return r == 0 ? fill_part(run, PIECE_ALONE, err) : r;
+}
+
+static int put_together(struct pieces_run *run, struct matrix *ret, struct err *err)
+{
+    int r = 0;
+
+    groups_init(&run->groups, run->x->arena);
+    while (r == 0 && !all_are(run, PIECE_DONE)) {
+        r = take_part(run, err);
+        if (r == 0)
+            claim_open(run);
     }
     if (r < 0)
         return r;
@@ -199,21 +329,33 @@ static int put_together(struct pieces_run *run, struct matrix *ret, struct err *
     return 0;
 }
 
+/* What a failed run leaves behind. */
+static void let_go(struct pieces_run *run, int result)
+{
+    struct query_cache *c = run->x->params->cache;
+
+    for (size_t i = 0; i < run->n; i++) {
+        struct piece *p = &run->v[i];
+        query_piece_unref(&p->kept);
+        if (p->flight == NULL)
+            continue;
+        if (p->part == PIECE_THEIRS)
+            (void)query_flight_leave(c, &p->flight, &p->kept);
+        else
+            query_flight_end(c, &p->flight, landing_of(result), NULL);
+        query_piece_unref(&p->kept);
+    }
+}
+
 static int run_pieces(struct pieces_run *run, struct matrix *ret, struct err *err)
 {
-    size_t known = 0;
     int r = read_states(run, err);
 
-    for (size_t i = 0; r == 0 && i < run->n; i++) {
-        if (run->v[i].state != 0)
-            run->v[i].kept =
-                query_cache_get(run->x->params->cache, key_of(run, &run->v[i]), run->v[i].state);
-        known += run->v[i].kept != NULL;
-    }
-    if (r == 0)
-        r = known == 0 ? fill(run, 0, run->n, ret, err) : put_together(run, ret, err);
-    for (size_t i = 0; i < run->n; i++)
-        query_piece_unref(&run->v[i].kept);
+    if (r < 0)
+        return r;
+    claim_open(run);
+    r = all_are(run, PIECE_OURS) ? fill(run, 0, run->n, ret, err) : put_together(run, ret, err);
+    let_go(run, r);
     return r;
 }
 

@@ -3,7 +3,7 @@
  *
  * The steps are cut at full hours or days.  Of a piece that is there from end to end, and whose
  * time is stored and has not changed, the series are kept (query_cache.h); what lies between known
- * pieces is evaluated in one go.
+ * pieces is evaluated in one go.  What another run is evaluating just now is waited for instead.
  */
 #ifndef LOGQ_QUERY_PIECES_H
 #define LOGQ_QUERY_PIECES_H

@@ -74,6 +74,7 @@ struct query_cache *query_cache_new(size_t max_bytes);
 void query_cache_free(struct query_cache **pc); /* no run uses it */
 struct query_cache_stats {
     uint64_t hits, misses, evictions; /* of pieces: some steps of one range aggregation */
+    uint64_t joined;                  /* misses that another run was evaluating already */
     uint64_t pieces, bytes;           /* now */
 };
 void query_cache_stats(struct query_cache *c, struct query_cache_stats *ret);

@@ -16,8 +16,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { KEY_MAX = 4096, LARGEST_SHARE = 8 /* an entry takes at most 1/8 of it all */ };
+enum { WAIT_NS = 10000000 /* then the caller looks whether it is still wanted */ };
+
+enum { LARGEST_SHARE = 8 /* an entry takes at most 1/8 of it all */ };
 
 struct query_piece {
     struct matrix m; /* first; in `arena` */
@@ -29,13 +32,27 @@ struct query_piece {
     struct query_piece *newer, *older; /* the cache's, under its mutex */
 };
 
+/* One evaluation of a piece that others wait for.  All of it under the cache's mutex. */
+struct query_flight {
+    unsigned refs; /* one is the owner's, one a waiter's or the next flight's */
+    uint64_t state;
+    char *key; /* owned */
+    size_t key_n;
+    bool listed, begun, ended;
+    enum query_landing how;
+    struct query_flight *before; /* a reference, until it has begun; it ends first */
+    struct query_piece *piece;   /* a reference; NULL: none */
+};
+
 struct query_cache {
     unsigned magic;
 #define QUERY_CACHE_MAGIC 0x9ca11e5du
     size_t max_bytes;
     /* guards what is below */
     pthread_mutex_t mutex;
-    struct map *by_key; /* not the owner of what it holds */
+    struct map *by_key;   /* not the owner of what it holds */
+    struct map *flights;  /* by key, those that may be joined or come before the next; not owner */
+    pthread_cond_t ended; /* a flight has */
     struct query_piece *newest, *oldest;
     struct query_cache_stats stats;
 };
@@ -43,11 +60,17 @@ struct query_cache {
 struct query_cache *query_cache_new(size_t max_bytes)
 {
     struct query_cache *c = mem_new(sizeof(*c));
+    pthread_condattr_t attr;
 
     c->magic = QUERY_CACHE_MAGIC;
     c->max_bytes = max_bytes;
     c->by_key = map_new(0, NULL);
+    c->flights = map_new(0, NULL);
     (void)pthread_mutex_init(&c->mutex, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&c->ended, &attr);
+    (void)pthread_condattr_destroy(&attr);
     return c;
 }
 
@@ -110,6 +133,9 @@ void query_cache_free(struct query_cache **pc)
     while (c->oldest != NULL)
         forget(c, c->oldest);
     map_free(&c->by_key);
+    INVARIANT(map_count(c->flights) == 0); /* no run uses it */
+    map_free(&c->flights);
+    (void)pthread_cond_destroy(&c->ended);
     (void)pthread_mutex_destroy(&c->mutex);
     c->magic = 0;
     free(c);
@@ -125,27 +151,24 @@ void query_cache_stats(struct query_cache *c, struct query_cache_stats *ret)
 
 /* ---- finding, keeping ---- */
 
-const struct matrix *query_cache_get(struct query_cache *c, struct str key, uint64_t state)
+/* The piece, with a reference; one of another state is forgotten. Under the mutex. */
+static const struct matrix *get(struct query_cache *c, struct str key, uint64_t state)
 {
-    struct query_piece *p;
+    struct query_piece *p = map_get(c->by_key, key);
 
-    OBJ_CHECK(c, QUERY_CACHE_MAGIC);
-    (void)pthread_mutex_lock(&c->mutex);
-    p = map_get(c->by_key, key);
     if (p != NULL && p->state != state) {
         forget(c, p); /* its time will not come again */
         p = NULL;
     }
-    if (p != NULL) {
-        atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
-        unlink_piece(c, p);
-        link_newest(c, p);
-        c->stats.hits++;
-    } else {
+    if (p == NULL) {
         c->stats.misses++;
+        return NULL;
     }
-    (void)pthread_mutex_unlock(&c->mutex);
-    return p == NULL ? NULL : &p->m;
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    unlink_piece(c, p);
+    link_newest(c, p);
+    c->stats.hits++;
+    return &p->m;
 }
 
 static bool copy_series(struct query_piece *p, const struct series *s, size_t first, size_t n)
@@ -187,22 +210,11 @@ static struct query_piece *make_piece(size_t max_bytes, struct str key, const st
     return p;
 }
 
-/* NOLINTNEXTLINE(readability-function-size): what is kept is a part of a matrix */
-void query_cache_put(struct query_cache *c, struct str key, uint64_t state, const struct matrix *m,
-                     size_t first, size_t n)
+/* Under the mutex; takes over one reference. */
+static void keep(struct query_cache *c, struct query_piece *p)
 {
-    struct query_piece *p;
-    struct query_piece *old;
+    struct query_piece *old = map_get(c->by_key, p->key);
 
-    OBJ_CHECK(c, QUERY_CACHE_MAGIC);
-    if (key.n > KEY_MAX)
-        return;
-    p = make_piece(c->max_bytes / LARGEST_SHARE, key, m, first, n);
-    if (p == NULL)
-        return;
-    p->state = state;
-    (void)pthread_mutex_lock(&c->mutex);
-    old = map_get(c->by_key, key);
     if (old != NULL)
         forget(c, old);
     (void)map_put(c->by_key, p->key, p); /* has no maximum */
@@ -213,5 +225,181 @@ void query_cache_put(struct query_cache *c, struct str key, uint64_t state, cons
         forget(c, c->oldest);
         c->stats.evictions++;
     }
+}
+
+/* ---- flights ---- */
+
+static struct str flight_key(const struct query_flight *f)
+{
+    return (struct str){f->key, f->key_n};
+}
+
+/* Under the mutex. */
+static void flight_unref(struct query_flight *f)
+{
+    const struct matrix *m = f->piece == NULL ? NULL : &f->piece->m;
+
+    if (--f->refs > 0)
+        return;
+    query_piece_unref(&m);
+    free(f->key);
+    free(f);
+}
+
+/* Under the mutex: no more of it to be found. */
+static void unlist(struct query_cache *c, struct query_flight *f)
+{
+    if (f->listed)
+        (void)map_remove(c->flights, flight_key(f));
+    f->listed = false;
+}
+
+/* Under the mutex: a flight of the caller's, behind `before` unless that is NULL. */
+static struct query_flight *open_flight(struct query_cache *c, struct str key, uint64_t state,
+                                        struct query_flight *before)
+{
+    struct query_flight *f = mem_new(sizeof(*f));
+
+    f->refs = 1;
+    f->state = state;
+    f->key = mem_new(key.n + 1);
+    memcpy(f->key, key.p, key.n);
+    f->key_n = key.n;
+    f->before = before;
+    f->begun = before == NULL;
+    if (before != NULL)
+        before->refs++;
+    f->listed = map_put(c->flights, key, f);
+    return f;
+}
+
+enum query_claim query_cache_claim(struct query_cache *c, struct str key, uint64_t state,
+                                   const struct matrix **kept, struct query_flight **flight)
+{
+    enum query_claim claim = QUERY_CLAIM_KEPT;
+    struct query_flight *f;
+
+    OBJ_CHECK(c, QUERY_CACHE_MAGIC);
+    *flight = NULL;
+    (void)pthread_mutex_lock(&c->mutex);
+    *kept = state == 0 ? NULL : get(c, key, state);
+    f = *kept != NULL ? NULL : map_get(c->flights, key);
+    if (f != NULL && f->state == state && (state != 0 || !f->begun)) {
+        f->refs++;
+        *flight = f;
+        claim = QUERY_CLAIM_THEIRS;
+        c->stats.joined++;
+    } else if (*kept == NULL) {
+        if (f != NULL)
+            unlist(c, f);
+        *flight = open_flight(c, key, state, f != NULL && f->state == 0 && state == 0 ? f : NULL);
+        claim = (*flight)->begun ? QUERY_CLAIM_OURS : QUERY_CLAIM_NEXT;
+    }
     (void)pthread_mutex_unlock(&c->mutex);
+    return claim;
+}
+
+static bool wait_for(struct query_cache *c, const struct query_flight *f)
+{
+    struct timespec until;
+    bool ended;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += WAIT_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    (void)pthread_mutex_lock(&c->mutex);
+    while (!f->ended && pthread_cond_timedwait(&c->ended, &c->mutex, &until) == 0)
+        ;
+    ended = f->ended;
+    (void)pthread_mutex_unlock(&c->mutex);
+    return ended;
+}
+
+bool query_flight_may_begin(struct query_cache *c, struct query_flight *f)
+{
+    OBJ_CHECK(c, QUERY_CACHE_MAGIC);
+    return wait_for(c, f->before); /* which only its owner lets go */
+}
+
+void query_flight_begin(struct query_cache *c, struct query_flight *f)
+{
+    OBJ_CHECK(c, QUERY_CACHE_MAGIC);
+    (void)pthread_mutex_lock(&c->mutex);
+    f->begun = true;
+    flight_unref(f->before);
+    f->before = NULL;
+    (void)pthread_mutex_unlock(&c->mutex);
+}
+
+bool query_flight_wait(struct query_cache *c, struct query_flight *f)
+{
+    OBJ_CHECK(c, QUERY_CACHE_MAGIC);
+    return wait_for(c, f);
+}
+
+/* Is the result of any use to others?  What is not kept cannot be joined from here on. */
+static bool is_awaited(struct query_cache *c, struct query_flight *f, bool kept)
+{
+    bool awaited;
+
+    (void)pthread_mutex_lock(&c->mutex);
+    if (!kept)
+        unlist(c, f);
+    awaited = kept || f->refs > 1;
+    (void)pthread_mutex_unlock(&c->mutex);
+    return awaited;
+}
+
+void query_flight_end(struct query_cache *c, struct query_flight **pf, enum query_landing how,
+                      const struct query_result_steps *r)
+{
+    struct query_flight *f = *pf;
+    struct query_piece *p = NULL;
+
+    OBJ_CHECK(c, QUERY_CACHE_MAGIC);
+    INVARIANT(how != QUERY_LANDED || f->state != 0 || !r->keep);
+    *pf = NULL;
+    if (how == QUERY_LANDED && is_awaited(c, f, r->keep))
+        p = make_piece(c->max_bytes / LARGEST_SHARE, flight_key(f), r->m, r->first, r->n);
+    if (p == NULL && how == QUERY_LANDED)
+        how = QUERY_FAILED; /* too large */
+    (void)pthread_mutex_lock(&c->mutex);
+    unlist(c, f);
+    if (p != NULL && r->keep) {
+        p->state = f->state;
+        atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+        keep(c, p);
+    }
+    if (f->before != NULL)
+        flight_unref(f->before);
+    f->before = NULL;
+    f->piece = p;
+    f->how = how;
+    f->ended = true;
+    flight_unref(f);
+    (void)pthread_cond_broadcast(&c->ended);
+    (void)pthread_mutex_unlock(&c->mutex);
+}
+
+enum query_landing query_flight_leave(struct query_cache *c, struct query_flight **pf,
+                                      const struct matrix **ret)
+{
+    struct query_flight *f = *pf;
+    enum query_landing how;
+
+    OBJ_CHECK(c, QUERY_CACHE_MAGIC);
+    *pf = NULL;
+    *ret = NULL;
+    (void)pthread_mutex_lock(&c->mutex);
+    how = f->how;
+    if (f->ended && f->piece != NULL) {
+        atomic_fetch_add_explicit(&f->piece->refs, 1, memory_order_relaxed);
+        *ret = &f->piece->m;
+    }
+    flight_unref(f);
+    (void)pthread_mutex_unlock(&c->mutex);
+    return how;
 }

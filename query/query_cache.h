@@ -4,6 +4,17 @@
  * A piece is what one range aggregation (or the sum fused with it) gives at some steps; its key
  * says which and for whom.  It is true while scan_spans says the same of the time that it covers.
  * Bounded: what was not used for longest goes.  Any thread.  Life and statistics: query.h.
+ *
+ * Who finds no piece claims it.  The same question asked meanwhile, by others, finds the claim and
+ * waits for what comes of it (a flight) instead of reading the same again.  What may change at any
+ * time (state 0) is never kept, and given only to those who asked before its reading began: who
+ * comes later opens the next flight, which begins when that one has landed and takes all who came
+ * until then.  So of any number of equal questions at most two are worked on at a time, and every
+ * answer is at least as new as its question.
+ *
+ * Flights wait in one direction only, if callers keep to this: (1) who has a begun flight waits for
+ * nothing before it has ended it; (2) who has one that is to begin waits for that, but for nobody
+ * else's result.
  */
 #ifndef LOGQ_QUERY_QUERY_CACHE_H
 #define LOGQ_QUERY_QUERY_CACHE_H
@@ -11,12 +22,43 @@
 #include "query/query.h"
 #include "query/series.h"
 
-/* The piece, to be given back by query_piece_unref; NULL: there is none.  One of another state is
- * forgotten. */
-const struct matrix *query_cache_get(struct query_cache *c, struct str key, uint64_t state);
+#include <stdbool.h>
+
 void query_piece_unref(const struct matrix **pm);
-/* Keep a copy of the `n` steps of `m` from `first` on; or not, when it is too large. */
-void query_cache_put(struct query_cache *c, struct str key, uint64_t state, const struct matrix *m,
-                     size_t first, size_t n);
+
+struct query_flight;
+enum query_claim {
+    QUERY_CLAIM_KEPT,   /* *kept is the piece, to be given back by query_piece_unref */
+    QUERY_CLAIM_OURS,   /* *flight is the caller's to evaluate, now, and to end */
+    QUERY_CLAIM_NEXT,   /* the same, after query_flight_may_begin and query_flight_begin */
+    QUERY_CLAIM_THEIRS, /* *flight is another's: wait for it, then take its result */
+};
+/* Sets *kept or *flight.  `state` 0: what is read may change at any time. */
+enum query_claim query_cache_claim(struct query_cache *c, struct str key, uint64_t state,
+                                   const struct matrix **kept, struct query_flight **flight);
+/* Wait for some milliseconds at most: has the one before it ended?  Then begin. */
+bool query_flight_may_begin(struct query_cache *c, struct query_flight *f);
+void query_flight_begin(struct query_cache *c, struct query_flight *f);
+
+/* How a flight of one's own ends, begun or not. */
+enum query_landing {
+    QUERY_LANDED,   /* with the result */
+    QUERY_FAILED,   /* others must see for themselves */
+    QUERY_GIVEN_UP, /* the next may claim it: the caller was cancelled */
+};
+struct query_result_steps { /* steps [first, first + n) of m */
+    const struct matrix *m;
+    size_t first, n;
+    bool keep; /* for later questions too; not of state 0 */
+};
+/* `r` may be NULL unless it landed.  *pf is NULL then. */
+void query_flight_end(struct query_cache *c, struct query_flight **pf, enum query_landing how,
+                      const struct query_result_steps *r);
+/* Of another's: wait for some milliseconds at most: has it ended? */
+bool query_flight_wait(struct query_cache *c, struct query_flight *f);
+/* Leave another's flight, ended or not.  Landed: *ret is the piece, to be given back by
+ * query_piece_unref; else NULL. */
+enum query_landing query_flight_leave(struct query_cache *c, struct query_flight **pf,
+                                      const struct matrix **ret);
 
 #endif

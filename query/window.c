@@ -151,6 +151,55 @@ int window_push(struct window *w, ts_ns ts, double v, struct mem_budget *budget,
     return 0;
 }
 
+struct timed {
+    ts_ns ts;
+    double v;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    ts_ns x = ((const struct timed *)a)->ts;
+    ts_ns y = ((const struct timed *)b)->ts;
+
+    return (x > y) - (x < y);
+}
+
+static bool is_in_order(const struct window *w)
+{
+    bool in_order = true;
+
+    for (size_t i = 1; i < w->n && in_order; i++)
+        in_order = w->ts[i - 1] <= w->ts[i];
+    return in_order;
+}
+
+int window_sort(struct window *w, struct mem_budget *budget, struct err *err)
+{
+    struct timed *all;
+    size_t bytes = w->n * sizeof(*all);
+    int r;
+
+    INVARIANT(w->head == 0 && !w->slides);
+    if (is_in_order(w))
+        return 0;
+    r = mem_budget_take(budget, bytes, err);
+    if (r < 0)
+        return r;
+    all = malloc(bytes);
+    for (size_t i = 0; all != NULL && i < w->n; i++)
+        all[i] = (struct timed){w->ts[i], w->v[i]};
+    if (all != NULL)
+        qsort(all, w->n, sizeof(*all), by_time);
+    for (size_t i = 0; all != NULL && i < w->n; i++) {
+        w->ts[i] = all[i].ts;
+        w->v[i] = all[i].v;
+    }
+    mem_budget_give(budget, bytes);
+    r = all != NULL ? 0 : err_set(err, ERR_NOMEM, "out of memory for %zu samples", w->n);
+    free(all);
+    return r;
+}
+
 void window_drop(struct window *w, ts_ns ts)
 {
     if (w->n > 0 && w->ts[w->head + w->n - 1] <= ts) {

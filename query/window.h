@@ -38,8 +38,12 @@ void window_slide(struct window *w, enum token_kind op);
 
 void window_fini(struct window *w, struct mem_budget *budget);
 
-/* ts must not be before that of the last one.  ERR_NOMEM. */
+/* ts must not be before that of the last one, unless window_sort follows.  ERR_NOMEM. */
 int window_push(struct window *w, ts_ns ts, double v, struct mem_budget *budget, struct err *err);
+
+/* Put samples in order that were pushed in none, into a window that does not slide and has
+ * forgotten nothing.  ERR_NOMEM. */
+int window_sort(struct window *w, struct mem_budget *budget, struct err *err);
 
 /* Forget samples at or before `ts`. */
 void window_drop(struct window *w, ts_ns ts);

@@ -149,7 +149,8 @@ static inline void scan_sum_add(struct scan_sum *s, double v)
 struct scan_cells {
     uint64_t *rows;
     uint64_t *bytes;      /* of lines; NULL: not wanted */
-    struct scan_sum *sum; /* when values are asked for */
+    struct scan_sum *sum; /* when values are added up */
+    void *owner;          /* the caller's own */
 };
 
 /* What rows have in common. */
@@ -161,6 +162,10 @@ struct scan_key {
                         may be less, but for the parser the same */
     bool tested;     /* all conditions hold */
 };
+
+/* A number of a row and the row's time, for the cells of its key. */
+typedef int scan_sample_fn(void *arg, struct scan_cells *cells, ts_ns ts, double v,
+                           struct err *err);
 
 /* The number that is taken from each row; rows without such a label do not count. */
 struct scan_value {
@@ -175,6 +180,9 @@ struct scan_value {
     int (*record)(void *arg, const struct labels *stream, const struct record *rec,
                   struct err *err);
     void *arg_record;
+    /* NULL: numbers are added up in `sum`.  Else told each, in no order, with arg_record, at any
+     * time, one at a time; non-zero as of `record`. */
+    scan_sample_fn *sample;
 };
 
 /*

@@ -130,14 +130,17 @@ int scan_tally_add(struct scan_counter *k, const struct scan_tally_key *key, uin
     return 0;
 }
 
-int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key, double v,
+int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key, ts_ns ts, double v,
                       struct err *err)
 {
+    const struct scan_value *value = k->c->value;
     struct scan_cells *cells = NULL;
     int r = scan_tally_cells(k, key->stream, key->combo, &cells, err);
 
     if (r < 0 || cells == NULL)
         return r;
+    if (value->sample != NULL)
+        return value->sample(value->arg_record, cells, ts, v, err);
     scan_sum_add(&cells->sum[key->bucket], v);
     return 0;
 }

@@ -33,7 +33,8 @@ struct scan_tally_key {
 };
 int scan_tally_add(struct scan_counter *k, const struct scan_tally_key *key, uint64_t rows,
                    uint64_t bytes, struct err *err);
-int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key, double v,
+/* The number of a row of time `ts`. */
+int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key, ts_ns ts, double v,
                       struct err *err);
 
 /* scan_count.c: the combinations of the rows that are selected, for which `only` (NULL: all) has a

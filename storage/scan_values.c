@@ -63,7 +63,7 @@ static int add_numbers(struct scan_counter *k, struct scan_selection *s,
         b = scan_bucket_of(&k->buckets, keys->ts[i], b);
         key.stream = scan_count_stream(c, keys->stream[i]);
         key.bucket = b;
-        r = scan_tally_number(k, &key, x->v[at], err);
+        r = scan_tally_number(k, &key, keys->ts[i], x->v[at], err);
     }
     (void)pthread_mutex_unlock(&k->mutex);
     return r;

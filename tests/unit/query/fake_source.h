@@ -24,6 +24,9 @@ struct fake {
     int fail_after; /* > 0: that many batches, then ERR_IO */
     uint64_t state; /* of spans that end by `closed`; 0: there are no states */
     ts_ns closed;
+    /* At each scan, if not NULL; non-zero fails it. */
+    int (*on_open)(void *arg, const struct scan_request *req, struct err *err);
+    void *on_open_arg;
 };
 
 struct fake_scan {
@@ -108,9 +111,12 @@ static inline int fake_backward(const void *a, const void *b)
 static inline int fake_open(void *arg, const struct scan_request *req, void **ret, struct err *err)
 {
     struct fake *f = arg;
-    struct fake_scan *sc = mem_new(sizeof(*sc));
+    struct fake_scan *sc;
+    int r = f->on_open == NULL ? 0 : f->on_open(f->on_open_arg, req, err);
 
-    (void)err;
+    if (r < 0)
+        return r;
+    sc = mem_new(sizeof(*sc));
     f->asked = *req;
     f->scans++;
     sc->fake = f;

@@ -220,6 +220,10 @@ static void check_all(struct store *s, uint64_t *rng)
         "max(max_over_time({app=~\".+\"} | json | req_n < 5 | unwrap status | __error__=\"\" "
         "[@]))",
         "sum by (app) (rate({app=~\".+\"} | json | unwrap req_id | __error__=\"\" [@]))",
+        "quantile_over_time(0.9, {app=~\".+\"} | json | unwrap status | __error__=\"\" [@]) by "
+        "(method)",
+        "max(quantile_over_time(0.31, {app=~\".+\"} | json | req_n < 5 | unwrap req_id | "
+        "__error__=\"\" [@] offset 2m) by (app))",
     };
     static const char *const ranges[] = {"1m", "5m", "7s", "90s"};
     const struct str tenant = STR(TENANT);

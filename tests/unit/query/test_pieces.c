@@ -4,6 +4,8 @@
 #include "tests/lib/check.h"
 #include "tests/unit/query/fake_source.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #define HOURS(n) ((ts_ns)(n)*NS_PER_H)
@@ -199,10 +201,233 @@ static void it_is_bounded_and_the_least_used_goes(void **state)
     teardown(&w);
 }
 
+/* ---- many at once ---- */
+
+enum { CLIENTS = 6 };
+
+/* Scans wait here until the test lets them. */
+struct gate {
+    pthread_mutex_t mutex; /* guards what is below */
+    pthread_cond_t moved;
+    unsigned opened; /* scans that came */
+    bool is_open;
+};
+
+struct client {
+    struct world w;
+    struct gate *gate;
+    const char *text;
+    atomic_bool cancel;
+    int result;
+    bool is_joined;
+    pthread_t thread;
+};
+
+static int at_gate(void *arg, const struct scan_request *req, struct err *err)
+{
+    struct client *cl = arg;
+    struct gate *g = cl->gate;
+    bool cancelled = false;
+
+    (void)pthread_mutex_lock(&g->mutex);
+    g->opened++;
+    (void)pthread_cond_broadcast(&g->moved);
+    while (!g->is_open && !cancelled) {
+        (void)pthread_cond_wait(&g->moved, &g->mutex);
+        cancelled = req->cancel != NULL && atomic_load(req->cancel);
+    }
+    (void)pthread_mutex_unlock(&g->mutex);
+    return cancelled ? err_set(err, ERR_CANCELLED, "cancelled at the gate") : 0;
+}
+
+static void await_opened(struct gate *g, unsigned n)
+{
+    (void)pthread_mutex_lock(&g->mutex);
+    while (g->opened < n)
+        (void)pthread_cond_wait(&g->moved, &g->mutex);
+    (void)pthread_mutex_unlock(&g->mutex);
+}
+
+static void open_gate(struct gate *g)
+{
+    (void)pthread_mutex_lock(&g->mutex);
+    g->is_open = true;
+    (void)pthread_cond_broadcast(&g->moved);
+    (void)pthread_mutex_unlock(&g->mutex);
+}
+
+static void cancel_client(struct client *cl)
+{
+    (void)pthread_mutex_lock(&cl->gate->mutex);
+    atomic_store(&cl->cancel, true);
+    (void)pthread_cond_broadcast(&cl->gate->moved);
+    (void)pthread_mutex_unlock(&cl->gate->mutex);
+}
+
+static void await_joined(struct query_cache *c, uint64_t n)
+{
+    struct query_cache_stats st = {0};
+    dur_ns deadline = time_mono() + 20 * NS_PER_S;
+
+    while (st.joined < n && time_mono() < deadline)
+        query_cache_stats(c, &st);
+    assert_true(st.joined >= n);
+}
+
+static void *run_client(void *arg)
+{
+    struct client *cl = arg;
+
+    cl->result = fake_run(&cl->w.fake, cl->text, &cl->w.p, &cl->w.with);
+    return NULL;
+}
+
+/* Clients with records of their own, that are the same, and one cache. */
+static void setup_clients(struct client *v, struct gate *g, struct query_cache *c, const char *text,
+                          ts_ns closed)
+{
+    *g = (struct gate){.opened = 0};
+    (void)pthread_mutex_init(&g->mutex, NULL);
+    (void)pthread_cond_init(&g->moved, NULL);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        setup(&v[i].w);
+        query_cache_free(&v[i].w.cache);
+        v[i].gate = g;
+        v[i].text = text;
+        v[i].w.fake.closed = closed;
+        v[i].w.p.end = HOURS(4) - 60 * NS_PER_S;
+        assert_int_equal(fake_run(&v[i].w.fake, text, &v[i].w.p, &v[i].w.without), 0);
+        v[i].w.fake.on_open = at_gate;
+        v[i].w.fake.on_open_arg = &v[i];
+        v[i].w.p.cache = c;
+        v[i].w.p.cancel = &v[i].cancel;
+        atomic_init(&v[i].cancel, false);
+    }
+}
+
+static void start_client(struct client *cl)
+{
+    cl->is_joined = false;
+    assert_int_equal(pthread_create(&cl->thread, NULL, run_client, cl), 0);
+}
+
+static void join_client(struct client *cl)
+{
+    if (!cl->is_joined)
+        (void)pthread_join(cl->thread, NULL);
+    cl->is_joined = true;
+}
+
+/* Returns how many have the right answer. */
+static unsigned end_clients(struct client *v, struct gate *g)
+{
+    unsigned right = 0;
+
+    for (size_t i = 0; i < CLIENTS; i++) {
+        join_client(&v[i]);
+        right += v[i].result == 0 && str_eq(buf_str(&v[i].w.with), buf_str(&v[i].w.without));
+        teardown(&v[i].w);
+    }
+    (void)pthread_cond_destroy(&g->moved);
+    (void)pthread_mutex_destroy(&g->mutex);
+    return right;
+}
+
+static const char *const SHARED = "sum by (app) (count_over_time({app=~\".+\"}[5m]))";
+
+static void what_many_ask_at_once_is_read_once(void **state)
+{
+    static struct client v[CLIENTS];
+    struct query_cache *c = query_cache_new(LARGE);
+    struct gate g;
+    (void)state;
+
+    setup_clients(v, &g, c, SHARED, HOURS(9));
+    start_client(&v[0]);
+    await_opened(&g, 1);
+    for (size_t i = 1; i < CLIENTS; i++)
+        start_client(&v[i]);
+    await_joined(c, 3 * (CLIENTS - 1)); /* three hours each */
+    open_gate(&g);
+    assert_int_equal(end_clients(v, &g), CLIENTS);
+    assert_int_equal(g.opened, 1);
+    query_cache_free(&c);
+}
+
+static void when_the_reader_is_cancelled_another_reads(void **state)
+{
+    static struct client v[CLIENTS];
+    struct query_cache *c = query_cache_new(LARGE);
+    struct gate g;
+    (void)state;
+
+    setup_clients(v, &g, c, SHARED, HOURS(9));
+    start_client(&v[0]);
+    await_opened(&g, 1);
+    for (size_t i = 1; i < CLIENTS; i++)
+        start_client(&v[i]);
+    await_joined(c, 3 * (CLIENTS - 1));
+    cancel_client(&v[0]);
+    await_opened(&g, 2);
+    open_gate(&g);
+    assert_int_equal(end_clients(v, &g), CLIENTS - 1);
+    assert_int_equal(v[0].result, ERR_CANCELLED);
+    query_cache_free(&c);
+}
+
+static void who_waits_can_be_cancelled(void **state)
+{
+    static struct client v[CLIENTS];
+    struct query_cache *c = query_cache_new(LARGE);
+    struct gate g;
+    (void)state;
+
+    setup_clients(v, &g, c, SHARED, HOURS(9));
+    start_client(&v[0]);
+    await_opened(&g, 1);
+    for (size_t i = 1; i < CLIENTS; i++)
+        start_client(&v[i]);
+    await_joined(c, 3 * (CLIENTS - 1));
+    cancel_client(&v[1]);
+    join_client(&v[1]); /* while the gate is shut */
+    assert_int_equal(v[1].result, ERR_CANCELLED);
+    open_gate(&g);
+    assert_int_equal(end_clients(v, &g), CLIENTS - 1);
+    assert_int_equal(g.opened, 1);
+    query_cache_free(&c);
+}
+
+/* What may change is shared by those alone who asked before it was read. */
+static void open_time_is_read_for_those_who_came_before(void **state)
+{
+    static struct client v[CLIENTS];
+    struct query_cache *c = query_cache_new(LARGE);
+    struct query_cache_stats st;
+    struct gate g;
+    (void)state;
+
+    setup_clients(v, &g, c, SHARED, 0);
+    start_client(&v[0]);
+    await_opened(&g, 1);
+    for (size_t i = 1; i < CLIENTS; i++)
+        start_client(&v[i]);
+    await_joined(c, 3 * (CLIENTS - 2)); /* the second has the next reading */
+    open_gate(&g);
+    assert_int_equal(end_clients(v, &g), CLIENTS);
+    assert_true(g.opened >= 2 && g.opened <= 4); /* hours may be of different clients */
+    query_cache_stats(c, &st);
+    assert_int_equal(st.pieces, 0); /* nothing of it is kept */
+    query_cache_free(&c);
+}
+
 CHECK_MAIN(cmocka_unit_test(a_closed_range_is_read_once),
            cmocka_unit_test(what_is_open_at_the_ends_is_read_each_time),
            cmocka_unit_test(what_changed_is_read_again),
            cmocka_unit_test(each_question_has_pieces_of_its_own),
            cmocka_unit_test(tenants_do_not_share),
            cmocka_unit_test(what_asks_for_the_time_is_not_kept),
-           cmocka_unit_test(it_is_bounded_and_the_least_used_goes))
+           cmocka_unit_test(it_is_bounded_and_the_least_used_goes),
+           cmocka_unit_test(what_many_ask_at_once_is_read_once),
+           cmocka_unit_test(when_the_reader_is_cancelled_another_reads),
+           cmocka_unit_test(who_waits_can_be_cancelled),
+           cmocka_unit_test(open_time_is_read_for_those_who_came_before))

@@ -26,8 +26,10 @@ enum fold {
     FOLD_MIN,
     FOLD_MAX,
     FOLD_AVG,
-    FOLD_STDVAR
+    FOLD_STDVAR,
+    FOLD_QUANTILE
 };
+#define PHI 0.7 /* of quantiles; as in metric_text */
 
 /* A label filter behind the parser. */
 struct filter {
@@ -510,6 +512,37 @@ static int by_key(const void *a, const void *b)
 
 /* ---- metric queries ---- */
 
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Of values that lie within the range; between two of them in proportion. */
+static bool fold_quantile(const struct ask *k, size_t from, size_t to, ts_ns at, double *ret)
+{
+    double *v = calloc(to - from + 1, sizeof(*v));
+    size_t n = 0;
+    size_t low;
+    double rank;
+
+    for (size_t i = from; i < to; i++)
+        if (k->v[i].ts > at - k->range && k->v[i].ts <= at)
+            v[n++] = k->v[i].value;
+    if (n > 0) {
+        qsort(v, n, sizeof(*v), by_value);
+        rank = PHI * (double)(n - 1);
+        low = (size_t)rank;
+        *ret = v[low];
+        if (low + 1 < n)
+            *ret += (v[low + 1] - v[low]) * (rank - (double)low);
+    }
+    free(v);
+    return n > 0;
+}
+
 /* The value at `at` of samples [from, to) of one series; false: no point. */
 static bool fold(const struct ask *k, size_t from, size_t to, ts_ns at, double *ret)
 {
@@ -517,6 +550,8 @@ static bool fold(const struct ask *k, size_t from, size_t to, ts_ns at, double *
     double squares = 0;
     double n = 0;
 
+    if (k->fold == FOLD_QUANTILE)
+        return fold_quantile(k, from, to, at, ret);
     *ret = 0;
     for (size_t i = from; i < to; i++) {
         double v = k->v[i].value;
@@ -616,9 +651,10 @@ static void group_add(const struct ask *k, struct buf *b)
 /* min and max of groups are those of their series: one aggregation for both. */
 static void metric_text(struct ask *k, struct buf *b)
 {
-    static const char *const RANGE[] = {"count_over_time", "bytes_over_time", "rate",
-                                        "sum_over_time",   "min_over_time",   "max_over_time",
-                                        "avg_over_time",   "stdvar_over_time"};
+    static const char *const RANGE[] = {
+        "count_over_time", "bytes_over_time",  "rate",
+        "sum_over_time",   "min_over_time",    "max_over_time",
+        "avg_over_time",   "stdvar_over_time", "quantile_over_time"};
     static const char *const OUTER[] = {"sum", "sum", "sum", "sum", "min", "max"};
     bool inner = k->fold >= FOLD_AVG;
     char range[TIME_TEXT_MAX];
@@ -628,7 +664,7 @@ static void metric_text(struct ask *k, struct buf *b)
         group_add(k, b);
         buf_add_char(b, '(');
     }
-    buf_addf(b, "%s(", RANGE[k->fold]);
+    buf_addf(b, "%s(%s", RANGE[k->fold], k->fold == FOLD_QUANTILE ? "0.7, " : "");
     buf_add_str(b, buf_str(&k->selector));
     parser_add(k, b);
     filters_add(k, b);
@@ -651,7 +687,7 @@ static void draw_metric(struct ask *k)
     dur_ns whole = (d->to - d->from) / NS_PER_MS + 1;
 
     draw_parser(k);
-    k->fold = (enum fold)naive_below(&k->rng, k->parser == PARSER_NONE ? 3 : 8);
+    k->fold = (enum fold)naive_below(&k->rng, k->parser == PARSER_NONE ? 3 : 9);
     if (k->parser != PARSER_NONE)
         draw_filters(k);
     k->by_all = k->fold < FOLD_SUM && naive_below(&k->rng, 6) == 0;

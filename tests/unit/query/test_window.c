@@ -198,8 +198,30 @@ static void quantiles_are_those_of_the_sorted_samples(void **state)
     }
 }
 
+static void samples_in_no_order_are_sorted_with_their_values(void **state)
+{
+    enum { N = 1000 };
+    struct window w = {.n = 0};
+    struct err err;
+    uint64_t x = 9;
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        ts_ns ts = (ts_ns)(next_random(&x) % 500);
+        assert_int_equal(window_push(&w, ts, (double)ts / 2, NULL, &err), 0);
+    }
+    assert_int_equal(window_sort(&w, NULL, &err), 0);
+    assert_int_equal(w.n, N);
+    for (size_t i = 0; i < N; i++) {
+        assert_true(i == 0 || w.ts[i - 1] <= w.ts[i]);
+        assert_true(w.v[i] == (double)w.ts[i] / 2);
+    }
+    window_fini(&w, NULL);
+}
+
 CHECK_MAIN(cmocka_unit_test(sliding_changes_no_answer),
            cmocka_unit_test(one_infinite_sample_has_no_variance),
            cmocka_unit_test(what_needs_all_samples_does_not_slide),
            cmocka_unit_test(no_memory_is_said_and_given_back),
-           cmocka_unit_test(quantiles_are_those_of_the_sorted_samples))
+           cmocka_unit_test(quantiles_are_those_of_the_sorted_samples),
+           cmocka_unit_test(samples_in_no_order_are_sorted_with_their_values))

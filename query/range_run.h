@@ -1,0 +1,64 @@
+/*
+ * query/range_run.h - one range aggregation under way, and how a record becomes a sample of it.
+ *
+ * op_range.c reads records one by one, range_count.c has the scan count; both go through here, so
+ * that a sample is the same thing and lands in the same series for either.
+ */
+#ifndef LOGQ_QUERY_RANGE_RUN_H
+#define LOGQ_QUERY_RANGE_RUN_H
+
+#include "query/exec.h"
+#include "query/group.h"
+#include "query/series.h"
+#include "query/window.h"
+
+/* What belongs to one series; data of its group. */
+struct range_cell {
+    uint64_t *count; /* counted: + where lines enter the ranges, - where they have left */
+    uint64_t *bytes;
+    struct scan_cells cells; /* counted by the scan; rows NULL: nothing */
+    struct window window;    /* else */
+    struct series out;
+};
+
+struct range_run {
+    struct exec *x;
+    const struct ast_node *node;
+    const struct ast_log *log;
+    const struct ast_grouping *grouping; /* NULL: all labels */
+    const struct steps *steps;
+    bool counted, bytes, absent;
+    bool summed;   /* values were added up by the scan, or */
+    bool gathered; /* gathered: each is needed by itself, in no order */
+    size_t n_gathered;
+    bool keeps_error;        /* `__error__` is one of the labels asked for */
+    bool keeps_parser_error; /* a label filter looks at it: what a parser could not read counts */
+    struct entry entry;
+    struct groups groups;
+    struct arena *scratch;      /* for the groups of the streams of one batch */
+    const struct batch *cached; /* that batch */
+    struct range_cell **by_stream;
+    size_t next; /* the step whose range is not complete yet (not counted) */
+    double *sorted;
+    size_t sorted_cap;
+    ts_ns *edge; /* where ranges begin and end, for counts of the scan */
+    size_t n_edges;
+    bool failed; /* a line did while the scan counted: the records say whether it is in a range */
+};
+
+struct range_sample {
+    struct range_cell *cell;
+    double value;
+};
+
+/* The steps whose ranges cover `ts`; false: none. */
+bool range_run_covers(const struct range_run *run, ts_ns ts, size_t *first, size_t *last);
+/* The time of step k. */
+ts_ns range_run_step(const struct steps *s, size_t k);
+
+/* The record through the pipeline; `key` (may be NULL) is what it stands for in a count.  1: it is
+ * a sample, *ret; 0: it is none.  ERR_INVALID: a stage could not read it. */
+int range_run_sample(struct range_run *run, const struct batch *b, const struct record *rec,
+                     const struct scan_key *key, struct range_sample *ret, struct err *err);
+
+#endif

@@ -68,13 +68,16 @@ struct query_limits {    /* 0: the default behind it */
     dur_ns range;        /* no limit: of a range aggregation */
 };
 
-/* What metric queries found where nothing changes any more, for the next ones; any thread. */
+/* What metric queries found where nothing changes any more, for the next ones; any thread.  It is
+ * charged to `budget` (may be NULL), which must outlive it; where that is used up nothing is kept.
+ */
 struct query_cache;
-struct query_cache *query_cache_new(size_t max_bytes);
+struct query_cache *query_cache_new(size_t max_bytes, struct mem_budget *budget);
 void query_cache_free(struct query_cache **pc); /* no run uses it */
 struct query_cache_stats {
     uint64_t hits, misses, evictions; /* of pieces: some steps of one range aggregation */
     uint64_t joined;                  /* misses that another run was evaluating already */
+    uint64_t refused;                 /* results that were too large, or had no memory */
     uint64_t pieces, bytes;           /* now */
 };
 void query_cache_stats(struct query_cache *c, struct query_cache_stats *ret);

@@ -20,14 +20,19 @@
 
 enum { WAIT_NS = 10000000 /* then the caller looks whether it is still wanted */ };
 
-enum { LARGEST_SHARE = 8 /* an entry takes at most 1/8 of it all */ };
+enum {
+    LARGEST_SHARE = 8, /* an entry takes at most 1/8 of it all */
+    ENTRY_BYTES = 128, /* what the map needs for an entry besides the bytes of its key, at most */
+};
 
 struct query_piece {
     struct matrix m; /* first; in `arena` */
     _Atomic unsigned refs;
     uint64_t state;
     struct str key;      /* in `arena` */
-    struct arena *arena; /* owned */
+    struct arena *arena; /* owned; charged to the cache's budget */
+    struct mem_budget *budget;
+    size_t charged; /* besides the arena: for this struct and what finds it by its key */
     size_t bytes;
     struct query_piece *newer, *older; /* the cache's, under its mutex */
 };
@@ -48,6 +53,7 @@ struct query_cache {
     unsigned magic;
 #define QUERY_CACHE_MAGIC 0x9ca11e5du
     size_t max_bytes;
+    struct mem_budget *budget; /* borrowed; may be NULL */
     /* guards what is below */
     pthread_mutex_t mutex;
     struct map *by_key;   /* not the owner of what it holds */
@@ -57,13 +63,14 @@ struct query_cache {
     struct query_cache_stats stats;
 };
 
-struct query_cache *query_cache_new(size_t max_bytes)
+struct query_cache *query_cache_new(size_t max_bytes, struct mem_budget *budget)
 {
     struct query_cache *c = mem_new(sizeof(*c));
     pthread_condattr_t attr;
 
     c->magic = QUERY_CACHE_MAGIC;
     c->max_bytes = max_bytes;
+    c->budget = budget;
     c->by_key = map_new(0, NULL);
     c->flights = map_new(0, NULL);
     (void)pthread_mutex_init(&c->mutex, NULL);
@@ -82,6 +89,7 @@ void query_piece_unref(const struct matrix **pm)
     if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
         return;
     arena_free(&p->arena);
+    mem_budget_give(p->budget, p->charged);
     free(p);
 }
 
@@ -187,27 +195,42 @@ static bool copy_series(struct query_piece *p, const struct series *s, size_t fi
     return true;
 }
 
-/* NULL: it is too large. */
-static struct query_piece *make_piece(size_t max_bytes, struct str key, const struct matrix *m,
-                                      size_t first, size_t n)
+/* NULL: it is too large, or there is no memory for it. */
+static struct query_piece *make_piece(struct query_cache *c, struct str key,
+                                      const struct query_result_steps *r)
 {
-    struct query_piece *p = mem_new(sizeof(*p));
-    const struct matrix *self = &p->m;
+    size_t charged = sizeof(struct query_piece) + key.n + ENTRY_BYTES;
+    struct query_piece *p;
+    const struct matrix *self;
+    struct err ignored;
     bool ok;
 
+    if (mem_budget_take(c->budget, charged, &ignored) < 0)
+        return NULL;
+    p = mem_new(sizeof(*p));
+    self = &p->m;
     atomic_init(&p->refs, 1);
-    p->arena = arena_new(NULL, max_bytes);
+    p->budget = c->budget;
+    p->charged = charged;
+    p->arena = arena_new(c->budget, c->max_bytes / LARGEST_SHARE);
     p->key = arena_str(p->arena, key);
-    p->m.v = arena_alloc(p->arena, m->n * sizeof(*p->m.v) + 1);
+    p->m.v = arena_alloc(p->arena, r->m->n * sizeof(*p->m.v) + 1);
     ok = p->key.p != NULL && p->m.v != NULL;
-    for (size_t i = 0; ok && i < m->n; i++)
-        ok = copy_series(p, &m->v[i], first, n);
+    for (size_t i = 0; ok && i < r->m->n; i++)
+        ok = copy_series(p, &r->m->v[i], r->first, r->n);
     if (!ok) {
         query_piece_unref(&self);
         return NULL;
     }
-    p->bytes = sizeof(*p) + arena_held(p->arena) + key.n;
+    p->bytes = p->charged + arena_held(p->arena);
     return p;
+}
+
+/* Under the mutex. */
+static void evict(struct query_cache *c)
+{
+    forget(c, c->oldest);
+    c->stats.evictions++;
 }
 
 /* Under the mutex; takes over one reference. */
@@ -221,10 +244,24 @@ static void keep(struct query_cache *c, struct query_piece *p)
     link_newest(c, p);
     c->stats.bytes += p->bytes;
     c->stats.pieces++;
-    while (c->stats.bytes > c->max_bytes && c->oldest != p) {
-        forget(c, c->oldest);
-        c->stats.evictions++;
-    }
+    while (c->stats.bytes > c->max_bytes && c->oldest != p)
+        evict(c);
+}
+
+/* The piece; what was kept makes room where memory is short. */
+static struct query_piece *make_room(struct query_cache *c, struct str key,
+                                     const struct query_result_steps *r)
+{
+    struct query_piece *p = make_piece(c, key, r);
+    bool shrunk = false;
+
+    if (p != NULL || c->budget == NULL)
+        return p;
+    (void)pthread_mutex_lock(&c->mutex);
+    for (; c->oldest != NULL; shrunk = true)
+        evict(c);
+    (void)pthread_mutex_unlock(&c->mutex);
+    return shrunk ? make_piece(c, key, r) : NULL;
 }
 
 /* ---- flights ---- */
@@ -358,15 +395,19 @@ void query_flight_end(struct query_cache *c, struct query_flight **pf, enum quer
 {
     struct query_flight *f = *pf;
     struct query_piece *p = NULL;
+    bool awaited;
 
     OBJ_CHECK(c, QUERY_CACHE_MAGIC);
     INVARIANT(how != QUERY_LANDED || f->state != 0 || !r->keep);
     *pf = NULL;
-    if (how == QUERY_LANDED && is_awaited(c, f, r->keep))
-        p = make_piece(c->max_bytes / LARGEST_SHARE, flight_key(f), r->m, r->first, r->n);
-    if (p == NULL && how == QUERY_LANDED)
-        how = QUERY_FAILED; /* too large */
+    awaited = how == QUERY_LANDED && is_awaited(c, f, r->keep);
+    if (awaited)
+        p = make_room(c, flight_key(f), r);
     (void)pthread_mutex_lock(&c->mutex);
+    if (p == NULL && how == QUERY_LANDED) {
+        how = QUERY_FAILED; /* too large */
+        c->stats.refused += awaited;
+    }
     unlist(c, f);
     if (p != NULL && r->keep) {
         p->state = f->state;

@@ -85,6 +85,8 @@ void metrics_update(struct server *s)
         metric_set(METRIC_QUERY_RESULTS_HITS, results.hits);
         metric_set(METRIC_QUERY_RESULTS_MISSES, results.misses);
         metric_set(METRIC_QUERY_RESULTS_EVICTIONS, results.evictions);
+        metric_set(METRIC_QUERY_RESULTS_JOINED, results.joined);
+        metric_set(METRIC_QUERY_RESULTS_REFUSED, results.refused);
         metric_set(METRIC_QUERY_RESULTS_BYTES, results.bytes);
     }
     metric_set(METRIC_MEMORY_USED, s->memory.used);

@@ -292,7 +292,7 @@ static int open_rooms(struct running *run, bool recover, struct err *err)
         r = workers_new((unsigned)s->conf.query.workers, (size_t)s->conf.query.concurrent,
                         &s->workers, err);
     if (s->conf.query.results_bytes > 0)
-        s->results = query_cache_new((size_t)s->conf.query.results_bytes);
+        s->results = query_cache_new((size_t)s->conf.query.results_bytes, &s->memory);
     if (r == 0)
         r = open_store(s, recover, err);
     if (r == 0)

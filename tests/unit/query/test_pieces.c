@@ -36,7 +36,7 @@ static void setup(struct world *w)
     w->fake.per_batch = 1000;
     w->fake.state = 5;
     w->fake.closed = HOURS(9);
-    w->cache = query_cache_new(LARGE);
+    w->cache = query_cache_new(LARGE, NULL);
     w->p.tenants = &TENANT;
     w->p.n_tenants = 1;
     buf_init(&w->with, ANSWER_MAX);
@@ -190,7 +190,7 @@ static void it_is_bounded_and_the_least_used_goes(void **state)
     (void)check_same(&w, "sum(count_over_time({app=\"a\"}[10m]))");
     bytes = stats(&w).bytes / 2; /* of a piece */
     query_cache_free(&w.cache);
-    w.cache = query_cache_new(10 * bytes);
+    w.cache = query_cache_new(10 * bytes, NULL);
     w.p.end = HOURS(9) - 60 * NS_PER_S;
     (void)check_same(&w, "sum(count_over_time({app=\"a\"}[10m]))"); /* 8 pieces */
     (void)check_same(&w, "sum(count_over_time({app=\"b\"}[10m]))");
@@ -198,6 +198,33 @@ static void it_is_bounded_and_the_least_used_goes(void **state)
     assert_true(stats(&w).evictions >= 6);
     assert_int_equal(check_same(&w, "sum(count_over_time({app=\"b\"}[10m]))"), 0);
     assert_int_equal(check_same(&w, "sum(count_over_time({app=\"a\"}[10m]))"), 1);
+    teardown(&w);
+}
+
+static void it_is_charged_and_gives_way_where_memory_is_short(void **state)
+{
+    struct mem_budget budget = {.name = "server"};
+    struct world w;
+    size_t used;
+    (void)state;
+
+    setup(&w);
+    query_cache_free(&w.cache);
+    w.cache = query_cache_new(LARGE, &budget);
+    (void)check_same(&w, "sum(count_over_time({app=\"a\"}[10m]))");
+    used = budget.used;
+    assert_int_equal(used, stats(&w).bytes);
+    budget.limit = used + used / 4;
+    (void)check_same(&w, "sum(count_over_time({app=\"b\"}[10m]))");
+    assert_true(stats(&w).evictions > 0);
+    assert_true(stats(&w).pieces > 0); /* of the second */
+    assert_true(budget.peak <= budget.limit);
+    budget.limit = 1;
+    (void)check_same(&w, "sum(count_over_time({app=~\"a|b\"}[10m]))");
+    assert_true(stats(&w).refused > 0);
+    assert_int_equal(stats(&w).pieces, 0);
+    assert_int_equal(budget.used, 0);
+    query_cache_free(&w.cache);
     teardown(&w);
 }
 
@@ -338,7 +365,7 @@ static const char *const SHARED = "sum by (app) (count_over_time({app=~\".+\"}[5
 static void what_many_ask_at_once_is_read_once(void **state)
 {
     static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE);
+    struct query_cache *c = query_cache_new(LARGE, NULL);
     struct gate g;
     (void)state;
 
@@ -357,7 +384,7 @@ static void what_many_ask_at_once_is_read_once(void **state)
 static void when_the_reader_is_cancelled_another_reads(void **state)
 {
     static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE);
+    struct query_cache *c = query_cache_new(LARGE, NULL);
     struct gate g;
     (void)state;
 
@@ -378,7 +405,7 @@ static void when_the_reader_is_cancelled_another_reads(void **state)
 static void who_waits_can_be_cancelled(void **state)
 {
     static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE);
+    struct query_cache *c = query_cache_new(LARGE, NULL);
     struct gate g;
     (void)state;
 
@@ -401,7 +428,7 @@ static void who_waits_can_be_cancelled(void **state)
 static void open_time_is_read_for_those_who_came_before(void **state)
 {
     static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE);
+    struct query_cache *c = query_cache_new(LARGE, NULL);
     struct query_cache_stats st;
     struct gate g;
     (void)state;
@@ -427,6 +454,7 @@ CHECK_MAIN(cmocka_unit_test(a_closed_range_is_read_once),
            cmocka_unit_test(tenants_do_not_share),
            cmocka_unit_test(what_asks_for_the_time_is_not_kept),
            cmocka_unit_test(it_is_bounded_and_the_least_used_goes),
+           cmocka_unit_test(it_is_charged_and_gives_way_where_memory_is_short),
            cmocka_unit_test(what_many_ask_at_once_is_read_once),
            cmocka_unit_test(when_the_reader_is_cancelled_another_reads),
            cmocka_unit_test(who_waits_can_be_cancelled),

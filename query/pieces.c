@@ -9,7 +9,8 @@
 
 enum { KEY_MAX_BYTES = 2048, STEPS_ROOM = 64 };
 
-/* So many steps belong together; 0: steps are too far apart to be kept. */
+/* Up to such steps pieces are quarters of an hour, hours, and days. */
+#define FINE_STEP  NS_PER_MIN
 #define SHORT_STEP (5 * NS_PER_MIN)
 #define LONG_STEP  (2 * NS_PER_H)
 
@@ -17,8 +18,7 @@ enum piece_part { PIECE_OPEN, PIECE_OURS, PIECE_NEXT, PIECE_THEIRS, PIECE_ALONE,
 
 struct piece {
     size_t first, n; /* steps */
-    bool whole;
-    uint64_t state; /* 0: it may change at any time */
+    uint64_t state;  /* 0: it may change at any time */
     enum piece_part part;
     const struct matrix *kept;   /* a reference, or NULL */
     struct query_flight *flight; /* NEXT, THEIRS, OURS */
@@ -66,12 +66,9 @@ static void cut(struct pieces_run *run)
 
     for (size_t k = 0, end; k < s->n; k = end) {
         int64_t number = number_of(time_at(run, k), run->length);
-        struct piece *p = &run->v[run->n++];
         for (end = k + 1; end < s->n && number_of(time_at(run, end), run->length) == number;)
             end++;
-        *p = (struct piece){.first = k, .n = end - k};
-        p->whole = number_of(exec_add(time_at(run, k), -s->step), run->length) != number &&
-                   number_of(exec_add(time_at(run, end - 1), s->step), run->length) != number;
+        run->v[run->n++] = (struct piece){.first = k, .n = end - k};
     }
 }
 
@@ -203,7 +200,7 @@ static int fill(struct pieces_run *run, size_t i, size_t end, struct matrix *ret
     for (; i < end; i++) {
         struct piece *p = &run->v[i];
         const struct query_result_steps result = {
-            .m = ret, .first = p->first - first, .n = p->n, .keep = p->whole && p->state != 0};
+            .m = ret, .first = p->first - first, .n = p->n, .keep = p->state != 0};
         if (p->flight != NULL)
             query_flight_end(c, &p->flight, how, &result);
         p->part = PIECE_DONE;
@@ -368,7 +365,9 @@ int pieces_range(struct exec *x, const struct ast_node *n, const struct steps *s
     if (x->params->cache == NULL || x->params->lenient || x->source->spans == NULL ||
         steps->n < 2 || steps->step > LONG_STEP)
         return evaluate(x, n, steps, ret, err);
-    run.length = steps->step <= SHORT_STEP ? NS_PER_H : NS_PER_DAY;
+    run.length = steps->step <= FINE_STEP    ? NS_PER_H / 4
+                 : steps->step <= SHORT_STEP ? NS_PER_H
+                                             : NS_PER_DAY;
     run.v = arena_alloc(x->arena, steps->n * sizeof(*run.v));
     run.spans = arena_alloc(x->arena, steps->n * sizeof(*run.spans));
     if (run.v == NULL || run.spans == NULL)

@@ -1,9 +1,10 @@
 /*
  * query/pieces.h - a range aggregation, in pieces of which some are known from before.
  *
- * The steps are cut at full hours or days.  Of a piece that is there from end to end, and whose
- * time is stored and has not changed, the series are kept (query_cache.h); what lies between known
- * pieces is evaluated in one go.  What another run is evaluating just now is waited for instead.
+ * The steps are cut at full quarters of an hour, hours or days.  Of a piece whose time is stored
+ * and has not changed the series are kept (query_cache.h): of those at the ends too, which the same
+ * question asked by many at once needs.  What lies between known pieces is evaluated in one go.
+ * What another run is evaluating just now is waited for instead.
  */
 #ifndef LOGQ_QUERY_PIECES_H
 #define LOGQ_QUERY_PIECES_H

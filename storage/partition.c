@@ -83,22 +83,6 @@ static int read_totals(void *arg, struct catalog *c, struct err *err)
     return catalog_totals(c, arg, err);
 }
 
-static int read_generation(void *arg, struct catalog *c, struct err *err)
-{
-    (void)err;
-    *(uint64_t *)arg = catalog_generation(c);
-    return 0;
-}
-
-uint64_t partition_generation(struct partition *p)
-{
-    uint64_t ret = 0;
-    struct err err;
-
-    (void)partition_read(p, read_generation, &ret, &err); /* cannot fail */
-    return ret;
-}
-
 int partition_totals(struct partition *p, struct partition_written *ret, struct err *err)
 {
     struct catalog_totals t;

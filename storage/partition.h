@@ -73,9 +73,6 @@ void partition_help(struct partition *p, struct scan_pool *pool, struct mem_budg
 int partition_replace(struct partition *p, const uint8_t *uuids, size_t n,
                       const struct segment_info *info, struct err *err);
 
-/* See catalog_generation. */
-uint64_t partition_generation(struct partition *p);
-
 /* Sum over all catalogued segments (segments == 0: the rest is meaningless), for meta.db after a
  * catalog was made again. */
 int partition_totals(struct partition *p, struct partition_written *ret, struct err *err);

@@ -1,9 +1,10 @@
 /*
  * storage/scan_spans.c - has anything changed that a scan could see?  Contract: scan.h, scan_spans.
  *
- * What lies in partitions changes with a commit of their catalogs, what is hidden with the set of
- * delete requests.  Records in memory come and go without a mark, and retention by stream hides
- * from one moment to the next: such spans have no state.
+ * Segments do not change: what lies in partitions changes when there are others.  So what is
+ * flushed or compacted leaves the time that it does not touch as it was.  What is hidden changes
+ * with the set of delete requests.  Records in memory come and go without a mark, and retention by
+ * stream hides from one moment to the next: such spans have no state.
  */
 #include "base/hash.h"
 #include "storage/hide.h"
@@ -35,34 +36,54 @@ static bool has_state(const struct store_view *v, const struct scan_span *span)
     return true;
 }
 
-/* 0: it cannot be read, of which scans will speak. */
-static uint64_t generation_of(const struct store_view *v, int32_t day)
-{
-    struct partition *p = NULL;
-    struct err ignored;
-    uint64_t ret;
+/* The spans that a day is part of. */
+struct spans_of_day {
+    struct scan_span *v;
+    size_t n;
+    uint64_t tenant;
+    int32_t day;
+};
 
-    if (partition_cache_get(v->partitions, v->tenant_id, day, false, &p, &ignored) < 0)
-        return 0;
-    ret = partition_generation(p);
-    partition_unref(&p);
-    return ret;
+static int mix_segment(void *arg, const struct catalog_segment *s, struct err *err)
+{
+    const struct spans_of_day *d = arg;
+    uint64_t id = hash_bytes(s->uuid, sizeof(s->uuid), 0);
+
+    (void)err;
+    for (size_t i = 0; i < d->n; i++)
+        if (d->v[i].state != 0 && s->min_ts < d->v[i].to && s->max_ts >= d->v[i].from)
+            mix(&d->v[i], d->tenant, (uint64_t)d->day, id);
+    return 0;
 }
 
+static int mix_segments(void *arg, struct catalog *c, struct err *err)
+{
+    const struct spans_of_day *d = arg;
+    struct catalog_range range = {.visible = INT64_MAX, .from = INT64_MAX, .to = INT64_MIN};
+
+    for (size_t i = 0; i < d->n; i++) {
+        if (d->v[i].state == 0 || !day_overlaps(d->day, &d->v[i]))
+            continue;
+        range.from = d->v[i].from < range.from ? d->v[i].from : range.from;
+        range.to = d->v[i].to > range.to ? d->v[i].to : range.to;
+    }
+    return range.from >= range.to ? 0 : catalog_segments(c, &range, mix_segment, arg, err);
+}
+
+/* A day that cannot be read gives its spans no state; scans will speak of it. */
 static void mix_day(const struct store_view *v, int32_t day, struct scan_span *spans, size_t n)
 {
-    uint64_t generation = 0;
+    struct spans_of_day d = {spans, n, v->tenant_id, day};
+    struct partition *p = NULL;
+    struct err ignored;
+    int r = partition_cache_get(v->partitions, v->tenant_id, day, false, &p, &ignored);
 
-    for (size_t i = 0; i < n; i++) {
-        if (spans[i].state == 0 || !day_overlaps(day, &spans[i]))
-            continue;
-        if (generation == 0)
-            generation = generation_of(v, day);
-        if (generation != 0)
-            mix(&spans[i], v->tenant_id, (uint64_t)day, generation);
-        else
+    if (r == 0)
+        r = partition_read(p, mix_segments, &d, &ignored);
+    partition_unref(&p);
+    for (size_t i = 0; r < 0 && i < n; i++)
+        if (day_overlaps(day, &spans[i]))
             spans[i].state = 0;
-    }
 }
 
 static void mix_view(const struct store_view *v, struct scan_span *spans, size_t n)

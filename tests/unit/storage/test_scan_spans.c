@@ -62,6 +62,9 @@ static void what_is_in_memory_has_no_state_and_a_flush_changes_it(void **state)
     put(&f, "t", 30, "a");
     assert_int_equal(state_of(&f, 0, 20), first); /* it lies behind the span */
     assert_int_equal(state_of(&f, 0, 31), 0);
+    flush(&f);
+    assert_int_equal(state_of(&f, 0, 20), first); /* on disk, too */
+    assert_int_not_equal(state_of(&f, 0, 31), first);
     put(&f, "t", 11, "a");
     assert_int_equal(state_of(&f, 0, 20), 0);
     flush(&f);

@@ -1,0 +1,269 @@
+/*
+ * collector/tail_parts.c - contract: tail.h, tail_turn.h.  Which bytes a chunk's records are.
+ *
+ * A turn reads some bytes and ends in parts: the bytes it decoded, without those that open records
+ * hold.  When such a record is completed in a later turn, the bytes it held are parts of that
+ * turn's chunk, in front ("fills").  So (1) each byte is in at most one part; (2) all bytes of a
+ * record are in parts of one chunk, the record counts in the part that has its last byte; (3) hence
+ * a chunk can be built again from the bytes of its parts alone, in their order.
+ */
+#include "base/log.h"
+#include "base/obj.h"
+#include "collector/metrics.h"
+#include "collector/tail_turn.h"
+
+#include <stdlib.h>
+
+/* ---- parts ---- */
+
+static int by_place(const void *a, const void *b)
+{
+    const struct join_segment *x = a, *y = b;
+
+    if (x->file->no != y->file->no)
+        return x->file->no < y->file->no ? -1 : 1;
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static void add_part(struct turn *u, struct checkpoint_range range, ts_ns ts, uint64_t count)
+{
+    struct checkpoint_part part = {.file = u->t->file,
+                                   .start = range.start,
+                                   .end = range.end,
+                                   .ts = ts,
+                                   .count = (uint32_t)count};
+
+    chunk_add_part(u->c, &part, u->labels != NULL ? u->labels : &u->t->labels, &u->t->attrs);
+}
+
+/* Bytes that were held when earlier parts were made, of records that are complete now. */
+static void add_fills(struct turn *u)
+{
+    struct join_segment *v = u->rd->fills.p;
+    size_t n = u->rd->fills.n;
+
+    if (n == 0)
+        return;
+    qsort(v, n, sizeof(*v), by_place);
+    for (size_t i = 0; i < n;) {
+        struct checkpoint_part part = {.file = v[i].file, .start = v[i].start, .end = v[i].end};
+        for (i++; i < n && v[i].file == part.file && v[i].start == part.end; i++)
+            part.end = v[i].end;
+        if ((i < n ? v[i].file : u->t->file) != part.file)
+            part.flags = CHECKPOINT_CARRY;
+        chunk_add_part(u->c, &part, NULL, NULL);
+    }
+    u->rd->fills.n = 0;
+}
+
+/* The part of `seg` that lies in the run [run_start, end), into rd->held. */
+static void clip_held(struct turn *u, const struct join_segment *seg, uint64_t end)
+{
+    struct join_segment part = *seg;
+
+    if (seg->file != u->t->file || seg->end <= u->run_start || seg->start >= end)
+        return;
+    if (seg->start < u->run_start) { /* it goes on from an earlier run: nothing stands between */
+        part.start = u->run_start;
+        part.mark = u->mark;
+    }
+    join_segments_add(&u->rd->held, &part);
+}
+
+/* What of this run is held by open records, in order. */
+static void find_held(struct turn *u, uint64_t end)
+{
+    u->rd->held.n = 0;
+    for (int i = 0; i < DECODE_STREAMS; i++)
+        for (size_t k = 0; k < u->t->join.s[i].held.n; k++)
+            clip_held(u, &u->t->join.s[i].held.p[k], end);
+    if (u->rd->held.n > 1)
+        qsort(u->rd->held.p, u->rd->held.n, sizeof(u->rd->held.p[0]), by_place);
+}
+
+/* Make parts of [run_start, end) and begin the next run there. */
+void turn_end_run(struct turn *u, uint64_t end)
+{
+    uint64_t at = u->run_start, mark = u->mark;
+    ts_ns ts = u->ts;
+    struct join_segment *seg;
+
+    if (u->c == NULL || u->whole)
+        return;
+    add_fills(u);
+    find_held(u, end);
+    VEC_EACH(&u->rd->held, seg) {
+        if (seg->start > at)
+            add_part(u, (struct checkpoint_range){at, seg->start}, ts, seg->mark - mark);
+        at = seg->end;
+        mark = seg->mark;
+        ts = seg->ts;
+    }
+    if (end > at)
+        add_part(u, (struct checkpoint_range){at, end}, ts, u->c->entries - mark);
+    join_compact(&u->t->join);
+    u->run_start = end;
+    u->mark = u->c->entries;
+    u->ts = u->t->last_ts;
+}
+
+/* ---- unfinished lines ---- */
+
+static bool stream_is_due(const struct tail *t, const struct tail_reader *rd, int s, dur_ns now)
+{
+    return t->join.s[s].open && t->caught_up && now - t->join.s[s].grown >= rd->partial_timeout;
+}
+
+static bool line_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)
+{
+    return t->seen > t->pos && t->caught_up && now - t->seen_at >= rd->partial_timeout;
+}
+
+bool tail_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)
+{
+    for (int s = 0; s < DECODE_STREAMS; s++)
+        if (stream_is_due(t, rd, s, now))
+            return true;
+    return line_is_due(t, rd, now);
+}
+
+/* The open record of stream `s`, with parts for every byte it holds: the last of them counts it. */
+static void flush_stream(struct turn *u, enum decode_stream s)
+{
+    struct join_record rec;
+
+    if (join_flush(&u->t->join, s, &rec) == 1)
+        return;
+    turn_emit(u, &rec, NULL);
+    for (size_t i = 0; i < rec.n_held; i++) {
+        bool last = i + 1 == rec.n_held;
+        struct checkpoint_part part = {.file = rec.held[i].file,
+                                       .start = rec.held[i].start,
+                                       .end = rec.held[i].end,
+                                       .count = last};
+        if (last)
+            part.flags = s == DECODE_STDERR ? CHECKPOINT_FLUSH_STDERR : CHECKPOINT_FLUSH_STDOUT;
+        else if (rec.held[i + 1].file != part.file)
+            part.flags = CHECKPOINT_CARRY;
+        chunk_add_part(u->c, &part, &u->t->labels, &u->t->attrs);
+    }
+    join_done(&u->t->join, s, &u->rd->limits);
+}
+
+void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns now)
+{
+    struct turn u = turn_begin(t, rd, c, t->pos);
+    struct err err;
+
+    OBJ_CHECK(t, TAIL_MAGIC);
+    for (int s = 0; s < DECODE_STREAMS; s++)
+        if (stream_is_due(t, rd, s, now))
+            flush_stream(&u, (enum decode_stream)s);
+    if (line_is_due(t, rd, now) && turn_last_line(&u, t->pos, t->seen, &err) == 0) {
+        struct checkpoint_part part = {.file = t->file,
+                                       .start = t->pos,
+                                       .end = t->seen,
+                                       .ts = t->last_ts,
+                                       .count = 1,
+                                       .flags = CHECKPOINT_FLUSH_LINE};
+        chunk_add_part(c, &part, &t->labels, &t->attrs);
+        t->pos = t->scanned = t->seen;
+    }
+}
+
+uint64_t tail_renew(struct tail *t, struct tail_reader *rd, struct chunk *c)
+{
+    struct turn u = turn_begin(t, rd, c, t->pos);
+    uint64_t lost = t->seen > t->pos ? t->seen - t->pos : 0;
+
+    OBJ_CHECK(t, TAIL_MAGIC);
+    for (int s = 0; s < DECODE_STREAMS; s++)
+        flush_stream(&u, (enum decode_stream)s);
+    if (t->file != NULL) {
+        t->file->dead = true;
+        t->file->user = NULL;
+        t->file = NULL;
+    }
+    t->pos = t->seen = t->scanned = 0;
+    t->caught_up = false;
+    metric_add(METRIC_FILES_TRUNCATED, 1);
+    return lost;
+}
+
+/* ---- again ---- */
+
+int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err)
+{
+    struct turn u = turn_begin(t, rd, NULL, 0);
+    uint64_t start, end = 0;
+    bool stopped;
+
+    t->holes_due = false;
+    for (;;) {
+        uint64_t at;
+        checkpoint_file_hole(t->file, end, &start, &end);
+        if (start >= end)
+            break;
+        at = start;
+        if (turn_lines(&u, &at, end, UINT64_MAX, &stopped, err) < 0)
+            return err_wrap(err, "%s", t->path);
+    }
+    if (u.lost > 0) { /* limits were changed while it was held */
+        metric_add(METRIC_GAPS, u.lost);
+        log_error("file.held_lost", LOG_Z("file", t->path), LOG_U64("records", u.lost));
+    }
+    return 0;
+}
+
+/* The bytes of `part` into the chunk, entries without their part. */
+static int feed_part(struct turn *u, const struct checkpoint_part *part, struct err *err)
+{
+    uint64_t at = part->start;
+    bool stopped;
+    int r = turn_lines(u, &at, part->end, UINT64_MAX, &stopped, err);
+
+    if (r == 0 && (part->flags & CHECKPOINT_FLUSH_LINE) != 0 && at < part->end) {
+        r = turn_last_line(u, at, part->end, err);
+        at = part->end;
+    }
+    if (r == 0 && at < part->end)
+        r = err_set(err, ERR_CORRUPT, "the file ends before %llu", (unsigned long long)part->end);
+    for (int s = DECODE_STDOUT; r == 0 && s <= DECODE_STDERR; s++) {
+        struct join_record rec;
+        int flag = s == DECODE_STDERR ? CHECKPOINT_FLUSH_STDERR : CHECKPOINT_FLUSH_STDOUT;
+        if ((part->flags & flag) == 0 || join_flush(&u->t->join, (enum decode_stream)s, &rec) != 0)
+            continue;
+        turn_emit(u, &rec, NULL);
+        join_done(&u->t->join, (enum decode_stream)s, &u->rd->limits);
+    }
+    u->rd->fills.n = 0; /* parts say already where the held bytes are */
+    return r;
+}
+
+int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
+                 const struct checkpoint_part *part, struct tail *next, struct err *err)
+{
+    struct turn u = turn_begin(t, rd, c, part->start);
+    struct checkpoint_part made = *part;
+    struct chunk_mark before = chunk_mark(c);
+    int r;
+
+    OBJ_CHECK(t, TAIL_MAGIC);
+    u.whole = true;
+    t->last_ts = part->ts;
+    r = feed_part(&u, part, err);
+    if (r < 0) {
+        chunk_back(c, before);
+        for (int s = 0; s < DECODE_STREAMS; s++)
+            join_done(&t->join, (enum decode_stream)s, &rd->limits);
+        return err_wrap(err, "%s", t->path);
+    }
+    if ((part->flags & CHECKPOINT_CARRY) != 0 && next != NULL)
+        join_move(&t->join, &next->join, &rd->limits);
+    made.count = (uint32_t)(c->entries - u.mark);
+    if (made.count != part->count)
+        log_warn("chunk.count_differs", LOG_Z("file", t->path), LOG_U64("planned", part->count),
+                 LOG_U64("found", made.count));
+    chunk_add_part(c, &made, u.labels != NULL ? u.labels : &t->labels, &t->attrs);
+    return 0;
+}

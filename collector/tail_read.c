@@ -1,0 +1,330 @@
+/* collector/tail_read.c - contract: tail.h, tail_turn.h.  Bytes to lines to records. */
+#include "base/log.h"
+#include "base/obj.h"
+#include "collector/metrics.h"
+#include "collector/tail_turn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SKIP_BYTES = 256 << 10, FIELDS_MAX = DECODE_ATTRS_MAX + 8 };
+
+/* ---- records ---- */
+
+static bool is_reserved(struct str name)
+{
+    return str_eq(name, STR("log")) || str_eq(name, STR("stream")) ||
+           str_eq(name, STR("partial")) || str_eq(name, STR("truncated")) ||
+           str_eq(name, STR("undecoded"));
+}
+
+static void add_marks(const struct join_record *rec, char number[32], struct label *fields,
+                      size_t *n)
+{
+    if (rec->total > rec->text.n) {
+        (void)snprintf(number, 32, "%llu", (unsigned long long)rec->total);
+        fields[(*n)++] = (struct label){STR("truncated"), str_of(number)};
+        metric_add(METRIC_RECORDS_TRUNCATED, 1);
+    }
+    if (rec->partial) {
+        fields[(*n)++] = (struct label){STR("partial"), STR("true")};
+        metric_add(METRIC_RECORDS_PARTIAL, 1);
+    }
+    if (rec->raw) {
+        fields[(*n)++] = (struct label){STR("undecoded"), STR("true")};
+        metric_add(METRIC_RECORDS_UNDECODED, 1);
+    }
+}
+
+void turn_emit(struct turn *u, const struct join_record *rec, const struct piece *p)
+{
+    struct label fields[FIELDS_MAX];
+    char number[32];
+    size_t n = 0;
+
+    if (u->c == NULL) {
+        u->lost++;
+        return;
+    }
+    if (rec->stream != DECODE_NONE) /* first: the server has a fast path for this shape */
+        fields[n++] = (struct label){STR("stream"),
+                                     rec->stream == DECODE_STDERR ? STR("stderr") : STR("stdout")};
+    fields[n++] = (struct label){STR("log"), rec->text};
+    add_marks(rec, number, fields, &n);
+    for (size_t i = 0; p != NULL && i < p->n_attrs && n < FIELDS_MAX; i++)
+        if (!is_reserved(p->attrs[i].name))
+            fields[n++] = p->attrs[i];
+    chunk_add_entry(u->c, rec->ts, fields, n);
+    metric_add(METRIC_RECORDS, 1);
+}
+
+/* The run's labels are now the file's and those of this line; they live with the chunk. */
+static void relabel(struct turn *u, const struct piece *p, uint64_t start)
+{
+    struct label v[RECORD_LABELS_MAX + 8];
+    struct labels merged = {v, 0};
+    struct labels *copy;
+    struct err err;
+
+    if (u->c == NULL)
+        return;
+    for (size_t i = 0; i < u->t->labels.n && merged.n < RECORD_LABELS_MAX; i++)
+        v[merged.n++] = u->t->labels.v[i];
+    for (size_t i = 0; i < p->n_labels && merged.n < RECORD_LABELS_MAX + 8; i++)
+        v[merged.n++] = p->labels[i];
+    merged.n = labels_sort(v, merged.n);
+    if (merged.n > RECORD_LABELS_MAX)
+        merged.n = RECORD_LABELS_MAX;
+    if (u->labels != NULL && labels_equal(u->labels, &merged))
+        return;
+    turn_end_run(u, start);
+    copy = arena_alloc(u->c->arena, sizeof(*copy));
+    if (copy != NULL && labels_copy(u->c->arena, &merged, copy, &err) == 0)
+        u->labels = copy;
+}
+
+/* The bytes that a finished record held before this run have to be shipped with it. */
+static void take_fills(struct turn *u, const struct join_record *rec)
+{
+    for (size_t i = 0; i < rec->n_held; i++) {
+        struct join_segment seg = rec->held[i];
+        if (seg.file == u->t->file && seg.start >= u->run_start)
+            continue;
+        if (seg.file == u->t->file && seg.end > u->run_start)
+            seg.end = u->run_start;
+        join_segments_add(&u->rd->fills, &seg);
+    }
+}
+
+/* The line at [start, end), `missing` bytes of which are not in `text`. */
+static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t end,
+                      uint64_t missing)
+{
+    struct tail *t = u->t;
+    struct join_segment seg = {
+        .file = t->file, .start = start, .end = end, .mark = u->c == NULL ? 0 : u->c->entries};
+    struct join_record rec;
+    struct piece p;
+
+    if (text.n == 0 && t->source->kind != SOURCE_FILE)
+        return; /* no runtime writes it: not a record, only a byte to be passed over */
+    if (!t->source->decode(&u->rd->decoder, text, &p))
+        p = (struct piece){.last = true, .raw = true, .text = text};
+    p.missing = missing;
+    if (p.ts == 0)
+        p.ts = t->last_ts;
+    seg.ts = t->last_ts = p.ts;
+    if (p.n_labels > 0)
+        relabel(u, &p, start);
+    if (join_add(&t->join, &p, &seg, u->now, &u->rd->limits, &rec) == 1)
+        return;
+    turn_emit(u, &rec, &p);
+    if (rec.n_held > 0)
+        take_fills(u, &rec);
+    if (!p.raw)
+        join_done(&t->join, p.stream, &u->rd->limits);
+}
+
+/* ---- bytes ---- */
+
+/* Like pread, as much as there is up to n. */
+static ssize_t read_some(int fd, char *p, size_t n, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        ssize_t r = pread(fd, p + done, n - done, (off_t)(offset + done));
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -1;
+        if (r == 0)
+            break;
+        done += (size_t)r;
+    }
+    return (ssize_t)done;
+}
+
+/* The end of the line that goes on at `from`, in bytes that the reader's buffer need not hold; 0:
+ * none before `to`. */
+static uint64_t find_newline(struct turn *u, uint64_t from, uint64_t to)
+{
+    char piece[16 << 10];
+
+    while (from < to) {
+        size_t want = to - from < sizeof(piece) ? (size_t)(to - from) : sizeof(piece);
+        ssize_t n = read_some(u->t->fd, piece, want, from);
+        const char *nl = n <= 0 ? NULL : memchr(piece, '\n', (size_t)n);
+        if (nl != NULL)
+            return from + (uint64_t)(nl - piece) + 1;
+        if (n <= 0)
+            return 0;
+        from += (uint64_t)n;
+    }
+    return 0;
+}
+
+static void grow_buffer(struct tail_reader *rd)
+{
+    rd->cap = rd->cap * 2 < rd->line_max ? rd->cap * 2 : rd->line_max;
+    rd->buf = mem_grow(rd->buf, rd->cap);
+}
+
+/* A line that is longer than we look at: its beginning is in the buffer.  Returns where it ends, 0:
+ * not before `to`. */
+static uint64_t take_long_line(struct turn *u, uint64_t start, uint64_t to)
+{
+    struct tail_reader *rd = u->rd;
+    bool on = u->c != NULL && !u->whole; /* `scanned` speaks of what is read on, not of old bytes */
+    uint64_t from = start + rd->cap, end;
+
+    if (on && u->t->scanned > from)
+        from = u->t->scanned;
+    end = find_newline(u, from, to);
+    if (on)
+        u->t->scanned = end != 0 ? end : to;
+    if (end != 0)
+        take_line(u, (struct str){rd->buf, rd->cap}, start, end, end - 1 - start - rd->cap);
+    return end;
+}
+
+/* Behind the line that begins at `start`: is the chunk full, or the turn over? */
+static bool must_stop(const struct turn *u, uint64_t start, uint64_t stop)
+{
+    return u->c != NULL && !u->whole && (chunk_is_full(u->c) || start >= stop);
+}
+
+int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *stopped,
+               struct err *err)
+{
+    struct tail_reader *rd = u->rd;
+
+    *stopped = false;
+    while (*at < to && !*stopped) {
+        size_t want = to - *at < rd->cap ? (size_t)(to - *at) : rd->cap;
+        ssize_t n = read_some(u->t->fd, rd->buf, want, *at);
+        const char *p = rd->buf, *nl;
+        if (n < 0)
+            return err_sys(err, "read at %llu", (unsigned long long)*at);
+        if (n == 0)
+            return 0;
+        while ((nl = memchr(p, '\n', (size_t)(rd->buf + n - p))) != NULL) {
+            uint64_t start = *at + (uint64_t)(p - rd->buf);
+            take_line(u, (struct str){p, (size_t)(nl - p)}, start, start + (uint64_t)(nl - p) + 1,
+                      0);
+            p = nl + 1;
+            *stopped = must_stop(u, start, stop);
+            if (*stopped)
+                break;
+        }
+        if (p == rd->buf && (size_t)n == rd->cap && rd->cap < rd->line_max) {
+            grow_buffer(rd);
+        } else if (p == rd->buf && (size_t)n == rd->cap) {
+            uint64_t end = take_long_line(u, *at, to);
+            if (end == 0)
+                return 0;
+            *stopped = must_stop(u, *at, stop);
+            *at = end;
+        } else if (p == rd->buf) {
+            return 0; /* an unfinished line */
+        }
+        *at += (uint64_t)(p - rd->buf);
+    }
+    return 0;
+}
+
+int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err)
+{
+    struct tail_reader *rd = u->rd;
+    struct join_record rec = {.partial = true};
+    size_t want;
+    ssize_t n;
+
+    while (rd->cap < rd->line_max && end - start > rd->cap)
+        grow_buffer(rd);
+    want = end - start < rd->cap ? (size_t)(end - start) : rd->cap;
+    n = read_some(u->t->fd, rd->buf, want, start);
+    if (n < 0 || (size_t)n < want)
+        return n < 0 ? err_sys(err, "read at %llu", (unsigned long long)start)
+                     : err_set(err, ERR_CORRUPT, "the file ends before %llu",
+                               (unsigned long long)end);
+    rec.ts = u->t->last_ts;
+    rec.text = str_sub((struct str){rd->buf, want}, 0, rd->limits.max_line);
+    rec.total = end - start;
+    rec.raw = u->t->source->kind != SOURCE_FILE;
+    turn_emit(u, &rec, NULL);
+    return 0;
+}
+
+/* ---- reading on ---- */
+
+/* A line without a time of its own gets that of the line before it; one of a plain file when it was
+ * read. */
+struct turn turn_begin(struct tail *t, struct tail_reader *rd, struct chunk *c, uint64_t start)
+{
+    struct turn u = {.t = t, .rd = rd, .c = c, .run_start = start, .now = time_mono()};
+
+    rd->fills.n = 0;
+    u.mark = c == NULL ? 0 : c->entries;
+    if (t->last_ts == 0 || t->source->kind == SOURCE_FILE)
+        t->last_ts = time_now();
+    u.ts = t->last_ts;
+    return u;
+}
+
+enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk *c, size_t quantum,
+                           struct err *err)
+{
+    struct turn u;
+    struct stat st;
+    uint64_t size, before = t->pos;
+    bool stopped;
+    int r;
+
+    OBJ_CHECK(t, TAIL_MAGIC);
+    if (fstat(t->fd, &st) < 0) {
+        (void)err_sys(err, "stat %s", t->path);
+        return TAIL_FAILED;
+    }
+    size = (uint64_t)st.st_size;
+    t->unlinked = st.st_nlink == 0;
+    if (!tail_identify(t, rd, size))
+        return TAIL_CHANGED;
+    u = turn_begin(t, rd, c, t->pos);
+    if (size != t->seen)
+        t->seen_at = u.now;
+    t->seen = size;
+    r = turn_lines(&u, &t->pos, size, t->pos + quantum, &stopped, err);
+    turn_end_run(&u, t->pos);
+    metric_add(METRIC_READ_BYTES, t->pos - before);
+    t->caught_up = r == 0 && !stopped;
+    if (t->pos > before || t->scanned < t->pos)
+        t->scanned = t->pos;
+    if (r < 0) {
+        (void)err_wrap(err, "%s", t->path);
+        return TAIL_FAILED;
+    }
+    return stopped ? TAIL_MORE : TAIL_END;
+}
+
+void tail_skip(struct tail *t, struct tail_reader *rd)
+{
+    struct stat st;
+    uint64_t end = 0;
+
+    if (fstat(t->fd, &st) < 0 || st.st_size == 0)
+        return;
+    for (uint64_t at = (uint64_t)st.st_size; at > 0 && end == 0;) {
+        size_t want = at < SKIP_BYTES ? (size_t)at : SKIP_BYTES;
+        ssize_t n = read_some(t->fd, rd->buf, want, at - want);
+        const char *nl = n < 0 ? NULL : memrchr(rd->buf, '\n', (size_t)n);
+        if (nl != NULL)
+            end = at - want + (uint64_t)(nl - rd->buf) + 1;
+        at -= want;
+    }
+    checkpoint_skip(rd->checkpoint, t->file, 0, end);
+    t->pos = t->scanned = end;
+}

@@ -1,0 +1,44 @@
+/*
+ * collector/tail_turn.h - a stretch of reading: what tail_read.c and tail_parts.c share.
+ *
+ * tail_read.c goes from bytes to lines to records in the chunk; tail_parts.c says which bytes those
+ * are.  Of tail.h's callers none needs this.  Loop thread only.
+ */
+#ifndef LOGQ_COLLECTOR_TAIL_TURN_H
+#define LOGQ_COLLECTOR_TAIL_TURN_H
+
+#include "collector/tail.h"
+
+/* A stretch of reading and the run of bytes that it has decoded so far. */
+struct turn {
+    struct tail *t;
+    struct tail_reader *rd;
+    struct chunk *c;             /* NULL: joins only (resume) */
+    uint64_t run_start;          /* where the part that is being made begins */
+    uint64_t mark;               /* entries in c at that place */
+    ts_ns ts;                    /* what a line without a time would get at that place */
+    const struct labels *labels; /* of this run, when lines bring their own */
+    bool whole; /* rebuild: the part is given, runs are not ended and nothing stops */
+    dur_ns now;
+    uint64_t lost; /* records that had no chunk to go to */
+};
+
+/* A turn of `t` that begins at `start` and puts records into `c` (NULL: into the joins only). */
+struct turn turn_begin(struct tail *t, struct tail_reader *rd, struct chunk *c, uint64_t start);
+
+/* Decode whole lines from *at up to `to`, and stop (*stopped) where the chunk is full or `stop` is
+ * passed.  Bytes behind the last newline are left.  *at moves.  ERR_IO. */
+int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *stopped,
+               struct err *err);
+/* The bytes [start, end) without a newline, as a partial record.  ERR_IO, ERR_CORRUPT. */
+int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err);
+/* Put a record into the chunk; `p` (may be NULL) is the piece that ended it. */
+void turn_emit(struct turn *u, const struct join_record *rec, const struct piece *p);
+
+/* Make parts of [run_start, end) and begin the next run there. */
+void turn_end_run(struct turn *u, uint64_t end);
+
+/* A file of `size` bytes is about to be read.  false: it is not what it was. */
+bool tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size);
+
+#endif

@@ -14,7 +14,7 @@ int tmpdir_open(char path[TMPDIR_PATH_MAX]);
 /* Is there an entry `name`? */
 bool tmpdir_has(int dir, const char *name);
 
-/* Number of entries. */
+/* Number of entries.  Without file.h, whose fault points the caller may be stepping through. */
 unsigned tmpdir_count(int dir);
 
 /* Remove the directory of tmpdir_open with everything below it, and close the descriptor. */

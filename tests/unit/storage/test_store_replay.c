@@ -5,6 +5,8 @@
 #include "storage/store.h"
 
 #include "base/fault.h"
+#include "storage/block.h"
+#include "storage/segment.h"
 #include "storage/wal.h"
 #include "tests/lib/feed.h"
 
@@ -206,6 +208,52 @@ static void a_replay_that_does_not_fit_is_flushed_on_its_way(void **state)
     feed_fini(&f);
 }
 
+static void put_large(struct feed *f, unsigned n)
+{
+    const size_t room = BLOCK_ROW_ALONE + 64;
+    char *text = malloc(room);
+
+    assert_non_null(text);
+    memset(text, '.', room);
+    memcpy(text + room - 2, "\n", 2);
+    for (unsigned i = 0; i < n; i++) {
+        int k = snprintf(text, 64, "R %" PRId64 " a ", FEED_DAY + (int64_t)i);
+        text[k] = '.';
+        assert_int_equal(feed_put(f, "t", text), STORE_STORED);
+    }
+    free(text);
+}
+
+/* Rows that have blocks of their own.  The memory for a second block says how they are encoded. */
+static void what_a_replay_waits_for_is_encoded_side_by_side(void **state)
+{
+    struct mem_budget quiet = {.name = "quiet"};
+    struct mem_budget replay = {.name = "replay"};
+    struct store_stats st;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    feed_init(&f);
+    f.opt.ballast_bytes = UINT64_MAX;
+    f.opt.budget = &quiet;
+    f.opt.wal_bytes = 32 << 20; /* so that it is not what makes them flush */
+    feed_open(&f);
+    put_large(&f, 3);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    put_large(&f, 6);
+    close_unflushed(&f);
+    assert_true(quiet.peak < SEGMENT_BLOCK_MEMORY);
+    f.opt.budget = &replay;
+    f.opt.head_bytes = 1 << 20;
+    feed_open(&f);
+    store_stats(f.s, &st);
+    assert_true(st.flushes > 0);
+    assert_true(replay.peak >= SEGMENT_BLOCK_MEMORY);
+    feed_fini(&f);
+    assert_int_equal(replay.used, 0);
+}
+
 /* The new records are more than all that heads may have: what is old must still come back. */
 static void a_large_request_during_a_replay_does_not_stop_it(void **state)
 {
@@ -364,6 +412,7 @@ int main(void)
         cmocka_unit_test(a_store_that_closes_during_a_replay_loses_nothing),
         cmocka_unit_test(a_large_request_during_a_replay_does_not_stop_it),
         cmocka_unit_test(a_replay_that_does_not_fit_is_flushed_on_its_way),
+        cmocka_unit_test(what_a_replay_waits_for_is_encoded_side_by_side),
         cmocka_unit_test(flushes_that_fail_during_a_replay_cost_nothing),
         cmocka_unit_test(a_payload_that_does_not_decode_stops_acceptance),
         cmocka_unit_test(a_gap_is_told_once),

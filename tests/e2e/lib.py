@@ -24,6 +24,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("LOGQ_BIN", ROOT / "build" / "asan" / "bin"))
+LONG = bool(os.environ.get("LOGQ_LONG"))  # the long form of a story, as scripts/soak runs it
 SLOW = 4 if "san" in str(BIN) else 1  # sanitizers cost time; deadlines stretch, expectations do not
 
 
@@ -241,9 +242,117 @@ class Collector(Program):
             f"server:\n  address: {address}\n  ca: {tls}/ca.crt\n  cert: {tls}/client.crt\n  key: {tls}/client.key\n"
             f"state_dir: {self.dir}/state\n{self.more}inputs:\n{self.inputs}")
 
-    def start(self):
-        self.configure()
+    def start(self, configure=True):
+        """configure=False: as it was, for a server that is away and cannot tell its address."""
+        if configure:
+            self.configure()
         return super().start()
+
+
+class Feed(Program):
+    """tests/tools/feed: writes numbered lines to a log as a runtime would, and rotates it."""
+
+    def __init__(self, log_path, *options, index=None):
+        self.path = pathlib.Path(log_path)
+        self.index = index
+        more = ["-i", index] if index else []
+        self.output = self.path.parent / f".{self.path.name}.fed"
+        super().__init__("feed", [BIN / "feed", *options, *more, self.path], self.output)
+
+    def wait(self, seconds=60):
+        """Until it has written all; it must succeed."""
+        code = self.process.wait(seconds * SLOW)
+        assert code == 0, f"feed ended with {code}: {self.text()}"
+        return self
+
+    def files(self):
+        """What it has told so far: a dict per file that was begun and left, oldest first."""
+        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+
+    def lines_in(self, no, start, end):
+        """The lines whose last byte lies in [start, end) of its file `no` (from 1); needs index=."""
+        found = set()
+        for line in open(self.index):
+            number, _, _, last, at = map(int, line.split())
+            if last == no and start < at <= end:
+                found.add(number)
+        return found
+
+
+class Stage:
+    """A server on ports that stay, a collector that is not started yet, and feeds; see stage()."""
+
+    def __init__(self, work, inputs, more=""):
+        self.work = work
+        self.programs = []
+        ports = [free_port(), free_port()]
+
+        def fixed(text):
+            for port in ports:
+                text = text.replace("127.0.0.1:0", f"127.0.0.1:{port}", 1)
+            return text
+
+        self.server = Server(work / "server").init(fixed)
+        self.collector = Collector(work / "collector", self.server, inputs.replace("@", str(work)), more=more)
+        self.programs = [self.collector, self.server]
+
+    def feed(self, path, *options, index=None):
+        """A feed of `path` below the work directory, not started yet."""
+        path = self.work / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        feed = Feed(path, *options, index=self.work / index if index else None)
+        self.programs.insert(0, feed)
+        return feed
+
+
+@contextlib.contextmanager
+def stage(inputs, more=""):
+    """A Stage in a workspace; the server runs.  `inputs`: @ is the work directory.  At the end nothing runs any more."""
+    with workspace() as work:
+        s = Stage(work, inputs, more)
+        try:
+            s.server.start()
+            yield s
+        finally:
+            for program in s.programs:
+                program.discard()
+
+
+def wait_count(server, selector, lines, seconds=60):
+    """Wait until `selector` finds at least so many records."""
+    count = f"sum(count_over_time({selector}[24h]))"
+    wait_for(f"{lines} records", lambda: sum(v for _, v in server.query(count)) >= lines, seconds)
+
+
+def numbers(server, selector, env=None):
+    """The numbers n=... of all records that `selector` finds, as a list; a record without one fails the story."""
+    argv = [BIN / "logq", "query", "--limit", "0", "--since", "24h", "-o", "raw", selector]
+    done = run(argv, env=server.environment() | (env or {}), timeout=300, text=False)
+    return [int(line[2:12]) if line.startswith(b"n=") else alien(line) for line in done.stdout.splitlines()]
+
+
+def alien(line):
+    raise AssertionError(f"a line nobody wrote: {line[:120]!r}")
+
+
+def exact(server, selector, first, end, gone=()):
+    """Every number in [first, end) is there once, but for those in `gone`, which are not there at all."""
+    got = numbers(server, selector)
+    have = set(got)
+    want = set(range(first, end)) - set(gone)
+    lost, more = sorted(want - have), sorted(have - want)
+    print(f"{len(got)} records, {len(have)} distinct, {len(want)} expected, {len(gone)} gone")
+    assert not lost, f"{len(lost)} lost: {lost[:10]} ... {lost[-3:]}"
+    assert not more, f"{len(more)} there that should not be: {more[:10]}"
+    assert len(got) == len(have), f"{len(got) - len(have)} stored twice"
+
+
+def gaps(server, cause=None):
+    """The collector's gap records: [{"gap": cause, "file", "start", "end", ...}], numbers as numbers."""
+    found = [e["attributes"] for e in server.entries('{source="logq"}') if "gap" in e.get("attributes", {})]
+    for gap in found:
+        gap |= {key: int(gap[key]) for key in ("start", "end", "bytes") if key in gap}
+    return [gap for gap in found if cause in (None, gap["gap"])]
 
 
 def run(argv, check=True, env=None, timeout=120, text=True, **more):

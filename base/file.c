@@ -120,9 +120,19 @@ static int read_rest(int fd, struct buf *b, struct err *err)
     }
 }
 
-int file_read(int dir_fd, const char *path, struct buf *b, struct err *err)
+int file_read_fd(int fd, struct buf *b, struct err *err)
 {
     size_t before = b->n;
+    int r = read_rest(fd, b, err);
+
+    if (r == 0)
+        return 0;
+    b->n = before;
+    return r == 1 ? err_set(err, ERR_LIMIT, "over %zu bytes", b->max - before) : r;
+}
+
+int file_read(int dir_fd, const char *path, struct buf *b, struct err *err)
+{
     int fd = fails("file.open", EMFILE) ? -1 : openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
     int r;
 
@@ -130,14 +140,9 @@ int file_read(int dir_fd, const char *path, struct buf *b, struct err *err)
         return err_set(err, ERR_GONE, "there is no '%s'", path);
     if (fd < 0)
         return err_sys(err, "open '%s'", path);
-    r = read_rest(fd, b, err);
+    r = file_read_fd(fd, b, err);
     (void)close(fd); /* was only read */
-    if (r == 0)
-        return 0;
-    b->n = before;
-    if (r == 1)
-        return err_set(err, ERR_LIMIT, "'%s' is over %zu bytes", path, b->max - before);
-    return err_wrap(err, "'%s'", path);
+    return r == 0 ? 0 : err_wrap(err, "'%s'", path);
 }
 
 /* ---- files that appear whole ---- */

@@ -22,6 +22,8 @@ int file_write_all(int fd, const void *p, size_t n, struct err *err);
 /* The whole of a file (relative to dir_fd, or AT_FDCWD) appended to `b`; ERR_LIMIT when over
  * b->max, ERR_GONE when there is none, ERR_IO. */
 int file_read(int dir_fd, const char *path, struct buf *b, struct err *err);
+/* What is left of an open file, appended to `b`; the same errors.  On failure b->n is as before. */
+int file_read_fd(int fd, struct buf *b, struct err *err);
 
 /*
  * A file that appears whole or not at all: create `name`.tmp, append, publish (fsync, rename, fsync

@@ -25,6 +25,7 @@ struct collector {
     unsigned magic;
 #define COLLECTOR_MAGIC 0xc0111ec7u
     struct loop *loop;
+    struct opener *opener;      /* borrowed; NULL: we have the rights ourselves */
     struct source_set *set;     /* holds the configuration */
     struct source_set *started; /* the one of the start: what a reload cannot change */
     int state_fd, lock_fd;
@@ -71,13 +72,15 @@ static struct str engine_socket(const struct config_source *s)
 
 /* Podman need not run a service: then its events file is read.  What the configuration names
  * decides; if it names neither, the socket where there is one. */
-static bool podman_by_file(const struct config *config)
+static bool podman_by_file(struct opener *o, const struct config *config)
 {
     const struct config_source *s = find_source(config, CONFIG_PODMAN_EVENTS);
+    struct stat st;
+    struct err err;
 
     if (s == NULL || s->socket.n > 0)
         return false;
-    return s->events_file.n > 0 || access(engine_socket(s).p, F_OK) != 0;
+    return s->events_file.n > 0 || opener_stat(o, engine_socket(s).p, &st, &err) < 0;
 }
 
 static void stop_engines(struct collector *c)
@@ -94,10 +97,14 @@ static int start_engines(struct collector *c, struct err *err)
 
     for (size_t i = 0; r == 0 && i < ENGINES; i++) {
         const struct config_source *s = find_source(config_of(c), TYPES[i]);
-        struct input_events_options opt = {
-            .loop = c->loop, .name = NAMES[i], .own = c->own, .state_fd = c->state_fd};
+        struct input_events_options opt = {.loop = c->loop,
+                                           .name = NAMES[i],
+                                           .opener = c->opener,
+                                           .own = c->own,
+                                           .state_fd = c->state_fd};
         struct input in;
-        if (s == NULL || (s->type == CONFIG_PODMAN_EVENTS && podman_by_file(config_of(c))))
+        if (s == NULL ||
+            (s->type == CONFIG_PODMAN_EVENTS && podman_by_file(c->opener, config_of(c))))
             continue;
         opt.socket = engine_socket(s);
         r = input_events_open(&opt, &c->engines[i], err);
@@ -273,14 +280,16 @@ static int open_files(struct collector *c, struct err *err)
     return r;
 }
 
-int collector_open(struct loop *l, struct config *config, struct collector **ret, struct err *err)
+int collector_open(struct loop *l, struct opener *o, struct config *config, struct collector **ret,
+                   struct err *err)
 {
     struct collector *c = mem_new(sizeof(*c));
     int r;
 
     c->magic = COLLECTOR_MAGIC;
     c->loop = l;
-    c->set = source_set_new(config, podman_by_file(config));
+    c->opener = o;
+    c->set = source_set_new(config, c->opener, podman_by_file(c->opener, config));
     c->started = source_set_ref(c->set);
     c->state_fd = c->lock_fd = -1;
     r = open_state(c, err);
@@ -349,7 +358,7 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
     }
     warn_unreloadable(c->started->config, config);
     source_set_unref(&c->set);
-    c->set = source_set_new(config, podman_by_file(config));
+    c->set = source_set_new(config, c->opener, podman_by_file(c->opener, config));
     if (tls != NULL)
         pipeline_set_tls(c->pipeline, tls);
     tls_ctx_unref(&tls);

@@ -7,13 +7,15 @@
 #define LOGQ_COLLECTOR_COLLECTOR_H
 
 #include "collector/config.h"
+#include "collector/opener.h"
 #include "wire/loop.h"
 
 struct collector;
 
-/* Takes `config` in either case.  Opens the state directory (one collector at a time), the journal,
- * all inputs, and begins to connect.  Loop thread only. */
-int collector_open(struct loop *l, struct config *config, struct collector **ret, struct err *err);
+/* Takes `config` in either case, borrows `o`.  Opens the state directory (one collector at a time),
+ * the journal, all inputs, and begins to connect.  Loop thread only. */
+int collector_open(struct loop *l, struct opener *o, struct config *config, struct collector **ret,
+                   struct err *err);
 
 /* Use a new configuration, which it takes in either case: globs, events, TLS files, labels of files
  * found from now on. What concerns the journal, the window and the listeners stays until a restart,

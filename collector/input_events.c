@@ -224,7 +224,7 @@ static void on_done(struct http_client *c, const struct err *err, void *arg)
     if (in->stopped)
         return;
     metric_add(METRIC_ENGINE_CONNECT_FAILED, 1);
-    if (!in->failed && access(in->socket, F_OK) == 0) /* an engine that is not there is no news */
+    if (!in->failed)
         log_warn("events.disconnected", LOG_Z("source", in->opt.name), LOG_Z("socket", in->socket),
                  LOG_I64("status", in->status),
                  LOG_Z("error", err->code == 0 ? "end of stream" : err->text));
@@ -242,6 +242,7 @@ static void connect_now(void *arg)
     int64_t since = in->newest / NS_PER_S - OVERLAP_S;
     char target[64];
     struct err err;
+    int r;
 
     if (in->stopped || in->client != NULL)
         return;
@@ -253,11 +254,17 @@ static void connect_now(void *arg)
     in->overlap_seen = false;
     in->unknown_replayed = 0;
     buf_clear(&in->line);
-    if (access(in->socket, F_OK) != 0) {
+    r = opener_connect(in->opt.opener, in->socket, &req.connected_fd, &err);
+    if (r == ERR_GONE) { /* an engine that is not there is no news */
         loop_timer_start(in->timer, backoff_next_ms(&in->backoff), 0);
         return;
     }
-    if (http_client_start(in->opt.loop, &req, &HANDLER, in, &in->client, &err) < 0) {
+    if (r == 0) {
+        r = http_client_start(in->opt.loop, &req, &HANDLER, in, &in->client, &err);
+        if (r < 0)
+            (void)close(req.connected_fd);
+    }
+    if (r < 0) {
         in->client = NULL;
         on_done(NULL, &err, in);
     }

@@ -9,6 +9,7 @@
 #define LOGQ_COLLECTOR_INPUT_EVENTS_H
 
 #include "collector/input.h"
+#include "collector/opener.h"
 #include "collector/spool.h"
 #include "wire/loop.h"
 
@@ -17,6 +18,7 @@ struct input_events;
 struct input_events_options {
     struct loop *loop;
     const char *name;                        /* SPOOL_DOCKER or SPOOL_PODMAN; borrowed for ever */
+    struct opener *opener;                   /* borrowed: who connects */
     struct str socket;                       /* path; copied */
     struct spool *own;                       /* gap records */
     int state_fd;                            /* for the spool */

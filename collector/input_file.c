@@ -207,13 +207,19 @@ static void complain(struct input_file *in, const char *path, int why)
               LOG_Z("error", strerror_r(why, text, sizeof(text))));
 }
 
-static int open_log(const char *path)
+/* -1: it cannot be, and that is said unless it is not there at all. */
+static int open_log(struct input_file *in, const char *path)
 {
-    if (fault_hit("input.open")) {
-        errno = EACCES;
-        return -1;
-    }
-    return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct err err;
+    int fd;
+
+    if (fault_hit("input.open"))
+        (void)opener_err(&err, EACCES, "open", path);
+    else if (opener_open(in->set->opener, OPENER_LOG, path, &fd, &err) == 0)
+        return fd;
+    if (err.code != ERR_GONE)
+        complain(in, path, err.sys);
+    return -1;
 }
 
 /* The journal's entry for an open file: same inode, same head.  One that is the inode but not the
@@ -354,12 +360,9 @@ static void found_sibling(void *arg, const char *path, const struct stat *st)
 
     if (find_inode(in, st->st_dev, st->st_ino) != NULL)
         return;
-    fd = open_log(path);
-    if (fd < 0) {
-        if (errno != ENOENT)
-            complain(in, path, errno);
+    fd = open_log(in, path);
+    if (fd < 0)
         return;
-    }
     (void)follow(in, fd, find->path, true);
 }
 
@@ -367,8 +370,9 @@ static void found_sibling(void *arg, const char *path, const struct stat *st)
 static void look_for_siblings(struct input_file *in, struct tail *t)
 {
     struct sibling_find find = {in, t->slot->path};
+    struct siblings_self self = {t->slot->path, t->dev, t->ino};
 
-    siblings_find(in->opt.checkpoint, t->slot->path, t->dev, t->ino, found_sibling, &find);
+    siblings_find(in->set->opener, in->opt.checkpoint, &self, found_sibling, &find);
 }
 
 static bool is_wanted(const struct input_file *in, const char *path)
@@ -384,25 +388,23 @@ static void found(void *arg, const char *path)
     struct input_file *in = arg;
     struct tail *t;
     struct stat st;
+    struct err err;
     int fd;
 
     if (!is_wanted(in, path))
         return;
-    if (stat(path, &st) < 0) {
-        if (errno != ENOENT) /* a link whose file is gone is nothing to report */
-            complain(in, path, errno);
+    if (opener_stat(in->set->opener, path, &st, &err) < 0) {
+        if (err.code != ERR_GONE) /* a link whose file is gone is nothing to report */
+            complain(in, path, err.sys);
         return;
     }
     if (!S_ISREG(st.st_mode))
         return;
     if (find_inode(in, st.st_dev, st.st_ino) != NULL)
         return; /* followed already, by this name or another */
-    fd = open_log(path);
-    if (fd < 0) {
-        if (errno != ENOENT)
-            complain(in, path, errno);
+    fd = open_log(in, path);
+    if (fd < 0)
         return;
-    }
     t = follow(in, fd, path, false);
     if (t == NULL)
         return;
@@ -484,11 +486,13 @@ static void on_settled(void *arg)
 /* ---- from time to time ---- */
 
 /* Its name is another file's now, or nobody's. */
-static bool has_moved(const struct tail *t)
+static bool has_moved(const struct input_file *in, const struct tail *t)
 {
     struct stat st;
+    struct err err;
 
-    return stat(t->path, &st) < 0 || st.st_ino != t->ino || st.st_dev != t->dev;
+    return opener_stat(in->set->opener, t->path, &st, &err) < 0 || st.st_ino != t->ino ||
+           st.st_dev != t->dev;
 }
 
 static void drain(struct input_file *in, struct tail *t, dur_ns now)
@@ -519,7 +523,7 @@ static bool finish(struct input_file *in, struct tail *t, dur_ns now)
         t->unlinked = true;
     }
     if (!t->unlinked && !(t->drained && now - t->successor_at >= MOVED_MS * NS_PER_MS &&
-                          now - t->seen_at >= MOVED_MS * NS_PER_MS && has_moved(t)))
+                          now - t->seen_at >= MOVED_MS * NS_PER_MS && has_moved(in, t)))
         return false;
     let_go(in, t);
     return true;
@@ -665,7 +669,7 @@ static void find_renamed(struct input_file *in)
         struct stat st;
         if (f->user != NULL || f->dead)
             continue;
-        if (siblings_locate(f, path, sizeof(path), &st) != 0) {
+        if (siblings_locate(in->set->opener, f, path, sizeof(path), &st) != 0) {
             f->dead = true;
             continue;
         }
@@ -680,7 +684,7 @@ static int start(void *self, struct err *err)
     static const struct watch_handler HANDLER = {on_dirs, on_file, on_overflow, on_settled,
                                                  on_denied};
     struct input_file *in = self;
-    int r = watch_open(in->opt.loop, &HANDLER, in, &in->watch, err);
+    int r = watch_open(in->opt.loop, in->set->opener, &HANDLER, in, &in->watch, err);
 
     if (r < 0)
         return r;

@@ -166,7 +166,7 @@ static int run(const char *path)
     if (r < 0) {
         config_free(&config);
     } else {
-        r = collector_open(p.loop, config, &p.collector, &err);
+        r = collector_open(p.loop, NULL, config, &p.collector, &err);
         if (r == 0)
             r = catch_signals(&p, &err);
     }

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "collector/opener.h"
 
 /* Absent facts are empty.  Texts are in the arena. */
 struct meta {
@@ -26,8 +27,9 @@ struct meta {
 
 /* Each: 0 found; 1 not to be had now (not there yet, unreadable, not understood); what could be
  * told from the path is in *ret in either case. */
-int meta_docker(struct str log_path, struct str docker_root, struct arena *a, struct meta *ret);
-int meta_podman(struct str log_path, struct arena *a, struct meta *ret);
+int meta_docker(struct opener *o, struct str log_path, struct str docker_root, struct arena *a,
+                struct meta *ret);
+int meta_podman(struct opener *o, struct str log_path, struct arena *a, struct meta *ret);
 int meta_cri(struct str log_path, struct arena *a, struct meta *ret);
 
 /* For meta_*.c: directory and last component of a path; a container's labels object, from which app

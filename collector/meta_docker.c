@@ -4,9 +4,6 @@
  */
 #include "collector/meta.h"
 
-#include "base/file.h"
-
-#include <fcntl.h>
 #include <string.h>
 
 enum { CONFIG_MAX = 8 << 20 };
@@ -70,7 +67,8 @@ static bool parse(struct str text, struct arena *a, struct meta *ret)
     return ret->name.n > 0;
 }
 
-int meta_docker(struct str log_path, struct str docker_root, struct arena *a, struct meta *ret)
+int meta_docker(struct opener *o, struct str log_path, struct str docker_root, struct arena *a,
+                struct meta *ret)
 {
     struct str dir = meta_dir(log_path);
     struct str id = meta_base(dir);
@@ -89,7 +87,7 @@ int meta_docker(struct str log_path, struct str docker_root, struct arena *a, st
     if (path.p == NULL)
         return 1;
     buf_init(&text, CONFIG_MAX);
-    ok = file_read(AT_FDCWD, path.p, &text, &err) == 0 && parse(buf_str(&text), a, &found);
+    ok = opener_read(o, OPENER_META, path.p, &text, &err) == 0 && parse(buf_str(&text), a, &found);
     buf_fini(&text);
     if (!ok)
         return 1;

@@ -9,9 +9,6 @@
  */
 #include "collector/meta.h"
 
-#include "base/file.h"
-
-#include <fcntl.h>
 #include <string.h>
 
 enum { LIST_MAX = 16 << 20 };
@@ -124,19 +121,23 @@ static bool find(struct str text, struct str id, struct arena *scratch, struct m
     }
 }
 
-static bool look_in(struct str dir, const char *list, struct str id, struct arena *a,
+struct podman_of {
+    struct str id, dir; /* of the container, of the lists */
+};
+
+static bool look_in(struct opener *o, const char *list, const struct podman_of *c, struct arena *a,
                     struct meta *ret)
 {
     struct arena *scratch = arena_new(NULL, LIST_MAX);
-    struct str path = arena_printf(a, "%.*s/%s", STR_ARG(dir), list);
+    struct str path = arena_printf(a, "%.*s/%s", STR_ARG(c->dir), list);
     struct meta found = {.id = STR_NULL};
     struct buf text;
     struct err err;
     bool ok;
 
     buf_init(&text, LIST_MAX);
-    ok = path.p != NULL && file_read(AT_FDCWD, path.p, &text, &err) == 0 &&
-         find(buf_str(&text), id, scratch, &found);
+    ok = path.p != NULL && opener_read(o, OPENER_META, path.p, &text, &err) == 0 &&
+         find(buf_str(&text), c->id, scratch, &found);
     if (ok) {
         ret->name = arena_str(a, found.name);
         ret->image = arena_str(a, found.image);
@@ -147,16 +148,15 @@ static bool look_in(struct str dir, const char *list, struct str id, struct aren
     return ok;
 }
 
-int meta_podman(struct str log_path, struct arena *a, struct meta *ret)
+int meta_podman(struct opener *o, struct str log_path, struct arena *a, struct meta *ret)
 {
     struct str container = meta_dir(meta_dir(log_path)); /* without userdata/ctr.log */
-    struct str id = meta_base(container);
-    struct str dir = meta_dir(container);
+    struct podman_of c = {meta_base(container), meta_dir(container)};
 
     memset(ret, 0, sizeof(*ret));
-    ret->id = arena_str(a, id);
-    if (look_in(dir, "containers.json", id, a, ret) ||
-        look_in(dir, "volatile-containers.json", id, a, ret))
+    ret->id = arena_str(a, c.id);
+    if (look_in(o, "containers.json", &c, a, ret) ||
+        look_in(o, "volatile-containers.json", &c, a, ret))
         return 0;
     return 1;
 }

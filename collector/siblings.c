@@ -1,15 +1,12 @@
 /* collector/siblings.c - contract: siblings.h. */
 #include "collector/siblings.h"
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SIBLINGS_MAX = 1000, PATH_BYTES = CHECKPOINT_PATH_MAX };
 
@@ -45,37 +42,30 @@ struct listing {
     struct str dir;
 };
 
-static int take_entry(void *arg, int dir_fd, const char *name, struct err *err)
+static void take_entry(void *arg, const char *name, const struct stat *st)
 {
     const struct listing *l = arg;
+    struct sibling s = {.st = *st};
     char path[PATH_BYTES];
-    struct sibling s;
 
-    (void)err;
-    if (l->ret->v.n == SIBLINGS_MAX || (l->base != NULL && !is_sibling(name, l->base)))
-        return 0;
-    if (fstatat(dir_fd, name, &s.st, 0) < 0 || !S_ISREG(s.st.st_mode))
-        return 0;
+    if (l->ret->v.n == SIBLINGS_MAX || (l->base != NULL && !is_sibling(name, l->base)) ||
+        !S_ISREG(st->st_mode))
+        return;
     if (snprintf(path, sizeof(path), "%.*s/%s", STR_ARG(l->dir), name) >= (int)sizeof(path))
-        return 0;
+        return;
     s.path = mem_dup(path, strlen(path));
     VEC_PUSH(&l->ret->v, s);
-    return 0;
 }
 
 /* Every regular file beside `path` that is a sibling of `base`. */
-static void list(const char *path, const char *base, struct siblings *ret)
+static void list(struct opener *o, const char *path, const char *base, struct siblings *ret)
 {
     struct listing l = {ret, base, {path, dir_length(path)}};
     char dir[PATH_BYTES];
     struct err err;
-    int fd;
 
-    if (l.dir.n == 0 || l.dir.n >= sizeof(dir) ||
-        file_open_dir(AT_FDCWD, str_to_z(l.dir, dir, sizeof(dir)), &fd, &err) < 0)
-        return;
-    (void)file_walk(fd, take_entry, &l, &err);
-    (void)close(fd);
+    if (l.dir.n > 0 && l.dir.n < sizeof(dir)) /* a directory that is gone has none */
+        (void)opener_list(o, str_to_z(l.dir, dir, sizeof(dir)), true, take_entry, &l, &err);
 }
 
 static void clear(struct siblings *s)
@@ -90,12 +80,13 @@ static bool is_it(const struct checkpoint_file *f, const struct stat *st)
     return f->ino == st->st_ino && !f->dead;
 }
 
-int siblings_locate(const struct checkpoint_file *f, char *path, size_t cap, struct stat *st)
+int siblings_locate(struct opener *o, const struct checkpoint_file *f, char *path, size_t cap,
+                    struct stat *st)
 {
     struct siblings all = {.v = {.p = NULL}};
     int r = 1;
 
-    list(f->path, NULL, &all);
+    list(o, f->path, NULL, &all);
     for (size_t i = 0; i < all.v.n && r != 0; i++) {
         if (!is_it(f, &all.v.p[i].st) || strlen(all.v.p[i].path) >= cap)
             continue;
@@ -147,25 +138,26 @@ static void bury(struct checkpoint *c, const char *path, const struct siblings *
     }
 }
 
-void siblings_find(struct checkpoint *c, const char *path, uint64_t dev, uint64_t ino,
+void siblings_find(struct opener *o, struct checkpoint *c, const struct siblings_self *self,
                    siblings_fn *fn, void *arg)
 {
+    const char *slash = strrchr(self->path, '/');
     struct siblings all = {.v = {.p = NULL}};
     bool known = false; /* one that was followed is older than what comes now */
 
-    list(path, strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1, &all);
+    list(o, self->path, slash == NULL ? self->path : slash + 1, &all);
     if (all.v.n > 1)
         qsort(all.v.p, all.v.n, sizeof(all.v.p[0]), by_age);
     for (size_t i = 0; i < all.v.n; i++) {
         const struct sibling *s = &all.v.p[i];
         const struct checkpoint_file *f = in_journal(c, &s->st);
-        if (s->st.st_dev == dev && s->st.st_ino == ino)
+        if (s->st.st_dev == self->dev && s->st.st_ino == self->ino)
             continue;
         if (f != NULL)
             known = true;
         if (known && (f == NULL || !siblings_is_done(f, &s->st)))
             fn(arg, s->path, &s->st);
     }
-    bury(c, path, &all);
+    bury(c, self->path, &all);
     clear(&all);
 }

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { LABELS_MAX = RECORD_LABELS_MAX, SHORT_ID = 12 };
 
@@ -96,12 +95,13 @@ static void add_input(struct source_set *s, const struct config_source *conf, bo
     }
 }
 
-struct source_set *source_set_new(struct config *config, bool podman_by_file)
+struct source_set *source_set_new(struct config *config, struct opener *o, bool podman_by_file)
 {
     struct source_set *s = mem_new(sizeof(*s));
 
     s->refs = 1;
     s->config = config;
+    s->opener = o;
     s->v = mem_new((config->n_sources + 3) * sizeof(*s->v));
     for (size_t i = 0; i < config->n_sources; i++)
         add_input(s, &config->sources[i], podman_by_file);
@@ -159,12 +159,14 @@ static int finish(struct set *s, struct labels *ret)
     return labels_copy(s->a, &sorted, ret, &err);
 }
 
-static const char *cri_runtime(void)
+static const char *cri_runtime(struct opener *o)
 {
     static const char *found;
+    struct stat st;
+    struct err err;
 
     if (found == NULL)
-        found = access("/var/run/crio/crio.sock", F_OK) == 0 ? "cri-o" : "containerd";
+        found = opener_stat(o, SOURCE_CRIO_SOCKET, &st, &err) == 0 ? "cri-o" : "containerd";
     return found;
 }
 
@@ -179,7 +181,7 @@ static struct str runtime_of(const struct source *s)
     case SOURCE_SPOOL_PODMAN:
         return STR("podman");
     case SOURCE_CRI:
-        return s->conf->runtime.n > 0 ? s->conf->runtime : str_of(cri_runtime());
+        return s->conf->runtime.n > 0 ? s->conf->runtime : str_of(cri_runtime(s->set->opener));
     case SOURCE_FILE:
     case SOURCE_SPOOL_OWN:
         break;
@@ -212,9 +214,9 @@ static int ask(const struct source *s, struct str path, struct arena *a, struct 
 {
     memset(ret, 0, sizeof(*ret));
     if (s->kind == SOURCE_DOCKER)
-        return meta_docker(path, s->conf->docker_root, a, ret);
+        return meta_docker(s->set->opener, path, s->conf->docker_root, a, ret);
     if (s->kind == SOURCE_PODMAN)
-        return meta_podman(path, a, ret);
+        return meta_podman(s->set->opener, path, a, ret);
     if (s->kind == SOURCE_CRI)
         return meta_cri(path, a, ret);
     return 0;

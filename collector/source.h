@@ -10,6 +10,10 @@
 
 #include "collector/config.h"
 #include "collector/decode.h"
+#include "collector/opener.h"
+
+/* Where it is, containers are CRI-O's. */
+#define SOURCE_CRIO_SOCKET "/var/run/crio/crio.sock"
 
 enum source_kind {
     SOURCE_DOCKER,
@@ -36,13 +40,14 @@ struct source {
 struct source_set {
     unsigned refs;
     struct config *config; /* owned */
+    struct opener *opener; /* borrowed: the way to logs and to what is beside them */
     struct source *v;
     size_t n;
 };
 
-/* Takes `config`.  Which of podman's two ways of telling events is used is decided by
+/* Takes `config`, borrows `o`.  Which of podman's two ways of telling events is used is decided by
  * input_events.h. */
-struct source_set *source_set_new(struct config *config, bool podman_by_file);
+struct source_set *source_set_new(struct config *config, struct opener *o, bool podman_by_file);
 struct source_set *source_set_ref(struct source_set *s);
 void source_set_unref(struct source_set **ps);
 

@@ -7,16 +7,13 @@
  */
 #include "collector/watch.h"
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "collector/metrics.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -25,12 +22,11 @@
 #include <uv.h>
 
 enum { PAUSE_MS = 25, EVENT_BYTES = 64 << 10, BATCH_READS = 16, PATH_BYTES = 4096 };
-static const uint32_t DIR_MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-                                 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
 struct watch {
     unsigned magic;
 #define WATCH_MAGIC 0x3a7c4001u
+    struct opener *opener;
     int fd;
     uv_poll_t *poll; /* freed by its close callback */
     struct loop_timer *pause;
@@ -86,16 +82,17 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     loop_timer_start(w->pause, PAUSE_MS, 0);
 }
 
-int watch_open(struct loop *l, const struct watch_handler *h, void *arg, struct watch **ret,
-               struct err *err)
+int watch_open(struct loop *l, struct opener *o, const struct watch_handler *h, void *arg,
+               struct watch **ret, struct err *err)
 {
     struct watch *w;
-    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    int fd, r = opener_inotify(o, &fd, err);
 
-    if (fd < 0)
-        return err_sys(err, "inotify");
+    if (r < 0)
+        return r;
     w = mem_new(sizeof(*w));
     w->magic = WATCH_MAGIC;
+    w->opener = o;
     w->fd = fd;
     w->handler = *h;
     w->arg = arg;
@@ -133,20 +130,21 @@ void watch_close(struct watch **pw)
 
 static void watch_dir(struct watch *w, const char *path)
 {
-    if (inotify_add_watch(w->fd, path, DIR_MASK) < 0)
+    struct err err;
+
+    if (opener_watch_dir(w->opener, w->fd, path, &err) < 0)
         metric_add(METRIC_WATCH_FAILED, 1);
 }
 
 int watch_file(struct watch *w, int fd)
 {
-    char path[64];
+    struct err err;
     int wd;
 
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    wd = inotify_add_watch(w->fd, path, IN_MODIFY);
-    if (wd < 0)
-        metric_add(METRIC_WATCH_FAILED, 1);
-    return wd;
+    if (opener_watch_file(w->opener, w->fd, fd, &wd, &err) == 0)
+        return wd;
+    metric_add(METRIC_WATCH_FAILED, 1);
+    return -1;
 }
 
 void watch_drop(struct watch *w, int wd)
@@ -206,29 +204,22 @@ struct listing {
     struct str rest;
 };
 
-static int enter_matching(void *arg, int dir_fd, const char *name, struct err *err)
+static void enter_matching(void *arg, const char *name, const struct stat *st)
 {
     const struct listing *l = arg;
 
-    (void)dir_fd;
-    (void)err;
+    (void)st;
     if (fnmatch(l->pattern, name, FNM_PERIOD) == 0)
         enter(l->k, l->n, name, l->rest);
-    return 0;
 }
 
 static void enter_all(struct walk *k, size_t n, const char *pattern, struct str rest)
 {
     struct listing l = {k, n, pattern, rest};
     struct err err;
-    int fd;
 
-    if (file_open_dir(AT_FDCWD, n == 0 ? "/" : k->path, &fd, &err) < 0) {
-        tell_denied(k, k->path, err.code == ERR_GONE ? ENOENT : err.sys);
-        return; /* the next look tries again */
-    }
-    (void)file_walk(fd, enter_matching, &l, &err);
-    (void)close(fd);
+    if (opener_list(k->w->opener, n == 0 ? "/" : k->path, false, enter_matching, &l, &err) < 0)
+        tell_denied(k, k->path, err.sys); /* the next look tries again */
 }
 
 /* `rest` is what comes behind the slash after k->path.  As deep as the pattern has components. */
@@ -238,7 +229,7 @@ static void walk(struct walk *k, size_t n, struct str rest)
     char text[NAME_MAX + 1];
     struct stat st;
     bool wild = is_wild(name);
-    int why;
+    struct err err;
 
     if (name.n == 0 && rest.n > 0) {
         walk(k, n, rest);
@@ -257,14 +248,13 @@ static void walk(struct walk *k, size_t n, struct str rest)
         return;
     k->path[n] = '/';
     memcpy(k->path + n + 1, text, name.n + 1);
-    if (lstat(k->path, &st) == 0) {
+    if (opener_stat(k->w->opener, k->path, &st, &err) == 0) {
         k->path[n] = '\0';
         enter(k, n, text, rest);
         return;
     }
-    why = errno;
     k->path[n] = '\0';
-    tell_denied(k, k->path, why);
+    tell_denied(k, k->path, err.sys);
     if (rest.n > 0)
         watch_dir(k->w, n == 0 ? "/" : k->path);
 }

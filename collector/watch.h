@@ -7,6 +7,8 @@
 #ifndef LOGQ_COLLECTOR_WATCH_H
 #define LOGQ_COLLECTOR_WATCH_H
 
+#include "base/str.h"
+#include "collector/opener.h"
 #include "wire/loop.h"
 
 struct watch;
@@ -19,8 +21,9 @@ struct watch_handler {
     void (*denied)(void *arg, const char *dir, int why); /* errno: a glob cannot go on there */
 };
 
-int watch_open(struct loop *l, const struct watch_handler *h, void *arg, struct watch **ret,
-               struct err *err);
+/* `o` is borrowed: the way to the directories. */
+int watch_open(struct loop *l, struct opener *o, const struct watch_handler *h, void *arg,
+               struct watch **ret, struct err *err);
 void watch_close(struct watch **pw);
 
 /* Call fn for every path that `pattern` matches, and watch the directories on the way, also the

@@ -373,7 +373,11 @@ int http_client_start(struct loop *l, const struct http_client_request *req,
 {
     struct http_client *c = mem_new(sizeof(*c));
     struct stream_options opt = {
-        .tls = req->tls, .server_name = req->server_name, .connect_ms = req->connect_ms};
+        .tls = req->tls,
+        .server_name = req->server_name,
+        .connect_ms = req->connect_ms,
+        .connected_fd = req->connected_fd,
+    };
     int r;
 
     c->magic = HTTP_CLIENT_MAGIC;

@@ -22,6 +22,7 @@ struct http_client_request {
     size_t n_headers;
     struct str body;     /* copied */
     uint64_t connect_ms; /* 0: 10,000 */
+    int connected_fd;    /* as in stream_options; 0: none */
     uint64_t idle_ms;    /* without a byte of answer; 0: for ever (event streams) */
 };
 

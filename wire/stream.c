@@ -103,6 +103,7 @@ struct write_request {
 };
 
 static void pump(struct stream *s);
+static void begin(struct stream *s);
 static void try_next(struct stream *s);
 
 /* ---- the end ---- */
@@ -183,6 +184,8 @@ static void on_task(void *arg)
 
     if (s->state == STATE_ENDED)
         finish(s);
+    else if (s->state == STATE_CONNECTING)
+        begin(s);
     else
         pump(s);
 }
@@ -714,6 +717,42 @@ static struct stream *stream_new(struct loop *l, const struct stream_options *op
     return s;
 }
 
+/* Gives `fd` to a libuv handle. */
+static int adopt(struct stream *s, int fd, bool is_unix)
+{
+    int r;
+
+    if (is_unix)
+        r = uv_pipe_init(loop_uv(s->loop), &s->uv.pipe, 0);
+    else
+        r = uv_tcp_init(loop_uv(s->loop), &s->uv.tcp);
+    if (r < 0)
+        return r;
+    s->handle_live = true;
+    s->uv.handle.data = s;
+    r = is_unix ? uv_pipe_open(&s->uv.pipe, fd) : uv_tcp_open(&s->uv.tcp, fd);
+    if (r == 0 && !is_unix) {
+        (void)uv_tcp_nodelay(&s->uv.tcp, 1); /* both are tuning: the stream works without */
+        (void)uv_tcp_keepalive(&s->uv.tcp, 1, KEEPALIVE_S);
+    }
+    return r;
+}
+
+/* Somebody else has connected: what is left comes from the loop, as ever. */
+static void begin_connected(struct stream *s, int fd)
+{
+    int r = adopt(s, fd, true);
+
+    s->state = STATE_CONNECTING;
+    if (r == 0) {
+        loop_task_queue(&s->task);
+        return;
+    }
+    (void)close(fd); /* the handle did not take it */
+    (void)loop_uv_err(&s->why, r, "connect to %s", s->address);
+    destroy(s);
+}
+
 /* The stream takes its place on the loop: from here on it ends through `finish` only. */
 static void enter(struct stream *s, uint64_t deadline_ms)
 {
@@ -748,7 +787,9 @@ int stream_connect(struct loop *l, const char *address, const struct stream_opti
         r = tls_new(opt->tls, name, &s->tls, err);
     }
     enter(s, opt->connect_ms);
-    if (r == 0)
+    if (r == 0 && opt->connected_fd > 0)
+        begin_connected(s, opt->connected_fd);
+    else if (r == 0)
         r = begin_connect(s, &a, err);
     if (r < 0) {
         loop_timer_free(&s->deadline);
@@ -768,27 +809,6 @@ static void read_uid(struct stream *s, int fd)
     s->has_uid = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0;
     if (s->has_uid)
         s->uid = who.uid;
-}
-
-/* Gives `fd` to a libuv handle. */
-static int adopt(struct stream *s, int fd, bool is_unix)
-{
-    int r;
-
-    if (is_unix)
-        r = uv_pipe_init(loop_uv(s->loop), &s->uv.pipe, 0);
-    else
-        r = uv_tcp_init(loop_uv(s->loop), &s->uv.tcp);
-    if (r < 0)
-        return r;
-    s->handle_live = true;
-    s->uv.handle.data = s;
-    r = is_unix ? uv_pipe_open(&s->uv.pipe, fd) : uv_tcp_open(&s->uv.tcp, fd);
-    if (r == 0 && !is_unix) {
-        (void)uv_tcp_nodelay(&s->uv.tcp, 1); /* both are tuning: the stream works without */
-        (void)uv_tcp_keepalive(&s->uv.tcp, 1, KEEPALIVE_S);
-    }
-    return r;
 }
 
 int stream_accept(struct loop *l, const struct stream_accepted *a, const struct stream_options *opt,

@@ -42,6 +42,8 @@ struct stream_options {
     const char *server_name;      /* client: name to check in the certificate (a DNS name or an IP);
                                      NULL: the host of the address */
     uint64_t connect_ms;          /* client: connect and handshake deadline, 0: 10,000 */
+    int connected_fd;             /* client: a unix socket that is connected to `address` already,
+                                     the stream's from success on; 0: connect */
     uint64_t handshake_ms;        /* server: 0: 10,000 */
     size_t high_bytes, low_bytes; /* write side; 0: 1 MiB and 256 KiB */
 };

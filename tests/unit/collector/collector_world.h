@@ -83,7 +83,7 @@ static inline struct config *world_config(const char *more, const char *inputs)
 
 static inline void world_start(const char *more, const char *inputs)
 {
-    if (collector_open(w.loop, world_config(more, inputs), &w.collector, &err) < 0)
+    if (collector_open(w.loop, NULL, world_config(more, inputs), &w.collector, &err) < 0)
         fail_msg("%s", err.text);
 }
 

@@ -316,7 +316,7 @@ static void a_second_collector_on_the_same_state_is_refused(void **state)
 
     (void)state;
     world_start("", CRI);
-    assert_int_equal(collector_open(w.loop, world_config("", CRI), &second, &err), ERR_EXISTS);
+    assert_int_equal(collector_open(w.loop, NULL, world_config("", CRI), &second, &err), ERR_EXISTS);
     assert_null(second);
 }
 

@@ -57,7 +57,7 @@ static void docker_names_come_from_config_v2(void **state)
         "x\"],\"Image\":\"nginx:1.27\",\"Labels\":{\"com.docker.compose.service\":\"front\","
         "\"app\":\"shop\",\"z\":\"1\"}},"
         "\"Image\":\"sha256:abcd\",\"Name\":\"/web\",\"LogPath\":\"/x\"}");
-    assert_int_equal(meta_docker(at(ID "/" ID "-json.log"), STR_NULL, a, &m), 0);
+    assert_int_equal(meta_docker(NULL, at(ID "/" ID "-json.log"), STR_NULL, a, &m), 0);
     check_str(m.id, ID);
     check_str(m.name, "web");
     check_str(m.image, "nginx:1.27");
@@ -77,7 +77,7 @@ static void docker_under_kubernetes_has_the_pods_names(void **state)
         "container.name\":\"app\",\"io.kubernetes.pod.name\":\"p\",\"io.kubernetes.pod.namespace\":"
         "\"ns\",\"app.kubernetes."
         "io/name\":\"shop\",\"app\":\"other\"}}}");
-    assert_int_equal(meta_docker(STR("/elsewhere/" ID "/" ID "-json.log"), at("r"), a, &m),
+    assert_int_equal(meta_docker(NULL, STR("/elsewhere/" ID "/" ID "-json.log"), at("r"), a, &m),
                      0); /* docker_root */
     check_str(m.name, "app");
     check_str(m.pod, "p");
@@ -90,10 +90,10 @@ static void docker_without_its_file_is_not_known_yet(void **state)
     struct meta m;
 
     (void)state;
-    assert_int_equal(meta_docker(at(ID "/" ID "-json.log"), STR_NULL, a, &m), 1);
+    assert_int_equal(meta_docker(NULL, at(ID "/" ID "-json.log"), STR_NULL, a, &m), 1);
     check_str(m.id, ID);
     put(ID, ID "/config.v2.json", "{\"ID\":\"x\",\"Name\":");
-    assert_int_equal(meta_docker(at(ID "/" ID "-json.log"), STR_NULL, a, &m), 1);
+    assert_int_equal(meta_docker(NULL, at(ID "/" ID "-json.log"), STR_NULL, a, &m), 1);
     check_str(m.id, ID);
 }
 
@@ -114,7 +114,7 @@ static void podman_names_come_from_the_storage(void **state)
 
     (void)state;
     put("vfs-containers", "vfs-containers/containers.json", CONTAINERS);
-    assert_int_equal(meta_podman(at("vfs-containers/" ID "/userdata/ctr.log"), a, &m), 0);
+    assert_int_equal(meta_podman(NULL, at("vfs-containers/" ID "/userdata/ctr.log"), a, &m), 0);
     check_str(m.id, ID);
     check_str(m.name, "c1");
     check_str(m.image, "localhost/bb:1");
@@ -128,9 +128,9 @@ static void podman_containers_that_go_at_exit_are_in_another_list(void **state)
     (void)state;
     put("overlay-containers", "overlay-containers/containers.json", "[]");
     put("overlay-containers", "overlay-containers/volatile-containers.json", CONTAINERS);
-    assert_int_equal(meta_podman(at("overlay-containers/" ID "/userdata/ctr.log"), a, &m), 0);
+    assert_int_equal(meta_podman(NULL, at("overlay-containers/" ID "/userdata/ctr.log"), a, &m), 0);
     check_str(m.name, "c1");
-    assert_int_equal(meta_podman(at("overlay-containers/bbbb/userdata/ctr.log"), a, &m), 1);
+    assert_int_equal(meta_podman(NULL, at("overlay-containers/bbbb/userdata/ctr.log"), a, &m), 1);
     check_str(m.id, "bbbb");
 }
 

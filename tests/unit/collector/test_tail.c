@@ -252,7 +252,7 @@ static int setup(void **state)
     assert_int_equal(file_replace(w.dir, "0.log", 0600, STR(""), &err), 0);
     buf_fini(&text);
     assert_int_equal(config_load(yaml, &config, &errors, &err), 0);
-    w.set = source_set_new(config, false);
+    w.set = source_set_new(config, NULL, false);
     buf_init(&w.lines, 256 << 20);
     w.chunk_bytes = 4096;
     w.max_line = 2000;

@@ -171,6 +171,32 @@ static void bytes_go_both_ways_and_the_end_is_orderly(void **state)
     stop(&w);
 }
 
+static void a_socket_that_is_connected_already_is_taken_over(void **state)
+{
+    struct world *w = start("127.0.0.1:0", NULL);
+    struct stream_options opt = {0};
+    struct side c;
+    int pair[2];
+    char text[8];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    opt.connected_fd = pair[0];
+    connect_to(w, "unix:/elsewhere", &c, &opt);
+    assert_false(c.opened); /* never from inside a call */
+    stream_write(c.s, STR("ping"));
+    WAIT_FOR(w->loop, c.opened);
+    assert_int_equal(read(pair[1], text, sizeof(text)), 4);
+    assert_int_equal(write(pair[1], "pong", 4), 4);
+    WAIT_FOR(w->loop, c.has_input);
+    check_str(buf_str(&c.in), "pong");
+    (void)close(pair[1]);
+    WAIT_FOR(w->loop, c.closed);
+    assert_int_equal(c.why.code, 0);
+    buf_fini(&c.in);
+    stop(&w);
+}
+
 static void what_is_queued_is_flushed_before_the_end(void **state)
 {
     struct world *w = start("127.0.0.1:0", NULL);
@@ -650,6 +676,7 @@ static void last_words_reach_a_peer_that_is_still_sending(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(bytes_go_both_ways_and_the_end_is_orderly),
+           cmocka_unit_test(a_socket_that_is_connected_already_is_taken_over),
            cmocka_unit_test(what_is_queued_is_flushed_before_the_end),
            cmocka_unit_test(a_close_with_a_reason_is_at_once_and_tells_it),
            cmocka_unit_test(a_close_right_after_resuming_ends_it_once),

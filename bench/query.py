@@ -15,6 +15,7 @@ HOURS = 24
 EVERY = '{source="container"}'
 MINUTE = 60 * 10**9
 STREAM_FIELDS = "namespace,pod,container,stream"
+ACCESS = '<client> - - [<_>] "<method> <path> <_>" <status> <bytes> <_>'
 LEVELS = 'sum by (detected_level) (count_over_time({source="container", pod!="TURN"}[1m]))'
 
 # name, what it is, logq's question, the peer's (None: it has no like of it).  What it is: hour, day: lines of the last hour, of
@@ -40,6 +41,8 @@ QUESTIONS = [
      "* | unpack_json fields (method) | stats by (method) count() n | sort by (n desc) limit 10"),
     ("logfmt_levels", "minutes", 'sum by (level) (count_over_time({container="worker"} | logfmt [1m]))',
      '{container="worker"} | unpack_logfmt fields (level) | stats by (_time:1m, level) count() n'),
+    ("pattern_status", "instant", f'topk(10, sum by (status) (count_over_time({{container="nginx"}} | pattern `{ACCESS}` [RANGE])))',
+     f'{{container="nginx"}} | extract `{ACCESS}` | stats by (status) count() n | sort by (n desc) limit 10'),
     ("unwrap_sum", "minutes", 'sum(sum_over_time({container="shop"} | json | unwrap duration_ms [1m]))',
      '{container="shop"} | unpack_json fields (duration_ms) | stats by (_time:1m) sum(duration_ms) n'),
     ("unwrap_average", "minutes", 'avg_over_time({container="shop"} | json | duration_ms > 2 | unwrap duration_ms [1m]) by (status)', None),

@@ -93,7 +93,8 @@ static const struct route ROUTES[] = {
     {"/api/v1/import", "POST", ACCESS_WRITE, api_import, NULL},
     {"/api/v1/admin/flush", "POST", ACCESS_ADMIN, api_admin_flush, ""},
     {"/api/v1/admin/compact", "GET, POST", ACCESS_ADMIN, api_admin_compact, "wait"},
-    {"/api/v1/admin/hold", "GET, POST, DELETE", ACCESS_ADMIN, api_hold, "id reason start end"},
+    {"/api/v1/admin/hold", "GET, POST, DELETE", ACCESS_ADMIN, api_hold,
+     "id query reason start end"},
     {"/api/v1/admin/backup", "POST", ACCESS_ADMIN, api_admin_backup, "to with_keyring"},
     {"/api/v1/admin/verify", "POST", ACCESS_ADMIN, api_admin_verify, NULL},
 };

@@ -1,5 +1,6 @@
 /*
- * server/api_hold.c - legal holds: put one on a span of a tenant's time, list them, release one.
+ * server/api_hold.c - legal holds: put one on streams and a span of a tenant's time, list them,
+ * release one.
  *
  * For the role admin, one tenant at a time, as delete requests.
  */
@@ -21,9 +22,21 @@ static void work_add(struct api_call *c)
     struct store_hold h = {
         .from = c->params.start, .to = c->params.end, .user = c->caller.name, .reason = c->name};
     struct json_writer w;
+    struct buf text;
     struct err err;
-    int r = store_hold_add(c->api->server->store, c->caller.tenants[0], &h, &err);
+    int r = 0;
 
+    buf_init(&text, QUERY_TEXT_MAX * 2);
+    if (c->query != NULL) {
+        query_print(c->query, &text);
+        h.query = buf_str(&text);
+        r = buf_err(&text, "the query", &err);
+    }
+    if (c->query != NULL && r == 0 && !query_selector(c->query, &h.matchers, &h.n_matchers))
+        r = err_set(&err, ERR_INVALID, "parameter 'query': a hold takes a stream selector alone");
+    if (r == 0)
+        r = store_hold_add(c->api->server->store, c->caller.tenants[0], &h, &err);
+    buf_fini(&text);
     if (r < 0) {
         api_call_fail(c, &err);
         c->status = r == ERR_GONE ? 404 : c->status;
@@ -44,6 +57,8 @@ static int print(void *arg, const struct store_hold *h)
 
     json_put_object(w);
     json_put_kv_str(w, "id", str_of(h->id));
+    if (h->n_matchers > 0)
+        json_put_kv_str(w, "query", h->query);
     put_time(w, "start", h->from);
     put_time(w, "end", h->to);
     put_time(w, "created_at", h->created);
@@ -103,6 +118,8 @@ static int choose(struct http_exchange *x, struct api_call *c, struct err *err)
 
 void api_hold(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
+    bool makes = str_eq(http_method(x), STR("POST"));
+    struct query *q = NULL;
     struct api_call *c;
     struct err err;
 
@@ -110,9 +127,14 @@ void api_hold(struct api *a, struct http_exchange *x, const struct auth_caller *
         http_replyf(x, 400, "holds are one tenant's: X-Scope-OrgID names %zu\n", caller->n_tenants);
         return;
     }
-    c = api_call_new(a, x, caller);
-    if (c == NULL)
+    if (makes && http_param(x, "query", 0).n > 0 && api_parse_query(x, "query", &q) < 0)
         return;
+    c = api_call_new(a, x, caller);
+    if (c == NULL) {
+        query_unref(&q);
+        return;
+    }
+    c->query = q;
     if (choose(x, c, &err) == 0)
         api_call_start(c);
     else

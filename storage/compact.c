@@ -332,14 +332,14 @@ static int forget_deleted(struct compact *c, struct partition *p, struct err *er
     return r;
 }
 
-static bool is_held(struct store *s, const struct partition *p)
+/* May what the merge left out still go?  Under flush_mutex. */
+static bool may_go(struct store *s, const struct partition *p, const struct compact_merge *m)
 {
-    bool held;
+    struct hide *now = store_delete_for_good(s, partition_tenant(p), partition_day(p));
+    bool may = now != NULL && hide_spares(m->hide, now);
 
-    (void)pthread_mutex_lock(&s->mutex);
-    held = store_hold_has_day(s, partition_tenant(p), partition_day(p));
-    (void)pthread_mutex_unlock(&s->mutex);
-    return held;
+    hide_unref(&now);
+    return may;
 }
 
 static int exchange(struct compact *c, struct partition *p, const struct compact_merge *m,
@@ -351,7 +351,7 @@ static int exchange(struct compact *c, struct partition *p, const struct compact
     (void)pthread_mutex_lock(&s->flush_mutex); /* keeps (2) */
     if (partition_is_dropped(p))
         r = err_set(err, ERR_GONE, "the day was dropped meanwhile");
-    else if (m->rows_left_out > 0 && is_held(s, p))
+    else if (m->rows_left_out > 0 && !may_go(s, p, m))
         r = err_set(err, ERR_EXISTS, "a hold was put on the day meanwhile");
     else
         r = mark_day(s, p, err);

@@ -19,8 +19,10 @@ struct hide {
     const struct store_options *opt;
     const struct store_retention_rule **rules; /* owned array: those for this tenant, in order */
     size_t n_rules;
-    struct tombstone **tombstones; /* owned array, one reference each */
+    struct tombstone **tombstones; /* owned arrays, one reference each */
     size_t n;
+    struct tombstone **held;
+    size_t n_held;
 };
 
 /* ---- rules ---- */
@@ -80,8 +82,24 @@ static size_t pick_rules(const struct store_options *opt, struct str name,
     return n;
 }
 
-struct hide *hide_new(const struct store_options *opt, struct str name,
-                      struct tombstone *const *tombstones, size_t n)
+static struct tombstone **copy_list(struct hide_list from)
+{
+    struct tombstone **v = mem_new(from.n * sizeof(*v) + 1);
+
+    for (size_t i = 0; i < from.n; i++)
+        v[i] = tombstone_ref(from.v[i]);
+    return v;
+}
+
+static void free_list(struct tombstone **v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        tombstone_unref(&v[i]);
+    free((void *)v);
+}
+
+struct hide *hide_new(const struct store_options *opt, struct str name, struct hide_list gone,
+                      struct hide_list held)
 {
     struct hide *h = mem_new(sizeof(*h));
 
@@ -91,10 +109,11 @@ struct hide *hide_new(const struct store_options *opt, struct str name,
     h->opt = opt;
     h->rules = mem_new(opt->n_retention_rules * sizeof(*h->rules) + 1);
     h->n_rules = pick_rules(opt, name, h->rules);
-    h->tombstones = mem_new(n * sizeof(*h->tombstones) + 1);
-    for (size_t i = 0; i < n; i++)
-        h->tombstones[h->n++] = tombstone_ref(tombstones[i]);
-    if (h->n_rules == 0 && n == 0)
+    h->tombstones = copy_list(gone);
+    h->n = gone.n;
+    h->held = copy_list(held);
+    h->n_held = held.n;
+    if (h->n_rules == 0 && h->n == 0 && h->n_held == 0)
         hide_unref(&h);
     return h;
 }
@@ -118,24 +137,43 @@ void hide_unref(struct hide **ph)
     OBJ_CHECK(h, HIDE_MAGIC);
     if (atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) != 1)
         return;
-    for (size_t i = 0; i < h->n; i++)
-        tombstone_unref(&h->tombstones[i]);
-    free((void *)h->tombstones);
+    free_list(h->tombstones, h->n);
+    free_list(h->held, h->n_held);
     free((void *)h->rules);
     h->magic = 0;
     free(h);
 }
 
-bool hide_same(const struct hide *a, const struct hide *b)
+static bool same_list(struct tombstone *const *a, size_t n_a, struct tombstone *const *b,
+                      size_t n_b)
 {
-    size_t n_a = a == NULL ? 0 : a->n;
-    size_t n_b = b == NULL ? 0 : b->n;
-
     if (n_a != n_b)
         return false;
     for (size_t i = 0; i < n_a; i++)
-        if (a->tombstones[i] != b->tombstones[i])
+        if (a[i] != b[i])
             return false;
+    return true;
+}
+
+bool hide_same(const struct hide *a, const struct hide *b)
+{
+    static const struct hide NOTHING;
+
+    a = a == NULL ? &NOTHING : a;
+    b = b == NULL ? &NOTHING : b;
+    return same_list(a->tombstones, a->n, b->tombstones, b->n) &&
+           same_list(a->held, a->n_held, b->held, b->n_held);
+}
+
+bool hide_spares(const struct hide *h, const struct hide *now)
+{
+    for (size_t i = 0; i < now->n_held; i++) {
+        size_t k = 0;
+        while (k < h->n_held && h->held[k] != now->held[i])
+            k++;
+        if (k == h->n_held)
+            return false;
+    }
     return true;
 }
 
@@ -188,7 +226,10 @@ int hide_stream(const struct hide *h, const struct labels *l, ts_ns now, struct 
     if (h == NULL)
         return 0;
     OBJ_CHECK(h, HIDE_MAGIC);
-    if (h->n_rules > 0) {
+    for (size_t i = 0; i < h->n_held; i++)
+        if (tombstone_hits_stream(h->held[i], l))
+            return 0;
+    if (h->n_rules > 0 || h->n_held > 0) {
         dur_ns period = period_of(h, l);
         if (period != 0) {
             hs.cutoff = now < INT64_MIN + period ? INT64_MIN : now - period;

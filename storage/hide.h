@@ -20,15 +20,25 @@
 struct hide;
 struct tombstone;
 
-/* Rules that speak of tenant `name`, with the period of all other streams; tombstones are those of
- * the tenant that still hide.  NULL when nothing is ever hidden.  Everything in `opt` is borrowed
- * for good, the tombstones get a reference. */
-struct hide *hide_new(const struct store_options *opt, struct str name,
-                      struct tombstone *const *tombstones, size_t n);
+struct hide_list {
+    struct tombstone *const *v;
+    size_t n;
+};
+
+/* Rules that speak of tenant `name`, with the period of all other streams; `gone` are tombstones of
+ * the tenant that still hide.  Streams that `held` (n 0: none) names are never hidden; with it the
+ * default period hides, too, where there are no rules, since its day does not go.  NULL when
+ * nothing is ever hidden.  Everything in `opt` is borrowed for good, the tombstones get a
+ * reference. */
+struct hide *hide_new(const struct store_options *opt, struct str name, struct hide_list gone,
+                      struct hide_list held);
 struct hide *hide_ref(struct hide *h); /* NULL: NULL */
 void hide_unref(struct hide **ph);
 
-/* Do both have the same tombstones? */
+/* Are all streams that `now` spares spared by h, too? */
+bool hide_spares(const struct hide *h, const struct hide *now);
+
+/* Do both have the same tombstones, and spare the same? */
 bool hide_same(const struct hide *a, const struct hide *b);
 
 /* The largest id of its tombstones; 0: none. */

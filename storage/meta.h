@@ -36,6 +36,7 @@ struct meta_partition {
     dur_ns shortest;    /* of those that compaction may leave out; 0: none, or for ever */
     dur_ns thinned;     /* memory only: compaction was told that streams with this one are over */
     bool is_kept;       /* memory only: a full disk is no reason to drop it */
+    bool is_held;       /* memory only: it has streams that a hold names */
     uint32_t summarised; /* memory only: the end of its stream ids when its labels were last put
                             into meta.db; 0: not known */
 };

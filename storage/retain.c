@@ -298,17 +298,18 @@ static int thin(struct store *s, struct candidate *c, ts_ns now, struct err *err
 
 /* ---- dropping ---- */
 
-/* Drop a live day unless memory holds records of it, or a backup is on its way to it.  *dropped: it
- * is gone. */
+/* Drop a live day unless memory holds records of it, a backup is on its way to it, or a hold is on
+ * streams of it.  *dropped: it is gone. */
 static int drop_day(struct store *s, struct meta_partition *p, bool *dropped, struct err *err)
 {
     bool busy;
-    int r;
+    int r = store_hold_on_day(s, p->tenant_id, p->day, NULL, err);
 
     *dropped = false;
+    if (r != 0)
+        return r < 0 ? r : 0;
     (void)pthread_mutex_lock(&s->mutex);
-    busy = s->backups > 0 || store_hold_has_day(s, p->tenant_id, p->day) ||
-           store_head_has_day(s, p->tenant_id, p->day); /* keeps (1) */
+    busy = s->backups > 0 || store_head_has_day(s, p->tenant_id, p->day); /* keeps (1) */
     p->dropped_pos = s->visible;
     (void)pthread_mutex_unlock(&s->mutex);
     if (busy)
@@ -325,6 +326,27 @@ static int drop_day(struct store *s, struct meta_partition *p, bool *dropped, st
     return 0;
 }
 
+/* A day that is over, and stays for the sake of a hold: the streams that it does not name are left
+ * out as of any day that stays. */
+static int thin_held(struct store *s, struct candidate *c, ts_ns now, unsigned *opens,
+                     struct err *err)
+{
+    struct tombstone **held;
+    bool some;
+    size_t n;
+    int r;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    held = store_hold_take(s, c->p.tenant_id, c->p.day, &n);
+    some = n > 0 && !store_hold_has_all(s, c->p.tenant_id, c->p.day);
+    (void)pthread_mutex_unlock(&s->mutex);
+    store_hold_drop(&held, n);
+    if (!some || (!c->p.longest_known && (*opens)++ >= OPENS_MAX))
+        return 0;
+    r = look_into(s, c, err);
+    return r < 0 ? r : thin(s, c, now, err);
+}
+
 /* A day whose catalog cannot be read now waits; the others do not. */
 static int by_age(struct store *s, ts_ns now, struct err *err)
 {
@@ -337,8 +359,11 @@ static int by_age(struct store *s, ts_ns now, struct err *err)
     find_candidates(s, now, &c);
     for (size_t i = 0; i < c.v.n; i++) {
         int over = is_over(s, &c.v.p[i], now, &opens, &why);
+        dropped = false;
         if (over == 1)
             note_failure(&r, err, drop_day(s, &c.v.p[i].p, &dropped, &why), &why);
+        if (over == 1 && !dropped)
+            (void)thin_held(s, &c.v.p[i], now, &opens, &why); /* as a day that cannot be read */
         else if (over == 0)
             (void)thin(s, &c.v.p[i], now, &why); /* as a day that cannot be read */
     }
@@ -370,8 +395,7 @@ static bool oldest_day(const struct store *s, const uint64_t *tenant_id, ts_ns n
     bool found = false;
 
     VEC_EACH(&s->days, p) {
-        if (p->state != META_LIVE || p->day >= today ||
-            store_hold_has_day(s, p->tenant_id, p->day) ||
+        if (p->state != META_LIVE || p->day >= today || p->is_held ||
             store_head_has_day(s, p->tenant_id, p->day) ||
             (tenant_id != NULL && p->tenant_id != *tenant_id) || (found && p->day >= ret->day) ||
             (not_kept && p->is_kept))
@@ -382,17 +406,45 @@ static bool oldest_day(const struct store *s, const uint64_t *tenant_id, ts_ns n
     return found;
 }
 
+static void mark_day(struct store *s, const struct meta_partition *day, bool is_held)
+{
+    bool found;
+    size_t at;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    at = store_tenant_day(s, day->tenant_id, day->day, &found);
+    if (found && is_held)
+        s->days.p[at].is_held = true;
+    else if (found)
+        s->days.p[at].is_kept = true;
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+
+/* The oldest day without a stream that is held; others are marked on the way.  1: none. */
+static int find_oldest(struct store *s, const uint64_t *tenant_id, ts_ns now, bool not_kept,
+                       struct meta_partition *ret)
+{
+    for (;;) {
+        struct err ignored; /* what cannot be read is not judged */
+        bool found;
+        (void)pthread_mutex_lock(&s->mutex);
+        found = oldest_day(s, tenant_id, now, not_kept, ret);
+        (void)pthread_mutex_unlock(&s->mutex);
+        if (!found)
+            return 1;
+        if (store_hold_on_day(s, ret->tenant_id, ret->day, NULL, &ignored) == 0)
+            return 0;
+        mark_day(s, ret, true);
+    }
+}
+
 int retain_drop_oldest(struct store *s, const uint64_t *tenant_id, ts_ns now, struct err *err)
 {
     struct meta_partition p;
-    bool found;
     bool dropped = false;
     int r;
 
-    (void)pthread_mutex_lock(&s->mutex);
-    found = oldest_day(s, tenant_id, now, false, &p);
-    (void)pthread_mutex_unlock(&s->mutex);
-    if (!found)
+    if (find_oldest(s, tenant_id, now, false, &p) != 0)
         return 1;
     r = drop_day(s, &p, &dropped, err);
     if (r < 0)
@@ -418,8 +470,7 @@ static int read_classes(void *arg, struct catalog *c, struct err *err)
     return catalog_rows(c, look_at_class, arg, err);
 }
 
-/* May the day go for want of room?  Audit data may not, and what cannot be read is not judged.
- * Whatever else holds a day belongs here. */
+/* May the day go for want of room?  Audit data may not, and what cannot be read is not judged. */
 static bool may_go(struct store *s, const struct meta_partition *day)
 {
     struct partition *p = NULL;
@@ -436,22 +487,12 @@ static bool may_go(struct store *s, const struct meta_partition *day)
 /* The oldest day that may go for want of room; others are marked on the way.  1: none. */
 static int find_room(struct store *s, ts_ns now, struct meta_partition *ret)
 {
-    for (;;) {
-        bool found;
-        size_t at;
-        (void)pthread_mutex_lock(&s->mutex);
-        found = oldest_day(s, NULL, now, true, ret);
-        (void)pthread_mutex_unlock(&s->mutex);
-        if (!found)
-            return 1;
+    while (find_oldest(s, NULL, now, true, ret) == 0) {
         if (may_go(s, ret))
             return 0;
-        (void)pthread_mutex_lock(&s->mutex);
-        at = store_tenant_day(s, ret->tenant_id, ret->day, &found);
-        if (found)
-            s->days.p[at].is_kept = true;
-        (void)pthread_mutex_unlock(&s->mutex);
+        mark_day(s, ret, false);
     }
+    return 1;
 }
 
 int retain_make_room(struct store *s, ts_ns now, struct err *err)

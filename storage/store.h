@@ -233,7 +233,8 @@ struct store_delete {
 /*
  * Delete (blocking) what the tenant holds now and the request names: hidden from readers on return,
  * gone from the disk within a day.  What arrives later is not touched.  d->id, created and state
- * are set.  ERR_DENIED: it names streams that are evidence; ERR_GONE: no such tenant; ERR_LIMIT.
+ * are set.  ERR_DENIED: it names streams that are evidence, or held; ERR_GONE: no such tenant;
+ * ERR_LIMIT.
  */
 int store_delete_add(struct store *s, struct str tenant, struct store_delete *d, struct err *err);
 /* Take a request back (blocking): what it hid is there again as far as its bytes are.  Once some
@@ -247,17 +248,20 @@ int store_deletes(struct store *s, struct str tenant, store_delete_fn *fn, void 
 
 /* ---- legal holds ---- */
 
-/* Nothing of a tenant's days that the span touches is destroyed: not by age, size or want of room,
- * not by a delete request, nor by compaction. */
+/* Nothing of these streams is destroyed in a tenant's days that the span touches: not by age, size
+ * or want of room, not by a delete request, nor by compaction. */
 struct store_hold {
     char id[STORE_DELETE_ID]; /* set by store_hold_add */
-    ts_ns from, to;           /* half-open */
-    ts_ns created;            /* set by store_hold_add */
+    struct str query;         /* as people wrote it, for showing */
+    const struct matcher *matchers;
+    size_t n_matchers; /* 0: all streams */
+    ts_ns from, to;    /* half-open */
+    ts_ns created;     /* set by store_hold_add */
     struct str user, reason;
 };
-/* Blocking; durable, and respected, on return.  Delete requests for the span are refused from then
- * on, those that were made go on hiding, and destroy when it is released.  ERR_GONE: no such
- * tenant; ERR_INVALID; ERR_LIMIT. */
+/* Blocking; durable, and respected, on return.  Delete requests for held streams in the span are
+ * refused from then on, those that were made go on hiding, and destroy when it is released.
+ * ERR_GONE: no such tenant; ERR_INVALID; ERR_LIMIT. */
 int store_hold_add(struct store *s, struct str tenant, struct store_hold *d, struct err *err);
 /* Blocking.  ERR_GONE: no such hold. */
 int store_hold_release(struct store *s, struct str tenant, struct str id, struct err *err);

@@ -44,7 +44,8 @@ void store_delete_renew(struct store *s, struct store_tenant *t)
             hiding[n++] = it;
     }
     hide_unref(&t->hide);
-    t->hide = hide_new(&s->opt, str_of(t->name), hiding, n);
+    t->hide = hide_new(&s->opt, str_of(t->name), (struct hide_list){hiding, n},
+                       (struct hide_list){NULL, 0});
     free((void *)hiding);
 }
 
@@ -188,9 +189,6 @@ static int add(struct store *s, struct str tenant, struct store_delete *d, struc
     if (r == 0) {
         tenant_id = t->id;
         r = check_room(s, tenant_id, err);
-        if (r == 0 && store_hold_has(s, tenant_id, d->from, d->to))
-            r = err_set(err, ERR_DENIED,
-                        "a legal hold is on records of that span: nothing of it may be deleted");
         id = s->last_delete + 1;
         seq = s->last_seq;
     }
@@ -222,6 +220,8 @@ int store_delete_add(struct store *s, struct str tenant, struct store_delete *d,
     if (d->from >= d->to)
         return err_set(err, ERR_INVALID, "the end of a delete request is not behind its start");
     r = refuse_strict(s, tenant, d, err);
+    if (r == 0)
+        r = store_hold_refuse(s, tenant, d, err);
     if (r < 0)
         return r;
     d->created = store_receive_time(s);
@@ -350,7 +350,9 @@ struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, int32_t 
 {
     const struct store_tenant *tenant;
     struct tombstone **gone;
+    struct tombstone **held;
     struct hide *ret = NULL;
+    size_t n_held;
     size_t n = 0;
 
     (void)pthread_mutex_lock(&s->mutex);
@@ -360,9 +362,12 @@ struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, int32_t 
             tombstone_state(s->tombstones.p[i]) == STORE_DELETE_STARTED)
             gone[n++] = s->tombstones.p[i];
     tenant = tenant_of(s, tenant_id);
-    if (tenant != NULL && !store_hold_has_day(s, tenant_id, day))
-        ret = hide_new(&s->opt, str_of(tenant->name), gone, n);
+    held = store_hold_take(s, tenant_id, day, &n_held);
+    if (tenant != NULL && !store_hold_has_all(s, tenant_id, day))
+        ret = hide_new(&s->opt, str_of(tenant->name), (struct hide_list){gone, n},
+                       (struct hide_list){held, n_held});
     (void)pthread_mutex_unlock(&s->mutex);
+    store_hold_drop(&held, n_held);
     free((void *)gone);
     return ret;
 }

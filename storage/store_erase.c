@@ -70,18 +70,21 @@ static void set_state(struct store *s, struct tombstone *t, enum store_delete_st
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
-/* Compaction leaves a day alone as a whole, so one that has any hold counts. */
-static bool is_held(struct store *s, const struct tombstone *t)
+/* Compaction spares a held stream of a day as a whole, so one that has any hold counts.  1: it
+ * is. */
+static int is_held(struct store *s, const struct tombstone *t, struct err *err)
 {
-    ts_ns from = time_of_day(time_day(tombstone_from(t)));
-    ts_ns to = time_of_day(time_day(tombstone_to(t) - 1));
-    bool held;
+    struct days days = {{0}};
+    int r = 0;
 
-    to = to > INT64_MAX - NS_PER_DAY ? INT64_MAX : to + NS_PER_DAY;
-    (void)pthread_mutex_lock(&s->mutex);
-    held = store_hold_has(s, tombstone_tenant(t), from, to);
-    (void)pthread_mutex_unlock(&s->mutex);
-    return held;
+    find_days(s, t, &days);
+    for (size_t i = 0; r == 0 && i < days.v.n; i++) {
+        r = store_hold_on_day(s, tombstone_tenant(t), days.v.p[i], t, err);
+        if (r == ERR_GONE) /* retention was faster */
+            r = 0;
+    }
+    VEC_FINI(&days.v);
+    return r;
 }
 
 /* Every segment that it may touch is due. */
@@ -108,10 +111,10 @@ static int mark(struct store *s, struct tombstone *t, struct err *err)
 
 static int start(struct store *s, struct tombstone *t, struct err *err)
 {
-    int r;
+    int r = is_in_memory(s, t) ? 1 : is_held(s, t, err);
 
-    if (is_held(s, t) || is_in_memory(s, t)) /* the next run looks again; it hides until then */
-        return 0;
+    if (r != 0) /* the next run looks again; it hides until then */
+        return r < 0 ? r : 0;
     set_state(s, t, STORE_DELETE_STARTED); /* keeps (1) */
     r = mark(s, t, err);
     if (r == 0)
@@ -198,18 +201,19 @@ static int each_day(struct store *s, const struct tombstone *t, partition_read_f
 static int finish(struct store *s, struct tombstone *t, struct err *err)
 {
     struct look look = {.t = t, .left = is_in_memory(s, t)};
-    int r = 0;
+    int r = is_held(s, t, err);
 
-    if (is_held(s, t)) /* compaction takes its marks off: who releases the hold says so */
-        return 0;
+    if (r != 0) /* compaction takes its marks off: who releases the hold says so */
+        return r < 0 ? r : 0;
     /* A catalog that was lost has lost its marks, perhaps in the life before: once more. */
     if (tombstone_marked(t) != partition_cache_renewed(s->partitions))
         return mark(s, t, err);
     if (!look.left)
         r = each_day(s, t, look_at_day, &look, err);
-    if (r < 0 || look.left || is_held(s, t) ||
-        tombstone_marked(t) != partition_cache_renewed(s->partitions)) /* a hold came meanwhile */
-        return r;
+    if (r == 0 && !look.left)
+        r = is_held(s, t, err); /* a hold came meanwhile? */
+    if (r != 0 || look.left || tombstone_marked(t) != partition_cache_renewed(s->partitions))
+        return r < 0 ? r : 0;
     r = each_day(s, t, NULL, NULL, err);
     return r == 0 ? store_delete_state(s, t, STORE_DELETE_PROCESSED, err) : r;
 }

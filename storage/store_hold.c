@@ -1,9 +1,11 @@
 /*
- * storage/store_hold.c - legal holds: spans of a tenant's time of which nothing is destroyed.
- * Contract: store.h.
+ * storage/store_hold.c - legal holds: streams and a span of a tenant's time of which nothing is
+ * destroyed.  Contract: store.h.
  *
  * A hold is about bytes, by whole days: retention by age and size, a full disk, delete requests and
- * compaction leave a day alone that it touches.  What readers see stays as it would be without it.
+ * compaction leave alone what it names of a day that it touches.  Such a day stays as a directory;
+ * its other streams go by compaction, when they are over.  What readers see stays as it would be
+ * without it.  What a hold names is kept and asked as what a delete request names (tombstone.h).
  *
  * Invariant
  *   (1) a hold is in memory before store_hold_add returns, and changes only under flush_mutex: who
@@ -12,25 +14,26 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "storage/catalog.h"
 #include "storage/crypt.h"
 #include "storage/le.h"
+#include "storage/partition_cache.h"
+#include "storage/scan.h"
 #include "storage/store_internal.h"
 #include "storage/tombstone.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOLDS_MAX = 1000, TEXT_MAX = 1000, FIXED = 36 };
+enum { HOLDS_MAX = 1000, TEXT_MAX = 1000, FIXED = 4, BODY_MAX = 4 << 20, SHOWN = 120 };
 
 static const char SPACE[] = "storage.hold";
 
 struct held {
-    uint64_t id, tenant_id;
-    ts_ns from, to, created;
-    char *user, *reason; /* owned */
+    struct tombstone *what; /* reference */
+    char *reason;           /* owned */
 };
 
 static struct str key_of(const uint64_t *id)
@@ -40,22 +43,19 @@ static struct str key_of(const uint64_t *id)
 
 static void free_held(struct held **ph)
 {
-    free((*ph)->user);
+    tombstone_unref(&(*ph)->what);
     free((*ph)->reason);
     free(*ph);
     *ph = NULL;
 }
 
-static struct held *new_held(uint64_t tenant_id, const struct store_hold *from)
+/* Takes the reference. */
+static struct held *new_held(struct tombstone *what, struct str reason)
 {
     struct held *h = mem_new(sizeof(*h));
 
-    h->tenant_id = tenant_id;
-    h->from = from->from;
-    h->to = from->to;
-    h->created = from->created;
-    h->user = mem_dup(from->user.p, from->user.n);
-    h->reason = mem_dup(from->reason.p, from->reason.n);
+    h->what = what;
+    h->reason = mem_dup(reason.p, reason.n);
     return h;
 }
 
@@ -65,14 +65,10 @@ static void pack(const struct held *h, struct buf *out)
 {
     char fixed[FIXED];
 
-    le_put64(fixed, h->tenant_id);
-    le_put64(fixed + 8, (uint64_t)h->from);
-    le_put64(fixed + 16, (uint64_t)h->to);
-    le_put64(fixed + 24, (uint64_t)h->created);
-    le_put32(fixed + 32, (uint32_t)strlen(h->user));
+    le_put32(fixed, (uint32_t)strlen(h->reason));
     buf_add(out, fixed, sizeof(fixed));
-    buf_add_z(out, h->user);
     buf_add_z(out, h->reason);
+    tombstone_put(h->what, STORE_DELETE_RECEIVED, out);
 }
 
 struct loader {
@@ -83,23 +79,19 @@ struct loader {
 static int load_one(void *arg, struct str key, struct str value)
 {
     struct loader *ld = arg;
-    struct store_hold d;
-    struct held *h;
-    uint32_t user;
+    struct tombstone *what = NULL;
+    struct str reason;
+    uint64_t id = 0;
+    int r;
 
-    if (key.n != sizeof(uint64_t) || value.n < FIXED || value.n - FIXED > 2 * TEXT_MAX ||
-        le_get32(value.p + 32) > value.n - FIXED)
+    if (key.n != sizeof(id) || value.n < FIXED || le_get32(value.p) > value.n - FIXED)
         return err_set(ld->err, ERR_CORRUPT, "a hold of %zu bytes makes no sense", value.n);
-    user = le_get32(value.p + 32);
-    d = (struct store_hold){.from = (ts_ns)le_get64(value.p + 8),
-                            .to = (ts_ns)le_get64(value.p + 16),
-                            .created = (ts_ns)le_get64(value.p + 24),
-                            .user = {value.p + FIXED, user},
-                            .reason = {value.p + FIXED + user, value.n - FIXED - user}};
-    h = new_held(le_get64(value.p), &d);
-    memcpy(&h->id, key.p, sizeof(h->id));
-    VEC_PUSH(&ld->s->holds, h);
-    return 0;
+    memcpy(&id, key.p, sizeof(id));
+    reason = str_sub(value, FIXED, le_get32(value.p));
+    r = tombstone_get(id, str_from(value, FIXED + reason.n), &what, ld->err);
+    if (r == 0)
+        VEC_PUSH(&ld->s->holds, new_held(what, reason));
+    return r;
 }
 
 int store_hold_load(struct store *s, struct err *err)
@@ -119,27 +111,167 @@ void store_hold_free(struct store *s)
 
 /* ---- asking ---- */
 
-bool store_hold_has(const struct store *s, uint64_t tenant_id, ts_ns from, ts_ns to)
+static bool touches(const struct held *h, uint64_t tenant_id, ts_ns from, ts_ns to)
 {
-    for (size_t i = 0; i < s->holds.n; i++) {
-        const struct held *h = s->holds.p[i];
-        if (h->tenant_id == tenant_id && h->from < to && from < h->to)
-            return true;
-    }
-    return false;
+    return tombstone_tenant(h->what) == tenant_id && tombstone_from(h->what) < to &&
+           from < tombstone_to(h->what);
 }
 
-bool store_hold_has_day(const struct store *s, uint64_t tenant_id, int32_t day)
+/* Those that touch [from, to). */
+static struct tombstone **take(const struct store *s, uint64_t tenant_id, ts_ns from, ts_ns to,
+                               size_t *ret_n)
+{
+    struct tombstone **v = mem_new(s->holds.n * sizeof(*v) + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->holds.n; i++)
+        if (touches(s->holds.p[i], tenant_id, from, to))
+            v[n++] = tombstone_ref(s->holds.p[i]->what);
+    *ret_n = n;
+    return v;
+}
+
+struct tombstone **store_hold_take(const struct store *s, uint64_t tenant_id, int32_t day,
+                                   size_t *ret_n)
 {
     ts_ns start = time_of_day(day);
 
-    return store_hold_has(s, tenant_id, start, start + NS_PER_DAY);
+    return take(s, tenant_id, start, start + NS_PER_DAY, ret_n);
+}
+
+void store_hold_drop(struct tombstone ***pv, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        tombstone_unref(&(*pv)[i]);
+    free((void *)*pv);
+    *pv = NULL;
+}
+
+bool store_hold_has_all(const struct store *s, uint64_t tenant_id, int32_t day)
+{
+    ts_ns start = time_of_day(day);
+
+    for (size_t i = 0; i < s->holds.n; i++)
+        if (touches(s->holds.p[i], tenant_id, start, start + NS_PER_DAY) &&
+            !tombstone_has_matchers(s->holds.p[i]->what))
+            return true;
+    return false;
+}
+
+struct look {
+    struct tombstone *const *hold;
+    size_t n;
+    const struct tombstone *also; /* NULL: any stream */
+    bool found;
+};
+
+static int look_at_stream(void *arg, uint64_t id, const struct labels *l, struct err *err)
+{
+    struct look *lk = arg;
+
+    (void)id;
+    (void)err;
+    if (lk->also == NULL || tombstone_hits_stream(lk->also, l))
+        for (size_t i = 0; i < lk->n && !lk->found; i++)
+            lk->found = tombstone_hits_stream(lk->hold[i], l);
+    return lk->found;
+}
+
+static int look_at_day(void *arg, struct catalog *c, struct err *err)
+{
+    return catalog_streams(c, look_at_stream, arg, err);
+}
+
+int store_hold_on_day(struct store *s, uint64_t tenant_id, int32_t day,
+                      const struct tombstone *also, struct err *err)
+{
+    struct look lk = {.also = also};
+    struct tombstone **hold;
+    struct partition *p = NULL;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    hold = store_hold_take(s, tenant_id, day, &lk.n);
+    lk.found = also == NULL && store_hold_has_all(s, tenant_id, day);
+    (void)pthread_mutex_unlock(&s->mutex);
+    lk.hold = hold;
+    if (lk.n > 0 && !lk.found) {
+        r = partition_cache_get(s->partitions, tenant_id, day, false, &p, err);
+        if (r == 0)
+            r = partition_read(p, look_at_day, &lk, err);
+        partition_unref(&p);
+    }
+    store_hold_drop(&hold, lk.n);
+    return r < 0 ? r : lk.found;
+}
+
+/* ---- delete requests ---- */
+
+struct refusal {
+    struct look look;
+    uint64_t id; /* of the hold that was found */
+    struct buf *labels;
+};
+
+static int look_for_refusal(void *arg, const struct labels *l)
+{
+    struct refusal *rf = arg;
+
+    for (size_t i = 0; i < rf->look.n && !rf->look.found; i++) {
+        rf->look.found = tombstone_hits_stream(rf->look.hold[i], l);
+        rf->id = tombstone_id(rf->look.hold[i]);
+    }
+    if (rf->look.found)
+        labels_format(rf->labels, l);
+    return rf->look.found;
+}
+
+int store_hold_refuse(struct store *s, struct str tenant, const struct store_delete *d,
+                      struct err *err)
+{
+    struct scan_request req = {.tenants = &tenant,
+                               .n_tenants = 1,
+                               .matchers = d->matchers,
+                               .n_matchers = d->n_matchers,
+                               .from = d->from,
+                               .to = d->to,
+                               .budget = s->opt.budget};
+    const struct store_tenant *t;
+    struct refusal rf = {.id = 0};
+    struct tombstone **hold;
+    struct buf labels;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    t = store_tenant_find(s, tenant);
+    hold = take(s, t == NULL ? 0 : t->id, d->from, d->to, &rf.look.n);
+    (void)pthread_mutex_unlock(&s->mutex);
+    rf.look.hold = hold;
+    rf.labels = &labels;
+    buf_init(&labels, 1 << 20);
+    for (size_t i = 0; r == 0 && i < rf.look.n; i++)
+        if (!tombstone_has_matchers(hold[i]))
+            r = err_set(err, ERR_DENIED,
+                        "legal hold %016" PRIx64 " is on all records of that span: nothing of it "
+                        "may be deleted",
+                        tombstone_id(hold[i]));
+    if (r == 0 && rf.look.n > 0)
+        r = scan_streams(s, &req, look_for_refusal, &rf, err);
+    if (rf.look.found)
+        r = err_set(err, ERR_DENIED,
+                    "legal hold %016" PRIx64 " is on %.*s in that span: narrow the selector or the "
+                    "span",
+                    rf.id, (int)(labels.n < SHOWN ? labels.n : SHOWN), labels.p);
+    buf_fini(&labels);
+    store_hold_drop(&hold, rf.look.n);
+    return r < 0 ? r : 0;
 }
 
 /* ---- making and releasing ---- */
 
 static int save(struct store *s, const struct held *h, struct err *err)
 {
+    uint64_t id = tombstone_id(h->what);
     struct buf body;
     int r = 0;
 
@@ -147,20 +279,73 @@ static int save(struct store *s, const struct held *h, struct err *err)
         errno = EIO;
         return err_sys(err, "keep a hold");
     }
-    buf_init(&body, FIXED + 2 * TEXT_MAX);
+    buf_init(&body, BODY_MAX);
     pack(h, &body);
     r = buf_err(&body, "a hold", err);
     if (r == 0)
-        r = store_kv_put(s, SPACE, key_of(&h->id), buf_str(&body), err);
+        r = store_kv_put(s, SPACE, key_of(&id), buf_str(&body), err);
     buf_fini(&body);
     return r;
 }
 
-int store_hold_add(struct store *s, struct str tenant, struct store_hold *d, struct err *err)
+/* What it names, with a number of its own; NULL: *err says why not. */
+static struct held *make(uint64_t tenant_id, const struct store_hold *d, struct err *err)
+{
+    const struct store_delete what = {.query = d->query,
+                                      .user = d->user,
+                                      .matchers = d->matchers,
+                                      .n_matchers = d->n_matchers,
+                                      .from = d->from,
+                                      .to = d->to,
+                                      .created = d->created};
+    struct tombstone *t = NULL;
+    uint64_t id = 0;
+    int r = crypt_random(&id, sizeof(id), err);
+
+    if (r == 0)
+        r = tombstone_new(id, tenant_id, &what, 0, &t, err);
+    return r < 0 ? NULL : new_held(t, d->reason);
+}
+
+/* Under flush_mutex. */
+static int add(struct store *s, struct str tenant, struct store_hold *d, struct err *err)
 {
     const struct store_tenant *t;
-    struct held *h = NULL;
+    struct store_delete made;
+    struct held *h;
+    uint64_t tenant_id = 0;
     int r = 0;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    t = store_tenant_find(s, tenant);
+    if (t == NULL)
+        r = err_set(err, ERR_GONE, "tenant '%.*s' has no records", STR_ARG(tenant));
+    else if (s->holds.n >= HOLDS_MAX)
+        r = err_set(err, ERR_LIMIT, "there are %zu holds: release some", s->holds.n);
+    else
+        tenant_id = t->id;
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (r < 0)
+        return r;
+    h = make(tenant_id, d, err);
+    if (h == NULL)
+        return err->code;
+    r = save(s, h, err);
+    if (r < 0) {
+        free_held(&h);
+        return r;
+    }
+    tombstone_describe(h->what, &made);
+    memcpy(d->id, made.id, sizeof(d->id));
+    (void)pthread_mutex_lock(&s->mutex);
+    VEC_PUSH(&s->holds, h);
+    (void)pthread_mutex_unlock(&s->mutex);
+    return 0;
+}
+
+int store_hold_add(struct store *s, struct str tenant, struct store_hold *d, struct err *err)
+{
+    int r;
 
     OBJ_CHECK(s, STORE_MAGIC);
     if (d->from >= d->to)
@@ -170,27 +355,7 @@ int store_hold_add(struct store *s, struct str tenant, struct store_hold *d, str
         return err_set(err, ERR_INVALID, "a hold needs a reason, of at most %d bytes", TEXT_MAX);
     d->created = store_receive_time(s);
     (void)pthread_mutex_lock(&s->flush_mutex); /* keeps (1) */
-    (void)pthread_mutex_lock(&s->mutex);
-    t = store_tenant_find(s, tenant);
-    if (t == NULL)
-        r = err_set(err, ERR_GONE, "tenant '%.*s' has no records", STR_ARG(tenant));
-    else if (s->holds.n >= HOLDS_MAX)
-        r = err_set(err, ERR_LIMIT, "there are %zu holds: release some", s->holds.n);
-    else
-        h = new_held(t->id, d);
-    (void)pthread_mutex_unlock(&s->mutex);
-    if (r == 0)
-        r = crypt_random(&h->id, sizeof(h->id), err);
-    if (r == 0)
-        r = save(s, h, err);
-    if (r == 0) {
-        (void)snprintf(d->id, sizeof(d->id), "%016" PRIx64, h->id);
-        (void)pthread_mutex_lock(&s->mutex);
-        VEC_PUSH(&s->holds, h);
-        (void)pthread_mutex_unlock(&s->mutex);
-    } else if (h != NULL) {
-        free_held(&h);
-    }
+    r = add(s, tenant, d, err);
     (void)pthread_mutex_unlock(&s->flush_mutex);
     return r;
 }
@@ -199,11 +364,11 @@ int store_hold_add(struct store *s, struct str tenant, struct store_hold *d, str
 static size_t find(struct store *s, struct str tenant, struct str id)
 {
     const struct store_tenant *t = store_tenant_find(s, tenant);
-    char name[STORE_DELETE_ID];
+    struct store_delete d;
 
     for (size_t i = 0; t != NULL && i < s->holds.n; i++) {
-        (void)snprintf(name, sizeof(name), "%016" PRIx64, s->holds.p[i]->id);
-        if (s->holds.p[i]->tenant_id == t->id && str_eq(str_of(name), id))
+        tombstone_describe(s->holds.p[i]->what, &d);
+        if (tombstone_tenant(s->holds.p[i]->what) == t->id && str_eq(str_of(d.id), id))
             return i;
     }
     return SIZE_MAX;
@@ -220,7 +385,7 @@ int store_hold_release(struct store *s, struct str tenant, struct str id, struct
     (void)pthread_mutex_lock(&s->mutex);
     at = find(s, tenant, id);
     if (at != SIZE_MAX)
-        key = s->holds.p[at]->id;
+        key = tombstone_id(s->holds.p[at]->what);
     (void)pthread_mutex_unlock(&s->mutex);
     if (at == SIZE_MAX)
         r = err_set(err, ERR_GONE, "there is no hold %.*s", (int)(id.n < 32 ? id.n : 32), id.p);
@@ -230,13 +395,13 @@ int store_hold_release(struct store *s, struct str tenant, struct str id, struct
         struct meta_partition *p;
         (void)pthread_mutex_lock(&s->mutex);
         for (size_t i = 0; i < s->tombstones.n; i++) /* marks may be gone: all are made again */
-            if (tombstone_tenant(s->tombstones.p[i]) == s->holds.p[at]->tenant_id)
+            if (tombstone_tenant(s->tombstones.p[i]) == tombstone_tenant(s->holds.p[at]->what))
                 tombstone_set_marked(s->tombstones.p[i], UINT64_MAX);
         free_held(&s->holds.p[at]);
         VEC_REMOVE(&s->holds, at);
         VEC_EACH(&s->days, p) {
             p->thinned = 0; /* what was left alone is looked at again */
-            p->longest_known = false;
+            p->longest_known = p->is_held = p->is_kept = false;
         }
         (void)pthread_mutex_unlock(&s->mutex);
     }
@@ -255,26 +420,23 @@ int store_holds(struct store *s, struct str tenant, store_hold_fn *fn, void *arg
     t = store_tenant_find(s, tenant);
     for (size_t i = 0; t != NULL && i < s->holds.n; i++) {
         const struct held *h = s->holds.p[i];
-        const struct store_hold d = {.from = h->from,
-                                     .to = h->to,
-                                     .created = h->created,
-                                     .user = str_of(h->user),
-                                     .reason = str_of(h->reason)};
-        struct held *copy;
-        if (h->tenant_id != t->id)
-            continue;
-        copy = new_held(t->id, &d);
-        copy->id = h->id;
-        VEC_PUSH(&all, copy);
+        if (tombstone_tenant(h->what) == t->id)
+            VEC_PUSH(&all, new_held(tombstone_ref(h->what), str_of(h->reason)));
     }
     (void)pthread_mutex_unlock(&s->mutex);
     for (size_t i = 0; i < all.n; i++) {
-        struct store_hold d = {.from = all.p[i]->from,
-                               .to = all.p[i]->to,
-                               .created = all.p[i]->created,
-                               .user = str_of(all.p[i]->user),
-                               .reason = str_of(all.p[i]->reason)};
-        (void)snprintf(d.id, sizeof(d.id), "%016" PRIx64, all.p[i]->id);
+        struct store_delete what;
+        struct store_hold d;
+        tombstone_describe(all.p[i]->what, &what);
+        d = (struct store_hold){.query = what.query,
+                                .matchers = what.matchers,
+                                .n_matchers = what.n_matchers,
+                                .from = what.from,
+                                .to = what.to,
+                                .created = what.created,
+                                .user = what.user,
+                                .reason = str_of(all.p[i]->reason)};
+        memcpy(d.id, what.id, sizeof(d.id));
         if (r == 0)
             r = fn(arg, &d);
         free_held(&all.p[i]);

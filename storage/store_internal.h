@@ -216,16 +216,26 @@ void store_delete_free(struct store *s);
 int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_state state,
                        struct err *err);
 /* What may be left out of segments for good: expired streams, and what was deleted and cannot be
- * taken back any more; nothing of a day that is held.  NULL: nothing; the caller has a reference.
- * Not under mutex. */
+ * taken back any more; nothing that is held.  NULL: nothing; the caller has a reference.  Not under
+ * mutex. */
 struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, int32_t day);
 
 /* store_hold.c: after the tenants, before there are threads. */
 int store_hold_load(struct store *s, struct err *err);
 void store_hold_free(struct store *s);
-/* Does a hold touch [from, to), or the day?  Under mutex. */
-bool store_hold_has(const struct store *s, uint64_t tenant_id, ts_ns from, ts_ns to);
-bool store_hold_has_day(const struct store *s, uint64_t tenant_id, int32_t day);
+/* What the holds that touch the day name: malloc'ed, a reference each.  Under mutex. */
+struct tombstone **store_hold_take(const struct store *s, uint64_t tenant_id, int32_t day,
+                                   size_t *ret_n);
+void store_hold_drop(struct tombstone ***pv, size_t n);
+/* Is everything of the day held, whatever it has?  Under mutex. */
+bool store_hold_has_all(const struct store *s, uint64_t tenant_id, int32_t day);
+/* 1: the day has a stream that is held, and that `also` names (NULL: any); 0: none.  Blocking;
+ * under flush_mutex, or what it says may be over. */
+int store_hold_on_day(struct store *s, uint64_t tenant_id, int32_t day,
+                      const struct tombstone *also, struct err *err);
+/* ERR_DENIED, which names the hold, when one is on what a delete request asks for. */
+int store_hold_refuse(struct store *s, struct str tenant, const struct store_delete *d,
+                      struct err *err);
 
 /* store_erase.c: what is to be done by now about the bytes of deleted records.  Blocking; any
  * thread. */

@@ -134,7 +134,8 @@ static int fill(struct tombstone *t, const struct store_delete *d, struct err *e
     int r = 0;
 
     if (d->n_matchers > MATCHERS_MAX || d->n_filters > FILTERS_MAX)
-        return err_set(err, ERR_LIMIT, "a delete request has at most %d matchers and %d filters",
+        return err_set(err, ERR_LIMIT,
+                       "a delete request or hold has at most %d matchers and %d filters",
                        MATCHERS_MAX, FILTERS_MAX);
     t->d.query = arena_str(t->arena, d->query);
     t->d.user = arena_str(t->arena, d->user);
@@ -293,7 +294,7 @@ int tombstone_get(uint64_t id, struct str bytes, struct tombstone **ret, struct 
     int r = 0;
 
     if (!parse(bytes, p))
-        r = err_set(err, ERR_CORRUPT, "delete request %016" PRIx64 " is damaged", id);
+        r = err_set(err, ERR_CORRUPT, "delete request or hold %016" PRIx64 " is damaged", id);
     if (r == 0)
         r = tombstone_new(id, p->head[1], &p->d, p->head[5], ret, err);
     if (r == 0)
@@ -364,6 +365,12 @@ ts_ns tombstone_to(const struct tombstone *t)
 {
     OBJ_CHECK(t, TOMBSTONE_MAGIC);
     return t->d.to;
+}
+
+bool tombstone_has_matchers(const struct tombstone *t)
+{
+    OBJ_CHECK(t, TOMBSTONE_MAGIC);
+    return t->d.n_matchers > 0;
 }
 
 bool tombstone_has_filters(const struct tombstone *t)

@@ -1,5 +1,6 @@
 /*
- * storage/tombstone.h - a delete request: which records are no more.
+ * storage/tombstone.h - a delete request: which records are no more.  A legal hold names records in
+ * the same way (store_hold.c).
  *
  * It names streams (matchers), times, line filters and the last record there was when it was made
  * (`seq`): what arrives later is never hidden by it.  Immutable after tombstone_new but for its
@@ -37,7 +38,8 @@ void tombstone_set_marked(struct tombstone *t, uint64_t marked);
 void tombstone_describe(const struct tombstone *t, struct store_delete *ret);
 
 ts_ns tombstone_from(const struct tombstone *t);
-ts_ns tombstone_to(const struct tombstone *t); /* exclusive */
+ts_ns tombstone_to(const struct tombstone *t);          /* exclusive */
+bool tombstone_has_matchers(const struct tombstone *t); /* else it names all streams */
 bool tombstone_has_filters(const struct tombstone *t);
 bool tombstone_hits_stream(const struct tombstone *t, const struct labels *l);
 bool tombstone_hits_line(const struct tombstone *t, struct str line);

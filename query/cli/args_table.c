@@ -256,17 +256,17 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                       "Of another server\nlogq verify --structure --server archive"}},
     [ARGS_ADMIN] = {"admin",
                     "VERB",
-                    "flush, compact, backup DIR, or hold list | add REASON | release ID",
+                    "flush, compact, backup DIR, or hold list | add REASON [SELECTOR] | release ID",
                     1,
-                    3,
+                    4,
                     false,
                     false,
                     NULL,
                     {"Compact all days now\nlogq admin compact",
                      "Copy everything\nlogq admin backup /backup/monday",
-                     "Keep a span whatever retention says\n"
-                     "logq admin hold add 'case 12' --from 2026-11-01T00:00:00Z --to "
-                     "2026-11-03T00:00:00Z"}},
+                     "Keep streams of a span whatever retention says\n"
+                     "logq admin hold add 'case 12' '{app=\"pay\"}' --from 2026-11-01T00:00:00Z "
+                     "--to 2026-11-03T00:00:00Z"}},
     [ARGS_COMPLETION] = {"completion",
                          "SHELL",
                          "print completion for bash, zsh or fish",

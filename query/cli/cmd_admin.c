@@ -179,6 +179,7 @@ static int hold(struct cmd *c)
     const char *what = c->args->n_words > 1 ? c->args->words[1] : "";
     bool is_list = strcmp(what, "list") == 0;
     bool is_add = strcmp(what, "add") == 0;
+    bool has_selector = is_add && c->args->n_words == 4;
     struct remote_request req = {.path = "/api/v1/admin/hold", .idle_ms = CMD_IDLE_MS};
     struct remote_failure fail;
     struct buf params, body;
@@ -186,8 +187,8 @@ static int hold(struct cmd *c)
     int code;
 
     if ((!is_list && !is_add && strcmp(what, "release") != 0) ||
-        c->args->n_words != (is_list ? 2 : 3)) {
-        cmd_say("hold knows list, add REASON and release ID");
+        (c->args->n_words != (is_list ? 2 : 3) && !has_selector)) {
+        cmd_say("hold knows list, add REASON [SELECTOR] and release ID");
         return CMD_USAGE;
     }
     if (is_add && (!c->args->has_span || !c->args->has_to)) {
@@ -198,6 +199,8 @@ static int hold(struct cmd *c)
     buf_init(&body, ANSWER_MAX);
     if (!is_list)
         params_add(&params, is_add ? "reason" : "id", str_of(c->args->words[2]));
+    if (has_selector)
+        params_add(&params, "query", str_of(c->args->words[3]));
     if (is_add) {
         params_add_ts(&params, "start", c->args->from);
         params_add_ts(&params, "end", c->args->to);

@@ -94,6 +94,12 @@ def story():
         denied = logq(server, "delete", '{app="late"}', "--since", "1h", check=False)
         assert denied.returncode == 4 and "legal hold" in denied.stderr, denied.stderr
         logq(server, "admin", "hold", "release", held["id"])
+        held = json.loads(logq(server, "admin", "hold", "add", "a case", '{app="late"}', "--from", "2h", "--to", "now", "-o", "json").stdout)
+        assert '{app="late"}' in logq(server, "admin", "hold", "list").stdout
+        denied = logq(server, "delete", '{app=~"l.*"}', "--since", "1h", check=False)
+        assert denied.returncode == 4 and held["id"] in denied.stderr, denied.stderr
+        logq(server, "delete", '{app="nobody"}', "--since", "1h")
+        logq(server, "admin", "hold", "release", held["id"])
         assert logq(server, "admin", "hold", "list", check=False).returncode == 1
 
         # A backup, and another server from it.

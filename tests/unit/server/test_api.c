@@ -521,6 +521,33 @@ static void a_delete_request_is_a_selector_and_line_filters(void **state)
     feed_check(&f->w->feed, "default", "hello\n");
 }
 
+/* ---- legal holds ---- */
+
+#define HOLD "/api/v1/admin/hold"
+
+static void a_hold_on_streams_refuses_to_delete_them_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct request push = push_of(STR(ONE_LINE));
+    struct request r = {.method = "POST",
+                        .target = HOLD "?reason=case&query={app=%22web%22}&start=0&end=2e9",
+                        .token = ADMIN};
+    struct request other = {.method = "POST",
+                            .target = DELETE "?query={app!=%22web%22,app=~%22.%2b%22}&start=0",
+                            .token = ADMIN};
+
+    check(f, &push, 204, NULL);
+    check(f, &r, 200, "{\"id\":\"");
+    check_get(f, HOLD, 200, "\",\"query\":\"{app=\\\"web\\\"}\",\"start\":");
+    r.target = DELETE "?query={app=%22web%22}&start=0&end=2e9";
+    check(f, &r, 403, "is on {app=\"web\"");
+    check(f, &other, 204, NULL);
+    r.target = HOLD "?reason=case&query={app=%22web%22}+|=+%22x%22&start=0&end=2e9";
+    check(f, &r, 400, "a stream selector alone");
+    r.target = HOLD "?reason=case&query={app&start=0&end=2e9";
+    check(f, &r, 400, "parse error at line 1");
+}
+
 /* ---- the end ---- */
 
 static void a_drain_lets_calls_end_and_takes_no_new_ones(void **state)
@@ -562,4 +589,5 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(only_admins_delete_and_only_for_one_tenant),
            T(a_delete_request_hides_is_listed_and_taken_back),
            T(a_delete_request_is_a_selector_and_line_filters),
+           T(a_hold_on_streams_refuses_to_delete_them_alone),
            T(a_drain_lets_calls_end_and_takes_no_new_ones))

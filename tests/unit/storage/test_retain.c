@@ -3,6 +3,7 @@
 #include "storage/store.h"
 
 #include "base/fault.h"
+#include "storage/retain.h"
 #include "tests/lib/feed.h"
 
 #include <unistd.h>
@@ -202,10 +203,14 @@ static struct matcher app_is(const char *value)
     return m;
 }
 
-static struct store_hold hold(struct feed *f, int from, int to)
+/* Of streams that `m` (NULL: all) names. */
+static struct store_hold hold(struct feed *f, const struct matcher *m, ts_ns from, ts_ns to)
 {
-    struct store_hold h = {.from = FEED_DAY + from * DAY,
-                           .to = FEED_DAY + to * DAY,
+    struct store_hold h = {.query = STR("as written"),
+                           .matchers = m,
+                           .n_matchers = m == NULL ? 0 : 1,
+                           .from = from,
+                           .to = to,
                            .user = STR("counsel"),
                            .reason = STR("a case")};
     struct err err;
@@ -213,6 +218,14 @@ static struct store_hold hold(struct feed *f, int from, int to)
     if (store_hold_add(f->s, STR("t"), &h, &err) != 0)
         fail_msg("hold: %s", err.text);
     return h;
+}
+
+static void release(struct feed *f, const struct store_hold *h)
+{
+    struct err err;
+
+    if (store_hold_release(f->s, STR("t"), str_of(h->id), &err) != 0)
+        fail_msg("release: %s", err.text);
 }
 
 static int count_hold(void *arg, const struct store_hold *h)
@@ -242,7 +255,7 @@ static void a_held_day_stays_until_it_is_released(void **state)
     put(&f, -5, "held");
     put(&f, -4, "old");
     flush(&f);
-    h = hold(&f, -5, -4);
+    h = hold(&f, NULL, FEED_DAY - 5 * DAY, FEED_DAY - 4 * DAY);
     retire(&f, FEED_DAY + 40 * DAY);
     feed_check(&f, "t", "held\n");
     feed_reopen(&f);
@@ -251,7 +264,7 @@ static void a_held_day_stays_until_it_is_released(void **state)
     feed_check(&f, "t", "held\n");
     assert_int_equal(store_hold_release(f.s, STR("t"), STR("0123"), &err), ERR_GONE);
     assert_int_equal(store_hold_release(f.s, STR("u"), str_of(h.id), &err), ERR_GONE);
-    assert_int_equal(store_hold_release(f.s, STR("t"), str_of(h.id), &err), 0);
+    release(&f, &h);
     assert_int_equal(holds(&f), 0);
     retire(&f, FEED_DAY + 40 * DAY);
     feed_check(&f, "t", "");
@@ -259,50 +272,79 @@ static void a_held_day_stays_until_it_is_released(void **state)
     fini(&f);
 }
 
+/* A store without retention that holds a record of stream `app` and one of `other`. */
+static void init_two(struct feed *f)
+{
+    feed_init(f);
+    time_set(FEED_DAY + NS_PER_H);
+    feed_open(f);
+    put(f, 0, "wanted");
+    put_app(f, "t", 0, "other", "other");
+    flush(f);
+}
+
+/* Ask to delete what m names in [FEED_DAY, to). */
+static int delete (struct feed *f, const struct matcher *m, ts_ns to, struct err *err)
+{
+    struct store_delete d = {.query = STR("x"),
+                             .user = STR("admin"),
+                             .matchers = m,
+                             .n_matchers = 1,
+                             .from = FEED_DAY,
+                             .to = to};
+
+    return store_delete_add(f->s, STR("t"), &d, err);
+}
+
+static void compact(struct feed *f)
+{
+    struct err err;
+
+    if (store_compact(f->s, &err) != 0)
+        fail_msg("compact: %s", err.text);
+}
+
+/* All that there is to do about requests, and all the time `lines` are seen. */
+static void settle(struct feed *f, const char *lines)
+{
+    for (int i = 0; i < 4; i++) {
+        retire(f, time_now());
+        feed_check(f, "t", lines);
+        compact(f);
+        feed_check(f, "t", lines);
+    }
+}
+
+static void check_erased(struct feed *f, unsigned waiting, unsigned left_out)
+{
+    struct store_stats st;
+
+    store_stats(f->s, &st);
+    assert_int_equal(st.deletes, waiting);
+    assert_int_equal(st.compacted_rows_left_out, left_out);
+}
+
 /* One that was made before goes on hiding, and destroys when the hold is over. */
 static void delete_requests_wait_for_a_hold(void **state)
 {
     struct matcher m = app_is("app");
-    struct store_delete d = {.query = STR("x"),
-                             .user = STR("admin"),
-                             .matchers = &m,
-                             .n_matchers = 1,
-                             .from = FEED_DAY,
-                             .to = FEED_DAY + DAY};
-    struct store_stats st;
     struct store_hold h;
     struct feed f;
     struct err err;
     (void)state;
 
-    feed_init(&f);
-    time_set(FEED_DAY + NS_PER_H);
-    feed_open(&f);
-    put(&f, 0, "wanted");
-    put_app(&f, "t", 0, "other", "other");
-    flush(&f);
-    assert_int_equal(store_delete_add(f.s, STR("t"), &d, &err), 0);
+    init_two(&f);
+    assert_int_equal(delete (&f, &m, FEED_DAY + DAY, &err), 0);
     time_set(FEED_DAY + DAY);
     retire(&f, time_now()); /* started: its segments are due */
-    h = hold(&f, 0, 1);
-    assert_int_equal(store_delete_add(f.s, STR("t"), &d, &err), ERR_DENIED);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(store_compact(f.s, &err), 0);
-        retire(&f, time_now());
-    }
-    store_stats(f.s, &st);
-    assert_int_equal(st.deletes, 1);
-    assert_int_equal(st.compacted_rows_left_out, 0);
-    feed_check(&f, "t", "other\n");
-    assert_int_equal(store_hold_release(f.s, STR("t"), str_of(h.id), &err), 0);
-    for (int i = 0; i < 3; i++) {
-        retire(&f, time_now());
-        assert_int_equal(store_compact(f.s, &err), 0);
-    }
-    store_stats(f.s, &st);
-    assert_int_equal(st.deletes, 0);
-    assert_int_equal(st.compacted_rows_left_out, 1);
-    feed_check(&f, "t", "other\n");
+    h = hold(&f, NULL, FEED_DAY, FEED_DAY + DAY);
+    assert_int_equal(delete (&f, &m, FEED_DAY + DAY, &err), ERR_DENIED);
+    assert_non_null(strstr(err.text, h.id));
+    settle(&f, "other\n");
+    check_erased(&f, 1, 0);
+    release(&f, &h);
+    settle(&f, "other\n");
+    check_erased(&f, 0, 1);
     fini(&f);
     matcher_fini(&m);
 }
@@ -311,49 +353,21 @@ static void delete_requests_wait_for_a_hold(void **state)
 static void a_hold_on_another_hour_does_not_bring_back_what_was_deleted(void **state)
 {
     struct matcher m = app_is("app");
-    struct store_delete d = {.query = STR("x"),
-                             .user = STR("admin"),
-                             .matchers = &m,
-                             .n_matchers = 1,
-                             .from = FEED_DAY,
-                             .to = FEED_DAY + NS_PER_H};
-    struct store_hold h = {.from = FEED_DAY + 20 * NS_PER_H,
-                           .to = FEED_DAY + 21 * NS_PER_H,
-                           .user = STR("counsel"),
-                           .reason = STR("a case")};
-    struct store_stats st;
+    struct store_hold h;
     struct feed f;
     struct err err;
     (void)state;
 
-    feed_init(&f);
-    time_set(FEED_DAY + NS_PER_H);
-    feed_open(&f);
-    put(&f, 0, "wanted");
-    put_app(&f, "t", 0, "other", "other");
-    flush(&f);
-    assert_int_equal(store_hold_add(f.s, STR("t"), &h, &err), 0);
-    assert_int_equal(store_delete_add(f.s, STR("t"), &d, &err), 0);
+    init_two(&f);
+    h = hold(&f, NULL, FEED_DAY + 20 * NS_PER_H, FEED_DAY + 21 * NS_PER_H);
+    assert_int_equal(delete (&f, &m, FEED_DAY + NS_PER_H, &err), 0);
     time_set(FEED_DAY + DAY);
-    for (int i = 0; i < 4; i++) {
-        retire(&f, time_now());
-        assert_int_equal(store_compact(f.s, &err), 0);
-        feed_check(&f, "t", "other\n");
-    }
-    store_stats(f.s, &st);
-    assert_int_equal(st.deletes, 1);
-    assert_int_equal(st.compacted_rows_left_out, 0);
-    assert_int_equal(store_hold_release(f.s, STR("t"), str_of(h.id), &err), 0);
-    for (int i = 0; i < 4; i++) {
-        retire(&f, time_now());
-        assert_int_equal(store_compact(f.s, &err), 0);
-        feed_check(&f, "t", "other\n");
-    }
-    store_stats(f.s, &st);
-    assert_int_equal(st.deletes, 0);
-    assert_int_equal(st.compacted_rows_left_out, 1);
-    feed_fini(&f);
-    time_unset();
+    settle(&f, "other\n");
+    check_erased(&f, 1, 0);
+    release(&f, &h);
+    settle(&f, "other\n");
+    check_erased(&f, 0, 1);
+    fini(&f);
     matcher_fini(&m);
 }
 
@@ -361,36 +375,22 @@ static void a_hold_on_another_hour_does_not_bring_back_what_was_deleted(void **s
 static void a_delete_request_ends_while_new_days_begin(void **state)
 {
     struct matcher m = app_is("app");
-    struct store_delete d = {.query = STR("x"),
-                             .user = STR("admin"),
-                             .matchers = &m,
-                             .n_matchers = 1,
-                             .from = FEED_DAY,
-                             .to = FEED_DAY + DAY};
-    struct store_stats st;
     struct feed f;
     struct err err;
     (void)state;
 
-    feed_init(&f);
-    time_set(FEED_DAY + NS_PER_H);
-    feed_open(&f);
-    put(&f, 0, "wanted");
-    put_app(&f, "t", 0, "other", "other");
-    flush(&f);
-    assert_int_equal(store_delete_add(f.s, STR("t"), &d, &err), 0);
+    init_two(&f);
+    assert_int_equal(delete (&f, &m, FEED_DAY + DAY, &err), 0);
     time_set(FEED_DAY + DAY);
     for (int i = 0; i < 5; i++) {
         retire(&f, time_now());
-        assert_int_equal(store_compact(f.s, &err), 0);
+        compact(&f);
         put_app(&f, "u", -1 - i, "other", "new");
         flush(&f);
     }
-    store_stats(f.s, &st);
-    assert_int_equal(st.deletes, 0);
+    check_erased(&f, 0, 1);
     feed_check(&f, "t", "other\n");
-    feed_fini(&f);
-    time_unset();
+    fini(&f);
     matcher_fini(&m);
 }
 
@@ -398,41 +398,134 @@ static void a_delete_request_ends_while_new_days_begin(void **state)
 static void a_short_hold_does_not_bring_back_what_was_deleted(void **state)
 {
     struct matcher m = app_is("app");
-    struct store_delete d = {.query = STR("x"),
-                             .user = STR("admin"),
-                             .matchers = &m,
-                             .n_matchers = 1,
-                             .from = FEED_DAY,
-                             .to = FEED_DAY + DAY};
-    struct store_stats st;
+    struct store_hold h;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    init_two(&f);
+    assert_int_equal(delete (&f, &m, FEED_DAY + DAY, &err), 0);
+    time_set(FEED_DAY + DAY);
+    retire(&f, time_now()); /* started: its segments are due */
+    h = hold(&f, NULL, FEED_DAY, FEED_DAY + DAY);
+    compact(&f);
+    release(&f, &h);
+    settle(&f, "other\n");
+    check_erased(&f, 0, 1);
+    fini(&f);
+    matcher_fini(&m);
+}
+
+/* Its day stays; other streams of it go, and so do days that have none of it. */
+static void a_hold_on_a_stream_keeps_that_stream_alone(void **state)
+{
+    struct matcher m = app_is("app");
+    struct store_hold h;
+    struct feed f;
+    (void)state;
+
+    init(&f);
+    put(&f, -5, "held");
+    put_app(&f, "t", -5, "other", "beside");
+    put_app(&f, "t", -4, "other", "another day");
+    flush(&f);
+    h = hold(&f, &m, FEED_DAY - 9 * DAY, FEED_DAY);
+    feed_reopen(&f);
+    assert_int_equal(holds(&f), 1);
+    time_set(FEED_DAY + 40 * DAY);
+    retire(&f, time_now());
+    feed_check(&f, "t", "held\nbeside\n");
+    for (int i = 0; i < 3; i++) { /* told once: it is not written anew again and again */
+        retire(&f, time_now());
+        compact(&f);
+        check_erased(&f, 0, 1);
+    }
+    feed_check(&f, "t", "held\n");
+    release(&f, &h);
+    retire(&f, time_now());
+    assert_int_equal(days_on_disk(&f), 0);
+    fini(&f);
+    matcher_fini(&m);
+}
+
+static void a_held_stream_is_no_room(void **state)
+{
+    struct matcher m = app_is("app");
     struct store_hold h;
     struct feed f;
     struct err err;
     (void)state;
 
     feed_init(&f);
+    f.opt.max_bytes = 1; /* not even room for one */
     time_set(FEED_DAY + NS_PER_H);
     feed_open(&f);
-    put(&f, 0, "wanted");
-    put_app(&f, "t", 0, "other", "other");
+    put_app(&f, "t", -6, "other", "oldest");
+    put(&f, -5, "held");
+    put_app(&f, "t", -4, "other", "old");
+    put(&f, -3, "held");
+    put_app(&f, "t", -2, "other", "new");
     flush(&f);
-    assert_int_equal(store_delete_add(f.s, STR("t"), &d, &err), 0);
+    h = hold(&f, &m, FEED_DAY - 9 * DAY, FEED_DAY);
+    retire(&f, time_now());
+    feed_check(&f, "t", "held\nheld\n");
+    assert_int_equal(retain_make_room(f.s, time_now(), &err), 1);
+    release(&f, &h);
+    assert_int_equal(retain_make_room(f.s, time_now(), &err), 0);
+    feed_check(&f, "t", "held\n");
+    retire(&f, time_now());
+    feed_check(&f, "t", "");
+    fini(&f);
+    matcher_fini(&m);
+}
+
+static void other_streams_of_a_held_day_may_be_deleted(void **state)
+{
+    struct matcher m = app_is("app");
+    struct matcher other = app_is("other");
+    struct store_hold h;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    init_two(&f);
+    h = hold(&f, &m, FEED_DAY, FEED_DAY + DAY);
+    assert_int_equal(delete (&f, &m, FEED_DAY + DAY, &err), ERR_DENIED);
+    assert_non_null(strstr(err.text, h.id));
+    assert_non_null(strstr(err.text, "app=\"app\""));
+    assert_int_equal(delete (&f, &other, FEED_DAY + DAY, &err), 0);
+    time_set(FEED_DAY + DAY);
+    settle(&f, "wanted\n");
+    check_erased(&f, 0, 1);
+    fini(&f);
+    matcher_fini(&m);
+    matcher_fini(&other);
+}
+
+/* Of a request for both streams the held one is spared, and it waits for that. */
+static void a_request_for_a_held_stream_among_others_waits(void **state)
+{
+    struct matcher m = app_is("app");
+    struct store_hold h;
+    struct matcher both;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    assert_int_equal(matcher_init(&both, MATCH_RE, STR("app"), STR(".+"), &err), 0);
+    init_two(&f);
+    assert_int_equal(delete (&f, &both, FEED_DAY + DAY, &err), 0);
     time_set(FEED_DAY + DAY);
     retire(&f, time_now()); /* started: its segments are due */
-    h = hold(&f, 0, 1);
-    assert_int_equal(store_compact(f.s, &err), 0);
-    assert_int_equal(store_hold_release(f.s, STR("t"), str_of(h.id), &err), 0);
-    for (int i = 0; i < 4; i++) {
-        retire(&f, time_now());
-        feed_check(&f, "t", "other\n");
-        assert_int_equal(store_compact(f.s, &err), 0);
-    }
-    store_stats(f.s, &st);
-    assert_int_equal(st.deletes, 0);
-    assert_int_equal(st.compacted_rows_left_out, 1);
-    feed_fini(&f);
-    time_unset();
+    h = hold(&f, &m, FEED_DAY, FEED_DAY + DAY);
+    settle(&f, "");
+    check_erased(&f, 1, 1);
+    release(&f, &h);
+    settle(&f, "");
+    check_erased(&f, 0, 2);
+    fini(&f);
     matcher_fini(&m);
+    matcher_fini(&both);
 }
 
 /* Streams of one day are kept for 2, 7 (short) and 20 days (long). */
@@ -485,7 +578,6 @@ static void streams_that_are_over_are_left_out_of_a_day_that_stays(void **state)
         .matchers = &longer, .n_matchers = 1, .period = 20 * DAY};
     struct feed f;
     struct store_stats st;
-    struct err err;
     (void)state;
 
     feed_init(&f);
@@ -500,8 +592,7 @@ static void streams_that_are_over_are_left_out_of_a_day_that_stays(void **state)
     time_set(FEED_DAY + 5 * DAY);
     for (int i = 0; i < 3; i++) { /* told once: it is not written anew again and again */
         retire(&f, time_now());
-        if (store_compact(f.s, &err) != 0)
-            fail_msg("compact: %s", err.text);
+        compact(&f);
         store_stats(f.s, &st);
         assert_int_equal(st.compacted_rows_left_out, 1);
         assert_int_equal(st.compacted_segments, 1);
@@ -711,6 +802,10 @@ CHECK_MAIN(cmocka_unit_test(a_held_day_stays_until_it_is_released),
            cmocka_unit_test(a_hold_on_another_hour_does_not_bring_back_what_was_deleted),
            cmocka_unit_test(a_short_hold_does_not_bring_back_what_was_deleted),
            cmocka_unit_test(a_delete_request_ends_while_new_days_begin),
+           cmocka_unit_test(a_hold_on_a_stream_keeps_that_stream_alone),
+           cmocka_unit_test(a_held_stream_is_no_room),
+           cmocka_unit_test(other_streams_of_a_held_day_may_be_deleted),
+           cmocka_unit_test(a_request_for_a_held_stream_among_others_waits),
            cmocka_unit_test(a_day_that_cannot_be_removed_does_not_keep_the_store_shut),
            cmocka_unit_test(late_records_of_a_half_gone_day_begin_it_anew),
            cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_past),

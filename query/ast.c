@@ -117,11 +117,23 @@ static void print_names(const struct ast_name *names, struct buf *out)
     buf_add_char(out, ')');
 }
 
+static void print_match(const struct matcher *m, struct buf *out)
+{
+    buf_add_z(out, match_text(m->op));
+    quote_add(out, m->value);
+}
+
 static void print_matcher(const struct matcher *m, struct buf *out)
 {
     buf_add_str(out, m->name);
-    buf_add_z(out, match_text(m->op));
-    quote_add(out, m->value);
+    print_match(m, out);
+}
+
+static void print_filter_label(const struct ast_filter *f, struct buf *out)
+{
+    buf_add_z(out, f->any ? "any(" : "");
+    buf_add_str(out, f->kind == FILTER_MATCH ? f->m.name : f->name);
+    buf_add_z(out, f->any ? ")" : "");
 }
 
 static void print_filter(const struct ast_filter *f, struct buf *out)
@@ -138,10 +150,11 @@ static void print_filter(const struct ast_filter *f, struct buf *out)
         buf_add_char(out, ')');
         return;
     case FILTER_MATCH:
-        print_matcher(&f->m, out);
+        print_filter_label(f, out);
+        print_match(&f->m, out);
         return;
     case FILTER_IP:
-        buf_add_str(out, f->name);
+        print_filter_label(f, out);
         buf_add_z(out, f->op == COMPARE_EQ ? "=ip(" : "!=ip(");
         quote_add(out, f->literal);
         buf_add_char(out, ')');
@@ -149,7 +162,7 @@ static void print_filter(const struct ast_filter *f, struct buf *out)
     case FILTER_NUMBER:
     case FILTER_DURATION:
     case FILTER_BYTES:
-        buf_add_str(out, f->name);
+        print_filter_label(f, out);
         buf_add_z(out, compare_text(f->op));
         buf_add_str(out, f->literal);
         return;

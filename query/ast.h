@@ -74,6 +74,7 @@ struct ast_filter {
     struct ast_filter *next;         /* sibling */
     struct matcher m;                /* MATCH */
     struct str name;                 /* the others: the label */
+    bool any;                        /* any(label): of elements of an array; an extension */
     enum compare_op op;
     double number;
     dur_ns duration;

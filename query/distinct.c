@@ -14,6 +14,7 @@ struct distinct {
 #define DISTINCT_MAGIC 0x3d9e57b1u
     struct map *seen;          /* owned; to the object itself, there is no value */
     struct mem_budget *budget; /* or NULL */
+    struct mem_budget own;     /* what it may be */
     size_t charged;
 };
 
@@ -24,6 +25,15 @@ struct distinct *distinct_new(struct mem_budget *budget)
     d->magic = DISTINCT_MAGIC;
     d->budget = budget;
     d->seen = map_new(0, NULL);
+    return d;
+}
+
+struct distinct *distinct_new_own(size_t max_bytes)
+{
+    struct distinct *d = distinct_new(NULL);
+
+    d->own = (struct mem_budget){.name = "dedup", .limit = max_bytes};
+    d->budget = &d->own;
     return d;
 }
 

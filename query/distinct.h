@@ -17,6 +17,9 @@ struct distinct;
 struct distinct *distinct_new(struct mem_budget *budget);
 void distinct_free(struct distinct **pd);
 
+/* The same with `max_bytes` of its own, for more than one run. */
+struct distinct *distinct_new_own(size_t max_bytes);
+
 /* 1: `key` comes for the first time; 0: it was there; ERR_NOMEM. */
 int distinct_first(struct distinct *d, struct str key, struct err *err);
 

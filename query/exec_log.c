@@ -141,11 +141,13 @@ static int seek(struct log_run *run, struct exec_scan *scan, struct err *err)
 
     for (const struct ast_stage *s = run->log->stages; s != NULL; s = s->next)
         run->has_dedup |= s->kind == STAGE_DEDUP;
-    if (!c->set)
+    if (!c->set && run->x->params->after_seq == 0)
         return 0;
     if (run->has_dedup)
         return err_set(err, ERR_INVALID,
                        "a cursor does not go with dedup: what came before it would come again");
+    if (!c->set)
+        return 0;
     if (scan->order == SCAN_FORWARD)
         scan->from = c->ts > scan->from ? c->ts : scan->from;
     else
@@ -180,6 +182,7 @@ int exec_log(const struct ast *a, const struct source *s, const struct query_par
         scan.expect = (size_t)p->limit;
     exec_init(&x, s, p);
     entry_init(&run.entry, &x.budget);
+    run.entry.dedup = p->seen;
     r = exec_check_length(&x, err);
     if (r == 0)
         r = seek(&run, &scan, err);
@@ -192,6 +195,8 @@ int exec_log(const struct ast *a, const struct source *s, const struct query_par
     if (r >= 0 && run.context != NULL)
         r = context_finish(run.context, sink, err);
     context_free(&run.context);
+    if (p->seen != NULL)
+        run.entry.dedup = NULL;
     entry_fini(&run.entry);
     return exec_fini(&x, r > 0 ? 0 : r, stats, err);
 }

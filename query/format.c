@@ -202,6 +202,13 @@ static int read_member(struct json_reader *r, struct str key, struct arena *a,
             x = no_entry("bad seq", err);
         return x;
     }
+    if (str_eq(key, STR("context"))) {
+        x = json_next(r, &tok, err);
+        if (x == 0 && tok.type != JSON_TRUE)
+            x = no_entry("bad context", err);
+        ret->is_context = true;
+        return x;
+    }
     return json_skip(r, NULL, err);
 }
 

@@ -30,6 +30,11 @@ bool format_cursor_parse(struct str text, struct query_cursor *ret);
 /* A float as Prometheus prints it: shortest, NaN, +Inf, -Inf. */
 void format_value(struct buf *out, double v);
 
+/* Two lines for people: line `line` of a query (`text`), cut to about 100 characters around column
+ * `column`, both from 1, and a caret below that place.  What is not UTF-8 shows as U+FFFD, what a
+ * terminal would obey as a blank. */
+void format_place(struct buf *out, struct str text, unsigned line, unsigned column, bool color);
+
 /* One entry in pieces of Loki's JSON: the object of its stream's labels, and its element of
  * `values`. */
 void format_loki_entry(struct buf *stream, struct buf *value, const struct query_entry *e,

@@ -56,6 +56,13 @@ static bool holds(enum compare_op op, int order)
     return false;
 }
 
+static bool number_holds(const struct ast_filter *f, double v)
+{
+    if (v != v || f->number != f->number)
+        return f->op == COMPARE_NE;
+    return holds(f->op, (v > f->number) - (v < f->number));
+}
+
 static int compare_number(const struct ast_filter *f, struct str value, struct entry *e,
                           struct err *err)
 {
@@ -67,9 +74,7 @@ static int compare_number(const struct ast_filter *f, struct str value, struct e
                                            "strconv.ParseFloat: parsing \"%.*s\": invalid syntax",
                                            STR_ARG(value)),
                               err);
-    if (v != v || f->number != f->number)
-        return f->op == COMPARE_NE;
-    return holds(f->op, (v > f->number) - (v < f->number));
+    return number_holds(f, v);
 }
 
 /* Why `value` is no duration, in the words of Go's library, which users know. */
@@ -133,11 +138,82 @@ static int compare(const struct ast_filter *f, struct entry *e, struct err *err)
     return compare_bytes(f, value, e, err);
 }
 
+/* ---- any(NAME) ---- */
+
+static bool is_index(struct str part)
+{
+    for (size_t i = 0; i < part.n; i++)
+        if (part.p[i] < '0' || part.p[i] > '9')
+            return false;
+    return part.n > 0;
+}
+
+/* Is `label` called `name` but for the numbers of elements: `tags_0`, `users_12_id`? */
+static bool is_element_of(struct str label, struct str name)
+{
+    struct str want = str_cut(&name, '_');
+    bool indexed = false;
+    bool left = true; /* a part of the name is */
+
+    while (label.p != NULL) {
+        struct str part = str_cut(&label, '_');
+        if (left && str_eq(part, want)) {
+            left = name.p != NULL;
+            want = left ? str_cut(&name, '_') : want;
+        } else if (is_index(part)) {
+            indexed = true;
+        } else {
+            return false;
+        }
+    }
+    return indexed && !left;
+}
+
+/* What cannot be read as the kind of value that it is compared with does not pass. */
+static bool value_passes(const struct ast_filter *f, struct str value)
+{
+    struct str part;
+    double number;
+    dur_ns span;
+    uint64_t size;
+
+    switch (f->kind) {
+    case FILTER_MATCH:
+        return matcher_matches(&f->m, value);
+    case FILTER_NUMBER:
+        return units_parse_float(value, &number) && number_holds(f, number);
+    case FILTER_DURATION:
+        return units_parse_go_duration(value, &span, &part) == UNITS_OK &&
+               holds(f->op, (span > f->duration) - (span < f->duration));
+    case FILTER_BYTES:
+        return units_parse_bytes(value, &size, &part) == UNITS_OK &&
+               holds(f->op, (size > f->bytes) - (size < f->bytes));
+    case FILTER_IP:
+        return ip_range_in(f->ips, value) == (f->op == COMPARE_EQ);
+    case FILTER_AND:
+    case FILTER_OR:
+        break;
+    }
+    return false;
+}
+
+static bool any_passes(const struct ast_filter *f, const struct entry *e)
+{
+    struct str name = f->kind == FILTER_MATCH ? f->m.name : f->name;
+
+    for (size_t i = 0; i < e->n; i++)
+        if (!e->v[i].gone && is_element_of(e->v[i].name, name) && value_passes(f, e->v[i].value))
+            return true;
+    return false;
+}
+
 int op_label_filter(const struct ast_filter *f, struct entry *e, struct err *err)
 {
     struct str value;
     int all = 1;
 
+    if (f->any)
+        return any_passes(f, e);
     switch (f->kind) {
     case FILTER_AND: /* to the end: what is right of a failed one may still mark the entry */
         for (const struct ast_filter *kid = f->first; kid != NULL; kid = kid->next) {

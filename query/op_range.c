@@ -1,6 +1,7 @@
 /* query/op_range.c - see op_range.h. */
 #include "query/op_range.h"
 
+#include "query/plan_tests.h"
 #include "query/range_count.h"
 
 #include <string.h>
@@ -236,30 +237,24 @@ static int run_scan(struct range_run *run, struct err *err)
     return r;
 }
 
-static bool filter_names_error(const struct ast_filter *f)
-{
-    bool found = f->kind == FILTER_MATCH && str_eq(f->m.name, ENTRY_ERROR);
-
-    for (const struct ast_filter *kid = f->first; kid != NULL && !found; kid = kid->next)
-        found = filter_names_error(kid);
-    return found;
-}
-
 static bool filters_error(const struct ast_stage *list)
 {
     for (const struct ast_stage *s = list; s != NULL; s = s->next)
-        if (s->kind == STAGE_LABEL_FILTER && filter_names_error(s->filter))
+        if (s->kind == STAGE_LABEL_FILTER && plan_filter_names(s->filter, ENTRY_ERROR))
             return true;
     return false;
 }
 
-static bool asks_for_error(const struct ast_grouping *g)
+/* Of the aggregations that are done together with a range, the sums ask for it. */
+static bool asks_for_error(const struct ast_node *range, const struct ast_grouping *g)
 {
+    enum token_kind op = range->range.op;
+    bool is_sum = op != TOKEN_MIN_OVER_TIME && op != TOKEN_MAX_OVER_TIME;
     const struct ast_name *n = g == NULL || g->without ? NULL : g->names;
 
     while (n != NULL && !str_eq(n->name, ENTRY_ERROR))
         n = n->next;
-    return n != NULL;
+    return n != NULL && (is_sum || range->range.grouping.present);
 }
 
 int op_range(struct exec *x, const struct ast_node *n, const struct ast_grouping *grouping,
@@ -275,8 +270,7 @@ int op_range(struct exec *x, const struct ast_node *n, const struct ast_grouping
         .counted = plan_is_counted(n),
         .bytes = op == TOKEN_BYTES_OVER_TIME || op == TOKEN_BYTES_RATE,
         .absent = op == TOKEN_ABSENT_OVER_TIME,
-        .keeps_error = asks_for_error(grouping),
-        .keeps_parser_error = filters_error(n->range.log->stages),
+        .keeps_parser_error = asks_for_error(n, grouping) || filters_error(n->range.log->stages),
     };
     int r;
 

@@ -167,13 +167,27 @@ static bool compare_of(enum token_kind token, enum compare_op *ret)
     return false;
 }
 
+/* IDENT, or `any` "(" IDENT ")", an extension: a name is followed by a parenthesis nowhere else. */
+static int parse_label(struct parser *p, struct ast_filter *f, struct str *name)
+{
+    int r = parse_text(p, TOKEN_IDENTIFIER, name);
+
+    if (r < 0 || p->cur.kind != TOKEN_OPEN_PAREN || !str_eq_nocase(*name, STR("any")))
+        return r;
+    f->any = true;
+    r = parse_advance(p);
+    if (r == 0)
+        r = parse_text(p, TOKEN_IDENTIFIER, name);
+    return r < 0 ? r : parse_expect(p, TOKEN_CLOSE_PAREN);
+}
+
 /* One comparison of one label. */
 static int parse_comparison(struct parser *p, struct ast_filter *f)
 {
     struct parser ahead; /* one token further, to see the kind of the value */
     enum token_kind op;
-    struct str name = p->cur.text;
-    int r = parse_advance(p);
+    struct str name = STR("");
+    int r = parse_label(p, f, &name);
 
     if (r < 0)
         return r;

@@ -68,6 +68,8 @@ bool plan_is_untouched(const struct ast_stage *stages, const struct ast_stage *e
 
 bool plan_filter_names(const struct ast_filter *f, struct str label)
 {
+    if (f->any) /* the names are found on the way */
+        return !str_starts(label, STR("__"));
     if (f->kind == FILTER_MATCH)
         return str_eq(f->m.name, label);
     if (f->kind != FILTER_AND && f->kind != FILTER_OR)
@@ -183,11 +185,13 @@ struct pusher {
     size_t cap; /* conditions there is room for */
 };
 
-/* The one label that a filter looks at; STR_NULL: there are several. */
+/* The one label that a filter looks at; STR_NULL: there may be several. */
 static struct str label_of(const struct ast_filter *f)
 {
     struct str label = STR_NULL;
 
+    if (f->any)
+        return STR_NULL;
     if (f->kind == FILTER_MATCH)
         return f->m.name;
     if (f->kind != FILTER_AND && f->kind != FILTER_OR)

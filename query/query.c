@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "query/check.h"
+#include "query/distinct.h"
 #include "query/exec.h"
 #include "query/op.h"
 #include "query/parse.h"
@@ -298,6 +299,16 @@ int query_run_log(struct query *q, struct store *s, const struct query_params *p
     OBJ_CHECK(q, QUERY_MAGIC);
     INVARIANT(q->ast.root->kind == NODE_LOG);
     return exec_log(&q->ast, &source, p, &sink, stats, err);
+}
+
+struct distinct *query_seen_new(size_t max_bytes)
+{
+    return distinct_new_own(max_bytes);
+}
+
+void query_seen_free(struct distinct **ps)
+{
+    distinct_free(ps);
 }
 
 /* NOLINTNEXTLINE(readability-function-size): as query_run_log */

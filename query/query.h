@@ -82,6 +82,12 @@ struct query_cache_stats {
 };
 void query_cache_stats(struct query_cache *c, struct query_cache_stats *ret);
 
+/* What the stages `dedup` of a query have let pass, in at most `max_bytes`: for runs on one batch
+ * after another.  One thread. */
+struct distinct;
+struct distinct *query_seen_new(size_t max_bytes);
+void query_seen_free(struct distinct **ps);
+
 enum query_direction { QUERY_BACKWARD, QUERY_FORWARD };
 
 /* A place in the order of a log query's answer, behind one record.  Records of one time and number
@@ -115,6 +121,7 @@ struct query_params {
     struct mem_budget *budget; /* parent of the query's own; may be NULL */
     const atomic_bool *cancel; /* may be NULL */
     struct query_cache *cache; /* of this store; NULL: nothing is kept */
+    struct distinct *seen;     /* log: by runs before, too; NULL: each run begins anew */
 };
 
 struct query_stats {

@@ -53,6 +53,7 @@ static void note_name(struct names *ns, struct str name)
 
 static void note_filter(struct names *ns, const struct ast_filter *f)
 {
+    ns->all |= f->any;
     if (f->kind != FILTER_AND && f->kind != FILTER_OR)
         note_name(ns, f->kind == FILTER_MATCH ? f->m.name : f->name);
     for (const struct ast_filter *kid = f->first; kid != NULL; kid = kid->next)

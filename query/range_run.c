@@ -59,6 +59,8 @@ static struct range_cell *cell_of(struct range_run *run, struct group *g, struct
     c->out.labels = g->labels;
     if (!run->counted && run->steps->n > 1 && run->log->range / run->steps->step >= SLIDE_MIN)
         window_slide(&c->window, run->node->range.op);
+    if (run->node->range.op == TOKEN_COUNT_DISTINCT_OVER_TIME)
+        window_distinct(&c->window);
     g->data = c;
     return c;
 }
@@ -102,8 +104,8 @@ static bool may_count(struct range_run *run)
 {
     struct str error = entry_get(&run->entry, ENTRY_ERROR);
 
-    return run->keeps_error || (run->keeps_parser_error && (str_eq(error, STR("JSONParserErr")) ||
-                                                            str_eq(error, STR("LogfmtParserErr"))));
+    return run->keeps_parser_error &&
+           (str_eq(error, STR("JSONParserErr")) || str_eq(error, STR("LogfmtParserErr")));
 }
 
 static int pipeline_error(struct range_run *run, struct err *err)

@@ -31,8 +31,7 @@ struct range_run {
     bool summed;   /* values were added up by the scan, or */
     bool gathered; /* gathered: each is needed by itself, in no order */
     size_t n_gathered;
-    bool keeps_error;        /* `__error__` is one of the labels asked for */
-    bool keeps_parser_error; /* a label filter looks at it: what a parser could not read counts */
+    bool keeps_parser_error; /* `__error__` is asked for: what a parser could not read counts */
     struct entry entry;
     struct groups groups;
     struct arena *scratch;      /* for the groups of the streams of one batch */

@@ -1,6 +1,7 @@
 /* query/window.c - see window.h. */
 #include "query/window.h"
 
+#include "base/hash.h"
 #include "base/obj.h"
 
 #include <math.h>
@@ -126,11 +127,63 @@ static int grow(struct window *w, struct mem_budget *budget, struct err *err)
     return 0;
 }
 
+void window_distinct(struct window *w)
+{
+    w->distinct = true;
+}
+
+/* Is it the first time that `v` is put into the table? */
+static bool put(double *slots, size_t n_slots, double v)
+{
+    size_t i = (size_t)hash_bytes(&v, sizeof(v), (uintptr_t)slots) & (n_slots - 1);
+
+    while (slots[i] >= 0 && slots[i] != v)
+        i = (i + 1) & (n_slots - 1);
+    if (slots[i] >= 0)
+        return false;
+    slots[i] = v;
+    return true;
+}
+
+/* Keep of each value the last sample: as long as a range covers any, it covers that one. */
+static int forget_repeats(struct window *w, struct mem_budget *budget, struct err *err)
+{
+    size_t n_slots = FIRST_CAP;
+    size_t to = w->head + w->n;
+    double *slots;
+    int r;
+
+    while (n_slots < 2 * w->n)
+        n_slots *= 2;
+    r = mem_budget_take(budget, n_slots * sizeof(*slots), err);
+    if (r < 0)
+        return r;
+    slots = malloc(n_slots * sizeof(*slots));
+    for (size_t i = 0; slots != NULL && i < n_slots; i++)
+        slots[i] = -1;
+    for (size_t i = w->head + w->n; slots != NULL && i-- > w->head;) {
+        if (put(slots, n_slots, w->v[i])) {
+            to--;
+            w->ts[to] = w->ts[i];
+            w->v[to] = w->v[i];
+        }
+    }
+    mem_budget_give(budget, n_slots * sizeof(*slots));
+    if (slots == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for %zu samples", w->n);
+    free(slots);
+    w->n = w->head + w->n - to;
+    w->head = to;
+    return 0;
+}
+
 int window_push(struct window *w, ts_ns ts, double v, struct mem_budget *budget, struct err *err)
 {
     int r = 0;
 
-    if (w->head + w->n == w->cap) {
+    if (w->distinct && w->head + w->n == w->cap && w->head <= w->n)
+        r = forget_repeats(w, budget, err);
+    if (r == 0 && w->head + w->n == w->cap) {
         if (w->head > w->n) { /* more than half is free: move instead of growing */
             memmove(w->ts, w->ts + w->head, w->n * sizeof(*w->ts));
             memmove(w->v, w->v + w->head, w->n * sizeof(*w->v));

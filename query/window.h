@@ -26,6 +26,7 @@ struct window {
     double *v;
     size_t head, n, cap; /* samples are [head, head + n) */
     bool slides;
+    bool distinct; /* of equal values only the last is kept */
     enum token_kind op;
     struct window_part *parts; /* parts[i], i in [head, head + front): of samples i to the last */
     size_t front;
@@ -35,6 +36,11 @@ struct window {
 /* Before the first sample: window_value will be asked for `op` of ranges that overlap.  Does
  * nothing where that helps nothing: quantiles, counters, first and last. */
 void window_slide(struct window *w, enum token_kind op);
+
+/* Before the first sample: window_value will be asked how many different values there are, of
+ * ranges whose ends ascend.  Then a value needs memory once, however often it comes.  Values are
+ * not negative. */
+void window_distinct(struct window *w);
 
 void window_fini(struct window *w, struct mem_budget *budget);
 

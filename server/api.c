@@ -7,6 +7,7 @@
 
 #include "base/near.h"
 #include "base/obj.h"
+#include "query/format.h"
 #include "server/api_priv.h"
 #include "server/api_tail.h"
 #include "server/metrics.h"
@@ -22,6 +23,7 @@ enum {
     FORM_MAX = 1 << 20,
     ANSWER_MAX = 512 << 20,
     CALL_ARENA_MAX = 256 << 10,
+    FAILURE_MAX = 4096,
     ADMIN_THREADS = 2,
     ADMIN_QUEUE = 16,
     GZIP_MIN = 1400, /* what fits one packet gains nothing */
@@ -88,7 +90,7 @@ static const struct route ROUTES[] = {
     {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts, NULL},
     {"/api/v1/tail", "GET", ACCESS_READ, api_tail, "query start limit delay_for"},
     {"/api/v1/export", "GET, POST", ACCESS_READ, api_export,
-     SPAN "query limit direction after_seq form"},
+     SPAN "query limit direction after_seq cursor form before after"},
     {"/api/v1/explain", "GET, POST", ACCESS_READ, api_explain, SPAN "query step limit direction"},
     {"/api/v1/import", "POST", ACCESS_WRITE, api_import, NULL},
     {"/api/v1/admin/flush", "POST", ACCESS_ADMIN, api_admin_flush, ""},
@@ -381,6 +383,28 @@ int api_status_of(const struct err *err)
 void api_fail(struct http_exchange *x, const struct err *err)
 {
     http_replyf(x, api_status_of(err), "%s\n", err->text);
+}
+
+void api_print_place(struct buf *out, const struct err *err, struct str text, unsigned line,
+                     unsigned column)
+{
+    bool is_of_text = err->code == ERR_INVALID || err->code == ERR_UNSUPPORTED;
+
+    buf_add_z(out, err->text);
+    buf_add_char(out, '\n');
+    if (line > 0 && is_of_text)
+        format_place(out, text, line, column, false);
+}
+
+void api_fail_at(struct http_exchange *x, const struct err *err, struct str text, unsigned line,
+                 unsigned column)
+{
+    struct buf out;
+
+    buf_init(&out, FAILURE_MAX);
+    api_print_place(&out, err, text, line, column);
+    http_reply(x, api_status_of(err), "text/plain; charset=utf-8", buf_str(&out));
+    buf_fini(&out);
 }
 
 void api_call_fail(struct api_call *c, const struct err *err)

@@ -125,7 +125,7 @@ static void start(struct api *a, struct http_exchange *x, const struct auth_call
     uint64_t max = 0;
     int r;
 
-    if (api_parse_read(a, x, &q) < 0)
+    if (api_parse_read(a, x, caller, &q) < 0)
         return;
     r = parse_params(a->server, x, &p, &max, &err);
     if (r == 0 && query_kind(q) != QUERY_LOG)

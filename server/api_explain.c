@@ -131,7 +131,7 @@ void api_explain(struct api *a, struct http_exchange *x, const struct auth_calle
     struct api_call *c;
     struct err err;
 
-    if (api_parse_read(a, x, &q) < 0)
+    if (api_parse_read(a, x, caller, &q) < 0)
         return;
     if (parse(x, query_kind(q) == QUERY_LOG, &p, &err) < 0) {
         query_unref(&q);

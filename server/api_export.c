@@ -41,7 +41,8 @@ struct export
     struct query *query;
     struct query_params params;
     atomic_bool cancel;
-    bool exact; /* form=exact */
+    bool exact;        /* form=exact */
+    bool wants_cursor; /* and the place where the limit ended it */
     dur_ns began;
     struct buf out;    /* the worker's */
     struct err failed; /* the worker's: why put_entry ended the run */
@@ -231,6 +232,23 @@ static int put_entry(void *arg, const struct query_entry *entry)
     return wait_room(e, &e->failed);
 }
 
+/* The last line of a page. */
+static void put_cursor(struct export *e, const struct query_cursor *next)
+{
+    enum { CURSOR_ROOM = 256 };
+    struct json_writer w;
+    struct buf text;
+
+    buf_init(&text, CURSOR_ROOM);
+    format_cursor(&text, next);
+    json_writer_init(&w, &e->out);
+    json_put_object(&w);
+    json_put_kv_str(&w, "cursor", buf_str(&text));
+    json_put_object_end(&w);
+    buf_add_char(&e->out, '\n');
+    buf_fini(&text);
+}
+
 static void run(void *arg)
 {
     struct export *e = arg;
@@ -238,6 +256,8 @@ static void run(void *arg)
     struct err err;
     int r = query_run_log(e->query, e->api->server->store, &e->params, put_entry, e, &stats, &err);
 
+    if (r == 0 && e->wants_cursor && stats.next.set)
+        put_cursor(e, &stats.next);
     if (e->failed.code != 0)
         err = e->failed;
     metric_observe(METRIC_QUERY_SECONDS, (double)(time_mono() - e->began) / 1e9);
@@ -279,19 +299,36 @@ static int parse_number(struct http_exchange *x, const char *name, uint64_t *ret
                    (int)(s.n < 64 ? s.n : 64), s.p);
 }
 
-static int parse_params(struct http_exchange *x, struct query_params *p, struct query **q,
-                        unsigned *line, unsigned *column, struct err *err)
+/* The query, for which `all` says whether it may take all streams.  400 was answered: < 0. */
+static int parse_text(struct http_exchange *x, bool all, struct query **q)
 {
-    struct str direction = http_param(x, "direction", 0);
     struct str text = http_param(x, "query", 0);
+    unsigned line = 0, column = 0;
+    struct err err;
     int r;
 
-    p->direction = str_eq_nocase(direction, STR("forward")) ? QUERY_FORWARD : QUERY_BACKWARD;
-    r = text.p == NULL ? err_set(err, ERR_INVALID, "parameter 'query' is missing")
-                       : query_parse(text, q, line, column, err);
+    if (text.p == NULL)
+        r = err_set(&err, ERR_INVALID, "parameter 'query' is missing");
+    else
+        r = all ? query_parse_all(text, q, &line, &column, &err)
+                : query_parse(text, q, &line, &column, &err);
     if (r == 0 && query_kind(*q) != QUERY_LOG)
-        r = err_set(err, ERR_INVALID,
+        r = err_set(&err, ERR_INVALID,
                     "export takes log queries; a metric query goes to /loki/api/v1/query_range");
+    if (r < 0) {
+        query_unref(q);
+        fail(x, api_status_of(&err), &err, line, column);
+    }
+    return r;
+}
+
+static int parse_params(struct http_exchange *x, const struct query *q, struct query_params *p,
+                        bool *wants_cursor, struct err *err)
+{
+    struct str direction = http_param(x, "direction", 0);
+    int r = api_parse_range(x, NS_PER_H, p, err);
+
+    p->direction = str_eq_nocase(direction, STR("forward")) ? QUERY_FORWARD : QUERY_BACKWARD;
     if (r == 0 && direction.n > 0 && p->direction == QUERY_BACKWARD &&
         !str_eq_nocase(direction, STR("backward")))
         r = err_set(err, ERR_INVALID, "parameter 'direction': forward or backward");
@@ -301,15 +338,20 @@ static int parse_params(struct http_exchange *x, struct query_params *p, struct 
         r = parse_number(x, "after_seq", &p->after_seq, err);
     if (r == 0 && p->after_seq > 0 && p->direction != QUERY_FORWARD)
         r = err_set(err, ERR_INVALID, "parameter 'after_seq' goes with direction=forward");
+    if (r == 0)
+        r = api_parse_cursor(x, q, p, wants_cursor, err);
+    if (r == 0)
+        r = api_parse_context(x, p, err);
+    if (r == 0 && p->before + p->after > 0 && str_eq(http_param(x, "form", 0), STR("exact")))
+        r = err_set(err, ERR_INVALID, "before and after do not go with form=exact");
     return r;
 }
 
 /* NULL: no memory. */
 static struct export *export_new(struct api *a, const struct auth_caller *caller,
-                                 const struct query_params *p)
+                                 const struct tenant_limits *limits, const struct query_params *p)
 {
     struct export *e = mem_new(sizeof(*e));
-    struct tenant_limits limits;
     pthread_condattr_t attr;
     bool ok = true;
 
@@ -324,8 +366,7 @@ static struct export *export_new(struct api *a, const struct auth_caller *caller
     e->params = *p;
     e->params.tenants = e->caller.tenants;
     e->params.n_tenants = e->caller.n_tenants;
-    tenant_limits_of(&a->server->conf, caller->tenants, caller->n_tenants, &limits);
-    e->params.limits = limits.query;
+    e->params.limits = limits->query;
     e->params.limits.time = NS_PER_DAY; /* a client may take its time */
     e->params.budget = &a->server->memory;
     e->params.cancel = &e->cancel;
@@ -359,20 +400,21 @@ void api_export(struct api *a, struct http_exchange *x, const struct auth_caller
 {
     struct query_params p = {0};
     struct query *q = NULL;
-    unsigned line = 0, column = 0;
+    bool wants_cursor = false;
+    struct tenant_limits limits;
     struct export *e;
     struct err err;
-    int r = parse_params(x, &p, &q, &line, &column, &err);
 
-    if (r == 0)
-        r = api_parse_range(x, NS_PER_H, &p, &err);
-    if (r < 0) {
+    tenant_limits_of(&a->server->conf, caller->tenants, caller->n_tenants, &limits);
+    if (parse_text(x, limits.empty_selector, &q) < 0)
+        return;
+    if (parse_params(x, q, &p, &wants_cursor, &err) < 0) {
         query_unref(&q);
-        fail(x, api_status_of(&err), &err, line, column);
+        fail(x, api_status_of(&err), &err, 0, 0);
         return;
     }
     metric_add(METRIC_QUERIES, 1);
-    e = export_new(a, caller, &p);
+    e = export_new(a, caller, &limits, &p);
     if (e == NULL) {
         query_unref(&q);
         (void)err_set(&err, ERR_NOMEM, "no memory for this request now");
@@ -380,6 +422,7 @@ void api_export(struct api *a, struct http_exchange *x, const struct auth_caller
         return;
     }
     e->query = q;
+    e->wants_cursor = wants_cursor;
     e->exact = str_eq(http_param(x, "form", 0), STR("exact"));
     e->x = x;
     e->loop = http_loop(x);

@@ -407,11 +407,9 @@ void api_index_stats(struct api *a, struct http_exchange *x, const struct auth_c
     struct err err;
     int r = api_parse_range(x, WINDOW_H * NS_PER_H, &p, &err);
 
-    if (r == 0)
-        r = api_parse_selector(x, "query", &q, &err);
     if (r < 0)
         api_fail(x, &err);
-    else
+    else if (api_parse_selector(x, "query", 0, &q) == 0)
         start(a, x, caller, q, &p, work_stats);
 }
 
@@ -430,11 +428,9 @@ static void volume(struct api *a, struct http_exchange *x, const struct auth_cal
         r = api_parse_count(x, "limit", UINT32_MAX, &p.limit, &err);
     if (r == 0 && by.n > 0 && !str_eq(by, STR("series")) && !str_eq(by, STR("labels")))
         r = api_bad_param(&err, "aggregateBy", by, "way to aggregate: series or labels");
-    if (r == 0)
-        r = api_parse_selector(x, "query", &q, &err);
     if (r < 0)
         api_fail(x, &err);
-    else
+    else if (api_parse_selector(x, "query", 0, &q) == 0)
         start(a, x, caller, q, &p, work_volume);
 }
 

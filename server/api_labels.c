@@ -241,35 +241,26 @@ static void work_series(struct api_call *c)
     answer(c, add_series, SERIES_MAX, true);
 }
 
-/* One selector per value of `name`; `{}` and nothing mean all streams.  ERR_INVALID, ERR_LIMIT. */
+/* One selector per value of `name`; `{}` and nothing mean all streams.  < 0: 400 was answered. */
 static int parse_selectors(struct http_exchange *x, const char *name, struct query ***ret,
-                           size_t *n, struct err *err)
+                           size_t *n)
 {
-    struct str text;
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && (text = http_param(x, name, i)).p != NULL; i++) {
-        const struct matcher *matchers;
+    for (size_t i = 0; http_param(x, name, i).p != NULL; i++) {
         struct query *q = NULL;
-        size_t count;
-        text = str_trim(text);
-        if (text.n == 0 || str_eq(text, STR("{}")))
+        int r = api_parse_selector(x, name, i, &q);
+        if (r < 0)
+            return r;
+        if (q == NULL)
             continue;
-        if (*n == SELECTORS_MAX)
-            r = err_set(err, ERR_LIMIT, "more than %d selectors", (int)SELECTORS_MAX);
-        if (r == 0)
-            r = query_parse(text, &q, NULL, NULL, err);
-        if (r == 0 && !query_selector(q, &matchers, &count)) {
+        if (*n == SELECTORS_MAX) {
             query_unref(&q);
-            r = err_set(err, ERR_INVALID, "parameter '%s': only label matchers are supported",
-                        name);
+            http_replyf(x, 400, "more than %d selectors\n", (int)SELECTORS_MAX);
+            return ERR_LIMIT;
         }
-        if (r == 0) {
-            *ret = mem_grow(*ret, (*n + 1) * sizeof(**ret));
-            (*ret)[(*n)++] = q;
-        }
+        *ret = mem_grow(*ret, (*n + 1) * sizeof(**ret));
+        (*ret)[(*n)++] = q;
     }
-    return r;
+    return 0;
 }
 
 static void free_selectors(struct query **v, size_t n)
@@ -289,11 +280,12 @@ static void start(struct api *a, struct http_exchange *x, const struct auth_call
     size_t n = 0;
     int r = api_parse_range(x, SERIES_WINDOW_H * NS_PER_H, &p, &err);
 
+    if (r < 0)
+        api_fail(x, &err);
     for (; r == 0 && *params != NULL; params++)
-        r = parse_selectors(x, *params, &selectors, &n, &err);
+        r = parse_selectors(x, *params, &selectors, &n);
     if (r < 0) {
         free_selectors(selectors, n);
-        api_fail(x, &err);
         return;
     }
     c = api_call_new(a, x, caller);

@@ -4,19 +4,23 @@
  */
 #include "server/api_priv.h"
 
+#include "query/format.h"
+#include "server/tenant_limits.h"
+
 static int parse_query(struct http_exchange *x, const char *name, bool all, struct query **ret)
 {
     struct str text = http_param(x, name, 0);
+    unsigned line = 0, column = 0;
     struct err err;
     int r;
 
     if (text.p == NULL)
         r = err_set(&err, ERR_INVALID, "parameter '%s' is missing", name);
     else
-        r = all ? query_parse_all(text, ret, NULL, NULL, &err)
-                : query_parse(text, ret, NULL, NULL, &err);
+        r = all ? query_parse_all(text, ret, &line, &column, &err)
+                : query_parse(text, ret, &line, &column, &err);
     if (r < 0)
-        api_fail(x, &err);
+        api_fail_at(x, &err, text, line, column);
     return r;
 }
 
@@ -25,9 +29,13 @@ int api_parse_query(struct http_exchange *x, const char *name, struct query **re
     return parse_query(x, name, false, ret);
 }
 
-int api_parse_read(const struct api *a, struct http_exchange *x, struct query **ret)
+int api_parse_read(const struct api *a, struct http_exchange *x, const struct auth_caller *caller,
+                   struct query **ret)
 {
-    return parse_query(x, "query", a->server->conf.query.empty_selector, ret);
+    struct tenant_limits limits;
+
+    tenant_limits_of(&a->server->conf, caller->tenants, caller->n_tenants, &limits);
+    return parse_query(x, "query", limits.empty_selector, ret);
 }
 
 int api_bad_param(struct err *err, const char *name, struct str value, const char *what)
@@ -64,23 +72,55 @@ int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_param
     return r;
 }
 
-int api_parse_selector(struct http_exchange *x, const char *name, struct query **ret,
-                       struct err *err)
+int api_parse_selector(struct http_exchange *x, const char *name, size_t nth, struct query **ret)
 {
-    struct str text = str_trim(http_param(x, name, 0));
+    struct str text = str_trim(http_param(x, name, nth));
     const struct matcher *matchers;
+    unsigned line = 0, column = 0;
+    struct err err;
     size_t n;
     int r;
 
     *ret = NULL;
     if (text.n == 0 || str_eq(text, STR("{}")))
         return 0;
-    r = query_parse(text, ret, NULL, NULL, err);
+    r = query_parse(text, ret, &line, &column, &err);
     if (r == 0 && !query_selector(*ret, &matchers, &n)) {
         query_unref(ret);
-        r = err_set(err, ERR_INVALID, "parameter '%s': only label matchers are supported", name);
+        r = err_set(&err, ERR_INVALID, "parameter '%s': only label matchers are supported", name);
     }
+    if (r < 0)
+        api_fail_at(x, &err, text, line, column);
     return r;
+}
+
+static int parse_side(struct http_exchange *x, const char *name, uint64_t *ret, struct err *err)
+{
+    struct str s = http_param(x, name, 0);
+
+    if (s.n > 0 && (!str_to_u64(s, ret) || *ret > QUERY_CONTEXT_MAX))
+        return api_bad_param(err, name, s, "number from 0 to 100");
+    return 0;
+}
+
+int api_parse_context(struct http_exchange *x, struct query_params *p, struct err *err)
+{
+    int r = parse_side(x, "before", &p->before, err);
+
+    return r < 0 ? r : parse_side(x, "after", &p->after, err);
+}
+
+int api_parse_cursor(struct http_exchange *x, const struct query *q, struct query_params *p,
+                     bool *wanted, struct err *err)
+{
+    struct str s = http_param(x, "cursor", 0);
+
+    *wanted = s.p != NULL;
+    if (*wanted && query_kind(q) != QUERY_LOG)
+        return err_set(err, ERR_INVALID, "parameter 'cursor' goes with log queries");
+    if (s.n > 0 && !format_cursor_parse(s, &p->cursor))
+        return api_bad_param(err, "cursor", s, "cursor of an answer");
+    return 0;
 }
 
 int api_parse_count(struct http_exchange *x, const char *name, uint64_t max, uint64_t *ret,

@@ -156,7 +156,7 @@ void api_patterns(struct api *a, struct http_exchange *x, const struct auth_call
     size_t n;
     int r;
 
-    if (api_parse_read(a, x, &q) < 0)
+    if (api_parse_read(a, x, caller, &q) < 0)
         return;
     r = api_parse_range(x, WINDOW_H * NS_PER_H, &p, &err);
     if (r == 0)

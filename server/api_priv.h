@@ -104,18 +104,31 @@ int api_status_of(const struct err *err); /* ERR_* -> HTTP status */
 /* Answer at once, in Loki's form. */
 void api_fail(struct http_exchange *x, const struct err *err);
 
-/* Parse parameter `name` as LogQL into *ret; answers 400 itself and returns < 0.  `what`: "query".
- */
+/* The same for an error at a place in a query's text; below the message that line and a caret. */
+void api_fail_at(struct http_exchange *x, const struct err *err, struct str text, unsigned line,
+                 unsigned column);
+/* A parse error as people read it: the message, and what stands below it. */
+void api_print_place(struct buf *out, const struct err *err, struct str text, unsigned line,
+                     unsigned column);
+
+/* Parse parameter `name` as LogQL into *ret; answers 400 itself and returns < 0. */
 int api_parse_query(struct http_exchange *x, const char *name, struct query **ret);
-/* The same for `query` of who only reads: with query.empty_selector it may take all streams. */
-int api_parse_read(const struct api *a, struct http_exchange *x, struct query **ret);
+/* The same for `query` of who only reads: where query.empty_selector, or that of all the caller's
+ * tenants, says so it may take all streams. */
+int api_parse_read(const struct api *a, struct http_exchange *x, const struct auth_caller *caller,
+                   struct query **ret);
 /* start, end, since -> params->start, end.  ERR_INVALID. */
 int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p,
                     struct err *err);
-/* A selector in parameter `name`; NULL in *ret: there is none, or it is `{}`.  ERR_INVALID, as
- * query_parse. */
-int api_parse_selector(struct http_exchange *x, const char *name, struct query **ret,
-                       struct err *err);
+/* A selector, the `nth` value of parameter `name`; NULL in *ret: it is `{}` or nothing.  Answers
+ * 400 itself and returns < 0. */
+int api_parse_selector(struct http_exchange *x, const char *name, size_t nth, struct query **ret);
+/* before, after: lines around hits, in p->before and p->after.  ERR_INVALID. */
+int api_parse_context(struct http_exchange *x, struct query_params *p, struct err *err);
+/* A cursor of an answer before, in p->cursor, or the empty text: there is none yet.  *wanted: the
+ * parameter is there.  ERR_INVALID. */
+int api_parse_cursor(struct http_exchange *x, const struct query *q, struct query_params *p,
+                     bool *wanted, struct err *err);
 /* A whole number from 1 to `max`.  ERR_INVALID, ERR_LIMIT: they name the parameter. */
 int api_parse_count(struct http_exchange *x, const char *name, uint64_t max, uint64_t *ret,
                     struct err *err);

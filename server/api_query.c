@@ -90,29 +90,6 @@ static int parse_limit(const struct api *a, struct http_exchange *x,
     return tenant_limits_entries(&limits, *ret, err);
 }
 
-/* Lines around hits: how many on each side. */
-static int parse_context(struct http_exchange *x, const char *name, uint64_t *ret, struct err *err)
-{
-    struct str s = http_param(x, name, 0);
-
-    if (s.n > 0 && (!str_to_u64(s, ret) || *ret > QUERY_CONTEXT_MAX))
-        return api_bad_param(err, name, s, "number from 0 to 100");
-    return 0;
-}
-
-/* A cursor of an answer before, or the empty text: there is none yet. */
-static int parse_cursor(struct http_exchange *x, const struct query *q, struct query_params *p,
-                        struct err *err)
-{
-    struct str s = http_param(x, "cursor", 0);
-
-    if (s.p != NULL && query_kind(q) != QUERY_LOG)
-        return err_set(err, ERR_INVALID, "parameter 'cursor' goes with log queries");
-    if (s.n > 0 && !format_cursor_parse(s, &p->cursor))
-        return api_bad_param(err, "cursor", s, "cursor of an answer");
-    return 0;
-}
-
 static int parse_direction(struct http_exchange *x, enum query_direction *ret, struct err *err)
 {
     struct str d = http_param(x, "direction", 0);
@@ -158,8 +135,9 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     struct query *q = NULL;
     struct query_params p = {0};
     struct api_call *c;
+    bool wants_cursor = false;
     struct err err;
-    int r = api_parse_read(a, x, &q);
+    int r = api_parse_read(a, x, caller, &q);
 
     if (r < 0)
         return;
@@ -178,11 +156,9 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     if (r == 0)
         r = parse_span(x, "interval", &p.interval, &err);
     if (r == 0)
-        r = parse_context(x, "before", &p.before, &err);
+        r = api_parse_context(x, &p, &err);
     if (r == 0)
-        r = parse_context(x, "after", &p.after, &err);
-    if (r == 0)
-        r = parse_cursor(x, q, &p, &err);
+        r = api_parse_cursor(x, q, &p, &wants_cursor, &err);
     if (r == 0)
         r = parse_lenience(x, &p, &err);
     if (r < 0) {
@@ -199,7 +175,7 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     c->query = q;
     c->params = p;
     c->categorize = api_wants_categories(x);
-    c->wants_cursor = http_param(x, "cursor", 0).p != NULL;
+    c->wants_cursor = wants_cursor;
     c->work = work;
     api_fill_params(c);
     api_call_start(c);
@@ -214,7 +190,7 @@ void api_query_instant(struct api *a, struct http_exchange *x, const struct auth
     struct err err;
     int r = 0;
 
-    if (api_parse_read(a, x, &q) < 0)
+    if (api_parse_read(a, x, caller, &q) < 0)
         return;
     p.start = time_now();
     if (at.n > 0 && !loki_time_parse(at, &p.start))
@@ -249,6 +225,7 @@ void api_format_query(struct api *a, struct http_exchange *x, const struct auth_
     struct str text = http_param(x, "query", 0);
     struct json_writer w;
     struct buf canonical, out;
+    unsigned line = 0, column = 0;
     struct err err;
     int r;
 
@@ -256,11 +233,15 @@ void api_format_query(struct api *a, struct http_exchange *x, const struct auth_
     (void)caller;
     buf_init(&canonical, 4 * QUERY_TEXT_MAX);
     buf_init(&out, 16 * QUERY_TEXT_MAX);
-    r = query_format(text, &canonical, NULL, NULL, &err);
+    r = query_format(text, &canonical, &line, &column, &err);
+    if (r < 0) {
+        buf_clear(&canonical);
+        api_print_place(&canonical, &err, text, line, column);
+    }
     json_writer_init(&w, &out);
     json_put_object(&w);
     json_put_kv_str(&w, "status", r == 0 ? STR("success") : STR("invalid-query"));
-    json_put_kv_str(&w, r == 0 ? "data" : "error", r == 0 ? buf_str(&canonical) : str_of(err.text));
+    json_put_kv_str(&w, r == 0 ? "data" : "error", buf_str(&canonical));
     json_put_object_end(&w);
     http_reply(x, r == 0 ? 200 : 400, "application/json", buf_str(&out));
     buf_fini(&canonical);

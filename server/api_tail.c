@@ -362,7 +362,7 @@ void api_tail(struct api *a, struct http_exchange *x, const struct auth_caller *
         http_replyf(x, 403, "a page of another origin may not follow logs here\n");
         return;
     }
-    if (api_parse_read(a, x, &opt.query) < 0)
+    if (api_parse_read(a, x, caller, &opt.query) < 0)
         return;
     tenant_limits_of(&a->server->conf, caller->tenants, caller->n_tenants, &limits);
     r = parse_params(&limits, x, &opt, &err);

@@ -71,6 +71,7 @@ static const struct conf_option RETENTION_OPTIONS[] = {
              "without a selector"},
 };
 
+static const char *const TENANT_CHOICES[] = {"inherit", "false", "true", NULL};
 #define LIMITS(field) offsetof(struct server_conf_tenant_limits, field)
 static const struct conf_option TENANT_LIMITS_OPTIONS[] = {
     {.path = "tenant", .type = CONF_STR, .offset = LIMITS(tenant), .help = "of whom it speaks"},
@@ -123,6 +124,12 @@ static const struct conf_option TENANT_LIMITS_OPTIONS[] = {
      .min = 0,
      .max = INT64_MAX,
      .help = "as query.range"},
+    {.path = "empty_selector",
+     .type = CONF_ENUM,
+     .offset = LIMITS(empty_selector),
+     .fallback = "inherit",
+     .choices = TENANT_CHOICES,
+     .help = "as query.empty_selector, or inherit"},
 };
 
 #define WEBHOOK(field) offsetof(struct server_conf_webhook, field)

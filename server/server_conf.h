@@ -35,10 +35,13 @@ struct server_conf_retention {
     int64_t max_bytes;
 };
 
+enum server_conf_choice { SERVER_CONF_INHERIT, SERVER_CONF_FALSE, SERVER_CONF_TRUE };
+
 struct server_conf_tenant_limits { /* 0: as for all tenants */
     struct str tenant;
     dur_ns query_timeout, max_query_length, max_query_range;
     int64_t max_query_memory, max_query_bytes_read, max_query_series, max_entries;
+    int empty_selector; /* enum server_conf_choice */
 };
 
 struct server_conf {

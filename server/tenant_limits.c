@@ -26,11 +26,15 @@ void tenant_limits_of(const struct server_conf *c, const struct str *tenants, si
                       struct tenant_limits *ret)
 {
     struct server_conf_tenant_limits sum;
+    bool all = true;
 
     memset(&sum, 0, sizeof(sum));
     for (size_t i = 0; i < (n == 0 ? 1 : n); i++) {
         const struct server_conf_tenant_limits *own = find(c, n == 0 ? STR_NULL : tenants[i]);
         bool first = i == 0;
+        all = all && (own->empty_selector == SERVER_CONF_INHERIT
+                          ? c->query.empty_selector
+                          : own->empty_selector == SERVER_CONF_TRUE);
         set_smaller(&sum.query_timeout, own->query_timeout, c->query.time, first);
         set_smaller(&sum.max_query_memory, own->max_query_memory, c->query.memory_bytes, first);
         set_smaller(&sum.max_query_bytes_read, own->max_query_bytes_read, c->query.line_bytes,
@@ -48,6 +52,7 @@ void tenant_limits_of(const struct server_conf *c, const struct str *tenants, si
                   .length = sum.max_query_length,
                   .range = sum.max_query_range},
         .entries = (uint64_t)sum.max_entries,
+        .empty_selector = all,
     };
 }
 

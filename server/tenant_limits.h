@@ -7,7 +7,8 @@
 
 struct tenant_limits {
     struct query_limits query;
-    uint64_t entries; /* the largest limit of a query */
+    uint64_t entries;    /* the largest limit of a query */
+    bool empty_selector; /* a query may take all streams; of several tenants' if each says so */
 };
 
 /* The limits of a query over these tenants: for each what `query.tenant_limits` says of it, or

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELD_MAX = 512 << 20, ENTRY_MAX = 64 << 20, SELECTOR_MAX = 1 << 20, SAME_TIME_MAX = 64 };
-#define REACH NS_PER_DAY
+enum { HELD_MAX = 512 << 20, ENTRY_MAX = 64 << 20, SELECTOR_MAX = 1 << 20 };
+#define REACH NS_PER_DAY /* no further from a hit the server looks */
 
 struct line {
     ts_ns ts;
@@ -17,7 +17,7 @@ struct line {
     bool is_hit;
 };
 
-/* Lines [first, first + n) of `shown`, all of one stream, without a known gap. */
+/* Lines [first, first + n), all of one stream, without a known gap. */
 struct group {
     size_t first, n;
 };
@@ -25,13 +25,9 @@ struct group {
 struct around {
     struct cmd *c;
     struct arena *arena; /* owns all texts */
-    VEC(struct line) hits;
-    VEC(struct line) near; /* of one hit; before it: newest first */
-    VEC(struct line) shown;
+    VEC(struct line) lines;
     VEC(struct group) groups;
-    const struct line *hit; /* whose neighbours are asked for */
-    size_t wanted;
-    bool is_before; /* it is what lies before the hit */
+    uint64_t hits;
 };
 
 static int compare(const struct line *a, const struct line *b)
@@ -49,12 +45,10 @@ static int by_stream(const void *a, const void *b)
     return r != 0 ? r : compare(x, y);
 }
 
-/* ---- hits ---- */
-
-static int take_hit(void *arg, const struct query_entry *e, struct str json, struct err *err)
+static int take(void *arg, const struct query_entry *e, struct str json, struct err *err)
 {
     struct around *x = arg;
-    struct line l = {.ts = e->ts, .seq = e->seq, .is_hit = true};
+    struct line l = {.ts = e->ts, .seq = e->seq, .is_hit = !e->is_context};
     struct buf selector;
 
     buf_init(&selector, SELECTOR_MAX);
@@ -63,100 +57,59 @@ static int take_hit(void *arg, const struct query_entry *e, struct str json, str
     l.json = arena_str(x->arena, json);
     buf_fini(&selector);
     if (l.stream.p == NULL || l.json.p == NULL)
-        return err_set(err, ERR_LIMIT, "too many hits for lines of context: use a smaller --limit");
-    VEC_PUSH(&x->hits, l);
-    return 0;
-}
-
-/* ---- neighbours ---- */
-
-static int take_near(void *arg, const struct query_entry *e, struct str json, struct err *err)
-{
-    struct around *x = arg;
-    struct line l = {.ts = e->ts, .seq = e->seq, .stream = x->hit->stream};
-
-    if (compare(&l, x->hit) == 0 || (e->ts == x->hit->ts && e->seq > x->hit->seq && x->is_before))
-        return 0;
-    l.json = arena_str(x->arena, json);
-    if (l.json.p == NULL)
         return err_set(err, ERR_LIMIT, "too many lines of context: use a smaller --limit");
-    if (x->near.n < x->wanted)
-        VEC_PUSH(&x->near, l);
+    x->hits += l.is_hit;
+    VEC_PUSH(&x->lines, l);
     return 0;
-}
-
-/* What lies before the hit, newest first. */
-static int ask_before(struct around *x, struct remote_failure *fail, struct err *err)
-{
-    struct export_request q = {.query = x->hit->stream,
-                               .from = x->hit->ts - REACH,
-                               .to = x->hit->ts + 1,
-                               .backward = true,
-                               .limit = x->c->args->before + SAME_TIME_MAX,
-                               .idle_ms = CMD_IDLE_MS};
-
-    x->near.n = 0;
-    x->wanted = x->c->args->before;
-    x->is_before = true; /* those behind the hit at the same time are passed over */
-    return x->wanted == 0 ? 0 : export_run(x->c->remote, &q, take_near, x, fail, err);
-}
-
-static int ask_after(struct around *x, struct remote_failure *fail, struct err *err)
-{
-    struct export_request q = {.query = x->hit->stream,
-                               .from = x->hit->ts,
-                               .to = x->hit->ts + REACH,
-                               .after_seq = x->hit->seq,
-                               .limit = x->c->args->after,
-                               .idle_ms = CMD_IDLE_MS};
-
-    x->near.n = 0;
-    x->wanted = x->c->args->after;
-    x->is_before = false;
-    return x->wanted == 0 ? 0 : export_run(x->c->remote, &q, take_near, x, fail, err);
 }
 
 /* ---- groups ---- */
 
-/* Append a line of the hit's set; sets come stream by stream, hit by hit. */
-static void add(struct around *x, const struct line *l, bool *is_new)
+/* Of the stream's lines from `i` on: how many come before the next hit.  `end`: its last one. */
+static size_t until_hit(const struct around *x, size_t i, size_t end)
 {
-    struct group *g = x->groups.n > 0 ? &x->groups.p[x->groups.n - 1] : NULL;
-    const struct line *last = g != NULL ? &x->shown.p[x->shown.n - 1] : NULL;
-    bool meets = last != NULL && str_eq(last->stream, l->stream) && compare(l, last) <= 0;
+    size_t n = 0;
 
-    if (meets) { /* it is there already, and later lines of the set go on behind it */
-        *is_new = false;
-        for (size_t i = x->shown.n; l->is_hit && i > g->first; i--)
-            if (compare(&x->shown.p[i - 1], l) == 0)
-                x->shown.p[i - 1] = *l;
-        return;
-    }
-    if (*is_new)
-        VEC_PUSH(&x->groups, ((struct group){x->shown.n, 0}));
-    *is_new = false;
-    VEC_PUSH(&x->shown, *l);
-    x->groups.p[x->groups.n - 1].n++;
+    while (i + n < end && !x->lines.p[i + n].is_hit)
+        n++;
+    return n;
 }
 
-static int add_sets(struct around *x, struct remote_failure *fail, struct err *err)
+/*
+ * Lines of one stream, [first, end), in order.  Between two hits there is a gap unless there are
+ * fewer lines than what belongs to the one and what belongs to the other: then these overlap.
+ */
+static void split(struct around *x, size_t first, size_t end)
 {
-    int r = 0;
+    const struct args *a = x->c->args;
+    const struct line *l = x->lines.p;
+    size_t hit = first + until_hit(x, first, end), begin = first;
 
-    for (size_t i = 0; r == 0 && i < x->hits.n; i++) {
-        bool is_new = true;
+    while (hit < end) {
+        size_t next = hit + 1 + until_hit(x, hit + 1, end), stop = hit + 1;
+        bool meets =
+            next < end && next - stop < a->before + a->after && l[next].ts - l[hit].ts < REACH;
 
-        x->hit = &x->hits.p[i];
-        r = ask_before(x, fail, err);
-        for (size_t k = x->near.n; r == 0 && k > 0; k--)
-            add(x, &x->near.p[k - 1], &is_new);
-        add(x, x->hit, &is_new);
-        if (r == 0)
-            r = ask_after(x, fail, err);
-        for (size_t k = 0; r == 0 && k < x->near.n; k++)
-            add(x, &x->near.p[k], &is_new);
+        if (!meets) {
+            while (stop < next && stop - hit <= a->after && l[stop].ts - l[hit].ts <= REACH)
+                stop++;
+            VEC_PUSH(&x->groups, ((struct group){begin, stop - begin}));
+            begin = stop;
+        }
+        hit = next;
     }
-    return r;
+}
+
+static void split_all(struct around *x)
+{
+    size_t first = 0;
+
+    for (size_t i = 1; i <= x->lines.n; i++) {
+        if (i < x->lines.n && str_eq(x->lines.p[i].stream, x->lines.p[first].stream))
+            continue;
+        split(x, first, i);
+        first = i;
+    }
 }
 
 static int by_first(const void *a, const void *b, void *arg)
@@ -181,7 +134,7 @@ static int print(struct around *x, struct err *err)
         if (g > 0 && for_people)
             r = output_text(o, STR("--\n"), err);
         for (size_t i = 0; r == 0 && i < group->n; i++) {
-            const struct line *l = &x->shown.p[group->first + i];
+            const struct line *l = &x->lines.p[group->first + i];
             struct query_entry e;
 
             arena_reset(a);
@@ -220,20 +173,16 @@ int around_show(struct cmd *c, const struct export_request *q, uint64_t *hits,
                 struct remote_failure *fail, struct err *err)
 {
     struct around x = {.c = c, .arena = arena_new(NULL, HELD_MAX)};
-    int r = export_resume(c->remote, q, take_hit, &x, fail, err);
+    int r = export_run(c->remote, q, take, &x, fail, err);
 
-    *hits = x.hits.n;
-    if (r == 0 && x.hits.n > 0) {
-        qsort(x.hits.p, x.hits.n, sizeof(*x.hits.p), by_stream);
-        r = add_sets(&x, fail, err);
-    }
-    if (r == 0 && x.groups.n > 0) {
-        qsort_r(x.groups.p, x.groups.n, sizeof(*x.groups.p), by_first, x.shown.p);
+    *hits = x.hits;
+    if (r == 0 && x.lines.n > 0) {
+        qsort(x.lines.p, x.lines.n, sizeof(*x.lines.p), by_stream);
+        split_all(&x);
+        qsort_r(x.groups.p, x.groups.n, sizeof(*x.groups.p), by_first, x.lines.p);
         r = print(&x, err);
     }
-    VEC_FINI(&x.hits);
-    VEC_FINI(&x.near);
-    VEC_FINI(&x.shown);
+    VEC_FINI(&x.lines);
     VEC_FINI(&x.groups);
     arena_free(&x.arena);
     return r;

@@ -1,9 +1,9 @@
 /*
  * query/cli/around.h - hits of a log query with lines of the same stream before and behind each.
  *
- * For each hit its stream is asked twice, for what lies within a day of it; sets of lines that meet
- * are one group.  Groups stand in order of time, with `--` between them where the form is for
- * people.
+ * The server gives all of them, in one order.  Here they are put together by stream; lines of a
+ * stream without a gap between them are one group.  Groups stand in order of time, with `--`
+ * between them where the form is for people.
  */
 #ifndef LOGQ_QUERY_CLI_AROUND_H
 #define LOGQ_QUERY_CLI_AROUND_H
@@ -15,8 +15,8 @@
  */
 bool around_is_possible(const struct query *q, const char **ret);
 
-/* Ask `q`, which must be bounded by a limit, and print all.  *hits is how many there are.  Errors
- * as export_run and output_entry. */
+/* Ask `q`, which has a limit, and before or after, and print all.  *hits is how many there are.
+ * Errors as export_run and output_entry. */
 int around_show(struct cmd *c, const struct export_request *q, uint64_t *hits,
                 struct remote_failure *fail, struct err *err);
 

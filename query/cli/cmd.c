@@ -49,21 +49,13 @@ void cmd_say(const char *fmt, ...)
     buf_fini(&line);
 }
 
-/* Line `number` of the query, and a caret under `column`, which counts code points. */
-static void show_place(struct str query, unsigned number, unsigned column)
+/* The line of the query, and a caret. */
+static void show_place(const struct cmd *c, struct str query, const struct remote_failure *fail)
 {
-    struct str line = STR("");
     struct buf out;
 
-    for (unsigned i = 0; i < number && query.p != NULL; i++)
-        line = str_cut(&query, '\n');
     buf_init(&out, SAY_MAX);
-    buf_add_z(&out, "  ");
-    add_harmless(&out, line);
-    buf_add_z(&out, "\n  ");
-    for (unsigned i = 1; i < column && i <= line.n + 1; i++)
-        buf_add_char(&out, ' ');
-    buf_add_z(&out, "^\n");
+    format_place(&out, query, fail->line, fail->column, c->out->color_errors);
     (void)fwrite(out.p, 1, out.n, stderr);
     buf_fini(&out);
 }
@@ -80,7 +72,7 @@ int cmd_fail(const struct cmd *c, struct str query, const struct remote_failure 
     if (advice != NULL)
         cmd_say("%s", advice);
     if (query.p != NULL && fail->line > 0 && fail->column > 0)
-        show_place(query, fail->line, fail->column);
+        show_place(c, query, fail);
     if (c->out->broken)
         return CMD_SERVER;
     switch (fail->status) {
@@ -98,7 +90,7 @@ int cmd_parse(const struct cmd *c, struct str text, struct query **ret)
 {
     struct remote_failure fail = {.status = 400};
     struct err err;
-    int r = query_parse(text, ret, &fail.line, &fail.column, &err);
+    int r = query_parse_all(text, ret, &fail.line, &fail.column, &err);
 
     if (r < 0)
         (void)cmd_fail(c, text, &fail, &err);

@@ -51,7 +51,8 @@ int cmd_fail(const struct cmd *c, struct str query, const struct remote_failure 
              const struct err *err);
 
 /* Parse `text` on this side, so that mistakes need no server.  < 0: said, the exit code is
- * CMD_USAGE.  On success the caller owns *ret. */
+ * CMD_USAGE.  May it take all streams?  That is the server's to say.  On success the caller owns
+ * *ret. */
 int cmd_parse(const struct cmd *c, struct str text, struct query **ret);
 
 /* Ask `path`, read the answer into `rows` and print them.  `query`: what a place in an error is

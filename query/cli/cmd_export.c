@@ -438,10 +438,18 @@ static int run(struct cmd *c)
 int cmd_export(struct cmd *c)
 {
     struct query *q = NULL;
+    bool is_one;
 
     if (cmd_parse(c, str_of(c->args->words[0]), &q) < 0)
         return CMD_USAGE;
+    is_one = query_may_follow(q) || query_kind(q) != QUERY_LOG;
     query_unref(&q);
+    if (!is_one) {
+        cmd_say(
+            "dedup does not go with export, which may be taken up in the middle: use `logq query "
+            "-n 0 -o jsonl`");
+        return CMD_USAGE;
+    }
     if (strcmp(c->args->words[1], "-") == 0 && (c->args->parallel > 1 || c->args->resume)) {
         cmd_say("--parallel and --resume need a file");
         return CMD_USAGE;

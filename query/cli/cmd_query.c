@@ -10,19 +10,20 @@
 
 enum {
     LIMIT_DEFAULT = 1000,
-    LIMIT_AROUND = 100, /* hits with lines of context: each is asked for by itself */
+    LIMIT_AROUND = 100, /* hits with lines of context */
     ANSWER_MAX = 512 << 20,
     PARAMS_MAX = 1 << 20,
     WARNINGS_MAX = 64 << 10
 };
 
-static int run_log(struct cmd *c, struct str text)
+static int run_log(struct cmd *c, struct str text, bool once)
 {
     const struct args *a = c->args;
     struct lines_request q = {.export = {.query = text,
                                          .from = a->from,
                                          .to = cmd_end(a),
                                          .limit = a->has_limit ? a->limit : LIMIT_DEFAULT,
+                                         .once = once,
                                          .idle_ms = CMD_IDLE_MS}};
     struct remote_failure fail;
     struct progress progress;
@@ -54,6 +55,8 @@ static int run_around(struct cmd *c, struct str text)
                                .to = cmd_end(a),
                                .limit = a->has_limit ? a->limit : LIMIT_AROUND,
                                .backward = a->direction != ARGS_DIRECTION_FORWARD,
+                               .before = a->before,
+                               .after = a->after,
                                .idle_ms = CMD_IDLE_MS};
     struct remote_failure fail = {0};
     uint64_t hits = 0;
@@ -166,6 +169,7 @@ int cmd_query(struct cmd *c)
     enum query_kind kind;
     struct query *q = NULL;
     const char *problem;
+    bool once;
 
     if (c->args->from_stdin)
         return cmd_stdin(c, text);
@@ -174,6 +178,7 @@ int cmd_query(struct cmd *c)
     if (cmd_parse(c, text, &q) < 0)
         return CMD_USAGE;
     kind = query_kind(q);
+    once = !query_may_follow(q); /* dedup knows only what came in one answer */
     problem = refuse(c->args, q);
     query_unref(&q);
     if (problem != NULL) {
@@ -184,5 +189,5 @@ int cmd_query(struct cmd *c)
         return cmd_histogram(c, text);
     if (c->args->before + c->args->after > 0)
         return run_around(c, text);
-    return kind == QUERY_LOG ? run_log(c, text) : run_metric(c, text);
+    return kind == QUERY_LOG ? run_log(c, text, once) : run_metric(c, text);
 }

@@ -30,8 +30,9 @@ struct piped {
     struct buf part; /* of a line whose end has not come yet */
     ts_ns last;      /* time of the last record; 0: none had one */
     uint64_t seq;
-    uint64_t cut; /* lines over RECORD_LINE_MAX */
-    bool enough;  /* --limit */
+    uint64_t cut;          /* lines over RECORD_LINE_MAX */
+    struct distinct *seen; /* by the query's dedup, in all batches */
+    bool enough;           /* --limit */
     struct err *err;
 };
 
@@ -84,7 +85,7 @@ static int show(void *arg, const struct query_entry *e)
 
 static int run_piece(struct piped *p, struct err *err)
 {
-    const struct query_params params = {0};
+    const struct query_params params = {.seen = p->seen};
     int r = 0;
 
     if (!p->is_log || p->batch->n_records == 0)
@@ -232,6 +233,7 @@ static int answer(struct piped *p, struct str text)
     int r;
 
     buf_init(&p->part, LINE_HELD_MAX + RECORD_LINE_MAX);
+    p->seen = query_seen_new(HELD_MAX);
     r = read_all(p, &err);
     if (r == 0 && p->is_log) {
         found = p->c->out->entries > 0;
@@ -241,6 +243,7 @@ static int answer(struct piped *p, struct str text)
     }
     batch_unref(&p->batch);
     buf_fini(&p->part);
+    query_seen_free(&p->seen);
     if (p->cut > 0)
         cmd_say("%" PRIu64 " lines were longer than %d bytes and have been cut", p->cut,
                 RECORD_LINE_MAX);

@@ -118,13 +118,18 @@ int cmd_tail(struct cmd *c)
 {
     struct tail t = {.c = c, .text = str_of(c->args->words[0]), .pause_ms = POLL_MS};
     struct query *q = NULL;
-    bool is_log;
+    bool is_log, may_follow;
     int code;
 
     if (cmd_parse(c, t.text, &q) < 0)
         return CMD_USAGE;
     is_log = query_kind(q) == QUERY_LOG;
+    may_follow = query_may_follow(q);
     query_unref(&q);
+    if (is_log && !may_follow) {
+        cmd_say("a query with dedup cannot be followed: it has an end");
+        return CMD_USAGE;
+    }
     if (!is_log || c->args->step > 0 || c->args->direction != ARGS_DIRECTION_AUTO ||
         c->args->has_to || c->args->histogram || c->args->before + c->args->after > 0) {
         cmd_say(is_log ? "--step, --direction, --to, --histogram and lines of context do not go "

@@ -99,6 +99,10 @@ static void add_params(struct buf *out, const struct export_request *q)
     params_add_u64(out, "limit", q->limit);
     if (q->after_seq > 0)
         params_add_u64(out, "after_seq", q->after_seq);
+    if (q->before > 0)
+        params_add_u64(out, "before", q->before);
+    if (q->after > 0)
+        params_add_u64(out, "after", q->after);
 }
 
 int export_run(struct remote *r, const struct export_request *q, export_entry_fn *fn, void *arg,
@@ -192,7 +196,7 @@ int export_resume(struct remote *r, const struct export_request *q, export_entry
         if (q->limit > 0 && s.count >= q->limit)
             return 0; /* it broke behind the last one */
         e = export_run(r, &rest, pass_on, &s, fail, err);
-        if (e == 0 || !fail->is_cut || s.count == 0)
+        if (e == 0 || !fail->is_cut || s.count == 0 || q->once)
             return e;
         if (s.count > before) {
             tries = 0;

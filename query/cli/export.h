@@ -12,6 +12,8 @@ struct export_request {
     bool backward;  /* newest first */
     uint64_t limit; /* 0: all */
     uint64_t after_seq;
+    uint64_t before, after; /* lines around each entry, which are marked */
+    bool once;              /* export_resume does not take it up: the rest is no answer by itself */
     uint64_t idle_ms;
 };
 

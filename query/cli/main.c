@@ -54,9 +54,10 @@ static struct context_env read_env(void)
                                 .home = getenv("HOME")};
 }
 
-static struct output_env look_at_stdout(void)
+static struct output_env look_at_output(void)
 {
     return (struct output_env){.terminal = isatty(STDOUT_FILENO) == 1,
+                               .errors_terminal = isatty(STDERR_FILENO) == 1,
                                .no_color = getenv("NO_COLOR"),
                                .term = getenv("TERM"),
                                .pager = pager_choose()};
@@ -84,7 +85,7 @@ static int unfold(const struct context *ctx, struct args *args, const char **wor
 static int run(struct args *args)
 {
     const struct context_env env = read_env();
-    const struct output_env to = look_at_stdout();
+    const struct output_env to = look_at_output();
     bool asks = COMMANDS[args->command].asks && !args->from_stdin;
     bool is_prompt = args->command == ARGS_COMPLETE; /* goes on without a server */
     const char *words[WORDS_MAX];

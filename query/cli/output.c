@@ -15,11 +15,11 @@ enum {
     ROOM_BYTES = 64 << 20, /* the longest entry, every byte of it escaped, fits several times */
 };
 
-static bool wants_color(const struct args *args, const struct output_env *env)
+static bool wants_color(const struct args *args, const struct output_env *env, bool terminal)
 {
     if (args->color != ARGS_COLOR_AUTO)
         return args->color == ARGS_COLOR_ALWAYS;
-    return env->terminal && (env->no_color == NULL || env->no_color[0] == '\0') &&
+    return terminal && (env->no_color == NULL || env->no_color[0] == '\0') &&
            (env->term == NULL || strcmp(env->term, "dumb") != 0);
 }
 
@@ -35,7 +35,8 @@ void output_init(struct output *o, int fd, const struct args *args, const struct
 {
     *o = (struct output){.fd = fd, .terminal = env->terminal};
     o->form.kind = args->has_output ? args->output : env->terminal ? FORMAT_TABLE : FORMAT_RAW;
-    o->form.color = wants_color(args, env);
+    o->form.color = wants_color(args, env, env->terminal);
+    o->color_errors = wants_color(args, env, env->errors_terminal);
     o->form.utc = args->zone == ARGS_ZONE_AUTO ? !env->terminal : args->zone == ARGS_ZONE_UTC;
     if (env->terminal && !args->follow && !args->from_stdin && !args->no_pager &&
         (env->term == NULL || strcmp(env->term, "dumb") != 0))

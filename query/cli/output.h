@@ -13,6 +13,7 @@
 /* What is known of the place the output goes to. */
 struct output_env {
     bool terminal;
+    bool errors_terminal; /* stderr is one */
     const char *no_color; /* NO_COLOR: any text but "" means no colour; may be NULL */
     const char *term;     /* TERM; may be NULL */
     const char *pager;    /* what shows what does not fit on the screen; NULL: nothing does */
@@ -23,6 +24,7 @@ struct columns;
 struct output {
     int fd; /* borrowed */
     bool terminal;
+    bool color_errors; /* what goes to stderr */
     struct format_options form;
     struct buf buf;
     uint64_t entries;        /* printed */

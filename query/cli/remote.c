@@ -184,6 +184,21 @@ static bool read_json(struct str body, struct arena *a, struct str *message,
     return message->p != NULL;
 }
 
+/* The place in Loki's "parse error at line L, col C: ...", if it is one. */
+static void read_place(struct str message, struct remote_failure *fail)
+{
+    static const struct str line = STR_INIT("parse error at line "), column = STR_INIT(" col ");
+    struct str rest = str_from(message, line.n);
+
+    if (!str_starts(message, line))
+        return;
+    fail->line = to_unsigned(str_cut(&rest, ','));
+    if (rest.p != NULL && str_starts(rest, column)) {
+        rest = str_from(rest, column.n);
+        fail->column = to_unsigned(str_cut(&rest, ':'));
+    }
+}
+
 static int code_of(int status)
 {
     switch (status) {
@@ -205,8 +220,10 @@ static int explain_refusal(const struct call *call, struct remote_failure *fail,
     struct str body = str_trim(buf_str(&call->refusal)), message = STR_NULL;
     int code = code_of(call->status);
 
-    if (!read_json(body, a, &message, fail))
-        message = body;
+    if (!read_json(body, a, &message, fail)) {
+        message = str_trim(str_cut(&body, '\n')); /* behind it a place is drawn */
+        read_place(message, fail);
+    }
     if (message.n == 0)
         (void)err_set(err, code, "the server answered with status %d", call->status);
     else if (code == ERR_IO)

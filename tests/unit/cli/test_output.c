@@ -38,14 +38,17 @@ static void anything_else_gets_raw_lines(void **state)
     output_fini(&o);
 }
 
+/* What goes to a stderr of the same kind is coloured by the same rule. */
 static bool colored(enum args_color color, struct output_env env)
 {
     struct args args = {.color = color};
     struct output o;
     bool ret;
 
+    env.errors_terminal = env.terminal;
     output_init(&o, 1, &args, &env);
     ret = o.form.color;
+    assert_int_equal(o.color_errors, ret);
     output_fini(&o);
     return ret;
 }
@@ -53,11 +56,13 @@ static bool colored(enum args_color color, struct output_env env)
 static void colour_can_be_refused_and_demanded(void **state)
 {
     (void)state;
-    assert_true(colored(ARGS_COLOR_AUTO, (struct output_env){true, "", NULL, NULL}));
-    assert_false(colored(ARGS_COLOR_AUTO, (struct output_env){true, "1", "xterm", NULL}));
-    assert_false(colored(ARGS_COLOR_AUTO, (struct output_env){true, NULL, "dumb", NULL}));
-    assert_false(colored(ARGS_COLOR_NEVER, (struct output_env){true, NULL, "xterm", NULL}));
-    assert_true(colored(ARGS_COLOR_ALWAYS, (struct output_env){false, "1", "dumb", NULL}));
+    assert_true(colored(ARGS_COLOR_AUTO, (struct output_env){.terminal = true, .no_color = ""}));
+    assert_false(colored(ARGS_COLOR_AUTO,
+                         (struct output_env){.terminal = true, .no_color = "1", .term = "xterm"}));
+    assert_false(colored(ARGS_COLOR_AUTO, (struct output_env){.terminal = true, .term = "dumb"}));
+    assert_false(colored(ARGS_COLOR_NEVER, (struct output_env){.terminal = true, .term = "xterm"}));
+    assert_true(colored(ARGS_COLOR_ALWAYS,
+                        (struct output_env){.terminal = false, .no_color = "1", .term = "dumb"}));
 }
 
 static void flags_choose_form_and_zone(void **state)

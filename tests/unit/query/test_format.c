@@ -382,7 +382,49 @@ static void cursors_are_read_as_they_are_written(void **state)
     buf_fini(&out);
 }
 
-CHECK_MAIN(cmocka_unit_test(cursors_are_read_as_they_are_written),
+static void check_place(const char *text, unsigned line, unsigned column, const char *want)
+{
+    struct buf out;
+
+    buf_init(&out, 4096);
+    format_place(&out, str_of(text), line, column, false);
+    check_str(buf_str(&out), want);
+    buf_fini(&out);
+}
+
+static void a_caret_stands_below_the_place(void **state)
+{
+    char text[QUERY_TEXT_MAX];
+    struct buf out;
+
+    (void)state;
+    check_place("{a=\"b\"} | foo bar", 1, 15, "  {a=\"b\"} | foo bar\n                ^\n");
+    check_place("{a=\"b\"}\n| x y\n| z", 2, 5, "  | x y\n      ^\n");
+    check_place("\xc3\xa9\xe6\x97\xa5\xff x", 1, 5,
+                "  \xc3\xa9\xe6\x97\xa5\xef\xbf\xbd x\n      ^\n");
+    check_place("a\tb\x1b[31mc\xc2\x9b\x7f", 1, 3, "  a b [31mc  \n    ^\n");
+    check_place("", 1, 1, "  \n  ^\n");
+    check_place("ab", 1, 99, "  ab\n    ^\n"); /* at its end */
+    check_place("ab", 7, 0, "  ab\n  ^\n");    /* no such place */
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    text[50000] = '!';
+    buf_init(&out, 1024);
+    format_place(&out, str_of(text), 1, 50001, true);
+    assert_false(out.over);
+    assert_true(str_starts(buf_str(&out), STR("  ...xxx")));
+    assert_true(str_ends(buf_str(&out), STR(" \x1b[1;31m^\x1b[0m\n")));
+    assert_int_equal(str_find(buf_str(&out), STR("!")), 2 + 3 + 70);
+    assert_int_equal(str_find(buf_str(&out), STR("^")),
+                     str_find(buf_str(&out), STR("\n")) + 1 + 2 + 3 + 70 + 7);
+    buf_clear(&out);
+    format_place(&out, str_of(text), 1, 3, false);
+    assert_true(str_ends(buf_str(&out), STR("xxx...\n    ^\n")));
+    buf_fini(&out);
+}
+
+CHECK_MAIN(cmocka_unit_test(a_caret_stands_below_the_place),
+           cmocka_unit_test(cursors_are_read_as_they_are_written),
            cmocka_unit_test(values_are_short_and_without_exponent),
            cmocka_unit_test(streams_are_distinct_label_sets),
            cmocka_unit_test(kinds_of_labels_are_kept_apart_on_demand),

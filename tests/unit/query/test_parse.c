@@ -51,6 +51,10 @@ static void queries_print_in_one_form(void **state)
          "count_distinct_over_time(rate,{a=\"b\"} | json [5m]) by (x)"},
         {"{a=\"b\"} | count_distinct_over_time=\"x\"",
          "{a=\"b\"} | count_distinct_over_time=\"x\""},
+        {"{a=\"b\"}|Any(t)=\"x\"or any( u )>=1.5 , any(v)!~`w`any(ip)=ip(\"::1\")",
+         "{a=\"b\"} | (any(t)=\"x\" or (any(u)>=1.5 and any(v)!~\"w\" and any(ip)=ip(\"::1\")))"},
+        {"{a=\"b\"} | any=\"x\" | any != \"y\" | any > 1 | drop any", /* a label of that name */
+         "{a=\"b\"} | any=\"x\" | any!=\"y\" | any>1 | drop any"},
         {"rate({a=\"b\"}[5m])", "rate({a=\"b\"} [5m])"},
         {"rate({a=\"b\"}[90s] offset -5m|json|unwrap bytes(x)|y=\"z\")",
          "rate({a=\"b\"} | json | unwrap bytes(x) | y=\"z\" [1m30s] offset -5m)"},

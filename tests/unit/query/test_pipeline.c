@@ -215,6 +215,41 @@ static void label_filters_compare_by_their_kind(void **state)
     RUN(cases);
 }
 
+static void one_element_of_an_array_is_enough(void **state)
+{
+#define TAGS "{s=\"1\", tags_0=\"a\", tags_1=\"5\", tags_2=\"1.5s\", tags_len=\"3\"}"
+#define DEEP "{_0=\"z\", a_0_b=\"x\", a_10_b_2=\"y\", n_0_1=\"7\", s=\"1\"}"
+    static const struct pipeline_case cases[] = {
+        {"| any(tags)=\"a\"", TAGS, NULL, "x", TAGS},
+        {"| any(tags)=\"b\"", TAGS, NULL, "x", NULL},
+        {"| any(tags)!=\"a\"", TAGS, NULL, "x", TAGS},
+        {"| any(tags)=~\"[0-9]\"", TAGS, NULL, "x", TAGS},
+        {"| any(tags)=~\"3\"", TAGS, NULL, "x", NULL}, /* the length is no element */
+        {"| any(tags)>4", TAGS, NULL, "x", TAGS},      /* others are no numbers, and no errors */
+        {"| any(tags)>5", TAGS, NULL, "x", NULL},
+        {"| any(tags)<2s", TAGS, NULL, "x", TAGS},
+        {"| any(tags)>2KB", TAGS, NULL, "x", NULL},
+        {"| any(tags)=ip(\"10.0.0.0/8\")", TAGS, NULL, "x", NULL},
+        {"| any(s)=\"1\"", TAGS, NULL, "x", NULL}, /* no array */
+        {"| any(none)=\"\"", TAGS, NULL, "x", NULL},
+        {"| drop tags_0 | any(tags)=\"a\"", TAGS, NULL, "x", NULL},
+        {"| any(tags)=\"9\" or s=\"1\"", TAGS, NULL, "x", TAGS},
+        {"| any(tags)=\"a\", any(tags)=\"5\"", TAGS, NULL, "x", TAGS},
+        {"| any(a_b)=\"x\"", DEEP, NULL, "x", DEEP},
+        {"| any(a_b)=\"y\"", DEEP, NULL, "x", DEEP},
+        {"| any(a_0_b)=\"x\"", DEEP, NULL, "x", NULL}, /* nothing of that name has elements */
+        {"| any(a_10_b)=\"y\"", DEEP, NULL, "x", DEEP},
+        {"| any(n)=7", DEEP, NULL, "x", DEEP},
+        {"| any(n_0)=7", DEEP, NULL, "x", DEEP},
+        {"| any(a)=\"x\"", DEEP, NULL, "x", NULL},
+        {"| json --arrays | any(t_id) = 3 | keep s", S, NULL, "{\"t\":[{\"id\":2},{\"id\":3}]}", S},
+        {"| json --arrays | any(t_id) = 4", S, NULL, "{\"t\":[{\"id\":2},{\"id\":3}]}", NULL},
+    };
+
+    (void)state;
+    RUN(cases);
+}
+
 static void drop_and_keep_choose_labels(void **state)
 {
 #define ABC "{a=\"1\", b=\"2\", s=\"1\"}"
@@ -285,6 +320,7 @@ CHECK_MAIN(cmocka_unit_test(json_is_flattened),
            cmocka_unit_test(names_that_are_taken_get_a_suffix),
            cmocka_unit_test(regexp_captures_become_labels),
            cmocka_unit_test(label_filters_compare_by_their_kind),
+           cmocka_unit_test(one_element_of_an_array_is_enough),
            cmocka_unit_test(drop_and_keep_choose_labels),
            cmocka_unit_test(line_filters_choose_lines),
            cmocka_unit_test(a_line_of_very_many_labels_is_read))

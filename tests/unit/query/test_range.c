@@ -271,6 +271,18 @@ static void check_answer(struct fake *f, const char *query, ts_ns start, ts_ns e
     buf_fini(&out);
 }
 
+/* At one second; the message begins with `want`. */
+static void check_fails(struct fake *f, const char *query, const char *want)
+{
+    struct query_params p = {.start = NS_PER_S, .end = NS_PER_S};
+    struct buf out;
+
+    buf_init(&out, 100000);
+    if (fake_run(f, query, &p, &out) >= 0 || !str_starts(buf_str(&out), str_of(want)))
+        fail_msg("%s gives\n%.*s, not\n%s", query, STR_ARG(buf_str(&out)), want);
+    buf_fini(&out);
+}
+
 static void fill_ten(struct fake *f)
 {
     fake_init(f);
@@ -419,6 +431,29 @@ static void a_failed_line_fails_the_query_unless_filtered(void **state)
     fake_fini(&f);
 }
 
+static void a_grouping_asks_only_for_errors_of_parsers(void **state)
+{
+    struct fake f;
+
+    (void)state;
+    fake_init(&f);
+    fake_add(&f, "{app=\"x\"}", NULL, NS_PER_S, STR("{\"v\":1}"));
+    fake_add(&f, "{app=\"x\"}", NULL, NS_PER_S, STR("{\"v\":2"));
+    check_answer(&f, "sum by (__error__) (sum_over_time({app=\"x\"} | json | unwrap v [5s]))",
+                 NS_PER_S, NS_PER_S, 0, "{} 1@1\n{__error__=\"JSONParserErr\"} 2@1\n");
+    check_answer(&f, "max_over_time({app=\"x\"} | json | unwrap v [5s]) by (__error__)", NS_PER_S,
+                 NS_PER_S, 0, "{} 1@1\n{__error__=\"JSONParserErr\"} 2@1\n");
+    check_fails(&f, "max by (__error__) (max_over_time({app=\"x\"} | json | unwrap v [5s]))",
+                "pipeline error: 'JSONParserErr'");
+    check_fails(&f, "count by (__error__) (count_over_time({app=\"x\"} | json [5s]))",
+                "pipeline error: 'JSONParserErr'");
+    check_fails(&f, "sum by (__error__) (sum_over_time({app=\"x\"} | logfmt | unwrap app [5s]))",
+                "pipeline error: 'SampleExtractionErr'");
+    check_fails(&f, "sum by (__error__) (count_over_time({app=\"x\"} | app > 1 [5s]))",
+                "pipeline error: 'LabelFilterErr'");
+    fake_fini(&f);
+}
+
 static void only_what_is_looked_at_is_asked_for(void **state)
 {
     static const struct {
@@ -503,5 +538,6 @@ CHECK_MAIN(cmocka_unit_test(all_agree_with_a_naive_evaluation),
            cmocka_unit_test(counters_are_extrapolated_and_may_restart),
            cmocka_unit_test(absence_is_a_series), cmocka_unit_test(different_values_are_counted),
            cmocka_unit_test(a_failed_line_fails_the_query_unless_filtered),
+           cmocka_unit_test(a_grouping_asks_only_for_errors_of_parsers),
            cmocka_unit_test(only_what_is_looked_at_is_asked_for),
            cmocka_unit_test(times_at_the_ends_of_the_range_do_not_overflow))

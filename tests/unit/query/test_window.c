@@ -219,9 +219,73 @@ static void samples_in_no_order_are_sorted_with_their_values(void **state)
     window_fini(&w, NULL);
 }
 
+static double count_naively(const double *v, const ts_ns *ts, size_t n, ts_ns after)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        bool first = ts[i] > after;
+        for (size_t k = 0; k < i && first; k++)
+            first = ts[k] <= after || v[k] != v[i];
+        found += first;
+    }
+    return (double)found;
+}
+
+static void different_values_are_kept_once(void **state)
+{
+    enum { N = 2000, RANGE = 300, EACH = 37 };
+    static double v[N], scratch[N];
+    static ts_ns ts[N];
+    struct mem_budget budget = {.name = "test", .limit = 1 << 20};
+    struct window w = {.n = 0};
+    struct window_query q = {.op = TOKEN_COUNT_DISTINCT_OVER_TIME, .range = RANGE};
+    uint64_t seed = 42;
+    struct err err;
+
+    (void)state;
+    window_distinct(&w);
+    for (size_t i = 0; i < N; i++) {
+        ts[i] = (i == 0 ? 0 : ts[i - 1]) + (ts_ns)(next_random(&seed) % 3);
+        v[i] = (double)(next_random(&seed) % (i % 500 < 250 ? 7 : 1000));
+        assert_int_equal(window_push(&w, ts[i], v[i], &budget, &err), 0);
+        if (i % EACH != 0)
+            continue;
+        q.end = ts[i];
+        window_drop(&w, q.end - RANGE);
+        if (window_value(&w, &q, scratch) != count_naively(v, ts, i + 1, q.end - RANGE))
+            fail_msg("at %zu: %g", i, window_value(&w, &q, scratch));
+    }
+    window_fini(&w, &budget);
+    assert_int_equal(budget.used, 0);
+}
+
+static void a_value_that_repeats_needs_memory_once(void **state)
+{
+    enum { VALUES = 100, TIMES = 10000 };
+    struct mem_budget budget = {.name = "test", .limit = 64 << 10};
+    struct window w = {.n = 0};
+    struct err err;
+
+    (void)state;
+    window_distinct(&w);
+    for (int i = 0; i < VALUES * TIMES; i++)
+        assert_int_equal(window_push(&w, i, i % VALUES, &budget, &err), 0);
+    for (int i = 0, r = 0; r == 0; i++) { /* as many different ones as there is room for */
+        r = window_push(&w, VALUES * TIMES, VALUES + i, &budget, &err);
+        if (r < 0)
+            assert_int_equal(r, ERR_NOMEM);
+        assert_true(i < TIMES);
+    }
+    window_fini(&w, &budget);
+    assert_int_equal(budget.used, 0);
+}
+
 CHECK_MAIN(cmocka_unit_test(sliding_changes_no_answer),
            cmocka_unit_test(one_infinite_sample_has_no_variance),
            cmocka_unit_test(what_needs_all_samples_does_not_slide),
            cmocka_unit_test(no_memory_is_said_and_given_back),
            cmocka_unit_test(quantiles_are_those_of_the_sorted_samples),
-           cmocka_unit_test(samples_in_no_order_are_sorted_with_their_values))
+           cmocka_unit_test(samples_in_no_order_are_sorted_with_their_values),
+           cmocka_unit_test(different_values_are_kept_once),
+           cmocka_unit_test(a_value_that_repeats_needs_memory_once))

@@ -310,6 +310,74 @@ static void bad_parameters_are_400_in_words(void **state)
               200, "streams");
 }
 
+/* The message first, as Loki has it; below it the line of the query, and where in it. */
+static void a_parse_error_shows_its_place(void **state)
+{
+    static const char *const ENDPOINTS[] = {"query_range?query=",
+                                            "query?query=",
+                                            "tail?query=",
+                                            "series?match[]=",
+                                            "labels?query=",
+                                            "label/app/values?query=",
+                                            "index/stats?query=",
+                                            "index/volume?query=",
+                                            "index/volume_range?query=",
+                                            "detected_fields?query=",
+                                            "patterns?query=",
+                                            "detected_labels?query=",
+                                            "detected_field/x/values?query="};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(ENDPOINTS) / sizeof(ENDPOINTS[0]); i++) {
+        char target[200];
+        struct call *d;
+        (void)snprintf(target, sizeof(target), "/loki/api/v1/%s{a%%3D%%22b%%22,%%0Ac~%%22d%%22}",
+                       ENDPOINTS[i]);
+        d = call(f, &(struct request){.method = "GET", .target = target, .token = ADMIN});
+        assert_int_equal(d->status, 400);
+        assert_true(str_starts(str_of(d->type), STR("text/plain")));
+        assert_true(str_starts(buf_str(&d->body), STR("parse error at line 2, col 2: ")));
+        if (!str_ends(buf_str(&d->body), STR("\n  c~\"d\"}\n   ^\n")))
+            fail_msg("%s: %.*s", target, STR_ARG(buf_str(&d->body)));
+        call_free(d);
+    }
+    check_get(f, "/loki/api/v1/format_query?query={a~", 400,
+              "\"error\":\"parse error at line 1, col 3: ");
+    check_get(f, "/loki/api/v1/format_query?query={a~", 400, "\\n  {a~\\n    ^\\n\"}");
+}
+
+static void the_empty_selector_is_for_who_may(void **state)
+{
+    static struct server_conf_tenant_limits own[] = {
+        {.tenant = STR_INIT("other"), .empty_selector = SERVER_CONF_TRUE}};
+    static const char *const TARGETS[] = {"/loki/api/v1/query_range?query={}&" DAY,
+                                          "/api/v1/export?query={}&" DAY};
+    struct fixture *f = *state;
+
+    push_lines(f, 0, 1, 20);
+    for (size_t i = 0; i < sizeof(TARGETS) / sizeof(TARGETS[0]); i++) {
+        struct request q = {.method = "GET", .target = TARGETS[i], .token = EVERY};
+        f->w->server.conf.query.n_tenant_limits = 0;
+        q.scope = "other";
+        check(f, &q, 400, "queries require at least one");
+        f->w->server.conf.query.tenant_limits = own;
+        f->w->server.conf.query.n_tenant_limits = 1;
+        check(f, &q, 200, NULL);
+        q.scope = "default";
+        check(f, &q, 400, "queries require at least one");
+        q.scope = "default|other"; /* one of them does not say so */
+        check(f, &q, 400, "queries require at least one");
+        f->w->server.conf.query.empty_selector = true;
+        check(f, &q, 200, "00000");
+        own[0].empty_selector = SERVER_CONF_FALSE;
+        check(f, &q, 400, "queries require at least one");
+        own[0].empty_selector = SERVER_CONF_TRUE;
+        f->w->server.conf.query.empty_selector = false;
+    }
+    f->w->server.conf.query.tenant_limits = NULL;
+    f->w->server.conf.query.n_tenant_limits = 0;
+}
+
 static void when_too_many_wait_it_is_429(void **state)
 {
     struct fixture *f = *state;
@@ -583,6 +651,7 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(a_stopped_store_is_503_come_again), T(without_memory_a_push_is_503),
            T(patterns_are_counted_by_step), T(get_and_form_give_the_same_answer),
            T(tenants_do_not_see_each_other), T(bad_parameters_are_400_in_words),
+           T(a_parse_error_shows_its_place), T(the_empty_selector_is_for_who_may),
            T(when_too_many_wait_it_is_429), T(a_client_that_goes_away_while_it_waits_is_forgotten),
            T(a_client_that_goes_away_ends_the_query_that_runs), T(lines_around_hits_are_marked),
            T(what_loki_refuses_can_be_had_with_a_warning), T(streams_over_the_limit_are_429),

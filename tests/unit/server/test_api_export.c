@@ -50,6 +50,64 @@ static void an_export_streams_everything_in_order(void **state)
     call_free(d);
 }
 
+/* Asks for pages of `limit` lines until there is none left; how many there were. */
+static size_t walk_pages(struct fixture *f, const char *direction, size_t limit, bool *seen,
+                         size_t n_seen)
+{
+    char cursor[200] = "", target[400];
+    size_t pages = 0;
+
+    do {
+        struct str rest, line = STR("");
+        struct call *d;
+        size_t n = 0;
+        (void)snprintf(target, sizeof(target),
+                       "/api/v1/export?query={app=%%22web%%22}&direction=%s&limit=%zu&cursor=%s&%s",
+                       direction, limit, cursor, DAY);
+        d = call(f, &(struct request){.method = "GET", .target = target, .token = ADMIN});
+        assert_int_equal(d->status, 200);
+        cursor[0] = '\0';
+        for (rest = buf_str(&d->body); rest.n > 0;) {
+            size_t at;
+            line = str_cut(&rest, '\n');
+            at = str_find(line, STR("\"line\":\""));
+            if (str_starts(line, STR("{\"cursor\":\""))) {
+                assert_int_equal(rest.n, 0); /* it is the last line */
+                (void)str_to_z(str_sub(line, 11, line.n - 13), cursor, sizeof(cursor));
+                continue;
+            }
+            assert_true(at != SIZE_MAX);
+            at = strtoul(line.p + at + 8, NULL, 10);
+            assert_true(at < n_seen && !seen[at]);
+            seen[at] = true;
+            n++;
+        }
+        assert_true(n <= limit);
+        pages++;
+        call_free(d);
+    } while (cursor[0] != '\0');
+    return pages;
+}
+
+static void an_export_comes_in_pages(void **state)
+{
+    enum { LINES = 250 };
+    struct fixture *f = *state;
+    const char *const directions[] = {"forward", "backward"};
+
+    push_lines(f, 0, LINES, 20);
+    for (size_t i = 0; i < 2; i++) {
+        bool seen[LINES] = {false};
+        assert_int_equal(walk_pages(f, directions[i], 100, seen, LINES), 3);
+        for (size_t k = 0; k < LINES; k++)
+            assert_true(seen[k]);
+    }
+    check_get(f, "/api/v1/export?query={app=%22web%22}&cursor=nonsense&" DAY, 400,
+              "'cursor': 'nonsense' is no cursor");
+    check_get(f, "/api/v1/export?query={app=%22web%22}|dedup&limit=1&cursor=&" DAY, 200,
+              "\"line\"");
+}
+
 static void errors_of_an_export_are_json(void **state)
 {
     struct fixture *f = *state;
@@ -218,8 +276,8 @@ static void a_stop_in_the_middle_frees_everything_once(void **state)
     }
 }
 
-CHECK_MAIN(T(an_export_streams_everything_in_order), T(errors_of_an_export_are_json),
-           T(an_export_that_fails_in_the_middle_says_so),
+CHECK_MAIN(T(an_export_streams_everything_in_order), T(an_export_comes_in_pages),
+           T(errors_of_an_export_are_json), T(an_export_that_fails_in_the_middle_says_so),
            T(a_slow_reader_slows_the_query_and_gets_it_all),
            T(a_reader_that_goes_away_frees_the_worker), T(when_too_many_exports_wait_it_is_429),
            T(a_stop_in_the_middle_frees_everything_once))

@@ -36,6 +36,8 @@ enum frame_kind {
     FRAME_BYTES, /* plain bytes of a frame of a block */
     FRAME_IDS,   /* index of a segment's id filter; block and index are 0 */
     FRAME_LIST,  /* segments and blocks of a partition; id: its tenant, block: its day */
+    FRAME_EDGE,  /* first (index 0) or last (1) rows of a block, scan_edge.c */
+    FRAME_ROW,   /* one row of a block, written out, scan_kept.c; index: its place */
 };
 struct frame_key {
     uint8_t id[16]; /* of the segment */

@@ -93,7 +93,7 @@ static int read_frame(struct scan_block *b, enum block_frame_kind kind, uint32_t
     return r;
 }
 
-static struct frame_key key_of(const struct scan_block *b, enum frame_kind kind, uint32_t index)
+struct frame_key scan_block_key(const struct scan_block *b, enum frame_kind kind, uint32_t index)
 {
     struct frame_key key = {
         .block = b->candidate->index, .kind = (uint16_t)kind, .index = (uint16_t)index};
@@ -139,7 +139,7 @@ static void keep_bytes(struct scan_block *b, const struct frame_key *key, struct
 static int get_frame(struct scan_block *b, enum block_frame_kind kind, uint32_t index,
                      struct str *ret, struct err *err)
 {
-    struct frame_key key = key_of(b, FRAME_BYTES, (uint32_t)kind << 13 | index);
+    struct frame_key key = scan_block_key(b, FRAME_BYTES, (uint32_t)kind << 13 | index);
     struct frame *f = frame_cache_get(b->sc->frames, &key);
     int r;
 
@@ -189,7 +189,7 @@ static int load_plans(struct scan_block *b, struct plans *p, struct err *err)
 
 int scan_block_plans(struct scan_block *b, struct err *err)
 {
-    struct frame_key key = key_of(b, FRAME_PLANS, 0);
+    struct frame_key key = scan_block_key(b, FRAME_PLANS, 0);
     const struct plans *p;
 
     if (b->plans != NULL)

@@ -10,6 +10,8 @@
  *     scan_block.c    a block on disk: read what the question needs, in the order of what it costs
  *     scan_select.c   its rows that pass
  *     scan_place.c    of which streams they are
+ *     scan_edge.c     the first or last rows of a block, kept from query to query
+ *     scan_kept.c     the same of rows that were written out
  *     scan_head.c     a candidate that is a batch in memory
  *     scan_window.c   ordered scans: the rows of the next stretch of time, sorted
  *     scan_render.c   rows to records
@@ -52,6 +54,7 @@ enum {
     SCAN_GROUP_BYTES = 16 << 20,  /* after which no further candidate of a group is begun */
     SCAN_FRAME_CACHED = 64 << 10, /* plain bytes of a data frame that is worth keeping */
     SCAN_WORK_KEPT = 8 << 20,     /* memory that each worker keeps from block to block */
+    SCAN_FEW_ROWS = 1024,         /* at most so many are expected: a small question */
 };
 
 /* A stream that matches, and where it stands in the batch being filled. */
@@ -151,9 +154,10 @@ struct scan_fields {
 
 /* What a slot of the pool has to itself while it is at a job. */
 struct scan_worker {
-    struct arena *work; /* one block's decoding; recycled after each */
-    struct arena *out;  /* records of the chunk that is being handed out */
-    struct buf line;    /* a reduced line */
+    struct arena *work;       /* one block's decoding; recycled after each */
+    struct arena *out;        /* records of the chunk that is being handed out */
+    VEC(struct frame *) kept; /* references; the same */
+    struct buf line;          /* a reduced line */
     struct scan_reader reader[SCAN_READERS];
     uint64_t clock;
     struct scan_stats stats;
@@ -342,6 +346,8 @@ struct scan_block {
 void scan_block_init(struct scan_block *b, struct scan *sc, struct scan_worker *w,
                      struct scan_candidate *c, struct arena *a);
 void scan_block_fini(struct scan_block *b);
+/* Of something of the block in the cache. */
+struct frame_key scan_block_key(const struct scan_block *b, enum frame_kind kind, uint32_t index);
 /* Set the plans; b->lines; b->attrs (stays NULL when no row has any). */
 int scan_block_plans(struct scan_block *b, struct err *err);
 int scan_block_lines(struct scan_block *b, struct err *err);
@@ -401,6 +407,16 @@ static inline bool scan_is_selected(const struct scan_selection *s, uint32_t at)
 {
     return s->bits == NULL || (s->bits[at / 64] >> (at % 64) & 1) != 0;
 }
+
+/* scan_edge.c: the rows that pass as ordered scans have them.  1: they must be looked for. */
+int scan_edge_select(struct scan_selection *s, struct scan_result *ret, struct err *err);
+
+/* scan_kept.c: is it worth the while for this scan?  Of a row of a block: keep line and attributes;
+ * set them, valid until scan_kept_forget (false: they are not there). */
+bool scan_kept_may(const struct scan *sc);
+void scan_kept_put(struct scan_block *b, uint32_t at, const struct record *rec);
+bool scan_kept_take(struct scan_block *b, uint32_t at, struct record *ret);
+void scan_kept_forget(struct scan_worker *w);
 
 /* scan_select.c, scan_head.c: the rows of scan_range that pass; as rows when the scan is ordered,
  * else as records. */

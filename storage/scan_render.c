@@ -109,6 +109,20 @@ static void render_head(struct chunk *ch, const struct chunk_job *job)
     }
 }
 
+static int render_row(struct scan_block *b, uint32_t at, struct arena *out, struct record *ret,
+                      struct err *err)
+{
+    bool may = scan_kept_may(b->sc);
+    int r;
+
+    if (may && scan_kept_take(b, at, ret))
+        return 0;
+    r = scan_render_row(b, at, out, ret, err);
+    if (r == 0 && may)
+        scan_kept_put(b, at, ret);
+    return r;
+}
+
 /* What a block that cannot be read leaves: records that are taken out again. */
 static void forget(struct chunk *ch, const struct chunk_job *job)
 {
@@ -130,7 +144,7 @@ static int render_block(struct chunk *ch, const struct chunk_job *job, struct sc
         struct scan_ready *ready = &ch->ready[row];
         ready->rec = (struct record){.ts = ch->row[row].ts, .seq = ch->row[row].seq};
         ready->stream = &c->part->streams[ch->row[row].stream];
-        r = scan_render_row(&o->block, ch->row[row].at, w->out, &ready->rec, err);
+        r = render_row(&o->block, ch->row[row].at, w->out, &ready->rec, err);
     }
     sum = atomic_fetch_add_explicit(&sc->open_bytes, arena_held(o->arena) - o->held,
                                     memory_order_relaxed);
@@ -225,9 +239,11 @@ int scan_render_chunk(struct scan *sc, struct err *err)
     struct arena *a;
     int r;
 
-    for (unsigned i = 0; i < SCAN_POOL_SLOTS; i++)
+    for (unsigned i = 0; i < SCAN_POOL_SLOTS; i++) {
+        scan_kept_forget(&sc->worker[i]);
         if (sc->worker[i].out != NULL)
             arena_reset(sc->worker[i].out);
+    }
     a = scan_group_worker(sc, 0)->out;
     ch.ready = arena_alloc(a, ch.n * sizeof(*ch.ready));
     ch.item = arena_alloc(a, ch.n * sizeof(*ch.item));

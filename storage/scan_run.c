@@ -61,6 +61,8 @@ void scan_close(struct scan **psc)
         arena_free(&sc->worker[i].work);
         arena_free(&sc->worker[i].out);
         buf_fini(&sc->worker[i].line);
+        scan_kept_forget(&sc->worker[i]);
+        VEC_FINI(&sc->worker[i].kept);
     }
     scan_plan_free(sc);
     scan_filter_free(sc);

@@ -318,7 +318,9 @@ int scan_block_select(struct scan *sc, struct scan_worker *w, struct scan_candid
 
     scan_range(sc, &s.lo, &s.hi);
     scan_block_init(&s.block, sc, w, c, w->work);
-    r = select_block(&s, ret, err);
+    r = scan_edge_select(&s, ret, err);
+    if (r == 1)
+        r = select_block(&s, ret, err);
     scan_block_fini(&s.block);
     arena_recycle(w->work, SCAN_WORK_KEPT);
     if (r < 0) {

@@ -114,6 +114,30 @@ static void any_question_has_the_naive_answer(void **state)
     }
 }
 
+static void small_questions_have_the_naive_answer_however_often(void **state)
+{
+    struct world w = make_world(7, 700, false);
+    uint64_t rng = 815;
+    struct err err;
+
+    (void)state;
+    w.frames = frame_cache_new((size_t)4 << 20, NULL);
+    assert_int_equal(scan_pool_new(2, &w.pool, &err), 0);
+    for (unsigned round = 0; round < 60; round++) {
+        struct mem_budget budget = {.name = "query"};
+        struct question q;
+        ask(&q, &rng);
+        q.req.budget = &budget;
+        q.req.n_filters = 0;
+        q.req.order = round % 2 == 0 ? SCAN_FORWARD : SCAN_BACKWARD;
+        q.req.expect = 1 + records_random(&rng) % (round % 3 == 0 ? 1000 : 100);
+        check_scan(&w, 1 + round % TENANTS, &q.req);
+        assert_int_equal(budget.used, 0);
+        forget(&q);
+    }
+    free_world(&w);
+}
+
 /* Wherever the flush's one step has got to, head and segments together are the same records. */
 static void every_position_shows_each_record_once(void **state)
 {
@@ -199,6 +223,55 @@ static int run(const struct world *w, const struct scan_request *req, struct sca
         scan_stats(sc, st);
     scan_close(&sc);
     return r;
+}
+
+/* The first batch of a question, with statistics. */
+static struct batch *first_batch(const struct world *w, const struct scan_request *req,
+                                 struct scan_stats *st)
+{
+    struct scan *sc = NULL;
+    struct batch *b = NULL;
+    struct err err;
+
+    assert_int_equal(start(w, 1, req, &sc, &err), 0);
+    assert_int_equal(scan_next(sc, &b, &err), 0);
+    scan_stats(sc, st);
+    scan_close(&sc);
+    return b;
+}
+
+static void the_same_few_rows_are_read_once(void **state)
+{
+    struct world w = make_world(5, 2000, false);
+    struct scan_request req = {.from = INT64_MIN,
+                               .to = INT64_MAX,
+                               .need_line = true,
+                               .need_attrs = true,
+                               .batch_records = 100,
+                               .expect = 100};
+
+    (void)state;
+    flush(&w, 0, 70, 90);
+    w.visible = 90;
+    w.frames = frame_cache_new(0, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        struct scan_stats once = {.lines = 0};
+        struct scan_stats again = {.lines = 0};
+        struct batch *a;
+        struct batch *b;
+        req.order = i == 0 ? SCAN_FORWARD : SCAN_BACKWARD;
+        a = first_batch(&w, &req, &once);
+        b = first_batch(&w, &req, &again);
+        assert_int_equal(a->n_records, 100);
+        assert_int_equal(b->n_records, 100);
+        for (uint32_t k = 0; k < 100; k++)
+            assert_null(records_differ(a, &a->records[k], b, &b->records[k]));
+        assert_true(once.blocks_read > 0);
+        assert_int_equal(again.blocks_read, 0);
+        batch_unref(&a);
+        batch_unref(&b);
+    }
+    free_world(&w);
 }
 
 static void a_scan_stays_in_its_budget(void **state)
@@ -648,6 +721,8 @@ CHECK_MAIN(cmocka_unit_test(any_question_has_the_naive_answer),
            cmocka_unit_test(every_position_shows_each_record_once),
            cmocka_unit_test(the_newest_lines_cost_the_newest_day),
            cmocka_unit_test(the_first_rows_do_not_cost_whole_blocks),
+           cmocka_unit_test(the_same_few_rows_are_read_once),
+           cmocka_unit_test(small_questions_have_the_naive_answer_however_often),
            cmocka_unit_test(a_scan_stays_in_its_budget),
            cmocka_unit_test(a_scan_looks_at_so_many_bytes), cmocka_unit_test(a_cancelled_scan_ends),
            cmocka_unit_test(a_damaged_block_is_named_and_passed_over),

@@ -27,7 +27,7 @@ enum {
     BLOCK_ROW_ALONE = 1 << 20,   /* a row of more raw bytes has a block of its own */
     BLOCK_FRAME_MAX = 256 << 20, /* decoded bytes of a frame */
     BLOCK_LEVEL_SMALL = 9,       /* from this zstd level on, columns are made as small as can be */
-    BLOCK_ROLLUP_SHARE = 8,      /* rows for each entry of a rollup, at least */
+    BLOCK_ROLLUP_SHARE = 4,      /* rows for each entry of a rollup, at least */
     BLOCK_LEVELS_MAX = 64,       /* values of detected_level in a rollup or census, at most */
     BLOCK_CENSUS_SHARE = 8,      /* rows for each entry of a census, at least */
 };

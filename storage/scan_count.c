@@ -41,8 +41,10 @@ static bool rollup_has_attrs(const struct scan_counter *k, const struct lines_pl
     return true;
 }
 
-/* The bucket of a minute, SIZE_MAX when it lies outside; false: its rows lie in several. */
-static bool minute_bucket(const struct scan_counter *k, int64_t minute, size_t *ret)
+/* The bucket of a block's rows of a minute, SIZE_MAX when it lies outside; false: they lie in
+ * several.  `hint`: a bucket that may be it. */
+static bool minute_bucket(const struct scan_counter *k, const struct scan_candidate *c,
+                          int64_t minute, size_t hint, size_t *ret)
 {
     const ts_ns *edge = k->buckets.edge;
     ts_ns first;
@@ -52,13 +54,33 @@ static bool minute_bucket(const struct scan_counter *k, int64_t minute, size_t *
         __builtin_add_overflow(first, 60 * NS_PER_S, &last))
         return false;
     first++; /* a minute ends with its last instant, block.h */
+    first = first < c->min_ts ? c->min_ts : first;
+    last = last > c->max_ts ? c->max_ts : last;
     *ret = SIZE_MAX;
     if (last < edge[0] || first >= edge[k->buckets.n])
         return true;
     if (first < edge[0] || last >= edge[k->buckets.n])
         return false;
-    *ret = scan_bucket_of(&k->buckets, first, 0);
+    *ret = scan_bucket_of(&k->buckets, first, hint);
     return scan_bucket_has(&k->buckets, *ret, last);
+}
+
+/* The bucket of each entry.  1: the rows of one lie in several. */
+static int rollup_buckets(const struct scan_counter *k, const struct scan_candidate *c,
+                          const struct block_rollup *ro, size_t *ret)
+{
+    size_t hint = 0;
+
+    for (size_t i = 0; i < ro->n; i++) {
+        if (i > 0 && ro->entry[i].minute == ro->entry[i - 1].minute) {
+            ret[i] = ret[i - 1];
+            continue;
+        }
+        if (!minute_bucket(k, c, ro->entry[i].minute, hint, &ret[i]))
+            return 1;
+        hint = ret[i] == SIZE_MAX || ret[i] + 1 == k->buckets.n ? hint : ret[i] + 1;
+    }
+    return 0;
 }
 
 static int rollup_combos(struct scan_counter *k, const struct block_rollup *ro, uint32_t *ret,
@@ -74,22 +96,51 @@ static int rollup_combos(struct scan_counter *k, const struct block_rollup *ro, 
     return r;
 }
 
-static int add_rollup(struct scan_counter *k, struct scan_block *b, const struct block_rollup *ro,
-                      const uint32_t *combo, struct err *err)
+/* What the rows of one stream are added to, by level. */
+struct level_cells {
+    struct scan_cells *cells; /* NULL: they do not count */
+    bool is_known;
+};
+
+static int find_cells(struct scan_counter *k, struct scan_stream *stream, uint32_t combo,
+                      struct level_cells *ret, struct err *err)
 {
+    int r = ret->is_known ? 0 : scan_tally_cells(k, stream, combo, &ret->cells, err);
+
+    ret->is_known = r == 0;
+    return r;
+}
+
+static void add_entry(const struct block_rollup_entry *e, size_t bucket, struct scan_cells *to)
+{
+    if (to == NULL)
+        return;
+    to->rows[bucket] += e->rows;
+    if (to->bytes != NULL)
+        to->bytes[bucket] += e->line_bytes;
+}
+
+static int add_rollup(struct scan_counter *k, struct scan_block *b, const struct block_rollup *ro,
+                      const uint32_t *combo, const size_t *bucket, struct err *err)
+{
+    struct level_cells cells[BLOCK_LEVELS_MAX];
+    struct scan_stream *stream = NULL;
     uint64_t rows = 0;
     int r = 0;
 
     (void)pthread_mutex_lock(&k->mutex);
     for (size_t i = 0; r == 0 && i < ro->n; i++) {
         const struct block_rollup_entry *e = &ro->entry[i];
-        struct scan_tally_key key = {scan_count_stream(b->candidate, e->stream), combo[e->level],
-                                     0};
-        (void)minute_bucket(k, e->minute, &key.bucket); /* was seen to be one */
-        if (key.stream == NULL || key.bucket == SIZE_MAX)
+        if (i == 0 || e->stream != ro->entry[i - 1].stream) {
+            stream = scan_count_stream(b->candidate, e->stream);
+            memset(cells, 0, ro->n_levels * sizeof(*cells));
+        }
+        if (stream == NULL || bucket[i] == SIZE_MAX)
             continue;
         rows += e->rows;
-        r = scan_tally_add(k, &key, e->rows, e->line_bytes, err);
+        r = find_cells(k, stream, combo[e->level], &cells[e->level], err);
+        if (r == 0)
+            add_entry(e, bucket[i], cells[e->level].cells);
     }
     (void)pthread_mutex_unlock(&k->mutex);
     return r < 0 ? r : scan_count_lines(k->sc, b->worker, rows, 0, err);
@@ -100,7 +151,7 @@ static int count_rollup(struct scan_counter *k, struct scan_block *b, struct err
 {
     struct block_rollup ro = {.n = 0};
     uint32_t *combo;
-    size_t bucket;
+    size_t *bucket;
     int r;
 
     if (k->sc->req.n_filters > 0 || b->candidate->hides || k->c->by_line || k->c->value != NULL)
@@ -113,14 +164,14 @@ static int count_rollup(struct scan_counter *k, struct scan_block *b, struct err
     r = scan_block_rollup(b, &ro, err);
     if (r != 0)
         return r;
-    for (size_t i = 0; i < ro.n; i++)
-        if (!minute_bucket(k, ro.entry[i].minute, &bucket))
-            return 1;
+    bucket = arena_room(b->arena, ro.n, sizeof(*bucket));
     combo = arena_alloc(b->arena, ro.n_levels * sizeof(*combo) + 1);
-    if (combo == NULL)
+    if (bucket == NULL || combo == NULL)
         return arena_err(b->arena, err);
-    r = rollup_combos(k, &ro, combo, err);
-    return r == 0 ? add_rollup(k, b, &ro, combo, err) : r;
+    r = rollup_buckets(k, b->candidate, &ro, bucket);
+    if (r == 0)
+        r = rollup_combos(k, &ro, combo, err);
+    return r == 0 ? add_rollup(k, b, &ro, combo, bucket, err) : r;
 }
 
 /* ---- keys ---- */

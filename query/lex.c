@@ -31,6 +31,8 @@ const char *lex_kind_name(enum token_kind kind)
 void lex_init(struct lexer *l, struct str text, struct arena *a)
 {
     *l = (struct lexer){.text = text, .at = {1, 1}, .arena = a};
+    for (int k = TOKEN_BY; k < TOKEN_KINDS; k++)
+        l->lengths[kinds[k].text[0] - 'a'] |= UINT32_C(1) << kinds[k].n;
 }
 
 static char peek(const struct lexer *l, size_t ahead)
@@ -362,6 +364,23 @@ static bool call_follows(const struct lexer *l, size_t from)
     return peek(l, from) == '(';
 }
 
+/* Does a word of this length begin so? */
+static bool may_be_word(const struct lexer *l, struct str text)
+{
+    char c = (char)(text.p[0] | 0x20);
+
+    return c >= 'a' && c <= 'z' && text.n < 32 && (l->lengths[c - 'a'] >> text.n & 1) != 0;
+}
+
+static enum token_kind word_kind(const struct lexer *l, struct str text)
+{
+    for (int k = TOKEN_BY; k < TOKEN_KINDS; k++)
+        if (kinds[k].n == text.n && str_eq_nocase(text, (struct str){kinds[k].text, text.n}))
+            return k < TOKEN_RATE || call_follows(l, text.n) ? (enum token_kind)k
+                                                             : TOKEN_IDENTIFIER;
+    return TOKEN_IDENTIFIER;
+}
+
 static int lex_word(struct lexer *l, struct token *t)
 {
     size_t n = 0;
@@ -374,14 +393,8 @@ static int lex_word(struct lexer *l, struct token *t)
     }
     t->text = str_sub(l->text, l->pos, n);
     t->kind = TOKEN_IDENTIFIER;
-    for (int k = TOKEN_BY; k < TOKEN_KINDS; k++) {
-        if (kinds[k].n != n || (t->text.p[0] | 0x20) != kinds[k].text[0] ||
-            !str_eq_nocase(t->text, (struct str){kinds[k].text, n}))
-            continue;
-        if (k < TOKEN_RATE || call_follows(l, n))
-            t->kind = (enum token_kind)k;
-        break;
-    }
+    if (may_be_word(l, t->text))
+        t->kind = word_kind(l, t->text);
     skip(l, n);
     return 0;
 }

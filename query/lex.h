@@ -142,6 +142,7 @@ struct lexer {
     size_t pos;
     struct place at; /* of text.p[pos] */
     struct arena *arena;
+    uint32_t lengths[26]; /* of words, by their first letter: bit n, n bytes */
 };
 
 /* Start reading `text`, borrowed like `a` for the life of all tokens. */

@@ -177,12 +177,16 @@ static enum scan_verdict judge(const void *arg, struct str value)
 
 /* ---- filters to conditions ---- */
 
+enum { WALKED_MAX = 1 << 16 };
+
 struct pusher {
     struct ast *ast;
     const struct ast_log *log;
     const struct ast_stage *stage; /* whose filter it is */
     enum scan_parser parser;
-    size_t cap; /* conditions there is room for */
+    size_t cap;    /* conditions there is room for */
+    size_t behind; /* stages and picks in front of `stage` */
+    size_t walked; /* of these, for all tests */
 };
 
 /* The one label that a filter looks at; STR_NULL: there may be several. */
@@ -205,11 +209,12 @@ static struct str label_of(const struct ast_filter *f)
     return label;
 }
 
-static bool make_test(const struct pusher *p, const struct ast_filter *f, struct scan_test *ret)
+static bool make_test(struct pusher *p, const struct ast_filter *f, struct scan_test *ret)
 {
     struct str label = label_of(f);
 
-    if (label.p == NULL || f->kind == FILTER_IP ||
+    p->walked += p->behind;
+    if (label.p == NULL || f->kind == FILTER_IP || p->walked > WALKED_MAX ||
         !plan_is_untouched(p->log->stages, p->stage, label))
         return false;
     *ret = (struct scan_test){.label = label, .parser = p->parser, .judge = judge, .arg = f};
@@ -231,6 +236,9 @@ static int push_one(struct pusher *p, const struct ast_filter *f, bool *pushed, 
     struct scan_test *test;
     size_t n = 0;
 
+    *pushed = false;
+    if (plan->n_conditions == p->cap)
+        return 0;
     for (const struct ast_filter *kid = f->first; apart && kid != NULL; kid = kid->next)
         n++;
     test = arena_alloc(p->ast->arena, (apart ? n : 1) * sizeof(*test));
@@ -240,10 +248,8 @@ static int push_one(struct pusher *p, const struct ast_filter *f, bool *pushed, 
     *pushed = apart || make_test(p, f, &test[n++]);
     for (const struct ast_filter *kid = f->first; apart && *pushed && kid != NULL; kid = kid->next)
         *pushed = make_test(p, kid, &test[n++]);
-    if (*pushed && plan->n_conditions < p->cap)
+    if (*pushed)
         plan->conditions[plan->n_conditions++] = (struct scan_condition){test, n};
-    else
-        *pushed = false;
     return 0;
 }
 
@@ -278,6 +284,15 @@ static int plan_pattern(struct ast *a, const struct pattern *p, struct plan_scan
     return 0;
 }
 
+static size_t count_picks(const struct ast_pick *list)
+{
+    size_t n = 0;
+
+    for (const struct ast_pick *p = list; p != NULL; p = p->next)
+        n++;
+    return n;
+}
+
 int plan_tests(struct ast *a, struct ast_log *l, struct err *err)
 {
     enum { CONDITIONS_MAX = 64 };
@@ -290,11 +305,14 @@ int plan_tests(struct ast *a, struct ast_log *l, struct err *err)
     for (struct ast_stage *s = l->stages; r == 0 && s != NULL; s = s->next) {
         bool all = true;
         p.stage = s;
+        p.behind++;
         if (s->kind == STAGE_LABEL_FILTER) {
             r = push_filter(&p, s->filter, &all, err);
             s->tested = all;
             continue;
         }
+        if (s->kind == STAGE_DROP || s->kind == STAGE_KEEP)
+            p.behind += count_picks(s->picks);
         if (s->kind == STAGE_LINE_FILTER || s->kind == STAGE_DROP || s->kind == STAGE_KEEP)
             continue;
         if (plan_parser_of(s) == SCAN_PARSE_NONE || p.parser != SCAN_PARSE_NONE)

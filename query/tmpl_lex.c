@@ -49,8 +49,9 @@ static struct str rest(const struct tmpl_lexer *l)
 static void emit(struct tmpl_lexer *l, enum tmpl_token_kind kind, size_t n, struct tmpl_token *ret)
 {
     *ret = (struct tmpl_token){kind, l->pos, l->line, str_sub(l->text, l->pos, n)};
-    for (size_t i = 0; i < ret->text.n; i++)
-        l->line += ret->text.p[i] == '\n';
+    if (kind == TMPL_T_TEXT || kind == TMPL_T_SPACE || kind == TMPL_T_STRING)
+        for (size_t i = 0; i < ret->text.n; i++)
+            l->line += ret->text.p[i] == '\n';
     l->pos += ret->text.n;
 }
 
@@ -67,8 +68,12 @@ static void fail(struct tmpl_lexer *l, struct tmpl_token *ret, const char *what,
 /* Is the lexer at }}, or at -}} behind a blank?  *n: bytes of it. */
 static bool at_right(const struct tmpl_lexer *l, size_t *n)
 {
+    char c = peek(l, 0);
     bool behind_blank = l->pos > 0 && tmpl_is_blank(l->text.p[l->pos - 1]);
 
+    *n = 2;
+    if (c != '}' && c != '-') /* nearly always */
+        return false;
     *n = behind_blank && str_starts(rest(l), STR("-}}")) ? 3 : 2;
     return *n == 3 || str_starts(rest(l), STR("}}"));
 }
@@ -209,7 +214,7 @@ static void lex_identifier(struct tmpl_lexer *l, struct tmpl_token *ret)
     enum tmpl_token_kind kind = TMPL_T_IDENTIFIER;
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (str_eq(str_sub(rest(l), 0, n), str_of(words[i].word)))
+        if (words[i].word[0] == peek(l, 0) && str_eq(str_sub(rest(l), 0, n), str_of(words[i].word)))
             kind = words[i].kind;
     lex_word(l, kind, n, ret);
 }

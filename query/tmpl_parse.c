@@ -17,6 +17,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 struct tmpl_parser {
     struct tmpl_lexer lexer;
@@ -183,7 +184,9 @@ static const struct tmpl_func *find_in(const struct tmpl_func *table, size_t n, 
 
     while (lo < n) {
         size_t mid = lo + (n - lo) / 2;
-        int order = str_cmp(str_of(table[mid].name), name);
+        int order = strncmp(table[mid].name, name.p, name.n);
+        if (order == 0 && table[mid].name[name.n] != '\0')
+            order = 1; /* it goes on */
         if (order == 0)
             return &table[mid];
         if (order < 0)

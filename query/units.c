@@ -91,11 +91,29 @@ static bool normalize(struct str s, char *to)
     return p == end;
 }
 
+/* Most numbers: so few digits that a double holds them. */
+static bool plain_digits(struct str s, double *ret)
+{
+    uint64_t v = 0;
+
+    if (s.n == 0 || s.n > 15)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+        v = v * 10 + (uint64_t)(s.p[i] - '0');
+    }
+    *ret = (double)v;
+    return true;
+}
+
 bool units_parse_float(struct str s, double *ret)
 {
     char text[NUMBER_MAX + 1];
     double v;
 
+    if (plain_digits(s, ret))
+        return true;
     if (s.n == 0 || s.n > NUMBER_MAX || !normalize(s, text))
         return false;
     v = strtod(text, NULL);

@@ -24,7 +24,7 @@
 struct frame_cache;
 struct frame;
 
-enum { FRAME_CACHE_BYTES = 32 << 20 };
+enum { FRAME_CACHE_BYTES = 24 << 20 };
 
 /* `max_bytes` 0: FRAME_CACHE_BYTES.  What is kept is charged to `parent` (may be NULL) too. */
 struct frame_cache *frame_cache_new(size_t max_bytes, struct mem_budget *parent);

@@ -2,8 +2,9 @@
  * storage/scan_render.c - rows to records: lines and attributes, only of what is handed out.
  *
  * The next rows of a window come from many blocks in turn.  They are written out a chunk at a time,
- * block by block, so each block is opened once for a chunk; blocks stay open for the next one as
- * long as there is room.  Chunks grow, so that with more blocks than fit the opening pays.
+ * block by block, so each block is opened once for a chunk; blocks stay open for the next one, if
+ * one can come, as long as there is room.  Chunks grow, so that with more blocks than fit the
+ * opening pays.
  */
 #include "base/mem.h"
 #include "storage/scan_internal.h"
@@ -95,6 +96,7 @@ struct chunk {
     struct chunk_item *item; /* by candidate, then by row */
     struct chunk_job *job;
     size_t n, n_jobs;
+    bool is_last; /* no row comes behind it */
 };
 
 static void render_head(struct chunk *ch, const struct chunk_job *job)
@@ -150,7 +152,7 @@ static int render_block(struct chunk *ch, const struct chunk_job *job, struct sc
                                     memory_order_relaxed);
     sum += arena_held(o->arena) - o->held;
     o->held = arena_held(o->arena);
-    if (sum > SCAN_OPEN_BYTES || r < 0)
+    if (ch->is_last || sum > SCAN_OPEN_BYTES || r < 0)
         scan_render_close(sc, c);
     if (r < 0)
         forget(ch, job);
@@ -245,6 +247,7 @@ int scan_render_chunk(struct scan *sc, struct err *err)
             arena_reset(sc->worker[i].out);
     }
     a = scan_group_worker(sc, 0)->out;
+    ch.is_last = sc->next_row + ch.n == sc->rows.n && sc->lo > sc->hi;
     ch.ready = arena_alloc(a, ch.n * sizeof(*ch.ready));
     ch.item = arena_alloc(a, ch.n * sizeof(*ch.item));
     ch.job = arena_alloc(a, ch.n * sizeof(*ch.job));

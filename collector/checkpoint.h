@@ -4,7 +4,8 @@
  * A chunk's parts are in the journal, and the journal is on the disk, before the chunk is sent:
  * after a kill at any instant the same parts with the same borders are sent again and the server
  * knows them.  Files have an id that is drawn once.  Format: docs/formats/checkpoint.md. Everything
- * is kept in memory as well; loop thread only.
+ * is kept in memory as well.  All calls on the loop thread; waiting for the disk is done by a
+ * thread of its own once checkpoint_attach was called.
  */
 #ifndef LOGQ_COLLECTOR_CHECKPOINT_H
 #define LOGQ_COLLECTOR_CHECKPOINT_H
@@ -17,10 +18,11 @@
 #include <stdint.h>
 
 struct checkpoint;
+struct loop;
 
 enum {
     CHECKPOINT_HEAD_MAX = 1024, /* bytes of a file's beginning that identify it */
-    CHECKPOINT_ID_MAX = 40,     /* text of a file id with its NUL */
+    CHECKPOINT_ID_MAX = 48,     /* text of a file id with its NUL */
     CHECKPOINT_PATH_MAX = 4096,
 };
 
@@ -39,15 +41,18 @@ struct checkpoint_range {
 /* A file that was seen.  Owned by the checkpoint until _forget. */
 struct checkpoint_file {
     uint64_t no;                /* drawn once, never used again */
-    char id[CHECKPOINT_ID_MAX]; /* incarnation and no: the server's name for it */
+    uint32_t salt;              /* random: a journal put back does not draw the same id again */
+    char id[CHECKPOINT_ID_MAX]; /* incarnation, no and salt: the server's name for it */
     uint64_t dev, ino;
     uint32_t head_len; /* bytes that head_hash covers */
     uint64_t head_hash;
     char *path;                           /* where it was last seen */
+    uint64_t seen;                        /* it was at least that long once: see checkpoint_seen */
     VEC(struct checkpoint_range) planned; /* sorted, disjoint, coalesced */
     uint32_t unacked;                     /* parts planned and not acknowledged */
-    bool dead;  /* will not be read again: its owner forgets it once unacked is 0 */
-    void *user; /* the reader's; NULL at start */
+    bool dead;    /* will not be read again: its owner forgets it once unacked is 0 */
+    void *user;   /* the reader's; NULL at start */
+    size_t index; /* the checkpoint's */
 };
 
 struct checkpoint_part {
@@ -65,10 +70,21 @@ struct checkpoint_chunk {
 };
 
 /* Load `checkpoint` in directory dir_fd (borrowed until _close), or begin one.  A torn tail is cut
- * off and counted. ERR_CORRUPT: the header is not one of ours.  ERR_IO, ERR_UNSUPPORTED (a newer
- * version). */
+ * off and counted.  One that is damaged is kept as `checkpoint.bad` and a new incarnation begins.
+ * ERR_IO, ERR_UNSUPPORTED (another version). */
 int checkpoint_open(int dir_fd, struct checkpoint **ret, struct err *err);
+/* Waits for a sync under way; what was never synced is not written. */
 void checkpoint_close(struct checkpoint **pc);
+
+/* Why the incarnation is a new one, until checkpoint_told: files may be stored twice from the end
+ * of what is planned of them.  DAMAGED keeps what is certain: the beginning of each file that was
+ * acknowledged without a hole. */
+enum checkpoint_renewal { CHECKPOINT_SAME, CHECKPOINT_LOST, CHECKPOINT_DAMAGED };
+enum checkpoint_renewal checkpoint_renewal(const struct checkpoint *c);
+uint64_t checkpoint_incarnation(const struct checkpoint *c);
+uint64_t checkpoint_previous(const struct checkpoint *c); /* incarnation before; 0: not known */
+/* It was reported: with the next sync that is in the journal. */
+void checkpoint_told(struct checkpoint *c);
 
 /* A new file with a new id; in the journal with the next sync.  `path` is copied. */
 struct checkpoint_file *checkpoint_file_new(struct checkpoint *c, uint64_t dev, uint64_t ino,
@@ -76,9 +92,14 @@ struct checkpoint_file *checkpoint_file_new(struct checkpoint *c, uint64_t dev, 
 /* Journal what is known about it now, with the next sync. */
 void checkpoint_file_changed(struct checkpoint *c, struct checkpoint_file *f);
 void checkpoint_file_set_path(struct checkpoint *c, struct checkpoint_file *f, const char *path);
+/* The file was `size` bytes long: should it vanish, that much of it is known to be lost. Journalled
+ * with the next sync when it is more than before; every few MiB that are not read yet are enough.
+ */
+void checkpoint_seen(struct checkpoint *c, struct checkpoint_file *f, uint64_t size);
 /* It is gone for good, unacked is 0: frees it. */
 void checkpoint_file_forget(struct checkpoint *c, struct checkpoint_file *f);
-/* All files; `i` from 0; NULL at the end. */
+/* All files in no order; `i` from 0; NULL at the end.  _forget puts the last in the place of the
+ * one that goes. */
 struct checkpoint_file *checkpoint_file_at(const struct checkpoint *c, size_t i);
 struct checkpoint_file *checkpoint_file_find(const struct checkpoint *c, uint64_t no);
 
@@ -93,11 +114,27 @@ void checkpoint_file_hole(const struct checkpoint_file *f, uint64_t from, uint64
 uint64_t checkpoint_plan(struct checkpoint *c, const struct checkpoint_part *parts, size_t n);
 /* [start, end) of the file is passed over: acknowledged without having been sent. */
 void checkpoint_skip(struct checkpoint *c, struct checkpoint_file *f, uint64_t start, uint64_t end);
-/* Write and fdatasync all that waits.  ERR_IO: nothing is lost, it still waits; try again later. */
+/* Write and fdatasync all that waits, here and now.  ERR_IO: nothing is lost, it still waits; try
+ * again later. */
 int checkpoint_sync(struct checkpoint *c, struct err *err);
 
-/* Chunk `no` is done with.  Written at once, not synced: should it get lost, the chunk is sent
- * again and the server drops it.  A write that fails waits for the next sync. */
+/*
+ * The same without waiting: checkpoint_sync_begin lets a thread do it, one sync at a time, and
+ * `fn` (on the loop) says that one has ended, with its error or NULL.  What is added while one is
+ * under way goes with the next, which somebody has to begin.  Not attached, it is checkpoint_sync.
+ * ERR_NOMEM: no thread.
+ */
+typedef void checkpoint_synced_fn(void *arg, const struct err *err);
+int checkpoint_attach(struct checkpoint *c, struct loop *l, checkpoint_synced_fn *fn, void *arg,
+                      struct err *err);
+void checkpoint_sync_begin(struct checkpoint *c);
+/* All that was added until now, as a mark; and is all up to a mark on the disk? */
+uint64_t checkpoint_mark(const struct checkpoint *c);
+bool checkpoint_is_durable(const struct checkpoint *c, uint64_t mark);
+
+/* Chunk `no` is done with.  Written at once if no sync is under way, not synced: should it get
+ * lost, the chunk is sent again and the server drops it.  A write that fails waits for the next
+ * sync. */
 void checkpoint_ack(struct checkpoint *c, uint64_t no);
 
 /* Chunks planned and not acknowledged, oldest first; `i` from 0; NULL at the end.  At start: what

@@ -224,6 +224,10 @@ static int open_state(struct collector *c, struct err *err)
     cut = metric_get(METRIC_CHECKPOINT_CUT);
     if (cut > 0)
         log_warn("checkpoint.cut", LOG_U64("bytes", cut));
+    if (checkpoint_renewal(c->checkpoint) != CHECKPOINT_SAME)
+        log_error(checkpoint_renewal(c->checkpoint) == CHECKPOINT_LOST ? "checkpoint.lost"
+                                                                       : "checkpoint.damaged",
+                  LOG_Z("state_dir", dir));
     return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "collector/backoff.h"
 #include "collector/decode.h"
 #include "collector/metrics.h"
+#include "collector/notice.h"
 #include "wire/http_client.h"
 
 #include <inttypes.h>
@@ -105,13 +106,13 @@ static void replay_line(void *arg, struct str line)
 
 static void report_gap(struct input_events *in)
 {
-    struct spool_gap gap = {.cause = "events_lost",
-                            .path = str_of(in->socket),
-                            .text = STR("the engine replayed all "
-                                        "it keeps and none was known")};
+    struct notice_gap gap = {.cause = "events_lost",
+                             .path = str_of(in->socket),
+                             .text = STR("the engine replayed all "
+                                         "it keeps and none was known")};
     struct err err;
 
-    if (spool_gap(in->opt.own, &gap, &err) < 0)
+    if (notice_gap(in->opt.own, &gap, &err) < 0)
         log_error("gap.not_written", LOG_ERR(&err));
 }
 

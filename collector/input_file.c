@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/obj.h"
 #include "collector/metrics.h"
+#include "collector/notice.h"
 #include "collector/own.h"
 #include "collector/siblings.h"
 #include "collector/tail.h"
@@ -60,7 +61,7 @@ struct input_file {
     struct tail *ready, **ready_last;
     const struct source *source; /* while globbing */
     dur_ns globbed_at, swept_at;
-    bool started, first_scan, soon, save_failed;
+    bool started, first_scan, soon;
 };
 
 /* ---- keys ---- */
@@ -424,16 +425,10 @@ static void glob_all(struct input_file *in)
 }
 
 /* What is known has to survive us, before there is anything to send too: a file that was seen and
- * rotated away is found again only by the journal. */
+ * rotated away is found again only by the journal.  Who sends hears whether it went well. */
 static void save_files(struct input_file *in)
 {
-    struct err err;
-
-    int r = checkpoint_sync(in->opt.checkpoint, &err);
-
-    if (r < 0 && !in->save_failed)
-        log_error("checkpoint.failed", LOG_ERR(&err)); /* once; it is tried again every second */
-    in->save_failed = r < 0;
+    checkpoint_sync_begin(in->opt.checkpoint);
 }
 
 static void on_rescan(void *arg)
@@ -576,14 +571,14 @@ static void on_tick(void *arg)
 static void report_gap(struct input_file *in, const char *cause, const struct checkpoint_file *f,
                        uint64_t start, uint64_t end)
 {
-    struct spool_gap gap = {.cause = cause,
-                            .path = str_of(f->path),
-                            .file_id = str_of(f->id),
-                            .start = start,
-                            .end = end};
+    struct notice_gap gap = {.cause = cause,
+                             .path = str_of(f->path),
+                             .file_id = str_of(f->id),
+                             .start = start,
+                             .end = end};
     struct err err;
 
-    if (spool_gap(in->opt.own, &gap, &err) < 0)
+    if (notice_gap(in->opt.own, &gap, &err) < 0)
         log_error("gap.not_written", LOG_ERR(&err));
 }
 
@@ -679,6 +674,30 @@ static void find_renamed(struct input_file *in)
     }
 }
 
+/* The journal was begun anew: which files may be stored twice, and from where. */
+static void tell_renewed(struct input_file *in)
+{
+    const struct checkpoint *cp = in->opt.checkpoint;
+    struct err err;
+    int r;
+
+    if (checkpoint_renewal(cp) == CHECKPOINT_SAME)
+        return;
+    r = notice_incarnation(in->opt.own, cp, NULL, 0, 0, &err);
+    for (size_t i = 0; r == 0 && i < in->tails.n; i++) {
+        const struct tail *t = in->tails.p[i];
+        struct stat st;
+        if (fstat(t->fd, &st) == 0 && (uint64_t)st.st_size > t->pos)
+            r = notice_incarnation(in->opt.own, cp, t->file, t->pos, (uint64_t)st.st_size, &err);
+    }
+    if (r == 0)
+        r = spool_sync(in->opt.own, &err);
+    if (r == 0)
+        checkpoint_told(in->opt.checkpoint);
+    else
+        log_error("incarnation.not_written", LOG_ERR(&err));
+}
+
 static int start(void *self, struct err *err)
 {
     static const struct watch_handler HANDLER = {on_dirs, on_file, on_overflow, on_settled,
@@ -692,10 +711,13 @@ static int start(void *self, struct err *err)
     in->tick = loop_timer_new(in->opt.loop, on_tick, in);
     in->rescan = loop_timer_new(in->opt.loop, on_rescan, in);
     in->started = true;
-    in->first_scan = checkpoint_file_at(in->opt.checkpoint, 0) == NULL;
+    /* After a loss of the journal nobody knows what of the files was read. */
+    in->first_scan = checkpoint_file_at(in->opt.checkpoint, 0) == NULL &&
+                     checkpoint_renewal(in->opt.checkpoint) == CHECKPOINT_SAME;
     glob_all(in);
     in->first_scan = false;
     find_renamed(in);
+    tell_renewed(in);
     save_files(in);
     loop_timer_start(in->tick, SOON_MS, 0);
     call_ready(in);

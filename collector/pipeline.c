@@ -2,7 +2,7 @@
  * collector/pipeline.c - contract: pipeline.h.
  *
  * Invariants (the argument for exactly-once is in docs/collector.md)
- *   (1) a chunk goes to ship only after checkpoint_sync has succeeded behind its plan;
+ *   (1) a chunk goes to ship only when the journal says that its plan is on the disk;
  *   (2) nothing is pulled before every chunk of the journal was built again, so the joins that
  * these leave empty are the ones that reading begins with; (3) a refused chunk is acknowledged in
  * the journal only after its gap record is in the spool.
@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/obj.h"
 #include "collector/metrics.h"
+#include "collector/notice.h"
 #include "collector/refused.h"
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ enum {
 /* A chunk whose plan is in the journal's buffer and not yet on the disk. */
 struct sealed {
     uint64_t no;
+    uint64_t mark; /* of the journal, behind its plan */
     char token[CHUNK_TOKEN_BYTES];
     struct buf message;
 };
@@ -44,7 +46,8 @@ struct pipeline {
     VEC(struct sealed) sealed;
     VEC(uint64_t) again; /* chunks of the journal still to be built, oldest first */
     struct loop_timer *timer;
-    bool started, draining, drained, broken;
+    dur_ns retry_at; /* the journal could not be written: not before then; 0: it can */
+    bool started, draining, drained;
     loop_fn *drain_done;
     void *drain_arg;
     struct loop_timer *drain_timer;
@@ -75,31 +78,45 @@ static void seal(struct pipeline *p, uint64_t no)
     if (chunk_pack(p->chunk, &s.message, s.token, &err) < 0)
         log_error("chunk.not_packed", LOG_ERR(&err));
     INVARIANT(!s.message.over); /* sized so that any chunk fits */
-    if (no == 0)
+    if (no == 0) {
         s.no = checkpoint_plan(p->opt.checkpoint, p->chunk->parts.p, p->chunk->parts.n);
+        s.mark = checkpoint_mark(p->opt.checkpoint);
+    }
     VEC_PUSH(&p->sealed, s);
     chunk_clear(p->chunk);
 }
 
-/* Make the plans durable, then send. */
-static bool send_sealed(struct pipeline *p)
+/* Send what may be sent, and have the plans of the rest made durable. */
+static void send_sealed(struct pipeline *p)
 {
-    struct sealed *s;
-    struct err err;
+    size_t n = 0;
 
-    if (p->sealed.n == 0)
-        return true;
-    if (checkpoint_sync(p->opt.checkpoint, &err) < 0) {
-        if (!p->broken)
-            log_error("checkpoint.failed", LOG_ERR(&err));
-        p->broken = true;
-        return false;
-    }
-    p->broken = false;
-    VEC_EACH(&p->sealed, s)
+    for (; n < p->sealed.n; n++) {
+        struct sealed *s = &p->sealed.p[n];
+        if (!checkpoint_is_durable(p->opt.checkpoint, s->mark))
+            break;
         ship_add(p->ship, s->no, s->token, &s->message); /* keeps (1) */
-    p->sealed.n = 0;
-    return true;
+    }
+    if (n > 0 && n < p->sealed.n)
+        memmove(p->sealed.p, p->sealed.p + n, (p->sealed.n - n) * sizeof(p->sealed.p[0]));
+    p->sealed.n -= n;
+    if (p->sealed.n > 0 && time_mono() >= p->retry_at)
+        checkpoint_sync_begin(p->opt.checkpoint);
+}
+
+static void on_synced(void *arg, const struct err *err)
+{
+    struct pipeline *p = arg;
+
+    if (err == NULL) {
+        p->retry_at = 0;
+        pump(p);
+        return;
+    }
+    if (p->retry_at == 0)
+        log_error("checkpoint.failed", LOG_ERR(err)); /* once; it is tried again and counted */
+    p->retry_at = time_mono() + RETRY_MS * NS_PER_MS;
+    loop_timer_start(p->timer, RETRY_MS + 1, 0);
 }
 
 /* ---- after a restart ---- */
@@ -154,9 +171,13 @@ static int64_t fill(struct pipeline *p)
 
 static void finish_drain(struct pipeline *p)
 {
+    struct err err;
+
     if (!p->draining || p->drained)
         return;
     p->drained = true;
+    (void)checkpoint_sync(p->opt.checkpoint,
+                          &err); /* acks: one that is lost is a chunk sent again */
     p->drain_done(p->drain_arg);
 }
 
@@ -173,7 +194,8 @@ static void pump(struct pipeline *p)
     } else {
         wait = fill(p);
     }
-    if (!send_sealed(p))
+    send_sealed(p);
+    if (wait < 0 && p->retry_at != 0)
         wait = RETRY_MS;
     if (p->draining && p->sealed.n == 0 && ship_in_flight(p->ship) == 0)
         finish_drain(p);
@@ -211,13 +233,13 @@ static void on_refused(void *arg, uint64_t no, struct str message, struct str co
     refused_keep(p->refused, no, message);
     for (size_t i = 0; c != NULL && !is_own(c) && i < c->parts.n; i++) {
         const struct checkpoint_part *part = &c->parts.p[i];
-        struct spool_gap gap = {.cause = "refused",
-                                .path = str_of(part->file->path),
-                                .file_id = str_of(part->file->id),
-                                .text = text,
-                                .start = part->start,
-                                .end = part->end};
-        if (spool_gap(p->opt.own, &gap, &err) < 0)
+        struct notice_gap gap = {.cause = "refused",
+                                 .path = str_of(part->file->path),
+                                 .file_id = str_of(part->file->id),
+                                 .text = text,
+                                 .start = part->start,
+                                 .end = part->end};
+        if (notice_gap(p->opt.own, &gap, &err) < 0)
             log_error("gap.not_written", LOG_ERR(&err));
     }
     on_acked(p, no); /* keeps (3) */
@@ -239,6 +261,8 @@ int pipeline_open(const struct pipeline_options *opt, struct pipeline **ret, str
     p->magic = PIPELINE_MAGIC;
     p->opt = *opt;
     r = refused_open(opt->state_fd, opt->refused_bytes, &p->refused, err);
+    if (r == 0)
+        r = checkpoint_attach(opt->checkpoint, opt->loop, on_synced, p, err);
     if (r < 0) {
         pipeline_free(&p);
         return r;

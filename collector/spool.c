@@ -2,12 +2,9 @@
 #include "collector/spool.h"
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
-#include "base/time.h"
-#include "collector/metrics.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 4 << 20, ROTATE_AT = 1 << 20, DIGITS = 8, LINE_MAX_BYTES = 1 << 16 };
+enum { FILE_MAX = 4 << 20, ROTATE_AT = 1 << 20, DIGITS = 8 };
 
 struct spool {
     unsigned magic;
@@ -199,40 +196,4 @@ bool spool_has_later(const char *path)
     name_of(no + 1, name);
     (void)snprintf(later, sizeof(later), "%.*s/%s", (int)(base - path), path, name);
     return access(later, F_OK) == 0;
-}
-
-int spool_gap(struct spool *s, const struct spool_gap *gap, struct err *err)
-{
-    char time[TIME_TEXT_MAX];
-    struct json_writer w;
-    struct buf line;
-    int r;
-
-    buf_init(&line, LINE_MAX_BYTES);
-    json_writer_init(&w, &line);
-    json_put_object(&w);
-    json_put_key(&w, STR("time"));
-    json_put_string(&w, time_format_rfc3339(time_now(), time));
-    json_put_kv_str(&w, "gap", str_of(gap->cause));
-    if (gap->path.n > 0)
-        json_put_kv_str(&w, "file", gap->path);
-    if (gap->file_id.n > 0)
-        json_put_kv_str(&w, "file_id", gap->file_id);
-    json_put_kv_u64(&w, "start", gap->start);
-    json_put_kv_u64(&w, "end", gap->end);
-    if (gap->text.n > 0)
-        json_put_kv_str(&w, "text", str_sub(gap->text, 0, 1024));
-    json_put_object_end(&w);
-    buf_add_char(&line, '\n');
-    r = buf_err(&line, "gap record", err);
-    if (r == 0)
-        r = spool_append(s, buf_str(&line), err);
-    if (r == 0)
-        r = spool_sync(s, err);
-    buf_fini(&line);
-    metric_add(METRIC_GAPS, 1);
-    metric_add(METRIC_GAP_BYTES, gap->end - gap->start);
-    log_error("gap", LOG_Z("cause", gap->cause), LOG_STR("file", gap->path),
-              LOG_U64("start", gap->start), LOG_U64("end", gap->end));
-    return r;
 }

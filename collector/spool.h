@@ -36,12 +36,4 @@ int spool_replay(struct spool *s, spool_line_fn *fn, void *arg, struct err *err)
 /* Is there a file of the spool behind `path` (one of its files)? */
 bool spool_has_later(const char *path);
 
-/* A line that says: [start, end) of `file` is lost, and why.  Counted. */
-struct spool_gap {
-    const char *cause; /* "file_gone", "file_changed", "truncated", "refused", "events_lost" */
-    struct str path, file_id, text;
-    uint64_t start, end;
-};
-int spool_gap(struct spool *s, const struct spool_gap *gap, struct err *err);
-
 #endif

@@ -47,6 +47,7 @@ static void use(struct checkpoint *c)
 
     for (size_t i = 0; (f = checkpoint_file_at(c, i)) != NULL; i++) {
         uint64_t start, end = 0;
+        INVARIANT(checkpoint_file_find(c, f->no) == f);
         for (;;) {
             checkpoint_file_hole(f, end, &start, &end);
             if (start >= end)
@@ -60,6 +61,7 @@ static void use(struct checkpoint *c)
     }
     while ((f = checkpoint_file_at(c, 0)) != NULL)
         checkpoint_file_forget(c, f); /* nothing is left unacknowledged */
+    checkpoint_told(c);
     if (checkpoint_sync(c, &err) < 0)
         abort();
 }
@@ -84,8 +86,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (file_replace(dir, "checkpoint", 0600, (struct str){(const char *)bytes, size}, &err) < 0)
         abort();
-    if (checkpoint_open(dir, &c, &err) == 0)
+    if (checkpoint_open(dir, &c, &err) == 0) {
         use(c);
+        checkpoint_close(&c);
+        if (checkpoint_open(dir, &c, &err) < 0) /* what we wrote ourselves */
+            abort();
+        INVARIANT(checkpoint_renewal(c) == CHECKPOINT_SAME && checkpoint_file_at(c, 0) == NULL);
+    }
     checkpoint_close(&c);
     free(bytes);
     return 0;

@@ -2,12 +2,14 @@
  * disks. */
 #include "collector/checkpoint.h"
 
+#include "base/crc.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "collector/metrics.h"
 #include "tests/lib/check.h"
 #include "tests/lib/tmpdir.h"
+#include "tests/lib/wait.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -57,6 +59,21 @@ static uint64_t plan(struct checkpoint_file *f, uint64_t start, uint64_t end)
     struct checkpoint_part part = {.file = f, .start = start, .end = end, .count = 2, .flags = 5};
 
     return checkpoint_plan(c, &part, 1);
+}
+
+/* The journal's bytes without the room behind its last record. */
+static void read_journal(struct buf *ret)
+{
+    buf_init(ret, 64 << 20);
+    assert_int_equal(file_read(dir, "checkpoint", ret, &err), 0);
+    while (ret->n > 0 && ret->p[ret->n - 1] == '\0')
+        ret->n--;
+    ret->n = (ret->n + 63) / 64 * 64;
+}
+
+static void write_journal(struct str bytes)
+{
+    assert_int_equal(file_replace(dir, "checkpoint", 0600, bytes, &err), 0);
 }
 
 static struct checkpoint_file *find(uint64_t ino)
@@ -188,17 +205,17 @@ static void cut_at_any_byte_whole_groups_remain(void **state)
     size_t before;
 
     (void)state;
-    buf_init(&whole, 1 << 20);
-    assert_int_equal(file_read(dir, "checkpoint", &whole, &err), 0);
+    read_journal(&whole);
     before = whole.n;
+    buf_fini(&whole);
     (void)checkpoint_plan(c, parts, 3);
     assert_int_equal(checkpoint_sync(c, &err), 0);
-    buf_clear(&whole);
-    assert_int_equal(file_read(dir, "checkpoint", &whole, &err), 0);
+    read_journal(&whole);
     checkpoint_close(&c);
     for (size_t n = before; n <= whole.n; n++) {
-        assert_int_equal(file_replace(dir, "checkpoint", 0600, (struct str){whole.p, n}, &err), 0);
+        write_journal((struct str){whole.p, n});
         assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+        assert_int_equal(checkpoint_renewal(c), CHECKPOINT_SAME);
         if (n == whole.n)
             assert_int_equal(checkpoint_chunk_at(c, 0)->parts.n, 3);
         else
@@ -211,37 +228,181 @@ static void cut_at_any_byte_whole_groups_remain(void **state)
     buf_fini(&whole);
 }
 
-static void a_flipped_bit_ends_the_journal_there(void **state)
+static void a_flipped_bit_in_the_last_write_ends_the_journal_there(void **state)
 {
     struct checkpoint_file *f = new_file(42, "/x");
     struct buf whole;
 
     (void)state;
-    buf_init(&whole, 1 << 20);
     (void)plan(f, 0, 10);
     assert_int_equal(checkpoint_sync(c, &err), 0);
     (void)plan(f, 10, 20);
     assert_int_equal(checkpoint_sync(c, &err), 0);
-    assert_int_equal(file_read(dir, "checkpoint", &whole, &err), 0);
+    read_journal(&whole);
     checkpoint_close(&c);
     whole.p[whole.n - 30] ^= 1;
-    assert_int_equal(file_replace(dir, "checkpoint", 0600, buf_str(&whole), &err), 0);
+    write_journal(buf_str(&whole));
     assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+    assert_int_equal(checkpoint_renewal(c), CHECKPOINT_SAME);
     assert_int_equal(checkpoint_file_end(find(42)), 10);
-    assert_int_equal(metric_get(METRIC_CHECKPOINT_CUT), 64);
-    whole.p[8] ^= 1;
-    checkpoint_close(&c);
-    assert_int_equal(file_replace(dir, "checkpoint", 0600, buf_str(&whole), &err), 0);
-    assert_int_equal(checkpoint_open(dir, &c, &err),
-                     ERR_CORRUPT); /* not even the head: not to be thrown away */
-    (void)unlinkat(dir, "checkpoint", 0);
-    assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+    assert_in_range(metric_get(METRIC_CHECKPOINT_CUT), 1, 64);
+    f = new_file(43, "/y"); /* written over the torn end, which is gone for good */
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    reopen();
+    assert_non_null(find(43));
+    assert_int_equal(checkpoint_file_end(find(42)), 10);
+    assert_in_range(metric_get(METRIC_CHECKPOINT_CUT), 1, 64);
     buf_fini(&whole);
+}
+
+/* Two files, one with a range that is certain, [0, 10), one that is not, [10, 20); then the byte
+ * at `at` is flipped. */
+static void damage(size_t at, char id[CHECKPOINT_ID_MAX])
+{
+    struct checkpoint_file *f = new_file(42, "/x");
+    struct buf whole;
+
+    memcpy(id, f->id, sizeof(f->id));
+    checkpoint_ack(c, plan(f, 0, 10));
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    (void)plan(f, 10, 20);
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    (void)new_file(43, "/y");
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    read_journal(&whole);
+    checkpoint_close(&c);
+    whole.p[at] ^= 1;
+    write_journal(buf_str(&whole));
+    buf_fini(&whole);
+    assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+}
+
+static void damage_in_the_middle_begins_a_new_incarnation(void **state)
+{
+    char id[CHECKPOINT_ID_MAX];
+    uint64_t before = checkpoint_incarnation(c);
+
+    (void)state;
+    damage((size_t)8 * 64 + 20, id); /* the mark of the second sync is behind it */
+    assert_int_equal(checkpoint_renewal(c), CHECKPOINT_DAMAGED);
+    assert_int_equal(checkpoint_previous(c), before);
+    assert_true(checkpoint_incarnation(c) != before);
+    assert_int_equal(metric_get(METRIC_INCARNATIONS), 1);
+    assert_true(tmpdir_has(dir, "checkpoint.bad"));
+    assert_null(checkpoint_chunk_at(c, 0));
+    assert_null(find(43)); /* behind the damage */
+    assert_int_equal(checkpoint_file_end(find(42)), 10);
+    assert_int_equal(find(42)->unacked, 0);
+    assert_string_not_equal(find(42)->id, id);
+    reopen(); /* until it was told */
+    assert_int_equal(checkpoint_renewal(c), CHECKPOINT_DAMAGED);
+    checkpoint_told(c);
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    reopen();
+    assert_int_equal(checkpoint_renewal(c), CHECKPOINT_SAME);
+    assert_int_equal(checkpoint_file_end(find(42)), 10);
+    assert_int_equal(metric_get(METRIC_INCARNATIONS), 1);
+}
+
+static void a_damaged_header_loses_no_certain_position(void **state)
+{
+    char id[CHECKPOINT_ID_MAX];
+
+    (void)state;
+    damage(8, id);
+    assert_int_equal(checkpoint_renewal(c), CHECKPOINT_DAMAGED);
+    assert_int_equal(checkpoint_file_end(find(42)), 10);
+    assert_non_null(find(43));
+    assert_string_not_equal(find(42)->id, id);
+}
+
+static void a_lost_journal_begins_a_new_incarnation(void **state)
+{
+    uint64_t before = checkpoint_incarnation(c);
+
+    (void)state;
+    assert_int_equal(checkpoint_renewal(c), CHECKPOINT_SAME); /* the very first is none */
+    checkpoint_close(&c);
+    assert_int_equal(unlinkat(dir, "checkpoint", 0), 0);
+    assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+    assert_int_equal(checkpoint_renewal(c), CHECKPOINT_LOST);
+    assert_true(checkpoint_incarnation(c) != before);
+    assert_false(tmpdir_has(dir, "checkpoint.bad"));
+}
+
+static void another_version_is_left_alone(void **state)
+{
+    struct buf whole;
+    uint32_t crc;
+
+    (void)state;
+    read_journal(&whole);
+    whole.p[12] = 9;
+    crc = crc32c(0, whole.p + 4, 60);
+    for (int i = 0; i < 4; i++)
+        whole.p[i] = (char)(crc >> (8 * i));
+    checkpoint_close(&c);
+    write_journal(buf_str(&whole));
+    assert_int_equal(checkpoint_open(dir, &c, &err), ERR_UNSUPPORTED);
+    assert_false(tmpdir_has(dir, "checkpoint.bad"));
+    buf_fini(&whole);
+}
+
+static void a_journal_put_back_does_not_draw_an_id_again(void **state)
+{
+    char id[CHECKPOINT_ID_MAX];
+    struct buf copy;
+
+    (void)state;
+    (void)new_file(42, "/x");
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    read_journal(&copy);
+    memcpy(id, new_file(43, "/y")->id, sizeof(id));
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    checkpoint_close(&c);
+    write_journal(buf_str(&copy));
+    assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+    assert_string_not_equal(new_file(44, "/z")->id, id);
+    buf_fini(&copy);
+}
+
+static void what_was_seen_of_a_file_is_remembered(void **state)
+{
+    struct checkpoint_file *f = new_file(42, "/x");
+
+    (void)state;
+    checkpoint_seen(c, f, 100);
+    checkpoint_seen(c, f, 70);
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    reopen();
+    assert_int_equal(find(42)->seen, 100);
+}
+
+static void many_files_are_found_and_forgotten(void **state)
+{
+    uint64_t no[1000];
+
+    (void)state;
+    for (size_t i = 0; i < 1000; i++)
+        no[i] = new_file(1000 + i, "/many")->no;
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    for (size_t i = 0; i < 1000; i += 2)
+        checkpoint_file_forget(c, checkpoint_file_find(c, no[i]));
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    reopen();
+    for (size_t i = 0; i < 1000; i++) {
+        struct checkpoint_file *f = checkpoint_file_find(c, no[i]);
+        assert_true((f == NULL) == (i % 2 == 0));
+        assert_true(f == NULL || f->ino == 1000 + i);
+    }
+    assert_non_null(checkpoint_file_at(c, 499));
+    assert_null(checkpoint_file_at(c, 500));
 }
 
 static void a_long_journal_is_rewritten_short(void **state)
 {
     struct checkpoint_file *f = new_file(42, "/x");
+    struct buf whole;
     struct stat st;
     uint64_t at = 0;
 
@@ -257,10 +418,137 @@ static void a_long_journal_is_rewritten_short(void **state)
     }
     assert_true(at < 100000);
     assert_int_equal(fstatat(dir, "checkpoint", &st, 0), 0);
-    assert_true(st.st_size < 1 << 16);
+    assert_int_equal(st.st_size, 1 << 20);
+    read_journal(&whole);
+    assert_true(whole.n < 1 << 16);
+    buf_fini(&whole);
+    assert_int_equal(fstatat(dir, "checkpoint.spare", &st, 0), 0);
+    assert_int_equal(st.st_size, 1 << 20);
     reopen();
     assert_int_equal(checkpoint_file_end(find(42)), at);
     assert_int_equal(find(42)->planned.n, 1);
+}
+
+static void a_journal_grows_with_what_is_live(void **state)
+{
+    char path[1000];
+    struct stat st;
+
+    (void)state;
+    memset(path, 'p', sizeof(path));
+    path[0] = '/';
+    path[sizeof(path) - 1] = '\0';
+    for (uint64_t i = 0; i < 2000; i++) /* 20 records each */
+        (void)new_file(100 + i, path);
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    assert_int_equal(fstatat(dir, "checkpoint", &st, 0), 0);
+    assert_true(st.st_size > 2000 * 20 * 64);
+    reopen();
+    assert_non_null(find(100));
+    assert_non_null(find(2099));
+}
+
+/* ---- with a thread ---- */
+
+static struct loop *loop;
+static size_t synced, failed;
+
+static void on_synced(void *arg, const struct err *e)
+{
+    (void)arg;
+    if (e == NULL)
+        synced++;
+    else
+        failed++;
+}
+
+static bool is_synced(void *arg)
+{
+    return synced + failed >= *(size_t *)arg;
+}
+
+static void wait_synced(size_t n)
+{
+    wait_check(loop, is_synced, &n, "a sync");
+}
+
+static int setup_thread(void **state)
+{
+    (void)setup(state);
+    synced = failed = 0;
+    assert_int_equal(loop_new(&loop, &err), 0);
+    assert_int_equal(checkpoint_attach(c, loop, on_synced, NULL, &err), 0);
+    return 0;
+}
+
+static int teardown_thread(void **state)
+{
+    checkpoint_close(&c);
+    loop_free(&loop);
+    return teardown(state);
+}
+
+static void a_thread_makes_plans_durable(void **state)
+{
+    struct checkpoint_file *f = new_file(42, "/x");
+    uint64_t first, second;
+
+    (void)state;
+    (void)plan(f, 0, 10);
+    first = checkpoint_mark(c);
+    assert_false(checkpoint_is_durable(c, first));
+    checkpoint_sync_begin(c);
+    checkpoint_ack(c, plan(f, 10, 20)); /* while it is under way */
+    second = checkpoint_mark(c);
+    checkpoint_sync_begin(c); /* one at a time */
+    wait_synced(1);
+    assert_true(checkpoint_is_durable(c, first));
+    assert_false(checkpoint_is_durable(c, second));
+    checkpoint_sync_begin(c);
+    wait_synced(2);
+    assert_true(checkpoint_is_durable(c, second));
+    assert_int_equal(failed, 0);
+    checkpoint_close(&c);
+    assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+    assert_int_equal(checkpoint_file_end(find(42)), 20);
+    assert_int_equal(find(42)->unacked, 1);
+}
+
+static void who_waits_waits_for_the_thread_too(void **state)
+{
+    struct checkpoint_file *f = new_file(42, "/x");
+
+    (void)state;
+    (void)plan(f, 0, 10);
+    checkpoint_sync_begin(c);
+    (void)plan(f, 10, 20);
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    assert_true(checkpoint_is_durable(c, checkpoint_mark(c)));
+    checkpoint_close(&c); /* with the call to the loop under way */
+    assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+    assert_int_equal(checkpoint_file_end(find(42)), 20);
+}
+
+static void a_sync_that_failed_is_told_and_mended_by_the_next(void **state)
+{
+    uint64_t mark;
+
+    (void)state;
+    (void)plan(new_file(42, "/x"), 0, 10);
+    mark = checkpoint_mark(c);
+    fault_start("file.fdatasync");
+    assert_true(fault_next());
+    checkpoint_sync_begin(c);
+    wait_synced(1);
+    while (fault_next())
+        ;
+    assert_int_equal(failed, 1);
+    assert_false(checkpoint_is_durable(c, mark));
+    checkpoint_sync_begin(c);
+    wait_synced(2);
+    assert_int_equal(failed, 1);
+    assert_true(checkpoint_is_durable(c, mark));
+    assert_int_equal(metric_get(METRIC_CHECKPOINT_FAILED), 1);
 }
 
 /* One life: two chunks planned, one acknowledged.  *planned: how much was made durable. */
@@ -294,6 +582,7 @@ static void what_was_synced_is_there_wherever_the_disk_fails(void **state)
     FAULT_EACH("file") {
         uint64_t planned;
         (void)unlinkat(dir, "checkpoint", 0);
+        (void)unlinkat(dir, "checkpoint.spare", 0);
         (void)live(&planned);
         checkpoint_close(&c);
         if (planned > 0) {
@@ -303,21 +592,35 @@ static void what_was_synced_is_there_wherever_the_disk_fails(void **state)
             assert_true(checkpoint_file_end(find(42)) >= planned);
             checkpoint_close(&c);
         }
-        assert_false(tmpdir_has(dir, "checkpoint.tmp"));
+        assert_false(tmpdir_has(dir, "checkpoint.bad"));
     }
     (void)unlinkat(dir, "checkpoint", 0);
     assert_int_equal(checkpoint_open(dir, &c, &err), 0);
 }
 
-CHECK_MAIN(cmocka_unit_test_setup_teardown(a_plan_is_found_again_as_it_was, setup, teardown),
-           cmocka_unit_test_setup_teardown(an_ack_ends_a_chunk_and_keeps_its_range, setup,
-                                           teardown),
-           cmocka_unit_test_setup_teardown(a_file_is_known_before_anything_of_it_is_planned, setup,
-                                           teardown),
-           cmocka_unit_test_setup_teardown(numbers_are_never_used_again, setup, teardown),
-           cmocka_unit_test_setup_teardown(holes_are_what_was_never_planned, setup, teardown),
-           cmocka_unit_test_setup_teardown(cut_at_any_byte_whole_groups_remain, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_flipped_bit_ends_the_journal_there, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_long_journal_is_rewritten_short, setup, teardown),
-           cmocka_unit_test_setup_teardown(what_was_synced_is_there_wherever_the_disk_fails, setup,
-                                           teardown))
+CHECK_MAIN(
+    cmocka_unit_test_setup_teardown(a_plan_is_found_again_as_it_was, setup, teardown),
+    cmocka_unit_test_setup_teardown(an_ack_ends_a_chunk_and_keeps_its_range, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_file_is_known_before_anything_of_it_is_planned, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(numbers_are_never_used_again, setup, teardown),
+    cmocka_unit_test_setup_teardown(holes_are_what_was_never_planned, setup, teardown),
+    cmocka_unit_test_setup_teardown(cut_at_any_byte_whole_groups_remain, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_flipped_bit_in_the_last_write_ends_the_journal_there, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(damage_in_the_middle_begins_a_new_incarnation, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_damaged_header_loses_no_certain_position, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_lost_journal_begins_a_new_incarnation, setup, teardown),
+    cmocka_unit_test_setup_teardown(another_version_is_left_alone, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_journal_put_back_does_not_draw_an_id_again, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_was_seen_of_a_file_is_remembered, setup, teardown),
+    cmocka_unit_test_setup_teardown(many_files_are_found_and_forgotten, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_long_journal_is_rewritten_short, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_journal_grows_with_what_is_live, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_thread_makes_plans_durable, setup_thread, teardown_thread),
+    cmocka_unit_test_setup_teardown(who_waits_waits_for_the_thread_too, setup_thread,
+                                    teardown_thread),
+    cmocka_unit_test_setup_teardown(a_sync_that_failed_is_told_and_mended_by_the_next, setup_thread,
+                                    teardown_thread),
+    cmocka_unit_test_setup_teardown(what_was_synced_is_there_wherever_the_disk_fails, setup,
+                                    teardown))

@@ -119,26 +119,7 @@ static void a_failing_disk_leaves_whole_lines(void **state)
     }
 }
 
-static void a_gap_is_a_line_and_counted(void **state)
-{
-    struct spool_gap gap = {.cause = "file_gone",
-                            .path = STR("/a \"b\""),
-                            .file_id = STR("id-1"),
-                            .start = 10,
-                            .end = 30};
-
-    (void)state;
-    assert_int_equal(spool_gap(s, &gap, &err), 0);
-    assert_int_equal(spool_replay(s, take, NULL, &err), 0);
-    assert_true(str_find(buf_str(&seen),
-                         STR("\"gap\":\"file_gone\",\"file\":\"/a \\\"b\\\"\",\"file_id\":\"id-1\","
-                             "\"start\":10,\"end\":30}")) != SIZE_MAX);
-    assert_int_equal(metric_get(METRIC_GAPS), 1);
-    assert_int_equal(metric_get(METRIC_GAP_BYTES), 20);
-}
-
 CHECK_MAIN(cmocka_unit_test_setup_teardown(lines_come_back_after_a_restart, setup, teardown),
            cmocka_unit_test_setup_teardown(a_torn_line_is_cut_off, setup, teardown),
            cmocka_unit_test_setup_teardown(a_long_spool_goes_on_in_a_next_file, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_failing_disk_leaves_whole_lines, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_gap_is_a_line_and_counted, setup, teardown))
+           cmocka_unit_test_setup_teardown(a_failing_disk_leaves_whole_lines, setup, teardown))

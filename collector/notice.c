@@ -1,0 +1,99 @@
+/* collector/notice.c - contract: notice.h. */
+#include "collector/notice.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "collector/metrics.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { NOTICE_MAX = 1 << 16, TEXT_MAX = 1024 };
+
+struct notice {
+    struct buf line;
+    struct json_writer w;
+};
+
+static void begin(struct notice *n)
+{
+    char time[TIME_TEXT_MAX];
+
+    buf_init(&n->line, NOTICE_MAX);
+    json_writer_init(&n->w, &n->line);
+    json_put_object(&n->w);
+    json_put_key(&n->w, STR("time"));
+    json_put_string(&n->w, time_format_rfc3339(time_now(), time));
+}
+
+static void put_range(struct notice *n, struct str path, struct str file_id, uint64_t start,
+                      uint64_t end)
+{
+    if (path.n > 0)
+        json_put_kv_str(&n->w, "file", path);
+    if (file_id.n > 0)
+        json_put_kv_str(&n->w, "file_id", file_id);
+    json_put_kv_u64(&n->w, "start", start);
+    json_put_kv_u64(&n->w, "end", end);
+    json_put_kv_u64(&n->w, "bytes", end - start);
+}
+
+/* Append the line; it is gone afterwards. */
+static int end(struct notice *n, struct spool *own, struct err *err)
+{
+    int r;
+
+    json_put_object_end(&n->w);
+    buf_add_char(&n->line, '\n');
+    r = buf_err(&n->line, "notice", err);
+    if (r == 0)
+        r = spool_append(own, buf_str(&n->line), err);
+    buf_fini(&n->line);
+    return r;
+}
+
+int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err)
+{
+    struct notice n;
+    int r;
+
+    begin(&n);
+    json_put_kv_str(&n.w, "gap", str_of(gap->cause));
+    put_range(&n, gap->path, gap->file_id, gap->start, gap->end);
+    if (gap->text.n > 0)
+        json_put_kv_str(&n.w, "text", str_sub(gap->text, 0, TEXT_MAX));
+    r = end(&n, own, err);
+    if (r == 0)
+        r = spool_sync(own, err);
+    metric_add(METRIC_GAPS, 1);
+    metric_add(METRIC_GAP_BYTES, gap->end - gap->start);
+    log_error("gap", LOG_Z("cause", gap->cause), LOG_STR("file", gap->path),
+              LOG_U64("start", gap->start), LOG_U64("end", gap->end));
+    return r;
+}
+
+static void put_id(struct notice *n, const char *key, uint64_t id)
+{
+    char text[20];
+
+    (void)snprintf(text, sizeof(text), "%016" PRIx64, id);
+    json_put_kv_str(&n->w, key, str_of(text));
+}
+
+int notice_incarnation(struct spool *own, const struct checkpoint *c,
+                       const struct checkpoint_file *file, uint64_t start, uint64_t stop,
+                       struct err *err)
+{
+    bool lost = checkpoint_renewal(c) == CHECKPOINT_LOST;
+    struct notice n;
+
+    begin(&n);
+    put_id(&n, "incarnation", checkpoint_incarnation(c));
+    if (checkpoint_previous(c) != 0)
+        put_id(&n, "previous", checkpoint_previous(c));
+    json_put_kv_str(&n.w, "cause", lost ? STR("journal_lost") : STR("journal_damaged"));
+    if (file != NULL)
+        put_range(&n, str_of(file->path), str_of(file->id), start, stop);
+    return end(&n, own, err);
+}

@@ -1,0 +1,27 @@
+/*
+ * collector/notice.h - what the collector has to say itself: lines of its own spool.
+ *
+ * A notice is a JSON object of "time", one key that says what it is, and what is known beside; it
+ * is shipped like any log, exactly once (labels host and source="logq").  Loop thread only.
+ */
+#ifndef LOGQ_COLLECTOR_NOTICE_H
+#define LOGQ_COLLECTOR_NOTICE_H
+
+#include "collector/checkpoint.h"
+#include "collector/spool.h"
+
+/* "gap": [start, end) of `path` is lost, and why.  Counted, logged, durable when it returns 0. */
+struct notice_gap {
+    const char *cause; /* "file_gone", "file_changed", "truncated", "refused", "events_lost" */
+    struct str path, file_id, text;
+    uint64_t start, end;
+};
+int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err);
+
+/* "incarnation": the journal had to be begun anew.  With file NULL that alone, else that
+ * [start, end) of `file`, which is read under this id, may be stored already.  Not synced. */
+int notice_incarnation(struct spool *own, const struct checkpoint *c,
+                       const struct checkpoint_file *file, uint64_t start, uint64_t end,
+                       struct err *err);
+
+#endif

@@ -1,0 +1,90 @@
+/* Unit tests of collector/notice: what the collector says itself is a line of JSON. */
+#include "collector/notice.h"
+
+#include "base/log.h"
+#include "collector/metrics.h"
+#include "tests/lib/check.h"
+#include "tests/lib/tmpdir.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+static int dir;
+static struct spool *s;
+static struct err err;
+static struct buf seen;
+
+static int setup(void **state)
+{
+    (void)state;
+    metrics_setup();
+    log_set_level(LOG_LEVEL_ERROR);
+    dir = tmpdir_open(NULL);
+    buf_init(&seen, 1 << 20);
+    assert_int_equal(spool_open(dir, "x", &s, &err), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    spool_close(&s);
+    buf_fini(&seen);
+    tmpdir_close(dir);
+    return 0;
+}
+
+static void take(void *arg, struct str line)
+{
+    (void)arg;
+    buf_add_str(&seen, line);
+    buf_add_char(&seen, '\n');
+}
+
+static void check_said(const char *what)
+{
+    buf_clear(&seen);
+    assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+    if (str_find(buf_str(&seen), str_of(what)) == SIZE_MAX)
+        fail_msg("'%s' is not in '%.*s'", what, STR_ARG(buf_str(&seen)));
+}
+
+static void a_gap_is_a_line_and_counted(void **state)
+{
+    struct notice_gap gap = {.cause = "file_gone",
+                             .path = STR("/a \"b\""),
+                             .file_id = STR("id-1"),
+                             .start = 10,
+                             .end = 30};
+
+    (void)state;
+    assert_int_equal(notice_gap(s, &gap, &err), 0);
+    check_said("\"gap\":\"file_gone\",\"file\":\"/a \\\"b\\\"\",\"file_id\":\"id-1\","
+               "\"start\":10,\"end\":30,\"bytes\":20}\n");
+    assert_int_equal(metric_get(METRIC_GAPS), 1);
+    assert_int_equal(metric_get(METRIC_GAP_BYTES), 20);
+}
+
+static void a_new_incarnation_names_what_may_be_stored_twice(void **state)
+{
+    struct checkpoint *c;
+    struct checkpoint_file *f;
+
+    (void)state;
+    assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+    checkpoint_close(&c);
+    assert_int_equal(unlinkat(dir, "checkpoint", 0), 0);
+    assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+    f = checkpoint_file_new(c, 1, 2, "/log");
+    assert_int_equal(notice_incarnation(s, c, NULL, 0, 0, &err), 0);
+    check_said("\",\"cause\":\"journal_lost\"}\n");
+    assert_int_equal(notice_incarnation(s, c, f, 5, 9, &err), 0);
+    check_said("\"cause\":\"journal_lost\",\"file\":\"/log\",\"file_id\":\"");
+    check_said(f->id);
+    check_said("\"start\":5,\"end\":9,\"bytes\":4}\n");
+    checkpoint_close(&c);
+}
+
+CHECK_MAIN(cmocka_unit_test_setup_teardown(a_gap_is_a_line_and_counted, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_new_incarnation_names_what_may_be_stored_twice, setup,
+                                           teardown))

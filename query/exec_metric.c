@@ -7,6 +7,7 @@
  */
 #include "query/exec.h"
 
+#include "query/op_range.h"
 #include "query/op_vector.h"
 #include "query/pieces.h"
 
@@ -97,6 +98,24 @@ static int make_shared(struct metric_run *run, const struct ast *a, struct err *
     return 0;
 }
 
+/* topk of a sum that is fused with a range aggregation, at one instant: the other series need not
+ * be there. */
+static bool wants_best(const struct metric_run *run, const struct ast_node *n,
+                       struct op_range_best *ret)
+{
+    enum { BEST_MAX = 1000 };
+    enum token_kind op = n->aggregate.op;
+    const struct ast_node *sum = n->aggregate.expr;
+    double k = n->aggregate.param;
+
+    if ((op != TOKEN_TOPK && op != TOKEN_BOTTOMK && op != TOKEN_APPROX_TOPK) ||
+        n->aggregate.grouping.present || sum->kind != NODE_AGGREGATE || !sum->aggregate.fused ||
+        sum->share != 0 || run->steps.n != 1 || !(k >= 1 && k <= BEST_MAX))
+        return false;
+    *ret = (struct op_range_best){&sum->aggregate.grouping, (size_t)k, op == TOKEN_BOTTOMK};
+    return true;
+}
+
 static int aggregate(struct metric_run *run, const struct ast_node *n, struct matrix *in,
                      struct matrix *ret, struct err *err)
 {
@@ -113,6 +132,7 @@ static int eval(struct metric_run *run, const struct ast_node *n, struct matrix 
                 struct err *err)
 {
     struct matrix sides[2];
+    struct op_range_best best;
     int r;
 
     switch (n->kind) {
@@ -121,7 +141,9 @@ static int eval(struct metric_run *run, const struct ast_node *n, struct matrix 
     case NODE_AGGREGATE:
         if (n->aggregate.fused)
             return eval_range(run, n, ret, err);
-        r = eval(run, n->aggregate.expr, &sides[0], err);
+        r = wants_best(run, n, &best) ? op_range_best(run->x, n->aggregate.expr->aggregate.expr,
+                                                      &best, &run->steps, &sides[0], err)
+                                      : eval(run, n->aggregate.expr, &sides[0], err);
         return r < 0 ? r : aggregate(run, n, &sides[0], ret, err);
     case NODE_BINARY:
         r = eval(run, n->binary.left, &sides[0], err);

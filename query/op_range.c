@@ -69,7 +69,7 @@ static int finish_before(struct range_run *run, ts_ns ts, struct err *err)
 static int range_record(void *arg, const struct batch *b, const struct record *rec, struct err *err)
 {
     struct range_run *run = arg;
-    struct range_sample x = {NULL, 0};
+    struct range_sample x = {.value = 0};
     size_t first;
     size_t last;
     int r;
@@ -81,6 +81,12 @@ static int range_record(void *arg, const struct batch *b, const struct record *r
     r = range_run_sample(run, b, rec, NULL, &x, err);
     if (r != 1)
         return r;
+    if (x.top != NULL) {
+        x.top->rows[0]++;
+        if (x.top->bytes != NULL)
+            x.top->bytes[0] += (uint64_t)x.value;
+        return 0;
+    }
     run->x->stats.pipeline_lines++;
     if (run->counted) {
         x.cell->count[first]++;
@@ -135,6 +141,35 @@ static int collect(struct range_run *run, struct matrix *ret, struct err *err)
             ret->v[ret->n++] = c->out;
     }
     return 0;
+}
+
+/* One of the best gets a cell. */
+static int take_best(void *arg, const struct labels *l, const struct scan_cells *cells,
+                     struct err *err)
+{
+    struct range_run *run = arg;
+    struct range_cell *c;
+
+    arena_reset(run->scratch);
+    c = range_run_cell(run, l, run->scratch, err);
+    if (c == NULL)
+        return err->code;
+    c->count[0] += cells->rows[0];
+    c->count[1] -= cells->rows[0];
+    if (cells->bytes != NULL) {
+        c->bytes[0] += cells->bytes[0];
+        c->bytes[1] -= cells->bytes[0];
+    }
+    return 0;
+}
+
+static int collect_best(struct range_run *run, const struct op_range_best *best, struct err *err)
+{
+    const struct range_top_ask ask = {best->k, best->smallest, take_best, run};
+
+    run->x->stats.pipeline_lines += range_top_rows(run->top);
+    run->cached = NULL;
+    return range_top_best(run->top, &ask, err);
 }
 
 /* Labels of absent_over_time: those that one `=` of the selector fixes. */
@@ -257,36 +292,62 @@ static bool asks_for_error(const struct ast_node *range, const struct ast_groupi
     return n != NULL && (is_sum || range->range.grouping.present);
 }
 
-int op_range(struct exec *x, const struct ast_node *n, const struct ast_grouping *grouping,
-             const struct steps *steps, struct matrix *ret, struct err *err)
+/* Without stages there are as many groups as streams have of the names: few. */
+static bool has_best(const struct range_run *run)
 {
-    enum token_kind op = n->range.op;
-    struct range_run run = {
-        .x = x,
-        .node = n,
-        .log = n->range.log,
-        .grouping = grouping,
-        .steps = steps,
-        .counted = plan_is_counted(n),
-        .bytes = op == TOKEN_BYTES_OVER_TIME || op == TOKEN_BYTES_RATE,
-        .absent = op == TOKEN_ABSENT_OVER_TIME,
-        .keeps_parser_error = asks_for_error(n, grouping) || filters_error(n->range.log->stages),
-    };
+    const struct ast_grouping *g = run->grouping;
+
+    return run->counted && !run->absent && run->steps->n == 1 && run->log->plan->stages_left &&
+           g != NULL && !g->without && g->names != NULL;
+}
+
+static int run_range(struct range_run *run, const struct op_range_best *best, struct matrix *ret,
+                     struct err *err)
+{
+    struct exec *x = run->x;
+    enum token_kind op = run->node->range.op;
     int r;
 
     *ret = (struct matrix){.n = 0};
-    entry_init(&run.entry, &x->budget);
-    groups_init(&run.groups, x->arena);
-    run.scratch = arena_new(&x->budget, 0);
-    r = run_scan(&run, err);
+    run->log = run->node->range.log;
+    run->counted = plan_is_counted(run->node);
+    run->bytes = op == TOKEN_BYTES_OVER_TIME || op == TOKEN_BYTES_RATE;
+    run->absent = op == TOKEN_ABSENT_OVER_TIME;
+    run->keeps_parser_error =
+        asks_for_error(run->node, run->grouping) || filters_error(run->log->stages);
+    entry_init(&run->entry, &x->budget);
+    groups_init(&run->groups, x->arena);
+    run->scratch = arena_new(&x->budget, 0);
+    if (best != NULL && has_best(run))
+        run->top = range_top_new(&x->budget, run->grouping->names, run->bytes);
+    r = run_scan(run, err);
+    if (r == 0 && run->top != NULL)
+        r = collect_best(run, best, err);
     if (r == 0)
-        r = run.absent ? collect_absent(&run, ret, err) : collect(&run, ret, err);
-    for (size_t i = 0; i < run.groups.n; i++) {
-        struct range_cell *c = run.groups.v[i]->data;
+        r = run->absent ? collect_absent(run, ret, err) : collect(run, ret, err);
+    for (size_t i = 0; i < run->groups.n; i++) {
+        struct range_cell *c = run->groups.v[i]->data;
         if (c != NULL)
             window_fini(&c->window, &x->budget);
     }
-    arena_free(&run.scratch);
-    entry_fini(&run.entry);
+    range_top_free(&run->top);
+    arena_free(&run->scratch);
+    entry_fini(&run->entry);
     return r;
+}
+
+int op_range(struct exec *x, const struct ast_node *n, const struct ast_grouping *grouping,
+             const struct steps *steps, struct matrix *ret, struct err *err)
+{
+    struct range_run run = {.x = x, .node = n, .grouping = grouping, .steps = steps};
+
+    return run_range(&run, NULL, ret, err);
+}
+
+int op_range_best(struct exec *x, const struct ast_node *n, const struct op_range_best *best,
+                  const struct steps *steps, struct matrix *ret, struct err *err)
+{
+    struct range_run run = {.x = x, .node = n, .grouping = best->grouping, .steps = steps};
+
+    return run_range(&run, best, ret, err);
 }

@@ -16,4 +16,14 @@
 int op_range(struct exec *x, const struct ast_node *n, const struct ast_grouping *grouping,
              const struct steps *steps, struct matrix *ret, struct err *err);
 
+/* The same for who wants no more than the `k` series with the greatest (smallest) values of each
+ * step, equal ones in the order of their labels: it may give those alone, or all. */
+struct op_range_best {
+    const struct ast_grouping *grouping;
+    size_t k;
+    bool smallest;
+};
+int op_range_best(struct exec *x, const struct ast_node *n, const struct op_range_best *best,
+                  const struct steps *steps, struct matrix *ret, struct err *err);
+
 #endif

@@ -149,7 +149,7 @@ static int count_cells(void *arg, const struct scan_key *key, struct scan_cells 
     struct labels l = *key->stream;
     struct batch b = {.magic = BATCH_MAGIC, .streams = &l, .n_streams = 1};
     struct record rec = {.line = key->line, .attr = key->attr, .n_attr = key->n_attr};
-    struct range_sample x = {NULL, 0};
+    struct range_sample x = {.value = 0};
     int r;
 
     run->cached = NULL;
@@ -158,6 +158,10 @@ static int count_cells(void *arg, const struct scan_key *key, struct scan_cells 
     run->failed = r == ERR_INVALID;
     if (r != 1)
         return r;
+    if (x.top != NULL) {
+        *ret = x.top;
+        return 0;
+    }
     r = x.cell->cells.owner == NULL ? make_cells(run, x.cell, err) : 0;
     if (r == 0)
         *ret = &x.cell->cells;
@@ -195,7 +199,7 @@ static int sum_record(void *arg, const struct labels *stream, const struct recor
     struct labels l = *stream;
     struct batch b = {.magic = BATCH_MAGIC, .streams = &l, .n_streams = 1};
     struct record one = *rec;
-    struct range_sample x = {NULL, 0};
+    struct range_sample x = {.value = 0};
     size_t low = 0;
     size_t high = run->n_edges - 1;
     int r;
@@ -393,5 +397,7 @@ int range_count(struct range_run *run, struct exec_scan *scan, struct err *err)
         run->summed = false;
     if (r == 1 && run->gathered)
         forget_gathered(run);
+    if (r == 1 && run->top != NULL)
+        range_top_clear(run->top);
     return r;
 }

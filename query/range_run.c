@@ -65,9 +65,8 @@ static struct range_cell *cell_of(struct range_run *run, struct group *g, struct
     return c;
 }
 
-/* The cell of the labels `l` of a sample, as the grouping picks them. */
-static struct range_cell *find_cell(struct range_run *run, const struct labels *l,
-                                    struct arena *scratch, struct err *err)
+struct range_cell *range_run_cell(struct range_run *run, const struct labels *l,
+                                  struct arena *scratch, struct err *err)
 {
     struct labels picked = *l;
     struct group *g = NULL;
@@ -95,7 +94,7 @@ static struct range_cell *stream_cell(struct range_run *run, const struct batch 
         run->cached = b;
     }
     if (run->by_stream[stream] == NULL)
-        run->by_stream[stream] = find_cell(run, &b->streams[stream], run->scratch, err);
+        run->by_stream[stream] = range_run_cell(run, &b->streams[stream], run->scratch, err);
     return run->by_stream[stream];
 }
 
@@ -143,8 +142,6 @@ static int unwrap(struct range_run *run, bool keyed, double *value, struct err *
     return r;
 }
 
-/* The record through the pipeline; `key` (may be NULL) is what it stands for in a count.  1: it is
- * a sample of *ret. */
 int range_run_sample(struct range_run *run, const struct batch *b, const struct record *rec,
                      const struct scan_key *key, struct range_sample *ret, struct err *err)
 {
@@ -178,6 +175,10 @@ int range_run_sample(struct range_run *run, const struct batch *b, const struct 
     r = entry_labels(e, LABEL_KINDS, &l, err);
     if (r != 0)
         return r;
-    ret->cell = find_cell(run, &l, e->arena, err);
+    if (run->top != NULL) {
+        r = range_top_find(run->top, &l, &ret->top, err);
+        return r < 0 ? r : 1;
+    }
+    ret->cell = range_run_cell(run, &l, e->arena, err);
     return ret->cell == NULL ? err->code : 1;
 }

@@ -9,6 +9,7 @@
 
 #include "query/exec.h"
 #include "query/group.h"
+#include "query/range_top.h"
 #include "query/series.h"
 #include "query/window.h"
 
@@ -34,6 +35,7 @@ struct range_run {
     bool keeps_parser_error; /* `__error__` is asked for: what a parser could not read counts */
     struct entry entry;
     struct groups groups;
+    struct range_top *top;      /* NULL, or groups until the best of them are known; an instant */
     struct arena *scratch;      /* for the groups of the streams of one batch */
     const struct batch *cached; /* that batch */
     struct range_cell **by_stream;
@@ -46,7 +48,8 @@ struct range_run {
 };
 
 struct range_sample {
-    struct range_cell *cell;
+    struct range_cell *cell; /* NULL: it belongs to */
+    struct scan_cells *top;  /* a group of run->top */
     double value;
 };
 
@@ -54,6 +57,11 @@ struct range_sample {
 bool range_run_covers(const struct range_run *run, ts_ns ts, size_t *first, size_t *last);
 /* The time of step k. */
 ts_ns range_run_step(const struct steps *s, size_t k);
+
+/* The cell of these labels, as the grouping picks them; `scratch` for these.  NULL: *err says why
+ * not. */
+struct range_cell *range_run_cell(struct range_run *run, const struct labels *l,
+                                  struct arena *scratch, struct err *err);
 
 /* The record through the pipeline; `key` (may be NULL) is what it stands for in a count.  1: it is
  * a sample, *ret; 0: it is none.  ERR_INVALID: a stage could not read it. */

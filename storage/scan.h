@@ -210,10 +210,10 @@ struct scan_count {
     int (*cells)(void *arg, const struct scan_key *key, struct scan_cells **ret, struct err *err);
     void *arg;
 };
-enum { SCAN_COMBINATIONS_MAX = 1 << 18 };
+enum { SCAN_COMBINATIONS_MAX = 1 << 21 };
 /* Adds up all rows of the request in all buckets.  1: there are more than SCAN_COMBINATIONS_MAX
- * combinations of attributes and lines; what was added is not complete.  Else as scan_open and
- * scan_next; *stats is filled in any case. */
+ * combinations of attributes and lines, or they take half of the budget; what was added is not
+ * complete.  Else as scan_open and scan_next; *stats is filled in any case. */
 int scan_count(struct store *s, const struct scan_count *c, struct scan_stats *stats,
                struct err *err);
 

@@ -1,32 +1,31 @@
 /* storage/scan_combo.c - see scan_combo.h. */
 #include "storage/scan_combo.h"
 
-#include "base/map.h"
+#include "base/buf.h"
+#include "base/intern.h"
 
 #include <string.h>
 
 enum {
     TABLE_MAX = 1 << 16, /* combinations of dictionary entries of a template that get a table */
     KEY_MAX = 1 << 24,
-    OVERHEAD = 64, /* of an entry of the map */
+    SHORT_KEY = 512,  /* that needs no buffer */
+    MEMORY_SHARE = 2, /* of the budget that they may take: a half */
 };
 
 void scan_combos_init(struct scan_combos *cs, const struct scan_count *count,
                       pthread_mutex_t *mutex)
 {
+    struct mem_budget *budget = count->req.budget;
+
     *cs = (struct scan_combos){.count = count, .mutex = mutex};
-    cs->arena = arena_new(count->req.budget, 0);
-    cs->map = map_new(0, NULL);
-    cs->lines = map_new(0, NULL);
-    VEC_PUSH(&cs->v, ((struct scan_combo){.line = STR("")}));
+    cs->keys = intern_new(budget, SCAN_COMBINATIONS_MAX,
+                          budget == NULL ? 0 : budget->limit / MEMORY_SHARE);
 }
 
 void scan_combos_fini(struct scan_combos *cs)
 {
-    map_free(&cs->map);
-    map_free(&cs->lines);
-    VEC_FINI(&cs->v);
-    arena_free(&cs->arena);
+    intern_free(&cs->keys);
 }
 
 bool scan_combos_want(const struct scan_combos *cs, struct str name)
@@ -41,113 +40,152 @@ bool scan_combos_want(const struct scan_combos *cs, struct str name)
 
 /* ---- the table ---- */
 
-static void put_key(struct buf *b, const struct label *l)
+/*
+ * The bytes of a combination: of attributes alone `A`, then for each the lengths of name and value
+ * and their bytes; with a line `+` or `-` (tested, not), the number of the attributes', the line.
+ */
+enum { LINE_AT = 1 + sizeof(uint32_t) };
+
+static void put_attr(struct buf *b, const struct label *l)
 {
     uint32_t n[2] = {(uint32_t)l->name.n, (uint32_t)l->value.n};
 
     buf_add(b, n, sizeof(n));
-    buf_add(b, l->name.p, l->name.n);
-    buf_add(b, l->value.p, l->value.n);
+    buf_add_str(b, l->name);
+    buf_add_str(b, l->value);
 }
 
-static int copy_label(struct arena *a, const struct label *from, struct label *to, struct err *err)
+/* The next attribute of the bytes; false: no more. */
+static bool take_attr(struct str *in, struct label *ret)
 {
-    to->name = arena_str(a, from->name);
-    to->value = arena_str(a, from->value);
-    return to->name.p == NULL || to->value.p == NULL ? arena_err(a, err) : 0;
+    uint32_t n[2];
+
+    if (in->n < sizeof(n))
+        return false;
+    memcpy(n, in->p, sizeof(n));
+    *in = str_from(*in, sizeof(n));
+    ret->name = str_sub(*in, 0, n[0]);
+    ret->value = str_sub(*in, n[0], n[1]);
+    *in = str_from(*in, (size_t)n[0] + n[1]);
+    return true;
 }
 
-/* Under the mutex.  A new number for `n` attributes of `attr` that are wanted. */
-static int add(struct scan_combos *cs, const struct label *attr, uint32_t n, struct str key,
-               struct err *err)
+/* Takes the mutex. */
+static int find(struct scan_combos *cs, struct str key, uint32_t *ret, struct err *err)
 {
-    struct label *v = arena_alloc(cs->arena, n * sizeof(*v));
-    uint32_t kept = 0;
-    int r = 0;
+    int r;
 
-    if (cs->v.n == SCAN_COMBINATIONS_MAX)
-        return 1;
-    if (v == NULL || arena_bytes(cs->arena, key.n + OVERHEAD) == NULL) /* what the map will hold */
-        return arena_err(cs->arena, err);
-    for (uint32_t i = 0; r == 0 && i < n; i++)
-        if (scan_combos_want(cs, attr[i].name))
-            r = copy_label(cs->arena, &attr[i], &v[kept++], err);
-    if (r < 0)
-        return r;
-    VEC_PUSH(&cs->v, ((struct scan_combo){v, kept, STR(""), false}));
-    (void)map_put(cs->map, key, (void *)(uintptr_t)cs->v.n);
-    return 0;
+    (void)pthread_mutex_lock(cs->mutex);
+    r = intern_find(cs->keys, key, ret, err);
+    (void)pthread_mutex_unlock(cs->mutex);
+    *ret += r == 0;
+    return r;
 }
 
 int scan_combos_find(struct scan_combos *cs, const struct label *attr, uint32_t n, uint32_t *ret,
                      struct err *err)
 {
     struct buf key;
-    uintptr_t found;
     int r = 0;
 
+    *ret = 0;
     buf_init(&key, KEY_MAX);
+    buf_add_char(&key, 'A');
     for (uint32_t i = 0; i < n; i++)
         if (scan_combos_want(cs, attr[i].name))
-            put_key(&key, &attr[i]);
-    if (key.n == 0 || (r = buf_err(&key, "attributes of a row", err)) < 0) {
-        buf_fini(&key);
-        *ret = 0;
-        return r;
-    }
-    (void)pthread_mutex_lock(cs->mutex);
-    found = (uintptr_t)map_get(cs->map, buf_str(&key));
-    if (found == 0) {
-        r = add(cs, attr, n, buf_str(&key), err);
-        found = cs->v.n;
-    }
-    (void)pthread_mutex_unlock(cs->mutex);
+            put_attr(&key, &attr[i]);
+    if (key.n > 1 || key.over)
+        r = buf_err(&key, "attributes of a row", err);
+    if (r == 0 && key.n > 1)
+        r = find(cs, buf_str(&key), ret, err);
     buf_fini(&key);
-    *ret = (uint32_t)found - 1;
     return r;
-}
-
-/* Under the mutex.  A new number for `base` with a line; the key ends with it. */
-static int add_line(struct scan_combos *cs, uint32_t base, struct str line, struct str key,
-                    struct err *err)
-{
-    struct scan_combo combo = cs->v.p[base];
-
-    if (cs->v.n == SCAN_COMBINATIONS_MAX)
-        return 1;
-    combo.line = arena_str(cs->arena, line);
-    combo.tested = key.p[sizeof(base)] == '+';
-    if (combo.line.p == NULL || arena_bytes(cs->arena, key.n + OVERHEAD) == NULL)
-        return arena_err(cs->arena, err);
-    VEC_PUSH(&cs->v, combo);
-    (void)map_put(cs->lines, key, (void *)(uintptr_t)cs->v.n);
-    return 0;
 }
 
 int scan_combos_line(struct scan_combos *cs, uint32_t base, struct str line, bool tested,
                      uint32_t *ret, struct err *err)
 {
+    char room[SHORT_KEY];
     struct buf key;
-    uintptr_t found;
     int r;
 
+    if (line.n <= sizeof(room) - LINE_AT) {
+        room[0] = tested ? '+' : '-';
+        memcpy(room + 1, &base, sizeof(base));
+        if (line.n > 0)
+            memcpy(room + LINE_AT, line.p, line.n);
+        return find(cs, (struct str){room, LINE_AT + line.n}, ret, err);
+    }
     buf_init(&key, KEY_MAX);
-    buf_add(&key, &base, sizeof(base));
     buf_add_char(&key, tested ? '+' : '-');
+    buf_add(&key, &base, sizeof(base));
     buf_add_str(&key, line);
     r = buf_err(&key, "line", err);
-    if (r == 0) {
-        (void)pthread_mutex_lock(cs->mutex);
-        found = (uintptr_t)map_get(cs->lines, buf_str(&key));
-        if (found == 0) {
-            r = add_line(cs, base, line, buf_str(&key), err);
-            found = cs->v.n;
-        }
-        (void)pthread_mutex_unlock(cs->mutex);
-        *ret = (uint32_t)found - 1;
-    }
+    if (r == 0)
+        r = find(cs, buf_str(&key), ret, err);
     buf_fini(&key);
     return r;
+}
+
+/* Under the mutex: the bytes of a number's attributes, without the `A`; and the rest of it. */
+static struct str attrs_of(const struct scan_combos *cs, uint32_t number, struct scan_combo *rest)
+{
+    struct str key = number == 0 ? STR("A") : intern_key(cs->keys, number - 1);
+
+    *rest = (struct scan_combo){.line = STR("")};
+    if (key.p[0] != 'A') {
+        uint32_t base;
+        memcpy(&base, key.p + 1, sizeof(base));
+        rest->tested = key.p[0] == '+';
+        rest->line = str_from(key, LINE_AT);
+        key = base == 0 ? STR("A") : intern_key(cs->keys, base - 1);
+    }
+    return str_from(key, 1);
+}
+
+uint32_t scan_combos_count(struct scan_combos *cs)
+{
+    uint32_t n;
+
+    (void)pthread_mutex_lock(cs->mutex);
+    n = intern_count(cs->keys) + 1;
+    (void)pthread_mutex_unlock(cs->mutex);
+    return n;
+}
+
+int scan_combos_get(struct scan_combos *cs, uint32_t number, struct arena *a,
+                    struct scan_combo *ret, struct err *err)
+{
+    struct label *v;
+    struct label l;
+    struct str key;
+    size_t n = 0;
+
+    (void)pthread_mutex_lock(cs->mutex);
+    key = attrs_of(cs, number, ret);
+    (void)pthread_mutex_unlock(cs->mutex);
+    for (struct str rest = key; take_attr(&rest, &l);)
+        n++;
+    v = arena_alloc(a, n * sizeof(*v) + 1);
+    if (v == NULL)
+        return arena_err(a, err);
+    ret->attr = v;
+    while (take_attr(&key, &l))
+        v[ret->n_attr++] = l;
+    return 0;
+}
+
+struct str scan_combos_value(struct scan_combos *cs, uint32_t number)
+{
+    struct scan_combo rest;
+    struct label l = {STR(""), STR("")};
+    struct str key;
+
+    (void)pthread_mutex_lock(cs->mutex);
+    key = attrs_of(cs, number, &rest);
+    (void)pthread_mutex_unlock(cs->mutex);
+    (void)take_attr(&key, &l);
+    return l.value;
 }
 
 /* ---- blocks ---- */

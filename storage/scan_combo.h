@@ -1,9 +1,10 @@
 /*
  * storage/scan_combo.h - combinations of attributes that rows are counted by, as small numbers.
  *
- * Number 0 is "none of them".  One table for all threads of a count, under the count's mutex; a
- * block's rows find theirs through the slots of its attribute templates: a constant once, a
- * dictionary once for each entry, anything else row by row.
+ * Number 0 is "none of them".  One table for all threads of a count, under the count's mutex: there
+ * may be very many, so each is its bytes and little else.  A block's rows find theirs through the
+ * slots of its attribute templates: a constant once, a dictionary once for each entry, anything
+ * else row by row.
  */
 #ifndef LOGQ_STORAGE_SCAN_COMBO_H
 #define LOGQ_STORAGE_SCAN_COMBO_H
@@ -12,7 +13,7 @@
 
 #include <pthread.h>
 
-struct map;
+struct intern;
 
 struct scan_combo {
     const struct label *attr; /* sorted by name */
@@ -23,14 +24,19 @@ struct scan_combo {
 struct scan_combos {
     const struct scan_count *count;
     pthread_mutex_t *mutex;
-    struct arena *arena; /* under the mutex, as the rest */
-    struct map *map;     /* what attributes come to -> number + 1 */
-    struct map *lines;   /* number of attributes and a line -> the same */
-    VEC(struct scan_combo) v;
+    struct intern *keys; /* under the mutex; number - 1 of what attributes, and a line, come to */
 };
 void scan_combos_init(struct scan_combos *cs, const struct scan_count *count,
                       pthread_mutex_t *mutex);
 void scan_combos_fini(struct scan_combos *cs);
+/* All numbers so far are below it.  Takes the mutex. */
+uint32_t scan_combos_count(struct scan_combos *cs);
+/* What a number stands for; the array in `a`, its texts live as long as *cs.  ERR_NOMEM.  Takes the
+ * mutex, as the next. */
+int scan_combos_get(struct scan_combos *cs, uint32_t number, struct arena *a,
+                    struct scan_combo *ret, struct err *err);
+/* The value of its first attribute; "" if there is none. */
+struct str scan_combos_value(struct scan_combos *cs, uint32_t number);
 /* Is it counted by? */
 bool scan_combos_want(const struct scan_combos *cs, struct str name);
 /* The number of these attributes; those that are not counted by are passed over.  1: there are too

@@ -18,8 +18,8 @@
 #include <string.h>
 
 enum {
-    TABLE_SHARE = 8,   /* cells of a block's table for each of its rows, at most */
-    LOCAL_COMBOS = 16, /* combinations that such a table has room for */
+    TABLE_SHARE = 8, /* cells of a block's table for each of its rows, at most */
+    FIRST_LOCALS = 1 << 12,
 };
 
 /* ---- rollups ---- */
@@ -179,27 +179,57 @@ static int count_rollup(struct scan_counter *k, struct scan_block *b, struct err
 /* One block's rows, added up. */
 struct table {
     struct scan_selection *s;
-    const uint32_t *combo; /* by place in the layout; NULL: all rows are 0 */
+    uint32_t *local; /* by place in the layout; NULL: all rows are 0 */
+    uint32_t *combo; /* of a local */
     size_t first_bucket, n_buckets;
-    uint32_t first_stream;
-    size_t n_streams, n_locals;
-    uint32_t local[LOCAL_COMBOS]; /* combinations that were met */
-    size_t n_met;
-    bool is_full;   /* there are more combinations than it has room for */
+    uint32_t first_stream; /* number in the segment */
+    size_t n_streams;      /* 1 also when all are alike */
+    size_t n_locals;
     uint32_t *rows; /* [(stream * n_buckets + bucket) * n_locals + local] */
     uint64_t *bytes;
 };
 
-/* The place of combination `number`; SIZE_MAX: there is no room for it. */
-static size_t local_of(struct table *t, uint32_t number)
+/* Room for the numbers there are now in the worker's map of them. */
+static int widen_locals(struct scan_worker *w, size_t n, struct err *err)
 {
-    for (size_t i = 0; i < t->n_met; i++)
-        if (t->local[i] == number)
-            return i;
-    if (t->n_met == t->n_locals)
-        return SIZE_MAX;
-    t->local[t->n_met] = number;
-    return t->n_met++;
+    size_t cap = w->n_local == 0 ? FIRST_LOCALS : w->n_local;
+
+    while (cap < n)
+        cap *= 2;
+    if (cap == w->n_local)
+        return 0;
+    w->local = arena_alloc(w->out, cap * sizeof(*w->local));
+    w->n_local = w->local == NULL ? 0 : cap;
+    return w->local == NULL ? arena_err(w->out, err) : 0;
+}
+
+/* Combinations that the selected rows have get small numbers, in place of their own. */
+static int make_local(struct scan_counter *k, struct table *t, uint32_t *combo, struct err *err)
+{
+    struct scan_block *b = &t->s->block;
+    struct scan_worker *w = b->worker;
+    size_t n = b->candidate->block.rows;
+    int r = widen_locals(w, scan_combos_count(&k->combos), err);
+
+    if (r < 0)
+        return r;
+    t->combo = arena_room(b->arena, n, sizeof(*t->combo));
+    if (t->combo == NULL)
+        return arena_err(b->arena, err);
+    t->local = combo;
+    for (uint32_t at = 0; at < n; at++) {
+        uint32_t *local = &w->local[combo[at]];
+        if (!scan_is_selected(t->s, at))
+            continue;
+        if (*local == 0) {
+            t->combo[t->n_locals++] = combo[at];
+            *local = (uint32_t)t->n_locals;
+        }
+        combo[at] = *local - 1;
+    }
+    for (size_t i = 0; i < t->n_locals; i++)
+        w->local[t->combo[i]] = 0;
+    return 0;
 }
 
 /* What tells the rows of a block apart but stream and time. */
@@ -251,16 +281,14 @@ static void tally_plain(const struct scan_counter *k, struct table *t)
     size_t n = t->s->block.candidate->block.rows;
     size_t b = t->first_bucket;
 
-    t->n_met = 1;
     for (size_t i = 0; i < n; i++) {
-        size_t row = keys->stream == NULL ? 0 : keys->stream[i] - t->first_stream;
-        if (keys->ts != NULL)
+        size_t row = t->n_streams == 1 ? 0 : keys->stream[i] - t->first_stream;
+        if (t->n_buckets > 1)
             b = scan_bucket_of(&k->buckets, keys->ts[i], b);
         t->rows[row * t->n_buckets + b - t->first_bucket]++;
     }
 }
 
-/* Stops where the table is full. */
 static int tally_rows(struct table *t, const struct scan_buckets *buckets, struct err *err)
 {
     struct scan_selection *s = t->s;
@@ -270,23 +298,19 @@ static int tally_rows(struct table *t, const struct scan_buckets *buckets, struc
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < n; i++) {
-        uint32_t at = keys->layout[i];
+        uint32_t at = keys->layout == NULL ? (uint32_t)i : keys->layout[i]; /* NULL: any order */
         uint32_t length = 0;
-        size_t place = keys->stream == NULL ? 0 : keys->stream[i] - t->first_stream;
-        size_t local;
+        size_t place = 0;
         if (!scan_is_selected(s, at))
             continue;
         if (t->bytes != NULL)
             r = lines_length(s->block.lines, at, &length, err);
-        if (r != 0)
-            break;
-        local = local_of(t, t->combo == NULL ? 0 : t->combo[at]);
-        if (local == SIZE_MAX) {
-            t->is_full = true;
-            break;
-        }
-        b = keys->ts == NULL ? b : scan_bucket_of(buckets, keys->ts[i], b);
-        place = (place * t->n_buckets + b - t->first_bucket) * t->n_locals + local;
+        if (t->n_streams > 1)
+            place = keys->stream[i] - t->first_stream;
+        if (t->n_buckets > 1)
+            b = scan_bucket_of(buckets, keys->ts[i], b);
+        place = (place * t->n_buckets + b - t->first_bucket) * t->n_locals;
+        place += t->local == NULL ? 0 : t->local[at];
         t->rows[place]++;
         if (t->bytes != NULL)
             t->bytes[place] += length;
@@ -305,7 +329,8 @@ static int merge(struct scan_counter *k, const struct table *t, struct err *err)
         for (size_t b = 0; r == 0 && b < t->n_buckets; b++)
             for (size_t l = 0; r == 0 && l < t->n_locals; l++, place++) {
                 struct scan_tally_key key = {scan_count_stream(c, t->first_stream + (uint32_t)s),
-                                             t->local[l], t->first_bucket + b};
+                                             t->combo == NULL ? 0 : t->combo[l],
+                                             t->first_bucket + b};
                 if (t->rows[place] > 0)
                     r = scan_tally_add(k, &key, t->rows[place],
                                        t->bytes == NULL ? 0 : t->bytes[place], err);
@@ -325,13 +350,13 @@ static int count_directly(struct scan_counter *k, struct table *t, struct err *e
 
     (void)pthread_mutex_lock(&k->mutex);
     for (size_t i = 0; r == 0 && i < c->block.rows; i++) {
-        uint32_t at = keys->layout == NULL ? (uint32_t)i : keys->layout[i]; /* NULL: all alike */
+        uint32_t at = keys->layout == NULL ? (uint32_t)i : keys->layout[i]; /* NULL: any order */
         uint32_t length = 0;
-        struct scan_tally_key key = {.combo = t->combo == NULL ? 0 : t->combo[at]};
+        struct scan_tally_key key = {.combo = t->local == NULL ? 0 : t->combo[t->local[at]]};
         if (!scan_is_selected(s, at))
             continue;
-        key.stream = scan_count_stream(c, keys->stream == NULL ? t->first_stream : keys->stream[i]);
-        b = keys->ts == NULL ? b : scan_bucket_of(&k->buckets, keys->ts[i], b);
+        key.stream = scan_count_stream(c, t->n_streams == 1 ? t->first_stream : keys->stream[i]);
+        b = t->n_buckets == 1 ? b : scan_bucket_of(&k->buckets, keys->ts[i], b);
         key.bucket = b;
         if (k->c->bytes)
             r = lines_length(s->block.lines, at, &length, err);
@@ -349,7 +374,7 @@ static bool make_table(const struct scan_counter *k, struct table *t)
     size_t rows = t->s->block.candidate->block.rows;
     size_t n = t->n_streams * t->n_buckets; /* below 2^16 * 2^32 */
 
-    if (n > rows * TABLE_SHARE / t->n_locals + 1)
+    if (t->n_locals == 0 || n > rows * TABLE_SHARE / t->n_locals + 1)
         return false;
     t->rows = arena_alloc(a, n * t->n_locals * sizeof(*t->rows));
     if (k->c->bytes)
@@ -362,10 +387,60 @@ static int count_places(struct scan_counter *k, struct table *t, struct err *err
 {
     int r;
 
-    if (t->s->bits == NULL || t->combo != NULL || k->c->bytes || t->n_buckets > 1 ||
-        !make_table(k, t))
+    if (t->s->bits == NULL || t->local != NULL || k->c->bytes || t->n_buckets > 1 ||
+        t->n_streams == 1 || !make_table(k, t))
         return 1;
     r = scan_place_streams(t->s, t->rows, err);
+    return r != 0 ? r : merge(k, t, err);
+}
+
+/* Which streams the table tells apart: one that stands for all, where they are alike. */
+static int find_streams(struct scan_counter *k, struct table *t, struct err *err)
+{
+    const struct scan_candidate *c = t->s->block.candidate;
+    struct scan_stream *first = NULL;
+    bool alike = k->c->names != NULL;
+    int r = 0;
+
+    t->first_stream = c->block.first_stream;
+    t->n_streams = (size_t)c->block.last_stream - c->block.first_stream + 1;
+    (void)pthread_mutex_lock(&k->mutex);
+    for (uint32_t i = c->block.first_stream; r == 0 && alike && i <= c->block.last_stream; i++) {
+        struct scan_stream *st = scan_count_stream(c, i);
+        if (st != NULL && st->tally == NULL)
+            r = scan_tally_find(k, st, err);
+        if (st != NULL && first == NULL) {
+            first = st;
+            t->first_stream = i;
+        }
+        alike = st == NULL || st->tally == first->tally;
+    }
+    (void)pthread_mutex_unlock(&k->mutex);
+    if (alike && first != NULL)
+        t->n_streams = 1;
+    else
+        t->first_stream = c->block.first_stream;
+    return r;
+}
+
+static int count_table(struct scan_counter *k, struct table *t, struct err *err)
+{
+    bool is_plain = t->s->bits == NULL && t->local == NULL && !k->c->bytes;
+    unsigned want = 0;
+    int r;
+
+    want |= t->n_buckets > 1 ? BLOCK_WANT_TS : 0;
+    want |= t->n_streams > 1 ? BLOCK_WANT_STREAM : 0;
+    want |= is_plain || want == 0 ? 0 : BLOCK_WANT_LAYOUT;
+    r = want == 0 ? 0 : scan_block_keys(&t->s->block, want, &t->s->keys, err);
+    if (r != 0)
+        return r;
+    if (!make_table(k, t))
+        return count_directly(k, t, err);
+    if (is_plain)
+        tally_plain(k, t);
+    else
+        r = tally_rows(t, &k->buckets, err);
     return r != 0 ? r : merge(k, t, err);
 }
 
@@ -374,41 +449,25 @@ static int count_selected(struct scan_counter *k, struct scan_selection *s, stru
     const struct scan_candidate *c = s->block.candidate;
     ts_ns first = c->min_ts < s->lo ? s->lo : c->min_ts;
     ts_ns last = c->max_ts > s->hi ? s->hi : c->max_ts;
-    struct table t = {.s = s, .first_bucket = scan_bucket_of(&k->buckets, first, 0), .n_locals = 1};
+    struct table t = {.s = s, .first_bucket = scan_bucket_of(&k->buckets, first, 0)};
     uint32_t *combo = NULL;
-    unsigned want = 0;
-    bool is_plain;
     int r = scan_count_combos(k, s, NULL, &combo, err);
 
+    t.n_buckets = scan_bucket_of(&k->buckets, last, t.first_bucket) - t.first_bucket + 1;
+    t.n_locals = combo == NULL;
     if (r == 0 && k->c->bytes)
         r = scan_block_lines(&s->block, err);
-    t.combo = combo;
-    t.n_buckets = scan_bucket_of(&k->buckets, last, t.first_bucket) - t.first_bucket + 1;
-    t.first_stream = c->block.first_stream;
-    t.n_streams = (size_t)c->block.last_stream - c->block.first_stream + 1;
-    t.n_locals = combo == NULL ? 1 : LOCAL_COMBOS;
+    if (r == 0)
+        r = find_streams(k, &t, err);
+    if (r == 0 && combo != NULL && t.n_streams == 1 && t.n_buckets == 1 && !k->c->bytes) {
+        const struct scan_tally_key key = {scan_count_stream(c, t.first_stream), 0, t.first_bucket};
+        return scan_pile_add(k, s, combo, &key, err);
+    }
+    if (r == 0 && combo != NULL)
+        r = make_local(k, &t, combo, err);
     if (r == 0)
         r = count_places(k, &t, err);
-    else
-        return r;
-    if (r != 1)
-        return r;
-    want |= t.n_buckets > 1 ? BLOCK_WANT_TS : 0;
-    want |= t.n_streams > 1 ? BLOCK_WANT_STREAM : 0;
-    is_plain = s->bits == NULL && combo == NULL && !k->c->bytes;
-    want |= is_plain ? 0 : BLOCK_WANT_LAYOUT;
-    r = scan_block_keys(&s->block, want, &s->keys, err);
-    if (r != 0)
-        return r;
-    if (!make_table(k, &t))
-        return count_directly(k, &t, err);
-    if (is_plain)
-        tally_plain(k, &t);
-    else
-        r = tally_rows(&t, &k->buckets, err);
-    if (r == 0 && t.is_full)
-        return count_directly(k, &t, err);
-    return r != 0 ? r : merge(k, &t, err);
+    return r == 1 ? count_table(k, &t, err) : r;
 }
 
 static int count_block(struct scan_counter *k, struct scan_worker *w, struct scan_candidate *c,
@@ -504,6 +563,8 @@ static int count_all(struct scan_counter *k, struct err *err)
         r = scan_plan_open(sc, err);
         if (r == 0)
             r = scan_pool_run(sc->pool, sc->live.n, count_one, k, err);
+        for (unsigned i = 0; r == 0 && i < SCAN_POOL_SLOTS; i++)
+            r = scan_pile_end(k, &sc->worker[i], err);
         sc->n_looked = sc->live.n;
         scan_plan_retire(sc);
     }
@@ -528,6 +589,7 @@ int scan_count_views(struct store_view *views, size_t n_views, const struct scan
         return r;
     scan_buckets_init(&k.buckets, c->edge, c->n_edges);
     k.arena = arena_new(req.budget, 0);
+    k.asking = arena_new(req.budget, 0);
     k.classes = map_new(0, NULL);
     INVARIANT(pthread_mutex_init(&k.mutex, NULL) == 0);
     INVARIANT(pthread_mutex_init(&k.combo_mutex, NULL) == 0);
@@ -540,5 +602,6 @@ int scan_count_views(struct store_view *views, size_t n_views, const struct scan
     (void)pthread_mutex_destroy(&k.mutex);
     map_free(&k.classes);
     arena_free(&k.arena);
+    arena_free(&k.asking);
     return r;
 }

@@ -19,6 +19,7 @@
  *     scan_label.c    where the values of a label lie in a block
  *     scan_test.c     conditions on labels, column by column
  *     scan_count.c    rows counted by stream, attributes and time, without records
+ *     scan_pile.c     the same over many blocks, where combinations are many
  *     scan_combo.c    the attributes that are counted by, as small numbers
  *     scan_reduce.c   lines with the fields alone that are wanted
  *     scan_patterns.c what lines look like, counted
@@ -152,12 +153,29 @@ struct scan_fields {
     const struct scan_pattern *pattern;
 };
 
+/* scan_pile.c: rows by combination; charged to the budget. */
+struct scan_pile {
+    struct scan_stream *stream; /* one of those that are alike */
+    size_t bucket;
+    uint32_t *rows; /* owned; by combination */
+    uint32_t *met;  /* owned; those that have some, n */
+    size_t n, cap;
+    uint64_t sum; /* of rows, below 2^32 */
+};
+void scan_pile_free(struct scan_pile *p, struct mem_budget *budget);
+
+struct scan_known; /* scan_known.h */
+
 /* What a slot of the pool has to itself while it is at a job. */
 struct scan_worker {
     struct arena *work;       /* one block's decoding; recycled after each */
     struct arena *out;        /* records of the chunk that is being handed out */
     VEC(struct frame *) kept; /* references; the same */
     struct buf line;          /* a reduced line */
+    uint32_t *local;          /* scan_count.c: by combination, all 0 between blocks; in `out` */
+    size_t n_local;
+    struct scan_pile pile;
+    struct scan_known *known; /* owned; NULL: nothing yet */
     struct scan_reader reader[SCAN_READERS];
     uint64_t clock;
     struct scan_stats stats;

@@ -75,17 +75,6 @@ static struct pattern *find_pattern(struct patterner *k, struct str text, struct
     return p;
 }
 
-static struct str level_of(struct patterner *k, uint32_t combo)
-{
-    struct str level = STR("");
-
-    (void)pthread_mutex_lock(&k->combo_mutex);
-    if (k->combos.v.p[combo].n_attr > 0)
-        level = k->combos.v.p[combo].attr[0].value;
-    (void)pthread_mutex_unlock(&k->combo_mutex);
-    return level;
-}
-
 /* ---- texts ---- */
 
 static void add_piece(struct buf *b, struct str piece, bool is_last)
@@ -472,7 +461,7 @@ static int merge_cell(struct patterner *k, const struct lines_plan *p, struct me
             found = m->pattern[i];
     if (found == NULL) {
         write_template(text, &p->template[t]);
-        found = find_pattern(k, shown(text), level_of(k, combo), &r, err);
+        found = find_pattern(k, shown(text), scan_combos_value(&k->combos, combo), &r, err);
         if (found != NULL && m->n < FEW) {
             m->combo[m->n] = combo;
             m->pattern[m->n++] = found;

@@ -10,6 +10,7 @@
  * constants and small numbers, each combination of these is written out once for a block.
  */
 #include "storage/scan_combo.h"
+#include "storage/scan_known.h"
 #include "storage/scan_label.h"
 
 #include "base/buf.h"
@@ -34,7 +35,7 @@ struct part {
 
 /* What to do with the lines of a template. */
 struct scan_reduced {
-    bool is_open, is_whole;
+    bool is_open, is_whole, has_shape;
     bool is_nothing;         /* for the parser */
     const uint64_t *suspect; /* but for these of its rows; NULL: none */
     uint32_t n;
@@ -44,6 +45,7 @@ struct scan_reduced {
     size_t n_tables;
     uint32_t base[TABLES];
     uint32_t *number[TABLES]; /* of the combination, + 1; 0: not asked for yet */
+    uint32_t shape;           /* for scan_known.c, where there is one part; 0: none */
 };
 
 /* Escapes in a key: it may be any. */
@@ -396,10 +398,62 @@ struct numbering {
     struct lines_ids ids;
 };
 
+struct row_place {
+    uint32_t at;
+    size_t rank;
+};
+
+/* Of a row with one part, by the value of that. */
+static int number_value(const struct numbering *nb, struct scan_reduced *red,
+                        const struct row_place *row, uint32_t *number, struct err *err)
+{
+    struct scan_worker *w = nb->b->worker;
+    char room[SLOT_ROOM];
+    const struct scan_known_value v = {.text = slot_value(red->part[0].view, row->rank, room),
+                                       .base = *number,
+                                       .shape = red->shape};
+    int r = 0;
+
+    if (scan_known_get(w->known, &v, number))
+        return 0;
+    r = number_row(nb->cs, nb->b, nb->f, row->at, v.base, number, err);
+    if (r == 0)
+        scan_known_put(w->known, &v, *number);
+    return r;
+}
+
+/* Lines of other templates, and of other blocks, may be the same but for the value. */
+static void find_shape(const struct numbering *nb, struct scan_reduced *red)
+{
+    struct scan_worker *w = nb->b->worker;
+    struct scan_shape shape = {.tail = red->tail, .set = nb->f->set};
+
+    red->has_shape = true;
+    if (red->n != 1 || red->is_nothing)
+        return;
+    shape.before = red->part[0].before;
+    shape.after = red->part[0].after;
+    if (w->known == NULL)
+        w->known = scan_known_new(nb->b->sc->req.budget);
+    red->shape = scan_known_shape(w->known, &shape);
+}
+
+/* Of a row that has no table, or is the first of its kind there. */
+static int number_slowly(const struct numbering *nb, struct scan_reduced *red,
+                         const struct row_place *row, uint32_t *number, struct err *err)
+{
+    if (!red->has_shape)
+        find_shape(nb, red);
+    if (red->shape != 0 && !must_be_whole(red, row->rank))
+        return number_value(nb, red, row, number, err);
+    return number_row(nb->cs, nb->b, nb->f, row->at, *number, number, err);
+}
+
 static int number_one(const struct numbering *nb, uint32_t at, uint32_t *number, struct err *err)
 {
     size_t t = nb->ids.template == NULL ? 0 : nb->ids.template[at];
     size_t rank = nb->ids.rank == NULL ? at : nb->ids.rank[at];
+    const struct row_place row = {at, rank};
     struct scan_reduced *red = NULL;
     uint32_t *table = NULL;
     uint32_t base = *number;
@@ -411,12 +465,12 @@ static int number_one(const struct numbering *nb, uint32_t at, uint32_t *number,
     if (r < 0)
         return r;
     if (table == NULL)
-        return number_row(nb->cs, nb->b, nb->f, at, base, number, err);
+        return number_slowly(nb, red, &row, number, err);
     index = index_of(red, rank);
     if (index >= red->size)
         return err_set(err, ERR_CORRUPT, "lines: a number outside of its stamp");
     if (table[index] == 0) {
-        r = number_row(nb->cs, nb->b, nb->f, at, base, number, err);
+        r = number_slowly(nb, red, &row, number, err);
         table[index] = r == 0 ? *number + 1 : 0;
         return r;
     }

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "storage/scan_internal.h"
+#include "storage/scan_known.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,8 @@ void scan_close(struct scan **psc)
         scan_block_close_readers(&sc->worker[i], NULL);
         arena_free(&sc->worker[i].work);
         arena_free(&sc->worker[i].out);
+        scan_pile_free(&sc->worker[i].pile, sc->req.budget);
+        scan_known_free(&sc->worker[i].known);
         buf_fini(&sc->worker[i].line);
         scan_kept_forget(&sc->worker[i]);
         VEC_FINI(&sc->worker[i].kept);

@@ -25,9 +25,10 @@ static int ask_cells(struct scan_counter *k, struct scan_stream *st, uint32_t co
     struct scan_key key;
     int r;
 
-    (void)pthread_mutex_lock(&k->combo_mutex);
-    cb = k->combos.v.p[combo];
-    (void)pthread_mutex_unlock(&k->combo_mutex);
+    arena_reset(k->asking);
+    r = scan_combos_get(&k->combos, combo, k->asking, &cb, err);
+    if (r < 0)
+        return r;
     key = (struct scan_key){&st->labels, cb.attr, cb.n_attr, cb.line, cb.tested};
     r = k->c->cells(k->c->arg, &key, ret, err);
     if (r == 0 && *ret == NULL)
@@ -67,7 +68,7 @@ static int class_key(const struct scan_counter *k, const struct labels *l, struc
     return buf_err(key, "labels of a stream", err);
 }
 
-static int find_tally(struct scan_counter *k, struct scan_stream *st, struct err *err)
+int scan_tally_find(struct scan_counter *k, struct scan_stream *st, struct err *err)
 {
     struct scan_tally *t = NULL;
     struct buf key;
@@ -95,7 +96,7 @@ static int find_tally(struct scan_counter *k, struct scan_stream *st, struct err
 static int cells_of(struct scan_counter *k, struct scan_stream *st, uint32_t combo,
                     struct scan_cells **ret, struct err *err)
 {
-    int r = st->tally == NULL ? find_tally(k, st, err) : 0;
+    int r = st->tally == NULL ? scan_tally_find(k, st, err) : 0;
 
     if (r == 0 && combo >= st->tally->cap)
         r = widen(k, st->tally, (size_t)combo + 1, err);

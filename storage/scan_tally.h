@@ -17,11 +17,14 @@ struct scan_counter {
     pthread_mutex_t mutex;       /* guards cells, tallies, arena; taken before the next */
     pthread_mutex_t combo_mutex; /* guards combos */
     struct arena *arena;
-    struct map *classes; /* what streams have of the names -> tally */
+    struct arena *asking; /* what one key is made of */
+    struct map *classes;  /* what streams have of the names -> tally */
     struct scan_combos combos;
 };
 
-/* Under the mutex, as the rest.  The cells of a combination of a stream's rows; *ret NULL: they do
+/* Under the mutex, as the rest.  Sets st->tally: streams with the same one are alike. */
+int scan_tally_find(struct scan_counter *k, struct scan_stream *st, struct err *err);
+/* The cells of a combination of a stream's rows; *ret NULL: they do
  * not count.  As scan_count.cells. */
 int scan_tally_cells(struct scan_counter *k, struct scan_stream *st, uint32_t combo,
                      struct scan_cells **ret, struct err *err);
@@ -36,6 +39,13 @@ int scan_tally_add(struct scan_counter *k, const struct scan_tally_key *key, uin
 /* The number of a row of time `ts`. */
 int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key, ts_ns ts, double v,
                       struct err *err);
+
+/* scan_pile.c: count the selected rows by combination (place in the layout), all of the key's
+ * bucket and of streams like its; the cells get them when the worker's pile ends, which the caller
+ * sees to while the stream is there.  Take the mutex. */
+int scan_pile_add(struct scan_counter *k, struct scan_selection *s, const uint32_t *combo,
+                  const struct scan_tally_key *key, struct err *err);
+int scan_pile_end(struct scan_counter *k, struct scan_worker *w, struct err *err);
 
 /* scan_count.c: the combinations of the rows that are selected, for which `only` (NULL: all) has a
  * bit, by place in the layout; keys hold the layout.  Without the mutex.  1: there are too many. */

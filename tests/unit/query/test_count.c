@@ -247,6 +247,51 @@ static void check_all(struct store *s, uint64_t *rng)
     }
 }
 
+/* Of what is counted for topk only the best become series: they are those of all. */
+static void check_best(struct store *s, uint64_t *rng)
+{
+    static const char *const sums[] = {
+        "sum by (status) (count_over_time({app=~\".+\"} | json | __error__=\"\" [@]))",
+        "sum by (req_id, method) (rate({app=~\".+\"} | json | drop __error__ [@]))",
+        "sum by (zz, status, app, zz) (bytes_over_time({app=~\".+\"} | json | __error__=\"\" [@]))",
+        "sum by (trace_id) (count_over_time({app=~\".+\"} | drop __error__ [@]))",
+        "sum by (status) (count_over_time({app=~\".+\"} | json s=\"req\" | __error__=\"\" [@]))",
+        "sum by (status, x) (count_over_time({app=~\".+\"} | json | status > 300 | __error__=\"\" "
+        "[@]))",
+        "sum by (level) (bytes_rate({app=~\".+\"} | logfmt [@] offset 3m))",
+        "sum by (app) (count_over_time({app=~\".+\"} | json [@]))", /* fails */
+    };
+    static const char *const tops[] = {"topk(1", "topk(7", "topk(1000", "bottomk(5",
+                                       "approx_topk(3"};
+    const struct str tenant = STR(TENANT);
+
+    for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
+        for (size_t k = 0; k < sizeof(tops) / sizeof(tops[0]); k++) {
+            struct query_params p = {.tenants = &tenant, .n_tenants = 1};
+            struct buf best[2];
+            struct buf all;
+            char sum[300];
+            char text[320];
+            p.start = p.end = FEED_DAY + (ts_ns)(records_random(rng) % (uint64_t)(2 * NS_PER_H));
+            p.limits.series = 100000;
+            (void)snprintf(sum, sizeof(sum), "%.*s%s%s", (int)(strchr(sums[i], '@') - sums[i]),
+                           sums[i], records_random(rng) % 2 == 0 ? "2h" : "7m",
+                           strchr(sums[i], '@') + 1);
+            (void)snprintf(text, sizeof(text), "%s, %s)", tops[k], sum);
+            run(s, true, text, &p, &best[0]);
+            run(s, false, text, &p, &best[1]);
+            (void)snprintf(text, sizeof(text), "%s, %s * 1)", tops[k], sum);
+            run(s, false, text, &p, &all);
+            for (size_t b = 0; b < 2; b++) {
+                if (!str_eq(buf_str(&best[b]), buf_str(&all)))
+                    fail_msg("%s: '%.*s' is not '%.*s'", text, STR_ARG(buf_str(&best[b])),
+                             STR_ARG(buf_str(&all)));
+                buf_fini(&best[b]);
+            }
+            buf_fini(&all);
+        }
+}
+
 static void counts_are_those_of_the_records(void **state)
 {
     struct feed f;
@@ -266,6 +311,9 @@ static void counts_are_those_of_the_records(void **state)
         put(f.s, seed);
     for (int round = 0; round < 3; round++)
         check_all(f.s, &rng);
+    check_best(f.s, &rng);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    check_best(f.s, &rng);
     feed_fini(&f);
 }
 

@@ -180,6 +180,15 @@ static int make_attrs(struct ingest_build *ib, const struct ingest_shared *share
     return 0;
 }
 
+static enum ingest_level shared_level(const struct ingest_build *ib, struct ingest_shared *shared)
+{
+    if (!shared->is_asked)
+        shared->given =
+            ingest_level_given(&ib->b->streams[shared->stream], shared->attr, shared->n_attr);
+    shared->is_asked = true;
+    return shared->given;
+}
+
 int ingest_build_add(struct ingest_build *ib, struct ingest_shared *shared,
                      const struct ingest_item *item, struct err *err)
 {
@@ -200,7 +209,9 @@ int ingest_build_add(struct ingest_build *ib, struct ingest_shared *shared,
         r = make_attrs(ib, shared, item, &rec, claimed, err);
         return r < 0 ? r : batch_add(ib->b, &rec, err);
     }
-    level = ingest_level(&ib->b->streams[rec.stream], shared->attr, shared->n_attr, rec.line);
+    level = shared_level(ib, shared);
+    if (level == LEVEL_UNKNOWN)
+        level = ingest_level_of_line(rec.line);
     if (shared->made[level] == NULL) {
         r = make_attrs(ib, shared, item, &rec, 0, err);
         if (r < 0)

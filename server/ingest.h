@@ -53,6 +53,10 @@ enum ingest_level {
 };
 enum ingest_level ingest_level(const struct labels *stream, const struct label *attr, size_t n_attr,
                                struct str line);
+/* Its halves: what stream and attributes say, and, if that is LEVEL_UNKNOWN, what the line does. */
+enum ingest_level ingest_level_given(const struct labels *stream, const struct label *attr,
+                                     size_t n_attr);
+enum ingest_level ingest_level_of_line(struct str line);
 struct str ingest_level_name(enum ingest_level level);
 
 #endif

@@ -34,8 +34,10 @@ struct ingest_shared {
     uint32_t stream;
     const struct label *attr; /* constant attributes; texts live as long as the batch */
     size_t n_attr;
-    const struct label *made[INGEST_LEVELS]; /* private */
+    const struct label *made[INGEST_LEVELS]; /* private, as the rest */
     uint32_t n_made[INGEST_LEVELS];
+    bool is_asked;
+    enum ingest_level given; /* what they say themselves, once they were asked */
 };
 
 struct ingest_item {

@@ -11,8 +11,11 @@
 #include "base/json.h"
 
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
-enum { JSON_LEVEL_DEPTH = 2, LEVEL_KEY_MIN = 3, LEVEL_KEY_MAX = 13 };
+enum { JSON_LEVEL_DEPTH = 2, LEVEL_KEY_MIN = 3, LEVEL_KEY_MAX = 13, WORD_MAX = 13 };
 
 static const struct str LEVEL_KEYS[] = {
     STR_INIT("level"),         STR_INIT("LEVEL"),         STR_INIT("Level"),
@@ -53,6 +56,9 @@ static const struct {
     {STR_INIT("fatal"), LEVEL_FATAL},
 };
 
+/* What these words begin with. */
+static const char BEGINS[] = {'t', 'd', 'i', 'w', 'e', 'c', 'f'};
+
 static bool is_level_key(struct str key)
 {
     char first = key.n >= LEVEL_KEY_MIN && key.n <= LEVEL_KEY_MAX ? (char)(key.p[0] | 0x20) : '\0';
@@ -69,7 +75,7 @@ static bool is_level_key(struct str key)
 static enum ingest_level normalise(struct str word)
 {
     word = str_trim(word);
-    if (word.n < 3 || word.n > 13)
+    if (word.n < 3 || word.n > WORD_MAX)
         return LEVEL_UNKNOWN;
     for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++)
         if (word.n == WORDS[i].word.n && (word.p[0] | 0x20) == WORDS[i].word.p[0] &&
@@ -176,56 +182,97 @@ static enum ingest_level level_in_logfmt(struct str line)
     return LEVEL_UNKNOWN;
 }
 
-/* Could a level word begin with `c`? */
-static bool begins_level(char c)
+/* ---- words of a text ---- */
+
+enum { STEP = 16 };
+
+/* Of 16 bytes those of a word, and those that a level word could begin with: bit i for p[i]. */
+static void look(const char *p, unsigned *words, unsigned *begins)
 {
-    switch (c | 0x20) {
-    case 't':
-    case 'd':
-    case 'i':
-    case 'w':
-    case 'e':
-    case 'c':
-    case 'f':
-        return true;
-    default:
-        return false;
+#if defined(__SSE2__)
+    __m128i v = _mm_loadu_si128((const void *)p);
+    __m128i low = _mm_or_si128(v, _mm_set1_epi8(0x20));
+    __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(low, _mm_set1_epi8('a' - 1)),
+                                   _mm_cmplt_epi8(low, _mm_set1_epi8('z' + 1)));
+    __m128i digit = _mm_and_si128(_mm_cmpgt_epi8(v, _mm_set1_epi8('0' - 1)),
+                                  _mm_cmplt_epi8(v, _mm_set1_epi8('9' + 1)));
+    __m128i word = _mm_or_si128(_mm_or_si128(letter, digit),
+                                _mm_or_si128(v, _mm_cmpeq_epi8(v, _mm_set1_epi8('_'))));
+    __m128i begin = _mm_cmpeq_epi8(low, _mm_set1_epi8(BEGINS[0]));
+
+    for (size_t i = 1; i < sizeof(BEGINS); i++)
+        begin = _mm_or_si128(begin, _mm_cmpeq_epi8(low, _mm_set1_epi8(BEGINS[i])));
+    *words = (unsigned)_mm_movemask_epi8(word); /* the highest bit: not ASCII, or a comparison */
+    *begins = (unsigned)_mm_movemask_epi8(begin);
+#else
+    *words = *begins = 0;
+    for (unsigned i = 0; i < STEP; i++) {
+        *words |= (unsigned)is_word(p[i]) << i;
+        *begins |= (unsigned)(memchr(BEGINS, p[i] | 0x20, sizeof(BEGINS)) != NULL) << i;
     }
+#endif
+}
+
+/* The word that begins at p. */
+static enum ingest_level level_of_word(const char *p, const char *end)
+{
+    const char *to = p;
+
+    while (to < end && to - p <= WORD_MAX && is_word(*to))
+        to++;
+    return normalise((struct str){p, (size_t)(to - p)});
 }
 
 static enum ingest_level level_in_text(struct str line)
 {
     const char *end = line.p + line.n;
-    const char *p = line.p;
+    enum ingest_level level = LEVEL_UNKNOWN;
+    unsigned inside = 0; /* 1: the byte before is of a word */
 
-    while (p < end) {
-        const char *from;
-        while (p < end && !is_word(*p))
-            p++;
-        from = p;
-        while (p < end && is_word(*p))
-            p++;
-        if (p > from && begins_level(*from)) {
-            enum ingest_level level = normalise((struct str){from, (size_t)(p - from)});
-            if (level != LEVEL_UNKNOWN)
-                return level;
-        }
+    for (const char *p = line.p; level == LEVEL_UNKNOWN && p < end;) {
+        char rest[STEP] = {0};
+        size_t n = (size_t)(end - p) < STEP ? (size_t)(end - p) : STEP;
+        unsigned words;
+        unsigned begins;
+        if (n < STEP)
+            memcpy(rest, p, n);
+        look(n < STEP ? rest : p, &words, &begins);
+        for (unsigned m = words & ~(words << 1 | inside) & begins; m != 0 && level == LEVEL_UNKNOWN;
+             m &= m - 1)
+            level = level_of_word(p + __builtin_ctz(m), end);
+        inside = words >> (STEP - 1) & 1;
+        p += n;
     }
-    return LEVEL_UNKNOWN;
+    return level;
+}
+
+/* ---- both together ---- */
+
+enum ingest_level ingest_level_given(const struct labels *stream, const struct label *attr,
+                                     size_t n_attr)
+{
+    enum ingest_level level = level_in_labels(stream->v, stream->n);
+
+    return level == LEVEL_UNKNOWN ? level_in_labels(attr, n_attr) : level;
+}
+
+enum ingest_level ingest_level_of_line(struct str line)
+{
+    struct str text = str_trim(line);
+    enum ingest_level level;
+
+    if (text.n == 0)
+        return LEVEL_UNKNOWN;
+    level = text.p[0] == '{' ? level_in_json(text) : level_in_logfmt(text);
+    return level == LEVEL_UNKNOWN ? level_in_text(text) : level;
 }
 
 enum ingest_level ingest_level(const struct labels *stream, const struct label *attr, size_t n_attr,
                                struct str line)
 {
-    enum ingest_level level = level_in_labels(stream->v, stream->n);
-    struct str text = str_trim(line);
+    enum ingest_level level = ingest_level_given(stream, attr, n_attr);
 
-    if (level == LEVEL_UNKNOWN)
-        level = level_in_labels(attr, n_attr);
-    if (level != LEVEL_UNKNOWN || text.n == 0)
-        return level;
-    level = text.p[0] == '{' ? level_in_json(text) : level_in_logfmt(text);
-    return level == LEVEL_UNKNOWN ? level_in_text(text) : level;
+    return level == LEVEL_UNKNOWN ? ingest_level_of_line(line) : level;
 }
 
 struct str ingest_level_name(enum ingest_level level)

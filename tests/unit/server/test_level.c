@@ -3,6 +3,8 @@
 
 #include "tests/lib/check.h"
 
+#include <string.h>
+
 static struct str level_of(const char *line)
 {
     static const struct labels NONE = {NULL, 0};
@@ -46,6 +48,35 @@ static void finds_levels_in_lines(void **state)
                      CASES[i].level);
 }
 
+/* Lines are looked at sixteen bytes at a time. */
+static void a_word_is_found_wherever_it_lies(void **state)
+{
+    static const char *const WORDS[] = {"err", "Warning", "INFORMATIONAL", "fatal"};
+    static const enum ingest_level LEVELS[] = {LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_FATAL};
+    static const char BEFORE[] = " .\"[@`{/:\t\x01";
+    static const char INSIDE[] = "aZ_09\xc3\xff";
+    (void)state;
+
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t at = 1; at < 50; at++) {
+            size_t n = strlen(WORDS[i]);
+            char line[80];
+            for (size_t tail = 0; tail < 17; tail++) {
+                struct str s = {line, at + n + tail};
+                memset(line, '-', sizeof(line));
+                memcpy(line + at, WORDS[i], n);
+                line[at - 1] = BEFORE[(at + tail) % (sizeof(BEFORE) - 1)];
+                assert_int_equal(ingest_level_of_line(s), LEVELS[i]);
+                line[at - 1] = INSIDE[(at + tail) % (sizeof(INSIDE) - 1)];
+                assert_int_equal(ingest_level_of_line(s), LEVEL_UNKNOWN);
+                line[at - 1] = '-';
+                line[at + n] = INSIDE[(at + tail) % (sizeof(INSIDE) - 1)];
+                assert_int_equal(ingest_level_of_line(s), tail == 0 ? LEVELS[i] : LEVEL_UNKNOWN);
+            }
+        }
+    }
+}
+
 static void labels_and_attributes_come_before_the_line(void **state)
 {
     struct label stream[] = {{STR("app"), STR("x")}, {STR("level"), STR("wrn")}};
@@ -76,5 +107,6 @@ static void service_name_takes_the_first_label_that_tells(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(finds_levels_in_lines),
+           cmocka_unit_test(a_word_is_found_wherever_it_lies),
            cmocka_unit_test(labels_and_attributes_come_before_the_line),
            cmocka_unit_test(service_name_takes_the_first_label_that_tells))

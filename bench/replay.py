@@ -8,11 +8,14 @@ import urllib.error
 from lab import Report, Server, calibrate, generate, launch
 
 
-def until(server, collector, lines):
-    """Wait for so many records; the time and their number then."""
+HEAD = 60_000_000  # bytes of records in memory: a flush begins at 64 MiB
+
+
+def until(server, collector, lines, head=0):
+    """Wait for so many records, and until so many bytes of them are in memory only; the time and their number then."""
     while True:
         have = server.metric("logq_store_records_total")
-        if have >= lines:
+        if have >= lines and server.metric("logq_store_head_bytes") >= head:
             return time.monotonic(), have
         assert collector.poll() is None and server.process.poll() is None, "a program ended early"
         time.sleep(0.02)
@@ -25,12 +28,12 @@ def kill(process):
 
 
 def once(directory, pods, made, share, got):
-    """Ingest at full speed, SIGKILL when `share` of the lines are durable, start again and wait until all are back."""
+    """Ingest at full speed, SIGKILL when `share` of the lines are durable and the head is full, start again and wait until all are back."""
     server = Server(directory)
     collector = launch(server, directory, pods)
     begin, first = until(server, collector, made["lines"] / 5)
     cpu = server.process.cpu()
-    end, last = until(server, collector, made["lines"] * share)
+    end, last = until(server, collector, made["lines"] * share, HEAD)
     cpu = server.process.cpu() - cpu
     kill(server.process)
     kill(collector)
@@ -64,7 +67,7 @@ def run(options, work):
     for i in range(options.runs):
         directory = work / f"run{i}"
         directory.mkdir()
-        once(directory, pods, made, 0.5 + 0.4 * i / max(options.runs - 1, 1), got)
+        once(directory, pods, made, 0.5 + 0.3 * i / max(options.runs - 1, 1), got)
         calib.append(calibrate())
         shutil.rmtree(directory)
     note = f"calibration {min(calib):.3f}..{max(calib):.3f} s"

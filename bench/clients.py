@@ -72,6 +72,15 @@ class Pusher:
         self.process.join(10)
 
 
+def leave(server, path, after):
+    """Ask, and go away so many seconds later without an answer."""
+    wire = connection(server)
+    wire.connect()
+    wire.request("GET", path, headers={"Authorization": f"Bearer {server.token}"})
+    time.sleep(after)
+    wire.close()
+
+
 def all_at_once(server, paths):
     """Each path over a connection of its own, opened before; milliseconds of each answer, and what failed."""
     gate, took, wrong = threading.Barrier(len(paths)), [], []

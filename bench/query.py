@@ -48,6 +48,13 @@ QUESTIONS = [
     ("unwrap_average", "minutes", 'avg_over_time({container="shop"} | json | duration_ms > 2 | unwrap duration_ms [1m]) by (status)', None),
 ]
 
+# What takes so long that its asker goes away before: a metric from columns, one from records, lines that no filter finds.
+LONG = [
+    ("columns", "instant", f'topk(10, sum by (client) (count_over_time({EVERY} | json | __error__="" [RANGE])))'),
+    ("records", "instant", f'sum(count_over_time({EVERY} | json | line_format "{{{{.client}}}} {{{{.status}}}}" |= "TURN no" [RANGE]))'),
+    ("lines", "day", EVERY + ' | json | line_format "{{.client}}" |= "nosuchtext TURN"'),
+]
+
 # The panels of a dashboard: over its last hour, by minute; LABELS is its own.
 PANELS = [
     "LABELS",
@@ -193,6 +200,22 @@ def together(options, report, server, made):
     report.add("dashboards_ack_p99_ms", [percentile(busy, 0.99)], "ms", f"of {len(busy)} pushes while the dashboards load")
 
 
+def cancel(options, report, server, made):
+    """From a client's going away until the server has stopped, as it counts that itself."""
+    name = "logq_query_cancel_seconds"
+    for what, kind, text in LONG:
+        took = []
+        for turn in range(max(20, options.runs)):
+            path, params = parameters(kind, text, options, made, turn)
+            count, total = server.metric(name + "_count"), server.metric(name + "_sum")
+            clients.leave(server, path + "?" + urllib.parse.urlencode(params), 0.05 + 0.005 * turn)
+            end = time.monotonic() + 60
+            while server.metric(name + "_count") == count:
+                assert time.monotonic() < end, f"{what}: the query was not cancelled"
+            took.append((server.metric(name + "_sum") - total) * 1000)
+        report.add(f"cancel_{what}_ms", took, "ms", "from the client's going away until nothing works for it")
+
+
 def tails(report, server):
     """From the begin of a push to its line at a follower."""
     for count in (1, 200):
@@ -205,7 +228,7 @@ def tails(report, server):
 
 def run(options, work):
     report = Report("query", options.table)
-    parts = set(options.only.split(",")) if options.only else {"alone", "together", "tail"}
+    parts = set(options.only.split(",")) if options.only else {"alone", "cancel", "together", "tail"}
     if not victorialogs.binary():
         report.note = "PEER_VICTORIALOGS is not set: own figures only"
     server, peer, made = fill(options, work)
@@ -215,6 +238,8 @@ def run(options, work):
         alone(options, report, server, peer, made)
     if peer:
         peer.process.finish()
+    if "cancel" in parts:
+        cancel(options, report, server, made)
     if "together" in parts:
         together(options, report, server, made)
     if "tail" in parts:

@@ -423,6 +423,7 @@ static void on_aborted(void *arg)
     struct api_call *c = arg;
 
     c->x = NULL;
+    c->gone_at = time_mono();
     c->cancel = true;
 }
 
@@ -553,13 +554,26 @@ static int charge_answer(struct api_call *c, struct err *err)
     return r;
 }
 
+/* How long it was worked for nobody. */
+static void count_end_of_gone(const struct api_call *c, dur_ns began)
+{
+    dur_ns gone = c->gone_at > began ? c->gone_at : began;
+
+    metric_observe(METRIC_QUERY_CANCEL_SECONDS, (double)(time_mono() - gone) / NS_PER_S);
+}
+
 static void run_work(void *arg)
 {
     struct api_call *c = arg;
+    dur_ns began = time_mono();
     struct err err;
 
     if (!c->cancel)
         c->work(c);
+    else
+        metric_add(METRIC_QUERY_CANCELLED, 1); /* it never ran */
+    if (c->cancel)
+        count_end_of_gone(c, began);
     pack_answer(c);
     if (charge_answer(c, &err) < 0) {
         buf_fini(&c->body);

@@ -39,6 +39,7 @@ struct api_call {
     struct arena *arena;       /* the call's own: parameters outlive the exchange */
     struct auth_caller caller; /* in `arena` */
     atomic_bool cancel;
+    _Atomic dur_ns gone_at; /* of time_mono, set before `cancel` */
     dur_ns began;
     void (*work)(struct api_call *c); /* on a worker */
     /* The answer, set by `work`: */

@@ -416,6 +416,7 @@ static void a_client_that_goes_away_while_it_waits_is_forgotten(void **state)
     unblock(f);
     check_get(f, "/loki/api/v1/labels", 200, NULL);        /* behind it in the queue */
     assert_int_equal(metric_get(METRIC_QUERY_SECONDS), 0); /* it never ran */
+    assert_int_equal(metric_get(METRIC_QUERY_CANCELLED), 1);
     workers_free(&f->w->server.workers);
 }
 
@@ -454,6 +455,7 @@ static void a_client_that_goes_away_ends_the_query_that_runs(void **state)
     call_free(d);
     wait_metric(f, METRIC_QUERY_CANCELLED, 1);
     assert_in_range(time_mono() - gone, 0, 2 * NS_PER_S); /* 100 ms where nothing else runs */
+    wait_metric(f, METRIC_QUERY_CANCEL_SECONDS, 1);       /* which says how long it took */
     assert_int_equal(metric_get(METRIC_QUERY_FAILED), 0);
 }
 

@@ -128,25 +128,29 @@ def open_tail(server, query):
     return wire
 
 
-def push_lines(server, lines, start):
-    """A line every 50 ms that holds the time at which its push began."""
-    wire = connection(server)
+def push_lines(server, lines, start, acks):
+    """A line every 50 ms that holds the time at which its push began; sends the milliseconds of the acks."""
+    wire, took = connection(server), []
     wire.connect()
     start.wait()
     for _ in range(lines):
-        values = [[str(time.time_ns()), f"t={time.monotonic_ns()}."]]
+        begin = time.monotonic_ns()
+        values = [[str(time.time_ns()), f"t={begin}."]]
         wire.request("POST", "/loki/api/v1/push", json.dumps({"streams": [{"stream": {"job": "followed"}, "values": values}]}),
                      {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"})
         answer = wire.getresponse()
         answer.read()
         assert answer.status == 204, answer.status
+        took.append((time.monotonic_ns() - begin) / 1e6)
         time.sleep(0.05)
+    acks.send(took)
 
 
 def follow(server, followers, lines):
-    """Milliseconds from the begin of a push until each follower has its line; this process' CPU milliseconds for one of these."""
-    start = FORK.Event()
-    pusher = FORK.Process(target=push_lines, args=(server, lines, start), daemon=True)
+    """Milliseconds from the begin of a push until each follower has its line, and until its ack; this process' CPU milliseconds for
+    one line at one follower."""
+    start, (acks, theirs) = FORK.Event(), FORK.Pipe()
+    pusher = FORK.Process(target=push_lines, args=(server, lines, start, theirs), daemon=True)
     pusher.start()
     wires = [open_tail(server, '{job="followed"}') for _ in range(followers)]
     selector = selectors.EpollSelector()
@@ -170,7 +174,8 @@ def follow(server, followers, lines):
                 pass
     cpu = time.process_time() - cpu
     assert set(seen.values()) == {lines}, "a follower got a line twice"
+    acked = acks.recv()
     pusher.join(10)
     for wire in wires:
         wire.close()
-    return took, cpu * 1000 / len(took)
+    return took, acked, cpu * 1000 / len(took)

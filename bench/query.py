@@ -219,11 +219,12 @@ def cancel(options, report, server, made):
 def tails(report, server):
     """From the begin of a push to its line at a follower."""
     for count in (1, 200):
-        took, cpu = clients.follow(server, count, 200)
+        took, acked, cpu = clients.follow(server, count, 200)
         name = f"tail_{count}" if count > 1 else "tail"
         note = f"200 pushes of a line, twenty a second; the client took {cpu * 1000:.0f} us of CPU per line and follower"
         report.add(f"{name}_ms", took, "ms", note)
         report.add(f"{name}_p99_ms", [percentile(took, 0.99)], "ms", f"of {len(took)} lines at {count} followers")
+        report.add(f"{name}_ack_p99_ms", [percentile(acked, 0.99)], "ms", "until the same lines were durable: before that nobody gets them")
 
 
 def run(options, work):

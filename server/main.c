@@ -210,7 +210,9 @@ static int run_verb(const char *verb, const struct arguments *a)
  * Memory that is given back stays away.  Blocks, batches and arenas come and go by the megabyte on
  * a dozen threads; by default the C library keeps a heap for each thread and raises its bound for
  * mapping with every large block it frees, and the peaks of all threads add up for ever (measured
- * over 1 GB of ingest with compaction: 310 MB, so 220 MB at the peak and 128 MB after it).
+ * over 1 GB of ingest with compaction: 310 MB, so 220 MB at the peak and 128 MB after it).  Large
+ * chunks of arenas would then be mapped, and zeroed by the kernel, for each block anew: of these
+ * the process keeps some itself, ARENA_STASH_MAX at most (base/arena.h).
  */
 static void bound_heaps(void)
 {

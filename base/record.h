@@ -27,6 +27,7 @@ struct record_part {
     struct str file_id; /* drawn once by the sender, at most RECORD_FILE_ID_MAX bytes */
     uint64_t start, end;
     uint32_t first, count; /* records [first, first + count) of the batch; count may be 0 */
+    bool maybe_twice;      /* the sender would rather have some of it twice than none of it */
     bool dropped;          /* stored before: these records do not count (set by the store) */
 };
 

@@ -4,10 +4,11 @@
 #include "base/obj.h"
 #include "collector/metrics.h"
 #include "wire/forward_pack.h"
+#include "wire/forward_parse.h"
 
 #include <stdlib.h>
 
-enum { LABELS_MAX = 64 << 20 };
+enum { LABELS_MAX = 64 << 20, MESSAGE_MAX = 256 << 20 };
 
 struct chunk *chunk_new(const struct chunk_options *opt)
 {
@@ -143,4 +144,40 @@ int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTE
     }
     forward_pack_chunk(message, &out);
     return buf_err(message, "chunk", err);
+}
+
+static int mark(struct forward_message *m, uint64_t *n_entries, struct err *err)
+{
+    *n_entries = 0;
+    for (size_t i = 0; i < m->n_parts; i++) {
+        if (m->parts[i].maybe_twice)
+            return err_set(err, ERR_EXISTS, "it is marked already");
+        m->parts[i].maybe_twice = true;
+        *n_entries += m->parts[i].count;
+    }
+    return 0;
+}
+
+int chunk_mark_twice(struct str message, char token[CHUNK_TOKEN_BYTES], struct buf *ret,
+                     struct err *err)
+{
+    static const struct forward_limits LIMITS = {.message_bytes = MESSAGE_MAX};
+    struct arena *a = arena_new(NULL, LABELS_MAX);
+    struct forward_message m;
+    struct forward_chunk out = {.tag = STR("logq")};
+    int r = forward_parse(message, &LIMITS, a, &m, err);
+
+    if (r == 0)
+        r = mark(&m, &out.n_entries, err);
+    if (r == 0) {
+        out.payload = m.entries;
+        out.codec = m.codec;
+        out.token = str_of(str_to_z(m.chunk, token, CHUNK_TOKEN_BYTES));
+        out.parts = m.parts;
+        out.n_parts = m.n_parts;
+        forward_pack_chunk(ret, &out);
+        r = buf_err(ret, "chunk", err);
+    }
+    arena_free(&a);
+    return r;
 }

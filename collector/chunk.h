@@ -61,6 +61,11 @@ struct chunk_mark {
 struct chunk_mark chunk_mark(const struct chunk *c);
 void chunk_back(struct chunk *c, struct chunk_mark mark);
 
+/* Append to `ret` what chunk_pack once made, `message`, with all of its parts marked as maybe
+ * stored in part already; `token` is its own.  ERR_EXISTS: they are; ERR_CORRUPT, ERR_LIMIT. */
+int chunk_mark_twice(struct str message, char token[CHUNK_TOKEN_BYTES], struct buf *ret,
+                     struct err *err);
+
 /* Append the whole message to `message` and write its token.  ERR_LIMIT: it does not fit
  * message->max. */
 int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTES],

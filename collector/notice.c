@@ -97,3 +97,14 @@ int notice_incarnation(struct spool *own, const struct checkpoint *c,
         put_range(&n, str_of(file->path), str_of(file->id), start, stop);
     return end(&n, own, err);
 }
+
+int notice_maybe_twice(struct spool *own, const struct checkpoint_part *part, struct err *err)
+{
+    struct notice n;
+
+    begin(&n);
+    json_put_kv_str(&n.w, "maybe_twice", STR("journal_old"));
+    put_range(&n, str_of(part->file->path), str_of(part->file->id), part->start, part->end);
+    metric_add(METRIC_MAYBE_TWICE_BYTES, part->end - part->start);
+    return end(&n, own, err);
+}

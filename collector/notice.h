@@ -24,4 +24,8 @@ int notice_incarnation(struct spool *own, const struct checkpoint *c,
                        const struct checkpoint_file *file, uint64_t start, uint64_t end,
                        struct err *err);
 
+/* "maybe_twice": some of [start, end) of `path` was stored before, and all of it is sent once more.
+ * Not synced. */
+int notice_maybe_twice(struct spool *own, const struct checkpoint_part *part, struct err *err);
+
 #endif

@@ -223,12 +223,40 @@ static bool is_own(const struct checkpoint_chunk *c)
     return true;
 }
 
+/*
+ * The server has some of a part and not the rest: then we do not remember what we sent, because the
+ * journal is an older one that was put back.  Nobody can tell the new records from the others; so
+ * all are sent once more, and it is said which.
+ */
+static int send_twice(struct pipeline *p, const struct checkpoint_chunk *c, struct str message,
+                      struct err *err)
+{
+    char token[CHUNK_TOKEN_BYTES];
+    struct buf marked;
+    int r;
+
+    buf_init(&marked, message.n + MESSAGE_SLACK);
+    r = chunk_mark_twice(message, token, &marked, err);
+    for (size_t i = 0; r == 0 && !is_own(c) && i < c->parts.n; i++)
+        r = notice_maybe_twice(p->opt.own, &c->parts.p[i], err);
+    if (r == 0)
+        r = spool_sync(p->opt.own, err);
+    if (r == 0)
+        ship_add(p->ship, c->no, token, &marked);
+    buf_fini(&marked);
+    return r;
+}
+
 static void on_refused(void *arg, uint64_t no, struct str message, struct str code, struct str text)
 {
     struct pipeline *p = arg;
     const struct checkpoint_chunk *c = checkpoint_chunk_find(p->opt.checkpoint, no);
     struct err err;
 
+    if (c != NULL && str_eq(code, STR("EXISTS")) && send_twice(p, c, message, &err) == 0) {
+        log_warn("ship.maybe_twice", LOG_U64("chunk", no), LOG_STR("text", text));
+        return;
+    }
     log_error("ship.refused", LOG_U64("chunk", no), LOG_STR("code", code), LOG_STR("text", text));
     refused_keep(p->refused, no, message);
     for (size_t i = 0; c != NULL && !is_own(c) && i < c->parts.n; i++) {

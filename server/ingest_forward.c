@@ -93,7 +93,8 @@ static int add_part(struct forward_ingest *f, const struct forward_part *part, s
                              .start = part->start,
                              .end = part->end,
                              .first = f->ib->b->n_records,
-                             .count = part->count};
+                             .count = part->count,
+                             .maybe_twice = part->maybe_twice};
     struct forward_entry e;
 
     for (uint32_t i = 0; i < part->count; i++) {

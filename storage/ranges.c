@@ -131,6 +131,32 @@ uint64_t ranges_covered(const struct ranges *r, struct str key, uint64_t start, 
     return sum;
 }
 
+uint64_t ranges_have_until(const struct ranges *r, struct str key, uint64_t at, uint64_t end)
+{
+    const struct range_set *set;
+    size_t i;
+
+    OBJ_CHECK(r, RANGES_MAGIC);
+    set = map_get(r->sets, key);
+    i = set == NULL ? 0 : lower(set, at);
+    if (set == NULL || i == set->v.n || set->v.p[i].start > at)
+        return at;
+    return set->v.p[i].end < end ? set->v.p[i].end : end;
+}
+
+uint64_t ranges_lack_until(const struct ranges *r, struct str key, uint64_t at, uint64_t end)
+{
+    const struct range_set *set;
+    size_t i;
+
+    OBJ_CHECK(r, RANGES_MAGIC);
+    set = map_get(r->sets, key);
+    i = set == NULL ? 0 : lower(set, at);
+    if (set == NULL || i == set->v.n || set->v.p[i].start > end)
+        return end;
+    return set->v.p[i].start > at ? set->v.p[i].start : at;
+}
+
 int ranges_may_add(const struct ranges *r, struct str key, struct err *err)
 {
     const struct range_set *set;

@@ -42,6 +42,11 @@ void ranges_clear(struct ranges *r); /* forget all sets */
 /* How many bytes of [start, end) the set holds. */
 uint64_t ranges_covered(const struct ranges *r, struct str key, uint64_t start, uint64_t end);
 
+/* Up to where, `end` at most, all bytes from `at` on are stored, or all are not; `at` when the one
+ * there is the other. */
+uint64_t ranges_have_until(const struct ranges *r, struct str key, uint64_t at, uint64_t end);
+uint64_t ranges_lack_until(const struct ranges *r, struct str key, uint64_t at, uint64_t end);
+
 /* ERR_LIMIT when adding [start, end) could pass a bound; asked before the range becomes durable. */
 int ranges_may_add(const struct ranges *r, struct str key, struct err *err);
 /* Unite [start, end) with the set.  Bounds are the caller's to ask for: here nothing is refused. */

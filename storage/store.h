@@ -158,6 +158,7 @@ enum store_state store_state(struct store *s, char *reason, size_t cap);
 struct store_stats {
     uint64_t records, line_bytes; /* appended since start */
     uint64_t duplicate_parts, duplicate_chunks, refused_chunks;
+    uint64_t twice_bytes; /* of senders' files, stored again because a part said maybe_twice */
     uint64_t wal_bytes, wal_syncs, wal_files, wal_replayed_frames, wal_torn_bytes,
         wal_skipped_frames;
     uint64_t replay_bytes, replay_done_bytes;   /* of the WAL at open; of them, back in memory */

@@ -54,8 +54,30 @@ static int check_request(const struct store_append *a, struct err *err)
     return r;
 }
 
-/* Is the part new, stored before (then it is marked), or neither? */
-static int decide_part(struct store *s, struct str peer, struct record_part *p, struct err *err)
+/* Of [start, end) what none of the sets has, to those of the request; keeps (1). */
+static void add_new(struct store *s, struct str key, uint64_t start, uint64_t end)
+{
+    const struct ranges *sets[] = {s->ranges, s->pending_ranges, s->chunk_ranges};
+    uint64_t at = start;
+
+    while (at < end) {
+        uint64_t have = at, lack = end;
+        for (size_t i = 0; i < sizeof(sets) / sizeof(*sets); i++) {
+            uint64_t until = ranges_have_until(sets[i], key, at, end);
+            have = until > have ? until : have;
+            until = ranges_lack_until(sets[i], key, at, end);
+            lack = until < lack ? until : lack;
+        }
+        if (have == at)
+            ranges_add(s->chunk_ranges, key, at, lack);
+        at = have > at ? have : lack;
+    }
+}
+
+/* Is the part new, stored before (then it is marked), or neither?  One that is neither is refused,
+ * because nobody can say which of its records are new; unless its sender takes that upon itself. */
+static int decide_part(struct store *s, struct str peer, struct record_part *p, uint64_t *twice,
+                       struct err *err)
 {
     struct ranges_key name;
     struct str key;
@@ -73,13 +95,14 @@ static int decide_part(struct store *s, struct str peer, struct record_part *p, 
         p->dropped = true;
         return 0;
     }
-    if (have != 0)
+    if (have != 0 && !p->maybe_twice)
         return err_set(
-            err, ERR_INVALID, "bytes %llu to %llu of a file overlap what is stored by %llu bytes",
+            err, ERR_EXISTS, "bytes %llu to %llu of a file overlap what is stored by %llu bytes",
             (unsigned long long)p->start, (unsigned long long)p->end, (unsigned long long)have);
     r = ranges_may_add(s->ranges, key, err);
     if (r == 0)
-        ranges_add(s->chunk_ranges, key, p->start, p->end); /* keeps (1) */
+        add_new(s, key, p->start, p->end);
+    *twice += have;
     return r;
 }
 
@@ -126,11 +149,12 @@ static enum store_outcome decide(struct store *s, struct store_append *a, uint8_
                                  uint32_t *dropped, struct err *err)
 {
     struct store_tenant *t;
+    uint64_t twice = 0;
 
     if (a->dedup.n != 0 && (dedup_has(s->dedup, key) || dedup_has(s->pending_dedup, key)))
         return STORE_DUPLICATE;
     for (uint32_t i = 0; i < a->batch->n_parts; i++) {
-        if (decide_part(s, a->payload.peer, &a->batch->parts[i], err) < 0)
+        if (decide_part(s, a->payload.peer, &a->batch->parts[i], &twice, err) < 0)
             return STORE_REFUSED;
         *dropped += a->batch->parts[i].dropped ? 1 : 0;
     }
@@ -138,6 +162,7 @@ static enum store_outcome decide(struct store *s, struct store_append *a, uint8_
         return STORE_DUPLICATE;
     if (store_tenant_need(s, a->payload.tenant, &t, err) < 0)
         return err->code == ERR_LIMIT ? STORE_REFUSED : STORE_FAILED;
+    s->stats.twice_bytes += twice;
     return STORE_STORED;
 }
 

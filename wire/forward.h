@@ -19,7 +19,7 @@ struct forward_part {
     uint64_t start,
         end;          /* bytes of the file, half-open; or first and last timeNano + 1 of events */
     uint32_t count;   /* entries of this part, in order */
-    bool maybe_twice; /* went to another server before */
+    bool maybe_twice; /* may be stored in part, here or elsewhere */
     struct labels labels; /* constants of the container: stream labels, without `stream` */
     struct labels attrs;  /* constants as attributes (container id, pod uid) */
 };

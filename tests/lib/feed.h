@@ -1,9 +1,10 @@
 /*
  * tests/lib/feed.h - a store in a directory of the test's own, fed with readable chunks.
  *
- * A chunk is text.  `P file start end count` begins a part of the next `count` records; a record is
- * `R ts stream line`; a stream that begins with ! is evidence (class strict).  Its records are read
- * back through the scan door.  Header only, so that tests of other floors need no storage.
+ * A chunk is text.  `P file start end count` begins a part of the next `count` records, `T ...` one
+ * that may be stored twice; a record is `R ts stream line`; a stream that begins with ! is evidence
+ * (class strict).  Its records are read back through the scan door.  Header only, so that tests of
+ * other floors need no storage.
  */
 #ifndef LOGQ_TESTS_LIB_FEED_H
 #define LOGQ_TESTS_LIB_FEED_H
@@ -42,8 +43,10 @@ static inline int feed_decode(void *arg, const struct store_payload *p, struct b
     while (r == 0 && text.n != 0) {
         struct str line = str_cut(&text, '\n');
         struct str word = str_cut(&line, ' ');
-        if (str_eq(word, STR("P"))) {
-            struct record_part part = {.file_id = str_cut(&line, ' '), .first = b->n_records};
+        if (str_eq(word, STR("P")) || str_eq(word, STR("T"))) {
+            struct record_part part = {.file_id = str_cut(&line, ' '),
+                                       .first = b->n_records,
+                                       .maybe_twice = word.p[0] == 'T'};
             uint64_t count = 0;
             if (!str_to_u64(str_cut(&line, ' '), &part.start) ||
                 !str_to_u64(str_cut(&line, ' '), &part.end) || !str_to_u64(line, &count))

@@ -40,22 +40,29 @@ struct forward_server {
     unsigned lose_after; /* store this many messages, cut the connection instead of the last ack; 0:
                             never */
     const char *refuse;  /* code: refuse every message */
+    bool half; /* refuse every part that is not marked maybe_twice, as if half of it were stored */
     VEC(char *) held;
     bool overlapped; /* a part overlapped another in part */
 };
 
-static inline void forward_server_ack(struct forward_server *f, struct str token)
+static inline void forward_server_answer(struct forward_server *f, struct str token,
+                                         const char *refuse)
 {
     struct buf b;
 
     buf_init(&b, 4096);
-    if (f->refuse != NULL)
-        forward_pack_refusal(&b, token, str_of(f->refuse), STR("because"));
+    if (refuse != NULL)
+        forward_pack_refusal(&b, token, str_of(refuse), STR("because"));
     else
         forward_pack_ack(&b, token);
     if (f->stream != NULL)
         stream_write(f->stream, buf_str(&b));
     buf_fini(&b);
+}
+
+static inline void forward_server_ack(struct forward_server *f, struct str token)
+{
+    forward_server_answer(f, token, f->refuse);
 }
 
 /* Answer what was held, newest first. */
@@ -115,6 +122,12 @@ static inline void forward_server_take(struct forward_server *f, struct str mess
         forward_reader_start(r, &m, &LIMITS, 1, a, &err) < 0)
         fail_msg("%s", err.text);
     f->messages++;
+    if (f->half && m.n_parts > 0 && !m.parts[0].maybe_twice) {
+        forward_server_answer(f, m.chunk, "EXISTS");
+        forward_reader_free(&r);
+        arena_free(&a);
+        return;
+    }
     for (size_t i = 0; i < m.n_parts && f->refuse == NULL; i++) {
         const struct forward_part *p = &m.parts[i];
         bool known = forward_server_knows(f, p);

@@ -248,6 +248,23 @@ static void a_refused_chunk_becomes_a_gap_and_is_kept(void **state)
     (void)close(refused);
 }
 
+static void a_chunk_that_is_stored_in_part_is_sent_once_more_and_told(void **state)
+{
+    (void)state;
+    w.server.half = true;
+    world_write("logs/a.log", T "stdout F one\n" T "stdout F two\n");
+    world_start("", CRI);
+    world_wait("two");
+    world_check_once("one");
+    world_wait("maybe_twice=journal_old");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_in_range(metric_get(METRIC_MAYBE_TWICE_BYTES), 1, 200);
+    w.server.half = false;
+    world_write("logs/a.log", T "stdout F three\n");
+    world_wait("three");
+    world_check_once("two");
+}
+
 static void a_container_nobody_knows_is_called_by_its_id(void **state)
 {
     (void)state;
@@ -376,6 +393,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(what_was_not_acknowledged_is_sent_again_once),
            TEST(a_planned_file_that_is_gone_is_reported_as_a_gap),
            TEST(a_refused_chunk_becomes_a_gap_and_is_kept),
+           TEST(a_chunk_that_is_stored_in_part_is_sent_once_more_and_told),
            TEST(a_container_nobody_knows_is_called_by_its_id), TEST(plain_files_are_lines),
            TEST(draining_sends_what_was_read_and_waits_for_acks),
            TEST(a_reload_brings_new_globs_and_keeps_files),

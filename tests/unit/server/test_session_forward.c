@@ -67,7 +67,7 @@ static void a_part_that_overlaps_half_is_refused_for_ever(void **state)
     assert_int_equal(p->refusals, 1);
     assert_true(p->answers[1].refused);
     assert_string_equal(p->answers[1].token, "t2");
-    assert_string_equal(p->answers[1].code, "INVALID");
+    assert_string_equal(p->answers[1].code, "EXISTS");
     assert_int_equal(metric_get(METRIC_FORWARD_REFUSED), 1);
     feed_check(&f->w->feed, "default",
                "line 0000\nline 0001\nline 0002\nline 0003\nline 0004\nline 0005\n");

@@ -24,6 +24,11 @@ static void agrees(const struct ranges *r, struct str key, const bool *map)
     size_t runs = 0;
 
     for (uint64_t i = 0; i < SPACE; i++) {
+        uint64_t same = i;
+        while (same < SPACE && map[same] == map[i])
+            same++;
+        assert_int_equal(ranges_have_until(r, key, i, SPACE), map[i] ? same : i);
+        assert_int_equal(ranges_lack_until(r, key, i, SPACE), map[i] ? i : same);
         assert_int_equal(ranges_covered(r, key, i, i + 1), map[i]);
         runs += map[i] && (i == 0 || !map[i - 1]) ? 1 : 0;
     }

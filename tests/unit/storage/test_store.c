@@ -139,7 +139,7 @@ static void parts_are_stored_once_dropped_twice_and_refused_by_halves(void **sta
     feed_check(&f, "t", "a\nb\n");
     assert_int_equal(feed_answer(feed_send(&f, "t", "peer", "P f 15 25 1\nR 3 a c\n", ""), &err),
                      STORE_REFUSED);
-    assert_int_equal(err.code, ERR_INVALID);
+    assert_int_equal(err.code, ERR_EXISTS);
     /* The refused one left nothing: also not its first, good part. */
     assert_int_equal(feed_put(&f, "t", "P g 0 5 1\nR 4 a d\nP f 15 25 1\nR 3 a c\n"),
                      STORE_REFUSED);
@@ -161,6 +161,38 @@ static void parts_are_stored_once_dropped_twice_and_refused_by_halves(void **sta
     store_stats(f.s, &st);
     assert_int_equal(st.refused_chunks, 2);
     assert_int_equal(st.duplicate_parts, 3);
+    feed_fini(&f);
+}
+
+static void a_part_that_may_be_twice_is_stored_whole_unless_it_is_known(void **state)
+{
+    struct feed f;
+    struct store_range r[4];
+    struct store_stats st;
+    struct err err;
+    (void)state;
+
+    feed_init(&f);
+    feed_open(&f);
+    assert_int_equal(feed_put(&f, "t", "P f 10 20 1\nR 1 a a\nP f 30 40 1\nR 2 a b\n"),
+                     STORE_STORED);
+    assert_int_equal(feed_answer(feed_send(&f, "t", "peer", "P f 0 35 1\nR 3 a c\n", ""), &err),
+                     STORE_REFUSED);
+    assert_int_equal(err.code, ERR_EXISTS);
+    assert_int_equal(feed_put(&f, "t", "T f 0 35 1\nR 3 a c\nT f 30 45 1\nR 4 a d\n"),
+                     STORE_STORED);
+    feed_check(&f, "t", "a\nb\nc\nd\n");
+    store_stats(f.s, &st);
+    assert_int_equal(st.twice_bytes, 10 + 5 + 10);
+    assert_int_equal(feed_put(&f, "t", "T f 0 35 1\nR 3 a c\nT f 30 45 1\nR 4 a d\n"),
+                     STORE_DUPLICATE);
+    assert_int_equal(feed_put(&f, "t", "P f 0 45 1\nR 3 a c\n"), STORE_DUPLICATE);
+    assert_int_equal(store_ranges(f.s, STR("peer"), STR("f"), r, 4), 1);
+    assert_int_equal(r[0].start, 0);
+    assert_int_equal(r[0].end, 45);
+    feed_reopen(&f);
+    assert_int_equal(feed_put(&f, "t", "T f 0 45 1\nR 3 a c\n"), STORE_DUPLICATE);
+    feed_check(&f, "t", "a\nb\nc\nd\n");
     feed_fini(&f);
 }
 
@@ -758,6 +790,7 @@ CHECK_MAIN(cmocka_unit_test(what_was_appended_is_searchable_before_and_after_a_f
            cmocka_unit_test(a_reopen_shows_the_same_flushed_or_not),
            cmocka_unit_test(a_replay_brings_back_records_ranges_and_identities),
            cmocka_unit_test(parts_are_stored_once_dropped_twice_and_refused_by_halves),
+           cmocka_unit_test(a_part_that_may_be_twice_is_stored_whole_unless_it_is_known),
            cmocka_unit_test(nonsense_is_refused_with_a_reason),
            cmocka_unit_test(an_answer_comes_only_after_the_sync),
            cmocka_unit_test(one_failed_sync_goes_to_a_new_file_unseen),

@@ -368,6 +368,7 @@ static int add_all(struct range_run *run, struct err *err)
 int range_count(struct range_run *run, struct exec_scan *scan, struct err *err)
 {
     struct scan_count c = {.bytes = run->bytes, .cells = count_cells, .arg = run};
+    const struct exec_scan whole = *scan;
     enum scan_parser parser;
     struct scan_value value;
     int r;
@@ -395,6 +396,8 @@ int range_count(struct range_run *run, struct exec_scan *scan, struct err *err)
         r = add_all(run, err);
     else
         run->summed = false;
+    if (r == 1 && c.value != NULL)
+        *scan = whole; /* what the columns told, the value, is no field of the lines */
     if (r == 1 && run->gathered)
         forget_gathered(run);
     if (r == 1 && run->top != NULL)

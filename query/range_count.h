@@ -7,7 +7,7 @@
 #include "query/range_run.h"
 
 /* Fill the cells of `run` for all of `scan`, which is completed, without records.  1: records are
- * needed, nothing was counted.  Errors as scan_count. */
+ * needed, as `scan` then says; nothing was counted.  Errors as scan_count. */
 int range_count(struct range_run *run, struct exec_scan *scan, struct err *err);
 
 #endif

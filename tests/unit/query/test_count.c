@@ -78,7 +78,10 @@ static void on_done(struct store_append *a, enum store_outcome outcome, const st
     (void)pthread_mutex_unlock(&w->mutex);
 }
 
-static void put(struct store *s, uint64_t seed)
+typedef int decode_fn(void *arg, const struct store_payload *p, struct batch **ret,
+                      struct err *err);
+
+static void put_as(struct store *s, uint64_t seed, decode_fn *decode)
 {
     struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
     struct store_append a = {.payload = {.tenant = STR(TENANT),
@@ -89,12 +92,17 @@ static void put(struct store *s, uint64_t seed)
                              .arg = &w};
     struct err err;
 
-    assert_int_equal(take_records(NULL, &a.payload, &a.batch, &err), 0);
+    assert_int_equal(decode(NULL, &a.payload, &a.batch, &err), 0);
     store_append(s, &a);
     (void)pthread_mutex_lock(&w.mutex);
     while (!w.is_done)
         (void)pthread_cond_wait(&w.done, &w.mutex);
     (void)pthread_mutex_unlock(&w.mutex);
+}
+
+static void put(struct store *s, uint64_t seed)
+{
+    put_as(s, seed, take_records);
 }
 
 /* ---- two sources ---- */
@@ -317,6 +325,50 @@ static void counts_are_those_of_the_records(void **state)
     feed_fini(&f);
 }
 
+/* Of many like numbers one that is too large to be added up. */
+static int take_huge(void *arg, const struct store_payload *p, struct batch **ret, struct err *err)
+{
+    int r = take_records(arg, p, ret, err);
+    struct batch *b = *ret;
+
+    for (uint32_t i = 0; i < b->n_records; i++) {
+        struct str line = arena_printf(b->arena, "{\"n\":%s,\"m\":\"x%u\"}",
+                                       i == b->n_records / 2 ? "1e200" : "7", i % 9);
+        b->line_bytes += line.n - b->records[i].line.n;
+        b->records[i].line = line;
+    }
+    return r;
+}
+
+static void what_does_not_add_up_is_read_from_records(void **state)
+{
+    static const char *const texts[] = {
+        "sum(sum_over_time({app=~\".+\"} | json | unwrap n | __error__=\"\" [5m]))",
+        "max by (app) (max_over_time({app=~\".+\"} | json | m!=\"x3\" | unwrap n [5m]))",
+        "quantile_over_time(0.5, {app=~\".+\"} | json | unwrap n | __error__=\"\" [5m]) by (m)",
+    };
+    const struct str tenant = STR(TENANT);
+    struct query_params p = {.tenants = &tenant,
+                             .n_tenants = 1,
+                             .start = FEED_DAY,
+                             .end = FEED_DAY + NS_PER_H,
+                             .step = NS_PER_MIN};
+    struct feed f;
+    struct err err;
+
+    (void)state;
+    feed_init(&f);
+    f.opt.decode = take_huge;
+    feed_open(&f);
+    put_as(f.s, 1, take_huge);
+    for (int flushed = 0; flushed < 2; flushed++) {
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+            compare(f.s, texts[i], &p, true);
+        assert_int_equal(store_flush(f.s, &err), 0);
+    }
+    feed_fini(&f);
+}
+
 static void what_reads_lines_is_not_counted(void **state)
 {
     static const char *const texts[] = {
@@ -348,4 +400,5 @@ static void what_reads_lines_is_not_counted(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(what_reads_lines_is_not_counted),
+           cmocka_unit_test(what_does_not_add_up_is_read_from_records),
            cmocka_unit_test(counts_are_those_of_the_records))

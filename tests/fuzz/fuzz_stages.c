@@ -26,6 +26,8 @@ static const char *const queries[] = {
     "{a=\"b\"} | pattern `<x> - <_> [<y>] <a>` | x!=ip(\"fe80::/10\")",
     "{a=\"b\"} | decolorize | pattern `<x>=<y>`",
     "{a=\"b\"} |> `<_> a<_>` != ip(\"::1\") or \"x\" | logfmt",
+    "{a=\"b\"} | json --arrays | any(x)>1 or any(x_y)=~`a+` or any(x)=ip(\"::/0\") or any(y)<1s",
+    "{a=\"b\"} | json --arrays | dedup by (x_0, x_len) | dedup",
 };
 
 static void check_labels(const struct labels *l)

@@ -27,22 +27,20 @@ def selected(records, matchers):
             yield record
 
 
-def entries(records, log, start, end):
-    """The entries of [start, end) that pass, oldest first, equal times in the order taken in."""
-    for ts, stream, metadata, line in sorted(selected(records, log[1]), key=lambda r: r[0]):
+def entries(records, log, start, end, backward=False):
+    """The entries of [start, end) that pass, in order of time, equal times in the order taken in; or all the other way round."""
+    found, seen = sorted(selected(records, log[1]), key=lambda r: r[0]), {}
+    for ts, stream, metadata, line in reversed(found) if backward else found:
         if start <= ts < end:
             entry = stages.Entry(ts, stream, metadata, line)
-            if stages.run(entry, log[2]):
+            if stages.run(entry, log[2], seen):
                 yield entry
 
 
 def log_answer(records, log, start, end, limit, direction, interval=0):
     """[(ns, labels, line, (stream, metadata, parsed))] in the order of the direction."""
-    found = list(entries(records, log, start, end))
-    if direction == "backward":
-        found.reverse()
     kept, last = [], None
-    for entry in found:
+    for entry in entries(records, log, start, end, direction == "backward"):
         if interval and last is not None and abs(entry.ts - last) < interval:
             continue
         last = entry.ts
@@ -54,12 +52,16 @@ def log_answer(records, log, start, end, limit, direction, interval=0):
 
 # Ranges --------------------------------------------------------------------------------------------------------------
 
-def extract(record, log, unwrap, behind, op):
+def extract(record, log, unwrap, behind, op, parameter):
     """(labels, value, error) of a record, or None."""
     ts, stream, metadata, line = record
     entry = stages.Entry(ts, stream, metadata, line)
     if not stages.run(entry, log[2]):
         return None
+    if op == syntax.DISTINCT:
+        value, labels = entry.get(parameter), entry.labels()
+        labels.pop(parameter, None)
+        return (labels, value, entry.error) if value else None
     if not unwrap:
         value = len(entry.line.encode("utf-8", "surrogateescape")) if op.startswith("bytes") else 1
         return entry.labels(), float(value), entry.error
@@ -143,6 +145,8 @@ def counter_rate(samples, begin, end):
 
 def over(op, parameter, samples, length, at):
     values = [v for _, v in samples]
+    if op == syntax.DISTINCT:
+        return float(len(set(values)))
     if op in ("rate", "bytes_rate"):
         return total(values) / (length / S)
     if op in ("count_over_time", "bytes_over_time", "sum_over_time"):
@@ -165,10 +169,10 @@ class Evaluation:
     def samples(self, node):
         """What a range looks at, made once: every record that passes, with its value."""
         if id(node) not in self.made:
-            _, op, _, log, unwrap, behind, *_ = node
+            _, op, parameter, log, unwrap, behind, *_ = node
             found = []
             for record in sorted(selected(self.records, log[1]), key=lambda r: r[0]):
-                got = extract(record, log, unwrap, behind, op)
+                got = extract(record, log, unwrap, behind, op, parameter)
                 if got:
                     found.append((record[0], *got))
             self.made[id(node)] = found
@@ -177,12 +181,11 @@ class Evaluation:
     def range(self, node, at, keep_errors):
         _, op, parameter, log, _, _, length, offset, grouping = node
         at -= offset
-        keeps_all = keep_errors or (grouping and grouping[0] == "by" and "__error__" in grouping[1])
-        keeps_parsers = any(stage[0] == "filter" and names_error(stage[1]) for stage in log[2])
+        keeps = keep_errors or asks_for_error(grouping) or any(stage[0] == "filter" and names_error(stage[1]) for stage in log[2])
         series = {}
         for ts, labels, value, error in self.samples(node):
             if at - length < ts <= at:
-                if error is not None and not (keeps_all or (keeps_parsers and error in PARSERS)):
+                if error is not None and not (keeps and error in PARSERS):
                     raise Refused(f"pipeline error: '{error}'")
                 series.setdefault(frozen(group(labels, grouping)), []).append((ts, value))
         if op == "absent_over_time":
@@ -191,8 +194,8 @@ class Evaluation:
 
     def vector(self, node, at):
         _, op, k, inner, grouping = node
-        named = op == "sum" and grouping and "__error__" in grouping[1] and inner[0] == "range" and not inner[4]
-        values = self.at(inner, at, bool(named))
+        named = op == "sum" and inner[0] == "range" and inner[1] in ADDED and not inner[-1] and asks_for_error(grouping)
+        values = self.at(inner, at, named)
         if not isinstance(values, dict):
             raise template.Unknown("aggregation of a number")
         if op in ("sort", "sort_desc"):
@@ -227,11 +230,19 @@ class Evaluation:
 
 
 PARSERS = ("JSONParserErr", "LogfmtParserErr")
+ADDED = ("count_over_time", "rate", "bytes_over_time", "bytes_rate", "sum_over_time")
+
+
+def asks_for_error(grouping):
+    """What a parser could not read is counted where `by (__error__)` asks for it,"""
+    return bool(grouping) and grouping[0] == "by" and "__error__" in grouping[1]
 
 
 def names_error(tree):
-    """A label filter that looks at __error__ lets what a parser could not read be counted."""
-    return tree[0] == "match" and tree[1] == "__error__" or any(names_error(part) for part in tree[1:] if isinstance(part, tuple))
+    """or where a label filter looks at it."""
+    if tree[0] in ("and", "or"):
+        return any(names_error(part) for part in tree[1:])
+    return tree[1] == "__error__"
 
 
 def absent_labels(matchers):

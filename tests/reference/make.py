@@ -92,6 +92,8 @@ class Data:
             parts.append((rnd.choice(["k8s.ns", " pad ", "1st", "ké", "list", "deep", "", "n", "user_id"]),
                           rnd.choice(['"v"', "null", "true", "1.50", '[1,{"a":"b"},"c"]', '{"a":{"b":[0,1]}}', '"\\u00fc\\n\\/"', '"\\ud83d\\ude00"', '{}',
                                       '""', '-0', '1E5'])))
+        if rnd.random() < 0.25:
+            parts.append(("tags", json.dumps(self.array(rnd.choice([0, 0, 1, 2])), ensure_ascii=False)))
         rnd.shuffle(parts)
         space = rnd.choice(["", "", " "])
         text = "{" + ("," + space).join(json.dumps(n, ensure_ascii=rnd.random() < 0.5) + ":" + space + v for n, v in parts) + "}"
@@ -103,6 +105,14 @@ class Data:
         if chance < 0.1:
             return text[:-1] + ",}"
         return text
+
+    def array(self, depth):
+        rnd = self.rnd
+        inner = [lambda: self.field("msg"), lambda: rnd.choice([0, 7, 31, 200, -3]), lambda: self.field("dur"), lambda: self.field("ip"),
+                 lambda: rnd.choice([None, True, ""])]
+        if depth:
+            inner += [lambda: self.array(depth - 1), lambda: {"id": rnd.randint(1, 3), "tags": self.array(0)}]
+        return [rnd.choice(inner)() for _ in range(rnd.choice([0, 1, 2, 3, 5]))]
 
     def json_value(self, value, name):
         if name in ("n", "code") and self.rnd.random() < 0.6:
@@ -199,7 +209,7 @@ class Queries:
 
     def parser(self):
         return self.pick(
-            lambda: "| json", lambda: "| json", lambda: "| logfmt", lambda: "| logfmt",
+            lambda: "| json", lambda: "| json", lambda: "| logfmt", lambda: "| logfmt", lambda: "| json --arrays" + self.pick("", " | " + self.element_filter()),
             lambda: "| logfmt " + self.pick("--strict", "--keep-empty", "--strict --keep-empty"),
             lambda: "| json " + ", ".join(self.pick('n', 'level', 'x="user.id"', 'app="level"', 'lst="list[1].a"', 'y="user"', 'k="[\\"k8s.ns\\"]"', 'd="deep.a.b[0]"', 'z="code"')
                                           for _ in range(self.pick(1, 2))),
@@ -216,7 +226,16 @@ class Queries:
             lambda: f'dur {op} {self.pick("", "", "-")}{self.pick("1s", "15ms", "1m30s", "1h", "100us", "1.5s")}',
             lambda: f'size{op}{self.pick("10B", "1.5KB", "3MiB", "1kB", "2GB")}',
             lambda: f'ip {self.pick("=", "!=")} ip({self.text(NETWORKS)})',
+            self.element_filter,
             lambda: f'__error__{string}{value}', lambda: f'{self.name()} {op} {self.pick("5", "1s", "10B")}')()
+
+    def element_filter(self):
+        string, op = self.pick("=", "!=", "=~", "!~"), self.pick("=", "==", "!=", ">", ">=", "<", "<=")
+        value = self.text(REGEXES if "~" in string else ["", "a", "user", "7", "true", "10.0.0.1"])
+        return self.pick(
+            lambda: f'any({self.pick("tags", "tags", "tags_id", "tags_tags", "n", "none")}){string}{value}',
+            lambda: f'any({self.pick("tags", "tags_tags")}) {op} {self.pick("7", "200", "15ms", "1KB")}', lambda: f"any(tags_id) {op} 2",
+            lambda: f'any(tags) {self.pick("=", "!=")} ip({self.text(NETWORKS)})')()
 
     def label_filter(self, depth=0):
         if depth > 1 or self.chance(0.6):
@@ -250,7 +269,11 @@ class Queries:
             "drop __error__", "drop __error__, __error_details__") if s.count("__error") == 1 and "drop" in s else s for s in self.stages(most)]
 
     def log(self):
-        return " ".join([self.selector(), *self.stages()])
+        stages = self.stages()
+        if self.chance(0.15):
+            by = f' by ({", ".join(self.name() for _ in range(self.pick(1, 1, 2)))})'
+            stages.insert(self.rnd.randint(0, len(stages)), "| dedup" + self.pick("", by, by))
+        return " ".join([self.selector(), *stages])
 
     # numbers
 
@@ -264,7 +287,10 @@ class Queries:
         op = self.pick("count_over_time", "rate", "bytes_over_time", "bytes_rate", "absent_over_time", "sum", "avg", "min", "max", "stdvar", "stddev", "quantile",
                        "first", "last", "rate_counter", "unwrap rate", "sum", "avg", "count_over_time")
         parts, parameter = self.counted(), ""
-        if op.endswith("_time") or op in ("rate", "bytes_rate"):
+        if self.chance(0.06):
+            op, parameter = "count_distinct_over_time", self.name() + ", "
+            body = [*parts, *(self.clean() if parts else [])]
+        elif op.endswith("_time") or op in ("rate", "bytes_rate"):
             body = [*parts, *(self.clean() if parts else [])]
             if op == "absent_over_time" and self.chance(0.2):
                 body += ["| unwrap n"] + (["| __error__=\"\""] if self.chance(0.7) else [])
@@ -283,7 +309,7 @@ class Queries:
             inner = "(" + " ".join([self.selector(), *body]) + ")" + length + offset
         else:
             inner = " ".join([self.selector(), *body]) + " " + length + offset
-        allowed = op in ("avg_over_time", "stddev_over_time", "stdvar_over_time", "quantile_over_time", "max_over_time", "min_over_time", "first_over_time",
+        allowed = op in ("count_distinct_over_time", "avg_over_time", "stddev_over_time", "stdvar_over_time", "quantile_over_time", "max_over_time", "min_over_time", "first_over_time",
                          "last_over_time")
         return f"{op}({parameter}{inner})" + (self.grouping() if allowed and self.chance(0.5) else "")
 
@@ -335,5 +361,17 @@ class Queries:
             return f"({self.metric(depth + 1)})"
         return f'label_replace({self.metric(depth + 1)}, "{self.pick("new", "app", "pod")}", "{self.pick("$1", "x-$1", "", "${1}y")}", "{self.pick("app", "level", "none")}", "{self.pick("(.*)", "(a).*", "", "(.)(.*)")}")'
 
+    def extended(self):
+        """Extensions with little around them: deep in other queries they are seldom met."""
+        parser, clean = self.pick("", "| json", "| logfmt", "| json --arrays"), "| drop __error__, __error_details__"
+        arrays = f'{self.selector()} | json --arrays {self.pick("", clean)} | {self.element_filter()}'
+        seen = self.pick("app", "level", "n", "code", "msg", "trace", "tags_0", "tags_len", "ip", "dur")
+        return self.pick(
+            lambda: arrays, lambda: f'{arrays} {self.stage()}', lambda: f'sum{self.grouping()} (count_over_time({arrays} {clean} [10m]))',
+            lambda: f'{self.selector()} {parser} | dedup by ({seen})', lambda: f'{self.selector()} {parser} | dedup by ({seen}, pod) {self.stage()}',
+            lambda: f'count_distinct_over_time({seen}, {self.selector()} {parser} {clean} [{self.pick("1m", "10m", "1h")}]){self.pick("", self.grouping())}')()
+
     def query(self):
+        if self.chance(0.1):
+            return self.extended()
         return self.log() if self.chance(0.4) else self.metric()

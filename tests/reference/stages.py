@@ -150,24 +150,43 @@ class Reader:
         return ("null", "") if text == "null" else ("scalar", text)
 
 
-def flatten(reader, prefix, found):
+def flatten(reader, prefix, found, arrays=False):
     for key in reader.members():
         part = clean_key(key, not prefix)
-        name = prefix + "_" + part if prefix and part else prefix or part
-        if reader.look() == "{":
-            flatten(reader, name, found)
-            continue
+        flatten_value(reader, prefix + "_" + part if prefix and part else prefix or part, found, arrays)
+
+
+def flatten_value(reader, name, found, arrays):
+    if reader.look() == "{":
+        flatten(reader, name, found, arrays)
+    elif reader.look() == "[" and arrays:
+        flatten_array(reader, name, found)
+    else:
         kind, value = reader.value()
         if kind in ("string", "scalar") and name:
             found.append((name, value))
 
 
-def stage_json(entry, wanted):
+def flatten_array(reader, name, found):
+    reader.i += 1
+    n = 0
+    while reader.look() != "]":
+        flatten_value(reader, f"{name}_{n}", found, True)
+        n += 1
+        if reader.look() == ",":
+            reader.i += 1
+        elif reader.look() != "]":
+            raise Broken
+    reader.i += 1
+    found.append((name + "_len", str(n)))
+
+
+def stage_json(entry, wanted, arrays):
     if wanted:
         return json_paths(entry, wanted)
     found = []
     try:
-        flatten(Reader(entry.line), "", found)
+        flatten(Reader(entry.line), "", found, arrays)
     except Broken:
         found.append(("__error__", "JSONParserErr"))
     store(entry, found)
@@ -431,6 +450,8 @@ def stage_filter(entry, tree):
     if kind == "and":
         left, right = stage_filter(entry, tree[1]), stage_filter(entry, tree[2])
         return left and right
+    if kind == "any":
+        return any_element(entry, *tree[1])
     _, name, op, wanted = tree
     if kind == "match":
         return matches(op, entry.get(name) or "", wanted)
@@ -439,11 +460,32 @@ def stage_filter(entry, tree):
         return False
     if kind == "ip":
         return has_address(value, wanted) == (op == "=")
-    value = {"number": go_float, "duration": go_duration, "size": go_bytes}[kind](value)
+    value = READ[kind](value)
     if value is None:
         entry.error = entry.error or "LabelFilterErr"
         return True
     return operators.compare(op, value, wanted)
+
+
+READ = {"number": go_float, "duration": go_duration, "size": go_bytes}
+
+
+def any_element(entry, kind, name, op, wanted):
+    """Does a label pass that is called `name` once the numbers of elements are taken out, one at least?"""
+    elements = re.compile(r"(?:\d+_)*" + r"(?:_\d+)*".join(re.escape("_" * (i > 0) + p) for i, p in enumerate(name.split("_"))) + r"(?:_\d+)*")
+    for label, value in {**entry.stream, **entry.metadata, **entry.parsed}.items():
+        if label == name or not elements.fullmatch(label):
+            continue
+        if kind == "match":
+            passes = matches(op, value, wanted)
+        elif kind == "ip":
+            passes = has_address(value, wanted) == (op == "=")
+        else:
+            value = READ[kind](value)
+            passes = value is not None and operators.compare(op, value, wanted)
+        if passes:
+            return True
+    return False
 
 
 # formatting ----------------------------------------------------------------------------------------------------------
@@ -497,6 +539,15 @@ def stage_drop(entry, items):
     return True
 
 
+def stage_dedup(entry, names, seen):
+    """`seen`: what this stage has let pass."""
+    key = entry.line if names is None else tuple(entry.get(name) or "" for name in names)
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
+
+
 def stage_keep(entry, items):
     for name in [*entry.stream, *entry.metadata, *entry.parsed]:
         if not any(n == name and (op is None or matches(op, entry.get(name), text)) for n, op, text in items):
@@ -507,6 +558,10 @@ def stage_keep(entry, items):
 RUN = {name[6:]: f for name, f in list(globals().items()) if name.startswith("stage_")}
 
 
-def run(entry, stages):
-    """Does the entry pass?  It is changed on the way."""
-    return all(RUN[stage[0]](entry, *stage[1:]) for stage in stages)
+def run(entry, stages, seen=None):
+    """Does the entry pass?  It is changed on the way.  `seen`, of a run, is for what remembers."""
+    for i, stage in enumerate(stages):
+        memory = [seen.setdefault(i, set())] if stage[0] == "dedup" else []
+        if not RUN[stage[0]](entry, *stage[1:], *memory):
+            return False
+    return True

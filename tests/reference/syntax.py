@@ -6,7 +6,8 @@ Trees are tuples whose first item names the node:
   vector   (vector, op, parameter, expression, grouping)         grouping: None or (by|without, [name])
   binary   (binary, op, left, right, bool, matching)             matching: None or (on|ignoring, [name], card, [name])
   number   (number, value)      constant (constant, value) is vector(n)     replace (replace, expression, dst, to, src, regex)
-Stages are tuples, too: (line, op, [argument]), (filter, tree), (json|logfmt|..., ...).
+Stages of extensions: (dedup, [name] or None), (json, [], True), filters (any, comparison); count_distinct_over_time has a label as
+its parameter.  Stages are tuples, too: (line, op, [argument]), (filter, tree), (json|logfmt|..., ...).
 """
 import ipaddress
 import re
@@ -18,8 +19,9 @@ from template import Refused, unquote
 RESERVED = set("by without bool offset on ignoring group_left group_right or and unless json regexp logfmt unpack pattern "
                "label_format line_format decolorize drop keep unwrap".split())
 UNWRAPPED = {f + "_over_time" for f in "sum avg min max stddev stdvar quantile first last".split()} | {"rate_counter"}
-RANGE_OPS = UNWRAPPED | {"rate", "count_over_time", "bytes_rate", "bytes_over_time", "absent_over_time"}
-GROUPED = {f + "_over_time" for f in "avg stddev stdvar quantile max min first last".split()}
+DISTINCT = "count_distinct_over_time"
+RANGE_OPS = UNWRAPPED | {"rate", "count_over_time", "bytes_rate", "bytes_over_time", "absent_over_time", DISTINCT}
+GROUPED = {f + "_over_time" for f in "avg stddev stdvar quantile max min first last count_distinct".split()}
 BARE = {"bytes_over_time", "bytes_rate", "count_over_time", "rate", "absent_over_time"}
 VECTOR_OPS = set("sum avg count max min stddev stdvar bottomk topk approx_topk sort sort_desc".split())
 WITH_K = {"topk", "bottomk", "approx_topk"}
@@ -69,7 +71,7 @@ WORD = re.compile(r"[^\W\d]\w*")
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s|m|h|d|w|y))+(?!\w)")
 SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMGTP]i?B|B)(?!\w)")
 NUMBER = re.compile(r"0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?[pP][+-]?\d+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-SIGN = re.compile(r"\|=|\|~|\|>|!=|!~|!>|=~|==|>=|<=|--strict(?!\w)|--keep-empty(?!\w)|[{}(),|=<>+\-*/%^]")
+SIGN = re.compile(r"\|=|\|~|\|>|!=|!~|!>|=~|==|>=|<=|--strict(?!\w)|--keep-empty(?!\w)|--arrays(?!\w)|[{}(),|=<>+\-*/%^]")
 RAW = re.compile(r"`([^`]*)`")
 QUOTED = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 
@@ -279,11 +281,19 @@ class Parser:
         return "text", text
 
     def stage(self):
+        if self.is_dedup():
+            self.i += 1
+            names = self.names() if self.take("keyword", "by") else None
+            if names == []:
+                raise Refused("dedup by nothing")
+            return "dedup", names
         if not self.peek("keyword"):
             return "filter", self.label_filter()
         word = self.need("keyword")
+        if word == "json" and self.take("sign", "--arrays"):
+            return "json", [], True
         if word == "json":
-            return "json", [(n, json_path(p)) for n, p in self.extractions()]
+            return "json", [(n, json_path(p)) for n, p in self.extractions()], False
         if word == "logfmt":
             flags = set()
             while self.peek("sign", ("--strict", "--keep-empty")):
@@ -316,6 +326,10 @@ class Parser:
                 found.append(self.name_or_matcher())
             return word, found
         raise Refused("unexpected " + word)
+
+    def is_dedup(self):
+        """Not where it is compared: then it is a label."""
+        return self.peek("word") and self.t[self.i][1].lower() == "dedup" and not self.peek("sign", ("=~", "!~", "=", *COMPARE), 1)
 
     def extractions(self):
         result = []
@@ -380,7 +394,14 @@ class Parser:
             result = self.label_filter()
             self.need("sign", ")")
             return result
-        name = self.need("word")
+        if self.peek("word") and self.t[self.i][1].lower() == "any" and self.peek("sign", "(", 1):
+            self.i += 2
+            name = self.need("word")
+            self.need("sign", ")")
+            return "any", self.comparison(name)
+        return self.comparison(self.need("word"))
+
+    def comparison(self, name):
         op = self.need("sign", ("=", "=~", "!~", *COMPARE))
         if op in ("=~", "!~"):
             text = self.need("string")
@@ -516,10 +537,19 @@ class Parser:
     def range_aggregation(self, op):
         self.need("sign", "(")
         parameter = self.parameter()
+        if op == DISTINCT:
+            parameter = self.need("word")
+            self.need("sign", ",")
         log, unwrap, behind, length, offset = self.log_range()
+        if any(stage[0] == "dedup" for stage in log[2]):
+            raise Refused("dedup in numbers")
         self.need("sign", ")")
         grouping = self.grouping()
         check_selector(log[1])
+        if op == DISTINCT:
+            if unwrap:
+                raise Refused(op + " with unwrap")
+            return "range", op, parameter, log, unwrap, behind, length, offset, grouping
         if (parameter is None) == (op == "quantile_over_time"):
             raise Refused("parameter of " + op)
         if unwrap:

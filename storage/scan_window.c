@@ -224,6 +224,8 @@ static size_t first_cap(const struct scan *sc)
         return ROWS_FIRST;
     if (n > SCAN_ROWS_MAX)
         return SCAN_ROWS_MAX;
+    if (n == sc->req.batch_records) /* none will be thrown away */
+        return n;
     return n < ROWS_LEAST ? ROWS_LEAST : n;
 }
 

@@ -12,7 +12,10 @@
 
 #include <string.h>
 
-enum { PICK_WORK = 128 }; /* finding a value, in values that are opened in that time */
+enum {
+    PICK_WORK = 128, /* finding a value, in values that are opened in that time */
+    WRITE_SPEED = 8, /* values that are read in the time in which one of a pattern is written out */
+};
 
 static int corrupt(const char *what, struct err *err)
 {
@@ -77,16 +80,18 @@ static int pick_pattern(const struct slot_stamp *s, const struct slot_place *at,
     struct slot_parts p;
     struct str value[SLOT_PARTS_MAX];
     uint64_t length = 0;
+    size_t work = 0;
     char *to;
     int r = slot_pattern_parts(str_from(at->bytes, 1), &p, err);
 
     for (size_t k = 0; r == 0 && k < p.n; k++) {
-        r = pick(&p.stamp[k], (struct slot_place){p.bytes[k], at->n, at->i, at->work}, true, a,
+        r = pick(&p.stamp[k], (struct slot_place){p.bytes[k], at->n, at->i, &work}, true, a,
                  &value[k], err);
         length += p.piece[k].n + (r == 0 ? value[k].n : 0);
     }
     if (r < 0)
         return r;
+    *at->work += work / WRITE_SPEED;
     length += p.piece[p.n].n;
     if (length > s->max_len)
         return corrupt("a length outside of its stamp", err);

@@ -14,6 +14,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+enum { NICE = 10 }; /* an ack does not wait for a query */
 
 struct job {
     struct job *next;
@@ -125,6 +128,7 @@ static void *work(void *arg)
     struct workers *w = arg;
     struct job *job;
 
+    (void)setpriority(PRIO_PROCESS, 0, NICE); /* of this thread alone; a hint */
     while ((job = wait_for_job(w)) != NULL) {
         job->fn(job->arg);
         free(job);

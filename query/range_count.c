@@ -314,6 +314,30 @@ static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_
     return true;
 }
 
+/* Records are read after all: of lines, the fields that decide and what is unwrapped, unless their
+ * lengths are asked for. */
+static int reduce_records(struct range_run *run, struct exec_scan *scan, enum scan_parser parser,
+                          struct err *err)
+{
+    const struct ast_unwrap *u = run->log->unwrap;
+    struct names ns = {.n = 0};
+    int r;
+
+    scan->parser = SCAN_PARSE_NONE;
+    scan->n_fields = 0;
+    if (run->bytes || parser == SCAN_PARSE_NONE)
+        return 0;
+    r = note_names(run, false, &ns, err);
+    if (r == 0 && u != NULL)
+        note_name(&ns, u->label);
+    if (r < 0 || ns.all)
+        return r;
+    scan->parser = parser;
+    scan->field = ns.v;
+    scan->n_fields = ns.n;
+    return 0;
+}
+
 /* What the scan is to tell rows apart by.  1: by so much that records are better. */
 static int fill_count(struct range_run *run, struct exec_scan *scan, enum scan_parser parser,
                       struct scan_count *c, struct err *err)
@@ -365,16 +389,13 @@ static int add_all(struct range_run *run, struct err *err)
 }
 
 /* 1: records are needed. */
-int range_count(struct range_run *run, struct exec_scan *scan, struct err *err)
+static int count_all(struct range_run *run, struct exec_scan *scan, enum scan_parser parser,
+                     struct err *err)
 {
     struct scan_count c = {.bytes = run->bytes, .cells = count_cells, .arg = run};
-    const struct exec_scan whole = *scan;
-    enum scan_parser parser;
     struct scan_value value;
     int r;
 
-    if (run->x->source->count == NULL || !can_count(run, &parser))
-        return 1;
     if (run->absent && run->log->unwrap != NULL)
         return 1; /* a row counts only where the label is */
     if (!run->counted) {
@@ -392,15 +413,26 @@ int range_count(struct range_run *run, struct exec_scan *scan, struct err *err)
         r = exec_count(run->x, scan, &c, err);
     if (r < 0 && run->failed)
         r = 1;
+    return r == 0 ? add_all(run, err) : r;
+}
+
+int range_count(struct range_run *run, struct exec_scan *scan, struct err *err)
+{
+    enum scan_parser parser;
+    int r;
+
+    if (run->x->source->count == NULL || !can_count(run, &parser))
+        return 1;
+    r = count_all(run, scan, parser, err);
     if (r == 0)
-        r = add_all(run, err);
-    else
-        run->summed = false;
-    if (r == 1 && c.value != NULL)
-        *scan = whole; /* what the columns told, the value, is no field of the lines */
+        return 0;
+    run->summed = false;
     if (r == 1 && run->gathered)
         forget_gathered(run);
     if (r == 1 && run->top != NULL)
         range_top_clear(run->top);
-    return r;
+    if (r < 0)
+        return r;
+    r = reduce_records(run, scan, parser, err);
+    return r < 0 ? r : 1;
 }

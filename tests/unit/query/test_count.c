@@ -15,7 +15,8 @@
 static void put_json(struct batch *b, uint64_t *rng)
 {
     static const char *const forms[] = {
-        "{\"status\":%d,\"method\":\"GET\",\"req\":{\"id\":\"x%d\",\"n\":1.5},\"msg\":\"user %d "
+        "{\"status\":%d,\"method\":\"GET\",\"req\":{\"id\":\"x%d\",\"n\":1.5},\"huge\":4e160,"
+        "\"msg\":\"user %d "
         "in\"}",
         "{\"status\":%d,\"method\":\"P\\u004fST\",\"tags\":[1,{\"a\":%d}],\"req\":{\"id\":null},"
         "\"n\":%d}",
@@ -140,11 +141,14 @@ static int streams(void *arg, const struct scan_request *req, scan_stream_fn *fn
 }
 
 static unsigned counts;
+static bool few_values; /* the count ends as one of which values have become too many */
 
 static int count(void *arg, const struct scan_count *c, struct scan_stats *st, struct err *err)
 {
+    int r = scan_count(arg, c, st, err);
+
     counts++;
-    return scan_count(arg, c, st, err);
+    return few_values && r == 0 ? 1 : r;
 }
 
 static void run(struct store *s, bool counting, const char *text, const struct query_params *p,
@@ -300,6 +304,50 @@ static void check_best(struct store *s, uint64_t *rng)
         }
 }
 
+/* What turns out to be no matter for columns, when rows were looked at already, is read from
+ * records: too many values for the memory, a number that does not add up, lines that fail. */
+static void check_turns(struct store *s)
+{
+    static const struct {
+        const char *text;
+        bool few, lenient;
+    } turns[] = {
+        {"quantile_over_time(0.9, {app=~\".+\"} | json | unwrap status | __error__=\"\" [5m]) by "
+         "(method)",
+         true, false},
+        {"sum by (method) (sum_over_time({app=~\".+\"} | json | unwrap huge | __error__=\"\" "
+         "[5m]))",
+         false, false},
+        {"sum by (method) (sum_over_time({app=~\".+\"} | json | unwrap status [5m]))", false, true},
+        {"sum by (method) (bytes_over_time({app=~\".+\"} | json [5m]))", false, true},
+        {"sum by (method) (count_over_time({app=~\".+\"} | json [5m]))", false, true},
+        {"first_over_time({app=~\".+\"} | json | unwrap status | __error__=\"\" [5m]) by (method)",
+         false, false},
+    };
+    const struct str tenant = STR(TENANT);
+
+    for (size_t i = 0; i < sizeof(turns) / sizeof(turns[0]); i++) {
+        struct query_params p = {.tenants = &tenant,
+                                 .n_tenants = 1,
+                                 .start = FEED_DAY,
+                                 .end = FEED_DAY + NS_PER_H,
+                                 .step = 5 * NS_PER_MIN,
+                                 .lenient = turns[i].lenient,
+                                 .limits = {.series = 100000}};
+        struct buf got;
+        struct buf want;
+        run(s, false, turns[i].text, &p, &want);
+        few_values = turns[i].few;
+        run(s, true, turns[i].text, &p, &got);
+        few_values = false;
+        if (!str_eq(buf_str(&got), buf_str(&want)) || want.n < 200)
+            fail_msg("%s: '%.*s' is not '%.*s'", turns[i].text, STR_ARG(buf_str(&got)),
+                     STR_ARG(buf_str(&want)));
+        buf_fini(&got);
+        buf_fini(&want);
+    }
+}
+
 static void counts_are_those_of_the_records(void **state)
 {
     struct feed f;
@@ -320,8 +368,10 @@ static void counts_are_those_of_the_records(void **state)
     for (int round = 0; round < 3; round++)
         check_all(f.s, &rng);
     check_best(f.s, &rng);
+    check_turns(f.s);
     assert_int_equal(store_flush(f.s, &err), 0);
     check_best(f.s, &rng);
+    check_turns(f.s);
     feed_fini(&f);
 }
 

@@ -72,6 +72,17 @@ struct pairing {
     struct groups results; /* data: struct series */
 };
 
+/* `l` is our own. */
+static void drop_empty(struct labels *l)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (l->v[i].value.n > 0)
+            l->v[n++] = l->v[i];
+    l->n = n;
+}
+
 static int bundle_up(struct pairing *p, int side, struct err *err)
 {
     const struct ast_grouping *m = &p->node->binary.matching;
@@ -86,6 +97,8 @@ static int bundle_up(struct pairing *p, int side, struct err *err)
         struct group *g;
         struct bundle *b;
         int r = series_project(a, &in->v[i].labels, m->names, !m->present || m->without, &l, err);
+        if (r == 0 && m->present) /* on, ignoring: one without a value is as good as none */
+            drop_empty(&l);
         if (r == 0)
             r = groups_find(&p->bundles, &l, &g, err);
         if (r != 0)

@@ -96,6 +96,11 @@ def shown(server):
     assert numbers("-C", "2") == [0, 1, 2, 3, 4, "--", 38, 39, 40, 41, 42, "--", 4997, 4998, 4999]
     assert numbers("-A", "1", "-n", "1") == [4999]
     assert numbers("-B", "1", "-n", "2") == [39, 40, "--", 4998, 4999]
+    query = '{app=~"web|db"} |~ "line 40 of|u7[^0-9]"'
+    marked = [json.loads(line) for line in out(server, "query", query, "-A", "1", "-o", "jsonl").splitlines()]
+    assert [(e["labels"]["app"], e.get("context", False)) for e in marked] == [
+        ("web", False), ("web", True), ("db", False), ("db", True)], marked  # streams are kept apart
+    assert "0 to 100" in out(server, "query", '{app="web"}', "-C", "101", code=2)
     assert "label_format" in out(server, "query", '{app="web"} | label_format app=host', "-C", "1", code=2)
 
 
@@ -117,6 +122,13 @@ def offline(server, work):
     assert piped('count_over_time({source="stdin"}[10s])') == '{source="stdin"}\t2\n'
     assert piped("| foo", code=2).splitlines()[-1].strip() == "^"
     assert "--stdin" in piped('|= "x"', "--since", "1h", code=2)
+    # extensions: dedup knows all lines before, whatever comes in one piece
+    assert piped("| dedup", text="a\nb\n" * 100000) == "a\nb\n"
+    assert piped('| json --arrays | any(t) = "b"', text='{"t":["a","b"]}\n{"t":["c"]}\n') == '{"t":["a","b"]}\n'
+    assert piped('count_distinct_over_time(u, {source="stdin"} | logfmt [1m]) by ()', text="u=1\nu=2\nu=1\n") == "2\n"
+    assert out(server, "fmt", '{a="b"}|json --arrays|any(t)>1|dedup by(x)') == '{a="b"} | json --arrays | any(t)>1 | dedup by (x)\n'
+    for verb in (["tail", '{app="web"} | dedup'], ["export", '{app="web"} | dedup', "-"]):
+        assert "dedup" in out(server, *verb, code=2)
     for verb in VERBS:
         text = out(server, verb, "--help")
         assert f"Usage: logq {verb} " in text and text.count("\n    logq ") + text.count("\n    zcat") + text.count(

@@ -315,10 +315,10 @@ def binary(node, left, right):
         labels = dict(labels)
         if matching[0] == "on":
             return tuple(labels.get(n, "") for n in sorted(set(matching[1])))
-        return frozen({n: v for n, v in labels.items() if n not in matching[1]})
+        return frozen({n: v for n, v in labels.items() if v and n not in matching[1]})
     if op in ("and", "or", "unless"):
         return sets(op, left, right, signature)
-    return paired(op, left, right, as_bool, matching or ("ignoring", [], "one", []), signature)
+    return paired(op, left, right, as_bool, matching, signature)
 
 
 def sets(op, left, right, signature):
@@ -329,7 +329,7 @@ def sets(op, left, right, signature):
 
 
 def paired(op, left, right, as_bool, matching, signature):
-    kind, names, card, include = matching
+    kind, names, card, include = matching or ("ignoring", [], "one", [])
     many, one = (right, left) if card == "group_right" else (left, right)
     known = {}
     for labels, value in one.items():
@@ -351,7 +351,7 @@ def paired(op, left, right, as_bool, matching, signature):
             if sign in used:
                 raise Refused("multiple matches")
             used.add(sign)
-            new = {n: v for n, v in new.items() if (n in names) == (kind == "on")}
+            new = {n: v for n, v in new.items() if (n in names) == (kind == "on") and (v or not matching)}
         for name in include:
             new.pop(name, None)
             if dict(partner).get(name):

@@ -31,6 +31,7 @@ struct codec_reader {
     enum codec codec;
     enum reader_state state;
     bool inside;     /* a member has begun and not ended */
+    bool fed;        /* more input comes behind `rest` */
     struct str rest; /* input not read yet; borrowed */
     size_t left;     /* output still allowed */
     size_t max_bytes;
@@ -135,7 +136,7 @@ int codec_reader_start(struct codec_reader *r, enum codec c, struct str bytes, s
     OBJ_CHECK(r, CODEC_READER_MAGIC);
     r->codec = c;
     r->state = READER_OPEN;
-    r->inside = false;
+    r->inside = r->fed = false;
     r->rest = bytes;
     r->left = r->max_bytes = max_bytes;
     if (c == CODEC_GZIP)
@@ -147,6 +148,14 @@ int codec_reader_start(struct codec_reader *r, enum codec c, struct str bytes, s
     if (e < 0)
         r->state = READER_BROKEN;
     return e;
+}
+
+void codec_reader_feed(struct codec_reader *r, struct str bytes, bool last)
+{
+    OBJ_CHECK(r, CODEC_READER_MAGIC);
+    INVARIANT(r->rest.n == 0);
+    r->rest = bytes;
+    r->fed = !last;
 }
 
 static size_t copy_step(struct codec_reader *r, char *dst, size_t cap)
@@ -185,6 +194,8 @@ static int gzip_step(struct codec_reader *r, char *dst, size_t cap, size_t *ret_
     }
     if (z == Z_MEM_ERROR)
         return err_set(err, ERR_NOMEM, "no memory to unpack gzip");
+    if (z == Z_BUF_ERROR && r->fed)
+        return 0;
     if (z == Z_BUF_ERROR)
         return err_set(err, ERR_CORRUPT, "gzip is cut off");
     if (z != Z_OK)
@@ -209,14 +220,14 @@ static int zstd_step(struct codec_reader *r, char *dst, size_t cap, size_t *ret_
         return err_set(err, ERR_CORRUPT, "zstd: %s", ZSTD_getErrorName(z));
     }
     r->inside = z != 0;
-    if (in.pos == 0 && out.pos == 0 && (r->inside || r->rest.n > 0))
+    if (in.pos == 0 && out.pos == 0 && (r->inside || r->rest.n > 0) && !r->fed)
         return err_set(err, ERR_CORRUPT, "zstd is cut off");
     r->rest = str_from(r->rest, in.pos);
     *ret_n = out.pos;
     return 0;
 }
 
-/* Up to cap bytes; *ret_n == 0: the stream has ended. */
+/* Up to cap bytes; *ret_n == 0: the stream has ended, or is to be fed. */
 static int fill(struct codec_reader *r, char *dst, size_t cap, size_t *ret_n, struct err *err)
 {
     int e = 0;
@@ -237,6 +248,8 @@ static int fill(struct codec_reader *r, char *dst, size_t cap, size_t *ret_n, st
         }
         if (e < 0)
             return e;
+        if (r->fed && *ret_n == 0 && r->rest.n == 0)
+            break;
     }
     return 0;
 }
@@ -250,6 +263,7 @@ int codec_reader_pull(struct codec_reader *r, char *dst, size_t cap, size_t *ret
     OBJ_CHECK(r, CODEC_READER_MAGIC);
     INVARIANT(cap > 0 && r->state != READER_IDLE);
 
+    *ret_n = 0;
     if (r->state == READER_BROKEN)
         return err_set(err, ERR_CORRUPT, "the packed bytes were broken before");
     if (r->state == READER_END)
@@ -262,10 +276,11 @@ int codec_reader_pull(struct codec_reader *r, char *dst, size_t cap, size_t *ret
         e = err_set(err, ERR_LIMIT, "unpacks to more than %zu bytes", r->max_bytes);
     if (e < 0) {
         r->state = READER_BROKEN;
+        *ret_n = r->left == 0 ? 0 : n;
         return e;
     }
     if (n == 0) {
-        r->state = READER_END;
+        r->state = r->fed ? READER_OPEN : READER_END;
         return 1;
     }
     r->left -= n;

@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <stdbool.h>
+
 enum codec {
     CODEC_NONE,
     CODEC_GZIP,
@@ -39,9 +41,14 @@ void codec_reader_free(struct codec_reader **pr);
 int codec_reader_start(struct codec_reader *r, enum codec c, struct str bytes, size_t max_bytes,
                        struct err *err);
 /* The next piece, at most `cap` > 0 bytes into `dst`; *ret_n > 0.  1: no more.  ERR_CORRUPT,
- * ERR_LIMIT: this and every later call until the next _start. */
+ * ERR_LIMIT: this and every later call until the next _start; *ret_n is then what came before the
+ * damage, perhaps 0. */
 int codec_reader_pull(struct codec_reader *r, char *dst, size_t cap, size_t *ret_n,
                       struct err *err);
+
+/* More input than _start was given, once _pull has returned 1 (borrowed as there).  Until `last` is
+ * given a 1 of _pull means "feed me"; the end of a member is no end then. */
+void codec_reader_feed(struct codec_reader *r, struct str bytes, bool last);
 
 /* All at once into `out`; at most max_bytes more, and no more than `out` takes.  Codes as above;
  * then `out` holds what came before the failure. */

@@ -94,6 +94,39 @@ static void members_one_after_another_are_one_stream(void **state)
 }
 
 /* HTTP's deflate, with the header that it should have and without. */
+/* Input in pieces of any size; an end of a member is no end, one inside of a member is. */
+static void a_stream_is_fed_in_pieces(void **state)
+{
+    struct str text = bytes_repeat(arena, STR("a line of log text, "), 5000);
+
+    (void)state;
+    for (size_t k = 0; k < 2; k++)
+        for (size_t step = 1; step < 400; step = step * 3 + 1) {
+            struct str one = packed(both[k], text), rest, piece;
+            char out[1000];
+            size_t total = 0, n;
+            struct codec_reader *r = codec_reader_new();
+            struct err err;
+            assert_int_equal(codec_reader_start(r, both[k], STR(""), SIZE_MAX, &err), 0);
+            codec_reader_feed(r, STR(""), false);
+            for (int member = 0; member < 2; member++)
+                for (rest = one; rest.n > 0; rest = str_from(rest, piece.n)) {
+                    while (codec_reader_pull(r, out, sizeof(out), &n, &err) == 0)
+                        total += n;
+                    piece = str_sub(rest, 0, step);
+                    codec_reader_feed(r, piece, false);
+                }
+            while (codec_reader_pull(r, out, sizeof(out), &n, &err) == 0)
+                total += n;
+            assert_int_equal(total, 2 * text.n);
+            codec_reader_feed(r, str_sub(one, 0, one.n - 1), true);
+            while ((n = 0, codec_reader_pull(r, out, sizeof(out), &n, &err)) == 0)
+                total += n;
+            assert_int_equal(codec_reader_pull(r, out, sizeof(out), &n, &err), ERR_CORRUPT);
+            codec_reader_free(&r);
+        }
+}
+
 static void deflate_is_read_in_both_of_its_forms(void **state)
 {
     struct str forms[] = {bytes(arena, "78 9c 4b 4c 4a 06 00 02 4d 01 27"),
@@ -233,7 +266,7 @@ static void what_does_not_fit_is_not_appended(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 CHECK_MAIN(T(what_is_packed_unpacks), T(members_one_after_another_are_one_stream),
-           T(deflate_is_read_in_both_of_its_forms), T(a_torn_stream_is_corrupt_wherever_it_tears),
-           T(flipped_bits_and_garbage_are_corrupt), T(a_bomb_ends_at_the_limit),
-           T(a_frame_that_wants_a_huge_window_is_refused), T(a_reader_serves_again_after_an_error),
-           T(what_does_not_fit_is_not_appended))
+           T(a_stream_is_fed_in_pieces), T(deflate_is_read_in_both_of_its_forms),
+           T(a_torn_stream_is_corrupt_wherever_it_tears), T(flipped_bits_and_garbage_are_corrupt),
+           T(a_bomb_ends_at_the_limit), T(a_frame_that_wants_a_huge_window_is_refused),
+           T(a_reader_serves_again_after_an_error), T(what_does_not_fit_is_not_appended))

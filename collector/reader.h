@@ -1,0 +1,51 @@
+/*
+ * collector/reader.h - the bytes of a log by their offset, plain or packed.
+ *
+ * A rotated log that was compressed before it was read is read through here as if it were not.
+ * Packed bytes come out in order only, so a reader keeps a window from the last offset asked for;
+ * a smaller one means from the beginning again.  Damage is found where it lies: what is in front of
+ * it can be read.  Loop thread only; blocking calls.
+ */
+#ifndef LOGQ_COLLECTOR_READER_H
+#define LOGQ_COLLECTOR_READER_H
+
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct unpacker;
+
+struct reader {
+    int fd;                  /* owned */
+    struct unpacker *packed; /* NULL: a plain file */
+};
+
+/* Is `name` one of a packed log: .gz, .zst? */
+bool reader_is_packed(struct str name);
+
+/* Takes `fd`; nothing is read. */
+void reader_open(struct reader *r, int fd, bool packed);
+void reader_close(struct reader *r);
+
+/* Like pread, but as much as there is up to n.  -1 and errno; EBADMSG: it is damaged there. */
+ssize_t reader_read(struct reader *r, char *p, size_t n, uint64_t offset);
+
+struct reader_stat {
+    uint64_t size; /* of a packed file whose end was not reached yet: one more than is known of, */
+    bool is_sure;  /* and this is false */
+    bool damaged;  /* there was more behind them */
+    bool unlinked; /* it has no name any more */
+};
+/* -1 and errno. */
+int reader_stat(const struct reader *r, struct reader_stat *ret);
+/* Are there `size` bytes?  Unpacks up to there.  False when it cannot be read, too. */
+bool reader_reaches(struct reader *r, uint64_t size);
+
+/* Give back the memory for unpacking until the next read. */
+void reader_rest(struct reader *r);
+bool reader_is_resting(const struct reader *r);
+
+#endif

@@ -1,44 +1,69 @@
-/* collector/siblings.c - contract: siblings.h. */
+/*
+ * collector/siblings.c - contract: siblings.h.
+ *
+ * Why names before times: a clock that jumps, or a compression of all old files at once, puts times
+ * out of order; numbers and dates in names are what the rotation itself goes by.
+ */
 #include "collector/siblings.h"
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "collector/reader.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIBLINGS_MAX = 1000, PATH_BYTES = CHECKPOINT_PATH_MAX };
-
-struct sibling {
-    char *path;
-    struct stat st;
-};
-struct siblings {
-    VEC(struct sibling) v;
+enum {
+    SIBLINGS_MAX = 10000,
+    PATH_BYTES = 4096,
+    NUMBER_MAX = 5, /* digits; more are a date */
+    PAIRS_MAX = 100,
 };
 
-static size_t dir_length(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash == NULL ? 0 : (size_t)(slash - path);
-}
-
-/* Does `name` rotate `base`: base itself, or base with a suffix that can be read? */
-static bool is_sibling(const char *name, const char *base)
+/* What stands behind the base and its separator, without .gz; n == 0: `name` is none of its. */
+static struct str suffix_of(const char *name, const char *base)
 {
     size_t n = strlen(base);
     struct str s = str_of(name);
 
-    if (strncmp(name, base, n) != 0 || (name[n] != '\0' && name[n] != '.' && name[n] != '-'))
-        return false;
-    return !str_ends(s, STR(".gz")) && !str_ends(s, STR(".zst")) && !str_ends(s, STR(".tmp"));
+    if (strncmp(name, base, n) != 0 || (name[n] != '.' && name[n] != '-' && name[n] != '_'))
+        return STR("");
+    if (str_ends(s, STR(".gz")))
+        s.n -= 3;
+    else if (str_ends(s, STR(".zst")))
+        s.n -= 4;
+    return str_from(s, n + 1);
+}
+
+bool siblings_is_rotated(const char *name, const char *base)
+{
+    struct str suffix = suffix_of(name, base);
+    bool has_digit = false;
+
+    if (str_eq(suffix, STR("old")) || str_eq(suffix, STR("bak")))
+        return true;
+    for (size_t i = 0; i < suffix.n; i++) {
+        unsigned char c = (unsigned char)suffix.p[i];
+        if (isdigit(c))
+            has_digit = true;
+        else if (strchr("-_.:+TZ", c) == NULL)
+            return false;
+    }
+    return has_digit;
+}
+
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
 }
 
 struct listing {
     struct siblings *ret;
-    const char *base; /* NULL: every regular file */
+    const char *base;
     struct str dir;
 };
 
@@ -48,116 +73,139 @@ static void take_entry(void *arg, const char *name, const struct stat *st)
     struct sibling s = {.st = *st};
     char path[PATH_BYTES];
 
-    if (l->ret->v.n == SIBLINGS_MAX || (l->base != NULL && !is_sibling(name, l->base)) ||
-        !S_ISREG(st->st_mode))
+    if (l->ret->v.n == SIBLINGS_MAX || !S_ISREG(st->st_mode))
         return;
     if (snprintf(path, sizeof(path), "%.*s/%s", STR_ARG(l->dir), name) >= (int)sizeof(path))
         return;
     s.path = mem_dup(path, strlen(path));
+    s.is_rotated = strcmp(name, l->base) == 0 || siblings_is_rotated(name, l->base);
+    s.is_packed = s.is_rotated && reader_is_packed(str_of(name));
     VEC_PUSH(&l->ret->v, s);
 }
 
-/* Every regular file beside `path` that is a sibling of `base`. */
-static void list(struct opener *o, const char *path, const char *base, struct siblings *ret)
-{
-    struct listing l = {ret, base, {path, dir_length(path)}};
-    char dir[PATH_BYTES];
-    struct err err;
+/* ---- order ---- */
 
-    if (l.dir.n > 0 && l.dir.n < sizeof(dir)) /* a directory that is gone has none */
-        (void)opener_list(o, str_to_z(l.dir, dir, sizeof(dir)), true, take_entry, &l, &err);
+enum naming { NAMED_OTHERWISE, NAMED_BY_NUMBER, NAMED_BY_DATE };
+
+static enum naming naming_of(struct str suffix)
+{
+    for (size_t i = 0; i < suffix.n; i++)
+        if (!isdigit((unsigned char)suffix.p[i]))
+            return i >= 4 ? NAMED_BY_DATE : NAMED_OTHERWISE;
+    return suffix.n <= NUMBER_MAX ? NAMED_BY_NUMBER : NAMED_BY_DATE;
 }
 
-static void clear(struct siblings *s)
-{
-    for (size_t i = 0; i < s->v.n; i++)
-        free(s->v.p[i].path);
-    VEC_FINI(&s->v);
-}
+struct place {
+    int group; /* others, rotated ones, the base */
+    uint64_t number;
+    struct str date;
+    struct timespec time;
+    size_t i;
+};
 
-static bool is_it(const struct checkpoint_file *f, const struct stat *st)
+static int compare_u64(uint64_t a, uint64_t b)
 {
-    return f->ino == st->st_ino && !f->dead;
-}
-
-int siblings_locate(struct opener *o, const struct checkpoint_file *f, char *path, size_t cap,
-                    struct stat *st)
-{
-    struct siblings all = {.v = {.p = NULL}};
-    int r = 1;
-
-    list(o, f->path, NULL, &all);
-    for (size_t i = 0; i < all.v.n && r != 0; i++) {
-        if (!is_it(f, &all.v.p[i].st) || strlen(all.v.p[i].path) >= cap)
-            continue;
-        (void)snprintf(path, cap, "%s", all.v.p[i].path);
-        *st = all.v.p[i].st;
-        r = 0;
-    }
-    clear(&all);
-    return r;
-}
-
-bool siblings_is_done(const struct checkpoint_file *f, const struct stat *st)
-{
-    return f->unacked == 0 && f->planned.n == 1 && f->planned.p[0].start == 0 &&
-           f->planned.p[0].end == (uint64_t)st->st_size;
+    return a < b ? -1 : a > b;
 }
 
 static int by_age(const void *a, const void *b)
 {
-    const struct timespec *x = &((const struct sibling *)a)->st.st_mtim;
-    const struct timespec *y = &((const struct sibling *)b)->st.st_mtim;
+    const struct place *x = a, *y = b;
+    int r = x->group - y->group;
 
-    if (x->tv_sec != y->tv_sec)
-        return x->tv_sec < y->tv_sec ? -1 : 1;
-    return x->tv_nsec < y->tv_nsec ? -1 : x->tv_nsec > y->tv_nsec;
+    if (r == 0)
+        r = compare_u64(y->number, x->number); /* .2 is older than .1 */
+    if (r == 0)
+        r = str_cmp(x->date, y->date);
+    if (r == 0)
+        r = compare_u64((uint64_t)x->time.tv_sec, (uint64_t)y->time.tv_sec);
+    if (r == 0)
+        r = compare_u64((uint64_t)x->time.tv_nsec, (uint64_t)y->time.tv_nsec);
+    return r != 0 ? r : compare_u64(x->i, y->i);
 }
 
-static const struct checkpoint_file *in_journal(const struct checkpoint *c, const struct stat *st)
+/* How all old files of `base` are named; NAMED_OTHERWISE when they differ in that. */
+static enum naming common_naming(const struct siblings *s, const char *base)
 {
-    struct checkpoint_file *f;
+    enum naming all = NAMED_OTHERWISE;
+    bool is_first = true;
 
-    for (size_t i = 0; (f = checkpoint_file_at(c, i)) != NULL; i++)
-        if (is_it(f, st) && f->dev == st->st_dev)
-            return f;
-    return NULL;
-}
-
-/* Journal entries of this name that no file of it is any more, and that nobody reads. */
-static void bury(struct checkpoint *c, const char *path, const struct siblings *all)
-{
-    struct checkpoint_file *f;
-
-    for (size_t i = 0; (f = checkpoint_file_at(c, i)) != NULL; i++) {
-        bool there = f->user != NULL || f->dead || strcmp(f->path, path) != 0;
-        for (size_t k = 0; k < all->v.n && !there; k++)
-            there = is_it(f, &all->v.p[k].st);
-        if (!there)
-            f->dead = true;
-    }
-}
-
-void siblings_find(struct opener *o, struct checkpoint *c, const struct siblings_self *self,
-                   siblings_fn *fn, void *arg)
-{
-    const char *slash = strrchr(self->path, '/');
-    struct siblings all = {.v = {.p = NULL}};
-    bool known = false; /* one that was followed is older than what comes now */
-
-    list(o, self->path, slash == NULL ? self->path : slash + 1, &all);
-    if (all.v.n > 1)
-        qsort(all.v.p, all.v.n, sizeof(all.v.p[0]), by_age);
-    for (size_t i = 0; i < all.v.n; i++) {
-        const struct sibling *s = &all.v.p[i];
-        const struct checkpoint_file *f = in_journal(c, &s->st);
-        if (s->st.st_dev == self->dev && s->st.st_ino == self->ino)
+    for (size_t i = 0; i < s->v.n; i++) {
+        struct str suffix = suffix_of(base_of(s->v.p[i].path), base);
+        if (!s->v.p[i].is_rotated || suffix.n == 0)
             continue;
-        if (f != NULL)
-            known = true;
-        if (known && (f == NULL || !siblings_is_done(f, &s->st)))
-            fn(arg, s->path, &s->st);
+        if (!is_first && naming_of(suffix) != all)
+            return NAMED_OTHERWISE;
+        all = naming_of(suffix);
+        is_first = false;
     }
-    bury(c, self->path, &all);
-    clear(&all);
+    return all;
+}
+
+/* Most rotations count up with age (x.log.2 is older than x.log.1), some programs count the other
+ * way: all their files' times say so. */
+static bool counts_forwards(const struct place *p, size_t n)
+{
+    size_t forwards = 0, backwards = 0;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < n && k < PAIRS_MAX; k++)
+            if (p[i].group == 1 && p[k].group == 1 && p[i].number < p[k].number) {
+                if (p[i].time.tv_sec < p[k].time.tv_sec)
+                    forwards++;
+                else if (p[i].time.tv_sec > p[k].time.tv_sec)
+                    backwards++;
+            }
+    return forwards > 0 && backwards == 0;
+}
+
+static void sort(struct siblings *s, const char *base)
+{
+    enum naming naming = common_naming(s, base);
+    struct place *places = mem_new((s->v.n + 1) * sizeof(*places));
+    struct sibling *sorted = mem_new((s->v.n + 1) * sizeof(*sorted));
+
+    for (size_t i = 0; i < s->v.n; i++) {
+        const struct sibling *v = &s->v.p[i];
+        struct str suffix = suffix_of(base_of(v->path), base);
+        struct place *p = &places[i];
+        p->i = i;
+        p->group = !v->is_rotated ? 0 : suffix.n > 0 ? 1 : 2;
+        p->time = v->st.st_mtim;
+        if (p->group == 1 && naming == NAMED_BY_NUMBER)
+            p->number = strtoull(suffix.p, NULL, 10);
+        else if (p->group == 1 && naming == NAMED_BY_DATE)
+            p->date = suffix;
+    }
+    if (naming == NAMED_BY_NUMBER && counts_forwards(places, s->v.n))
+        for (size_t i = 0; i < s->v.n; i++)
+            places[i].number = UINT64_MAX - places[i].number;
+    qsort(places, s->v.n, sizeof(*places), by_age);
+    for (size_t i = 0; i < s->v.n; i++)
+        sorted[i] = s->v.p[places[i].i];
+    if (s->v.n > 0)
+        memcpy(s->v.p, sorted, s->v.n * sizeof(*sorted));
+    free(places);
+    free(sorted);
+}
+
+void siblings_list(struct opener *o, const char *path, struct siblings *ret)
+{
+    const char *base = base_of(path);
+    struct listing l = {ret, base, {path, base == path ? 0 : (size_t)(base - path - 1)}};
+    char dir[PATH_BYTES];
+    struct err err;
+
+    ret->v.p = NULL;
+    ret->v.n = ret->v.cap = 0;
+    if (l.dir.n > 0 && l.dir.n < sizeof(dir)) /* a directory that is gone has none */
+        (void)opener_list(o, str_to_z(l.dir, dir, sizeof(dir)), true, take_entry, &l, &err);
+    sort(ret, base);
+}
+
+void siblings_fini(struct siblings *s)
+{
+    for (size_t i = 0; i < s->v.n; i++)
+        free(s->v.p[i].path);
+    VEC_FINI(&s->v);
 }

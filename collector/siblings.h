@@ -1,36 +1,42 @@
 /*
- * collector/siblings.h - rotated files: x.log.1, 0.log.20261121-191438 beside x.log, 0.log.
+ * collector/siblings.h - rotated files: x.log.1, 0.log.20261121-191438.gz beside x.log, 0.log.
  *
- * Compressed (.gz, .zst) and half-made (.tmp) ones are passed over.  Blocking calls on small
- * directories.
+ * Only names are known here, and what the directory says of them; which journal entry is which file
+ * is input_file_look.c's business.  Blocking calls on small directories.
  */
 #ifndef LOGQ_COLLECTOR_SIBLINGS_H
 #define LOGQ_COLLECTOR_SIBLINGS_H
 
-#include "collector/checkpoint.h"
+#include "base/vec.h"
 #include "collector/opener.h"
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
-/* Where file `f` is now: any name in the directory of its path.  1: nowhere. */
-int siblings_locate(struct opener *o, const struct checkpoint_file *f, char *path, size_t cap,
-                    struct stat *st);
-/* Is all of `f` (found as *st) planned and acknowledged? */
-bool siblings_is_done(const struct checkpoint_file *f, const struct stat *st);
+struct checkpoint_file;
 
-struct siblings_self {
-    const char *path;
-    uint64_t dev, ino;
+struct sibling {
+    char *path;
+    struct stat st;
+    bool is_rotated; /* its name is one that rotation of the base makes, or the base's own */
+    bool is_packed;
+    struct checkpoint_file *entry; /* the caller's: the journal's entry for it */
+    bool is_twin;                  /* the caller's: the same bytes lie in another file, too */
+};
+struct siblings {
+    VEC(struct sibling) v;
 };
 
+/* Is `name` what rotation makes of `base`: a number, a date, .old or .bak behind it, and perhaps
+ * .gz or .zst? The base itself is not. */
+bool siblings_is_rotated(const char *name, const char *base);
+
 /*
- * File `self` has just taken the name self->path.  Call fn, oldest first, for the siblings that
- * have to be read before it: those in the journal that are not read to their end, and those that
- * are younger than a file in the journal. With none in the journal they are older than we are:
- * nothing.  Entries of siblings that are no more become dead.
+ * Every regular file in the directory of `path`, oldest first as far as they are rotated: by the
+ * numbers or dates in their names, or, when these are of several kinds, by the time of their last
+ * write.  The file at `path` itself is the last of them; others stand in front.
  */
-typedef void siblings_fn(void *arg, const char *path, const struct stat *st);
-void siblings_find(struct opener *o, struct checkpoint *c, const struct siblings_self *self,
-                   siblings_fn *fn, void *arg);
+void siblings_list(struct opener *o, const char *path, struct siblings *ret);
+void siblings_fini(struct siblings *s);
 
 #endif

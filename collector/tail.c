@@ -4,12 +4,12 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/obj.h"
+#include "collector/metrics.h"
 #include "collector/tail_turn.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     READ_BYTES = 256 << 10,
@@ -17,6 +17,7 @@ enum {
     JOINS_BYTES = 64 << 20,
     LABELS_BYTES = 256 << 10,
     DESCRIBE_MS = 2000, /* how long a container may stay unknown */
+    LAST_BYTES = 64,
 };
 
 void tail_reader_init(struct tail_reader *rd, struct checkpoint *checkpoint, size_t max_line,
@@ -41,32 +42,40 @@ void tail_reader_fini(struct tail_reader *rd)
     VEC_FINI(&rd->held);
 }
 
-int tail_open(int fd, const char *path, const struct source *source, struct tail **ret,
-              struct err *err)
+static struct tail *tail_new(const char *path, const struct source *source)
 {
-    struct tail *t;
-    struct stat st;
-    int r = 0;
+    struct tail *t = mem_new(sizeof(*t));
 
-    if (fstat(fd, &st) < 0)
-        r = err_sys(err, "stat");
-    else if (!S_ISREG(st.st_mode))
-        r = err_set(err, ERR_INVALID, "not a regular file");
-    if (r < 0) {
-        (void)close(fd);
-        return r;
-    }
-    t = mem_new(sizeof(*t));
     t->magic = TAIL_MAGIC;
-    t->fd = fd;
-    t->dev = st.st_dev;
-    t->ino = st.st_ino;
+    t->from.fd = -1;
     t->path = mem_dup(path, strlen(path));
     t->set = source_set_ref(source->set);
     t->source = source;
     t->arena = arena_new(NULL, LABELS_BYTES);
     t->wd = -1;
     t->opened_at = t->seen_at = time_mono();
+    return t;
+}
+
+int tail_open(struct reader *from, const char *path, const struct source *source, struct tail **ret,
+              struct err *err)
+{
+    struct tail *t;
+    struct stat st;
+    int r = 0;
+
+    if (fstat(from->fd, &st) < 0)
+        r = err_sys(err, "stat");
+    else if (!S_ISREG(st.st_mode))
+        r = err_set(err, ERR_INVALID, "not a regular file");
+    if (r < 0) {
+        reader_close(from);
+        return r;
+    }
+    t = tail_new(path, source);
+    t->from = *from;
+    t->dev = st.st_dev;
+    t->ino = st.st_ino;
     *ret = t;
     return 0;
 }
@@ -83,7 +92,7 @@ void tail_free(struct tail **pt, struct tail_reader *rd)
     join_fini(&t->join, &rd->limits);
     arena_free(&t->arena);
     source_set_unref(&t->set);
-    (void)close(t->fd);
+    reader_close(&t->from);
     free(t->path);
     t->magic = 0;
     free(t);
@@ -108,10 +117,10 @@ bool tail_describe(struct tail *t)
 /* ---- identity ---- */
 
 /* Hash of the first n bytes; false: they cannot be read. */
-static bool head_hash(const struct tail *t, uint32_t n, uint64_t *ret)
+static bool head_hash(struct reader *from, uint32_t n, uint64_t *ret)
 {
     char head[CHECKPOINT_HEAD_MAX];
-    ssize_t got = pread(t->fd, head, n, 0);
+    ssize_t got = reader_read(from, head, n, 0);
 
     if (got < 0 || (uint32_t)got != n)
         return false;
@@ -120,21 +129,43 @@ static bool head_hash(const struct tail *t, uint32_t n, uint64_t *ret)
 }
 
 /* Does the file begin as `f` says?  One that was empty when it was seen begins with anything. */
-static bool has_head(const struct tail *t, const struct checkpoint_file *f, uint64_t size)
+static bool has_head(struct reader *from, const struct checkpoint_file *f)
 {
     uint64_t hash;
 
-    if (f->head_len == 0)
-        return true;
-    return size >= f->head_len && head_hash(t, f->head_len, &hash) && hash == f->head_hash;
+    return f->head_len == 0 || (head_hash(from, f->head_len, &hash) && hash == f->head_hash);
 }
 
-bool tail_is_file(struct tail *t, const struct checkpoint_file *f)
+bool tail_is_file(struct reader *from, const struct checkpoint_file *f)
 {
-    struct stat st;
+    return has_head(from, f) && reader_reaches(from, checkpoint_file_end(f));
+}
 
-    return fstat(t->fd, &st) == 0 && (uint64_t)st.st_size >= checkpoint_file_end(f) &&
-           has_head(t, f, (uint64_t)st.st_size);
+/* Hash of the last bytes in front of `at`. */
+static bool last_hash(struct reader *from, uint64_t at, uint64_t *ret)
+{
+    char last[LAST_BYTES];
+    size_t n = at < LAST_BYTES ? (size_t)at : LAST_BYTES;
+
+    if (reader_read(from, last, n, at - n) != (ssize_t)n)
+        return false;
+    *ret = hash_bytes(last, n, 0);
+    return true;
+}
+
+void tail_remember(struct tail *t)
+{
+    if (t->from.packed == NULL && t->last_at != t->pos &&
+        last_hash(&t->from, t->pos, &t->last_hash))
+        t->last_at = t->pos;
+}
+
+bool tail_is_copy(const struct tail *t, struct reader *from)
+{
+    uint64_t hash;
+
+    return t->file != NULL && has_head(from, t->file) && reader_reaches(from, t->pos) &&
+           last_hash(from, t->last_at, &hash) && (t->last_at == 0 || hash == t->last_hash);
 }
 
 void tail_adopt(struct tail *t, struct checkpoint_file *f)
@@ -156,7 +187,7 @@ static void learn_head(struct tail *t, struct tail_reader *rd, uint64_t size)
     uint64_t hash;
 
     if (len <= f->head_len || (len < CHECKPOINT_HEAD_MAX && len < 2 * f->head_len) ||
-        !head_hash(t, len, &hash))
+        !head_hash(&t->from, len, &hash))
         return;
     f->head_len = len;
     f->head_hash = hash;
@@ -165,13 +196,15 @@ static void learn_head(struct tail *t, struct tail_reader *rd, uint64_t size)
 
 void tail_register(struct tail *t, struct tail_reader *rd)
 {
-    struct stat st;
+    struct reader_stat st;
 
     INVARIANT(t->file == NULL);
     t->file = checkpoint_file_new(rd->checkpoint, t->dev, t->ino, t->path);
     t->file->user = t;
-    if (fstat(t->fd, &st) == 0)
-        learn_head(t, rd, (uint64_t)st.st_size);
+    if (reader_reaches(&t->from, CHECKPOINT_HEAD_MAX))
+        learn_head(t, rd, CHECKPOINT_HEAD_MAX);
+    else if (reader_stat(&t->from, &st) == 0)
+        learn_head(t, rd, st.size);
 }
 
 /* A file of `size` bytes is about to be read.  false: it is not what it was. */
@@ -179,10 +212,72 @@ bool tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size)
 {
     if (t->file == NULL)
         tail_register(t, rd);
-    if (size < t->pos || !has_head(t, t->file, size))
+    if (t->from.packed != NULL)
+        return true; /* nobody writes to those */
+    if (size < t->pos || !has_head(&t->from, t->file))
         return false;
     learn_head(t, rd, size);
     return true;
+}
+
+/* ---- changes ---- */
+
+enum tail_look tail_look(struct tail *t)
+{
+    struct reader_stat st;
+
+    OBJ_CHECK(t, TAIL_MAGIC);
+    if (t->from.fd < 0 || reader_stat(&t->from, &st) < 0)
+        return TAIL_SAME;
+    t->unlinked = st.unlinked;
+    if (t->from.packed != NULL || t->file == NULL)
+        return st.size > t->seen ? TAIL_GREW : TAIL_SAME;
+    if (st.size < t->seen || (st.size != t->looked && !has_head(&t->from, t->file)))
+        return TAIL_REPLACED;
+    t->looked = st.size;
+    if (st.size == t->seen)
+        return TAIL_SAME;
+    t->seen = st.size;
+    t->seen_at = time_mono();
+    t->caught_up = false;
+    return TAIL_GREW;
+}
+
+/* Its container may be gone by now, so that nobody could say them again. */
+static void copy_labels(const struct tail *from, struct tail *to)
+{
+    struct err err;
+
+    if (!from->described || labels_copy(to->arena, &from->labels, &to->labels, &err) < 0 ||
+        labels_copy(to->arena, &from->attrs, &to->attrs, &err) < 0)
+        return;
+    to->described = true;
+}
+
+struct tail *tail_split(struct tail *t, struct reader *copy)
+{
+    struct tail *old = tail_new(t->path, t->source);
+
+    OBJ_CHECK(t, TAIL_MAGIC);
+    if (copy != NULL)
+        old->from = *copy;
+    old->file = t->file;
+    if (old->file != NULL)
+        old->file->user = old;
+    old->pos = old->scanned = t->pos;
+    old->seen = copy == NULL ? t->pos : t->seen;
+    old->last_ts = t->last_ts;
+    old->join = t->join;
+    old->holes_due = t->holes_due;
+    old->adopted = true;
+    copy_labels(t, old);
+    memset(&t->join, 0, sizeof(t->join));
+    t->file = NULL;
+    t->pos = t->seen = t->scanned = t->looked = t->last_at = 0;
+    t->caught_up = t->drained = t->holes_due = t->adopted = false;
+    t->successor_at = 0;
+    metric_add(METRIC_FILES_TRUNCATED, 1);
+    return old;
 }
 
 bool tail_is_settled(const struct tail *t)
@@ -194,5 +289,5 @@ bool tail_is_settled(const struct tail *t)
     if (f == NULL)
         return t->pos == 0;
     return f->unacked == 0 && (t->pos == 0 || (f->planned.n == 1 && f->planned.p[0].start == 0 &&
-                                               f->planned.p[0].end == t->pos));
+                                               f->planned.p[0].end >= t->pos));
 }

@@ -12,6 +12,7 @@
 #include "collector/checkpoint.h"
 #include "collector/chunk.h"
 #include "collector/join.h"
+#include "collector/reader.h"
 #include "collector/source.h"
 
 /* What all files share: buffers and limits. */
@@ -40,7 +41,7 @@ enum tail_result {
 struct tail {
     unsigned magic;
 #define TAIL_MAGIC 0x7a11f11eu
-    int fd; /* owned */
+    struct reader from;
     uint64_t dev, ino;
     char *path; /* owned */
     const struct source *source;
@@ -52,14 +53,18 @@ struct tail {
     dur_ns opened_at;
     uint64_t pos;     /* all before was decoded */
     uint64_t seen;    /* size at the last look */
+    uint64_t looked;  /* its size when its head was looked at last, tail_look */
     uint64_t scanned; /* no newline between pos and here */
-    dur_ns seen_at;   /* when it last grew */
-    bool caught_up;   /* nothing was left unread at the last look */
-    ts_ns last_ts;    /* for lines without a time */
+    uint64_t last_at; /* what was read ended here, with bytes of this hash */
+    uint64_t last_hash;
+    dur_ns seen_at; /* when it last grew */
+    bool caught_up; /* nothing was left unread at the last look */
+    ts_ns last_ts;  /* for lines without a time */
     struct join join;
 
     /* input_file.c's */
     int wd;
+    size_t index; /* in its list of all */
     bool queued, drained, unlinked;
     bool holes_due; /* tail_resume is still to come */
     bool adopted;   /* it was in the journal */
@@ -70,16 +75,16 @@ struct tail {
     dur_ns failed_at;
 };
 
-/* Follow `fd` (taken in either case).  ERR_INVALID: no regular file. */
-int tail_open(int fd, const char *path, const struct source *source, struct tail **ret,
+/* Follow `from` (taken in either case).  ERR_INVALID: no regular file. */
+int tail_open(struct reader *from, const char *path, const struct source *source, struct tail **ret,
               struct err *err);
 void tail_free(struct tail **pt, struct tail_reader *rd);
 
 /* Find out whose log it is; true when that is settled, one way or the other. */
 bool tail_describe(struct tail *t);
 
-/* Is the file still the one that `f` describes: same head, not shorter than what was planned? */
-bool tail_is_file(struct tail *t, const struct checkpoint_file *f);
+/* Is the file the one that `f` describes: same head, not shorter than what was planned? */
+bool tail_is_file(struct reader *from, const struct checkpoint_file *f);
 /* Go on as journal file `f`. */
 void tail_adopt(struct tail *t, struct checkpoint_file *f);
 /* It was not in the journal: now it is. */
@@ -98,9 +103,22 @@ bool tail_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)
 /* Put it into `c` as it is. */
 void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns now);
 
-/* The content was replaced: what is held goes into `c` as partial, then it is a new file.  Returns
- * the bytes known to be lost. */
-uint64_t tail_renew(struct tail *t, struct tail_reader *rd, struct chunk *c);
+/* Look at it without reading on. */
+enum tail_look {
+    TAIL_SAME,
+    TAIL_GREW,
+    TAIL_REPLACED, /* as TAIL_CHANGED */
+};
+enum tail_look tail_look(struct tail *t);
+
+/* The content was replaced: `t` is a new file from now on (tail_register is to come).  What it was
+ * is returned as another, which goes on in a copy (`copy`, taken) or, when that is NULL, only has
+ * what its joins hold; it has a path and labels of its own. */
+struct tail *tail_split(struct tail *t, struct reader *copy);
+/* Nothing more can be read of it: what its joins hold goes into `c` as partial records. */
+void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c);
+/* Could this be a copy of `t` as it was when it was read last: the bytes in front of pos? */
+bool tail_is_copy(const struct tail *t, struct reader *from);
 
 /* Read [part->start, part->end) again into `c` exactly as it was planned; with CHECKPOINT_CARRY
  * open records move on to `next` (may be NULL).  ERR_IO, ERR_CORRUPT (the file is shorter): nothing

@@ -171,23 +171,13 @@ void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns
     }
 }
 
-uint64_t tail_renew(struct tail *t, struct tail_reader *rd, struct chunk *c)
+void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c)
 {
     struct turn u = turn_begin(t, rd, c, t->pos);
-    uint64_t lost = t->seen > t->pos ? t->seen - t->pos : 0;
 
     OBJ_CHECK(t, TAIL_MAGIC);
     for (int s = 0; s < DECODE_STREAMS; s++)
         flush_stream(&u, (enum decode_stream)s);
-    if (t->file != NULL) {
-        t->file->dead = true;
-        t->file->user = NULL;
-        t->file = NULL;
-    }
-    t->pos = t->seen = t->scanned = 0;
-    t->caught_up = false;
-    metric_add(METRIC_FILES_TRUNCATED, 1);
-    return lost;
 }
 
 /* ---- again ---- */

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { SKIP_BYTES = 256 << 10, FIELDS_MAX = DECODE_ATTRS_MAX + 8 };
 
@@ -130,24 +128,6 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
 
 /* ---- bytes ---- */
 
-/* Like pread, as much as there is up to n. */
-static ssize_t read_some(int fd, char *p, size_t n, uint64_t offset)
-{
-    size_t done = 0;
-
-    while (done < n) {
-        ssize_t r = pread(fd, p + done, n - done, (off_t)(offset + done));
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return -1;
-        if (r == 0)
-            break;
-        done += (size_t)r;
-    }
-    return (ssize_t)done;
-}
-
 /* The end of the line that goes on at `from`, in bytes that the reader's buffer need not hold; 0:
  * none before `to`. */
 static uint64_t find_newline(struct turn *u, uint64_t from, uint64_t to)
@@ -156,7 +136,7 @@ static uint64_t find_newline(struct turn *u, uint64_t from, uint64_t to)
 
     while (from < to) {
         size_t want = to - from < sizeof(piece) ? (size_t)(to - from) : sizeof(piece);
-        ssize_t n = read_some(u->t->fd, piece, want, from);
+        ssize_t n = reader_read(&u->t->from, piece, want, from);
         const char *nl = n <= 0 ? NULL : memchr(piece, '\n', (size_t)n);
         if (nl != NULL)
             return from + (uint64_t)(nl - piece) + 1;
@@ -205,7 +185,7 @@ int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *s
     *stopped = false;
     while (*at < to && !*stopped) {
         size_t want = to - *at < rd->cap ? (size_t)(to - *at) : rd->cap;
-        ssize_t n = read_some(u->t->fd, rd->buf, want, *at);
+        ssize_t n = reader_read(&u->t->from, rd->buf, want, *at);
         const char *p = rd->buf, *nl;
         if (n < 0)
             return err_sys(err, "read at %llu", (unsigned long long)*at);
@@ -246,7 +226,7 @@ int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err
     while (rd->cap < rd->line_max && end - start > rd->cap)
         grow_buffer(rd);
     want = end - start < rd->cap ? (size_t)(end - start) : rd->cap;
-    n = read_some(u->t->fd, rd->buf, want, start);
+    n = reader_read(&u->t->from, rd->buf, want, start);
     if (n < 0 || (size_t)n < want)
         return n < 0 ? err_sys(err, "read at %llu", (unsigned long long)start)
                      : err_set(err, ERR_CORRUPT, "the file ends before %llu",
@@ -279,26 +259,32 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
                            struct err *err)
 {
     struct turn u;
-    struct stat st;
-    uint64_t size, before = t->pos;
+    struct reader_stat st;
+    uint64_t before = t->pos;
     bool stopped;
     int r;
 
     OBJ_CHECK(t, TAIL_MAGIC);
-    if (fstat(t->fd, &st) < 0) {
+    if (reader_stat(&t->from, &st) < 0) {
         (void)err_sys(err, "stat %s", t->path);
         return TAIL_FAILED;
     }
-    size = (uint64_t)st.st_size;
-    t->unlinked = st.st_nlink == 0;
-    if (!tail_identify(t, rd, size))
+    t->unlinked = st.unlinked;
+    if (!tail_identify(t, rd, st.size))
         return TAIL_CHANGED;
     u = turn_begin(t, rd, c, t->pos);
-    if (size != t->seen)
+    if (st.size != t->seen)
         t->seen_at = u.now;
-    t->seen = size;
-    r = turn_lines(&u, &t->pos, size, t->pos + quantum, &stopped, err);
+    r = turn_lines(&u, &t->pos, st.is_sure ? st.size : UINT64_MAX, t->pos + quantum, &stopped, err);
     turn_end_run(&u, t->pos);
+    tail_remember(t);
+    if (!st.is_sure)
+        (void)reader_stat(&t->from, &st); /* it has succeeded before */
+    if (r == 0 && !stopped && st.damaged) {
+        errno = EBADMSG;
+        r = err_sys(err, "read at %llu", (unsigned long long)st.size);
+    }
+    t->seen = st.size;
     metric_add(METRIC_READ_BYTES, t->pos - before);
     t->caught_up = r == 0 && !stopped;
     if (t->pos > before || t->scanned < t->pos)
@@ -312,14 +298,14 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
 
 void tail_skip(struct tail *t, struct tail_reader *rd)
 {
-    struct stat st;
+    struct reader_stat st;
     uint64_t end = 0;
 
-    if (fstat(t->fd, &st) < 0 || st.st_size == 0)
+    if (reader_stat(&t->from, &st) < 0 || st.size == 0)
         return;
-    for (uint64_t at = (uint64_t)st.st_size; at > 0 && end == 0;) {
+    for (uint64_t at = st.size; at > 0 && end == 0;) {
         size_t want = at < SKIP_BYTES ? (size_t)at : SKIP_BYTES;
-        ssize_t n = read_some(t->fd, rd->buf, want, at - want);
+        ssize_t n = reader_read(&t->from, rd->buf, want, at - want);
         const char *nl = n < 0 ? NULL : memrchr(rd->buf, '\n', (size_t)n);
         if (nl != NULL)
             end = at - want + (uint64_t)(nl - rd->buf) + 1;

@@ -38,6 +38,9 @@ void turn_emit(struct turn *u, const struct join_record *rec, const struct piece
 /* Make parts of [run_start, end) and begin the next run there. */
 void turn_end_run(struct turn *u, uint64_t end);
 
+/* It was read up to pos: for tail_is_copy. */
+void tail_remember(struct tail *t);
+
 /* A file of `size` bytes is about to be read.  false: it is not what it was. */
 bool tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size);
 

@@ -6,6 +6,7 @@
 #include "tests/unit/collector/collector_world.h"
 
 #include "base/fault.h"
+#include "wire/codec.h"
 
 #define T    "2026-11-21T19:14:38Z "
 #define CRI  "  - {type: cri, paths: ['@/logs/*.log']}\n"
@@ -91,9 +92,10 @@ static void a_file_between_two_looks_is_not_missed(void **state)
     world_write("logs/a.log", T "stdout F one\n");
     world_start("", CRI);
     world_wait("one");
-    world_rename("logs/a.log", "logs/a.log.1"); /* all of this before the loop turns again */
+    world_rename("logs/a.log",
+                 "logs/a.log.20261121-1"); /* all of this before the loop turns again */
     world_write("logs/a.log", T "stdout F two\n");
-    world_rename("logs/a.log", "logs/a.log.2");
+    world_rename("logs/a.log", "logs/a.log.20261121-2");
     world_write("logs/a.log", T "stdout F three\n");
     world_wait_records(3);
     world_check_once("two");
@@ -103,11 +105,11 @@ static void a_file_between_two_looks_is_not_missed(void **state)
 static void rotated_files_from_before_us_are_not_read(void **state)
 {
     (void)state;
-    world_write("logs/a.log.1", T "stdout F history\n");
+    world_write("logs/a.log.20261121-1", T "stdout F history\n");
     world_write("logs/a.log", T "stdout F one\n");
     world_start("", CRI);
     world_wait("one");
-    world_rename("logs/a.log", "logs/a.log.2");
+    world_rename("logs/a.log", "logs/a.log.20261121-2");
     world_write("logs/a.log", T "stdout F two\n");
     world_wait("two");
     assert_int_equal(w.server.records, 2);
@@ -122,9 +124,9 @@ static void rotation_while_we_are_away_loses_nothing(void **state)
     world_wait_metric(METRIC_CHUNKS_ACKED, 1);
     world_die();
     world_write("logs/a.log", T "stdout F two\n");
-    world_rename("logs/a.log", "logs/a.log.1");
+    world_rename("logs/a.log", "logs/a.log.20261121-1");
     world_write("logs/a.log", T "stdout F three\n");
-    world_rename("logs/a.log", "logs/a.log.2");
+    world_rename("logs/a.log", "logs/a.log.20261121-2");
     world_write("logs/a.log", T "stdout F four\n");
     world_start("", CRI);
     world_wait_records(4);
@@ -147,6 +149,177 @@ static void a_truncated_file_begins_anew(void **state)
     assert_int_equal(w.server.records, 2);
     assert_int_equal(metric_get(METRIC_FILES_TRUNCATED), 1);
     assert_false(w.server.overlapped);
+}
+
+/* What copytruncate does, with gzip behind it when `packed`. */
+static void copytruncate(const char *from, const char *to, bool packed)
+{
+    struct codec_writer *writer = codec_writer_new();
+    struct buf text, out;
+    int fd;
+
+    buf_init(&text, 1 << 20);
+    buf_init(&out, 1 << 20);
+    assert_int_equal(file_read(w.dir, from, &text, &err), 0);
+    assert_int_equal(
+        codec_pack(writer, packed ? CODEC_GZIP : CODEC_NONE, 1, buf_str(&text), &out, &err), 0);
+    assert_int_equal(file_replace(w.dir, to, 0600, buf_str(&out), &err), 0);
+    fd = openat(w.dir, from, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    codec_writer_free(&writer);
+    buf_fini(&text);
+    buf_fini(&out);
+}
+
+static void compress(const char *name)
+{
+    char packed[64];
+
+    (void)snprintf(packed, sizeof(packed), "%s.gz", name);
+    copytruncate(name, packed, true);
+    assert_int_equal(unlinkat(w.dir, name, 0), 0);
+}
+
+static void what_copytruncate_took_away_is_read_from_the_copy(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n" T "stdout P tw");
+    world_start("", CRI);
+    world_wait("one");
+    world_write("logs/a.log", "o and \n" T "stdout F more\n" T "stdout P open \n");
+    copytruncate("logs/a.log", "logs/a.log.1", false);
+    world_write("logs/a.log", T "stdout F end\n" T "stdout F new\n");
+    world_wait_records(4);
+    check_str(buf_str(&w.server.lines),
+              "stdout|one\nstdout|two and more\nstdout|open end\nstdout|new\n");
+    copytruncate("logs/a.log", "logs/a.log.1", false); /* all was read: nothing is read again */
+    world_write("logs/a.log", T "stdout F five\n");
+    world_wait("five");
+    world_die();
+    world_start("", CRI);
+    world_write("logs/a.log", T "stdout F six\n");
+    world_wait("six");
+    assert_int_equal(w.server.records, 6);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_false(w.server.overlapped);
+}
+
+static void copies_that_a_glob_matches_are_not_read_twice(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", "  - {type: cri, paths: ['@/logs/*']}\n");
+    world_wait("one");
+    world_write("logs/a.log", T "stdout F two\n");
+    copytruncate("logs/a.log", "logs/a.log.1", false);
+    world_write("logs/a.log", T "stdout F three\n");
+    world_wait_records(3);
+    world_write("logs/b.log", T "stdout F four\n"); /* a directory event: everything is looked at */
+    world_wait("four");
+    assert_int_equal(w.server.records, 4);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
+static void copytruncate_while_we_are_away_loses_nothing(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_die();
+    world_write("logs/a.log", T "stdout F two\n");
+    copytruncate("logs/a.log", "logs/a.log.2", false);
+    world_write("logs/a.log", "2026-11-21T20:00:00Z stdout F three\n");
+    copytruncate("logs/a.log", "logs/a.log.1", false);
+    world_write("logs/a.log", "2026-11-21T21:00:00Z stdout F four\n");
+    world_start("", CRI);
+    world_wait_records(4);
+    check_str(buf_str(&w.server.lines), "stdout|one\nstdout|two\nstdout|three\nstdout|four\n");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_false(w.server.overlapped);
+}
+
+static void what_was_compressed_while_we_were_away_is_read(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_die();
+    world_write("logs/a.log", T "stdout F two\n" T "stdout P thr\n");
+    world_rename("logs/a.log", "logs/a.log.3");
+    world_write("logs/a.log", "2026-11-21T20:00:00Z stdout F ee\n");
+    world_rename("logs/a.log", "logs/a.log.2");
+    world_write("logs/a.log", "2026-11-21T21:00:00Z stdout F four\n");
+    world_rename("logs/a.log", "logs/a.log.1");
+    world_write("logs/a.log", "2026-11-21T22:00:00Z stdout F five\n");
+    compress("logs/a.log.3");
+    compress("logs/a.log.2");
+    world_start("", CRI);
+    world_wait_records(5);
+    check_str(buf_str(&w.server.lines),
+              "stdout|one\nstdout|two\nstdout|three\nstdout|four\nstdout|five\n");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 2);
+    world_die();
+    compress("logs/a.log.1"); /* read already: that it is another file now changes nothing */
+    world_write("logs/a.log", T "stdout F six\n");
+    world_start("", CRI);
+    world_wait("six");
+    assert_int_equal(w.server.records, 6);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_false(w.server.overlapped);
+}
+
+static void a_file_that_vanished_while_we_were_away_is_a_gap_of_its_bytes(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_write("logs/b.log", T "stdout F all of it\n");
+    world_start("", CRI);
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_wait_records(2);
+    w.server.hold_acks = true;
+    world_wait("one");
+    world_write("logs/a.log", T "stdout P never finished\n" T "stderr F two\n" T "stdout P x\n");
+    world_wait("two"); /* what is held is in no range */
+    world_die();
+    assert_int_equal(unlinkat(w.dir, "logs/a.log", 0), 0);
+    assert_int_equal(unlinkat(w.dir, "logs/b.log", 0), 0);
+    w.server.hold_acks = false;
+    w.server.show_labels = true;
+    world_start("", CRI);
+    world_wait_metric(METRIC_GAPS, 2);
+    world_wait("gap=file_gone");
+    assert_int_equal(metric_get(METRIC_GAP_BYTES), 113 - 34);
+}
+
+static void damage_in_a_compressed_file_is_a_gap(void **state)
+{
+    int fd;
+
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_die();
+    world_write("logs/a.log", T "stdout F two\n");
+    compress("logs/a.log");
+    fd = openat(w.dir, "logs/a.log.gz", O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(lseek(fd, -8, SEEK_END) > 0, 1);
+    assert_int_equal(file_write_all(fd, "\0\0\0\0", 4, &err), 0); /* its checksum */
+    (void)close(fd);
+    world_rename("logs/a.log.gz", "logs/a.log.1.gz");
+    w.server.show_labels = true;
+    world_write("logs/a.log", "2026-11-21T20:00:00Z stdout F three\n");
+    world_start("", CRI);
+    world_wait("three");
+    world_wait("two");
+    world_wait("gap=file_damaged");
 }
 
 static void a_file_that_cannot_be_opened_does_not_stop_the_others(void **state)
@@ -333,7 +506,8 @@ static void a_second_collector_on_the_same_state_is_refused(void **state)
 
     (void)state;
     world_start("", CRI);
-    assert_int_equal(collector_open(w.loop, NULL, world_config("", CRI), &second, &err), ERR_EXISTS);
+    assert_int_equal(collector_open(w.loop, NULL, world_config("", CRI), &second, &err),
+                     ERR_EXISTS);
     assert_null(second);
 }
 
@@ -353,7 +527,7 @@ static void every_line_arrives_once_through_rotations_and_deaths(void **state)
             (void)snprintf(line, sizeof(line), T "%s P <%u\n", n % 2 == 0 ? "stdout" : "stderr", n);
             world_write("logs/a.log", line);
             if (i == lines / 2 && step % 5 == 4) { /* in the middle of a record */
-                (void)snprintf(line, sizeof(line), "logs/a.log.%u", rotations++);
+                (void)snprintf(line, sizeof(line), "logs/a.log.20261121-%06u", rotations++);
                 world_rename("logs/a.log", line);
             }
             (void)snprintf(line, sizeof(line), T "%s F >\n", n % 2 == 0 ? "stdout" : "stderr");
@@ -387,6 +561,12 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(a_file_between_two_looks_is_not_missed),
            TEST(rotated_files_from_before_us_are_not_read),
            TEST(rotation_while_we_are_away_loses_nothing), TEST(a_truncated_file_begins_anew),
+           TEST(what_copytruncate_took_away_is_read_from_the_copy),
+           TEST(copies_that_a_glob_matches_are_not_read_twice),
+           TEST(copytruncate_while_we_are_away_loses_nothing),
+           TEST(what_was_compressed_while_we_were_away_is_read),
+           TEST(a_file_that_vanished_while_we_were_away_is_a_gap_of_its_bytes),
+           TEST(damage_in_a_compressed_file_is_a_gap),
            TEST(a_file_that_cannot_be_opened_does_not_stop_the_others),
            TEST(a_directory_that_cannot_be_gone_through_is_reported),
            TEST(an_unfinished_line_goes_after_its_time),

@@ -130,10 +130,11 @@ static void server_take(struct str message)
 
 static void open_tail(void)
 {
-    int fd = open(w.log, O_RDONLY | O_CLOEXEC);
+    struct reader from;
 
-    assert_true(fd >= 0);
-    assert_int_equal(tail_open(fd, w.log, &w.set->v[0], &w.t, &err), 0);
+    reader_open(&from, open(w.log, O_RDONLY | O_CLOEXEC), false);
+    assert_true(from.fd >= 0);
+    assert_int_equal(tail_open(&from, w.log, &w.set->v[0], &w.t, &err), 0);
     assert_true(tail_describe(w.t));
 }
 
@@ -187,7 +188,7 @@ static void die_and_return(void)
     f = checkpoint_file_at(w.cp, 0);
     if (f == NULL)
         return;
-    assert_true(tail_is_file(w.t, f));
+    assert_true(tail_is_file(&w.t->from, f));
     tail_adopt(w.t, f);
     for (size_t i = 0; (plan = checkpoint_chunk_at(w.cp, i)) != NULL; i++) {
         struct buf message;
@@ -553,6 +554,55 @@ static void giant_lines_in_a_row_take_turns(void **state)
     assert_int_equal(w.stored, 8);
 }
 
+/* What the file was is nowhere any more. */
+static void forget_old(void)
+{
+    struct tail *old = tail_split(w.t, NULL);
+
+    tail_flush(old, &w.rd, w.c);
+    seal();
+    tail_free(&old, &w.rd);
+}
+
+/* An open record moves with the old content to where that was copied. */
+static void a_copy_is_read_on_under_the_old_id(void **state)
+{
+    char copy[sizeof(w.log) + 4];
+    struct reader from, other;
+    struct tail *old;
+    struct buf text;
+
+    (void)state;
+    append(STR(T "stdout F one\n" T "stdout P tw"));
+    deliver_everything();
+    append(STR("o and \n" T "stdout P more\n"));
+    assert_int_equal(tail_look(w.t), TAIL_GREW);
+    assert_int_equal(read_some(1 << 20), TAIL_END);
+    append(STR(T "stdout F .\n" T "stdout F three\n"));
+    buf_init(&text, 4096);
+    assert_int_equal(file_read(w.dir, "0.log", &text, &err), 0);
+    assert_int_equal(file_replace(w.dir, "0.log.1", 0600, buf_str(&text), &err), 0);
+    text.p[text.n / 2] ^= 1; /* another file with the same head */
+    assert_int_equal(file_replace(w.dir, "0.log.2", 0600, str_sub(buf_str(&text), 0, 90), &err), 0);
+    buf_fini(&text);
+    assert_int_equal(truncate(w.log, 0), 0);
+    append(STR(T "stdout F new\n"));
+    assert_int_equal(tail_look(w.t), TAIL_REPLACED);
+    (void)snprintf(copy, sizeof(copy), "%s.2", w.log);
+    reader_open(&other, open(copy, O_RDONLY | O_CLOEXEC), false);
+    assert_false(tail_is_copy(w.t, &other));
+    reader_close(&other);
+    (void)snprintf(copy, sizeof(copy), "%s.1", w.log);
+    reader_open(&from, open(copy, O_RDONLY | O_CLOEXEC), false);
+    assert_true(tail_is_copy(w.t, &from));
+    old = tail_split(w.t, &from);
+    assert_int_equal(tail_read(old, &w.rd, w.c, 1 << 20, &err), TAIL_END);
+    deliver_everything();
+    tail_free(&old, &w.rd);
+    expect_lines("stdout|one\nstdout|two and more.\nstdout|three\nstdout|new\n");
+    assert_false(join_is_open(&w.t->join));
+}
+
 static void a_shrunken_file_is_a_new_one(void **state)
 {
     (void)state;
@@ -563,7 +613,7 @@ static void a_shrunken_file_is_a_new_one(void **state)
     assert_int_equal(truncate(w.log, 0), 0);
     append(STR(T "stdout F new\n"));
     assert_int_equal(read_some(1 << 20), TAIL_CHANGED);
-    assert_int_equal(tail_renew(w.t, &w.rd, w.c), 34); /* bytes that were seen and are gone */
+    forget_old();
     deliver_everything();
     expect_lines("stdout|old one\nstdout|new\n");
     assert_int_equal(metric_get(METRIC_FILES_TRUNCATED), 1);
@@ -578,7 +628,7 @@ static void a_file_rewritten_in_place_is_a_new_one(void **state)
     append(STR("2027"
                "-11-21T19:14:38Z stdout F quite another content, and longer too\n"));
     assert_int_equal(read_some(1 << 20), TAIL_CHANGED);
-    (void)tail_renew(w.t, &w.rd, w.c);
+    forget_old();
     deliver_everything();
     expect_lines("stdout|old\nstdout|quite another content, and longer too\n");
 }
@@ -611,6 +661,7 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_
            cmocka_unit_test_setup_teardown(a_giant_line_is_built_again_after_a_death, setup,
                                            teardown),
            cmocka_unit_test_setup_teardown(giant_lines_in_a_row_take_turns, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_copy_is_read_on_under_the_old_id, setup, teardown),
            cmocka_unit_test_setup_teardown(a_shrunken_file_is_a_new_one, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_rewritten_in_place_is_a_new_one, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_that_lost_what_was_planned_is_not_rebuilt, setup,

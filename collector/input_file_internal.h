@@ -1,0 +1,85 @@
+/*
+ * collector/input_file_internal.h - what the parts of input_file share: input_file.c (the seam and
+ * turns), input_file_look.c (which file is which), input_file_tick.c (from time to time).
+ *
+ * A slot is a path that a glob matched, with the files that have had that name, oldest first; `of`
+ * are the journal's entries for them, followed or not.  Invariants
+ *   (1) every tail has a journal entry, tail->file->user is the tail;
+ *   (2) by_inode leads to the one entry that is not dead and is that file now;
+ *   (3) an entry becomes dead in input_file_lose or when all of it is acknowledged and no file of
+ * it is left: what is not read of it is a gap record then.
+ */
+#ifndef LOGQ_COLLECTOR_INPUT_FILE_INTERNAL_H
+#define LOGQ_COLLECTOR_INPUT_FILE_INTERNAL_H
+
+#include "base/map.h"
+#include "collector/input_file.h"
+#include "collector/own.h"
+#include "collector/tail.h"
+#include "collector/watch.h"
+
+struct slot {
+    char *path;
+    VEC(struct tail *) tails;
+    VEC(struct checkpoint_file *) of;
+    bool look_due;    /* it is in input_file.looks */
+    bool busy;        /* it is being looked at */
+    dur_ns unsure_at; /* a file was being compressed, it seems; 0: none is */
+};
+
+struct input_file {
+    unsigned magic;
+#define INPUT_FILE_MAGIC 0x1f11e5edu
+    struct input_file_options opt;
+    struct source_set *set;
+    struct tail_reader reader;
+    struct watch *watch;
+    struct loop_timer *tick, *rescan;
+    struct own own;
+    struct map *slots;    /* path -> struct slot */
+    struct map *by_inode; /* dev, ino -> struct checkpoint_file */
+    struct map *by_watch; /* wd -> struct tail */
+    struct map *failed;   /* path -> errno that was logged, as a pointer */
+    VEC(struct tail *) tails;
+    VEC(struct slot *) looks; /* to be looked at with the next tick */
+    struct tail *ready, **ready_last;
+    struct tail *unpacking;      /* the one packed file that is read now; NULL: none */
+    const struct source *source; /* while globbing */
+    dur_ns globbed_at, swept_at;
+    bool started, first_scan, soon, has_dead;
+};
+
+/* input_file.c: the queue, and reports. */
+void input_file_make_ready(struct input_file *in, struct tail *t);
+void input_file_unready(struct input_file *in, struct tail *t);
+void input_file_call_ready(struct input_file *in);
+void input_file_gap(struct input_file *in, const char *cause, const struct checkpoint_file *f,
+                    uint64_t start, uint64_t end);
+void input_file_complain(struct input_file *in, const char *path, int why);
+/* Is it this file's turn?  A drained one may grow a little, too. */
+bool input_file_may_read(const struct input_file *in, const struct tail *t);
+/* The file that is read after `t`; NULL: there is none. */
+struct tail *input_file_successor(const struct tail *t);
+
+/* input_file_look.c */
+void input_file_load(struct input_file *in); /* the journal's entries into slots, at start */
+void input_file_glob(struct input_file *in);
+/* Find out what became of the slot's files, and what had its name while nobody looked. */
+void input_file_look(struct input_file *in, struct slot *s);
+void input_file_look_later(struct input_file *in, struct slot *s);
+void input_file_look_all(struct input_file *in); /* at start: slots with files nobody follows */
+/* The content of `t` was replaced: look for a copy of the old one, and begin anew. */
+void input_file_replaced(struct input_file *in, struct tail *t);
+/* Nothing more of it can be read: what was not read is reported. */
+void input_file_lose(struct input_file *in, struct checkpoint_file *f, const char *cause);
+/* Stop following. */
+void input_file_let_go(struct input_file *in, struct tail *t);
+void input_file_forget_dead(struct input_file *in);
+void input_file_slot_free(void *slot);
+
+/* input_file_tick.c */
+void input_file_soon(struct input_file *in); /* the next tick comes soon */
+void input_file_tick(void *in);
+void input_file_save(struct input_file *in);
+
+#endif

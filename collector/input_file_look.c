@@ -1,0 +1,723 @@
+/*
+ * collector/input_file_look.c - contract: input_file_internal.h.  Which file is which.
+ *
+ * A file is found again by its inode, and believed when its beginning is the one that the journal
+ * remembers.  Where the inode is gone or has another content, the file itself may still be there:
+ * copytruncate copies it and cuts the original, compression writes it anew and removes it.  Copies
+ * are known by their content alone, so they are only looked for among the rotated names, and only
+ * where such a rotation explains them: a plain copy when the original lies cut in its place, a
+ * packed one when the original is gone.
+ */
+#include "collector/input_file_internal.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/obj.h"
+#include "collector/metrics.h"
+#include "collector/siblings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { UNSURE_MS = 60000, TAIL_BYTES = 1024 };
+
+/* ---- keys ---- */
+
+struct inode {
+    uint64_t dev, ino;
+};
+
+static struct str inode_key(const struct inode *i)
+{
+    return (struct str){(const char *)i, sizeof(*i)};
+}
+
+static struct checkpoint_file *find_inode(const struct input_file *in, uint64_t dev, uint64_t ino)
+{
+    struct inode i = {dev, ino};
+
+    return map_get(in->by_inode, inode_key(&i));
+}
+
+static void put_inode(struct input_file *in, struct checkpoint_file *f)
+{
+    struct inode i = {f->dev, f->ino};
+
+    (void)map_put(in->by_inode, inode_key(&i), f);
+}
+
+static void drop_inode(struct input_file *in, const struct checkpoint_file *f)
+{
+    struct inode i = {f->dev, f->ino};
+
+    if (map_get(in->by_inode, inode_key(&i)) == f)
+        (void)map_remove(in->by_inode, inode_key(&i));
+}
+
+/* `f` is file (dev, ino) now. */
+static void bind(struct input_file *in, struct checkpoint_file *f, uint64_t dev, uint64_t ino)
+{
+    if (f->dev == dev && f->ino == ino && find_inode(in, dev, ino) == f)
+        return;
+    drop_inode(in, f);
+    f->dev = dev;
+    f->ino = ino;
+    put_inode(in, f);
+    checkpoint_file_changed(in->opt.checkpoint, f);
+}
+
+/* ---- slots ---- */
+
+void input_file_slot_free(void *p)
+{
+    struct slot *s = p;
+
+    VEC_FINI(&s->tails);
+    VEC_FINI(&s->of);
+    free(s->path);
+    free(s);
+}
+
+static struct slot *slot_of(struct input_file *in, const char *path)
+{
+    struct slot *s = map_get(in->slots, str_of(path));
+
+    if (s != NULL)
+        return s;
+    s = mem_new(sizeof(*s));
+    s->path = mem_dup(path, strlen(path));
+    (void)map_put(in->slots, str_of(path), s); /* no limit, cannot be full */
+    return s;
+}
+
+/* It may be empty now. */
+static void slot_check(struct input_file *in, struct slot *s)
+{
+    char *path;
+
+    if (s->tails.n > 0 || s->of.n > 0 || s->look_due || s->busy)
+        return;
+    path = mem_dup(s->path, strlen(s->path)); /* the key must outlive the slot */
+    (void)map_remove(in->slots, str_of(path));
+    free(path);
+}
+
+/* Behind all others, or in front of `before`. */
+static void slot_add(struct slot *s, struct tail *t, const struct tail *before)
+{
+    size_t i;
+
+    VEC_PUSH(&s->tails, t);
+    for (i = s->tails.n - 1; before != NULL && i > 0 && s->tails.p[i] != before; i--)
+        s->tails.p[i] = s->tails.p[i - 1];
+    s->tails.p[i] = t;
+    t->slot = s;
+    for (i = 0; i + 1 < s->tails.n; i++)
+        if (s->tails.p[i]->successor_at == 0)
+            s->tails.p[i]->successor_at = time_mono();
+}
+
+static void slot_add_file(struct input_file *in, struct slot *s, struct checkpoint_file *f)
+{
+    VEC_PUSH(&s->of, f);
+    put_inode(in, f);
+}
+
+static void slot_drop_file(struct slot *s, const struct checkpoint_file *f)
+{
+    for (size_t i = 0; i < s->of.n; i++)
+        if (s->of.p[i] == f) {
+            VEC_REMOVE(&s->of, i);
+            return;
+        }
+}
+
+void input_file_load(struct input_file *in)
+{
+    struct checkpoint_file *f;
+
+    for (size_t i = 0; (f = checkpoint_file_at(in->opt.checkpoint, i)) != NULL; i++)
+        if (!f->dead)
+            slot_add_file(in, slot_of(in, f->path), f);
+}
+
+/* ---- the end of an entry ---- */
+
+static void bury(struct input_file *in, struct checkpoint_file *f)
+{
+    struct slot *s = slot_of(in, f->path);
+
+    drop_inode(in, f);
+    slot_drop_file(s, f);
+    slot_check(in, s);
+    f->dead = true;
+    in->has_dead = true;
+}
+
+void input_file_lose(struct input_file *in, struct checkpoint_file *f, const char *cause)
+{
+    uint64_t start, end = 0;
+
+    for (;;) {
+        checkpoint_file_hole(f, end, &start, &end);
+        if (start >= end)
+            break;
+        input_file_gap(in, cause, f, start, end);
+        checkpoint_skip(in->opt.checkpoint, f, start, end); /* reported once */
+    }
+    start = checkpoint_file_end(f);
+    if (f->seen > start) {
+        input_file_gap(in, cause, f, start, f->seen);
+        checkpoint_skip(in->opt.checkpoint, f, start, f->seen);
+    }
+    bury(in, f);
+}
+
+void input_file_forget_dead(struct input_file *in)
+{
+    struct checkpoint_file *f;
+    bool more = false;
+
+    for (size_t i = 0; in->has_dead && (f = checkpoint_file_at(in->opt.checkpoint, i)) != NULL;) {
+        if (f->dead && f->unacked == 0 && f->user == NULL) {
+            checkpoint_file_forget(in->opt.checkpoint, f);
+            continue;
+        }
+        more = more || f->dead;
+        i++;
+    }
+    in->has_dead = more;
+}
+
+void input_file_let_go(struct input_file *in, struct tail *t)
+{
+    struct checkpoint_file *f = t->file;
+    struct slot *s = t->slot;
+    bool is_ghost = t->from.fd < 0, gone = t->unlinked;
+
+    input_file_unready(in, t);
+    if (t->wd >= 0) {
+        (void)map_remove(in->by_watch, (struct str){(const char *)&t->wd, sizeof(t->wd)});
+        watch_drop(in->watch, t->wd);
+    }
+    for (size_t i = 0; i < s->tails.n; i++)
+        if (s->tails.p[i] == t) {
+            VEC_REMOVE(&s->tails, i);
+            break;
+        }
+    in->tails.p[t->index] = in->tails.p[--in->tails.n];
+    in->tails.p[t->index]->index = t->index;
+    if (in->unpacking == t)
+        in->unpacking = NULL;
+    log_debug("file.close", LOG_Z("file", t->path), LOG_U64("position", t->pos));
+    tail_free(&t, &in->reader);
+    metric_set(METRIC_FILES_OPEN, in->tails.n);
+    if (is_ghost)
+        bury(in, f);
+    else if (gone) /* it may live on compressed */
+        input_file_look_later(in, s);
+}
+
+/* ---- following ---- */
+
+/* -1: it cannot be, and that is said unless it is not there at all. */
+static int open_log(struct input_file *in, const char *path)
+{
+    struct err err;
+    int fd;
+
+    if (fault_hit("input.open"))
+        (void)opener_err(&err, EACCES, "open", path);
+    else if (opener_open(in->set->opener, OPENER_LOG, path, &fd, &err) == 0)
+        return fd;
+    if (err.code != ERR_GONE)
+        input_file_complain(in, path, err.sys);
+    return -1;
+}
+
+static void add_tail(struct input_file *in, struct slot *s, struct tail *t,
+                     const struct tail *before)
+{
+    t->index = in->tails.n;
+    VEC_PUSH(&in->tails, t);
+    slot_add(s, t, before);
+    metric_set(METRIC_FILES_OPEN, in->tails.n);
+    (void)tail_describe(t);
+    input_file_make_ready(in, t);
+    input_file_soon(in);
+}
+
+/* Follow an open file as one of those that have had the name of `s`, as `f` or (NULL) as a new one;
+ * takes `from`.  NULL: it cannot be. */
+static struct tail *follow(struct input_file *in, struct slot *s, struct reader *from,
+                           struct checkpoint_file *f, const struct tail *before)
+{
+    struct tail *t;
+    struct err err;
+
+    if (tail_open(from, s->path, in->source, &t, &err) < 0)
+        return NULL;
+    if (f != NULL) {
+        struct slot *was = slot_of(in, f->path);
+        slot_drop_file(was, f);
+        drop_inode(in, f);
+        if (was != s)
+            slot_check(in, was);
+        tail_adopt(t, f);
+        checkpoint_file_set_path(in->opt.checkpoint, f, s->path);
+    } else {
+        tail_register(t, &in->reader);
+    }
+    slot_add_file(in, s, t->file);
+    if (t->from.packed == NULL)
+        t->wd = watch_file(in->watch, t->from.fd);
+    if (t->wd >= 0)
+        (void)map_put(in->by_watch, (struct str){(const char *)&t->wd, sizeof(t->wd)}, t);
+    (void)map_remove(in->failed, str_of(s->path));
+    log_debug("file.open", LOG_Z("file", s->path), LOG_U64("position", t->pos));
+    reader_rest(&t->from);
+    add_tail(in, s, t, before);
+    return t;
+}
+
+/* ---- siblings ---- */
+
+/* The file whose turn comes last: the one that is written to. */
+static struct tail *newest(const struct slot *s)
+{
+    return s->tails.n == 0 ? NULL : s->tails.p[s->tails.n - 1];
+}
+
+static bool open_sibling(struct input_file *in, const struct sibling *b, struct reader *ret)
+{
+    int fd = open_log(in, b->path);
+
+    if (fd < 0)
+        return false;
+    reader_open(ret, fd, b->is_packed);
+    return true;
+}
+
+/* What gzip writes at the end: the size modulo 2^32. */
+static bool is_claimed(const struct reader *from, uint64_t size)
+{
+    struct reader plain = {.fd = from->fd};
+    struct reader_stat st;
+    unsigned char p[4];
+
+    if (reader_stat(&plain, &st) < 0 || st.size < 18 ||
+        reader_read(&plain, (char *)p, sizeof(p), st.size - sizeof(p)) != sizeof(p))
+        return false;
+    return ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24) ==
+           (uint32_t)size;
+}
+
+/* Is all of `f`, which is `from`, planned and acknowledged? */
+static bool is_done(const struct checkpoint_file *f, struct reader *from)
+{
+    uint64_t end = checkpoint_file_end(f);
+    struct reader_stat st;
+
+    if (f->unacked > 0 || f->planned.n != 1 || f->planned.p[0].start != 0)
+        return false;
+    if (from->packed != NULL)
+        return is_claimed(from, end) || !reader_reaches(from, end + 1);
+    return reader_stat(from, &st) == 0 && st.size == end;
+}
+
+/* Is the shorter of the two the beginning of the other?  Judged by its last bytes; one of them is
+ * plain at least. */
+static bool have_same_bytes(struct reader *a, struct reader *b)
+{
+    struct reader *plain = a->packed == NULL ? a : b, *other = plain == a ? b : a;
+    char last[2][TAIL_BYTES];
+    struct reader_stat st;
+    uint64_t size;
+    size_t n;
+
+    if (plain->packed != NULL || reader_stat(plain, &st) < 0)
+        return false;
+    size = st.size;
+    if (!reader_reaches(other, size)) {
+        if (reader_stat(other, &st) < 0)
+            return false;
+        size = st.size;
+    }
+    n = size < TAIL_BYTES ? (size_t)size : TAIL_BYTES;
+    return n > 0 && reader_read(a, last[0], n, size - n) == (ssize_t)n &&
+           reader_read(b, last[1], n, size - n) == (ssize_t)n && memcmp(last[0], last[1], n) == 0;
+}
+
+/* The file of entry `f`, which is followed or one of `all`. */
+static bool has_bytes_of(struct input_file *in, const struct siblings *all,
+                         const struct checkpoint_file *f, struct reader *from)
+{
+    struct tail *t = f->user;
+    struct reader other;
+    bool same = false;
+
+    if (t != NULL)
+        return t->from.fd >= 0 && have_same_bytes(from, &t->from);
+    for (size_t i = 0; i < all->v.n; i++)
+        if (all->v.p[i].entry == f && open_sibling(in, &all->v.p[i], &other)) {
+            same = have_same_bytes(from, &other);
+            reader_close(&other);
+            break;
+        }
+    return same;
+}
+
+/* Is sibling `b`, of which the journal knows nothing, only another form of a file that it does
+ * know: a copy in the making, or compressed already while the plain one is still there? */
+static bool is_twin(struct input_file *in, const struct slot *s, const struct siblings *all,
+                    const struct sibling *b, struct reader *from)
+{
+    for (size_t i = 0; i < s->of.n; i++) {
+        const struct checkpoint_file *f = s->of.p[i];
+        struct checkpoint_file head = {.head_len = f->head_len, .head_hash = f->head_hash};
+        if (!b->is_packed && f->user != newest(s))
+            continue;
+        if (f->head_len > 0 && tail_is_file(from, &head) && has_bytes_of(in, all, f, from))
+            return true;
+    }
+    return false;
+}
+
+/* Entries by inode: followed ones are believed, others when their beginning is right. */
+static void match_inodes(struct input_file *in, const struct slot *s, struct siblings *all)
+{
+    for (size_t i = 0; i < all->v.n; i++) {
+        struct sibling *b = &all->v.p[i];
+        struct checkpoint_file *f = find_inode(in, b->st.st_dev, b->st.st_ino);
+        struct reader from;
+        for (size_t k = 0; f == NULL && k < s->of.n; k++)
+            if (s->of.p[k]->ino == b->st.st_ino && s->of.p[k]->user == NULL)
+                f = s->of.p[k]; /* some devices are renumbered at boot */
+        if (f == NULL || (f->user == NULL && strcmp(f->path, s->path) != 0))
+            continue;
+        if (f->user != NULL) {
+            b->entry = f;
+        } else if (open_sibling(in, b, &from)) {
+            if (tail_is_file(&from, f))
+                b->entry = f;
+            reader_close(&from);
+        }
+    }
+}
+
+static struct sibling *sibling_of(struct siblings *all, const struct checkpoint_file *f)
+{
+    for (size_t i = 0; i < all->v.n; i++)
+        if (all->v.p[i].entry == f)
+            return &all->v.p[i];
+    return NULL;
+}
+
+/* A copy of `f`, whose own file is gone or cut.  *is_unsure: one could not be read yet. */
+static struct sibling *find_copy(struct input_file *in, const struct slot *s, struct siblings *all,
+                                 struct checkpoint_file *f, bool *is_unsure)
+{
+    const struct sibling *base = all->v.n == 0 ? NULL : &all->v.p[all->v.n - 1];
+    bool is_cut = base != NULL && strcmp(base->path, s->path) == 0 && base->st.st_ino == f->ino;
+
+    for (size_t i = 0; i < all->v.n && f->head_len > 0; i++) {
+        struct sibling *b = &all->v.p[i];
+        struct reader from;
+        bool same;
+        if (!b->is_rotated || b->entry != NULL || b == base || (!b->is_packed && !is_cut))
+            continue;
+        if (!open_sibling(in, b, &from))
+            continue;
+        same = tail_is_file(&from, f);
+        if (!same && b->is_packed && !reader_reaches(&from, f->head_len))
+            *is_unsure = true;
+        reader_close(&from);
+        if (same)
+            return b;
+    }
+    return NULL;
+}
+
+/* Every entry of the slot that is not followed gets its sibling, or is lost.  Returns whether one
+ * is gone for good that was older than what is there now. */
+static bool match_rest(struct input_file *in, struct slot *s, struct siblings *all)
+{
+    const struct tail *last = newest(s);
+    bool older_gone = false;
+
+    for (size_t i = s->of.n; i > 0; i--) {
+        struct checkpoint_file *f = s->of.p[i - 1];
+        struct sibling *b = sibling_of(all, f);
+        bool is_unsure = false;
+        if (f->user != NULL || b != NULL)
+            continue;
+        b = find_copy(in, s, all, f, &is_unsure);
+        if (b != NULL) {
+            b->entry = f;
+            bind(in, f, b->st.st_dev, b->st.st_ino);
+            continue;
+        }
+        if (is_unsure && s->unsure_at == 0)
+            s->unsure_at = time_mono();
+        if (is_unsure && time_mono() - s->unsure_at < UNSURE_MS * NS_PER_MS) {
+            input_file_look_later(in, s);
+            continue;
+        }
+        s->unsure_at = 0;
+        if (last == NULL || last->ino != f->ino)
+            older_gone = true;
+        input_file_lose(in, f, "file_gone");
+    }
+    return older_gone;
+}
+
+/* Follow what has to be read, oldest first. */
+static void follow_siblings(struct input_file *in, struct slot *s, struct siblings *all, bool known)
+{
+    for (size_t i = 0; i < all->v.n; i++) {
+        const struct sibling *b = &all->v.p[i];
+        struct checkpoint_file *f = b->entry;
+        struct reader from;
+        known = known || f != NULL;
+        if ((f != NULL && f->user != NULL) || (f == NULL && (!known || !b->is_rotated)) ||
+            (f == NULL && find_inode(in, b->st.st_dev, b->st.st_ino) != NULL) ||
+            strcmp(b->path, s->path) == 0 || !open_sibling(in, b, &from))
+            continue;
+        if (f != NULL ? is_done(f, &from) : is_twin(in, s, all, b, &from)) {
+            reader_close(&from);
+            continue;
+        }
+        reader_rest(&from);
+        log_info("file.found", LOG_Z("file", b->path), LOG_Z("of", s->path));
+        metric_add(METRIC_FILES_RECOVERED, 1);
+        (void)follow(in, s, &from, f, newest(s));
+    }
+}
+
+static const struct source *source_of(const struct input_file *in, const char *path)
+{
+    for (size_t i = 0; i < in->set->n; i++)
+        for (size_t p = 0; p < in->set->v[i].paths.n; p++)
+            if (watch_matches(in->set->v[i].paths.v[p], path))
+                return &in->set->v[i];
+    return NULL;
+}
+
+void input_file_look(struct input_file *in, struct slot *s)
+{
+    const struct source *before = in->source;
+    struct siblings all;
+    bool older_gone;
+
+    in->source = s->tails.n > 0 ? newest(s)->source : source_of(in, s->path);
+    s->busy = true;           /* it must not vanish under our hands */
+    if (in->source != NULL) { /* else nobody wants it now: perhaps after another reload */
+        siblings_list(in->set->opener, s->path, &all);
+        match_inodes(in, s, &all);
+        older_gone = match_rest(in, s, &all);
+        follow_siblings(in, s, &all, older_gone);
+        siblings_fini(&all);
+    }
+    s->busy = false;
+    in->source = before;
+    slot_check(in, s);
+}
+
+void input_file_look_later(struct input_file *in, struct slot *s)
+{
+    if (s->look_due)
+        return;
+    s->look_due = true;
+    VEC_PUSH(&in->looks, s);
+}
+
+void input_file_look_all(struct input_file *in)
+{
+    VEC(struct slot *) due = {0};
+    struct str path;
+    void *value;
+
+    for (size_t pos = 0; map_next(in->slots, &pos, &path, &value);) {
+        struct slot *s = value;
+        for (size_t i = 0; i < s->of.n; i++)
+            if (s->of.p[i]->user == NULL) {
+                VEC_PUSH(&due, s);
+                break;
+            }
+    }
+    for (size_t i = 0; i < due.n; i++)
+        input_file_look(in, due.p[i]);
+    VEC_FINI(&due);
+}
+
+/* ---- content that was replaced ---- */
+
+/* A copy of what `t` was, as copytruncate makes one before it cuts. */
+static bool find_old_content(struct input_file *in, const struct tail *t, struct reader *ret,
+                             struct stat *st)
+{
+    struct siblings all;
+    bool found = false;
+
+    siblings_list(in->set->opener, t->slot->path, &all);
+    for (size_t i = all.v.n; i > 0 && !found; i--) { /* the newest first */
+        const struct sibling *b = &all.v.p[i - 1];
+        if (!b->is_rotated || strcmp(b->path, t->slot->path) == 0 ||
+            find_inode(in, b->st.st_dev, b->st.st_ino) != NULL || !open_sibling(in, b, ret))
+            continue;
+        found = tail_is_copy(t, ret);
+        if (!found)
+            reader_close(ret);
+        *st = b->st;
+    }
+    siblings_fini(&all);
+    return found;
+}
+
+void input_file_replaced(struct input_file *in, struct tail *t)
+{
+    struct checkpoint_file *f = t->file;
+    uint64_t pos = t->pos, seen = t->seen > f->seen ? t->seen : f->seen;
+    struct reader_stat copied = {0};
+    struct reader copy;
+    struct tail *old;
+    struct stat st;
+    bool found = find_old_content(in, t, &copy, &st);
+
+    if (found)
+        (void)reader_stat(&copy, &copied); /* it was read a moment ago */
+    old = tail_split(t, found ? &copy : NULL);
+    drop_inode(in, f);
+    if (found) {
+        old->dev = st.st_dev;
+        old->ino = st.st_ino;
+        bind(in, f, st.st_dev, st.st_ino);
+        metric_add(METRIC_FILES_RECOVERED, 1);
+    } else {
+        old->unlinked = true; /* there is no such file any more */
+    }
+    log_info("file.truncated", LOG_Z("file", t->path),
+             LOG_U64("unread_bytes", seen > pos ? seen - pos : 0),
+             LOG_Z("copy", found ? "found" : "none"));
+    if (!found && seen > pos) {
+        input_file_gap(in, "truncated", f, pos, seen);
+        checkpoint_skip(in->opt.checkpoint, f, pos, seen); /* reported once */
+        old->pos = old->scanned = old->seen = seen;
+    }
+    if (found && copied.is_sure && seen > copied.size) { /* written between copying and cutting */
+        input_file_gap(in, "truncated", f, copied.size, seen);
+        f->seen = copied.size;
+    }
+    tail_register(t, &in->reader);
+    slot_add_file(in, t->slot, t->file);
+    add_tail(in, t->slot, old, t);
+    input_file_make_ready(in, t);
+}
+
+/* ---- globs ---- */
+
+/* Only what is there at the first start counts as old. */
+static void skip_old(struct input_file *in, struct tail *t)
+{
+    if (in->first_scan && in->source->from_end && !t->adopted && t->slot->tails.n == 1)
+        tail_skip(t, &in->reader);
+}
+
+static bool is_wanted(const struct input_file *in, const char *path)
+{
+    for (size_t i = 0; i < in->source->exclude.n; i++)
+        if (watch_matches(in->source->exclude.v[i], path))
+            return false;
+    return !own_is(&in->own, str_of(path));
+}
+
+/* The journal's entry for an open file that nobody follows. */
+static struct checkpoint_file *find_entry(struct input_file *in, const char *path,
+                                          const struct stat *st, struct reader *from)
+{
+    struct checkpoint_file *f = find_inode(in, st->st_dev, st->st_ino), *best = NULL;
+    struct slot *s = map_get(in->slots, str_of(path));
+
+    if (f != NULL && tail_is_file(from, f))
+        return f;
+    for (size_t i = 0; s != NULL && i < s->of.n; i++) { /* renumbered devices; the inode cut */
+        struct checkpoint_file *old = s->of.p[i];
+        if (old->ino == st->st_ino && old->user == NULL && tail_is_file(from, old) &&
+            (best == NULL || old->no > best->no))
+            best = old;
+    }
+    if (best == NULL && f != NULL) { /* cut, or used again: the slot looks for what it was */
+        drop_inode(in, f);
+        input_file_look_later(in, slot_of(in, f->path));
+    }
+    return best;
+}
+
+/* Is `path`, file `st`, a copy of one that is followed: in the making, when it will be told apart
+ * later, or made just now? */
+static bool is_copy_of_followed(struct input_file *in, const char *path, const struct stat *st,
+                                struct reader *from)
+{
+    const char *end = path + strlen(path);
+
+    while (end > path && end[-1] != '/') {
+        struct str name = {path, (size_t)(--end - path)};
+        const struct slot *s = strchr(".-_", *end) == NULL ? NULL : map_get(in->slots, name);
+        struct tail *t = s == NULL ? NULL : newest(s);
+        if (t == NULL || t->from.fd < 0)
+            continue;
+        if (tail_look(t) == TAIL_REPLACED)
+            input_file_replaced(in, t);
+        if (find_inode(in, st->st_dev, st->st_ino) != NULL || have_same_bytes(from, &t->from))
+            return true;
+    }
+    return false;
+}
+
+static void found(void *arg, const char *path)
+{
+    struct input_file *in = arg;
+    struct checkpoint_file *f;
+    struct reader from;
+    struct tail *t;
+    struct stat st;
+    struct err err;
+
+    if (!is_wanted(in, path))
+        return;
+    if (opener_stat(in->set->opener, path, &st, &err) < 0) {
+        if (err.code != ERR_GONE) /* a link whose file is gone is nothing to report */
+            input_file_complain(in, path, err.sys);
+        return;
+    }
+    f = find_inode(in, st.st_dev, st.st_ino);
+    if (!S_ISREG(st.st_mode) || (f != NULL && f->user != NULL))
+        return; /* followed already, by this name or another */
+    reader_open(&from, open_log(in, path), reader_is_packed(str_of(path)));
+    if (from.fd < 0)
+        return;
+    f = find_entry(in, path, &st, &from);
+    if (f != NULL ? strcmp(f->path, path) != 0 && is_done(f, &from)
+                  : is_copy_of_followed(in, path, &st, &from)) {
+        reader_close(&from);
+        return;
+    }
+    t = follow(in, slot_of(in, path), &from, f, NULL);
+    if (t == NULL)
+        return;
+    skip_old(in, t);
+    if (!in->source->is_spool && !t->adopted && t->slot->of.n > 1)
+        input_file_look(in, t->slot);
+}
+
+void input_file_glob(struct input_file *in)
+{
+    in->globbed_at = time_mono();
+    for (size_t i = 0; i < in->set->n; i++) {
+        in->source = &in->set->v[i];
+        for (size_t p = 0; p < in->source->paths.n; p++)
+            watch_glob(in->watch, in->source->paths.v[p], found, in);
+    }
+}

@@ -1,0 +1,143 @@
+/*
+ * collector/input_file_tick.c - contract: input_file_internal.h.  From time to time: what no event
+ * tells.
+ */
+#include "base/log.h"
+#include "collector/input_file_internal.h"
+#include "collector/metrics.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    SWEEP_MS = 1000,
+    SOON_MS = 50, /* while something is about to happen */
+    GLOB_MS = 10000,
+    DRAIN_MS = 100,    /* a writer may use the old file that long after the new one is there */
+    LINGER_MS = 5000,  /* and its descriptor is kept that long when it was removed, */
+    MOVED_MS = 60000,  /* and that long when it has a new name: some writers are told late */
+    NOTE_FILES = 1000, /* with more than that, not every byte is noted */
+    NOTE_BYTES = 256 << 10,
+};
+
+void input_file_soon(struct input_file *in)
+{
+    if (in->soon || !in->started)
+        return;
+    in->soon = true;
+    loop_timer_start(in->tick, SOON_MS, 0);
+}
+
+/* What is known has to survive us, before there is anything to send too: a file that was seen and
+ * rotated away is found again only by the journal.  Who sends hears whether it went well. */
+void input_file_save(struct input_file *in)
+{
+    checkpoint_sync_begin(in->opt.checkpoint);
+}
+
+/* Its name is another file's now, or nobody's. */
+static bool has_moved(const struct input_file *in, const struct tail *t)
+{
+    struct stat st;
+    struct err err;
+
+    return opener_stat(in->set->opener, t->path, &st, &err) < 0 || st.st_ino != t->ino ||
+           st.st_dev != t->dev;
+}
+
+static void drain(struct input_file *in, struct tail *t, dur_ns now)
+{
+    struct tail *next = input_file_successor(t);
+    dur_ns quiet = t->successor_at > t->seen_at ? t->successor_at : t->seen_at;
+
+    if (t->drained || next == NULL)
+        return;
+    if (!t->caught_up || t->holes_due || !input_file_may_read(in, t) ||
+        now - quiet < DRAIN_MS * NS_PER_MS) {
+        input_file_make_ready(in, t);
+        in->soon = true;
+        return;
+    }
+    t->drained = true;
+    join_move(&t->join, &next->join, &in->reader.limits);
+    input_file_make_ready(in, next);
+}
+
+/* true: it was let go. */
+static bool finish(struct input_file *in, struct tail *t, dur_ns now)
+{
+    if (t->queued || !t->caught_up || !tail_is_settled(t) ||
+        now - t->seen_at < LINGER_MS * NS_PER_MS)
+        return false;
+    if (t->source->is_spool && !t->unlinked && spool_has_later(t->path)) {
+        (void)unlink(t->path); /* all of it is at the server */
+        t->unlinked = true;
+    }
+    if (!t->unlinked && !(t->drained && now - t->successor_at >= MOVED_MS * NS_PER_MS &&
+                          now - t->seen_at >= MOVED_MS * NS_PER_MS && has_moved(in, t)))
+        return false;
+    input_file_let_go(in, t);
+    return true;
+}
+
+/* Should it vanish while we are away, what was not read is known to be lost. */
+static void note_size(struct input_file *in, struct tail *t)
+{
+    uint64_t grown = t->seen > t->file->seen ? t->seen - t->file->seen : 0;
+
+    if (grown == 0 || t->seen == t->pos || (in->tails.n > NOTE_FILES && grown < NOTE_BYTES))
+        return;
+    checkpoint_seen(in->opt.checkpoint, t->file, t->seen);
+}
+
+static void sweep(struct input_file *in, dur_ns now)
+{
+    in->swept_at = now;
+    for (size_t i = in->tails.n; i > 0; i--) {
+        struct tail *t = in->tails.p[i - 1];
+        enum tail_look look = tail_look(t);
+        if (look == TAIL_REPLACED)
+            input_file_replaced(in, t);
+        if (look != TAIL_SAME || !t->caught_up || tail_is_due(t, &in->reader, now))
+            input_file_make_ready(in, t);
+        note_size(in, t);
+        (void)finish(in, t, now);
+    }
+    metric_set(METRIC_LAG_BYTES, input_file_lag(in));
+    input_file_forget_dead(in);
+}
+
+static void look_at_due(struct input_file *in)
+{
+    for (size_t n = in->looks.n; n > 0; n--) { /* those that are added meanwhile wait */
+        struct slot *s = in->looks.p[0];
+        VEC_REMOVE(&in->looks, 0);
+        s->look_due = false;
+        input_file_look(in, s);
+    }
+}
+
+void input_file_tick(void *arg)
+{
+    struct input_file *in = arg;
+    dur_ns now = time_mono();
+
+    in->soon = false;
+    for (size_t i = 0; i < in->tails.n; i++) {
+        struct tail *t = in->tails.p[i];
+        if (!tail_describe(t))
+            in->soon = true;
+        else if (!t->caught_up)
+            input_file_make_ready(in, t);
+        drain(in, t, now);
+    }
+    if (now - in->swept_at >= SWEEP_MS * NS_PER_MS) {
+        sweep(in, now);
+        look_at_due(in);
+    }
+    if (now - in->globbed_at >= GLOB_MS * NS_PER_MS)
+        input_file_glob(in);
+    input_file_save(in);
+    loop_timer_start(in->tick, in->soon ? SOON_MS : SWEEP_MS, 0);
+    input_file_call_ready(in);
+}

@@ -7,11 +7,14 @@
  */
 #include "wire/tls_ctx.h"
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/obj.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -20,6 +23,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { PEM_MAX = 4 << 20 }; /* a system's bundle of certificates is a quarter of that */
 
 struct tls_ctx {
     unsigned magic;
@@ -44,13 +49,26 @@ static int ssl_err(struct err *err, const char *what, const char *file)
                    reason == NULL ? "not usable" : reason);
 }
 
-static int check_readable(const char *what, const char *file, struct err *err)
+/* The bytes of `file`: those that were given, else read into `b`. */
+static int take_pem(const char *what, const char *file, struct str given, struct buf *b,
+                    struct str *ret, struct err *err)
 {
-    if (access(file, R_OK) == 0)
+    int fd, r;
+
+    *ret = given;
+    if (given.n > 0)
         return 0;
-    (void)err_sys(err, "%s '%s'", what, file);
-    err->code = ERR_INVALID;
-    return ERR_INVALID;
+    fd = open(file, O_RDONLY | O_CLOEXEC);
+    r = fd < 0 ? err_sys(err, "%s '%s'", what, file) : file_read_fd(fd, b, err);
+    if (fd >= 0) {
+        (void)close(fd); /* was only read */
+        if (r < 0)
+            (void)err_wrap(err, "%s '%s'", what, file);
+    }
+    if (r < 0)
+        err->code = ERR_INVALID;
+    *ret = buf_str(b);
+    return r < 0 ? ERR_INVALID : 0;
 }
 
 /* Without this a key with a pass phrase would make OpenSSL ask on the terminal. */
@@ -64,28 +82,68 @@ static int no_pass_phrase(char *dst, int cap, int rw, void *arg)
     return -1;
 }
 
-static int load_own(struct tls_ctx *c, const struct tls_files *f, struct err *err)
+static BIO *bio_of(struct str pem)
 {
-    struct tm tm;
-    int r;
+    return BIO_new_mem_buf(pem.n == 0 ? "" : pem.p, (int)pem.n);
+}
 
-    if (f->key == NULL)
-        return err_set(err, ERR_INVALID, "certificate '%s' has no key", f->cert);
-    r = check_readable("certificate", f->cert, err);
-    if (r == 0)
-        r = check_readable("key", f->key, err);
-    if (r < 0)
-        return r;
-    if (SSL_CTX_use_certificate_chain_file(c->ssl, f->cert) != 1)
-        return ssl_err(err, "certificate", f->cert);
-    if (SSL_CTX_use_PrivateKey_file(c->ssl, f->key, SSL_FILETYPE_PEM) != 1) {
+/* The last read ended the queue with "no start line": that is the end, not an error. */
+static bool is_end_of_pem(void)
+{
+    unsigned long e = ERR_peek_last_error();
+
+    if (ERR_GET_LIB(e) != ERR_LIB_PEM || ERR_GET_REASON(e) != PEM_R_NO_START_LINE)
+        return false;
+    ERR_clear_error();
+    return true;
+}
+
+/* Our certificate, then those between it and what the peer trusts. */
+static int use_chain(struct tls_ctx *c, const char *file, struct str pem, struct err *err)
+{
+    BIO *bio = bio_of(pem);
+    X509 *x = PEM_read_bio_X509_AUX(bio, NULL, no_pass_phrase, NULL);
+    bool ok = x != NULL && SSL_CTX_use_certificate(c->ssl, x) == 1;
+
+    X509_free(x);
+    while (ok) {
+        x = PEM_read_bio_X509(bio, NULL, no_pass_phrase, NULL);
+        if (x == NULL) {
+            ok = is_end_of_pem();
+            break;
+        }
+        ok = SSL_CTX_add0_chain_cert(c->ssl, x) == 1; /* takes it */
+        if (!ok)
+            X509_free(x);
+    }
+    BIO_free(bio);
+    return ok ? 0 : ssl_err(err, "certificate", file);
+}
+
+static int use_key(struct tls_ctx *c, const struct tls_files *f, struct str pem, struct err *err)
+{
+    BIO *bio = bio_of(pem);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, NULL);
+    int r = 0;
+
+    BIO_free(bio);
+    if (key == NULL || SSL_CTX_use_PrivateKey(c->ssl, key) != 1) {
         if (ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH) {
             ERR_clear_error();
-            return err_set(err, ERR_INVALID, "key '%s' does not fit certificate '%s'", f->key,
-                           f->cert);
+            r = err_set(err, ERR_INVALID, "key '%s' does not fit certificate '%s'", f->key,
+                        f->cert);
+        } else {
+            r = ssl_err(err, "key", f->key);
         }
-        return ssl_err(err, "key", f->key);
     }
+    EVP_PKEY_free(key);
+    return r;
+}
+
+static int check_own(struct tls_ctx *c, const struct tls_files *f, struct err *err)
+{
+    struct tm tm;
+
     if (SSL_CTX_check_private_key(c->ssl) != 1) {
         ERR_clear_error();
         return err_set(err, ERR_INVALID, "key '%s' does not fit certificate '%s'", f->key, f->cert);
@@ -101,9 +159,57 @@ static int load_own(struct tls_ctx *c, const struct tls_files *f, struct err *er
     return 0;
 }
 
+static int load_own(struct tls_ctx *c, const struct tls_files *f, struct err *err)
+{
+    struct str cert, key;
+    struct buf cert_text, key_text;
+    int r;
+
+    if (f->key == NULL)
+        return err_set(err, ERR_INVALID, "certificate '%s' has no key", f->cert);
+    buf_init(&cert_text, PEM_MAX);
+    buf_init(&key_text, PEM_MAX);
+    r = take_pem("certificate", f->cert, f->cert_pem, &cert_text, &cert, err);
+    if (r == 0)
+        r = take_pem("key", f->key, f->key_pem, &key_text, &key, err);
+    if (r == 0)
+        r = use_chain(c, f->cert, cert, err);
+    if (r == 0)
+        r = use_key(c, f, key, err);
+    if (key_text.n > 0)
+        OPENSSL_cleanse(key_text.p, key_text.n);
+    buf_fini(&key_text);
+    buf_fini(&cert_text);
+    return r < 0 ? r : check_own(c, f, err);
+}
+
+/* Every certificate of `pem` is trusted, and named to clients by a server. */
+static int trust(struct tls_ctx *c, const struct tls_files *f, struct str pem, struct err *err)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(c->ssl);
+    BIO *bio = bio_of(pem);
+    size_t n = 0;
+    bool ok = true;
+
+    while (ok) {
+        X509 *x = PEM_read_bio_X509_AUX(bio, NULL, no_pass_phrase, NULL);
+        if (x == NULL) {
+            ok = n > 0 && is_end_of_pem();
+            break;
+        }
+        ok = X509_STORE_add_cert(store, x) == 1 &&
+             (!f->server || SSL_CTX_add_client_CA(c->ssl, x) == 1);
+        X509_free(x);
+        n++;
+    }
+    BIO_free(bio);
+    return ok ? 0 : ssl_err(err, "CA", f->ca);
+}
+
 static int load_trusted(struct tls_ctx *c, const struct tls_files *f, struct err *err)
 {
-    STACK_OF(X509_NAME) * names;
+    struct buf text;
+    struct str pem;
     int r;
 
     if (f->ca == NULL) {
@@ -114,18 +220,12 @@ static int load_trusted(struct tls_ctx *c, const struct tls_files *f, struct err
             return ssl_err(err, "certificates of", "the system");
         return 0;
     }
-    r = check_readable("CA", f->ca, err);
-    if (r < 0)
-        return r;
-    if (SSL_CTX_load_verify_file(c->ssl, f->ca) != 1)
-        return ssl_err(err, "CA", f->ca);
-    if (f->server) {
-        names = SSL_load_client_CA_file(f->ca);
-        if (names == NULL)
-            return ssl_err(err, "CA", f->ca);
-        SSL_CTX_set_client_CA_list(c->ssl, names); /* takes it */
-    }
-    return 0;
+    buf_init(&text, PEM_MAX);
+    r = take_pem("CA", f->ca, f->ca_pem, &text, &pem, err);
+    if (r == 0)
+        r = trust(c, f, pem, err);
+    buf_fini(&text);
+    return r;
 }
 
 static void set_peer_rules(struct tls_ctx *c, const struct tls_files *f)

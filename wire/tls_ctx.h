@@ -9,6 +9,7 @@
 #define LOGQ_WIRE_TLS_CTX_H
 
 #include "base/err.h"
+#include "base/str.h"
 #include "base/time.h"
 
 #include <stdbool.h>
@@ -20,6 +21,8 @@ struct tls_files {
     const char *cert; /* PEM chain; NULL for a client without a certificate */
     const char *key;  /* PEM key */
     const char *ca;   /* PEM of those we trust; NULL: the system's (client), nobody (server) */
+    /* The same as bytes, read by somebody who may; the names above then serve in errors only. */
+    struct str cert_pem, key_pem, ca_pem;
     bool server;
     bool require_client_cert; /* server: mutual TLS against `ca` */
 };

@@ -618,6 +618,46 @@ static void bad_files_are_named_with_the_reason(void **state)
     tmpdir_close(fd);
 }
 
+static struct str whole(const char *path, struct buf *b)
+{
+    struct err err;
+
+    buf_init(b, 1 << 20);
+    assert_int_equal(file_read(AT_FDCWD, path, b, &err), 0);
+    return buf_str(b);
+}
+
+static void bytes_serve_where_files_cannot_be_read(void **state)
+{
+    char dir[TMPDIR_PATH_MAX];
+    int fd = tmpdir_open(dir);
+    struct tls_files f = {.cert = "/gone/c", .key = "/gone/k", .ca = "/gone/a", .server = true};
+    struct tls_ctx *c = NULL;
+    struct buf cert, key, ca;
+    struct err err;
+
+    (void)state;
+    certs_standard(dir);
+    f.cert_pem = whole(certs_path(dir, "server.crt"), &cert);
+    f.key_pem = whole(certs_path(dir, "server.key"), &key);
+    f.ca_pem = whole(certs_path(dir, "ca.crt"), &ca);
+    assert_int_equal(tls_ctx_new(&f, &c, &err), 0);
+    assert_true(tls_ctx_not_after(c) > time_now());
+    tls_ctx_unref(&c);
+    f.key_pem = f.cert_pem; /* an error still has a name */
+    assert_int_equal(tls_ctx_new(&f, &c, &err), ERR_INVALID);
+    has_text(&err, "/gone/k");
+    f.key_pem = buf_str(&key);
+    cert.n /= 2;
+    f.cert_pem = buf_str(&cert);
+    assert_int_equal(tls_ctx_new(&f, &c, &err), ERR_INVALID);
+    has_text(&err, "/gone/c");
+    buf_fini(&cert);
+    buf_fini(&key);
+    buf_fini(&ca);
+    tmpdir_close(fd);
+}
+
 CHECK_MAIN(cmocka_unit_test(both_sides_know_each_other),
            cmocka_unit_test(no_client_certificate_is_refused_and_both_are_told),
            cmocka_unit_test(a_client_of_another_ca_is_refused),
@@ -631,4 +671,5 @@ CHECK_MAIN(cmocka_unit_test(both_sides_know_each_other),
            cmocka_unit_test(a_cut_without_close_notify_is_no_orderly_end),
            cmocka_unit_test(a_reload_holds_for_new_connections_only),
            cmocka_unit_test(loops_on_several_threads_share_a_context),
-           cmocka_unit_test(bad_files_are_named_with_the_reason))
+           cmocka_unit_test(bad_files_are_named_with_the_reason),
+           cmocka_unit_test(bytes_serve_where_files_cannot_be_read))

@@ -62,6 +62,7 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_COMPACT_THROTTLED, st.compact_throttled_ns / (uint64_t)NS_PER_S);
     metric_set(METRIC_STORE_COMPACT_FAILED, st.compact_failures);
     metric_set(METRIC_STORE_COMPACT_DAMAGED, st.compact_damaged);
+    metric_set(METRIC_STORE_COMPACT_REBUILT, st.compact_rebuilt);
     metric_set(METRIC_STORE_RETIRED, st.segments_retired);
     metric_set(METRIC_STORE_CACHE_HITS, st.cache_hits);
     metric_set(METRIC_STORE_CACHE_MISSES, st.cache_misses);

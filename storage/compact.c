@@ -393,6 +393,7 @@ static void count(struct compact *c, const struct compact_merge *m, uint64_t byt
     c->stats.bytes_in += bytes_in;
     c->all_in += bytes_in;
     c->stats.rows_left_out += m->rows_left_out;
+    c->stats.filters_rebuilt += m->filters_rebuilt;
     if (info != NULL) {
         c->stats.segments_out++;
         c->stats.bytes_out += info->file_bytes;
@@ -513,8 +514,11 @@ static int merge(struct compact *c, struct partition *p, const struct catalog_ro
         struct err why = *err;
         r = leave_alone(c, p, uuids + m.damaged * SEGMENT_UUID, &why, err);
     }
-    if (r == 0 && m.damaged == SIZE_MAX)
+    if (r == 0 && m.damaged == SIZE_MAX) {
         count(c, &m, bytes_in, info);
+        if (m.filters_rebuilt > 0)
+            tell(c, "compact.filter_rebuilt", m.rebuilt.text);
+    }
     segment_info_free(&info);
     hide_unref(&hide);
     free(uuids);

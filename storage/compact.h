@@ -39,11 +39,12 @@ int compact_due(struct compact *c, uint64_t tenant_id, int32_t day, ts_ns from, 
 
 struct compact_stats {
     uint64_t segments_in, segments_out, bytes_in, bytes_out;
-    uint64_t rows_left_out; /* deleted or expired */
-    uint64_t busy_ns;       /* thread CPU time spent */
-    uint64_t throttled_ns;  /* time waited for the budget or a flush */
-    uint64_t failures;      /* tried again later */
-    uint64_t damaged;       /* segments left alone, once each */
+    uint64_t rows_left_out;   /* deleted or expired */
+    uint64_t busy_ns;         /* thread CPU time spent */
+    uint64_t throttled_ns;    /* time waited for the budget or a flush */
+    uint64_t failures;        /* tried again later */
+    uint64_t damaged;         /* segments left alone, once each */
+    uint64_t filters_rebuilt; /* id filters that were damaged, and made anew */
 };
 void compact_stats(struct compact *c, struct compact_stats *ret);
 

@@ -62,6 +62,7 @@ static int copy_blocks(struct compact_merge *m, struct copy *c, struct segment_i
     r = segment_writer_finish(c->writer, ret, err);
     if (is_damage(r))
         m->damaged = segment_writer_copying(c->writer);
+    m->filters_rebuilt = segment_writer_rebuilt(c->writer, &m->rebuilt);
     return r;
 }
 
@@ -272,6 +273,7 @@ static int merge_all(struct compact_merge *m, struct segment_info **ret, struct 
 int compact_merge(struct compact_merge *m, struct segment_info **ret, struct err *err)
 {
     m->rows_left_out = 0;
+    m->filters_rebuilt = 0;
     m->damaged = SIZE_MAX;
     return m->opt.class == SEGMENT_STRICT ? copy_all(m, ret, err) : merge_all(m, ret, err);
 }

@@ -27,7 +27,9 @@ struct compact_merge {
 
     /* Out. */
     uint64_t rows_left_out;
-    size_t damaged; /* ERR_CORRUPT, ERR_GONE, ERR_UNSUPPORTED: which of the inputs */
+    uint64_t filters_rebuilt; /* id filters of inputs that were damaged, and made anew */
+    struct err rebuilt;       /* what the first of them had */
+    size_t damaged;           /* ERR_CORRUPT, ERR_GONE, ERR_UNSUPPORTED: which of the inputs */
 };
 
 /* The inputs are opt.replaces, in order of their spans.  The caller owns *ret; 1: no row is left,

@@ -164,6 +164,8 @@ int segment_writer_open_copy(struct objstore *os, const struct segment_options *
 int segment_writer_copy(struct segment_writer *w, struct err *err);
 /* The part that the last _copy read from, also when it failed with ERR_CORRUPT. */
 size_t segment_writer_copying(const struct segment_writer *w);
+/* Parts whose id filter was damaged: _finish made it anew from their lines.  *why: of the first. */
+size_t segment_writer_rebuilt(const struct segment_writer *w, struct err *why);
 
 uint64_t segment_writer_bytes(const struct segment_writer *w); /* in the file so far */
 

@@ -204,3 +204,10 @@ void segment_cursor_step(struct segment_cursor *c)
     if (++c->at == c->b.header.rows)
         c->is_open = false;
 }
+
+uint32_t segment_cursor_block(const struct segment_cursor *c)
+{
+    OBJ_CHECK(c, SEGMENT_CURSOR_MAGIC);
+    INVARIANT(c->next_block > 0);
+    return c->next_block - 1;
+}

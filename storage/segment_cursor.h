@@ -30,5 +30,7 @@ int segment_cursor_at(struct segment_cursor *c, struct segment_cursor_key *ret, 
 /* That row; its bytes are valid until the next _row, or _at of another block. */
 int segment_cursor_row(struct segment_cursor *c, struct segment_item *ret, struct err *err);
 void segment_cursor_step(struct segment_cursor *c);
+/* The block of the row at which _at said that it stands. */
+uint32_t segment_cursor_block(const struct segment_cursor *c);
 
 #endif

@@ -569,6 +569,7 @@ int segment_writer_open_copy(struct objstore *os, const struct segment_options *
     INVARIANT(n > 0);
     w->parts = parts;
     w->n_parts = n;
+    w->from = os;
     w->work = arena_new(NULL, 0); /* one block at a time */
     r = gather_sources(parts, n, &sources, &n_sources, err);
     if (r == 0)
@@ -616,6 +617,13 @@ size_t segment_writer_copying(const struct segment_writer *w)
 {
     OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
     return w->part;
+}
+
+size_t segment_writer_rebuilt(const struct segment_writer *w, struct err *why)
+{
+    OBJ_CHECK(w, SEGMENT_WRITER_MAGIC);
+    *why = w->rebuilt;
+    return w->n_rebuilt;
 }
 
 int segment_writer_finish(struct segment_writer *w, struct segment_info **ret, struct err *err)

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "storage/le.h"
 #include "storage/objstore.h"
+#include "storage/segment_cursor.h"
 #include "storage/segment_format.h"
 #include "storage/segment_reader.h"
 
@@ -58,17 +59,63 @@ static void begin_group(struct segment_writer *w, const struct id_group *from, u
     VEC_PUSH(&w->id_groups, g);
 }
 
-static int write_groups(struct segment_writer *w, struct err *err)
+/* What `ids` has of blocks that come `shift` later here. */
+static int write_groups(struct segment_writer *w, struct id_builder *ids, uint32_t shift,
+                        struct err *err)
 {
-    const struct id_filter *f = id_builder_end(w->ids);
+    const struct id_filter *f = id_builder_end(ids);
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < f->n_groups; i++) {
         const struct id_group *g = &f->group[i];
-        begin_group(w, g, 0);
+        begin_group(w, g, shift);
         for (uint32_t k = 0; r == 0 && k < g->n_pages; k++)
-            r = write_page(w, id_builder_page(w->ids, g->first_page + k), err);
+            r = write_page(w, id_builder_page(ids, g->first_page + k), err);
     }
+    return r;
+}
+
+/* The ids of all rows, block by block. */
+static int gather_ids(struct segment_cursor *c, struct id_keys *keys, struct id_builder *ids,
+                      struct err *err)
+{
+    const struct segment_info *info = segment_cursor_info(c);
+    uint32_t block = 0;
+
+    for (;;) {
+        struct segment_cursor_key key;
+        struct segment_item it;
+        int r = segment_cursor_at(c, &key, err);
+        uint32_t end = r == 0 ? segment_cursor_block(c) : r == 1 ? info->n_blocks : block;
+        for (; block < end; block++)
+            id_builder_block(ids, keys, info->blocks[block].stored_bytes);
+        if (r != 0)
+            return r < 0 ? r : 0;
+        r = segment_cursor_row(c, &it, err);
+        if (r < 0)
+            return r;
+        id_keys_add(keys, it.line);
+        segment_cursor_step(c);
+    }
+}
+
+/* The groups of a part, made anew from its lines. */
+static int rebuild_groups(struct segment_writer *w, const struct segment_part *part, uint32_t shift,
+                          struct err *err)
+{
+    struct id_builder *ids = id_builder_new();
+    struct segment_cursor *c = NULL;
+    struct id_keys keys;
+    int r = segment_cursor_open(w->from, part->info->uuid, w->opt->key, NULL, &c, err);
+
+    id_keys_init(&keys);
+    if (r == 0)
+        r = gather_ids(c, &keys, ids, err);
+    if (r == 0)
+        r = write_groups(w, ids, shift, err);
+    id_keys_fini(&keys);
+    id_builder_free(&ids);
+    segment_cursor_free(&c);
     return r;
 }
 
@@ -95,6 +142,26 @@ static int copy_groups(struct segment_writer *w, struct segment_reader *from, ui
     return r;
 }
 
+/* A part's groups: copied when all are good, since a page that was written stays; else made anew.
+ */
+static int put_part(struct segment_writer *w, const struct segment_part *part, uint32_t shift,
+                    struct err *err)
+{
+    struct err why;
+    uint64_t at;
+    int r = segment_reader_verify_filter(part->from, part->info, &at, &why);
+
+    if (r == 0)
+        return copy_groups(w, part->from, shift, err);
+    if (r != ERR_CORRUPT && r != ERR_UNSUPPORTED) {
+        *err = why;
+        return r;
+    }
+    if (w->n_rebuilt++ == 0)
+        w->rebuilt = why;
+    return rebuild_groups(w, part, shift, err);
+}
+
 /* Pages, then their index.  How long that is: *ret. */
 static int write_filter(struct segment_writer *w, uint32_t *ret, struct err *err)
 {
@@ -104,9 +171,9 @@ static int write_filter(struct segment_writer *w, uint32_t *ret, struct err *err
 
     VEC_PUSH(&w->id_at, objstore_put_size(w->put));
     if (w->ids != NULL)
-        r = write_groups(w, err);
+        r = write_groups(w, w->ids, 0, err);
     for (w->part = 0; r == 0 && w->part < w->n_parts; w->part++) {
-        r = copy_groups(w, w->parts[w->part].from, shift, err);
+        r = put_part(w, &w->parts[w->part], shift, err);
         if (r < 0)
             return r;
         shift += w->parts[w->part].info->n_blocks;

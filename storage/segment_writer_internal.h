@@ -50,10 +50,13 @@ struct segment_writer {
     /* A copy. */
     const struct segment_part *parts; /* borrowed */
     size_t n_parts, part;
-    uint32_t part_block;  /* the next one of that part */
-    uint32_t part_stream; /* what its stream numbers start at */
-    struct arena *labels; /* of next_labels */
-    struct arena *work;   /* a block on its way */
+    uint32_t part_block;   /* the next one of that part */
+    uint32_t part_stream;  /* what its stream numbers start at */
+    struct arena *labels;  /* of next_labels */
+    struct arena *work;    /* a block on its way */
+    struct objstore *from; /* borrowed */
+    size_t n_rebuilt;      /* parts whose id filter was damaged */
+    struct err rebuilt;    /* what the first of them had */
 };
 
 /* Behind the last block, which is written: the id filter, if any, and the footer; w->info is

@@ -544,6 +544,7 @@ void store_stats(struct store *s, struct store_stats *ret)
     ret->compact_throttled_ns = compact.throttled_ns;
     ret->compact_failures = compact.failures;
     ret->compact_damaged = compact.damaged;
+    ret->compact_rebuilt = compact.filters_rebuilt;
     ret->segments_retired = cache.retired;
 }
 

@@ -176,6 +176,7 @@ struct store_stats {
     uint64_t compact_cpu_ns, compact_throttled_ns; /* spent; waited for ingest's sake */
     uint64_t compact_failures;
     uint64_t compact_damaged;  /* segments that compaction cannot read and leaves alone */
+    uint64_t compact_rebuilt;  /* damaged id filters that it made anew */
     uint64_t segments_retired; /* replaced, their files wait for the last reader */
     uint64_t late_bytes, late_records, late_days; /* that wait for more of their day */
     uint64_t stuck_bytes, stuck_days;             /* whose partition cannot be written */

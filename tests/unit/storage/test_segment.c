@@ -396,6 +396,8 @@ static void streams_come_in_order_or_not_at_all(void **state)
     tmpdir_close(dir);
 }
 
+static size_t rebuilt; /* filters, by the last copy */
+
 static int copy_all(struct objstore *os, uint8_t (*uuid)[SEGMENT_UUID], size_t n,
                     struct segment_info **ret, struct err *err)
 {
@@ -422,6 +424,8 @@ static int copy_all(struct objstore *os, uint8_t (*uuid)[SEGMENT_UUID], size_t n
         rc = segment_writer_copy(w, err);
     if (rc == 1)
         rc = segment_writer_finish(w, ret, err);
+    if (w != NULL)
+        rebuilt = segment_writer_rebuilt(w, err);
     segment_writer_free(&w);
     for (size_t i = 0; i < n; i++) {
         segment_info_free(&info[i]);
@@ -478,6 +482,96 @@ static void a_copy_keeps_records_and_leaves(void **state)
         segment_info_free(&one[i]);
     segment_info_free(&two);
     segment_info_free(&all);
+    free_source(&s);
+    objstore_free(&os);
+    tmpdir_close(dir);
+}
+
+/* All pages of a segment's id filter, one after the other. */
+static struct str filter_of(struct objstore *os, const uint8_t *uuid, struct arena *a)
+{
+    struct segment_reader *r = NULL;
+    struct segment_info *info = NULL;
+    struct id_filter *f = NULL;
+    struct buf all;
+    struct str ret;
+    uint64_t at;
+    struct err err;
+
+    buf_init(&all, 1 << 24);
+    assert_int_equal(segment_reader_open(os, uuid, KEY, &r, &err), 0);
+    assert_int_equal(segment_reader_info(r, NULL, &info, &err), 0);
+    if (segment_reader_verify_filter(r, info, &at, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(segment_reader_filter(r, &f, &err), 0);
+    for (size_t i = 0; i < f->n_groups; i++) {
+        buf_addf(&all, "%u+%u ", f->group[i].first_block, f->group[i].n_blocks);
+        for (uint32_t k = 0; k < f->group[i].n_pages; k++) {
+            struct str page;
+            assert_int_equal(segment_reader_page(r, f, i, k, a, &page, &err), 0);
+            buf_add_str(&all, page);
+        }
+    }
+    ret = arena_str(a, buf_str(&all));
+    buf_fini(&all);
+    id_filter_free(&f);
+    segment_info_free(&info);
+    segment_reader_free(&r);
+    return ret;
+}
+
+static void flip_byte(int dir, const char *name, uint64_t at)
+{
+    int fd = openat(dir, name, O_RDWR | O_CLOEXEC);
+    char c = 0;
+
+    assert_true(fd >= 0 && pread(fd, &c, 1, (off_t)at) == 1);
+    c = (char)(c ^ 1);
+    assert_true(pwrite(fd, &c, 1, (off_t)at) == 1);
+    assert_int_equal(close(fd), 0);
+}
+
+/* In a page of it, or in its index. */
+static void a_copy_makes_a_damaged_id_filter_anew(void **state)
+{
+    int dir = tmpdir_open(NULL);
+    struct source s = make_source(21, 700, 9, true);
+    struct arena *a = arena_new(NULL, 0);
+    struct segment_info *one[2] = {NULL};
+    struct segment_info *copy = NULL;
+    struct objstore *os = NULL;
+    uint8_t uuid[2][SEGMENT_UUID];
+    char name[SEGMENT_NAME_MAX];
+    struct str want;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(objstore_fs_open(dir, &os, &err), 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(segment_writer_write(os, &OPT, s.rows + i * 700, 700, &one[i], &err), 0);
+        memcpy(uuid[i], one[i]->uuid, SEGMENT_UUID);
+    }
+    assert_int_equal(copy_all(os, uuid, 2, &copy, &err), 0);
+    assert_int_equal(rebuilt, 0);
+    want = filter_of(os, copy->uuid, a);
+    segment_info_free(&copy);
+    segment_name(uuid[1], name);
+    for (unsigned k = 0; k < 2; k++) {
+        uint64_t at = k == 0 ? one[1]->data_end + 3 : one[1]->footer_offset - 12;
+        struct str got;
+        flip_byte(dir, name, at);
+        if (copy_all(os, uuid, 2, &copy, &err) < 0)
+            fail_msg("%s", err.text);
+        assert_int_equal(rebuilt, 1);
+        assert_non_null(strstr(err.text, name));
+        got = filter_of(os, copy->uuid, a);
+        assert_true(str_eq(got, want));
+        segment_info_free(&copy);
+        flip_byte(dir, name, at);
+    }
+    segment_info_free(&one[0]);
+    segment_info_free(&one[1]);
+    arena_free(&a);
     free_source(&s);
     objstore_free(&os);
     tmpdir_close(dir);
@@ -800,6 +894,7 @@ CHECK_MAIN(cmocka_unit_test(records_come_back),
            cmocka_unit_test(two_records_with_one_seq_are_refused),
            cmocka_unit_test(streams_come_in_order_or_not_at_all),
            cmocka_unit_test(a_copy_keeps_records_and_leaves),
+           cmocka_unit_test(a_copy_makes_a_damaged_id_filter_anew),
            cmocka_unit_test(every_flipped_bit_of_a_copy_is_seen),
            cmocka_unit_test(every_flipped_bit_is_seen), cmocka_unit_test(every_cut_is_seen),
            cmocka_unit_test(a_damaged_block_leaves_the_others_readable),

@@ -10,6 +10,8 @@
 #include "base/buf.h"
 #include "query/query.h"
 
+struct json_writer;
+
 /* Gathers entries into Loki streams: one per distinct final label set, in order of first
  * appearance. */
 struct format_streams;
@@ -24,6 +26,8 @@ void format_loki_streams(struct buf *out, struct format_streams *f,
                          const struct query_stats *stats);
 void format_loki_result(struct buf *out, const struct query_result *r,
                         const struct query_stats *stats);
+/* Key "warnings", where something keeps an answer from being complete. */
+void format_loki_warnings(struct json_writer *w, const struct query_stats *stats);
 /* The text of a cursor, and back; false: it is none. */
 void format_cursor(struct buf *out, const struct query_cursor *c);
 bool format_cursor_parse(struct str text, struct query_cursor *ret);

@@ -89,8 +89,7 @@ static void begin(struct json_writer *w, struct buf *out, const char *type)
     json_put_kv_str(w, "resultType", str_of(type));
 }
 
-/* What keeps the answer from being complete. */
-static void write_warnings(struct json_writer *w, const struct query_stats *q)
+void format_loki_warnings(struct json_writer *w, const struct query_stats *q)
 {
     const struct scan_stats *s = &q->scan;
     struct buf text;
@@ -133,7 +132,7 @@ static void end(struct json_writer *w, const struct query_stats *stats)
 {
     write_stats(w, stats);
     json_put_object_end(w);
-    write_warnings(w, stats);
+    format_loki_warnings(w, stats);
     json_put_object_end(w);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/vec.h"
+#include "query/format.h"
 #include "server/server.h"
 
 #include <stdlib.h>
@@ -73,7 +74,8 @@ static void put_samples(struct json_writer *w, const struct pattern *p, const ts
     json_put_array_end(w);
 }
 
-static void put_answer(struct api_call *c, struct answer *a, const ts_ns *edge)
+static void put_answer(struct api_call *c, struct answer *a, const ts_ns *edge,
+                       const struct query_stats *stats)
 {
     struct json_writer w;
 
@@ -93,6 +95,7 @@ static void put_answer(struct api_call *c, struct answer *a, const ts_ns *edge)
         json_put_object_end(&w);
     }
     json_put_array_end(&w);
+    format_loki_warnings(&w, stats);
     json_put_object_end(&w);
 }
 
@@ -109,7 +112,7 @@ static void work_patterns(struct api_call *c)
                               .edge = edge,
                               .pattern = note,
                               .arg = &a};
-    struct scan_stats stats;
+    struct query_stats stats = {.scan = {.lines = 0}};
     uint64_t left_out = 0;
     int r = 0;
 
@@ -120,12 +123,12 @@ static void work_patterns(struct api_call *c)
     if (r == 0 && c->params.start < c->params.end) {
         p.n_edges = api_step_edges(&c->params, edge);
         a.n_buckets = p.n_edges - 1;
-        r = scan_patterns(c->api->server->store, &p, &left_out, &stats, &err);
+        r = scan_patterns(c->api->server->store, &p, &left_out, &stats.scan, &err);
     }
     if (r < 0)
         api_call_fail(c, &err);
     else
-        put_answer(c, &a, edge);
+        put_answer(c, &a, edge, &stats);
     VEC_FINI(&a.v);
     arena_free(&a.arena);
 }

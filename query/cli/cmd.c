@@ -2,6 +2,7 @@
 #include "query/cli/cmd.h"
 
 #include "base/utf8.h"
+#include "query/cli/loki.h"
 #include "query/cli/params.h"
 
 #include <stdarg.h>
@@ -47,6 +48,12 @@ void cmd_say(const char *fmt, ...)
     (void)fwrite(line.p, 1, line.n, stderr); /* there is nobody to tell that it failed */
     buf_fini(&text);
     buf_fini(&line);
+}
+
+void cmd_say_lines(struct str text)
+{
+    while (text.n > 0)
+        cmd_say("%.*s", STR_ARG(str_cut(&text, '\n')));
 }
 
 /* The line of the query, and a caret. */
@@ -102,16 +109,21 @@ int cmd_list(struct cmd *c, const struct cmd_question *q, struct rows *rows)
     struct remote_request req = {
         .path = q->path, .params = buf_str(q->params), .idle_ms = CMD_IDLE_MS};
     struct remote_failure fail = {0};
-    struct buf body;
+    struct buf body, warnings;
     struct err err;
     int r = buf_err(q->params, "parameters", &err);
 
     buf_init(&body, ANSWER_MAX);
+    buf_init(&warnings, CMD_WARNINGS_MAX);
     if (r == 0)
         r = remote_fetch(c->remote, &req, &body, &fail, &err);
     if (r == 0)
         r = q->read(buf_str(&body), rows, &err);
+    if (r == 0)
+        loki_warnings(buf_str(&body), &warnings);
     buf_fini(&body);
+    cmd_say_lines(buf_str(&warnings));
+    buf_fini(&warnings);
     if (r == 0)
         r = rows_print(rows, c->out, &err);
     if (r < 0)

@@ -37,13 +37,18 @@ cmd_fn cmd_query, cmd_tail, cmd_labels, cmd_series, cmd_delete, cmd_verify, cmd_
 int cmd_stdin(struct cmd *c, struct str text);
 int cmd_histogram(struct cmd *c, struct str text);
 
-enum { CMD_IDLE_MS = 600000 }; /* a query may think that long before its first byte */
+enum {
+    CMD_IDLE_MS = 600000, /* a query may think that long before its first byte */
+    CMD_WARNINGS_MAX = 64 << 10
+};
 /* Where an open end is put: the server takes records of at most that far ahead of its clock. */
 #define CMD_AHEAD (10 * NS_PER_MIN)
 ts_ns cmd_end(const struct args *args); /* --to, or now and CMD_AHEAD */
 
 /* One line on stderr: "logq: ...", without what a terminal would obey. */
 void cmd_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* Each line of it. */
+void cmd_say_lines(struct str text);
 
 /* Say `err`; with a place in `query` (p == NULL: none) also that line of it and a caret below.
  * Returns the exit code.  Nothing is said when only stdout's reader has gone: then 0. */

@@ -17,7 +17,6 @@
 enum {
     PARAMS_MAX = 1 << 20,
     ANSWER_MAX = 64 << 20,
-    WARNINGS_MAX = 64 << 10,
     BARS = 30,
     BARS_MAX = 2000,
     LEVELS = 8,
@@ -79,7 +78,7 @@ static int ask(struct cmd *c, struct str text, const struct bars *b, struct rows
     buf_init(&params, PARAMS_MAX);
     buf_init(&body, ANSWER_MAX);
     buf_init(&query, 2 * QUERY_TEXT_MAX);
-    buf_init(&warnings, WARNINGS_MAX);
+    buf_init(&warnings, CMD_WARNINGS_MAX);
     buf_addf(&query, "sum by (detected_level) (count_over_time(%.*s [%.*s]))", STR_ARG(text),
              STR_ARG(step_text));
     params_add(&params, "query", buf_str(&query));
@@ -90,8 +89,7 @@ static int ask(struct cmd *c, struct str text, const struct bars *b, struct rows
     r = remote_fetch(c->remote, &req, &body, fail, err);
     if (r == 0)
         r = loki_result(buf_str(&body), true, rows, &warnings, err);
-    for (struct str rest = buf_str(&warnings); rest.n > 0;)
-        cmd_say("%.*s", STR_ARG(str_cut(&rest, '\n')));
+    cmd_say_lines(buf_str(&warnings));
     buf_fini(&params);
     buf_fini(&body);
     buf_fini(&query);

@@ -13,7 +13,6 @@ enum {
     LIMIT_AROUND = 100, /* hits with lines of context */
     ANSWER_MAX = 512 << 20,
     PARAMS_MAX = 1 << 20,
-    WARNINGS_MAX = 64 << 10
 };
 
 static int run_log(struct cmd *c, struct str text, bool once)
@@ -107,12 +106,11 @@ static int run_metric(struct cmd *c, struct str text)
     int r;
 
     buf_init(&body, ANSWER_MAX);
-    buf_init(&warnings, WARNINGS_MAX);
+    buf_init(&warnings, CMD_WARNINGS_MAX);
     r = fetch_values(c, text, &body, &fail, &err);
     if (r == 0)
         r = loki_result(buf_str(&body), timed, rows, &warnings, &err);
-    for (struct str rest = buf_str(&warnings); rest.n > 0;)
-        cmd_say("%.*s", STR_ARG(str_cut(&rest, '\n')));
+    cmd_say_lines(buf_str(&warnings));
     if (r == 0)
         r = rows_print(rows, c->out, &err);
     if (r < 0)

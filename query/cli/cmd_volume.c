@@ -3,29 +3,16 @@
 #include "query/cli/loki.h"
 #include "query/cli/params.h"
 
-enum { PARAMS_MAX = 1 << 20, WARNINGS_MAX = 64 << 10 };
-
-static int read_result(struct str json, bool timed, struct rows *rows, struct err *err)
-{
-    struct buf warnings;
-    int r;
-
-    buf_init(&warnings, WARNINGS_MAX);
-    r = loki_result(json, timed, rows, &warnings, err);
-    for (struct str rest = buf_str(&warnings); rest.n > 0;)
-        cmd_say("%.*s", STR_ARG(str_cut(&rest, '\n')));
-    buf_fini(&warnings);
-    return r;
-}
+enum { PARAMS_MAX = 1 << 20 };
 
 static int read_total(struct str json, struct rows *rows, struct err *err)
 {
-    return read_result(json, false, rows, err);
+    return loki_result(json, false, rows, NULL, err);
 }
 
 static int read_timed(struct str json, struct rows *rows, struct err *err)
 {
-    return read_result(json, true, rows, err);
+    return loki_result(json, true, rows, NULL, err);
 }
 
 int cmd_volume(struct cmd *c)

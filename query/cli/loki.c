@@ -393,22 +393,41 @@ int loki_field_values(struct str json, struct rows *rows, struct err *err)
     return r;
 }
 
-int loki_result(struct str json, bool timed, struct rows *rows, struct buf *warnings,
-                struct err *err)
+static void add_warnings(json_t *j, struct buf *warnings)
 {
-    struct result to = {timed, rows};
-    json_t *j = NULL, *data = NULL, *warning;
+    json_t *warning;
     size_t i;
-    int r = parse(json, &j, &data, err);
 
-    if (r < 0)
-        return r;
-    r = add_result(&to, data, err);
     json_array_foreach(json_object_get(j, "warnings"), i, warning)
     {
         buf_add_str(warnings, text_of(warning));
         buf_add_char(warnings, '\n');
     }
+}
+
+void loki_warnings(struct str json, struct buf *warnings)
+{
+    json_t *j = NULL, *data = NULL;
+    struct err ignored;
+
+    if (str_find(json, STR("\"warnings\":[")) == SIZE_MAX || parse(json, &j, &data, &ignored) < 0)
+        return; /* who reads the answer says what is wrong with it */
+    add_warnings(j, warnings);
+    json_decref(j);
+}
+
+int loki_result(struct str json, bool timed, struct rows *rows, struct buf *warnings,
+                struct err *err)
+{
+    struct result to = {timed, rows};
+    json_t *j = NULL, *data = NULL;
+    int r = parse(json, &j, &data, err);
+
+    if (r < 0)
+        return r;
+    r = add_result(&to, data, err);
+    if (warnings != NULL)
+        add_warnings(j, warnings);
     json_decref(j);
     return r;
 }

@@ -15,9 +15,12 @@ int loki_series(struct str json, struct rows *rows, struct err *err);
 /* delete: id, status, created, from, to, query. */
 int loki_deletes(struct str json, struct rows *rows, struct err *err);
 /* query: ROWS_LABELS, ROWS_VALUE.  query_range, which is `timed`: ROWS_TIME before them, a row per
- * point.  The answer's warnings are appended to `warnings`, a line each. */
+ * point.  The answer's warnings are appended to `warnings` (may be NULL), a line each. */
 int loki_result(struct str json, bool timed, struct rows *rows, struct buf *warnings,
                 struct err *err);
+
+/* The warnings of any answer in the same way. */
+void loki_warnings(struct str json, struct buf *warnings);
 
 /* index/stats: one row of four values: streams, chunks, entries, bytes. */
 int loki_stats(struct str json, struct rows *rows, struct err *err);

@@ -238,6 +238,51 @@ static void patterns_are_counted_by_step(void **state)
               "steps");
 }
 
+/* Each segment below `dir_fd`, in its first block. */
+static int damage_segment(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    char noise[400];
+    int fd = -1;
+
+    memset(noise, '?', sizeof(noise));
+    if (strstr(name, ".lqs") != NULL) {
+        fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0 && pwrite(fd, noise, sizeof(noise), 400) == (ssize_t)sizeof(noise));
+        (*(unsigned *)arg)++;
+        (void)close(fd);
+    } else if (file_open_dir(dir_fd, name, &fd, err) == 0) {
+        (void)file_walk(fd, damage_segment, arg, err);
+        (void)close(fd);
+    }
+    return 0;
+}
+
+static void patterns_say_that_blocks_are_damaged(void **state)
+{
+    struct fixture *f = *state;
+    struct request push;
+    struct buf body;
+    unsigned n = 0;
+    struct err err;
+    int fd = -1;
+
+    buf_init(&body, 1 << 16);
+    buf_add_z(&body, "{\"streams\":[{\"stream\":{\"app\":\"pat\"},\"values\":[");
+    for (unsigned i = 0; i < 200; i++)
+        buf_addf(&body, "%s[\"1768003200%09u\",\"user %u logged in\"]", i == 0 ? "" : ",", i, i);
+    buf_add_z(&body, "]}]}");
+    push = push_of(buf_str(&body));
+    check(f, &push, 204, NULL);
+    buf_fini(&body);
+    assert_int_equal(store_flush(f->w->feed.s, &err), 0);
+    assert_int_equal(file_open_dir(f->w->feed.dir, "data/tenants", &fd, &err), 0);
+    assert_int_equal(file_walk(fd, damage_segment, &n, &err), 0);
+    (void)close(fd);
+    assert_int_equal(n, 1);
+    check_get(f, "/loki/api/v1/patterns?query={app%3D%22pat%22}&" DAY, 200,
+              "\"data\":[],\"warnings\":[\"the answer is incomplete: 1 damaged blocks");
+}
+
 static void get_and_form_give_the_same_answer(void **state)
 {
     static const char TARGET[] =
@@ -651,10 +696,11 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(a_push_is_answered_when_it_is_durable), T(pushes_come_compressed_too),
            T(a_push_that_cannot_be_says_why), T(a_push_of_any_time_is_taken),
            T(a_stopped_store_is_503_come_again), T(without_memory_a_push_is_503),
-           T(patterns_are_counted_by_step), T(get_and_form_give_the_same_answer),
-           T(tenants_do_not_see_each_other), T(bad_parameters_are_400_in_words),
-           T(a_parse_error_shows_its_place), T(the_empty_selector_is_for_who_may),
-           T(when_too_many_wait_it_is_429), T(a_client_that_goes_away_while_it_waits_is_forgotten),
+           T(patterns_say_that_blocks_are_damaged), T(patterns_are_counted_by_step),
+           T(get_and_form_give_the_same_answer), T(tenants_do_not_see_each_other),
+           T(bad_parameters_are_400_in_words), T(a_parse_error_shows_its_place),
+           T(the_empty_selector_is_for_who_may), T(when_too_many_wait_it_is_429),
+           T(a_client_that_goes_away_while_it_waits_is_forgotten),
            T(a_client_that_goes_away_ends_the_query_that_runs), T(lines_around_hits_are_marked),
            T(what_loki_refuses_can_be_had_with_a_warning), T(streams_over_the_limit_are_429),
            T(only_admins_delete_and_only_for_one_tenant),

@@ -19,6 +19,7 @@ enum {
     ID_GROUP_KEYS = 1 << 20, /* after which a group takes no further block */
     ID_GROUP_ENTRY = 56,     /* bytes of a group in the index */
     ID_INDEX_MAX = 64 << 20, /* bytes of an index */
+    ID_INDEX_HELD = 2,       /* in memory it is at most about so many times as large */
     ID_SHARE = 10,           /* a block's ids may take one in so many of its stored bytes */
     ID_SHARE_WIDE = 20,      /* and those of a group, for pages that seldom err */
 };

@@ -95,6 +95,7 @@ struct asking {
     const struct scan_segment *segment;
     const struct id_filter *filter;
     size_t group;
+    size_t charged; /* to the query, until the segment was asked */
 };
 
 static void free_filter(void *value)
@@ -105,7 +106,7 @@ static void free_filter(void *value)
 }
 
 /* The index of the segment's filter, from the cache if it is there; without groups: it has none. */
-static int get_filter(const struct asking *q, struct frame **ret, struct err *err)
+static int get_filter(struct asking *q, struct frame **ret, struct err *err)
 {
     struct frame_key key = {.kind = FRAME_IDS};
     struct id_filter *f = NULL;
@@ -118,7 +119,7 @@ static int get_filter(const struct asking *q, struct frame **ret, struct err *er
         return 0;
     r = scan_reader_get(scan_group_worker(q->sc, 0), q->part, q->segment, &rd, err);
     if (r == 0)
-        r = segment_reader_filter(rd, &f, err);
+        r = segment_reader_filter(rd, q->sc->req.budget, &q->charged, &f, err);
     if (r < 0)
         return r;
     if (f == NULL)
@@ -205,6 +206,8 @@ static int ask_segment(struct asking *q, uint64_t *may, uint32_t n_blocks, struc
     struct frame *frame = NULL;
     int r = get_filter(q, &frame, err);
 
+    if (r == ERR_NOMEM)
+        return 0; /* the blocks say themselves what they hold */
     if (r < 0)
         return r;
     q->filter = frame_value(frame);
@@ -250,6 +253,7 @@ int scan_ids_ask(struct scan *sc, struct scan_part *part, const struct scan_segm
         return arena_err(part->arena, err);
     memset(may, 0xff, words * sizeof(*may));
     r = ask_segment(&q, may, n_blocks, err);
+    mem_budget_give(sc->req.budget, q.charged);
     *ret = may;
     return r < 0 ? forgive(&q, r, err) : 0;
 }

@@ -308,9 +308,12 @@ struct scan_list {
     uint64_t generation; /* of the catalog */
     VEC(struct scan_list_segment) segments;
     VEC(struct scan_list_block) blocks;
-    VEC(uint8_t) streams; /* ids, as in catalog_segment */
+    VEC(uint8_t) streams;      /* ids, as in catalog_segment */
+    struct mem_budget *budget; /* one that is not kept: the query's, which it is charged to */
+    size_t charged;
 };
-/* Those of `range`, and maybe others; ERR_CORRUPT, ERR_IO.  *ret is given back with frame_unref. */
+/* Those of `range`, and maybe others; ERR_CORRUPT, ERR_IO, ERR_NOMEM.  *ret is given back with
+ * frame_unref. */
 int scan_list_get(struct scan *sc, struct partition *p, struct catalog *c,
                   const struct catalog_range *range, struct frame **ret, struct err *err);
 

@@ -4,7 +4,7 @@
  * A catalog gives some hundred blocks in a millisecond, which is more than the rest of a question
  * whose answer lies in one of them.  So the whole of a day is read at once and kept, as long as the
  * catalog's generation is the same; of a day that is too large for that, what the range needs is
- * read each time.
+ * read each time, and charged to the query.
  */
 #include "base/mem.h"
 #include "storage/le.h"
@@ -25,6 +25,7 @@ static void free_list(void *value)
 {
     struct scan_list *l = value;
 
+    mem_budget_give(l->budget, l->charged);
     VEC_FINI(&l->segments);
     VEC_FINI(&l->blocks);
     VEC_FINI(&l->streams);
@@ -35,6 +36,17 @@ static size_t held_by(const struct scan_list *l)
 {
     return sizeof(*l) + l->segments.cap * sizeof(*l->segments.p) +
            l->blocks.cap * sizeof(*l->blocks.p) + l->streams.cap;
+}
+
+/* What it has grown by. */
+static int charge(struct scan_list *l, struct err *err)
+{
+    size_t more = held_by(l) - l->charged;
+    int r = l->budget == NULL || more == 0 ? 0 : mem_budget_take(l->budget, more, err);
+
+    if (r == 0 && l->budget != NULL)
+        l->charged += more;
+    return r;
 }
 
 static int add_block(void *arg, uint32_t index, const struct segment_block *b, struct err *err)
@@ -53,10 +65,9 @@ static int add_block(void *arg, uint32_t index, const struct segment_block *b, s
         .last_stream = b->last_stream,
     };
 
-    (void)err;
     VEC_PUSH(&rd->list->blocks, block);
     rd->list->segments.p[rd->list->segments.n - 1].n_blocks++;
-    return 0;
+    return charge(rd->list, err);
 }
 
 static int add_segment(void *arg, const struct catalog_segment *s, struct err *err)
@@ -65,24 +76,27 @@ static int add_segment(void *arg, const struct catalog_segment *s, struct err *e
     struct scan_list *l = rd->list;
     struct scan_list_segment segment = {.row = *s, .first_block = l->blocks.n};
     size_t bytes = 4 * (size_t)s->n_streams;
+    int r;
 
     VEC_RESERVE(&l->streams, l->streams.n + bytes);
     if (bytes > 0)
         memcpy(l->streams.p + l->streams.n, s->streams, bytes);
     l->streams.n += bytes;
     VEC_PUSH(&l->segments, segment);
-    return catalog_blocks(rd->catalog, s->id, rd->range, add_block, rd, err);
+    r = charge(l, err);
+    return r < 0 ? r : catalog_blocks(rd->catalog, s->id, rd->range, add_block, rd, err);
 }
 
 /* The catalog was checked row by row, so the counts are those of rows that are there. */
-static int read_list(struct catalog *c, const struct catalog_range *range, struct scan_list **ret,
-                     struct err *err)
+static int read_list(struct catalog *c, const struct catalog_range *range,
+                     struct mem_budget *budget, struct scan_list **ret, struct err *err)
 {
     struct scan_list *l = mem_new(sizeof(*l));
     struct reading rd = {l, c, range};
     size_t at = 0;
     int r;
 
+    l->budget = budget;
     l->generation = catalog_generation(c);
     r = catalog_segments(c, range, add_segment, &rd, err);
     if (r < 0) {
@@ -137,7 +151,7 @@ int scan_list_get(struct scan *sc, struct partition *p, struct catalog *c,
     r = catalog_extent(c, &extent, err);
     keep = r == 0 && sc->frames != NULL && is_small(&extent);
     if (r == 0)
-        r = read_list(c, keep ? &all : range, &list, err);
+        r = read_list(c, keep ? &all : range, keep ? NULL : sc->req.budget, &list, err);
     if (r < 0)
         return r;
     *ret = keep ? scan_frame_keep(sc, p, &key, list, held_by(list), free_list)

@@ -467,9 +467,11 @@ int segment_reader_info(struct segment_reader *r, struct mem_budget *budget,
 
 /* ---- the id filter ---- */
 
-static int read_filter(struct segment_reader *r, struct id_filter **ret, struct err *err)
+static int read_filter(struct segment_reader *r, struct mem_budget *budget, size_t *charged,
+                       struct id_filter **ret, struct err *err)
 {
     struct segment_trailer t = {.footer = 0};
+    size_t need;
     char *p;
     int rc = read_trailer(r, &t, err);
 
@@ -477,6 +479,13 @@ static int read_filter(struct segment_reader *r, struct id_filter **ret, struct 
         return rc < 0 ? rc : 1;
     if (t.index_bytes > ID_INDEX_MAX)
         return err_set(err, ERR_CORRUPT, "index of %u bytes", t.index_bytes);
+    need = t.index_bytes * (size_t)(1 + ID_INDEX_HELD);
+    if (budget != NULL) {
+        rc = mem_budget_take(budget, need, err);
+        if (rc < 0)
+            return rc;
+        *charged += need;
+    }
     p = mem_grow(NULL, t.index_bytes);
     rc = read_at(r, t.footer - t.index_bytes, p, t.index_bytes, err);
     if (rc == 0)
@@ -486,12 +495,13 @@ static int read_filter(struct segment_reader *r, struct id_filter **ret, struct 
     return rc;
 }
 
-int segment_reader_filter(struct segment_reader *r, struct id_filter **ret, struct err *err)
+int segment_reader_filter(struct segment_reader *r, struct mem_budget *budget, size_t *charged,
+                          struct id_filter **ret, struct err *err)
 {
     int rc;
 
     OBJ_CHECK(r, SEGMENT_READER_MAGIC);
-    rc = read_filter(r, ret, err);
+    rc = read_filter(r, budget, charged, ret, err);
     return rc < 0 ? err_wrap(err, "segment '%s'", r->name) : rc;
 }
 
@@ -580,7 +590,7 @@ int segment_reader_verify_filter(struct segment_reader *r, const struct segment_
     int rc;
 
     *at = info->data_end;
-    rc = segment_reader_filter(r, &f, err);
+    rc = segment_reader_filter(r, NULL, NULL, &f, err);
     if (rc != 0)
         return rc < 0 ? rc : 0;
     rc = verify_filter(r, info, f, at, err);

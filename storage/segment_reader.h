@@ -68,8 +68,11 @@ int segment_reader_raw(struct segment_reader *r, const struct segment_block *b, 
 int segment_reader_info(struct segment_reader *r, struct mem_budget *budget,
                         struct segment_info **ret, struct err *err);
 
-/* The index of the id filter; the caller owns *ret.  1: the segment has none. */
-int segment_reader_filter(struct segment_reader *r, struct id_filter **ret, struct err *err);
+/* The index of the id filter; the caller owns *ret.  1: the segment has none.  What it may take,
+ * and reading it, is charged to `budget` (may be NULL) and added to *charged, also after a failure;
+ * the caller gives that back.  ERR_NOMEM: it does not fit. */
+int segment_reader_filter(struct segment_reader *r, struct mem_budget *budget, size_t *charged,
+                          struct id_filter **ret, struct err *err);
 /* A page of a group of it, plain, in `a`. */
 int segment_reader_page(struct segment_reader *r, const struct id_filter *f, size_t group,
                         uint32_t page, struct arena *a, struct str *ret, struct err *err);

@@ -124,7 +124,7 @@ static int copy_groups(struct segment_writer *w, struct segment_reader *from, ui
                        struct err *err)
 {
     struct id_filter *f = NULL;
-    int r = segment_reader_filter(from, &f, err);
+    int r = segment_reader_filter(from, NULL, NULL, &f, err);
 
     if (r != 0)
         return r < 0 ? r : 0;

@@ -717,6 +717,49 @@ static void streams_are_listed_once(void **state)
     free_world(&w);
 }
 
+struct lister {
+    struct scan *sc;
+    struct partition *p;
+    struct frame *list;
+};
+
+static int get_list(void *arg, struct catalog *c, struct err *err)
+{
+    static const struct catalog_range all = {INT64_MAX, INT64_MIN, INT64_MAX};
+    struct lister *ls = arg;
+
+    return scan_list_get(ls->sc, ls->p, c, &all, &ls->list, err);
+}
+
+/* One that the cache keeps is not the query's. */
+static void a_list_that_is_not_kept_is_charged_to_the_query(void **state)
+{
+    struct world w = make_world(3, 60, false);
+    struct mem_budget little = {.name = "query", .limit = 100};
+    struct mem_budget enough = {.name = "query"};
+    struct scan sc = {.req = {.budget = &little}};
+    struct lister ls = {.sc = &sc};
+    struct err err;
+
+    (void)state;
+    assert_int_equal(partition_cache_get(w.cache, 1, DAY, false, &ls.p, &err), 0);
+    assert_int_equal(partition_read(ls.p, get_list, &ls, &err), ERR_NOMEM);
+    assert_int_equal(little.used, 0);
+    sc.req.budget = &enough;
+    assert_int_equal(partition_read(ls.p, get_list, &ls, &err), 0);
+    assert_true(enough.used > sizeof(struct scan_list));
+    frame_unref(&ls.list);
+    assert_int_equal(enough.used, 0);
+    sc.req.budget = &little;
+    sc.frames = frame_cache_new(0, NULL);
+    assert_int_equal(partition_read(ls.p, get_list, &ls, &err), 0);
+    assert_int_equal(little.used, 0);
+    frame_unref(&ls.list);
+    frame_cache_free(&sc.frames);
+    partition_unref(&ls.p);
+    free_world(&w);
+}
+
 CHECK_MAIN(cmocka_unit_test(any_question_has_the_naive_answer),
            cmocka_unit_test(every_position_shows_each_record_once),
            cmocka_unit_test(the_newest_lines_cost_the_newest_day),
@@ -724,6 +767,7 @@ CHECK_MAIN(cmocka_unit_test(any_question_has_the_naive_answer),
            cmocka_unit_test(the_same_few_rows_are_read_once),
            cmocka_unit_test(small_questions_have_the_naive_answer_however_often),
            cmocka_unit_test(a_scan_stays_in_its_budget),
+           cmocka_unit_test(a_list_that_is_not_kept_is_charged_to_the_query),
            cmocka_unit_test(a_scan_looks_at_so_many_bytes), cmocka_unit_test(a_cancelled_scan_ends),
            cmocka_unit_test(a_damaged_block_is_named_and_passed_over),
            cmocka_unit_test(an_id_is_looked_for_where_it_may_be),

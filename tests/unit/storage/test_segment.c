@@ -503,7 +503,7 @@ static struct str filter_of(struct objstore *os, const uint8_t *uuid, struct are
     assert_int_equal(segment_reader_info(r, NULL, &info, &err), 0);
     if (segment_reader_verify_filter(r, info, &at, &err) < 0)
         fail_msg("%s", err.text);
-    assert_int_equal(segment_reader_filter(r, &f, &err), 0);
+    assert_int_equal(segment_reader_filter(r, NULL, NULL, &f, &err), 0);
     for (size_t i = 0; i < f->n_groups; i++) {
         buf_addf(&all, "%u+%u ", f->group[i].first_block, f->group[i].n_blocks);
         for (uint32_t k = 0; k < f->group[i].n_pages; k++) {
@@ -529,6 +529,36 @@ static void flip_byte(int dir, const char *name, uint64_t at)
     c = (char)(c ^ 1);
     assert_true(pwrite(fd, &c, 1, (off_t)at) == 1);
     assert_int_equal(close(fd), 0);
+}
+
+static void the_index_of_ids_is_charged_before_it_is_read(void **state)
+{
+    int dir = tmpdir_open(NULL);
+    struct source s = make_source(21, 700, 9, true);
+    struct mem_budget little = {.name = "query", .limit = 64};
+    struct mem_budget enough = {.name = "query"};
+    struct segment_info *info;
+    struct segment_reader *r = NULL;
+    struct id_filter *f = NULL;
+    struct objstore *os = NULL;
+    size_t charged = 0;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(objstore_fs_open(dir, &os, &err), 0);
+    info = write_source(os, &s);
+    assert_int_equal(segment_reader_open(os, info->uuid, KEY, &r, &err), 0);
+    assert_int_equal(segment_reader_filter(r, &little, &charged, &f, &err), ERR_NOMEM);
+    assert_true(f == NULL && charged == 0 && little.used == 0);
+    assert_int_equal(segment_reader_filter(r, &enough, &charged, &f, &err), 0);
+    assert_true(charged == enough.used && charged > id_filter_held(f) / 2);
+    mem_budget_give(&enough, charged);
+    id_filter_free(&f);
+    segment_reader_free(&r);
+    segment_info_free(&info);
+    free_source(&s);
+    objstore_free(&os);
+    tmpdir_close(dir);
 }
 
 /* In a page of it, or in its index. */
@@ -894,6 +924,7 @@ CHECK_MAIN(cmocka_unit_test(records_come_back),
            cmocka_unit_test(two_records_with_one_seq_are_refused),
            cmocka_unit_test(streams_come_in_order_or_not_at_all),
            cmocka_unit_test(a_copy_keeps_records_and_leaves),
+           cmocka_unit_test(the_index_of_ids_is_charged_before_it_is_read),
            cmocka_unit_test(a_copy_makes_a_damaged_id_filter_anew),
            cmocka_unit_test(every_flipped_bit_of_a_copy_is_seen),
            cmocka_unit_test(every_flipped_bit_is_seen), cmocka_unit_test(every_cut_is_seen),

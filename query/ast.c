@@ -416,3 +416,24 @@ void ast_print(const struct ast_node *n, struct buf *out)
         return;
     }
 }
+
+/* ---- comparing ---- */
+
+bool ast_compares(enum compare_op op, int order)
+{
+    switch (op) {
+    case COMPARE_EQ:
+        return order == 0;
+    case COMPARE_NE:
+        return order != 0;
+    case COMPARE_GT:
+        return order > 0;
+    case COMPARE_GE:
+        return order >= 0;
+    case COMPARE_LT:
+        return order < 0;
+    case COMPARE_LE:
+        return order <= 0;
+    }
+    return false;
+}

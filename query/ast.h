@@ -65,6 +65,8 @@ enum filter_kind {
     FILTER_IP
 };
 enum compare_op { COMPARE_EQ, COMPARE_NE, COMPARE_GT, COMPARE_GE, COMPARE_LT, COMPARE_LE };
+/* Does `a op b` hold, where `order` is below, at or above 0 as a is below, at or above b? */
+bool ast_compares(enum compare_op op, int order);
 
 struct ast_filter {
     enum filter_kind kind;

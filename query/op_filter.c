@@ -37,30 +37,11 @@ static int cannot_compare(struct entry *e, struct str details, struct err *err)
     return r < 0 ? r : 1;
 }
 
-static bool holds(enum compare_op op, int order)
-{
-    switch (op) {
-    case COMPARE_EQ:
-        return order == 0;
-    case COMPARE_NE:
-        return order != 0;
-    case COMPARE_GT:
-        return order > 0;
-    case COMPARE_GE:
-        return order >= 0;
-    case COMPARE_LT:
-        return order < 0;
-    case COMPARE_LE:
-        return order <= 0;
-    }
-    return false;
-}
-
 static bool number_holds(const struct ast_filter *f, double v)
 {
     if (v != v || f->number != f->number)
         return f->op == COMPARE_NE;
-    return holds(f->op, (v > f->number) - (v < f->number));
+    return ast_compares(f->op, (v > f->number) - (v < f->number));
 }
 
 static int compare_number(const struct ast_filter *f, struct str value, struct entry *e,
@@ -98,7 +79,7 @@ static int compare_duration(const struct ast_filter *f, struct str value, struct
 
     if (fault != UNITS_OK)
         return cannot_compare(e, duration_fault(e, fault, value, unit), err);
-    return holds(f->op, (v > f->duration) - (v < f->duration));
+    return ast_compares(f->op, (v > f->duration) - (v < f->duration));
 }
 
 static struct str bytes_fault(struct entry *e, enum units_fault fault, struct str part)
@@ -120,7 +101,7 @@ static int compare_bytes(const struct ast_filter *f, struct str value, struct en
 
     if (fault != UNITS_OK)
         return cannot_compare(e, bytes_fault(e, fault, part), err);
-    return holds(f->op, (v > f->bytes) - (v < f->bytes));
+    return ast_compares(f->op, (v > f->bytes) - (v < f->bytes));
 }
 
 static int compare(const struct ast_filter *f, struct entry *e, struct err *err)

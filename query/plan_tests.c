@@ -87,25 +87,6 @@ static enum scan_verdict verdict(bool passes)
     return passes ? SCAN_PASSES : SCAN_FAILS;
 }
 
-static bool holds(enum compare_op op, int order)
-{
-    switch (op) {
-    case COMPARE_EQ:
-        return order == 0;
-    case COMPARE_NE:
-        return order != 0;
-    case COMPARE_GT:
-        return order > 0;
-    case COMPARE_GE:
-        return order >= 0;
-    case COMPARE_LT:
-        return order < 0;
-    case COMPARE_LE:
-        return order <= 0;
-    }
-    return false;
-}
-
 /* A value that cannot be compared is not dropped, but marked. */
 static enum scan_verdict judge_number(const struct ast_filter *f, struct str value)
 {
@@ -113,7 +94,7 @@ static enum scan_verdict judge_number(const struct ast_filter *f, struct str val
 
     if (!units_parse_float(value, &v) || isnan(v) || isnan(f->number))
         return SCAN_UNSURE;
-    return verdict(holds(f->op, (v > f->number) - (v < f->number)));
+    return verdict(ast_compares(f->op, (v > f->number) - (v < f->number)));
 }
 
 static enum scan_verdict judge_duration(const struct ast_filter *f, struct str value)
@@ -122,7 +103,7 @@ static enum scan_verdict judge_duration(const struct ast_filter *f, struct str v
 
     if (units_parse_go_duration(value, &v, NULL) != UNITS_OK)
         return SCAN_UNSURE;
-    return verdict(holds(f->op, (v > f->duration) - (v < f->duration)));
+    return verdict(ast_compares(f->op, (v > f->duration) - (v < f->duration)));
 }
 
 static enum scan_verdict judge_bytes(const struct ast_filter *f, struct str value)
@@ -131,7 +112,7 @@ static enum scan_verdict judge_bytes(const struct ast_filter *f, struct str valu
 
     if (units_parse_bytes(value, &v, NULL) != UNITS_OK)
         return SCAN_UNSURE;
-    return verdict(holds(f->op, (v > f->bytes) - (v < f->bytes)));
+    return verdict(ast_compares(f->op, (v > f->bytes) - (v < f->bytes)));
 }
 
 static enum scan_verdict judge(const void *arg, struct str value);
@@ -220,9 +201,9 @@ static bool make_test(struct pusher *p, const struct ast_filter *f, struct scan_
     *ret = (struct scan_test){.label = label, .parser = p->parser, .judge = judge, .arg = f};
     if (f->kind == FILTER_NUMBER && !isnan(f->number)) {
         ret->is_order = true;
-        ret->below = holds(f->op, -1);
-        ret->at = holds(f->op, 0);
-        ret->above = holds(f->op, 1);
+        ret->below = ast_compares(f->op, -1);
+        ret->at = ast_compares(f->op, 0);
+        ret->above = ast_compares(f->op, 1);
         ret->number = f->number;
     }
     return true;

@@ -14,6 +14,22 @@
 #include <string.h>
 #include <wctype.h>
 
+/* tmpl_fn_NAME is one call, of its arguments v, that sets *ret. */
+#define TMPL_FN(name, call)                                                                        \
+    int tmpl_fn_##name(struct tmpl_run *r, const struct tmpl_value *v, size_t n,                   \
+                       struct tmpl_value *ret)                                                     \
+    {                                                                                              \
+        (void)r;                                                                                   \
+        (void)n;                                                                                   \
+        return call;                                                                               \
+    }
+
+static int give(struct tmpl_value *ret, struct tmpl_value v)
+{
+    *ret = v;
+    return 0;
+}
+
 /* ---- letters ---- */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -82,23 +98,9 @@ static int map_case(struct tmpl_run *r, struct str s, enum letter_case to, struc
     return 0;
 }
 
-int tmpl_fn_lower(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
-{
-    (void)n;
-    return map_case(r, v[0].s, LOWER, ret);
-}
-
-int tmpl_fn_upper(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
-{
-    (void)n;
-    return map_case(r, v[0].s, UPPER, ret);
-}
-
-int tmpl_fn_title(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
-{
-    (void)n;
-    return map_case(r, v[0].s, TITLE, ret);
-}
+TMPL_FN(lower, map_case(r, v[0].s, LOWER, ret))
+TMPL_FN(upper, map_case(r, v[0].s, UPPER, ret))
+TMPL_FN(title, map_case(r, v[0].s, TITLE, ret))
 
 /* ---- trimming ---- */
 
@@ -156,42 +158,11 @@ static int trim_with(struct tmpl_run *r, struct str s, struct str set, unsigned 
     return 0;
 }
 
-int tmpl_fn_trim_space(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                       struct tmpl_value *ret)
-{
-    (void)r;
-    (void)n;
-    *ret = tmpl_of_str(trim(v[0].s, NULL, true, true));
-    return 0;
-}
-
-int tmpl_fn_trim_cut(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                     struct tmpl_value *ret)
-{
-    (void)n;
-    return trim_with(r, v[0].s, v[1].s, 3, ret);
-}
-
-int tmpl_fn_trim_left(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                      struct tmpl_value *ret)
-{
-    (void)n;
-    return trim_with(r, v[0].s, v[1].s, 1, ret);
-}
-
-int tmpl_fn_trim_right(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                       struct tmpl_value *ret)
-{
-    (void)n;
-    return trim_with(r, v[0].s, v[1].s, 2, ret);
-}
-
-int tmpl_fn_trim_all(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                     struct tmpl_value *ret)
-{
-    (void)n;
-    return trim_with(r, v[1].s, v[0].s, 3, ret);
-}
+TMPL_FN(trim_space, give(ret, tmpl_of_str(trim(v[0].s, NULL, true, true))))
+TMPL_FN(trim_cut, trim_with(r, v[0].s, v[1].s, 3, ret))
+TMPL_FN(trim_left, trim_with(r, v[0].s, v[1].s, 1, ret))
+TMPL_FN(trim_right, trim_with(r, v[0].s, v[1].s, 2, ret))
+TMPL_FN(trim_all, trim_with(r, v[1].s, v[0].s, 3, ret))
 
 static int without_prefix(struct str s, struct str prefix, struct tmpl_value *ret)
 {
@@ -205,66 +176,16 @@ static int without_suffix(struct str s, struct str suffix, struct tmpl_value *re
     return 0;
 }
 
-int tmpl_fn_go_trim_prefix(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                           struct tmpl_value *ret)
-{
-    (void)r;
-    (void)n;
-    return without_prefix(v[0].s, v[1].s, ret);
-}
-
-int tmpl_fn_go_trim_suffix(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                           struct tmpl_value *ret)
-{
-    (void)r;
-    (void)n;
-    return without_suffix(v[0].s, v[1].s, ret);
-}
-
-int tmpl_fn_trim_prefix(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                        struct tmpl_value *ret)
-{
-    (void)r;
-    (void)n;
-    return without_prefix(v[1].s, v[0].s, ret);
-}
-
-int tmpl_fn_trim_suffix(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                        struct tmpl_value *ret)
-{
-    (void)r;
-    (void)n;
-    return without_suffix(v[1].s, v[0].s, ret);
-}
+TMPL_FN(go_trim_prefix, without_prefix(v[0].s, v[1].s, ret))
+TMPL_FN(go_trim_suffix, without_suffix(v[0].s, v[1].s, ret))
+TMPL_FN(trim_prefix, without_prefix(v[1].s, v[0].s, ret))
+TMPL_FN(trim_suffix, without_suffix(v[1].s, v[0].s, ret))
 
 /* ---- searching ---- */
 
-int tmpl_fn_contains(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                     struct tmpl_value *ret)
-{
-    (void)r;
-    (void)n;
-    *ret = tmpl_of_bool(str_find(v[1].s, v[0].s) != SIZE_MAX);
-    return 0;
-}
-
-int tmpl_fn_has_prefix(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                       struct tmpl_value *ret)
-{
-    (void)r;
-    (void)n;
-    *ret = tmpl_of_bool(str_starts(v[1].s, v[0].s));
-    return 0;
-}
-
-int tmpl_fn_has_suffix(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                       struct tmpl_value *ret)
-{
-    (void)r;
-    (void)n;
-    *ret = tmpl_of_bool(str_ends(v[1].s, v[0].s));
-    return 0;
-}
+TMPL_FN(contains, give(ret, tmpl_of_bool(str_find(v[1].s, v[0].s) != SIZE_MAX)))
+TMPL_FN(has_prefix, give(ret, tmpl_of_bool(str_starts(v[1].s, v[0].s))))
+TMPL_FN(has_suffix, give(ret, tmpl_of_bool(str_ends(v[1].s, v[0].s))))
 
 /* At most `max` times (< 0: all); an empty `old` is found before each character and at the end. */
 static int replace(struct tmpl_run *r, struct str s, struct str old, struct str new, int64_t max,
@@ -300,19 +221,8 @@ static int replace(struct tmpl_run *r, struct str s, struct str old, struct str 
     return tmpl_take(r, &r->out, from, ret);
 }
 
-int tmpl_fn_go_replace(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                       struct tmpl_value *ret)
-{
-    (void)n;
-    return replace(r, v[0].s, v[1].s, v[2].s, v[3].i, ret);
-}
-
-int tmpl_fn_replace(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                    struct tmpl_value *ret)
-{
-    (void)n;
-    return replace(r, v[2].s, v[0].s, v[1].s, -1, ret);
-}
+TMPL_FN(go_replace, replace(r, v[0].s, v[1].s, v[2].s, v[3].i, ret))
+TMPL_FN(replace, replace(r, v[2].s, v[0].s, v[1].s, -1, ret))
 
 /* ---- parts: these count bytes ---- */
 
@@ -403,18 +313,8 @@ static int indent(struct tmpl_run *r, int64_t blanks, struct str s, const char *
     return tmpl_take(r, &r->out, from, ret);
 }
 
-int tmpl_fn_indent(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
-{
-    (void)n;
-    return indent(r, v[0].i, v[1].s, "", ret);
-}
-
-int tmpl_fn_nindent(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
-                    struct tmpl_value *ret)
-{
-    (void)n;
-    return indent(r, v[0].i, v[1].s, "\n", ret);
-}
+TMPL_FN(indent, indent(r, v[0].i, v[1].s, "", ret))
+TMPL_FN(nindent, indent(r, v[0].i, v[1].s, "\n", ret))
 
 /* ---- aligning: these count characters ---- */
 

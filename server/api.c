@@ -619,3 +619,20 @@ void api_fill_params(struct api_call *c)
     p->cancel = &c->cancel;
     p->cache = s->results;
 }
+
+struct api_call *api_call_query(struct api *a, struct http_exchange *x,
+                                const struct auth_caller *caller, struct query *q,
+                                const struct query_params *p)
+{
+    struct api_call *c = api_call_new(a, x, caller);
+
+    metric_add(METRIC_QUERIES, 1);
+    if (c == NULL) {
+        query_unref(&q);
+        return NULL;
+    }
+    c->query = q;
+    c->params = *p;
+    api_fill_params(c);
+    return c;
+}

@@ -138,15 +138,9 @@ void api_explain(struct api *a, struct http_exchange *x, const struct auth_calle
         api_fail(x, &err);
         return;
     }
-    metric_add(METRIC_QUERIES, 1);
-    c = api_call_new(a, x, caller);
-    if (c == NULL) {
-        query_unref(&q);
+    c = api_call_query(a, x, caller, q, &p);
+    if (c == NULL)
         return;
-    }
-    c->query = q;
-    c->params = p;
     c->work = work;
-    api_fill_params(c);
     api_call_start(c);
 }

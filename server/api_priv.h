@@ -146,5 +146,10 @@ int api_bad_param(struct err *err, const char *name, struct str value, const cha
 bool api_wants_categories(const struct http_exchange *x);
 /* Tenants, limits, budget, cancel of this call. */
 void api_fill_params(struct api_call *c);
+/* A call that runs `q` with `p`, both filled in and counted as a query; takes q over.  NULL: it was
+ * answered. */
+struct api_call *api_call_query(struct api *a, struct http_exchange *x,
+                                const struct auth_caller *caller, struct query *q,
+                                const struct query_params *p);
 
 #endif

@@ -166,18 +166,12 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
         api_fail(x, &err);
         return;
     }
-    metric_add(METRIC_QUERIES, 1);
-    c = api_call_new(a, x, caller);
-    if (c == NULL) {
-        query_unref(&q);
+    c = api_call_query(a, x, caller, q, &p);
+    if (c == NULL)
         return;
-    }
-    c->query = q;
-    c->params = p;
     c->categorize = api_wants_categories(x);
     c->wants_cursor = wants_cursor;
     c->work = work;
-    api_fill_params(c);
     api_call_start(c);
 }
 
@@ -207,16 +201,10 @@ void api_query_instant(struct api *a, struct http_exchange *x, const struct auth
         return;
     }
     p.end = p.start;
-    metric_add(METRIC_QUERIES, 1);
-    c = api_call_new(a, x, caller);
-    if (c == NULL) {
-        query_unref(&q);
+    c = api_call_query(a, x, caller, q, &p);
+    if (c == NULL)
         return;
-    }
-    c->query = q;
-    c->params = p;
     c->work = work;
-    api_fill_params(c);
     api_call_start(c);
 }
 

@@ -520,14 +520,11 @@ static struct str filter_of(struct objstore *os, const uint8_t *uuid, struct are
     return ret;
 }
 
-static void flip_byte(int dir, const char *name, uint64_t at)
+static void damage(int dir, const char *name, uint64_t at)
 {
-    int fd = openat(dir, name, O_RDWR | O_CLOEXEC);
-    char c = 0;
+    int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
 
-    assert_true(fd >= 0 && pread(fd, &c, 1, (off_t)at) == 1);
-    c = (char)(c ^ 1);
-    assert_true(pwrite(fd, &c, 1, (off_t)at) == 1);
+    assert_true(fd >= 0 && pwrite(fd, "??", 2, (off_t)at) == 2);
     assert_int_equal(close(fd), 0);
 }
 
@@ -589,7 +586,7 @@ static void a_copy_makes_a_damaged_id_filter_anew(void **state)
     for (unsigned k = 0; k < 2; k++) {
         uint64_t at = k == 0 ? one[1]->data_end + 3 : one[1]->footer_offset - 12;
         struct str got;
-        flip_byte(dir, name, at);
+        damage(dir, name, at);
         if (copy_all(os, uuid, 2, &copy, &err) < 0)
             fail_msg("%s", err.text);
         assert_int_equal(rebuilt, 1);
@@ -597,7 +594,6 @@ static void a_copy_makes_a_damaged_id_filter_anew(void **state)
         got = filter_of(os, copy->uuid, a);
         assert_true(str_eq(got, want));
         segment_info_free(&copy);
-        flip_byte(dir, name, at);
     }
     segment_info_free(&one[0]);
     segment_info_free(&one[1]);

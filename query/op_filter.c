@@ -165,10 +165,10 @@ static bool value_passes(const struct ast_filter *f, struct str value)
         return units_parse_float(value, &number) && number_holds(f, number);
     case FILTER_DURATION:
         return units_parse_go_duration(value, &span, &part) == UNITS_OK &&
-               holds(f->op, (span > f->duration) - (span < f->duration));
+               ast_compares(f->op, (span > f->duration) - (span < f->duration));
     case FILTER_BYTES:
         return units_parse_bytes(value, &size, &part) == UNITS_OK &&
-               holds(f->op, (size > f->bytes) - (size < f->bytes));
+               ast_compares(f->op, (size > f->bytes) - (size < f->bytes));
     case FILTER_IP:
         return ip_range_in(f->ips, value) == (f->op == COMPARE_EQ);
     case FILTER_AND:

@@ -9,52 +9,13 @@
 #include "base/file.h"
 #include "storage/objstore.h"
 #include "storage/segment_format.h"
-#include "tests/lib/check.h"
-#include "tests/lib/records.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/storage/segment_source.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const uint8_t KEY[CRYPT_KEY] = "0123456789abcdef0123456789abcde";
-static const struct segment_options OPT = {
-    .tenant_id = 7, .day = 20261121, .key = KEY, .wal_from = 100, .wal_to = 200};
-
-struct source {
-    struct batch *batch[3];
-    struct segment_row *rows;
-    size_t n;
-};
-
-/* Rows of three batches that share some streams. */
-static struct source make_source(uint64_t seed, uint32_t n, uint32_t streams, bool nasty)
-{
-    struct source s = {.rows = malloc(3 * n * sizeof(*s.rows))};
-
-    for (size_t k = 0; k < 3; k++) {
-        struct records_options opt = {.seed = seed + k,
-                                      .n = n,
-                                      .n_streams = streams + (uint32_t)k,
-                                      .first_seq = 1 + k * n,
-                                      .from = INT64_C(1795219200000000000),
-                                      .span = NS_PER_H,
-                                      .nasty = nasty};
-        s.batch[k] = records_make(&opt);
-        for (uint32_t i = 0; i < n; i++)
-            s.rows[s.n++] = (struct segment_row){s.batch[k], i, opt.from + (ts_ns)k};
-    }
-    return s;
-}
-
-static void free_source(struct source *s)
-{
-    for (size_t k = 0; k < 3; k++)
-        batch_unref(&s->batch[k]);
-    free(s->rows);
-}
 
 /* The record that a row of seq `seq` came from. */
 static const struct record *record_of(const struct source *s, uint64_t seq, const struct batch **b)
@@ -192,16 +153,6 @@ static int read_segment(struct objstore *os, const uint8_t *uuid, const struct s
     segment_reader_free(&r);
     arena_free(&a);
     return rc;
-}
-
-static struct segment_info *write_source(struct objstore *os, const struct source *s)
-{
-    struct segment_info *info = NULL;
-    struct err err;
-
-    if (segment_writer_write(os, &OPT, s->rows, s->n, &info, &err) < 0)
-        fail_msg("%s", err.text);
-    return info;
 }
 
 #ifdef __SANITIZE_THREAD__
@@ -396,44 +347,6 @@ static void streams_come_in_order_or_not_at_all(void **state)
     tmpdir_close(dir);
 }
 
-static size_t rebuilt; /* filters, by the last copy */
-
-static int copy_all(struct objstore *os, uint8_t (*uuid)[SEGMENT_UUID], size_t n,
-                    struct segment_info **ret, struct err *err)
-{
-    struct segment_options opt = OPT;
-    struct segment_part parts[3] = {{NULL, NULL}};
-    struct segment_info *info[3] = {NULL};
-    struct segment_reader *r[3] = {NULL};
-    struct segment_writer *w = NULL;
-    int rc = 0;
-
-    opt.class = SEGMENT_STRICT;
-    opt.level = 1;
-    opt.replaces = uuid[0];
-    opt.n_replaces = (uint32_t)n;
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        rc = segment_reader_open(os, uuid[i], KEY, &r[i], err);
-        if (rc == 0)
-            rc = segment_reader_info(r[i], NULL, &info[i], err);
-        parts[i] = (struct segment_part){r[i], info[i]};
-    }
-    if (rc == 0)
-        rc = segment_writer_open_copy(os, &opt, parts, n, &w, err);
-    while (rc == 0)
-        rc = segment_writer_copy(w, err);
-    if (rc == 1)
-        rc = segment_writer_finish(w, ret, err);
-    if (w != NULL)
-        rebuilt = segment_writer_rebuilt(w, err);
-    segment_writer_free(&w);
-    for (size_t i = 0; i < n; i++) {
-        segment_info_free(&info[i]);
-        segment_reader_free(&r[i]);
-    }
-    return rc;
-}
-
 /* Two are copied into one, and that with a third into another: every record and every leaf of the
  * three is in the last. */
 static void a_copy_keeps_records_and_leaves(void **state)
@@ -457,10 +370,10 @@ static void a_copy_keeps_records_and_leaves(void **state)
         assert_true(one[i]->n_blocks > 1);
         memcpy(uuid[i], one[i]->uuid, SEGMENT_UUID);
     }
-    assert_int_equal(copy_all(os, uuid, 2, &two, &err), 0);
+    assert_int_equal(copy_all(os, uuid, 2, NULL, &two, &err), 0);
     memcpy(uuid[0], two->uuid, SEGMENT_UUID);
     memcpy(uuid[1], uuid[2], SEGMENT_UUID);
-    if (copy_all(os, uuid, 2, &all, &err) < 0)
+    if (copy_all(os, uuid, 2, NULL, &all, &err) < 0)
         fail_msg("%s", err.text);
     assert_true(all->rows == s.n && all->min_seq == 1 && all->max_seq == s.n);
     for (size_t i = 0; i < 3; i++)
@@ -482,122 +395,6 @@ static void a_copy_keeps_records_and_leaves(void **state)
         segment_info_free(&one[i]);
     segment_info_free(&two);
     segment_info_free(&all);
-    free_source(&s);
-    objstore_free(&os);
-    tmpdir_close(dir);
-}
-
-/* All pages of a segment's id filter, one after the other. */
-static struct str filter_of(struct objstore *os, const uint8_t *uuid, struct arena *a)
-{
-    struct segment_reader *r = NULL;
-    struct segment_info *info = NULL;
-    struct id_filter *f = NULL;
-    struct buf all;
-    struct str ret;
-    uint64_t at;
-    struct err err;
-
-    buf_init(&all, 1 << 24);
-    assert_int_equal(segment_reader_open(os, uuid, KEY, &r, &err), 0);
-    assert_int_equal(segment_reader_info(r, NULL, &info, &err), 0);
-    if (segment_reader_verify_filter(r, info, &at, &err) < 0)
-        fail_msg("%s", err.text);
-    assert_int_equal(segment_reader_filter(r, NULL, NULL, &f, &err), 0);
-    for (size_t i = 0; i < f->n_groups; i++) {
-        buf_addf(&all, "%u+%u ", f->group[i].first_block, f->group[i].n_blocks);
-        for (uint32_t k = 0; k < f->group[i].n_pages; k++) {
-            struct str page;
-            assert_int_equal(segment_reader_page(r, f, i, k, a, &page, &err), 0);
-            buf_add_str(&all, page);
-        }
-    }
-    ret = arena_str(a, buf_str(&all));
-    buf_fini(&all);
-    id_filter_free(&f);
-    segment_info_free(&info);
-    segment_reader_free(&r);
-    return ret;
-}
-
-static void damage(int dir, const char *name, uint64_t at)
-{
-    int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-
-    assert_true(fd >= 0 && pwrite(fd, "??", 2, (off_t)at) == 2);
-    assert_int_equal(close(fd), 0);
-}
-
-static void the_index_of_ids_is_charged_before_it_is_read(void **state)
-{
-    int dir = tmpdir_open(NULL);
-    struct source s = make_source(21, 700, 9, true);
-    struct mem_budget little = {.name = "query", .limit = 64};
-    struct mem_budget enough = {.name = "query"};
-    struct segment_info *info;
-    struct segment_reader *r = NULL;
-    struct id_filter *f = NULL;
-    struct objstore *os = NULL;
-    size_t charged = 0;
-    struct err err;
-
-    (void)state;
-    assert_int_equal(objstore_fs_open(dir, &os, &err), 0);
-    info = write_source(os, &s);
-    assert_int_equal(segment_reader_open(os, info->uuid, KEY, &r, &err), 0);
-    assert_int_equal(segment_reader_filter(r, &little, &charged, &f, &err), ERR_NOMEM);
-    assert_true(f == NULL && charged == 0 && little.used == 0);
-    assert_int_equal(segment_reader_filter(r, &enough, &charged, &f, &err), 0);
-    assert_true(charged == enough.used && charged > id_filter_held(f) / 2);
-    mem_budget_give(&enough, charged);
-    id_filter_free(&f);
-    segment_reader_free(&r);
-    segment_info_free(&info);
-    free_source(&s);
-    objstore_free(&os);
-    tmpdir_close(dir);
-}
-
-/* In a page of it, or in its index. */
-static void a_copy_makes_a_damaged_id_filter_anew(void **state)
-{
-    int dir = tmpdir_open(NULL);
-    struct source s = make_source(21, 700, 9, true);
-    struct arena *a = arena_new(NULL, 0);
-    struct segment_info *one[2] = {NULL};
-    struct segment_info *copy = NULL;
-    struct objstore *os = NULL;
-    uint8_t uuid[2][SEGMENT_UUID];
-    char name[SEGMENT_NAME_MAX];
-    struct str want;
-    struct err err;
-
-    (void)state;
-    assert_int_equal(objstore_fs_open(dir, &os, &err), 0);
-    for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(segment_writer_write(os, &OPT, s.rows + i * 700, 700, &one[i], &err), 0);
-        memcpy(uuid[i], one[i]->uuid, SEGMENT_UUID);
-    }
-    assert_int_equal(copy_all(os, uuid, 2, &copy, &err), 0);
-    assert_int_equal(rebuilt, 0);
-    want = filter_of(os, copy->uuid, a);
-    segment_info_free(&copy);
-    segment_name(uuid[1], name);
-    for (unsigned k = 0; k < 2; k++) {
-        uint64_t at = k == 0 ? one[1]->data_end + 3 : one[1]->footer_offset - 12;
-        struct str got;
-        damage(dir, name, at);
-        if (copy_all(os, uuid, 2, &copy, &err) < 0)
-            fail_msg("%s", err.text);
-        assert_int_equal(rebuilt, 1);
-        assert_non_null(strstr(err.text, name));
-        got = filter_of(os, copy->uuid, a);
-        assert_true(str_eq(got, want));
-        segment_info_free(&copy);
-    }
-    segment_info_free(&one[0]);
-    segment_info_free(&one[1]);
-    arena_free(&a);
     free_source(&s);
     objstore_free(&os);
     tmpdir_close(dir);
@@ -631,7 +428,7 @@ static void flip_every_bit(bool copy)
         uint8_t uuid[1][SEGMENT_UUID];
         memcpy(uuid[0], info->uuid, SEGMENT_UUID);
         segment_info_free(&info);
-        assert_int_equal(copy_all(os, uuid, 1, &info, &err), 0);
+        assert_int_equal(copy_all(os, uuid, 1, NULL, &info, &err), 0);
     }
     segment_name(info->uuid, name);
     buf_init(&b, 16 << 20);
@@ -920,8 +717,7 @@ CHECK_MAIN(cmocka_unit_test(records_come_back),
            cmocka_unit_test(two_records_with_one_seq_are_refused),
            cmocka_unit_test(streams_come_in_order_or_not_at_all),
            cmocka_unit_test(a_copy_keeps_records_and_leaves),
-           cmocka_unit_test(the_index_of_ids_is_charged_before_it_is_read),
-           cmocka_unit_test(a_copy_makes_a_damaged_id_filter_anew),
+
            cmocka_unit_test(every_flipped_bit_of_a_copy_is_seen),
            cmocka_unit_test(every_flipped_bit_is_seen), cmocka_unit_test(every_cut_is_seen),
            cmocka_unit_test(a_damaged_block_leaves_the_others_readable),

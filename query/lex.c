@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+enum { LONG = 32 };
+
 static const struct {
     const char *text; /* words in small letters */
     size_t n;
@@ -42,8 +44,25 @@ static char peek(const struct lexer *l, size_t ahead)
     return l->text.p[l->pos + ahead];
 }
 
+/* What has no line's end in it, but is not short. */
+static bool skip_long(struct lexer *l, size_t n)
+{
+    const char *p = l->text.p + l->pos;
+    unsigned chars = 0;
+
+    if (n < LONG || n > l->text.n - l->pos || memchr(p, '\n', n) != NULL)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        chars += ((unsigned char)p[i] & 0xc0) != 0x80;
+    l->pos += n;
+    l->at.column += chars;
+    return true;
+}
+
 static void skip(struct lexer *l, size_t n)
 {
+    if (skip_long(l, n))
+        return;
     for (; n > 0 && l->pos < l->text.n; n--) {
         char c = l->text.p[l->pos++];
         if (c == '\n') {
@@ -171,22 +190,29 @@ bool lex_unescape(struct str s, struct arena *a, struct str *ret)
     return ok;
 }
 
-static int lex_string(struct lexer *l, struct token *t, struct err *err)
+/* Bytes of the string that begins here up to its last quote, or 0: there is none. */
+static size_t string_length(const struct lexer *l, bool *escaped)
 {
-    char quote = peek(l, 0);
-    bool escaped = false;
+    struct str s = str_from(l->text, l->pos);
     size_t n = 1;
 
-    while (n < l->text.n - l->pos && peek(l, n) != quote) {
-        if (quote == '"' && peek(l, n) == '\n')
-            break;
-        if (quote == '"' && peek(l, n) == '\\') {
-            escaped = true;
-            n++;
-        }
-        n++;
+    if (s.p[0] == '`') {
+        size_t end = str_find_char(str_from(s, 1), '`');
+        return end == SIZE_MAX ? 0 : end + 1;
     }
-    if (n >= l->text.n - l->pos || peek(l, n) != quote)
+    while (n < s.n && s.p[n] != '"' && s.p[n] != '\n') {
+        *escaped |= s.p[n] == '\\';
+        n += s.p[n] == '\\' ? 2 : 1;
+    }
+    return n < s.n && s.p[n] == '"' ? n : 0;
+}
+
+static int lex_string(struct lexer *l, struct token *t, struct err *err)
+{
+    bool escaped = false;
+    size_t n = string_length(l, &escaped);
+
+    if (n == 0)
         return err_set(err, ERR_INVALID, "literal not terminated");
     t->kind = TOKEN_STRING;
     t->text = str_sub(l->text, l->pos, n + 1);

@@ -49,7 +49,7 @@ static struct str rest(const struct tmpl_lexer *l)
 static void emit(struct tmpl_lexer *l, enum tmpl_token_kind kind, size_t n, struct tmpl_token *ret)
 {
     *ret = (struct tmpl_token){kind, l->pos, l->line, str_sub(l->text, l->pos, n)};
-    if (kind == TMPL_T_TEXT || kind == TMPL_T_SPACE || kind == TMPL_T_STRING)
+    if (kind == TMPL_T_TEXT || kind == TMPL_T_SPACE || kind == TMPL_T_STRING) /* no others have */
         for (size_t i = 0; i < ret->text.n; i++)
             l->line += ret->text.p[i] == '\n';
     l->pos += ret->text.n;

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ENGINES = 2, METRICS_MAX = 1 << 20 };
+enum { ENGINES = 2, METRICS_MAX = 1 << 20, PEM_MAX = 1 << 20, LOCK_RETRY_MS = 50 };
 
 static const char ADDRESSES[] = "addresses.json";
 
@@ -29,6 +29,7 @@ struct collector {
     struct source_set *set;     /* holds the configuration */
     struct source_set *started; /* the one of the start: what a reload cannot change */
     int state_fd, lock_fd;
+    pid_t pid; /* that the world knows us by */
     struct checkpoint *checkpoint;
     struct spool *own;
     struct pipeline *pipeline;
@@ -44,12 +45,40 @@ static const struct config *config_of(const struct collector *c)
 
 /* ---- TLS ---- */
 
-static int load_tls(const struct config *config, struct tls_ctx **ret, struct err *err)
+/* A file of certificates or the key, whole. */
+static int read_pem(struct opener *o, const char *what, struct str file, struct buf *b,
+                    struct err *err)
+{
+    buf_init(b, PEM_MAX);
+    return opener_read(o, OPENER_CONF, file.p, b, err) < 0 ? err_wrap(err, "%s", what) : 0;
+}
+
+static int load_tls(struct opener *o, const struct config *config, struct tls_ctx **ret,
+                    struct err *err)
 {
     struct tls_files files = {.cert = config->cert.p, .key = config->key.p, .ca = config->ca.p};
+    struct buf cert = {0}, key = {0}, ca = {0};
+    int r;
 
     *ret = NULL;
-    return config->tls ? tls_ctx_new(&files, ret, err) : 0;
+    if (!config->tls)
+        return 0;
+    r = read_pem(o, "certificate", config->cert, &cert, err);
+    if (r == 0)
+        r = read_pem(o, "key", config->key, &key, err);
+    if (r == 0)
+        r = read_pem(o, "CA", config->ca, &ca, err);
+    files.cert_pem = buf_str(&cert);
+    files.key_pem = buf_str(&key);
+    files.ca_pem = buf_str(&ca);
+    if (r == 0)
+        r = tls_ctx_new(&files, ret, err);
+    if (key.n > 0)
+        explicit_bzero(key.p, key.n);
+    buf_fini(&cert);
+    buf_fini(&key);
+    buf_fini(&ca);
+    return r;
 }
 
 /* ---- engines ---- */
@@ -62,25 +91,20 @@ static const struct config_source *find_source(const struct config *config, int 
     return NULL;
 }
 
-static struct str engine_socket(const struct config_source *s)
-{
-    if (s->socket.n > 0)
-        return s->socket;
-    return s->type == CONFIG_DOCKER_EVENTS ? STR("/var/run/docker.sock")
-                                           : STR("/run/podman/podman.sock");
-}
-
 /* Podman need not run a service: then its events file is read.  What the configuration names
- * decides; if it names neither, the socket where there is one. */
+ * decides; if it names neither, the socket where one takes us. */
 static bool podman_by_file(struct opener *o, const struct config *config)
 {
     const struct config_source *s = find_source(config, CONFIG_PODMAN_EVENTS);
-    struct stat st;
     struct err err;
+    int fd;
 
     if (s == NULL || s->socket.n > 0)
         return false;
-    return s->events_file.n > 0 || opener_stat(o, engine_socket(s).p, &st, &err) < 0;
+    if (s->events_file.n > 0 || opener_connect(o, config_engine_socket(s).p, &fd, &err) < 0)
+        return true;
+    (void)close(fd);
+    return false;
 }
 
 static void stop_engines(struct collector *c)
@@ -106,7 +130,7 @@ static int start_engines(struct collector *c, struct err *err)
         if (s == NULL ||
             (s->type == CONFIG_PODMAN_EVENTS && podman_by_file(c->opener, config_of(c))))
             continue;
-        opt.socket = engine_socket(s);
+        opt.socket = config_engine_socket(s);
         r = input_events_open(&opt, &c->engines[i], err);
         if (r < 0)
             break;
@@ -165,7 +189,7 @@ static int write_addresses(struct collector *c, struct err *err)
     buf_init(&out, 4096);
     json_writer_init(&w, &out);
     json_put_object(&w);
-    json_put_kv_u64(&w, "pid", (uint64_t)getpid());
+    json_put_kv_u64(&w, "pid", (uint64_t)c->pid);
     json_put_kv_str(&w, "metrics", str_of(http_server_address(c->http)));
     json_put_object_end(&w);
     r = file_replace(c->state_fd, ADDRESSES, 0644, buf_str(&out), err);
@@ -205,16 +229,35 @@ static void on_acked(void *arg)
     input_file_acked(c->files);
 }
 
-static int open_state(struct collector *c, struct err *err)
+/* Who held it may be dying right now. */
+static int lock_state(struct collector *c, dur_ns wait, struct err *err)
+{
+    dur_ns end = time_mono() + wait;
+    int r;
+
+    while ((r = file_lock(c->state_fd, "lock", &c->lock_fd, err)) == ERR_EXISTS &&
+           time_mono() < end)
+        (void)usleep(LOCK_RETRY_MS * 1000);
+    return r;
+}
+
+static int open_state(struct collector *c, const struct collector_rights *rights, struct err *err)
 {
     const char *dir = config_of(c)->state_dir.p;
     uint64_t cut;
-    int r = file_make_dirs(AT_FDCWD, dir, 0700, err);
+    int r = 0;
 
+    if (rights != NULL) {
+        c->state_fd = fcntl(rights->state_fd, F_DUPFD_CLOEXEC, 0);
+        if (c->state_fd < 0)
+            r = err_sys(err, "dup");
+    } else {
+        r = file_make_dirs(AT_FDCWD, dir, 0700, err);
+        if (r == 0)
+            r = file_open_dir(AT_FDCWD, dir, &c->state_fd, err);
+    }
     if (r == 0)
-        r = file_open_dir(AT_FDCWD, dir, &c->state_fd, err);
-    if (r == 0)
-        r = file_lock(c->state_fd, "lock", &c->lock_fd, err);
+        r = lock_state(c, rights == NULL ? 0 : rights->lock_wait, err);
     if (r == 0)
         r = checkpoint_open(c->state_fd, &c->checkpoint, err);
     if (r == 0)
@@ -245,7 +288,8 @@ static int open_pipeline(struct collector *c, struct err *err)
                   .level = (int)k->compress_level},
         .chunk_delay = k->chunk_delay,
         .refused_bytes = (uint64_t)k->refused_bytes,
-        .ship = {.address = k->address.p,
+        .ship = {.opener = c->opener,
+                 .address = k->address.p,
                  .server_name = k->server_name.n > 0 ? k->server_name.p : NULL,
                  .window_chunks = (size_t)k->window_chunks,
                  .window_bytes = (size_t)k->window_bytes,
@@ -253,7 +297,7 @@ static int open_pipeline(struct collector *c, struct err *err)
         .acked = on_acked,
         .arg = c,
     };
-    int r = load_tls(k, &opt.ship.tls, err);
+    int r = load_tls(c->opener, k, &opt.ship.tls, err);
 
     if (r == 0)
         r = pipeline_open(&opt, &c->pipeline, err);
@@ -267,6 +311,7 @@ static int open_files(struct collector *c, struct err *err)
         .loop = c->loop,
         .checkpoint = c->checkpoint,
         .own = c->own,
+        .state_fd = c->state_fd,
         .max_line = (size_t)config_of(c)->max_line,
         .partial_timeout = config_of(c)->partial_timeout,
         .ready = on_ready,
@@ -284,19 +329,20 @@ static int open_files(struct collector *c, struct err *err)
     return r;
 }
 
-int collector_open(struct loop *l, struct opener *o, struct config *config, struct collector **ret,
-                   struct err *err)
+int collector_open(struct loop *l, const struct collector_rights *rights, struct config *config,
+                   struct collector **ret, struct err *err)
 {
     struct collector *c = mem_new(sizeof(*c));
     int r;
 
     c->magic = COLLECTOR_MAGIC;
     c->loop = l;
-    c->opener = o;
+    c->opener = rights == NULL ? NULL : rights->opener;
+    c->pid = rights == NULL ? getpid() : rights->pid;
     c->set = source_set_new(config, c->opener, podman_by_file(c->opener, config));
     c->started = source_set_ref(c->set);
     c->state_fd = c->lock_fd = -1;
-    r = open_state(c, err);
+    r = open_state(c, rights, err);
     if (r == 0)
         r = open_pipeline(c, err);
     if (r == 0)
@@ -355,7 +401,7 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
     int r;
 
     OBJ_CHECK(c, COLLECTOR_MAGIC);
-    r = load_tls(config, &tls, err);
+    r = load_tls(c->opener, config, &tls, err);
     if (r < 0) {
         config_free(&config);
         return r;

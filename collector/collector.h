@@ -10,12 +10,23 @@
 #include "collector/opener.h"
 #include "wire/loop.h"
 
+#include <sys/types.h>
+
 struct collector;
 
-/* Takes `config` in either case, borrows `o`.  Opens the state directory (one collector at a time),
- * the journal, all inputs, and begins to connect.  Loop thread only. */
-int collector_open(struct loop *l, struct opener *o, struct config *config, struct collector **ret,
-                   struct err *err);
+/* For a process that has none of its own. */
+struct collector_rights {
+    struct opener *opener; /* borrowed; NULL: what we may ourselves */
+    int state_fd;          /* borrowed: state_dir, which need not be within reach by its name */
+    dur_ns lock_wait;      /* for a collector that is dying */
+    pid_t pid;             /* that the world knows us by */
+};
+
+/* Takes `config` in either case.  Opens the state directory (one collector at a time),
+ * the journal, all inputs, and begins to connect.  Without `rights` all is done by this process.
+ * Loop thread only. */
+int collector_open(struct loop *l, const struct collector_rights *rights, struct config *config,
+                   struct collector **ret, struct err *err);
 
 /* Use a new configuration, which it takes in either case: globs, events, TLS files, labels of files
  * found from now on. What concerns the journal, the window and the listeners stays until a restart,

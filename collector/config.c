@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 1 << 20, ARENA_MAX = 16 << 20 };
+enum { ARENA_MAX = 16 << 20 };
 
 static const char *const TYPES[] = {"docker",        "cri",           "podman", "file",
                                     "docker_events", "podman_events", NULL};
@@ -190,6 +190,21 @@ static const struct conf_option OPTIONS[] = {
      .offset = AT(metrics_listen),
      .fallback = "",
      .help = "address of /metrics and /health on this host; empty: none"},
+    {.path = "privileges.user",
+     .type = CONF_STR,
+     .offset = AT(user),
+     .fallback = "logq-collector",
+     .help = "who to become when started as root; where there is no such user, 65534"},
+    {.path = "privileges.required",
+     .type = CONF_BOOL,
+     .offset = AT(sandbox_required),
+     .fallback = "false",
+     .help = "true: do not start where the kernel cannot confine the process that parses"},
+    {.path = "privileges.follow_into",
+     .type = CONF_STRS,
+     .offset = AT(follow_into),
+     .fallback = "[/var/log/pods, /var/lib/docker/containers, /var/lib/containers]",
+     .help = "directories that a link among the logs may lead to, beside those of the inputs"},
     {.path = "log_level",
      .type = CONF_ENUM,
      .offset = AT(log_level),
@@ -228,6 +243,16 @@ struct conf_strs config_default_paths(int type)
     if (type == CONFIG_PODMAN)
         return (struct conf_strs){PODMAN_PATHS, 2};
     return (struct conf_strs){NULL, 0};
+}
+
+struct str config_engine_socket(const struct config_source *s)
+{
+    if (s->type != CONFIG_DOCKER_EVENTS && s->type != CONFIG_PODMAN_EVENTS)
+        return STR_NULL;
+    if (s->socket.n > 0)
+        return s->socket;
+    return s->type == CONFIG_DOCKER_EVENTS ? STR("/var/run/docker.sock")
+                                           : STR("/run/podman/podman.sock");
 }
 
 /* Is the address on this host?  Whoever may read our memory may read a loopback socket too. */
@@ -289,15 +314,12 @@ static void check(const struct checker *k, const struct config *c)
     }
 }
 
-/* Make `*s` absolute: it is meant from the configuration file's directory. */
-static int anchor(struct arena *a, const char *file, struct str *s, struct err *err)
+/* The configuration file's directory. */
+static int find_dir(struct arena *a, const char *file, struct str *ret, struct err *err)
 {
     const char *slash = strrchr(file, '/');
-    struct str whole;
     char *real;
 
-    if (s->n == 0 || s->p[0] == '/')
-        return 0;
     if (slash == NULL)
         real = realpath(".", NULL);
     else {
@@ -307,61 +329,82 @@ static int anchor(struct arena *a, const char *file, struct str *s, struct err *
     }
     if (real == NULL)
         return err_sys(err, "directory of %s", file);
-    whole = arena_printf(a, "%s/%.*s", real, STR_ARG(*s));
+    *ret = arena_str(a, str_of(real));
     free(real);
+    return ret->p == NULL ? arena_err(a, err) : 0;
+}
+
+/* Make `*s` absolute: it is meant from the configuration file's directory. */
+static int anchor(const struct config *c, struct str *s, struct err *err)
+{
+    struct str whole;
+
+    if (s->n == 0 || s->p[0] == '/')
+        return 0;
+    whole = arena_printf(c->arena, "%.*s/%.*s", STR_ARG(c->dir), STR_ARG(*s));
     if (whole.p == NULL)
-        return arena_err(a, err);
+        return arena_err(c->arena, err);
     *s = whole;
     return 0;
 }
 
-static int finish(struct config *c, const char *file, struct err *err)
+static int finish(struct config *c, const char *file, struct str dir, struct err *err)
 {
     char name[256] = "";
-    int r;
+    int r = 0;
 
     if (c->host.n == 0) {
         if (gethostname(name, sizeof(name) - 1) < 0)
             return err_sys(err, "host name");
         c->host = arena_str(c->arena, str_of(name));
     }
-    r = anchor(c->arena, file, &c->ca, err);
+    if (dir.n > 0)
+        c->dir = arena_str(c->arena, dir);
+    else
+        r = find_dir(c->arena, file, &c->dir, err);
     if (r == 0)
-        r = anchor(c->arena, file, &c->cert, err);
+        r = anchor(c, &c->ca, err);
     if (r == 0)
-        r = anchor(c->arena, file, &c->key, err);
+        r = anchor(c, &c->cert, err);
     if (r == 0)
-        r = anchor(c->arena, file, &c->state_dir, err);
+        r = anchor(c, &c->key, err);
+    if (r == 0)
+        r = anchor(c, &c->state_dir, err);
+    return r;
+}
+
+int config_parse(const char *path, struct str dir, struct str text, struct config **ret,
+                 struct conf_errors *errors, struct err *err)
+{
+    struct arena *a = arena_new(NULL, ARENA_MAX);
+    struct config *c = mem_new(sizeof(*c));
+    int r;
+
+    memset(errors, 0, sizeof(*errors));
+    r = conf_load(path, text, OPTIONS, N_OPTIONS, c, a, errors, err);
+    c->arena = a;
+    *ret = c;
+    if (r == 0) {
+        check(&(struct checker){path, text, errors, a}, c);
+        if (errors->n > 0)
+            r = err_set(err, ERR_INVALID, "%s: %zu mistakes", path, errors->n);
+    }
+    if (r == 0)
+        r = finish(c, path, dir, err);
     return r;
 }
 
 int config_load(const char *path, struct config **ret, struct conf_errors *errors, struct err *err)
 {
-    struct config *c = NULL;
-    struct arena *a = NULL;
     struct buf text;
     int r;
 
     memset(errors, 0, sizeof(*errors));
     *ret = NULL;
-    buf_init(&text, FILE_MAX);
+    buf_init(&text, CONFIG_FILE_MAX);
     r = file_read(AT_FDCWD, path, &text, err);
-    if (r < 0) {
-        buf_fini(&text);
-        return r;
-    }
-    a = arena_new(NULL, ARENA_MAX);
-    c = mem_new(sizeof(*c));
-    r = conf_load(path, buf_str(&text), OPTIONS, N_OPTIONS, c, a, errors, err);
-    c->arena = a;
-    *ret = c;
-    if (r == 0) {
-        check(&(struct checker){path, buf_str(&text), errors, a}, c);
-        if (errors->n > 0)
-            r = err_set(err, ERR_INVALID, "%s: %zu mistakes", path, errors->n);
-    }
     if (r == 0)
-        r = finish(c, path, err);
+        r = config_parse(path, STR_NULL, buf_str(&text), ret, errors, err);
     buf_fini(&text);
     return r;
 }

@@ -10,6 +10,8 @@
 #include "base/conf.h"
 #include "base/labels.h"
 
+enum { CONFIG_FILE_MAX = 1 << 20 };
+
 enum config_input {
     CONFIG_DOCKER,
     CONFIG_CRI,
@@ -41,10 +43,14 @@ struct config {
     int compress; /* enum config_compress */
     int64_t compress_level, max_line, refused_bytes;
     struct str metrics_listen;
+    struct str user; /* who we become when started as root */
+    bool sandbox_required;
+    struct conf_strs follow_into;
     int log_level; /* enum log_level */
     struct config_source *sources;
     size_t n_sources;
 
+    struct str dir;      /* of the configuration file, absolute */
     struct arena *arena; /* owned: all texts */
 };
 
@@ -52,6 +58,13 @@ struct config {
  * which the caller frees in either case).  ERR_GONE, ERR_IO: the file cannot be read; then *ret is
  * NULL. */
 int config_load(const char *path, struct config **ret, struct conf_errors *errors, struct err *err);
+/* The same of `text`, that stood in `path` in the absolute directory `dir` (empty: is found out).
+ */
+int config_parse(const char *path, struct str dir, struct str text, struct config **ret,
+                 struct conf_errors *errors, struct err *err);
+/* The unix socket of an engine that `s` asks for events, the usual one unless it is named; empty
+ * for other inputs. */
+struct str config_engine_socket(const struct config_source *s);
 void config_free(struct config **pc);
 
 /* The effective configuration as YAML. */

@@ -19,6 +19,7 @@ struct input_file_options {
     struct loop *loop;
     struct checkpoint *checkpoint;
     struct spool *own;        /* for gap records */
+    int state_fd;             /* where spools are */
     size_t max_line, quantum; /* quantum 0: 128 KiB */
     dur_ns partial_timeout;
     /* There is something to deliver. */

@@ -7,7 +7,6 @@
 #include "collector/metrics.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     SWEEP_MS = 1000,
@@ -69,10 +68,8 @@ static bool finish(struct input_file *in, struct tail *t, dur_ns now)
     if (t->queued || !t->caught_up || !tail_is_settled(t) ||
         now - t->seen_at < LINGER_MS * NS_PER_MS)
         return false;
-    if (t->source->is_spool && !t->unlinked && spool_has_later(t->path)) {
-        (void)unlink(t->path); /* all of it is at the server */
-        t->unlinked = true;
-    }
+    if (t->source->is_spool && !t->unlinked) /* all of it is at the server */
+        t->unlinked = spool_retire(in->opt.state_fd, t->path);
     if (!t->unlinked && !(t->drained && now - t->successor_at >= MOVED_MS * NS_PER_MS &&
                           now - t->seen_at >= MOVED_MS * NS_PER_MS && has_moved(in, t)))
         return false;

@@ -1,12 +1,12 @@
 /*
- * collector/main.c - the program logq-collector: arguments, signals, exit codes.
+ * collector/main.c - the program logq-collector: arguments and exit codes.
  *
  * Exit codes: 0 done, 1 could not run, 2 usage or configuration.
  */
 #include "base/file.h"
 #include "base/log.h"
-#include "collector/collector.h"
 #include "collector/metrics.h"
+#include "collector/worker.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, DRAIN_S = 5 };
+enum { EXIT_USAGE = 2 };
 
 static const char USAGE[] =
     "usage: logq-collector run --config FILE      follow logs and send them to logq-server\n"
@@ -24,13 +24,6 @@ static const char USAGE[] =
     "       logq-collector --version | --help\n"
     "Signals: TERM and INT stop (up to 5 s for acknowledgements), HUP reads the configuration "
     "again.\n";
-
-struct program {
-    const char *path; /* of the configuration */
-    struct loop *loop;
-    struct collector *collector;
-    bool stopping;
-};
 
 /* All that is wrong with the file, each on a line. */
 static void print_errors(const struct conf_errors *errors, const struct err *err)
@@ -91,70 +84,9 @@ static int example(void)
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static void stop_loop(void *arg)
-{
-    loop_stop(arg);
-}
-
-static void on_stop(void *arg, int signum)
-{
-    struct program *p = arg;
-
-    log_info("collector.stopping", LOG_I64("signal", signum));
-    if (p->stopping) { /* the second time at once */
-        loop_stop(p->loop);
-        return;
-    }
-    p->stopping = true;
-    collector_drain(p->collector, DRAIN_S * NS_PER_S, stop_loop, p->loop);
-}
-
-static void on_reload(void *arg, int signum)
-{
-    struct program *p = arg;
-    struct config *config = NULL;
-    struct conf_errors errors;
-    struct err err;
-    int r;
-
-    (void)signum;
-    if (p->stopping)
-        return;
-    r = config_load(p->path, &config, &errors, &err);
-    if (r < 0) {
-        if (errors.n > 1) /* the log's line says only one */
-            print_errors(&errors, &err);
-        if (errors.n > 0)
-            (void)err_set(&err, ERR_INVALID, "%.*s", STR_ARG(errors.v[0]));
-        config_free(&config);
-    } else {
-        log_set_level((enum log_level)config->log_level);
-        r = collector_reload(p->collector, config, &err);
-    }
-    metric_add(r < 0 ? METRIC_RELOADS_FAILED : METRIC_RELOADS, 1);
-    if (r < 0)
-        log_error("config.reload_failed", LOG_ERR(&err));
-    else
-        log_info("config.reloaded", LOG_Z("file", p->path));
-}
-
-static int catch_signals(struct program *p, struct err *err)
-{
-    int r = loop_on_signal(p->loop, SIGTERM, on_stop, p, err);
-
-    if (r == 0)
-        r = loop_on_signal(p->loop, SIGINT, on_stop, p, err);
-    if (r == 0)
-        r = loop_on_signal(p->loop, SIGHUP, on_reload, p, err);
-    return r;
-}
-
 static int run(const char *path)
 {
-    struct program p = {.path = path};
     struct config *config;
-    struct err err;
-    int r;
 
     (void)signal(SIGPIPE, SIG_IGN);
     metrics_setup();
@@ -162,25 +94,7 @@ static int run(const char *path)
     if (config == NULL)
         return EXIT_USAGE;
     log_set_level((enum log_level)config->log_level);
-    r = loop_new(&p.loop, &err);
-    if (r < 0) {
-        config_free(&config);
-    } else {
-        r = collector_open(p.loop, NULL, config, &p.collector, &err);
-        if (r == 0)
-            r = catch_signals(&p, &err);
-    }
-    if (r == 0) {
-        log_info("collector.started", LOG_Z("version", LOGQ_VERSION), LOG_Z("config", path));
-        loop_run(p.loop);
-    } else {
-        log_error("collector.failed", LOG_ERR(&err));
-    }
-    collector_free(&p.collector);
-    loop_free(&p.loop);
-    if (r == 0)
-        log_info("collector.stopped", LOG_Z("version", LOGQ_VERSION));
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return priv_run(path, config, worker_run);
 }
 
 static int usage(void)

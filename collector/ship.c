@@ -19,6 +19,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ACK_MAX = 64 << 10 };
 
@@ -284,10 +285,19 @@ static void connect_now(void *arg)
     struct ship *s = arg;
     struct stream_options opt = {.tls = s->opt.tls, .server_name = s->server_name};
     struct err err;
+    int r = 0;
 
     if (s->stream != NULL)
         return; /* keeps (3) */
-    if (stream_connect(s->loop, s->address, &opt, &HANDLER, s, &s->stream, &err) < 0) {
+    if (str_starts(str_of(s->address), STR("unix:")))
+        r = opener_connect(s->opt.opener, s->address + sizeof("unix:") - 1, &opt.connected_fd,
+                           &err);
+    if (r == 0) {
+        r = stream_connect(s->loop, s->address, &opt, &HANDLER, s, &s->stream, &err);
+        if (r < 0 && opt.connected_fd > 0)
+            (void)close(opt.connected_fd);
+    }
+    if (r < 0) {
         uint64_t wait = backoff_next_ms(&s->backoff);
         s->stream = NULL;
         metric_add(METRIC_CONNECT_FAILED, 1);

@@ -11,12 +11,14 @@
 
 #include "base/buf.h"
 #include "collector/chunk.h"
+#include "collector/opener.h"
 #include "wire/loop.h"
 #include "wire/stream.h"
 
 struct ship;
 
 struct ship_options {
+    struct opener *opener;             /* borrowed: who connects to unix:/path */
     const char *address, *server_name; /* server_name may be NULL; both are copied */
     struct tls_ctx *tls;               /* NULL: in the clear; a reference is taken */
     size_t window_chunks, window_bytes;

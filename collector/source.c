@@ -2,6 +2,7 @@
 #include "collector/source.h"
 
 #include "base/mem.h"
+#include "base/obj.h"
 #include "base/record.h"
 #include "collector/meta.h"
 #include "collector/metrics.h"
@@ -127,6 +128,16 @@ void source_set_unref(struct source_set **ps)
     config_free(&s->config);
     free(s->v);
     free(s);
+}
+
+struct config *source_set_release(struct source_set **ps)
+{
+    struct config *config = (*ps)->config;
+
+    INVARIANT((*ps)->refs == 1);
+    (*ps)->config = NULL;
+    source_set_unref(ps);
+    return config;
 }
 
 /* ---- labels ---- */

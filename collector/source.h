@@ -50,6 +50,8 @@ struct source_set {
 struct source_set *source_set_new(struct config *config, struct opener *o, bool podman_by_file);
 struct source_set *source_set_ref(struct source_set *s);
 void source_set_unref(struct source_set **ps);
+/* The only reference is given up, and the configuration is the caller's again. */
+struct config *source_set_release(struct source_set **ps);
 
 /* Where podman writes its events when nothing else is said. */
 struct str source_podman_events_file(const struct config_source *conf);

@@ -185,15 +185,20 @@ int spool_replay(struct spool *s, spool_line_fn *fn, void *arg, struct err *err)
     return r < 0 ? r : replay_file(s, s->no, fn, arg, err);
 }
 
-bool spool_has_later(const char *path)
+bool spool_retire(int state_fd, const char *path)
 {
-    const char *base = strrchr(path, '/');
+    const char *base = strrchr(path, '/'), *source = base;
     unsigned no = base == NULL ? 0 : number_of(base + 1);
-    char name[32], later[4096];
+    char name[32], file[256];
 
     if (no == 0)
         return false;
+    while (source > path && source[-1] != '/')
+        source--;
     name_of(no + 1, name);
-    (void)snprintf(later, sizeof(later), "%.*s/%s", (int)(base - path), path, name);
-    return access(later, F_OK) == 0;
+    (void)snprintf(file, sizeof(file), SPOOL_DIR "/%.*s/%s", (int)(base - source), source, name);
+    if (faccessat(state_fd, file, F_OK, 0) != 0)
+        return false;
+    (void)snprintf(file, sizeof(file), SPOOL_DIR "/%.*s", (int)(strlen(source)), source);
+    return unlinkat(state_fd, file, 0) == 0;
 }

@@ -33,7 +33,8 @@ int spool_sync(struct spool *s, struct err *err);
 typedef void spool_line_fn(void *arg, struct str line);
 int spool_replay(struct spool *s, spool_line_fn *fn, void *arg, struct err *err);
 
-/* Is there a file of the spool behind `path` (one of its files)? */
-bool spool_has_later(const char *path);
+/* Remove the file of a spool that was followed as `path`, if there is one behind it: true when it
+ * was removed. */
+bool spool_retire(int state_fd, const char *path);
 
 #endif

@@ -89,12 +89,13 @@ static void a_long_spool_goes_on_in_a_next_file(void **state)
     line[sizeof(line) - 1] = '\n';
     (void)snprintf(first, sizeof(first), "%s/spool/x/00000001.jsonl", path);
     (void)snprintf(second, sizeof(second), "%s/spool/x/00000002.jsonl", path);
-    assert_false(spool_has_later(first));
+    assert_false(spool_retire(dir, first));
     for (int i = 0; i < 1025; i++)
         assert_int_equal(spool_append(s, (struct str){line, sizeof(line)}, &err), 0);
-    assert_true(spool_has_later(first));
-    assert_false(spool_has_later(second));
-    assert_false(spool_has_later("/etc/passwd"));
+    assert_false(spool_retire(dir, second));
+    assert_false(spool_retire(dir, "/etc/passwd"));
+    assert_true(spool_retire(dir, first)); /* by the directory's descriptor, not by the name */
+    assert_int_not_equal(access(first, F_OK), 0);
     reopen();
     assert_int_equal(spool_append(s, STR("last\n"), &err), 0);
     assert_int_equal(access(second, F_OK), 0);

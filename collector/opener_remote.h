@@ -1,0 +1,12 @@
+/* collector/opener_remote.h - an opener that asks another process (opener_serve.h, gate.h). */
+#ifndef LOGQ_COLLECTOR_OPENER_REMOTE_H
+#define LOGQ_COLLECTOR_OPENER_REMOTE_H
+
+#include "collector/opener.h"
+
+/* Asks on `files` for everything but connections, which it asks for on `gate` (-1: there are none).
+ * Both are borrowed.  Each call waits for its answer; when nobody is left to answer, the error is
+ * ERR_IO with EPIPE. */
+struct opener *opener_remote(int files, int gate);
+
+#endif

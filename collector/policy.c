@@ -1,0 +1,468 @@
+/* collector/policy.c - contract: policy.h. */
+#include "collector/policy.h"
+
+#include "base/mem.h"
+#include "base/obj.h"
+#include "base/vec.h"
+
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A glob, or a name where there is nothing wild. */
+struct rule {
+    char *pattern; /* without doubled slashes */
+    size_t fixed;  /* bytes of its directories before the first wild one, without the slash */
+};
+
+struct policy {
+    unsigned magic;
+#define POLICY_MAGIC 0x9011c7d4u
+    VEC(struct rule) logs;
+    VEC(struct rule) metas; /* directories that hold nothing but runtimes' files */
+    VEC(char *) follow;     /* directories */
+    VEC(char *) files;      /* certificates */
+};
+
+/* What runtimes keep of their containers, and we read. */
+static const char *const META_NAMES[] = {"config.v2.json", "containers.json",
+                                         "volatile-containers.json"};
+
+struct policy *policy_new(void)
+{
+    struct policy *p = mem_new(sizeof(*p));
+
+    p->magic = POLICY_MAGIC;
+    return p;
+}
+
+void policy_free(struct policy **pp)
+{
+    struct policy *p = *pp;
+
+    if (p == NULL)
+        return;
+    OBJ_CHECK(p, POLICY_MAGIC);
+    while (p->logs.n > 0)
+        free(p->logs.p[--p->logs.n].pattern);
+    while (p->metas.n > 0)
+        free(p->metas.p[--p->metas.n].pattern);
+    while (p->follow.n > 0)
+        free(p->follow.p[--p->follow.n]);
+    while (p->files.n > 0)
+        free(p->files.p[--p->files.n]);
+    VEC_FINI(&p->logs);
+    VEC_FINI(&p->metas);
+    VEC_FINI(&p->follow);
+    VEC_FINI(&p->files);
+    p->magic = 0;
+    free(p);
+    *pp = NULL;
+}
+
+/* ---- paths ---- */
+
+static bool is_wild(char c)
+{
+    return c == '*' || c == '?' || c == '[';
+}
+
+/* A copy without doubled slashes and without one at the end. */
+static char *normal(struct str path)
+{
+    char *to = mem_new(path.n + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; i < path.n; i++)
+        if (path.p[i] != '/' || n == 0 || to[n - 1] != '/')
+            to[n++] = path.p[i];
+    if (n > 1 && to[n - 1] == '/')
+        n--;
+    to[n] = '\0';
+    return to;
+}
+
+/* Absolute, and nothing in it that leads up or stands still. */
+static bool is_plain(const char *path)
+{
+    if (path[0] != '/' || strlen(path) >= PATH_MAX)
+        return false;
+    for (const char *p = path; *p != '\0'; p++) {
+        size_t n;
+        if (*p != '/' || p[1] == '\0')
+            continue;
+        n = strcspn(p + 1, "/");
+        if (n == 0 || (n == 1 && p[1] == '.') || (n == 2 && p[1] == '.' && p[2] == '.'))
+            return false;
+    }
+    return true;
+}
+
+static struct str dir_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return (struct str){path, slash == NULL ? 0 : (size_t)(slash - path)};
+}
+
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
+}
+
+static size_t count_slashes(struct str s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++)
+        n += s.p[i] == '/';
+    return n;
+}
+
+/* Does the beginning of `pattern` with as many components as `dir` match it? */
+static bool starts_with_dir(const char *pattern, struct str dir)
+{
+    char head[PATH_MAX], text[PATH_MAX];
+    size_t want = count_slashes(dir), n = 0, at;
+
+    if (dir.n == 0)
+        return true;
+    for (at = 0; pattern[at] != '\0'; at++)
+        if (pattern[at] == '/' && n++ == want)
+            break;
+    if (pattern[at] != '/' || at >= sizeof(head) || dir.n >= sizeof(text))
+        return false;
+    return fnmatch(str_to_z((struct str){pattern, at}, head, sizeof(head)),
+                   str_to_z(dir, text, sizeof(text)), FNM_PATHNAME) == 0;
+}
+
+/* Is `dir` the directory of files that `pattern` matches? */
+static bool is_dir_of(const char *pattern, struct str dir)
+{
+    return count_slashes(dir_of(pattern)) == count_slashes(dir) && starts_with_dir(pattern, dir);
+}
+
+static bool is_meta(const char *base)
+{
+    for (size_t i = 0; i < sizeof(META_NAMES) / sizeof(META_NAMES[0]); i++)
+        if (strcmp(base, META_NAMES[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Without the ending of a compressed file. */
+static struct str uncompressed(struct str name)
+{
+    static const char *const ENDINGS[] = {".gz", ".zst", ".bz2", ".xz"};
+
+    for (size_t i = 0; i < sizeof(ENDINGS) / sizeof(ENDINGS[0]); i++)
+        if (str_ends(name, str_of(ENDINGS[i])))
+            return str_sub(name, 0, name.n - strlen(ENDINGS[i]));
+    return name;
+}
+
+/* Does `base` match `pattern`, or begin with a name that does (x.log -> x.log.1, x.log-20260101),
+ * or lies the date before its ending (x.log -> x-20260101.log)? */
+static bool is_of_log(const char *pattern, const char *base)
+{
+    char stem[NAME_MAX + 1], head[NAME_MAX + 1];
+    const char *dot = strrchr(pattern, '.');
+    size_t n = strlen(base);
+
+    if (n > NAME_MAX || strlen(pattern) > NAME_MAX || is_meta(base) ||
+        strcmp(base, "hostconfig.json") == 0)
+        return false;
+    if (fnmatch(pattern, base, 0) == 0)
+        return true;
+    stem[0] = '\0';
+    if (dot != NULL && dot != pattern && str_ends(uncompressed(str_of(base)), str_of(dot)))
+        (void)str_to_z((struct str){pattern, (size_t)(dot - pattern)}, stem, sizeof(stem));
+    for (size_t k = 1; k < n; k++) {
+        if (base[k] != '.' && base[k] != '-' && base[k] != '_')
+            continue;
+        (void)str_to_z((struct str){base, k}, head, sizeof(head));
+        if (fnmatch(pattern, head, 0) == 0 || (stem[0] != '\0' && fnmatch(stem, head, 0) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* ---- what the configuration asks for ---- */
+
+static struct rule rule_of(struct str pattern)
+{
+    struct rule r = {.pattern = normal(pattern)};
+    size_t at = 0;
+
+    while (r.pattern[at] != '\0' && !is_wild(r.pattern[at])) {
+        if (r.pattern[at] == '/')
+            r.fixed = at;
+        at++;
+    }
+    return r;
+}
+
+static bool has_rule(const struct rule *v, size_t n, const char *pattern)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(v[i].pattern, pattern) == 0)
+            return true;
+    return false;
+}
+
+static void add_log(struct policy *p, struct str pattern)
+{
+    struct rule r = rule_of(pattern);
+
+    if (r.pattern[0] == '/' && !has_rule(p->logs.p, p->logs.n, r.pattern))
+        VEC_PUSH(&p->logs, r);
+    else
+        free(r.pattern);
+}
+
+/* Runtimes' files are in `root`/<anything>/. */
+static void add_meta_root(struct policy *p, struct str root)
+{
+    char text[PATH_MAX];
+    struct rule r;
+
+    if (root.n == 0 || root.n + 5 > sizeof(text))
+        return;
+    (void)snprintf(text, sizeof(text), "%.*s/*/*", STR_ARG(root));
+    r = rule_of(str_of(text));
+    if (r.pattern[0] == '/' && !has_rule(p->metas.p, p->metas.n, r.pattern))
+        VEC_PUSH(&p->metas, r);
+    else
+        free(r.pattern);
+}
+
+static bool has_text(char *const *v, size_t n, const char *text)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(v[i], text) == 0)
+            return true;
+    return false;
+}
+
+static void add_follow(struct policy *p, struct str dir)
+{
+    char *text = normal(dir);
+
+    if (text[0] == '/' && !has_text(p->follow.p, p->follow.n, text))
+        VEC_PUSH(&p->follow, text);
+    else
+        free(text);
+}
+
+static void add_file(struct policy *p, struct str file)
+{
+    char *text = normal(file);
+
+    if (text[0] == '/' && !has_text(p->files.p, p->files.n, text))
+        VEC_PUSH(&p->files, text);
+    else
+        free(text);
+}
+
+void policy_add(struct policy *p, const struct source_set *set)
+{
+    const struct config *c = set->config;
+
+    OBJ_CHECK(p, POLICY_MAGIC);
+    for (size_t i = 0; i < set->n; i++)
+        for (size_t k = 0; k < set->v[i].paths.n; k++)
+            add_log(p, set->v[i].paths.v[k]);
+    for (size_t i = 0; i < c->n_sources; i++)
+        add_meta_root(p, c->sources[i].docker_root);
+    for (size_t i = 0; i < c->follow_into.n; i++)
+        add_follow(p, c->follow_into.v[i]);
+    add_file(p, c->ca);
+    add_file(p, c->cert);
+    add_file(p, c->key);
+}
+
+/* ---- by name ---- */
+
+static bool may_open_log(const struct policy *p, const char *path)
+{
+    for (size_t i = 0; i < p->logs.n; i++)
+        if (is_dir_of(p->logs.p[i].pattern, dir_of(path)) &&
+            is_of_log(base_of(p->logs.p[i].pattern), base_of(path)))
+            return true;
+    return false;
+}
+
+static bool may_open_meta(const struct policy *p, const char *path)
+{
+    if (!is_meta(base_of(path)))
+        return false;
+    for (size_t i = 0; i < p->metas.n; i++)
+        if (is_dir_of(p->metas.p[i].pattern, dir_of(path)))
+            return true;
+    for (size_t i = 0; i < p->logs.n; i++)
+        if (starts_with_dir(p->logs.p[i].pattern, dir_of(path)))
+            return true;
+    return false;
+}
+
+bool policy_may_open(const struct policy *p, enum opener_kind kind, const char *path)
+{
+    OBJ_CHECK(p, POLICY_MAGIC);
+    if (!is_plain(path))
+        return false;
+    switch (kind) {
+    case OPENER_LOG:
+        return may_open_log(p, path);
+    case OPENER_META:
+        return may_open_meta(p, path);
+    case OPENER_CONF:
+        return has_text(p->files.p, p->files.n, path);
+    }
+    return false;
+}
+
+bool policy_may_list(const struct policy *p, const char *dir)
+{
+    OBJ_CHECK(p, POLICY_MAGIC);
+    if (!is_plain(dir))
+        return false;
+    for (size_t i = 0; i < p->logs.n; i++) {
+        struct str d = {dir, strcmp(dir, "/") == 0 ? 0 : strlen(dir)};
+        if (count_slashes(d) <= count_slashes(dir_of(p->logs.p[i].pattern)) &&
+            starts_with_dir(p->logs.p[i].pattern, d))
+            return true;
+    }
+    return false;
+}
+
+bool policy_may_stat(const struct policy *p, const char *path)
+{
+    return policy_may_list(p, path) || policy_may_open(p, OPENER_LOG, path) ||
+           policy_may_open(p, OPENER_META, path) || strcmp(path, SOURCE_CRIO_SOCKET) == 0;
+}
+
+/* ---- by where it really is ---- */
+
+/* `path` with the fixed part of `r` as it really is, in `to`; false: it is not to be had. */
+static bool resolve(const struct rule *r, const char *path, char *to, size_t cap)
+{
+    char head[PATH_MAX];
+    char *real;
+    int n;
+
+    if (strncmp(path, r->pattern, r->fixed) != 0 || path[r->fixed] != '/')
+        return false;
+    if (r->fixed == 0)
+        return (size_t)snprintf(to, cap, "%s", path) < cap;
+    real = realpath(str_to_z((struct str){path, r->fixed}, head, sizeof(head)), NULL);
+    if (real == NULL)
+        return false;
+    n = snprintf(to, cap, "%s%s", strcmp(real, "/") == 0 ? "" : real, path + r->fixed);
+    free(real);
+    return n > 0 && (size_t)n < cap;
+}
+
+/* Only root, or we, can put a name into it. */
+static bool is_trusted_dir(struct str dir)
+{
+    char text[PATH_MAX];
+    struct stat st;
+
+    return dir.n < sizeof(text) && stat(str_to_z(dir, text, sizeof(text)), &st) == 0 &&
+           (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static bool is_below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* A place that logs are kept in. */
+static bool is_log_place(const struct policy *p, const char *real)
+{
+    char expected[PATH_MAX];
+
+    for (size_t i = 0; i < p->follow.n; i++)
+        if (is_below(real, p->follow.p[i]) && is_of_log("*.log", base_of(real)))
+            return true;
+    if (may_open_log(p, real))
+        return true;
+    for (size_t i = 0; i < p->follow.n; i++) { /* the place itself may be behind a link */
+        char *dir = realpath(p->follow.p[i], NULL);
+        bool there = dir != NULL && is_below(real, dir) && is_of_log("*.log", base_of(real));
+        free(dir);
+        if (there)
+            return true;
+    }
+    for (size_t i = 0; i < p->logs.n; i++) {
+        const struct rule *r = &p->logs.p[i];
+        if (r->fixed > 0 && resolve(r, r->pattern, expected, sizeof(expected)) &&
+            is_dir_of(expected, dir_of(real)) && is_of_log(base_of(expected), base_of(real)))
+            return true;
+    }
+    return false;
+}
+
+/* `real` is `path`, but for links in the fixed part of `r`; a log may have been renamed since. */
+static bool is_where_it_says(const struct rule *r, enum opener_kind kind, const char *path,
+                             const char *real)
+{
+    char expected[PATH_MAX];
+
+    if (!starts_with_dir(r->pattern, dir_of(path)) || !resolve(r, path, expected, sizeof(expected)))
+        return false;
+    if (!str_eq(dir_of(expected), dir_of(real)))
+        return false;
+    return kind == OPENER_LOG ? is_of_log(base_of(r->pattern), base_of(real))
+                              : strcmp(base_of(expected), base_of(real)) == 0;
+}
+
+/* The name is a link.  Its directory is where it says, is trusted, and it leads to a log. */
+static bool is_good_link(const struct policy *p, const struct rule *r, const char *path,
+                         const char *real)
+{
+    char expected[PATH_MAX], dir[PATH_MAX];
+    char *there;
+    bool ok;
+
+    if (!is_dir_of(r->pattern, dir_of(path)) || !resolve(r, path, expected, sizeof(expected)))
+        return false;
+    (void)str_to_z(dir_of(expected), dir, sizeof(dir));
+    there = realpath(dir, NULL);
+    ok = there != NULL && strcmp(there, dir) == 0 && is_trusted_dir(dir_of(expected)) &&
+         is_log_place(p, real);
+    free(there);
+    return ok;
+}
+
+bool policy_may_pass(const struct policy *p, enum opener_kind kind, const char *path,
+                     const char *real)
+{
+    char text[PATH_MAX];
+    struct str name = str_of(real);
+
+    OBJ_CHECK(p, POLICY_MAGIC);
+    if (str_ends(name, STR(" (deleted)")))
+        name.n -= sizeof(" (deleted)") - 1;
+    if (kind == OPENER_CONF)
+        return policy_may_open(p, kind, path); /* where it leads is the administrator's doing */
+    if (name.n >= sizeof(text) || !policy_may_open(p, kind, path))
+        return false;
+    (void)str_to_z(name, text, sizeof(text));
+    for (size_t i = 0; i < p->logs.n; i++)
+        if (is_where_it_says(&p->logs.p[i], kind, path, text) ||
+            (kind == OPENER_LOG && is_good_link(p, &p->logs.p[i], path, text)))
+            return true;
+    for (size_t i = 0; kind == OPENER_META && i < p->metas.n; i++)
+        if (is_where_it_says(&p->metas.p[i], kind, path, text))
+            return true;
+    return false;
+}

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# timeout: 120
+"""The collector in its processes.
+
+    worker      has no capability, a filter of system calls, and where the collector was started by root another user;
+                still it ships logs that only their owner can read
+    parent      opens logs, and not what a link among them leads to
+    killed      a worker that is killed, or tries to start a program, is followed by another: nothing is lost or stored
+                twice, and the process that was started is the same all the time; with it the worker ends, too
+"""
+import json
+import os
+import pathlib
+import signal
+import urllib.request
+
+from lib import BIN, exact, main, stage, wait_count, wait_for
+
+LINES = 30000
+CONFINED = "tsan" not in str(BIN)  # there is no filter under ThreadSanitizer
+ROOT = os.geteuid() == 0
+
+
+def child(parent, name):
+    """The process `name` of the collector `parent`; None while there is none."""
+    for entry in pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        try:
+            if pathlib.Path(f"/proc/{entry}/comm").read_text().strip() == name:
+                return int(entry)
+        except OSError:
+            pass
+    return None
+
+
+def status(pid):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def check_rights(parent):
+    worker = wait_for("a worker", lambda: child(parent, "logq-worker"))
+    s = wait_for("a confined worker", lambda: status(worker) if status(worker)["NoNewPrivs"] == "1" else None)
+    assert int(s["CapEff"], 16) == 0 and int(s["CapPrm"], 16) == 0, s
+    if CONFINED:
+        wait_for("a filter", lambda: status(worker)["Seccomp"] == "2")
+    s = status(parent)
+    assert int(s["CapEff"], 16) in (0, 1 << 2), s  # CAP_DAC_READ_SEARCH
+    if ROOT:
+        assert status(worker)["Uid"].split()[0] == s["Uid"].split()[0] != "0", s
+        assert s["CapEff"].strip("0") == "4" and int(s["CapBnd"], 16) == 0, s
+    gate = wait_for("a gate", lambda: child(parent, "logq-gate"))
+    assert int(status(gate)["CapEff"], 16) == 0
+    return worker
+
+
+def metric(s, name):
+    try:
+        address = json.loads((s.collector.dir / "state/addresses.json").read_text())["metrics"]
+        text = urllib.request.urlopen(f"http://{address}/metrics", timeout=5).read().decode()
+    except FileNotFoundError:
+        return 0
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+
+
+def run():
+    inputs = ("  - {type: cri, paths: ['@/pods/*/*/*.log']}\n  - {type: file, paths: ['@/plain/*.log']}\n"
+              "  - {type: docker_events, socket: '@/none.sock'}\n")
+    with stage(inputs, "metrics: {listen: '127.0.0.1:0'}\n") as s:
+        feed = s.feed("pods/ns_p_u/app/0.log", "-n", LINES, "-r", LINES // 6)
+        plain = s.work / "plain"
+        plain.mkdir(mode=0o700)
+        (s.work / "secret").write_text("do not tell\n")
+        (plain / "good.log").write_text("only the owner reads this\n")
+        (plain / "good.log").chmod(0o600)
+        (plain / "evil.log").symlink_to(s.work / "secret")
+        armed = s.work / "faults"
+        armed.write_text("")
+        s.collector.env["LOGQ_FAULT_FILE"] = str(armed)
+        s.collector.start()
+        parent = s.collector.process.pid
+        worker = check_rights(parent)
+        wait_for("the log in plain/", lambda: s.server.entries('{source="file"}'))
+        wait_for("a refusal", lambda: metric(s, "logq_collector_opens_refused_total") > 0)
+        feed.start()
+        for i in range(3):
+            wait_count(s.server, '{container="app"}', (i + 1) * LINES // 8)
+            if i == 0:
+                armed.write_text("worker.exec:fail:1")
+            os.kill(worker, signal.SIGKILL)
+            if i == 0 and CONFINED:
+                wait_for("the end of a worker that starts programs", lambda: "worker.died signal=31" in s.collector.text())
+            armed.write_text("")
+            before = worker
+            worker = wait_for("another worker", lambda: child(parent, "logq-worker") not in (None, before)
+                              and child(parent, "logq-worker"))
+            print(f"worker {before} -> {worker}")
+        feed.wait(60)
+        wait_count(s.server, '{container="app"}', LINES)
+        exact(s.server, '{container="app"}', 1, LINES + 1)
+        assert [e["line"] for e in s.server.entries('{source="file"}')] == ["only the owner reads this"]
+        assert metric(s, "logq_collector_worker_restarts_total") >= 3
+        assert s.collector.alive() and s.collector.process.pid == parent
+        worker = wait_for("the worker", lambda: child(parent, "logq-worker"))
+        s.collector.kill()
+        wait_for("the worker's end", lambda: not pathlib.Path(f"/proc/{worker}").exists() or status(worker)["State"][0] == "Z")
+        s.collector.start()
+        wait_for("a new start", lambda: child(s.collector.process.pid, "logq-worker"))
+        s.collector.stop()
+
+
+main(run)

@@ -1,0 +1,264 @@
+/* Unit tests of collector/policy: what a process without rights is given, by name and by where the
+ * name leads. */
+#include "collector/policy.h"
+
+#include "base/file.h"
+#include "collector/spool.h"
+#include "tests/lib/check.h"
+#include "tests/lib/tmpdir.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int dir;
+static char root[TMPDIR_PATH_MAX];
+static struct policy *p;
+static struct err err;
+
+/* A policy of `inputs`, in which @ is the test's directory. */
+static void use(const char *inputs)
+{
+    struct conf_errors errors;
+    struct config *config;
+    struct source_set *set;
+    struct buf text;
+
+    buf_init(&text, 1 << 16);
+    buf_addf(&text,
+             "server: {address: '127.0.0.1:1', ca: /tls/ca, cert: /tls/cert, key: /tls/key}\n"
+             "state_dir: /state\nprivileges: {follow_into: ['%s/pods']}\ninputs:\n",
+             root);
+    for (const char *c = inputs; *c != '\0'; c++)
+        if (*c == '@')
+            buf_add_z(&text, root);
+        else
+            buf_add_char(&text, *c);
+    if (config_parse("c.yaml", STR("/"), buf_str(&text), &config, &errors, &err) < 0)
+        fail_msg("%s", err.text);
+    set = source_set_new(config, NULL, true);
+    policy_add(p, set);
+    source_set_unref(&set);
+    buf_fini(&text);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    dir = tmpdir_open(root);
+    p = policy_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    policy_free(&p);
+    tmpdir_close(dir);
+    return 0;
+}
+
+static bool log_by_name(const char *path)
+{
+    return policy_may_open(p, OPENER_LOG, path);
+}
+
+static void a_glob_and_what_rotation_makes_of_its_names(void **state)
+{
+    (void)state;
+    use("  - {type: cri}\n  - {type: file, paths: [/var/log/app.log, /srv/*/out.txt]}\n");
+    assert_true(log_by_name("/var/log/pods/ns_p_u/c/0.log"));
+    assert_true(log_by_name("/var/log/pods/ns_p_u/c/0.log.20260101-000000"));
+    assert_true(log_by_name("/var/log/pods/ns_p_u/c/0.log.20260101-000000.gz"));
+    assert_true(log_by_name("/var/log/app.log"));
+    assert_true(log_by_name("/var/log/app.log.1"));
+    assert_true(log_by_name("/var/log/app.log-20260101"));
+    assert_true(log_by_name("/var/log/app-20260101.log"));
+    assert_true(log_by_name("/srv/x/out.txt.2"));
+    assert_false(log_by_name("/var/log/application.log"));
+    assert_false(log_by_name("/var/log/auth.log"));
+    assert_false(log_by_name("/var/log/pods/ns_p_u/c/deeper/0.log"));
+    assert_false(log_by_name("/var/log/pods/ns_p_u/0.log"));
+    assert_false(log_by_name("/etc/shadow"));
+    assert_false(log_by_name("/srv/x/key.pem"));
+    assert_false(log_by_name("/var/log/app-secret.key"));
+    assert_true(log_by_name("/state/spool/" SPOOL_OWN "/00000001.jsonl")); /* our own records */
+}
+
+static void a_path_that_climbs_is_no_path(void **state)
+{
+    (void)state;
+    use("  - {type: file, paths: ['/srv/*/x.log', '/srv/*/*/x.log']}\n");
+    assert_true(log_by_name("/srv/a/x.log"));
+    assert_false(log_by_name("/srv/../x.log"));
+    assert_false(log_by_name("/srv/a/../x.log"));
+    assert_false(log_by_name("/srv/./x.log"));
+    assert_false(log_by_name("/srv//x.log"));
+    assert_false(log_by_name("srv/a/x.log"));
+    assert_false(log_by_name(""));
+    assert_false(policy_may_list(p, "/srv/.."));
+}
+
+static void of_what_is_beside_logs_only_what_is_read(void **state)
+{
+    (void)state;
+    use("  - {type: docker}\n  - {type: podman}\n"
+        "  - {type: docker, paths: ['/logs/*/*-json.log'], docker_root: /data/docker}\n");
+    assert_true(policy_may_open(p, OPENER_META, "/var/lib/docker/containers/abc/config.v2.json"));
+    assert_true(policy_may_open(p, OPENER_META, "/data/docker/abc/config.v2.json"));
+    assert_true(policy_may_open(p, OPENER_META,
+                                "/var/lib/containers/storage/overlay-containers/containers.json"));
+    assert_false(policy_may_open(p, OPENER_META, "/data/docker/abc/hostconfig.json"));
+    assert_false(policy_may_open(p, OPENER_META, "/elsewhere/abc/config.v2.json"));
+    assert_false(log_by_name("/var/lib/docker/containers/abc/config.v2.json"));
+    assert_false(log_by_name("/var/lib/docker/containers/abc/hostconfig.json"));
+}
+
+static void directories_on_the_way_of_a_glob_are_listed(void **state)
+{
+    (void)state;
+    use("  - {type: cri}\n");
+    assert_true(policy_may_list(p, "/"));
+    assert_true(policy_may_list(p, "/var/log"));
+    assert_true(policy_may_list(p, "/var/log/pods"));
+    assert_true(policy_may_list(p, "/var/log/pods/x/y"));
+    assert_false(policy_may_list(p, "/var/log/pods/x/y/z"));
+    assert_false(policy_may_list(p, "/root"));
+    assert_false(policy_may_list(p, "/var/lib"));
+    assert_true(policy_may_stat(p, "/var/log/pods/x/y/0.log"));
+    assert_false(policy_may_stat(p, "/etc/shadow"));
+}
+
+static void certificates_are_the_ones_that_are_named(void **state)
+{
+    (void)state;
+    use("  - {type: cri}\n");
+    assert_true(policy_may_open(p, OPENER_CONF, "/tls/key"));
+    assert_true(policy_may_pass(p, OPENER_CONF, "/tls/key", "/somewhere/else"));
+    assert_false(policy_may_open(p, OPENER_CONF, "/tls/other"));
+    assert_false(log_by_name("/tls/key"));
+}
+
+/* ---- where names lead ---- */
+
+static char *at(const char *name)
+{
+    static char text[4][TMPDIR_PATH_MAX + 64];
+    static unsigned next;
+    char *to = text[next++ % 4];
+
+    (void)snprintf(to, TMPDIR_PATH_MAX + 64, "%s/%s", root, name);
+    return to;
+}
+
+static void make(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    char parent[256];
+
+    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(slash - name), name);
+    assert_int_equal(file_make_dirs(dir, parent, 0755, &err), 0);
+    assert_int_equal(file_replace(dir, name, 0600, STR("x"), &err), 0);
+}
+
+/* Open `name` for real and ask about where it is. */
+static bool passes(const char *name)
+{
+    char link[64], real[4096];
+    int fd = open(at(name), O_PATH | O_CLOEXEC);
+    ssize_t n;
+
+    assert_true(fd >= 0);
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, real, sizeof(real) - 1);
+    assert_true(n > 0);
+    real[n] = '\0';
+    (void)close(fd);
+    return policy_may_pass(p, OPENER_LOG, at(name), real);
+}
+
+static void a_link_among_logs_leads_to_logs_only(void **state)
+{
+    (void)state;
+    make("c/x/ctr.log");
+    make("pods/p/0.log");
+    make("pods/p/secret.json");
+    make("etc/shadow");
+    use("  - {type: file, paths: ['@/c/*/ctr.log']}\n");
+    assert_true(passes("c/x/ctr.log"));
+    assert_int_equal(file_make_dirs(dir, "c/y", 0755, &err), 0);
+    assert_int_equal(symlinkat(at("etc/shadow"), dir, "c/y/ctr.log"), 0);
+    assert_false(passes("c/y/ctr.log"));
+    assert_int_equal(unlinkat(dir, "c/y/ctr.log", 0), 0);
+    assert_int_equal(symlinkat(at("pods/p/0.log"), dir, "c/y/ctr.log"), 0);
+    assert_true(passes("c/y/ctr.log"));
+    assert_int_equal(unlinkat(dir, "c/y/ctr.log", 0), 0);
+    assert_int_equal(symlinkat(at("pods/p/secret.json"), dir, "c/y/ctr.log"), 0);
+    assert_false(passes("c/y/ctr.log"));
+}
+
+static void a_link_in_a_directory_of_others_leads_nowhere(void **state)
+{
+    (void)state;
+    make("pods/p/0.log");
+    use("  - {type: file, paths: ['@/c/*/ctr.log']}\n");
+    assert_int_equal(file_make_dirs(dir, "c/y", 0755, &err), 0);
+    assert_int_equal(symlinkat(at("pods/p/0.log"), dir, "c/y/ctr.log"), 0);
+    assert_true(passes("c/y/ctr.log"));
+    assert_int_equal(fchmodat(dir, "c/y", 0777, 0), 0); /* whoever likes has put it there */
+    assert_false(passes("c/y/ctr.log"));
+}
+
+static void a_directory_that_is_a_link_leads_nowhere(void **state)
+{
+    (void)state;
+    make("etc/ctr.log");
+    use("  - {type: file, paths: ['@/c/*/ctr.log']}\n");
+    assert_int_equal(file_make_dirs(dir, "c", 0755, &err), 0);
+    assert_int_equal(symlinkat(at("etc"), dir, "c/y"), 0);
+    assert_false(passes("c/y/ctr.log"));
+}
+
+static void links_in_the_fixed_part_are_the_administrators(void **state)
+{
+    (void)state;
+    make("data/x/ctr.log");
+    assert_int_equal(symlinkat(at("data"), dir, "c"), 0);
+    use("  - {type: file, paths: ['@/c/*/ctr.log']}\n");
+    assert_true(passes("c/x/ctr.log"));
+}
+
+static void a_log_that_was_renamed_or_removed_meanwhile_passes(void **state)
+{
+    (void)state;
+    make("c/x/ctr.log");
+    use("  - {type: file, paths: ['@/c/*/ctr.log']}\n");
+    assert_true(policy_may_pass(p, OPENER_LOG, at("c/x/ctr.log"), at("c/x/ctr.log.1")));
+    assert_true(policy_may_pass(p, OPENER_LOG, at("c/x/ctr.log"), at("c/x/ctr.log (deleted)")));
+    assert_false(policy_may_pass(p, OPENER_LOG, at("c/x/ctr.log"), at("etc/ctr.log (deleted)")));
+    assert_false(policy_may_pass(p, OPENER_LOG, at("c/x/ctr.log"), at("c/x/other")));
+}
+
+static void an_older_configuration_still_counts(void **state)
+{
+    (void)state;
+    use("  - {type: file, paths: [/a/x.log]}\n");
+    use("  - {type: file, paths: [/b/x.log]}\n");
+    assert_true(log_by_name("/a/x.log"));
+    assert_true(log_by_name("/b/x.log"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+CHECK_MAIN(TEST(a_glob_and_what_rotation_makes_of_its_names), TEST(a_path_that_climbs_is_no_path),
+           TEST(of_what_is_beside_logs_only_what_is_read),
+           TEST(directories_on_the_way_of_a_glob_are_listed),
+           TEST(certificates_are_the_ones_that_are_named),
+           TEST(a_link_among_logs_leads_to_logs_only),
+           TEST(a_link_in_a_directory_of_others_leads_nowhere),
+           TEST(a_directory_that_is_a_link_leads_nowhere),
+           TEST(links_in_the_fixed_part_are_the_administrators),
+           TEST(a_log_that_was_renamed_or_removed_meanwhile_passes),
+           TEST(an_older_configuration_still_counts))

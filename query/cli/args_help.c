@@ -23,7 +23,7 @@ static const char *codes_of(enum args_command command)
 
 /* ---- help ---- */
 
-static void add_flag(struct buf *out, const struct flag *f)
+static void add_flag(struct buf *out, enum args_command command, const struct flag *f)
 {
     size_t at = out->n;
 
@@ -34,7 +34,7 @@ static void add_flag(struct buf *out, const struct flag *f)
     if (f->value != NULL)
         buf_addf(out, " %s", f->value);
     buf_addf(out, "%*s%s\n", out->n - at < FLAG_WIDTH ? (int)(FLAG_WIDTH - (out->n - at)) : 1, "",
-             f->help);
+             args_flag_help(command, f));
 }
 
 static void add_flags(struct buf *out, enum args_command command)
@@ -45,7 +45,7 @@ static void add_flags(struct buf *out, enum args_command command)
         buf_addf(out, "\n%s\n", ARGS_GROUPS[g]);
         for (size_t i = 0; i < FLAG_COUNT; i++)
             if (ARGS_FLAGS[i].group == g && (ARGS_FLAGS[i].commands & OF(command)) != 0)
-                add_flag(out, &ARGS_FLAGS[i]);
+                add_flag(out, command, &ARGS_FLAGS[i]);
     }
 }
 
@@ -80,8 +80,8 @@ void args_help(struct buf *out, enum args_command command)
     if (command == ARGS_NONE)
         add_commands(out);
     else
-        buf_addf(out, "logq %s: %s\n\nUsage: logq %s [FLAGS] %s\n", c->name, c->help, c->name,
-                 c->operands);
+        buf_addf(out, "logq %s - %s\n\nUsage: logq %s [FLAGS]%s%s\n", c->name, c->help, c->name,
+                 c->operands[0] == '\0' ? "" : " ", c->operands);
     add_flags(out, command);
     if (command == ARGS_NONE)
         buf_add_z(out, "\n`logq COMMAND --help` lists a command's flags and shows examples.\n");
@@ -160,7 +160,7 @@ static void add_roff_flags(struct buf *out, enum args_command command)
             if (f->value != NULL)
                 buf_addf(out, " \\fI%s\\fR", f->value);
             buf_add_char(out, '\n');
-            add_roff_line(out, "", f->help);
+            add_roff_line(out, "", args_flag_help(command, f));
         }
     }
 }

@@ -19,25 +19,24 @@ const char *const ARGS_GROUPS[GROUP_COUNT] = {
 
 const struct flag ARGS_FLAGS[FLAG_COUNT] = {
     [FLAG_SINCE] = {"since", 0, GROUP_WHAT, OF_SPANS, "SPAN",
-                    "start that long ago: 15m, 1h30m, 2d (1h)"},
+                    "begin that long ago: 15m, 1h30m, 2d (1h)"},
     [FLAG_FROM] = {"from", 0, GROUP_WHAT, OF_SPANS, "TIME",
-                   "start there: RFC 3339, or how long ago (15m), or now"},
+                   "begin there: RFC 3339, or how long ago (15m), or now"},
     [FLAG_TO] = {"to", 0, GROUP_WHAT, OF_SPANS & ~OF(ARGS_TAIL), "TIME",
-                 "stop before there; same forms (now)"},
+                 "end there; same forms (now)"},
     [FLAG_LIMIT] = {"limit", 'n', GROUP_WHAT,
                     OF_LINES | OF(ARGS_VOLUME) | OF(ARGS_PATTERNS) | OF(ARGS_FIELDS), "N",
-                    "at most N: lines, the newest (1000; tail: 10; 0: all), or rows"},
-    [FLAG_DIRECTION] =
-        {"direction", 0, GROUP_WHAT, OF(ARGS_QUERY), "WAY",
-         "forward: oldest lines, oldest first; backward: newest lines, newest first"},
+                    "print at most N"},
+    [FLAG_DIRECTION] = {"direction", 0, GROUP_WHAT, OF(ARGS_QUERY), "WAY",
+                        "forward: the oldest, oldest first; backward: the newest, newest first"},
     [FLAG_FOLLOW] = {"follow", 'f', GROUP_WHAT, OF_LINES, NULL,
                      "go on with lines as they arrive (as tail does)"},
     [FLAG_STEP] = {"step", 0, GROUP_WHAT, OF(ARGS_QUERY) | OF(ARGS_VOLUME) | OF(ARGS_EXPLAIN),
-                   "SPAN", "a value at each step of the span; with --histogram: a bar"},
+                   "SPAN", "a value at each step of the span"},
     [FLAG_BEFORE] = {"before-context", 'B', GROUP_WHAT, OF(ARGS_QUERY), "N",
-                     "also N lines of the same stream before each hit"},
+                     "also the N lines before each hit in its stream (at most 100)"},
     [FLAG_AFTER] = {"after-context", 'A', GROUP_WHAT, OF(ARGS_QUERY), "N",
-                    "also N lines of the same stream behind each hit"},
+                    "also the N lines behind each hit in its stream (at most 100)"},
     [FLAG_CONTEXT] = {"context", 'C', GROUP_WHAT, OF(ARGS_QUERY), "N", "both -A N and -B N"},
     [FLAG_STDIN] = {"stdin", 0, GROUP_WHAT, OF(ARGS_QUERY), NULL,
                     "ask the lines of standard input, not a server"},
@@ -85,10 +84,45 @@ const struct flag ARGS_FLAGS[FLAG_COUNT] = {
     [FLAG_VERSION] = {"version", 'V', GROUP_OTHER, OF_ALL, NULL, "print the version and exit"},
 };
 
+static const struct {
+    enum args_command command;
+    enum flag_id flag;
+    const char *help;
+} SPECIAL[] = {
+    {ARGS_QUERY, FLAG_LIMIT,
+     "the newest N lines (1000; with -A, -B, -C: 100 hits); 0: all, streamed"},
+    {ARGS_TAIL, FLAG_LIMIT, "begin with the newest N lines (10); 0: all there are"},
+    {ARGS_VOLUME, FLAG_LIMIT, "print the N largest (100)"},
+    {ARGS_PATTERNS, FLAG_LIMIT, "print the N most frequent (all)"},
+    {ARGS_FIELDS, FLAG_LIMIT, "print at most N fields or values (1000)"},
+    {ARGS_QUERY, FLAG_STEP, "of a metric query, a value at each step; with --histogram: a bar"},
+    {ARGS_VOLUME, FLAG_STEP, "the bytes of each step of the span, not of all of it"},
+    {ARGS_EXPLAIN, FLAG_STEP,
+     "of a metric query, evaluate at each step (default: once, at the end)"},
+    {ARGS_TAIL, FLAG_SINCE, "begin with lines that are no older: 15m, 1h30m, 2d (1h)"},
+    {ARGS_TAIL, FLAG_FROM, "begin there: RFC 3339, or how long ago (15m), or now"},
+    {ARGS_TAIL, FLAG_FOLLOW, "may be said, and is what tail does anyway"},
+    {ARGS_DELETE, FLAG_SINCE,
+     "delete from that long ago on: 15m, 1h30m, 2d; this or --from is a must"},
+    {ARGS_DELETE, FLAG_FROM, "delete from there on: RFC 3339, or how long ago (15m)"},
+    {ARGS_DELETE, FLAG_TO, "delete up to there; same forms (now)"},
+    {ARGS_ADMIN, FLAG_SINCE, "hold add: from that long ago on: 15m, 1h30m, 2d"},
+    {ARGS_ADMIN, FLAG_FROM, "hold add: from there on: RFC 3339, or how long ago (15m)"},
+    {ARGS_ADMIN, FLAG_TO, "hold add: up to there; same forms (now)"},
+};
+
+const char *args_flag_help(enum args_command command, const struct flag *f)
+{
+    for (size_t i = 0; i < sizeof(SPECIAL) / sizeof(SPECIAL[0]); i++)
+        if (SPECIAL[i].command == command && &ARGS_FLAGS[SPECIAL[i].flag] == f)
+            return SPECIAL[i].help;
+    return f->help;
+}
+
 const struct command ARGS_TABLE[ARGS_COUNT] = {
     [ARGS_QUERY] = {"query",
                     "QUERY",
-                    "run a LogQL query: lines of a log query, values of a metric query",
+                    "print the lines of a LogQL log query, or the values of a metric query",
                     1,
                     1,
                     true,
@@ -206,7 +240,7 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                        "As JSON\nlogq explain '{app=\"web\"} | json | status >= 500' -o json"}},
     [ARGS_DELETE] = {"delete",
                      "QUERY",
-                     "delete what matches (or: list, cancel ID)",
+                     "delete the lines that match; list requests, cancel ID takes one back",
                      1,
                      2,
                      true,
@@ -244,7 +278,7 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                       "From a pipe\nxz -dc web.jsonl.xz | logq import -"}},
     [ARGS_VERIFY] = {"verify",
                      "",
-                     "is what the server stores as it was written? (--structure)",
+                     "check that all the server stores is as it was written (--structure)",
                      0,
                      0,
                      false,

@@ -73,6 +73,8 @@ struct command {
 };
 
 extern const struct flag ARGS_FLAGS[FLAG_COUNT];
+/* What `f`, one of ARGS_FLAGS, does for this command: some flags mean something else for each. */
+const char *args_flag_help(enum args_command command, const struct flag *f);
 extern const struct command ARGS_TABLE[ARGS_COUNT];
 extern const char *const ARGS_GROUPS[GROUP_COUNT];
 

@@ -104,31 +104,51 @@ int cmd_parse(const struct cmd *c, struct str text, struct query **ret)
     return r;
 }
 
-int cmd_list(struct cmd *c, const struct cmd_question *q, struct rows *rows)
+static int fetch(struct cmd *c, const struct cmd_question *q, struct buf *params, struct rows *rows,
+                 struct remote_failure *fail, struct err *err)
 {
-    struct remote_request req = {
-        .path = q->path, .params = buf_str(q->params), .idle_ms = CMD_IDLE_MS};
-    struct remote_failure fail = {0};
+    struct remote_request req = {.path = q->path, .idle_ms = CMD_IDLE_MS};
     struct buf body, warnings;
-    struct err err;
-    int r = buf_err(q->params, "parameters", &err);
+    int r;
 
+    *fail = (struct remote_failure){0};
+    if (q->query.p != NULL)
+        params_add(params, "query", q->query);
+    cmd_add_span(c, params);
+    req.params = buf_str(params);
     buf_init(&body, ANSWER_MAX);
+    r = buf_err(params, "parameters", err);
+    if (r == 0)
+        r = remote_fetch(c->remote, &req, &body, fail, err);
+    if (r == 0)
+        r = q->read(buf_str(&body), rows, err);
     buf_init(&warnings, CMD_WARNINGS_MAX);
     if (r == 0)
-        r = remote_fetch(c->remote, &req, &body, &fail, &err);
-    if (r == 0)
-        r = q->read(buf_str(&body), rows, &err);
-    if (r == 0)
         loki_warnings(buf_str(&body), &warnings);
-    buf_fini(&body);
     cmd_say_lines(buf_str(&warnings));
     buf_fini(&warnings);
+    buf_fini(&body);
+    return r;
+}
+
+int cmd_list(struct cmd *c, const struct cmd_question *q, struct buf *params)
+{
+    struct rows *rows = rows_new(q->columns, q->n_columns);
+    struct remote_failure fail;
+    struct err err;
+    int r, code;
+
+    rows_limit(rows, q->limit);
+    r = fetch(c, q, params, rows, &fail, &err);
+    buf_fini(params);
     if (r == 0)
         r = rows_print(rows, c->out, &err);
     if (r < 0)
-        return cmd_fail(c, q->query, &fail, &err);
-    return rows_count(rows) > 0 ? CMD_FOUND : CMD_NOTHING;
+        code = cmd_fail(c, q->query, &fail, &err);
+    else
+        code = rows_count(rows) > 0 ? CMD_FOUND : CMD_NOTHING;
+    rows_free(&rows);
+    return code;
 }
 
 void cmd_add_span(const struct cmd *c, struct buf *params)
@@ -137,9 +157,9 @@ void cmd_add_span(const struct cmd *c, struct buf *params)
     params_add_ts(params, "end", cmd_end(c->args));
 }
 
-int cmd_selector(const struct cmd *c, struct str *ret)
+int cmd_selector(const struct cmd *c, size_t i, struct str *ret)
 {
-    struct str text = c->args->n_words > 0 ? str_of(c->args->words[0]) : STR("{}");
+    struct str text = c->args->n_words > i ? str_of(c->args->words[i]) : STR("{}");
     const struct matcher *matchers;
     struct query *q = NULL;
     size_t n;

@@ -60,20 +60,24 @@ int cmd_fail(const struct cmd *c, struct str query, const struct remote_failure 
  * *ret. */
 int cmd_parse(const struct cmd *c, struct str text, struct query **ret);
 
-/* Ask `path`, read the answer into `rows` and print them.  `query`: what a place in an error is
- * about; STR_NULL: nothing.  Returns the exit code. */
+/* A question whose answer is a list of rows. */
 typedef int cmd_read_fn(struct str json, struct rows *rows, struct err *err);
 struct cmd_question {
     const char *path;
-    struct buf *params;
-    struct str query;
+    struct str query; /* its parameter; an error may be about a place in it; STR_NULL: none */
     cmd_read_fn *read;
+    const struct rows_column *columns;
+    size_t n_columns;
+    uint64_t limit; /* rows that are printed; 0: all */
 };
-int cmd_list(struct cmd *c, const struct cmd_question *q, struct rows *rows);
+enum { CMD_PARAMS_MAX = 8 << 20 };
+/* Ask it with the query, the span and what is in `params` already, and print the rows.  Releases
+ * `params`.  Returns the exit code. */
+int cmd_list(struct cmd *c, const struct cmd_question *q, struct buf *params);
 
 /* The span's parameters start and end, with an open end ahead of our clock. */
 void cmd_add_span(const struct cmd *c, struct buf *params);
-/* The selector that is operand 0, or `{}`; one that is none has been complained about: < 0. */
-int cmd_selector(const struct cmd *c, struct str *ret);
+/* The selector that is operand `i`, or `{}`; one that is none has been complained about: < 0. */
+int cmd_selector(const struct cmd *c, size_t i, struct str *ret);
 
 #endif

@@ -3,7 +3,7 @@
 #include "query/cli/loki.h"
 #include "query/cli/params.h"
 
-enum { PARAMS_MAX = 1 << 20, PATH_BYTES = RECORD_LABEL_NAME_MAX + 64, SAMPLE_DEFAULT = 1000 };
+enum { PATH_BYTES = RECORD_LABEL_NAME_MAX + 64, SAMPLE_DEFAULT = 1000 };
 
 static int check(struct cmd *c, struct str text)
 {
@@ -29,8 +29,9 @@ int cmd_fields(struct cmd *c)
                                     VALUES[] = {{"value", ROWS_TEXT}};
     struct str name = c->args->n_words > 1 ? str_of(c->args->words[1]) : STR_NULL;
     struct cmd_question q = {.query = str_of(c->args->words[0]),
-                             .read = name.p != NULL ? loki_field_values : loki_fields};
-    struct rows *rows;
+                             .read = name.p != NULL ? loki_field_values : loki_fields,
+                             .columns = name.p != NULL ? VALUES : FIELDS,
+                             .n_columns = name.p != NULL ? 1 : 4};
     struct buf params, path;
     int code;
 
@@ -51,17 +52,11 @@ int cmd_fields(struct cmd *c)
         buf_add_z(&path, "/loki/api/v1/detected_fields");
     buf_add_char(&path, '\0');
     q.path = path.p;
-    rows = name.p != NULL ? rows_new(VALUES, 1) : rows_new(FIELDS, 4);
-    buf_init(&params, PARAMS_MAX);
-    params_add(&params, "query", q.query);
-    cmd_add_span(c, &params);
+    buf_init(&params, CMD_PARAMS_MAX);
     params_add_u64(&params, "line_limit", c->args->sample > 0 ? c->args->sample : SAMPLE_DEFAULT);
     if (c->args->has_limit)
         params_add_u64(&params, "limit", c->args->limit);
-    q.params = &params;
-    code = cmd_list(c, &q, rows);
-    buf_fini(&params);
+    code = cmd_list(c, &q, &params);
     buf_fini(&path);
-    rows_free(&rows);
     return code;
 }

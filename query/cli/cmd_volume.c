@@ -3,8 +3,6 @@
 #include "query/cli/loki.h"
 #include "query/cli/params.h"
 
-enum { PARAMS_MAX = 1 << 20 };
-
 static int read_total(struct str json, struct rows *rows, struct err *err)
 {
     return loki_result(json, false, rows, NULL, err);
@@ -22,31 +20,24 @@ int cmd_volume(struct cmd *c)
     bool timed = c->args->step > 0;
     struct cmd_question q = {.path = timed ? "/loki/api/v1/index/volume_range"
                                            : "/loki/api/v1/index/volume",
-                             .read = timed ? read_timed : read_total};
+                             .read = timed ? read_timed : read_total,
+                             .columns = timed ? COLUMNS : COLUMNS + 1,
+                             .n_columns = timed ? 3 : 2};
     char step[TIME_TEXT_MAX];
-    struct rows *rows;
     struct buf params;
-    int code;
 
-    if (cmd_selector(c, &q.query) < 0)
+    if (cmd_selector(c, 0, &q.query) < 0)
         return CMD_USAGE;
     if (c->args->has_limit && c->args->limit == 0) {
         cmd_say("--limit of volume is at least 1");
         return CMD_USAGE;
     }
-    rows = timed ? rows_new(COLUMNS, 3) : rows_new(COLUMNS + 1, 2);
-    buf_init(&params, PARAMS_MAX);
-    params_add(&params, "query", q.query);
-    cmd_add_span(c, &params);
+    buf_init(&params, CMD_PARAMS_MAX);
     if (timed)
         params_add(&params, "step", dur_format(c->args->step, step));
     if (c->args->has_limit)
         params_add_u64(&params, "limit", c->args->limit);
     if (c->args->by != NULL)
         params_add(&params, "targetLabels", str_of(c->args->by));
-    q.params = &params;
-    code = cmd_list(c, &q, rows);
-    buf_fini(&params);
-    rows_free(&rows);
-    return code;
+    return cmd_list(c, &q, &params);
 }

@@ -24,21 +24,13 @@ static int not_loki(struct err *err, const char *what)
     return err_set(err, ERR_CORRUPT, "the server's answer is not understood: %s", what);
 }
 
-/* On success the caller owns *ret; *data is a part of it. */
-static int parse(struct str json, json_t **ret, json_t **data, struct err *err)
+/* On success the caller owns *ret. */
+static int load(struct str json, json_t **ret, struct err *err)
 {
-    json_error_t e;
-    json_t *j = json_loadb(json.p == NULL ? "" : json.p, json.n, JSON_ALLOW_NUL, &e);
+    json_error_t why;
 
-    if (j == NULL)
-        return not_loki(err, e.text);
-    *data = json_object_get(j, "data");
-    if (*data == NULL) {
-        json_decref(j);
-        return not_loki(err, "it has no data");
-    }
-    *ret = j;
-    return 0;
+    *ret = json_loadb(json.p == NULL ? "" : json.p, json.n, JSON_ALLOW_NUL, &why);
+    return *ret == NULL ? not_loki(err, why.text) : 0;
 }
 
 static int read_labels(json_t *j, struct arena *a, struct labels *ret, struct err *err)
@@ -70,40 +62,50 @@ static int read_labels(json_t *j, struct arena *a, struct labels *ret, struct er
 
 /* ---- lists ---- */
 
-typedef int item_fn(json_t *item, struct arena *a, struct rows_cell *ret, struct err *err);
+/* An item as a row. */
+typedef int item_fn(json_t *item, struct rows *rows, struct err *err);
 
-static int read_string(json_t *item, struct arena *a, struct rows_cell *ret, struct err *err)
+static int read_text(json_t *j, struct arena *a, struct rows_cell *ret, struct err *err)
 {
-    if (!json_is_string(item))
+    if (!json_is_string(j))
         return not_loki(err, "an item is no text");
-    ret->text = arena_str(a, text_of(item));
+    ret->text = arena_str(a, text_of(j));
     return ret->text.p == NULL ? arena_err(a, err) : 0;
 }
 
-static int read_stream(json_t *item, struct arena *a, struct rows_cell *ret, struct err *err)
+static int add_text(json_t *item, struct rows *rows, struct err *err)
 {
-    return read_labels(item, a, &ret->labels, err);
+    struct rows_cell cell = {0};
+    int r = read_text(item, rows_arena(rows), &cell, err);
+
+    return r < 0 ? r : rows_add(rows, &cell, err);
 }
 
-static int read_list(struct str json, item_fn *fn, struct rows *rows, struct err *err)
+static int add_stream(json_t *item, struct rows *rows, struct err *err)
 {
-    json_t *j = NULL, *data = NULL, *item;
+    struct rows_cell cell = {0};
+    int r = read_labels(item, rows_arena(rows), &cell.labels, err);
+
+    return r < 0 ? r : rows_add(rows, &cell, err);
+}
+
+/* The list that is the answer's member `name`, or NULL: the answer itself. */
+static int read_list(struct str json, const char *name, item_fn *add, struct rows *rows,
+                     struct err *err)
+{
+    json_t *j = NULL, *list, *item;
     size_t i;
-    int r = parse(json, &j, &data, err);
+    int r = load(json, &j, err);
 
     if (r < 0)
         return r;
-    if (!json_is_array(data))
-        r = not_loki(err, "data is no list");
-    json_array_foreach(data, i, item)
+    list = name == NULL ? j : json_object_get(j, name);
+    if (!json_is_array(list) && !json_is_null(list)) /* for none there may be null */
+        r = not_loki(err, "it has no list");
+    json_array_foreach(list, i, item)
     {
-        struct rows_cell cell = {0};
-
-        r = fn(item, rows_arena(rows), &cell, err);
         if (r == 0)
-            r = rows_add(rows, &cell, err);
-        if (r < 0)
-            break;
+            r = add(item, rows, err);
     }
     json_decref(j);
     return r;
@@ -111,12 +113,12 @@ static int read_list(struct str json, item_fn *fn, struct rows *rows, struct err
 
 int loki_strings(struct str json, struct rows *rows, struct err *err)
 {
-    return read_list(json, read_string, rows, err);
+    return read_list(json, "data", add_text, rows, err);
 }
 
 int loki_series(struct str json, struct rows *rows, struct err *err)
 {
-    return read_list(json, read_stream, rows, err);
+    return read_list(json, "data", add_stream, rows, err);
 }
 
 /* ---- delete requests ---- */
@@ -126,7 +128,7 @@ static int get_text(json_t *item, const char *name, struct arena *a, struct rows
 {
     json_t *v = json_object_get(item, name);
 
-    return json_is_string(v) ? read_string(v, a, ret, err) : not_loki(err, "a text is missing");
+    return json_is_string(v) ? read_text(v, a, ret, err) : not_loki(err, "a text is missing");
 }
 
 static int get_seconds(json_t *item, const char *name, struct rows_cell *ret, struct err *err)
@@ -140,8 +142,10 @@ static int get_seconds(json_t *item, const char *name, struct rows_cell *ret, st
     return 0;
 }
 
-static int read_delete(json_t *item, struct arena *a, struct rows_cell cells[6], struct err *err)
+static int add_delete(json_t *item, struct rows *rows, struct err *err)
 {
+    struct rows_cell cells[6] = {{.ts = 0}};
+    struct arena *a = rows_arena(rows);
     int r = get_text(item, "request_id", a, &cells[0], err);
 
     if (r == 0)
@@ -152,28 +156,14 @@ static int read_delete(json_t *item, struct arena *a, struct rows_cell cells[6],
         r = get_seconds(item, "start_time", &cells[3], err);
     if (r == 0)
         r = get_seconds(item, "end_time", &cells[4], err);
-    return r == 0 ? get_text(item, "query", a, &cells[5], err) : r;
+    if (r == 0)
+        r = get_text(item, "query", a, &cells[5], err);
+    return r < 0 ? r : rows_add(rows, cells, err);
 }
 
 int loki_deletes(struct str json, struct rows *rows, struct err *err)
 {
-    json_error_t why;
-    json_t *j = json_loadb(json.p == NULL ? "" : json.p, json.n, JSON_ALLOW_NUL, &why);
-    json_t *item;
-    size_t i;
-    int r = json_is_array(j) ? 0 : not_loki(err, "no list of delete requests");
-
-    json_array_foreach(j, i, item)
-    {
-        struct rows_cell cells[6] = {{.ts = 0}};
-
-        if (r == 0)
-            r = read_delete(item, rows_arena(rows), cells, err);
-        if (r == 0)
-            r = rows_add(rows, cells, err);
-    }
-    json_decref(j);
-    return r;
+    return read_list(json, NULL, add_delete, rows, err);
 }
 
 /* ---- values ---- */
@@ -247,26 +237,12 @@ static int add_result(struct result *to, json_t *data, struct err *err)
 
 /* ---- what there is ---- */
 
-/* On success the caller owns *ret, an object. */
-static int parse_object(struct str json, json_t **ret, struct err *err)
-{
-    json_error_t why;
-    json_t *j = json_loadb(json.p == NULL ? "" : json.p, json.n, JSON_ALLOW_NUL, &why);
-
-    if (!json_is_object(j)) {
-        json_decref(j);
-        return not_loki(err, "no object");
-    }
-    *ret = j;
-    return 0;
-}
-
 int loki_stats(struct str json, struct rows *rows, struct err *err)
 {
     static const char *const names[] = {"streams", "chunks", "entries", "bytes"};
     struct rows_cell cells[4] = {{.value = 0}};
     json_t *j = NULL;
-    int r = parse_object(json, &j, err);
+    int r = load(json, &j, err);
 
     for (size_t i = 0; r == 0 && i < 4; i++) {
         json_t *v = json_object_get(j, names[i]);
@@ -299,21 +275,7 @@ static int add_pattern(json_t *item, struct rows *rows, struct err *err)
 
 int loki_patterns(struct str json, struct rows *rows, struct err *err)
 {
-    json_t *j = NULL, *data = NULL, *item;
-    size_t i;
-    int r = parse(json, &j, &data, err);
-
-    if (r < 0)
-        return r;
-    if (!json_is_array(data))
-        r = not_loki(err, "data is no list");
-    json_array_foreach(data, i, item)
-    {
-        if (r == 0)
-            r = add_pattern(item, rows, err);
-    }
-    json_decref(j);
-    return r;
+    return read_list(json, "data", add_pattern, rows, err);
 }
 
 /* "json (http.took)", "logfmt", "attribute" */
@@ -346,51 +308,29 @@ static struct str found_in(json_t *field, struct arena *a)
     return ret;
 }
 
+static int add_field(json_t *item, struct rows *rows, struct err *err)
+{
+    struct rows_cell cells[4] = {{.value = 0}};
+    struct arena *a = rows_arena(rows);
+    int r = get_text(item, "label", a, &cells[0], err);
+
+    if (r == 0)
+        r = get_text(item, "type", a, &cells[1], err);
+    cells[2].value = json_number_value(json_object_get(item, "cardinality"));
+    cells[3].text = found_in(item, a);
+    if (r == 0 && cells[3].text.p == NULL)
+        r = arena_err(a, err);
+    return r < 0 ? r : rows_add(rows, cells, err);
+}
+
 int loki_fields(struct str json, struct rows *rows, struct err *err)
 {
-    struct arena *a = rows_arena(rows);
-    json_t *j = NULL, *item;
-    size_t i;
-    int r = parse_object(json, &j, err);
-
-    json_array_foreach(json_object_get(j, "fields"), i, item)
-    {
-        struct rows_cell cells[4] = {{.value = 0}};
-
-        r = get_text(item, "label", a, &cells[0], err);
-        if (r == 0)
-            r = get_text(item, "type", a, &cells[1], err);
-        cells[2].value = json_number_value(json_object_get(item, "cardinality"));
-        cells[3].text = found_in(item, a);
-        if (r == 0 && cells[3].text.p == NULL)
-            r = arena_err(a, err);
-        if (r == 0)
-            r = rows_add(rows, cells, err);
-        if (r < 0)
-            break;
-    }
-    json_decref(j);
-    return r;
+    return read_list(json, "fields", add_field, rows, err);
 }
 
 int loki_field_values(struct str json, struct rows *rows, struct err *err)
 {
-    json_t *j = NULL, *item;
-    size_t i;
-    int r = parse_object(json, &j, err);
-
-    json_array_foreach(json_object_get(j, "values"), i, item)
-    {
-        struct rows_cell cell = {0};
-
-        r = read_string(item, rows_arena(rows), &cell, err);
-        if (r == 0)
-            r = rows_add(rows, &cell, err);
-        if (r < 0)
-            break;
-    }
-    json_decref(j);
-    return r;
+    return read_list(json, "values", add_text, rows, err);
 }
 
 static void add_warnings(json_t *j, struct buf *warnings)
@@ -407,10 +347,10 @@ static void add_warnings(json_t *j, struct buf *warnings)
 
 void loki_warnings(struct str json, struct buf *warnings)
 {
-    json_t *j = NULL, *data = NULL;
+    json_t *j = NULL;
     struct err ignored;
 
-    if (str_find(json, STR("\"warnings\":[")) == SIZE_MAX || parse(json, &j, &data, &ignored) < 0)
+    if (str_find(json, STR("\"warnings\":[")) == SIZE_MAX || load(json, &j, &ignored) < 0)
         return; /* who reads the answer says what is wrong with it */
     add_warnings(j, warnings);
     json_decref(j);
@@ -420,12 +360,12 @@ int loki_result(struct str json, bool timed, struct rows *rows, struct buf *warn
                 struct err *err)
 {
     struct result to = {timed, rows};
-    json_t *j = NULL, *data = NULL;
-    int r = parse(json, &j, &data, err);
+    json_t *j = NULL;
+    int r = load(json, &j, err);
 
     if (r < 0)
         return r;
-    r = add_result(&to, data, err);
+    r = add_result(&to, json_object_get(j, "data"), err);
     if (warnings != NULL)
         add_warnings(j, warnings);
     json_decref(j);

@@ -94,8 +94,40 @@ static void offer_values(struct completing *x, struct str name, struct str befor
 
 /* ---- where in the line we are ---- */
 
+/* Behind {...}: the stage that the last bar begins, if it has been begun by no more than a word. */
+static void offer_stages(struct completing *x, size_t from)
+{
+    static const char *const stages[] = {
+        "json",   "json --arrays", "logfmt",       "regexp",     "pattern",
+        "unpack", "line_format",   "label_format", "decolorize", "drop",
+        "keep",   "dedup",         "dedup by (",   "any(",       "unwrap"};
+    size_t start = 0;
+    char quote = '\0';
+
+    for (size_t i = from; i < x->word.n; i++) {
+        char ch = x->word.p[i];
+
+        if (quote == '"' && ch == '\\') {
+            i++;
+        } else if (quote != '\0') {
+            quote = ch == quote ? '\0' : quote;
+        } else if (ch == '"' || ch == '`') {
+            quote = ch;
+            start = 0;
+        } else if (ch == '|') {
+            start = i + 1;
+        }
+    }
+    if (quote != '\0' || start == 0)
+        return;
+    while (start < x->word.n && x->word.p[start] == ' ')
+        start++;
+    for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
+        offer(x, str_sub(x->word, 0, start), str_of(stages[i]), "");
+}
+
 /* Inside of {...}: a name, or what stands in quotes behind it. */
-static void offer_in_selector(struct completing *x)
+static void offer_in_selector(struct completing *x, bool piped)
 {
     size_t start = 1, value = 0; /* of the name; of the value, 0: not in one */
     bool quoted = false;
@@ -110,6 +142,8 @@ static void offer_in_selector(struct completing *x)
             quoted = !quoted;
             value = quoted ? i + 1 : 0;
         } else if (!quoted && ch == '}') {
+            if (piped)
+                offer_stages(x, i + 1);
             return;
         } else if (!quoted && (ch == ',' || ch == ' ')) {
             start = i + 1;
@@ -126,7 +160,8 @@ static void offer_in_selector(struct completing *x)
     }
 }
 
-static void offer_query(struct completing *x)
+/* `piped`: stages may follow the selector. */
+static void offer_query(struct completing *x, bool piped)
 {
     if (x->word.n == 0)
         buf_add_z(&x->out, "{\n");
@@ -140,7 +175,7 @@ static void offer_query(struct completing *x)
             buf_fini(&name);
         }
     else if (x->word.p[0] == '{')
-        offer_in_selector(x);
+        offer_in_selector(x, piped);
 }
 
 /* The flag that `word` is; FLAG_COUNT: none. */
@@ -190,7 +225,8 @@ static void offer_operand(struct completing *x, enum args_command command, size_
     if (command == ARGS_DELETE && index == 0)
         offer_names(x, deletes, sizeof(deletes) / sizeof(deletes[0]));
     if (command == ARGS_SERIES || (ARGS_TABLE[command].is_query && index == 0))
-        offer_query(x);
+        offer_query(x, command != ARGS_SERIES && command != ARGS_STATS && command != ARGS_VOLUME &&
+                           command != ARGS_PATTERNS);
 }
 
 static void offer_all(struct completing *x)

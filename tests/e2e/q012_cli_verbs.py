@@ -169,6 +169,10 @@ def completion(server):
     assert offered("query", "{a") == ['{app="']
     assert offered("query", '{app="') == ['{app="db"', '{app="web"']
     assert offered("query", '{app="web", h') == ['{app="web", host="']
+    assert offered("query", '{app="web"} |= "a|b" | de') == [f'{{app="web"}} |= "a|b" | {stage}' for stage in
+                                                             ("decolorize", "dedup", "dedup by (")]
+    assert offered("query", '{app="web"} | json --') == ['{app="web"} | json --arrays']
+    assert offered("stats", '{app="web"} | de') == offered("query", '{app="web"} |= "| de') == offered("query", '{app="web"} de') == []
     assert offered("labels", "") == ["app", "host", "service_name"]
     assert out(server, "__complete", "query", "{a", env={"LOGQ_ADDR": f"http://127.0.0.1:{free_port()}"}) == ""
     silent = logq(server, "__complete", "vol", check=False, env={"LOGQ_ADDR": "nonsense"})  # a prompt is there: no complaint

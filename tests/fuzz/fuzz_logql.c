@@ -5,6 +5,7 @@
  * parses and prints the same again; so it is with what may only be formatted.
  */
 #include "base/obj.h"
+#include "query/format.h"
 #include "query/query.h"
 
 #include <stdint.h>
@@ -27,6 +28,24 @@ static void format(struct str text)
     buf_fini(&second);
 }
 
+/* However long the text, its place is shown in two lines that a terminal holds. */
+static void show(struct str text, unsigned line, unsigned column)
+{
+    enum { SHOWN_MAX = 700 };
+    struct buf out;
+    size_t lines = 0;
+
+    buf_init(&out, SHOWN_MAX);
+    format_place(&out, text, line, column, false);
+    INVARIANT(!out.over && str_ends(buf_str(&out), STR("^\n")));
+    for (size_t i = 0; i < out.n; i++) {
+        lines += out.p[i] == '\n';
+        INVARIANT(out.p[i] == '\n' || (unsigned char)out.p[i] >= ' ');
+    }
+    INVARIANT(lines == 2);
+    buf_fini(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data, size};
@@ -41,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     format(text);
     if (query_parse(text, &q, &line, &column, &err) < 0) {
         INVARIANT(line >= 1 && line <= size + 1 && column >= 1 && column <= size + 1);
+        show(text, line, column);
         return 0;
     }
     INVARIANT(query_lookback(q) >= 0);

@@ -6,6 +6,7 @@
  */
 #include "query/range_count.h"
 
+#include "query/ends.h"
 #include "query/gathered.h"
 #include "query/op.h"
 #include "query/plan_tests.h"
@@ -132,6 +133,10 @@ static int make_cells(struct range_run *run, struct range_cell *c, struct err *e
     c->cells.owner = c;
     if (run->gathered)
         return 0;
+    if (run->ended) {
+        c->ends = arena_alloc(a, n * sizeof(*c->ends));
+        return c->ends == NULL ? arena_err(a, err) : 0;
+    }
     if (run->summed) {
         c->cells.sum = arena_alloc(a, n * sizeof(*c->cells.sum));
         return c->cells.sum == NULL ? arena_err(a, err) : 0;
@@ -177,18 +182,45 @@ static bool sum_number(const void *arg, struct str text, double *ret)
 }
 
 /* For scan_value: one value of those that are gathered.  1: they are too many. */
-static int gather(void *arg, struct scan_cells *cells, ts_ns ts, double v, struct err *err)
+static int gather(void *arg, struct scan_cells *cells, const struct scan_sample *s, struct err *err)
 {
     struct range_run *run = arg;
     struct range_cell *c = cells->owner;
     size_t first;
     size_t last;
 
-    if (!range_run_covers(run, ts, &first, &last))
+    if (!range_run_covers(run, s->ts, &first, &last))
         return 0; /* between two ranges */
     if (run->n_gathered++ >= run->x->limits.memory_bytes / GATHERED_MEMORY_MIN)
         return 1;
-    return window_push(&c->window, ts, v, &run->x->budget, err) < 0; /* records take less */
+    return window_push(&c->window, s->ts, s->v, &run->x->budget, err) < 0; /* records take less */
+}
+
+/* Between which edges a sample lies. */
+static size_t bucket_of(const struct range_run *run, ts_ns ts)
+{
+    size_t low = 0;
+    size_t high = run->n_edges - 1;
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (run->edge[middle] <= ts)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* For scan_value: one of those of which an end of each stretch is kept. */
+static int choose(void *arg, struct scan_cells *cells, const struct scan_sample *s, struct err *err)
+{
+    struct range_run *run = arg;
+    struct range_cell *c = cells->owner;
+
+    (void)err;
+    ends_add(run->node->range.op, &c->ends[bucket_of(run, s->ts)], s);
+    return 0;
 }
 
 /* For scan_value: a whole record.  1: its number does not add up. */
@@ -200,8 +232,7 @@ static int sum_record(void *arg, const struct labels *stream, const struct recor
     struct batch b = {.magic = BATCH_MAGIC, .streams = &l, .n_streams = 1};
     struct record one = *rec;
     struct range_sample x = {.value = 0};
-    size_t low = 0;
-    size_t high = run->n_edges - 1;
+    struct scan_sample s = {.ts = rec->ts, .seq = rec->seq};
     int r;
 
     run->cached = NULL;
@@ -213,17 +244,11 @@ static int sum_record(void *arg, const struct labels *stream, const struct recor
     if (!(fabs(x.value) < NUMBER_MAX))
         return 1;
     r = x.cell->cells.owner == NULL ? make_cells(run, x.cell, err) : 0;
-    if (r == 0 && run->gathered)
-        return gather(run, &x.cell->cells, rec->ts, x.value, err);
-    while (r == 0 && high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (run->edge[middle] <= rec->ts)
-            low = middle;
-        else
-            high = middle;
-    }
+    s.v = x.value;
+    if (r == 0 && (run->gathered || run->ended))
+        return (run->gathered ? gather : choose)(run, &x.cell->cells, &s, err);
     if (r == 0)
-        scan_sum_add(&x.cell->cells.sum[low], x.value);
+        scan_sum_add(&x.cell->cells.sum[bucket_of(run, rec->ts)], x.value);
     return r;
 }
 
@@ -245,9 +270,9 @@ static void add_cells(struct range_run *run, struct range_cell *c)
     }
 }
 
-static int add_sums(struct range_run *run, struct range_cell *c, struct err *err)
+static struct sums_query sums_query_of(const struct range_run *run)
 {
-    const struct sums_query q = {
+    return (struct sums_query){
         .op = run->node->range.op,
         .steps = run->steps,
         .range = run->log->range,
@@ -255,7 +280,11 @@ static int add_sums(struct range_run *run, struct range_cell *c, struct err *err
         .edge = run->edge,
         .n_edges = run->n_edges,
     };
+}
 
+static int add_sums(struct range_run *run, struct range_cell *c, struct err *err)
+{
+    const struct sums_query q = sums_query_of(run);
     size_t first;
     size_t last;
 
@@ -263,6 +292,18 @@ static int add_sums(struct range_run *run, struct range_cell *c, struct err *err
         if (c->cells.sum[i].n > 0 && range_run_covers(run, run->edge[i], &first, &last))
             run->x->stats.pipeline_lines += c->cells.sum[i].n;
     return sums_slide(&q, c->cells.sum, run->x->arena, &c->out, err);
+}
+
+static void add_ends(struct range_run *run, struct range_cell *c)
+{
+    const struct sums_query q = sums_query_of(run);
+    size_t first;
+    size_t last;
+
+    for (size_t i = 0; i + 1 < run->n_edges; i++)
+        if (c->ends[i].n > 0 && range_run_covers(run, run->edge[i], &first, &last))
+            run->x->stats.pipeline_lines += c->ends[i].n;
+    ends_slide(&q, c->ends, &c->out);
 }
 
 static int add_gathered(struct range_run *run, struct range_cell *c, struct err *err)
@@ -295,7 +336,8 @@ static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_
     const struct ast_unwrap *u = run->log->unwrap;
 
     run->gathered = gathered_know(run->node->range.op);
-    if ((!run->gathered && !sums_know(run->node->range.op)) ||
+    run->ended = ends_know(run->node->range.op);
+    if ((!run->gathered && !run->ended && !sums_know(run->node->range.op)) ||
         !plan_is_untouched(run->log->stages, NULL, u->label))
         return false;
     for (const struct ast_stage *s = u->filters; s != NULL; s = s->next)
@@ -309,7 +351,10 @@ static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_
         .is_plain = u->unit == UNWRAP_NUMBER,
         .record = sum_record,
         .arg_record = run,
-        .sample = run->gathered ? gather : NULL,
+        .sample = run->gathered ? gather
+                  : run->ended  ? choose
+                                : NULL,
+        .by_seq = run->ended,
     };
     return true;
 }
@@ -380,6 +425,8 @@ static int add_all(struct range_run *run, struct err *err)
         struct range_cell *c = run->groups.v[i]->data;
         if (c != NULL && run->gathered)
             r = add_gathered(run, c, err);
+        else if (c != NULL && c->ends != NULL)
+            add_ends(run, c);
         else if (c != NULL && c->cells.sum != NULL)
             r = add_sums(run, c, err);
         else if (c != NULL)

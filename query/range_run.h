@@ -18,6 +18,7 @@ struct range_cell {
     uint64_t *count; /* counted: + where lines enter the ranges, - where they have left */
     uint64_t *bytes;
     struct scan_cells cells; /* counted by the scan; rows NULL: nothing */
+    struct end *ends;        /* the same, for the first or last value; NULL: nothing */
     struct window window;    /* else */
     struct series out;
 };
@@ -30,7 +31,8 @@ struct range_run {
     const struct steps *steps;
     bool counted, bytes, absent;
     bool summed;   /* values were added up by the scan, or */
-    bool gathered; /* gathered: each is needed by itself, in no order */
+    bool gathered; /* gathered: each is needed by itself, in no order; or */
+    bool ended;    /* the first or last one was chosen */
     size_t n_gathered;
     bool keeps_parser_error; /* `__error__` is asked for: what a parser could not read counts */
     struct entry entry;

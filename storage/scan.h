@@ -163,8 +163,13 @@ struct scan_key {
     bool tested;     /* all conditions hold */
 };
 
-/* A number of a row and the row's time, for the cells of its key. */
-typedef int scan_sample_fn(void *arg, struct scan_cells *cells, ts_ns ts, double v,
+/* A number of a row and the row's place in the order of all, for the cells of its key. */
+struct scan_sample {
+    ts_ns ts;
+    uint64_t seq; /* 0 unless asked for */
+    double v;
+};
+typedef int scan_sample_fn(void *arg, struct scan_cells *cells, const struct scan_sample *s,
                            struct err *err);
 
 /* The number that is taken from each row; rows without such a label do not count. */
@@ -183,6 +188,7 @@ struct scan_value {
     /* NULL: numbers are added up in `sum`.  Else told each, in no order, with arg_record, at any
      * time, one at a time; non-zero as of `record`. */
     scan_sample_fn *sample;
+    bool by_seq; /* samples have their seq */
 };
 
 /*

@@ -131,8 +131,8 @@ int scan_tally_add(struct scan_counter *k, const struct scan_tally_key *key, uin
     return 0;
 }
 
-int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key, ts_ns ts, double v,
-                      struct err *err)
+int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key,
+                      const struct scan_sample *s, struct err *err)
 {
     const struct scan_value *value = k->c->value;
     struct scan_cells *cells = NULL;
@@ -141,7 +141,7 @@ int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key, 
     if (r < 0 || cells == NULL)
         return r;
     if (value->sample != NULL)
-        return value->sample(value->arg_record, cells, ts, v, err);
-    scan_sum_add(&cells->sum[key->bucket], v);
+        return value->sample(value->arg_record, cells, s, err);
+    scan_sum_add(&cells->sum[key->bucket], s->v);
     return 0;
 }

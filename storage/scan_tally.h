@@ -36,9 +36,9 @@ struct scan_tally_key {
 };
 int scan_tally_add(struct scan_counter *k, const struct scan_tally_key *key, uint64_t rows,
                    uint64_t bytes, struct err *err);
-/* The number of a row of time `ts`. */
-int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key, ts_ns ts, double v,
-                      struct err *err);
+/* The number of a row. */
+int scan_tally_number(struct scan_counter *k, const struct scan_tally_key *key,
+                      const struct scan_sample *s, struct err *err);
 
 /* scan_pile.c: count the selected rows by combination (place in the layout), all of the key's
  * bucket and of streams like its; the cells get them when the worker's pile ends, which the caller

@@ -52,18 +52,21 @@ static int add_numbers(struct scan_counter *k, struct scan_selection *s,
     const struct scan_candidate *c = s->block.candidate;
     const struct block_keys *keys = &s->keys;
     size_t b = scan_bucket_of(&k->buckets, c->min_ts < s->lo ? s->lo : c->min_ts, 0);
+    bool by_seq = k->c->value->by_seq;
     int r = 0;
 
     (void)pthread_mutex_lock(&k->mutex);
     for (size_t i = 0; r == 0 && i < c->block.rows; i++) {
         uint32_t at = keys->layout[i];
         struct scan_tally_key key = {.combo = combo == NULL ? 0 : combo[at]};
+        struct scan_sample sample;
         if (!scan_bit(x->has, at))
             continue;
         b = scan_bucket_of(&k->buckets, keys->ts[i], b);
         key.stream = scan_count_stream(c, keys->stream[i]);
         key.bucket = b;
-        r = scan_tally_number(k, &key, keys->ts[i], x->v[at], err);
+        sample = (struct scan_sample){keys->ts[i], by_seq ? keys->seq[i] : 0, x->v[at]};
+        r = scan_tally_number(k, &key, &sample, err);
     }
     (void)pthread_mutex_unlock(&k->mutex);
     return r;
@@ -93,7 +96,8 @@ int scan_values_block(struct scan_counter *k, struct scan_selection *s, struct e
         r = give_records(k, s, x.unsure, err);
     if (r == 0)
         r = scan_block_keys(&s->block,
-                            BLOCK_WANT_LAYOUT | BLOCK_WANT_TS | (unsigned)BLOCK_WANT_STREAM,
+                            BLOCK_WANT_LAYOUT | BLOCK_WANT_TS | (unsigned)BLOCK_WANT_STREAM |
+                                (k->c->value->by_seq ? (unsigned)BLOCK_WANT_SEQ : 0),
                             &s->keys, err);
     if (r == 0)
         r = scan_count_combos(k, s, x.has, &combo, err);

@@ -234,6 +234,10 @@ static void check_all(struct store *s, uint64_t *rng)
         "sum by (app) (rate({app=~\".+\"} | json | unwrap req_id | __error__=\"\" [@]))",
         "quantile_over_time(0.9, {app=~\".+\"} | json | unwrap status | __error__=\"\" [@]) by "
         "(method)",
+        "first_over_time({app=~\".+\"} | json | unwrap status | __error__=\"\" [@]) by (app)",
+        "last_over_time({app=~\".+\"} | json | req_n < 5 | unwrap status | __error__=\"\" [@] "
+        "offset "
+        "1m) by (method)",
         "max(quantile_over_time(0.31, {app=~\".+\"} | json | req_n < 5 | unwrap req_id | "
         "__error__=\"\" [@] offset 2m) by (app))",
     };

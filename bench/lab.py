@@ -50,23 +50,32 @@ class Watched(subprocess.Popen):
 
     def sample(self):
         while not self.done.wait(0.25):
-            with contextlib.suppress(OSError, ValueError, ProcessLookupError):
-                for line in open(f"/proc/{self.pid}/smaps_rollup"):
-                    if line.startswith("Pss:"):
-                        self.peak = max(self.peak, int(line.split()[1]) * 1024)
-                        break
+            with contextlib.suppress(OSError, ValueError):
+                self.peak = max(self.peak, self.pss())
 
     def pss(self):
-        """Bytes now."""
-        for line in open(f"/proc/{self.pid}/smaps_rollup"):
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-        return 0
+        """Bytes now, of the program's processes together."""
+        total = 0
+        for pid in self.processes():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for line in open(f"/proc/{pid}/smaps_rollup"):
+                    if line.startswith("Pss:"):
+                        total += int(line.split()[1]) * 1024
+        return total
+
+    def processes(self):
+        """The one that was started and those that it has started."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{self.pid}/task/{self.pid}/children") as f:
+            return [self.pid, *map(int, f.read().split())]
+        return [self.pid]
 
     def cpu(self):
-        with open(f"/proc/{self.pid}/stat") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        """Seconds of all of them, also of those that have ended."""
+        total = 0
+        for pid in self.processes():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/stat") as f:
+                total += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15]))
+        return total / TICK
 
     def finish(self):
         self.done.set()

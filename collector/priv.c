@@ -483,6 +483,12 @@ static int give_up_rights(struct priv *p, struct err *err)
     if (is_root && !sandbox_find_user(name, &user))
         log_warn("privileges.no_such_user", LOG_Z("user", name),
                  LOG_I64("instead", SANDBOX_NOBODY));
+    if (is_root && !sandbox_may_become(&user)) {
+        if (p->config->sandbox_required)
+            return err_set(err, ERR_DENIED, "root may not become user %u", (unsigned)user.uid);
+        log_warn("privileges.still_root", LOG_I64("not", user.uid));
+        is_root = false;
+    }
     r = statedir_open(p->config->state_dir.p, is_root ? &user : NULL, &p->state_fd, err);
     if (r == 0)
         r = start_gate(p, err); /* it is who we are now */

@@ -10,7 +10,10 @@
  */
 #include "collector/sandbox.h"
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,6 +69,39 @@ bool sandbox_find_user(const char *name, struct sandbox_user *ret)
         return false;
     *ret = (struct sandbox_user){found->pw_uid, found->pw_gid};
     return true;
+}
+
+/* Is `id` one of those that /proc/self/uid_map, gid_map speak of? */
+static bool is_mapped(const char *map, unsigned long id)
+{
+    struct buf text;
+    struct str rest;
+    struct err err;
+    bool found = false;
+
+    buf_init(&text, 1 << 16);
+    if (file_read(AT_FDCWD, map, &text, &err) < 0)
+        found = true; /* no namespaces */
+    rest = buf_str(&text);
+    while (!found && rest.n > 0) {
+        struct str line = str_cut(&rest, '\n');
+        char z[128], *end;
+        unsigned long first, count;
+        first = strtoul(str_to_z(line, z, sizeof(z)), &end, 10);
+        (void)strtoul(end, &end, 10);
+        count = strtoul(end, &end, 10);
+        found = id >= first && id - first < count;
+    }
+    buf_fini(&text);
+    return found;
+}
+
+bool sandbox_may_become(const struct sandbox_user *u)
+{
+    uint64_t need = SANDBOX_CAP(CAP_SETUID) | SANDBOX_CAP(CAP_SETGID) | SANDBOX_CAP(CAP_CHOWN);
+
+    return (sandbox_caps() & need) == need && is_mapped("/proc/self/uid_map", u->uid) &&
+           is_mapped("/proc/self/gid_map", u->gid);
 }
 
 static int get_caps(struct __user_cap_data_struct caps[2])

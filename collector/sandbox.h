@@ -23,6 +23,10 @@ enum { SANDBOX_NOBODY = 65534 };
 /* The user `name`; false: there is none, and *ret is the one who owns nothing. */
 bool sandbox_find_user(const char *name, struct sandbox_user *ret);
 
+/* May we become `u` and give files to him: are the capabilities there, does he exist in our user
+ * namespace? */
+bool sandbox_may_become(const struct sandbox_user *u);
+
 /* Bits of capabilities that are kept, by CAP_* number. */
 #define SANDBOX_CAP(number) (UINT64_C(1) << (number))
 

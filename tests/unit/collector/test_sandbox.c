@@ -202,12 +202,17 @@ static int become_nobody(void)
         return CANNOT_HERE;
     if (sandbox_find_user("no-such-user-as-this", &user) || user.uid != SANDBOX_NOBODY)
         return 2;
+    if (!sandbox_may_become(&user))
+        return CANNOT_HERE;
     if (sandbox_drop(&user, SANDBOX_CAP(2), &err) < 0) /* CAP_DAC_READ_SEARCH */
         return 3;
     if (geteuid() != SANDBOX_NOBODY || getgid() != SANDBOX_NOBODY || sandbox_caps() > 4)
         return 4;
     if (setresuid(0, 0, 0) == 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
         return 5;
+    user.uid--;
+    if (sandbox_may_become(&user)) /* nor anybody else */
+        return 8;
     if (sandbox_drop(NULL, 0, &err) < 0)
         return 6;
     return sandbox_caps() == 0 ? 0 : 7;

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# timeout: 120
+"""While a log is written and rotated, the configuration is read again thirty times: as it is, with an input more, with one
+that is gone, broken, and with a certificate that is none.
+
+    collector   takes over what is right within seconds, refuses what is wrong and says so, counts both; its processes and
+                its files stay
+    server      every line once, of the log that was there all the time and of the one that came by a reload
+"""
+import json
+import os
+import pathlib
+import signal
+import urllib.request
+
+from lib import exact, main, stage, wait_count, wait_for
+
+LINES = 24000
+FIRST = "  - {type: cri, paths: ['@/pods/*/*/*.log']}\n"
+MORE = "  - {type: file, paths: ['@/more/*.log']}\n"
+
+
+def run():
+    with stage(FIRST, "metrics: {listen: '127.0.0.1:0'}\n") as s:
+        feed = s.feed("pods/ns_p_u/app/0.log", "-n", LINES, "-r", LINES // 6, "-R", "rename", "-E", LINES // 8, "-S", "-k", 20)
+        (s.work / "more").mkdir()
+        config = s.collector.dir / "collector.yaml"
+        s.collector.start()
+        good = config.read_text()
+        parent = s.collector.process.pid
+        children = pathlib.Path(f"/proc/{parent}/task/{parent}/children")
+        before = wait_for("a worker", children.read_text)
+        broken_certificate = s.work / "broken.crt"
+        broken_certificate.write_text("no certificate\n")
+        certificate = next(line for line in good.splitlines() if line.startswith("  cert:"))
+        variants = [good, good + MORE.replace("@", str(s.work)), good + "nonsense: 1\n", good,
+                    good.replace(certificate, f"  cert: {broken_certificate}")]
+
+        def counted(name):
+            address = json.loads((s.collector.dir / "state/addresses.json").read_text())["metrics"]
+            text = urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode()
+            return sum(int(float(line.split()[-1])) for line in text.splitlines() if line.startswith(name + " "))
+
+        wait_for("metrics", lambda: counted("config_reload_total") == 0)
+        feed.start()
+        taken = refused = 0
+        for i in range(30):
+            variant = variants[i % len(variants)]
+            config.write_text(variant)
+            os.kill(parent, signal.SIGHUP)
+            if i % len(variants) in (2, 4):
+                refused += 1
+                wait_for("a refusal", lambda: counted("config_reload_failed_total") == refused)
+            else:
+                taken += 1
+                wait_for("a reload", lambda: counted("config_reload_total") == taken)
+            if i == 1:
+                (s.work / "more/new.log").write_text("".join(f"n={n:010d} more\n" for n in range(1, 1001)))
+                wait_count(s.server, '{source="file"}', 1000)
+        feed.wait(60)
+        wait_count(s.server, '{container="app"}', LINES)
+        exact(s.server, '{container="app"}', 1, LINES + 1)
+        exact(s.server, '{source="file"}', 1, 1001)
+        assert children.read_text() == before, "the worker was started again"
+        text = s.collector.text()
+        assert "nonsense" in text and "broken.crt" in text, text[-2000:]
+        s.collector.stop()
+
+
+main(run)

@@ -16,13 +16,15 @@
  * HISTORY is in the queue; (3) batches that wait, in the queue or for a history, hold at most
  * QUEUE_BYTES; one over it is dropped and every tail is told so; (4) entries are charged to
  * hub->budget while they live, and what is on its way to a client until he has taken it
- * (tail->queued).
+ * (tail->queued); (5) what a class hands on is what a batch gave to one of it to whom nothing was
+ * owed, to others to whom nothing is.
  */
 #include "server/tail.h"
 
 #include "base/obj.h"
 #include "base/vec.h"
 #include "server/metrics.h"
+#include "server/tail_class.h"
 #include "server/tail_frame.h"
 #include "server/tenant_limits.h"
 #include "server/workers.h"
@@ -42,6 +44,7 @@ enum {
     BATCH_S = 5,    /* for a query on one batch */
     TENANTS_MAX = 8,
     TENANT_MAX = 160,
+    KEY_MAX = 1 << 20,
 };
 
 enum item_kind { ITEM_OPEN, ITEM_HISTORY, ITEM_BATCH, ITEM_CLOSE };
@@ -52,6 +55,7 @@ struct item {
     struct tail *tail;     /* a reference; not of BATCH */
     struct batch *batch;   /* a reference; of BATCH */
     size_t bytes;          /* keeps (3) */
+    uint64_t min_seq;      /* of its records */
     _Atomic unsigned refs; /* of BATCH: the queue's and those of backlogs */
     char tenant[TENANT_MAX];
 };
@@ -75,6 +79,8 @@ struct tail {
     struct tail_options opt;
     char names[TENANTS_MAX][TENANT_MAX];
     struct str tenants[TENANTS_MAX];
+    struct buf key;           /* who has the same gets the same */
+    struct tail_class *class; /* the hub's thread; a use, from OPEN to CLOSE */
     atomic_bool cancel;
     _Atomic size_t queued; /* bytes on the way to the client */
     bool closed;           /* the main loop's */
@@ -101,7 +107,10 @@ struct tail_hub {
     pthread_t thread;
     bool started;
     _Atomic size_t n_open;
-    VEC(struct tail *) tails; /* the hub's thread */
+    VEC(struct tail *) tails; /* the hub's thread, as the next three */
+    struct tail_class *classes;
+    struct tail_class *writing; /* whose first one is being followed */
+    uint64_t n_batches;
 
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t came;
@@ -113,10 +122,9 @@ struct tail_hub {
 
 /* A piece of output on its way to the main loop. */
 struct piece {
-    struct tail *tail; /* a reference */
-    struct err why;    /* code not 0: the tail has failed */
-    size_t n;
-    char bytes[];
+    struct tail *tail;          /* a reference */
+    struct err why;             /* code not 0: the tail has failed */
+    struct tail_output *output; /* a reference; NULL: it has */
 };
 
 static void entries_add(struct entries *v, struct tail_entry *e)
@@ -176,6 +184,7 @@ static void tail_unref(struct tail *t)
     VEC_FINI(&t->backlog);
     mem_budget_give(&h->budget, t->queued);
     free(t->seen);
+    buf_fini(&t->key);
     query_unref(&t->query);
     t->magic = 0;
     free(t);
@@ -202,6 +211,15 @@ static void push(struct tail_hub *h, enum item_kind kind, struct tail *t)
     (void)pthread_mutex_unlock(&h->mutex);
 }
 
+static uint64_t min_seq(const struct batch *b)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (uint32_t i = 0; i < b->n_records; i++)
+        least = b->records[i].seq < least ? b->records[i].seq : least;
+    return least;
+}
+
 void tail_hub_observe(struct tail_hub *h, struct str tenant, struct batch *b)
 {
     struct item *i;
@@ -215,6 +233,7 @@ void tail_hub_observe(struct tail_hub *h, struct str tenant, struct batch *b)
     i->kind = ITEM_BATCH;
     i->refs = 1;
     i->bytes = bytes;
+    i->min_seq = min_seq(b);
     (void)str_to_z(tenant, i->tenant, sizeof(i->tenant));
     (void)pthread_mutex_lock(&h->mutex);
     if (bytes <= QUEUE_BYTES - h->queued_bytes) { /* keeps (3) */
@@ -237,37 +256,48 @@ static void on_piece(void *arg)
     struct piece *p = arg;
     struct tail *t = p->tail;
 
-    if (t->closed)
-        tail_taken(t, p->n);
-    else if (p->why.code != 0)
+    if (t->closed && p->output != NULL)
+        tail_taken(t, p->output->n);
+    else if (!t->closed && p->output == NULL)
         t->opt.failed(t->opt.arg, &p->why);
-    else
-        t->opt.bytes(t->opt.arg, (struct str){p->bytes, p->n});
+    else if (!t->closed)
+        t->opt.bytes(t->opt.arg, (struct str){p->output->bytes, p->output->n});
     tail_unref(t);
+    tail_output_unref(&p->output);
+    free(p);
+}
+
+static void post_piece(struct tail *t, struct piece *p)
+{
+    p->tail = tail_ref(t);
+    if (loop_post(t->hub->server->loop, on_piece, p))
+        return;
+    tail_unref(t); /* the server stops; the hub still counts it */
+    tail_output_unref(&p->output);
     free(p);
 }
 
 /* false: there is no memory for it. */
-static bool post(struct tail *t, struct str bytes, const struct err *why)
+static bool post(struct tail *t, struct tail_output *o)
 {
     struct piece *p;
     struct err err;
 
-    if (mem_budget_take(&t->hub->budget, bytes.n, &err) < 0)
+    if (mem_budget_take(&t->hub->budget, o->n, &err) < 0)
         return false;
-    p = mem_new(sizeof(*p) + bytes.n);
-    p->tail = tail_ref(t);
-    p->n = bytes.n;
-    if (bytes.n > 0)
-        memcpy(p->bytes, bytes.p, bytes.n);
-    if (why != NULL)
-        p->why = *why;
-    atomic_fetch_add(&t->queued, bytes.n);
-    if (!loop_post(t->hub->server->loop, on_piece, p)) {
-        tail_unref(t); /* the server stops; the hub still counts it */
-        free(p);
-    }
+    p = mem_new(sizeof(*p));
+    p->output = tail_output_ref(o);
+    atomic_fetch_add(&t->queued, o->n);
+    post_piece(t, p);
     return true;
+}
+
+static void post_failure(struct tail *t, const struct err *why)
+{
+    struct piece *p = mem_new(sizeof(*p));
+
+    p->why = *why;
+    post_piece(t, p);
 }
 
 static void drop(struct tail *t, struct tail_entry *e)
@@ -296,13 +326,19 @@ static bool tell_frame(struct tail *t, struct tail_entry **v, size_t n)
                            .dropped = t->dropped.p,
                            .n_dropped = t->dropped.n,
                            .all_dropped = t->n_dropped};
+    struct tail_output *o = NULL;
     struct buf out;
     bool told;
 
     buf_init(&out, PIECE_MAX);
     tail_frame_put(&out, t->opt.form, t->opt.categorize, &f);
-    told = !out.over && post(t, buf_str(&out), NULL);
+    if (!out.over)
+        o = tail_output_new(buf_str(&out));
     buf_fini(&out);
+    told = o != NULL && post(t, o);
+    if (told && t->hub->writing != NULL)
+        tail_class_add(t->hub->writing, o, n);
+    tail_output_unref(&o);
     if (!told)
         return false;
     metric_add(METRIC_TAIL_ENTRIES, n);
@@ -407,7 +443,8 @@ static bool is_of(const struct tail *t, const char *tenant)
     return false;
 }
 
-static void follow(struct tail *t, const struct item *i)
+/* false: the query failed. */
+static bool follow(struct tail *t, const struct item *i)
 {
     const struct server_conf *conf = &t->hub->server->conf;
     struct query_params p = {
@@ -415,12 +452,60 @@ static void follow(struct tail *t, const struct item *i)
         .budget = &t->hub->server->memory,
         .cancel = &t->cancel};
     struct err err;
+    int r;
 
     if (!is_of(t, i->tenant) || !query_touches(t->query, i->batch))
-        return;
-    if (query_run_batch(t->query, i->batch, &p, take_live, t, &err) < 0 && !t->cancel)
-        (void)post(t, STR_NULL, &err);
+        return true;
+    r = query_run_batch(t->query, i->batch, &p, take_live, t, &err);
+    if (r < 0 && !t->cancel)
+        post_failure(t, &err);
     tell(t);
+    return r >= 0;
+}
+
+/* ---- the same for many ---- */
+
+static bool is_owed_nothing(const struct tail *t)
+{
+    return t->ready.n == 0 && t->n_dropped == 0;
+}
+
+/* Would it get what any other of its class gets? */
+static bool may_share(const struct tail *t, const struct item *i)
+{
+    return t->opt.delay == 0 && is_owed_nothing(t) && has_room(t) &&
+           (t->n_seen == 0 || i->min_seq > t->seen[t->n_seen - 1]);
+}
+
+/* What the batch gave to the first of the class.  false: there is no memory for it. */
+static bool give(struct tail *t, const struct tail_class *c)
+{
+    if (c->output == NULL)
+        return true;
+    if (!post(t, c->output))
+        return false;
+    metric_add(METRIC_TAIL_ENTRIES, c->n_entries);
+    return true;
+}
+
+static void follow_shared(struct tail *t, const struct item *i)
+{
+    struct tail_hub *h = t->hub;
+    struct tail_class *c = t->class;
+    bool ok;
+
+    if (!may_share(t, i) || (c->answered == h->n_batches && !give(t, c))) {
+        (void)follow(t, i);
+        return;
+    }
+    if (c->answered == h->n_batches)
+        return;
+    tail_class_forget(c);
+    h->writing = c;
+    ok = follow(t, i);
+    h->writing = NULL;
+    if (ok && is_owed_nothing(t) && !c->is_more) /* keeps (5) */
+        c->answered = h->n_batches;
 }
 
 /* ---- the hub's thread: items ---- */
@@ -428,6 +513,7 @@ static void follow(struct tail *t, const struct item *i)
 static void on_open(struct tail_hub *h, struct tail *t)
 {
     VEC_PUSH(&h->tails, tail_ref(t));
+    t->class = tail_class_get(&h->classes, buf_str(&t->key));
     t->live = t->opt.limit == 0;
 }
 
@@ -435,7 +521,7 @@ static void on_open(struct tail_hub *h, struct tail *t)
 static void on_history(struct tail *t)
 {
     if (t->history_err.code != 0) {
-        (void)post(t, STR_NULL, &t->history_err);
+        post_failure(t, &t->history_err);
         return;
     }
     t->seen = mem_new(t->history.n * sizeof(*t->seen) + 1);
@@ -450,7 +536,7 @@ static void on_history(struct tail *t)
     tell(t);
     t->live = true;
     for (size_t i = 0; i < t->backlog.n; i++) {
-        follow(t, t->backlog.p[i]);
+        (void)follow(t, t->backlog.p[i]);
         item_unref(t->hub, t->backlog.p[i]);
     }
     VEC_FINI(&t->backlog);
@@ -458,15 +544,18 @@ static void on_history(struct tail *t)
 
 static void on_batch(struct tail_hub *h, struct item *i)
 {
+    h->n_batches++;
     for (size_t k = 0; k < h->tails.n; k++) {
         struct tail *t = h->tails.p[k];
         if (t->live) {
-            follow(t, i);
+            follow_shared(t, i);
         } else {
             atomic_fetch_add_explicit(&i->refs, 1, memory_order_relaxed);
             items_add(&t->backlog, i);
         }
     }
+    for (struct tail_class *c = h->classes; c != NULL; c = c->next)
+        tail_class_forget(c);
 }
 
 static void on_close(struct tail_hub *h, struct tail *t)
@@ -475,6 +564,7 @@ static void on_close(struct tail_hub *h, struct tail *t)
         if (h->tails.p[k] != t)
             continue;
         VEC_REMOVE(&h->tails, k);
+        tail_class_put(&h->classes, &t->class);
         tail_unref(t);
         return;
     }
@@ -670,6 +760,20 @@ static bool ask_history(struct tail *t)
 
 /* ---- open, close ---- */
 
+/* All that decides what a batch gives. */
+static void make_key(struct tail *t)
+{
+    buf_init(&t->key, KEY_MAX);
+    for (size_t i = 0; i < t->opt.n_tenants; i++)
+        buf_addf(&t->key, "%s|", t->names[i]);
+    buf_addf(&t->key, "%d %d\n", (int)t->opt.form, t->opt.categorize);
+    query_print(t->query, &t->key);
+    if (t->key.over) { /* too long: it is its own alone */
+        buf_clear(&t->key);
+        buf_addf(&t->key, "%p", (void *)t);
+    }
+}
+
 static struct tail *tail_new(struct tail_hub *h, const struct tail_options *opt)
 {
     struct tail *t = mem_new(sizeof(*t));
@@ -683,6 +787,7 @@ static struct tail *tail_new(struct tail_hub *h, const struct tail_options *opt)
     for (size_t i = 0; i < opt->n_tenants; i++)
         t->tenants[i] = str_of(str_to_z(opt->tenants[i], t->names[i], sizeof(t->names[i])));
     t->opt.tenants = t->tenants;
+    make_key(t);
     return t;
 }
 
@@ -779,7 +884,7 @@ void tail_hub_close(struct tail_hub **ph)
     (void)pthread_mutex_unlock(&h->mutex);
     if (h->started)
         (void)pthread_join(h->thread, NULL);
-    INVARIANT(h->tails.n == 0 && h->first == NULL);
+    INVARIANT(h->tails.n == 0 && h->first == NULL && h->classes == NULL);
     VEC_FINI(&h->tails);
     (void)pthread_mutex_destroy(&h->mutex);
     (void)pthread_cond_destroy(&h->came);

@@ -559,6 +559,49 @@ static void many_follow_at_once(void **state)
         hang_up(c[i]);
 }
 
+/* One encodes for all who ask the same; and still each gets what is his, once. */
+static void who_asks_the_same_gets_each_his_own(void **state)
+{
+    enum { LINES = 30, KINDS = 6, CLIENTS = 3 * KINDS };
+    static const char *const targets[KINDS] = {TAIL "&limit=0",
+                                               TAIL "&limit=5",
+                                               EVENTS "&limit=0",
+                                               TAIL
+                                               "|~%22%5B02468%5D%24%22&limit=0", /* another query */
+                                               TAIL "&limit=0&delay_for=1",
+                                               TAIL "|%3D%22nothing%22&limit=0"};
+    static const unsigned wanted[KINDS] = {LINES, LINES, LINES, LINES / 2, LINES, 0};
+    struct fixture *f = *state;
+    struct client *c[CLIENTS];
+    char text[32];
+
+    push_line(f, "web", 1, "stored");
+    for (size_t i = 0; i < CLIENTS; i++) {
+        c[i] = ask(f, targets[i % KINDS], "", i % KINDS != 2);
+        expect(c[i], "HTTP/1.1 ");
+        if (i % KINDS == 1)
+            expect(c[i], "stored");
+    }
+    for (unsigned k = 0; k < LINES; k++) {
+        (void)snprintf(text, sizeof(text), "live %03u", k);
+        push_line(f, "web", 100 + k, text);
+        if (k == LINES / 2) /* it was the first of its class */
+            hang_up(c[0]);
+    }
+    push_line(f, "web", 1000, "nothing but the end 0");
+    for (size_t i = 1; i < CLIENTS; i++) {
+        const struct buf *got = i % KINDS == 2 ? &c[i]->raw : &c[i]->text;
+        expect(c[i], "the end");
+        for (unsigned k = 0; k < LINES; k++) {
+            bool is_wanted = wanted[i % KINDS] == LINES || (wanted[i % KINDS] > 0 && k % 2 == 0);
+            (void)snprintf(text, sizeof(text), "live %03u", k);
+            assert_int_equal(count(got, text), is_wanted ? 1 : 0);
+        }
+        assert_int_equal(count(got, "stored"), i % KINDS == 1 ? 1 : 0);
+        hang_up(c[i]);
+    }
+}
+
 static void a_drain_says_goodbye(void **state)
 {
     struct fixture *f = *state;
@@ -606,4 +649,5 @@ CHECK_MAIN(T(a_follower_gets_what_is_stored_then_what_comes), T(the_pipeline_of_
            T(odd_handshakes_do_no_harm), T(foreign_pages_may_not_follow),
            T(a_revoked_token_ends_its_tails),
            T(a_client_that_does_not_read_loses_entries_and_is_told), T(many_follow_at_once),
-           T(a_drain_says_goodbye), T(a_stop_in_the_middle_frees_everything))
+           T(who_asks_the_same_gets_each_his_own), T(a_drain_says_goodbye),
+           T(a_stop_in_the_middle_frees_everything))

@@ -48,12 +48,12 @@ static int end(struct notice *n, struct spool *own, struct err *err)
     buf_add_char(&n->line, '\n');
     r = buf_err(&n->line, "notice", err);
     if (r == 0)
-        r = spool_append(own, buf_str(&n->line), err);
+        r = spool_keep(own, buf_str(&n->line), err);
     buf_fini(&n->line);
     return r;
 }
 
-int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err)
+int notice_gap_begin(struct spool *own, const struct notice_gap *gap, struct err *err)
 {
     struct notice n;
     int r;
@@ -64,13 +64,18 @@ int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err)
     if (gap->text.n > 0)
         json_put_kv_str(&n.w, "text", str_sub(gap->text, 0, TEXT_MAX));
     r = end(&n, own, err);
-    if (r == 0)
-        r = spool_sync(own, err);
     metric_add(METRIC_GAPS, 1);
     metric_add(METRIC_GAP_BYTES, gap->end - gap->start);
     log_error("gap", LOG_Z("cause", gap->cause), LOG_STR("file", gap->path),
               LOG_U64("start", gap->start), LOG_U64("end", gap->end));
     return r;
+}
+
+int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err)
+{
+    int r = notice_gap_begin(own, gap, err);
+
+    return r < 0 ? r : spool_sync(own, err);
 }
 
 static void put_id(struct notice *n, const char *key, uint64_t id)

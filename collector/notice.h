@@ -10,13 +10,16 @@
 #include "collector/checkpoint.h"
 #include "collector/spool.h"
 
-/* "gap": [start, end) of `path` is lost, and why.  Counted, logged, durable when it returns 0. */
+/* "gap": [start, end) of `path` is lost, and why.  Counted, logged, and durable when it returns 0,
+ * but on a full disk: there it waits in memory (spool_keep).  notice_gap_begin leaves the sync to
+ * who has several. */
 struct notice_gap {
     const char *cause; /* "file_gone", "file_changed", "truncated", "refused", "events_lost" */
     struct str path, file_id, text;
     uint64_t start, end;
 };
 int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err);
+int notice_gap_begin(struct spool *own, const struct notice_gap *gap, struct err *err);
 
 /* "incarnation": the journal had to be begun anew.  With file NULL that alone, else that
  * [start, end) of `file`, which is read under this id, may be stored already.  Not synced. */

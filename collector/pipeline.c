@@ -5,7 +5,7 @@
  *   (1) a chunk goes to ship only when the journal says that its plan is on the disk;
  *   (2) nothing is pulled before every chunk of the journal was built again, so the joins that
  * these leave empty are the ones that reading begins with; (3) a refused chunk is acknowledged in
- * the journal only after its gap record is in the spool.
+ * the journal only after its gap record is in the spool (on a full disk: in its memory).
  */
 #include "collector/pipeline.h"
 
@@ -210,6 +210,7 @@ static void on_acked(void *arg, uint64_t no)
     struct pipeline *p = arg;
 
     checkpoint_ack(p->opt.checkpoint, no);
+    spool_retry(p->opt.own);
     if (p->opt.acked != NULL)
         p->opt.acked(p->opt.arg);
 }
@@ -267,9 +268,11 @@ static void on_refused(void *arg, uint64_t no, struct str message, struct str co
                                  .text = text,
                                  .start = part->start,
                                  .end = part->end};
-        if (notice_gap(p->opt.own, &gap, &err) < 0)
+        if (notice_gap_begin(p->opt.own, &gap, &err) < 0)
             log_error("gap.not_written", LOG_ERR(&err));
     }
+    if (spool_sync(p->opt.own, &err) < 0)
+        log_error("gap.not_synced", LOG_ERR(&err));
     on_acked(p, no); /* keeps (3) */
 }
 

@@ -22,6 +22,7 @@ struct spool {
     int dir_fd, fd;
     unsigned no; /* of the file that is written */
     uint64_t size;
+    struct buf late; /* whole lines that could not be written */
 };
 
 static void name_of(unsigned no, char name[32])
@@ -96,6 +97,7 @@ int spool_open(int state_fd, const char *name, struct spool **ret, struct err *e
 
     s->magic = SPOOL_MAGIC;
     s->dir_fd = s->fd = -1;
+    buf_init(&s->late, SPOOL_LATE_MAX);
     (void)snprintf(path, sizeof(path), "%s/%s", SPOOL_DIR, name);
     r = file_make_dirs(state_fd, path, 0700, err);
     if (r == 0)
@@ -125,6 +127,7 @@ void spool_close(struct spool **ps)
         (void)close(s->fd);
     if (s->dir_fd >= 0)
         (void)close(s->dir_fd);
+    buf_fini(&s->late);
     s->magic = 0;
     free(s);
     *ps = NULL;
@@ -147,6 +150,30 @@ int spool_append(struct spool *s, struct str line, struct err *err)
     }
     s->size += line.n;
     return 0;
+}
+
+int spool_keep(struct spool *s, struct str line, struct err *err)
+{
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    if (s->late.n == 0 && spool_append(s, line, err) == 0)
+        return 0;
+    if (line.n > SPOOL_LATE_MAX - s->late.n)
+        return err_set(err, ERR_LIMIT, "%zu bytes wait for the disk already", s->late.n);
+    buf_add_str(&s->late, line);
+    return 0;
+}
+
+void spool_retry(struct spool *s)
+{
+    struct err err;
+
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    if (s->late.n == 0 || spool_append(s, buf_str(&s->late), &err) < 0)
+        return;
+    buf_fini(&s->late);
+    buf_init(&s->late, SPOOL_LATE_MAX);
+    if (spool_sync(s, &err) < 0)
+        log_warn("spool.not_synced", LOG_ERR(&err));
 }
 
 int spool_sync(struct spool *s, struct err *err)

@@ -18,6 +18,8 @@
 #define SPOOL_PODMAN "podman_events"
 #define SPOOL_OWN    "logq"
 
+enum { SPOOL_LATE_MAX = 1 << 20 };
+
 struct spool;
 
 /* Open spool `name` below state_dir; a torn last line is cut off. */
@@ -28,6 +30,12 @@ void spool_close(struct spool **ps);
 int spool_append(struct spool *s, struct str line, struct err *err);
 /* fdatasync.  ERR_IO: what was appended is there, but may be lost with the power. */
 int spool_sync(struct spool *s, struct err *err);
+
+/* Append one line as above; one that cannot be written now (a full disk) waits in memory for
+ * spool_retry, as long as SPOOL_LATE_MAX bytes hold it.  ERR_LIMIT: they do not. */
+int spool_keep(struct spool *s, struct str line, struct err *err);
+/* Append and sync what waits, if it can be written now.  Cheap when nothing does. */
+void spool_retry(struct spool *s);
 
 /* Call fn for each line of the last two files, oldest first, without the newline. */
 typedef void spool_line_fn(void *arg, struct str line);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # label: story
 # timeout: 200
-"""The disk of the state directory (a tmpfs of 6 MB) has no free block left.  The journal goes on in the room that it has, through
-several rewritings and a kill; lines arrive as before, each once.  Nothing is said to be lost."""
+"""The disk of the state directory (a tmpfs of 6 MB) has no free block left.  The journal goes on in the room that it has,
+through a kill too; lines arrive as before, each once.  Nothing is said to be lost."""
 import os
 import subprocess
 

@@ -120,7 +120,46 @@ static void a_failing_disk_leaves_whole_lines(void **state)
     }
 }
 
+static void what_cannot_be_written_waits_in_memory(void **state)
+{
+    (void)state;
+    fault_start("file.write");
+    assert_true(fault_next());
+    assert_int_equal(spool_keep(s, STR("one\n"), &err), 0);
+    while (fault_next())
+        ;
+    assert_int_equal(spool_keep(s, STR("two\n"), &err), 0); /* not before the first */
+    assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+    check_str(buf_str(&seen), "");
+    spool_retry(s);
+    spool_retry(s);
+    reopen();
+    assert_int_equal(spool_keep(s, STR("three\n"), &err), 0);
+    assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+    check_str(buf_str(&seen), "one|two|three|");
+}
+
+static void what_waits_is_bounded(void **state)
+{
+    char line[1024];
+    size_t n = 0;
+
+    (void)state;
+    memset(line, 'x', sizeof(line));
+    line[sizeof(line) - 1] = '\n';
+    fault_start("file.write");
+    assert_true(fault_next());
+    while (spool_keep(s, (struct str){line, sizeof(line)}, &err) == 0)
+        n++;
+    while (fault_next())
+        ;
+    assert_int_equal(n, SPOOL_LATE_MAX / sizeof(line));
+    assert_int_equal(err.code, ERR_LIMIT);
+}
+
 CHECK_MAIN(cmocka_unit_test_setup_teardown(lines_come_back_after_a_restart, setup, teardown),
            cmocka_unit_test_setup_teardown(a_torn_line_is_cut_off, setup, teardown),
            cmocka_unit_test_setup_teardown(a_long_spool_goes_on_in_a_next_file, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_failing_disk_leaves_whole_lines, setup, teardown))
+           cmocka_unit_test_setup_teardown(a_failing_disk_leaves_whole_lines, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_cannot_be_written_waits_in_memory, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_waits_is_bounded, setup, teardown))

@@ -17,7 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ENGINES = 2, METRICS_MAX = 1 << 20, PEM_MAX = 1 << 20, LOCK_RETRY_MS = 50 };
+enum {
+    ENGINES = 2,
+    METRICS_MAX = 1 << 20,
+    FILES_MAX = 64 << 20,
+    PEM_MAX = 1 << 20,
+    LOCK_RETRY_MS = 50
+};
 
 static const char ADDRESSES[] = "addresses.json";
 
@@ -154,7 +160,9 @@ static void reply_health(struct collector *c, struct http_exchange *x)
     json_put_bool(&w, pipeline_is_connected(c->pipeline));
     json_put_kv_u64(&w, "unacked_chunks", pipeline_in_flight(c->pipeline));
     json_put_kv_u64(&w, "files", input_file_count(c->files));
-    json_put_kv_u64(&w, "lag_bytes", input_file_lag(c->files));
+    json_put_kv_u64(&w, "lag_bytes", metric_get(METRIC_LAG_BYTES));
+    json_put_kv_u64(&w, "lag_s", metric_get(METRIC_LAG_SECONDS));
+    json_put_kv_u64(&w, "worker_restarts", metric_get(METRIC_WORKER_RESTARTS));
     json_put_object_end(&w);
     buf_add_char(&out, '\n');
     http_reply(x, 200, "application/json", buf_str(&out));
@@ -174,8 +182,14 @@ static void on_request(struct http_exchange *x, void *arg)
         metric_write(&out);
         http_reply(x, 200, "text/plain; version=0.0.4", buf_str(&out));
         buf_fini(&out);
+    } else if (str_eq(http_path(x), STR("/files"))) {
+        const struct collector *c = arg;
+        buf_init(&out, FILES_MAX);
+        input_file_list(c->files, &out);
+        http_reply(x, 200, "application/json", buf_str(&out));
+        buf_fini(&out);
     } else {
-        http_replyf(x, 404, "there is /metrics and /health\n");
+        http_replyf(x, 404, "there is /metrics, /health and /files\n");
     }
 }
 

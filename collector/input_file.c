@@ -439,13 +439,3 @@ size_t input_file_count(const struct input_file *in)
 {
     return in->tails.n;
 }
-
-uint64_t input_file_lag(const struct input_file *in)
-{
-    uint64_t lag = 0;
-
-    for (size_t i = 0; i < in->tails.n; i++)
-        if (in->tails.p[i]->seen > in->tails.p[i]->pos)
-            lag += in->tails.p[i]->seen - in->tails.p[i]->pos;
-    return lag;
-}

@@ -38,6 +38,8 @@ void input_file_acked(struct input_file *in);
 void input_file_free(struct input_file **pin);
 
 size_t input_file_count(const struct input_file *in); /* files open */
-uint64_t input_file_lag(const struct input_file *in); /* bytes seen and not planned */
+/* Each file as JSON, [{path, id, state, size, read, acked, lag_bytes, lag_s}], as of the last look,
+ * which is a second ago at most. */
+void input_file_list(const struct input_file *in, struct buf *out);
 
 #endif

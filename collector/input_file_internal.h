@@ -1,6 +1,7 @@
 /*
  * collector/input_file_internal.h - what the parts of input_file share: input_file.c (the seam and
- * turns), input_file_look.c (which file is which), input_file_tick.c (from time to time).
+ * turns), input_file_look.c (which file is which), input_file_tick.c (from time to time),
+ * input_file_lag.c (how far behind).
  *
  * A slot is a path that a glob matched, with the files that have had that name, oldest first; `of`
  * are the journal's entries for them, followed or not.  Invariants
@@ -81,5 +82,8 @@ void input_file_slot_free(void *slot);
 void input_file_soon(struct input_file *in); /* the next tick comes soon */
 void input_file_tick(void *in);
 void input_file_save(struct input_file *in);
+
+/* input_file_lag.c */
+void input_file_look_at_lag(struct input_file *in, dur_ns now);
 
 #endif

@@ -100,7 +100,7 @@ static void sweep(struct input_file *in, dur_ns now)
         note_size(in, t);
         (void)finish(in, t, now);
     }
-    metric_set(METRIC_LAG_BYTES, input_file_lag(in));
+    input_file_look_at_lag(in, now);
     input_file_forget_dead(in);
 }
 

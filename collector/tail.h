@@ -69,6 +69,8 @@ struct tail {
     bool holes_due; /* tail_resume is still to come */
     bool adopted;   /* it was in the journal */
     dur_ns successor_at;
+    uint64_t acked, mark; /* input_file_lag.c: acknowledged before here; size at mark_at */
+    dur_ns mark_at;
     struct slot *slot;
     struct tail *next_ready;
     int failed; /* errno that was logged last; 0: it can be read */

@@ -5,7 +5,8 @@ that is gone, broken, and with a certificate that is none.
 
     collector   takes over what is right within seconds, refuses what is wrong and says so, counts both; its processes and
                 its files stay
-    server      every line once, of the log that was there all the time and of the one that came by a reload
+    server      every line once, of the log that was there all the time and of the one that came by a reload; when it goes
+                away /files and /health say how far behind the collector is
 """
 import json
 import os
@@ -18,6 +19,25 @@ from lib import exact, main, stage, wait_count, wait_for
 LINES = 24000
 FIRST = "  - {type: cri, paths: ['@/pods/*/*/*.log']}\n"
 MORE = "  - {type: file, paths: ['@/more/*.log']}\n"
+
+
+def lag(s, ask):
+    """While the server is away the lag grows in bytes and in seconds, of that file alone; then it is gone."""
+    path = str(s.work / "more/new.log")
+    s.server.kill()
+    with open(path, "a") as f:
+        f.write("n=0000001001 more\n")
+
+    def behind():
+        f = next(f for f in json.loads(ask("/files")) if f["path"] == path)
+        return f["lag_bytes"] == 18 and f["lag_s"] >= 2 and f["size"] - f["acked"] == 18
+
+    wait_for("a lag", behind)
+    health = json.loads(ask("/health"))
+    assert health["lag_bytes"] == 18 and health["lag_s"] >= 2 and not health["connected"], health
+    s.server.start()
+    wait_for("no lag", lambda: json.loads(ask("/health"))["lag_bytes"] == 0)
+    exact(s.server, '{source="file"}', 1, 1002)
 
 
 def run():
@@ -36,9 +56,12 @@ def run():
         variants = [good, good + MORE.replace("@", str(s.work)), good + "nonsense: 1\n", good,
                     good.replace(certificate, f"  cert: {broken_certificate}")]
 
-        def counted(name):
+        def ask(path):
             address = json.loads((s.collector.dir / "state/addresses.json").read_text())["metrics"]
-            text = urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode()
+            return urllib.request.urlopen(f"http://{address}{path}", timeout=10).read().decode()
+
+        def counted(name):
+            text = ask("/metrics")
             return sum(int(float(line.split()[-1])) for line in text.splitlines() if line.startswith(name + " "))
 
         wait_for("metrics", lambda: counted("config_reload_total") == 0)
@@ -62,6 +85,11 @@ def run():
         exact(s.server, '{container="app"}', 1, LINES + 1)
         exact(s.server, '{source="file"}', 1, 1001)
         assert children.read_text() == before, "the worker was started again"
+        wait_for("no lag", lambda: counted("logq_collector_lag_bytes") == 0)
+        files = json.loads(ask("/files"))
+        assert all(f["acked"] == f["read"] == f["size"] and f["lag_bytes"] == f["lag_s"] == 0 for f in files), files
+        assert {"followed", "rotated"} <= {f["state"] for f in files}, files
+        lag(s, ask)
         text = s.collector.text()
         assert "nonsense" in text and "broken.crt" in text, text[-2000:]
         s.collector.stop()

@@ -38,6 +38,21 @@ bool scan_combos_want(const struct scan_combos *cs, struct str name)
     return false;
 }
 
+bool scan_combos_lack(const struct scan_combos *cs, const struct scan_block *b)
+{
+    const struct lines_plan *p = b->attrs_plan;
+
+    for (size_t t = 0; t < p->n_templates; t++) {
+        const struct lines_template *lt = &p->template[t];
+        if (lt->rows > 0 && lt->kind != TEMPLATE_ATTRS)
+            return false;
+        for (size_t i = 0; i < lt->n_slots; i++)
+            if (scan_combos_want(cs, lt->piece[i]))
+                return false;
+    }
+    return true;
+}
+
 /* ---- the table ---- */
 
 /*

@@ -55,6 +55,13 @@ int scan_reduce_numbers(struct scan_combos *cs, struct scan_selection *s,
                         const struct scan_fields f[SCAN_FIELD_SETS], const uint64_t *only,
                         uint32_t *number, struct err *err);
 
+/* scan_reduce.c: where the parser finds in none of the block's lines a label that is wanted, and no
+ * attribute is, the one number of all rows.  1: there may be some; or as above. */
+int scan_reduce_nothing(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
+                        uint32_t *ret, struct err *err);
+/* Has no row of the block, as its plan tells, an attribute that is counted by? */
+bool scan_combos_lack(const struct scan_combos *cs, const struct scan_block *b);
+
 /* The rows of one block.  Everything is in the block's arena. */
 struct scan_combo_block;
 /* *ret stays NULL when all rows have number 0. */

@@ -444,6 +444,33 @@ static int count_table(struct scan_counter *k, struct table *t, struct err *err)
     return r != 0 ? r : merge(k, t, err);
 }
 
+/* A block without anything for the parser: it need not be read when such rows do not count.  1:
+ * they may. */
+static int pass_over(struct scan_counter *k, struct scan_selection *s, struct table *t,
+                     struct err *err)
+{
+    struct scan_fields f = scan_fields_of(&k->sc->req);
+    struct scan_cells *cells = NULL;
+    uint32_t combo = 0;
+    int r;
+
+    if (!k->c->by_line || s->bits != NULL || k->c->names == NULL)
+        return 1;
+    f.label = k->c->field; /* all conditions hold, or there are none */
+    f.n = k->c->n_fields;
+    f.set = SCAN_FIELDS_TESTED;
+    r = scan_reduce_nothing(&k->combos, &s->block, &f, &combo, err);
+    if (r == 0)
+        r = find_streams(k, t, err);
+    if (r != 0 || t->n_streams > 1)
+        return r != 0 ? r : 1;
+    (void)pthread_mutex_lock(&k->mutex);
+    r = scan_tally_cells(k, scan_count_stream(s->block.candidate, t->first_stream), combo, &cells,
+                         err);
+    (void)pthread_mutex_unlock(&k->mutex);
+    return r != 0 ? r : cells != NULL;
+}
+
 static int count_selected(struct scan_counter *k, struct scan_selection *s, struct err *err)
 {
     const struct scan_candidate *c = s->block.candidate;
@@ -451,8 +478,11 @@ static int count_selected(struct scan_counter *k, struct scan_selection *s, stru
     ts_ns last = c->max_ts > s->hi ? s->hi : c->max_ts;
     struct table t = {.s = s, .first_bucket = scan_bucket_of(&k->buckets, first, 0)};
     uint32_t *combo = NULL;
-    int r = scan_count_combos(k, s, NULL, &combo, err);
+    int r = pass_over(k, s, &t, err);
 
+    if (r != 1)
+        return r;
+    r = scan_count_combos(k, s, NULL, &combo, err);
     t.n_buckets = scan_bucket_of(&k->buckets, last, t.first_bucket) - t.first_bucket + 1;
     t.n_locals = combo == NULL;
     if (r == 0 && k->c->bytes)

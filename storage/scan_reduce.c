@@ -478,6 +478,25 @@ static int number_one(const struct numbering *nb, uint32_t at, uint32_t *number,
     return 0;
 }
 
+int scan_reduce_nothing(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
+                        uint32_t *ret, struct err *err)
+{
+    enum template_kind kind = f->parser == SCAN_PARSE_JSON ? TEMPLATE_JSON : TEMPLATE_LOGFMT;
+    const struct lines_plan *p;
+    int r = scan_block_plans(b, err);
+
+    if (r < 0)
+        return r;
+    p = b->lines_plan;
+    if (f->parser == SCAN_PARSE_PATTERN || (b->attrs_plan != NULL && !scan_combos_lack(cs, b)))
+        return 1;
+    for (size_t t = 0; t < p->n_templates; t++)
+        if (p->template[t].rows > 0 &&
+            (p->template[t].kind == kind || scan_label_holds(b, f, t) != HOLDS_NONE))
+            return 1;
+    return scan_combos_line(cs, 0, nothing_of(f->parser), f->set == SCAN_FIELDS_TESTED, ret, err);
+}
+
 int scan_reduce_numbers(struct scan_combos *cs, struct scan_selection *s,
                         const struct scan_fields f[SCAN_FIELD_SETS], const uint64_t *only,
                         uint32_t *number, struct err *err)

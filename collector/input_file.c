@@ -117,6 +117,7 @@ static void on_dirs(void *arg)
     struct input_file *in = arg;
     dur_ns since = time_mono() - in->globbed_at;
 
+    in->dirs_changed = true;
     /* Many containers starting at once are one look, not a hundred. */
     loop_timer_start(in->rescan, since < SOON_MS * NS_PER_MS ? SOON_MS : 0, 0);
 }

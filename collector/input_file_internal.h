@@ -25,7 +25,7 @@ struct slot {
     VEC(struct checkpoint_file *) of;
     bool look_due;    /* it is in input_file.looks */
     bool busy;        /* it is being looked at */
-    dur_ns unsure_at; /* a file was being compressed, it seems; 0: none is */
+    dur_ns missed_at; /* since then a file is looked for in vain; 0: none is */
 };
 
 struct input_file {
@@ -48,6 +48,8 @@ struct input_file {
     const struct source *source; /* while globbing */
     dur_ns globbed_at, swept_at;
     bool started, first_scan, soon, has_dead;
+    bool look_again;   /* a name went while it was looked at */
+    bool dirs_changed; /* since the last sweep: a file may have lost its name */
 };
 
 /* input_file.c: the queue, and reports. */

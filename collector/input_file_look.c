@@ -21,7 +21,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { UNSURE_MS = 60000, TAIL_BYTES = 1024 };
+enum {
+    MISSED_MS = 900,   /* a file that is nowhere is looked for that long, */
+    UNSURE_MS = 60000, /* and that long while another is being compressed, it seems */
+    TAIL_BYTES = 1024,
+};
 
 /* ---- keys ---- */
 
@@ -232,7 +236,9 @@ static int open_log(struct input_file *in, const char *path)
         (void)opener_err(&err, EACCES, "open", path);
     else if (opener_open(in->set->opener, OPENER_LOG, path, &fd, &err) == 0)
         return fd;
-    if (err.code != ERR_GONE)
+    if (err.code == ERR_GONE)
+        in->look_again = true; /* it has another name now, perhaps */
+    else
         input_file_complain(in, path, err.sys);
     return -1;
 }
@@ -445,7 +451,7 @@ static struct sibling *find_copy(struct input_file *in, const struct slot *s, st
 static bool match_rest(struct input_file *in, struct slot *s, struct siblings *all)
 {
     const struct tail *last = newest(s);
-    bool older_gone = false;
+    bool older_gone = false, missed = false;
 
     for (size_t i = s->of.n; i > 0; i--) {
         struct checkpoint_file *f = s->of.p[i - 1];
@@ -459,17 +465,19 @@ static bool match_rest(struct input_file *in, struct slot *s, struct siblings *a
             bind(in, f, b->st.st_dev, b->st.st_ino);
             continue;
         }
-        if (is_unsure && s->unsure_at == 0)
-            s->unsure_at = time_mono();
-        if (is_unsure && time_mono() - s->unsure_at < UNSURE_MS * NS_PER_MS) {
-            input_file_look_later(in, s);
+        if (s->missed_at == 0)
+            s->missed_at = time_mono();
+        if (time_mono() - s->missed_at < (is_unsure ? UNSURE_MS : MISSED_MS) * NS_PER_MS) {
+            in->look_again = true; /* it was renamed while the directory was read, perhaps */
+            missed = true;
             continue;
         }
-        s->unsure_at = 0;
         if (last == NULL || last->ino != f->ino)
             older_gone = true;
         input_file_lose(in, f, "file_gone");
     }
+    if (!missed)
+        s->missed_at = 0;
     return older_gone;
 }
 
@@ -512,6 +520,7 @@ void input_file_look(struct input_file *in, struct slot *s)
     bool older_gone;
 
     in->source = s->tails.n > 0 ? newest(s)->source : source_of(in, s->path);
+    in->look_again = false;
     s->busy = true;           /* it must not vanish under our hands */
     if (in->source != NULL) { /* else nobody wants it now: perhaps after another reload */
         siblings_list(in->set->opener, s->path, &all);
@@ -521,6 +530,8 @@ void input_file_look(struct input_file *in, struct slot *s)
         siblings_fini(&all);
     }
     s->busy = false;
+    if (in->look_again)
+        input_file_look_later(in, s);
     in->source = before;
     slot_check(in, s);
 }

@@ -1,6 +1,7 @@
 /* collector/tail.c - contract: tail.h.  A file's life and identity. */
 #include "collector/tail.h"
 
+#include "base/arena.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/obj.h"
@@ -51,7 +52,6 @@ static struct tail *tail_new(const char *path, const struct source *source)
     t->path = mem_dup(path, strlen(path));
     t->set = source_set_ref(source->set);
     t->source = source;
-    t->arena = arena_new(NULL, LABELS_BYTES);
     t->wd = -1;
     t->opened_at = t->seen_at = time_mono();
     return t;
@@ -90,7 +90,7 @@ void tail_free(struct tail **pt, struct tail_reader *rd)
     if (t->file != NULL)
         t->file->user = NULL;
     join_fini(&t->join, &rd->limits);
-    arena_free(&t->arena);
+    free(t->names);
     source_set_unref(&t->set);
     reader_close(&t->from);
     free(t->path);
@@ -99,18 +99,62 @@ void tail_free(struct tail **pt, struct tail_reader *rd)
     *pt = NULL;
 }
 
+static size_t size_of(const struct labels *l)
+{
+    size_t n = l->n * sizeof(l->v[0]);
+
+    for (size_t i = 0; i < l->n; i++)
+        n += l->v[i].name.n + l->v[i].value.n;
+    return n;
+}
+
+static struct str put_bytes(char **at, struct str s)
+{
+    struct str r = {*at, s.n};
+
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return r;
+}
+
+/* As much memory as they need and no more: there may be ten thousand of us. */
+static void keep_names(struct tail *t, const struct labels *labels, const struct labels *attrs)
+{
+    const struct labels *from[2] = {labels, attrs};
+    struct labels *to[2] = {&t->labels, &t->attrs};
+    struct label *v;
+    char *at;
+
+    free(t->names);
+    t->names = mem_new(size_of(labels) + size_of(attrs) + 1);
+    v = t->names;
+    at = (char *)(v + labels->n + attrs->n);
+    for (int k = 0; k < 2; k++) {
+        *to[k] = (struct labels){v, from[k]->n};
+        for (size_t i = 0; i < from[k]->n; i++, v++) {
+            v->name = put_bytes(&at, from[k]->v[i].name);
+            v->value = put_bytes(&at, from[k]->v[i].value);
+        }
+    }
+}
+
 bool tail_describe(struct tail *t)
 {
     bool last = time_mono() - t->opened_at >= DESCRIBE_MS * NS_PER_MS;
+    struct labels labels = {NULL, 0}, attrs = {NULL, 0};
+    struct arena *a;
 
     if (t->described)
         return true;
-    arena_reset(t->arena);
+    a = arena_new(NULL, LABELS_BYTES);
     t->described =
-        source_describe(t->source, str_of(t->path), last, t->arena, &t->labels, &t->attrs) == 0 ||
-        last;
+        source_describe(t->source, str_of(t->path), last, a, &labels, &attrs) == 0 || last;
+    if (t->described)
+        keep_names(t, &labels, &attrs);
     if (t->described && last)
         log_warn("file.unresolved", LOG_Z("file", t->path));
+    arena_free(&a);
     return t->described;
 }
 
@@ -243,17 +287,6 @@ enum tail_look tail_look(struct tail *t)
     return TAIL_GREW;
 }
 
-/* Its container may be gone by now, so that nobody could say them again. */
-static void copy_labels(const struct tail *from, struct tail *to)
-{
-    struct err err;
-
-    if (!from->described || labels_copy(to->arena, &from->labels, &to->labels, &err) < 0 ||
-        labels_copy(to->arena, &from->attrs, &to->attrs, &err) < 0)
-        return;
-    to->described = true;
-}
-
 struct tail *tail_split(struct tail *t, struct reader *copy)
 {
     struct tail *old = tail_new(t->path, t->source);
@@ -270,7 +303,8 @@ struct tail *tail_split(struct tail *t, struct reader *copy)
     old->join = t->join;
     old->holes_due = t->holes_due;
     old->adopted = true;
-    copy_labels(t, old);
+    old->described = t->described; /* nobody may be able to say it again */
+    keep_names(old, &t->labels, &t->attrs);
     memset(&t->join, 0, sizeof(t->join));
     t->file = NULL;
     t->pos = t->seen = t->scanned = t->looked = t->last_at = 0;

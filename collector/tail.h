@@ -8,7 +8,6 @@
 #ifndef LOGQ_COLLECTOR_TAIL_H
 #define LOGQ_COLLECTOR_TAIL_H
 
-#include "base/arena.h"
 #include "collector/checkpoint.h"
 #include "collector/chunk.h"
 #include "collector/join.h"
@@ -47,7 +46,7 @@ struct tail {
     const struct source *source;
     struct source_set *set;       /* counted: where `source` lives */
     struct checkpoint_file *file; /* NULL: tail_register is still to come */
-    struct arena *arena;          /* labels, attrs */
+    void *names;                  /* owned: what labels and attrs consist of */
     struct labels labels, attrs;
     bool described; /* labels are known */
     dur_ns opened_at;
@@ -73,7 +72,8 @@ struct tail {
     dur_ns mark_at;
     struct slot *slot;
     struct tail *next_ready;
-    int failed; /* errno that was logged last; 0: it can be read */
+    dur_ns looked_at; /* by the sweep */
+    int failed;       /* errno that was logged last; 0: it can be read */
     dur_ns failed_at;
 };
 

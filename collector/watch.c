@@ -33,6 +33,7 @@ struct watch {
     struct watch_handler handler;
     void *arg;
     char *events; /* owned, EVENT_BYTES */
+    bool failed;  /* something could not be watched */
 };
 
 static void on_readable(uv_poll_t *poll, int status, int events);
@@ -128,12 +129,23 @@ void watch_close(struct watch **pw)
     *pw = NULL;
 }
 
+static void add_failed(struct watch *w)
+{
+    metric_add(METRIC_WATCH_FAILED, 1);
+    w->failed = true;
+}
+
+bool watch_is_complete(const struct watch *w)
+{
+    return !w->failed;
+}
+
 static void watch_dir(struct watch *w, const char *path)
 {
     struct err err;
 
     if (opener_watch_dir(w->opener, w->fd, path, &err) < 0)
-        metric_add(METRIC_WATCH_FAILED, 1);
+        add_failed(w);
 }
 
 int watch_file(struct watch *w, int fd)
@@ -143,7 +155,7 @@ int watch_file(struct watch *w, int fd)
 
     if (opener_watch_file(w->opener, w->fd, fd, &wd, &err) == 0)
         return wd;
-    metric_add(METRIC_WATCH_FAILED, 1);
+    add_failed(w);
     return -1;
 }
 

@@ -31,6 +31,9 @@ void watch_close(struct watch **pw);
 typedef void watch_found_fn(void *arg, const char *path);
 void watch_glob(struct watch *w, struct str pattern, watch_found_fn *fn, void *arg);
 
+/* Could all be watched that was asked for?  Then nothing is missed but what an overflow tells. */
+bool watch_is_complete(const struct watch *w);
+
 /* Watch an open file, whatever it is called now; -1: not possible. */
 int watch_file(struct watch *w, int fd);
 void watch_drop(struct watch *w, int wd);

@@ -384,6 +384,20 @@ static void name_option(struct buf *names, bool differs, const char *name)
         buf_addf(names, "%s%s", names->n > 0 ? ", " : "", name);
 }
 
+/* The gate (gate.h) knows the sockets that were configured when it began. */
+static bool has_new_socket(const struct config *old, const struct config *new)
+{
+    for (size_t i = 0; i < new->n_sources; i++) {
+        struct str path = config_engine_socket(&new->sources[i]);
+        bool known = path.n == 0;
+        for (size_t k = 0; k < old->n_sources && !known; k++)
+            known = str_eq(config_engine_socket(&old->sources[k]), path);
+        if (!known)
+            return true;
+    }
+    return false;
+}
+
 /* What a reload does not reach, if it is other than what runs. */
 static void warn_unreloadable(const struct config *old, const struct config *new)
 {
@@ -403,6 +417,9 @@ static void warn_unreloadable(const struct config *old, const struct config *new
     name_option(&names, old->ack_timeout != new->ack_timeout, "ack_timeout");
     name_option(&names, old->max_line != new->max_line, "max_line");
     name_option(&names, old->refused_bytes != new->refused_bytes, "refused_bytes");
+    name_option(&names, !same(old->user, new->user), "privileges.user");
+    name_option(&names, old->sandbox_required != new->sandbox_required, "privileges.required");
+    name_option(&names, has_new_socket(old, new), "inputs.socket");
     name_option(&names, !same(old->metrics_listen, new->metrics_listen), "metrics.listen");
     if (names.n > 0)
         log_warn("config.needs_restart", LOG_STR("options", buf_str(&names)));

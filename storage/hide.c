@@ -9,13 +9,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-static _Atomic uint64_t last_serial;
-
 struct hide {
     unsigned magic;
 #define HIDE_MAGIC 0x51de00c5u
     _Atomic unsigned refs;
-    uint64_t serial;
     const struct store_options *opt;
     const struct store_retention_rule **rules; /* owned array: those for this tenant, in order */
     size_t n_rules;
@@ -105,7 +102,6 @@ struct hide *hide_new(const struct store_options *opt, struct str name, struct h
 
     h->magic = HIDE_MAGIC;
     atomic_init(&h->refs, 1);
-    h->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
     h->opt = opt;
     h->rules = mem_new(opt->n_retention_rules * sizeof(*h->rules) + 1);
     h->n_rules = pick_rules(opt, name, h->rules);
@@ -175,11 +171,6 @@ bool hide_spares(const struct hide *h, const struct hide *now)
             return false;
     }
     return true;
-}
-
-uint64_t hide_serial(const struct hide *h)
-{
-    return h == NULL ? 0 : h->serial;
 }
 
 bool hide_may_expire(const struct hide *h, ts_ns ts, ts_ns now)

@@ -44,8 +44,6 @@ bool hide_same(const struct hide *a, const struct hide *b);
 /* The largest id of its tombstones; 0: none. */
 uint64_t hide_newest(const struct hide *h);
 
-/* Another number for each snapshot, while the process lives; 0: of NULL. */
-uint64_t hide_serial(const struct hide *h);
 /* Can age take away a row of `ts` or later that is still seen, soon after `now`? */
 bool hide_may_expire(const struct hide *h, ts_ns ts, ts_ns now);
 

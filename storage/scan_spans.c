@@ -3,8 +3,9 @@
  *
  * Segments do not change: what lies in partitions changes when there are others.  So what is
  * flushed or compacted leaves the time that it does not touch as it was.  What is hidden changes
- * with the set of delete requests.  Records in memory come and go without a mark, and retention by
- * stream hides from one moment to the next: such spans have no state.
+ * with the set of delete requests, and a set that comes again gives no state of before: who asked
+ * for that may have read while there was another.  Records in memory come and go without a mark,
+ * and retention by stream hides from one moment to the next: such spans have no state.
  */
 #include "base/hash.h"
 #include "storage/hide.h"
@@ -90,7 +91,7 @@ static void mix_view(const struct store_view *v, struct scan_span *spans, size_t
 {
     for (size_t i = 0; i < n; i++) {
         if (spans[i].state != 0 && has_state(v, &spans[i]))
-            mix(&spans[i], v->tenant_id, 0, hide_serial(v->hide));
+            mix(&spans[i], v->tenant_id, 0, v->hide_renewed);
         else
             spans[i].state = 0;
     }

@@ -46,6 +46,7 @@ void store_delete_renew(struct store *s, struct store_tenant *t)
     hide_unref(&t->hide);
     t->hide = hide_new(&s->opt, str_of(t->name), (struct hide_list){hiding, n},
                        (struct hide_list){NULL, 0});
+    t->hide_renewed++;
     free((void *)hiding);
 }
 

@@ -51,7 +51,8 @@ struct store_tenant {
     uint64_t id;
     char *name; /* owned */
     bool in_meta;
-    struct hide *hide; /* one reference; NULL: nothing is hidden */
+    struct hide *hide;     /* one reference; NULL: nothing is hidden */
+    uint64_t hide_renewed; /* how often it was set */
 };
 
 /* What a replay with `recover` passed over. */

@@ -85,6 +85,7 @@ int store_view_take(struct store *s, struct str tenant, ts_ns from, ts_ns to,
     if (t != NULL) {
         ret->tenant_id = t->id;
         ret->hide = hide_ref(t->hide);
+        ret->hide_renewed = t->hide_renewed;
         take_batches(s, from, to, ret);
         take_days(s, from, to, ret);
         take_late(s, ret);

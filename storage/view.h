@@ -35,9 +35,10 @@ struct store_view {
     struct scan_pool *pool;
     struct partition_pin pin; /* held from the making to the release */
     bool is_pinned;
-    struct hide *hide; /* one reference; what of all this must not be shown; NULL: nothing */
-    ts_ns now;         /* what the hiding by age goes by */
-    bool is_partial;   /* the records of the WAL are not all back yet */
+    struct hide *hide;     /* one reference; what of all this must not be shown; NULL: nothing */
+    uint64_t hide_renewed; /* another number for each that the tenant had, NULL too */
+    ts_ns now;             /* what the hiding by age goes by */
+    bool is_partial;       /* the records of the WAL are not all back yet */
     char partial_text[64];
 };
 

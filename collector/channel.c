@@ -90,12 +90,12 @@ int channel_receive(int channel, void *p, size_t cap, size_t *n, int *fd, struct
     if (r < 0)
         return err_sys(err, "receive from the other process");
     *fd = take_fd(&m);
-    if (r == 0)
-        return 1;
-    if ((m.msg_flags & MSG_TRUNC) != 0) {
+    if (r == 0 || (m.msg_flags & MSG_TRUNC) != 0) {
         if (*fd >= 0)
             (void)close(*fd);
         *fd = -1;
+        if (r == 0)
+            return 1;
         return err_set(err, ERR_CORRUPT, "a packet of more than %zu bytes", cap);
     }
     *n = (size_t)r;

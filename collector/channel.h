@@ -19,7 +19,7 @@ int channel_pair(int ret[2], struct err *err); /* close-on-exec, blocking */
 int channel_send(int channel, const void *p, size_t n, int fd, struct err *err);
 
 /* Wait for a packet: *n bytes of at most `cap`, and *fd, the caller's, or -1.  1: the other end is
- * closed.  ERR_CORRUPT: longer than `cap`. */
+ * closed, or sent a packet of nothing.  ERR_CORRUPT: longer than `cap`. */
 int channel_receive(int channel, void *p, size_t cap, size_t *n, int *fd, struct err *err);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "collector/opener_serve.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "collector/opener_ask.h"
@@ -224,6 +225,8 @@ int opener_serve_one(struct opener_serve *s, int channel, struct err *err)
     if (n <= OPENER_ASK_HEAD || s->ask.path_bytes != n - OPENER_ASK_HEAD ||
         memchr(s->ask.path, '\0', s->ask.path_bytes) != s->ask.path + s->ask.path_bytes - 1) {
         r = err_set(err, ERR_CORRUPT, "a question of %zu bytes", n);
+    } else if (fault_hit("opener.answer")) {
+        r = err_set(err, ERR_IO, "fault for a test");
     } else {
         s->channel = channel;
         memset(&s->answer, 0, OPENER_ANSWER_HEAD);

@@ -27,6 +27,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,6 +37,7 @@ enum {
     BACKOFF_MAX_MS = 5000,
     STEADY_MS = 30000, /* a worker that lived that long did not die of its start */
     STOP_MS = 20000,   /* to end after it was told to; it drains for five seconds */
+    SEND_S = 10,       /* to take what it is sent: it may not keep us from our signals */
 };
 
 struct priv {
@@ -202,6 +205,13 @@ static int be_worker(struct priv *p, int files, int orders)
     return r;
 }
 
+static void limit_sending(int channel)
+{
+    struct timeval limit = {.tv_sec = SEND_S};
+
+    (void)setsockopt(channel, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
 /* 1: we are the child, and it has ended with p->exit_code. */
 static int spawn(struct priv *p, struct err *err)
 {
@@ -227,6 +237,8 @@ static int spawn(struct priv *p, struct err *err)
     (void)close(orders[1]);
     p->files = files[0];
     p->orders = orders[0];
+    limit_sending(p->files);
+    limit_sending(p->orders);
     if (pid < 0) {
         r = err_sys(err, "fork");
         close_fd(&p->files);
@@ -388,10 +400,13 @@ static void take_question(struct priv *p)
     struct err err;
     int r = opener_serve_one(p->serve, p->files, &err);
 
-    if (r < 0)
-        log_error("opener.failed", LOG_ERR(&err));
     if (r != 0)
-        close_fd(&p->files); /* it asks no more, or not as it should: it notices */
+        close_fd(&p->files);
+    if (r < 0) { /* it would go on without finding a file any more: another one takes over */
+        log_error("opener.failed", LOG_ERR(&err));
+        if (p->worker > 0)
+            (void)kill(p->worker, SIGKILL);
+    }
 }
 
 static int wait_ms(const struct priv *p)

@@ -220,16 +220,13 @@ static const int DEADLY[] = {
 };
 
 static const int EVERYBODY[] = {
-    SYS_read,          SYS_write,        SYS_readv,          SYS_writev,
-    SYS_close,         SYS_sendto,       SYS_recvfrom,       SYS_sendmsg,
-    SYS_recvmsg,       SYS_shutdown,     SYS_connect,        SYS_getsockopt,
-    SYS_setsockopt,    SYS_socketpair,   SYS_fcntl,          SYS_ppoll,
-    SYS_mmap,          SYS_munmap,       SYS_mremap,         SYS_mprotect,
-    SYS_madvise,       SYS_brk,          SYS_futex,          SYS_exit,
-    SYS_exit_group,    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn,
-    SYS_sigaltstack,   SYS_getpid,       SYS_gettid,         SYS_tgkill,
-    SYS_clock_gettime, SYS_gettimeofday, SYS_getrandom,      SYS_restart_syscall,
-    SYS_sched_yield,   SYS_fstat,
+    SYS_read,         SYS_write,       SYS_readv,           SYS_writev,       SYS_close,
+    SYS_sendto,       SYS_recvfrom,    SYS_sendmsg,         SYS_recvmsg,      SYS_shutdown,
+    SYS_connect,      SYS_getsockopt,  SYS_setsockopt,      SYS_ppoll,        SYS_mmap,
+    SYS_munmap,       SYS_mremap,      SYS_mprotect,        SYS_madvise,      SYS_brk,
+    SYS_futex,        SYS_exit,        SYS_exit_group,      SYS_rt_sigaction, SYS_rt_sigprocmask,
+    SYS_rt_sigreturn, SYS_sigaltstack, SYS_getpid,          SYS_gettid,       SYS_clock_gettime,
+    SYS_gettimeofday, SYS_getrandom,   SYS_restart_syscall, SYS_sched_yield,  SYS_fstat,
 #ifdef SYS_poll
     SYS_poll,
 #endif
@@ -298,7 +295,6 @@ static const int WORKER[] = {
     SYS_geteuid,
     SYS_getgid,
     SYS_getegid,
-    SYS_prlimit64,
     SYS_getrusage,
     SYS_sysinfo,
     SYS_uname,
@@ -343,7 +339,6 @@ static const int SANITIZER[] = {
     SYS_openat,
     SYS_getrusage,
     SYS_rt_sigtimedwait,
-    SYS_prlimit64,
     SYS_newfstatat,
     SYS_getppid,
     SYS_lseek,
@@ -406,7 +401,33 @@ static void allow_argument(struct program *p, int number, unsigned arg, const ui
     put(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
 }
 
+/* And it is refused when that is one of `values`, allowed with any other. */
+static void refuse_argument(struct program *p, int number, unsigned arg, const uint32_t *values,
+                            size_t n)
+{
+    size_t skip = 2 + 2 * n;
+
+    put(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0,
+                                        (uint8_t)skip));
+    load(p, offsetof(struct seccomp_data, args) + arg * sizeof(uint64_t));
+    for (size_t i = 0; i < n; i++)
+        verdict_if(p, values[i], SECCOMP_RET_ERRNO | EPERM);
+    put(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+}
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* What reaches other processes of the same user, the parent among them: signals, also those that a
+ * descriptor sends by itself, and limits.  For ourselves only. */
+static void allow_on_ourselves(struct program *p)
+{
+    static const uint32_t OWNERS[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
+    uint32_t self[] = {0, (uint32_t)getpid()};
+
+    refuse_argument(p, SYS_fcntl, 1, OWNERS, COUNT(OWNERS));
+    allow_argument(p, SYS_tgkill, 0, self + 1, 1);
+    allow_argument(p, SYS_prlimit64, 0, self, COUNT(self));
+}
 
 /* A thread, not a process; and by the call whose flags can be looked at. */
 static void allow_threads(struct program *p)
@@ -428,10 +449,12 @@ static void allow_lists(struct program *p, enum sandbox_profile profile, bool un
     static const uint32_t REQUESTS[] = {FIONBIO, FIONREAD, FIOCLEX, FIONCLEX, TCGETS};
 
     verdict_each(p, EVERYBODY, COUNT(EVERYBODY), SECCOMP_RET_ALLOW);
+    allow_on_ourselves(p);
     if (UNDER_ASAN)
         verdict_each(p, SANITIZER, COUNT(SANITIZER), SECCOMP_RET_ALLOW);
     if (profile == SANDBOX_GATE) {
         allow_argument(p, SYS_socket, 0, UNIX, COUNT(UNIX));
+        allow_argument(p, SYS_socketpair, 0, UNIX, COUNT(UNIX));
         return;
     }
     verdict_each(p, WORKER, COUNT(WORKER), SECCOMP_RET_ALLOW);

@@ -7,6 +7,7 @@
 #include "collector/statedir.h"
 
 #include "base/file.h"
+#include "base/str.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,9 +18,23 @@
 enum { DEPTH_MAX = 4 };
 
 struct look {
-    unsigned entries;
-    bool is_state;
+    bool has_journal, has_others;
 };
+
+/* One that has lost its journal is known by holding nothing else; "lock" alone is no sign, package
+ * managers have one too. */
+static bool is_ours(const char *name)
+{
+    static const char *const NAMES[] = {"lock", "addresses.json", "spool", "refused"};
+    struct str s = str_of(name);
+
+    if (str_ends(s, STR(".tmp")))
+        s.n -= sizeof(".tmp") - 1;
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
+        if (str_eq(s, str_of(NAMES[i])))
+            return true;
+    return str_starts(s, STR("checkpoint"));
+}
 
 static int look_at(void *arg, int dir_fd, const char *name, struct err *err)
 {
@@ -27,9 +42,10 @@ static int look_at(void *arg, int dir_fd, const char *name, struct err *err)
 
     (void)dir_fd;
     (void)err;
-    l->entries++;
-    if (strcmp(name, "lock") == 0 || strcmp(name, "checkpoint") == 0)
-        l->is_state = true;
+    if (strcmp(name, "checkpoint") == 0)
+        l->has_journal = true;
+    else if (!is_ours(name))
+        l->has_others = true;
     return 0;
 }
 
@@ -42,22 +58,20 @@ struct gift {
 static int give(void *arg, int dir_fd, const char *name, struct err *err)
 {
     struct gift g = *(const struct gift *)arg;
+    /* by descriptor: whoever it belongs to by now may exchange the name at any time */
+    int r = 0, fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
-    int fd, r;
 
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0; /* gone meanwhile */
-    if (!S_ISDIR(st.st_mode) && (!S_ISREG(st.st_mode) || st.st_nlink != 1))
-        return 0; /* nothing of ours */
-    if (st.st_uid != g.to->uid &&
-        fchownat(dir_fd, name, g.to->uid, g.to->gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return err_sys(err, "give '%s' to user %u", name, (unsigned)g.to->uid);
-    if (!S_ISDIR(st.st_mode) || ++g.depth > DEPTH_MAX)
-        return 0;
-    fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return err_sys(err, "open '%s'", name);
-    r = file_walk(fd, give, &g, err);
+        return 0; /* gone meanwhile */
+    if (fstat(fd, &st) < 0)
+        r = err_sys(err, "look at '%s'", name);
+    else if (!S_ISDIR(st.st_mode) && (!S_ISREG(st.st_mode) || st.st_nlink != 1))
+        r = 0; /* nothing of ours */
+    else if (st.st_uid != g.to->uid && fchownat(fd, "", g.to->uid, g.to->gid, AT_EMPTY_PATH) < 0)
+        r = err_sys(err, "give '%s' to user %u", name, (unsigned)g.to->uid);
+    else if (S_ISDIR(st.st_mode) && ++g.depth <= DEPTH_MAX)
+        r = file_walk(fd, give, &g, err);
     (void)close(fd);
     return r;
 }
@@ -72,7 +86,7 @@ static int give_all(int fd, const struct sandbox_user *owner, struct err *err)
 
     if (r < 0)
         return r;
-    if (l.entries > 0 && !l.is_state)
+    if (l.has_others && !l.has_journal)
         return err_set(err, ERR_INVALID,
                        "it holds other things: a directory of the collector's own is needed");
     if (fstat(fd, &st) < 0)

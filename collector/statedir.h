@@ -5,7 +5,8 @@
 #include "collector/sandbox.h"
 
 /* Open `path`, made if need be.  With `owner` it and what is in it become his, when it is a state
- * directory: empty, or with a journal or a lock in it.  ERR_INVALID: it holds other things. */
+ * directory: with a journal in it, or with nothing that is not ours.  ERR_INVALID: it holds other
+ * things. */
 int statedir_open(const char *path, const struct sandbox_user *owner, int *ret, struct err *err);
 
 #endif

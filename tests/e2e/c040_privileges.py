@@ -5,7 +5,7 @@
     worker      has no capability, a filter of system calls, and where the collector was started by root another user;
                 still it ships logs that only their owner can read
     parent      opens logs, and not what a link among them leads to
-    killed      a worker that is killed, or tries to start a program, is followed by another: nothing is lost or stored
+    killed      a worker that is killed, or tries to start a program, or cannot be answered, is followed by another: nothing is lost or stored
                 twice, and the process that was started is the same all the time; with it the worker ends, too
 """
 import json
@@ -94,11 +94,17 @@ def run():
             worker = wait_for("another worker", lambda: child(parent, "logq-worker") not in (None, before)
                               and child(parent, "logq-worker"))
             print(f"worker {before} -> {worker}")
+        armed.write_text("opener.answer:fail:1")
+        wait_for("an answer that fails", lambda: "opener.failed" in s.collector.text())
+        before = worker
+        worker = wait_for("a worker that is answered", lambda: child(parent, "logq-worker") not in (None, before)
+                          and child(parent, "logq-worker"))
+        armed.write_text("")
         feed.wait(60)
         wait_count(s.server, '{container="app"}', LINES)
         exact(s.server, '{container="app"}', 1, LINES + 1)
         assert [e["line"] for e in s.server.entries('{source="file"}')] == ["only the owner reads this"]
-        assert metric(s, "logq_collector_worker_restarts_total") >= 3
+        assert metric(s, "logq_collector_worker_restarts_total") >= 4
         assert s.collector.alive() and s.collector.process.pid == parent
         worker = wait_for("the worker", lambda: child(parent, "logq-worker"))
         s.collector.kill()

@@ -199,6 +199,39 @@ static void whoever_does_not_ask_properly_is_not_answered(void **state)
     assert_int_equal(err.sys, EPIPE);
 }
 
+static void count_each(void *arg, const char *name, const struct stat *st)
+{
+    (void)name;
+    (void)st;
+    ++*(size_t *)arg;
+}
+
+static size_t count_fds(void)
+{
+    size_t n = 0;
+
+    assert_int_equal(opener_list(NULL, "/proc/self/fd", false, count_each, &n, &err), 0);
+    return n;
+}
+
+/* A packet of nothing is the end, whatever descriptor comes with it. */
+static void a_packet_of_nothing_leaves_no_descriptor(void **state)
+{
+    size_t before, n = 0;
+    char got;
+    int pair[2], fd;
+
+    (void)state;
+    assert_int_equal(channel_pair(pair, &err), 0);
+    before = count_fds();
+    assert_int_equal(channel_send(pair[0], "", 0, dir, &err), 0);
+    assert_int_equal(channel_receive(pair[1], &got, 1, &n, &fd, &err), 1);
+    assert_int_equal(fd, -1);
+    assert_int_equal(count_fds(), before);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+
 /* ---- the gate ---- */
 
 static int check_head(const char *text)
@@ -308,6 +341,7 @@ static void a_bad_request_never_reaches_the_engine(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(a_log_comes_as_a_descriptor), TEST(what_nobody_asked_for_is_refused_and_counted),
            TEST(a_long_listing_comes_in_many_packets), TEST(watches_are_added_there_and_heard_here),
-           TEST(whoever_does_not_ask_properly_is_not_answered), TEST(one_request_passes_the_gate),
+           TEST(whoever_does_not_ask_properly_is_not_answered),
+           TEST(a_packet_of_nothing_leaves_no_descriptor), TEST(one_request_passes_the_gate),
            TEST(an_engines_answer_is_passed_on_and_nothing_else),
            TEST(a_bad_request_never_reaches_the_engine))

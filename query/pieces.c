@@ -48,6 +48,13 @@ static int evaluate(struct exec *x, const struct ast_node *n, const struct steps
     return op_range(x, n, g, steps, ret, err);
 }
 
+static const struct ast_log *log_of(const struct pieces_run *run)
+{
+    const struct ast_node *n = run->node;
+
+    return n->kind == NODE_AGGREGATE ? n->aggregate.expr->range.log : n->range.log;
+}
+
 /* ---- cutting ---- */
 
 static int64_t number_of(ts_ns t, dur_ns length)
@@ -74,9 +81,7 @@ static void cut(struct pieces_run *run)
 
 static int read_states(struct pieces_run *run, struct err *err)
 {
-    const struct ast_node *n =
-        run->node->kind == NODE_AGGREGATE ? run->node->aggregate.expr : run->node;
-    const struct ast_log *log = n->range.log;
+    const struct ast_log *log = log_of(run);
     int r;
 
     for (size_t i = 0; i < run->n; i++) {
@@ -94,23 +99,41 @@ static int read_states(struct pieces_run *run, struct err *err)
 
 /* ---- keys ---- */
 
+static bool may_tell_time(struct str template)
+{
+    return str_find(template, STR("now")) != SIZE_MAX;
+}
+
+/* A template that asks for the time gives another answer each time. */
+static bool asks_for_time(const struct ast_log *log)
+{
+    bool asks = false;
+
+    for (const struct ast_stage *s = log->stages; s != NULL; s = s->next) {
+        if (s->kind == STAGE_LINE_FORMAT)
+            asks |= may_tell_time(s->text.text);
+        if (s->kind != STAGE_LABEL_FORMAT)
+            continue;
+        for (const struct ast_format *f = s->formats; f != NULL; f = f->next)
+            asks |= f->is_template && may_tell_time(f->value);
+    }
+    return asks;
+}
+
 /* false: this is not kept. */
 static bool begin_key(struct pieces_run *run)
 {
     const struct query_params *p = run->x->params;
-    size_t text;
 
     for (size_t i = 0; i < p->n_tenants; i++) {
         buf_add_str(&run->key, p->tenants[i]);
         buf_add_char(&run->key, '|');
     }
-    text = run->key.n;
     ast_print(run->node, &run->key);
     buf_addf(&run->key, "\n%lld", (long long)run->steps->step);
     run->key_n = run->key.n;
-    /* A template that asks for the time gives another answer each time. */
     return run->key.n + STEPS_ROOM <= KEY_MAX_BYTES && !run->key.over &&
-           str_find(str_from(buf_str(&run->key), text), STR("now")) == SIZE_MAX;
+           !asks_for_time(log_of(run));
 }
 
 static struct str key_of(struct pieces_run *run, const struct piece *p)

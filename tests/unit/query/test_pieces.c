@@ -191,7 +191,11 @@ static void what_asks_for_the_time_is_not_kept(void **state)
 
     setup(&w);
     (void)check_same(&w, "sum(count_over_time({app=\"a\"} | line_format \"{{now.Year}}\" [10m]))");
+    (void)check_same(&w, "sum by (year) (count_over_time({app=\"a\"} "
+                         "| label_format year=\"{{\\nnow.Year}}\" [10m]))");
     assert_int_equal(stats(&w).pieces, 0);
+    (void)check_same(&w, "sum(count_over_time({app=\"a\"} != \"unknown\" [10m]))");
+    assert_true(stats(&w).pieces > 0); /* this is a word like any other */
     teardown(&w);
 }
 

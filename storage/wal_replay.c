@@ -227,21 +227,30 @@ static void reader_close(struct reader *rd)
     buf_fini(&rd->body);
 }
 
+/* Read the header of the frame at `off`.  1: there is none; ERR_IO. */
+static int read_head(const struct reader *rd, uint64_t off, char head[WAL_FRAME],
+                     struct wal_frame *f, struct err *err)
+{
+    int r;
+
+    if (rd->size < WAL_FRAME || off > rd->size - WAL_FRAME)
+        return 1;
+    r = file_pread_all(rd->fd, head, WAL_FRAME, off, err);
+    if (r < 0)
+        return r == ERR_CORRUPT ? 1 : r; /* shorter than fstat said: as if torn */
+    return !wal_format_parse_frame(head, f) || f->position != rd->file->header.base + off ||
+           f->length > rd->size - off - WAL_FRAME;
+}
+
 /* Read the frame at `off` into rd->plain.  1: there is no good frame; ERR_IO. */
 static int read_frame(struct reader *rd, uint64_t off, struct wal_frame *f, struct err *err)
 {
     uint8_t nonce[CRYPT_NONCE];
     char head[WAL_FRAME];
-    int r;
+    int r = read_head(rd, off, head, f, err);
 
-    if (rd->size < WAL_FRAME || off > rd->size - WAL_FRAME)
-        return 1;
-    r = file_pread_all(rd->fd, head, sizeof(head), off, err);
-    if (r < 0)
-        return r == ERR_CORRUPT ? 1 : r; /* shorter than fstat said: as if torn */
-    if (!wal_format_parse_frame(head, f) || f->position != rd->file->header.base + off ||
-        f->length > rd->size - off - WAL_FRAME)
-        return 1;
+    if (r != 0)
+        return r;
     r = file_pread_all(rd->fd, rd->sealed, f->length, off + WAL_FRAME, err);
     if (r < 0)
         return r == ERR_CORRUPT ? 1 : r;
@@ -403,11 +412,33 @@ static int take_frame(struct reader *rd, const struct wal_frame *f, uint64_t end
     return rd->fn(rd->arg, &body, err);
 }
 
+/* Pass over the frames before the floor by their headers: their records are elsewhere, and they may
+ * be most of the file.  A header that is not as it should be is left to read_all. */
+static int skip_taken(struct reader *rd, uint64_t *off, struct err *err)
+{
+    uint64_t floor = rd->w->floor < rd->limit ? rd->w->floor : rd->limit;
+
+    for (;;) {
+        char head[WAL_FRAME];
+        struct wal_frame f;
+        uint64_t end;
+        int r = read_head(rd, *off, head, &f, err);
+
+        if (r != 0)
+            return r < 0 ? r : 0;
+        end = *off + WAL_FRAME + f.length;
+        if (f.number != rd->next_frame || rd->file->header.base + end > floor)
+            return 0;
+        rd->next_frame++;
+        *off = end;
+    }
+}
+
 static int read_all(struct reader *rd, struct err *err)
 {
     uint64_t base = rd->file->header.base;
     uint64_t off = WAL_HEADER;
-    int r = 0;
+    int r = skip_taken(rd, &off, err);
 
     while (r == 0 && base + off < rd->limit && off < rd->size) {
         struct wal_frame f;

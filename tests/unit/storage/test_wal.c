@@ -363,6 +363,33 @@ static void a_flipped_bit_before_good_frames_is_refused_by_name_and_offset(void 
     }
 }
 
+static void frames_before_the_floor_are_passed_over_by_their_headers(void **state)
+{
+    enum { FRAME = WAL_FRAME + 116 };
+    int dir = tmpdir_open(NULL);
+    struct wal *w = NULL;
+    struct seen s;
+    struct err err;
+    uint64_t floor;
+    (void)state;
+
+    make_log(dir, 6, 100);
+    assert_int_equal(open_at(dir, 0, false, &w, &s, &err), 0);
+    wal_close(&w);
+    floor = s.positions[3];
+    flip(dir, 1, WAL_HEADER + 2 * FRAME + WAL_FRAME + 5); /* a record that is in a segment */
+    assert_int_equal(open_at(dir, floor, false, &w, &s, &err), 0);
+    saw(&s, 4, 2);
+    wal_close(&w);
+    flip(dir, 1, WAL_HEADER + 2 * FRAME + 8); /* where the next frame begins is not known */
+    assert_int_equal(open_at(dir, floor, false, &w, &s, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.text, "offset 440"));
+    flip(dir, 1, WAL_HEADER + 2 * FRAME + 8);
+    flip(dir, 1, WAL_HEADER + 4 * FRAME + WAL_FRAME + 5); /* the first behind the floor */
+    assert_int_equal(open_at(dir, floor, false, &w, &s, &err), ERR_CORRUPT);
+    tmpdir_close(dir);
+}
+
 static void a_zeroed_page_in_the_middle_is_damage_not_the_end(void **state)
 {
     int dir = tmpdir_open(NULL);
@@ -605,6 +632,7 @@ CHECK_MAIN(cmocka_unit_test(bodies_of_all_sizes_come_back_in_order),
            cmocka_unit_test(a_tail_cut_anywhere_loses_only_what_was_not_whole),
            cmocka_unit_test(a_group_that_the_disk_wrote_in_another_order_is_a_torn_tail),
            cmocka_unit_test(a_flipped_bit_before_good_frames_is_refused_by_name_and_offset),
+           cmocka_unit_test(frames_before_the_floor_are_passed_over_by_their_headers),
            cmocka_unit_test(a_zeroed_page_in_the_middle_is_damage_not_the_end),
            cmocka_unit_test(recovery_passes_over_damage_and_tells_of_it),
            cmocka_unit_test(damage_in_the_last_group_is_told_once_a_later_file_exists),

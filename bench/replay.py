@@ -8,6 +8,7 @@ import urllib.error
 from lab import Report, Server, calibrate, generate, launch
 
 
+WAL = 250_000_000  # bytes; at 256 MB a flush begins
 HEAD = 60_000_000  # bytes of records in memory: a flush begins at 64 MiB
 
 
@@ -59,10 +60,38 @@ def once(directory, pods, made, share, got):
     server.process.finish()
 
 
+def full(work, pods, made, got):
+    """A WAL of 256 MB of which nothing was flushed, or of all there is: a head so large is set for the ingest alone."""
+    directory = work / "full"
+    directory.mkdir()
+    server = Server(directory)
+    server.process.finish()
+    conf = server.dir / "server.yaml"
+    plain = conf.read_text()
+    conf.write_text(plain + "\nmemory: 13GiB\nstorage: {head: 6GiB, wal: 1GB, flush_age: 1h}\n")
+    server.start()
+    collector = launch(server, directory, pods)
+    while server.metric("logq_store_wal_bytes") < WAL and server.metric("logq_store_records_total") < made["lines"]:
+        time.sleep(0.1)
+    got["full_wal"].append(server.metric("logq_store_wal_bytes") / 1e6)
+    kill(server.process)
+    kill(collector)
+    conf.write_text(plain)
+    server.start()
+    while server.metric("logq_store_replaying") != 0:
+        time.sleep(0.1)
+    got["full_s"].append(server.metric("logq_store_replay_milliseconds") / 1e3)
+    got["full_lines"].append(server.metric("logq_store_replayed_line_bytes") / 1e6)
+    got["full_pss"].append(server.process.peak / 1e6)
+    server.process.finish()
+    shutil.rmtree(directory)
+
+
 def run(options, work):
     report = Report("replay", options.table)
     pods, made = generate(work, options.bytes, options.streams, options.seed)
-    got = {k: [] for k in ("ingest", "ingest_cpu", "replay", "replay_cpu", "ratio", "ready_s", "lines", "wal", "pss")}
+    names = ("ingest", "ingest_cpu", "replay", "replay_cpu", "ratio", "ready_s", "lines", "wal", "pss")
+    got = {k: [] for k in (*names, "full_wal", "full_s", "full_lines", "full_pss")}
     calib = [calibrate()]
     for i in range(options.runs):
         directory = work / f"run{i}"
@@ -70,6 +99,7 @@ def run(options, work):
         once(directory, pods, made, 0.5 + 0.3 * i / max(options.runs - 1, 1), got)
         calib.append(calibrate())
         shutil.rmtree(directory)
+    full(work, pods, made, got)
     note = f"calibration {min(calib):.3f}..{max(calib):.3f} s"
     report.add("replay_mb_per_s", got["replay"], "MB/s", note)
     report.add("killed_ingest_mb_per_s", got["ingest"], "MB/s", "same run, the collector on the same machine")
@@ -80,4 +110,8 @@ def run(options, work):
     report.add("replayed_wal_mb", got["wal"], "MB")
     report.add("replay_ready_s", got["ready_s"], "s", "from exec until no answer lacks a record")
     report.add("replay_pss_peak_mb", got["pss"], "MB")
+    report.add("full_wal_mb", got["full_wal"], "MB", "what a start finds whose head was never flushed")
+    report.add("full_wal_line_mb", got["full_lines"], "MB", "line text in it")
+    report.add("full_wal_replay_s", got["full_s"], "s")
+    report.add("full_wal_pss_peak_mb", got["full_pss"], "MB")
     report.end()

@@ -5,6 +5,7 @@
 #include "base/obj.h"
 #include "base/vec.h"
 
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { LINKS_MAX = 40 }; /* on the way to one directory; the kernel's own limit */
 
 /* A glob, or a name where there is nothing wild. */
 struct rule {
@@ -349,33 +352,133 @@ bool policy_may_stat(const struct policy *p, const char *path)
 
 /* ---- by where it really is ---- */
 
+/* May a link stand in the directory `fd`?  Only root, or we, can put a name into it. */
+static bool is_trusted_fd(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) &&
+           (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static bool is_trusted_dir(const char *dir)
+{
+    int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool is_trusted = fd >= 0 && is_trusted_fd(fd);
+
+    if (fd >= 0)
+        (void)close(fd);
+    return is_trusted;
+}
+
+/* On the way to a directory: where we are, and what is left of the name. */
+struct walk {
+    int at;
+    unsigned links;
+    char rest[PATH_MAX];
+};
+
+static void walk_to(struct walk *w, int fd)
+{
+    if (w->at >= 0)
+        (void)close(w->at);
+    w->at = fd;
+}
+
+/* Go on where the link `fd` in the directory w->at leads. */
+static bool follow(struct walk *w, int fd, const char *behind)
+{
+    char rest[PATH_MAX], target[PATH_MAX];
+    ssize_t n;
+    int len;
+
+    if (++w->links > LINKS_MAX || !is_trusted_fd(w->at))
+        return false;
+    n = readlinkat(fd, "", target, sizeof(target));
+    if (n <= 0 || (size_t)n == sizeof(target))
+        return false;
+    len = snprintf(rest, sizeof(rest), "%.*s/%s", (int)n, target, behind);
+    if (len < 0 || (size_t)len >= sizeof(rest))
+        return false;
+    memcpy(w->rest, rest, (size_t)len + 1);
+    if (target[0] == '/')
+        walk_to(w, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return w->at >= 0;
+}
+
+/* One component; false: it is not to be had. */
+static bool step(struct walk *w)
+{
+    char name[NAME_MAX + 1];
+    const char *from = w->rest + strspn(w->rest, "/");
+    size_t n = strcspn(from, "/");
+    struct stat st = {.st_mode = 0};
+    bool ok;
+    int fd;
+
+    if (n > NAME_MAX)
+        return false;
+    (void)str_to_z((struct str){from, n}, name, sizeof(name));
+    from += n;
+    if (n == 0) {
+        w->rest[0] = '\0';
+        return true;
+    }
+    fd = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &st) < 0 || S_ISLNK(st.st_mode)) {
+        ok = S_ISLNK(st.st_mode) && follow(w, fd, from);
+        (void)close(fd);
+        return ok;
+    }
+    walk_to(w, fd);
+    memmove(w->rest, from, strlen(from) + 1);
+    return true;
+}
+
+/*
+ * Where the directory `dir` really is; false: it is not to be had, or a link on the way stands
+ * where others could have put it.  Each step is taken from the descriptor of the one before, so
+ * that what was looked at is what is walked through; who exchanges a component meanwhile changes
+ * the result, and that is no longer where the file was opened.
+ */
+static bool find_dir(struct str dir, char *to, size_t cap)
+{
+    struct walk w = {.at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    char link[64];
+    ssize_t n = -1;
+    bool ok = w.at >= 0 && dir.n < sizeof(w.rest);
+
+    if (ok)
+        (void)str_to_z(dir, w.rest, sizeof(w.rest));
+    while (ok && w.rest[0] != '\0')
+        ok = step(&w);
+    if (ok) {
+        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", w.at);
+        n = readlink(link, to, cap);
+    }
+    if (w.at >= 0)
+        (void)close(w.at);
+    if (n <= 0 || (size_t)n >= cap)
+        return false;
+    to[n] = '\0';
+    return true;
+}
+
 /* `path` with the fixed part of `r` as it really is, in `to`; false: it is not to be had. */
 static bool resolve(const struct rule *r, const char *path, char *to, size_t cap)
 {
-    char head[PATH_MAX];
-    char *real;
-    int n;
+    size_t n;
 
     if (strncmp(path, r->pattern, r->fixed) != 0 || path[r->fixed] != '/')
         return false;
     if (r->fixed == 0)
         return (size_t)snprintf(to, cap, "%s", path) < cap;
-    real = realpath(str_to_z((struct str){path, r->fixed}, head, sizeof(head)), NULL);
-    if (real == NULL)
+    if (!find_dir((struct str){path, r->fixed}, to, cap))
         return false;
-    n = snprintf(to, cap, "%s%s", strcmp(real, "/") == 0 ? "" : real, path + r->fixed);
-    free(real);
-    return n > 0 && (size_t)n < cap;
-}
-
-/* Only root, or we, can put a name into it. */
-static bool is_trusted_dir(struct str dir)
-{
-    char text[PATH_MAX];
-    struct stat st;
-
-    return dir.n < sizeof(text) && stat(str_to_z(dir, text, sizeof(text)), &st) == 0 &&
-           (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    n = strcmp(to, "/") == 0 ? 0 : strlen(to);
+    return (size_t)snprintf(to + n, cap - n, "%s", path + r->fixed) < cap - n;
 }
 
 static bool is_below(const char *path, const char *dir)
@@ -396,10 +499,8 @@ static bool is_log_place(const struct policy *p, const char *real)
     if (may_open_log(p, real))
         return true;
     for (size_t i = 0; i < p->follow.n; i++) { /* the place itself may be behind a link */
-        char *dir = realpath(p->follow.p[i], NULL);
-        bool there = dir != NULL && is_below(real, dir) && is_of_log("*.log", base_of(real));
-        free(dir);
-        if (there)
+        if (find_dir(str_of(p->follow.p[i]), expected, sizeof(expected)) &&
+            is_below(real, expected) && is_of_log("*.log", base_of(real)))
             return true;
     }
     for (size_t i = 0; i < p->logs.n; i++) {
@@ -411,7 +512,8 @@ static bool is_log_place(const struct policy *p, const char *real)
     return false;
 }
 
-/* `real` is `path`, but for links in the fixed part of `r`; a log may have been renamed since. */
+/* `real` is `path`, but for trusted links in the fixed part of `r`; a log may have been renamed
+ * since. */
 static bool is_where_it_says(const struct rule *r, enum opener_kind kind, const char *path,
                              const char *real)
 {
@@ -437,8 +539,7 @@ static bool is_good_link(const struct policy *p, const struct rule *r, const cha
         return false;
     (void)str_to_z(dir_of(expected), dir, sizeof(dir));
     there = realpath(dir, NULL);
-    ok = there != NULL && strcmp(there, dir) == 0 && is_trusted_dir(dir_of(expected)) &&
-         is_log_place(p, real);
+    ok = there != NULL && strcmp(there, dir) == 0 && is_trusted_dir(dir) && is_log_place(p, real);
     free(there);
     return ok;
 }

@@ -10,9 +10,10 @@
  *   - the certificates' files.
  *
  * And the owner of a container's directory may be an attacker too, who has a link where the log
- * should be.  So what was opened is looked at once more, by where it really is: below the glob's
- * fixed part there may be no link, or it must stand in a directory that only root (or we) can
- * write, and lead to a log of another glob or of `privileges.follow_into`.
+ * should be.  So what was opened is looked at once more, by where it really is.  A link in the
+ * glob's fixed part must stand in a directory that only root (or we) can write: then it is the
+ * administrator's, and may lead anywhere.  A link below it must stand in such a directory, too, and
+ * lead to a log of another glob or of `privileges.follow_into`.
  */
 #ifndef LOGQ_COLLECTOR_POLICY_H
 #define LOGQ_COLLECTOR_POLICY_H

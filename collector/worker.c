@@ -120,7 +120,8 @@ int worker_run(const struct priv_worker *given)
     struct collector_rights rights = {.opener = given->opener,
                                       .state_fd = given->state_fd,
                                       .lock_wait = LOCK_WAIT_S * NS_PER_S,
-                                      .pid = given->parent};
+                                      .pid = given->parent,
+                                      .metrics_fd = given->metrics_fd};
     struct worker w = {.given = given};
     struct config *config = given->config;
     struct err err;

@@ -5,6 +5,7 @@
     worker      has no capability, a filter of system calls, and where the collector was started by root another user;
                 still it ships logs that only their owner can read
     parent      opens logs, and not what a link among them leads to
+    metrics     on a unix socket are bound by the parent, as the worker may make none; they outlive a worker
     killed      a worker that is killed, or tries to start a program, or cannot be answered, is followed by another: nothing is lost or stored
                 twice, and the process that was started is the same all the time; with it the worker ends, too
 """
@@ -12,6 +13,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import urllib.request
 
 from lib import BIN, exact, main, stage, wait_count, wait_for
@@ -62,7 +64,37 @@ def metric(s, name):
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
 
+def over_unix(path):
+    """/metrics by the unix socket `path`; empty while nobody answers."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5)
+        try:
+            s.connect(str(path))
+            s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+        except OSError:
+            return ""
+
+
+def metrics_by_unix_socket():
+    inputs = "  - {type: cri, paths: ['@/pods/*/*/*.log']}\n  - {type: docker_events, socket: '@/none.sock'}\n"
+    with stage(inputs) as s:
+        path = s.collector.dir / "state" / "m.sock"
+        s.collector.more = f"metrics: {{listen: 'unix:{path}'}}\n"
+        s.collector.start()
+        wait_for("metrics", lambda: "logq_collector_worker_restarts_total 0" in over_unix(path))
+        os.kill(child(s.collector.process.pid, "logq-worker"), signal.SIGKILL)
+        wait_for("metrics of the next worker", lambda: "logq_collector_worker_restarts_total 1" in over_unix(path))
+        s.collector.kill()
+        assert path.exists()
+        s.collector.start()  # one that was left behind is replaced
+        wait_for("metrics of the next collector", lambda: "logq_collector_worker_restarts_total 0" in over_unix(path))
+        s.collector.stop()
+        assert not path.exists()
+
+
 def run():
+    metrics_by_unix_socket()
     inputs = ("  - {type: cri, paths: ['@/pods/*/*/*.log']}\n  - {type: file, paths: ['@/plain/*.log']}\n"
               "  - {type: docker_events, socket: '@/none.sock'}\n")
     with stage(inputs, "metrics: {listen: '127.0.0.1:0'}\n") as s:

@@ -71,7 +71,7 @@ static int confine(enum sandbox_profile profile)
     int r = sandbox_drop(NULL, 0, &err);
 
     if (r == 0)
-        r = sandbox_syscalls(profile, false, &err);
+        r = sandbox_syscalls(profile, &err);
     return r == ERR_UNSUPPORTED ? CANNOT_HERE : r < 0;
 }
 

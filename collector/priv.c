@@ -3,6 +3,9 @@
  *
  * The parent is a loop over poll(2).  It uses no event loop and no TLS, so that a worker can be
  * forked from it at any time and begins with clean memory.
+ *
+ * A configuration that was read again is the next worker's only when the one that runs works by it:
+ * a certificate that is none is found out there, and would keep every other worker from starting.
  */
 #include "collector/priv.h"
 
@@ -48,6 +51,9 @@ enum {
 struct priv {
     const char *path;
     struct config *config;
+    struct config *next; /* read again, and no worker has said yet that it works by it; or NULL */
+    int next_fd;         /* its text, while there is no worker to ask; -1 */
+    bool read_again;     /* when that is settled */
     priv_worker_fn *run;
     struct policy *policy;
     struct opener_serve *serve;
@@ -201,6 +207,25 @@ static int bind_metrics(struct priv *p, struct err *err)
     return 0;
 }
 
+/* ---- orders ---- */
+
+static void order(const struct priv *p, enum priv_order_type type, int fd)
+{
+    struct priv_order o = {.type = type, .signal = p->stop_signal};
+    struct err err;
+
+    if (p->orders >= 0) /* one that is gone needs none */
+        (void)channel_send(p->orders, &o, sizeof(o), fd, &err);
+}
+
+static void offer_next(struct priv *p)
+{
+    if (p->next_fd < 0 || p->orders < 0)
+        return;
+    order(p, PRIV_RELOAD, p->next_fd);
+    close_fd(&p->next_fd);
+}
+
 /* ---- the worker ---- */
 
 /* What a worker that was taken over would try; for tests. */
@@ -299,16 +324,8 @@ static int spawn(struct priv *p, struct err *err)
     p->worker = pid;
     p->born_at = time_mono();
     p->next_at = 0;
+    offer_next(p);
     return 0;
-}
-
-static void order(const struct priv *p, enum priv_order_type type, int fd)
-{
-    struct priv_order o = {.type = type, .signal = p->stop_signal};
-    struct err err;
-
-    if (p->orders >= 0) /* one that is gone needs none */
-        (void)channel_send(p->orders, &o, sizeof(o), fd, &err);
 }
 
 /* It died by itself: another one goes on where the journal says, after a while. */
@@ -320,6 +337,10 @@ static void worker_died(struct priv *p, int status)
     p->worker = 0;
     close_fd(&p->files);
     close_fd(&p->orders);
+    if (p->next != NULL && p->next_fd < 0) { /* perhaps of it: not another one */
+        log_error("config.reload_failed", LOG_Z("error", "the worker died meanwhile"));
+        config_free(&p->next);
+    }
     if (p->stopping || (!p->started && code >= 0)) {
         p->exit_code = code >= 0 ? code : EXIT_FAILURE;
         return;
@@ -400,6 +421,7 @@ static void reload(struct priv *p)
     if (r == 0)
         fd = copy_of(buf_str(&text), &err);
     buf_fini(&text);
+    p->read_again = false;
     if (r < 0 || fd < 0) {
         for (size_t i = 0; config != NULL && i < errors.n && i < CONF_ERRORS_MAX; i++)
             log_error("config.mistake", LOG_STR("text", errors.v[i]));
@@ -408,11 +430,33 @@ static void reload(struct priv *p)
         order(p, PRIV_RELOAD_FAILED, -1);
         return;
     }
-    add_policy(p->policy, &config);
-    config_free(&p->config);
-    p->config = config;
-    order(p, PRIV_RELOAD, fd);
-    (void)close(fd);
+    add_policy(p->policy, &config); /* to find out whether it works the worker opens its files */
+    config_free(&p->next);
+    close_fd(&p->next_fd);
+    p->next = config;
+    p->next_fd = fd;
+    offer_next(p);
+}
+
+/* A signal to reload. */
+static void want_reload(struct priv *p)
+{
+    if (p->next != NULL && p->next_fd < 0)
+        p->read_again = true; /* one after the other: an answer has to be to the last question */
+    else
+        reload(p);
+}
+
+/* The worker's answer. */
+static void settle_reload(struct priv *p, bool works)
+{
+    if (works && p->next != NULL && p->next_fd < 0) {
+        config_free(&p->config);
+        p->config = p->next;
+        p->next = NULL;
+    }
+    config_free(&p->next);
+    close_fd(&p->next_fd);
 }
 
 static void take_signal(struct priv *p)
@@ -424,7 +468,7 @@ static void take_signal(struct priv *p)
     if (s.ssi_signo == SIGCHLD)
         reap(p);
     else if (s.ssi_signo == SIGHUP && !p->stopping)
-        reload(p);
+        want_reload(p);
     else if (s.ssi_signo != SIGHUP)
         stop(p, (int)s.ssi_signo);
 }
@@ -444,6 +488,8 @@ static void take_report(struct priv *p)
         close_fd(&p->orders); /* its end is told by a signal */
     else if (n == sizeof(o) && o.type == PRIV_STARTED)
         p->started = true;
+    else if (n == sizeof(o) && (o.type == PRIV_RELOADED || o.type == PRIV_RELOAD_FAILED))
+        settle_reload(p, o.type == PRIV_RELOADED);
 }
 
 static void take_question(struct priv *p)
@@ -506,6 +552,8 @@ static void loop(struct priv *p)
             take_question(p);
         if (fds[0].revents != 0)
             take_signal(p);
+        if (p->read_again && p->next == NULL && !p->stopping)
+            reload(p);
         if (look_at_clock(p) == 1)
             return;
     }
@@ -579,6 +627,7 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
                      .orders = -1,
                      .gate = -1,
                      .metrics_fd = -1,
+                     .next_fd = -1,
                      .exit_code = -1};
     struct err err;
     int r;
@@ -603,6 +652,8 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
     opener_serve_free(&p.serve);
     policy_free(&p.policy);
     config_free(&p.config);
+    config_free(&p.next);
+    close_fd(&p.next_fd);
     close_fd(&p.files);
     close_fd(&p.orders);
     close_fd(&p.gate);

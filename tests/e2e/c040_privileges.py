@@ -6,6 +6,7 @@
                 still it ships logs that only their owner can read
     parent      opens logs, and not what a link among them leads to
     metrics     on a unix socket are bound by the parent, as the worker may make none; they outlive a worker
+    reload      to certificates that are none leaves the worker as it was, and the next one as well; to good ones it is the next one's
     killed      a worker that is killed, or tries to start a program, or cannot be answered, is followed by another: nothing is lost or stored
                 twice, and the process that was started is the same all the time; with it the worker ends, too
 """
@@ -93,7 +94,44 @@ def metrics_by_unix_socket():
         assert not path.exists()
 
 
+def reload_failures(s):
+    return s.collector.text().count("config.reload_failed")
+
+
+def next_worker(s):
+    parent = s.collector.process.pid
+    before = child(parent, "logq-worker")
+    os.kill(before, signal.SIGKILL)
+    return wait_for("another worker", lambda: child(parent, "logq-worker") not in (None, before) and child(parent, "logq-worker"))
+
+
+def reload_that_cannot_work():
+    with stage("  - {type: file, paths: ['@/plain/*.log']}\n") as s:
+        plain = s.work / "plain"
+        plain.mkdir()
+        s.collector.start()
+        wait_for("a start", lambda: "collector.started" in s.collector.text())
+        config = s.collector.dir / "collector.yaml"
+        good = config.read_text()
+        (s.work / "none.crt").write_text("no certificate\n")
+        config.write_text(good.replace(str(s.server.dir / "collector" / "client.crt"), str(s.work / "none.crt")).replace("plain", "other"))
+        os.kill(s.collector.process.pid, signal.SIGHUP)
+        wait_for("a reload that fails", lambda: reload_failures(s) == 1)
+        next_worker(s)
+        (plain / "a.log").write_text("by the old configuration\n")
+        wait_for("its log", lambda: s.server.entries('{source="file"} |= "old"'))
+        config.write_text(good.replace("plain", "other"))
+        os.kill(s.collector.process.pid, signal.SIGHUP)
+        wait_for("a reload", lambda: "config.reloaded" in s.collector.text())
+        next_worker(s)
+        (s.work / "other").mkdir()
+        (s.work / "other" / "b.log").write_text("by the new configuration\n")
+        wait_for("its log", lambda: s.server.entries('{source="file"} |= "new"'))
+        s.collector.stop()
+
+
 def run():
+    reload_that_cannot_work()
     metrics_by_unix_socket()
     inputs = ("  - {type: cri, paths: ['@/pods/*/*/*.log']}\n  - {type: file, paths: ['@/plain/*.log']}\n"
               "  - {type: docker_events, socket: '@/none.sock'}\n")

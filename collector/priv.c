@@ -594,9 +594,12 @@ static int give_up_rights(struct priv *p, struct err *err)
     struct sandbox_user user;
     int r;
 
-    if (is_root && !sandbox_find_user(name, &user))
+    if (is_root && !sandbox_find_user(name, &user)) {
+        if (p->config->sandbox_required)
+            return err_set(err, ERR_DENIED, "privileges.user: there is no user '%s'", name);
         log_warn("privileges.no_such_user", LOG_Z("user", name),
                  LOG_I64("instead", SANDBOX_NOBODY));
+    }
     if (is_root && !sandbox_may_become(&user)) {
         if (p->config->sandbox_required)
             return err_set(err, ERR_DENIED, "root may not become user %u", (unsigned)user.uid);

@@ -59,11 +59,28 @@
 
 /* ---- who we are ---- */
 
+/* A number needs no entry in any list: images have none for a user of our own. */
+static bool find_number(const char *name, struct sandbox_user *ret)
+{
+    char text[4096];
+    struct passwd entry, *found = NULL;
+    uint64_t uid;
+
+    if (!str_to_u64(str_of(name), &uid) || uid >= UINT32_MAX)
+        return false;
+    *ret = (struct sandbox_user){(uid_t)uid, (gid_t)uid};
+    if (getpwuid_r((uid_t)uid, &entry, text, sizeof(text), &found) == 0 && found != NULL)
+        ret->gid = found->pw_gid;
+    return true;
+}
+
 bool sandbox_find_user(const char *name, struct sandbox_user *ret)
 {
     char text[4096];
     struct passwd entry, *found = NULL;
 
+    if (find_number(name, ret))
+        return true;
     *ret = (struct sandbox_user){SANDBOX_NOBODY, SANDBOX_NOBODY};
     if (getpwnam_r(name, &entry, text, sizeof(text), &found) != 0 || found == NULL)
         return false;

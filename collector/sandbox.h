@@ -20,7 +20,8 @@ struct sandbox_user {
 
 enum { SANDBOX_NOBODY = 65534 };
 
-/* The user `name`; false: there is none, and *ret is the one who owns nothing. */
+/* The user `name`, or the one with that number, whose group is the same number unless he is known;
+ * false: there is none, and *ret is the one who owns nothing. */
 bool sandbox_find_user(const char *name, struct sandbox_user *ret);
 
 /* May we become `u` and give files to him: are the capabilities there, does he exist in our user

@@ -6,6 +6,7 @@
                 still it ships logs that only their owner can read
     parent      opens logs, and not what a link among them leads to
     metrics     on a unix socket are bound by the parent, as the worker may make none; they outlive a worker
+    users       may be numbers; one that does not exist is an error where privileges are required
     reload      to certificates that are none leaves the worker as it was, and the next one as well; to good ones it is the next one's
     killed      a worker that is killed, or tries to start a program, or cannot be answered, is followed by another: nothing is lost or stored
                 twice, and the process that was started is the same all the time; with it the worker ends, too
@@ -15,6 +16,7 @@ import os
 import pathlib
 import signal
 import socket
+import subprocess
 import urllib.request
 
 from lib import BIN, exact, main, stage, wait_count, wait_for
@@ -65,6 +67,13 @@ def metric(s, name):
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
 
+def next_worker(s):
+    parent = s.collector.process.pid
+    before = child(parent, "logq-worker")
+    os.kill(before, signal.SIGKILL)
+    return wait_for("another worker", lambda: child(parent, "logq-worker") not in (None, before) and child(parent, "logq-worker"))
+
+
 def over_unix(path):
     """/metrics by the unix socket `path`; empty while nobody answers."""
     with socket.socket(socket.AF_UNIX) as s:
@@ -81,10 +90,12 @@ def metrics_by_unix_socket():
     inputs = "  - {type: cri, paths: ['@/pods/*/*/*.log']}\n  - {type: docker_events, socket: '@/none.sock'}\n"
     with stage(inputs) as s:
         path = s.collector.dir / "state" / "m.sock"
-        s.collector.more = f"metrics: {{listen: 'unix:{path}'}}\n"
+        s.collector.more = f"metrics: {{listen: 'unix:{path}'}}\nprivileges: {{user: 24224}}\n"
         s.collector.start()
         wait_for("metrics", lambda: "logq_collector_worker_restarts_total 0" in over_unix(path))
-        os.kill(child(s.collector.process.pid, "logq-worker"), signal.SIGKILL)
+        if ROOT:
+            assert set(status(s.collector.process.pid)["Uid"].split()) == {"24224"}  # no entry needs to be there
+        next_worker(s)
         wait_for("metrics of the next worker", lambda: "logq_collector_worker_restarts_total 1" in over_unix(path))
         s.collector.kill()
         assert path.exists()
@@ -96,13 +107,6 @@ def metrics_by_unix_socket():
 
 def reload_failures(s):
     return s.collector.text().count("config.reload_failed")
-
-
-def next_worker(s):
-    parent = s.collector.process.pid
-    before = child(parent, "logq-worker")
-    os.kill(before, signal.SIGKILL)
-    return wait_for("another worker", lambda: child(parent, "logq-worker") not in (None, before) and child(parent, "logq-worker"))
 
 
 def reload_that_cannot_work():
@@ -130,7 +134,16 @@ def reload_that_cannot_work():
         s.collector.stop()
 
 
+def no_such_user():
+    with stage("  - {type: cri}\n", "privileges: {user: no-such-user-as-this, required: true}\n") as s:
+        s.collector.configure()
+        done = subprocess.run(s.collector.argv, capture_output=True, text=True, timeout=30, env=s.collector.env)
+        assert done.returncode == 1 and "no user 'no-such-user-as-this'" in done.stderr, done
+
+
 def run():
+    if ROOT:
+        no_such_user()
     reload_that_cannot_work()
     metrics_by_unix_socket()
     inputs = ("  - {type: cri, paths: ['@/pods/*/*/*.log']}\n  - {type: file, paths: ['@/plain/*.log']}\n"

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/vec.h"
+#include "collector/siblings.h"
 
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -162,7 +163,7 @@ static bool is_meta(const char *base)
 /* Without the ending of a compressed file. */
 static struct str uncompressed(struct str name)
 {
-    static const char *const ENDINGS[] = {".gz", ".zst", ".bz2", ".xz"};
+    static const char *const ENDINGS[] = {".gz", ".zst"};
 
     for (size_t i = 0; i < sizeof(ENDINGS) / sizeof(ENDINGS[0]); i++)
         if (str_ends(name, str_of(ENDINGS[i])))
@@ -170,30 +171,39 @@ static struct str uncompressed(struct str name)
     return name;
 }
 
-/* Does `base` match `pattern`, or begin with a name that does (x.log -> x.log.1, x.log-20260101),
- * or lies the date before its ending (x.log -> x-20260101.log)? */
-static bool is_of_log(const char *pattern, const char *base)
+/* Is `base` a name that `pattern` matches, with what rotation puts behind it (siblings.h)? */
+static bool is_rotated(const char *pattern, const char *base)
 {
-    char stem[NAME_MAX + 1], head[NAME_MAX + 1];
-    const char *dot = strrchr(pattern, '.');
-    size_t n = strlen(base);
+    char head[NAME_MAX + 1];
 
-    if (n > NAME_MAX || strlen(pattern) > NAME_MAX || is_meta(base) ||
-        strcmp(base, "hostconfig.json") == 0)
-        return false;
-    if (fnmatch(pattern, base, 0) == 0)
-        return true;
-    stem[0] = '\0';
-    if (dot != NULL && dot != pattern && str_ends(uncompressed(str_of(base)), str_of(dot)))
-        (void)str_to_z((struct str){pattern, (size_t)(dot - pattern)}, stem, sizeof(stem));
-    for (size_t k = 1; k < n; k++) {
+    for (size_t k = 1; base[k] != '\0'; k++) {
         if (base[k] != '.' && base[k] != '-' && base[k] != '_')
             continue;
         (void)str_to_z((struct str){base, k}, head, sizeof(head));
-        if (fnmatch(pattern, head, 0) == 0 || (stem[0] != '\0' && fnmatch(stem, head, 0) == 0))
+        if (siblings_is_rotated(base, head) && fnmatch(pattern, head, 0) == 0)
             return true;
     }
     return false;
+}
+
+/* Does `base` match `pattern`, or is it what rotation makes of such a name: x.log -> x.log.1,
+ * x.log-20260101, or with the date before its ending x-20260101.log? */
+static bool is_of_log(const char *pattern, const char *base)
+{
+    char stem[NAME_MAX + 1], inner[NAME_MAX + 1];
+    const char *dot = strrchr(pattern, '.');
+    struct str plain = uncompressed(str_of(base));
+
+    if (strlen(base) > NAME_MAX || strlen(pattern) > NAME_MAX || is_meta(base) ||
+        strcmp(base, "hostconfig.json") == 0)
+        return false;
+    if (fnmatch(pattern, base, 0) == 0 || is_rotated(pattern, base))
+        return true;
+    if (dot == NULL || dot == pattern || !str_ends(plain, str_of(dot)))
+        return false;
+    (void)str_to_z((struct str){pattern, (size_t)(dot - pattern)}, stem, sizeof(stem));
+    (void)str_to_z((struct str){base, plain.n - strlen(dot)}, inner, sizeof(inner));
+    return is_rotated(stem, inner);
 }
 
 /* ---- what the configuration asks for ---- */

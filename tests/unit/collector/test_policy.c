@@ -77,6 +77,12 @@ static void a_glob_and_what_rotation_makes_of_its_names(void **state)
     assert_true(log_by_name("/var/log/app.log.1"));
     assert_true(log_by_name("/var/log/app.log-20260101"));
     assert_true(log_by_name("/var/log/app-20260101.log"));
+    assert_true(log_by_name("/var/log/app-20260101.log.gz"));
+    assert_true(log_by_name("/var/log/app.log.old"));
+    assert_false(log_by_name("/var/log/app.log.key")); /* what no rotation makes */
+    assert_false(log_by_name("/var/log/app.log-private"));
+    assert_false(log_by_name("/var/log/app-secret.log"));
+    assert_false(log_by_name("/var/log/app-20260101.key"));
     assert_true(log_by_name("/srv/x/out.txt.2"));
     assert_false(log_by_name("/var/log/application.log"));
     assert_false(log_by_name("/var/log/auth.log"));

@@ -5,6 +5,7 @@
 #include "base/obj.h"
 #include "base/vec.h"
 #include "collector/siblings.h"
+#include "collector/watch.h"
 
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -19,8 +20,9 @@ enum { LINKS_MAX = 40 }; /* on the way to one directory; the kernel's own limit 
 
 /* A glob, or a name where there is nothing wild. */
 struct rule {
-    char *pattern; /* without doubled slashes */
-    size_t fixed;  /* bytes of its directories before the first wild one, without the slash */
+    char *pattern;       /* without doubled slashes */
+    VEC(char *) exclude; /* globs of names that it is not about */
+    size_t fixed;        /* bytes of its directories before the first wild one, without the slash */
 };
 
 struct policy {
@@ -44,6 +46,14 @@ struct policy *policy_new(void)
     return p;
 }
 
+static void free_rule(struct rule *r)
+{
+    while (r->exclude.n > 0)
+        free(r->exclude.p[--r->exclude.n]);
+    VEC_FINI(&r->exclude);
+    free(r->pattern);
+}
+
 void policy_free(struct policy **pp)
 {
     struct policy *p = *pp;
@@ -52,9 +62,9 @@ void policy_free(struct policy **pp)
         return;
     OBJ_CHECK(p, POLICY_MAGIC);
     while (p->logs.n > 0)
-        free(p->logs.p[--p->logs.n].pattern);
+        free_rule(&p->logs.p[--p->logs.n]);
     while (p->metas.n > 0)
-        free(p->metas.p[--p->metas.n].pattern);
+        free_rule(&p->metas.p[--p->metas.n]);
     while (p->follow.n > 0)
         free(p->follow.p[--p->follow.n]);
     while (p->files.n > 0)
@@ -171,8 +181,34 @@ static struct str uncompressed(struct str name)
     return name;
 }
 
-/* Is `base` a name that `pattern` matches, with what rotation puts behind it (siblings.h)? */
-static bool is_rotated(const char *pattern, const char *base)
+/* A name that is asked for, and whose it may be. */
+struct asked {
+    const struct rule *rule; /* NULL: one without exclusions */
+    struct str dir;
+    const char *pattern; /* of names in it */
+    const char *base;
+};
+
+/* Does the configuration leave out `head` with `ending` behind it, in that directory? */
+static bool is_excluded(const struct asked *a, const char *head, const char *ending)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%.*s/%s%s", STR_ARG(a->dir), head, ending);
+
+    if (a->rule == NULL)
+        return false;
+    if (n < 0 || (size_t)n >= sizeof(path))
+        return true;
+    for (size_t i = 0; i < a->rule->exclude.n; i++)
+        if (watch_matches(str_of(a->rule->exclude.p[i]), path))
+            return true;
+    return false;
+}
+
+/* Is it a name that `pattern` matches, with what rotation puts behind it (siblings.h), and `ending`
+ * behind both? */
+static bool is_rotated(const struct asked *a, const char *pattern, const char *base,
+                       const char *ending)
 {
     char head[NAME_MAX + 1];
 
@@ -180,30 +216,46 @@ static bool is_rotated(const char *pattern, const char *base)
         if (base[k] != '.' && base[k] != '-' && base[k] != '_')
             continue;
         (void)str_to_z((struct str){base, k}, head, sizeof(head));
-        if (siblings_is_rotated(base, head) && fnmatch(pattern, head, 0) == 0)
+        if (siblings_is_rotated(base, head) && fnmatch(pattern, head, 0) == 0 &&
+            !is_excluded(a, head, ending))
             return true;
     }
     return false;
 }
 
-/* Does `base` match `pattern`, or is it what rotation makes of such a name: x.log -> x.log.1,
- * x.log-20260101, or with the date before its ending x-20260101.log? */
-static bool is_of_log(const char *pattern, const char *base)
+/* Does it match, or is it what rotation makes of a name that does: x.log -> x.log.1,
+ * x.log-20260101, or with the date before its ending x-20260101.log?  What rotation makes of a name
+ * that is not excluded is not either: `exclude: *.gz` loses no unread lines. */
+static bool is_of_log(const struct asked *a)
 {
     char stem[NAME_MAX + 1], inner[NAME_MAX + 1];
-    const char *dot = strrchr(pattern, '.');
-    struct str plain = uncompressed(str_of(base));
+    const char *dot = strrchr(a->pattern, '.');
+    struct str plain = uncompressed(str_of(a->base));
 
-    if (strlen(base) > NAME_MAX || strlen(pattern) > NAME_MAX || is_meta(base) ||
-        strcmp(base, "hostconfig.json") == 0)
+    if (strlen(a->base) > NAME_MAX || strlen(a->pattern) > NAME_MAX || is_meta(a->base) ||
+        strcmp(a->base, "hostconfig.json") == 0)
         return false;
-    if (fnmatch(pattern, base, 0) == 0 || is_rotated(pattern, base))
+    if (fnmatch(a->pattern, a->base, 0) == 0 && !is_excluded(a, a->base, ""))
         return true;
-    if (dot == NULL || dot == pattern || !str_ends(plain, str_of(dot)))
+    if (is_rotated(a, a->pattern, a->base, ""))
+        return true;
+    if (dot == NULL || dot == a->pattern || !str_ends(plain, str_of(dot)))
         return false;
-    (void)str_to_z((struct str){pattern, (size_t)(dot - pattern)}, stem, sizeof(stem));
-    (void)str_to_z((struct str){base, plain.n - strlen(dot)}, inner, sizeof(inner));
-    return is_rotated(stem, inner);
+    (void)str_to_z((struct str){a->pattern, (size_t)(dot - a->pattern)}, stem, sizeof(stem));
+    (void)str_to_z((struct str){a->base, plain.n - strlen(dot)}, inner, sizeof(inner));
+    return is_rotated(a, stem, inner, dot);
+}
+
+/* A log of `r`, by its name in `dir`? */
+static bool takes(const struct rule *r, struct str dir, const char *base)
+{
+    return is_dir_of(r->pattern, dir) &&
+           is_of_log(&(struct asked){r, dir, base_of(r->pattern), base});
+}
+
+static bool looks_like_log(const char *path)
+{
+    return is_of_log(&(struct asked){NULL, STR(""), "*.log", base_of(path)});
 }
 
 /* ---- what the configuration asks for ---- */
@@ -221,22 +273,34 @@ static struct rule rule_of(struct str pattern)
     return r;
 }
 
-static bool has_rule(const struct rule *v, size_t n, const char *pattern)
+static bool is_same(const struct rule *a, const struct rule *b)
+{
+    if (strcmp(a->pattern, b->pattern) != 0 || a->exclude.n != b->exclude.n)
+        return false;
+    for (size_t i = 0; i < a->exclude.n; i++)
+        if (strcmp(a->exclude.p[i], b->exclude.p[i]) != 0)
+            return false;
+    return true;
+}
+
+static bool has_rule(const struct rule *v, size_t n, const struct rule *r)
 {
     for (size_t i = 0; i < n; i++)
-        if (strcmp(v[i].pattern, pattern) == 0)
+        if (is_same(&v[i], r))
             return true;
     return false;
 }
 
-static void add_log(struct policy *p, struct str pattern)
+static void add_log(struct policy *p, struct str pattern, const struct conf_strs *exclude)
 {
     struct rule r = rule_of(pattern);
 
-    if (r.pattern[0] == '/' && !has_rule(p->logs.p, p->logs.n, r.pattern))
+    for (size_t i = 0; i < exclude->n; i++)
+        VEC_PUSH(&r.exclude, normal(exclude->v[i]));
+    if (r.pattern[0] == '/' && !has_rule(p->logs.p, p->logs.n, &r))
         VEC_PUSH(&p->logs, r);
     else
-        free(r.pattern);
+        free_rule(&r);
 }
 
 /* Runtimes' files are in `root`/<anything>/. */
@@ -249,10 +313,10 @@ static void add_meta_root(struct policy *p, struct str root)
         return;
     (void)snprintf(text, sizeof(text), "%.*s/*/*", STR_ARG(root));
     r = rule_of(str_of(text));
-    if (r.pattern[0] == '/' && !has_rule(p->metas.p, p->metas.n, r.pattern))
+    if (r.pattern[0] == '/' && !has_rule(p->metas.p, p->metas.n, &r))
         VEC_PUSH(&p->metas, r);
     else
-        free(r.pattern);
+        free_rule(&r);
 }
 
 static bool has_text(char *const *v, size_t n, const char *text)
@@ -290,7 +354,7 @@ void policy_add(struct policy *p, const struct source_set *set)
     OBJ_CHECK(p, POLICY_MAGIC);
     for (size_t i = 0; i < set->n; i++)
         for (size_t k = 0; k < set->v[i].paths.n; k++)
-            add_log(p, set->v[i].paths.v[k]);
+            add_log(p, set->v[i].paths.v[k], &set->v[i].exclude);
     for (size_t i = 0; i < c->n_sources; i++)
         add_meta_root(p, c->sources[i].docker_root);
     for (size_t i = 0; i < c->follow_into.n; i++)
@@ -305,8 +369,7 @@ void policy_add(struct policy *p, const struct source_set *set)
 static bool may_open_log(const struct policy *p, const char *path)
 {
     for (size_t i = 0; i < p->logs.n; i++)
-        if (is_dir_of(p->logs.p[i].pattern, dir_of(path)) &&
-            is_of_log(base_of(p->logs.p[i].pattern), base_of(path)))
+        if (takes(&p->logs.p[i], dir_of(path), base_of(path)))
             return true;
     return false;
 }
@@ -498,25 +561,37 @@ static bool is_below(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && path[n] == '/';
 }
 
+/* Is `real` a log of `r`, whose fixed part is a link? */
+static bool is_behind_link(const struct rule *r, const char *real)
+{
+    char place[PATH_MAX], named[PATH_MAX];
+    int n;
+
+    if (!find_dir((struct str){r->pattern, r->fixed}, place, sizeof(place)) ||
+        !is_below(real, place))
+        return false;
+    n = snprintf(named, sizeof(named), "%.*s%s", (int)r->fixed, r->pattern, real + strlen(place));
+    return n > 0 && (size_t)n < sizeof(named) && takes(r, dir_of(named), base_of(named));
+}
+
 /* A place that logs are kept in. */
 static bool is_log_place(const struct policy *p, const char *real)
 {
     char expected[PATH_MAX];
 
     for (size_t i = 0; i < p->follow.n; i++)
-        if (is_below(real, p->follow.p[i]) && is_of_log("*.log", base_of(real)))
+        if (is_below(real, p->follow.p[i]) && looks_like_log(real))
             return true;
     if (may_open_log(p, real))
         return true;
     for (size_t i = 0; i < p->follow.n; i++) { /* the place itself may be behind a link */
         if (find_dir(str_of(p->follow.p[i]), expected, sizeof(expected)) &&
-            is_below(real, expected) && is_of_log("*.log", base_of(real)))
+            is_below(real, expected) && looks_like_log(real))
             return true;
     }
     for (size_t i = 0; i < p->logs.n; i++) {
         const struct rule *r = &p->logs.p[i];
-        if (r->fixed > 0 && resolve(r, r->pattern, expected, sizeof(expected)) &&
-            is_dir_of(expected, dir_of(real)) && is_of_log(base_of(expected), base_of(real)))
+        if (r->fixed > 0 && is_behind_link(r, real))
             return true;
     }
     return false;
@@ -533,7 +608,7 @@ static bool is_where_it_says(const struct rule *r, enum opener_kind kind, const 
         return false;
     if (!str_eq(dir_of(expected), dir_of(real)))
         return false;
-    return kind == OPENER_LOG ? is_of_log(base_of(r->pattern), base_of(real))
+    return kind == OPENER_LOG ? takes(r, dir_of(path), base_of(real))
                               : strcmp(base_of(expected), base_of(real)) == 0;
 }
 

@@ -4,8 +4,8 @@
  * The worker may be the attacker's: it parses what containers write.  So it is given what the
  * configuration sends it to, and no more:
  *
- *   - a log: a name that a glob matches, or what rotation makes of it in its directory
- * (siblings.h);
+ *   - a log: a name that a glob matches and `exclude` does not, or what rotation makes of it in its
+ * directory (siblings.h);
  *   - what runtimes keep beside logs, by a fixed list of names (never hostconfig.json);
  *   - directories on the way of a glob, to be listed;
  *   - the certificates' files.

@@ -287,6 +287,24 @@ static void a_log_that_was_renamed_or_removed_meanwhile_passes(void **state)
     assert_false(policy_may_pass(p, OPENER_LOG, at("c/x/ctr.log"), at("c/x/other")));
 }
 
+static void what_is_excluded_is_refused(void **state)
+{
+    (void)state;
+    make("c/a.log");
+    use("  - {type: file, paths: ['/var/log/*'], exclude: ['/var/log/auth*', '/var/log/*.gz']}\n"
+        "  - {type: file, paths: ['@/c/*.log'], exclude: ['@/c/secret.log']}\n");
+    assert_true(log_by_name("/var/log/app"));
+    assert_true(log_by_name("/var/log/app.log.1.gz")); /* it is read to its end */
+    assert_false(log_by_name("/var/log/auth.log"));
+    assert_false(log_by_name("/var/log/auth.log.1"));
+    assert_false(log_by_name("/var/log/data.gz"));
+    assert_false(policy_may_stat(p, "/var/log/auth.log"));
+    assert_true(passes("c/a.log"));
+    assert_false(policy_may_pass(p, OPENER_LOG, at("c/a.log"), at("c/secret.log")));
+    use("  - {type: file, paths: ['/var/log/*']}\n"); /* another input wants it */
+    assert_true(log_by_name("/var/log/auth.log"));
+}
+
 static void an_older_configuration_still_counts(void **state)
 {
     (void)state;
@@ -298,7 +316,7 @@ static void an_older_configuration_still_counts(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(a_glob_and_what_rotation_makes_of_its_names), TEST(a_path_that_climbs_is_no_path),
-           TEST(of_what_is_beside_logs_only_what_is_read),
+           TEST(what_is_excluded_is_refused), TEST(of_what_is_beside_logs_only_what_is_read),
            TEST(directories_on_the_way_of_a_glob_are_listed),
            TEST(certificates_are_the_ones_that_are_named),
            TEST(a_link_among_logs_leads_to_logs_only),

@@ -652,3 +652,26 @@ bool policy_may_pass(const struct policy *p, enum opener_kind kind, const char *
             return true;
     return false;
 }
+
+bool policy_may_pass_dir(const struct policy *p, const char *dir, const char *real)
+{
+    char expected[PATH_MAX];
+    size_t n = strlen(dir);
+
+    if (!policy_may_list(p, dir))
+        return false;
+    if (find_dir(str_of(dir), expected, sizeof(expected)) && strcmp(expected, dir) == 0 &&
+        strcmp(real, dir) == 0)
+        return true; /* no link at all */
+    for (size_t i = 0; i < p->logs.n; i++) {
+        const struct rule *r = &p->logs.p[i];
+        bool in_fixed = n <= r->fixed && strncmp(r->pattern, dir, n) == 0 && r->pattern[n] == '/';
+        if (in_fixed && find_dir(str_of(dir), expected, sizeof(expected)) &&
+            strcmp(expected, real) == 0)
+            return true;
+        if (!in_fixed && starts_with_dir(r->pattern, str_of(dir)) &&
+            resolve(r, dir, expected, sizeof(expected)) && strcmp(expected, real) == 0)
+            return true;
+    }
+    return false;
+}

@@ -39,5 +39,7 @@ bool policy_may_stat(const struct policy *p, const char *path);
 /* What was asked for as `path` turned out to be `real` (of /proc/self/fd): may it be passed on? */
 bool policy_may_pass(const struct policy *p, enum opener_kind kind, const char *path,
                      const char *real);
+/* And a directory that may be listed. */
+bool policy_may_pass_dir(const struct policy *p, const char *dir, const char *real);
 
 #endif

@@ -211,15 +211,15 @@ static int write_addresses(struct collector *c, struct err *err)
     return r;
 }
 
-static int open_http(struct collector *c, struct err *err)
+static int open_http(struct collector *c, int bound_fd, struct err *err)
 {
-    static const struct listener_options LISTEN = {.max_streams = 32};
+    struct listener_options listen = {.max_streams = 32, .bound_fd = bound_fd};
     static const struct http_options HTTP = {.idle_ms = 10000};
     int r;
 
     if (config_of(c)->metrics_listen.n == 0)
         return 0;
-    r = http_server_open(c->loop, config_of(c)->metrics_listen.p, &LISTEN, &HTTP, on_request, c,
+    r = http_server_open(c->loop, config_of(c)->metrics_listen.p, &listen, &HTTP, on_request, c,
                          &c->http, err);
     if (r < 0)
         return err_wrap(err, "metrics.listen");
@@ -360,7 +360,7 @@ int collector_open(struct loop *l, const struct collector_rights *rights, struct
     if (r == 0)
         r = open_pipeline(c, err);
     if (r == 0)
-        r = open_http(c, err);
+        r = open_http(c, rights == NULL ? 0 : rights->metrics_fd, err);
     if (r == 0)
         r = start_engines(c, err);
     if (r == 0)

@@ -194,12 +194,14 @@ static const struct conf_option OPTIONS[] = {
      .type = CONF_STR,
      .offset = AT(user),
      .fallback = "logq-collector",
-     .help = "who to become when started as root; where there is no such user, 65534"},
+     .help = "who to become when started as root, a name or a number; where there is no such user, "
+             "65534 or, with required, an end"},
     {.path = "privileges.required",
      .type = CONF_BOOL,
      .offset = AT(sandbox_required),
      .fallback = "false",
-     .help = "true: do not start where the kernel cannot confine the process that parses"},
+     .help = "true: do not start where there is no such user, or the kernel cannot confine the "
+             "process that parses"},
     {.path = "privileges.follow_into",
      .type = CONF_STRS,
      .offset = AT(follow_into),

@@ -3,7 +3,7 @@
  *
  * A file is opened by O_PATH first, which touches nothing: no FIFO waits, no device rewinds.  Only
  * when it is regular and lies where it may is it opened to be read, through the same descriptor, so
- * nobody can exchange it in between.
+ * nobody can exchange it in between.  So are directories, and what is only looked at.
  */
 #include "collector/opener_serve.h"
 
@@ -53,32 +53,76 @@ void opener_serve_free(struct opener_serve **ps)
     *ps = NULL;
 }
 
+/* What a name led to, untouched. */
+struct held {
+    int fd;        /* of O_PATH */
+    char link[64]; /* a name for it that nobody can exchange */
+    char real[PATH_MAX];
+    struct stat st;
+};
+
+/* -errno: there is nothing to release. */
+static int hold(const char *path, struct held *h)
+{
+    ssize_t n = -1;
+    int why;
+
+    h->fd = open(path, O_PATH | O_CLOEXEC);
+    if (h->fd < 0)
+        return -errno;
+    (void)snprintf(h->link, sizeof(h->link), "/proc/self/fd/%d", h->fd);
+    if (fstat(h->fd, &h->st) == 0)
+        n = readlink(h->link, h->real, sizeof(h->real) - 1);
+    if (n < 0) {
+        why = -errno;
+        (void)close(h->fd);
+        return why;
+    }
+    h->real[n] = '\0';
+    return 0;
+}
+
+static void release(struct held *h)
+{
+    (void)close(h->fd);
+}
+
 /* Open `path`; -errno where it cannot or may not be. */
 static int open_checked(const struct opener_serve *s, enum opener_kind kind, const char *path)
 {
-    char link[64], real[PATH_MAX];
-    struct stat st;
-    ssize_t n;
-    int fd, held;
+    struct held h;
+    int fd;
 
     if (!policy_may_open(s->policy, kind, path))
         return -EPERM;
-    held = open(path, O_PATH | O_CLOEXEC);
-    if (held < 0)
-        return -errno;
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", held);
-    n = readlink(link, real, sizeof(real) - 1);
-    if (n < 0 || fstat(held, &st) < 0) {
+    fd = hold(path, &h);
+    if (fd < 0)
+        return fd;
+    if (!S_ISREG(h.st.st_mode) || !policy_may_pass(s->policy, kind, path, h.real))
+        fd = -EPERM;
+    else if ((fd = open(h.link, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)) < 0)
         fd = -errno;
-    } else {
-        real[n] = '\0';
-        if (!S_ISREG(st.st_mode) || !policy_may_pass(s->policy, kind, path, real))
-            fd = -EPERM;
-        else if ((fd = open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)) < 0)
-            fd = -errno;
-    }
-    (void)close(held);
+    release(&h);
     return fd;
+}
+
+/* A directory that may be listed; -errno as above. */
+static int hold_dir(const struct opener_serve *s, const char *path, struct held *h)
+{
+    int r;
+
+    if (!policy_may_list(s->policy, path))
+        return -EPERM;
+    r = hold(path, h);
+    if (r < 0)
+        return r;
+    if (!S_ISDIR(h->st.st_mode))
+        r = -ENOTDIR;
+    else if (!policy_may_pass_dir(s->policy, path, h->real))
+        r = -EPERM;
+    if (r < 0)
+        release(h);
+    return r;
 }
 
 static int send_answer(struct opener_serve *s, int fd, struct err *err)
@@ -118,12 +162,17 @@ static void add_name(void *arg, const char *name, const struct stat *st)
 static int list(struct opener_serve *s, struct err *err)
 {
     struct listing l = {s, err, 0};
+    struct held h;
     struct err why;
+    int r = hold_dir(s, s->ask.path, &h);
 
-    if (!policy_may_list(s->policy, s->ask.path))
-        s->answer.sys = EPERM;
-    else if (opener_list(NULL, s->ask.path, s->ask.with_stat != 0, add_name, &l, &why) < 0)
-        s->answer.sys = why.sys == 0 ? EIO : why.sys;
+    if (r < 0) {
+        s->answer.sys = -r;
+    } else {
+        if (opener_list(NULL, h.link, s->ask.with_stat != 0, add_name, &l, &why) < 0)
+            s->answer.sys = why.sys == 0 ? EIO : why.sys;
+        release(&h);
+    }
     return l.r < 0 ? l.r : send_answer(s, -1, err);
 }
 
@@ -151,12 +200,14 @@ static int new_inotify(struct opener_serve *s)
 
 static int watch_dir(const struct opener_serve *s)
 {
+    struct held h;
     struct err why;
-    int r;
+    int r = hold_dir(s, s->ask.path, &h);
 
-    if (!policy_may_list(s->policy, s->ask.path))
-        return EPERM;
-    r = opener_watch_dir(NULL, s->inotify, s->ask.path, &why);
+    if (r < 0)
+        return -r;
+    r = opener_watch_dir(NULL, s->inotify, h.link, &why);
+    release(&h);
     return sys_of(r, &why);
 }
 
@@ -174,9 +225,24 @@ static int watch_file(struct opener_serve *s, int fd)
 
 static int look_at(struct opener_serve *s)
 {
-    if (!policy_may_stat(s->policy, s->ask.path))
+    const char *path = s->ask.path;
+    struct held h;
+    int r;
+
+    if (!policy_may_stat(s->policy, path))
         return EPERM;
-    return stat(s->ask.path, &s->answer.st) == 0 ? 0 : errno;
+    r = hold(path, &h);
+    if (r < 0)
+        return -r;
+    if (S_ISDIR(h.st.st_mode) ? policy_may_pass_dir(s->policy, path, h.real)
+                              : strcmp(path, SOURCE_CRIO_SOCKET) == 0 ||
+                                    policy_may_pass(s->policy, OPENER_LOG, path, h.real) ||
+                                    policy_may_pass(s->policy, OPENER_META, path, h.real))
+        s->answer.st = h.st;
+    else
+        r = -EPERM;
+    release(&h);
+    return -r;
 }
 
 static int answer(struct opener_serve *s, int with, struct err *err)

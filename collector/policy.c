@@ -4,7 +4,10 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/vec.h"
+#include "collector/siblings.h"
+#include "collector/watch.h"
 
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,10 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LINKS_MAX = 40 }; /* on the way to one directory; the kernel's own limit */
+
 /* A glob, or a name where there is nothing wild. */
 struct rule {
-    char *pattern; /* without doubled slashes */
-    size_t fixed;  /* bytes of its directories before the first wild one, without the slash */
+    char *pattern;       /* without doubled slashes */
+    VEC(char *) exclude; /* globs of names that it is not about */
+    size_t fixed;        /* bytes of its directories before the first wild one, without the slash */
 };
 
 struct policy {
@@ -40,6 +46,14 @@ struct policy *policy_new(void)
     return p;
 }
 
+static void free_rule(struct rule *r)
+{
+    while (r->exclude.n > 0)
+        free(r->exclude.p[--r->exclude.n]);
+    VEC_FINI(&r->exclude);
+    free(r->pattern);
+}
+
 void policy_free(struct policy **pp)
 {
     struct policy *p = *pp;
@@ -48,9 +62,9 @@ void policy_free(struct policy **pp)
         return;
     OBJ_CHECK(p, POLICY_MAGIC);
     while (p->logs.n > 0)
-        free(p->logs.p[--p->logs.n].pattern);
+        free_rule(&p->logs.p[--p->logs.n]);
     while (p->metas.n > 0)
-        free(p->metas.p[--p->metas.n].pattern);
+        free_rule(&p->metas.p[--p->metas.n]);
     while (p->follow.n > 0)
         free(p->follow.p[--p->follow.n]);
     while (p->files.n > 0)
@@ -159,7 +173,7 @@ static bool is_meta(const char *base)
 /* Without the ending of a compressed file. */
 static struct str uncompressed(struct str name)
 {
-    static const char *const ENDINGS[] = {".gz", ".zst", ".bz2", ".xz"};
+    static const char *const ENDINGS[] = {".gz", ".zst"};
 
     for (size_t i = 0; i < sizeof(ENDINGS) / sizeof(ENDINGS[0]); i++)
         if (str_ends(name, str_of(ENDINGS[i])))
@@ -167,30 +181,81 @@ static struct str uncompressed(struct str name)
     return name;
 }
 
-/* Does `base` match `pattern`, or begin with a name that does (x.log -> x.log.1, x.log-20260101),
- * or lies the date before its ending (x.log -> x-20260101.log)? */
-static bool is_of_log(const char *pattern, const char *base)
-{
-    char stem[NAME_MAX + 1], head[NAME_MAX + 1];
-    const char *dot = strrchr(pattern, '.');
-    size_t n = strlen(base);
+/* A name that is asked for, and whose it may be. */
+struct asked {
+    const struct rule *rule; /* NULL: one without exclusions */
+    struct str dir;
+    const char *pattern; /* of names in it */
+    const char *base;
+};
 
-    if (n > NAME_MAX || strlen(pattern) > NAME_MAX || is_meta(base) ||
-        strcmp(base, "hostconfig.json") == 0)
+/* Does the configuration leave out `head` with `ending` behind it, in that directory? */
+static bool is_excluded(const struct asked *a, const char *head, const char *ending)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%.*s/%s%s", STR_ARG(a->dir), head, ending);
+
+    if (a->rule == NULL)
         return false;
-    if (fnmatch(pattern, base, 0) == 0)
+    if (n < 0 || (size_t)n >= sizeof(path))
         return true;
-    stem[0] = '\0';
-    if (dot != NULL && dot != pattern && str_ends(uncompressed(str_of(base)), str_of(dot)))
-        (void)str_to_z((struct str){pattern, (size_t)(dot - pattern)}, stem, sizeof(stem));
-    for (size_t k = 1; k < n; k++) {
+    for (size_t i = 0; i < a->rule->exclude.n; i++)
+        if (watch_matches(str_of(a->rule->exclude.p[i]), path))
+            return true;
+    return false;
+}
+
+/* Is it a name that `pattern` matches, with what rotation puts behind it (siblings.h), and `ending`
+ * behind both? */
+static bool is_rotated(const struct asked *a, const char *pattern, const char *base,
+                       const char *ending)
+{
+    char head[NAME_MAX + 1];
+
+    for (size_t k = 1; base[k] != '\0'; k++) {
         if (base[k] != '.' && base[k] != '-' && base[k] != '_')
             continue;
         (void)str_to_z((struct str){base, k}, head, sizeof(head));
-        if (fnmatch(pattern, head, 0) == 0 || (stem[0] != '\0' && fnmatch(stem, head, 0) == 0))
+        if (siblings_is_rotated(base, head) && fnmatch(pattern, head, 0) == 0 &&
+            !is_excluded(a, head, ending))
             return true;
     }
     return false;
+}
+
+/* Does it match, or is it what rotation makes of a name that does: x.log -> x.log.1,
+ * x.log-20260101, or with the date before its ending x-20260101.log?  What rotation makes of a name
+ * that is not excluded is not either: `exclude: *.gz` loses no unread lines. */
+static bool is_of_log(const struct asked *a)
+{
+    char stem[NAME_MAX + 1], inner[NAME_MAX + 1];
+    const char *dot = strrchr(a->pattern, '.');
+    struct str plain = uncompressed(str_of(a->base));
+
+    if (strlen(a->base) > NAME_MAX || strlen(a->pattern) > NAME_MAX || is_meta(a->base) ||
+        strcmp(a->base, "hostconfig.json") == 0)
+        return false;
+    if (fnmatch(a->pattern, a->base, 0) == 0 && !is_excluded(a, a->base, ""))
+        return true;
+    if (is_rotated(a, a->pattern, a->base, ""))
+        return true;
+    if (dot == NULL || dot == a->pattern || !str_ends(plain, str_of(dot)))
+        return false;
+    (void)str_to_z((struct str){a->pattern, (size_t)(dot - a->pattern)}, stem, sizeof(stem));
+    (void)str_to_z((struct str){a->base, plain.n - strlen(dot)}, inner, sizeof(inner));
+    return is_rotated(a, stem, inner, dot);
+}
+
+/* A log of `r`, by its name in `dir`? */
+static bool takes(const struct rule *r, struct str dir, const char *base)
+{
+    return is_dir_of(r->pattern, dir) &&
+           is_of_log(&(struct asked){r, dir, base_of(r->pattern), base});
+}
+
+static bool looks_like_log(const char *path)
+{
+    return is_of_log(&(struct asked){NULL, STR(""), "*.log", base_of(path)});
 }
 
 /* ---- what the configuration asks for ---- */
@@ -208,22 +273,34 @@ static struct rule rule_of(struct str pattern)
     return r;
 }
 
-static bool has_rule(const struct rule *v, size_t n, const char *pattern)
+static bool is_same(const struct rule *a, const struct rule *b)
+{
+    if (strcmp(a->pattern, b->pattern) != 0 || a->exclude.n != b->exclude.n)
+        return false;
+    for (size_t i = 0; i < a->exclude.n; i++)
+        if (strcmp(a->exclude.p[i], b->exclude.p[i]) != 0)
+            return false;
+    return true;
+}
+
+static bool has_rule(const struct rule *v, size_t n, const struct rule *r)
 {
     for (size_t i = 0; i < n; i++)
-        if (strcmp(v[i].pattern, pattern) == 0)
+        if (is_same(&v[i], r))
             return true;
     return false;
 }
 
-static void add_log(struct policy *p, struct str pattern)
+static void add_log(struct policy *p, struct str pattern, const struct conf_strs *exclude)
 {
     struct rule r = rule_of(pattern);
 
-    if (r.pattern[0] == '/' && !has_rule(p->logs.p, p->logs.n, r.pattern))
+    for (size_t i = 0; i < exclude->n; i++)
+        VEC_PUSH(&r.exclude, normal(exclude->v[i]));
+    if (r.pattern[0] == '/' && !has_rule(p->logs.p, p->logs.n, &r))
         VEC_PUSH(&p->logs, r);
     else
-        free(r.pattern);
+        free_rule(&r);
 }
 
 /* Runtimes' files are in `root`/<anything>/. */
@@ -236,10 +313,10 @@ static void add_meta_root(struct policy *p, struct str root)
         return;
     (void)snprintf(text, sizeof(text), "%.*s/*/*", STR_ARG(root));
     r = rule_of(str_of(text));
-    if (r.pattern[0] == '/' && !has_rule(p->metas.p, p->metas.n, r.pattern))
+    if (r.pattern[0] == '/' && !has_rule(p->metas.p, p->metas.n, &r))
         VEC_PUSH(&p->metas, r);
     else
-        free(r.pattern);
+        free_rule(&r);
 }
 
 static bool has_text(char *const *v, size_t n, const char *text)
@@ -277,7 +354,7 @@ void policy_add(struct policy *p, const struct source_set *set)
     OBJ_CHECK(p, POLICY_MAGIC);
     for (size_t i = 0; i < set->n; i++)
         for (size_t k = 0; k < set->v[i].paths.n; k++)
-            add_log(p, set->v[i].paths.v[k]);
+            add_log(p, set->v[i].paths.v[k], &set->v[i].exclude);
     for (size_t i = 0; i < c->n_sources; i++)
         add_meta_root(p, c->sources[i].docker_root);
     for (size_t i = 0; i < c->follow_into.n; i++)
@@ -292,8 +369,7 @@ void policy_add(struct policy *p, const struct source_set *set)
 static bool may_open_log(const struct policy *p, const char *path)
 {
     for (size_t i = 0; i < p->logs.n; i++)
-        if (is_dir_of(p->logs.p[i].pattern, dir_of(path)) &&
-            is_of_log(base_of(p->logs.p[i].pattern), base_of(path)))
+        if (takes(&p->logs.p[i], dir_of(path), base_of(path)))
             return true;
     return false;
 }
@@ -349,33 +425,133 @@ bool policy_may_stat(const struct policy *p, const char *path)
 
 /* ---- by where it really is ---- */
 
+/* May a link stand in the directory `fd`?  Only root, or we, can put a name into it. */
+static bool is_trusted_fd(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) &&
+           (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static bool is_trusted_dir(const char *dir)
+{
+    int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool is_trusted = fd >= 0 && is_trusted_fd(fd);
+
+    if (fd >= 0)
+        (void)close(fd);
+    return is_trusted;
+}
+
+/* On the way to a directory: where we are, and what is left of the name. */
+struct walk {
+    int at;
+    unsigned links;
+    char rest[PATH_MAX];
+};
+
+static void walk_to(struct walk *w, int fd)
+{
+    if (w->at >= 0)
+        (void)close(w->at);
+    w->at = fd;
+}
+
+/* Go on where the link `fd` in the directory w->at leads. */
+static bool follow(struct walk *w, int fd, const char *behind)
+{
+    char rest[PATH_MAX], target[PATH_MAX];
+    ssize_t n;
+    int len;
+
+    if (++w->links > LINKS_MAX || !is_trusted_fd(w->at))
+        return false;
+    n = readlinkat(fd, "", target, sizeof(target));
+    if (n <= 0 || (size_t)n == sizeof(target))
+        return false;
+    len = snprintf(rest, sizeof(rest), "%.*s/%s", (int)n, target, behind);
+    if (len < 0 || (size_t)len >= sizeof(rest))
+        return false;
+    memcpy(w->rest, rest, (size_t)len + 1);
+    if (target[0] == '/')
+        walk_to(w, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return w->at >= 0;
+}
+
+/* One component; false: it is not to be had. */
+static bool step(struct walk *w)
+{
+    char name[NAME_MAX + 1];
+    const char *from = w->rest + strspn(w->rest, "/");
+    size_t n = strcspn(from, "/");
+    struct stat st = {.st_mode = 0};
+    bool ok;
+    int fd;
+
+    if (n > NAME_MAX)
+        return false;
+    (void)str_to_z((struct str){from, n}, name, sizeof(name));
+    from += n;
+    if (n == 0) {
+        w->rest[0] = '\0';
+        return true;
+    }
+    fd = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &st) < 0 || S_ISLNK(st.st_mode)) {
+        ok = S_ISLNK(st.st_mode) && follow(w, fd, from);
+        (void)close(fd);
+        return ok;
+    }
+    walk_to(w, fd);
+    memmove(w->rest, from, strlen(from) + 1);
+    return true;
+}
+
+/*
+ * Where the directory `dir` really is; false: it is not to be had, or a link on the way stands
+ * where others could have put it.  Each step is taken from the descriptor of the one before, so
+ * that what was looked at is what is walked through; who exchanges a component meanwhile changes
+ * the result, and that is no longer where the file was opened.
+ */
+static bool find_dir(struct str dir, char *to, size_t cap)
+{
+    struct walk w = {.at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    char link[64];
+    ssize_t n = -1;
+    bool ok = w.at >= 0 && dir.n < sizeof(w.rest);
+
+    if (ok)
+        (void)str_to_z(dir, w.rest, sizeof(w.rest));
+    while (ok && w.rest[0] != '\0')
+        ok = step(&w);
+    if (ok) {
+        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", w.at);
+        n = readlink(link, to, cap);
+    }
+    if (w.at >= 0)
+        (void)close(w.at);
+    if (n <= 0 || (size_t)n >= cap)
+        return false;
+    to[n] = '\0';
+    return true;
+}
+
 /* `path` with the fixed part of `r` as it really is, in `to`; false: it is not to be had. */
 static bool resolve(const struct rule *r, const char *path, char *to, size_t cap)
 {
-    char head[PATH_MAX];
-    char *real;
-    int n;
+    size_t n;
 
     if (strncmp(path, r->pattern, r->fixed) != 0 || path[r->fixed] != '/')
         return false;
     if (r->fixed == 0)
         return (size_t)snprintf(to, cap, "%s", path) < cap;
-    real = realpath(str_to_z((struct str){path, r->fixed}, head, sizeof(head)), NULL);
-    if (real == NULL)
+    if (!find_dir((struct str){path, r->fixed}, to, cap))
         return false;
-    n = snprintf(to, cap, "%s%s", strcmp(real, "/") == 0 ? "" : real, path + r->fixed);
-    free(real);
-    return n > 0 && (size_t)n < cap;
-}
-
-/* Only root, or we, can put a name into it. */
-static bool is_trusted_dir(struct str dir)
-{
-    char text[PATH_MAX];
-    struct stat st;
-
-    return dir.n < sizeof(text) && stat(str_to_z(dir, text, sizeof(text)), &st) == 0 &&
-           (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    n = strcmp(to, "/") == 0 ? 0 : strlen(to);
+    return (size_t)snprintf(to + n, cap - n, "%s", path + r->fixed) < cap - n;
 }
 
 static bool is_below(const char *path, const char *dir)
@@ -385,33 +561,44 @@ static bool is_below(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && path[n] == '/';
 }
 
+/* Is `real` a log of `r`, whose fixed part is a link? */
+static bool is_behind_link(const struct rule *r, const char *real)
+{
+    char place[PATH_MAX], named[PATH_MAX];
+    int n;
+
+    if (!find_dir((struct str){r->pattern, r->fixed}, place, sizeof(place)) ||
+        !is_below(real, place))
+        return false;
+    n = snprintf(named, sizeof(named), "%.*s%s", (int)r->fixed, r->pattern, real + strlen(place));
+    return n > 0 && (size_t)n < sizeof(named) && takes(r, dir_of(named), base_of(named));
+}
+
 /* A place that logs are kept in. */
 static bool is_log_place(const struct policy *p, const char *real)
 {
     char expected[PATH_MAX];
 
     for (size_t i = 0; i < p->follow.n; i++)
-        if (is_below(real, p->follow.p[i]) && is_of_log("*.log", base_of(real)))
+        if (is_below(real, p->follow.p[i]) && looks_like_log(real))
             return true;
     if (may_open_log(p, real))
         return true;
     for (size_t i = 0; i < p->follow.n; i++) { /* the place itself may be behind a link */
-        char *dir = realpath(p->follow.p[i], NULL);
-        bool there = dir != NULL && is_below(real, dir) && is_of_log("*.log", base_of(real));
-        free(dir);
-        if (there)
+        if (find_dir(str_of(p->follow.p[i]), expected, sizeof(expected)) &&
+            is_below(real, expected) && looks_like_log(real))
             return true;
     }
     for (size_t i = 0; i < p->logs.n; i++) {
         const struct rule *r = &p->logs.p[i];
-        if (r->fixed > 0 && resolve(r, r->pattern, expected, sizeof(expected)) &&
-            is_dir_of(expected, dir_of(real)) && is_of_log(base_of(expected), base_of(real)))
+        if (r->fixed > 0 && is_behind_link(r, real))
             return true;
     }
     return false;
 }
 
-/* `real` is `path`, but for links in the fixed part of `r`; a log may have been renamed since. */
+/* `real` is `path`, but for trusted links in the fixed part of `r`; a log may have been renamed
+ * since. */
 static bool is_where_it_says(const struct rule *r, enum opener_kind kind, const char *path,
                              const char *real)
 {
@@ -421,7 +608,7 @@ static bool is_where_it_says(const struct rule *r, enum opener_kind kind, const 
         return false;
     if (!str_eq(dir_of(expected), dir_of(real)))
         return false;
-    return kind == OPENER_LOG ? is_of_log(base_of(r->pattern), base_of(real))
+    return kind == OPENER_LOG ? takes(r, dir_of(path), base_of(real))
                               : strcmp(base_of(expected), base_of(real)) == 0;
 }
 
@@ -437,8 +624,7 @@ static bool is_good_link(const struct policy *p, const struct rule *r, const cha
         return false;
     (void)str_to_z(dir_of(expected), dir, sizeof(dir));
     there = realpath(dir, NULL);
-    ok = there != NULL && strcmp(there, dir) == 0 && is_trusted_dir(dir_of(expected)) &&
-         is_log_place(p, real);
+    ok = there != NULL && strcmp(there, dir) == 0 && is_trusted_dir(dir) && is_log_place(p, real);
     free(there);
     return ok;
 }
@@ -464,5 +650,28 @@ bool policy_may_pass(const struct policy *p, enum opener_kind kind, const char *
     for (size_t i = 0; kind == OPENER_META && i < p->metas.n; i++)
         if (is_where_it_says(&p->metas.p[i], kind, path, text))
             return true;
+    return false;
+}
+
+bool policy_may_pass_dir(const struct policy *p, const char *dir, const char *real)
+{
+    char expected[PATH_MAX];
+    size_t n = strlen(dir);
+
+    if (!policy_may_list(p, dir))
+        return false;
+    if (find_dir(str_of(dir), expected, sizeof(expected)) && strcmp(expected, dir) == 0 &&
+        strcmp(real, dir) == 0)
+        return true; /* no link at all */
+    for (size_t i = 0; i < p->logs.n; i++) {
+        const struct rule *r = &p->logs.p[i];
+        bool in_fixed = n <= r->fixed && strncmp(r->pattern, dir, n) == 0 && r->pattern[n] == '/';
+        if (in_fixed && find_dir(str_of(dir), expected, sizeof(expected)) &&
+            strcmp(expected, real) == 0)
+            return true;
+        if (!in_fixed && starts_with_dir(r->pattern, str_of(dir)) &&
+            resolve(r, dir, expected, sizeof(expected)) && strcmp(expected, real) == 0)
+            return true;
+    }
     return false;
 }

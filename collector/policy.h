@@ -4,15 +4,17 @@
  * The worker may be the attacker's: it parses what containers write.  So it is given what the
  * configuration sends it to, and no more:
  *
- *   - a log: a name that a glob matches, or what rotation makes of such a name in its directory;
+ *   - a log: a name that a glob matches and `exclude` does not, or what rotation makes of it in its
+ * directory (siblings.h);
  *   - what runtimes keep beside logs, by a fixed list of names (never hostconfig.json);
  *   - directories on the way of a glob, to be listed;
  *   - the certificates' files.
  *
  * And the owner of a container's directory may be an attacker too, who has a link where the log
- * should be.  So what was opened is looked at once more, by where it really is: below the glob's
- * fixed part there may be no link, or it must stand in a directory that only root (or we) can
- * write, and lead to a log of another glob or of `privileges.follow_into`.
+ * should be.  So what was opened is looked at once more, by where it really is.  A link in the
+ * glob's fixed part must stand in a directory that only root (or we) can write: then it is the
+ * administrator's, and may lead anywhere.  A link below it must stand in such a directory, too, and
+ * lead to a log of another glob or of `privileges.follow_into`.
  */
 #ifndef LOGQ_COLLECTOR_POLICY_H
 #define LOGQ_COLLECTOR_POLICY_H
@@ -37,5 +39,7 @@ bool policy_may_stat(const struct policy *p, const char *path);
 /* What was asked for as `path` turned out to be `real` (of /proc/self/fd): may it be passed on? */
 bool policy_may_pass(const struct policy *p, enum opener_kind kind, const char *path,
                      const char *real);
+/* And a directory that may be listed. */
+bool policy_may_pass_dir(const struct policy *p, const char *dir, const char *real);
 
 #endif

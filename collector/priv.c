@@ -3,6 +3,9 @@
  *
  * The parent is a loop over poll(2).  It uses no event loop and no TLS, so that a worker can be
  * forked from it at any time and begins with clean memory.
+ *
+ * A configuration that was read again is the next worker's only when the one that runs works by it:
+ * a certificate that is none is found out there, and would keep every other worker from starting.
  */
 #include "collector/priv.h"
 
@@ -16,6 +19,7 @@
 #include "collector/opener_serve.h"
 #include "collector/sandbox.h"
 #include "collector/statedir.h"
+#include "wire/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +33,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,18 +42,26 @@ enum {
     BACKOFF_MAX_MS = 5000,
     STEADY_MS = 30000, /* a worker that lived that long did not die of its start */
     STOP_MS = 20000,   /* to end after it was told to; it drains for five seconds */
-    SEND_S = 10,       /* to take what it is sent: it may not keep us from our signals */
+    METRICS_MODE = 0600,
+    BIND_WAIT_MS = 5000,
+    BIND_RETRY_MS = 50,
+    SEND_S = 10, /* to take what it is sent: it may not keep us from our signals */
 };
 
 struct priv {
     const char *path;
     struct config *config;
+    struct config *next; /* read again, and no worker has said yet that it works by it; or NULL */
+    int next_fd;         /* its text, while there is no worker to ask; -1 */
+    bool read_again;     /* when that is settled */
     priv_worker_fn *run;
     struct policy *policy;
     struct opener_serve *serve;
     int state_fd, signals;
-    int files, orders; /* to the worker; -1: there is none */
-    int gate;          /* the worker's end of the channel to it, kept for the next worker; -1 */
+    int files, orders;          /* to the worker; -1: there is none */
+    struct sockaddr_un metrics; /* where metrics_fd is bound; the file is ours to remove */
+    int metrics_fd;             /* -1: there is none, or it is no unix socket */
+    int gate; /* the worker's end of the channel to it, kept for the next worker; -1 */
     pid_t self, worker, gate_pid;
     bool started, stopping;
     int stop_signal;
@@ -77,14 +90,12 @@ static int confine(const struct priv *p, int r, const char *who, struct err *err
 
 static int confine_worker(const struct priv *p, struct err *err)
 {
-    const struct config *c = p->config;
-    bool listens = str_starts(c->metrics_listen, STR("unix:"));
     int r = sandbox_drop(NULL, 0, err);
 
     if (r == 0)
         r = confine(p, sandbox_files(p->state_fd, err), "worker", err);
     if (r == 0)
-        r = confine(p, sandbox_syscalls(SANDBOX_WORKER, listens, err), "worker", err);
+        r = confine(p, sandbox_syscalls(SANDBOX_WORKER, err), "worker", err);
     return r;
 }
 
@@ -121,7 +132,7 @@ static _Noreturn void be_gate(const struct priv *p, const struct gate_sockets *s
     (void)prctl(PR_SET_NAME, "logq-gate");
     r = sandbox_drop(NULL, 0, &err);
     if (r == 0)
-        r = confine(p, sandbox_syscalls(SANDBOX_GATE, true, &err), "gate", &err);
+        r = confine(p, sandbox_syscalls(SANDBOX_GATE, &err), "gate", &err);
     if (r < 0)
         log_error("sandbox.failed", LOG_Z("process", "gate"), LOG_ERR(&err));
     _exit(r < 0 ? EXIT_FAILURE : gate_run(sockets, channel));
@@ -154,6 +165,67 @@ static int start_gate(struct priv *p, struct err *err)
     return r;
 }
 
+/* ---- the socket of metrics ---- */
+
+static void unbind_metrics(struct priv *p)
+{
+    if (p->metrics_fd >= 0)
+        (void)unlink(p->metrics.sun_path); /* best effort: the next start finds it stale */
+    close_fd(&p->metrics_fd);
+}
+
+/* At the start the worker of a collector that was killed may still be dying. */
+static int bind_patiently(const struct priv *p, const char *address, int *ret, struct err *err)
+{
+    dur_ns until = p->born_at == 0 ? time_mono() + BIND_WAIT_MS * NS_PER_MS : 0;
+    struct pollfd signals = {.fd = p->signals, .events = POLLIN};
+    int r;
+
+    while ((r = listener_bind_unix(address, METRICS_MODE, ret, err)) == ERR_EXISTS &&
+           time_mono() < until)
+        if (poll(&signals, 1, BIND_RETRY_MS) > 0)
+            break; /* to be stopped */
+    return r;
+}
+
+/* A worker that could make unix sockets could connect to engines, past the gate. */
+static int bind_metrics(struct priv *p, struct err *err)
+{
+    struct str address = p->config->metrics_listen;
+    struct str path = str_from(address, sizeof("unix:") - 1);
+    int r;
+
+    if (p->metrics_fd >= 0 && str_eq(path, str_of(p->metrics.sun_path)))
+        return 0;
+    unbind_metrics(p); /* a reload has named another */
+    if (!str_starts(address, STR("unix:")))
+        return 0;
+    r = bind_patiently(p, address.p, &p->metrics_fd, err);
+    if (r < 0)
+        return err_wrap(err, "metrics.listen");
+    (void)str_to_z(path, p->metrics.sun_path, sizeof(p->metrics.sun_path));
+    return 0;
+}
+
+/* ---- orders ---- */
+
+static void order(const struct priv *p, enum priv_order_type type, int fd)
+{
+    struct priv_order o = {.type = type, .signal = p->stop_signal};
+    struct err err;
+
+    if (p->orders >= 0) /* one that is gone needs none */
+        (void)channel_send(p->orders, &o, sizeof(o), fd, &err);
+}
+
+static void offer_next(struct priv *p)
+{
+    if (p->next_fd < 0 || p->orders < 0)
+        return;
+    order(p, PRIV_RELOAD, p->next_fd);
+    close_fd(&p->next_fd);
+}
+
 /* ---- the worker ---- */
 
 /* What a worker that was taken over would try; for tests. */
@@ -171,6 +243,7 @@ static int be_worker(struct priv *p, int files, int orders)
                             .config = p->config,
                             .orders = orders,
                             .state_fd = p->state_fd,
+                            .metrics_fd = p->metrics_fd < 0 ? 0 : p->metrics_fd,
                             .restarts = p->restarts};
     bool taken_over = fault_hit("worker.exec");
     struct err err;
@@ -184,6 +257,7 @@ static int be_worker(struct priv *p, int files, int orders)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_NAME, "logq-worker");
     close_fd(&p->signals);
+    p->metrics_fd = -1;           /* the worker's, and the file is not */
     opener_serve_free(&p->serve); /* with what it watches for the worker before us */
     r = sandbox_die_with(p->self, &err);
     if (r == 0)
@@ -215,9 +289,11 @@ static void limit_sending(int channel)
 /* 1: we are the child, and it has ended with p->exit_code. */
 static int spawn(struct priv *p, struct err *err)
 {
-    int files[2], orders[2], r = channel_pair(files, err);
+    int files[2], orders[2], r = bind_metrics(p, err);
     pid_t pid;
 
+    if (r == 0)
+        r = channel_pair(files, err);
     if (r < 0)
         return r;
     r = channel_pair(orders, err);
@@ -248,16 +324,8 @@ static int spawn(struct priv *p, struct err *err)
     p->worker = pid;
     p->born_at = time_mono();
     p->next_at = 0;
+    offer_next(p);
     return 0;
-}
-
-static void order(const struct priv *p, enum priv_order_type type, int fd)
-{
-    struct priv_order o = {.type = type, .signal = p->stop_signal};
-    struct err err;
-
-    if (p->orders >= 0) /* one that is gone needs none */
-        (void)channel_send(p->orders, &o, sizeof(o), fd, &err);
 }
 
 /* It died by itself: another one goes on where the journal says, after a while. */
@@ -269,6 +337,10 @@ static void worker_died(struct priv *p, int status)
     p->worker = 0;
     close_fd(&p->files);
     close_fd(&p->orders);
+    if (p->next != NULL && p->next_fd < 0) { /* perhaps of it: not another one */
+        log_error("config.reload_failed", LOG_Z("error", "the worker died meanwhile"));
+        config_free(&p->next);
+    }
     if (p->stopping || (!p->started && code >= 0)) {
         p->exit_code = code >= 0 ? code : EXIT_FAILURE;
         return;
@@ -349,6 +421,7 @@ static void reload(struct priv *p)
     if (r == 0)
         fd = copy_of(buf_str(&text), &err);
     buf_fini(&text);
+    p->read_again = false;
     if (r < 0 || fd < 0) {
         for (size_t i = 0; config != NULL && i < errors.n && i < CONF_ERRORS_MAX; i++)
             log_error("config.mistake", LOG_STR("text", errors.v[i]));
@@ -357,11 +430,33 @@ static void reload(struct priv *p)
         order(p, PRIV_RELOAD_FAILED, -1);
         return;
     }
-    add_policy(p->policy, &config);
-    config_free(&p->config);
-    p->config = config;
-    order(p, PRIV_RELOAD, fd);
-    (void)close(fd);
+    add_policy(p->policy, &config); /* to find out whether it works the worker opens its files */
+    config_free(&p->next);
+    close_fd(&p->next_fd);
+    p->next = config;
+    p->next_fd = fd;
+    offer_next(p);
+}
+
+/* A signal to reload. */
+static void want_reload(struct priv *p)
+{
+    if (p->next != NULL && p->next_fd < 0)
+        p->read_again = true; /* one after the other: an answer has to be to the last question */
+    else
+        reload(p);
+}
+
+/* The worker's answer. */
+static void settle_reload(struct priv *p, bool works)
+{
+    if (works && p->next != NULL && p->next_fd < 0) {
+        config_free(&p->config);
+        p->config = p->next;
+        p->next = NULL;
+    }
+    config_free(&p->next);
+    close_fd(&p->next_fd);
 }
 
 static void take_signal(struct priv *p)
@@ -373,7 +468,7 @@ static void take_signal(struct priv *p)
     if (s.ssi_signo == SIGCHLD)
         reap(p);
     else if (s.ssi_signo == SIGHUP && !p->stopping)
-        reload(p);
+        want_reload(p);
     else if (s.ssi_signo != SIGHUP)
         stop(p, (int)s.ssi_signo);
 }
@@ -393,6 +488,8 @@ static void take_report(struct priv *p)
         close_fd(&p->orders); /* its end is told by a signal */
     else if (n == sizeof(o) && o.type == PRIV_STARTED)
         p->started = true;
+    else if (n == sizeof(o) && (o.type == PRIV_RELOADED || o.type == PRIV_RELOAD_FAILED))
+        settle_reload(p, o.type == PRIV_RELOADED);
 }
 
 static void take_question(struct priv *p)
@@ -455,6 +552,8 @@ static void loop(struct priv *p)
             take_question(p);
         if (fds[0].revents != 0)
             take_signal(p);
+        if (p->read_again && p->next == NULL && !p->stopping)
+            reload(p);
         if (look_at_clock(p) == 1)
             return;
     }
@@ -495,9 +594,12 @@ static int give_up_rights(struct priv *p, struct err *err)
     struct sandbox_user user;
     int r;
 
-    if (is_root && !sandbox_find_user(name, &user))
+    if (is_root && !sandbox_find_user(name, &user)) {
+        if (p->config->sandbox_required)
+            return err_set(err, ERR_DENIED, "privileges.user: there is no user '%s'", name);
         log_warn("privileges.no_such_user", LOG_Z("user", name),
                  LOG_I64("instead", SANDBOX_NOBODY));
+    }
     if (is_root && !sandbox_may_become(&user)) {
         if (p->config->sandbox_required)
             return err_set(err, ERR_DENIED, "root may not become user %u", (unsigned)user.uid);
@@ -510,7 +612,7 @@ static int give_up_rights(struct priv *p, struct err *err)
     if (r == 0)
         r = sandbox_drop(is_root ? &user : NULL, SANDBOX_CAP(CAP_DAC_READ_SEARCH), err);
     if (r == 0)
-        r = confine(p, sandbox_syscalls(SANDBOX_FILES, true, err), "parent", err);
+        r = confine(p, sandbox_syscalls(SANDBOX_FILES, err), "parent", err);
     if (r == 0)
         log_info("privileges.dropped", LOG_I64("uid", geteuid()),
                  LOG_Z("capabilities", sandbox_caps() == 0 ? "none" : "dac_read_search"));
@@ -527,6 +629,8 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
                      .files = -1,
                      .orders = -1,
                      .gate = -1,
+                     .metrics_fd = -1,
+                     .next_fd = -1,
                      .exit_code = -1};
     struct err err;
     int r;
@@ -547,9 +651,12 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
         log_error("collector.failed", LOG_ERR(&err));
         p.exit_code = EXIT_FAILURE;
     }
+    unbind_metrics(&p);
     opener_serve_free(&p.serve);
     policy_free(&p.policy);
     config_free(&p.config);
+    config_free(&p.next);
+    close_fd(&p.next_fd);
     close_fd(&p.files);
     close_fd(&p.orders);
     close_fd(&p.gate);

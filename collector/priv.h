@@ -29,6 +29,7 @@ struct priv_worker {
     struct opener *opener; /* freed after it returns */
     int orders;            /* a channel: struct priv_order from the parent; its end is the end */
     int state_fd;
+    int metrics_fd; /* as in struct collector_rights */
     pid_t parent;
     uint64_t restarts; /* workers that died before this one */
 };
@@ -38,8 +39,9 @@ typedef int priv_worker_fn(const struct priv_worker *w);
 enum priv_order_type {
     PRIV_STARTED,       /* worker to parent: it runs; from now on its death is no failed start */
     PRIV_STOP,          /* parent to worker, with the signal; again: at once */
-    PRIV_RELOAD,        /* with a descriptor of the new configuration's text */
-    PRIV_RELOAD_FAILED, /* it was wrong: to be counted */
+    PRIV_RELOAD,        /* parent to worker, with a descriptor of the new configuration's text */
+    PRIV_RELOADED,      /* worker to parent: it works by that now, and so may the next worker */
+    PRIV_RELOAD_FAILED, /* either: what was to be loaded was wrong; the worker counts it */
 };
 struct priv_order {
     uint32_t type;

@@ -59,11 +59,28 @@
 
 /* ---- who we are ---- */
 
+/* A number needs no entry in any list: images have none for a user of our own. */
+static bool find_number(const char *name, struct sandbox_user *ret)
+{
+    char text[4096];
+    struct passwd entry, *found = NULL;
+    uint64_t uid;
+
+    if (!str_to_u64(str_of(name), &uid) || uid >= UINT32_MAX)
+        return false;
+    *ret = (struct sandbox_user){(uid_t)uid, (gid_t)uid};
+    if (getpwuid_r((uid_t)uid, &entry, text, sizeof(text), &found) == 0 && found != NULL)
+        ret->gid = found->pw_gid;
+    return true;
+}
+
 bool sandbox_find_user(const char *name, struct sandbox_user *ret)
 {
     char text[4096];
     struct passwd entry, *found = NULL;
 
+    if (find_number(name, ret))
+        return true;
     *ret = (struct sandbox_user){SANDBOX_NOBODY, SANDBOX_NOBODY};
     if (getpwnam_r(name, &entry, text, sizeof(text), &found) != 0 || found == NULL)
         return false;
@@ -442,10 +459,10 @@ static void allow_threads(struct program *p)
 #endif
 }
 
-static void allow_lists(struct program *p, enum sandbox_profile profile, bool unix_sockets)
+static void allow_lists(struct program *p, enum sandbox_profile profile)
 {
     static const uint32_t UNIX[] = {AF_UNIX};
-    static const uint32_t NETWORK[] = {AF_INET, AF_INET6, AF_NETLINK, AF_UNIX};
+    static const uint32_t NETWORK[] = {AF_INET, AF_INET6, AF_NETLINK};
     static const uint32_t REQUESTS[] = {FIONBIO, FIONREAD, FIOCLEX, FIONCLEX, TCGETS};
 
     verdict_each(p, EVERYBODY, COUNT(EVERYBODY), SECCOMP_RET_ALLOW);
@@ -458,13 +475,13 @@ static void allow_lists(struct program *p, enum sandbox_profile profile, bool un
         return;
     }
     verdict_each(p, WORKER, COUNT(WORKER), SECCOMP_RET_ALLOW);
-    allow_argument(p, SYS_socket, 0, NETWORK, COUNT(NETWORK) - (unix_sockets ? 0 : 1));
+    allow_argument(p, SYS_socket, 0, NETWORK, COUNT(NETWORK));
     allow_argument(p, SYS_ioctl, 1, REQUESTS, COUNT(REQUESTS));
     allow_threads(p);
 }
 
 #ifdef ARCH
-static void assemble(struct program *p, enum sandbox_profile profile, bool unix_sockets)
+static void assemble(struct program *p, enum sandbox_profile profile)
 {
     load(p, offsetof(struct seccomp_data, arch));
     put(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0));
@@ -479,12 +496,12 @@ static void assemble(struct program *p, enum sandbox_profile profile, bool unix_
         put(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
         return;
     }
-    allow_lists(p, profile, unix_sockets);
+    allow_lists(p, profile);
     put(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
 }
 #endif
 
-int sandbox_syscalls(enum sandbox_profile profile, bool unix_sockets, struct err *err)
+int sandbox_syscalls(enum sandbox_profile profile, struct err *err)
 {
 #ifdef ARCH
     struct program *p;
@@ -494,7 +511,7 @@ int sandbox_syscalls(enum sandbox_profile profile, bool unix_sockets, struct err
     if (UNDER_TSAN)
         return err_set(err, ERR_UNSUPPORTED, "no filter of system calls under ThreadSanitizer");
     p = mem_new(sizeof(*p));
-    assemble(p, profile, unix_sockets);
+    assemble(p, profile);
     f = (struct sock_fprog){.len = p->n, .filter = p->v};
     r = prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &f, 0, 0) < 0 ? errno : 0;
     free(p);
@@ -504,7 +521,6 @@ int sandbox_syscalls(enum sandbox_profile profile, bool unix_sockets, struct err
     return r == 0 ? 0 : err_sys(err, "filter system calls");
 #else
     (void)profile;
-    (void)unix_sockets;
     return err_set(err, ERR_UNSUPPORTED, "no filter of system calls for this processor");
 #endif
 }

@@ -20,7 +20,8 @@ struct sandbox_user {
 
 enum { SANDBOX_NOBODY = 65534 };
 
-/* The user `name`; false: there is none, and *ret is the one who owns nothing. */
+/* The user `name`, or the one with that number, whose group is the same number unless he is known;
+ * false: there is none, and *ret is the one who owns nothing. */
 bool sandbox_find_user(const char *name, struct sandbox_user *ret);
 
 /* May we become `u` and give files to him: are the capabilities there, does he exist in our user
@@ -43,13 +44,13 @@ int sandbox_die_with(pid_t parent, struct err *err);
 enum sandbox_profile {
     SANDBOX_FILES,  /* who opens files and forks: everything but what attackers live on */
     SANDBOX_GATE,   /* sockets that are connected and passed on */
-    SANDBOX_WORKER, /* sockets of the network, files by descriptor and in its own directory */
+    SANDBOX_WORKER, /* sockets of the network (never unix ones), files by descriptor and in its own
+                       directory */
 };
 
 /* System calls: what is not on the profile's list fails with EPERM, what has no business here
- * (execve, ptrace, mount, modules, keys ...) is the end of the process.  `unix_sockets`: the worker
- * may make them as well. */
-int sandbox_syscalls(enum sandbox_profile profile, bool unix_sockets, struct err *err);
+ * (execve, ptrace, mount, modules, keys ...) is the end of the process. */
+int sandbox_syscalls(enum sandbox_profile profile, struct err *err);
 
 /* Files: all below state_fd, reading of what a resolver and TLS need, and nothing else. */
 int sandbox_files(int state_fd, struct err *err);

@@ -45,6 +45,14 @@ static void stop(struct worker *w, int signal)
     collector_drain(w->collector, DRAIN_S * NS_PER_S, stop_loop, w->loop);
 }
 
+static void tell_parent(const struct worker *w, enum priv_order_type type)
+{
+    struct priv_order o = {.type = type};
+    struct err err;
+
+    (void)channel_send(w->given->orders, &o, sizeof(o), -1, &err); /* gone: it shows */
+}
+
 /* The parent has read it and found nothing wrong with it; what it names may still be. */
 static void reload(struct worker *w, int fd)
 {
@@ -71,6 +79,7 @@ static void reload(struct worker *w, int fd)
         log_error("config.reload_failed", LOG_ERR(&err));
     else
         log_info("config.reloaded", LOG_Z("file", w->given->path));
+    tell_parent(w, r < 0 ? PRIV_RELOAD_FAILED : PRIV_RELOADED);
 }
 
 static void on_order(uv_poll_t *poll, int status, int events)
@@ -105,14 +114,11 @@ static void on_poll_closed(uv_handle_t *handle)
 
 static void listen_to_orders(struct worker *w)
 {
-    struct priv_order started = {.type = PRIV_STARTED};
-    struct err err;
-
     w->orders = mem_new(sizeof(*w->orders));
     w->orders->data = w;
     (void)uv_poll_init(loop_uv(w->loop), w->orders, w->given->orders);
     (void)uv_poll_start(w->orders, UV_READABLE, on_order);
-    (void)channel_send(w->given->orders, &started, sizeof(started), -1, &err); /* gone: it shows */
+    tell_parent(w, PRIV_STARTED);
 }
 
 int worker_run(const struct priv_worker *given)
@@ -120,7 +126,8 @@ int worker_run(const struct priv_worker *given)
     struct collector_rights rights = {.opener = given->opener,
                                       .state_fd = given->state_fd,
                                       .lock_wait = LOCK_WAIT_S * NS_PER_S,
-                                      .pid = given->parent};
+                                      .pid = given->parent,
+                                      .metrics_fd = given->metrics_fd};
     struct worker w = {.given = given};
     struct config *config = given->config;
     struct err err;

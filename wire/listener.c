@@ -152,31 +152,61 @@ static int remove_stale(const struct sockaddr_un *un, socklen_t n, struct err *e
     return r;
 }
 
-static int bind_unix(struct listener *ls, const struct address *a, struct err *err)
+static int bind_unix(int fd, mode_t mode, const struct address *a, struct err *err)
 {
     const struct sockaddr_un *un = &a->socket.un;
-    struct stat st;
     int r;
 
     /* The file gets the mode of the socket, so that it is at no time wider than it should be; chmod
      * then gives back what the umask took. */
-    if (fchmod(ls->fd, ls->opt.unix_mode) != 0)
+    if (fchmod(fd, mode) != 0)
         return err_sys(err, "mode of a socket");
-    if (bind(ls->fd, &a->socket.any, a->socket_n) != 0) {
+    if (bind(fd, &a->socket.any, a->socket_n) != 0) {
         if (errno != EADDRINUSE)
             return err_sys(err, "listen on '%s'", un->sun_path);
         r = remove_stale(un, a->socket_n, err);
         if (r < 0)
             return r;
-        if (bind(ls->fd, &a->socket.any, a->socket_n) != 0)
+        if (bind(fd, &a->socket.any, a->socket_n) != 0)
             return err_sys(err, "listen on '%s'", un->sun_path);
     }
-    ls->path = *un;
-    if (chmod(un->sun_path, ls->opt.unix_mode) != 0 || lstat(un->sun_path, &st) != 0)
-        return err_sys(err, "listen on '%s'", un->sun_path);
+    return chmod(un->sun_path, mode) == 0 ? 0 : err_sys(err, "listen on '%s'", un->sun_path);
+}
+
+/* And remember which file it is, to remove it at the end. */
+static int bind_own_unix(struct listener *ls, const struct address *a, struct err *err)
+{
+    struct stat st;
+    int r = bind_unix(ls->fd, ls->opt.unix_mode, a, err);
+
+    if (r < 0)
+        return r;
+    ls->path = a->socket.un;
+    if (lstat(ls->path.sun_path, &st) != 0)
+        return err_sys(err, "listen on '%s'", ls->path.sun_path);
     ls->path_dev = st.st_dev;
     ls->path_ino = st.st_ino;
     return 0;
+}
+
+int listener_bind_unix(const char *address, mode_t mode, int *ret, struct err *err)
+{
+    struct address a;
+    int fd, r = address_parse(address, &a, err);
+
+    if (r < 0)
+        return r;
+    if (a.kind != ADDRESS_UNIX)
+        return err_set(err, ERR_INVALID, "'%s' is no unix socket", address);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_sys(err, "make a socket");
+    r = bind_unix(fd, mode, &a, err);
+    if (r < 0)
+        (void)close(fd);
+    else
+        *ret = fd;
+    return r;
 }
 
 static int bind_ip(struct listener *ls, const struct address *a, const char *text, struct err *err)
@@ -218,10 +248,12 @@ static int open_socket(struct listener *ls, const char *text, struct err *err)
         r = resolve(&a, err);
     if (r < 0)
         return r;
-    ls->fd = socket(a.socket.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (ls->fd < 0)
-        return err_sys(err, "make a socket");
-    r = a.kind == ADDRESS_UNIX ? bind_unix(ls, &a, err) : bind_ip(ls, &a, text, err);
+    if (ls->opt.bound_fd == 0) {
+        ls->fd = socket(a.socket.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (ls->fd < 0)
+            return err_sys(err, "make a socket");
+        r = a.kind == ADDRESS_UNIX ? bind_own_unix(ls, &a, err) : bind_ip(ls, &a, text, err);
+    }
     if (r < 0)
         return r;
     memset(&bound, 0, sizeof(bound));
@@ -280,7 +312,7 @@ int listener_open(struct loop *l, const char *address, const struct listener_opt
 
     ls->magic = LISTENER_MAGIC;
     ls->loop = l;
-    ls->fd = -1;
+    ls->fd = opt->bound_fd == 0 ? -1 : opt->bound_fd;
     ls->refs = 1;
     ls->fn = fn;
     ls->arg = arg;

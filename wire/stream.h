@@ -64,7 +64,15 @@ struct listener_options {
     unsigned
         max_streams;  /* connections at once; more are accepted and closed, counted.  0: 10,000 */
     unsigned backlog; /* 0: 512 */
+    int bound_fd; /* of listener_bind_unix, for who may make no such socket; taken, also when that
+                     fails; its file stays.  0: we bind ourselves */
 };
+/*
+ * Only bind a socket to "unix:/path", for a listener of a process that we fork.  The file gets
+ * `mode`; one that nobody answers on is replaced.  The caller owns *ret, and the file.  ERR_EXISTS:
+ * somebody does, or it is no socket.
+ */
+int listener_bind_unix(const char *address, mode_t mode, int *ret, struct err *err);
 int listener_open(struct loop *l, const char *address, const struct listener_options *opt,
                   listener_fn *fn, void *arg, struct listener **ret, struct err *err);
 /* "127.0.0.1:41873", also when port 0 was asked for.  Lives with the listener. */

@@ -5,6 +5,9 @@
     worker      has no capability, a filter of system calls, and where the collector was started by root another user;
                 still it ships logs that only their owner can read
     parent      opens logs, and not what a link among them leads to
+    metrics     on a unix socket are bound by the parent, as the worker may make none; they outlive a worker
+    users       may be numbers; one that does not exist is an error where privileges are required
+    reload      to certificates that are none leaves the worker as it was, and the next one as well; to good ones it is the next one's
     killed      a worker that is killed, or tries to start a program, or cannot be answered, is followed by another: nothing is lost or stored
                 twice, and the process that was started is the same all the time; with it the worker ends, too
 """
@@ -12,6 +15,8 @@ import json
 import os
 import pathlib
 import signal
+import socket
+import subprocess
 import urllib.request
 
 from lib import BIN, exact, main, stage, wait_count, wait_for
@@ -62,7 +67,85 @@ def metric(s, name):
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
 
+def next_worker(s):
+    parent = s.collector.process.pid
+    before = child(parent, "logq-worker")
+    os.kill(before, signal.SIGKILL)
+    return wait_for("another worker", lambda: child(parent, "logq-worker") not in (None, before) and child(parent, "logq-worker"))
+
+
+def over_unix(path):
+    """/metrics by the unix socket `path`; empty while nobody answers."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5)
+        try:
+            s.connect(str(path))
+            s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+        except OSError:
+            return ""
+
+
+def metrics_by_unix_socket():
+    inputs = "  - {type: cri, paths: ['@/pods/*/*/*.log']}\n  - {type: docker_events, socket: '@/none.sock'}\n"
+    with stage(inputs) as s:
+        path = s.collector.dir / "state" / "m.sock"
+        s.collector.more = f"metrics: {{listen: 'unix:{path}'}}\nprivileges: {{user: 24224}}\n"
+        s.collector.start()
+        wait_for("metrics", lambda: "logq_collector_worker_restarts_total 0" in over_unix(path))
+        if ROOT:
+            assert set(status(s.collector.process.pid)["Uid"].split()) == {"24224"}  # no entry needs to be there
+        next_worker(s)
+        wait_for("metrics of the next worker", lambda: "logq_collector_worker_restarts_total 1" in over_unix(path))
+        s.collector.kill()
+        assert path.exists()
+        s.collector.start()  # one that was left behind is replaced
+        wait_for("metrics of the next collector", lambda: "logq_collector_worker_restarts_total 0" in over_unix(path))
+        s.collector.stop()
+        assert not path.exists()
+
+
+def reload_failures(s):
+    return s.collector.text().count("config.reload_failed")
+
+
+def reload_that_cannot_work():
+    with stage("  - {type: file, paths: ['@/plain/*.log']}\n") as s:
+        plain = s.work / "plain"
+        plain.mkdir()
+        s.collector.start()
+        wait_for("a start", lambda: "collector.started" in s.collector.text())
+        config = s.collector.dir / "collector.yaml"
+        good = config.read_text()
+        (s.work / "none.crt").write_text("no certificate\n")
+        config.write_text(good.replace(str(s.server.dir / "collector" / "client.crt"), str(s.work / "none.crt")).replace("plain", "other"))
+        os.kill(s.collector.process.pid, signal.SIGHUP)
+        wait_for("a reload that fails", lambda: reload_failures(s) == 1)
+        next_worker(s)
+        (plain / "a.log").write_text("by the old configuration\n")
+        wait_for("its log", lambda: s.server.entries('{source="file"} |= "old"'))
+        config.write_text(good.replace("plain", "other"))
+        os.kill(s.collector.process.pid, signal.SIGHUP)
+        wait_for("a reload", lambda: "config.reloaded" in s.collector.text())
+        next_worker(s)
+        (s.work / "other").mkdir()
+        (s.work / "other" / "b.log").write_text("by the new configuration\n")
+        wait_for("its log", lambda: s.server.entries('{source="file"} |= "new"'))
+        s.collector.stop()
+
+
+def no_such_user():
+    with stage("  - {type: cri}\n", "privileges: {user: no-such-user-as-this, required: true}\n") as s:
+        s.collector.configure()
+        done = subprocess.run(s.collector.argv, capture_output=True, text=True, timeout=30, env=s.collector.env)
+        assert done.returncode == 1 and "no user 'no-such-user-as-this'" in done.stderr, done
+
+
 def run():
+    if ROOT:
+        no_such_user()
+    reload_that_cannot_work()
+    metrics_by_unix_socket()
     inputs = ("  - {type: cri, paths: ['@/pods/*/*/*.log']}\n  - {type: file, paths: ['@/plain/*.log']}\n"
               "  - {type: docker_events, socket: '@/none.sock'}\n")
     with stage(inputs, "metrics: {listen: '127.0.0.1:0'}\n") as s:

@@ -73,8 +73,8 @@ static int setup(void **state)
     buf_init(&text, 4096);
     buf_addf(&text,
              "server: {address: '127.0.0.1:1', tls: false}\ninputs: [{type: file, paths: "
-             "['%s/*.log']}]\n",
-             root);
+             "['%s/*.log', '%s/logs/*/*.log']}]\n",
+             root, root);
     assert_int_equal(config_parse("c", STR("/"), buf_str(&text), &config, &errors, &err), 0);
     buf_fini(&text);
     set = source_set_new(config, NULL, false);
@@ -144,6 +144,31 @@ static void count(void *arg, const char *name, const struct stat *st)
     (void)name;
     if (st == NULL || S_ISREG(st->st_mode))
         ++*(unsigned *)arg;
+}
+
+static void directories_behind_links_of_others_are_not_looked_into(void **state)
+{
+    struct err why;
+    struct stat st;
+    unsigned n = 0;
+    int inotify;
+
+    (void)state;
+    assert_int_equal(file_make_dirs(dir, "logs/plain", 0755, &err), 0);
+    assert_int_equal(file_make_dirs(dir, "private", 0755, &err), 0);
+    assert_int_equal(symlinkat("../private", dir, "logs/link"), 0);
+    assert_int_equal(symlinkat("key", dir, "evil.log"), 0);
+    assert_int_equal(opener_inotify(o, &inotify, &err), 0);
+    assert_int_equal(opener_list(o, at("logs/plain"), true, count, &n, &why), 0);
+    assert_int_equal(opener_watch_dir(o, inotify, path, &why), 0);
+    assert_int_equal(opener_stat(o, path, &st, &why), 0);
+    assert_true(S_ISDIR(st.st_mode));
+    assert_int_equal(opener_list(o, at("logs/link"), true, count, &n, &why), ERR_DENIED);
+    assert_int_equal(opener_watch_dir(o, inotify, path, &why), ERR_DENIED);
+    assert_int_equal(opener_stat(o, path, &st, &why), ERR_DENIED);
+    assert_int_equal(opener_stat(o, at("evil.log"), &st, &why), ERR_DENIED);
+    assert_int_equal(opener_list(o, at("logs/none"), true, count, &n, &why), ERR_GONE);
+    (void)close(inotify);
 }
 
 static void a_long_listing_comes_in_many_packets(void **state)
@@ -340,6 +365,7 @@ static void a_bad_request_never_reaches_the_engine(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(a_log_comes_as_a_descriptor), TEST(what_nobody_asked_for_is_refused_and_counted),
+           TEST(directories_behind_links_of_others_are_not_looked_into),
            TEST(a_long_listing_comes_in_many_packets), TEST(watches_are_added_there_and_heard_here),
            TEST(whoever_does_not_ask_properly_is_not_answered),
            TEST(a_packet_of_nothing_leaves_no_descriptor), TEST(one_request_passes_the_gate),

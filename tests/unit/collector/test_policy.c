@@ -77,6 +77,12 @@ static void a_glob_and_what_rotation_makes_of_its_names(void **state)
     assert_true(log_by_name("/var/log/app.log.1"));
     assert_true(log_by_name("/var/log/app.log-20260101"));
     assert_true(log_by_name("/var/log/app-20260101.log"));
+    assert_true(log_by_name("/var/log/app-20260101.log.gz"));
+    assert_true(log_by_name("/var/log/app.log.old"));
+    assert_false(log_by_name("/var/log/app.log.key")); /* what no rotation makes */
+    assert_false(log_by_name("/var/log/app.log-private"));
+    assert_false(log_by_name("/var/log/app-secret.log"));
+    assert_false(log_by_name("/var/log/app-20260101.key"));
     assert_true(log_by_name("/srv/x/out.txt.2"));
     assert_false(log_by_name("/var/log/application.log"));
     assert_false(log_by_name("/var/log/auth.log"));
@@ -222,13 +228,52 @@ static void a_directory_that_is_a_link_leads_nowhere(void **state)
     assert_false(passes("c/y/ctr.log"));
 }
 
-static void links_in_the_fixed_part_are_the_administrators(void **state)
+static void a_link_in_the_fixed_part_counts_where_only_we_can_put_one(void **state)
 {
     (void)state;
     make("data/x/ctr.log");
+    make("app/logs/ctr.log");
     assert_int_equal(symlinkat(at("data"), dir, "c"), 0);
-    use("  - {type: file, paths: ['@/c/*/ctr.log']}\n");
+    assert_int_equal(symlinkat("../data/./x", dir, "app/sub"), 0);
+    use("  - {type: file, paths: ['@/c/*/ctr.log', '@/app/sub/*.log', '@/app/logs/*.log']}\n");
     assert_true(passes("c/x/ctr.log"));
+    assert_true(passes("app/sub/ctr.log"));
+    assert_true(passes("app/logs/ctr.log"));
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(fchmodat(dir, "app", i == 0 ? 0775 : 0757, 0), 0); /* others' as well */
+        assert_false(passes("app/sub/ctr.log"));
+        assert_true(passes("app/logs/ctr.log")); /* a plain directory is where it says */
+    }
+    assert_int_equal(fchmodat(dir, "app", 0755, 0), 0);
+    assert_true(passes("app/sub/ctr.log"));
+    if (geteuid() == 0) {
+        assert_int_equal(fchownat(dir, "app", 1, 1, 0), 0);
+        assert_false(passes("app/sub/ctr.log"));
+        assert_true(passes("app/logs/ctr.log"));
+    }
+}
+
+/* The administrator's link leads through a directory in which others have put one. */
+static void a_link_that_leads_over_a_link_of_others_leads_nowhere(void **state)
+{
+    (void)state;
+    make("data/x/ctr.log");
+    assert_int_equal(file_make_dirs(dir, "app", 0755, &err), 0);
+    assert_int_equal(symlinkat("../data", dir, "app/way"), 0);
+    assert_int_equal(symlinkat("app/way/x", dir, "c"), 0);
+    use("  - {type: file, paths: ['@/c/*.log']}\n");
+    assert_true(passes("c/ctr.log"));
+    assert_int_equal(fchmodat(dir, "app", 0777, 0), 0);
+    assert_false(passes("c/ctr.log"));
+}
+
+static void links_in_a_circle_lead_nowhere(void **state)
+{
+    (void)state;
+    assert_int_equal(symlinkat("b", dir, "a"), 0);
+    assert_int_equal(symlinkat("a", dir, "b"), 0);
+    use("  - {type: file, paths: ['@/a/*.log']}\n");
+    assert_false(policy_may_pass(p, OPENER_LOG, at("a/x.log"), at("a/x.log")));
 }
 
 static void a_log_that_was_renamed_or_removed_meanwhile_passes(void **state)
@@ -242,6 +287,24 @@ static void a_log_that_was_renamed_or_removed_meanwhile_passes(void **state)
     assert_false(policy_may_pass(p, OPENER_LOG, at("c/x/ctr.log"), at("c/x/other")));
 }
 
+static void what_is_excluded_is_refused(void **state)
+{
+    (void)state;
+    make("c/a.log");
+    use("  - {type: file, paths: ['/var/log/*'], exclude: ['/var/log/auth*', '/var/log/*.gz']}\n"
+        "  - {type: file, paths: ['@/c/*.log'], exclude: ['@/c/secret.log']}\n");
+    assert_true(log_by_name("/var/log/app"));
+    assert_true(log_by_name("/var/log/app.log.1.gz")); /* it is read to its end */
+    assert_false(log_by_name("/var/log/auth.log"));
+    assert_false(log_by_name("/var/log/auth.log.1"));
+    assert_false(log_by_name("/var/log/data.gz"));
+    assert_false(policy_may_stat(p, "/var/log/auth.log"));
+    assert_true(passes("c/a.log"));
+    assert_false(policy_may_pass(p, OPENER_LOG, at("c/a.log"), at("c/secret.log")));
+    use("  - {type: file, paths: ['/var/log/*']}\n"); /* another input wants it */
+    assert_true(log_by_name("/var/log/auth.log"));
+}
+
 static void an_older_configuration_still_counts(void **state)
 {
     (void)state;
@@ -253,12 +316,14 @@ static void an_older_configuration_still_counts(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(a_glob_and_what_rotation_makes_of_its_names), TEST(a_path_that_climbs_is_no_path),
-           TEST(of_what_is_beside_logs_only_what_is_read),
+           TEST(what_is_excluded_is_refused), TEST(of_what_is_beside_logs_only_what_is_read),
            TEST(directories_on_the_way_of_a_glob_are_listed),
            TEST(certificates_are_the_ones_that_are_named),
            TEST(a_link_among_logs_leads_to_logs_only),
            TEST(a_link_in_a_directory_of_others_leads_nowhere),
            TEST(a_directory_that_is_a_link_leads_nowhere),
-           TEST(links_in_the_fixed_part_are_the_administrators),
+           TEST(a_link_in_the_fixed_part_counts_where_only_we_can_put_one),
+           TEST(a_link_that_leads_over_a_link_of_others_leads_nowhere),
+           TEST(links_in_a_circle_lead_nowhere),
            TEST(a_log_that_was_renamed_or_removed_meanwhile_passes),
            TEST(an_older_configuration_still_counts))

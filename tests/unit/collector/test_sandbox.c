@@ -71,7 +71,7 @@ static int confine(enum sandbox_profile profile)
     int r = sandbox_drop(NULL, 0, &err);
 
     if (r == 0)
-        r = sandbox_syscalls(profile, false, &err);
+        r = sandbox_syscalls(profile, &err);
     return r == ERR_UNSUPPORTED ? CANNOT_HERE : r < 0;
 }
 
@@ -226,6 +226,23 @@ static void files_are_those_of_the_state_directory(void **state)
     must_pass(files_of_others);
 }
 
+static void a_user_may_be_a_number(void **state)
+{
+    struct sandbox_user u;
+
+    (void)state;
+    assert_true(sandbox_find_user("24224", &u));
+    assert_int_equal(u.uid, 24224);
+    assert_int_equal(u.gid, 24224);
+    assert_true(sandbox_find_user("0", &u)); /* known: by the list */
+    assert_int_equal(u.gid, 0);
+    assert_false(sandbox_find_user("4294967295", &u)); /* means "as it is" to the kernel */
+    assert_int_equal(u.uid, SANDBOX_NOBODY);
+    assert_false(sandbox_find_user("24224x", &u));
+    assert_false(sandbox_find_user("-1", &u));
+    assert_false(sandbox_find_user("", &u));
+}
+
 static int become_nobody(void)
 {
     struct sandbox_user user;
@@ -316,4 +333,5 @@ static void a_state_directory_is_given_away_and_nothing_else(void **state)
 CHECK_MAIN(TEST(to_start_a_program_is_the_end), TEST(a_worker_has_the_network_and_little_else),
            TEST(a_worker_reaches_no_other_process), TEST(a_gate_has_unix_sockets_and_little_else),
            TEST(files_are_those_of_the_state_directory), TEST(root_is_left_for_good),
-           TEST(an_orphan_is_told), TEST(a_state_directory_is_given_away_and_nothing_else))
+           TEST(a_user_may_be_a_number), TEST(an_orphan_is_told),
+           TEST(a_state_directory_is_given_away_and_nothing_else))

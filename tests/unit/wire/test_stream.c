@@ -497,6 +497,34 @@ static void a_stale_socket_is_replaced_a_live_one_is_not(void **state)
     tmpdir_close(fd);
 }
 
+/* As a process does that may make no unix socket itself. */
+static void a_listener_takes_a_socket_that_is_bound(void **state)
+{
+    char dir[TMPDIR_PATH_MAX], address[128];
+    struct listener_options opt = {.backlog = 0};
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int again, fd = tmpdir_open(dir), s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct world *w;
+    struct stat st;
+    struct err err;
+
+    (void)state;
+    (void)snprintf(address, sizeof(address), "unix:%s/sock", dir);
+    (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s/sock", dir);
+    assert_int_equal(listener_bind_unix("127.0.0.1:0", 0600, &again, &err), ERR_INVALID);
+    assert_int_equal(listener_bind_unix(address, 0640, &opt.bound_fd, &err), 0);
+    assert_int_equal(fstatat(fd, "sock", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    w = start(address, &opt);
+    check_str(str_of(listener_address(w->listener)), address);
+    assert_int_equal(connect(s, (struct sockaddr *)&un, sizeof(un)), 0);
+    assert_int_equal(listener_bind_unix(address, 0640, &again, &err), ERR_EXISTS);
+    (void)close(s);
+    stop(&w);
+    assert_true(tmpdir_has(fd, "sock")); /* not its own to remove */
+    tmpdir_close(fd);
+}
+
 static void a_file_in_the_way_is_not_removed(void **state)
 {
     char dir[TMPDIR_PATH_MAX];
@@ -688,6 +716,7 @@ CHECK_MAIN(cmocka_unit_test(bytes_go_both_ways_and_the_end_is_orderly),
            cmocka_unit_test(a_paused_stream_gets_no_data),
            cmocka_unit_test(unix_sockets_have_mode_and_peer_and_vanish),
            cmocka_unit_test(a_stale_socket_is_replaced_a_live_one_is_not),
+           cmocka_unit_test(a_listener_takes_a_socket_that_is_bound),
            cmocka_unit_test(a_file_in_the_way_is_not_removed),
            cmocka_unit_test(connections_over_the_maximum_are_refused_and_counted),
            cmocka_unit_test(two_loops_listen_on_one_port),

@@ -8,6 +8,7 @@
 
 #include "base/obj.h"
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -76,6 +77,11 @@ static void uncharge(struct mem_budget *b, size_t bytes)
     size_t was = atomic_fetch_sub_explicit(&b->used, bytes, memory_order_relaxed);
 
     INVARIANT(was >= bytes);
+}
+
+void mem_trim(void)
+{
+    (void)malloc_trim(0); /* 0: there was nothing to give */
 }
 
 int mem_budget_take(struct mem_budget *b, size_t bytes, struct err *err)

@@ -22,6 +22,11 @@ void *mem_grow(void *p, size_t bytes);
 /* A NUL-terminated copy of `n` bytes at `p`; never NULL. */
 char *mem_dup(const char *p, size_t n);
 
+/* Give the kernel what was freed and lies between what is in use.  Takes some milliseconds, in
+ * which others wait for their turn at the heap: not often, and not on a thread that has a low
+ * priority. */
+void mem_trim(void);
+
 /* How much may be in use at once.  Thread-safe; shared by everything that is charged to it. */
 struct mem_budget {
     const char *name;          /* for the error text: "query", "server"; borrowed */

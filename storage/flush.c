@@ -38,6 +38,7 @@
 #define RETRY_FIRST  NS_PER_S
 #define RETRY_MOST   (30 * NS_PER_S)
 #define RETIRE_EVERY NS_PER_MIN
+#define TRIM         (30 * NS_PER_S)
 #define RANGES_KEPT  (7 * NS_PER_DAY) /* of a file that nothing comes from any more */
 
 enum { RANGES_MANY = RANGES_FILES_MAX / 2 }; /* from there on old ones go */
@@ -394,6 +395,7 @@ void *flush_main(void *arg)
 {
     struct store *s = arg;
     struct timer c = {0};
+    dur_ns trimmed_at = time_mono();
 
     (void)pthread_mutex_lock(&s->mutex);
     while (!s->flush_close) {
@@ -412,6 +414,10 @@ void *flush_main(void *arg)
         }
         (void)pthread_mutex_unlock(&s->mutex);
         act(s, &c, due == 0);
+        if (now - trimmed_at >= TRIM) { /* blocks of all sizes came and went */
+            mem_trim();
+            trimmed_at = now;
+        }
         (void)pthread_mutex_lock(&s->mutex);
     }
     (void)pthread_mutex_unlock(&s->mutex);

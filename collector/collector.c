@@ -150,6 +150,7 @@ static int start_engines(struct collector *c, struct err *err)
 
 static void reply_health(struct collector *c, struct http_exchange *x)
 {
+    struct input_file_lag lag = input_file_lag(c->files);
     struct buf out;
     struct json_writer w;
 
@@ -160,8 +161,8 @@ static void reply_health(struct collector *c, struct http_exchange *x)
     json_put_bool(&w, pipeline_is_connected(c->pipeline));
     json_put_kv_u64(&w, "unacked_chunks", pipeline_in_flight(c->pipeline));
     json_put_kv_u64(&w, "files", input_file_count(c->files));
-    json_put_kv_u64(&w, "lag_bytes", metric_get(METRIC_LAG_BYTES));
-    json_put_kv_u64(&w, "lag_s", metric_get(METRIC_LAG_SECONDS));
+    json_put_kv_u64(&w, "lag_bytes", lag.bytes);
+    json_put_kv_u64(&w, "lag_s", (uint64_t)(lag.age / NS_PER_S));
     json_put_kv_u64(&w, "worker_restarts", metric_get(METRIC_WORKER_RESTARTS));
     json_put_object_end(&w);
     buf_add_char(&out, '\n');

@@ -38,6 +38,13 @@ void input_file_acked(struct input_file *in);
 void input_file_free(struct input_file **pin);
 
 size_t input_file_count(const struct input_file *in); /* files open */
+/* How far behind all files are together: bytes as of the last look, which is a second ago at most;
+ * age of the oldest of them now. */
+struct input_file_lag {
+    uint64_t bytes; /* on disk and not acknowledged */
+    dur_ns age;
+};
+struct input_file_lag input_file_lag(const struct input_file *in);
 /* Each file as JSON, [{path, id, state, size, read, acked, lag_bytes, lag_s}], as of the last look,
  * which is a second ago at most. */
 void input_file_list(const struct input_file *in, struct buf *out);

@@ -43,10 +43,21 @@ static dur_ns age_of(const struct tail *t, dur_ns now)
     return bytes_of(t) == 0 ? 0 : now - t->mark_at;
 }
 
+static struct input_file_lag sum(const struct input_file *in, dur_ns now)
+{
+    struct input_file_lag lag = {0};
+
+    for (size_t i = 0; i < in->tails.n; i++) {
+        lag.bytes += bytes_of(in->tails.p[i]);
+        if (age_of(in->tails.p[i], now) > lag.age)
+            lag.age = age_of(in->tails.p[i], now);
+    }
+    return lag;
+}
+
 void input_file_look_at_lag(struct input_file *in, dur_ns now)
 {
-    uint64_t bytes = 0;
-    dur_ns age = 0;
+    struct input_file_lag lag;
 
     for (size_t i = 0; i < in->tails.n; i++)
         in->tails.p[i]->acked = planned_end(in->tails.p[i]);
@@ -57,12 +68,16 @@ void input_file_look_at_lag(struct input_file *in, dur_ns now)
             t->mark = t->seen;
             t->mark_at = now;
         }
-        bytes += bytes_of(t);
-        if (age_of(t, now) > age)
-            age = age_of(t, now);
     }
-    metric_set(METRIC_LAG_BYTES, bytes);
-    metric_set(METRIC_LAG_SECONDS, (uint64_t)(age / NS_PER_S));
+    lag = sum(in, now);
+    metric_set(METRIC_LAG_BYTES, lag.bytes);
+    metric_set(METRIC_LAG_SECONDS, (uint64_t)(lag.age / NS_PER_S));
+}
+
+struct input_file_lag input_file_lag(const struct input_file *in)
+{
+    OBJ_CHECK(in, INPUT_FILE_MAGIC);
+    return sum(in, time_mono());
 }
 
 static const char *state_of(const struct tail *t)

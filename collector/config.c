@@ -7,6 +7,7 @@
 #include "collector/config.h"
 
 #include "base/file.h"
+#include "base/level.h"
 #include "base/mem.h"
 #include "base/record.h"
 
@@ -21,6 +22,7 @@ static const char *const TYPES[] = {"docker",        "cri",           "podman", 
                                     "docker_events", "podman_events", NULL};
 static const char *const READ_FROM[] = {"start", "end", NULL};
 static const char *const COMPRESS[] = {"none", "gzip", "zstd", NULL};
+static const char *const THEN[] = {"keep", "drop", NULL};
 static const char *const LEVELS[] = {"debug", "info", "warn", "error", NULL};
 
 #define IN(field) offsetof(struct config_source, field)
@@ -72,6 +74,92 @@ static const struct conf_option SOURCE[] = {
      .offset = IN(labels),
      .fallback = "{}",
      .help = "more stream labels for this input"},
+    {.path = "select.include",
+     .type = CONF_LABELS,
+     .offset = IN(select.include),
+     .fallback = "{}",
+     .help = "only logs that have all of these labels; values may be globs"},
+    {.path = "select.exclude",
+     .type = CONF_LABELS,
+     .offset = IN(select.exclude),
+     .fallback = "{}",
+     .help = "not those that have all of these"},
+    {.path = "hints",
+     .type = CONF_BOOL,
+     .offset = IN(hints),
+     .fallback = "true",
+     .help = "do what a container's labels or annotations logq.io/exclude and logq.io/redact ask "
+             "for"},
+};
+
+#define RULE(field) offsetof(struct config_rule, field)
+static const struct conf_option RULES[] = {
+    {.path = "name",
+     .type = CONF_STR,
+     .offset = RULE(name),
+     .fallback = "",
+     .help = "in metrics and drop records, at most 15 of a-z 0-9 _ -; empty: rule<number>"},
+    {.path = "if.line",
+     .type = CONF_STR,
+     .offset = RULE(line),
+     .fallback = "",
+     .help = "text that the line holds"},
+    {.path = "if.pattern",
+     .type = CONF_STR,
+     .offset = RULE(pattern),
+     .fallback = "",
+     .help = "RE2 pattern that is found in the line"},
+    {.path = "if.level",
+     .type = CONF_STRS,
+     .offset = RULE(levels),
+     .fallback = "[]",
+     .help = "one of these levels: trace, debug, info, warn, error, critical, fatal, unknown"},
+    {.path = "if.stream",
+     .type = CONF_STR,
+     .offset = RULE(stream),
+     .fallback = "",
+     .help = "stdout or stderr"},
+    {.path = "if.labels",
+     .type = CONF_LABELS,
+     .offset = RULE(labels),
+     .fallback = "{}",
+     .help = "labels of the log; values may be globs"},
+    {.path = "then",
+     .type = CONF_ENUM,
+     .offset = RULE(then),
+     .choices = THEN,
+     .fallback = "keep",
+     .help = "keep or drop"},
+    {.path = "sample",
+     .type = CONF_STR,
+     .offset = RULE(sample_text),
+     .fallback = "1",
+     .help = "keep this part of them: 0.01 is one in a hundred"},
+    {.path = "rate",
+     .type = CONF_INT,
+     .offset = RULE(rate),
+     .fallback = "0",
+     .min = 0,
+     .max = 1000000000,
+     .help = "keep at most so many a second of each stream of a file; 0: any number"},
+    {.path = "burst",
+     .type = CONF_INT,
+     .offset = RULE(burst),
+     .fallback = "0",
+     .min = 0,
+     .max = 1000000000,
+     .help = "and so many at once; 0: as many as rate"},
+};
+
+static const struct conf_option PATTERN[] = {
+    {.path = "name",
+     .type = CONF_STR,
+     .offset = offsetof(struct config_pattern, name),
+     .help = "stands in the place of what was found: [redacted:name]"},
+    {.path = "pattern",
+     .type = CONF_STR,
+     .offset = offsetof(struct config_pattern, pattern),
+     .help = "RE2 pattern; with a group only what the first one matches is taken out"},
 };
 
 #define AT(field) offsetof(struct config, field)
@@ -213,6 +301,30 @@ static const struct conf_option OPTIONS[] = {
      .choices = LEVELS,
      .fallback = "info",
      .help = "of this program's own log on stderr"},
+    {.path = "redact.detectors",
+     .type = CONF_STRS,
+     .offset = AT(redact.detectors),
+     .fallback = "[]",
+     .help = "what to take out of lines and attributes before anything leaves this host: bearer, "
+             "cloud_key, jwt, card, email, ip, private_key"},
+    {.path = "redact.patterns",
+     .type = CONF_MAPS,
+     .offset = AT(redact.patterns),
+     .fallback = "[]",
+     .help = "the same by patterns of your own",
+     .sub = PATTERN,
+     .n_sub = sizeof(PATTERN) / sizeof(PATTERN[0]),
+     .sub_size = sizeof(struct config_pattern),
+     .count_offset = AT(redact.n_patterns)},
+    {.path = "rules",
+     .type = CONF_MAPS,
+     .offset = AT(rules),
+     .fallback = "[]",
+     .help = "which records of logs to keep; the first that fits decides, others are kept",
+     .sub = RULES,
+     .n_sub = sizeof(RULES) / sizeof(RULES[0]),
+     .sub_size = sizeof(struct config_rule),
+     .count_offset = AT(n_rules)},
     {.path = "inputs",
      .type = CONF_MAPS,
      .offset = AT(sources),
@@ -296,7 +408,62 @@ static void check_source(const struct checker *k, size_t i, const struct config_
             complain_source(k, i, "paths", "a path must begin with /");
 }
 
-static void check(const struct checker *k, const struct config *c)
+static void complain_rule(const struct checker *k, size_t i, const char *option, const char *text)
+{
+    struct str path = arena_printf(k->a, "rules.%zu.%s", i, option);
+
+    complain(k, path.p == NULL ? "rules" : path.p, text);
+}
+
+static bool is_rule_name(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((s.p[i] < 'a' || s.p[i] > 'z') && (s.p[i] < '0' || s.p[i] > '9') && s.p[i] != '_' &&
+            s.p[i] != '-')
+            return false;
+    return s.n > 0 && s.n < CONFIG_RULE_NAME_MAX;
+}
+
+/* Also fills in what follows from the rest. */
+static void check_rule(const struct checker *k, size_t i, struct config_rule *r)
+{
+    enum level level;
+
+    if (r->name.n == 0)
+        r->name = arena_printf(k->a, "rule%zu", i + 1);
+    if (!is_rule_name(r->name))
+        complain_rule(k, i, "name", "a name is 1 to 15 of a-z 0-9 _ -");
+    if (r->stream.n > 0 && !str_eq(r->stream, STR("stdout")) && !str_eq(r->stream, STR("stderr")))
+        complain_rule(k, i, "if.stream", "a stream is stdout or stderr");
+    for (size_t n = 0; n < r->levels.n; n++)
+        if (!level_by_name(r->levels.v[n], &level))
+            complain_rule(k, i, "if.level", "there is no such level");
+    if (!str_to_f64(r->sample_text, &r->sample) || !(r->sample >= 0 && r->sample <= 1))
+        complain_rule(k, i, "sample", "a part is a number from 0 to 1");
+    if (r->burst == 0)
+        r->burst = r->rate;
+    if (r->burst > 0 && r->rate == 0)
+        complain_rule(k, i, "burst", "a burst needs a rate");
+}
+
+static void check_rules(const struct checker *k, struct config *c)
+{
+    size_t rates = 0;
+
+    if (c->n_rules > CONFIG_RULES_MAX)
+        complain(k, "rules", "there can be 64 rules");
+    for (size_t i = 0; i < c->n_rules; i++) {
+        check_rule(k, i, &c->rules[i]);
+        rates += c->rules[i].rate > 0;
+        for (size_t before = 0; before < i; before++)
+            if (str_eq(c->rules[before].name, c->rules[i].name))
+                complain_rule(k, i, "name", "another rule has this name");
+    }
+    if (rates > CONFIG_RATES_MAX)
+        complain(k, "rules", "there can be 8 rules with a rate");
+}
+
+static void check(const struct checker *k, struct config *c)
 {
     if (c->tls && (c->ca.n == 0 || c->cert.n == 0 || c->key.n == 0))
         complain(k, "server.address", "mutual TLS needs server.ca, server.cert and server.key");
@@ -314,6 +481,7 @@ static void check(const struct checker *k, const struct config *c)
                 c->sources[i].type >= CONFIG_DOCKER_EVENTS)
                 complain_source(k, i, "type", "there can be one input of events per engine");
     }
+    check_rules(k, c);
 }
 
 /* The configuration file's directory. */

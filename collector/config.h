@@ -23,6 +23,11 @@ enum config_input {
 enum config_read_from { CONFIG_READ_START, CONFIG_READ_END };
 enum config_compress { CONFIG_COMPRESS_NONE, CONFIG_COMPRESS_GZIP, CONFIG_COMPRESS_ZSTD };
 
+/* Which containers of an input: all of these labels, with globs for values. */
+struct config_select {
+    struct labels include, exclude;
+};
+
 struct config_source {
     int type;                        /* enum config_input */
     struct conf_strs paths, exclude; /* globs */
@@ -31,6 +36,32 @@ struct config_source {
     struct str runtime;              /* label `runtime` for cri; empty: found by looking */
     struct str socket, events_file;  /* engines */
     struct labels labels;            /* more stream labels */
+    struct config_select select;
+    bool hints; /* what a container's own labels ask for is done */
+};
+
+enum config_then { CONFIG_KEEP, CONFIG_DROP };
+
+/* What to do with records that fit all of `if`; the first rule that fits decides. */
+enum { CONFIG_RULES_MAX = 64, CONFIG_RATES_MAX = 8, CONFIG_RULE_NAME_MAX = 16 };
+struct config_rule {
+    struct str name; /* shorter than CONFIG_RULE_NAME_MAX, unique */
+    struct str line, pattern, stream;
+    struct conf_strs levels;
+    struct labels labels;
+    int then; /* enum config_then */
+    struct str sample_text;
+    double sample;       /* of what is kept: 0..1 */
+    int64_t rate, burst; /* records a second; 0: any number */
+};
+
+struct config_pattern {
+    struct str name, pattern;
+};
+struct config_redact {
+    struct conf_strs detectors;
+    struct config_pattern *patterns;
+    size_t n_patterns;
 };
 
 struct config {
@@ -47,6 +78,9 @@ struct config {
     bool sandbox_required;
     struct conf_strs follow_into;
     int log_level; /* enum log_level */
+    struct config_redact redact;
+    struct config_rule *rules;
+    size_t n_rules;
     struct config_source *sources;
     size_t n_sources;
 

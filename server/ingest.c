@@ -156,14 +156,14 @@ static int make_attrs(struct ingest_build *ib, const struct ingest_shared *share
     size_t dropped = shared->n_attr + item->n_attr - n_shared - n_own;
     struct label *v = arena_alloc(a, (n_shared + n_own + INGEST_OWN_ATTRS) * sizeof(*v));
     size_t n = 0;
-    enum ingest_level level;
+    enum level level;
 
     if (v == NULL)
         return arena_err(a, err);
     add_clipped(v, &n, shared->attr, n_shared);
     add_clipped(v, &n, item->attr, n_own);
-    level = ingest_level(&ib->b->streams[rec->stream], v, n, rec->line);
-    v[n++] = (struct label){STR("detected_level"), ingest_level_name(level)};
+    level = level_of(&ib->b->streams[rec->stream], v, n, rec->line);
+    v[n++] = (struct label){STR("detected_level"), level_name(level)};
     if (dropped > 0) {
         metric_add(METRIC_INGEST_TRUNCATED_LABEL, dropped);
         v[n++] = (struct label){STR("attributes_dropped"), arena_printf(a, "%zu", dropped)};
@@ -180,11 +180,10 @@ static int make_attrs(struct ingest_build *ib, const struct ingest_shared *share
     return 0;
 }
 
-static enum ingest_level shared_level(const struct ingest_build *ib, struct ingest_shared *shared)
+static enum level shared_level(const struct ingest_build *ib, struct ingest_shared *shared)
 {
     if (!shared->is_asked)
-        shared->given =
-            ingest_level_given(&ib->b->streams[shared->stream], shared->attr, shared->n_attr);
+        shared->given = level_given(&ib->b->streams[shared->stream], shared->attr, shared->n_attr);
     shared->is_asked = true;
     return shared->given;
 }
@@ -193,7 +192,7 @@ int ingest_build_add(struct ingest_build *ib, struct ingest_shared *shared,
                      const struct ingest_item *item, struct err *err)
 {
     struct record rec = {.ts = item->ts, .stream = shared->stream};
-    enum ingest_level level;
+    enum level level;
     ts_ns claimed = 0;
     int r;
 
@@ -211,7 +210,7 @@ int ingest_build_add(struct ingest_build *ib, struct ingest_shared *shared,
     }
     level = shared_level(ib, shared);
     if (level == LEVEL_UNKNOWN)
-        level = ingest_level_of_line(rec.line);
+        level = level_of_line(rec.line);
     if (shared->made[level] == NULL) {
         r = make_attrs(ib, shared, item, &rec, 0, err);
         if (r < 0)

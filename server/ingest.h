@@ -37,26 +37,7 @@ struct ingest_times;
 int ingest_decode_times(void *arg, const struct store_payload *p, struct batch **ret,
                         struct ingest_times *times, struct err *err);
 
-/* Loki's rules (docs/logql.md): the label service_name, and the level of a line. */
+/* Loki's rule for the label service_name (docs/logql.md); the level's is base/level.h. */
 struct str ingest_service_name(const struct labels *l);
-
-enum ingest_level {
-    LEVEL_UNKNOWN,
-    LEVEL_TRACE,
-    LEVEL_DEBUG,
-    LEVEL_INFO,
-    LEVEL_WARN,
-    LEVEL_ERROR,
-    LEVEL_CRITICAL,
-    LEVEL_FATAL,
-    INGEST_LEVELS
-};
-enum ingest_level ingest_level(const struct labels *stream, const struct label *attr, size_t n_attr,
-                               struct str line);
-/* Its halves: what stream and attributes say, and, if that is LEVEL_UNKNOWN, what the line does. */
-enum ingest_level ingest_level_given(const struct labels *stream, const struct label *attr,
-                                     size_t n_attr);
-enum ingest_level ingest_level_of_line(struct str line);
-struct str ingest_level_name(enum ingest_level level);
 
 #endif

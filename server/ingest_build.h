@@ -7,6 +7,7 @@
 #ifndef LOGQ_SERVER_INGEST_BUILD_H
 #define LOGQ_SERVER_INGEST_BUILD_H
 
+#include "base/level.h"
 #include "server/ingest.h"
 #include "server/peers.h"
 
@@ -34,10 +35,10 @@ struct ingest_shared {
     uint32_t stream;
     const struct label *attr; /* constant attributes; texts live as long as the batch */
     size_t n_attr;
-    const struct label *made[INGEST_LEVELS]; /* private, as the rest */
-    uint32_t n_made[INGEST_LEVELS];
+    const struct label *made[LEVEL_COUNT]; /* private, as the rest */
+    uint32_t n_made[LEVEL_COUNT];
     bool is_asked;
-    enum ingest_level given; /* what they say themselves, once they were asked */
+    enum level given; /* what they say themselves, once they were asked */
 };
 
 struct ingest_item {

@@ -112,6 +112,34 @@ static void what_does_not_fit_together_is_said(void **state)
     expect_error(SERVER "maxline: 1MiB\ninputs: [{type: cri}]\n", "maxline");
 }
 
+static void rules_are_checked(void **state)
+{
+    (void)state;
+    assert_int_equal(load(SERVER "inputs: [{type: cri, select: {exclude: {namespace: 'kube-*'}}}]\n"
+                                 "rules:\n"
+                                 "- {if: {line: x, level: debug, labels: {app: w}}, then: drop}\n"
+                                 "- {name: thin, sample: 0.25, rate: 10}\n"),
+                     0);
+    assert_int_equal(c->n_rules, 2);
+    check_str(c->rules[0].name, "rule1");
+    check_str(c->rules[0].line, "x");
+    assert_int_equal(c->rules[0].then, CONFIG_DROP);
+    check_str(c->rules[1].name, "thin");
+    assert_true(c->rules[1].sample > 0.24 && c->rules[1].sample < 0.26);
+    assert_int_equal(c->rules[1].burst, 10);
+    check_str(labels_get(&c->sources[0].select.exclude, STR("namespace")), "kube-*");
+    assert_true(c->sources[0].hints);
+
+#define RULES(text) SERVER "inputs: [{type: cri}]\nrules: [" text "]\n"
+    expect_error(RULES("{name: a B}"), "a name is 1 to 15");
+    expect_error(RULES("{name: x}, {name: x}"), "another rule");
+    expect_error(RULES("{if: {level: loud}}"), "no such level");
+    expect_error(RULES("{if: {stream: both}}"), "stdout or stderr");
+    expect_error(RULES("{sample: 1.5}"), "from 0 to 1");
+    expect_error(RULES("{sample: nan}"), "from 0 to 1");
+    expect_error(RULES("{burst: 5}"), "needs a rate");
+}
+
 static void the_example_is_what_the_table_says(void **state)
 {
     struct buf text;
@@ -121,13 +149,16 @@ static void the_example_is_what_the_table_says(void **state)
     buf_init(&text, 1 << 20);
     assert_int_equal(file_read(AT_FDCWD, "config/collector.yaml", &text, &err), 0);
     for (const char *const *key =
-             (const char *const[]){
-                 "server_name:",    "state_dir:",    "host:",        "labels:",
-                 "window:",         "window_bytes:", "delay:",       "compress:",
-                 "compress_level:", "ack_timeout:",  "max_line:",    "partial_timeout:",
-                 "refused_bytes:",  "listen:",       "log_level:",   "paths:",
-                 "exclude:",        "read_from:",    "docker_root:", "runtime:",
-                 "socket:",         "events_file:",  "tls:",         NULL};
+             (const char *const[]){"server_name:",   "state_dir:", "host:",
+                                   "labels:",        "window:",    "window_bytes:",
+                                   "delay:",         "compress:",  "compress_level:",
+                                   "ack_timeout:",   "max_line:",  "partial_timeout:",
+                                   "refused_bytes:", "listen:",    "log_level:",
+                                   "paths:",         "exclude:",   "read_from:",
+                                   "docker_root:",   "runtime:",   "socket:",
+                                   "events_file:",   "tls:",       "detectors:",
+                                   "patterns:",      "rules:",     "select:",
+                                   "hints:",         NULL};
          *key != NULL; key++)
         if (str_find(buf_str(&text), str_of(*key)) == SIZE_MAX)
             fail_msg("config/collector.yaml does not show '%s'", *key);
@@ -137,4 +168,5 @@ static void the_example_is_what_the_table_says(void **state)
 CHECK_MAIN(cmocka_unit_test_setup_teardown(defaults_are_those_of_the_manual, setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_printed_loads_again, setup, teardown),
            cmocka_unit_test_setup_teardown(what_does_not_fit_together_is_said, setup, teardown),
+           cmocka_unit_test_setup_teardown(rules_are_checked, setup, teardown),
            cmocka_unit_test_setup_teardown(the_example_is_what_the_table_says, setup, teardown))

@@ -1,15 +1,15 @@
-/* server/level.c: Loki's rules for service_name and detected_level, case by case. */
-#include "server/ingest.h"
+/* base/level.h: Loki's rule for detected_level, case by case. */
+#include "base/level.h"
 
 #include "tests/lib/check.h"
 
 #include <string.h>
 
-static struct str level_of(const char *line)
+static struct str name_of(const char *line)
 {
     static const struct labels NONE = {NULL, 0};
 
-    return ingest_level_name(ingest_level(&NONE, NULL, 0, str_of(line)));
+    return level_name(level_of(&NONE, NULL, 0, str_of(line)));
 }
 
 static void finds_levels_in_lines(void **state)
@@ -43,8 +43,8 @@ static void finds_levels_in_lines(void **state)
     (void)state;
 
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-        if (!str_eq(level_of(CASES[i].line), str_of(CASES[i].level)))
-            fail_msg("'%s': %.*s, not %s", CASES[i].line, STR_ARG(level_of(CASES[i].line)),
+        if (!str_eq(name_of(CASES[i].line), str_of(CASES[i].level)))
+            fail_msg("'%s': %.*s, not %s", CASES[i].line, STR_ARG(name_of(CASES[i].line)),
                      CASES[i].level);
 }
 
@@ -52,7 +52,7 @@ static void finds_levels_in_lines(void **state)
 static void a_word_is_found_wherever_it_lies(void **state)
 {
     static const char *const WORDS[] = {"err", "Warning", "INFORMATIONAL", "fatal"};
-    static const enum ingest_level LEVELS[] = {LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_FATAL};
+    static const enum level LEVELS[] = {LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_FATAL};
     static const char BEFORE[] = " .\"[@`{/:\t\x01";
     static const char INSIDE[] = "aZ_09\xc3\xff";
     (void)state;
@@ -66,12 +66,12 @@ static void a_word_is_found_wherever_it_lies(void **state)
                 memset(line, '-', sizeof(line));
                 memcpy(line + at, WORDS[i], n);
                 line[at - 1] = BEFORE[(at + tail) % (sizeof(BEFORE) - 1)];
-                assert_int_equal(ingest_level_of_line(s), LEVELS[i]);
+                assert_int_equal(level_of_line(s), LEVELS[i]);
                 line[at - 1] = INSIDE[(at + tail) % (sizeof(INSIDE) - 1)];
-                assert_int_equal(ingest_level_of_line(s), LEVEL_UNKNOWN);
+                assert_int_equal(level_of_line(s), LEVEL_UNKNOWN);
                 line[at - 1] = '-';
                 line[at + n] = INSIDE[(at + tail) % (sizeof(INSIDE) - 1)];
-                assert_int_equal(ingest_level_of_line(s), tail == 0 ? LEVELS[i] : LEVEL_UNKNOWN);
+                assert_int_equal(level_of_line(s), tail == 0 ? LEVELS[i] : LEVEL_UNKNOWN);
             }
         }
     }
@@ -85,28 +85,25 @@ static void labels_and_attributes_come_before_the_line(void **state)
     struct labels plain = {stream, 1};
     (void)state;
 
-    assert_int_equal(ingest_level(&l, attr, 1, STR("error")), LEVEL_WARN);
-    assert_int_equal(ingest_level(&plain, attr, 1, STR("error")), LEVEL_FATAL);
+    assert_int_equal(level_of(&l, attr, 1, STR("error")), LEVEL_WARN);
+    assert_int_equal(level_of(&plain, attr, 1, STR("error")), LEVEL_FATAL);
     attr[0].value = STR("loud");
-    assert_int_equal(ingest_level(&plain, attr, 1, STR("error")), LEVEL_ERROR);
+    assert_int_equal(level_of(&plain, attr, 1, STR("error")), LEVEL_ERROR);
 }
 
-static void service_name_takes_the_first_label_that_tells(void **state)
+static void names_are_those_of_levels(void **state)
 {
-    struct label v[] = {
-        {STR("app"), STR("shop")}, {STR("container"), STR("web")}, {STR("job"), STR("j")}};
-    struct labels l = {v, 3};
-    (void)state;
+    enum level level = LEVEL_UNKNOWN;
 
-    check_str(ingest_service_name(&l), "shop");
-    l.v = v + 1;
-    l.n = 2;
-    check_str(ingest_service_name(&l), "web");
-    l.n = 0;
-    check_str(ingest_service_name(&l), "unknown_service");
+    (void)state;
+    for (int i = 0; i < LEVEL_COUNT; i++) {
+        assert_true(level_by_name(level_name((enum level)i), &level));
+        assert_int_equal(level, i);
+    }
+    assert_false(level_by_name(STR("warning"), &level));
 }
 
 CHECK_MAIN(cmocka_unit_test(finds_levels_in_lines),
            cmocka_unit_test(a_word_is_found_wherever_it_lies),
            cmocka_unit_test(labels_and_attributes_come_before_the_line),
-           cmocka_unit_test(service_name_takes_the_first_label_that_tells))
+           cmocka_unit_test(names_are_those_of_levels))

@@ -1,12 +1,12 @@
 /*
- * server/level.c - Loki's two rules for records as they come in: service_name and detected_level.
+ * base/level.c - contract: level.h.
  *
  * The level is looked for where Loki looks (grafana/loki, field detection; docs/logql.md): a
  * level-like label or attribute, the same keys in a JSON (depth 2) or logfmt line, the first level
  * word in the text, else "unknown".  On the hot path: one pass over the line at most, nothing
  * allocated.
  */
-#include "server/ingest.h"
+#include "base/level.h"
 
 #include "base/json.h"
 
@@ -25,26 +25,10 @@ static const struct str LEVEL_KEYS[] = {
     STR_INIT("Severity_Text"), STR_INIT("SEVERITY_TEXT"),
 };
 
-static const struct str SERVICE_KEYS[] = {
-    STR_INIT("service"),
-    STR_INIT("app"),
-    STR_INIT("application"),
-    STR_INIT("app_name"),
-    STR_INIT("name"),
-    STR_INIT("app_kubernetes_io_name"),
-    STR_INIT("container"),
-    STR_INIT("container_name"),
-    STR_INIT("k8s_container_name"),
-    STR_INIT("component"),
-    STR_INIT("workload"),
-    STR_INIT("job"),
-    STR_INIT("k8s_job_name"),
-};
-
 /* What programs write, and the level it means. */
 static const struct {
     struct str word;
-    enum ingest_level level;
+    enum level level;
 } WORDS[] = {
     {STR_INIT("trace"), LEVEL_TRACE},      {STR_INIT("trc"), LEVEL_TRACE},
     {STR_INIT("debug"), LEVEL_DEBUG},      {STR_INIT("dbg"), LEVEL_DEBUG},
@@ -72,7 +56,7 @@ static bool is_level_key(struct str key)
 }
 
 /* LEVEL_UNKNOWN: no level we know. */
-static enum ingest_level normalise(struct str word)
+static enum level normalise(struct str word)
 {
     word = str_trim(word);
     if (word.n < 3 || word.n > WORD_MAX)
@@ -84,21 +68,11 @@ static enum ingest_level normalise(struct str word)
     return LEVEL_UNKNOWN;
 }
 
-struct str ingest_service_name(const struct labels *l)
-{
-    for (size_t i = 0; i < sizeof(SERVICE_KEYS) / sizeof(SERVICE_KEYS[0]); i++) {
-        struct str v = labels_get(l, SERVICE_KEYS[i]);
-        if (v.n > 0)
-            return v;
-    }
-    return STR("unknown_service");
-}
-
-static enum ingest_level level_in_labels(const struct label *v, size_t n)
+static enum level level_in_labels(const struct label *v, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (is_level_key(v[i].name)) {
-            enum ingest_level level = normalise(v[i].value);
+            enum level level = normalise(v[i].value);
             if (level != LEVEL_UNKNOWN)
                 return level;
         }
@@ -106,9 +80,9 @@ static enum ingest_level level_in_labels(const struct label *v, size_t n)
     return LEVEL_UNKNOWN;
 }
 
-static enum ingest_level level_in_json(struct str line)
+static enum level level_in_json(struct str line)
 {
-    enum ingest_level level = LEVEL_UNKNOWN;
+    enum level level = LEVEL_UNKNOWN;
     bool is_wanted = false; /* the last token was a level key */
     struct json_reader r;
     struct json_token t;
@@ -159,7 +133,7 @@ static bool is_key_before(struct str line, const char *end)
     return is_level_key((struct str){key, (size_t)(end - key)});
 }
 
-static enum ingest_level level_in_logfmt(struct str line)
+static enum level level_in_logfmt(struct str line)
 {
     const char *end = line.p + line.n;
     const char *p = line.p;
@@ -168,7 +142,7 @@ static enum ingest_level level_in_logfmt(struct str line)
         bool is_key = is_key_before(line, p);
         const char *from;
         const char *to;
-        enum ingest_level level;
+        enum level level;
         p++;
         if (!is_key)
             continue;
@@ -214,7 +188,7 @@ static void look(const char *p, unsigned *words, unsigned *begins)
 }
 
 /* The word that begins at p. */
-static enum ingest_level level_of_word(const char *p, const char *end)
+static enum level level_of_word(const char *p, const char *end)
 {
     const char *to = p;
 
@@ -223,10 +197,10 @@ static enum ingest_level level_of_word(const char *p, const char *end)
     return normalise((struct str){p, (size_t)(to - p)});
 }
 
-static enum ingest_level level_in_text(struct str line)
+static enum level level_in_text(struct str line)
 {
     const char *end = line.p + line.n;
-    enum ingest_level level = LEVEL_UNKNOWN;
+    enum level level = LEVEL_UNKNOWN;
     unsigned inside = 0; /* 1: the byte before is of a word */
 
     for (const char *p = line.p; level == LEVEL_UNKNOWN && p < end;) {
@@ -248,18 +222,17 @@ static enum ingest_level level_in_text(struct str line)
 
 /* ---- both together ---- */
 
-enum ingest_level ingest_level_given(const struct labels *stream, const struct label *attr,
-                                     size_t n_attr)
+enum level level_given(const struct labels *stream, const struct label *attr, size_t n_attr)
 {
-    enum ingest_level level = level_in_labels(stream->v, stream->n);
+    enum level level = level_in_labels(stream->v, stream->n);
 
     return level == LEVEL_UNKNOWN ? level_in_labels(attr, n_attr) : level;
 }
 
-enum ingest_level ingest_level_of_line(struct str line)
+enum level level_of_line(struct str line)
 {
     struct str text = str_trim(line);
-    enum ingest_level level;
+    enum level level;
 
     if (text.n == 0)
         return LEVEL_UNKNOWN;
@@ -267,19 +240,30 @@ enum ingest_level ingest_level_of_line(struct str line)
     return level == LEVEL_UNKNOWN ? level_in_text(text) : level;
 }
 
-enum ingest_level ingest_level(const struct labels *stream, const struct label *attr, size_t n_attr,
-                               struct str line)
+enum level level_of(const struct labels *stream, const struct label *attr, size_t n_attr,
+                    struct str line)
 {
-    enum ingest_level level = ingest_level_given(stream, attr, n_attr);
+    enum level level = level_given(stream, attr, n_attr);
 
-    return level == LEVEL_UNKNOWN ? ingest_level_of_line(line) : level;
+    return level == LEVEL_UNKNOWN ? level_of_line(line) : level;
 }
 
-struct str ingest_level_name(enum ingest_level level)
+struct str level_name(enum level level)
 {
     static const struct str NAMES[] = {STR_INIT("unknown"),  STR_INIT("trace"), STR_INIT("debug"),
                                        STR_INIT("info"),     STR_INIT("warn"),  STR_INIT("error"),
                                        STR_INIT("critical"), STR_INIT("fatal")};
 
     return NAMES[level];
+}
+
+bool level_by_name(struct str name, enum level *ret)
+{
+    for (int i = 0; i < LEVEL_COUNT; i++) {
+        if (str_eq(name, level_name((enum level)i))) {
+            *ret = (enum level)i;
+            return true;
+        }
+    }
+    return false;
 }

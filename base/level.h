@@ -1,0 +1,34 @@
+/*
+ * base/level.h - how grave a record is, by Loki's rules (docs/logql.md).
+ *
+ * One implementation for who stores the level and for who decides by it before.  Pure functions,
+ * any thread.
+ */
+#ifndef LOGQ_BASE_LEVEL_H
+#define LOGQ_BASE_LEVEL_H
+
+#include "base/labels.h"
+
+enum level {
+    LEVEL_UNKNOWN,
+    LEVEL_TRACE,
+    LEVEL_DEBUG,
+    LEVEL_INFO,
+    LEVEL_WARN,
+    LEVEL_ERROR,
+    LEVEL_CRITICAL,
+    LEVEL_FATAL,
+    LEVEL_COUNT
+};
+
+enum level level_of(const struct labels *stream, const struct label *attr, size_t n_attr,
+                    struct str line);
+/* Its halves: what stream and attributes say, and, if that is LEVEL_UNKNOWN, what the line does. */
+enum level level_given(const struct labels *stream, const struct label *attr, size_t n_attr);
+enum level level_of_line(struct str line);
+
+/* "unknown", "trace" ... "fatal"; and the level of such a name: false if there is none. */
+struct str level_name(enum level level);
+bool level_by_name(struct str name, enum level *ret);
+
+#endif

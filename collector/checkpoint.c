@@ -412,6 +412,11 @@ uint64_t checkpoint_previous(const struct checkpoint *c)
     return c->previous;
 }
 
+uint64_t checkpoint_next_file(const struct checkpoint *c)
+{
+    return c->next_file;
+}
+
 void checkpoint_told(struct checkpoint *c)
 {
     OBJ_CHECK(c, CHECKPOINT_MAGIC);

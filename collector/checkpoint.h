@@ -83,6 +83,8 @@ enum checkpoint_renewal { CHECKPOINT_SAME, CHECKPOINT_LOST, CHECKPOINT_DAMAGED }
 enum checkpoint_renewal checkpoint_renewal(const struct checkpoint *c);
 uint64_t checkpoint_incarnation(const struct checkpoint *c);
 uint64_t checkpoint_previous(const struct checkpoint *c); /* incarnation before; 0: not known */
+/* The number of the next new file. */
+uint64_t checkpoint_next_file(const struct checkpoint *c);
 /* It was reported: with the next sync that is in the journal. */
 void checkpoint_told(struct checkpoint *c);
 

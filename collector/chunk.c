@@ -59,7 +59,7 @@ void chunk_clear(struct chunk *c)
     shrink(&c->payload, c->opt.bytes);
     shrink(&c->packed, c->opt.bytes);
     arena_reset(c->arena);
-    c->entries = 0;
+    c->entries = c->next = 0;
     c->parts.n = c->wire.n = 0;
 }
 
@@ -129,6 +129,7 @@ int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTE
         .n_entries = c->entries,
         .parts = c->wire.p,
         .n_parts = c->wire.n,
+        .next = c->next,
     };
     int r;
 
@@ -175,6 +176,7 @@ int chunk_mark_twice(struct str message, char token[CHUNK_TOKEN_BYTES], struct b
         out.token = str_of(str_to_z(m.chunk, token, CHUNK_TOKEN_BYTES));
         out.parts = m.parts;
         out.n_parts = m.n_parts;
+        out.next = m.about.next;
         forward_pack_chunk(ret, &out);
         r = buf_err(ret, "chunk", err);
     }

@@ -37,6 +37,7 @@ struct chunk {
     VEC(struct forward_part) wire; /* the same parts as they are sent */
     struct codec_writer *codec;
     struct buf packed;
+    uint64_t next; /* the pipeline's, for chunk_pack: forward_about.h; 0: not said */
 };
 
 struct chunk *chunk_new(const struct chunk_options *opt);

@@ -36,6 +36,7 @@ struct collector {
     struct source_set *started; /* the one of the start: what a reload cannot change */
     int state_fd, lock_fd;
     pid_t pid; /* that the world knows us by */
+    ts_ns started_at;
     struct checkpoint *checkpoint;
     struct spool *own;
     struct pipeline *pipeline;
@@ -289,6 +290,25 @@ static int open_state(struct collector *c, const struct collector_rights *rights
     return 0;
 }
 
+/* What the server shows to `logq collectors`. */
+static void on_about(void *arg, bool is_hello, struct forward_about *ret)
+{
+    const struct collector *c = arg;
+
+    if (is_hello) {
+        ret->hello.version = STR(LOGQ_VERSION);
+        ret->hello.host = str_sub(config_of(c)->host, 0, FORWARD_ABOUT_TEXT_MAX);
+        ret->hello.started_ns = (uint64_t)c->started_at;
+    }
+    ret->status.files = c->files == NULL ? 0 : input_file_count(c->files);
+    ret->status.lag_bytes = metric_get(METRIC_LAG_BYTES);
+    ret->status.lag_s = metric_get(METRIC_LAG_SECONDS);
+    ret->status.gaps = metric_get(METRIC_GAPS);
+    ret->status.gap_bytes = metric_get(METRIC_GAP_BYTES);
+    ret->status.twice_bytes = metric_get(METRIC_MAYBE_TWICE_BYTES);
+    ret->status.restarts = metric_get(METRIC_WORKER_RESTARTS);
+}
+
 static int open_pipeline(struct collector *c, struct err *err)
 {
     static const enum codec CODECS[] = {CODEC_NONE, CODEC_GZIP, CODEC_ZSTD};
@@ -308,8 +328,10 @@ static int open_pipeline(struct collector *c, struct err *err)
                  .server_name = k->server_name.n > 0 ? k->server_name.p : NULL,
                  .window_chunks = (size_t)k->window_chunks,
                  .window_bytes = (size_t)k->window_bytes,
-                 .ack_timeout = k->ack_timeout},
+                 .ack_timeout = k->ack_timeout,
+                 .status_ms = (uint64_t)(k->status_every / NS_PER_MS)},
         .acked = on_acked,
+        .about = on_about,
         .arg = c,
     };
     int r = load_tls(c->opener, k, &opt.ship.tls, err);
@@ -352,6 +374,7 @@ int collector_open(struct loop *l, const struct collector_rights *rights, struct
 
     c->magic = COLLECTOR_MAGIC;
     c->loop = l;
+    c->started_at = time_now();
     c->opener = rights == NULL ? NULL : rights->opener;
     c->pid = rights == NULL ? getpid() : rights->pid;
     c->set = source_set_new(config, c->opener, podman_by_file(c->opener, config));
@@ -408,6 +431,7 @@ static void warn_unreloadable(const struct config *old, const struct config *new
     name_option(&names, !same(old->address, new->address), "server.address");
     name_option(&names, !same(old->server_name, new->server_name), "server.server_name");
     name_option(&names, old->tls != new->tls, "server.tls");
+    name_option(&names, old->status_every != new->status_every, "server.status_every");
     name_option(&names, !same(old->state_dir, new->state_dir), "state_dir");
     name_option(&names, old->chunk_bytes != new->chunk_bytes, "chunk.bytes");
     name_option(&names, old->chunk_delay != new->chunk_delay, "chunk.delay");

@@ -30,6 +30,7 @@ enum {
 struct sealed {
     uint64_t no;
     uint64_t mark; /* of the journal, behind its plan */
+    uint64_t next; /* next new file when it was planned; 0: it was before */
     char token[CHUNK_TOKEN_BYTES];
     struct buf message;
 };
@@ -44,6 +45,7 @@ struct pipeline {
     struct chunk *chunk; /* being filled */
     dur_ns opened_at;    /* when its first part came */
     VEC(struct sealed) sealed;
+    uint64_t next;       /* next new file, as far as the journal has it on the disk */
     VEC(uint64_t) again; /* chunks of the journal still to be built, oldest first */
     struct loop_timer *timer;
     dur_ns retry_at; /* the journal could not be written: not before then; 0: it can */
@@ -71,9 +73,10 @@ static bool has_room(const struct pipeline *p)
 /* Pack the chunk as number `no`; 0: a new one, which is planned. */
 static void seal(struct pipeline *p, uint64_t no)
 {
-    struct sealed s = {.no = no};
+    struct sealed s = {.no = no, .next = no == 0 ? checkpoint_next_file(p->opt.checkpoint) : 0};
     struct err err;
 
+    p->chunk->next = s.next;
     buf_init(&s.message, 2 * (p->opt.chunk.bytes + MESSAGE_SLACK));
     if (chunk_pack(p->chunk, &s.message, s.token, &err) < 0)
         log_error("chunk.not_packed", LOG_ERR(&err));
@@ -95,6 +98,8 @@ static void send_sealed(struct pipeline *p)
         struct sealed *s = &p->sealed.p[n];
         if (!checkpoint_is_durable(p->opt.checkpoint, s->mark))
             break;
+        if (s->next != 0)
+            p->next = s->next;
         ship_add(p->ship, s->no, s->token, &s->message); /* keeps (1) */
     }
     if (n > 0 && n < p->sealed.n)
@@ -281,16 +286,28 @@ static void on_room(void *arg)
     pump(arg);
 }
 
+static void on_about(void *arg, bool is_hello, struct forward_about *ret)
+{
+    struct pipeline *p = arg;
+
+    p->opt.about(p->opt.arg, is_hello, ret);
+    ret->hello.incarnation = checkpoint_incarnation(p->opt.checkpoint);
+    ret->hello.previous = checkpoint_previous(p->opt.checkpoint);
+    ret->next = p->next;
+}
+
 /* ---- life ---- */
 
 int pipeline_open(const struct pipeline_options *opt, struct pipeline **ret, struct err *err)
 {
-    static const struct ship_handler HANDLER = {on_acked, on_refused, on_room};
+    struct ship_handler handler = {on_acked, on_refused, on_room,
+                                   opt->about == NULL ? NULL : on_about, NULL};
     struct pipeline *p = mem_new(sizeof(*p));
     int r;
 
     p->magic = PIPELINE_MAGIC;
     p->opt = *opt;
+    p->next = checkpoint_next_file(opt->checkpoint);
     r = refused_open(opt->state_fd, opt->refused_bytes, &p->refused, err);
     if (r == 0)
         r = checkpoint_attach(opt->checkpoint, opt->loop, on_synced, p, err);
@@ -300,7 +317,7 @@ int pipeline_open(const struct pipeline_options *opt, struct pipeline **ret, str
     }
     p->chunk = chunk_new(&opt->chunk);
     p->timer = loop_timer_new(opt->loop, on_timer, p);
-    p->ship = ship_new(opt->loop, &opt->ship, &HANDLER, p);
+    p->ship = ship_new(opt->loop, &opt->ship, &handler, p);
     *ret = p;
     return 0;
 }

@@ -26,6 +26,8 @@ struct pipeline_options {
     struct ship_options ship;
     /* Chunks were acknowledged; may be NULL. */
     void (*acked)(void *arg);
+    /* As ship.h's; what the journal knows is put in here. */
+    void (*about)(void *arg, bool is_hello, struct forward_about *ret);
     void *arg;
 };
 

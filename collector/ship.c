@@ -15,13 +15,17 @@
 #include "base/obj.h"
 #include "collector/backoff.h"
 #include "collector/metrics.h"
+#include "wire/forward_about.h"
 #include "wire/forward_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ACK_MAX = 64 << 10 };
+enum { ACK_MAX = 64 << 10, ABOUT_MAX = 16 << 10, STATUS_MS = 15000 };
+
+/* Of messages about ourselves: no chunk has such a one. */
+static const char ABOUT_TOKEN[] = "about";
 
 struct parcel {
     struct parcel *next;
@@ -43,6 +47,9 @@ struct ship {
     struct stream *stream; /* NULL: none */
     bool connected, closing;
     struct loop_timer *timer; /* reconnect, or ack deadline */
+    struct loop_timer *status_timer;
+    dur_ns asked_at; /* a message about ourselves is not answered since then; 0: none is */
+    bool answers;    /* on this connection such a one was answered */
     struct backoff backoff;
     struct parcel *first, **last;
     size_t n, bytes;
@@ -56,26 +63,54 @@ static void connect_now(void *arg);
 
 /* ---- sending ---- */
 
-/* An ack for any chunk shows that the server works on them. */
-static dur_ns waited_since(const struct ship *s, const struct parcel *p)
+/* Since when an answer is due; 0: none is.  An ack for any chunk shows that the server works on
+ * them. */
+static dur_ns waiting_since(const struct ship *s)
 {
-    return p->sent_at > s->last_ack ? p->sent_at : s->last_ack;
+    const struct parcel *p = s->first;
+
+    while (p != NULL && !p->sent)
+        p = p->next;
+    if (p != NULL)
+        return p->sent_at > s->last_ack ? p->sent_at : s->last_ack;
+    return s->answers ? s->asked_at : 0; /* not every server answers what has no entries */
 }
 
 static void watch_acks(struct ship *s)
 {
-    const struct parcel *p = s->first;
-    dur_ns left;
+    dur_ns since = waiting_since(s), left;
 
-    while (p != NULL && !p->sent)
-        p = p->next;
-    if (!s->connected || p == NULL) {
-        if (s->connected)
-            loop_timer_stop(s->timer);
+    if (!s->connected)
+        return;
+    if (since == 0) {
+        loop_timer_stop(s->timer);
         return;
     }
-    left = waited_since(s, p) + s->opt.ack_timeout - time_mono();
+    left = since + s->opt.ack_timeout - time_mono();
     loop_timer_start(s->timer, left < 0 ? 0 : (uint64_t)(left / NS_PER_MS) + 1, 0);
+}
+
+/* Who and how we are. */
+static void send_about(struct ship *s, bool is_hello)
+{
+    struct forward_about about = {.has_hello = is_hello, .has_status = true};
+    struct buf b;
+
+    if (s->handler.about == NULL || !s->connected || s->asked_at != 0)
+        return;
+    s->handler.about(s->arg, is_hello, &about);
+    buf_init(&b, ABOUT_MAX);
+    forward_about_pack(&b, str_of(ABOUT_TOKEN), &about);
+    INVARIANT(!b.over); /* its texts are bounded */
+    stream_write(s->stream, buf_str(&b));
+    buf_fini(&b);
+    s->asked_at = time_mono();
+    watch_acks(s);
+}
+
+static void on_status_timer(void *arg)
+{
+    send_about(arg, false);
 }
 
 static void send_waiting(struct ship *s)
@@ -109,17 +144,16 @@ static void on_timer(void *arg)
 {
     struct ship *s = arg;
     struct err err;
-    const struct parcel *p = s->first;
+    dur_ns since;
 
     if (s->stream == NULL) {
         connect_now(s);
         return;
     }
-    while (p != NULL && !p->sent)
-        p = p->next;
-    if (!s->connected || p == NULL)
+    since = waiting_since(s);
+    if (!s->connected || since == 0)
         return;
-    if (time_mono() - waited_since(s, p) < s->opt.ack_timeout) {
+    if (time_mono() - since < s->opt.ack_timeout) {
         watch_acks(s);
         return;
     }
@@ -165,6 +199,13 @@ static int take_ack(struct ship *s, struct str bytes, struct err *err)
 
     if (r < 0)
         return r;
+    if (str_eq(ack.token, str_of(ABOUT_TOKEN))) {
+        s->asked_at = 0;
+        s->answers = true;
+        if (ack.has_known && s->handler.known != NULL)
+            s->handler.known(s->arg, ack.known_incarnation, ack.known_next);
+        return 0;
+    }
     p = take_parcel(s, ack.token);
     if (p == NULL) {
         metric_add(METRIC_ACK_UNKNOWN, 1);
@@ -215,6 +256,7 @@ static void on_opened(struct stream *stream, void *arg)
     s->told = false;
     metric_add(METRIC_CONNECTS, 1);
     log_info("ship.connected", LOG_Z("server", s->address), LOG_U64("waiting", s->n));
+    send_about(s, true);
     send_waiting(s);
 }
 
@@ -248,7 +290,8 @@ static void on_closed(struct stream *stream, const struct err *why, void *arg)
 
     (void)stream;
     s->stream = NULL;
-    s->connected = s->closing = false;
+    s->connected = s->closing = s->answers = false;
+    s->asked_at = 0;
     buf_clear(&s->in);
     memset(&s->frame, 0, sizeof(s->frame));
     for (struct parcel *p = s->first; p != NULL; p = p->next)
@@ -328,6 +371,11 @@ struct ship *ship_new(struct loop *l, const struct ship_options *opt, const stru
     s->backoff.max_ms = opt->backoff_max_ms == 0 ? 5000 : opt->backoff_max_ms;
     buf_init(&s->in, ACK_MAX);
     s->timer = loop_timer_new(l, on_timer, s);
+    s->status_timer = loop_timer_new(l, on_status_timer, s);
+    if (h->about != NULL) {
+        uint64_t ms = opt->status_ms == 0 ? STATUS_MS : opt->status_ms;
+        loop_timer_start(s->status_timer, ms, ms);
+    }
     loop_timer_start(s->timer, 0, 0);
     return s;
 }
@@ -390,6 +438,7 @@ void ship_free(struct ship **ps)
         close_stream(s, NULL);
     }
     loop_timer_free(&s->timer);
+    loop_timer_free(&s->status_timer);
     while (s->first != NULL) {
         struct parcel *p = s->first;
         s->first = p->next;

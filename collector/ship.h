@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "collector/chunk.h"
 #include "collector/opener.h"
+#include "wire/forward_about.h"
 #include "wire/loop.h"
 #include "wire/stream.h"
 
@@ -24,6 +25,7 @@ struct ship_options {
     size_t window_chunks, window_bytes;
     dur_ns ack_timeout;
     uint64_t backoff_min_ms, backoff_max_ms; /* 0: 200 and 5,000 */
+    uint64_t status_ms;                      /* between words about ourselves; 0: 15,000 */
 };
 
 struct ship_handler {
@@ -33,6 +35,11 @@ struct ship_handler {
     void (*refused)(void *arg, uint64_t no, struct str message, struct str code, struct str text);
     /* There is room in the window again. */
     void (*room)(void *arg);
+    /* Say who we are (`is_hello`, first on each connection) and how; may be NULL: nothing is said.
+     * Texts must live until the call returns to the loop. */
+    void (*about)(void *arg, bool is_hello, struct forward_about *ret);
+    /* The server's answer to a hello: the highest `next` that it had heard of this incarnation. */
+    void (*known)(void *arg, uint64_t incarnation, uint64_t next);
 };
 
 /* Begins to connect at once. */

@@ -93,6 +93,7 @@ static const struct route ROUTES[] = {
      SPAN "query limit direction after_seq cursor form before after"},
     {"/api/v1/explain", "GET, POST", ACCESS_READ, api_explain, SPAN "query step limit direction"},
     {"/api/v1/import", "POST", ACCESS_WRITE, api_import, NULL},
+    {"/api/v1/collectors", "GET", ACCESS_ADMIN, api_collectors, ""},
     {"/api/v1/admin/flush", "POST", ACCESS_ADMIN, api_admin_flush, ""},
     {"/api/v1/admin/compact", "GET, POST", ACCESS_ADMIN, api_admin_compact, "wait"},
     {"/api/v1/admin/hold", "GET, POST, DELETE", ACCESS_ADMIN, api_hold,

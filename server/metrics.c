@@ -2,6 +2,7 @@
 #include "server/metrics.h"
 
 #include "query/query.h"
+#include "server/collectors.h"
 #include "server/server.h"
 
 #include <malloc.h>
@@ -31,6 +32,8 @@ void metrics_update(struct server *s)
     enum store_state state = store_state(s->store, NULL, 0);
 
     store_stats(s->store, &st);
+    if (s->collectors != NULL)
+        metric_set(METRIC_COLLECTORS, collectors_n(s->collectors));
     metric_set(METRIC_STORE_RECORDS, st.records);
     metric_set(METRIC_STORE_LINE_BYTES, st.line_bytes);
     metric_set(METRIC_STORE_DUPLICATE_PARTS, st.duplicate_parts);

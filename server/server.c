@@ -19,6 +19,7 @@
 #include "server/alerts.h"
 #include "server/api.h"
 #include "server/auth.h"
+#include "server/collectors.h"
 #include "server/ingest.h"
 #include "server/listen_forward.h"
 #include "server/metrics.h"
@@ -41,7 +42,8 @@ enum {
     DRAIN_POLL_MS = 20,
     DRAIN_MAX_MS = 15000,
     ERRORS_TEXT_MAX = 64 << 10,
-    CONF_TEXT_MAX = 16 << 20
+    CONF_TEXT_MAX = 16 << 20,
+    COLLECTORS_SAVE_MS = 30000,
 };
 
 struct running {
@@ -49,6 +51,7 @@ struct running {
     const char *config;
     struct addresses *addresses;
     struct loop_timer *drain_timer;
+    struct loop_timer *save_timer; /* of collectors */
     dur_ns drain_deadline;
     char temporary[64]; /* --dev without --data; "" otherwise */
 };
@@ -280,12 +283,47 @@ static int open_alerts(struct server *s, struct err *err)
     return r;
 }
 
+/* ---- the list of collectors ---- */
+
+/* On a worker, or at the end. */
+static void save_collectors(void *arg)
+{
+    struct server *s = arg;
+    struct err err;
+
+    if (collectors_save(s->collectors, s->store, &err) < 0)
+        log_error("collectors.not_saved", LOG_ERR(&err));
+}
+
+static void on_save(void *arg)
+{
+    struct server *s = arg;
+
+    (void)workers_run(s->workers, STR("collectors"), save_collectors, s); /* else the next time */
+}
+
+static int open_collectors(struct running *run, struct err *err)
+{
+    struct server *s = &run->s;
+    size_t lost;
+    int r = collectors_load(s->collectors, s->store, &lost, err);
+
+    if (r < 0)
+        return err_wrap(err, "list of collectors");
+    if (lost > 0)
+        log_error("collectors.lost", LOG_U64("pages", lost));
+    run->save_timer = loop_timer_new(s->loop, on_save, s);
+    loop_timer_start(run->save_timer, COLLECTORS_SAVE_MS, COLLECTORS_SAVE_MS);
+    return 0;
+}
+
 static int open_rooms(struct running *run, bool recover, struct err *err)
 {
     struct server *s = &run->s;
     int r = loop_new(&s->loop, err);
 
     s->peers = peers_new();
+    s->collectors = collectors_new();
     if (r == 0)
         r = auth_new(&s->conf, s->dev, &s->auth, err);
     if (r == 0)
@@ -295,6 +333,8 @@ static int open_rooms(struct running *run, bool recover, struct err *err)
         s->results = query_cache_new((size_t)s->conf.query.results_bytes, &s->memory);
     if (r == 0)
         r = open_store(s, recover, err);
+    if (r == 0)
+        r = open_collectors(run, err);
     if (r == 0)
         r = open_alerts(s, err);
     if (r == 0)
@@ -324,6 +364,7 @@ static void close_rooms(struct running *run)
     struct server *s = &run->s;
 
     loop_timer_free(&run->drain_timer);
+    loop_timer_free(&run->save_timer);
     if (s->store != NULL)
         store_stop(s->store); /* sessions and pushes end when their appends have */
     listen_forward_close(&s->forward_local);
@@ -332,6 +373,9 @@ static void close_rooms(struct running *run)
     api_close(&s->api);
     alerts_close(&s->alerts);
     query_cache_free(&s->results);
+    if (s->store != NULL)
+        save_collectors(s);
+    collectors_free(&s->collectors);
     store_close(&s->store);
     retention_fini(&s->retention);
     stream_limit_free(&s->streams);

@@ -21,6 +21,7 @@
 struct api;
 struct alerts;
 struct auth;
+struct collectors;
 struct listen_forward;
 struct peers;
 struct stream_limit;
@@ -36,6 +37,7 @@ struct server {
     struct retention retention;           /* the store's rules */
     struct store *store;                  /* owned */
     struct peers *peers;                  /* owned; may be NULL (tests) */
+    struct collectors *collectors;        /* owned; may be NULL (tests) */
     struct auth *auth;                    /* owned; swapped whole on reload, on the main loop */
     struct workers *workers;              /* owned; threads for blocking work */
     struct query_cache *results;          /* owned; NULL: none are kept */

@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/obj.h"
 #include "server/auth.h"
+#include "server/collectors.h"
 #include "server/ingest.h"
 #include "server/metrics.h"
 #include "server/peers.h"
@@ -69,6 +70,8 @@ struct chunk {
     bool has_token;
     bool has_parts; /* of our collector, who understands a refusal */
     bool done;
+    bool is_hello; /* the answer says what was known of that incarnation */
+    uint64_t incarnation, known;
     enum store_outcome outcome;
     struct err err; /* when REFUSED or FAILED */
 };
@@ -91,7 +94,8 @@ struct session_forward {
     char peer[PEER_MAX];
     char tenant[160];
     struct buf decided;
-    bool own; /* may send parts */
+    bool own;                       /* may send parts */
+    struct collectors_entry *entry; /* ours; NULL: it has not said hello */
     bool opened, draining;
     unsigned held; /* enum hold, or-ed */
     enum auth_state auth_state;
@@ -277,10 +281,14 @@ static void answer(struct session_forward *s, const struct chunk *c)
     }
     if (refused)
         log_warn("forward.refused", LOG_Z("peer", s->peer), LOG_ERR(&c->err));
+    if (c->has_parts)
+        collectors_count(s->group->server->collectors, s->entry, c->outcome);
     if (!c->has_token || fault_hit("ack.send"))
         return;
     buf_init(&out, ANSWER_MAX);
-    if (refused)
+    if (c->is_hello && c->known != 0)
+        forward_about_answer(&out, (struct str){c->token, c->n_token}, c->incarnation, c->known);
+    else if (refused)
         forward_pack_refusal(&out, (struct str){c->token, c->n_token},
                              str_of(err_name(c->err.code)), str_of(c->err.text));
     else
@@ -375,7 +383,7 @@ static void enqueue(struct session_forward *s, struct chunk *c)
 
 /* What is answered without the store: heartbeats with a token, signals, refusals (`why`). */
 static int enqueue_done(struct session_forward *s, const struct forward_message *m,
-                        const struct err *why, struct err *err)
+                        const struct err *why, struct chunk **ret, struct err *err)
 {
     struct chunk *c = new_chunk(s, m, STR_NULL, err);
 
@@ -386,6 +394,43 @@ static int enqueue_done(struct session_forward *s, const struct forward_message 
     if (why != NULL)
         c->err = *why;
     enqueue(s, c);
+    *ret = c;
+    return 0;
+}
+
+/* A collector says who it is. */
+static void take_hello(struct session_forward *s, const struct forward_about *about,
+                       struct chunk *c)
+{
+    struct collectors *all = s->group->server->collectors;
+    struct collectors_peer who = {.tenant = str_of(s->tenant), .identity = str_of(s->peer)};
+    struct stream_peer p;
+
+    stream_peer(s->stream, &p);
+    who.address = p.address;
+    who.not_after = p.cert_not_after;
+    collectors_leave(all, &s->entry);
+    s->entry = collectors_enter(all, &who, about, &c->known);
+    c->is_hello = true;
+    c->incarnation = about->hello.incarnation;
+}
+
+/* A message without entries. */
+static int take_heartbeat(struct session_forward *s, const struct forward_message *m,
+                          struct err *err)
+{
+    struct collectors *all = s->group->server->collectors;
+    struct chunk *last = NULL;
+    int r = 0;
+
+    if (m->has_chunk)
+        r = enqueue_done(s, m, NULL, &last, err);
+    if (r < 0 || !s->own || all == NULL)
+        return r;
+    if (m->about.has_hello && last != NULL)
+        take_hello(s, &m->about, last);
+    else if (m->about.has_status)
+        collectors_note(all, s->entry, &m->about);
     return 0;
 }
 
@@ -450,11 +495,13 @@ static int take_events(struct session_forward *s, const struct forward_message *
         if (!refuse)
             return r;
         why = *err;
-        return enqueue_done(s, m, &why, err);
+        return enqueue_done(s, m, &why, &c, err);
     }
     if (!c->has_parts && m->has_chunk)
         set_dedup(s, c, m);
     peers_note(server->peers, str_of(s->peer), &times);
+    if (m->about.next != 0)
+        collectors_note(server->collectors, s->entry, &m->about);
     append(s, c, b);
     return 0;
 }
@@ -508,8 +555,7 @@ static int take_message(struct session_forward *s, struct str bytes, struct err 
         case FORWARD_SIGNAL:
             metric_add(
                 m.kind == FORWARD_SIGNAL ? METRIC_FORWARD_SIGNALS : METRIC_FORWARD_HEARTBEATS, 1);
-            if (m.has_chunk)
-                r = enqueue_done(s, &m, NULL, err);
+            r = take_heartbeat(s, &m, err);
             break;
         }
     }
@@ -687,6 +733,7 @@ static void on_closed(struct stream *stream, const struct err *why, void *arg)
         log_info("forward.closed", LOG_Z("peer", s->peer), LOG_ERR(why));
     }
     s->stream = NULL;
+    collectors_leave(s->group->server->collectors, &s->entry);
     loop_timer_stop(s->retry);
     drop_in(s);
     free_if_over(s);

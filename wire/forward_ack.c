@@ -33,6 +33,20 @@ static int next_pair(struct str *rest, struct str *key, struct str *value, struc
     return 0;
 }
 
+/* [incarnation, next] */
+static void take_known(struct str value, struct forward_ack *ret)
+{
+    struct mp_value list, a, b;
+
+    if (mp_next(&value, &list) != 0 || list.type != MP_ARRAY || list.n < 2 ||
+        mp_next(&value, &a) != 0 || mp_next(&value, &b) != 0 || a.type != MP_UINT ||
+        b.type != MP_UINT)
+        return;
+    ret->has_known = true;
+    ret->known_incarnation = a.u;
+    ret->known_next = b.u;
+}
+
 static int parse_ours(struct str rest, struct forward_ack *ret, struct err *err)
 {
     struct str key = STR_NULL, value = STR_NULL;
@@ -51,6 +65,8 @@ static int parse_ours(struct str rest, struct forward_ack *ret, struct err *err)
             take_text(value, &ret->code);
         } else if (str_eq(key, STR("text"))) {
             take_text(value, &ret->text);
+        } else if (str_eq(key, STR("known"))) {
+            take_known(value, ret);
         }
     }
     return 0;

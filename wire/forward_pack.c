@@ -128,11 +128,12 @@ static void pack_labels(msgpack_packer *pk, const struct labels *l)
     }
 }
 
-static void pack_parts(msgpack_packer *pk, const struct forward_part *parts, size_t n)
+static void pack_parts(msgpack_packer *pk, const struct forward_part *parts, size_t n,
+                       uint64_t next)
 {
     size_t i;
 
-    (void)msgpack_pack_map(pk, 2);
+    (void)msgpack_pack_map(pk, next != 0 ? 3 : 2);
     pack_text(pk, STR("v"));
     (void)msgpack_pack_uint8(pk, 1);
     pack_text(pk, STR("p"));
@@ -147,6 +148,10 @@ static void pack_parts(msgpack_packer *pk, const struct forward_part *parts, siz
         pack_labels(pk, &part->labels);
         pack_labels(pk, &part->attrs);
         (void)msgpack_pack_uint8(pk, part->maybe_twice ? PART_MAYBE_TWICE : 0);
+    }
+    if (next != 0) {
+        pack_text(pk, STR("next"));
+        (void)msgpack_pack_uint64(pk, next);
     }
 }
 
@@ -170,7 +175,7 @@ void forward_pack_chunk(struct buf *b, const struct forward_chunk *c)
     }
     if (c->n_parts > 0) {
         pack_text(&pk, STR("lq"));
-        pack_parts(&pk, c->parts, c->n_parts);
+        pack_parts(&pk, c->parts, c->n_parts, c->next);
     }
 }
 

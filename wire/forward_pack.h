@@ -25,6 +25,7 @@ struct forward_chunk {
     struct str token; /* ack token, text */
     const struct forward_part *parts;
     size_t n_parts;
+    uint64_t next; /* with parts: forward_about.h; 0: not said */
 };
 /* [tag, bin payload, {chunk, size, compressed, lq}]; `compressed` and `lq` only where they say
  * something. */

@@ -75,10 +75,16 @@ struct option_parser {
 static int option_lq(struct option_parser *o, struct str value)
 {
     struct str copy = arena_str(o->a, value);
+    struct forward_lq lq = {0};
+    int r;
 
     if (copy.p == NULL)
         return arena_err(o->a, o->err);
-    return forward_part_parse(copy, o->limits, o->a, &o->ret->parts, &o->ret->n_parts, o->err);
+    r = forward_part_parse(copy, o->limits, o->a, &lq, o->err);
+    o->ret->parts = lq.parts;
+    o->ret->n_parts = lq.n_parts;
+    o->ret->about = lq.about;
+    return r;
 }
 
 static int option(struct option_parser *o, struct str key, struct str value)

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "wire/codec.h"
 #include "wire/forward.h"
+#include "wire/forward_about.h"
 
 /* Step 1.  Zero it to begin a message; feed the same, growing bytes again and again. */
 struct forward_frame {
@@ -48,7 +49,8 @@ struct forward_message {
     struct str metadata;        /* MESSAGE: option.metadata as msgpack, may be empty */
     struct forward_part *parts; /* our `lq` option; in the arena with all their texts */
     size_t n_parts;
-    struct str ping[5]; /* PING: hostname, salt, digest, username, password digest */
+    struct forward_about about; /* of `lq` too: what the sender says of itself */
+    struct str ping[5];         /* PING: hostname, salt, digest, username, password digest */
 };
 enum {
     FORWARD_PING_HOSTNAME,
@@ -108,6 +110,8 @@ struct forward_ack {
     struct str token;
     bool refused; /* will never be accepted */
     struct str code, text;
+    bool has_known; /* the answer to a hello: forward_about_answer */
+    uint64_t known_incarnation, known_next;
 };
 int forward_ack_parse(struct str bytes, struct forward_ack *ret, struct err *err);
 

@@ -151,7 +151,7 @@ static int parts(struct parser *p, struct forward_part **ret, size_t *ret_n)
 }
 
 int forward_part_parse(struct str lq, const struct forward_limits *limits, struct arena *a,
-                       struct forward_part **ret, size_t *ret_n, struct err *err)
+                       struct forward_lq *ret, struct err *err)
 {
     struct parser p = {.limits = forward_limits_resolve(limits), .a = a, .err = err};
     struct mp_value map, key, v;
@@ -162,16 +162,18 @@ int forward_part_parse(struct str lq, const struct forward_limits *limits, struc
 
     if (mp_next(&lq, &map) != 0 || map.type != MP_MAP)
         return err_set(err, ERR_CORRUPT, "option lq is no map");
-    for (i = 0; r == 0 && i < map.n; i++) {
+    for (i = 0; r >= 0 && i < map.n; i++) {
         if (mp_next(&lq, &key) != 0 || !mp_is_text(&key) || mp_take(&lq, &value) != 0)
             return err_set(err, ERR_CORRUPT, "option lq: a key is no string");
         p.rest = value;
         if (str_eq(key.body, STR("v")))
             versioned = mp_next(&value, &v) == 0 && v.type == MP_UINT && v.u == 1;
         else if (str_eq(key.body, STR("p")))
-            r = parts(&p, ret, ret_n);
+            r = parts(&p, &ret->parts, &ret->n_parts);
+        else
+            r = forward_about_parse(key.body, value, &ret->about, err);
     }
-    if (r == 0 && !versioned)
+    if (r >= 0 && !versioned)
         return err_set(err, ERR_CORRUPT, "option lq: its version is not 1");
-    return r;
+    return r < 0 ? r : 0;
 }

@@ -6,6 +6,14 @@
 
 #include "base/arena.h"
 #include "wire/forward.h"
+#include "wire/forward_about.h"
+
+/* What the option says. */
+struct forward_lq {
+    struct forward_part *parts;
+    size_t n_parts;
+    struct forward_about about;
+};
 
 /*
  * Parse `lq`, the msgpack value of the option.  Parts and their label arrays lie in `a`, all texts
@@ -13,6 +21,6 @@
  * full.
  */
 int forward_part_parse(struct str lq, const struct forward_limits *limits, struct arena *a,
-                       struct forward_part **ret, size_t *ret_n, struct err *err);
+                       struct forward_lq *ret, struct err *err);
 
 #endif

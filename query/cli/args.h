@@ -29,6 +29,7 @@ enum args_command {
     ARGS_IMPORT,
     ARGS_VERIFY,
     ARGS_ADMIN,
+    ARGS_COLLECTORS,
     ARGS_COMPLETION,
     ARGS_MAN,
     ARGS_COMPLETE,

@@ -5,10 +5,11 @@
 #define OF_LOOKS                                                                                   \
     (OF_LINES | OF(ARGS_LABELS) | OF(ARGS_SERIES) | OF(ARGS_STATS) | OF(ARGS_VOLUME) |             \
      OF(ARGS_PATTERNS) | OF(ARGS_FIELDS) | OF(ARGS_EXPLAIN))
-#define OF_SPANS  (OF_LOOKS | OF(ARGS_DELETE) | OF(ARGS_EXPORT) | OF(ARGS_ADMIN))
-#define OF_ASKS   (OF_SPANS | OF(ARGS_IMPORT) | OF(ARGS_VERIFY))
-#define OF_PRINTS (OF_LOOKS | OF(ARGS_DELETE) | OF(ARGS_VERIFY) | OF(ARGS_ADMIN))
-#define OF_ALL    (OF_ASKS | OF(ARGS_FMT) | OF(ARGS_COMPLETION) | OF(ARGS_MAN) | OF(ARGS_NONE))
+#define OF_SPANS (OF_LOOKS | OF(ARGS_DELETE) | OF(ARGS_EXPORT) | OF(ARGS_ADMIN))
+#define OF_ASKS  (OF_SPANS | OF(ARGS_IMPORT) | OF(ARGS_VERIFY) | OF(ARGS_COLLECTORS))
+#define OF_PRINTS                                                                                  \
+    (OF_LOOKS | OF(ARGS_DELETE) | OF(ARGS_VERIFY) | OF(ARGS_ADMIN) | OF(ARGS_COLLECTORS))
+#define OF_ALL (OF_ASKS | OF(ARGS_FMT) | OF(ARGS_COMPLETION) | OF(ARGS_MAN) | OF(ARGS_NONE))
 
 const char *const ARGS_GROUPS[GROUP_COUNT] = {
     [GROUP_WHAT] = "What is asked for",
@@ -301,6 +302,18 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                      "Keep streams of a span whatever retention says\n"
                      "logq admin hold add 'case 12' '{app=\"pay\"}' --from 2026-11-01T00:00:00Z "
                      "--to 2026-11-03T00:00:00Z"}},
+    [ARGS_COLLECTORS] = {"collectors",
+                         "",
+                         "the collectors that send here: version, lag, gaps, end of certificate",
+                         0,
+                         0,
+                         false,
+                         false,
+                         NULL,
+                         {"All of them\nlogq collectors",
+                          "Of another server\nlogq collectors --server archive",
+                          "Those that are behind\nlogq collectors -o jsonl | jq 'select(.lag_s > "
+                          "60)'"}},
     [ARGS_COMPLETION] = {"completion",
                          "SHELL",
                          "print completion for bash, zsh or fish",

@@ -32,7 +32,7 @@ struct cmd {
 typedef int cmd_fn(struct cmd *c);
 cmd_fn cmd_query, cmd_tail, cmd_labels, cmd_series, cmd_delete, cmd_verify, cmd_admin, cmd_export,
     cmd_import, cmd_stats, cmd_volume, cmd_patterns, cmd_fields, cmd_fmt, cmd_explain,
-    cmd_completion, cmd_man, cmd_complete;
+    cmd_completion, cmd_man, cmd_complete, cmd_collectors;
 /* query --stdin and query --histogram; `text` has been parsed once, but for --stdin. */
 int cmd_stdin(struct cmd *c, struct str text);
 int cmd_histogram(struct cmd *c, struct str text);

@@ -20,15 +20,25 @@ static const struct {
     cmd_fn *run;
     bool asks;
 } COMMANDS[ARGS_COUNT] = {
-    [ARGS_QUERY] = {cmd_query, true},       [ARGS_TAIL] = {cmd_tail, true},
-    [ARGS_LABELS] = {cmd_labels, true},     [ARGS_SERIES] = {cmd_series, true},
-    [ARGS_STATS] = {cmd_stats, true},       [ARGS_VOLUME] = {cmd_volume, true},
-    [ARGS_PATTERNS] = {cmd_patterns, true}, [ARGS_FIELDS] = {cmd_fields, true},
-    [ARGS_FMT] = {cmd_fmt, false},          [ARGS_EXPLAIN] = {cmd_explain, true},
-    [ARGS_DELETE] = {cmd_delete, true},     [ARGS_EXPORT] = {cmd_export, true},
-    [ARGS_IMPORT] = {cmd_import, true},     [ARGS_VERIFY] = {cmd_verify, true},
-    [ARGS_ADMIN] = {cmd_admin, true},       [ARGS_COMPLETION] = {cmd_completion, false},
-    [ARGS_MAN] = {cmd_man, false},          [ARGS_COMPLETE] = {cmd_complete, true},
+    [ARGS_QUERY] = {cmd_query, true},
+    [ARGS_TAIL] = {cmd_tail, true},
+    [ARGS_LABELS] = {cmd_labels, true},
+    [ARGS_SERIES] = {cmd_series, true},
+    [ARGS_STATS] = {cmd_stats, true},
+    [ARGS_VOLUME] = {cmd_volume, true},
+    [ARGS_PATTERNS] = {cmd_patterns, true},
+    [ARGS_FIELDS] = {cmd_fields, true},
+    [ARGS_FMT] = {cmd_fmt, false},
+    [ARGS_EXPLAIN] = {cmd_explain, true},
+    [ARGS_DELETE] = {cmd_delete, true},
+    [ARGS_EXPORT] = {cmd_export, true},
+    [ARGS_IMPORT] = {cmd_import, true},
+    [ARGS_VERIFY] = {cmd_verify, true},
+    [ARGS_ADMIN] = {cmd_admin, true},
+    [ARGS_COMPLETION] = {cmd_completion, false},
+    [ARGS_COLLECTORS] = {cmd_collectors, true},
+    [ARGS_MAN] = {cmd_man, false},
+    [ARGS_COMPLETE] = {cmd_complete, true},
 };
 
 static int print_help(enum args_command command)

@@ -24,8 +24,8 @@ from lib import BIN, SLOW, Server, free_port, logq, main, run as command, wait_f
 
 S = 10**9
 LINES = 5000
-VERBS = ("query tail labels series stats volume patterns fields fmt explain delete export import verify admin completion "
-         "man").split()
+VERBS = ("query tail labels series stats volume patterns fields fmt explain delete export import verify admin "
+         "collectors completion man").split()
 
 
 def out(server, *args, code=0, env=None):

@@ -42,7 +42,12 @@ struct forward_server {
     const char *refuse;  /* code: refuse every message */
     bool half; /* refuse every part that is not marked maybe_twice, as if half of it were stored */
     VEC(char *) held;
-    bool overlapped; /* a part overlapped another in part */
+    bool overlapped;           /* a part overlapped another in part */
+    size_t abouts;             /* messages about the sender */
+    struct forward_about last; /* without its texts */
+    char host[64];
+    bool mute;           /* do not answer these */
+    uint64_t known_next; /* of incarnation 5, for the answer to a hello; 0: nothing is said */
 };
 
 static inline void forward_server_answer(struct forward_server *f, struct str token,
@@ -109,6 +114,26 @@ static inline void forward_server_store(struct forward_server *f, const struct f
     buf_add_char(&f->lines, '\n');
 }
 
+static inline void forward_server_about(struct forward_server *f, const struct forward_message *m)
+{
+    struct buf b;
+
+    f->abouts++;
+    f->last = m->about;
+    (void)str_to_z(m->about.hello.host, f->host, sizeof(f->host));
+    f->last.hello.host = f->last.hello.version = STR_NULL;
+    if (f->mute)
+        return;
+    if (f->known_next == 0 || !m->about.has_hello) {
+        forward_server_ack(f, m->chunk);
+        return;
+    }
+    buf_init(&b, 4096);
+    forward_about_answer(&b, m->chunk, 5, f->known_next);
+    stream_write(f->stream, buf_str(&b));
+    buf_fini(&b);
+}
+
 static inline void forward_server_take(struct forward_server *f, struct str message)
 {
     static const struct forward_limits LIMITS = {0};
@@ -121,6 +146,12 @@ static inline void forward_server_take(struct forward_server *f, struct str mess
     if (forward_parse(message, &LIMITS, a, &m, &err) < 0 ||
         forward_reader_start(r, &m, &LIMITS, 1, a, &err) < 0)
         fail_msg("%s", err.text);
+    if (m.kind == FORWARD_HEARTBEAT && m.n_parts == 0) {
+        forward_server_about(f, &m);
+        forward_reader_free(&r);
+        arena_free(&a);
+        return;
+    }
     f->messages++;
     if (f->half && m.n_parts > 0 && !m.parts[0].maybe_twice) {
         forward_server_answer(f, m.chunk, "EXISTS");

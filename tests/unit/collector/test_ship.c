@@ -22,6 +22,7 @@ struct world {
     bool all_acked, room;
     size_t expected;
     char code[32];
+    uint64_t asked, known;
 };
 
 static struct world w;
@@ -51,7 +52,7 @@ static void on_room(void *arg)
     w.room = true;
 }
 
-static const struct ship_handler HANDLER = {on_acked, on_refused, on_room};
+static const struct ship_handler HANDLER = {on_acked, on_refused, on_room, NULL, NULL};
 
 static int setup(void **state)
 {
@@ -273,6 +274,93 @@ static void new_certificates_mean_a_new_connection(void **state)
     assert_int_equal(w.server.records, 2);
 }
 
+static void on_about(void *arg, bool is_hello, struct forward_about *ret)
+{
+    (void)arg;
+    ret->hello.host = is_hello ? STR("n1") : STR_NULL;
+    ret->hello.incarnation = 5;
+    ret->status.lag_s = ++w.asked;
+    ret->next = 9;
+}
+
+static void on_known(void *arg, uint64_t incarnation, uint64_t next)
+{
+    (void)arg;
+    assert_int_equal(incarnation, 5);
+    w.known = next;
+}
+
+/* A ship that tells of itself every so often. */
+static void open_telling_ship(uint64_t status_ms, dur_ns ack_timeout)
+{
+    struct ship_handler h = HANDLER;
+    struct ship_options opt = {
+        .address = listener_address(w.server.listener),
+        .tls = w.client_tls,
+        .window_chunks = 8,
+        .window_bytes = 1 << 20,
+        .ack_timeout = ack_timeout,
+        .backoff_min_ms = 1,
+        .backoff_max_ms = 10,
+        .status_ms = status_ms,
+    };
+
+    h.about = on_about;
+    h.known = on_known;
+    w.ship = ship_new(w.loop, &opt, &h, NULL);
+}
+
+static void each_connection_begins_with_a_hello(void **state)
+{
+    (void)state;
+    w.server.known_next = 77;
+    open_telling_ship(3600000, 30 * NS_PER_S);
+    add(1);
+    WAIT_FOR(w.loop, w.all_acked);
+    assert_int_equal(w.server.abouts, 1);
+    assert_true(w.server.last.has_hello && w.server.last.has_status);
+    assert_string_equal(w.server.host, "n1");
+    assert_int_equal(w.server.last.next, 9);
+    assert_int_equal(w.known, 77);
+    ship_set_tls(w.ship, w.client_tls);
+    w.all_acked = false;
+    add(2);
+    WAIT_FOR(w.loop, w.all_acked);
+    assert_int_equal(w.server.abouts, 2);
+    assert_true(w.server.last.has_hello);
+    assert_int_equal(metric_get(METRIC_ACK_UNKNOWN), 0);
+}
+
+static bool has_told(void *arg)
+{
+    return w.server.abouts >= *(const size_t *)arg;
+}
+
+static void the_server_is_told_from_time_to_time(void **state)
+{
+    size_t n = 4;
+
+    (void)state;
+    open_telling_ship(5, 30 * NS_PER_S);
+    wait_check(w.loop, has_told, &n, "four words");
+    assert_int_equal(w.server.connections, 1);
+    assert_false(w.server.last.has_hello);
+    assert_true(w.server.last.status.lag_s >= 4);
+}
+
+static void a_server_that_falls_silent_while_nothing_is_sent_is_left(void **state)
+{
+    size_t n = 2;
+
+    (void)state;
+    open_telling_ship(5, 50 * NS_PER_MS);
+    wait_check(w.loop, has_told, &n, "a status");
+    w.server.mute = true;
+    while (w.server.connections < 2)
+        (void)uv_run(loop_uv(w.loop), UV_RUN_ONCE);
+    assert_true(metric_get(METRIC_ACK_TIMEOUTS) >= 1);
+}
+
 CHECK_MAIN(
     cmocka_unit_test_setup_teardown(chunks_added_before_the_connection_are_sent, setup, teardown),
     cmocka_unit_test_setup_teardown(the_window_is_full_until_an_ack, setup, teardown),
@@ -283,4 +371,8 @@ CHECK_MAIN(
                                     teardown),
     cmocka_unit_test_setup_teardown(an_answer_that_is_none_ends_the_connection, setup, teardown),
     cmocka_unit_test_setup_teardown(a_server_that_comes_late_is_found, setup, teardown),
+    cmocka_unit_test_setup_teardown(each_connection_begins_with_a_hello, setup, teardown),
+    cmocka_unit_test_setup_teardown(the_server_is_told_from_time_to_time, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_server_that_falls_silent_while_nothing_is_sent_is_left, setup,
+                                    teardown),
     cmocka_unit_test_setup_teardown(new_certificates_mean_a_new_connection, setup, teardown))

@@ -27,6 +27,7 @@ struct peer {
         char code[32];
     } answers[ANSWERS_MAX]; /* the first of them */
     size_t want;
+    uint64_t known; /* of the last answer that said */
 };
 
 struct fixture {
@@ -53,6 +54,8 @@ static inline void keep_answer(struct peer *p, const struct forward_ack *ack)
         (void)str_to_z(ack->code, p->answers[n].code, sizeof(p->answers[n].code));
         p->answers[n].refused = ack->refused;
     }
+    if (ack->has_known)
+        p->known = ack->known_next;
     if (ack->refused)
         p->refusals++;
     else

@@ -4,6 +4,7 @@
  * One test waits out the five seconds after which a starved connection is cut.
  */
 #include "base/fault.h"
+#include "server/collectors.h"
 #include "tests/unit/server/sender.h"
 
 /* ---- what a sender can rely on ---- */
@@ -486,6 +487,41 @@ static void memory_that_comes_back_lets_it_go_on(void **state)
     free(line);
 }
 
+static void a_hello_is_answered_with_what_was_known(void **state)
+{
+    static const struct str TENANTS[] = {{"default", 7}};
+    struct fixture *f = *state;
+    struct forward_about about = {
+        .has_hello = true, .hello = {.host = STR("n1"), .incarnation = 5}, .next = 12};
+    struct collectors *all = f->w->server.collectors = collectors_new();
+    struct buf text;
+    struct peer *p;
+
+    serve(f, false);
+    buf_init(&text, 1 << 16);
+    for (unsigned i = 0; i < 2; i++) {
+        p = connect_peer(f);
+        buf_clear(&f->message);
+        forward_about_pack(&f->message, STR("about"), &about);
+        post(p, buf_str(&f->message));
+        post(p, part_message(f, "file", i, i + 1, "t1"));
+        wait_answers(p, 2);
+        assert_string_equal(p->answers[0].token, "about");
+        assert_int_equal(p->known, i == 0 ? 0 : 12);
+        peer_free(p);
+    }
+    collectors_print(all, TENANTS, 1, &text);
+    buf_add_char(&text, '\0');
+    assert_non_null(strstr(text.p, "\"host\":\"n1\""));
+    assert_non_null(strstr(text.p, "\"chunks\":2"));
+    assert_non_null(strstr(text.p, "\"expires\":\"2"));
+    assert_non_null(strstr(text.p, "\"address\":\"127.0.0.1:"));
+    buf_fini(&text);
+    listen_forward_close(&f->l); /* its sessions are gone with it */
+    f->w->server.collectors = NULL;
+    collectors_free(&all);
+}
+
 CHECK_MAIN(T(an_ack_waits_for_durable), T(a_chunk_sent_twice_is_acked_and_stored_once),
            T(a_part_that_overlaps_half_is_refused_for_ever),
            T(a_chunk_of_ours_that_cannot_be_read_is_refused_not_cut),
@@ -498,6 +534,6 @@ CHECK_MAIN(T(an_ack_waits_for_durable), T(a_chunk_sent_twice_is_acked_and_stored
                                            setup_full_disk, teardown_full_disk),
            T(reading_stops_over_the_window_and_goes_on), T(small_messages_fill_the_window_as_well),
            T(a_sender_that_does_not_read_its_acks_is_not_read),
-           T(a_large_message_leaves_nothing_charged),
+           T(a_large_message_leaves_nothing_charged), T(a_hello_is_answered_with_what_was_known),
            T(without_memory_reading_stops_and_in_the_end_the_connection_is_cut),
            T(memory_that_comes_back_lets_it_go_on))

@@ -14,7 +14,7 @@ enum { KEY_MAX_BYTES = 2048, STEPS_ROOM = 64 };
 #define SHORT_STEP (5 * NS_PER_MIN)
 #define LONG_STEP  (2 * NS_PER_H)
 
-enum piece_part { PIECE_OPEN, PIECE_OURS, PIECE_NEXT, PIECE_THEIRS, PIECE_ALONE, PIECE_DONE };
+enum piece_part { PIECE_OPEN, PIECE_OURS, PIECE_NEXT, PIECE_THEIRS, PIECE_DONE };
 
 struct piece {
     size_t first, n; /* steps */
@@ -202,11 +202,6 @@ static void claim_open(struct pieces_run *run)
     }
 }
 
-static enum query_landing landing_of(int r)
-{
-    return r == ERR_CANCELLED || r == ERR_TIMEOUT ? QUERY_GIVEN_UP : QUERY_FAILED;
-}
-
 /* Evaluate pieces [i, end) in one go, for those who wait and, of what may be kept, for later. */
 static int fill(struct pieces_run *run, size_t i, size_t end, struct matrix *ret, struct err *err)
 {
@@ -216,32 +211,30 @@ static int fill(struct pieces_run *run, size_t i, size_t end, struct matrix *ret
                          .step = run->steps->step,
                          .n = run->v[end - 1].first + run->v[end - 1].n - first};
     int r = evaluate(run->x, run->node, &part, ret, err);
-    enum query_landing how = r < 0                 ? landing_of(r)
-                             : is_complete(run->x) ? QUERY_LANDED
-                                                   : QUERY_FAILED;
+    bool has_landed = r == 0 && is_complete(run->x);
 
     for (; i < end; i++) {
         struct piece *p = &run->v[i];
         const struct query_result_steps result = {
             .m = ret, .first = p->first - first, .n = p->n, .keep = p->state != 0};
         if (p->flight != NULL)
-            query_flight_end(c, &p->flight, how, &result);
+            query_flight_end(c, &p->flight, has_landed ? &result : NULL);
         p->part = PIECE_DONE;
     }
     return r;
 }
 
-/* Evaluate all pieces of this part, neighbours in one go. */
-static int fill_part(struct pieces_run *run, enum piece_part part, struct err *err)
+/* Evaluate all pieces that are ours, neighbours in one go. */
+static int fill_ours(struct pieces_run *run, struct err *err)
 {
     struct matrix m;
     int r = 0;
 
     for (size_t i = 0, end; r == 0 && i < run->n; i = end) {
         end = i + 1;
-        if (run->v[i].part != part)
+        if (run->v[i].part != PIECE_OURS)
             continue;
-        while (end < run->n && run->v[end].part == part)
+        while (end < run->n && run->v[end].part == PIECE_OURS)
             end++;
         r = fill(run, i, end, &m, err);
         if (r == 0)
@@ -269,19 +262,18 @@ static int begin_next(struct pieces_run *run, struct err *err)
     return r;
 }
 
-/* What others evaluated: the piece; or it is open again, or ours alone. */
+/* What others evaluated: the piece; it is open again either way. */
 static int take_theirs(struct pieces_run *run, struct piece *p, struct err *err)
 {
     struct query_cache *c = run->x->params->cache;
-    enum query_landing how;
     int r = 0;
 
     while (r == 0 && !query_flight_wait(c, p->flight))
         r = exec_look(run->x, err);
     if (r < 0)
         return r;
-    how = query_flight_leave(c, &p->flight, &p->kept);
-    p->part = how == QUERY_FAILED ? PIECE_ALONE : PIECE_OPEN;
+    p->kept = query_flight_leave(c, &p->flight);
+    p->part = PIECE_OPEN;
     return 0;
 }
 
@@ -315,17 +307,15 @@ static int take_part(struct pieces_run *run, struct err *err)
     int r = add_kept(run, err);
 
     if (r == 0)
-        r = fill_part(run, PIECE_OURS, err);
+        r = fill_ours(run, err);
     if (r == 0)
         r = begin_next(run, err);
     if (r == 0)
-        r = fill_part(run, PIECE_OURS, err);
+        r = fill_ours(run, err);
     for (size_t i = 0; r == 0 && i < run->n; i++)
         if (run->v[i].part == PIECE_THEIRS)
             r = take_theirs(run, &run->v[i], err);
-    if (r == 0)
-        r = add_kept(run, err);
-    return r == 0 ? fill_part(run, PIECE_ALONE, err) : r;
+    return r == 0 ? add_kept(run, err) : r;
 }
 
 static int put_together(struct pieces_run *run, struct matrix *ret, struct err *err)
@@ -350,7 +340,7 @@ static int put_together(struct pieces_run *run, struct matrix *ret, struct err *
 }
 
 /* What a failed run leaves behind. */
-static void let_go(struct pieces_run *run, int result)
+static void let_go(struct pieces_run *run)
 {
     struct query_cache *c = run->x->params->cache;
 
@@ -360,9 +350,9 @@ static void let_go(struct pieces_run *run, int result)
         if (p->flight == NULL)
             continue;
         if (p->part == PIECE_THEIRS)
-            (void)query_flight_leave(c, &p->flight, &p->kept);
+            p->kept = query_flight_leave(c, &p->flight);
         else
-            query_flight_end(c, &p->flight, landing_of(result), NULL);
+            query_flight_end(c, &p->flight, NULL);
         query_piece_unref(&p->kept);
     }
 }
@@ -375,7 +365,7 @@ static int run_pieces(struct pieces_run *run, struct matrix *ret, struct err *er
         return r;
     claim_open(run);
     r = all_are(run, PIECE_OURS) ? fill(run, 0, run->n, ret, err) : put_together(run, ret, err);
-    let_go(run, r);
+    let_go(run);
     return r;
 }
 

@@ -74,6 +74,8 @@ struct query_limits {    /* 0: the default behind it */
 struct query_cache;
 struct query_cache *query_cache_new(size_t max_bytes, struct mem_budget *budget);
 void query_cache_free(struct query_cache **pc); /* no run uses it */
+/* Keep nothing that was made of the tenant's records so far, by runs under way neither. */
+void query_cache_forget(struct query_cache *c, struct str tenant);
 struct query_cache_stats {
     uint64_t hits, misses, evictions; /* of pieces: some steps of one range aggregation */
     uint64_t joined;                  /* misses that another run was evaluating already */

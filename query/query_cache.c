@@ -41,11 +41,12 @@ struct query_piece {
 struct query_flight {
     unsigned refs; /* one is the owner's, one a waiter's or the next flight's */
     uint64_t state;
-    char *key; /* owned */
+    uint64_t forgotten; /* as the cache's, when it was opened */
+    char *key;          /* owned */
     size_t key_n;
-    bool listed, begun, ended;
-    enum query_landing how;
-    struct query_flight *before; /* a reference, until it has begun; it ends first */
+    bool listed, begun, has_ended;
+    pthread_cond_t ended;
+    struct query_flight *before; /* a reference, until it has begun; that has, and ends first */
     struct query_piece *piece;   /* a reference; NULL: none */
 };
 
@@ -56,9 +57,9 @@ struct query_cache {
     struct mem_budget *budget; /* borrowed; may be NULL */
     /* guards what is below */
     pthread_mutex_t mutex;
-    struct map *by_key;   /* not the owner of what it holds */
-    struct map *flights;  /* by key, those that may be joined or come before the next; not owner */
-    pthread_cond_t ended; /* a flight has */
+    struct map *by_key;  /* not the owner of what it holds */
+    struct map *flights; /* by key, those that may be joined or come before the next; not owner */
+    uint64_t forgotten;  /* how often something was, by query_cache_forget */
     struct query_piece *newest, *oldest;
     struct query_cache_stats stats;
 };
@@ -66,7 +67,6 @@ struct query_cache {
 struct query_cache *query_cache_new(size_t max_bytes, struct mem_budget *budget)
 {
     struct query_cache *c = mem_new(sizeof(*c));
-    pthread_condattr_t attr;
 
     c->magic = QUERY_CACHE_MAGIC;
     c->max_bytes = max_bytes;
@@ -74,10 +74,6 @@ struct query_cache *query_cache_new(size_t max_bytes, struct mem_budget *budget)
     c->by_key = map_new(0, NULL);
     c->flights = map_new(0, NULL);
     (void)pthread_mutex_init(&c->mutex, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&c->ended, &attr);
-    (void)pthread_condattr_destroy(&attr);
     return c;
 }
 
@@ -143,7 +139,6 @@ void query_cache_free(struct query_cache **pc)
     map_free(&c->by_key);
     INVARIANT(map_count(c->flights) == 0); /* no run uses it */
     map_free(&c->flights);
-    (void)pthread_cond_destroy(&c->ended);
     (void)pthread_mutex_destroy(&c->mutex);
     c->magic = 0;
     free(c);
@@ -154,6 +149,31 @@ void query_cache_stats(struct query_cache *c, struct query_cache_stats *ret)
     OBJ_CHECK(c, QUERY_CACHE_MAGIC);
     (void)pthread_mutex_lock(&c->mutex);
     *ret = c->stats;
+    (void)pthread_mutex_unlock(&c->mutex);
+}
+
+static bool is_of(const struct query_piece *p, struct str tenant)
+{
+    struct str rest = p->key;
+    bool is = false;
+
+    while (!is && str_find_char(rest, '|') != SIZE_MAX)
+        is = str_eq(str_cut(&rest, '|'), tenant);
+    return is; /* what looks like it in the question does no harm */
+}
+
+void query_cache_forget(struct query_cache *c, struct str tenant)
+{
+    struct query_piece *older;
+
+    OBJ_CHECK(c, QUERY_CACHE_MAGIC);
+    (void)pthread_mutex_lock(&c->mutex);
+    c->forgotten++;
+    for (struct query_piece *p = c->newest; p != NULL; p = older) {
+        older = p->older;
+        if (is_of(p, tenant))
+            forget(c, p);
+    }
     (void)pthread_mutex_unlock(&c->mutex);
 }
 
@@ -279,6 +299,7 @@ static void flight_unref(struct query_flight *f)
     if (--f->refs > 0)
         return;
     query_piece_unref(&m);
+    (void)pthread_cond_destroy(&f->ended);
     free(f->key);
     free(f);
 }
@@ -291,22 +312,36 @@ static void unlist(struct query_cache *c, struct query_flight *f)
     f->listed = false;
 }
 
+/* Under the mutex: it is the one of its key. */
+static void list(struct query_cache *c, struct query_flight *f)
+{
+    f->listed = map_put(c->flights, flight_key(f), f); /* has no maximum */
+}
+
 /* Under the mutex: a flight of the caller's, behind `before` unless that is NULL. */
 static struct query_flight *open_flight(struct query_cache *c, struct str key, uint64_t state,
                                         struct query_flight *before)
 {
     struct query_flight *f = mem_new(sizeof(*f));
+    pthread_condattr_t attr;
 
     f->refs = 1;
     f->state = state;
+    f->forgotten = c->forgotten;
     f->key = mem_new(key.n + 1);
     memcpy(f->key, key.p, key.n);
     f->key_n = key.n;
     f->before = before;
     f->begun = before == NULL;
-    if (before != NULL)
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&f->ended, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    if (before != NULL) {
         before->refs++;
-    f->listed = map_put(c->flights, key, f);
+        unlist(c, before);
+    }
+    list(c, f);
     return f;
 }
 
@@ -321,22 +356,20 @@ enum query_claim query_cache_claim(struct query_cache *c, struct str key, uint64
     (void)pthread_mutex_lock(&c->mutex);
     *kept = state == 0 ? NULL : get(c, key, state);
     f = *kept != NULL ? NULL : map_get(c->flights, key);
-    if (f != NULL && f->state == state && (state != 0 || !f->begun)) {
+    if (f != NULL && (!f->begun || (f->state == state && state != 0))) {
         f->refs++;
         *flight = f;
         claim = QUERY_CLAIM_THEIRS;
         c->stats.joined++;
     } else if (*kept == NULL) {
-        if (f != NULL)
-            unlist(c, f);
-        *flight = open_flight(c, key, state, f != NULL && f->state == 0 && state == 0 ? f : NULL);
-        claim = (*flight)->begun ? QUERY_CLAIM_OURS : QUERY_CLAIM_NEXT;
+        *flight = open_flight(c, key, state, f);
+        claim = f == NULL ? QUERY_CLAIM_OURS : QUERY_CLAIM_NEXT;
     }
     (void)pthread_mutex_unlock(&c->mutex);
     return claim;
 }
 
-static bool wait_for(struct query_cache *c, const struct query_flight *f)
+static bool wait_for(struct query_cache *c, struct query_flight *f)
 {
     struct timespec until;
     bool ended;
@@ -348,9 +381,9 @@ static bool wait_for(struct query_cache *c, const struct query_flight *f)
         until.tv_sec++;
     }
     (void)pthread_mutex_lock(&c->mutex);
-    while (!f->ended && pthread_cond_timedwait(&c->ended, &c->mutex, &until) == 0)
+    while (!f->has_ended && pthread_cond_timedwait(&f->ended, &c->mutex, &until) == 0)
         ;
-    ended = f->ended;
+    ended = f->has_ended;
     (void)pthread_mutex_unlock(&c->mutex);
     return ended;
 }
@@ -361,13 +394,20 @@ bool query_flight_may_begin(struct query_cache *c, struct query_flight *f)
     return wait_for(c, f->before); /* which only its owner lets go */
 }
 
+/* Under the mutex. */
+static void let_go_before(struct query_flight *f)
+{
+    if (f->before != NULL)
+        flight_unref(f->before);
+    f->before = NULL;
+}
+
 void query_flight_begin(struct query_cache *c, struct query_flight *f)
 {
     OBJ_CHECK(c, QUERY_CACHE_MAGIC);
     (void)pthread_mutex_lock(&c->mutex);
     f->begun = true;
-    flight_unref(f->before);
-    f->before = NULL;
+    let_go_before(f);
     (void)pthread_mutex_unlock(&c->mutex);
 }
 
@@ -377,20 +417,41 @@ bool query_flight_wait(struct query_cache *c, struct query_flight *f)
     return wait_for(c, f);
 }
 
+/* Under the mutex: is it to be kept? */
+static bool may_keep(const struct query_cache *c, const struct query_flight *f,
+                     const struct query_result_steps *r)
+{
+    return r->keep && f->forgotten == c->forgotten;
+}
+
 /* Is the result of any use to others?  What is not kept cannot be joined from here on. */
-static bool is_awaited(struct query_cache *c, struct query_flight *f, bool kept)
+static bool is_awaited(struct query_cache *c, struct query_flight *f,
+                       const struct query_result_steps *r)
 {
     bool awaited;
 
     (void)pthread_mutex_lock(&c->mutex);
-    if (!kept)
+    awaited = may_keep(c, f, r);
+    if (!awaited)
         unlist(c, f);
-    awaited = kept || f->refs > 1;
+    awaited = awaited || f->refs > 1;
     (void)pthread_mutex_unlock(&c->mutex);
     return awaited;
 }
 
-void query_flight_end(struct query_cache *c, struct query_flight **pf, enum query_landing how,
+/* Under the mutex: who asks from here on does not find it.  If it never began, the one that it was
+ * to come behind is the last again. */
+static void retire(struct query_cache *c, struct query_flight *f)
+{
+    bool was_listed = f->listed;
+
+    unlist(c, f);
+    if (was_listed && f->before != NULL && !f->before->has_ended)
+        list(c, f->before);
+    let_go_before(f);
+}
+
+void query_flight_end(struct query_cache *c, struct query_flight **pf,
                       const struct query_result_steps *r)
 {
     struct query_flight *f = *pf;
@@ -398,49 +459,39 @@ void query_flight_end(struct query_cache *c, struct query_flight **pf, enum quer
     bool awaited;
 
     OBJ_CHECK(c, QUERY_CACHE_MAGIC);
-    INVARIANT(how != QUERY_LANDED || f->state != 0 || !r->keep);
+    INVARIANT(r == NULL || (f->begun && (f->state != 0 || !r->keep)));
     *pf = NULL;
-    awaited = how == QUERY_LANDED && is_awaited(c, f, r->keep);
+    awaited = r != NULL && is_awaited(c, f, r);
     if (awaited)
         p = make_room(c, flight_key(f), r);
     (void)pthread_mutex_lock(&c->mutex);
-    if (p == NULL && how == QUERY_LANDED) {
-        how = QUERY_FAILED; /* too large */
-        c->stats.refused += awaited;
-    }
-    unlist(c, f);
-    if (p != NULL && r->keep) {
+    c->stats.refused += awaited && p == NULL; /* too large */
+    retire(c, f);
+    if (p != NULL && may_keep(c, f, r)) {
         p->state = f->state;
         atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
         keep(c, p);
     }
-    if (f->before != NULL)
-        flight_unref(f->before);
-    f->before = NULL;
     f->piece = p;
-    f->how = how;
-    f->ended = true;
+    f->has_ended = true;
+    (void)pthread_cond_broadcast(&f->ended);
     flight_unref(f);
-    (void)pthread_cond_broadcast(&c->ended);
     (void)pthread_mutex_unlock(&c->mutex);
 }
 
-enum query_landing query_flight_leave(struct query_cache *c, struct query_flight **pf,
-                                      const struct matrix **ret)
+const struct matrix *query_flight_leave(struct query_cache *c, struct query_flight **pf)
 {
     struct query_flight *f = *pf;
-    enum query_landing how;
+    const struct matrix *ret = NULL;
 
     OBJ_CHECK(c, QUERY_CACHE_MAGIC);
     *pf = NULL;
-    *ret = NULL;
     (void)pthread_mutex_lock(&c->mutex);
-    how = f->how;
-    if (f->ended && f->piece != NULL) {
+    if (f->piece != NULL) {
         atomic_fetch_add_explicit(&f->piece->refs, 1, memory_order_relaxed);
-        *ret = &f->piece->m;
+        ret = &f->piece->m;
     }
     flight_unref(f);
     (void)pthread_mutex_unlock(&c->mutex);
-    return how;
+    return ret;
 }

@@ -8,13 +8,16 @@
  * Who finds no piece claims it.  The same question asked meanwhile, by others, finds the claim and
  * waits for what comes of it (a flight) instead of reading the same again.  What may change at any
  * time (state 0) is never kept, and given only to those who asked before its reading began: who
- * comes later opens the next flight, which begins when that one has landed and takes all who came
- * until then.  So of any number of equal questions at most two are worked on at a time, and every
- * answer is at least as new as its question.
+ * comes later, or asks for another state, opens the next flight, which begins when that one has
+ * ended and takes all who came until then.  A flight that fails or is given up gives nothing: who
+ * waited for it claims again, and so one of them is the next to try.  So of any number of equal
+ * questions one is worked on at a time, and every answer is at least as new as its question.
  *
  * Flights wait in one direction only, if callers keep to this: (1) who has a begun flight waits for
  * nothing before it has ended it; (2) who has one that is to begin waits for that, but for nobody
  * else's result.
+ *
+ * A key begins with the tenants that are read, each with '|' behind it.
  */
 #ifndef LOGQ_QUERY_QUERY_CACHE_H
 #define LOGQ_QUERY_QUERY_CACHE_H
@@ -40,25 +43,19 @@ enum query_claim query_cache_claim(struct query_cache *c, struct str key, uint64
 bool query_flight_may_begin(struct query_cache *c, struct query_flight *f);
 void query_flight_begin(struct query_cache *c, struct query_flight *f);
 
-/* How a flight of one's own ends, begun or not. */
-enum query_landing {
-    QUERY_LANDED,   /* with the result */
-    QUERY_FAILED,   /* others must see for themselves */
-    QUERY_GIVEN_UP, /* the next may claim it: the caller was cancelled */
-};
+/* End a flight of one's own, begun or not, with its result; NULL: there is none. *pf is NULL then.
+ */
 struct query_result_steps { /* steps [first, first + n) of m */
     const struct matrix *m;
     size_t first, n;
     bool keep; /* for later questions too; not of state 0 */
 };
-/* `r` may be NULL unless it landed.  *pf is NULL then. */
-void query_flight_end(struct query_cache *c, struct query_flight **pf, enum query_landing how,
+void query_flight_end(struct query_cache *c, struct query_flight **pf,
                       const struct query_result_steps *r);
 /* Of another's: wait for some milliseconds at most: has it ended? */
 bool query_flight_wait(struct query_cache *c, struct query_flight *f);
-/* Leave another's flight, ended or not.  Landed: *ret is the piece, to be given back by
- * query_piece_unref; else NULL. */
-enum query_landing query_flight_leave(struct query_cache *c, struct query_flight **pf,
-                                      const struct matrix **ret);
+/* Leave another's flight, ended or not: the piece, to be given back by query_piece_unref, or NULL:
+ * it gave none. */
+const struct matrix *query_flight_leave(struct query_cache *c, struct query_flight **pf);
 
 #endif

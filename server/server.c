@@ -227,6 +227,15 @@ static void observe(void *arg, struct str tenant, struct batch *b)
         api_observe(s->api, tenant, b);
 }
 
+/* Any thread. */
+static void forget(void *arg, struct str tenant)
+{
+    struct server *s = arg;
+
+    if (s->results != NULL)
+        query_cache_forget(s->results, tenant);
+}
+
 /* Any thread of the store. */
 static void on_notice(void *arg, const char *event, const char *text)
 {
@@ -244,6 +253,8 @@ static int open_store(struct server *s, bool recover, struct err *err)
         .decode_arg = &s->memory,
         .observe = observe,
         .observe_arg = s,
+        .forget = forget,
+        .forget_arg = s,
         .notice = on_notice,
         .head_bytes = (size_t)c->storage.head_bytes,
         .flush_age = c->storage.flush_age,
@@ -372,11 +383,11 @@ static void close_rooms(struct running *run)
     workers_free(&s->workers); /* their calls use the api; api_cut has cancelled them */
     api_close(&s->api);
     alerts_close(&s->alerts);
-    query_cache_free(&s->results);
     if (s->store != NULL)
         save_collectors(s);
     collectors_free(&s->collectors);
     store_close(&s->store);
+    query_cache_free(&s->results); /* the store says what it has to forget */
     retention_fini(&s->retention);
     stream_limit_free(&s->streams);
     auth_free(&s->auth);

@@ -323,6 +323,7 @@ static int forget_deleted(struct compact *c, struct partition *p, struct err *er
     int r;
 
     frame_cache_drop(c->s->frames, &owner);
+    store_tenant_forget(c->s, owner.tenant_id);
     r = partition_read(p, sweep_streams, &gone, err);
     if (r == 0 && gone > 0) {
         (void)pthread_mutex_lock(&c->s->flush_mutex); /* a flush brings labels, too */

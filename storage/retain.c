@@ -71,6 +71,7 @@ static int finish(struct store *s, struct meta_partition *p, struct err *err)
     if (r == 0)
         r = partition_cache_drop(s->partitions, p->tenant_id, p->day, err);
     frame_cache_drop(s->frames, &(struct frame_owner){p->tenant_id, p->day});
+    store_tenant_forget(s, p->tenant_id);
     if (r == 0)
         r = fail_at("retain.removed", err);
     if (r == 0)

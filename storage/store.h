@@ -42,6 +42,10 @@ typedef int store_decode_fn(void *arg, const struct store_payload *p, struct bat
  * leave. Not during replay. */
 typedef void store_observe_fn(void *arg, struct str tenant, struct batch *b);
 
+/* Records of a tenant are gone, hidden or back (delete requests, retention): what was made of its
+ * records before is to be forgotten.  On any thread; must not block, nor call the store. */
+typedef void store_forget_fn(void *arg, struct str tenant);
+
 /* Something that an operator should read about: a stable dotted event and one sentence.  On any
  * thread; must not block.  Libraries do not log: this is what a program does it from. */
 typedef void store_notice_fn(void *arg, const char *event, const char *text);
@@ -68,6 +72,8 @@ struct store_options {
     void *decode_arg;
     store_observe_fn *observe; /* may be NULL */
     void *observe_arg;
+    store_forget_fn *forget; /* may be NULL */
+    void *forget_arg;
     store_notice_fn *notice; /* may be NULL */
     void *notice_arg;
     store_objects_fn *objects; /* NULL: files beside the catalogs */
@@ -209,7 +215,7 @@ enum { STORE_DELETE_ID = 17 }; /* 16 hex digits and NUL */
 enum store_delete_state {
     STORE_DELETE_RECEIVED,  /* hides; the bytes are still there */
     STORE_DELETE_STARTED,   /* hides; the bytes are going */
-    STORE_DELETE_PROCESSED, /* the bytes are gone */
+    STORE_DELETE_PROCESSED, /* the bytes are gone, from memory too */
 };
 
 /* Passes when one of the texts (regexp: patterns) is in the line; negative: when none is. */

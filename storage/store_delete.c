@@ -208,6 +208,7 @@ static int add(struct store *s, struct str tenant, struct store_delete *d, struc
     s->last_delete = id; /* so that one who cancels twice never meets another's */
     store_delete_renew(s, store_tenant_find(s, tenant));
     (void)pthread_mutex_unlock(&s->mutex);
+    store_tenant_forget(s, tenant_id);
     return 0;
 }
 
@@ -286,6 +287,7 @@ static int cancel(struct store *s, struct str tenant, struct str id, bool force,
     VEC_REMOVE(&s->tombstones, at);
     store_delete_renew(s, store_tenant_find(s, tenant));
     (void)pthread_mutex_unlock(&s->mutex);
+    store_tenant_forget(s, tombstone_tenant(t));
     tombstone_unref(&t);
     return 0;
 }
@@ -313,19 +315,6 @@ static bool is_there(const struct store *s, const struct tombstone *t)
     return false;
 }
 
-/* Under mutex. */
-static struct store_tenant *tenant_of(struct store *s, uint64_t id)
-{
-    struct str name;
-    size_t pos = 0;
-    void *t;
-
-    while (map_next(s->tenants, &pos, &name, &t))
-        if (((const struct store_tenant *)t)->id == id)
-            return t;
-    return NULL;
-}
-
 int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_state state,
                        struct err *err)
 {
@@ -336,12 +325,13 @@ int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_s
     if (is_there(s, t)) { /* else it was cancelled meanwhile */
         r = save(s, t, state, err);
         (void)pthread_mutex_lock(&s->mutex);
-        tenant = tenant_of(s, tombstone_tenant(t));
+        tenant = store_tenant_of(s, tombstone_tenant(t));
         if (r == 0)
             tombstone_set_state(t, state);
         if (r == 0 && tenant != NULL)
             store_delete_renew(s, tenant);
         (void)pthread_mutex_unlock(&s->mutex);
+        store_tenant_forget(s, tombstone_tenant(t));
     }
     (void)pthread_mutex_unlock(&s->delete_mutex);
     return r;
@@ -362,7 +352,7 @@ struct hide *store_delete_for_good(struct store *s, uint64_t tenant_id, int32_t 
         if (tombstone_tenant(s->tombstones.p[i]) == tenant_id &&
             tombstone_state(s->tombstones.p[i]) == STORE_DELETE_STARTED)
             gone[n++] = s->tombstones.p[i];
-    tenant = tenant_of(s, tenant_id);
+    tenant = store_tenant_of(s, tenant_id);
     held = store_hold_take(s, tenant_id, day, &n_held);
     if (tenant != NULL && !store_hold_has_all(s, tenant_id, day))
         ret = hide_new(&s->opt, str_of(tenant->name), (struct hide_list){gone, n},

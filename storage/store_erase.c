@@ -17,6 +17,7 @@
 #include "base/obj.h"
 #include "storage/catalog_index.h"
 #include "storage/compact.h"
+#include "storage/frame_cache.h"
 #include "storage/partition_cache.h"
 #include "storage/store_internal.h"
 #include "storage/tombstone.h"
@@ -163,12 +164,15 @@ static int sweep_day(void *arg, struct catalog *c, struct err *err)
     return catalog_streams_sweep(c, arg, err);
 }
 
-/* Compaction did so, too, unless a crash or a full disk came between: keeps (3). */
+/* Compaction did so, too, unless a crash or a full disk came between: keeps (3).  And who was
+ * reading then may have brought back into memory what was read of the old segments. */
 static int clean_day(struct store *s, struct partition *p, struct err *err)
 {
+    const struct frame_owner owner = {partition_tenant(p), partition_day(p)};
     size_t gone = 0;
     int r;
 
+    frame_cache_drop(s->frames, &owner);
     (void)pthread_mutex_lock(&s->flush_mutex); /* a flush brings labels, too */
     r = partition_read(p, sweep_day, &gone, err);
     if (r == 0)

@@ -136,6 +136,7 @@ struct store {
 
 /* store_tenant.c: under mutex, or before there are threads. */
 struct store_tenant *store_tenant_find(struct store *s, struct str name);
+struct store_tenant *store_tenant_of(struct store *s, uint64_t id); /* NULL: none */
 /* The tenant of that name, made with a random id when there is none.  ERR_LIMIT. */
 int store_tenant_need(struct store *s, struct str name, struct store_tenant **ret, struct err *err);
 /* A tenant as it was recorded; ERR_CORRUPT when the name has another id. */
@@ -143,6 +144,8 @@ int store_tenant_add(struct store *s, struct str name, uint64_t id, bool in_meta
 /* The row of a day, or where it would stand (then *found is false). */
 size_t store_tenant_day(struct store *s, uint64_t tenant_id, int32_t day, bool *found);
 void store_tenant_set_day(struct store *s, const struct meta_partition *p);
+/* Not under mutex: what was made of its records is to be forgotten (store_forget_fn). */
+void store_tenant_forget(struct store *s, uint64_t id);
 
 /* store_decide.c: on the WAL thread.  What becomes of `a` against stored and pending ranges; for
  * STORE_STORED its batch holds only what is new, and seq is given.  err is set for the rest. */

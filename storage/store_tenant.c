@@ -12,16 +12,29 @@ struct store_tenant *store_tenant_find(struct store *s, struct str name)
     return map_get(s->tenants, name);
 }
 
-static bool id_is_taken(struct store *s, uint64_t id)
+struct store_tenant *store_tenant_of(struct store *s, uint64_t id)
 {
     size_t pos = 0;
     struct str name;
-    void *value;
+    void *t;
 
-    while (map_next(s->tenants, &pos, &name, &value))
-        if (((struct store_tenant *)value)->id == id)
-            return true;
-    return false;
+    while (map_next(s->tenants, &pos, &name, &t))
+        if (((const struct store_tenant *)t)->id == id)
+            return t;
+    return NULL;
+}
+
+void store_tenant_forget(struct store *s, uint64_t id)
+{
+    const struct store_tenant *t;
+
+    if (s->opt.forget == NULL)
+        return;
+    (void)pthread_mutex_lock(&s->mutex);
+    t = store_tenant_of(s, id);
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (t != NULL) /* none ever goes, nor changes its name */
+        s->opt.forget(s->opt.forget_arg, str_of(t->name));
 }
 
 static struct store_tenant *add(struct store *s, struct str name, uint64_t id, bool in_meta)
@@ -54,7 +67,7 @@ int store_tenant_need(struct store *s, struct str name, struct store_tenant **re
     if (*ret != NULL)
         return 0;
     r = check_bounds(s, name, err);
-    while (r == 0 && (id == 0 || id_is_taken(s, id)))
+    while (r == 0 && (id == 0 || store_tenant_of(s, id) != NULL))
         r = crypt_random(&id, sizeof(id), err);
     if (r == 0)
         *ret = add(s, name, id, false);

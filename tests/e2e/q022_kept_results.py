@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A metric query over past hours is asked again and again; what was worked out is kept.  A delete request, its withdrawal and
-lines that arrive late change the answer at once, never only when what was kept is forgotten.
+lines that arrive late change the answer at once, never only when what was kept is forgotten.  What a delete request hides
+does not stay behind in what was kept, either.
 
 server: kept results are used (its counters say so) as long as nothing changes; the answer is always that of what may be seen.
 """
@@ -56,7 +57,9 @@ def run():
             settle(asker, whole)
 
             span = {"start": start // S, "end": start // S + 4 * 3600}
+            assert server.metric("logq_query_results_bytes") > 0
             asker.delete("POST", query='{app="web"} |= "user=u1 "', **span)
+            assert server.metric("logq_query_results_bytes") == 0
             without = {user: n for user, n in whole.items() if user != "u1"}
             settle(asker, without)
             # the middle of a kept hour

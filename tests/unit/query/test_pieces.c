@@ -266,6 +266,7 @@ struct client {
     struct gate *gate;
     const char *text;
     atomic_bool cancel;
+    bool fails; /* at the gate, at once; under its mutex */
     int result;
     bool is_joined;
     pthread_t thread;
@@ -276,15 +277,19 @@ static int at_gate(void *arg, const struct scan_request *req, struct err *err)
     struct client *cl = arg;
     struct gate *g = cl->gate;
     bool cancelled = false;
+    bool fails;
 
     (void)pthread_mutex_lock(&g->mutex);
     g->opened++;
     (void)pthread_cond_broadcast(&g->moved);
-    while (!g->is_open && !cancelled) {
+    while (!g->is_open && !cancelled && !cl->fails) {
         (void)pthread_cond_wait(&g->moved, &g->mutex);
         cancelled = req->cancel != NULL && atomic_load(req->cancel);
     }
+    fails = cl->fails;
     (void)pthread_mutex_unlock(&g->mutex);
+    if (fails)
+        return err_set(err, ERR_IO, "failed at the gate");
     return cancelled ? err_set(err, ERR_CANCELLED, "cancelled at the gate") : 0;
 }
 
@@ -308,6 +313,14 @@ static void cancel_client(struct client *cl)
 {
     (void)pthread_mutex_lock(&cl->gate->mutex);
     atomic_store(&cl->cancel, true);
+    (void)pthread_cond_broadcast(&cl->gate->moved);
+    (void)pthread_mutex_unlock(&cl->gate->mutex);
+}
+
+static void fail_client(struct client *cl)
+{
+    (void)pthread_mutex_lock(&cl->gate->mutex);
+    cl->fails = true;
     (void)pthread_cond_broadcast(&cl->gate->moved);
     (void)pthread_mutex_unlock(&cl->gate->mutex);
 }
@@ -342,6 +355,7 @@ static void setup_clients(struct client *v, struct gate *g, struct query_cache *
         query_cache_free(&v[i].w.cache);
         v[i].gate = g;
         v[i].text = text;
+        v[i].fails = false;
         v[i].w.fake.closed = closed;
         v[i].w.p.end = HOURS(1 + HOURS_EACH) - 60 * NS_PER_S;
         v[i].w.p.step = 300 * NS_PER_S; /* pieces are hours */
@@ -424,6 +438,29 @@ static void when_the_reader_is_cancelled_another_reads(void **state)
     query_cache_free(&c);
 }
 
+/* One alone tries again, and the others wait for that. */
+static void when_the_reader_fails_one_other_reads(void **state)
+{
+    static struct client v[CLIENTS];
+    struct query_cache *c = query_cache_new(LARGE, NULL);
+    struct gate g;
+    (void)state;
+
+    setup_clients(v, &g, c, SHARED, HOURS(9));
+    start_client(&v[0]);
+    await_opened(&g, 1);
+    for (size_t i = 1; i < CLIENTS; i++)
+        start_client(&v[i]);
+    await_joined(c, HOURS_EACH * (CLIENTS - 1));
+    fail_client(&v[0]);
+    await_joined(c, HOURS_EACH * (CLIENTS - 1) + HOURS_EACH * (CLIENTS - 2));
+    open_gate(&g);
+    assert_int_equal(end_clients(v, &g), CLIENTS - 1);
+    assert_int_equal(v[0].result, ERR_IO);
+    assert_int_equal(g.opened, 2);
+    query_cache_free(&c);
+}
+
 static void who_waits_can_be_cancelled(void **state)
 {
     static struct client v[CLIENTS];
@@ -480,5 +517,6 @@ CHECK_MAIN(cmocka_unit_test(a_closed_range_is_read_once),
            cmocka_unit_test(it_is_charged_and_gives_way_where_memory_is_short),
            cmocka_unit_test(what_many_ask_at_once_is_read_once),
            cmocka_unit_test(when_the_reader_is_cancelled_another_reads),
+           cmocka_unit_test(when_the_reader_fails_one_other_reads),
            cmocka_unit_test(who_waits_can_be_cancelled),
            cmocka_unit_test(open_time_is_read_for_those_who_came_before))

@@ -109,6 +109,31 @@ static void a_day_goes_only_when_its_end_and_its_arrival_are_past(void **state)
     fini(&f);
 }
 
+static void note_forgotten(void *arg, struct str tenant)
+{
+    *(unsigned *)arg += str_eq(tenant, STR("t"));
+}
+
+static void what_was_made_of_a_dropped_day_is_to_be_forgotten(void **state)
+{
+    unsigned n = 0;
+    struct feed f;
+    (void)state;
+
+    init(&f);
+    f.opt.forget = note_forgotten;
+    f.opt.forget_arg = &n;
+    feed_reopen(&f);
+    put(&f, -1, "yesterday");
+    flush(&f);
+    retire(&f, FEED_DAY + DAY);
+    assert_int_equal(n, 0);
+    retire(&f, FEED_DAY + NS_PER_H + 2 * DAY + NS_PER_MIN);
+    feed_check(&f, "t", "");
+    assert_int_equal(n, 1);
+    fini(&f);
+}
+
 /* Receive times never step back; what is old is a matter of the clock as it is now. */
 static void a_clock_that_was_ahead_for_a_while_drops_nothing(void **state)
 {
@@ -809,6 +834,7 @@ CHECK_MAIN(cmocka_unit_test(a_held_day_stays_until_it_is_released),
            cmocka_unit_test(a_day_that_cannot_be_removed_does_not_keep_the_store_shut),
            cmocka_unit_test(late_records_of_a_half_gone_day_begin_it_anew),
            cmocka_unit_test(a_day_goes_only_when_its_end_and_its_arrival_are_past),
+           cmocka_unit_test(what_was_made_of_a_dropped_day_is_to_be_forgotten),
            cmocka_unit_test(a_clock_that_was_ahead_for_a_while_drops_nothing),
            cmocka_unit_test(a_day_with_records_in_the_head_stays),
            cmocka_unit_test(a_dropped_day_begins_anew_when_records_come),

@@ -320,6 +320,101 @@ static void the_bytes_go_when_it_cannot_be_taken_back_any_more(void **state)
     fini(&f);
 }
 
+struct forgotten {
+    unsigned n, others;
+};
+
+static void note_forgotten(void *arg, struct str tenant)
+{
+    struct forgotten *g = arg;
+
+    g->n += str_eq(tenant, STR("t"));
+    g->others += !str_eq(tenant, STR("t"));
+}
+
+static void what_was_made_of_the_records_is_to_be_forgotten(void **state)
+{
+    struct forgotten g = {0};
+    struct store_delete d;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    feed_init(&f);
+    time_set(AT(600));
+    f.opt.forget = note_forgotten;
+    f.opt.forget_arg = &g;
+    feed_open(&f);
+    put(&f, "t", 1, "a", "a");
+    put(&f, "t", 1, "b", "b");
+    put(&f, "u", 1, "a", "another tenant's");
+    flush(&f);
+    assert_int_equal(g.n, 0);
+    d = must_del(&f, "a", 0, 5, NULL);
+    assert_int_equal(g.n, 1); /* it hides */
+    assert_int_equal(store_delete_cancel(f.s, STR("t"), str_of(d.id), false, &err), 0);
+    assert_int_equal(g.n, 2);
+    d = must_del(&f, "a", 0, 5, NULL);
+    time_set(AT(600) + STORE_DELETE_GRACE);
+    step(&f);
+    g.n = 0;
+    compact(&f);
+    assert_int_equal(g.n, 1); /* its records are left out */
+    step(&f);
+    assert_int_equal(g.n, 2); /* it is processed */
+    assert_int_equal(g.others, 0);
+    fini(&f);
+}
+
+static void read_to_the_end(struct scan *sc)
+{
+    struct batch *b;
+    struct err err;
+    int r;
+
+    while ((r = scan_next(sc, &b, &err)) == 0)
+        batch_unref(&b);
+    assert_int_equal(r, 1);
+}
+
+/* Who reads while the segments are written anew brings pieces of the old ones into memory. */
+static void nothing_of_it_is_left_in_memory_when_it_is_processed(void **state)
+{
+    const struct str t = STR("t");
+    const struct scan_request req = {
+        .tenants = &t, .n_tenants = 1, .from = 0, .to = INT64_MAX, .need_line = true};
+    struct store_stats st;
+    struct scan *sc;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    init(&f);
+    put(&f, "t", 1, "a", "a");
+    put(&f, "t", 1, "b", "b");
+    flush(&f);
+    (void)must_del(&f, "a", 0, 5, NULL);
+    time_set(AT(600) + STORE_DELETE_GRACE);
+    step(&f);
+    assert_int_equal(scan_open(f.s, &req, &sc, &err), 0);
+    compact(&f);
+    read_to_the_end(sc);
+    scan_close(&sc);
+    store_stats(f.s, &st);
+    assert_true(st.cache_entries > 0);
+    put(&f, "u", 1, "a", "a");
+    flush(&f);
+    put(&f, "u", 2, "a", "b");
+    flush(&f);
+    compact(&f); /* an exchange, and with it goes the file that waited for its reader */
+    step(&f);
+    check_list(&f, "0000000000000001 as written admin 0 5 2\n");
+    store_stats(f.s, &st);
+    assert_int_equal(st.cache_entries, 0);
+    feed_check(&f, "t", "b\n");
+    fini(&f);
+}
+
 /* A segment that comes into being behind the marking would be nobody's business. */
 static void a_request_is_not_started_before_its_records_are_in_segments(void **state)
 {
@@ -500,6 +595,8 @@ CHECK_MAIN(cmocka_unit_test(a_request_hides_its_streams_and_times_at_once),
            cmocka_unit_test(a_cancelled_request_shows_its_records_again),
            cmocka_unit_test(after_a_day_only_force_cancels),
            cmocka_unit_test(the_bytes_go_when_it_cannot_be_taken_back_any_more),
+           cmocka_unit_test(what_was_made_of_the_records_is_to_be_forgotten),
+           cmocka_unit_test(nothing_of_it_is_left_in_memory_when_it_is_processed),
            cmocka_unit_test(a_request_is_not_started_before_its_records_are_in_segments),
            cmocka_unit_test(a_young_request_keeps_its_bytes),
            cmocka_unit_test(evidence_is_refused_and_never_hidden),

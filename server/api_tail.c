@@ -41,7 +41,6 @@ struct conn {
     struct tail *tail;           /* owned */
     char *authorization, *scope; /* as in the request; owned */
     struct websocket *websocket; /* owned; NULL: an event stream */
-    size_t held;                 /* bytes written while the connection was full */
     dur_ns heard;                /* the client was */
     dur_ns told;
 };
@@ -108,17 +107,14 @@ static void end(struct conn *c, enum websocket_code code, struct str reason)
 
 /* ---- what the tail has to say ---- */
 
-static void on_bytes(void *arg, struct str bytes)
+static bool on_bytes(void *arg, struct str bytes)
 {
     struct conn *c = arg;
 
     OBJ_CHECK(c, TAIL_CONN_MAGIC);
     c->told = time_mono();
     http_reply_write(c->x, bytes);
-    if (http_is_full(c->x))
-        c->held += bytes.n;
-    else
-        tail_taken(c->tail, bytes.n);
+    return !http_is_full(c->x);
 }
 
 static void on_drained(void *arg)
@@ -126,8 +122,7 @@ static void on_drained(void *arg)
     struct conn *c = arg;
 
     OBJ_CHECK(c, TAIL_CONN_MAGIC);
-    tail_taken(c->tail, c->held);
-    c->held = 0;
+    tail_resume(c->tail);
 }
 
 static void on_failed(void *arg, const struct err *why)

@@ -36,8 +36,9 @@ struct tail_options {
     dur_ns delay;   /* entries wait so long for older ones that come late */
     enum tail_form form;
     bool categorize;
-    /* On the server's main loop.  `bytes` are ready to be written. */
-    void (*bytes)(void *arg, struct str bytes);
+    /* On the server's main loop.  `bytes` are ready to be written; false: no more of them before
+     * tail_resume. */
+    bool (*bytes)(void *arg, struct str bytes);
     void (*failed)(void *arg, const struct err *why); /* the last call */
     void *arg;
 };
@@ -51,7 +52,7 @@ void tail_hub_observe(struct tail_hub *h, struct str tenant, struct batch *b);
 /* Main loop from here on.  ERR_LIMIT: conf.query.tails are open, or too many queries wait. */
 int tail_open(struct tail_hub *h, const struct tail_options *opt, struct tail **ret,
               struct err *err);
-void tail_close(struct tail **pt);               /* nothing is called any more */
-void tail_taken(struct tail *t, size_t n_bytes); /* the client has taken them */
+void tail_close(struct tail **pt); /* nothing is called any more */
+void tail_resume(struct tail *t);  /* the client takes bytes again */
 
 #endif

@@ -1,7 +1,6 @@
 /* server/tail_class.c - see tail_class.h. */
 #include "server/tail_class.h"
 
-#include "base/mem.h"
 #include "base/obj.h"
 
 #include <stdlib.h>
@@ -9,11 +8,16 @@
 
 /* ---- output ---- */
 
-struct tail_output *tail_output_new(struct str bytes)
+struct tail_output *tail_output_new(struct str bytes, struct mem_budget *budget)
 {
-    struct tail_output *o = mem_new(sizeof(*o) + bytes.n);
+    struct tail_output *o;
+    struct err ignored;
 
+    if (mem_budget_take(budget, sizeof(*o) + bytes.n, &ignored) < 0)
+        return NULL;
+    o = mem_new(sizeof(*o) + bytes.n);
     atomic_init(&o->refs, 1);
+    o->budget = budget;
     o->n = bytes.n;
     if (bytes.n > 0)
         memcpy(o->bytes, bytes.p, bytes.n);
@@ -31,8 +35,10 @@ void tail_output_unref(struct tail_output **po)
     struct tail_output *o = *po;
 
     *po = NULL;
-    if (o != NULL && atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1)
-        free(o);
+    if (o == NULL || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    mem_budget_give(o->budget, sizeof(*o) + o->n);
+    free(o);
 }
 
 /* ---- classes ---- */
@@ -70,13 +76,15 @@ void tail_class_put(struct tail_class **first, struct tail_class **pc)
     free(c);
 }
 
-void tail_class_add(struct tail_class *c, struct tail_output *o, size_t n_entries)
+void tail_class_add(struct tail_class *c, struct tail_output *o, size_t n_entries,
+                    uint64_t n_dropped)
 {
     c->is_more = c->output != NULL;
     if (c->is_more)
         return;
     c->output = tail_output_ref(o);
     c->n_entries = n_entries;
+    c->n_dropped = n_dropped;
 }
 
 void tail_class_forget(struct tail_class *c)
@@ -84,5 +92,6 @@ void tail_class_forget(struct tail_class *c)
     tail_output_unref(&c->output);
     c->answered = 0;
     c->n_entries = 0;
+    c->n_dropped = 0;
     c->is_more = false;
 }

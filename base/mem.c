@@ -8,6 +8,7 @@
 
 #include "base/obj.h"
 
+#include <limits.h>
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -77,6 +78,14 @@ static void uncharge(struct mem_budget *b, size_t bytes)
     size_t was = atomic_fetch_sub_explicit(&b->used, bytes, memory_order_relaxed);
 
     INVARIANT(was >= bytes);
+}
+
+void mem_keep(size_t bytes)
+{
+    int n = bytes > INT_MAX ? INT_MAX : (int)bytes;
+
+    (void)mallopt(M_MMAP_THRESHOLD, n); /* 0: not this allocator's */
+    (void)mallopt(M_TRIM_THRESHOLD, n);
 }
 
 void mem_trim(void)

@@ -22,6 +22,11 @@ void *mem_grow(void *p, size_t bytes);
 /* A NUL-terminated copy of `n` bytes at `p`; never NULL. */
 char *mem_dup(const char *p, size_t n);
 
+/* Freed blocks of up to `bytes` (and the end of the heap up to that size) are kept for the next one
+ * that is needed, until mem_trim: the pages of a new one cost more than what most callers do with
+ * them.  Once, for the process. */
+void mem_keep(size_t bytes);
+
 /* Give the kernel what was freed and lies between what is in use.  Takes some milliseconds, in
  * which others wait for their turn at the heap: not often, and not on a thread that has a low
  * priority. */

@@ -87,9 +87,8 @@ void utf8_repair(struct buf *b, struct str s)
     }
 }
 
-void utf8_add(struct buf *b, uint32_t cp)
+size_t utf8_encode(uint32_t cp, char *c)
 {
-    char c[4];
     size_t n;
 
     if (cp < 0x80) {
@@ -107,5 +106,12 @@ void utf8_add(struct buf *b, uint32_t cp)
     }
     for (size_t i = 1; i < n; i++)
         c[i] = (char)(0x80 | (cp >> (6 * (n - 1 - i)) & 0x3f));
-    buf_add(b, c, n);
+    return n;
+}
+
+void utf8_add(struct buf *b, uint32_t cp)
+{
+    char c[4];
+
+    buf_add(b, c, utf8_encode(cp, c));
 }

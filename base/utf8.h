@@ -13,7 +13,10 @@ size_t utf8_valid(struct str s);
 /* Append `s` to `b`, each maximal ill-formed part as U+FFFD. */
 void utf8_repair(struct buf *b, struct str s);
 
-/* Append code point `cp` (<= 0x10FFFF) as UTF-8. */
+/* Code point `cp` (<= 0x10FFFF) as UTF-8 at `dst`, which has room for 4 bytes; how many it takes.
+ */
+size_t utf8_encode(uint32_t cp, char *dst);
+/* Append it. */
 void utf8_add(struct buf *b, uint32_t cp);
 
 #endif

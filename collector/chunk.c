@@ -8,7 +8,18 @@
 
 #include <stdlib.h>
 
-enum { LABELS_MAX = 64 << 20, MESSAGE_MAX = 256 << 20 };
+enum { LABELS_MAX = 64 << 20, MESSAGE_MAX = 256 << 20, ROOM = 16 << 10 };
+
+#define TAG STR("logq")
+
+/* The usual room at once, so that it does not move while it grows. */
+static void begin(struct chunk *c)
+{
+    buf_clear(&c->message);
+    (void)buf_room(&c->message, c->opt.bytes + ROOM);
+    forward_pack_begin(&c->message, TAG);
+    c->head = c->message.n;
+}
 
 struct chunk *chunk_new(const struct chunk_options *opt)
 {
@@ -16,8 +27,11 @@ struct chunk *chunk_new(const struct chunk_options *opt)
 
     c->magic = CHUNK_FILLING_MAGIC;
     c->opt = *opt;
-    buf_init(&c->payload, opt->bytes + CHUNK_SLACK);
-    buf_init(&c->packed, 2 * (opt->bytes + CHUNK_SLACK));
+    if (c->opt.bytes_busy < opt->bytes)
+        c->opt.bytes_busy = opt->bytes;
+    buf_init(&c->message, 2 * (c->opt.bytes_busy + CHUNK_SLACK));
+    begin(c);
+    buf_init(&c->packed, 2 * (c->opt.bytes_busy + CHUNK_SLACK));
     c->arena = arena_new(NULL, LABELS_MAX);
     c->codec = codec_writer_new();
     return c;
@@ -30,7 +44,7 @@ void chunk_free(struct chunk **pc)
     if (c == NULL)
         return;
     OBJ_CHECK(c, CHUNK_FILLING_MAGIC);
-    buf_fini(&c->payload);
+    buf_fini(&c->message);
     buf_fini(&c->packed);
     arena_free(&c->arena);
     codec_writer_free(&c->codec);
@@ -56,8 +70,9 @@ static void shrink(struct buf *b, size_t usual)
 void chunk_clear(struct chunk *c)
 {
     OBJ_CHECK(c, CHUNK_FILLING_MAGIC);
-    shrink(&c->payload, c->opt.bytes);
-    shrink(&c->packed, c->opt.bytes);
+    shrink(&c->message, c->opt.bytes_busy + ROOM);
+    shrink(&c->packed, c->opt.bytes_busy);
+    begin(c);
     arena_reset(c->arena);
     c->entries = c->next = 0;
     c->parts.n = c->wire.n = 0;
@@ -68,15 +83,20 @@ bool chunk_is_empty(const struct chunk *c)
     return c->parts.n == 0;
 }
 
+bool chunk_is_worth(const struct chunk *c)
+{
+    return c->message.n - c->head >= c->opt.bytes || c->parts.n >= CHUNK_PARTS_MAX;
+}
+
 bool chunk_is_full(const struct chunk *c)
 {
-    return c->payload.n >= c->opt.bytes || c->parts.n >= CHUNK_PARTS_MAX;
+    return c->message.n - c->head >= c->opt.bytes_busy || c->parts.n >= CHUNK_PARTS_MAX;
 }
 
 void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size_t n)
 {
-    forward_pack_entry(&c->payload, ts, fields, n);
-    INVARIANT(!c->payload.over); /* CHUNK_SLACK holds any one record */
+    forward_pack_entry(&c->message, ts, fields, n);
+    INVARIANT(!c->message.over); /* CHUNK_SLACK holds any one record */
     c->entries++;
 }
 
@@ -110,21 +130,20 @@ void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,
 
 struct chunk_mark chunk_mark(const struct chunk *c)
 {
-    return (struct chunk_mark){.bytes = c->payload.n, .entries = c->entries};
+    return (struct chunk_mark){.bytes = c->message.n, .entries = c->entries};
 }
 
 void chunk_back(struct chunk *c, struct chunk_mark mark)
 {
-    INVARIANT(mark.bytes <= c->payload.n && mark.entries <= c->entries);
-    c->payload.n = mark.bytes;
+    INVARIANT(mark.bytes <= c->message.n && mark.entries <= c->entries);
+    c->message.n = mark.bytes;
     c->entries = mark.entries;
 }
 
 int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTES], struct err *err)
 {
     struct forward_chunk out = {
-        .tag = STR("logq"),
-        .payload = buf_str(&c->payload),
+        .tag = TAG,
         .codec = c->opt.codec,
         .n_entries = c->entries,
         .parts = c->wire.p,
@@ -136,13 +155,20 @@ int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTE
     OBJ_CHECK(c, CHUNK_FILLING_MAGIC);
     forward_token(c->wire.p, c->wire.n, token);
     out.token = str_of(token);
-    if (c->opt.codec != CODEC_NONE) {
-        buf_clear(&c->packed);
-        r = codec_pack(c->codec, c->opt.codec, c->opt.level, out.payload, &c->packed, err);
-        if (r < 0)
-            return err_wrap(err, "compress chunk");
-        out.payload = buf_str(&c->packed);
+    if (c->opt.codec == CODEC_NONE) {
+        struct buf empty = *message;
+        forward_pack_end(&c->message, &out);
+        *message = c->message;
+        c->message = empty;
+        c->message.max = message->max;
+        return buf_err(message, "chunk", err);
     }
+    buf_clear(&c->packed);
+    r = codec_pack(c->codec, c->opt.codec, c->opt.level, str_from(buf_str(&c->message), c->head),
+                   &c->packed, err);
+    if (r < 0)
+        return err_wrap(err, "compress chunk");
+    out.payload = buf_str(&c->packed);
     forward_pack_chunk(message, &out);
     return buf_err(message, "chunk", err);
 }
@@ -165,7 +191,7 @@ int chunk_mark_twice(struct str message, char token[CHUNK_TOKEN_BYTES], struct b
     static const struct forward_limits LIMITS = {.message_bytes = MESSAGE_MAX};
     struct arena *a = arena_new(NULL, LABELS_MAX);
     struct forward_message m;
-    struct forward_chunk out = {.tag = STR("logq")};
+    struct forward_chunk out = {.tag = TAG};
     int r = forward_parse(message, &LIMITS, a, &m, err);
 
     if (r == 0)

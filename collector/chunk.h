@@ -21,7 +21,8 @@ enum {
 };
 
 struct chunk_options {
-    size_t bytes; /* of payload: full from there on */
+    size_t bytes;      /* of payload: worth sending from there on */
+    size_t bytes_busy; /* full from there on; 0: as `bytes` */
     enum codec codec;
     int level;
 };
@@ -30,7 +31,8 @@ struct chunk {
     unsigned magic;
 #define CHUNK_FILLING_MAGIC 0x9a7cc4b2u
     struct chunk_options opt;
-    struct buf payload;
+    struct buf message; /* head, then the payload: what is sent uncompressed is never copied */
+    size_t head;
     uint64_t entries;
     struct arena *arena; /* labels of single records */
     VEC(struct checkpoint_part) parts;
@@ -45,6 +47,7 @@ void chunk_free(struct chunk **pc);
 
 void chunk_clear(struct chunk *c);
 bool chunk_is_empty(const struct chunk *c); /* no part yet */
+bool chunk_is_worth(const struct chunk *c); /* need not wait for more */
 bool chunk_is_full(const struct chunk *c);
 
 /* Append an entry; it belongs to the part that is added next.  Nothing is kept of `fields`. */
@@ -67,8 +70,8 @@ void chunk_back(struct chunk *c, struct chunk_mark mark);
 int chunk_mark_twice(struct str message, char token[CHUNK_TOKEN_BYTES], struct buf *ret,
                      struct err *err);
 
-/* Append the whole message to `message` and write its token.  ERR_LIMIT: it does not fit
- * message->max. */
+/* Put the whole message into `message`, which is empty, and write its token; then the chunk is good
+ * for chunk_clear only.  ERR_LIMIT: it is too large. */
 int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTES],
                struct err *err);
 

@@ -319,6 +319,7 @@ static int open_pipeline(struct collector *c, struct err *err)
         .own = c->own,
         .state_fd = c->state_fd,
         .chunk = {.bytes = (size_t)k->chunk_bytes,
+                  .bytes_busy = (size_t)k->chunk_bytes_busy,
                   .codec = CODECS[k->compress],
                   .level = (int)k->compress_level},
         .chunk_delay = k->chunk_delay,
@@ -434,6 +435,7 @@ static void warn_unreloadable(const struct config *old, const struct config *new
     name_option(&names, old->status_every != new->status_every, "server.status_every");
     name_option(&names, !same(old->state_dir, new->state_dir), "state_dir");
     name_option(&names, old->chunk_bytes != new->chunk_bytes, "chunk.bytes");
+    name_option(&names, old->chunk_bytes_busy != new->chunk_bytes_busy, "chunk.bytes_busy");
     name_option(&names, old->chunk_delay != new->chunk_delay, "chunk.delay");
     name_option(&names, old->window_chunks != new->window_chunks, "chunk.window");
     name_option(&names, old->window_bytes != new->window_bytes, "chunk.window_bytes");

@@ -69,7 +69,7 @@ struct config {
     bool tls;
     struct str state_dir, host;
     struct labels labels;
-    int64_t chunk_bytes, window_bytes, window_chunks;
+    int64_t chunk_bytes, chunk_bytes_busy, window_bytes, window_chunks;
     dur_ns chunk_delay, ack_timeout, partial_timeout, status_every;
     int compress; /* enum config_compress */
     int64_t compress_level, max_line, refused_bytes;

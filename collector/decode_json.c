@@ -43,71 +43,102 @@ static int hex4(const char *p)
     return v;
 }
 
-/* \uXXXX at s->p (behind the u), with the low half of a pair if there is one. */
-static bool unescape_unicode(struct scan *s, struct buf *out)
+/* \uXXXX at s->p (behind the u), with the low half of a pair if there is one; returns the end of
+ * what was written to `out`, NULL: it is none. */
+static char *unescape_unicode(struct scan *s, char *out)
 {
     int high, low;
 
     if (s->end - s->p < 4 || (high = hex4(s->p)) < 0)
-        return false;
+        return NULL;
     s->p += 4;
     if (high >= 0xD800 && high < 0xDC00 && s->end - s->p >= 6 && s->p[0] == '\\' &&
         s->p[1] == 'u') {
         low = hex4(s->p + 2);
         if (low >= 0xDC00 && low < 0xE000) {
             s->p += 6;
-            utf8_add(out,
-                     0x10000u + (((unsigned)high - 0xD800u) << 10) + ((unsigned)low - 0xDC00u));
-            return true;
+            return out + utf8_encode(0x10000u + (((unsigned)high - 0xD800u) << 10) +
+                                         ((unsigned)low - 0xDC00u),
+                                     out);
         }
     }
-    utf8_add(out, high >= 0xD800 && high < 0xE000 ? 0xFFFDu : (uint32_t)high);
-    return true;
+    return out + utf8_encode(high >= 0xD800 && high < 0xE000 ? 0xFFFDu : (uint32_t)high, out);
 }
 
-/* One escape, s->p behind the backslash. */
-static bool unescape(struct scan *s, struct buf *out)
+/* One escape, s->p behind the backslash; as above.  No escape is shorter than what it stands for.
+ */
+static char *unescape(struct scan *s, char *out)
 {
-    static const char FROM[] = "\"\\/bfnrt";
-    static const char TO[] = "\"\\/\b\f\n\r\t";
-    const char *hit;
+    static const char TO[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                 ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+    char to;
 
-    if (s->p == s->end || *s->p == '\0')
-        return false;
+    if (s->p == s->end)
+        return NULL;
     if (*s->p == 'u') {
         s->p++;
         return unescape_unicode(s, out);
     }
-    hit = strchr(FROM, *s->p);
-    if (hit == NULL)
-        return false;
-    buf_add_char(out, TO[hit - FROM]);
-    s->p++;
-    return true;
+    to = TO[(unsigned char)*s->p++];
+    *out = to;
+    return to == '\0' ? NULL : out + 1;
 }
 
-/* The rest of a string with escapes, s->p at the first backslash, `text` what stood before it. */
+/* Bytes of `w` that are `c`: the lowest bit that is set is that of the first. */
+static uint64_t bytes_equal(uint64_t w, uint64_t c)
+{
+    uint64_t x = w ^ (c * UINT64_C(0x0101010101010101));
+
+    return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);
+}
+
+/* Copy up to the next quote or backslash; `out` has 8 bytes more than needed. */
+static char *copy_plain(struct scan *s, char *out)
+{
+    const char *p = s->p;
+
+    for (; s->end - p >= 8; p += 8, out += 8) {
+        uint64_t w, hit;
+        memcpy(&w, p, 8);
+        memcpy(out, &w, 8);
+        hit = bytes_equal(w, '"') | bytes_equal(w, '\\');
+        if (hit != 0) {
+            int n = __builtin_ctzll(hit) / 8;
+            s->p = p + n;
+            return out + n;
+        }
+    }
+    while (p < s->end && *p != '"' && *p != '\\')
+        *out++ = *p++;
+    s->p = p;
+    return out;
+}
+
+/* The rest of a string with escapes, s->p at the first backslash, `text` what stood before it.
+ * Room is taken once. */
 static bool take_escaped(struct scan *s, struct buf *out, struct str text)
 {
+    char *at;
+
     buf_clear(out);
-    buf_add_str(out, text);
-    for (;;) {
-        const char *quote, *slash;
+    at = buf_room(out, text.n + (size_t)(s->end - s->p) + 8);
+    if (at == NULL)
+        return false;
+    if (text.n > 0)
+        memcpy(at, text.p, text.n);
+    at += text.n;
+    while (s->p < s->end && *s->p == '\\') {
         s->p++;
-        if (!unescape(s, out))
+        at = unescape(s, at);
+        if (at == NULL)
             return false;
-        quote = memchr(s->p, '"', (size_t)(s->end - s->p));
-        if (quote == NULL)
-            return false;
-        slash = memchr(s->p, '\\', (size_t)(quote - s->p));
-        if (slash == NULL) {
-            buf_add(out, s->p, (size_t)(quote - s->p));
-            s->p = quote + 1;
-            return !out->over;
-        }
-        buf_add(out, s->p, (size_t)(slash - s->p));
-        s->p = slash;
+        at = copy_plain(s, at);
     }
+    if (s->p == s->end)
+        return false;
+    s->p++;
+    out->n = (size_t)(at - out->p);
+    return true;
 }
 
 /* The value of "log" behind its opening quote; *last: it ended in a newline, which is taken off. */

@@ -24,6 +24,8 @@ enum {
     RETRY_MS = 1000, /* a journal that cannot be written */
     RESUME_MS = 50,  /* labels that are not known yet */
     MESSAGE_SLACK = 8 << 20,
+    TRIM_MS = 1000,
+    TRIM_BYTES = 1 << 20, /* sent in TRIM_MS: below, memory of busier times is given back */
 };
 
 /* A chunk whose plan is in the journal's buffer and not yet on the disk. */
@@ -53,6 +55,8 @@ struct pipeline {
     loop_fn *drain_done;
     void *drain_arg;
     struct loop_timer *drain_timer;
+    struct loop_timer *trim_timer; /* runs while there may be memory to give back */
+    uint64_t sent, sent_before; /* bytes since the last mem_trim; and when the timer was started */
 };
 
 static void pump(struct pipeline *p);
@@ -77,7 +81,7 @@ static void seal(struct pipeline *p, uint64_t no)
     struct err err;
 
     p->chunk->next = s.next;
-    buf_init(&s.message, 2 * (p->opt.chunk.bytes + MESSAGE_SLACK));
+    buf_init(&s.message, 2 * (p->opt.chunk.bytes_busy + MESSAGE_SLACK));
     if (chunk_pack(p->chunk, &s.message, s.token, &err) < 0)
         log_error("chunk.not_packed", LOG_ERR(&err));
     INVARIANT(!s.message.over); /* sized so that any chunk fits */
@@ -87,6 +91,27 @@ static void seal(struct pipeline *p, uint64_t no)
     }
     VEC_PUSH(&p->sealed, s);
     chunk_clear(p->chunk);
+}
+
+static void on_trim(void *arg)
+{
+    struct pipeline *p = arg;
+
+    if (p->sent - p->sent_before < TRIM_BYTES) {
+        mem_trim();
+        p->sent = p->sent_before = 0;
+        return;
+    }
+    p->sent_before = p->sent;
+    loop_timer_start(p->trim_timer, TRIM_MS, 0);
+}
+
+/* A message of `bytes` will be freed: then the heap is larger than it has to be. */
+static void trim_later(struct pipeline *p, size_t bytes)
+{
+    if (p->sent < TRIM_BYTES && p->sent + bytes >= TRIM_BYTES)
+        loop_timer_start(p->trim_timer, TRIM_MS, 0);
+    p->sent += bytes;
 }
 
 /* Send what may be sent, and have the plans of the rest made durable. */
@@ -100,6 +125,7 @@ static void send_sealed(struct pipeline *p)
             break;
         if (s->next != 0)
             p->next = s->next;
+        trim_later(p, s->message.n);
         ship_add(p->ship, s->no, s->token, &s->message); /* keeps (1) */
     }
     if (n > 0 && n < p->sealed.n)
@@ -160,7 +186,7 @@ static int64_t fill(struct pipeline *p)
         now = time_mono();
         if (was_empty)
             p->opened_at = now;
-        if (chunk_is_full(p->chunk))
+        if (chunk_is_full(p->chunk) || (!more && chunk_is_worth(p->chunk)))
             seal(p, 0);
     }
     if (!chunk_is_empty(p->chunk) && has_room(p) && now - p->opened_at >= p->opt.chunk_delay)
@@ -308,6 +334,8 @@ int pipeline_open(const struct pipeline_options *opt, struct pipeline **ret, str
     p->magic = PIPELINE_MAGIC;
     p->opt = *opt;
     p->next = checkpoint_next_file(opt->checkpoint);
+    if (p->opt.chunk.bytes_busy < opt->chunk.bytes)
+        p->opt.chunk.bytes_busy = opt->chunk.bytes;
     r = refused_open(opt->state_fd, opt->refused_bytes, &p->refused, err);
     if (r == 0)
         r = checkpoint_attach(opt->checkpoint, opt->loop, on_synced, p, err);
@@ -317,6 +345,7 @@ int pipeline_open(const struct pipeline_options *opt, struct pipeline **ret, str
     }
     p->chunk = chunk_new(&opt->chunk);
     p->timer = loop_timer_new(opt->loop, on_timer, p);
+    p->trim_timer = loop_timer_new(opt->loop, on_trim, p);
     p->ship = ship_new(opt->loop, &opt->ship, &handler, p);
     *ret = p;
     return 0;
@@ -374,6 +403,7 @@ void pipeline_free(struct pipeline **pp)
     OBJ_CHECK(p, PIPELINE_MAGIC);
     loop_timer_free(&p->drain_timer);
     loop_timer_free(&p->timer);
+    loop_timer_free(&p->trim_timer);
     ship_free(&p->ship);
     chunk_free(&p->chunk);
     refused_free(&p->refused);

@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { DRAIN_S = 5, LOCK_WAIT_S = 5 };
+enum { DRAIN_S = 5, LOCK_WAIT_S = 5, KEEP_BYTES = 16 << 20 };
 
 struct worker {
     const struct priv_worker *given;
@@ -135,6 +135,7 @@ int worker_run(const struct priv_worker *given)
 
     w.dir = (struct str){mem_dup(config->dir.p, config->dir.n), config->dir.n};
     metric_add(METRIC_WORKER_RESTARTS, given->restarts);
+    mem_keep(KEEP_BYTES);
     r = loop_new(&w.loop, &err);
     if (r < 0)
         config_free(&config);

@@ -155,28 +155,69 @@ static void pack_parts(msgpack_packer *pk, const struct forward_part *parts, siz
     }
 }
 
-void forward_pack_chunk(struct buf *b, const struct forward_chunk *c)
+static void pack_option(msgpack_packer *pk, const struct forward_chunk *c)
 {
     bool packed = c->codec != CODEC_NONE;
+
+    (void)msgpack_pack_map(pk, 2u + packed + (c->n_parts > 0));
+    pack_text(pk, STR("chunk"));
+    pack_text(pk, c->token);
+    pack_text(pk, STR("size"));
+    (void)msgpack_pack_uint64(pk, c->n_entries);
+    if (packed) {
+        pack_text(pk, STR("compressed"));
+        pack_text(pk, c->codec == CODEC_GZIP ? STR("gzip") : STR("zstd"));
+    }
+    if (c->n_parts > 0) {
+        pack_text(pk, STR("lq"));
+        pack_parts(pk, c->parts, c->n_parts, c->next);
+    }
+}
+
+void forward_pack_chunk(struct buf *b, const struct forward_chunk *c)
+{
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, b, to_buf);
     (void)msgpack_pack_array(&pk, 3);
     pack_text(&pk, c->tag);
     (void)msgpack_pack_bin_with_body(&pk, c->payload.p, c->payload.n);
-    (void)msgpack_pack_map(&pk, 2u + packed + (c->n_parts > 0));
-    pack_text(&pk, STR("chunk"));
-    pack_text(&pk, c->token);
-    pack_text(&pk, STR("size"));
-    (void)msgpack_pack_uint64(&pk, c->n_entries);
-    if (packed) {
-        pack_text(&pk, STR("compressed"));
-        pack_text(&pk, c->codec == CODEC_GZIP ? STR("gzip") : STR("zstd"));
-    }
-    if (c->n_parts > 0) {
-        pack_text(&pk, STR("lq"));
-        pack_parts(&pk, c->parts, c->n_parts, c->next);
-    }
+    pack_option(&pk, c);
+}
+
+/* The payload's length takes four bytes, whatever it will be. */
+enum { BIN_HEAD = 5 };
+
+static size_t begin_size(struct str tag)
+{
+    return 1 + str_head_size(tag.n) + tag.n + BIN_HEAD;
+}
+
+void forward_pack_begin(struct buf *b, struct str tag)
+{
+    size_t n = begin_size(tag);
+    char *p = buf_room(b, n);
+
+    INVARIANT(b->n == 0);
+    if (p == NULL)
+        return;
+    *p++ = (char)0x93;
+    (void)put_head(put_str(p, tag), 0xc6, 0, BIN_HEAD - 1);
+    b->n = n;
+}
+
+void forward_pack_end(struct buf *b, const struct forward_chunk *c)
+{
+    size_t head = begin_size(c->tag);
+    msgpack_packer pk;
+
+    INVARIANT(c->codec == CODEC_NONE);
+    if (b->over)
+        return;
+    INVARIANT(b->n >= head && b->n - head <= UINT32_MAX);
+    (void)put_big_endian(b->p + head - (BIN_HEAD - 1), b->n - head, BIN_HEAD - 1);
+    msgpack_packer_init(&pk, b, to_buf);
+    pack_option(&pk, c);
 }
 
 void forward_pack_ack(struct buf *b, struct str token)

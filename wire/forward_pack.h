@@ -31,6 +31,14 @@ struct forward_chunk {
  * something. */
 void forward_pack_chunk(struct buf *b, const struct forward_chunk *c);
 
+/*
+ * The same without a copy of the payload: _begin puts a message's head into the empty `b`, entries
+ * follow, _end makes it whole.  Not compressed; c->tag is that of _begin, c->payload is not looked
+ * at.
+ */
+void forward_pack_begin(struct buf *b, struct str tag);
+void forward_pack_end(struct buf *b, const struct forward_chunk *c);
+
 /* {"ack": token} and {"ack": token, "lq": {"refused": code, "text": text}}.  Each answer is one
  * write. */
 void forward_pack_ack(struct buf *b, struct str token);

@@ -126,15 +126,66 @@ static void entries_can_be_taken_back(void **state)
 
     (void)state;
     chunk_add_entry(c, 1, &field, 1);
-    bytes = c->payload.n;
+    bytes = c->message.n;
     mark = chunk_mark(c);
     chunk_add_entry(c, 1, &field, 1);
     chunk_back(c, mark);
-    assert_int_equal(c->payload.n, bytes);
+    assert_int_equal(c->message.n, bytes);
     assert_int_equal(c->entries, 1);
+}
+
+/* It is the payload's own memory, with a head before and the parts behind. */
+static void an_uncompressed_message_says_the_same(void **state)
+{
+    static const struct forward_limits LIMITS = {0};
+    struct chunk_options opt = {.bytes = 1000, .codec = CODEC_NONE};
+    struct arena *a = arena_new(NULL, 1 << 20);
+    struct forward_message m;
+    char token[CHUNK_TOKEN_BYTES];
+    struct buf message;
+    struct str payload;
+
+    (void)state;
+    chunk_free(&c);
+    c = chunk_new(&opt);
+    for (int i = 0; i < 2; i++) { /* its memory is given away, and it goes on */
+        buf_init(&message, 1 << 20);
+        fill();
+        payload = str_from(buf_str(&c->message), c->head);
+        assert_int_equal(chunk_pack(c, &message, token, &err), 0);
+        chunk_clear(c);
+        assert_int_equal(forward_parse(buf_str(&message), &LIMITS, a, &m, &err), 0);
+        check_str(m.tag, "logq");
+        check_str(m.chunk, token);
+        assert_int_equal(m.codec, CODEC_NONE);
+        assert_int_equal(m.n_parts, 2);
+        assert_int_equal(m.entries.n, payload.n);
+        buf_fini(&message);
+    }
+    arena_free(&a);
+}
+
+static void while_busy_it_may_grow_past_what_is_worth_sending(void **state)
+{
+    struct chunk_options opt = {.bytes = 1000, .bytes_busy = 3000, .codec = CODEC_NONE};
+    static const char TEXT[2000];
+    struct label field = {STR("log"), {TEXT, sizeof(TEXT)}};
+
+    (void)state;
+    chunk_free(&c);
+    c = chunk_new(&opt);
+    assert_false(chunk_is_worth(c));
+    chunk_add_entry(c, 1, &field, 1);
+    assert_true(chunk_is_worth(c));
+    assert_false(chunk_is_full(c));
+    chunk_add_entry(c, 1, &field, 1);
+    assert_true(chunk_is_full(c));
 }
 
 CHECK_MAIN(cmocka_unit_test_setup_teardown(the_message_says_what_was_put_in, setup, teardown),
            cmocka_unit_test_setup_teardown(the_same_again_is_the_same_bytes, setup, teardown),
            cmocka_unit_test_setup_teardown(it_is_full_by_bytes_and_by_parts, setup, teardown),
-           cmocka_unit_test_setup_teardown(entries_can_be_taken_back, setup, teardown))
+           cmocka_unit_test_setup_teardown(entries_can_be_taken_back, setup, teardown),
+           cmocka_unit_test_setup_teardown(an_uncompressed_message_says_the_same, setup, teardown),
+           cmocka_unit_test_setup_teardown(while_busy_it_may_grow_past_what_is_worth_sending, setup,
+                                           teardown))

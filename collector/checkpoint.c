@@ -137,6 +137,11 @@ struct checkpoint_file *checkpoint_file_find(const struct checkpoint *c, uint64_
     return map_get(c->by_no, number_key(&no));
 }
 
+bool checkpoint_has_drawn(const struct checkpoint *c, uint64_t no)
+{
+    return no < c->next_file;
+}
+
 /* ---- chunks in memory ---- */
 
 static void chunk_free(struct checkpoint_chunk *chunk)
@@ -192,6 +197,19 @@ struct checkpoint_chunk *checkpoint_chunk_find(const struct checkpoint *c, uint6
         if (c->chunks.p[i]->no == no)
             return c->chunks.p[i];
     return NULL;
+}
+
+uint64_t checkpoint_file_certain(const struct checkpoint *c, const struct checkpoint_file *f)
+{
+    uint64_t n = f->planned.n > 0 && f->planned.p[0].start == 0 ? f->planned.p[0].end : 0;
+
+    for (size_t i = 0; i < c->chunks.n; i++)
+        for (size_t k = 0; k < c->chunks.p[i]->parts.n; k++) {
+            const struct checkpoint_part *p = &c->chunks.p[i]->parts.p[k];
+            if (p->file == f && p->start < n)
+                n = p->start;
+        }
+    return n;
 }
 
 /* ---- changes ---- */
@@ -281,6 +299,15 @@ void checkpoint_seen(struct checkpoint *c, struct checkpoint_file *f, uint64_t s
     checkpoint_put_seen(c, f);
 }
 
+void checkpoint_kept(struct checkpoint *c, struct checkpoint_file *f, uint64_t start, uint64_t end)
+{
+    OBJ_CHECK(c, CHECKPOINT_MAGIC);
+    if (f->kept.start == start && f->kept.end == end)
+        return;
+    f->kept = (struct checkpoint_range){start, end};
+    checkpoint_put_kept(c, f);
+}
+
 void checkpoint_ack(struct checkpoint *c, uint64_t no)
 {
     OBJ_CHECK(c, CHECKPOINT_MAGIC);
@@ -292,20 +319,6 @@ void checkpoint_ack(struct checkpoint *c, uint64_t no)
 }
 
 /* ---- life ---- */
-
-/* Bytes from the beginning of `f` that are certainly at the server. */
-static uint64_t certain(const struct checkpoint *c, const struct checkpoint_file *f)
-{
-    uint64_t n = f->planned.n > 0 && f->planned.p[0].start == 0 ? f->planned.p[0].end : 0;
-
-    for (size_t i = 0; i < c->chunks.n; i++)
-        for (size_t k = 0; k < c->chunks.p[i]->parts.n; k++) {
-            const struct checkpoint_part *p = &c->chunks.p[i]->parts.p[k];
-            if (p->file == f && p->start < n)
-                n = p->start;
-        }
-    return n;
-}
 
 /*
  * A new incarnation with what is certain of the files that are known.  What was planned and not
@@ -324,7 +337,7 @@ static int renew(struct checkpoint *c, enum checkpoint_renewal why, struct err *
         return r;
     for (size_t i = 0; i < n; i++) {
         struct checkpoint_file *f = c->files.p[i];
-        uint64_t end = certain(c, f);
+        uint64_t end = checkpoint_file_certain(c, f);
         f->planned.n = 0;
         checkpoint_add_range(f, 0, end);
     }

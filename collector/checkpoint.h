@@ -46,8 +46,10 @@ struct checkpoint_file {
     uint64_t dev, ino;
     uint32_t head_len; /* bytes that head_hash covers */
     uint64_t head_hash;
-    char *path;                           /* where it was last seen */
-    uint64_t seen;                        /* it was at least that long once: see checkpoint_seen */
+    char *path;                   /* where it was last seen */
+    uint64_t seen;                /* it was at least that long once: see checkpoint_seen */
+    struct checkpoint_range kept; /* lies in keep/ (keep.h), durable; end 0: nothing */
+    uint64_t lost;                /* bytes reported as gaps since the start; not journalled */
     VEC(struct checkpoint_range) planned; /* sorted, disjoint, coalesced */
     uint32_t unacked;                     /* parts planned and not acknowledged */
     bool dead;    /* will not be read again: its owner forgets it once unacked is 0 */
@@ -98,18 +100,24 @@ void checkpoint_file_set_path(struct checkpoint *c, struct checkpoint_file *f, c
  * with the next sync when it is more than before; every few MiB that are not read yet are enough.
  */
 void checkpoint_seen(struct checkpoint *c, struct checkpoint_file *f, uint64_t size);
+/* [start, end) lies in keep/ and is durable there. Journalled with the next sync. */
+void checkpoint_kept(struct checkpoint *c, struct checkpoint_file *f, uint64_t start, uint64_t end);
 /* It is gone for good, unacked is 0: frees it. */
 void checkpoint_file_forget(struct checkpoint *c, struct checkpoint_file *f);
 /* All files in no order; `i` from 0; NULL at the end.  _forget puts the last in the place of the
  * one that goes. */
 struct checkpoint_file *checkpoint_file_at(const struct checkpoint *c, size_t i);
 struct checkpoint_file *checkpoint_file_find(const struct checkpoint *c, uint64_t no);
+/* Was number `no` drawn in this incarnation, as far as the journal knows? */
+bool checkpoint_has_drawn(const struct checkpoint *c, uint64_t no);
 
 /* End of the last planned byte; and its first hole below that: *start >= *end when there is none.
  * Begin with from 0, go on from the last *end. */
 uint64_t checkpoint_file_end(const struct checkpoint_file *f);
 void checkpoint_file_hole(const struct checkpoint_file *f, uint64_t from, uint64_t *start,
                           uint64_t *end);
+/* Bytes from its beginning that are at the server, all of them: nothing before is read again. */
+uint64_t checkpoint_file_certain(const struct checkpoint *c, const struct checkpoint_file *f);
 
 /* Plan a chunk: its parts count as planned from now on, in memory; on disk after checkpoint_sync.
  * Returns its number. */

@@ -49,6 +49,7 @@ void checkpoint_put_plan(struct checkpoint *c, const struct checkpoint_chunk *ch
 void checkpoint_put_range(struct checkpoint *c, const struct checkpoint_file *f,
                           struct checkpoint_range range);
 void checkpoint_put_seen(struct checkpoint *c, const struct checkpoint_file *f);
+void checkpoint_put_kept(struct checkpoint *c, const struct checkpoint_file *f);
 void checkpoint_put_ack(struct checkpoint *c, uint64_t chunk);
 void checkpoint_put_forget(struct checkpoint *c, uint64_t file);
 void checkpoint_put_told(struct checkpoint *c);

@@ -8,6 +8,7 @@
 
 #include "base/crc.h"
 #include "base/obj.h"
+#include "collector/le.h"
 #include "collector/metrics.h"
 
 #include <string.h>
@@ -28,32 +29,18 @@ enum record_type {
     REC_FORGET,
     REC_SEEN,
     REC_SYNCED,
-    REC_TOLD
+    REC_TOLD,
+    REC_KEPT,
 };
-
-static void put(uint8_t *p, uint64_t v, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get(const uint8_t *p, unsigned n)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
 
 static void seal(uint8_t *rec)
 {
-    put(rec, crc32c(0, rec + 4, RECORD_BYTES - 4), 4);
+    le_put(rec, crc32c(0, rec + 4, RECORD_BYTES - 4), 4);
 }
 
 static bool is_whole(const uint8_t *rec)
 {
-    return get(rec, 4) == crc32c(0, rec + 4, RECORD_BYTES - 4);
+    return le_get(rec, 4) == crc32c(0, rec + 4, RECORD_BYTES - 4);
 }
 
 /* ---- writing ---- */
@@ -78,21 +65,21 @@ void checkpoint_put_file(struct checkpoint *c, const struct checkpoint_file *f)
     size_t n_path = (n + PATH_BYTES - 1) / PATH_BYTES;
     uint8_t *rec = add_record(c, REC_FILE);
 
-    put(rec + 6, n_path, 2);
-    put(rec + 8, f->no, 8);
-    put(rec + 16, f->dev, 8);
-    put(rec + 24, f->ino, 8);
-    put(rec + 32, f->head_hash, 8);
-    put(rec + 40, f->head_len, 4);
-    put(rec + 44, n, 4);
-    put(rec + 48, f->salt, 4);
+    le_put(rec + 6, n_path, 2);
+    le_put(rec + 8, f->no, 8);
+    le_put(rec + 16, f->dev, 8);
+    le_put(rec + 24, f->ino, 8);
+    le_put(rec + 32, f->head_hash, 8);
+    le_put(rec + 40, f->head_len, 4);
+    le_put(rec + 44, n, 4);
+    le_put(rec + 48, f->salt, 4);
     seal(rec);
     for (size_t i = 0; i < n_path; i++) {
         size_t at = i * PATH_BYTES;
         size_t len = n - at < PATH_BYTES ? n - at : PATH_BYTES;
         rec = add_record(c, REC_PATH);
         rec[5] = (uint8_t)len;
-        put(rec + 6, i, 2);
+        le_put(rec + 6, i, 2);
         memcpy(rec + 8, f->path + at, len);
         seal(rec);
     }
@@ -104,14 +91,14 @@ void checkpoint_put_plan(struct checkpoint *c, const struct checkpoint_chunk *ch
         const struct checkpoint_part *p = &chunk->parts.p[i];
         uint8_t *rec = add_record(c, REC_PLAN);
         rec[5] = p->flags;
-        put(rec + 8, chunk->no, 8);
-        put(rec + 16, p->file->no, 8);
-        put(rec + 24, p->start, 8);
-        put(rec + 32, p->end, 8);
-        put(rec + 40, p->count, 4);
-        put(rec + 44, i, 4);
-        put(rec + 48, chunk->parts.n, 4);
-        put(rec + 52, (uint64_t)p->ts, 8);
+        le_put(rec + 8, chunk->no, 8);
+        le_put(rec + 16, p->file->no, 8);
+        le_put(rec + 24, p->start, 8);
+        le_put(rec + 32, p->end, 8);
+        le_put(rec + 40, p->count, 4);
+        le_put(rec + 44, i, 4);
+        le_put(rec + 48, chunk->parts.n, 4);
+        le_put(rec + 52, (uint64_t)p->ts, 8);
         seal(rec);
     }
 }
@@ -121,9 +108,9 @@ void checkpoint_put_range(struct checkpoint *c, const struct checkpoint_file *f,
 {
     uint8_t *rec = add_record(c, REC_RANGE);
 
-    put(rec + 8, f->no, 8);
-    put(rec + 16, range.start, 8);
-    put(rec + 24, range.end, 8);
+    le_put(rec + 8, f->no, 8);
+    le_put(rec + 16, range.start, 8);
+    le_put(rec + 24, range.end, 8);
     seal(rec);
 }
 
@@ -131,8 +118,18 @@ void checkpoint_put_seen(struct checkpoint *c, const struct checkpoint_file *f)
 {
     uint8_t *rec = add_record(c, REC_SEEN);
 
-    put(rec + 8, f->no, 8);
-    put(rec + 16, f->seen, 8);
+    le_put(rec + 8, f->no, 8);
+    le_put(rec + 16, f->seen, 8);
+    seal(rec);
+}
+
+void checkpoint_put_kept(struct checkpoint *c, const struct checkpoint_file *f)
+{
+    uint8_t *rec = add_record(c, REC_KEPT);
+
+    le_put(rec + 8, f->no, 8);
+    le_put(rec + 16, f->kept.start, 8);
+    le_put(rec + 24, f->kept.end, 8);
     seal(rec);
 }
 
@@ -140,7 +137,7 @@ static void put_number(struct checkpoint *c, enum record_type type, uint64_t no)
 {
     uint8_t *rec = add_record(c, type);
 
-    put(rec + 8, no, 8);
+    le_put(rec + 8, no, 8);
     seal(rec);
 }
 
@@ -163,7 +160,7 @@ void checkpoint_make_synced(uint8_t rec[CHECKPOINT_RECORD_BYTES], uint64_t offse
 {
     memset(rec, 0, RECORD_BYTES);
     rec[4] = REC_SYNCED;
-    put(rec + 8, offset, 8);
+    le_put(rec + 8, offset, 8);
     seal(rec);
 }
 
@@ -172,13 +169,13 @@ void checkpoint_make_header(const struct checkpoint *c, uint64_t bytes,
 {
     memset(rec, 0, RECORD_BYTES);
     memcpy(rec + 4, FILE_MAGIC, sizeof(FILE_MAGIC));
-    put(rec + 12, VERSION, 2);
-    put(rec + 14, (uint64_t)c->renewal, 1);
-    put(rec + 16, c->incarnation, 8);
-    put(rec + 24, c->next_file, 8);
-    put(rec + 32, c->next_chunk, 8);
-    put(rec + 40, bytes, 8);
-    put(rec + 48, c->previous, 8);
+    le_put(rec + 12, VERSION, 2);
+    le_put(rec + 14, (uint64_t)c->renewal, 1);
+    le_put(rec + 16, c->incarnation, 8);
+    le_put(rec + 24, c->next_file, 8);
+    le_put(rec + 32, c->next_chunk, 8);
+    le_put(rec + 40, bytes, 8);
+    le_put(rec + 48, c->previous, 8);
     seal(rec);
 }
 
@@ -190,6 +187,8 @@ void checkpoint_put_everything(struct checkpoint *c)
         checkpoint_put_file(c, f);
         if (f->seen > 0)
             checkpoint_put_seen(c, f);
+        if (f->kept.end > 0)
+            checkpoint_put_kept(c, f);
         for (size_t k = 0; k < f->planned.n; k++)
             checkpoint_put_range(c, f, f->planned.p[k]);
     }
@@ -202,7 +201,7 @@ uint64_t checkpoint_live_bytes(const struct checkpoint *c)
     uint64_t n = 1;
 
     for (size_t i = 0; i < c->files.n; i++)
-        n += 3 + strlen(c->files.p[i]->path) / PATH_BYTES + c->files.p[i]->planned.n;
+        n += 4 + strlen(c->files.p[i]->path) / PATH_BYTES + c->files.p[i]->planned.n;
     for (size_t i = 0; i < c->chunks.n; i++)
         n += c->chunks.p[i]->parts.n;
     return n * RECORD_BYTES;
@@ -214,25 +213,25 @@ uint64_t checkpoint_live_bytes(const struct checkpoint *c)
  */
 static size_t load_file(struct checkpoint *c, const uint8_t *rec, size_t left)
 {
-    size_t n_path = (size_t)get(rec + 6, 2), n = (size_t)get(rec + 44, 4);
-    uint64_t no = get(rec + 8, 8);
+    size_t n_path = (size_t)le_get(rec + 6, 2), n = (size_t)le_get(rec + 44, 4);
+    uint64_t no = le_get(rec + 8, 8);
     struct checkpoint_file *f;
 
     if (n_path >= left || n > CHECKPOINT_PATH_MAX || n_path != (n + PATH_BYTES - 1) / PATH_BYTES ||
-        get(rec + 40, 4) > CHECKPOINT_HEAD_MAX)
+        le_get(rec + 40, 4) > CHECKPOINT_HEAD_MAX)
         return 0;
     for (size_t i = 1; i <= n_path; i++) {
         const uint8_t *p = rec + i * RECORD_BYTES;
-        if (!is_whole(p) || p[4] != REC_PATH || get(p + 6, 2) != i - 1)
+        if (!is_whole(p) || p[4] != REC_PATH || le_get(p + 6, 2) != i - 1)
             return 0;
     }
     f = checkpoint_file_find(c, no);
     if (f == NULL)
-        f = checkpoint_add_file(c, no, (uint32_t)get(rec + 48, 4));
-    f->dev = get(rec + 16, 8);
-    f->ino = get(rec + 24, 8);
-    f->head_hash = get(rec + 32, 8);
-    f->head_len = (uint32_t)get(rec + 40, 4);
+        f = checkpoint_add_file(c, no, (uint32_t)le_get(rec + 48, 4));
+    f->dev = le_get(rec + 16, 8);
+    f->ino = le_get(rec + 24, 8);
+    f->head_hash = le_get(rec + 32, 8);
+    f->head_len = (uint32_t)le_get(rec + 40, 4);
     f->path = mem_grow(f->path, n + 1);
     for (size_t i = 0; i < n_path; i++) {
         size_t at = i * PATH_BYTES;
@@ -246,28 +245,28 @@ static size_t load_file(struct checkpoint *c, const uint8_t *rec, size_t left)
 /* A chunk: all of its parts, or nothing. */
 static size_t load_plan(struct checkpoint *c, const uint8_t *rec, size_t left)
 {
-    size_t n = (size_t)get(rec + 48, 4);
-    uint64_t no = get(rec + 8, 8);
+    size_t n = (size_t)le_get(rec + 48, 4);
+    uint64_t no = le_get(rec + 8, 8);
     struct checkpoint_chunk *chunk;
 
     if (n == 0 || n > left || n >= CHECKPOINT_PARTS_MAX || checkpoint_chunk_find(c, no) != NULL)
         return 0;
     for (size_t i = 0; i < n; i++) {
         const uint8_t *p = rec + i * RECORD_BYTES;
-        if (!is_whole(p) || p[4] != REC_PLAN || get(p + 8, 8) != no || get(p + 44, 4) != i ||
-            get(p + 48, 4) != n || get(p + 24, 8) > get(p + 32, 8) ||
-            checkpoint_file_find(c, get(p + 16, 8)) == NULL)
+        if (!is_whole(p) || p[4] != REC_PLAN || le_get(p + 8, 8) != no || le_get(p + 44, 4) != i ||
+            le_get(p + 48, 4) != n || le_get(p + 24, 8) > le_get(p + 32, 8) ||
+            checkpoint_file_find(c, le_get(p + 16, 8)) == NULL)
             return 0;
     }
     chunk = checkpoint_add_chunk(c, no);
     for (size_t i = 0; i < n; i++) {
         const uint8_t *p = rec + i * RECORD_BYTES;
         checkpoint_take_part(chunk, (struct checkpoint_part){
-                                        .file = checkpoint_file_find(c, get(p + 16, 8)),
-                                        .start = get(p + 24, 8),
-                                        .end = get(p + 32, 8),
-                                        .ts = (int64_t)get(p + 52, 8),
-                                        .count = (uint32_t)get(p + 40, 4),
+                                        .file = checkpoint_file_find(c, le_get(p + 16, 8)),
+                                        .start = le_get(p + 24, 8),
+                                        .end = le_get(p + 32, 8),
+                                        .ts = (int64_t)le_get(p + 52, 8),
+                                        .count = (uint32_t)le_get(p + 40, 4),
                                         .flags = p[5],
                                     });
     }
@@ -281,13 +280,18 @@ static size_t load_of_file(struct checkpoint *c, struct checkpoint_file *f, cons
         return 0;
     switch (rec[4]) {
     case REC_RANGE:
-        if (get(rec + 16, 8) > get(rec + 24, 8))
+        if (le_get(rec + 16, 8) > le_get(rec + 24, 8))
             return 0;
-        checkpoint_add_range(f, get(rec + 16, 8), get(rec + 24, 8));
+        checkpoint_add_range(f, le_get(rec + 16, 8), le_get(rec + 24, 8));
         return 1;
     case REC_SEEN:
-        if (get(rec + 16, 8) > f->seen)
-            f->seen = get(rec + 16, 8);
+        if (le_get(rec + 16, 8) > f->seen)
+            f->seen = le_get(rec + 16, 8);
+        return 1;
+    case REC_KEPT:
+        if (le_get(rec + 16, 8) > le_get(rec + 24, 8))
+            return 0;
+        f->kept = (struct checkpoint_range){le_get(rec + 16, 8), le_get(rec + 24, 8)};
         return 1;
     case REC_FORGET:
         if (f->unacked > 0)
@@ -308,7 +312,8 @@ static size_t load_record(struct checkpoint *c, const uint8_t *rec, size_t left)
     case REC_PLAN:
         return load_plan(c, rec, left);
     case REC_ACK:
-        (void)checkpoint_remove_chunk(c, get(rec + 8, 8)); /* one written twice changes nothing */
+        (void)checkpoint_remove_chunk(c,
+                                      le_get(rec + 8, 8)); /* one written twice changes nothing */
         return 1;
     case REC_SYNCED:
         return 1;
@@ -316,20 +321,20 @@ static size_t load_record(struct checkpoint *c, const uint8_t *rec, size_t left)
         c->renewal = CHECKPOINT_SAME;
         return 1;
     default:
-        return load_of_file(c, checkpoint_file_find(c, get(rec + 8, 8)), rec);
+        return load_of_file(c, checkpoint_file_find(c, le_get(rec + 8, 8)), rec);
     }
 }
 
 static int load_header(struct checkpoint *c, const uint8_t *p, struct err *err)
 {
-    if (get(p + 12, 2) != VERSION)
+    if (le_get(p + 12, 2) != VERSION)
         return err_set(err, ERR_UNSUPPORTED, "the journal has version %u, this program knows %d",
-                       (unsigned)get(p + 12, 2), VERSION);
+                       (unsigned)le_get(p + 12, 2), VERSION);
     c->renewal = p[14] <= CHECKPOINT_DAMAGED ? (enum checkpoint_renewal)p[14] : CHECKPOINT_SAME;
-    c->incarnation = get(p + 16, 8);
-    c->next_file = get(p + 24, 8);
-    c->next_chunk = get(p + 32, 8);
-    c->previous = get(p + 48, 8);
+    c->incarnation = le_get(p + 16, 8);
+    c->next_file = le_get(p + 24, 8);
+    c->next_chunk = le_get(p + 32, 8);
+    c->previous = le_get(p + 48, 8);
     return 0;
 }
 
@@ -340,8 +345,8 @@ static uint64_t find_synced(const uint8_t *p, size_t at, size_t n)
 
     for (; at < n; at++) {
         const uint8_t *rec = p + at * RECORD_BYTES;
-        if (rec[4] == REC_SYNCED && is_whole(rec) && get(rec + 8, 8) > synced)
-            synced = get(rec + 8, 8);
+        if (rec[4] == REC_SYNCED && is_whole(rec) && le_get(rec + 8, 8) > synced)
+            synced = le_get(rec + 8, 8);
     }
     return synced;
 }
@@ -369,7 +374,7 @@ int checkpoint_records_load(struct checkpoint *c, struct str bytes, struct check
         r = load_header(c, p, err);
         if (r < 0)
             return r;
-        must = get(p + 40, 8);
+        must = le_get(p + 40, 8);
     }
     while (at < n) {
         const uint8_t *rec = p + at * RECORD_BYTES;

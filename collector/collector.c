@@ -43,6 +43,9 @@ struct collector {
     struct input_file *files;
     struct input_events *engines[ENGINES]; /* Docker, podman; NULL: not asked for */
     struct http_server *http;
+    unsigned draining; /* things that are not done yet */
+    loop_fn *drain_done;
+    void *drain_arg;
 };
 
 static const struct config *config_of(const struct collector *c)
@@ -350,6 +353,7 @@ static int open_files(struct collector *c, struct err *err)
         .checkpoint = c->checkpoint,
         .own = c->own,
         .state_fd = c->state_fd,
+        .spool_bytes = (uint64_t)config_of(c)->spool_bytes,
         .max_line = (size_t)config_of(c)->max_line,
         .partial_timeout = config_of(c)->partial_timeout,
         .ready = on_ready,
@@ -444,6 +448,7 @@ static void warn_unreloadable(const struct config *old, const struct config *new
     name_option(&names, old->ack_timeout != new->ack_timeout, "ack_timeout");
     name_option(&names, old->max_line != new->max_line, "max_line");
     name_option(&names, old->refused_bytes != new->refused_bytes, "refused_bytes");
+    name_option(&names, old->spool_bytes != new->spool_bytes, "spool.bytes");
     name_option(&names, !same(old->user, new->user), "privileges.user");
     name_option(&names, old->sandbox_required != new->sandbox_required, "privileges.required");
     name_option(&names, has_new_socket(old, new), "inputs.socket");
@@ -475,6 +480,14 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
     return start_engines(c, err);
 }
 
+static void on_drained(void *arg)
+{
+    struct collector *c = arg;
+
+    if (--c->draining == 0)
+        c->drain_done(c->drain_arg);
+}
+
 void collector_drain(struct collector *c, dur_ns timeout, loop_fn *done, void *arg)
 {
     struct input in;
@@ -483,7 +496,11 @@ void collector_drain(struct collector *c, dur_ns timeout, loop_fn *done, void *a
     stop_engines(c);
     in = input_file_input(c->files);
     in.ops->stop(in.self);
-    pipeline_drain(c->pipeline, timeout, done, arg);
+    c->drain_done = done;
+    c->drain_arg = arg;
+    c->draining = 2;
+    pipeline_drain(c->pipeline, timeout, on_drained, c);
+    input_file_drain(c->files, on_drained, c);
 }
 
 const char *collector_metrics_address(const struct collector *c)

@@ -72,7 +72,7 @@ struct config {
     int64_t chunk_bytes, chunk_bytes_busy, window_bytes, window_chunks;
     dur_ns chunk_delay, ack_timeout, partial_timeout, status_every;
     int compress; /* enum config_compress */
-    int64_t compress_level, max_line, refused_bytes;
+    int64_t compress_level, max_line, refused_bytes, spool_bytes;
     struct str metrics_listen;
     struct str user; /* who we become when started as root */
     bool sandbox_required;

@@ -20,6 +20,7 @@
 
 enum {
     QUANTUM = 128 << 10,
+    SPOOL_BYTES = 1 << 30,
     SOON_MS = 50,
     RETRY_MS = 10000, /* a file that could not be read */
     FAILED_MAX = 10000,
@@ -83,7 +84,7 @@ bool input_file_may_read(const struct input_file *in, const struct tail *t)
     for (size_t i = 0; i < t->slot->tails.n && t->slot->tails.p[i] != t; i++)
         if (!t->slot->tails.p[i]->drained)
             return false;
-    if (t->from.packed != NULL && in->unpacking != NULL && in->unpacking != t)
+    if (!reader_is_plain(&t->from) && in->unpacking != NULL && in->unpacking != t)
         return false; /* it takes memory: one at a time */
     return t->described;
 }
@@ -165,8 +166,11 @@ void input_file_gap(struct input_file *in, const char *cause, const struct check
                              .file_id = str_of(f->id),
                              .start = start,
                              .end = end};
+    struct checkpoint_file *counted = checkpoint_file_find(in->opt.checkpoint, f->no);
     struct err err;
 
+    if (counted != NULL)
+        counted->lost += end - start;
     if (notice_gap(in->opt.own, &gap, &err) < 0)
         log_error("gap.not_written", LOG_ERR(&err));
 }
@@ -180,14 +184,15 @@ static void read_failed(struct tail *t, const struct err *err)
     t->failed_at = time_mono();
 }
 
-/* Damage that stays: what is behind it is lost. */
-static void give_up(struct input_file *in, struct tail *t)
+void input_file_give_up(struct input_file *in, struct tail *t, const char *cause)
 {
-    uint64_t end = t->file->seen > t->pos ? t->file->seen : t->pos;
+    uint64_t end = t->file->seen > t->seen ? t->file->seen : t->seen;
 
-    input_file_gap(in, "file_damaged", t->file, t->pos, end);
-    if (end > t->pos)
-        checkpoint_skip(in->opt.checkpoint, t->file, t->pos, end);
+    if (end < t->pos)
+        end = t->pos;
+    input_file_gap(in, cause, t->file, t->pos, end);
+    checkpoint_skip(in->opt.checkpoint, t->file, t->pos, end);
+    keep_writer_free(&t->keeping);
     reader_close(&t->from);
     if (in->unpacking == t)
         in->unpacking = NULL;
@@ -208,8 +213,8 @@ static void flush(struct input_file *in, struct tail *t, struct chunk *c)
 static void turn_failed(struct input_file *in, struct tail *t, const struct err *err)
 {
     read_failed(t, err);
-    if (err->sys == EBADMSG)
-        give_up(in, t);
+    if (err->sys == EBADMSG) /* damage that stays */
+        input_file_give_up(in, t, t->from.kept != NULL ? "spool_damaged" : "file_damaged");
 }
 
 /* One turn of one file. */
@@ -222,7 +227,7 @@ static void turn(struct input_file *in, struct tail *t, struct chunk *c)
         flush(in, t, c);
         return;
     }
-    if (t->from.packed != NULL)
+    if (!reader_is_plain(&t->from))
         in->unpacking = t;
     if (t->holes_due && tail_resume(t, &in->reader, &err) < 0) {
         t->holes_due = true;
@@ -242,8 +247,10 @@ static void turn(struct input_file *in, struct tail *t, struct chunk *c)
         return;
     }
     reader_rest(&t->from);
-    if (in->unpacking == t)
+    if (in->unpacking == t) {
         in->unpacking = NULL;
+        input_file_soon(in); /* the next of them */
+    }
     if (tail_is_due(t, &in->reader, time_mono()))
         tail_expire(t, &in->reader, c, time_mono());
     else if (!t->drained && input_file_successor(t) != NULL)
@@ -306,6 +313,7 @@ static int start(void *self, struct err *err)
     in->first_scan = checkpoint_file_at(in->opt.checkpoint, 0) == NULL &&
                      checkpoint_renewal(in->opt.checkpoint) == CHECKPOINT_SAME;
     input_file_load(in);
+    input_file_take_kept(in); /* in front of what has their names now */
     input_file_glob(in);
     in->first_scan = false;
     input_file_look_all(in);
@@ -338,6 +346,13 @@ static bool is_last_of_file(const struct checkpoint_chunk *plan, size_t i)
     return (p[i].flags & CHECKPOINT_CARRY) == 0;
 }
 
+static const char *why_not_rebuilt(const struct tail *t, const struct checkpoint_part *part)
+{
+    if (t != NULL && t->from.kept == NULL)
+        return "file_changed";
+    return part->end <= part->file->kept.end ? "spool_damaged" : "file_gone";
+}
+
 static int resume(void *self, const struct checkpoint_chunk *plan, struct chunk *c)
 {
     struct input_file *in = self;
@@ -356,10 +371,10 @@ static int resume(void *self, const struct checkpoint_chunk *plan, struct chunk 
         if (is_last_of_file(plan, i))
             part.flags |= CHECKPOINT_FLUSH_STDOUT | CHECKPOINT_FLUSH_STDERR;
         if (t == NULL)
-            input_file_gap(in, "file_gone", part.file, part.start, part.end);
+            input_file_gap(in, why_not_rebuilt(t, &part), part.file, part.start, part.end);
         else if (tail_rebuild(t, &in->reader, c, &part, next, &err) < 0) {
             log_error("chunk.not_rebuilt", LOG_ERR(&err));
-            input_file_gap(in, "file_changed", part.file, part.start, part.end);
+            input_file_gap(in, why_not_rebuilt(t, &part), part.file, part.start, part.end);
         }
         if (t != NULL)
             reader_rest(&t->from);
@@ -387,6 +402,7 @@ void input_file_set_sources(struct input_file *in, struct source_set *set)
     source_set_unref(&in->set);
     in->set = source_set_ref(set);
     in->reader.partial_timeout = set->config->partial_timeout;
+    input_file_take_kept(in);
     input_file_glob(in);
     input_file_call_ready(in);
 }
@@ -395,12 +411,14 @@ int input_file_open(const struct input_file_options *opt, struct source_set *set
                     struct input_file **ret, struct err *err)
 {
     struct input_file *in = mem_new(sizeof(*in));
+    int r;
 
-    (void)err;
     in->magic = INPUT_FILE_MAGIC;
     in->opt = *opt;
     if (in->opt.quantum == 0)
         in->opt.quantum = QUANTUM;
+    if (in->opt.spool_bytes == 0)
+        in->opt.spool_bytes = SPOOL_BYTES;
     in->set = source_set_ref(set);
     tail_reader_init(&in->reader, opt->checkpoint, opt->max_line, opt->partial_timeout);
     in->slots = map_new(0, input_file_slot_free);
@@ -408,6 +426,11 @@ int input_file_open(const struct input_file_options *opt, struct source_set *set
     in->by_watch = map_new(0, NULL);
     in->failed = map_new(FAILED_MAX, NULL);
     in->ready_last = &in->ready;
+    r = keep_open(opt->state_fd, checkpoint_incarnation(opt->checkpoint), &in->keep, err);
+    if (r < 0) {
+        input_file_free(&in);
+        return r;
+    }
     *ret = in;
     return 0;
 }
@@ -429,6 +452,8 @@ void input_file_free(struct input_file **pin)
     map_free(&in->by_inode);
     map_free(&in->by_watch);
     map_free(&in->failed);
+    loop_timer_free(&in->drain);
+    keep_close(&in->keep);
     tail_reader_fini(&in->reader);
     source_set_unref(&in->set);
     in->magic = 0;

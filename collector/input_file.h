@@ -19,7 +19,8 @@ struct input_file_options {
     struct loop *loop;
     struct checkpoint *checkpoint;
     struct spool *own;        /* for gap records */
-    int state_fd;             /* where spools are */
+    int state_fd;             /* where spools are, and keep/ */
+    uint64_t spool_bytes;     /* for logs that were deleted before they were read; 0: 1 GiB */
     size_t max_line, quantum; /* quantum 0: 128 KiB */
     dur_ns partial_timeout;
     /* There is something to deliver. */
@@ -33,6 +34,9 @@ int input_file_open(const struct input_file_options *opt, struct source_set *set
 struct input input_file_input(struct input_file *in);
 /* A new configuration: what no glob matches any more is read to its end. */
 void input_file_set_sources(struct input_file *in, struct source_set *set);
+/* After `stop`: what only our descriptors still hold goes to keep/, slice by slice; then done(arg).
+ */
+void input_file_drain(struct input_file *in, loop_fn *done, void *arg);
 /* Chunks were acknowledged: files of which nothing more will come may be let go. */
 void input_file_acked(struct input_file *in);
 void input_file_free(struct input_file **pin);
@@ -45,8 +49,8 @@ struct input_file_lag {
     dur_ns age;
 };
 struct input_file_lag input_file_lag(const struct input_file *in);
-/* Each file as JSON, [{path, id, state, size, read, acked, lag_bytes, lag_s}], as of the last look,
- * which is a second ago at most. */
+/* Each file as JSON, [{path, id, state, size, read, acked, lag_bytes, lag_s, lost}], as of the last
+ * look, which is a second ago at most.  lost: bytes of files of that name, since our start. */
 void input_file_list(const struct input_file *in, struct buf *out);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * collector/input_file_internal.h - what the parts of input_file share: input_file.c (the seam and
  * turns), input_file_look.c (which file is which), input_file_tick.c (from time to time),
- * input_file_lag.c (how far behind).
+ * input_file_keep.c (deleted before they were read), input_file_lag.c (how far behind).
  *
  * A slot is a path that a glob matched, with the files that have had that name, oldest first; `of`
  * are the journal's entries for them, followed or not.  Invariants
@@ -15,6 +15,7 @@
 
 #include "base/map.h"
 #include "collector/input_file.h"
+#include "collector/keep.h"
 #include "collector/own.h"
 #include "collector/tail.h"
 #include "collector/watch.h"
@@ -26,6 +27,7 @@ struct slot {
     bool look_due;    /* it is in input_file.looks */
     bool busy;        /* it is being looked at */
     dur_ns missed_at; /* since then a file is looked for in vain; 0: none is */
+    uint64_t lost;    /* bytes of files that are not in `of` any more */
 };
 
 struct input_file {
@@ -48,6 +50,13 @@ struct input_file {
     const struct source *source; /* while globbing */
     dur_ns globbed_at, swept_at;
     bool started, first_scan, soon, has_dead;
+    struct keep *keep;
+    struct loop_timer *drain;
+    loop_fn *drain_done;
+    void *drain_arg;
+    dur_ns over_since; /* more is pinned and kept than may be; 0: not */
+    size_t drained_to; /* tails before it are done with */
+    bool keeping;      /* there is more to copy right now */
     bool look_again;   /* a name went while it was looked at */
     bool dirs_changed; /* since the last sweep: a file may have lost its name */
 };
@@ -61,12 +70,22 @@ void input_file_gap(struct input_file *in, const char *cause, const struct check
 void input_file_complain(struct input_file *in, const char *path, int why);
 /* Is it this file's turn?  A drained one may grow a little, too. */
 bool input_file_may_read(const struct input_file *in, const struct tail *t);
+/* No more of it can be read or kept: what was not read is a gap. */
+void input_file_give_up(struct input_file *in, struct tail *t, const char *cause);
 /* The file that is read after `t`; NULL: there is none. */
 struct tail *input_file_successor(const struct tail *t);
 
 /* input_file_look.c */
 void input_file_load(struct input_file *in); /* the journal's entries into slots, at start */
 void input_file_glob(struct input_file *in);
+/* The source whose globs match; NULL: none. */
+const struct source *input_file_source_of(const struct input_file *in, const char *path);
+/* Follow an open file as one of those that have had the name `path`, as `f` or (NULL) as a new one,
+ * before `before` or last; takes `from`.  in->source is its source.  NULL: it cannot be. */
+struct tail *input_file_follow(struct input_file *in, const char *path, struct reader *from,
+                               struct checkpoint_file *f, const struct tail *before);
+/* Its place on the disk will be another's: it is not found by its inode any more. */
+void input_file_unbind(struct input_file *in, struct tail *t);
 /* Find out what became of the slot's files, and what had its name while nobody looked. */
 void input_file_look(struct input_file *in, struct slot *s);
 void input_file_look_later(struct input_file *in, struct slot *s);
@@ -84,6 +103,10 @@ void input_file_slot_free(void *slot);
 void input_file_soon(struct input_file *in); /* the next tick comes soon */
 void input_file_tick(void *in);
 void input_file_save(struct input_file *in);
+
+/* input_file_keep.c */
+void input_file_take_kept(struct input_file *in); /* what was kept before, at start */
+void input_file_keep(struct input_file *in, dur_ns now);
 
 /* input_file_lag.c */
 void input_file_look_at_lag(struct input_file *in, dur_ns now);

@@ -84,9 +84,20 @@ static const char *state_of(const struct tail *t)
 {
     if (t->failed != 0)
         return "unreadable";
+    if (t->from.kept != NULL)
+        return "kept";
     if (t->unlinked)
         return "unlinked";
     return t->drained ? "rotated" : "followed";
+}
+
+static uint64_t lost_of(const struct slot *s)
+{
+    uint64_t lost = s->lost;
+
+    for (size_t i = 0; i < s->of.n; i++)
+        lost += s->of.p[i]->lost;
+    return lost;
 }
 
 void input_file_list(const struct input_file *in, struct buf *out)
@@ -108,6 +119,7 @@ void input_file_list(const struct input_file *in, struct buf *out)
         json_put_kv_u64(&w, "acked", t->acked);
         json_put_kv_u64(&w, "lag_bytes", bytes_of(t));
         json_put_kv_u64(&w, "lag_s", (uint64_t)(age_of(t, now) / NS_PER_S));
+        json_put_kv_u64(&w, "lost", lost_of(t->slot));
         json_put_object_end(&w);
     }
     json_put_array_end(&w);

@@ -49,6 +49,8 @@ static void put_inode(struct input_file *in, struct checkpoint_file *f)
 {
     struct inode i = {f->dev, f->ino};
 
+    if (f->ino == 0)
+        return; /* it lies in keep/ */
     (void)map_put(in->by_inode, inode_key(&i), f);
 }
 
@@ -155,9 +157,19 @@ static void bury(struct input_file *in, struct checkpoint_file *f)
 
     drop_inode(in, f);
     slot_drop_file(s, f);
+    s->lost += f->lost;
     slot_check(in, s);
+    if (f->kept.end > 0)
+        keep_remove(in->keep, f->no);
     f->dead = true;
     in->has_dead = true;
+}
+
+static void lose_range(struct input_file *in, struct checkpoint_file *f, const char *cause,
+                       uint64_t start, uint64_t end)
+{
+    input_file_gap(in, cause, f, start, end);
+    checkpoint_skip(in->opt.checkpoint, f, start, end); /* reported once */
 }
 
 void input_file_lose(struct input_file *in, struct checkpoint_file *f, const char *cause)
@@ -168,14 +180,15 @@ void input_file_lose(struct input_file *in, struct checkpoint_file *f, const cha
         checkpoint_file_hole(f, end, &start, &end);
         if (start >= end)
             break;
-        input_file_gap(in, cause, f, start, end);
-        checkpoint_skip(in->opt.checkpoint, f, start, end); /* reported once */
+        lose_range(in, f, cause, start, end);
     }
     start = checkpoint_file_end(f);
-    if (f->seen > start) {
-        input_file_gap(in, cause, f, start, f->seen);
-        checkpoint_skip(in->opt.checkpoint, f, start, f->seen);
+    if (start < f->kept.end) {
+        lose_range(in, f, "spool_damaged", start, f->kept.end);
+        start = f->kept.end;
     }
+    if (start < f->seen)
+        lose_range(in, f, cause, start, f->seen);
     bury(in, f);
 }
 
@@ -195,17 +208,24 @@ void input_file_forget_dead(struct input_file *in)
     in->has_dead = more;
 }
 
+static void unwatch(struct input_file *in, struct tail *t)
+{
+    if (t->wd < 0)
+        return;
+    (void)map_remove(in->by_watch, (struct str){(const char *)&t->wd, sizeof(t->wd)});
+    if (in->watch != NULL)
+        watch_drop(in->watch, t->wd);
+    t->wd = -1;
+}
+
 void input_file_let_go(struct input_file *in, struct tail *t)
 {
     struct checkpoint_file *f = t->file;
     struct slot *s = t->slot;
-    bool is_ghost = t->from.fd < 0, gone = t->unlinked;
+    bool is_ghost = t->from.fd < 0, is_kept = t->from.kept != NULL, gone = t->unlinked;
 
     input_file_unready(in, t);
-    if (t->wd >= 0) {
-        (void)map_remove(in->by_watch, (struct str){(const char *)&t->wd, sizeof(t->wd)});
-        watch_drop(in->watch, t->wd);
-    }
+    unwatch(in, t);
     for (size_t i = 0; i < s->tails.n; i++)
         if (s->tails.p[i] == t) {
             VEC_REMOVE(&s->tails, i);
@@ -220,6 +240,8 @@ void input_file_let_go(struct input_file *in, struct tail *t)
     metric_set(METRIC_FILES_OPEN, in->tails.n);
     if (is_ghost)
         bury(in, f);
+    else if (is_kept) /* what was not kept of it is lost */
+        input_file_lose(in, f, "file_gone");
     else if (gone) /* it may live on compressed */
         input_file_look_later(in, s);
 }
@@ -255,8 +277,6 @@ static void add_tail(struct input_file *in, struct slot *s, struct tail *t,
     input_file_soon(in);
 }
 
-/* Follow an open file as one of those that have had the name of `s`, as `f` or (NULL) as a new one;
- * takes `from`.  NULL: it cannot be. */
 static struct tail *follow(struct input_file *in, struct slot *s, struct reader *from,
                            struct checkpoint_file *f, const struct tail *before)
 {
@@ -277,7 +297,7 @@ static struct tail *follow(struct input_file *in, struct slot *s, struct reader 
         tail_register(t, &in->reader);
     }
     slot_add_file(in, s, t->file);
-    if (t->from.packed == NULL)
+    if (reader_is_plain(&t->from))
         t->wd = watch_file(in->watch, t->from.fd);
     if (t->wd >= 0)
         (void)map_put(in->by_watch, (struct str){(const char *)&t->wd, sizeof(t->wd)}, t);
@@ -286,6 +306,20 @@ static struct tail *follow(struct input_file *in, struct slot *s, struct reader 
     reader_rest(&t->from);
     add_tail(in, s, t, before);
     return t;
+}
+
+struct tail *input_file_follow(struct input_file *in, const char *path, struct reader *from,
+                               struct checkpoint_file *f, const struct tail *before)
+{
+    return follow(in, slot_of(in, path), from, f, before);
+}
+
+void input_file_unbind(struct input_file *in, struct tail *t)
+{
+    unwatch(in, t);
+    drop_inode(in, t->file);
+    t->dev = t->ino = t->file->dev = t->file->ino = 0;
+    checkpoint_file_changed(in->opt.checkpoint, t->file);
 }
 
 /* ---- siblings ---- */
@@ -487,6 +521,7 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
     for (size_t i = 0; i < all->v.n; i++) {
         const struct sibling *b = &all->v.p[i];
         struct checkpoint_file *f = b->entry;
+        const struct tail *before;
         struct reader from;
         known = known || f != NULL;
         if ((f != NULL && f->user != NULL) || (f == NULL && (!known || !b->is_rotated)) ||
@@ -500,11 +535,12 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
         reader_rest(&from);
         log_info("file.found", LOG_Z("file", b->path), LOG_Z("of", s->path));
         metric_add(METRIC_FILES_RECOVERED, 1);
-        (void)follow(in, s, &from, f, newest(s));
+        before = newest(s);
+        (void)follow(in, s, &from, f, before != NULL && before->from.kept != NULL ? NULL : before);
     }
 }
 
-static const struct source *source_of(const struct input_file *in, const char *path)
+const struct source *input_file_source_of(const struct input_file *in, const char *path)
 {
     for (size_t i = 0; i < in->set->n; i++)
         for (size_t p = 0; p < in->set->v[i].paths.n; p++)
@@ -519,7 +555,7 @@ void input_file_look(struct input_file *in, struct slot *s)
     struct siblings all;
     bool older_gone;
 
-    in->source = s->tails.n > 0 ? newest(s)->source : source_of(in, s->path);
+    in->source = s->tails.n > 0 ? newest(s)->source : input_file_source_of(in, s->path);
     in->look_again = false;
     s->busy = true;           /* it must not vanish under our hands */
     if (in->source != NULL) { /* else nobody wants it now: perhaps after another reload */

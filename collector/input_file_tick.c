@@ -151,7 +151,10 @@ void input_file_tick(void *arg)
     if (now - in->swept_at >= SWEEP_MS * NS_PER_MS) {
         sweep(in, now);
         look_at_due(in);
+        in->keeping = true;
     }
+    if (in->keeping)
+        input_file_keep(in, now);
     if (now - in->globbed_at >= glob_ms(in) * NS_PER_MS)
         input_file_glob(in);
     input_file_save(in);

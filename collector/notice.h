@@ -14,7 +14,7 @@
  * but on a full disk: there it waits in memory (spool_keep).  notice_gap_begin leaves the sync to
  * who has several. */
 struct notice_gap {
-    const char *cause; /* "file_gone", "file_changed", "truncated", "refused", "events_lost" */
+    const char *cause; /* one of those in docs/collector.md */
     struct str path, file_id, text;
     uint64_t start, end;
 };

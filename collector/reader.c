@@ -2,6 +2,7 @@
 #include "collector/reader.h"
 
 #include "base/mem.h"
+#include "collector/keep.h"
 #include "wire/codec.h"
 
 #include <errno.h>
@@ -36,12 +37,27 @@ void reader_open(struct reader *r, int fd, bool packed)
 {
     r->fd = fd;
     r->packed = packed ? mem_new(sizeof(*r->packed)) : NULL;
+    r->kept = NULL;
+}
+
+void reader_open_kept(struct reader *r, struct keep_reader *kept)
+{
+    r->fd = keep_reader_fd(kept);
+    r->packed = NULL;
+    r->kept = kept;
+}
+
+bool reader_is_plain(const struct reader *r)
+{
+    return r->packed == NULL && r->kept == NULL;
 }
 
 void reader_rest(struct reader *r)
 {
     struct unpacker *u = r->packed;
 
+    if (r->kept != NULL)
+        keep_reader_rest(r->kept);
     if (u == NULL)
         return;
     codec_reader_free(&u->codec);
@@ -55,6 +71,8 @@ void reader_rest(struct reader *r)
 
 bool reader_is_resting(const struct reader *r)
 {
+    if (r->kept != NULL)
+        return keep_reader_is_resting(r->kept);
     return r->packed == NULL || r->packed->codec == NULL;
 }
 
@@ -63,6 +81,10 @@ void reader_close(struct reader *r)
     reader_rest(r);
     free(r->packed);
     r->packed = NULL;
+    if (r->kept != NULL) {
+        keep_reader_free(&r->kept); /* and with it fd */
+        r->fd = -1;
+    }
     if (r->fd >= 0)
         (void)close(r->fd);
     r->fd = -1;
@@ -194,6 +216,8 @@ static ssize_t read_packed(struct reader *r, char *p, size_t n, uint64_t offset)
 
 ssize_t reader_read(struct reader *r, char *p, size_t n, uint64_t offset)
 {
+    if (r->kept != NULL)
+        return keep_reader_read(r->kept, p, n, offset);
     return r->packed == NULL ? read_plain(r->fd, p, n, offset) : read_packed(r, p, n, offset);
 }
 
@@ -204,10 +228,13 @@ int reader_stat(const struct reader *r, struct reader_stat *ret)
 
     if (fstat(r->fd, &st) < 0)
         return -1;
-    ret->unlinked = st.st_nlink == 0;
+    ret->unlinked = st.st_nlink == 0 || r->kept != NULL;
+    ret->disk = r->kept != NULL ? 0 : (uint64_t)st.st_blocks * 512;
     ret->is_sure = u == NULL || u->is_sure;
     ret->damaged = u != NULL && u->was_damaged;
-    if (u == NULL)
+    if (r->kept != NULL)
+        ret->size = keep_reader_end(r->kept);
+    else if (u == NULL)
         ret->size = (uint64_t)st.st_size;
     else
         ret->size = u->is_sure ? u->size : u->size + 1;

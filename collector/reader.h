@@ -1,5 +1,5 @@
 /*
- * collector/reader.h - the bytes of a log by their offset, plain or packed.
+ * collector/reader.h - the bytes of a log by their offset: plain, packed, or kept by us (keep.h).
  *
  * A rotated log that was compressed before it was read is read through here as if it were not.
  * Packed bytes come out in order only, so a reader keeps a window from the last offset asked for;
@@ -16,11 +16,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct keep_reader;
 struct unpacker;
 
 struct reader {
-    int fd;                  /* owned */
-    struct unpacker *packed; /* NULL: a plain file */
+    int fd;                   /* owned; with `kept` its own */
+    struct unpacker *packed;  /* NULL: not a packed file */
+    struct keep_reader *kept; /* NULL: not from keep/ */
 };
 
 /* Is `name` one of a packed log: .gz, .zst? */
@@ -28,16 +30,22 @@ bool reader_is_packed(struct str name);
 
 /* Takes `fd`; nothing is read. */
 void reader_open(struct reader *r, int fd, bool packed);
+/* Takes `kept`. */
+void reader_open_kept(struct reader *r, struct keep_reader *kept);
 void reader_close(struct reader *r);
+/* The file itself, which may grow and be cut: not packed, not kept. */
+bool reader_is_plain(const struct reader *r);
 
-/* Like pread, but as much as there is up to n.  -1 and errno; EBADMSG: it is damaged there. */
+/* Like pread, but as much as there is up to n.  -1 and errno; EBADMSG: it is damaged there, or that
+ * was not kept. */
 ssize_t reader_read(struct reader *r, char *p, size_t n, uint64_t offset);
 
 struct reader_stat {
     uint64_t size; /* of a packed file whose end was not reached yet: one more than is known of, */
     bool is_sure;  /* and this is false */
     bool damaged;  /* there was more behind them */
-    bool unlinked; /* it has no name any more */
+    bool unlinked; /* it has no name any more, */
+    uint64_t disk; /* and takes this much of the disk, in the log's own place */
 };
 /* -1 and errno. */
 int reader_stat(const struct reader *r, struct reader_stat *ret);

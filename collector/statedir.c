@@ -25,7 +25,7 @@ struct look {
  * managers have one too. */
 static bool is_ours(const char *name)
 {
-    static const char *const NAMES[] = {"lock", "addresses.json", "spool", "refused"};
+    static const char *const NAMES[] = {"lock", "addresses.json", "spool", "refused", "keep"};
     struct str s = str_of(name);
 
     if (str_ends(s, STR(".tmp")))

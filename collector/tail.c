@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/obj.h"
+#include "collector/keep.h"
 #include "collector/metrics.h"
 #include "collector/tail_turn.h"
 
@@ -74,8 +75,10 @@ int tail_open(struct reader *from, const char *path, const struct source *source
     }
     t = tail_new(path, source);
     t->from = *from;
-    t->dev = st.st_dev;
-    t->ino = st.st_ino;
+    if (from->kept == NULL) {
+        t->dev = st.st_dev;
+        t->ino = st.st_ino;
+    }
     *ret = t;
     return 0;
 }
@@ -89,6 +92,7 @@ void tail_free(struct tail **pt, struct tail_reader *rd)
     OBJ_CHECK(t, TAIL_MAGIC);
     if (t->file != NULL)
         t->file->user = NULL;
+    keep_writer_free(&t->keeping);
     join_fini(&t->join, &rd->limits);
     free(t->names);
     source_set_unref(&t->set);
@@ -158,6 +162,12 @@ bool tail_describe(struct tail *t)
     return t->described;
 }
 
+void tail_set_names(struct tail *t, const struct labels *labels, const struct labels *attrs)
+{
+    keep_names(t, labels, attrs);
+    t->described = true;
+}
+
 /* ---- identity ---- */
 
 /* Hash of the first n bytes; false: they cannot be read. */
@@ -199,7 +209,7 @@ static bool last_hash(struct reader *from, uint64_t at, uint64_t *ret)
 
 void tail_remember(struct tail *t)
 {
-    if (t->from.packed == NULL && t->last_at != t->pos &&
+    if (reader_is_plain(&t->from) && t->last_at != t->pos &&
         last_hash(&t->from, t->pos, &t->last_hash))
         t->last_at = t->pos;
 }
@@ -256,7 +266,7 @@ bool tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size)
 {
     if (t->file == NULL)
         tail_register(t, rd);
-    if (t->from.packed != NULL)
+    if (!reader_is_plain(&t->from))
         return true; /* nobody writes to those */
     if (size < t->pos || !has_head(&t->from, t->file))
         return false;
@@ -274,7 +284,8 @@ enum tail_look tail_look(struct tail *t)
     if (t->from.fd < 0 || reader_stat(&t->from, &st) < 0)
         return TAIL_SAME;
     t->unlinked = st.unlinked;
-    if (t->from.packed != NULL || t->file == NULL)
+    t->disk = st.disk;
+    if (!reader_is_plain(&t->from) || t->file == NULL)
         return st.size > t->seen ? TAIL_GREW : TAIL_SAME;
     if (st.size < t->seen || (st.size != t->looked && !has_head(&t->from, t->file)))
         return TAIL_REPLACED;

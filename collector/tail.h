@@ -75,6 +75,11 @@ struct tail {
     dur_ns looked_at; /* by the sweep */
     int failed;       /* errno that was logged last; 0: it can be read */
     dur_ns failed_at;
+
+    /* input_file_keep.c's */
+    struct keep_writer *keeping; /* owned; NULL: nothing of it was copied yet */
+    uint64_t disk;               /* bytes that it takes there, at the last look */
+    dur_ns keep_failed_at;       /* 0: it has not */
 };
 
 /* Follow `from` (taken in either case).  ERR_INVALID: no regular file. */
@@ -84,6 +89,8 @@ void tail_free(struct tail **pt, struct tail_reader *rd);
 
 /* Find out whose log it is; true when that is settled, one way or the other. */
 bool tail_describe(struct tail *t);
+/* It is known already, from when the file could still be described. */
+void tail_set_names(struct tail *t, const struct labels *labels, const struct labels *attrs);
 
 /* Is the file the one that `f` describes: same head, not shorter than what was planned? */
 bool tail_is_file(struct reader *from, const struct checkpoint_file *f);

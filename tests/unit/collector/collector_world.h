@@ -65,9 +65,9 @@ static inline struct config *world_config(const char *more, const char *inputs)
 
     buf_init(&text, 1 << 16);
     buf_addf(&text,
-             "server: {address: '%s', tls: false}\nstate_dir: %s/state\nhost: h\nchunk: {delay: "
-             "10ms}\n%sinputs:\n",
-             listener_address(w.server.listener), w.path, more);
+             "server: {address: '%s', tls: false}\nstate_dir: %s/state\nhost: h\n%s%sinputs:\n",
+             listener_address(w.server.listener), w.path,
+             strstr(more, "chunk:") != NULL ? "" : "chunk: {delay: 10ms}\n", more);
     for (const char *p = inputs; *p != '\0'; p++)
         if (*p == '@')
             buf_add_z(&text, w.path);

@@ -1,0 +1,414 @@
+/*
+ * collector/input_file_keep.c - contract: input_file_internal.h.  Logs that were deleted before
+ * they were read.
+ *
+ * A log that has lost its last name stays on the disk as long as we hold it open, so as a rule
+ * nothing has to be done but to read it.  It is copied to keep/ (packed, a tenth of its size) when
+ * such logs take more than 1/SHARE of spool.bytes, and when we end.  Pinned and kept together stay
+ * below spool.bytes: beyond that the oldest goes, and is a gap of the bytes that were not read.
+ * Logs that are over it only because they are not packed yet have GRACE_MS for that.
+ *
+ * A copy is made of everything that is not certainly at the server, also of what is on its way: a
+ * chunk that was planned must be built again from the same bytes.
+ */
+#include "base/log.h"
+#include "base/obj.h"
+#include "collector/input_file_internal.h"
+#include "collector/metrics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SHARE = 4,
+    STEP_BYTES = 4 << 20, /* at a time */
+    QUIET_MS = 5000,      /* so long after its last byte a deleted log has no writer any more */
+    RETRY_MS = 10000,
+    GRACE_MS = 10000,
+};
+
+/* ---- which ---- */
+
+static bool is_pinned(const struct tail *t)
+{
+    return t->unlinked && t->from.fd >= 0 && t->from.kept == NULL && !t->source->is_spool;
+}
+
+/* Is there something that only this file has? */
+static bool is_needed(const struct input_file *in, const struct tail *t)
+{
+    return !t->caught_up || t->file->unacked > 0 ||
+           checkpoint_file_certain(in->opt.checkpoint, t->file) < t->seen;
+}
+
+static bool is_quiet(const struct tail *t, dur_ns now)
+{
+    return now - t->seen_at >= QUIET_MS * NS_PER_MS;
+}
+
+/* Is it its turn to be copied while we run?  Packed ones are not: reading and copying at once would
+ * unpack them again and again. */
+static bool may_copy(const struct input_file *in, const struct tail *t, dur_ns now)
+{
+    uint64_t end = t->keeping == NULL ? 0 : keep_end(t->keeping);
+
+    if (!is_pinned(t) || !reader_is_plain(&t->from) || !is_needed(in, t) ||
+        (t->keep_failed_at != 0 && now - t->keep_failed_at < RETRY_MS * NS_PER_MS))
+        return false;
+    return is_quiet(t, now) || t->seen >= end + KEEP_RAW_MAX;
+}
+
+static bool is_older(const struct tail *t, const struct tail *than)
+{
+    return than == NULL || t->file->no < than->file->no;
+}
+
+/* ---- copying ---- */
+
+static int begin(struct input_file *in, struct tail *t, struct err *err)
+{
+    const struct checkpoint_file *f = t->file;
+    struct keep_head head = {.incarnation = checkpoint_incarnation(in->opt.checkpoint),
+                             .no = f->no,
+                             .salt = f->salt,
+                             .head_len = f->head_len,
+                             .head_hash = f->head_hash,
+                             .dev = f->dev,
+                             .ino = f->ino,
+                             .start = checkpoint_file_certain(in->opt.checkpoint, f)};
+    struct keep_names names = {.path = str_of(f->path),
+                               .described = tail_describe(t),
+                               .labels = t->labels,
+                               .attrs = t->attrs};
+
+    return keep_begin(in->keep, &head, &names, &t->keeping, err);
+}
+
+/* Whole lines as far as there are any: a copy that ends early ends with one. */
+static size_t cut_at_line(const char *p, size_t n)
+{
+    const char *nl = n < KEEP_RAW_MAX ? NULL : memrchr(p, '\n', n);
+
+    return nl == NULL ? n : (size_t)(nl - p) + 1;
+}
+
+/* Some more of it; *more: and that is not all.  With `all` less than a frame, too. */
+static int copy_some(struct tail *t, bool all, bool *more, struct err *err)
+{
+    char *p = mem_new(KEEP_RAW_MAX);
+    size_t done = 0;
+    int r = 0;
+
+    *more = true;
+    while (r == 0 && *more && done < STEP_BYTES) {
+        ssize_t n = reader_read(&t->from, p, KEEP_RAW_MAX, keep_end(t->keeping));
+        size_t take;
+        if (n < 0)
+            r = err_sys(err, "read %s", t->path);
+        *more = n > 0 && (all || n == KEEP_RAW_MAX);
+        if (!*more)
+            break;
+        take = cut_at_line(p, (size_t)n);
+        r = keep_put(t->keeping, (struct str){p, take}, err);
+        done += take;
+    }
+    free(p);
+    return r;
+}
+
+/* One step.  What was copied counts even when the next byte could not be: keep and journal say so.
+ */
+static int copy(struct input_file *in, struct tail *t, bool all, bool *more, struct err *err)
+{
+    struct err why;
+    int synced, r = t->keeping != NULL ? 0 : begin(in, t, err);
+
+    *more = false;
+    if (r < 0)
+        return r;
+    r = copy_some(t, all, more, err);
+    synced = keep_sync(t->keeping, &why);
+    if (synced == 0)
+        checkpoint_kept(in->opt.checkpoint, t->file, keep_start(t->keeping), keep_end(t->keeping));
+    else if (r == 0)
+        *err = why;
+    return r < 0 ? r : synced;
+}
+
+static void stop_copying(struct input_file *in, struct tail *t)
+{
+    keep_writer_free(&t->keeping);
+    keep_remove(in->keep, t->file->no);
+    checkpoint_kept(in->opt.checkpoint, t->file, 0, 0);
+}
+
+static void copy_failed(struct tail *t, dur_ns now, const struct err *err)
+{
+    metric_add(METRIC_SPOOL_FAILED, 1);
+    if (t->keep_failed_at == 0) /* once; it is tried again and counted */
+        log_error("spool.failed", LOG_Z("file", t->path), LOG_ERR(err));
+    t->keep_failed_at = now;
+}
+
+/* All of it is in keep/: from now on it is read from there, and its place on the disk is free. */
+static void move(struct input_file *in, struct tail *t)
+{
+    struct keep_reader *kept;
+    struct err err;
+
+    if (keep_read(in->keep, t->file->no, keep_end(t->keeping), &kept, &err) < 0) {
+        copy_failed(t, time_mono(), &err);
+        stop_copying(in, t);
+        return;
+    }
+    log_info("file.kept", LOG_Z("file", t->path), LOG_U64("start", keep_start(t->keeping)),
+             LOG_U64("end", keep_end(t->keeping)));
+    keep_writer_free(&t->keeping);
+    reader_close(&t->from);
+    reader_open_kept(&t->from, kept);
+    input_file_unbind(in, t);
+    t->disk = 0;
+}
+
+/* ---- the budget ---- */
+
+/* The oldest of which something is unread; NULL: there is none. */
+static struct tail *oldest_unread(const struct input_file *in)
+{
+    struct tail *oldest = NULL;
+
+    for (size_t i = 0; i < in->tails.n; i++) {
+        struct tail *t = in->tails.p[i];
+        if ((is_pinned(t) || t->from.kept != NULL) && t->seen > t->pos && is_older(t, oldest))
+            oldest = t;
+    }
+    return oldest;
+}
+
+static uint64_t count_pinned(const struct input_file *in)
+{
+    uint64_t bytes = 0, n = 0;
+
+    for (size_t i = 0; i < in->tails.n; i++)
+        if (is_pinned(in->tails.p[i])) {
+            bytes += in->tails.p[i]->disk;
+            n++;
+        }
+    metric_set(METRIC_FILES_PINNED, n);
+    metric_set(METRIC_PINNED_BYTES, bytes);
+    return bytes;
+}
+
+static void drop(struct input_file *in, struct tail *t)
+{
+    metric_add(METRIC_SPOOL_DROPPED_BYTES, t->seen - t->pos);
+    input_file_give_up(in, t, "spool_full");
+    keep_remove(in->keep, t->file->no);
+}
+
+/* Must something go now? */
+static bool is_over(struct input_file *in, uint64_t pinned, dur_ns now)
+{
+    if (pinned + keep_bytes(in->keep) <= in->opt.spool_bytes) {
+        in->over_since = 0;
+        return false;
+    }
+    if (in->over_since == 0)
+        in->over_since = now;
+    return keep_bytes(in->keep) > in->opt.spool_bytes ||
+           now - in->over_since >= GRACE_MS * NS_PER_MS;
+}
+
+/* Returns what is pinned then. */
+static uint64_t drop_oldest(struct input_file *in, dur_ns now)
+{
+    uint64_t pinned = count_pinned(in);
+    struct tail *t;
+
+    while (is_over(in, pinned, now) && (t = oldest_unread(in)) != NULL) {
+        drop(in, t);
+        pinned = count_pinned(in);
+    }
+    return pinned;
+}
+
+void input_file_keep(struct input_file *in, dur_ns now)
+{
+    uint64_t pinned = drop_oldest(in, now);
+    struct tail *t = NULL;
+    struct err err;
+    bool more;
+
+    in->keeping = false;
+    if (pinned <= in->opt.spool_bytes / SHARE)
+        return;
+    for (size_t i = 0; i < in->tails.n; i++)
+        if (may_copy(in, in->tails.p[i], now) && is_older(in->tails.p[i], t))
+            t = in->tails.p[i];
+    if (t == NULL)
+        return;
+    if (copy(in, t, is_quiet(t, now), &more, &err) < 0) {
+        copy_failed(t, now, &err);
+        if (t->keeping != NULL)
+            stop_copying(in, t); /* the room may be what others need to go on */
+    } else {
+        t->keep_failed_at = 0;
+        if (!more && is_quiet(t, now))
+            move(in, t);
+    }
+    in->keeping = in->soon = true;
+}
+
+/* ---- the end ---- */
+
+/* 1: there is more of it. */
+static int keep_at_end(struct input_file *in, struct tail *t)
+{
+    bool is_new = t->keeping == NULL, more;
+    struct err err;
+
+    if (t->from.fd < 0)
+        return 0;
+    (void)tail_look(t);
+    if (!is_pinned(t) || !is_needed(in, t))
+        return 0;
+    if (is_new && !reader_is_plain(&t->from))
+        reader_rest(&t->from);
+    if (copy(in, t, true, &more, &err) < 0) {
+        checkpoint_seen(in->opt.checkpoint, t->file,
+                        t->seen); /* the next start says what is lost */
+        copy_failed(t, time_mono(), &err);
+        return 0;
+    }
+    if (!more)
+        log_info("file.kept", LOG_Z("file", t->path), LOG_U64("start", keep_start(t->keeping)),
+                 LOG_U64("end", keep_end(t->keeping)));
+    return more;
+}
+
+/* Within the budget: of what is pinned nothing will be left. */
+static void fit(struct input_file *in)
+{
+    struct tail *t;
+
+    while (keep_bytes(in->keep) > in->opt.spool_bytes && (t = oldest_unread(in)) != NULL)
+        drop(in, t);
+}
+
+static void on_drain(void *arg)
+{
+    struct input_file *in = arg;
+    struct err err;
+
+    for (; in->drained_to < in->tails.n; in->drained_to++) {
+        struct tail *t = in->tails.p[in->drained_to];
+        int r = keep_at_end(in, t);
+        fit(in);
+        if (r == 1) { /* acks have their turn */
+            loop_timer_start(in->drain, 0, 0);
+            return;
+        }
+        if (t->keeping != NULL)
+            input_file_unbind(in, t);
+    }
+    if (checkpoint_sync(in->opt.checkpoint, &err) < 0)
+        log_error("checkpoint.failed", LOG_ERR(&err));
+    in->drain_done(in->drain_arg);
+}
+
+void input_file_drain(struct input_file *in, loop_fn *done, void *arg)
+{
+    OBJ_CHECK(in, INPUT_FILE_MAGIC);
+    INVARIANT(!in->started && in->drain == NULL);
+    in->drain_done = done;
+    in->drain_arg = arg;
+    in->drained_to = 0;
+    in->drain = loop_timer_new(in->opt.loop, on_drain, in);
+    loop_timer_start(in->drain, 0, 0);
+}
+
+/* ---- the next start ---- */
+
+static bool is_same(const struct checkpoint *c, const struct keep_head *h,
+                    const struct checkpoint_file *f)
+{
+    return h->incarnation == checkpoint_incarnation(c) && h->no == f->no && h->salt == f->salt;
+}
+
+/* The journal's entry.  After a renewal numbers are others: then by what the log looked like. */
+static struct checkpoint_file *find_entry(const struct checkpoint *c, const struct keep_head *h,
+                                          const struct keep_names *names)
+{
+    struct checkpoint_file *f = checkpoint_file_find(c, h->no);
+
+    if (f != NULL && is_same(c, h, f))
+        return f;
+    if (h->incarnation == checkpoint_incarnation(c))
+        return NULL;
+    for (size_t i = 0; (f = checkpoint_file_at(c, i)) != NULL; i++)
+        if (f->user == NULL && !f->dead && f->kept.end > 0 &&
+            str_eq(str_of(f->path), names->path) && f->kept.start == h->start &&
+            f->head_len == h->head_len && f->head_hash == h->head_hash)
+            return f;
+    return NULL;
+}
+
+static void read_from_keep(struct input_file *in, struct checkpoint_file *f,
+                           const struct keep_names *names)
+{
+    struct keep_reader *kept;
+    struct reader from;
+    struct tail *t;
+    struct err err;
+
+    if (keep_read(in->keep, f->no, f->kept.end, &kept, &err) < 0) {
+        input_file_complain(in, f->path, err.sys); /* it is looked for, and lost */
+        return;
+    }
+    reader_open_kept(&from, kept);
+    log_info("file.found", LOG_Z("file", "keep"), LOG_Z("of", f->path));
+    metric_add(METRIC_FILES_RECOVERED, 1);
+    t = input_file_follow(in, f->path, &from, f, NULL);
+    if (t == NULL)
+        return;
+    t->unlinked = true;
+    if (names->described)
+        tail_set_names(t, &names->labels, &names->attrs);
+}
+
+static void take(void *arg, const struct keep_head *head, const struct keep_names *names)
+{
+    struct input_file *in = arg;
+    struct checkpoint *c = in->opt.checkpoint;
+    struct checkpoint_file *f = find_entry(c, head, names);
+    char path[CHECKPOINT_PATH_MAX + 1];
+    struct err err;
+
+    if (f != NULL && f->user != NULL)
+        return;
+    if (f == NULL && head->incarnation == checkpoint_incarnation(c) &&
+        checkpoint_has_drawn(c, head->no)) {
+        keep_remove(in->keep, head->no); /* the journal is done with it */
+        return;
+    }
+    in->source = input_file_source_of(in, str_to_z(names->path, path, sizeof(path)));
+    if (in->source == NULL)
+        return; /* nobody wants it now: perhaps after a reload */
+    if (f == NULL)
+        f = checkpoint_file_new(c, 0, 0, path);
+    if (checkpoint_file_end(f) < head->start) /* all of that was at the server */
+        checkpoint_skip(c, f, checkpoint_file_end(f), head->start);
+    if (!is_same(c, head, f) && keep_adopt(in->keep, head, f->no, f->salt, &err) < 0) {
+        log_error("spool.failed", LOG_Z("file", path), LOG_ERR(&err));
+        return;
+    }
+    read_from_keep(in, f, names);
+}
+
+void input_file_take_kept(struct input_file *in)
+{
+    struct err err;
+
+    if (keep_bytes(in->keep) > 0 && keep_each(in->keep, take, in, &err) < 0)
+        log_error("spool.failed", LOG_ERR(&err));
+}

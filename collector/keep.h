@@ -1,0 +1,63 @@
+/*
+ * collector/keep.h - bytes of logs that have no other place any more: state_dir/keep.
+ *
+ * When a log has lost its last name and is not yet at the server, its bytes exist as long as our
+ * descriptor does.  Here they are copied to, packed, before that is closed; then they are read as
+ * if from the log.  What is worth it, and how much, is input_file_keep.c's business.  Format:
+ * docs/formats/keep.md.  Loop thread only; blocking calls.
+ */
+#ifndef LOGQ_COLLECTOR_KEEP_H
+#define LOGQ_COLLECTOR_KEEP_H
+
+#include "collector/keep_format.h"
+
+#include <sys/types.h>
+
+struct keep;        /* the directory */
+struct keep_writer; /* of one log */
+struct keep_reader; /* of one log */
+
+/* Open or make `keep` below state_dir (borrowed until _open returns).  Numbers are those of
+ * journal `incarnation` from now on. */
+int keep_open(int state_fd, uint64_t incarnation, struct keep **ret, struct err *err);
+void keep_close(struct keep **pk);
+uint64_t keep_bytes(const struct keep *k); /* of all its files */
+
+/* Call fn for every log that is kept, of other incarnations too, in the order of their numbers;
+ * `names` live until it returns.  What is no such file is left alone and counted as unreadable. */
+typedef void keep_found_fn(void *arg, const struct keep_head *head, const struct keep_names *names);
+int keep_each(struct keep *k, keep_found_fn *fn, void *arg, struct err *err);
+
+/* `log` was kept by another journal or under another number: now it is `no`, `salt`. */
+int keep_adopt(struct keep *k, const struct keep_head *log, uint64_t no, uint32_t salt,
+               struct err *err);
+
+/* Begin with log `head`, in place of what was kept of a log of its number. */
+int keep_begin(struct keep *k, const struct keep_head *head, const struct keep_names *names,
+               struct keep_writer **ret, struct err *err);
+/* The next 1..KEEP_RAW_MAX bytes.  ERR_IO: the disk is full or broken, nothing was added. */
+int keep_put(struct keep_writer *w, struct str bytes, struct err *err);
+/* Make durable what was put.  After ERR_IO nobody knows: begin again. */
+int keep_sync(struct keep_writer *w, struct err *err);
+uint64_t keep_start(const struct keep_writer *w); /* the first byte that is kept */
+uint64_t keep_end(const struct keep_writer *w);   /* and behind the last */
+void keep_writer_free(struct keep_writer **pw);
+
+/* Read log `no`.  What stands before byte `sure` was durable once and is checked when it is read;
+ * behind that a torn end is cut off.  Must not outlive `k`.  ERR_GONE, ERR_CORRUPT, ERR_IO. */
+int keep_read(struct keep *k, uint64_t no, uint64_t sure, struct keep_reader **ret,
+              struct err *err);
+uint64_t keep_reader_start(const struct keep_reader *r);
+uint64_t keep_reader_end(const struct keep_reader *r);
+int keep_reader_fd(const struct keep_reader *r);
+/* Like pread, as much as there is up to n.  -1 and errno; EBADMSG: damaged there, or in front of
+ * its beginning. */
+ssize_t keep_reader_read(struct keep_reader *r, char *p, size_t n, uint64_t offset);
+void keep_reader_rest(struct keep_reader *r); /* give back memory until the next read */
+bool keep_reader_is_resting(const struct keep_reader *r);
+void keep_reader_free(struct keep_reader **pr);
+
+/* It is at the server, or lost: remove it.  Absent is fine. */
+void keep_remove(struct keep *k, uint64_t no);
+
+#endif

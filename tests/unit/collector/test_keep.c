@@ -1,0 +1,253 @@
+/* Unit tests of collector/keep: what was kept of a log is read as it was, or said to be damaged. */
+#include "collector/keep.h"
+
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "collector/metrics.h"
+#include "tests/lib/check.h"
+#include "tests/lib/tmpdir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TEXT_BYTES = 1 << 20, PIECE = 100000, START = 1000, NO = 7 };
+#define FILE_NAME "keep/0000000000000012-0000000000000007.lqk"
+
+static struct label label_v[] = {{STR_INIT("app"), STR_INIT("web")},
+                                 {STR_INIT("host"), STR_INIT("h")}};
+static const struct keep_names NAMES = {STR_INIT("/logs/a.log"), true, {label_v, 2}, {NULL, 0}};
+static const struct keep_head HEAD = {.incarnation = 0x12,
+                                      .no = NO,
+                                      .salt = 5,
+                                      .head_len = 64,
+                                      .head_hash = 99,
+                                      .dev = 3,
+                                      .ino = 4,
+                                      .start = START};
+
+struct fixture {
+    int dir;
+    char *text;
+    struct keep *keep;
+};
+static struct fixture f;
+static struct err err;
+
+static int setup(void **state)
+{
+    unsigned seed = 3;
+
+    (void)state;
+    metrics_setup();
+    f.dir = tmpdir_open(NULL);
+    f.text = mem_new(TEXT_BYTES);
+    for (size_t i = 0; i < TEXT_BYTES; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        f.text[i] =
+            (char)('a' + (seed >> 20) % (i < TEXT_BYTES / 2 ? 16 : 100)); /* some do not pack */
+    }
+    assert_int_equal(keep_open(f.dir, 0x12, &f.keep, &err), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    keep_close(&f.keep);
+    tmpdir_close(f.dir);
+    free(f.text);
+    return 0;
+}
+
+/* Put text[START..end) in pieces.  Returns how much of it was put, `*r` the last result. */
+static uint64_t put_text(uint64_t end, int *r)
+{
+    struct keep_writer *w = NULL;
+    uint64_t put = START;
+
+    *r = keep_begin(f.keep, &HEAD, &NAMES, &w, &err);
+    while (*r == 0 && put < end) {
+        size_t n = end - put < PIECE ? (size_t)(end - put) : PIECE;
+        *r = keep_put(w, (struct str){f.text + put, n}, &err);
+        put += *r == 0 ? n : 0;
+    }
+    if (w != NULL)
+        assert_int_equal(keep_end(w), put);
+    if (*r == 0)
+        *r = keep_sync(w, &err);
+    keep_writer_free(&w);
+    return put;
+}
+
+static void check_text(struct keep_reader *r, uint64_t end)
+{
+    char *p = mem_new(TEXT_BYTES);
+
+    assert_int_equal(keep_reader_start(r), START);
+    assert_int_equal(keep_reader_end(r), end);
+    assert_int_equal(keep_reader_read(r, p, TEXT_BYTES, START), end - START);
+    assert_memory_equal(p, f.text + START, end - START);
+    for (uint64_t at = START; at < end; at += 77777) {
+        size_t n = end - at < 5000 ? (size_t)(end - at) : 5000;
+        assert_int_equal(keep_reader_read(r, p, 5000, at), n);
+        assert_memory_equal(p, f.text + at, n);
+    }
+    free(p);
+}
+
+static void what_was_kept_is_read_by_offsets(void **state)
+{
+    struct keep_reader *r;
+    char c;
+    int e;
+
+    (void)state;
+    assert_int_equal(put_text(TEXT_BYTES, &e), TEXT_BYTES);
+    assert_int_equal(e, 0);
+    assert_true(keep_bytes(f.keep) < TEXT_BYTES);
+    assert_int_equal(keep_read(f.keep, NO, TEXT_BYTES, &r, &err), 0);
+    check_text(r, TEXT_BYTES);
+    assert_int_equal(keep_reader_read(r, &c, 1, TEXT_BYTES), 0);
+    assert_int_equal(keep_reader_read(r, &c, 1, START - 1), -1);
+    assert_int_equal(errno, EBADMSG);
+    keep_reader_rest(r);
+    assert_true(keep_reader_is_resting(r));
+    check_text(r, TEXT_BYTES);
+    keep_reader_free(&r);
+    keep_remove(f.keep, NO);
+    assert_int_equal(keep_bytes(f.keep), 0);
+    assert_int_equal(keep_read(f.keep, NO, 0, &r, &err), ERR_GONE);
+}
+
+static void take(void *arg, const struct keep_head *h, const struct keep_names *n)
+{
+    unsigned *found = arg;
+
+    ++*found;
+    assert_int_equal(h->start, START);
+    assert_int_equal(h->head_hash, HEAD.head_hash);
+    assert_int_equal(h->ino, HEAD.ino);
+    check_str(n->path, "/logs/a.log");
+    assert_true(n->described && labels_equal(&n->labels, &NAMES.labels) && n->attrs.n == 0);
+}
+
+static void a_later_start_finds_it_also_under_another_number(void **state)
+{
+    struct keep_reader *r;
+    unsigned found = 0;
+    int e;
+
+    (void)state;
+    (void)put_text(TEXT_BYTES, &e);
+    keep_close(&f.keep);
+    assert_int_equal(keep_open(f.dir, 0x13, &f.keep, &err), 0); /* the journal was lost */
+    assert_true(keep_bytes(f.keep) > 0);
+    assert_int_equal(keep_each(f.keep, take, &found, &err), 0);
+    assert_int_equal(found, 1);
+    assert_int_equal(keep_adopt(f.keep, &HEAD, 3, 77, &err), 0);
+    assert_int_equal(keep_read(f.keep, 3, TEXT_BYTES, &r, &err), 0);
+    check_text(r, TEXT_BYTES);
+    keep_reader_free(&r);
+    assert_int_equal(keep_each(f.keep, take, &found, &err), 0);
+    assert_int_equal(found, 2);
+}
+
+static void cut_file(off_t bytes)
+{
+    int fd = openat(f.dir, FILE_NAME, O_RDWR | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, bytes), 0);
+    (void)close(fd);
+}
+
+static void a_torn_end_is_cut_off_wherever_it_was_torn(void **state)
+{
+    off_t all;
+    int e;
+
+    (void)state;
+    (void)put_text(START + 2 * PIECE, &e);
+    all = (off_t)keep_bytes(f.keep);
+    for (off_t n = all; n > KEEP_HEAD_BYTES + 200; n -= 997) {
+        struct keep_reader *r;
+        uint64_t end;
+        cut_file(n);
+        assert_int_equal(keep_read(f.keep, NO, 0, &r, &err), 0);
+        end = keep_reader_end(r);
+        assert_true(end == START || end == START + PIECE || (end == START + 2 * PIECE && n == all));
+        check_text(r, end);
+        keep_reader_free(&r);
+    }
+}
+
+static void no_flipped_bit_is_read_as_text(void **state)
+{
+    struct buf file;
+    int e;
+
+    (void)state;
+    (void)put_text(START + 2 * PIECE, &e);
+    buf_init(&file, 1 << 20);
+    assert_int_equal(file_read(f.dir, FILE_NAME, &file, &err), 0);
+    for (size_t i = 0; i < file.n; i += i < 400 ? 1 : 499) {
+        struct keep_reader *r;
+        char *p = mem_new(TEXT_BYTES);
+        file.p[i] = (char)(file.p[i] ^ 0x10);
+        assert_int_equal(file_replace(f.dir, FILE_NAME, 0600, buf_str(&file), &err), 0);
+        file.p[i] = (char)(file.p[i] ^ 0x10);
+        e = keep_read(f.keep, NO, START + 2 * PIECE, &r, &err);
+        if (e == 0) {
+            ssize_t n = keep_reader_read(r, p, TEXT_BYTES, START);
+            if (n > 0)
+                assert_memory_equal(p, f.text + START, (size_t)n);
+            /* The frame of names is not read here, and some bytes mean nothing. */
+            assert_true(n < 2 * PIECE || i < KEEP_HEAD_BYTES + KEEP_FRAME_BYTES + 200);
+            keep_reader_free(&r);
+        } else {
+            assert_true(i < KEEP_HEAD_BYTES && (e == ERR_CORRUPT || e == ERR_UNSUPPORTED));
+        }
+        free(p);
+    }
+    buf_fini(&file);
+}
+
+static void a_write_that_fails_leaves_what_was_there(void **state)
+{
+    (void)state;
+    FAULT_EACH("file") {
+        struct keep_reader *r = NULL;
+        int e;
+        uint64_t put = put_text(START + 3 * PIECE, &e);
+        assert_true(e == 0 || e == ERR_IO);
+        if (keep_read(f.keep, NO, 0, &r, &err) == 0) {
+            if (e < 0)
+                check_text(r, put);
+            keep_reader_free(&r);
+        } else {
+            assert_true(e < 0 || err.code == ERR_IO); /* reading fails in its turn, too */
+        }
+        keep_remove(f.keep, NO);
+        assert_int_equal(keep_bytes(f.keep), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_was_kept_is_read_by_offsets, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_later_start_finds_it_also_under_another_number, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_torn_end_is_cut_off_wherever_it_was_torn, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(no_flipped_bit_is_read_as_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_write_that_fails_leaves_what_was_there, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -72,17 +72,6 @@ struct pairing {
     struct groups results; /* data: struct series */
 };
 
-/* `l` is our own. */
-static void drop_empty(struct labels *l)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < l->n; i++)
-        if (l->v[i].value.n > 0)
-            l->v[n++] = l->v[i];
-    l->n = n;
-}
-
 static int bundle_up(struct pairing *p, int side, struct err *err)
 {
     const struct ast_grouping *m = &p->node->binary.matching;
@@ -97,8 +86,8 @@ static int bundle_up(struct pairing *p, int side, struct err *err)
         struct group *g;
         struct bundle *b;
         int r = series_project(a, &in->v[i].labels, m->names, !m->present || m->without, &l, err);
-        if (r == 0 && m->present) /* on, ignoring: one without a value is as good as none */
-            drop_empty(&l);
+        if (r == 0) /* a label without a value is as good as none */
+            series_drop_empty(&l);
         if (r == 0)
             r = groups_find(&p->bundles, &l, &g, err);
         if (r != 0)
@@ -155,13 +144,14 @@ static int take_results(struct pairing *p, struct matrix *ret, struct err *err)
 /* ---- arithmetic and comparison of two vectors ---- */
 
 /* Labels of the pair of a series of the many side and one of the one side, with group_left or
- * group_right: those of the former, and the included ones of the latter. */
+ * group_right: those of the former that have a value, and the included ones of the latter. */
 static int grouped_labels(struct pairing *p, const struct labels *many, const struct labels *one,
                           struct labels *ret, struct err *err)
 {
-    int r = 0;
+    int r = series_project(p->x->arena, many, NULL, true, ret, err);
 
-    *ret = *many;
+    if (r == 0)
+        series_drop_empty(ret);
     for (const struct ast_name *i = p->node->binary.include; i != NULL && r == 0; i = i->next)
         r = series_label(p->x->arena, ret, i->name, labels_get(one, i->name), err);
     return r;

@@ -32,6 +32,16 @@ int series_project(struct arena *a, const struct labels *l, const struct ast_nam
     return 0;
 }
 
+void series_drop_empty(struct labels *l)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (l->v[i].value.n > 0)
+            l->v[n++] = l->v[i];
+    l->n = n;
+}
+
 int series_label(struct arena *a, struct labels *l, struct str name, struct str value,
                  struct err *err)
 {

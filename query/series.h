@@ -41,6 +41,9 @@ struct ast_name;
 int series_project(struct arena *a, const struct labels *l, const struct ast_name *names,
                    bool without, struct labels *ret, struct err *err);
 
+/* Take the labels without a value away, in the array of *l itself, as series_project makes it. */
+void series_drop_empty(struct labels *l);
+
 /* Set label `name` of *l to `value`, or take it away if that is empty; other labels, empty ones
  * too, stay.  *l gets an array of its own in `a`; the texts are borrowed. */
 int series_label(struct arena *a, struct labels *l, struct str name, struct str value,

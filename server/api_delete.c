@@ -54,12 +54,16 @@ static void work_add(struct api_call *c)
 
 /* ---- list ---- */
 
+/* No fraction where there is none, as Loki writes it: its logcli reads whole numbers only. */
 static void put_seconds(struct json_writer *w, const char *key, ts_ns t)
 {
+    long long ms = t % NS_PER_S / NS_PER_MS;
     char text[40];
 
-    (void)snprintf(text, sizeof(text), "%lld.%03lld", (long long)(t / NS_PER_S),
-                   (long long)(t % NS_PER_S / NS_PER_MS));
+    if (ms == 0)
+        (void)snprintf(text, sizeof(text), "%lld", (long long)(t / NS_PER_S));
+    else
+        (void)snprintf(text, sizeof(text), "%lld.%03lld", (long long)(t / NS_PER_S), ms);
     json_put_key(w, str_of(key));
     json_put_raw(w, str_of(text));
 }

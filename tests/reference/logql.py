@@ -310,9 +310,9 @@ def binary(node, left, right):
         return {labels: value for labels, value in found.items() if value is not None}
 
     def signature(labels):
-        if matching is None:
-            return labels
         labels = dict(labels)
+        if matching is None:
+            return frozen({n: v for n, v in labels.items() if v})
         if matching[0] == "on":
             return tuple(labels.get(n, "") for n in sorted(set(matching[1])))
         return frozen({n: v for n, v in labels.items() if v and n not in matching[1]})
@@ -346,12 +346,12 @@ def paired(op, left, right, as_bool, matching, signature):
         made = merged(op, a, b, as_bool, a)
         if made is None:
             continue
-        new = dict(labels)
+        new = {n: v for n, v in labels if v}
         if card == "one":
             if sign in used:
                 raise Refused("multiple matches")
             used.add(sign)
-            new = {n: v for n, v in new.items() if (n in names) == (kind == "on") and (v or not matching)}
+            new = {n: v for n, v in new.items() if (n in names) == (kind == "on")}
         for name in include:
             new.pop(name, None)
             if dict(partner).get(name):

@@ -222,10 +222,15 @@ static void vectors_pair_by_their_labels(void **state)
         {FOO " > bool on (pod) " BAR, "{pod=\"1\"} 0@60\n"},
         {"count_over_time({app=\"bar\"} | label_format none=`` [1m]) + on (none) group_left "
          "vector(1)",
-         "{app=\"bar\", none=\"\", pod=\"1\"} 5@60\n"}, /* without a value is as good as none */
+         "{app=\"bar\", pod=\"1\"} 5@60\n"}, /* without a value is as good as none */
         {"count_over_time({app=\"bar\"} | label_format none=`` [1m]) * ignoring (zz) " BAR,
          "{app=\"bar\", pod=\"1\"} 16@60\n"},
-        {"count_over_time({app=\"bar\"} | label_format none=`` [1m]) * " BAR, ""},
+        {"count_over_time({app=\"bar\"} | label_format none=`` [1m]) * " BAR,
+         "{app=\"bar\", pod=\"1\"} 16@60\n"},
+        {"count_over_time({app=\"bar\"} | label_format none=`` [1m]) and " BAR,
+         "{app=\"bar\", none=\"\", pod=\"1\"} 4@60\n"},
+        {"sum by (none) (count_over_time({app=\"bar\"} | label_format none=`` [1m]))",
+         "{none=\"\"} 4@60\n"},
         {FOO " / on (app) group_left sum by (app) (" FOO ")",
          "{app=\"foo\", pod=\"1\"} 0.111111@60\n{app=\"foo\", pod=\"2\"} 0.222222@60\n"
          "{app=\"foo\", pod=\"3\"} 0.666667@60\n"},

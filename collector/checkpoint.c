@@ -61,6 +61,7 @@ struct checkpoint_file *checkpoint_add_file(struct checkpoint *c, uint64_t no, u
 
 static void file_free(struct checkpoint_file *f)
 {
+    VEC_FINI(&f->drops);
     VEC_FINI(&f->planned);
     free(f->path);
     free(f);
@@ -277,6 +278,47 @@ uint64_t checkpoint_plan(struct checkpoint *c, const struct checkpoint_part *par
         checkpoint_take_part(chunk, parts[i]);
     checkpoint_put_plan(c, chunk);
     return chunk->no;
+}
+
+struct checkpoint_drop *checkpoint_drop_find(struct checkpoint_file *f, const char *name)
+{
+    struct checkpoint_drop *d;
+
+    VEC_EACH(&f->drops, d)
+        if (strcmp(d->name, name) == 0)
+            return d;
+    return NULL;
+}
+
+struct checkpoint_drop *checkpoint_add_drop(struct checkpoint_file *f, const char *name)
+{
+    struct checkpoint_drop *d = checkpoint_drop_find(f, name), none = {.count = 0};
+
+    if (d != NULL)
+        return d;
+    (void)str_to_z(str_of(name), none.name, sizeof(none.name));
+    VEC_PUSH(&f->drops, none);
+    return &f->drops.p[f->drops.n - 1];
+}
+
+void checkpoint_dropped(struct checkpoint *c, struct checkpoint_file *f, const char *name,
+                        uint64_t count, uint64_t bytes)
+{
+    struct checkpoint_drop *d = checkpoint_add_drop(f, name);
+
+    OBJ_CHECK(c, CHECKPOINT_MAGIC);
+    d->count += count;
+    d->bytes += bytes;
+    checkpoint_put_drop(c, f, d);
+}
+
+void checkpoint_drop_told(struct checkpoint *c, struct checkpoint_file *f,
+                          struct checkpoint_drop *d)
+{
+    OBJ_CHECK(c, CHECKPOINT_MAGIC);
+    d->told_count = d->count;
+    d->told_bytes = d->bytes;
+    checkpoint_put_drop(c, f, d);
 }
 
 void checkpoint_skip(struct checkpoint *c, struct checkpoint_file *f, uint64_t start, uint64_t end)

@@ -32,10 +32,20 @@ enum checkpoint_flag {
     CHECKPOINT_FLUSH_STDERR = 2,
     CHECKPOINT_FLUSH_LINE = 4, /* the bytes behind the last newline are a record, partial */
     CHECKPOINT_CARRY = 8,      /* open records go on in the file of the next part */
+    /* 16 is taken */
+    CHECKPOINT_KEY_STDOUT = 32, /* it begins in the middle of a private key of that stream */
+    CHECKPOINT_KEY_STDERR = 64,
 };
 
 struct checkpoint_range {
     uint64_t start, end;
+};
+
+/* How much of a file the rule `name` has dropped, and how much of that was reported. */
+enum { CHECKPOINT_NAME_MAX = 16 };
+struct checkpoint_drop {
+    char name[CHECKPOINT_NAME_MAX];
+    uint64_t count, bytes, told_count, told_bytes;
 };
 
 /* A file that was seen.  Owned by the checkpoint until _forget. */
@@ -51,6 +61,7 @@ struct checkpoint_file {
     struct checkpoint_range kept; /* lies in keep/ (keep.h), durable; end 0: nothing */
     uint64_t lost;                /* bytes reported as gaps since the start; not journalled */
     VEC(struct checkpoint_range) planned; /* sorted, disjoint, coalesced */
+    VEC(struct checkpoint_drop) drops;    /* one for each rule that dropped something */
     uint32_t unacked;                     /* parts planned and not acknowledged */
     bool dead;    /* will not be read again: its owner forgets it once unacked is 0 */
     void *user;   /* the reader's; NULL at start */
@@ -60,9 +71,10 @@ struct checkpoint_file {
 struct checkpoint_part {
     struct checkpoint_file *file;
     uint64_t start, end;
-    int64_t ts;     /* ns: time of its first lines if these have none */
-    uint32_t count; /* records */
-    uint8_t flags;  /* enum checkpoint_flag */
+    int64_t ts;      /* ns: time of its first lines if these have none */
+    uint32_t count;  /* records */
+    uint8_t flags;   /* enum checkpoint_flag */
+    uint16_t closed; /* rates that are used up in it: rules.h */
 };
 
 /* A chunk that is planned and not acknowledged. */
@@ -122,6 +134,15 @@ uint64_t checkpoint_file_certain(const struct checkpoint *c, const struct checkp
 /* Plan a chunk: its parts count as planned from now on, in memory; on disk after checkpoint_sync.
  * Returns its number. */
 uint64_t checkpoint_plan(struct checkpoint *c, const struct checkpoint_part *parts, size_t n);
+/* Rule `name` has dropped `count` records of `bytes` in a chunk that was just planned: with its
+ * plan on the disk. */
+void checkpoint_dropped(struct checkpoint *c, struct checkpoint_file *f, const char *name,
+                        uint64_t count, uint64_t bytes);
+/* All of `d` was reported: by the next sync. */
+void checkpoint_drop_told(struct checkpoint *c, struct checkpoint_file *f,
+                          struct checkpoint_drop *d);
+/* The drops of rule `name`; NULL: none. */
+struct checkpoint_drop *checkpoint_drop_find(struct checkpoint_file *f, const char *name);
 /* [start, end) of the file is passed over: acknowledged without having been sent. */
 void checkpoint_skip(struct checkpoint *c, struct checkpoint_file *f, uint64_t start, uint64_t end);
 /* Write and fdatasync all that waits, here and now.  ERR_IO: nothing is lost, it still waits; try

@@ -37,6 +37,7 @@ struct checkpoint {
 struct checkpoint_file *checkpoint_add_file(struct checkpoint *c, uint64_t no, uint32_t salt);
 void checkpoint_remove_file(struct checkpoint *c, struct checkpoint_file *f);
 void checkpoint_add_range(struct checkpoint_file *f, uint64_t start, uint64_t end);
+struct checkpoint_drop *checkpoint_add_drop(struct checkpoint_file *f, const char *name);
 struct checkpoint_chunk *checkpoint_add_chunk(struct checkpoint *c, uint64_t no);
 void checkpoint_take_part(struct checkpoint_chunk *chunk, struct checkpoint_part part);
 /* false: there is none of that number. */
@@ -50,6 +51,8 @@ void checkpoint_put_range(struct checkpoint *c, const struct checkpoint_file *f,
                           struct checkpoint_range range);
 void checkpoint_put_seen(struct checkpoint *c, const struct checkpoint_file *f);
 void checkpoint_put_kept(struct checkpoint *c, const struct checkpoint_file *f);
+void checkpoint_put_drop(struct checkpoint *c, const struct checkpoint_file *f,
+                         const struct checkpoint_drop *d);
 void checkpoint_put_ack(struct checkpoint *c, uint64_t chunk);
 void checkpoint_put_forget(struct checkpoint *c, uint64_t file);
 void checkpoint_put_told(struct checkpoint *c);

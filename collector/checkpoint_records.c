@@ -31,6 +31,7 @@ enum record_type {
     REC_SYNCED,
     REC_TOLD,
     REC_KEPT,
+    REC_DROP,
 };
 
 static void seal(uint8_t *rec)
@@ -91,6 +92,7 @@ void checkpoint_put_plan(struct checkpoint *c, const struct checkpoint_chunk *ch
         const struct checkpoint_part *p = &chunk->parts.p[i];
         uint8_t *rec = add_record(c, REC_PLAN);
         rec[5] = p->flags;
+        le_put(rec + 6, p->closed, 2);
         le_put(rec + 8, chunk->no, 8);
         le_put(rec + 16, p->file->no, 8);
         le_put(rec + 24, p->start, 8);
@@ -130,6 +132,20 @@ void checkpoint_put_kept(struct checkpoint *c, const struct checkpoint_file *f)
     le_put(rec + 8, f->no, 8);
     le_put(rec + 16, f->kept.start, 8);
     le_put(rec + 24, f->kept.end, 8);
+    seal(rec);
+}
+
+void checkpoint_put_drop(struct checkpoint *c, const struct checkpoint_file *f,
+                         const struct checkpoint_drop *d)
+{
+    uint8_t *rec = add_record(c, REC_DROP);
+
+    le_put(rec + 8, f->no, 8);
+    le_put(rec + 16, d->count, 8);
+    le_put(rec + 24, d->bytes, 8);
+    le_put(rec + 32, d->told_count, 8);
+    le_put(rec + 40, d->told_bytes, 8);
+    memcpy(rec + 48, d->name, CHECKPOINT_NAME_MAX);
     seal(rec);
 }
 
@@ -191,6 +207,8 @@ void checkpoint_put_everything(struct checkpoint *c)
             checkpoint_put_kept(c, f);
         for (size_t k = 0; k < f->planned.n; k++)
             checkpoint_put_range(c, f, f->planned.p[k]);
+        for (size_t k = 0; k < f->drops.n; k++)
+            checkpoint_put_drop(c, f, &f->drops.p[k]);
     }
     for (size_t i = 0; i < c->chunks.n; i++)
         checkpoint_put_plan(c, c->chunks.p[i]);
@@ -201,7 +219,8 @@ uint64_t checkpoint_live_bytes(const struct checkpoint *c)
     uint64_t n = 1;
 
     for (size_t i = 0; i < c->files.n; i++)
-        n += 4 + strlen(c->files.p[i]->path) / PATH_BYTES + c->files.p[i]->planned.n;
+        n += 4 + strlen(c->files.p[i]->path) / PATH_BYTES + c->files.p[i]->planned.n +
+             c->files.p[i]->drops.n;
     for (size_t i = 0; i < c->chunks.n; i++)
         n += c->chunks.p[i]->parts.n;
     return n * RECORD_BYTES;
@@ -268,9 +287,27 @@ static size_t load_plan(struct checkpoint *c, const uint8_t *rec, size_t left)
                                         .ts = (int64_t)le_get(p + 52, 8),
                                         .count = (uint32_t)le_get(p + 40, 4),
                                         .flags = p[5],
+                                        .closed = (uint16_t)le_get(p + 6, 2),
                                     });
     }
     return n;
+}
+
+/* What a rule dropped in all; a later record replaces one before. */
+static size_t load_drop(struct checkpoint_file *f, const uint8_t *rec)
+{
+    char name[CHECKPOINT_NAME_MAX];
+    struct checkpoint_drop *d;
+
+    memcpy(name, rec + 48, sizeof(name));
+    if (name[sizeof(name) - 1] != '\0')
+        return 0;
+    d = checkpoint_add_drop(f, name);
+    d->count = le_get(rec + 16, 8);
+    d->bytes = le_get(rec + 24, 8);
+    d->told_count = le_get(rec + 32, 8);
+    d->told_bytes = le_get(rec + 40, 8);
+    return 1;
 }
 
 /* A record of file `f`; 0: it is no valid one. */
@@ -293,6 +330,8 @@ static size_t load_of_file(struct checkpoint *c, struct checkpoint_file *f, cons
             return 0;
         f->kept = (struct checkpoint_range){le_get(rec + 16, 8), le_get(rec + 24, 8)};
         return 1;
+    case REC_DROP:
+        return load_drop(f, rec);
     case REC_FORGET:
         if (f->unacked > 0)
             return 0;

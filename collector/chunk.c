@@ -7,6 +7,7 @@
 #include "wire/forward_parse.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { LABELS_MAX = 64 << 20, MESSAGE_MAX = 256 << 20, ROOM = 16 << 10 };
 
@@ -50,6 +51,7 @@ void chunk_free(struct chunk **pc)
     codec_writer_free(&c->codec);
     VEC_FINI(&c->parts);
     VEC_FINI(&c->wire);
+    VEC_FINI(&c->drops);
     c->magic = 0;
     free(c);
     *pc = NULL;
@@ -75,7 +77,7 @@ void chunk_clear(struct chunk *c)
     begin(c);
     arena_reset(c->arena);
     c->entries = c->next = 0;
-    c->parts.n = c->wire.n = 0;
+    c->parts.n = c->wire.n = c->drops.n = 0;
 }
 
 bool chunk_is_empty(const struct chunk *c)
@@ -98,6 +100,22 @@ void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size
     forward_pack_entry(&c->message, ts, fields, n);
     INVARIANT(!c->message.over); /* CHUNK_SLACK holds any one record */
     c->entries++;
+}
+
+void chunk_add_drop(struct chunk *c, struct checkpoint_file *file, const char *rule, uint64_t bytes)
+{
+    struct chunk_drop new = {.file = file, .count = 1, .bytes = bytes};
+
+    for (size_t i = c->drops.n; i > 0; i--) { /* most likely the last */
+        struct chunk_drop *d = &c->drops.p[i - 1];
+        if (d->file == file && strcmp(d->rule, rule) == 0) {
+            d->count++;
+            d->bytes += bytes;
+            return;
+        }
+    }
+    (void)str_to_z(str_of(rule), new.rule, sizeof(new.rule));
+    VEC_PUSH(&c->drops, new);
 }
 
 static void push_part(struct chunk *c, const struct checkpoint_part *part)

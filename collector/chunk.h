@@ -27,6 +27,13 @@ struct chunk_options {
     int level;
 };
 
+/* Records of a file that a rule dropped. */
+struct chunk_drop {
+    struct checkpoint_file *file;
+    char rule[CHECKPOINT_NAME_MAX];
+    uint64_t count, bytes;
+};
+
 struct chunk {
     unsigned magic;
 #define CHUNK_FILLING_MAGIC 0x9a7cc4b2u
@@ -37,6 +44,7 @@ struct chunk {
     struct arena *arena; /* labels of single records */
     VEC(struct checkpoint_part) parts;
     VEC(struct forward_part) wire; /* the same parts as they are sent */
+    VEC(struct chunk_drop) drops;
     struct codec_writer *codec;
     struct buf packed;
     uint64_t next; /* the pipeline's, for chunk_pack: forward_about.h; 0: not said */
@@ -52,6 +60,9 @@ bool chunk_is_full(const struct chunk *c);
 
 /* Append an entry; it belongs to the part that is added next.  Nothing is kept of `fields`. */
 void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size_t n);
+/* A record of `bytes` of text that is in no part because of `rule`. */
+void chunk_add_drop(struct chunk *c, struct checkpoint_file *file, const char *rule,
+                    uint64_t bytes);
 /* The entries since the last part are those of `part` (part->count is their number).  `labels` and
  * `attrs` (may be NULL) must live until chunk_clear. */
 void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,

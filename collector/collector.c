@@ -135,7 +135,9 @@ static int start_engines(struct collector *c, struct err *err)
                                            .name = NAMES[i],
                                            .opener = c->opener,
                                            .own = c->own,
-                                           .state_fd = c->state_fd};
+                                           .state_fd = c->state_fd,
+                                           .redact =
+                                               profile_of_other(c->set->profiles, false)->redact};
         struct input in;
         if (s == NULL ||
             (s->type == CONFIG_PODMAN_EVENTS && podman_by_file(c->opener, config_of(c))))
@@ -470,13 +472,13 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
         return r;
     }
     warn_unreloadable(c->started->config, config);
+    stop_engines(c); /* they borrow from the old set */
     source_set_unref(&c->set);
     c->set = source_set_new(config, c->opener, podman_by_file(c->opener, config));
     if (tls != NULL)
         pipeline_set_tls(c->pipeline, tls);
     tls_ctx_unref(&tls);
     input_file_set_sources(c->files, c->set);
-    stop_engines(c);
     return start_engines(c, err);
 }
 

@@ -10,6 +10,8 @@
 #include "base/level.h"
 #include "base/mem.h"
 #include "base/record.h"
+#include "collector/patterns.h"
+#include "collector/redact.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -485,6 +487,38 @@ static void check_rules(const struct checker *k, struct config *c)
         complain(k, "rules", "there can be 8 rules with a rate");
 }
 
+/* It is compiled once more when it is used; then it cannot fail. */
+static void check_pattern(const struct checker *k, struct str text, const char *list, size_t i,
+                          const char *option)
+{
+    struct str path = arena_printf(k->a, "%s.%zu.%s", list, i, option);
+    struct pattern *p;
+    struct err err;
+
+    if (text.n == 0 || path.p == NULL)
+        return;
+    if (pattern_new(text, &p, &err) < 0)
+        complain(k, path.p, err.text);
+    else
+        pattern_free(&p);
+}
+
+static void check_redact(const struct checker *k, const struct config *c)
+{
+    for (size_t i = 0; i < c->redact.detectors.n; i++)
+        if (redact_by_name(c->redact.detectors.v[i]) == 0)
+            complain(k, "redact.detectors",
+                     "a detector is bearer, cloud_key, jwt, card, email, ip or private_key");
+    for (size_t i = 0; i < c->redact.n_patterns; i++) {
+        struct str path = arena_printf(k->a, "redact.patterns.%zu.name", i);
+        if (!is_rule_name(c->redact.patterns[i].name) && path.p != NULL)
+            complain(k, path.p, "a name is 1 to 15 of a-z 0-9 _ -");
+        check_pattern(k, c->redact.patterns[i].pattern, "redact.patterns", i, "pattern");
+    }
+    for (size_t i = 0; i < c->n_rules; i++)
+        check_pattern(k, c->rules[i].pattern, "rules", i, "if.pattern");
+}
+
 static void check(const struct checker *k, struct config *c)
 {
     if (c->tls && (c->ca.n == 0 || c->cert.n == 0 || c->key.n == 0))
@@ -504,6 +538,7 @@ static void check(const struct checker *k, struct config *c)
                 complain_source(k, i, "type", "there can be one input of events per engine");
     }
     check_rules(k, c);
+    check_redact(k, c);
 }
 
 /* The configuration file's directory. */

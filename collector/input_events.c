@@ -41,7 +41,8 @@ struct input_events {
     struct http_client *client; /* NULL: none under way */
     struct loop_timer *timer;
     struct backoff backoff;
-    struct buf line;
+    struct buf line, clean;
+    struct redact_scratch redacted;
     bool skipping; /* the rest of a line that is too long */
     int status;
     uint64_t known[KNOWN_MAX]; /* a ring of hashes */
@@ -116,13 +117,27 @@ static void report_gap(struct input_events *in)
         log_error("gap.not_written", LOG_ERR(&err));
 }
 
+static int append(struct input_events *in, struct str text, struct err *err)
+{
+    buf_clear(&in->clean);
+    buf_add_str(&in->clean, text);
+    buf_add_char(&in->clean, '\n');
+    return buf_err(&in->clean, "event", err) < 0
+               ? ERR_LIMIT
+               : spool_append(in->spool, buf_str(&in->clean), err);
+}
+
 /* A whole event with its newline.  false: it could not be written down. */
 static bool take_line(struct input_events *in, struct str line)
 {
     struct str text = str_sub(line, 0, line.n - 1);
     struct piece p;
     struct err err;
-    bool understood = decode_docker_event(&in->decoder, text, &p);
+    bool understood;
+
+    if (in->opt.redact != NULL) /* not even the spool has secrets */
+        redact_text(in->opt.redact, &text, NULL, &in->redacted);
+    understood = decode_docker_event(&in->decoder, text, &p);
 
     if (str_trim(text).n == 0)
         return true;
@@ -135,7 +150,7 @@ static bool take_line(struct input_events *in, struct str line)
         in->overlap_seen = true; /* say it once */
         report_gap(in);
     }
-    if (spool_append(in->spool, line, &err) < 0) {
+    if (append(in, text, &err) < 0) {
         log_error("events.not_written", LOG_Z("source", in->opt.name), LOG_ERR(&err));
         return false;
     }
@@ -206,6 +221,8 @@ static void destroy(struct input_events *in)
     spool_close(&in->spool);
     decoder_fini(&in->decoder);
     buf_fini(&in->line);
+    buf_fini(&in->clean);
+    redact_scratch_fini(&in->redacted);
     free(in->address);
     free(in->socket);
     in->magic = 0;
@@ -314,6 +331,8 @@ int input_events_open(const struct input_events_options *opt, struct input_event
     in->backoff.min_ms = opt->backoff_min_ms == 0 ? BACKOFF_MIN_MS : opt->backoff_min_ms;
     in->backoff.max_ms = opt->backoff_max_ms == 0 ? BACKOFF_MAX_MS : opt->backoff_max_ms;
     buf_init(&in->line, LINE_MAX_BYTES);
+    buf_init(&in->clean, LINE_MAX_BYTES + 1);
+    redact_scratch_init(&in->redacted, LINE_MAX_BYTES);
     decoder_init(&in->decoder);
     in->timer = loop_timer_new(opt->loop, connect_now, in);
     r = spool_open(opt->state_fd, opt->name, &in->spool, err);

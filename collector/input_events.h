@@ -10,6 +10,7 @@
 
 #include "collector/input.h"
 #include "collector/opener.h"
+#include "collector/redact.h"
 #include "collector/spool.h"
 #include "wire/loop.h"
 
@@ -17,11 +18,12 @@ struct input_events;
 
 struct input_events_options {
     struct loop *loop;
-    const char *name;                        /* SPOOL_DOCKER or SPOOL_PODMAN; borrowed for ever */
-    struct opener *opener;                   /* borrowed: who connects */
-    struct str socket;                       /* path; copied */
-    struct spool *own;                       /* gap records */
-    int state_fd;                            /* for the spool */
+    const char *name;            /* SPOOL_DOCKER or SPOOL_PODMAN; borrowed for ever */
+    struct opener *opener;       /* borrowed: who connects */
+    struct str socket;           /* path; copied */
+    struct spool *own;           /* gap records */
+    int state_fd;                /* for the spool */
+    const struct redact *redact; /* borrowed until _free: before it is spooled; NULL: nothing */
     uint64_t backoff_min_ms, backoff_max_ms; /* 0: 500 and 10,000 */
 };
 

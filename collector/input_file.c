@@ -217,6 +217,20 @@ static void turn_failed(struct input_file *in, struct tail *t, const struct err 
         input_file_give_up(in, t, t->from.kept != NULL ? "spool_damaged" : "file_damaged");
 }
 
+/* One that nobody wants. */
+static void pass(struct input_file *in, struct tail *t)
+{
+    struct err err;
+    enum tail_result result = tail_pass(t, &in->reader, &err);
+
+    if (result == TAIL_FAILED)
+        turn_failed(in, t, &err);
+    else if (result == TAIL_CHANGED)
+        input_file_replaced(in, t);
+    else if (!t->drained && input_file_successor(t) != NULL)
+        input_file_soon(in);
+}
+
 /* One turn of one file. */
 static void turn(struct input_file *in, struct tail *t, struct chunk *c)
 {
@@ -225,6 +239,10 @@ static void turn(struct input_file *in, struct tail *t, struct chunk *c)
 
     if (t->from.fd < 0) {
         flush(in, t, c);
+        return;
+    }
+    if (t->profile->excluded) {
+        pass(in, t);
         return;
     }
     if (!reader_is_plain(&t->from))
@@ -313,6 +331,7 @@ static int start(void *self, struct err *err)
     in->first_scan = checkpoint_file_at(in->opt.checkpoint, 0) == NULL &&
                      checkpoint_renewal(in->opt.checkpoint) == CHECKPOINT_SAME;
     input_file_load(in);
+    input_file_load_drops(in);
     input_file_take_kept(in); /* in front of what has their names now */
     input_file_glob(in);
     in->first_scan = false;

@@ -48,7 +48,7 @@ struct input_file {
     struct tail *ready, **ready_last;
     struct tail *unpacking;      /* the one packed file that is read now; NULL: none */
     const struct source *source; /* while globbing */
-    dur_ns globbed_at, swept_at;
+    dur_ns globbed_at, swept_at, told_drops_at;
     bool started, first_scan, soon, has_dead;
     struct keep *keep;
     struct loop_timer *drain;
@@ -107,6 +107,11 @@ void input_file_save(struct input_file *in);
 /* input_file_keep.c */
 void input_file_take_kept(struct input_file *in); /* what was kept before, at start */
 void input_file_keep(struct input_file *in, dur_ns now);
+
+/* input_file_drops.c: what rules dropped, every ten seconds, or of one file now. */
+void input_file_load_drops(struct input_file *in); /* what was told before the start */
+void input_file_tell_all_drops(struct input_file *in, dur_ns now);
+void input_file_tell_drops(struct input_file *in, struct checkpoint_file *f);
 
 /* input_file_lag.c */
 void input_file_look_at_lag(struct input_file *in, dur_ns now);

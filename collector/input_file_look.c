@@ -199,6 +199,7 @@ void input_file_forget_dead(struct input_file *in)
 
     for (size_t i = 0; in->has_dead && (f = checkpoint_file_at(in->opt.checkpoint, i)) != NULL;) {
         if (f->dead && f->unacked == 0 && f->user == NULL) {
+            input_file_tell_drops(in, f);
             checkpoint_file_forget(in->opt.checkpoint, f);
             continue;
         }

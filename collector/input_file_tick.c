@@ -60,7 +60,7 @@ static void drain(struct input_file *in, struct tail *t, dur_ns now)
         return;
     }
     t->drained = true;
-    join_move(&t->join, &next->join, &in->reader.limits);
+    tail_hand_over(t, next, &in->reader);
     input_file_make_ready(in, next);
 }
 
@@ -157,6 +157,7 @@ void input_file_tick(void *arg)
         input_file_keep(in, now);
     if (now - in->globbed_at >= glob_ms(in) * NS_PER_MS)
         input_file_glob(in);
+    input_file_tell_all_drops(in, now);
     input_file_save(in);
     loop_timer_start(in->tick, in->soon ? SOON_MS : SWEEP_MS, 0);
     input_file_call_ready(in);

@@ -69,6 +69,19 @@ static void fill_record(const struct join_stream *s, enum decode_stream stream, 
         .held = s->held.p,
         .n_held = s->held.n,
     };
+    if (s->held.n > 0) {
+        ret->file = s->held.p[s->held.n - 1].file;
+        ret->end = s->held.p[s->held.n - 1].end;
+    }
+}
+
+/* The record ends with the line of `seg`. */
+static void fill_ended(const struct join_stream *s, const struct piece *p, bool partial,
+                       const struct join_segment *seg, struct join_record *ret)
+{
+    fill_record(s, p->stream, partial, ret);
+    ret->file = seg->file;
+    ret->end = seg->end;
 }
 
 int join_add(struct join *j, const struct piece *p, const struct join_segment *seg, dur_ns now,
@@ -84,6 +97,8 @@ int join_add(struct join *j, const struct piece *p, const struct join_segment *s
             .text = str_sub(p->text, 0, limits->max_line),
             .total = p->text.n + p->missing,
             .raw = p->raw,
+            .file = seg->file,
+            .end = seg->end,
         };
         return 0;
     }
@@ -98,11 +113,11 @@ int join_add(struct join *j, const struct piece *p, const struct join_segment *s
     add_text(s, p->text, limits);
     s->total += p->text.n + p->missing;
     if (p->last) {
-        fill_record(s, p->stream, false, ret);
+        fill_ended(s, p, false, seg, ret);
         return 0;
     }
     if (s->total >= (uint64_t)limits->max_line * JOIN_FACTOR || s->pieces >= JOIN_PIECES_MAX) {
-        fill_record(s, p->stream, true, ret);
+        fill_ended(s, p, true, seg, ret);
         return 0;
     }
     hold(s, seg);

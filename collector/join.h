@@ -62,6 +62,8 @@ struct join_record {
     struct str text;
     uint64_t total; /* > text.n: it was cut */
     bool partial, raw;
+    const struct checkpoint_file *file; /* its last byte is in front of `end` of this one */
+    uint64_t end;
     const struct join_segment *held; /* pieces before the last line; view, until join_done */
     size_t n_held;
 };

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "collector/opener.h"
+#include "collector/profile.h"
 
 /* Absent facts are empty.  Texts are in the arena. */
 struct meta {
@@ -23,6 +24,7 @@ struct meta {
     struct str app;                     /* from labels */
     struct str namespace, pod, pod_uid; /* Kubernetes */
     struct str restart;                 /* Kubernetes: N of N.log */
+    struct profile_hints hints;         /* from labels or annotations */
 };
 
 /* Each: 0 found; 1 not to be had now (not there yet, unreadable, not understood); what could be
@@ -36,6 +38,7 @@ int meta_cri(struct str log_path, struct arena *a, struct meta *ret);
  * and the names that cri-dockerd sets are taken. */
 struct str meta_dir(struct str path);
 struct str meta_base(struct str path);
+void meta_take_hint(struct str name, struct str value, struct profile_hints *ret);
 bool meta_take_labels(struct json_reader *r, struct arena *a, struct meta *ret);
 bool meta_take_string(struct json_reader *r, struct arena *a, struct str *ret);
 

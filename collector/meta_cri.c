@@ -53,6 +53,18 @@ static int app_rank(struct str key)
     return str_eq(key, STR("com.docker.compose.service")) ? 1 : 0;
 }
 
+void meta_take_hint(struct str name, struct str value, struct profile_hints *ret)
+{
+    if (!str_starts(name, STR("logq.io/")))
+        return;
+    if (str_eq(name, STR("logq.io/exclude")))
+        ret->exclude = value;
+    else if (str_eq(name, STR("logq.io/redact")))
+        ret->redact = value;
+    else if (str_eq(name, STR("logq.io/multiline")))
+        ret->multiline = value;
+}
+
 bool meta_take_labels(struct json_reader *r, struct arena *a, struct meta *ret)
 {
     struct json_token key;
@@ -84,6 +96,8 @@ bool meta_take_labels(struct json_reader *r, struct arena *a, struct meta *ret)
             ret->pod_uid = value;
         else if (str_eq(name, STR("io.kubernetes.container.name")))
             ret->name = value;
+        else
+            meta_take_hint(name, value, &ret->hints);
     }
     return true;
 }

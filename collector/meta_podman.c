@@ -5,13 +5,14 @@
  * <graph>/<driver>-containers/containers.json (and volatile-containers.json for those that are
  * removed at exit) lists {"id", "names": [...], "metadata"}, where metadata is JSON in a string
  * with "image-name" and "name".  The labels of a container are only in podman's database: its app
- * is its name.
+ * is its name.  Its annotations are in the OCI configuration userdata/config.json: hints come from
+ * there.
  */
 #include "collector/meta.h"
 
 #include <string.h>
 
-enum { LIST_MAX = 16 << 20 };
+enum { LIST_MAX = 16 << 20, OCI_MAX = 8 << 20 };
 
 /* {"image-name": ..., "image-id": ..., "name": ...} */
 static bool take_metadata(struct str text, struct arena *a, struct meta *ret)
@@ -148,6 +149,40 @@ static bool look_in(struct opener *o, const char *list, const struct podman_of *
     return ok;
 }
 
+/* Of all the configuration only "annotations" is looked at. */
+static void take_annotations(struct str text, struct arena *a, struct meta *ret)
+{
+    struct meta found = {.id = STR_NULL};
+    struct json_reader r;
+    struct json_token key;
+    struct err err;
+
+    json_reader_init(&r, text);
+    if (json_next(&r, &key, &err) < 0 || key.type != JSON_OBJECT)
+        return;
+    while (json_next(&r, &key, &err) == 0 && key.type == JSON_KEY) {
+        if (!str_eq(key.raw, STR("annotations"))) {
+            if (json_skip(&r, NULL, &err) < 0)
+                return;
+        } else if (!meta_take_labels(&r, a, &found)) {
+            return;
+        }
+    }
+    ret->hints = found.hints;
+}
+
+static void look_for_hints(struct opener *o, struct str log_path, struct arena *a, struct meta *ret)
+{
+    struct str path = arena_printf(a, "%.*s/config.json", STR_ARG(meta_dir(log_path)));
+    struct buf text;
+    struct err err;
+
+    buf_init(&text, OCI_MAX);
+    if (path.p != NULL && opener_read(o, OPENER_META, path.p, &text, &err) == 0)
+        take_annotations(buf_str(&text), a, ret);
+    buf_fini(&text);
+}
+
 int meta_podman(struct opener *o, struct str log_path, struct arena *a, struct meta *ret)
 {
     struct str container = meta_dir(meta_dir(log_path)); /* without userdata/ctr.log */
@@ -155,6 +190,7 @@ int meta_podman(struct opener *o, struct str log_path, struct arena *a, struct m
 
     memset(ret, 0, sizeof(*ret));
     ret->id = arena_str(a, c.id);
+    look_for_hints(o, log_path, a, ret);
     if (look_in(o, "containers.json", &c, a, ret) ||
         look_in(o, "volatile-containers.json", &c, a, ret))
         return 0;

@@ -113,3 +113,19 @@ int notice_maybe_twice(struct spool *own, const struct checkpoint_part *part, st
     metric_add(METRIC_MAYBE_TWICE_BYTES, part->end - part->start);
     return end(&n, own, err);
 }
+
+int notice_drop(struct spool *own, const struct checkpoint_file *file,
+                const struct checkpoint_drop *drop, struct err *err)
+{
+    struct notice n;
+
+    begin(&n);
+    json_put_kv_str(&n.w, "drop", str_of(drop->name));
+    json_put_kv_str(&n.w, "file", str_of(file->path));
+    json_put_kv_str(&n.w, "file_id", str_of(file->id));
+    json_put_kv_u64(&n.w, "count", drop->count - drop->told_count);
+    json_put_kv_u64(&n.w, "bytes", drop->bytes - drop->told_bytes);
+    json_put_kv_u64(&n.w, "count_sum", drop->count);
+    json_put_kv_u64(&n.w, "bytes_sum", drop->bytes);
+    return end(&n, own, err);
+}

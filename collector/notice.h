@@ -31,4 +31,9 @@ int notice_incarnation(struct spool *own, const struct checkpoint *c,
  * Not synced. */
 int notice_maybe_twice(struct spool *own, const struct checkpoint_part *part, struct err *err);
 
+/* "drop": what a rule dropped of a file since the last of these, and the sums up to now.  Not
+ * synced. */
+int notice_drop(struct spool *own, const struct checkpoint_file *file,
+                const struct checkpoint_drop *drop, struct err *err);
+
 #endif

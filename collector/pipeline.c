@@ -74,6 +74,16 @@ static bool has_room(const struct pipeline *p)
            ship_in_flight(p->ship) + p->sealed.n < p->opt.ship.window_chunks;
 }
 
+/* What rules dropped counts from when the bytes are planned: what is read again after a crash is
+ * counted again, what is built again is not. */
+static void plan_drops(struct pipeline *p)
+{
+    struct chunk_drop *d;
+
+    VEC_EACH(&p->chunk->drops, d)
+        checkpoint_dropped(p->opt.checkpoint, d->file, d->rule, d->count, d->bytes);
+}
+
 /* Pack the chunk as number `no`; 0: a new one, which is planned. */
 static void seal(struct pipeline *p, uint64_t no)
 {
@@ -87,6 +97,7 @@ static void seal(struct pipeline *p, uint64_t no)
     INVARIANT(!s.message.over); /* sized so that any chunk fits */
     if (no == 0) {
         s.no = checkpoint_plan(p->opt.checkpoint, p->chunk->parts.p, p->chunk->parts.n);
+        plan_drops(p);
         s.mark = checkpoint_mark(p->opt.checkpoint);
     }
     VEC_PUSH(&p->sealed, s);

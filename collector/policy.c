@@ -374,9 +374,15 @@ static bool may_open_log(const struct policy *p, const char *path)
     return false;
 }
 
+/* podman's copy of what a container was made of. */
+static bool is_oci_config(const char *path)
+{
+    return strcmp(base_of(path), "config.json") == 0 && str_ends(dir_of(path), STR("/userdata"));
+}
+
 static bool may_open_meta(const struct policy *p, const char *path)
 {
-    if (!is_meta(base_of(path)))
+    if (!is_meta(base_of(path)) && !is_oci_config(path))
         return false;
     for (size_t i = 0; i < p->metas.n; i++)
         if (is_dir_of(p->metas.p[i].pattern, dir_of(path)))

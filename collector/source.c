@@ -99,9 +99,11 @@ static void add_input(struct source_set *s, const struct config_source *conf, bo
 struct source_set *source_set_new(struct config *config, struct opener *o, bool podman_by_file)
 {
     struct source_set *s = mem_new(sizeof(*s));
+    struct err err;
 
     s->refs = 1;
     s->config = config;
+    INVARIANT(profiles_new(config, &s->profiles, &err) == 0); /* config.c has tried it */
     s->opener = o;
     s->v = mem_new((config->n_sources + 3) * sizeof(*s->v));
     for (size_t i = 0; i < config->n_sources; i++)
@@ -125,6 +127,7 @@ void source_set_unref(struct source_set **ps)
     *ps = NULL;
     if (s == NULL || --s->refs > 0)
         return;
+    profiles_free(&s->profiles);
     config_free(&s->config);
     free(s->v);
     free(s);
@@ -135,6 +138,7 @@ struct config *source_set_release(struct source_set **ps)
     struct config *config = (*ps)->config;
 
     INVARIANT((*ps)->refs == 1);
+    profiles_free(&(*ps)->profiles); /* they borrow from it */
     (*ps)->config = NULL;
     source_set_unref(ps);
     return config;
@@ -233,8 +237,35 @@ static int ask(const struct source *s, struct str path, struct arena *a, struct 
     return 0;
 }
 
+/* Of a program, not of the engine or of us: rules, select and hints are for these. */
+static bool is_log(const struct source *s)
+{
+    switch (s->kind) {
+    case SOURCE_DOCKER:
+    case SOURCE_CRI:
+    case SOURCE_PODMAN:
+    case SOURCE_FILE:
+        return true;
+    case SOURCE_PODMAN_EVENTS_FILE:
+    case SOURCE_SPOOL_DOCKER:
+    case SOURCE_SPOOL_PODMAN:
+    case SOURCE_SPOOL_OWN:
+        break;
+    }
+    return false;
+}
+
+const struct profile *source_profile(const struct source *s)
+{
+    static const struct labels NONE = {NULL, 0};
+
+    if (is_log(s))
+        return profile_of_log(s->set->profiles, s->conf, &NONE, NULL);
+    return profile_of_other(s->set->profiles, s->is_spool);
+}
+
 int source_describe(const struct source *s, struct str path, bool last_try, struct arena *a,
-                    struct labels *labels, struct labels *attrs)
+                    struct source_description *ret)
 {
     struct set l = {.a = a}, t = {.a = a};
     const struct config *c = s->set->config;
@@ -265,5 +296,9 @@ int source_describe(const struct source *s, struct str path, bool last_try, stru
     put(&t, "restart", m.restart);
     if (s->kind == SOURCE_FILE)
         put(&t, "file", path);
-    return finish(&l, labels) == 0 && finish(&t, attrs) == 0 ? 0 : 1;
+    if (finish(&l, &ret->labels) != 0 || finish(&t, &ret->attrs) != 0)
+        return 1;
+    ret->profile = is_log(s) ? profile_of_log(s->set->profiles, s->conf, &ret->labels, &m.hints)
+                             : source_profile(s);
+    return 0;
 }

@@ -11,6 +11,7 @@
 #include "collector/config.h"
 #include "collector/decode.h"
 #include "collector/opener.h"
+#include "collector/profile.h"
 
 /* Where it is, containers are CRI-O's. */
 #define SOURCE_CRIO_SOCKET "/var/run/crio/crio.sock"
@@ -39,8 +40,9 @@ struct source {
 
 struct source_set {
     unsigned refs;
-    struct config *config; /* owned */
-    struct opener *opener; /* borrowed: the way to logs and to what is beside them */
+    struct config *config;     /* owned */
+    struct opener *opener;     /* borrowed: the way to logs and to what is beside them */
+    struct profiles *profiles; /* owned */
     struct source *v;
     size_t n;
 };
@@ -56,11 +58,18 @@ struct config *source_set_release(struct source_set **ps);
 /* Where podman writes its events when nothing else is said. */
 struct str source_podman_events_file(const struct config_source *conf);
 
+struct source_description {
+    struct labels labels, attrs;   /* of everything that comes from there, sorted */
+    const struct profile *profile; /* what is done to it; the set's */
+};
+
 /*
- * Labels and attributes of everything that comes from `path`, sorted, in `a`.  1: the container
- * cannot be named yet; with `last_try` it is called by its id and marked unresolved.
+ * Describe `path`, in `a`.  1: the container cannot be named yet; with `last_try` it is called by
+ * its id and marked unresolved.
  */
 int source_describe(const struct source *s, struct str path, bool last_try, struct arena *a,
-                    struct labels *labels, struct labels *attrs);
+                    struct source_description *ret);
+/* What is done to records of which nothing else is known. */
+const struct profile *source_profile(const struct source *s);
 
 #endif

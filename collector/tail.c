@@ -20,6 +20,7 @@ enum {
     LABELS_BYTES = 256 << 10,
     DESCRIBE_MS = 2000, /* how long a container may stay unknown */
     LAST_BYTES = 64,
+    REDACTED_BYTES = 8 << 20, /* marks may be longer than what they stand for */
 };
 
 void tail_reader_init(struct tail_reader *rd, struct checkpoint *checkpoint, size_t max_line,
@@ -34,6 +35,7 @@ void tail_reader_init(struct tail_reader *rd, struct checkpoint *checkpoint, siz
     rd->limits = (struct join_limits){.max_line = max_line, .budget = &rd->joins};
     rd->partial_timeout = partial_timeout;
     rd->checkpoint = checkpoint;
+    redact_scratch_init(&rd->redacted, REDACTED_BYTES);
 }
 
 void tail_reader_fini(struct tail_reader *rd)
@@ -42,6 +44,7 @@ void tail_reader_fini(struct tail_reader *rd)
     free(rd->buf);
     VEC_FINI(&rd->fills);
     VEC_FINI(&rd->held);
+    redact_scratch_fini(&rd->redacted);
 }
 
 static struct tail *tail_new(const char *path, const struct source *source)
@@ -53,6 +56,7 @@ static struct tail *tail_new(const char *path, const struct source *source)
     t->path = mem_dup(path, strlen(path));
     t->set = source_set_ref(source->set);
     t->source = source;
+    t->profile = source_profile(source);
     t->wd = -1;
     t->opened_at = t->seen_at = time_mono();
     return t;
@@ -95,6 +99,7 @@ void tail_free(struct tail **pt, struct tail_reader *rd)
     keep_writer_free(&t->keeping);
     join_fini(&t->join, &rd->limits);
     free(t->names);
+    free(t->buckets);
     source_set_unref(&t->set);
     reader_close(&t->from);
     free(t->path);
@@ -146,16 +151,19 @@ static void keep_names(struct tail *t, const struct labels *labels, const struct
 bool tail_describe(struct tail *t)
 {
     bool last = time_mono() - t->opened_at >= DESCRIBE_MS * NS_PER_MS;
-    struct labels labels = {NULL, 0}, attrs = {NULL, 0};
+    struct source_description is = {.profile = t->profile};
     struct arena *a;
 
     if (t->described)
         return true;
     a = arena_new(NULL, LABELS_BYTES);
-    t->described =
-        source_describe(t->source, str_of(t->path), last, a, &labels, &attrs) == 0 || last;
-    if (t->described)
-        keep_names(t, &labels, &attrs);
+    t->described = source_describe(t->source, str_of(t->path), last, a, &is) == 0 || last;
+    if (t->described) {
+        keep_names(t, &is.labels, &is.attrs);
+        t->profile = is.profile;
+        if (t->profile->excluded)
+            log_info("file.excluded", LOG_Z("file", t->path));
+    }
     if (t->described && last)
         log_warn("file.unresolved", LOG_Z("file", t->path));
     arena_free(&a);
@@ -312,6 +320,9 @@ struct tail *tail_split(struct tail *t, struct reader *copy)
     old->seen = copy == NULL ? t->pos : t->seen;
     old->last_ts = t->last_ts;
     old->join = t->join;
+    old->profile = t->profile;
+    old->closed = t->closed;
+    old->keys = t->keys;
     old->holes_due = t->holes_due;
     old->adopted = true;
     old->described = t->described; /* nobody may be able to say it again */
@@ -320,9 +331,16 @@ struct tail *tail_split(struct tail *t, struct reader *copy)
     t->file = NULL;
     t->pos = t->seen = t->scanned = t->looked = t->last_at = 0;
     t->caught_up = t->drained = t->holes_due = t->adopted = false;
+    t->keys = 0;
     t->successor_at = 0;
     metric_add(METRIC_FILES_TRUNCATED, 1);
     return old;
+}
+
+void tail_hand_over(struct tail *t, struct tail *next, struct tail_reader *rd)
+{
+    join_move(&t->join, &next->join, &rd->limits);
+    next->keys |= t->keys;
 }
 
 bool tail_is_settled(const struct tail *t)

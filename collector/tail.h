@@ -25,6 +25,7 @@ struct tail_reader {
     dur_ns partial_timeout;
     struct checkpoint *checkpoint;
     struct join_segments fills, held; /* scratch */
+    struct redact_scratch redacted;
 };
 void tail_reader_init(struct tail_reader *rd, struct checkpoint *checkpoint, size_t max_line,
                       dur_ns partial_timeout);
@@ -48,7 +49,11 @@ struct tail {
     struct checkpoint_file *file; /* NULL: tail_register is still to come */
     void *names;                  /* owned: what labels and attrs consist of */
     struct labels labels, attrs;
-    bool described; /* labels are known */
+    bool described;                /* labels are known */
+    const struct profile *profile; /* what is done to its records; the set's */
+    struct rules_bucket *buckets;  /* owned; NULL: no rate was counted yet */
+    unsigned closed;               /* rates that are used up where it is read */
+    unsigned keys;                 /* CHECKPOINT_KEY_*: a private key is open there */
     dur_ns opened_at;
     uint64_t pos;     /* all before was decoded */
     uint64_t seen;    /* size at the last look */
@@ -101,8 +106,12 @@ void tail_register(struct tail *t, struct tail_reader *rd);
 /* Put held bytes back into the joins after a restart.  ERR_IO, ERR_CORRUPT. */
 int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err);
 
-/* Begin at the end of what is there, at a line's start. */
+/* Go to the end of what is there, at a line's start, without reading it. */
 void tail_skip(struct tail *t, struct tail_reader *rd);
+/* The same for one that is excluded, whatever it holds.  Not TAIL_MORE. */
+enum tail_result tail_pass(struct tail *t, struct tail_reader *rd, struct err *err);
+/* `next` goes on where `t` ends. */
+void tail_hand_over(struct tail *t, struct tail *next, struct tail_reader *rd);
 
 /* Read about `quantum` bytes into `c`. */
 enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk *c, size_t quantum,

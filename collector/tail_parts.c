@@ -33,6 +33,7 @@ static void add_part(struct turn *u, struct checkpoint_range range, ts_ns ts, ui
                                    .ts = ts,
                                    .count = (uint32_t)count};
 
+    turn_put_state(u, &part);
     chunk_add_part(u->c, &part, u->labels != NULL ? u->labels : &u->t->labels, &u->t->attrs);
 }
 
@@ -105,6 +106,7 @@ void turn_end_run(struct turn *u, uint64_t end)
     u->run_start = end;
     u->mark = u->c->entries;
     u->ts = u->t->last_ts;
+    turn_begin_state(u);
 }
 
 /* ---- unfinished lines ---- */
@@ -145,9 +147,11 @@ static void flush_stream(struct turn *u, enum decode_stream s)
             part.flags = s == DECODE_STDERR ? CHECKPOINT_FLUSH_STDERR : CHECKPOINT_FLUSH_STDOUT;
         else if (rec.held[i + 1].file != part.file)
             part.flags = CHECKPOINT_CARRY;
+        turn_put_state(u, &part);
         chunk_add_part(u->c, &part, &u->t->labels, &u->t->attrs);
     }
     join_done(&u->t->join, s, &u->rd->limits);
+    turn_begin_state(u);
 }
 
 void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns now)
@@ -166,6 +170,7 @@ void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns
                                        .ts = t->last_ts,
                                        .count = 1,
                                        .flags = CHECKPOINT_FLUSH_LINE};
+        turn_put_state(&u, &part);
         chunk_add_part(c, &part, &t->labels, &t->attrs);
         t->pos = t->scanned = t->seen;
     }
@@ -184,11 +189,13 @@ void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c)
 
 int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err)
 {
-    struct turn u = turn_begin(t, rd, NULL, 0);
+    struct turn u;
     uint64_t start, end = 0;
     bool stopped;
 
     t->holes_due = false;
+    tail_look_for_key(t, rd);
+    u = turn_begin(t, rd, NULL, 0);
     for (;;) {
         uint64_t at;
         checkpoint_file_hole(t->file, end, &start, &end);
@@ -240,6 +247,7 @@ int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
 
     OBJ_CHECK(t, TAIL_MAGIC);
     u.whole = true;
+    turn_set_state(&u, part);
     t->last_ts = part->ts;
     r = feed_part(&u, part, err);
     if (r < 0) {

@@ -39,22 +39,37 @@ static void add_marks(const struct join_record *rec, char number[32], struct lab
 
 void turn_emit(struct turn *u, const struct join_record *rec, const struct piece *p)
 {
-    struct label fields[FIELDS_MAX];
+    struct label fields[FIELDS_MAX], attrs[DECODE_ATTRS_MAX];
+    size_t n_attrs = p == NULL ? 0 : p->n_attrs;
+    struct join_record out = *rec;
     char number[32];
     size_t n = 0;
 
     if (u->c == NULL) {
-        u->lost++;
+        if (u->look)
+            turn_look(u, rec);
+        else
+            u->lost++;
         return;
+    }
+    if (n_attrs > 0)
+        memcpy(attrs, p->attrs, n_attrs * sizeof(attrs[0]));
+    if (!turn_process(u, rec, &out.text, attrs, n_attrs))
+        return;
+    if (out.text.n > u->rd->limits.max_line) {
+        out.text.n = u->rd->limits.max_line;
+        out.total = rec->total > out.text.n ? rec->total : out.text.n + 1;
+    } else if (rec->total == rec->text.n) {
+        out.total = out.text.n; /* shorter or longer, it is whole */
     }
     if (rec->stream != DECODE_NONE) /* first: the server has a fast path for this shape */
         fields[n++] = (struct label){STR("stream"),
                                      rec->stream == DECODE_STDERR ? STR("stderr") : STR("stdout")};
-    fields[n++] = (struct label){STR("log"), rec->text};
-    add_marks(rec, number, fields, &n);
-    for (size_t i = 0; p != NULL && i < p->n_attrs && n < FIELDS_MAX; i++)
-        if (!is_reserved(p->attrs[i].name))
-            fields[n++] = p->attrs[i];
+    fields[n++] = (struct label){STR("log"), out.text};
+    add_marks(&out, number, fields, &n);
+    for (size_t i = 0; i < n_attrs && n < FIELDS_MAX; i++)
+        if (!is_reserved(attrs[i].name))
+            fields[n++] = attrs[i];
     chunk_add_entry(u->c, rec->ts, fields, n);
     metric_add(METRIC_RECORDS, 1);
 }
@@ -124,6 +139,8 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
         take_fills(u, &rec);
     if (!p.raw)
         join_done(&t->join, p.stream, &u->rd->limits);
+    if (u->border)
+        turn_end_run(u, end);
 }
 
 /* ---- bytes ---- */
@@ -234,6 +251,8 @@ int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err
     rec.ts = u->t->last_ts;
     rec.text = str_sub((struct str){rd->buf, want}, 0, rd->limits.max_line);
     rec.total = end - start;
+    rec.file = u->t->file;
+    rec.end = end;
     rec.raw = u->t->source->kind != SOURCE_FILE;
     turn_emit(u, &rec, NULL);
     return 0;
@@ -252,6 +271,7 @@ struct turn turn_begin(struct tail *t, struct tail_reader *rd, struct chunk *c, 
     if (t->last_ts == 0 || t->source->kind == SOURCE_FILE)
         t->last_ts = time_now();
     u.ts = t->last_ts;
+    turn_begin_state(&u);
     return u;
 }
 
@@ -313,4 +333,32 @@ void tail_skip(struct tail *t, struct tail_reader *rd)
     }
     checkpoint_skip(rd->checkpoint, t->file, 0, end);
     t->pos = t->scanned = end;
+}
+
+enum tail_result tail_pass(struct tail *t, struct tail_reader *rd, struct err *err)
+{
+    uint64_t before = t->pos;
+    struct reader_stat st;
+
+    OBJ_CHECK(t, TAIL_MAGIC);
+    if (reader_stat(&t->from, &st) < 0) {
+        (void)err_sys(err, "stat %s", t->path);
+        return TAIL_FAILED;
+    }
+    t->unlinked = st.unlinked;
+    if (!tail_identify(t, rd, st.size))
+        return TAIL_CHANGED;
+    for (int s = 0; s < DECODE_STREAMS; s++)
+        join_done(&t->join, (enum decode_stream)s, &rd->limits);
+    t->holes_due = false;
+    if (reader_is_plain(&t->from))
+        tail_skip(t, rd);
+    if (t->unlinked || !reader_is_plain(&t->from)) { /* nobody ends its last line */
+        checkpoint_skip(rd->checkpoint, t->file, 0, st.size);
+        t->pos = t->scanned = st.size;
+    }
+    t->seen = t->pos;
+    t->caught_up = true;
+    metric_add(METRIC_EXCLUDED_BYTES, t->pos > before ? t->pos - before : 0);
+    return TAIL_END;
 }

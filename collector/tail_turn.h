@@ -18,7 +18,10 @@ struct turn {
     uint64_t mark;               /* entries in c at that place */
     ts_ns ts;                    /* what a line without a time would get at that place */
     const struct labels *labels; /* of this run, when lines bring their own */
-    bool whole; /* rebuild: the part is given, runs are not ended and nothing stops */
+    bool whole;            /* rebuild: the part is given, runs are not ended and nothing stops */
+    unsigned closed, keys; /* of the file where the part begins */
+    bool look;             /* records are only looked at, for keys */
+    bool border;           /* they are others behind this line: the part ends there */
     dur_ns now;
     uint64_t lost; /* records that had no chunk to go to */
 };
@@ -34,6 +37,22 @@ int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *s
 int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err);
 /* Put a record into the chunk; `p` (may be NULL) is the piece that ended it. */
 void turn_emit(struct turn *u, const struct join_record *rec, const struct piece *p);
+
+/* The file's state is that of the parts that are made from here on. */
+void turn_begin_state(struct turn *u);
+/* It is what `part` says: the part is built again. */
+void turn_set_state(struct turn *u, const struct checkpoint_part *part);
+/* After a restart nobody remembers whether a key is open in front of pos: look at the records
+ * there.  The joins must be empty, and are so again. */
+void tail_look_for_key(struct tail *t, struct tail_reader *rd);
+void turn_look(struct turn *u, const struct join_record *rec);
+/* Put the state into `part`. */
+void turn_put_state(const struct turn *u, struct checkpoint_part *part);
+
+/* What the profile does to a record (tail_process.c).  false: it is dropped.  *text and the
+ * attributes `v` are without secrets then. */
+bool turn_process(struct turn *u, const struct join_record *rec, struct str *text, struct label *v,
+                  size_t n);
 
 /* Make parts of [run_start, end) and begin the next run there. */
 void turn_end_run(struct turn *u, uint64_t end);

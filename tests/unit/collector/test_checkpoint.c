@@ -378,6 +378,39 @@ static void what_was_seen_of_a_file_is_remembered(void **state)
     assert_int_equal(find(42)->seen, 100);
 }
 
+static void what_rules_dropped_is_remembered(void **state)
+{
+    struct checkpoint_part part = {.flags = CHECKPOINT_KEY_STDERR, .closed = 0x8001, .end = 5};
+    struct checkpoint_drop *d;
+
+    (void)state;
+    part.file = new_file(42, "/log/a");
+    (void)checkpoint_plan(c, &part, 1);
+    checkpoint_dropped(c, part.file, "noise", 3, 300);
+    checkpoint_dropped(c, part.file, "a-15-byte-name-", 1, 10);
+    checkpoint_dropped(c, part.file, "noise", 2, 20);
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    for (int i = 0; i < 3; i++) {
+        reopen();
+        d = checkpoint_drop_find(find(42), "noise");
+        assert_non_null(d);
+        assert_int_equal(d->count, 5);
+        assert_int_equal(d->bytes, 320);
+        assert_int_equal(d->told_count, i == 0 ? 0 : 5);
+        assert_int_equal(d->told_bytes, i == 0 ? 0 : 320);
+        assert_int_equal(checkpoint_drop_find(find(42), "a-15-byte-name-")->count, 1);
+        assert_null(checkpoint_drop_find(find(42), "other"));
+        assert_int_equal(checkpoint_chunk_at(c, 0)->parts.p[0].closed, 0x8001);
+        assert_int_equal(checkpoint_chunk_at(c, 0)->parts.p[0].flags, CHECKPOINT_KEY_STDERR);
+        if (i == 0)
+            checkpoint_drop_told(c, find(42), d);
+        if (i == 1) /* written anew it is the same */
+            for (int k = 0; k < 40000; k++)
+                checkpoint_file_changed(c, find(42));
+        assert_int_equal(checkpoint_sync(c, &err), 0);
+    }
+}
+
 static void many_files_are_found_and_forgotten(void **state)
 {
     uint64_t no[1000];
@@ -614,6 +647,7 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(another_version_is_left_alone, setup, teardown),
     cmocka_unit_test_setup_teardown(a_journal_put_back_does_not_draw_an_id_again, setup, teardown),
     cmocka_unit_test_setup_teardown(what_was_seen_of_a_file_is_remembered, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_rules_dropped_is_remembered, setup, teardown),
     cmocka_unit_test_setup_teardown(many_files_are_found_and_forgotten, setup, teardown),
     cmocka_unit_test_setup_teardown(a_long_journal_is_rewritten_short, setup, teardown),
     cmocka_unit_test_setup_teardown(a_journal_grows_with_what_is_live, setup, teardown),

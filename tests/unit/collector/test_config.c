@@ -138,6 +138,13 @@ static void rules_are_checked(void **state)
     expect_error(RULES("{sample: 1.5}"), "from 0 to 1");
     expect_error(RULES("{sample: nan}"), "from 0 to 1");
     expect_error(RULES("{burst: 5}"), "needs a rate");
+    expect_error(RULES("{if: {pattern: '(open'}}"), "missing");
+    expect_error(SERVER "inputs: [{type: cri}]\nredact: {detectors: [jwt, ssn]}\n",
+                 "a detector is");
+    expect_error(SERVER "inputs: [{type: cri}]\nredact: {patterns: [{name: A, pattern: x}]}\n",
+                 "a name is 1 to 15");
+    expect_error(SERVER "inputs: [{type: cri}]\nredact: {patterns: [{name: a, pattern: '[x'}]}\n",
+                 "missing");
 }
 
 static void the_example_is_what_the_table_says(void **state)

@@ -172,6 +172,9 @@ static void seal(void)
     buf_init(&s.message, 16 << 20);
     assert_int_equal(chunk_pack(w.c, &s.message, s.token, &err), 0);
     s.no = checkpoint_plan(w.cp, w.c->parts.p, w.c->parts.n);
+    for (size_t i = 0; i < w.c->drops.n; i++)
+        checkpoint_dropped(w.cp, w.c->drops.p[i].file, w.c->drops.p[i].rule, w.c->drops.p[i].count,
+                           w.c->drops.p[i].bytes);
     assert_int_equal(checkpoint_sync(w.cp, &err), 0);
     chunk_clear(w.c);
     VEC_PUSH(&w.sent, s);
@@ -231,14 +234,13 @@ static void deliver_everything(void)
 
 /* ---- fixture ---- */
 
-static int setup(void **state)
+static void set_up(const char *more)
 {
     struct config *config;
     struct conf_errors errors;
     char yaml[TMPDIR_PATH_MAX + 16];
     struct buf text;
 
-    (void)state;
     memset(&w, 0, sizeof(w));
     metrics_setup();
     w.dir = tmpdir_open(w.path);
@@ -247,8 +249,8 @@ static int setup(void **state)
     buf_init(&text, 4096);
     buf_addf(&text,
              "server: {address: '127.0.0.1:1', tls: false}\nstate_dir: %s\nhost: h\ninputs: "
-             "[{type: cri, paths: ['%s']}]\n",
-             w.path, w.log);
+             "[{type: cri, paths: ['%s']}]\n%s",
+             w.path, w.log, more);
     assert_int_equal(file_replace(w.dir, "c.yaml", 0600, buf_str(&text), &err), 0);
     assert_int_equal(file_replace(w.dir, "0.log", 0600, STR(""), &err), 0);
     buf_fini(&text);
@@ -259,6 +261,12 @@ static int setup(void **state)
     w.max_line = 2000;
     w.partial_timeout = NS_PER_H;
     start();
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    set_up("");
     return 0;
 }
 
@@ -356,21 +364,16 @@ static void compare_sorted(struct str a, struct str b)
     free(v[1]);
 }
 
-static void one_life(unsigned seed)
+/* Write it, read it, send it, die and return, in any order. */
+static void live(const struct buf *file)
 {
-    struct buf file, expected;
     size_t written = 0;
 
-    w.seed = seed;
-    w.chunk_bytes = 200 + rnd(3000);
-    buf_init(&file, 1 << 20);
-    buf_init(&expected, 1 << 20);
-    make_file(120, &file, &expected);
-    while (written < file.n) {
+    while (written < file->n) {
         size_t n = 1 + rnd(600);
-        if (n > file.n - written)
-            n = file.n - written;
-        append((struct str){file.p + written, n}); /* at any byte */
+        if (n > file->n - written)
+            n = file->n - written;
+        append((struct str){file->p + written, n}); /* at any byte */
         written += n;
         (void)read_some(1 + rnd(1000));
         if (chunk_is_full(w.c) || rnd(3) == 0)
@@ -387,9 +390,21 @@ static void one_life(unsigned seed)
             die_and_return();
     }
     deliver_everything();
-    compare_sorted(buf_str(&w.lines), buf_str(&expected));
     assert_int_equal(w.t->file->planned.n, 1); /* every byte was shipped, no hole is left */
-    assert_int_equal(w.t->file->planned.p[0].end, file.n);
+    assert_int_equal(w.t->file->planned.p[0].end, file->n);
+}
+
+static void one_life(unsigned seed)
+{
+    struct buf file, expected;
+
+    w.seed = seed;
+    w.chunk_bytes = 200 + rnd(3000);
+    buf_init(&file, 1 << 20);
+    buf_init(&expected, 1 << 20);
+    make_file(120, &file, &expected);
+    live(&file);
+    compare_sorted(buf_str(&w.lines), buf_str(&expected));
     buf_fini(&file);
     buf_fini(&expected);
 }
@@ -401,6 +416,85 @@ static void every_record_arrives_once_however_it_is_cut(void **state)
         (void)teardown(state);
         (void)setup(state);
     }
+}
+
+#define PROCESSED                                                                                  \
+    "redact: {detectors: [card, private_key]}\nrules:\n"                                           \
+    "- {name: noise, if: {line: noise}, then: drop}\n"                                             \
+    "- {name: thin, if: {line: thin}, sample: 0.5}\n"                                              \
+    "- {name: slow, if: {line: flood}, rate: 5, burst: 3}\n"
+
+static unsigned put_record(struct buf *file, unsigned ms, unsigned s, const char *text)
+{
+    static const char *const NAMES[2] = {"stdout", "stderr"};
+    size_t n = strlen(text), cut = rnd(5) == 0 ? rnd((unsigned)n) : 0;
+    char time[40];
+
+    (void)snprintf(time, sizeof(time), "2026-11-21T19:%02u:%02u.%03uZ", ms / 60000, ms / 1000 % 60,
+                   ms % 1000);
+    if (cut > 0)
+        buf_addf(file, "%s %s P %.*s\n", time, NAMES[s], (int)cut, text);
+    buf_addf(file, "%s %s F %s\n", time, NAMES[s], text + cut);
+    return 1;
+}
+
+/* `n` turns of two streams: keys over several records, card numbers, and what rules are about.
+ * Returns the number of records. */
+static unsigned make_noisy_file(unsigned n, struct buf *file)
+{
+    static const char *const TEXTS[] = {"noise of", "some thin text", "a flood",
+                                        "paid with 4111 1111 1111 1111 by", "plain"};
+    unsigned records = 0, ms = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        unsigned s = rnd(2), kind = rnd(6);
+        char text[128];
+        ms += rnd(300);
+        if (kind < 5) {
+            (void)snprintf(text, sizeof(text), "%s %u", TEXTS[kind], i);
+            records += put_record(file, ms, s, text);
+            continue;
+        }
+        records += put_record(file, ms, s, "key -----BEGIN PRIVATE KEY-----");
+        for (unsigned k = rnd(4); k > 0; k--)
+            records += put_record(file, ms, s, "MIIsecretsecretsecretsecretsecretsecret");
+        records += put_record(file, ms, s, "-----END PRIVATE KEY-----");
+    }
+    return records;
+}
+
+static uint64_t dropped(const char *rule)
+{
+    const struct checkpoint_drop *d = checkpoint_drop_find(w.t->file, rule);
+
+    return d == NULL ? 0 : d->count;
+}
+
+static void processing_is_the_same_again(void **state)
+{
+    uint64_t slow = 0;
+
+    for (unsigned seed = 1; seed <= 60; seed++) {
+        struct buf file;
+        unsigned records;
+        (void)teardown(state);
+        set_up(PROCESSED);
+        w.seed = seed;
+        w.chunk_bytes = 200 + rnd(3000);
+        buf_init(&file, 1 << 20);
+        records = make_noisy_file(150, &file);
+        live(&file);
+        assert_int_equal(w.stored + dropped("noise") + dropped("thin") + dropped("slow"), records);
+        assert_int_equal(str_find(buf_str(&w.lines), STR("noise")), SIZE_MAX);
+        assert_int_equal(str_find(buf_str(&w.lines), STR("4111")), SIZE_MAX);
+        assert_int_equal(str_find(buf_str(&w.lines), STR("secret")), SIZE_MAX);
+        assert_true(str_find(buf_str(&w.lines), STR("some thin text")) != SIZE_MAX);
+        assert_true(str_find(buf_str(&w.lines), STR("[redacted:card] by")) != SIZE_MAX);
+        assert_true(dropped("noise") > 0 && dropped("thin") > 0);
+        slow += dropped("slow");
+        buf_fini(&file);
+    }
+    assert_true(slow > 0);
 }
 
 /* ---- single stories ---- */
@@ -651,6 +745,7 @@ static void a_file_that_lost_what_was_planned_is_not_rebuilt(void **state)
 
 CHECK_MAIN(cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_is_cut, setup,
                                            teardown),
+           cmocka_unit_test_setup_teardown(processing_is_the_same_again, setup, teardown),
            cmocka_unit_test_setup_teardown(held_bytes_are_inside_no_range, setup, teardown),
            cmocka_unit_test_setup_teardown(an_unfinished_record_is_sent_partial_when_it_is_due,
                                            setup, teardown),

@@ -1,0 +1,194 @@
+/* collector/redact.c - contract: redact.h. */
+#include "collector/redact.h"
+
+#include "base/mem.h"
+#include "base/obj.h"
+#include "collector/metrics.h"
+#include "collector/redact_detect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct redact {
+    unsigned magic;
+#define REDACT_MAGIC 0x4edac7edu
+    unsigned types;
+    struct redact_needles needles;
+    const struct redact_patterns *patterns;
+};
+
+static const char *const NAMES[REDACT_TYPES] = {"bearer", "cloud_key", "jwt",         "card",
+                                                "email",  "ip",        "private_key", "pattern"};
+static const unsigned METRICS[REDACT_TYPES] = {
+    METRIC_REDACTED_BEARER, METRIC_REDACTED_CLOUD_KEY, METRIC_REDACTED_JWT, METRIC_REDACTED_CARD,
+    METRIC_REDACTED_EMAIL,  METRIC_REDACTED_IP,        METRIC_REDACTED_KEY, METRIC_REDACTED_PATTERN,
+};
+
+unsigned redact_by_name(struct str name)
+{
+    for (unsigned i = 0; i < REDACT_PATTERN; i++)
+        if (str_eq(name, str_of(NAMES[i])))
+            return 1u << i;
+    return 0;
+}
+
+struct redact *redact_new(unsigned types, const struct redact_patterns *patterns)
+{
+    struct redact *r;
+
+    if (types == 0 && (patterns == NULL || patterns->n == 0))
+        return NULL;
+    r = mem_new(sizeof(*r));
+    r->magic = REDACT_MAGIC;
+    r->types = types;
+    r->patterns = patterns;
+    redact_detect_needles(types, &r->needles);
+    return r;
+}
+
+void redact_free(struct redact **pr)
+{
+    struct redact *r = *pr;
+
+    if (r == NULL)
+        return;
+    OBJ_CHECK(r, REDACT_MAGIC);
+    r->magic = 0;
+    free(r);
+    *pr = NULL;
+}
+
+/* ---- one text ---- */
+
+struct work {
+    const struct redact *r;
+    struct str text;
+    struct buf *out;
+    size_t done;  /* of the text: copied, or taken out */
+    bool is_open; /* a private key goes on behind the text */
+};
+
+/* A number of JSON: what stands for it has to be a string.  Only asked where something was found.
+ */
+static bool is_json_number(struct str text, size_t start)
+{
+    bool quoted = false;
+
+    if (text.p[0] != '{')
+        return false;
+    for (size_t i = 0; i < start; i++) {
+        if (text.p[i] == '\\' && quoted)
+            i++;
+        else if (text.p[i] == '"')
+            quoted = !quoted;
+    }
+    return !quoted;
+}
+
+static void put_name(struct work *w, struct str name, size_t start)
+{
+    const char *quote = is_json_number(w->text, start) ? "\"" : "";
+
+    buf_addf(w->out, "%s[redacted:%.*s]%s", quote, STR_ARG(name), quote);
+}
+
+/* Take text[start..end) out; what of it is out already stays so. */
+static void take_out(struct work *w, size_t start, size_t end, struct str name)
+{
+    if (start > w->done)
+        buf_add(w->out, w->text.p + w->done, start - w->done);
+    put_name(w, name, start > w->done ? start : w->done);
+    w->done = end;
+}
+
+static void on_hint(void *arg, size_t at, unsigned hints)
+{
+    struct work *w = arg;
+    struct redact_span span;
+
+    while (redact_detect(w->r->types, w->text, at, hints, w->done, &span)) {
+        take_out(w, span.start, span.end, str_of(NAMES[span.type]));
+        metric_add(METRICS[span.type], 1);
+        if (span.type == REDACT_PRIVATE_KEY && redact_detect_is_open(w->text, span))
+            w->is_open = true;
+    }
+}
+
+/* The rest of a key that began in a text before. */
+static void go_on_with_key(struct work *w)
+{
+    size_t n = redact_detect_go_on(w->text, &w->is_open);
+
+    if (n == 0)
+        return;
+    take_out(w, 0, n, str_of(NAMES[REDACT_PRIVATE_KEY]));
+    metric_add(METRIC_REDACTED_KEY, 1);
+}
+
+/* What is left of the text to `out`, if anything was taken out. */
+static bool finish(struct work *w)
+{
+    if (w->done == 0)
+        return false;
+    buf_add(w->out, w->text.p + w->done, w->text.n - w->done);
+    return true;
+}
+
+static void by_pattern(struct work *w, const struct redact_pattern *p)
+{
+    struct str match;
+    size_t from = 0;
+
+    while (from <= w->text.n && pattern_find(p->pattern, w->text, from, &match)) {
+        size_t start = (size_t)(match.p - w->text.p), end = start + match.n;
+        if (end > w->done && match.n > 0) {
+            take_out(w, start, end, p->name);
+            metric_add(METRIC_REDACTED_PATTERN, 1);
+        }
+        from = end > from ? end : from + 1;
+    }
+}
+
+void redact_text(const struct redact *r, struct str *text, bool *in_key, struct redact_scratch *s)
+{
+    struct work w = {.r = r, .text = *text, .out = &s->v[0]};
+
+    OBJ_CHECK(r, REDACT_MAGIC);
+    if (in_key != NULL && *in_key) {
+        buf_clear(w.out);
+        go_on_with_key(&w);
+    } else if (text->n == 0) {
+        return;
+    }
+    if (r->types != 0) {
+        if (w.done == 0)
+            buf_clear(w.out);
+        redact_scan(&r->needles, w.text, on_hint, &w);
+        if (finish(&w))
+            *text = buf_str(w.out);
+    }
+    if (in_key != NULL)
+        *in_key = w.is_open;
+    for (size_t i = 0; r->patterns != NULL && i < r->patterns->n; i++) {
+        struct buf *out = w.out == &s->v[0] ? &s->v[1] : &s->v[0];
+        w = (struct work){.r = r, .text = *text, .out = out};
+        buf_clear(out);
+        by_pattern(&w, &r->patterns->v[i]);
+        if (finish(&w))
+            *text = buf_str(out);
+        else
+            w.out = out == &s->v[0] ? &s->v[1] : &s->v[0]; /* the text is still there */
+    }
+}
+
+void redact_scratch_init(struct redact_scratch *s, size_t max)
+{
+    buf_init(&s->v[0], max);
+    buf_init(&s->v[1], max);
+}
+
+void redact_scratch_fini(struct redact_scratch *s)
+{
+    buf_fini(&s->v[0]);
+    buf_fini(&s->v[1]);
+}

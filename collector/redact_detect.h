@@ -1,0 +1,34 @@
+/*
+ * collector/redact_detect.h - the detectors: is what lies at a hint a secret, and how far does it
+ * reach?
+ *
+ * Pure functions of the text, linear in it however hostile it is.  None takes a quote or anything
+ * behind one, so that a line of JSON stays one.
+ */
+#ifndef LOGQ_COLLECTOR_REDACT_DETECT_H
+#define LOGQ_COLLECTOR_REDACT_DETECT_H
+
+#include "collector/redact.h"
+#include "collector/redact_scan.h"
+
+struct redact_span {
+    size_t start, end; /* of the text; start == end: nothing */
+    enum redact_type type;
+};
+
+/* What the detectors of `types` (bits 1 << enum redact_type) have to be told about. */
+void redact_detect_needles(unsigned types, struct redact_needles *ret);
+
+/* The first secret of one of `types` that a hint at byte `at` stands for and that does not end
+ * before `from`.  false: none.  Ask again with from = its end. */
+bool redact_detect(unsigned types, struct str text, size_t at, unsigned hints, size_t from,
+                   struct redact_span *ret);
+
+/* ---- private keys that lie in several lines ---- */
+
+/* Does a private key that began in text[..at) go on behind the text? */
+bool redact_detect_is_open(struct str text, struct redact_span key);
+/* In the middle of a key: how many bytes of `text` still belong to it, and does it go on behind? */
+size_t redact_detect_go_on(struct str text, bool *is_open);
+
+#endif

@@ -1,0 +1,201 @@
+/* collector/rules.c - contract: rules.h. */
+#include "collector/rules.h"
+
+#include "base/hash.h"
+#include "base/level.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "base/record.h"
+#include "collector/patterns.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_BYTES = 256 };
+
+struct rule {
+    const struct config_rule *conf;
+    char name[CONFIG_RULE_NAME_MAX];
+    struct pattern *pattern;
+    unsigned levels;    /* a bit each; 0: any */
+    uint64_t keep_upto; /* hashes up to here are kept */
+    unsigned bucket;    /* the first of its two; meaningless without a rate */
+};
+
+struct rules {
+    unsigned magic;
+#define RULE_SET_MAGIC 0x4a1e5c0du
+    size_t n;
+    bool need_level;
+    struct rule v[];
+};
+
+static unsigned level_bits(const struct conf_strs *names)
+{
+    unsigned bits = 0;
+    enum level level;
+
+    for (size_t i = 0; i < names->n; i++)
+        if (level_by_name(names->v[i], &level))
+            bits |= 1u << level;
+    return bits;
+}
+
+static int rule_init(struct rule *r, const struct config_rule *conf, struct err *err)
+{
+    r->conf = conf;
+    (void)str_to_z(conf->name, r->name, sizeof(r->name));
+    r->levels = level_bits(&conf->levels);
+    r->keep_upto = conf->sample >= 1 ? UINT64_MAX : (uint64_t)(conf->sample * 0x1p64);
+    if (conf->pattern.n == 0)
+        return 0;
+    return pattern_new(conf->pattern, &r->pattern, err) < 0 ? err_wrap(err, "rule %s", r->name) : 0;
+}
+
+int rules_new(const struct config *c, struct rules **ret, struct err *err)
+{
+    struct rules *r = mem_new(sizeof(*r) + c->n_rules * sizeof(r->v[0]));
+    unsigned bucket = 0;
+
+    r->magic = RULE_SET_MAGIC;
+    for (; r->n < c->n_rules; r->n++) {
+        int failed = rule_init(&r->v[r->n], &c->rules[r->n], err);
+        if (failed < 0) {
+            rules_free(&r);
+            return failed;
+        }
+        r->need_level = r->need_level || r->v[r->n].levels != 0;
+        r->v[r->n].bucket = bucket;
+        bucket += c->rules[r->n].rate > 0 ? 2 : 0;
+    }
+    INVARIANT(bucket <= RULES_BUCKETS); /* config.c counts them */
+    *ret = r;
+    return 0;
+}
+
+void rules_free(struct rules **pr)
+{
+    struct rules *r = *pr;
+
+    if (r == NULL)
+        return;
+    OBJ_CHECK(r, RULE_SET_MAGIC);
+    for (size_t i = 0; i < r->n; i++)
+        pattern_free(&r->v[i].pattern);
+    r->magic = 0;
+    free(r);
+    *pr = NULL;
+}
+
+bool rules_labels_fit(const struct labels *want, const struct labels *l)
+{
+    char glob[NAME_BYTES], value[RECORD_LABEL_VALUE_MAX + 1];
+
+    for (size_t i = 0; i < want->n; i++) {
+        struct str have = labels_get(l, want->v[i].name);
+        if (have.p == NULL || fnmatch(str_to_z(want->v[i].value, glob, sizeof(glob)),
+                                      str_to_z(have, value, sizeof(value)), 0) != 0)
+            return false;
+    }
+    return true;
+}
+
+uint64_t rules_for(const struct rules *r, const struct labels *labels)
+{
+    uint64_t of = 0;
+
+    OBJ_CHECK(r, RULE_SET_MAGIC);
+    for (size_t i = 0; i < r->n; i++)
+        if (rules_labels_fit(&r->v[i].conf->labels, labels))
+            of |= UINT64_C(1) << i;
+    return of;
+}
+
+const char *rules_name(const struct rules *r, size_t rule)
+{
+    return r->v[rule].name;
+}
+
+/* ---- deciding ---- */
+
+static bool fits_stream(const struct rule *r, enum decode_stream stream)
+{
+    bool is_stderr = stream == DECODE_STDERR;
+
+    if (r->conf->stream.n == 0)
+        return true;
+    return stream != DECODE_NONE &&
+           str_eq(r->conf->stream, is_stderr ? STR("stderr") : STR("stdout"));
+}
+
+/* -1: not known yet. */
+static bool fits_level(const struct rule *r, const struct rules_record *rec, int *level)
+{
+    if (r->levels == 0)
+        return true;
+    if (*level < 0)
+        *level = (int)level_of(rec->labels, rec->attrs, rec->n_attrs, rec->line);
+    return (r->levels >> *level & 1) != 0;
+}
+
+static bool fits(const struct rule *r, const struct rules_record *rec, int *level)
+{
+    return fits_stream(r, rec->stream) &&
+           (r->conf->line.n == 0 || str_find(rec->line, r->conf->line) != SIZE_MAX) &&
+           fits_level(r, rec, level) &&
+           (r->pattern == NULL || pattern_matches(r->pattern, rec->line));
+}
+
+struct rules_decision rules_decide(const struct rules *r, uint64_t of, unsigned closed,
+                                   const struct rules_record *rec)
+{
+    struct rules_decision d = {.by = RULES_KEEP};
+    int level = -1;
+
+    OBJ_CHECK(r, RULE_SET_MAGIC);
+    for (; of != 0; of &= of - 1) {
+        const struct rule *v;
+        d.rule = (size_t)__builtin_ctzll(of);
+        v = &r->v[d.rule];
+        if (!fits(v, rec, &level))
+            continue;
+        if (v->conf->then == CONFIG_DROP) {
+            d.by = RULES_DROP;
+        } else if (v->keep_upto != UINT64_MAX &&
+                   hash_bytes(&rec->place, sizeof(rec->place), 0) >= v->keep_upto) {
+            d.by = RULES_SAMPLE;
+        } else if (v->conf->rate > 0) {
+            d.limit = 1 + v->bucket + (rec->stream == DECODE_STDERR);
+            d.by = (closed >> (d.limit - 1) & 1) != 0 ? RULES_RATE : RULES_KEEP;
+        }
+        return d;
+    }
+    return d;
+}
+
+/*
+ * In the time of the records: what a program wrote slowly while nobody could read it is not over
+ * its rate.  A bucket that is used up opens again when it holds a second's worth, so that a flood
+ * makes two parts a second and not two for each record.
+ */
+unsigned rules_count(const struct rules *r, const struct rules_decision *d, ts_ns ts,
+                     struct rules_bucket buckets[RULES_BUCKETS], unsigned closed)
+{
+    struct rules_bucket *b = &buckets[d->limit - 1];
+    const struct config_rule *conf = r->v[d->rule].conf;
+    double rate = (double)conf->rate, burst = (double)conf->burst;
+    unsigned bit = 1u << (d->limit - 1);
+
+    if (b->at == 0)
+        b->tokens = burst;
+    else if (ts > b->at)
+        b->tokens += rate * ((double)(ts - b->at) / (double)NS_PER_S);
+    if (b->tokens > burst)
+        b->tokens = burst;
+    b->at = ts == 0 ? 1 : ts;
+    if ((closed & bit) != 0)
+        return b->tokens >= (rate < burst ? rate : burst) ? closed & ~bit : closed;
+    b->tokens -= 1;
+    return b->tokens < 1 ? closed | bit : closed;
+}

@@ -1,0 +1,65 @@
+/*
+ * collector/rules.h - which records of a log are kept: the option `rules`, ready for use.
+ *
+ * What a rule decides follows from the record and its place in the file, so that a chunk that is
+ * built again after a crash has the same records.  A rate is the exception: it is counted in the
+ * time of the records, and whether it is used up is a bit of the part that is being made
+ * (checkpoint_part.closed), which changes between two lines and never within a part.  Immutable but
+ * for the buckets; loop thread.
+ */
+#ifndef LOGQ_COLLECTOR_RULES_H
+#define LOGQ_COLLECTOR_RULES_H
+
+#include "base/labels.h"
+#include "base/time.h"
+#include "collector/config.h"
+#include "collector/decode.h"
+
+struct rules;
+
+enum rules_by { RULES_KEEP, RULES_DROP, RULES_SAMPLE, RULES_RATE };
+
+/* What a rule looks at. */
+struct rules_record {
+    struct str line;
+    enum decode_stream stream;
+    ts_ns ts;
+    const struct labels *labels; /* of the file */
+    const struct label *attrs;
+    size_t n_attrs;
+    uint64_t place; /* the same for the same bytes of the same file, and for no others */
+};
+
+struct rules_decision {
+    enum rules_by by;
+    size_t rule;    /* which decided; meaningless with RULES_KEEP and no `limit` */
+    unsigned limit; /* 0, or 1 + the bucket that the record counts in */
+};
+
+/* ERR_INVALID, ERR_LIMIT, ERR_UNSUPPORTED: a pattern.  `c` is borrowed. */
+int rules_new(const struct config *c, struct rules **ret, struct err *err);
+void rules_free(struct rules **pr);
+
+/* The rules (a bit each) that records of a log with these labels can fit. */
+uint64_t rules_for(const struct rules *r, const struct labels *labels);
+const char *rules_name(const struct rules *r, size_t rule);
+
+/* What becomes of `rec`, by the rules `of`; `closed`: the buckets that are used up. */
+struct rules_decision rules_decide(const struct rules *r, uint64_t of, unsigned closed,
+                                   const struct rules_record *rec);
+
+/* Buckets of one file: two for each rate, stdout and stderr. */
+enum { RULES_BUCKETS = 2 * CONFIG_RATES_MAX };
+struct rules_bucket {
+    double tokens;
+    ts_ns at; /* 0: never used: it is full */
+};
+
+/* A record of time `ts` counts in `d->limit`; returns what `closed` is behind it. */
+unsigned rules_count(const struct rules *r, const struct rules_decision *d, ts_ns ts,
+                     struct rules_bucket buckets[RULES_BUCKETS], unsigned closed);
+
+/* Do the values of `l` fit those of `want`, all of them?  Values of `want` are globs. */
+bool rules_labels_fit(const struct labels *want, const struct labels *l);
+
+#endif

@@ -1,0 +1,332 @@
+/* Unit tests of collector/redact: what each detector takes out, and what only looks like it. */
+#include "collector/redact.h"
+
+#include "collector/metrics.h"
+#include "tests/lib/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct redact_scratch scratch;
+static struct redact *redact;
+
+static int setup(void **state)
+{
+    (void)state;
+    metrics_setup();
+    redact_scratch_init(&scratch, 1 << 20);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    redact_free(&redact);
+    redact_scratch_fini(&scratch);
+    return 0;
+}
+
+static struct str clean(unsigned types, const char *text)
+{
+    struct str s = str_of(text);
+    bool in_key = false;
+
+    redact_free(&redact);
+    redact = redact_new(types, NULL);
+    redact_text(redact, &s, &in_key, &scratch);
+    return s;
+}
+
+struct sample {
+    const char *text, *clean; /* NULL: nothing is taken out */
+};
+
+/* Each alone, and somewhere in a longer line, and with every detector on. */
+static void check_samples(const char *type, const struct sample *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *want = v[i].clean == NULL ? v[i].text : v[i].clean;
+        check_str(clean(redact_by_name(str_of(type)), v[i].text), want);
+        for (size_t at = 0; at < 70; at++) {
+            char text[2048], expected[2048], before[80];
+            memset(before, '#', at);
+            before[at] = '\0';
+            (void)snprintf(text, sizeof(text), "%s %s %s", before, v[i].text, before);
+            (void)snprintf(expected, sizeof(expected), "%s %s %s", before, want, before);
+            check_str(clean(redact_by_name(str_of(type)), text), expected);
+        }
+    }
+}
+#define CHECK(type, v) check_samples(type, v, sizeof(v) / sizeof((v)[0]))
+
+static void bearer(void **state)
+{
+    static const struct sample V[] = {
+        {"Authorization: Bearer mF_9.B5f-4.1JqM", "Authorization: Bearer [redacted:bearer]"},
+        {"authorization: bearer abcd1234==", "authorization: bearer [redacted:bearer]"},
+        {"\"BEARER  a1b2c3d4\"", "\"BEARER  [redacted:bearer]\""},
+        {"Bearer abcdefghijklmnopqrst", "Bearer [redacted:bearer]"},
+        {"{\"h\":\"Bearer x/y+z~0123\",\"n\":1}", "{\"h\":\"Bearer [redacted:bearer]\",\"n\":1}"},
+        {"bearer of good news", NULL},
+        {"bearer certificate", NULL},
+        {"Bearer a1b2c3d", NULL},
+        {"Bearer", NULL},
+        {"forbearer 12", NULL},
+        {"a rer 12345678901234567890", NULL},
+    };
+
+    (void)state;
+    CHECK("bearer", V);
+}
+
+static void cloud_keys(void **state)
+{
+    static const struct sample V[] = {
+        {"AKIAIOSFODNN7EXAMPLE", "[redacted:cloud_key]"},
+        {"key=ASIAIOSFODNN7EXAMPLE,x", "key=[redacted:cloud_key],x"},
+        {"aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+         "aws_secret_access_key = [redacted:cloud_key]"},
+        {"AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+         "AWS_SECRET_ACCESS_KEY=[redacted:cloud_key]"},
+        {"{\"SecretAccessKey\": \"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\"}",
+         "{\"SecretAccessKey\": \"[redacted:cloud_key]\"}"},
+        {"AIzaSyA-0123456789abcdefghijklmnopqrstu", "[redacted:cloud_key]"},
+        {"ya29.a0AfH6SMBx1234567890abc", "[redacted:cloud_key]"},
+        {"ghp_0123456789abcdefghijABCDEFGHIJ012345", "[redacted:cloud_key]"},
+        {"ghs_0123456789abcdefghijABCDEFGHIJ012345", "[redacted:cloud_key]"},
+        {"github_pat_11ABCDEFG0abcdefghijkl_mn", "[redacted:cloud_key]"},
+        {"glpat-abcDEF123456-7890_xyz", "[redacted:cloud_key]"},
+        {"xoxb-123456789012-abcdefABCDEF", "[redacted:cloud_key]"},
+        {"sk_live_0123456789abcdefABCDEFgh", "[redacted:cloud_key]"},
+        {"rk_live_0123456789abcdefABCDEFgh", "[redacted:cloud_key]"},
+        {"dop_v1_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+         "[redacted:cloud_key]"},
+        {"AccountKey=0123456789012345678901234567890123456789012345678901234567890123456789"
+         "0123456789abcdef==;",
+         "AccountKey=[redacted:cloud_key];"},
+        {"AKIAIOSFODNN7EXAMPL", NULL},
+        {"AKIAIOSFODNN7EXAMPLEX", NULL},
+        {"xAKIAIOSFODNN7EXAMPLE", NULL},
+        {"AKIAiosfodnn7example", NULL},
+        {"ACCEPTED", NULL},
+        {"ghp_short", NULL},
+        {"task_live_0123456789abcdefABCDEFgh", NULL},
+        {"SecretAccessKey is set", NULL},
+        {"AccountKey=short", NULL},
+        {"boxox-1", NULL},
+    };
+
+    (void)state;
+    CHECK("cloud_key", V);
+}
+
+static void jwt(void **state)
+{
+    static const struct sample V[] = {
+        {"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
+         "[redacted:jwt]"},
+        {"t=eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0.; next", "t=[redacted:jwt]; next"},
+        {"eyJhbGciOiJSU0EifQ.encryptedkey.iv123456.ciphertext.tag12345 end", "[redacted:jwt] end"},
+        {"token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc. Then", "token [redacted:jwt]. Then"},
+        {"eyJhbGciOiJIUzI1NiJ9", NULL},
+        {"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0", NULL},
+        {"keyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.x", NULL},
+        {"eyJ.eyJ.x", NULL},
+        {"eyJhbGciOiJIUzI1NiJ9..abcdefgh", NULL},
+    };
+
+    (void)state;
+    CHECK("jwt", V);
+}
+
+static void cards(void **state)
+{
+    static const struct sample V[] = {
+        {"4111111111111111", "[redacted:card]"},
+        {"4111 1111 1111 1111", "[redacted:card]"},
+        {"4111-1111-1111-1111", "[redacted:card]"},
+        {"378282246310005", "[redacted:card]"},
+        {"3782 822463 10005", "[redacted:card]"},
+        {"5555555555554444,", "[redacted:card],"},
+        {"2223003122003222", "[redacted:card]"},
+        {"6011111111111117", "[redacted:card]"},
+        {"30569309025904", "[redacted:card]"},
+        {"3530111333300000", "[redacted:card]"},
+        {"4111111111111111 5555555555554444", "[redacted:card] [redacted:card]"},
+        {"4111 1111 1111 1111 5555 5555 5555 4444", "[redacted:card] [redacted:card]"},
+        {"4222222222222", "[redacted:card]"},
+        {"{\"m\":\"x: 4111111111111111\"}", "{\"m\":\"x: [redacted:card]\"}"},
+        {"4111111111111112", NULL},         /* checksum */
+        {"1111111111111117", NULL},         /* nobody's */
+        {"411111111111111", NULL},          /* a digit short */
+        {"41111111111111111", NULL},        /* one too many */
+        {"x4111111111111111", NULL},        /* part of a word */
+        {"4111111111111111ab", NULL},       /* a hash */
+        {"0.4111111111111111", NULL},       /* a fraction */
+        {"4111111111111111.5", NULL},       /* a number */
+        {"1700000000123456789", NULL},      /* a time */
+        {"2026-11-21 10-11-12 2026", NULL}, /* dates */
+        {"41 11 11 11 11 11 11 11", NULL},  /* no such groups */
+        {"4111 1111-1111 1111", NULL},      /* nor separators */
+        {"--------------------------------", NULL},
+    };
+
+    (void)state;
+    CHECK("card", V);
+}
+
+static void emails(void **state)
+{
+    static const struct sample V[] = {
+        {"joe@example.com", "[redacted:email]"},
+        {"<joe.doe+tag@mail.example.co.uk>", "<[redacted:email]>"},
+        {"to=a@b.de, cc=c@d.io.", "to=[redacted:email], cc=[redacted:email]."},
+        {"{\"mail\":\"x_y%z@ex-ample.org\"}", "{\"mail\":\"[redacted:email]\"}"},
+        {"user@localhost", NULL},
+        {"getty@tty1.service", NULL},
+        {"@example.com", NULL},
+        {"pkg@1.2.3", NULL},
+        {"image@sha256:abcdef", NULL},
+        {"a@-b.com", NULL},
+        {"joe.@example.com", NULL},
+        {"a@b.c", NULL},
+    };
+
+    (void)state;
+    CHECK("email", V);
+}
+
+static void addresses(void **state)
+{
+    static const struct sample V[] = {
+        {"10.0.0.1", "[redacted:ip]"},
+        {"from 192.168.17.255:8080.", "from [redacted:ip]:8080."},
+        {"[::1]:80", "[[redacted:ip]]:80"},
+        {"2001:db8::ff00:42:8329", "[redacted:ip]"},
+        {"fe80::1%eth0", "[redacted:ip]%eth0"},
+        {"src=2001:0db8:85a3:0000:0000:8a2e:0370:7334,", "src=[redacted:ip],"},
+        {"ip:2001:db8::1", "ip:[redacted:ip]"},
+        {"::ffff:10.1.2.3", "[redacted:ip]"},
+        {"10.0.0.256", NULL},
+        {"1.2.3", NULL},
+        {"1.2.3.4.5", NULL},
+        {"v1.2.3.4", NULL},
+        {"1.2.3.4-rc1x5", "[redacted:ip]-rc1x5"},
+        {"01.02.03.04", NULL},
+        {"12:34:56", NULL},
+        {"12:34:56.789", NULL},
+        {"00:1a:2b:3c:4d:5e", NULL},
+        {"std::vector", NULL},
+        {"Foo::bar(::baz)", NULL},
+        {"a: b: c:", NULL},
+        {"::", NULL},
+    };
+
+    (void)state;
+    CHECK("ip", V);
+}
+
+#define BEGIN_KEY "-----BEGIN RSA PRIVATE KEY-----"
+#define END_KEY   "-----END RSA PRIVATE KEY-----"
+
+static void private_keys(void **state)
+{
+    static const struct sample V[] = {
+        {BEGIN_KEY "\nMIIEow+/=\nabc\n" END_KEY " tail", "[redacted:private_key] tail"},
+        {"{\"k\":\"-----BEGIN PRIVATE KEY-----\\nMII\\n-----END PRIVATE KEY-----\\n\"}",
+         "{\"k\":\"[redacted:private_key]\\n\"}"},
+        {"-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n\"quoted\"",
+         "[redacted:private_key]\"quoted\""},
+        {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMII=\n-----END "
+         "ENCRYPTED PRIVATE KEY-----",
+         "[redacted:private_key]"},
+        {"-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----", NULL},
+        {"-----BEGIN PUBLIC KEY-----\nMII", NULL},
+        {"-----BEGIN PRIVATE KEY", NULL},
+        {"-----END PRIVATE KEY-----", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(V) / sizeof(V[0]); i++)
+        check_str(clean(redact_by_name(STR("private_key")), V[i].text),
+                  V[i].clean == NULL ? V[i].text : V[i].clean);
+}
+
+/* A key that a program prints line by line: each line is a record. */
+static void a_key_in_many_records(void **state)
+{
+    static const struct sample V[] = {
+        {"before", NULL},
+        {"dump: " BEGIN_KEY, "dump: [redacted:private_key]"},
+        {"Proc-Type: 4,ENCRYPTED", "[redacted:private_key]"},
+        {"", NULL},
+        {"MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MhgwMbRvI0MBZhpI",
+         "[redacted:private_key]"},
+        {"MII+/=", "[redacted:private_key]"},
+        {END_KEY " done", "[redacted:private_key] done"},
+        {"MII+/=", NULL},
+        {BEGIN_KEY, "[redacted:private_key]"},
+        {"MII+/=", "[redacted:private_key]"},
+        {"Server started, all is well.", NULL}, /* it was cut off */
+        {"MII+/=", NULL},
+    };
+    bool in_key = false;
+
+    (void)state;
+    redact = redact_new(redact_by_name(STR("private_key")), NULL);
+    for (size_t i = 0; i < sizeof(V) / sizeof(V[0]); i++) {
+        struct str s = str_of(V[i].text);
+        redact_text(redact, &s, &in_key, &scratch);
+        check_str(s, V[i].clean == NULL ? V[i].text : V[i].clean);
+    }
+}
+
+static void all_at_once(void **state)
+{
+    uint64_t before = metric_get(METRIC_REDACTED_IP);
+
+    (void)state;
+    check_str(clean(REDACT_ALL,
+                    "10.0.0.1 joe@example.com 4111111111111111 Bearer 0123456789 "
+                    "AKIAIOSFODNN7EXAMPLE eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ9.x " BEGIN_KEY
+                    "\nMII\n" END_KEY),
+              "[redacted:ip] [redacted:email] [redacted:card] Bearer [redacted:bearer] "
+              "[redacted:cloud_key] [redacted:jwt] [redacted:private_key]");
+    check_str(clean(REDACT_ALL, "{\"card\":4111111111111111,\"a\":1}"),
+              "{\"card\":\"[redacted:card]\",\"a\":1}");
+    assert_int_equal(metric_get(METRIC_REDACTED_IP), before + 1);
+    assert_null(redact_new(0, NULL));
+    assert_int_equal(redact_by_name(STR("pattern")), 0);
+    assert_int_equal(redact_by_name(STR("ipv4")), 0);
+}
+
+static void patterns_of_the_configuration(void **state)
+{
+    struct redact_pattern v[2] = {{STR("badge"), NULL}, {STR("word"), NULL}};
+    struct redact_patterns patterns = {v, 2};
+    struct str s = STR("badge=123456 and badge=654321, hush at 10.0.0.1");
+    struct err err;
+    bool in_key = false;
+
+    (void)state;
+    assert_int_equal(pattern_new(STR("badge=(\\d{6})"), &v[0].pattern, &err), 0);
+    assert_int_equal(pattern_new(STR("hush|x*"), &v[1].pattern, &err), 0);
+    redact = redact_new(redact_by_name(STR("ip")), &patterns);
+    redact_text(redact, &s, &in_key, &scratch);
+    check_str(s, "badge=[redacted:badge] and badge=[redacted:badge], [redacted:word] at "
+                 "[redacted:ip]");
+    redact_free(&redact);
+    redact = redact_new(0, &patterns);
+    s = STR("nothing here");
+    redact_text(redact, &s, &in_key, &scratch);
+    check_str(s, "nothing here");
+    pattern_free(&v[0].pattern);
+    pattern_free(&v[1].pattern);
+    assert_int_equal(pattern_new(STR("(open"), &v[0].pattern, &err), ERR_INVALID);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+CHECK_MAIN(TEST(bearer), TEST(cloud_keys), TEST(jwt), TEST(cards), TEST(emails), TEST(addresses),
+           TEST(private_keys), TEST(a_key_in_many_records), TEST(all_at_once),
+           TEST(patterns_of_the_configuration))

@@ -12,6 +12,7 @@
 #include "base/crc.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/obj.h"
 #include "base/vec.h"
 #include "collector/metrics.h"
@@ -163,7 +164,8 @@ static int append(struct keep_writer *w, const void *p, size_t n, struct err *er
     int r = file_pwrite_all(w->fd, p, n, w->size, err);
 
     if (r < 0) {
-        (void)ftruncate(w->fd, (off_t)w->size); /* where it fails the next write lies over it */
+        if (ftruncate(w->fd, (off_t)w->size) < 0) /* then the next write lies over it */
+            log_warn("keep.cut_failed", LOG_I64("errno", errno));
         return r;
     }
     w->size += n;

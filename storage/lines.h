@@ -126,8 +126,8 @@ int lines_render(struct lines *l, size_t row, struct arena *out, struct str *ret
 /* All lines, one after the other, in the arena of lines_open: line i ends at end[i].  ERR_LIMIT:
  * over LINES_FRAME_MAX. */
 int lines_text(struct lines *l, struct str *ret, const uint32_t **end, struct err *err);
-/* Its length. */
-int lines_length(struct lines *l, size_t row, uint32_t *ret, struct err *err);
+/* How long the lines of a template are: length[rank]; less work than their columns. */
+int lines_lengths(struct lines *l, size_t template, const uint32_t **ret, struct err *err);
 /* The attributes of a row (of an attributes plan), sorted by name, array and bytes in `out`. */
 int lines_attrs(struct lines *l, size_t row, struct arena *out, const struct label **ret,
                 uint32_t *ret_n, struct err *err);

@@ -25,6 +25,7 @@ struct lines {
     uint32_t *rank;          /* of row */
     uint32_t *order;         /* rows by template; NULL: not asked for yet */
     uint32_t *first;         /* of template, in order */
+    uint32_t **length;       /* of template, by rank; NULL: not asked for yet */
 };
 
 static int corrupt(const char *what, struct err *err)
@@ -269,4 +270,67 @@ int lines_slot_bytes(struct lines *l, size_t template, size_t slot, struct str *
     INVARIANT(template <l->plan->n_templates &&slot < t->n_slots);
     *ret = STR_NULL;
     return c->stamp.kind == SLOT_CONST ? 0 : get_bytes(l, c, ret, err);
+}
+
+/* ---- lengths ---- */
+
+static int check_lengths(const uint32_t *v, size_t n, struct err *err)
+{
+    uint32_t top = 0;
+
+    for (size_t i = 0; i < n; i++)
+        top = v[i] > top ? v[i] : top;
+    return top <= LINES_FRAME_MAX ? 0 : corrupt("line is too long", err);
+}
+
+static int add_slot(struct lines *l, size_t column, size_t n, uint32_t *v, struct err *err)
+{
+    const struct lines_column *c = &l->plan->column[column];
+    const struct slot_view *view = l->view[column];
+    struct str bytes = STR_NULL;
+    int r = 0;
+
+    if (view == NULL && c->stamp.kind != SLOT_CONST)
+        r = get_bytes(l, c, &bytes, err);
+    if (r == 0)
+        r = view == NULL ? slot_lengths_add(&c->stamp, bytes, n, l->arena, v, err)
+                         : slot_view_lengths_add(view, l->arena, v, err);
+    return r == 0 ? check_lengths(v, n, err) : r;
+}
+
+static int measure(struct lines *l, size_t template, uint32_t **ret, struct err *err)
+{
+    const struct lines_template *t = &l->plan->template[template];
+    uint32_t *v = arena_room(l->arena, t->rows, sizeof(*v));
+    uint64_t fixed = 0;
+    int r = v == NULL ? arena_err(l->arena, err) : 0;
+
+    for (uint32_t k = 0; k <= t->n_slots; k++)
+        fixed += t->piece[k].n;
+    if (r == 0 && fixed > LINES_FRAME_MAX)
+        r = corrupt("line is too long", err);
+    for (size_t i = 0; r == 0 && i < t->rows; i++)
+        v[i] = (uint32_t)fixed;
+    for (uint32_t k = 0; r == 0 && k < t->n_slots; k++)
+        r = add_slot(l, t->first_column + k, t->rows, v, err);
+    if (r == 0)
+        *ret = v;
+    return r;
+}
+
+int lines_lengths(struct lines *l, size_t template, const uint32_t **ret, struct err *err)
+{
+    int r = 0;
+
+    OBJ_CHECK(l, LINES_MAGIC);
+    INVARIANT(template <l->plan->n_templates);
+    if (l->length == NULL)
+        l->length = arena_alloc(l->arena, l->plan->n_templates * sizeof(*l->length));
+    if (l->length == NULL)
+        return arena_err(l->arena, err);
+    if (l->length[template] == NULL)
+        r = measure(l, template, &l->length[template], err);
+    if (r == 0)
+        *ret = l->length[template];
+    return r;
 }

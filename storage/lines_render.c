@@ -50,24 +50,6 @@ static char *put_row(char *to, const struct lines_template *t,
     return put(to, t->piece[t->n_slots]);
 }
 
-int lines_length(struct lines *l, size_t row, uint32_t *ret, struct err *err)
-{
-    const struct slot_view *view[TEMPLATE_SLOTS_MAX];
-    struct lines_at at;
-    uint64_t n;
-    int r = lines_locate(l, row, &at, err);
-
-    if (r == 0)
-        r = open_slots(l, &at, view, err);
-    if (r < 0)
-        return r;
-    n = length_of(at.template, view, at.rank);
-    if (n > LINES_FRAME_MAX)
-        return corrupt("line is too long", err);
-    *ret = (uint32_t)n;
-    return 0;
-}
-
 /* The line from values on their own. */
 static int render_picked(struct lines *l, const struct lines_at *at, struct arena *out,
                          struct str *ret, struct err *err)

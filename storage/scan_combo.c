@@ -336,8 +336,11 @@ int scan_combo_open(struct scan_combos *cs, struct scan_block *b, struct scan_co
 
     if (!cs->count->all_attrs && cs->count->n_attrs == 0)
         return 0;
+    r = scan_block_plans(b, err);
+    if (r < 0 || b->attrs_plan == NULL || scan_combos_lack(cs, b))
+        return r;
     r = scan_block_attrs(b, err);
-    if (r < 0 || b->attrs == NULL)
+    if (r < 0)
         return r;
     n = lines_plan_of(b->attrs)->n_templates;
     cb = arena_alloc(b->arena, sizeof(*cb));

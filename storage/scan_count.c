@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "storage/scan_fold.h"
 #include "storage/scan_sum.h"
 #include "storage/scan_tally.h"
 
@@ -239,16 +240,21 @@ struct telling {
     bool by_line;
 };
 
+static void fill_fields(const struct scan_counter *k, struct scan_fields ret[SCAN_FIELD_SETS])
+{
+    ret[SCAN_FIELDS_ALL] = ret[SCAN_FIELDS_TESTED] = scan_fields_of(&k->sc->req);
+    ret[SCAN_FIELDS_TESTED].label = k->c->field;
+    ret[SCAN_FIELDS_TESTED].n = k->c->n_fields;
+    ret[SCAN_FIELDS_TESTED].set = SCAN_FIELDS_TESTED;
+}
+
 static int open_telling(struct scan_counter *k, struct scan_selection *s, struct telling *ret,
                         struct err *err)
 {
     int r = scan_combo_open(&k->combos, &s->block, &ret->attrs, err);
 
     ret->by_line = k->c->by_line;
-    ret->fields[SCAN_FIELDS_ALL] = ret->fields[SCAN_FIELDS_TESTED] = scan_fields_of(&k->sc->req);
-    ret->fields[SCAN_FIELDS_TESTED].label = k->c->field;
-    ret->fields[SCAN_FIELDS_TESTED].n = k->c->n_fields;
-    ret->fields[SCAN_FIELDS_TESTED].set = SCAN_FIELDS_TESTED;
+    fill_fields(k, ret->fields);
     if (r == 0 && ret->by_line)
         r = scan_block_lines(&s->block, err);
     return r;
@@ -289,13 +295,26 @@ static void tally_plain(const struct scan_counter *k, struct table *t)
     }
 }
 
+/* The length of a row's line. */
+static int length_of(struct scan_block *b, const struct lines_ids *ids, uint32_t at, uint32_t *ret,
+                     struct err *err)
+{
+    const uint32_t *length = NULL;
+    int r = lines_lengths(b->lines, ids->template == NULL ? 0 : ids->template[at], &length, err);
+
+    if (r == 0)
+        *ret = length[ids->rank == NULL ? at : ids->rank[at]];
+    return r;
+}
+
 static int tally_rows(struct table *t, const struct scan_buckets *buckets, struct err *err)
 {
     struct scan_selection *s = t->s;
     const struct block_keys *keys = &s->keys;
     size_t n = s->block.candidate->block.rows;
     size_t b = t->first_bucket;
-    int r = 0;
+    struct lines_ids ids = {.template = NULL};
+    int r = t->bytes == NULL ? 0 : lines_ids(s->block.lines, &ids, err);
 
     for (size_t i = 0; r == 0 && i < n; i++) {
         uint32_t at = keys->layout == NULL ? (uint32_t)i : keys->layout[i]; /* NULL: any order */
@@ -304,7 +323,7 @@ static int tally_rows(struct table *t, const struct scan_buckets *buckets, struc
         if (!scan_is_selected(s, at))
             continue;
         if (t->bytes != NULL)
-            r = lines_length(s->block.lines, at, &length, err);
+            r = length_of(&s->block, &ids, at, &length, err);
         if (t->n_streams > 1)
             place = keys->stream[i] - t->first_stream;
         if (t->n_buckets > 1)
@@ -345,8 +364,9 @@ static int count_directly(struct scan_counter *k, struct table *t, struct err *e
     struct scan_selection *s = t->s;
     const struct scan_candidate *c = s->block.candidate;
     const struct block_keys *keys = &s->keys;
+    struct lines_ids ids = {.template = NULL};
     size_t b = t->first_bucket;
-    int r = 0;
+    int r = k->c->bytes ? lines_ids(s->block.lines, &ids, err) : 0;
 
     (void)pthread_mutex_lock(&k->mutex);
     for (size_t i = 0; r == 0 && i < c->block.rows; i++) {
@@ -359,7 +379,7 @@ static int count_directly(struct scan_counter *k, struct table *t, struct err *e
         b = t->n_buckets == 1 ? b : scan_bucket_of(&k->buckets, keys->ts[i], b);
         key.bucket = b;
         if (k->c->bytes)
-            r = lines_length(s->block.lines, at, &length, err);
+            r = length_of(&s->block, &ids, at, &length, err);
         if (r == 0)
             r = scan_tally_add(k, &key, 1, length, err);
     }
@@ -471,33 +491,58 @@ static int pass_over(struct scan_counter *k, struct scan_selection *s, struct ta
     return r != 0 ? r : cells != NULL;
 }
 
+/* Rows of one bucket, of streams that are alike. */
+static int fold(struct scan_counter *k, struct scan_selection *s, const struct table *t,
+                struct err *err)
+{
+    const struct scan_tally_key key = {scan_count_stream(s->block.candidate, t->first_stream), 0,
+                                       t->first_bucket};
+    struct scan_fields fields[SCAN_FIELD_SETS];
+
+    fill_fields(k, fields);
+    return scan_fold_block(k, s, fields, &key, err);
+}
+
+/* Rows by the combination of each. */
+static int count_rows(struct scan_counter *k, struct scan_selection *s, struct table *t,
+                      struct err *err)
+{
+    uint32_t *combo = NULL;
+    int r = scan_count_combos(k, s, NULL, &combo, err);
+
+    t->n_locals = combo == NULL;
+    if (r == 0 && k->c->bytes)
+        r = scan_block_lines(&s->block, err);
+    if (r == 0 && combo != NULL && t->n_streams == 1 && t->n_buckets == 1 && !k->c->bytes) {
+        const struct scan_tally_key key = {scan_count_stream(s->block.candidate, t->first_stream),
+                                           0, t->first_bucket};
+        return scan_pile_add(k, s, combo, &key, err);
+    }
+    if (r == 0 && combo != NULL)
+        r = make_local(k, t, combo, err);
+    if (r == 0)
+        r = count_places(k, t, err);
+    return r == 1 ? count_table(k, t, err) : r;
+}
+
 static int count_selected(struct scan_counter *k, struct scan_selection *s, struct err *err)
 {
     const struct scan_candidate *c = s->block.candidate;
     ts_ns first = c->min_ts < s->lo ? s->lo : c->min_ts;
     ts_ns last = c->max_ts > s->hi ? s->hi : c->max_ts;
     struct table t = {.s = s, .first_bucket = scan_bucket_of(&k->buckets, first, 0)};
-    uint32_t *combo = NULL;
+    bool may_fold = false;
     int r = pass_over(k, s, &t, err);
 
     if (r != 1)
         return r;
-    r = scan_count_combos(k, s, NULL, &combo, err);
     t.n_buckets = scan_bucket_of(&k->buckets, last, t.first_bucket) - t.first_bucket + 1;
-    t.n_locals = combo == NULL;
-    if (r == 0 && k->c->bytes)
-        r = scan_block_lines(&s->block, err);
-    if (r == 0)
-        r = find_streams(k, &t, err);
-    if (r == 0 && combo != NULL && t.n_streams == 1 && t.n_buckets == 1 && !k->c->bytes) {
-        const struct scan_tally_key key = {scan_count_stream(c, t.first_stream), 0, t.first_bucket};
-        return scan_pile_add(k, s, combo, &key, err);
-    }
-    if (r == 0 && combo != NULL)
-        r = make_local(k, &t, combo, err);
-    if (r == 0)
-        r = count_places(k, &t, err);
-    return r == 1 ? count_table(k, &t, err) : r;
+    r = find_streams(k, &t, err);
+    if (r == 0 && t.n_streams == 1 && t.n_buckets == 1)
+        r = scan_fold_may(k, &s->block, &may_fold, err);
+    if (r < 0)
+        return r;
+    return may_fold ? fold(k, s, &t, err) : count_rows(k, s, &t, err);
 }
 
 static int count_block(struct scan_counter *k, struct scan_worker *w, struct scan_candidate *c,

@@ -20,6 +20,8 @@
  *     scan_test.c     conditions on labels, column by column
  *     scan_count.c    rows counted by stream, attributes and time, without records
  *     scan_pile.c     the same over many blocks, where combinations are many
+ *     scan_fold.c     the same, template by template, where neither place nor time matters
+ *     scan_tuple.c    several fields as one number, for that
  *     scan_combo.c    the attributes that are counted by, as small numbers
  *     scan_reduce.c   lines with the fields alone that are wanted
  *     scan_patterns.c what lines look like, counted
@@ -157,14 +159,16 @@ struct scan_fields {
 struct scan_pile {
     struct scan_stream *stream; /* one of those that are alike */
     size_t bucket;
-    uint32_t *rows; /* owned; by combination */
+    uint32_t *rows; /* owned; by combination; the worker's books have some more */
     uint32_t *met;  /* owned; those that have some, n */
     size_t n, cap;
-    uint64_t sum; /* of rows, below 2^32 */
+    uint64_t sum; /* of all these rows, below 2^32 */
 };
 void scan_pile_free(struct scan_pile *p, struct mem_budget *budget);
 
 struct scan_known; /* scan_known.h */
+struct scan_codebooks;
+struct intern;
 
 /* What a slot of the pool has to itself while it is at a job. */
 struct scan_worker {
@@ -175,7 +179,10 @@ struct scan_worker {
     uint32_t *local;          /* scan_count.c: by combination, all 0 between blocks; in `out` */
     size_t n_local;
     struct scan_pile pile;
-    struct scan_known *known; /* owned; NULL: nothing yet */
+    struct scan_known *known;     /* owned; NULL: nothing yet; as the next */
+    struct scan_codebooks *books; /* scan_codebook.h; rows of it are the pile's */
+    struct intern *texts;         /* scan_tuple.c: numbers of texts, and of pairs of numbers */
+    uint32_t n_pairs;
     struct scan_reader reader[SCAN_READERS];
     uint64_t clock;
     struct scan_stats stats;

@@ -119,6 +119,17 @@ static bool is_same(const struct entry *e, const struct scan_known_value *v)
            memcmp(e->text, v->text.p, e->n) == 0;
 }
 
+void scan_known_fetch(const struct scan_known *kn, const struct scan_known_value *v)
+{
+    const struct entry *pair;
+
+    if (v->text.n == 0 || v->text.n > TEXT_MAX)
+        return;
+    pair = &kn->v[2 * (hash_of(v) & (kn->pairs - 1))];
+    __builtin_prefetch(pair);
+    __builtin_prefetch(pair + 1);
+}
+
 bool scan_known_get(struct scan_known *kn, const struct scan_known_value *v, uint32_t *ret)
 {
     struct entry *pair;

@@ -31,6 +31,8 @@ struct scan_known_value {
     struct str text;
     uint32_t base, shape;
 };
+/* Have what scan_known_get will look at brought near; changes nothing. */
+void scan_known_fetch(const struct scan_known *kn, const struct scan_known_value *v);
 /* The number that was put; false: it is not known. */
 bool scan_known_get(struct scan_known *kn, const struct scan_known_value *v, uint32_t *ret);
 void scan_known_put(struct scan_known *kn, const struct scan_known_value *v, uint32_t number);

@@ -114,6 +114,31 @@ static int mark_suspects(struct scan_block *b, enum scan_parser parser, const st
     return 0;
 }
 
+/* JSON, of a column that is a pattern: do all its values begin with something that no object begins
+ * with? */
+static int begins_otherwise(struct scan_block *b, size_t t, uint32_t slot, bool *ret,
+                            struct err *err)
+{
+    const struct lines_template *lt = &b->lines_plan->template[t];
+    const struct slot_stamp *s = &b->lines_plan->column[lt->first_column + slot].stamp;
+    struct slot_parts parts = {.n = 0};
+    struct str bytes = STR_NULL;
+    int r = 1;
+
+    *ret = false;
+    if (s->kind == SLOT_PATTERN)
+        r = lines_slot_bytes(b->lines, t, slot, &bytes, err);
+    if (r == 0)
+        r = slot_parts_open(s, bytes, &parts, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (parts.piece[0].n > 0)
+        *ret = !is_blank(parts.piece[0].p[0]) && parts.piece[0].p[0] != '{';
+    else
+        *ret = parts.stamp[0].kind == SLOT_INT;
+    return 0;
+}
+
 int scan_label_suspects(struct scan_block *b, enum scan_parser parser, size_t t,
                         const uint64_t **ret, struct err *err)
 {
@@ -124,10 +149,14 @@ int scan_label_suspects(struct scan_block *b, enum scan_parser parser, size_t t,
     for (uint32_t i = 0; r == 0 && i < lt->n_slots; i++) {
         const struct slot_stamp *s = &b->lines_plan->column[lt->first_column + i].stamp;
         const struct slot_view *v = NULL;
+        bool none = false;
         if (parser == SCAN_PARSE_JSON ? i > 0 : (s->classes & SLOT_EQUALS) == 0)
             continue;
-        r = lines_slot(b->lines, t, i, &v, err);
-        if (r == 0)
+        if (parser == SCAN_PARSE_JSON)
+            r = begins_otherwise(b, t, i, &none, err);
+        if (r == 0 && !none)
+            r = lines_slot(b->lines, t, i, &v, err);
+        if (r == 0 && !none)
             r = mark_suspects(b, parser, v, bits, err);
     }
     *ret = bits;

@@ -6,6 +6,7 @@
  * a worker counts in an array of its own, by number; the cells get it at the end.  They are asked
  * for at once nevertheless: what they have against a row ends the count where it begins.
  */
+#include "storage/scan_codebook.h"
 #include "storage/scan_tally.h"
 
 #include <stdlib.h>
@@ -27,8 +28,10 @@ void scan_pile_free(struct scan_pile *p, struct mem_budget *budget)
 }
 
 /* Numbers below `n` have a place. */
-static int widen(struct scan_pile *p, size_t n, struct mem_budget *budget, struct err *err)
+int scan_pile_widen(struct scan_counter *k, struct scan_worker *w, size_t n, struct err *err)
 {
+    struct mem_budget *budget = k->sc->req.budget;
+    struct scan_pile *p = &w->pile;
     struct scan_pile wide = *p;
     int r;
 
@@ -57,6 +60,8 @@ static int widen(struct scan_pile *p, size_t n, struct mem_budget *budget, struc
 int scan_pile_end(struct scan_counter *k, struct scan_worker *w, struct err *err)
 {
     struct scan_pile *p = &w->pile;
+    uint32_t number;
+    uint32_t rows;
     int r = 0;
 
     (void)pthread_mutex_lock(&k->mutex);
@@ -66,6 +71,11 @@ int scan_pile_end(struct scan_counter *k, struct scan_worker *w, struct err *err
             r = scan_tally_add(k, &key, p->rows[p->met[i]], 0, err);
         p->rows[p->met[i]] = 0;
     }
+    while (p->sum > 0 && w->books != NULL && scan_codebooks_take(w->books, &number, &rows)) {
+        struct scan_tally_key key = {p->stream, number, p->bucket};
+        if (r == 0)
+            r = scan_tally_add(k, &key, rows, 0, err);
+    }
     (void)pthread_mutex_unlock(&k->mutex);
     p->n = 0;
     p->sum = 0;
@@ -73,8 +83,9 @@ int scan_pile_end(struct scan_counter *k, struct scan_worker *w, struct err *err
 }
 
 /* Ask for the cells of those that are new. */
-static int ask(struct scan_counter *k, const struct scan_pile *p, size_t from, struct err *err)
+int scan_pile_ask(struct scan_counter *k, struct scan_worker *w, size_t from, struct err *err)
 {
+    const struct scan_pile *p = &w->pile;
     struct scan_cells *ignored = NULL;
     int r = 0;
 
@@ -87,6 +98,25 @@ static int ask(struct scan_counter *k, const struct scan_pile *p, size_t from, s
     return r;
 }
 
+int scan_pile_begin(struct scan_counter *k, struct scan_worker *w, const struct scan_tally_key *key,
+                    size_t rows, struct err *err)
+{
+    struct scan_pile *p = &w->pile;
+    int r = 0;
+
+    if (p->sum > 0 && (p->stream->tally != key->stream->tally || p->bucket != key->bucket ||
+                       rows > UINT32_MAX - p->sum))
+        r = scan_pile_end(k, w, err);
+    if (r == 0)
+        r = scan_pile_widen(k, w, scan_combos_count(&k->combos), err);
+    if (r < 0)
+        return r;
+    p->stream = key->stream;
+    p->bucket = key->bucket;
+    p->sum += rows;
+    return 0;
+}
+
 int scan_pile_add(struct scan_counter *k, struct scan_selection *s, const uint32_t *combo,
                   const struct scan_tally_key *key, struct err *err)
 {
@@ -94,21 +124,11 @@ int scan_pile_add(struct scan_counter *k, struct scan_selection *s, const uint32
     struct scan_pile *p = &w->pile;
     size_t n = s->block.candidate->block.rows;
     size_t from;
-    int r = 0;
+    int r = scan_pile_begin(k, w, key, n, err);
 
-    if (p->n > 0 && (p->stream->tally != key->stream->tally || p->bucket != key->bucket ||
-                     n > UINT32_MAX - p->sum))
-        r = scan_pile_end(k, w, err);
-    if (r == 0)
-        r = widen(p, scan_combos_count(&k->combos), k->sc->req.budget, err);
-    if (r < 0)
-        return r;
-    p->stream = key->stream;
-    p->bucket = key->bucket;
-    p->sum += n;
     from = p->n;
-    for (uint32_t at = 0; at < n; at++)
+    for (uint32_t at = 0; r == 0 && at < n; at++)
         if (scan_is_selected(s, at) && p->rows[combo[at]]++ == 0)
             p->met[p->n++] = combo[at];
-    return ask(k, p, from, err);
+    return r < 0 ? r : scan_pile_ask(k, w, from, err);
 }

@@ -9,9 +9,9 @@
  * Rows are counted by reduced line (scan_combo.h): where their values come from dictionaries,
  * constants and small numbers, each combination of these is written out once for a block.
  */
-#include "storage/scan_combo.h"
+#include "storage/scan_codebook.h"
 #include "storage/scan_known.h"
-#include "storage/scan_label.h"
+#include "storage/scan_reduced.h"
 
 #include "base/buf.h"
 #include "base/hash.h"
@@ -19,34 +19,7 @@
 
 #include <string.h>
 
-enum {
-    TABLE_MAX = 1 << 16,  /* combinations of values of a template that get a table */
-    TABLES = 8,           /* such tables, by combination of attributes */
-    REMEMBERED = 1 << 12, /* lines of a block; a power of two */
-};
-
-struct part {
-    uint32_t slot;
-    struct str before, after; /* with the quotes of a string */
-    const struct slot_view *view;
-    uint64_t low; /* numbers: the least */
-    size_t n;     /* values it can have; 0: many */
-};
-
-/* What to do with the lines of a template. */
-struct scan_reduced {
-    bool is_open, is_whole, has_shape;
-    bool is_nothing;         /* for the parser */
-    const uint64_t *suspect; /* but for these of its rows; NULL: none */
-    uint32_t n;
-    struct part *part;
-    struct str tail; /* behind the last part */
-    size_t size;     /* of a table; 0: there is none */
-    size_t n_tables;
-    uint32_t base[TABLES];
-    uint32_t *number[TABLES]; /* of the combination, + 1; 0: not asked for yet */
-    uint32_t shape;           /* for scan_known.c, where there is one part; 0: none */
-};
+enum { REMEMBERED = 1 << 12 /* lines of a block; a power of two */ };
 
 /* Escapes in a key: it may be any. */
 static bool is_wanted(const struct scan_fields *f, struct str path)
@@ -101,7 +74,7 @@ static void put_after(struct buf *b, enum scan_parser parser, struct str path, b
 /* ---- rows of a block ---- */
 
 static int write_around(struct arena *a, enum scan_parser parser, const struct template_field *f,
-                        struct part *ret, struct err *err)
+                        struct scan_reduced_part *ret, struct err *err)
 {
     bool is_string = f->whole == TEMPLATE_STRING;
     struct buf text;
@@ -116,45 +89,48 @@ static int write_around(struct arena *a, enum scan_parser parser, const struct t
     return ret->before.p == NULL || ret->after.p == NULL ? arena_err(a, err) : 0;
 }
 
-/* The column of a part, and how many values there can be. */
-static int open_part(struct scan_block *b, size_t t, struct part *p, struct err *err)
+/* How many values there can be. */
+static int weigh_part(struct scan_block *b, size_t t, struct scan_reduced_part *p, struct err *err)
 {
     const struct lines_template *lt = &b->lines_plan->template[t];
     const struct slot_stamp *s = &b->lines_plan->column[lt->first_column + p->slot].stamp;
-    int r = lines_slot(b->lines, t, p->slot, &p->view, err);
+    int r = 0;
 
-    if (r < 0)
-        return r;
-    switch (p->view->kind) {
-    case SLOT_VIEW_CONST:
+    if (s->kind == SLOT_CONST) {
         p->n = 1;
-        break;
-    case SLOT_VIEW_DICT:
-        p->n = p->view->n_entries;
-        break;
-    case SLOT_VIEW_INT:
+    } else if (s->kind == SLOT_DICT) {
+        r = lines_slot(b->lines, t, p->slot, &p->view, err);
+        p->n = r == 0 ? p->view->n_entries : 0;
+    } else if (s->kind == SLOT_INT) {
         p->low = s->min;
-        if (s->kind == SLOT_INT && s->max >= s->min && s->max - s->min < TABLE_MAX)
+        if (s->max >= s->min && s->max - s->min < SCAN_TABLE_MAX)
             p->n = (size_t)(s->max - s->min) + 1;
-        break;
-    case SLOT_VIEW_TEXT:
-        break;
     }
-    return 0;
+    return r;
+}
+
+int scan_reduced_views(struct scan_block *b, size_t t, struct scan_reduced *red, struct err *err)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; r == 0 && !red->has_views && i < red->n; i++)
+        r = lines_slot(b->lines, t, red->part[i].slot, &red->part[i].view, err);
+    red->has_views |= r == 0;
+    return r;
 }
 
 static int add_slot(struct scan_block *b, size_t t, uint32_t slot, struct scan_reduced *ret,
                     struct err *err)
 {
-    struct part *p = &ret->part[ret->n];
+    struct scan_reduced_part *p = &ret->part[ret->n];
     int r;
 
     p->slot = slot;
-    r = open_part(b, t, p, err);
+    r = weigh_part(b, t, p, err);
     if (r < 0)
         return r;
     ret->n++;
-    ret->size = p->n == 0 || ret->size > TABLE_MAX / p->n ? 0 : ret->size * p->n;
+    ret->size = p->n == 0 || ret->size > SCAN_TABLE_MAX / p->n ? 0 : ret->size * p->n;
     return 0;
 }
 
@@ -236,8 +212,8 @@ static int open_template(struct scan_block *b, const struct scan_fields *f, size
     return r;
 }
 
-static int get_template(struct scan_block *b, const struct scan_fields *f, size_t t,
-                        struct scan_reduced **ret, struct err *err)
+int scan_reduced_get(struct scan_block *b, const struct scan_fields *f, size_t t,
+                     struct scan_reduced **ret, struct err *err)
 {
     struct scan_reduced **v = &b->reduced[f->set];
 
@@ -250,36 +226,80 @@ static int get_template(struct scan_block *b, const struct scan_fields *f, size_
     return (*ret)->is_open ? 0 : open_template(b, f, t, *ret, err);
 }
 
-static bool must_be_whole(const struct scan_reduced *red, size_t rank)
+static void begin_line(enum scan_parser parser, struct buf *out)
 {
-    return red->is_whole ||
-           (red->suspect != NULL && (red->suspect[rank / 64] >> (rank % 64) & 1) != 0);
+    buf_clear(out);
+    if (parser == SCAN_PARSE_JSON)
+        buf_add_char(out, '{');
 }
 
-static int join(const struct scan_reduced *red, enum scan_parser parser, size_t rank,
-                struct buf *out, struct err *err)
+static int end_line(const struct scan_reduced *red, enum scan_parser parser, struct buf *out,
+                    struct err *err)
 {
-    bool is_json = parser == SCAN_PARSE_JSON;
-
-    buf_clear(out);
-    if (red->is_nothing) {
-        buf_add_str(out, nothing_of(parser));
-        return 0;
-    }
-    if (is_json)
-        buf_add_char(out, '{');
-    for (uint32_t i = 0; i < red->n; i++) {
-        char room[SLOT_ROOM];
-        if (i > 0 && parser != SCAN_PARSE_PATTERN)
-            buf_add_char(out, is_json ? ',' : ' ');
-        buf_add_str(out, red->part[i].before);
-        buf_add_str(out, slot_value(red->part[i].view, rank, room));
-        buf_add_str(out, red->part[i].after);
-    }
-    if (is_json)
+    if (parser == SCAN_PARSE_JSON)
         buf_add_char(out, '}');
     buf_add_str(out, red->tail);
     return buf_err(out, "reduced line", err);
+}
+
+static void put_part(const struct scan_reduced *red, enum scan_parser parser, uint32_t i,
+                     struct str value, struct buf *out)
+{
+    const struct scan_reduced_part *p = &red->part[i];
+
+    if (i > 0 && parser != SCAN_PARSE_PATTERN)
+        buf_add_char(out, parser == SCAN_PARSE_JSON ? ',' : ' ');
+    buf_add_str(out, p->before);
+    buf_add_str(out, value);
+    buf_add_str(out, p->after);
+}
+
+int scan_reduced_line(const struct scan_reduced *red, enum scan_parser parser, size_t rank,
+                      struct buf *out, struct err *err)
+{
+    if (red->is_nothing) {
+        buf_clear(out);
+        buf_add_str(out, nothing_of(parser));
+        return 0;
+    }
+    begin_line(parser, out);
+    for (uint32_t i = 0; i < red->n; i++) {
+        char room[SLOT_ROOM];
+        put_part(red, parser, i, slot_value(red->part[i].view, rank, room), out);
+    }
+    return end_line(red, parser, out, err);
+}
+
+int scan_reduced_line_of(const struct scan_reduced *red, enum scan_parser parser,
+                         const struct str *value, struct buf *out, struct err *err)
+{
+    begin_line(parser, out);
+    for (uint32_t i = 0; i < red->n; i++)
+        put_part(red, parser, i, value[i], out);
+    return end_line(red, parser, out, err);
+}
+
+int scan_reduced_codes(struct scan_block *b, size_t t, const struct scan_reduced_part *p,
+                       uint32_t use, struct scan_coded *ret, struct err *err)
+{
+    const struct lines_template *lt = &b->lines_plan->template[t];
+    const struct slot_stamp *s = &b->lines_plan->column[lt->first_column + p->slot].stamp;
+    struct scan_worker *w = b->worker;
+    struct str bytes = STR_NULL;
+    int r;
+
+    ret->book = NULL;
+    if (s->kind != SLOT_INT && s->kind != SLOT_PATTERN)
+        return 0;
+    r = lines_slot_bytes(b->lines, t, p->slot, &bytes, err);
+    if (r == 0)
+        r = slot_codes_open(s, bytes, lt->rows, b->arena, &ret->codes, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (w->books == NULL)
+        w->books = scan_codebooks_new(b->sc->req.budget);
+    ret->book = scan_codebook_get(w->books, ret->codes.shape, use);
+    return 0;
 }
 
 /* Where a row is. */
@@ -308,11 +328,12 @@ int scan_reduce_line(struct scan_block *b, const struct scan_fields *f, uint32_t
 
     *is_reduced = false;
     if (r == 0)
-        r = get_template(b, f, p.template, &red, err);
-    if (r < 0 || must_be_whole(red, p.rank))
+        r = scan_reduced_get(b, f, p.template, &red, err);
+    if (r < 0 || scan_reduced_is_whole(red, p.rank))
         return r;
     *is_reduced = true;
-    return join(red, f->parser, p.rank, out, err);
+    r = scan_reduced_views(b, p.template, red, err);
+    return r < 0 ? r : scan_reduced_line(red, f->parser, p.rank, out, err);
 }
 
 /* ---- rows as numbers ---- */
@@ -349,9 +370,6 @@ static int number_line(struct scan_combos *cs, struct scan_block *b, const struc
     return m->line.p == NULL ? arena_err(b->arena, err) : 0;
 }
 
-static int number_row(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
-                      uint32_t at, uint32_t base, uint32_t *ret, struct err *err);
-
 /* The table of combination `base`; NULL: there is no room for it. */
 static int find_table(struct scan_block *b, struct scan_reduced *red, uint32_t base, uint32_t **ret,
                       struct err *err)
@@ -361,7 +379,7 @@ static int find_table(struct scan_block *b, struct scan_reduced *red, uint32_t b
             *ret = red->number[i];
             return 0;
         }
-    if (red->n_tables == TABLES)
+    if (red->n_tables == SCAN_TABLES)
         return 0;
     red->base[red->n_tables] = base;
     *ret = red->number[red->n_tables] = arena_alloc(b->arena, red->size * sizeof(**ret));
@@ -369,25 +387,6 @@ static int find_table(struct scan_block *b, struct scan_reduced *red, uint32_t b
         return arena_err(b->arena, err);
     red->n_tables++;
     return 0;
-}
-
-/* Where the values of a row stand in the table; >= size: its numbers lie. */
-static size_t index_of(const struct scan_reduced *red, size_t rank)
-{
-    size_t at = 0;
-
-    for (uint32_t i = 0; i < red->n; i++) {
-        const struct part *p = &red->part[i];
-        uint64_t x = 0;
-        if (p->view->kind == SLOT_VIEW_DICT)
-            x = p->view->id[rank];
-        else if (p->view->kind == SLOT_VIEW_INT)
-            x = p->view->number[rank] - p->low;
-        if (x >= p->n)
-            return SIZE_MAX;
-        at = at * p->n + (size_t)x;
-    }
-    return at;
 }
 
 /* What all rows of a block have in common. */
@@ -416,25 +415,27 @@ static int number_value(const struct numbering *nb, struct scan_reduced *red,
 
     if (scan_known_get(w->known, &v, number))
         return 0;
-    r = number_row(nb->cs, nb->b, nb->f, row->at, v.base, number, err);
+    r = scan_reduced_number(nb->cs, nb->b, nb->f, row->at, v.base, number, err);
     if (r == 0)
         scan_known_put(w->known, &v, *number);
     return r;
 }
 
 /* Lines of other templates, and of other blocks, may be the same but for the value. */
-static void find_shape(const struct numbering *nb, struct scan_reduced *red)
+void scan_reduced_shape(struct scan_block *b, const struct scan_fields *f, struct scan_reduced *red)
 {
-    struct scan_worker *w = nb->b->worker;
-    struct scan_shape shape = {.tail = red->tail, .set = nb->f->set};
+    struct scan_worker *w = b->worker;
+    struct scan_shape shape = {.tail = red->tail, .set = f->set};
 
+    if (red->has_shape)
+        return;
     red->has_shape = true;
     if (red->n != 1 || red->is_nothing)
         return;
     shape.before = red->part[0].before;
     shape.after = red->part[0].after;
     if (w->known == NULL)
-        w->known = scan_known_new(nb->b->sc->req.budget);
+        w->known = scan_known_new(b->sc->req.budget);
     red->shape = scan_known_shape(w->known, &shape);
 }
 
@@ -442,11 +443,10 @@ static void find_shape(const struct numbering *nb, struct scan_reduced *red)
 static int number_slowly(const struct numbering *nb, struct scan_reduced *red,
                          const struct row_place *row, uint32_t *number, struct err *err)
 {
-    if (!red->has_shape)
-        find_shape(nb, red);
-    if (red->shape != 0 && !must_be_whole(red, row->rank))
+    scan_reduced_shape(nb->b, nb->f, red);
+    if (red->shape != 0 && !scan_reduced_is_whole(red, row->rank))
         return number_value(nb, red, row, number, err);
-    return number_row(nb->cs, nb->b, nb->f, row->at, *number, number, err);
+    return scan_reduced_number(nb->cs, nb->b, nb->f, row->at, *number, number, err);
 }
 
 static int number_one(const struct numbering *nb, uint32_t at, uint32_t *number, struct err *err)
@@ -458,15 +458,17 @@ static int number_one(const struct numbering *nb, uint32_t at, uint32_t *number,
     uint32_t *table = NULL;
     uint32_t base = *number;
     size_t index;
-    int r = get_template(nb->b, nb->f, t, &red, err);
+    int r = scan_reduced_get(nb->b, nb->f, t, &red, err);
 
-    if (r == 0 && red->size > 0 && !must_be_whole(red, rank))
+    if (r == 0)
+        r = scan_reduced_views(nb->b, t, red, err);
+    if (r == 0 && red->size > 0 && !scan_reduced_is_whole(red, rank))
         r = find_table(nb->b, red, base, &table, err);
     if (r < 0)
         return r;
     if (table == NULL)
         return number_slowly(nb, red, &row, number, err);
-    index = index_of(red, rank);
+    index = scan_reduced_index(red, rank);
     if (index >= red->size)
         return err_set(err, ERR_CORRUPT, "lines: a number outside of its stamp");
     if (table[index] == 0) {
@@ -514,8 +516,8 @@ int scan_reduce_numbers(struct scan_combos *cs, struct scan_selection *s,
     return r;
 }
 
-static int number_row(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
-                      uint32_t at, uint32_t base, uint32_t *ret, struct err *err)
+int scan_reduced_number(struct scan_combos *cs, struct scan_block *b, const struct scan_fields *f,
+                        uint32_t at, uint32_t base, uint32_t *ret, struct err *err)
 {
     struct buf *line = &b->worker->line;
     struct str whole = STR_NULL;

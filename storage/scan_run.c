@@ -1,6 +1,8 @@
 /* storage/scan_run.c - the life of a scan, and records put into batches.  Contract: scan.h. */
+#include "base/intern.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "storage/scan_codebook.h"
 #include "storage/scan_internal.h"
 #include "storage/scan_known.h"
 
@@ -63,6 +65,8 @@ void scan_close(struct scan **psc)
         arena_free(&sc->worker[i].out);
         scan_pile_free(&sc->worker[i].pile, sc->req.budget);
         scan_known_free(&sc->worker[i].known);
+        scan_codebooks_free(&sc->worker[i].books);
+        intern_free(&sc->worker[i].texts);
         buf_fini(&sc->worker[i].line);
         scan_kept_forget(&sc->worker[i]);
         VEC_FINI(&sc->worker[i].kept);

@@ -47,6 +47,26 @@ int scan_pile_add(struct scan_counter *k, struct scan_selection *s, const uint32
                   const struct scan_tally_key *key, struct err *err);
 int scan_pile_end(struct scan_counter *k, struct scan_worker *w, struct err *err);
 
+/* The same in pieces: at most `rows` will come for this key; some of a combination, whose cells are
+ * asked for at the end, from the one on that was the pile's next when it began. */
+int scan_pile_begin(struct scan_counter *k, struct scan_worker *w, const struct scan_tally_key *key,
+                    size_t rows, struct err *err);
+int scan_pile_widen(struct scan_counter *k, struct scan_worker *w, size_t n, struct err *err);
+static inline int scan_pile_put(struct scan_counter *k, struct scan_worker *w, uint32_t number,
+                                uint32_t rows, struct err *err)
+{
+    struct scan_pile *p = &w->pile;
+    int r = number < p->cap ? 0 : scan_pile_widen(k, w, (size_t)number + 1, err);
+
+    if (r < 0)
+        return r;
+    if (p->rows[number] == 0)
+        p->met[p->n++] = number;
+    p->rows[number] += rows;
+    return 0;
+}
+int scan_pile_ask(struct scan_counter *k, struct scan_worker *w, size_t from, struct err *err);
+
 /* scan_count.c: the combinations of the rows that are selected, for which `only` (NULL: all) has a
  * bit, by place in the layout; keys hold the layout.  Without the mutex.  1: there are too many. */
 int scan_count_combos(struct scan_counter *k, struct scan_selection *s, const uint64_t *only,

@@ -150,6 +150,27 @@ int slot_parts_open(const struct slot_stamp *s, struct str bytes, struct slot_pa
 int slot_part_open(const struct slot_parts *p, size_t part, size_t n, struct arena *a,
                    struct slot_view *ret, struct err *err);
 
+/* A column of numbers, or of texts that differ in some numbers alone, as one number for each value:
+ * equal ones stand for equal texts, also in another column with the same `shape`. */
+enum { SLOT_CODE_ROOM = 640 };
+struct slot_code_part {
+    struct str before; /* what stands in front of it in all values */
+    uint32_t width;    /* as in the stamp */
+    uint32_t bits;     /* of the code; those of the last part are the lowest */
+};
+struct slot_codes {
+    struct str shape;
+    const uint64_t *v; /* of each value */
+    size_t n;          /* parts */
+    struct slot_code_part part[SLOT_PARTS_MAX];
+    struct str tail; /* behind the last */
+};
+/* 1: the column is not packed so.  As slot_open. */
+int slot_codes_open(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
+                    struct slot_codes *ret, struct err *err);
+/* The text of value i, in `room`. */
+struct str slot_codes_text(const struct slot_codes *c, size_t i, char room[SLOT_CODE_ROOM]);
+
 /* Strings of hex digits as they are packed, two in a byte: byte k of value i, first digit in the
  * high half, is bytes[i * row + k * column]. */
 enum { SLOT_DASHES_MAX = 8 };
@@ -170,5 +191,13 @@ enum { SLOT_ROOM = 20 };
 struct str slot_value(const struct slot_view *v, size_t i, char room[SLOT_ROOM]);
 /* Its length alone. */
 uint32_t slot_value_bytes(const struct slot_view *v, size_t i);
+
+/* Add the length of each of n values to ret[0..n), which stays below 2^29 where it was below 2^28:
+ * patterns are not written out for it.  As slot_open. */
+int slot_lengths_add(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a,
+                     uint32_t *ret, struct err *err);
+/* The same of a column that is open. */
+int slot_view_lengths_add(const struct slot_view *v, struct arena *a, uint32_t *ret,
+                          struct err *err);
 
 #endif

@@ -101,18 +101,51 @@ static void look_inside(const struct slot_stamp *s, struct str bytes, const stru
     }
 }
 
+/* So do its lengths and codes. */
+static void look_aside(const struct slot_stamp *s, struct str bytes, const struct slot_view *v,
+                       struct arena *a)
+{
+    uint32_t *length = arena_alloc(a, v->n * sizeof(*length));
+    struct slot_codes c;
+    struct err err;
+    int r = length == NULL ? ERR_NOMEM : slot_lengths_add(s, bytes, v->n, a, length, &err);
+
+    if (r < 0 && r != ERR_NOMEM)
+        abort();
+    for (size_t i = 0; r == 0 && i < v->n; i++)
+        if (length[i] != slot_value_bytes(v, i))
+            abort();
+    r = slot_codes_open(s, bytes, v->n, a, &c, &err);
+    if (r < 0 && r != ERR_NOMEM)
+        abort();
+    for (size_t i = 0; r == 0 && i < v->n; i++) {
+        char room[SLOT_CODE_ROOM];
+        char digits[SLOT_ROOM];
+        if (!str_eq(slot_codes_text(&c, i, room), slot_value(v, i, digits)))
+            abort();
+    }
+}
+
 /* What is no column ends in an error there too, or in something. */
 static void open_inside(const struct slot_stamp *s, struct str bytes, size_t n, struct arena *a)
 {
+    uint32_t *length = arena_alloc(a, n * sizeof(*length));
     struct slot_view view;
     struct slot_parts p;
     struct slot_digits d;
+    struct slot_codes c;
     struct err err;
     int r = slot_parts_open(s, bytes, &p, &err);
 
     for (size_t k = 0; r == 0 && k < p.n; k++)
         r = slot_part_open(&p, k, n, a, &view, &err);
     (void)slot_digits_open(s, bytes, n, &d, &err);
+    if (length != NULL)
+        (void)slot_lengths_add(s, bytes, n, a, length, &err);
+    if (slot_codes_open(s, bytes, n, a, &c, &err) == 0) {
+        char room[SLOT_CODE_ROOM];
+        (void)slot_codes_text(&c, n - 1, room);
+    }
 }
 
 static void try_open(struct str in, struct arena *a)
@@ -132,6 +165,7 @@ static void try_open(struct str in, struct arena *a)
         look(&s, &v);
         pick(&s, in, n, &v, a);
         look_inside(&s, in, &v, a);
+        look_aside(&s, in, &v, a);
     } else {
         pick(&s, in, n, NULL, a);
         open_inside(&s, in, n, a);

@@ -111,11 +111,12 @@ static void check_lines(struct stored *s, const struct str *line, size_t n)
     for (size_t i = 0; i < n; i++) {
         size_t from = i == 0 ? 0 : end[i - 1];
         struct str got = STR_NULL;
-        uint32_t length = 0;
+        const uint32_t *length = NULL;
         if (lines_render(l, i, out, &got, &err) < 0)
             fail_msg("row %zu: %s", i, err.text);
-        assert_int_equal(lines_length(l, i, &length, &err), 0);
-        assert_int_equal(length, line[i].n);
+        assert_int_equal(
+            lines_lengths(l, ids.template == NULL ? 0 : ids.template[i], &length, &err), 0);
+        assert_int_equal(length[ids.rank == NULL ? i : ids.rank[i]], line[i].n);
         if (!str_eq(got, line[i]) || !str_eq(str_sub(text, from, end[i] - from), line[i]))
             fail_msg("row %zu: '%.*s' is not '%.*s'", i, STR_ARG(got), STR_ARG(line[i]));
         if (ids.template != NULL) {

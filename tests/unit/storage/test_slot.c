@@ -99,6 +99,34 @@ static void stamp_is_true(const struct column *c)
     }
 }
 
+/* Lengths without values, and codes for them. */
+static void check_codes(const struct column *c, const struct slot_stamp *s, struct str bytes,
+                        struct arena *a)
+{
+    uint32_t *length = arena_alloc(a, c->n * sizeof(*length));
+    struct slot_codes codes = {.n = 0};
+    struct err err;
+    int r;
+
+    if (slot_lengths_add(s, bytes, c->n, a, length, &err) < 0)
+        fail_msg("lengths of kind %d: %s", s->kind, err.text);
+    for (size_t i = 0; i < c->n; i++)
+        assert_int_equal(length[i], c->v[i].n);
+    r = slot_codes_open(s, bytes, c->n, a, &codes, &err);
+    if (r < 0)
+        fail_msg("codes of kind %d: %s", s->kind, err.text);
+    assert_true(r == 0 || s->kind != SLOT_INT);
+    for (size_t i = 0; r == 0 && i < c->n; i++) {
+        char room[SLOT_CODE_ROOM];
+        struct str got = slot_codes_text(&codes, i, room);
+        if (!str_eq(got, c->v[i]))
+            fail_msg("kind %d, code of value %zu: '%.*s' is not '%.*s'", s->kind, i, STR_ARG(got),
+                     STR_ARG(c->v[i]));
+        if (i > 0) /* and the other way round */
+            assert_int_equal(codes.v[i] == codes.v[i - 1], str_eq(c->v[i], c->v[i - 1]));
+    }
+}
+
 /* Encode; stamp and values come back through bytes of exactly their size. */
 static void round_trip(struct column *c, bool small)
 {
@@ -137,6 +165,7 @@ static void round_trip(struct column *c, bool small)
                      STR_ARG(c->v[i]));
         assert_int_equal(slot_value_bytes(&v, i), c->v[i].n);
     }
+    check_codes(c, &stamp, (struct str){exact, stamp.bytes}, a);
     for (size_t k = 0; k < PICKS + PICKS_RANDOM; k++) {
         size_t i = k < PICKS ? (c->n - 1) * k / (PICKS - 1) : rnd() % c->n;
         struct slot_place at = {{exact, stamp.bytes}, c->n, i, NULL};
@@ -514,6 +543,36 @@ static void a_common_beginning_and_end_may_meet(void **state)
     round_trip(c, false);
 }
 
+/* Columns of the same shape have the same code for the same value, however large they are. */
+static void codes_are_those_of_other_columns(void **state)
+{
+    struct column *c = *state;
+    struct arena *a = arena_new(NULL, 0);
+    struct slot_codes of[2] = {{.n = 0}, {.n = 0}};
+    struct buf bytes[2];
+    struct err err;
+
+    for (unsigned k = 0; k < 2; k++) {
+        clear(c);
+        for (unsigned i = 0; i < 2000; i++)
+            add(c, "10.1.%u.%u:443", (i * 7919 + 31 * k) % 199, (i * 31 + k) % 251);
+        buf_init(&bytes[k], 1 << 20);
+        slot_encode(c->e, c->v, c->n, false, &bytes[k], &c->stamp);
+        assert_int_equal(c->stamp.kind, SLOT_PATTERN);
+        assert_int_equal(slot_codes_open(&c->stamp, buf_str(&bytes[k]), c->n, a, &of[k], &err), 0);
+    }
+    assert_true(str_eq(of[0].shape, of[1].shape));
+    for (size_t i = 0; i < 2000; i++)
+        for (size_t j = 0; j < 2000; j += 97) {
+            char room[2][SLOT_CODE_ROOM];
+            assert_int_equal(of[0].v[i] == of[1].v[j], str_eq(slot_codes_text(&of[0], i, room[0]),
+                                                              slot_codes_text(&of[1], j, room[1])));
+        }
+    buf_fini(&bytes[0]);
+    buf_fini(&bytes[1]);
+    arena_free(&a);
+}
+
 static void newlines_in_values_come_back(void **state)
 {
     struct column *c = *state;
@@ -739,8 +798,8 @@ CHECK_MAIN(COLUMN_TEST(every_value_comes_back), COLUMN_TEST(one_exception_in_man
            COLUMN_TEST(hex_digits_take_half),
            COLUMN_TEST(numbers_between_the_same_text_are_columns),
            COLUMN_TEST(a_common_beginning_and_end_may_meet),
-           COLUMN_TEST(newlines_in_values_come_back), COLUMN_TEST(crafted_columns_are_refused),
-           COLUMN_TEST(a_pattern_does_not_explode),
+           COLUMN_TEST(codes_are_those_of_other_columns), COLUMN_TEST(newlines_in_values_come_back),
+           COLUMN_TEST(crafted_columns_are_refused), COLUMN_TEST(a_pattern_does_not_explode),
            COLUMN_TEST(broken_bytes_end_in_an_error_or_in_values),
            COLUMN_TEST(broken_stamps_end_in_an_error),
            COLUMN_TEST(numbers_outside_of_their_stamp_are_refused))

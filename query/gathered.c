@@ -3,9 +3,14 @@
 
 enum { MANY = 1024 /* samples, that take longer than a look at the clock */ };
 
+bool gathered_orders(enum token_kind op)
+{
+    return op == TOKEN_RATE_COUNTER;
+}
+
 bool gathered_know(enum token_kind op)
 {
-    return op == TOKEN_QUANTILE_OVER_TIME;
+    return op == TOKEN_QUANTILE_OVER_TIME || gathered_orders(op);
 }
 
 int gathered_slide(const struct gathered_query *q, struct window *w, struct exec *x,

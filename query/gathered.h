@@ -1,7 +1,8 @@
 /*
  * query/gathered.h - range aggregations over values that were gathered in no order.
  *
- * For what needs each value of a range by itself but not their order: quantiles.
+ * For what needs each value of a range by itself: quantiles; and counters, of which the order of
+ * records of one time matters too.
  */
 #ifndef LOGQ_QUERY_GATHERED_H
 #define LOGQ_QUERY_GATHERED_H
@@ -10,12 +11,14 @@
 #include "query/series.h"
 #include "query/window.h"
 
-/* At most one value for so many bytes that a query may take: half of them at the worst, while a
- * window grows and is sorted. */
+/* At most one value for so many bytes that a query may take: little more than half of them at the
+ * worst, while a window grows and is sorted. */
 enum { GATHERED_MEMORY_MIN = 128 };
 
 /* Can the range aggregation be had from values in no order? */
 bool gathered_know(enum token_kind op);
+/* And does it depend on the order of samples?  Then windows order theirs. */
+bool gathered_orders(enum token_kind op);
 
 struct gathered_query {
     enum token_kind op;

@@ -330,6 +330,7 @@ static int run_range(struct range_run *run, const struct op_range_best *best, st
         if (c != NULL)
             window_fini(&c->window, &x->budget);
     }
+    range_values_free(&run->distinct);
     range_top_free(&run->top);
     arena_free(&run->scratch);
     entry_fini(&run->entry);

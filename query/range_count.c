@@ -15,6 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+enum { VALUES_SHARE = 4 /* of the memory of a query that different values may take */ };
 #define NUMBER_MAX 1e150 /* below it squares and sums stay finite */
 
 /* What the pipeline looks at: labels alone, or fields of lines too, as one parser (*ret) names
@@ -72,6 +73,16 @@ static void note_stages(struct names *ns, const struct ast_stage *list, bool tes
     }
 }
 
+/* Do labels without a name in `keep` go, and no others come behind it? */
+static bool keeps_few(const struct ast_stage *list)
+{
+    bool few = false;
+
+    for (const struct ast_stage *s = list; s != NULL; s = s->next)
+        few = s->kind == STAGE_KEEP || (few && plan_parser_of(s) == SCAN_PARSE_NONE);
+    return few;
+}
+
 /* The labels that decide about a record and its series; `tested`: one that passed the conditions.
  */
 static int note_names(const struct range_run *run, bool tested, struct names *ns, struct err *err)
@@ -79,6 +90,7 @@ static int note_names(const struct range_run *run, bool tested, struct names *ns
     enum { NAMES_MAX = 64 };
 
     ns->all = run->grouping != NULL ? run->grouping->without : !run->absent;
+    ns->all = ns->all && !keeps_few(run->log->stages);
     ns->cap = NAMES_MAX;
     ns->v = arena_alloc(run->x->arena, NAMES_MAX * sizeof(*ns->v));
     if (ns->v == NULL)
@@ -131,6 +143,8 @@ static int make_cells(struct range_run *run, struct range_cell *c, struct err *e
     size_t n = run->n_edges - 1;
 
     c->cells.owner = c;
+    if (run->gathered && gathered_orders(run->node->range.op))
+        window_order(&c->window);
     if (run->gathered)
         return 0;
     if (run->ended) {
@@ -160,9 +174,16 @@ static int count_cells(void *arg, const struct scan_key *key, struct scan_cells 
     run->cached = NULL;
     *ret = NULL;
     r = range_run_sample(run, &b, &rec, key, &x, err);
-    run->failed = r == ERR_INVALID;
+    run->failed |= r == ERR_INVALID;
     if (r != 1)
         return r;
+    if (run->distinct != NULL) {
+        r = range_values_add(run->distinct, x.value, &x.cell->values, err);
+        run->failed |= r < 0; /* records may take less */
+        if (r == 0)
+            *ret = &x.cell->values->cells;
+        return r;
+    }
     if (x.top != NULL) {
         *ret = x.top;
         return 0;
@@ -184,6 +205,7 @@ static bool sum_number(const void *arg, struct str text, double *ret)
 /* For scan_value: one value of those that are gathered.  1: they are too many. */
 static int gather(void *arg, struct scan_cells *cells, const struct scan_sample *s, struct err *err)
 {
+    const struct window_sample sample = {s->ts, s->seq, s->v};
     struct range_run *run = arg;
     struct range_cell *c = cells->owner;
     size_t first;
@@ -193,7 +215,7 @@ static int gather(void *arg, struct scan_cells *cells, const struct scan_sample 
         return 0; /* between two ranges */
     if (run->n_gathered++ >= run->x->limits.memory_bytes / GATHERED_MEMORY_MIN)
         return 1;
-    return window_push(&c->window, s->ts, s->v, &run->x->budget, err) < 0; /* records take less */
+    return window_push_sample(&c->window, &sample, &run->x->budget, err) < 0; /* records: less */
 }
 
 /* Between which edges a sample lies. */
@@ -238,7 +260,7 @@ static int sum_record(void *arg, const struct labels *stream, const struct recor
     run->cached = NULL;
     one.stream = 0;
     r = range_run_sample(run, &b, &one, NULL, &x, err);
-    run->failed = r == ERR_INVALID;
+    run->failed |= r == ERR_INVALID;
     if (r != 1)
         return r;
     if (!(fabs(x.value) < NUMBER_MAX))
@@ -320,6 +342,27 @@ static int add_gathered(struct range_run *run, struct range_cell *c, struct err 
     return gathered_slide(&q, &c->window, run->x, &c->out, err);
 }
 
+static int add_values(struct range_run *run, struct range_cell *c, struct err *err)
+{
+    const struct sums_query q = sums_query_of(run);
+    uint64_t rows = 0;
+    int r = range_values_slide(&q, c->values, run->x, &c->out, &rows, err);
+
+    run->x->stats.pipeline_lines += rows;
+    return r;
+}
+
+/* Nothing was counted. */
+static void forget_values(struct range_run *run)
+{
+    for (size_t i = 0; i < run->groups.n; i++) {
+        struct range_cell *c = run->groups.v[i]->data;
+        if (c != NULL)
+            c->values = NULL;
+    }
+    range_values_free(&run->distinct);
+}
+
 static void forget_gathered(struct range_run *run)
 {
     for (size_t i = 0; i < run->groups.n; i++) {
@@ -354,7 +397,7 @@ static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_
         .sample = run->gathered ? gather
                   : run->ended  ? choose
                                 : NULL,
-        .by_seq = run->ended,
+        .by_seq = run->ended || gathered_orders(run->node->range.op),
     };
     return true;
 }
@@ -395,6 +438,10 @@ static int fill_count(struct range_run *run, struct exec_scan *scan, enum scan_p
         r = note_names(run, true, &tested, err);
     if (r < 0)
         return r;
+    if (run->distinct != NULL) {
+        note_name(&ns, run->log->unwrap->label);
+        note_name(&tested, run->log->unwrap->label);
+    }
     c->by_line = parser != SCAN_PARSE_NONE;
     if (ns.all && (c->by_line || c->value != NULL))
         return 1;
@@ -423,7 +470,9 @@ static int add_all(struct range_run *run, struct err *err)
 
     for (size_t i = 0; r == 0 && i < run->groups.n; i++) {
         struct range_cell *c = run->groups.v[i]->data;
-        if (c != NULL && run->gathered)
+        if (c != NULL && run->distinct != NULL)
+            r = add_values(run, c, err);
+        else if (c != NULL && run->gathered)
             r = add_gathered(run, c, err);
         else if (c != NULL && c->ends != NULL)
             add_ends(run, c);
@@ -445,15 +494,18 @@ static int count_all(struct range_run *run, struct exec_scan *scan, enum scan_pa
 
     if (run->absent && run->log->unwrap != NULL)
         return 1; /* a row counts only where the label is */
-    if (!run->counted) {
+    if (!run->counted && run->node->range.op != TOKEN_COUNT_DISTINCT_OVER_TIME) {
         if (!can_sum(run, parser, &value))
             return 1;
         c.value = &value;
-        run->summed = true;
     }
+    run->summed = !run->counted;
     r = make_edges(run, err);
     if (r == 0 && run->n_edges < 2)
         r = 1;
+    if (r == 0 && run->node->range.op == TOKEN_COUNT_DISTINCT_OVER_TIME)
+        run->distinct = range_values_new(&run->x->budget, run->n_edges - 1,
+                                         run->x->limits.memory_bytes / VALUES_SHARE);
     if (r == 0)
         r = fill_count(run, scan, parser, &c, err);
     if (r == 0)
@@ -474,6 +526,7 @@ int range_count(struct range_run *run, struct exec_scan *scan, struct err *err)
     if (r == 0)
         return 0;
     run->summed = false;
+    forget_values(run);
     if (r == 1 && run->gathered)
         forget_gathered(run);
     if (r == 1 && run->top != NULL)

@@ -129,13 +129,14 @@ static int pipeline_error(struct range_run *run, struct err *err)
     return r;
 }
 
-/* Behind the stages: what is unwrapped is no label any more.  1: a sample. */
+/* Behind the stages: what is unwrapped is no label any more.  1: a sample.  `keyed`: of rows with
+ * numbers of their own. */
 static int unwrap(struct range_run *run, bool keyed, double *value, struct err *err)
 {
     const struct ast_unwrap *u = run->log->unwrap;
     int r;
 
-    if (!keyed)
+    if (!keyed || run->distinct != NULL)
         return op_unwrap(u, &run->entry, value, err);
     r = op_pipeline(u->filters, &run->entry, err); /* it has a number, of which they ask nothing */
     entry_remove(&run->entry, u->label);

@@ -9,6 +9,7 @@
 
 #include "query/exec.h"
 #include "query/group.h"
+#include "query/range_distinct.h"
 #include "query/range_top.h"
 #include "query/series.h"
 #include "query/window.h"
@@ -17,9 +18,10 @@
 struct range_cell {
     uint64_t *count; /* counted: + where lines enter the ranges, - where they have left */
     uint64_t *bytes;
-    struct scan_cells cells; /* counted by the scan; rows NULL: nothing */
-    struct end *ends;        /* the same, for the first or last value; NULL: nothing */
-    struct window window;    /* else */
+    struct scan_cells cells;    /* counted by the scan; rows NULL: nothing */
+    struct end *ends;           /* the same, for the first or last value; NULL: nothing */
+    struct range_value *values; /* the same, for different values; NULL: nothing */
+    struct window window;       /* else */
     struct series out;
 };
 
@@ -30,9 +32,10 @@ struct range_run {
     const struct ast_grouping *grouping; /* NULL: all labels */
     const struct steps *steps;
     bool counted, bytes, absent;
-    bool summed;   /* values were added up by the scan, or */
-    bool gathered; /* gathered: each is needed by itself, in no order; or */
-    bool ended;    /* the first or last one was chosen */
+    bool summed;                   /* values were added up by the scan, or */
+    bool gathered;                 /* gathered: each is needed by itself, in no order; or */
+    bool ended;                    /* the first or last one was chosen; or */
+    struct range_values *distinct; /* rows counted by value; owned; NULL: else */
     size_t n_gathered;
     bool keeps_parser_error; /* `__error__` is asked for: what a parser could not read counts */
     struct entry entry;

@@ -86,7 +86,8 @@ static void turn(struct window *w)
 
 static size_t sample_bytes(const struct window *w)
 {
-    return sizeof(*w->ts) + sizeof(*w->v) + (w->slides ? sizeof(*w->parts) : 0);
+    return sizeof(*w->ts) + sizeof(*w->v) + (w->slides ? sizeof(*w->parts) : 0) +
+           (w->orders ? sizeof(*w->seq) : 0);
 }
 
 void window_fini(struct window *w, struct mem_budget *budget)
@@ -94,6 +95,7 @@ void window_fini(struct window *w, struct mem_budget *budget)
     free(w->ts);
     free(w->v);
     free(w->parts);
+    free(w->seq);
     mem_budget_give(budget, w->cap * sample_bytes(w));
     memset(w, 0, sizeof(*w));
 }
@@ -119,6 +121,8 @@ static int grow(struct window *w, struct mem_budget *budget, struct err *err)
     w->v = resized(w->v, cap, sizeof(*w->v), &ok);
     if (w->slides)
         w->parts = resized(w->parts, cap, sizeof(*w->parts), &ok);
+    if (w->orders)
+        w->seq = resized(w->seq, cap, sizeof(*w->seq), &ok);
     if (!ok) {
         mem_budget_give(budget, (cap - w->cap) * sample_bytes(w));
         return err_set(err, ERR_NOMEM, "out of memory for %zu samples", cap);
@@ -130,6 +134,11 @@ static int grow(struct window *w, struct mem_budget *budget, struct err *err)
 void window_distinct(struct window *w)
 {
     w->distinct = true;
+}
+
+void window_order(struct window *w)
+{
+    w->orders = true;
 }
 
 /* Is it the first time that `v` is put into the table? */
@@ -179,6 +188,12 @@ static int forget_repeats(struct window *w, struct mem_budget *budget, struct er
 
 int window_push(struct window *w, ts_ns ts, double v, struct mem_budget *budget, struct err *err)
 {
+    return window_push_sample(w, &(struct window_sample){ts, 0, v}, budget, err);
+}
+
+int window_push_sample(struct window *w, const struct window_sample *s, struct mem_budget *budget,
+                       struct err *err)
+{
     int r = 0;
 
     if (w->distinct && w->head + w->n == w->cap && w->head <= w->n)
@@ -187,6 +202,8 @@ int window_push(struct window *w, ts_ns ts, double v, struct mem_budget *budget,
         if (w->head > w->n) { /* more than half is free: move instead of growing */
             memmove(w->ts, w->ts + w->head, w->n * sizeof(*w->ts));
             memmove(w->v, w->v + w->head, w->n * sizeof(*w->v));
+            if (w->orders)
+                memmove(w->seq, w->seq + w->head, w->n * sizeof(*w->seq));
             if (w->front > 0)
                 memmove(w->parts, w->parts + w->head, w->front * sizeof(*w->parts));
             w->head = 0;
@@ -196,25 +213,29 @@ int window_push(struct window *w, ts_ns ts, double v, struct mem_budget *budget,
     }
     if (r < 0)
         return r;
-    w->ts[w->head + w->n] = ts;
-    w->v[w->head + w->n] = v;
+    w->ts[w->head + w->n] = s->ts;
+    w->v[w->head + w->n] = s->v;
+    if (w->orders)
+        w->seq[w->head + w->n] = s->seq;
     w->n++;
     if (w->slides)
-        w->back = join(w->op, w->back, part_of(v));
+        w->back = join(w->op, w->back, part_of(s->v));
     return 0;
 }
 
-struct timed {
-    ts_ns ts;
-    double v;
-};
-
 static int by_time(const void *a, const void *b)
 {
-    ts_ns x = ((const struct timed *)a)->ts;
-    ts_ns y = ((const struct timed *)b)->ts;
+    const struct window_sample *x = a;
+    const struct window_sample *y = b;
 
-    return (x > y) - (x < y);
+    if (x->ts != y->ts)
+        return x->ts < y->ts ? -1 : 1;
+    return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+static struct window_sample sample_of(const struct window *w, size_t i)
+{
+    return (struct window_sample){w->ts[i], w->orders ? w->seq[i] : 0, w->v[i]};
 }
 
 static bool is_in_order(const struct window *w)
@@ -222,13 +243,14 @@ static bool is_in_order(const struct window *w)
     bool in_order = true;
 
     for (size_t i = 1; i < w->n && in_order; i++)
-        in_order = w->ts[i - 1] <= w->ts[i];
+        in_order = w->ts[i - 1] < w->ts[i] ||
+                   (w->ts[i - 1] == w->ts[i] && (!w->orders || w->seq[i - 1] <= w->seq[i]));
     return in_order;
 }
 
 int window_sort(struct window *w, struct mem_budget *budget, struct err *err)
 {
-    struct timed *all;
+    struct window_sample *all;
     size_t bytes = w->n * sizeof(*all);
     int r;
 
@@ -240,12 +262,14 @@ int window_sort(struct window *w, struct mem_budget *budget, struct err *err)
         return r;
     all = malloc(bytes);
     for (size_t i = 0; all != NULL && i < w->n; i++)
-        all[i] = (struct timed){w->ts[i], w->v[i]};
+        all[i] = sample_of(w, i);
     if (all != NULL)
         qsort(all, w->n, sizeof(*all), by_time);
     for (size_t i = 0; all != NULL && i < w->n; i++) {
         w->ts[i] = all[i].ts;
         w->v[i] = all[i].v;
+        if (w->orders)
+            w->seq[i] = all[i].seq;
     }
     mem_budget_give(budget, bytes);
     r = all != NULL ? 0 : err_set(err, ERR_NOMEM, "out of memory for %zu samples", w->n);

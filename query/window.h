@@ -24,8 +24,10 @@ struct window_part { /* what some samples come to */
 struct window {
     ts_ns *ts;
     double *v;
+    uint64_t *seq;       /* of samples of one time, their order; NULL unless `orders` */
     size_t head, n, cap; /* samples are [head, head + n) */
     bool slides;
+    bool orders;
     bool distinct; /* of equal values only the last is kept */
     enum token_kind op;
     struct window_part *parts; /* parts[i], i in [head, head + front): of samples i to the last */
@@ -42,10 +44,22 @@ void window_slide(struct window *w, enum token_kind op);
  * not negative. */
 void window_distinct(struct window *w);
 
+/* Before the first sample: samples come in no order, and window_value will be asked for something
+ * that depends on it.  Such a window does not slide. */
+void window_order(struct window *w);
+
 void window_fini(struct window *w, struct mem_budget *budget);
 
 /* ts must not be before that of the last one, unless window_sort follows.  ERR_NOMEM. */
 int window_push(struct window *w, ts_ns ts, double v, struct mem_budget *budget, struct err *err);
+/* The same of a window that orders. */
+struct window_sample {
+    ts_ns ts;
+    uint64_t seq;
+    double v;
+};
+int window_push_sample(struct window *w, const struct window_sample *s, struct mem_budget *budget,
+                       struct err *err);
 
 /* Put samples in order that were pushed in none, into a window that does not slide and has
  * forgotten nothing.  ERR_NOMEM. */

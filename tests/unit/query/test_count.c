@@ -238,6 +238,19 @@ static void check_all(struct store *s, uint64_t *rng)
         "last_over_time({app=~\".+\"} | json | req_n < 5 | unwrap status | __error__=\"\" [@] "
         "offset "
         "1m) by (method)",
+        "count_distinct_over_time(status, {app=~\".+\"} | json | __error__=\"\" [@]) by (method)",
+        "count_distinct_over_time(req_id, {app=~\".+\"} | json | drop __error__ [@] offset 1m) by "
+        "(app)",
+        "max(count_distinct_over_time(trace_id, {app=~\".+\"} | drop __error__ [@]) by (app))",
+        "count_distinct_over_time(app, {app=~\".+\"} |= \"GET\" [@]) by ()",
+        "count_distinct_over_time(req_id, {app=~\".+\"} | json | x > 3 | __error__=\"\" [@]) by "
+        "(status, app)",
+        "rate_counter({app=~\".+\"} | json | __error__=\"\" | keep app, status | unwrap status "
+        "[@])",
+        "sum by (app) (rate_counter({app=~\".+\"} | json | __error__=\"\" | keep app, req_id | "
+        "unwrap req_id [@]))",
+        "max by (app) (count_over_time({app=~\".+\"} | json | drop __error__, __error_details__ | "
+        "keep app, status [@]))",
         "max(quantile_over_time(0.31, {app=~\".+\"} | json | req_n < 5 | unwrap req_id | "
         "__error__=\"\" [@] offset 2m) by (app))",
     };
@@ -275,6 +288,10 @@ static void check_best(struct store *s, uint64_t *rng)
         "sum by (status, x) (count_over_time({app=~\".+\"} | json | status > 300 | __error__=\"\" "
         "[@]))",
         "sum by (level) (bytes_rate({app=~\".+\"} | logfmt [@] offset 3m))",
+        "sum by (msg) (count_over_time({app=~\".+\"} | json | __error__=\"\" [@]))",
+        "sum by (msg, req_id) (count_over_time({app=~\".+\"} | json | __error__=\"\" [@]))",
+        "sum by (msg, req_id, status) (count_over_time({app=~\".+\"} | json | status > 300 | "
+        "__error__=\"\" [@]))",
         "sum by (app) (count_over_time({app=~\".+\"} | json [@]))", /* fails */
     };
     static const char *const tops[] = {"topk(1", "topk(7", "topk(1000", "bottomk(5",
@@ -327,6 +344,11 @@ static void check_turns(struct store *s)
         {"sum by (method) (count_over_time({app=~\".+\"} | json [5m]))", false, true},
         {"first_over_time({app=~\".+\"} | json | unwrap status | __error__=\"\" [5m]) by (method)",
          false, false},
+        {"count_distinct_over_time(status, {app=~\".+\"} | json | __error__=\"\" [5m]) by (method)",
+         true, false},
+        {"rate_counter({app=~\".+\"} | json | __error__=\"\" | keep app, status | unwrap status "
+         "[5m])",
+         true, false},
     };
     const struct str tenant = STR(TENANT);
 

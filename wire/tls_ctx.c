@@ -228,6 +228,20 @@ static int load_trusted(struct tls_ctx *c, const struct tls_files *f, struct err
     return r;
 }
 
+/* Where the file has our certificate alone, those between it and a root come from `ca`.  Looked for
+ * once: else OpenSSL would for every connection. */
+static void complete_chain(struct tls_ctx *c)
+{
+    STACK_OF(X509) *given = NULL;
+
+    (void)SSL_CTX_get0_chain_certs(c->ssl, &given);
+    if (sk_X509_num(given) <= 0) /* -1: there is none */
+        (void)SSL_CTX_build_cert_chain(c->ssl, SSL_BUILD_CHAIN_FLAG_NO_ROOT |
+                                                   SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR);
+    ERR_clear_error(); /* what is missing there is up to the peer */
+    (void)SSL_CTX_set_mode(c->ssl, SSL_MODE_NO_AUTO_CHAIN);
+}
+
 static void set_peer_rules(struct tls_ctx *c, const struct tls_files *f)
 {
     int mode = SSL_VERIFY_NONE;
@@ -242,6 +256,8 @@ static void set_peer_rules(struct tls_ctx *c, const struct tls_files *f)
         (void)SSL_CTX_set_options(c->ssl, SSL_OP_NO_TICKET);
     }
     (void)SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
+    /* Our order of ciphers, the cheapest first; one without AES in hardware says so by its own. */
+    (void)SSL_CTX_set_options(c->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 }
 
 int tls_ctx_new(const struct tls_files *files, struct tls_ctx **ret, struct err *err)
@@ -272,6 +288,8 @@ int tls_ctx_new(const struct tls_files *files, struct tls_ctx **ret, struct err 
         tls_ctx_unref(&c);
         return r;
     }
+    if (files->cert != NULL)
+        complete_chain(c);
     set_peer_rules(c, files);
     *ret = c;
     return 0;

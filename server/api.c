@@ -226,6 +226,7 @@ static size_t body_max(struct http_exchange *x, void *arg)
     if (route == NULL || !method_fits(route->methods, http_method(x)) ||
         let_in(a, x, route, &caller, &err) < 0)
         return SIZE_MAX;
+    http_set_urgent(x, route->fn == api_push); /* a collector waits for its ack */
     return route->access == ACCESS_WRITE ? (size_t)a->server->conf.http.max_body_bytes : FORM_MAX;
 }
 
@@ -581,7 +582,7 @@ static void run_work(void *arg)
         c->packed = false;
         api_call_fail(c, &err);
     }
-    if (!loop_post(c->loop, finish, c))
+    if (!loop_post_patient(c->loop, finish, c)) /* an ack does not wait for it */
         api_call_free(&c); /* keeps (1): the server stops, nobody is left to be answered */
 }
 

@@ -1,8 +1,8 @@
 /*
  * server/api.h - the HTTPS side: router and endpoint families (api_*.c).
  *
- * Handlers run on the main loop and must not block; api_async moves the rest to the workers and
- * back.
+ * Handlers run on the main loop and must not block; api_call_start (api_priv.h) moves the
+ * rest to the workers and back.
  */
 #ifndef LOGQ_SERVER_API_H
 #define LOGQ_SERVER_API_H

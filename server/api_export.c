@@ -203,7 +203,7 @@ static void hand_over(struct export *e, int last, const struct err *err)
     (void)pthread_mutex_lock(&e->mutex);
     e->queued += p->n;
     (void)pthread_mutex_unlock(&e->mutex);
-    if (!loop_post(e->loop, on_piece, p)) { /* api_priv.h (1): the server stops */
+    if (!loop_post_patient(e->loop, on_piece, p)) { /* api_priv.h (1): the server stops */
         free(p);
         e->cancel = true;
         if (last != 0)

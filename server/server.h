@@ -5,7 +5,8 @@
  * otherwise.
  *
  * Threads: `main` loop (signals, timers, HTTPS), `conf.forward.threads` forward loops (TLS and
- * decode), the store's two, the query workers, one alert thread.  Loop threads never block: queries
+ * decode), libuv's pool for handshakes of both, the store's two, the query workers, one alert
+ * thread.  Loop threads never block: queries
  * and meta.db go to the workers.
  */
 #ifndef LOGQ_SERVER_SERVER_H

@@ -471,6 +471,7 @@ static void on_connection(struct stream *s, void *arg)
     buf_init(&c->in, PIPELINE_MAX);
     set_state(c, CONN_IDLE, server->opt.header_ms); /* the first request is due */
     stream_set_handler(s, &HANDLER, c);
+    stream_set_patient(s, true);
 }
 
 /* ---- the server ---- */
@@ -660,6 +661,16 @@ void http_peer(const struct http_exchange *x, struct stream_peer *ret)
 {
     OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
     *ret = x->peer;
+}
+
+void http_set_urgent(struct http_exchange *x, bool urgent)
+{
+    struct stream *s;
+
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    s = http_conn_stream(x->conn);
+    if (s != NULL)
+        stream_set_patient(s, !urgent);
 }
 
 void http_watch(struct http_exchange *x, loop_fn *aborted, loop_fn *drained, void *arg)

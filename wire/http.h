@@ -5,7 +5,7 @@
  * header, body and idle time; the body is gathered up to a per-route maximum before the handler is
  * called.  A response is either whole (http_reply) or streamed with back-pressure.  Loop thread
  * only, but an exchange may be answered later: from another thread, loop_post to http_loop(x)
- * first.
+ * first.  Who asks for something urgent goes first (http_set_urgent).
  */
 #ifndef LOGQ_WIRE_HTTP_H
 #define LOGQ_WIRE_HTTP_H
@@ -49,6 +49,11 @@ struct http_stats {
     uint64_t connections_refused, accept_pauses; /* listener_refused, listener_starved */
 };
 void http_server_stats(const struct http_server *s, struct http_stats *ret);
+
+/* What comes on this exchange's connection from here on, the rest of its body and the requests
+ * behind it, is of a kind that others wait for (true) or not (false, as it is at first): see
+ * stream_set_patient. */
+void http_set_urgent(struct http_exchange *x, bool urgent);
 
 /* The request.  Views live until the exchange ends. */
 struct loop *http_loop(const struct http_exchange *x);

@@ -25,7 +25,7 @@
 #include <uv.h>
 
 enum {
-    ACCEPT_BATCH = 64, /* then others on the loop get their turn */
+    ACCEPT_BATCH = 16, /* then others on the loop get their turn */
     RETRY_MS = 100,
 };
 
@@ -69,6 +69,16 @@ void listener_stream_ended(struct listener *ls, bool handshake_failed)
     unref(ls);
 }
 
+static void read_uid(struct stream_accepted *a)
+{
+    struct ucred who;
+    socklen_t n = sizeof(who);
+
+    a->has_uid = getsockopt(a->fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0;
+    if (a->has_uid)
+        a->uid = who.uid;
+}
+
 static void admit(struct listener *ls, struct stream_accepted *a)
 {
     struct err err;
@@ -78,6 +88,8 @@ static void admit(struct listener *ls, struct stream_accepted *a)
         (void)close(a->fd);
         return;
     }
+    if (a->peer.any.sa_family == AF_UNIX)
+        read_uid(a);
     a->ls = ls;
     a->fn = ls->fn;
     a->arg = ls->arg;

@@ -7,10 +7,11 @@
  * ordered by `mutex`.
  *
  * Invariants
- *   (1) a call that loop_post accepted is made exactly once, in order, at the latest inside
- * loop_free; (2) once `stopped` is set nothing is accepted any more, so the list is final when the
- * loop ends; (3) objects with callbacks (LOOP_ITEM_SPEAKS) end before timers and listeners are
- * taken away, so that their last callbacks find everything they hold still alive.
+ *   (1) a call that loop_post or loop_post_patient accepted is made exactly once, in the order of
+ * its kind, before loop_run returns if it was accepted before, else inside loop_free; (2) once
+ * `stopped` is set nothing is accepted any more, so the list is final when the loop ends; (3)
+ * objects with callbacks (LOOP_ITEM_SPEAKS) end before timers and listeners are taken away, so that
+ * their last callbacks find everything they hold still alive.
  */
 #include "wire/loop.h"
 
@@ -27,10 +28,17 @@
 #include <string.h>
 #include <uv.h>
 
+enum {
+    SLICE_MIN_NS = 1000 * 1000, /* of patient work at once */
+    SLICE_MAX_NS = 5 * SLICE_MIN_NS,
+    SLICE_SHARE = 2, /* of the time that other work took since the last slice, that part */
+};
+
 struct post {
     struct post *next;
     loop_fn *fn;
     void *arg;
+    bool patient;
 };
 
 struct loop_signal {
@@ -58,7 +66,9 @@ struct loop {
     char name[16];
 
     struct loop_item speaks, silent; /* heads of rings */
-    struct loop_task tasks;          /* head of a ring */
+    struct loop_task tasks, patient; /* heads of rings */
+    struct post *later, **later_end; /* patient ones that have come */
+    uint64_t waits_since;            /* uv_hrtime: patient work was there, or had its last slice */
     struct loop_signal *signals;
     char read_buffer[LOOP_READ_BYTES];
     char plain_buffer[LOOP_PLAIN_BYTES];
@@ -76,17 +86,69 @@ struct loop_timer {
 
 static _Thread_local const char this_thread;
 
-static void run_posts(struct post *p)
+static void run_post(struct post *p)
+{
+    loop_fn *fn = p->fn;
+    void *arg = p->arg;
+
+    free(p);
+    fn(arg);
+}
+
+static bool has_patient(const struct loop *l)
+{
+    return l->later != NULL || l->patient.next != &l->patient;
+}
+
+static void on_idle(uv_idle_t *h);
+
+/* There is work before the loop may sleep. */
+static void stay_awake(struct loop *l)
+{
+    if (!uv_is_closing((uv_handle_t *)&l->idle))
+        (void)uv_idle_start(&l->idle, on_idle);
+}
+
+/* Patient work comes. */
+static void note_patient(struct loop *l)
+{
+    if (!has_patient(l))
+        l->waits_since = uv_hrtime();
+    stay_awake(l);
+}
+
+/* Make the calls, but the patient ones: they get their turn. */
+static void run_posts(struct loop *l, struct post *p)
 {
     while (p != NULL) {
         struct post *next = p->next;
-        loop_fn *fn = p->fn;
-        void *arg = p->arg;
 
-        free(p);
-        fn(arg);
+        if (p->patient) {
+            note_patient(l);
+            p->next = NULL;
+            *l->later_end = p;
+            l->later_end = &p->next;
+        } else {
+            run_post(p);
+        }
         p = next;
     }
+}
+
+static struct post *take_later(struct loop *l)
+{
+    struct post *p = l->later;
+
+    l->later = p->next;
+    if (l->later == NULL)
+        l->later_end = &l->later;
+    return p;
+}
+
+static void run_later(struct loop *l)
+{
+    while (l->later != NULL)
+        run_post(take_later(l));
 }
 
 static struct post *take_posts(struct loop *l, bool *ret_stopped)
@@ -106,8 +168,11 @@ static void on_wake(uv_async_t *a)
     struct loop *l = a->data;
     bool stopped = false;
 
-    run_posts(take_posts(l, &stopped));
-    if (stopped && !l->closing)
+    run_posts(l, take_posts(l, &stopped));
+    if (!stopped)
+        return;
+    run_later(l);
+    if (!l->closing)
         uv_stop(&l->uv); /* by (2) there is nothing left to run */
 }
 
@@ -129,12 +194,36 @@ static void run_tasks(struct loop *l)
     }
 }
 
+static void run_patient(struct loop *l)
+{
+    uint64_t begin = uv_hrtime();
+    uint64_t slice = (begin - l->waits_since) / SLICE_SHARE;
+
+    if (slice < SLICE_MIN_NS)
+        slice = SLICE_MIN_NS;
+    if (slice > SLICE_MAX_NS)
+        slice = SLICE_MAX_NS;
+    while (has_patient(l) && uv_hrtime() - begin < slice) {
+        struct loop_task *t = l->patient.next;
+
+        if (t != &l->patient) {
+            loop_task_cancel(t);
+            t->fn(t->arg);
+        }
+        if (l->later != NULL)
+            run_post(take_later(l));
+    }
+    l->waits_since = uv_hrtime();
+}
+
 static void on_idle(uv_idle_t *h)
 {
     struct loop *l = h->data;
 
     run_tasks(l);
-    if (l->tasks.next == &l->tasks)
+    if (has_patient(l))
+        run_patient(l);
+    if (l->tasks.next == &l->tasks && !has_patient(l))
         (void)uv_idle_stop(h);
 }
 
@@ -173,6 +262,8 @@ int loop_new(struct loop **ret, struct err *err)
     l->speaks.prev = l->speaks.next = &l->speaks;
     l->silent.prev = l->silent.next = &l->silent;
     l->tasks.prev = l->tasks.next = &l->tasks;
+    l->patient.prev = l->patient.next = &l->patient;
+    l->later_end = &l->later;
     atomic_init(&l->owner, &this_thread);
     *ret = l;
     return 0;
@@ -234,7 +325,7 @@ void loop_join(struct loop *l)
     atomic_store(&l->owner, &this_thread);
 }
 
-bool loop_post(struct loop *l, loop_fn *fn, void *arg)
+static bool post(struct loop *l, loop_fn *fn, void *arg, bool patient)
 {
     struct post *p;
     bool accepted;
@@ -243,6 +334,7 @@ bool loop_post(struct loop *l, loop_fn *fn, void *arg)
     p = mem_new(sizeof(*p));
     p->fn = fn;
     p->arg = arg;
+    p->patient = patient;
     pthread_mutex_lock(&l->mutex);
     accepted = !l->stopped;
     if (accepted) {
@@ -257,6 +349,16 @@ bool loop_post(struct loop *l, loop_fn *fn, void *arg)
     if (!accepted)
         free(p);
     return accepted;
+}
+
+bool loop_post(struct loop *l, loop_fn *fn, void *arg)
+{
+    return post(l, fn, arg, false);
+}
+
+bool loop_post_patient(struct loop *l, loop_fn *fn, void *arg)
+{
+    return post(l, fn, arg, true);
 }
 
 void loop_stop(struct loop *l)
@@ -303,8 +405,9 @@ void loop_free(struct loop **pl)
     l->stopped = true;
     pthread_mutex_unlock(&l->mutex);
     l->closing = true;
-    run_posts(take_posts(l, &stopped)); /* keeps (1) */
-    close_speaking(l);                  /* keeps (3) */
+    run_posts(l, take_posts(l, &stopped)); /* keeps (1) */
+    run_later(l);
+    close_speaking(l); /* keeps (3) */
     while (l->silent.next != &l->silent) {
         struct loop_item *i = l->silent.next;
         loop_item_remove(i);
@@ -445,6 +548,14 @@ void loop_task_init(struct loop_task *t, struct loop *l, loop_fn *fn, void *arg)
     *t = (struct loop_task){.loop = l, .fn = fn, .arg = arg};
 }
 
+static void append_task(struct loop_task *ring, struct loop_task *t)
+{
+    t->prev = ring->prev;
+    t->next = ring;
+    t->prev->next = t;
+    ring->prev = t;
+}
+
 void loop_task_queue(struct loop_task *t)
 {
     struct loop *l = t->loop;
@@ -452,12 +563,19 @@ void loop_task_queue(struct loop_task *t)
     OBJ_CHECK(l, LOOP_MAGIC);
     if (t->next != NULL)
         return;
-    t->prev = l->tasks.prev;
-    t->next = &l->tasks;
-    t->prev->next = t;
-    l->tasks.prev = t;
-    if (!uv_is_closing((uv_handle_t *)&l->idle))
-        (void)uv_idle_start(&l->idle, on_idle);
+    append_task(&l->tasks, t);
+    stay_awake(l);
+}
+
+void loop_task_queue_patient(struct loop_task *t)
+{
+    struct loop *l = t->loop;
+
+    OBJ_CHECK(l, LOOP_MAGIC);
+    if (t->next != NULL)
+        return;
+    note_patient(l);
+    append_task(&l->patient, t);
 }
 
 void loop_task_cancel(struct loop_task *t)

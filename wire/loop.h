@@ -2,8 +2,8 @@
  * wire/loop.h - one uv loop per thread: start, post, timers, drain, close everything.
  *
  * An object of wire/ belongs to the loop it was made on and is touched by that loop's thread alone.
- * The only calls for other threads are loop_post and loop_stop.  What crosses goes through a
- * mutex-guarded list inside loop_post (uv_async_send only wakes).
+ * The only calls for other threads are loop_post, loop_post_patient and loop_stop.  What crosses
+ * goes through a mutex-guarded list inside loop_post (uv_async_send only wakes).
  */
 #ifndef LOGQ_WIRE_LOOP_H
 #define LOGQ_WIRE_LOOP_H
@@ -29,6 +29,9 @@ void loop_join(struct loop *l);
 /* Call fn(arg) on the loop's thread, in order of posting.  Any thread.  After loop_stop has taken
  * effect the call is dropped and false returned; then `arg` stays the caller's. */
 bool loop_post(struct loop *l, loop_fn *fn, void *arg);
+/* The same for what can wait: in order among themselves, and in turn with the other patient work of
+ * the loop (loop_priv.h), so that many such calls do not hold up what came by loop_post. */
+bool loop_post_patient(struct loop *l, loop_fn *fn, void *arg);
 void loop_stop(struct loop *l);             /* any thread */
 bool loop_is_current(const struct loop *l); /* am I on its thread? */
 

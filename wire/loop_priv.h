@@ -36,7 +36,14 @@ struct loop_task {
 };
 
 void loop_task_init(struct loop_task *t, struct loop *l, loop_fn *fn, void *arg);
-void loop_task_queue(struct loop_task *t);  /* no effect while queued already */
+void loop_task_queue(struct loop_task *t); /* no effect while queued already */
+/*
+ * Work that can wait: a handshake, a request for a query.  Patient tasks run one after the other in
+ * the order they were queued, between looks at the sockets, for a third of the loop's time as long
+ * as there is other work, and never long at once.  So what is not patient is held up by one slice
+ * of them (and by a task that takes longer), however many wait.  No effect while queued already.
+ */
+void loop_task_queue_patient(struct loop_task *t);
 void loop_task_cancel(struct loop_task *t); /* harmless when not queued */
 
 /* Buffers shared by all streams of a loop: what is in them lasts until the read callback returns.

@@ -14,7 +14,8 @@
  * callback and our own task call: always from the loop, and once; (2) the struct lives until then:
  * a callback into the user may call stream_close, and whoever called that callback looks at `state`
  * afterwards, not at a freed stream; (3) the socket is read exactly when `update_reading` says so;
- * a paused stream holds at most one read's worth of ciphertext.
+ * a paused or waiting stream holds at most one read's worth of ciphertext; (4) a waiting stream has
+ * its task queued or will when `shake` is done, and nothing is read until that has run.
  */
 #include "wire/stream.h"
 
@@ -24,6 +25,7 @@
 #include "wire/loop_priv.h"
 #include "wire/stream_priv.h"
 #include "wire/tls.h"
+#include "wire/tls_shake.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,69 +33,9 @@
 #include <uv.h>
 
 enum {
-    ADDRESSES_MAX = 8,    /* of a name, tried one after the other */
     CLOSE_MS = 10 * 1000, /* without progress while flushing */
     LINGER_MS = 2 * 1000,
-    KEEPALIVE_S = 60,
     SEND_CHUNK = 16 << 20, /* of one stream_write, per uv_write */
-};
-
-enum stream_state {
-    STATE_RESOLVING,
-    STATE_CONNECTING,
-    STATE_SHAKING,
-    STATE_OPEN,
-    STATE_FLUSHING,
-    STATE_LINGERING,
-    STATE_ENDED,
-};
-
-struct stream {
-    unsigned magic;
-#define STREAM_MAGIC 0x57e2a9d3u
-    enum stream_state state;
-    struct loop *loop;
-    struct loop_item item;
-    struct loop_task task; /* deliver what TLS holds; or finish */
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } uv;
-    bool handle_live; /* initialised, its close callback has not run */
-    bool resolving;   /* uv_getaddrinfo owes its callback */
-    bool reading;
-    bool paused;
-    bool throttled; /* TLS answers its peer faster than the peer reads: stop reading */
-    bool was_full;
-    bool eof; /* the peer has ended */
-    bool handshake_failed;
-
-    const struct stream_handler *h;
-    void *arg;
-    struct err why;
-    struct tls *tls;
-    struct loop_timer *deadline; /* connect and handshake; flush; linger */
-    uint64_t deadline_ms;
-    size_t flush_left; /* queued when the deadline of a flush was set */
-    size_t high, low;
-    struct buf early; /* written before the stream was open */
-    uint64_t bytes_in, bytes_out;
-    struct listener *listener;
-
-    char address[ADDRESS_TEXT_MAX]; /* the peer's; a client: as it was given */
-    struct tls_peer cert;
-    bool has_uid;
-    uid_t uid;
-
-    union { /* one after the other */
-        uv_getaddrinfo_t resolve;
-        uv_connect_t connect;
-        uv_shutdown_t shutdown;
-    } req;
-    union address_socket *tries; /* client: ADDRESSES_MAX of them */
-    size_t tries_n, next_try;
 };
 
 struct write_request {
@@ -103,12 +45,10 @@ struct write_request {
 };
 
 static void pump(struct stream *s);
-static void begin(struct stream *s);
-static void try_next(struct stream *s);
 
 /* ---- the end ---- */
 
-static void release(struct stream *s)
+void stream_release(struct stream *s)
 {
     tls_free(&s->tls);
     buf_fini(&s->early);
@@ -119,7 +59,7 @@ static void release(struct stream *s)
     free(s);
 }
 
-static void finish(struct stream *s)
+void stream_finish(struct stream *s)
 {
     const struct stream_handler *h = s->h;
 
@@ -129,31 +69,33 @@ static void finish(struct stream *s)
         h->closed(s, &s->why, s->arg);
     if (s->listener != NULL)
         listener_stream_ended(s->listener, s->handshake_failed);
-    release(s);
+    stream_release(s);
 }
 
-static void on_closed(uv_handle_t *handle)
+void stream_on_closed(uv_handle_t *handle)
 {
     struct stream *s = handle->data;
 
     s->handle_live = false;
     if (s->state != STATE_ENDED)
-        try_next(s); /* a failed attempt to connect was cleared away */
+        stream_connect_next(s); /* a failed attempt to connect was cleared away */
     else if (!s->resolving)
-        finish(s);
+        stream_finish(s);
 }
 
-static void destroy(struct stream *s)
+void stream_destroy(struct stream *s)
 {
     if (s->state == STATE_ENDED)
         return;
     s->state = STATE_ENDED;
     loop_timer_free(&s->deadline);
+    if (s->shake != NULL)
+        tls_shake_abandon(&s->shake, &s->tls);
     tls_free(&s->tls);
     loop_task_cancel(&s->task); /* a resume's: it would take us for finished */
     if (s->handle_live) {
         if (!uv_is_closing(&s->uv.handle))
-            uv_close(&s->uv.handle, on_closed);
+            uv_close(&s->uv.handle, stream_on_closed);
     } else if (s->resolving) {
         (void)uv_cancel((uv_req_t *)&s->req.resolve); /* its callback comes in any case */
     } else {
@@ -166,7 +108,7 @@ static void fail(struct stream *s, const struct err *why)
     if (s->state == STATE_ENDED)
         return;
     s->why = *why;
-    destroy(s);
+    stream_destroy(s);
 }
 
 static void close_item(struct loop_item *i)
@@ -183,11 +125,17 @@ static void on_task(void *arg)
     struct stream *s = arg;
 
     if (s->state == STATE_ENDED)
-        finish(s);
+        stream_finish(s);
     else if (s->state == STATE_CONNECTING)
-        begin(s);
+        stream_begin(s);
     else
         pump(s);
+}
+
+/* Is what TLS has to do no hurry?  Handshakes are what takes longest, and come in storms. */
+static bool is_patient(const struct stream *s)
+{
+    return s->patient || s->state == STATE_SHAKING;
 }
 
 /* ---- reading ---- */
@@ -205,8 +153,8 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *b);
 
 static void update_reading(struct stream *s)
 {
-    bool want = s->state == STATE_SHAKING || s->state == STATE_LINGERING ||
-                (s->state == STATE_OPEN && !s->paused && !s->throttled);
+    bool may = s->state == STATE_SHAKING || (s->state == STATE_OPEN && !s->paused && !s->throttled);
+    bool want = s->state == STATE_LINGERING || (may && !s->waiting);
     struct err err;
     int r;
 
@@ -257,7 +205,7 @@ static void on_written(uv_write_t *req, int status)
         return;
     if (status < 0) {
         if (s->eof)
-            destroy(s); /* the peer has ended before and does not want the rest */
+            stream_destroy(s); /* the peer has ended before and does not want the rest */
         else {
             (void)loop_uv_err(&err, status, "write to %s", s->address);
             fail(s, &err);
@@ -385,7 +333,7 @@ static void begin_flush(struct stream *s)
     s->req.shutdown.data = s;
     r = uv_shutdown(&s->req.shutdown, &s->uv.stream, on_shutdown);
     if (r < 0)
-        destroy(s); /* not connected any more: there is nobody to be orderly with */
+        stream_destroy(s); /* not connected any more: there is nobody to be orderly with */
 }
 
 static void on_shutdown(uv_shutdown_t *req, int status)
@@ -395,7 +343,7 @@ static void on_shutdown(uv_shutdown_t *req, int status)
     if (s->state != STATE_FLUSHING)
         return;
     if (status < 0 || s->eof) {
-        destroy(s);
+        stream_destroy(s);
         return;
     }
     s->state = STATE_LINGERING;
@@ -412,7 +360,7 @@ void stream_close(struct stream *s, const struct err *why)
         begin_flush(s);
     else if (s->state < STATE_OPEN) {
         memset(&s->why, 0, sizeof(s->why)); /* of attempts to connect */
-        destroy(s);
+        stream_destroy(s);
     }
 }
 
@@ -446,7 +394,7 @@ static void on_deadline(void *arg)
     case STATE_LINGERING:
     case STATE_OPEN:
     case STATE_ENDED:
-        destroy(s);
+        stream_destroy(s);
         break;
     }
 }
@@ -480,7 +428,7 @@ static void handshake_failed(struct stream *s, struct err *err)
 static int shake(struct stream *s)
 {
     struct err err;
-    int r = tls_handshake(s->tls, &err);
+    int r = s->shake != NULL ? tls_shake_end(&s->shake, &err) : tls_handshake(s->tls, &err);
 
     send_tls(s);
     if (r == 0 && s->state == STATE_SHAKING) {
@@ -540,12 +488,32 @@ static void pump_tls(struct stream *s)
 
 static void pump(struct stream *s)
 {
+    s->waiting = false;
     if (s->tls != NULL) {
         if (s->state != STATE_SHAKING || shake(s) == 0)
             pump_tls(s);
         if (s->tls != NULL) /* destroy frees it */
             tls_keep(s->tls);
     }
+    update_reading(s);
+}
+
+static void on_shaken(void *arg)
+{
+    struct stream *s = arg;
+
+    loop_task_queue_patient(&s->task);
+}
+
+/* keeps (4) */
+static void wait_turn(struct stream *s)
+{
+    tls_keep(s->tls);
+    s->waiting = true;
+    if (s->state == STATE_SHAKING && s->listener != NULL)
+        s->shake = tls_shake_begin(s->loop, s->tls, on_shaken, s);
+    else
+        loop_task_queue_patient(&s->task);
     update_reading(s);
 }
 
@@ -558,7 +526,7 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *b)
         return;
     if (s->state == STATE_LINGERING) {
         if (n < 0)
-            destroy(s);
+            stream_destroy(s);
         return;
     }
     if (n == UV_EOF) {
@@ -569,7 +537,10 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *b)
         fail(s, &err);
     } else if (s->tls != NULL) {
         tls_feed(s->tls, (struct str){b->base, (size_t)n});
-        pump(s);
+        if (is_patient(s))
+            wait_turn(s);
+        else
+            pump(s);
     } else {
         s->bytes_in += (size_t)n;
         s->h->data(s, (struct str){b->base, (size_t)n}, s->arg);
@@ -595,114 +566,27 @@ void stream_resume(struct stream *s)
             &s->task); /* not at once: the caller may be inside another stream's `data` */
 }
 
+void stream_set_patient(struct stream *s, bool patient)
+{
+    OBJ_CHECK(s, STREAM_MAGIC);
+    s->patient = patient;
+}
+
 /* ---- the beginning ---- */
 
-static void begin(struct stream *s)
+void stream_begin(struct stream *s)
 {
     if (s->tls == NULL) {
         open_now(s);
     } else {
         s->state = STATE_SHAKING;
-        (void)shake(s);
+        if (s->listener == NULL)
+            (void)shake(s); /* the client speaks first */
     }
     update_reading(s);
 }
 
-static void attempt_failed(struct stream *s, int status)
-{
-    (void)loop_uv_err(&s->why, status, "connect to %s", s->address);
-    if (s->next_try >= s->tries_n) {
-        destroy(s);
-    } else if (s->handle_live) {
-        uv_close(&s->uv.handle, on_closed);
-    } else {
-        try_next(s);
-    }
-}
-
-static void on_connect(uv_connect_t *req, int status)
-{
-    struct stream *s = req->data;
-
-    if (s->state != STATE_CONNECTING)
-        return;
-    if (status < 0) {
-        attempt_failed(s, status);
-        return;
-    }
-    memset(&s->why, 0, sizeof(s->why)); /* of earlier attempts */
-    begin(s);
-}
-
-static void try_next(struct stream *s)
-{
-    const union address_socket *a = &s->tries[s->next_try++];
-    int r;
-
-    s->state = STATE_CONNECTING;
-    r = uv_tcp_init(loop_uv(s->loop), &s->uv.tcp);
-    if (r == 0) {
-        s->handle_live = true;
-        s->uv.handle.data = s;
-        s->req.connect.data = s;
-        r = uv_tcp_connect(&s->req.connect, &s->uv.tcp, &a->any, on_connect);
-    }
-    if (r < 0) {
-        attempt_failed(s, r);
-        return;
-    }
-    (void)uv_tcp_nodelay(&s->uv.tcp, 1); /* both are tuning: the stream works without */
-    (void)uv_tcp_keepalive(&s->uv.tcp, 1, KEEPALIVE_S);
-}
-
-static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
-{
-    struct stream *s = req->data;
-
-    s->resolving = false;
-    for (struct addrinfo *i = found; i != NULL && s->tries_n < ADDRESSES_MAX; i = i->ai_next)
-        if (i->ai_addrlen <= sizeof(s->tries[0]))
-            memcpy(&s->tries[s->tries_n++], i->ai_addr, i->ai_addrlen);
-    uv_freeaddrinfo(found);
-    if (s->state == STATE_ENDED) {
-        finish(s);
-    } else if (status < 0 || s->tries_n == 0) {
-        (void)loop_uv_err(&s->why, status < 0 ? status : UV_EAI_NONAME, "resolve %s", s->address);
-        destroy(s);
-    } else {
-        try_next(s);
-    }
-}
-
-static int begin_connect(struct stream *s, const struct address *a, struct err *err)
-{
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    int r;
-
-    if (a->kind == ADDRESS_IP) {
-        s->tries[s->tries_n++] = a->socket;
-        try_next(s);
-    } else if (a->kind == ADDRESS_NAME) {
-        s->req.resolve.data = s;
-        r = uv_getaddrinfo(loop_uv(s->loop), &s->req.resolve, on_resolved, a->host, a->port,
-                           &hints);
-        if (r < 0)
-            return loop_uv_err(err, r, "resolve %s", s->address);
-        s->resolving = true;
-    } else {
-        r = uv_pipe_init(loop_uv(s->loop), &s->uv.pipe, 0);
-        if (r < 0)
-            return loop_uv_err(err, r, "connect to %s", s->address);
-        s->handle_live = true;
-        s->state = STATE_CONNECTING;
-        s->uv.handle.data = s;
-        s->req.connect.data = s;
-        uv_pipe_connect(&s->req.connect, &s->uv.pipe, a->socket.un.sun_path, on_connect);
-    }
-    return 0;
-}
-
-static struct stream *stream_new(struct loop *l, const struct stream_options *opt)
+struct stream *stream_make(struct loop *l, const struct stream_options *opt)
 {
     struct stream *s = mem_new(sizeof(*s));
 
@@ -718,7 +602,7 @@ static struct stream *stream_new(struct loop *l, const struct stream_options *op
 }
 
 /* Gives `fd` to a libuv handle. */
-static int adopt(struct stream *s, int fd, bool is_unix)
+int stream_adopt(struct stream *s, int fd, bool is_unix)
 {
     int r;
 
@@ -733,108 +617,43 @@ static int adopt(struct stream *s, int fd, bool is_unix)
     r = is_unix ? uv_pipe_open(&s->uv.pipe, fd) : uv_tcp_open(&s->uv.tcp, fd);
     if (r == 0 && !is_unix) {
         (void)uv_tcp_nodelay(&s->uv.tcp, 1); /* both are tuning: the stream works without */
-        (void)uv_tcp_keepalive(&s->uv.tcp, 1, KEEPALIVE_S);
+        (void)uv_tcp_keepalive(&s->uv.tcp, 1, STREAM_KEEPALIVE_S);
     }
     return r;
 }
 
-/* Somebody else has connected: what is left comes from the loop, as ever. */
-static void begin_connected(struct stream *s, int fd)
-{
-    int r = adopt(s, fd, true);
-
-    s->state = STATE_CONNECTING;
-    if (r == 0) {
-        loop_task_queue(&s->task);
-        return;
-    }
-    (void)close(fd); /* the handle did not take it */
-    (void)loop_uv_err(&s->why, r, "connect to %s", s->address);
-    destroy(s);
-}
-
 /* The stream takes its place on the loop: from here on it ends through `finish` only. */
-static void enter(struct stream *s, uint64_t deadline_ms)
+void stream_enter(struct stream *s, uint64_t deadline_ms)
 {
     loop_item_add(s->loop, &s->item, LOOP_ITEM_SPEAKS, close_item);
     s->deadline = loop_timer_new(s->loop, on_deadline, s);
     start_deadline(s, deadline_ms == 0 ? 10 * 1000 : deadline_ms);
 }
 
-int stream_connect(struct loop *l, const char *address, const struct stream_options *opt,
-                   const struct stream_handler *h, void *arg, struct stream **ret, struct err *err)
-{
-    static const struct stream_options NONE = {0};
-    struct address a;
-    struct stream *s;
-    int r = address_parse(address, &a, err);
-
-    if (r < 0)
-        return r;
-    if (loop_is_closing(l))
-        return err_set(err, ERR_CANCELLED, "connect to %s: the program ends", address);
-    if (opt == NULL)
-        opt = &NONE;
-    s = stream_new(l, opt);
-    s->h = h;
-    s->arg = arg;
-    s->tries = mem_new(ADDRESSES_MAX * sizeof(*s->tries));
-    (void)str_to_z(str_of(address), s->address, sizeof(s->address));
-    if (opt->tls != NULL) {
-        const char *name = opt->server_name;
-        if (name == NULL)
-            name = a.kind == ADDRESS_UNIX ? "localhost" : a.host;
-        r = tls_new(opt->tls, name, &s->tls, err);
-    }
-    enter(s, opt->connect_ms);
-    if (r == 0 && opt->connected_fd > 0)
-        begin_connected(s, opt->connected_fd);
-    else if (r == 0)
-        r = begin_connect(s, &a, err);
-    if (r < 0) {
-        loop_timer_free(&s->deadline);
-        loop_item_remove(&s->item);
-        release(s);
-        return r;
-    }
-    *ret = s;
-    return 0;
-}
-
-static void read_uid(struct stream *s, int fd)
-{
-    struct ucred who;
-    socklen_t n = sizeof(who);
-
-    s->has_uid = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0;
-    if (s->has_uid)
-        s->uid = who.uid;
-}
-
 int stream_accept(struct loop *l, const struct stream_accepted *a, const struct stream_options *opt,
                   struct err *err)
 {
     bool is_unix = a->peer.any.sa_family == AF_UNIX;
-    struct stream *s = stream_new(l, opt);
+    struct stream *s = stream_make(l, opt);
     int r = 0;
 
     (void)address_format(&a->peer, s->address);
-    if (is_unix)
-        read_uid(s, a->fd);
+    s->has_uid = a->has_uid;
+    s->uid = a->uid;
     if (opt->tls != NULL)
         r = tls_new(opt->tls, NULL, &s->tls, err);
     if (r < 0) {
         (void)close(a->fd);
-        release(s);
+        stream_release(s);
         return r;
     }
-    enter(s, opt->handshake_ms);
-    r = adopt(s, a->fd, is_unix);
+    stream_enter(s, opt->handshake_ms);
+    r = stream_adopt(s, a->fd, is_unix);
     s->listener = a->ls; /* from here on `finish` reports to it */
     if (r < 0) {
         (void)close(a->fd); /* the handle did not take it */
         (void)loop_uv_err(&s->why, r, "accept from %s", s->address);
-        destroy(s);
+        stream_destroy(s);
         return 0;
     }
     s->state = STATE_SHAKING;
@@ -842,7 +661,7 @@ int stream_accept(struct loop *l, const struct stream_accepted *a, const struct 
     if (s->state == STATE_ENDED)
         return 0;
     INVARIANT(s->h != NULL);
-    begin(s);
+    stream_begin(s);
     return 0;
 }
 

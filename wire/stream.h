@@ -2,7 +2,8 @@
  * wire/stream.h - a byte stream over TCP, a unix socket, or TLS on either, with high-water marks.
  *
  * TLS is a filter inside (OpenSSL over memory BIOs), so Forward, HTTPS server and client are
- * written once. All on the loop's thread.  Life of a stream:
+ * written once. All on the loop's thread, but the steps of a handshake that we did not begin
+ * (tls_shake.h).  Life of a stream:
  *
  *     stream_connect or an accepted one -> opened (handshake done) -> data ... -> closed
  *
@@ -22,6 +23,7 @@
 #include "wire/loop.h"
 #include "wire/tls_ctx.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct stream;
@@ -95,6 +97,11 @@ size_t stream_pending(const struct stream *s); /* bytes queued */
 void stream_pause(
     struct stream *s); /* no `data` until resume; what TLS has decrypted already is kept back */
 void stream_resume(struct stream *s);
+
+/* With TLS: what the peer of a patient stream sends is decrypted and handed on when the loop has
+ * nothing more urgent to do (loop_priv.h).  So is every handshake; after it a stream is not patient
+ * unless it was told so, at any time. */
+void stream_set_patient(struct stream *s, bool patient);
 
 /* Flush what is queued (10 s without progress is the limit), end (close_notify, FIN), and discard
  * what the peer still sends until it ends too or 2 s have passed, so that it can read our last

@@ -3,6 +3,7 @@
 
 #include "tests/lib/check.h"
 #include "tests/lib/wait.h"
+#include "wire/loop_priv.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -50,6 +51,7 @@ static void count_one(void *arg)
 struct poster {
     struct counting *c;
     int id;
+    bool patient;
 };
 
 static void *post_many(void *arg)
@@ -59,7 +61,8 @@ static void *post_many(void *arg)
     for (int i = 1; i <= POSTS; i++) {
         struct numbered *n = malloc(sizeof(*n));
         *n = (struct numbered){p->c, p->id, i};
-        if (!loop_post(p->c->loop, count_one, n))
+        if (p->patient ? !loop_post_patient(p->c->loop, count_one, n)
+                       : !loop_post(p->c->loop, count_one, n))
             abort();
     }
     return NULL;
@@ -75,7 +78,7 @@ static void posts_of_many_threads_run_in_order_on_the_loops_thread(void **state)
     (void)state;
     assert_int_equal(loop_start(c.loop, "test-loop", &err), 0);
     for (int i = 0; i < POSTERS; i++) {
-        posters[i] = (struct poster){&c, i};
+        posters[i] = (struct poster){&c, i, i % 2 == 1};
         assert_int_equal(pthread_create(&threads[i], NULL, post_many, &posters[i]), 0);
     }
     for (int i = 0; i < POSTERS; i++)
@@ -111,12 +114,96 @@ static void a_post_after_stop_is_refused(void **state)
 static void an_accepted_post_runs_even_if_the_loop_never_did(void **state)
 {
     struct loop *l = new_loop();
-    bool ran = false;
+    bool ran = false, patient_ran = false;
 
     (void)state;
+    assert_true(loop_post_patient(l, set_flag, &patient_ran));
     assert_true(loop_post(l, set_flag, &ran));
     loop_free(&l);
     assert_true(ran);
+    assert_true(patient_ran);
+}
+
+enum { PATIENT = 4, LONG_MS = 6 /* more than a slice of patient work may take */ };
+
+struct mixture {
+    struct loop *l;
+    struct loop_task tasks[PATIENT];
+    int patient;        /* that have run */
+    int before_urgent;  /* of them, when the urgent one came */
+    int before_patient; /* urgent ones, when the patient one came */
+    int urgent;
+    bool done;
+};
+
+static void work_long(void)
+{
+    dur_ns end = time_mono() + LONG_MS * NS_PER_MS;
+
+    while (time_mono() < end)
+        ;
+}
+
+static void be_urgent(void *arg)
+{
+    struct mixture *m = arg;
+
+    m->before_urgent = m->patient;
+}
+
+static void be_patient(void *arg)
+{
+    struct mixture *m = arg;
+
+    if (m->patient == 0)
+        assert_true(loop_post(m->l, be_urgent, m)); /* behind all patient ones */
+    m->patient++;
+    work_long();
+    m->done = m->patient == 2 * PATIENT;
+}
+
+static void what_is_urgent_passes_patient_work(void **state)
+{
+    struct mixture m = {.l = new_loop(), .before_urgent = -1};
+
+    (void)state;
+    for (int i = 0; i < PATIENT; i++) {
+        loop_task_init(&m.tasks[i], m.l, be_patient, &m);
+        loop_task_queue_patient(&m.tasks[i]);
+        assert_true(loop_post_patient(m.l, be_patient, &m));
+    }
+    WAIT_FOR(m.l, m.done);
+    assert_in_range(m.before_urgent, 1, 2); /* a task and a post are a slice at most */
+    loop_free(&m.l);
+}
+
+static void be_urgent_again(void *arg)
+{
+    struct mixture *m = arg;
+
+    m->urgent++;
+    if (!m->done)
+        assert_true(loop_post(m->l, be_urgent_again, m));
+}
+
+static void note_turn(void *arg)
+{
+    struct mixture *m = arg;
+
+    m->before_patient = m->urgent;
+    m->done = true;
+}
+
+static void patient_work_has_its_turn_among_endless_urgent_work(void **state)
+{
+    struct mixture m = {.l = new_loop()};
+
+    (void)state;
+    assert_true(loop_post(m.l, be_urgent_again, &m));
+    assert_true(loop_post_patient(m.l, note_turn, &m));
+    WAIT_FOR(m.l, m.done);
+    assert_in_range(m.before_patient, 1, 3);
+    loop_free(&m.l);
 }
 
 struct ticking {
@@ -247,6 +334,8 @@ static void a_loops_thread_has_its_name_and_blocks_signals(void **state)
 CHECK_MAIN(cmocka_unit_test(posts_of_many_threads_run_in_order_on_the_loops_thread),
            cmocka_unit_test(a_post_after_stop_is_refused),
            cmocka_unit_test(an_accepted_post_runs_even_if_the_loop_never_did),
+           cmocka_unit_test(what_is_urgent_passes_patient_work),
+           cmocka_unit_test(patient_work_has_its_turn_among_endless_urgent_work),
            cmocka_unit_test(a_timer_repeats_until_stopped),
            cmocka_unit_test(a_timer_may_free_itself),
            cmocka_unit_test(a_signal_reaches_its_handler),

@@ -26,6 +26,8 @@ struct side {
     size_t most_pending;
     bool echo;
     bool pause_at_once; /* at the first piece of data */
+    int turn;           /* among all sides, of its first data; from 1 */
+    int *turns;         /* NULL: not counted */
 };
 
 struct world {
@@ -53,6 +55,8 @@ static void on_data(struct stream *s, struct str bytes, void *arg)
         d->sum += (d->received + i + 1) * (unsigned char)bytes.p[i];
     d->received += bytes.n;
     d->last = bytes.p[bytes.n - 1];
+    if (!d->has_input && d->turns != NULL)
+        d->turn = ++*d->turns;
     d->has_input = true;
     if (d->pause_at_once)
         stream_pause(s);
@@ -570,6 +574,73 @@ static void loops_on_several_threads_share_a_context(void **state)
     stop(&w);
 }
 
+static void who_is_urgent_is_read_before_those_who_are_patient(void **state)
+{
+    enum { N = 4 };
+    struct world *w = start(false, NULL);
+    struct side mine[N];
+    int turns = 0;
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        connect_as(w, w->client, NULL, &mine[i]);
+        WAIT_FOR(w->loop, w->sides[i].opened);
+        w->sides[i].turns = &turns;
+        stream_set_patient(w->sides[i].s, true);
+    }
+    stream_set_patient(w->sides[N - 1].s, false);
+    for (int i = 0; i < N; i++)
+        stream_write(mine[i].s, STR("me"));
+    for (int i = 0; i < N; i++)
+        WAIT_FOR(w->loop, w->sides[i].has_input);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(w->sides[i].turn, i == N - 1 ? 1 : 2 + i);
+    stop(&w);
+}
+
+/* After each round of the loop once: before, during and after the steps on another thread. */
+static void a_stream_may_be_closed_at_any_time_of_its_handshake(void **state)
+{
+    struct world *w = start(false, NULL);
+
+    (void)state;
+    for (int rounds = 0; rounds < 40; rounds++) {
+        struct side *mine = &w->sides[SIDES - 1];
+        struct side *theirs = &w->sides[0];
+        struct err why;
+
+        w->accepted = 0;
+        memset(theirs, 0, sizeof(*theirs));
+        connect_as(w, w->client, NULL, mine);
+        for (int i = 0; i < rounds; i++)
+            (void)uv_run(loop_uv(w->loop), UV_RUN_NOWAIT);
+        (void)err_set(&why, ERR_CANCELLED, "enough");
+        if (theirs->s != NULL)
+            stream_close(theirs->s, &why);
+        if (mine->s != NULL)
+            stream_close(mine->s, &why);
+        WAIT_FOR(w->loop, mine->closed);
+        if (theirs->s != NULL)
+            WAIT_FOR(w->loop, theirs->closed);
+    }
+    stop(&w);
+}
+
+static void a_loop_may_end_in_the_midst_of_handshakes(void **state)
+{
+    struct world *w = start(false, NULL);
+    struct side mine[SIDES];
+
+    (void)state;
+    for (int i = 0; i < SIDES; i++)
+        connect_as(w, w->client, NULL, &mine[i]);
+    while (w->accepted < SIDES)
+        (void)uv_run(loop_uv(w->loop), UV_RUN_ONCE);
+    stop(&w);
+    for (int i = 0; i < SIDES; i++)
+        assert_true(mine[i].closed);
+}
+
 static int load(const char *cert, const char *key, const char *ca, bool server, struct err *err)
 {
     struct tls_files f = {
@@ -671,5 +742,8 @@ CHECK_MAIN(cmocka_unit_test(both_sides_know_each_other),
            cmocka_unit_test(a_cut_without_close_notify_is_no_orderly_end),
            cmocka_unit_test(a_reload_holds_for_new_connections_only),
            cmocka_unit_test(loops_on_several_threads_share_a_context),
+           cmocka_unit_test(who_is_urgent_is_read_before_those_who_are_patient),
+           cmocka_unit_test(a_stream_may_be_closed_at_any_time_of_its_handshake),
+           cmocka_unit_test(a_loop_may_end_in_the_midst_of_handshakes),
            cmocka_unit_test(bad_files_are_named_with_the_reason),
            cmocka_unit_test(bytes_serve_where_files_cannot_be_read))

@@ -3,14 +3,17 @@
  *
  * The newest hundred lines of all streams come a few each from many blocks, and all that is asked
  * of most of them is that they have none newer.  To tell so the keys of a whole block are read; so
- * what was found at its end is kept: of each of these rows time, number and place.
+ * what was found at its end is kept: of each of these rows time, number and place; or that too many
+ * have one time there, so that this is not looked for again by each who asks.
  *
- * Invariant: an edge has every row of its block, of whatever stream, from that end to `far`.
+ * Invariant: an edge has every row of its block, of whatever stream, from that end to `far`; one
+ * without rows says nothing.
  */
 #include "base/mem.h"
 #include "storage/scan_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     ROWS_LEAST = 128,
@@ -26,6 +29,7 @@ struct edge_row {
 struct edge {
     ts_ns far;
     bool is_whole; /* there is nothing behind far */
+    size_t tried;  /* so many rows were to be in it: they are, or too many have one time */
     size_t n;
     struct edge_row v[];
 };
@@ -103,32 +107,52 @@ static struct frame_key key_of(const struct scan_selection *s)
     return scan_block_key(&s->block, FRAME_EDGE, scan_is_backward(s->block.sc));
 }
 
-static struct frame *keep(struct scan_selection *s, const struct scan_rows *rows, ts_ns far)
+static size_t bytes_of(size_t rows)
 {
-    const struct scan_candidate *c = s->block.candidate;
-    const struct frame_key key = key_of(s);
-    size_t bytes = sizeof(struct edge) + rows->n * sizeof(struct edge_row);
-    struct edge *e = mem_new(bytes);
+    return sizeof(struct edge) + rows * sizeof(struct edge_row);
+}
+
+static struct edge *edge_of(const struct scan_selection *s, const struct scan_rows *rows, ts_ns far)
+{
+    struct edge *e = mem_new(bytes_of(rows->n));
 
     e->far = far;
-    e->is_whole = rows->n == c->block.rows;
+    e->is_whole = rows->n == s->block.candidate->block.rows;
     e->n = rows->n;
     for (size_t i = 0; i < rows->n; i++) {
         const struct scan_row *row = &rows->v[i];
         e->v[i] = (struct edge_row){row->ts, row->seq, row->at, row->stream};
     }
-    return scan_frame_keep(s->block.sc, c->part->partition, &key, e, bytes, free);
+    return e;
 }
 
-/* *ret stays NULL where it would be too large. */
-static int make(struct scan_selection *s, struct frame **ret, struct err *err)
+/* The shorter one that there is, or one without rows. */
+static struct edge *copy_of(const struct edge *old)
 {
+    size_t bytes = bytes_of(old == NULL ? 0 : old->n);
+    struct edge *e = mem_new(bytes);
+
+    if (old != NULL)
+        memcpy(e, old, bytes);
+    return e;
+}
+
+/* Takes the place of `old` (may be NULL). */
+static int make(struct scan_selection *s, const struct edge *old, struct frame **ret,
+                struct err *err)
+{
+    const struct frame_key key = key_of(s);
     struct scan_rows rows = {.v = NULL};
     ts_ns far = 0;
+    struct edge *e;
     int r = gather(s, &rows, &far, err);
 
-    if (r == 0 && rows.n <= TIES * edge_rows(s->block.sc))
-        *ret = keep(s, &rows, far);
+    if (r == 0) {
+        e = rows.n <= TIES * edge_rows(s->block.sc) ? edge_of(s, &rows, far) : copy_of(old);
+        e->tried = edge_rows(s->block.sc);
+        *ret = scan_frame_keep(s->block.sc, s->block.candidate->part->partition, &key, e,
+                               bytes_of(e->n), free);
+    }
     scan_rows_fini(s->block.sc, &rows);
     return r;
 }
@@ -165,7 +189,7 @@ static int take(struct scan_selection *s, const struct edge *e, struct scan_resu
     double bytes;
     int r;
 
-    if (!is_enough(s, e, is_cut))
+    if (e->n == 0 || !is_enough(s, e, is_cut))
         return 1;
     r = scan_rows_reserve(sc, &ret->rows, e->n, err);
     for (size_t i = 0; r == 0 && i < e->n; i++) {
@@ -186,12 +210,13 @@ static int take(struct scan_selection *s, const struct edge *e, struct scan_resu
 /* Was it made for fewer rows than are expected now? */
 static bool is_small(const struct scan_selection *s, const struct edge *e)
 {
-    return !e->is_whole && e->n < edge_rows(s->block.sc);
+    return !e->is_whole && e->tried < edge_rows(s->block.sc);
 }
 
 int scan_edge_select(struct scan_selection *s, struct scan_result *ret, struct err *err)
 {
     struct frame *f = NULL;
+    struct frame *made = NULL;
     struct frame_key key;
     int r;
 
@@ -201,11 +226,11 @@ int scan_edge_select(struct scan_selection *s, struct scan_result *ret, struct e
     f = frame_cache_get(s->block.sc->frames, &key);
     r = f == NULL ? 1 : take(s, frame_value(f), ret, err);
     if (r == 1 && may_make(s) && (f == NULL || is_small(s, frame_value(f)))) {
-        frame_unref(&f);
-        r = make(s, &f, err);
+        r = make(s, f == NULL ? NULL : frame_value(f), &made, err);
         if (r == 0)
-            r = f == NULL ? 1 : take(s, frame_value(f), ret, err);
+            r = take(s, frame_value(made), ret, err);
     }
+    frame_unref(&made);
     frame_unref(&f);
     return r;
 }

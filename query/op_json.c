@@ -98,44 +98,6 @@ static int add_key(const struct json_token *tok, size_t prefix, struct entry *e,
     return buf_err(&e->name, "label name", err);
 }
 
-/* 0: done; 1: the text is broken; < 0: no memory. */
-static int flatten(struct json_reader *r, struct entry *e, struct err *err)
-{
-    size_t prefix[JSON_DEPTH_MAX + 1] = {0};
-    unsigned depth = 0;
-    struct json_token tok;
-    struct err ignored;
-    int x;
-
-    if (json_next(r, &tok, &ignored) < 0 || tok.type != JSON_OBJECT)
-        return 1;
-    for (;;) {
-        if (json_next(r, &tok, &ignored) < 0)
-            return 1;
-        if (tok.type == JSON_OBJECT_END) {
-            if (depth == 0)
-                return 0;
-            depth--;
-            continue;
-        }
-        x = add_key(&tok, prefix[depth], e, err); /* in an object: it is a key */
-        if (x < 0)
-            return x;
-        if (json_next(r, &tok, &ignored) < 0)
-            return 1;
-        if (tok.type == JSON_OBJECT)
-            prefix[++depth] = e->name.n;
-        else if (tok.type == JSON_ARRAY)
-            x = skip_array(r, &ignored) < 0;
-        else
-            x = add_scalar(&tok, e, err);
-        if (x != 0)
-            return x;
-    }
-}
-
-/* ---- flattening with arrays ---- */
-
 enum { ELEMENTS_MAX = 1000 }; /* of one array that become labels */
 
 struct level {
@@ -185,15 +147,17 @@ static int next_member(struct json_reader *r, struct level *l, struct json_token
     return x < 0 ? x : json_next(r, tok, &ignored) < 0;
 }
 
-/* As flatten, and elements of an array `a` become `a_0`, `a_1` ..., their number `a_len`. */
-static int flatten_arrays(struct json_reader *r, struct entry *e, struct err *err)
+/* 0: done; 1: the text is broken; < 0: no memory.  With `arrays` elements of an array `a` become
+ * `a_0`, `a_1` ..., their number `a_len`. */
+static int flatten(struct json_reader *r, bool arrays, struct entry *e, struct err *err)
 {
-    struct level levels[JSON_DEPTH_MAX + 1] = {{0}};
+    struct level levels[JSON_DEPTH_MAX + 1];
     struct level *l = levels;
     struct json_token tok;
     struct err ignored;
     int x;
 
+    levels[0] = (struct level){.prefix = 0};
     if (json_next(r, &tok, &ignored) < 0 || tok.type != JSON_OBJECT)
         return 1;
     for (;;) {
@@ -213,7 +177,9 @@ static int flatten_arrays(struct json_reader *r, struct entry *e, struct err *er
             continue;
         }
         x = next_member(r, l, &tok, e, err);
-        if (x == 0 && (tok.type == JSON_OBJECT || tok.type == JSON_ARRAY))
+        if (x == 0 && tok.type == JSON_ARRAY && !arrays)
+            x = skip_array(r, &ignored) < 0;
+        else if (x == 0 && (tok.type == JSON_OBJECT || tok.type == JSON_ARRAY))
             *++l = (struct level){.prefix = e->name.n, .is_array = tok.type == JSON_ARRAY};
         else if (x == 0)
             x = add_scalar(&tok, e, err);
@@ -292,7 +258,7 @@ int op_json(const struct ast_stage *s, struct entry *e, struct err *err)
     if (s->parser.list == NULL) {
         json_reader_init(&r, e->line);
         json_reader_lenient(&r);
-        x = s->parser.arrays ? flatten_arrays(&r, e, err) : flatten(&r, e, err);
+        x = flatten(&r, s->parser.arrays, e, err);
         return x == 1 ? fail_json(e, "the line is no complete JSON object", err) : (x < 0 ? x : 1);
     }
     if (e->line.n == 0)

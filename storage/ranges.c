@@ -131,30 +131,35 @@ uint64_t ranges_covered(const struct ranges *r, struct str key, uint64_t start, 
     return sum;
 }
 
+/* The first interval that ends behind `at`; NULL: there is none. */
+static const struct store_range *first_behind(const struct ranges *r, struct str key, uint64_t at)
+{
+    const struct range_set *set = map_get(r->sets, key);
+    size_t i = set == NULL ? 0 : lower(set, at);
+
+    return set == NULL || i == set->v.n ? NULL : &set->v.p[i];
+}
+
 uint64_t ranges_have_until(const struct ranges *r, struct str key, uint64_t at, uint64_t end)
 {
-    const struct range_set *set;
-    size_t i;
+    const struct store_range *next;
 
     OBJ_CHECK(r, RANGES_MAGIC);
-    set = map_get(r->sets, key);
-    i = set == NULL ? 0 : lower(set, at);
-    if (set == NULL || i == set->v.n || set->v.p[i].start > at)
+    next = first_behind(r, key, at);
+    if (next == NULL || next->start > at)
         return at;
-    return set->v.p[i].end < end ? set->v.p[i].end : end;
+    return next->end < end ? next->end : end;
 }
 
 uint64_t ranges_lack_until(const struct ranges *r, struct str key, uint64_t at, uint64_t end)
 {
-    const struct range_set *set;
-    size_t i;
+    const struct store_range *next;
 
     OBJ_CHECK(r, RANGES_MAGIC);
-    set = map_get(r->sets, key);
-    i = set == NULL ? 0 : lower(set, at);
-    if (set == NULL || i == set->v.n || set->v.p[i].start > end)
+    next = first_behind(r, key, at);
+    if (next == NULL || next->start > end)
         return end;
-    return set->v.p[i].start > at ? set->v.p[i].start : at;
+    return next->start > at ? next->start : at;
 }
 
 int ranges_may_add(const struct ranges *r, struct str key, struct err *err)

@@ -95,6 +95,20 @@ void store_delete_free(struct store *s)
 
 /* ---- making one ---- */
 
+int store_delete_streams(struct store *s, struct str tenant, const struct store_delete *d,
+                         scan_stream_fn *fn, void *arg, struct err *err)
+{
+    const struct scan_request req = {.tenants = &tenant,
+                                     .n_tenants = 1,
+                                     .matchers = d->matchers,
+                                     .n_matchers = d->n_matchers,
+                                     .from = d->from,
+                                     .to = d->to,
+                                     .budget = s->opt.budget};
+
+    return scan_streams(s, &req, fn, arg, err);
+}
+
 struct strict {
     bool found;
     struct buf *labels;
@@ -115,20 +129,13 @@ static int look_at_stream(void *arg, const struct labels *l)
 static int refuse_strict(struct store *s, struct str tenant, const struct store_delete *d,
                          struct err *err)
 {
-    struct scan_request req = {.tenants = &tenant,
-                               .n_tenants = 1,
-                               .matchers = d->matchers,
-                               .n_matchers = d->n_matchers,
-                               .from = d->from,
-                               .to = d->to,
-                               .budget = s->opt.budget};
     struct strict st = {.found = false};
     struct buf labels;
     int r;
 
     buf_init(&labels, 1 << 20);
     st.labels = &labels;
-    r = scan_streams(s, &req, look_at_stream, &st, err);
+    r = store_delete_streams(s, tenant, d, look_at_stream, &st, err);
     if (st.found)
         r = err_set(err, ERR_DENIED,
                     "%.*s is evidence: its records go with their day, when retention is over, and "

@@ -229,13 +229,6 @@ static int look_for_refusal(void *arg, const struct labels *l)
 int store_hold_refuse(struct store *s, struct str tenant, const struct store_delete *d,
                       struct err *err)
 {
-    struct scan_request req = {.tenants = &tenant,
-                               .n_tenants = 1,
-                               .matchers = d->matchers,
-                               .n_matchers = d->n_matchers,
-                               .from = d->from,
-                               .to = d->to,
-                               .budget = s->opt.budget};
     const struct store_tenant *t;
     struct refusal rf = {.id = 0};
     struct tombstone **hold;
@@ -256,7 +249,7 @@ int store_hold_refuse(struct store *s, struct str tenant, const struct store_del
                         "may be deleted",
                         tombstone_id(hold[i]));
     if (r == 0 && rf.look.n > 0)
-        r = scan_streams(s, &req, look_for_refusal, &rf, err);
+        r = store_delete_streams(s, tenant, d, look_for_refusal, &rf, err);
     if (rf.look.found)
         r = err_set(err, ERR_DENIED,
                     "legal hold %016" PRIx64 " is on %.*s in that span: narrow the selector or the "

@@ -20,6 +20,7 @@
 #include "storage/late.h"
 #include "storage/meta.h"
 #include "storage/ranges.h"
+#include "storage/scan.h"
 #include "storage/store.h"
 
 #include <pthread.h>
@@ -216,6 +217,9 @@ void store_wait(struct store *s, pthread_cond_t *cond, dur_ns wait);
  * threads. */
 int store_delete_load(struct store *s, struct err *err);
 void store_delete_free(struct store *s);
+/* Call fn for each stream that a request names in its span; as scan_streams. */
+int store_delete_streams(struct store *s, struct str tenant, const struct store_delete *d,
+                         scan_stream_fn *fn, void *arg, struct err *err);
 /* Move a request on, in meta.db first. */
 int store_delete_state(struct store *s, struct tombstone *t, enum store_delete_state state,
                        struct err *err);

@@ -1,45 +1,10 @@
 /* Unit tests of collector/notice: what the collector says itself is a line of JSON. */
 #include "collector/notice.h"
 
-#include "base/log.h"
-#include "collector/metrics.h"
-#include "tests/lib/check.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/collector/spool_world.h"
 
 #include <fcntl.h>
 #include <unistd.h>
-
-static int dir;
-static struct spool *s;
-static struct err err;
-static struct buf seen;
-
-static int setup(void **state)
-{
-    (void)state;
-    metrics_setup();
-    log_set_level(LOG_LEVEL_ERROR);
-    dir = tmpdir_open(NULL);
-    buf_init(&seen, 1 << 20);
-    assert_int_equal(spool_open(dir, "x", &s, &err), 0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    spool_close(&s);
-    buf_fini(&seen);
-    tmpdir_close(dir);
-    return 0;
-}
-
-static void take(void *arg, struct str line)
-{
-    (void)arg;
-    buf_add_str(&seen, line);
-    buf_add_char(&seen, '\n');
-}
 
 static void check_said(const char *what)
 {

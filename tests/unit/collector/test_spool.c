@@ -3,48 +3,12 @@
 
 #include "base/fault.h"
 #include "base/file.h"
-#include "base/log.h"
-#include "collector/metrics.h"
-#include "tests/lib/check.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/collector/spool_world.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static int dir;
-static char path[TMPDIR_PATH_MAX];
-static struct spool *s;
-static struct err err;
-static struct buf seen;
-
-static int setup(void **state)
-{
-    (void)state;
-    metrics_setup();
-    log_set_level(LOG_LEVEL_ERROR);
-    dir = tmpdir_open(path);
-    buf_init(&seen, 1 << 20);
-    assert_int_equal(spool_open(dir, "x", &s, &err), 0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    spool_close(&s);
-    buf_fini(&seen);
-    tmpdir_close(dir);
-    return 0;
-}
-
-static void take(void *arg, struct str line)
-{
-    (void)arg;
-    buf_add_str(&seen, line);
-    buf_add_char(&seen, '|');
-}
 
 static void reopen(void)
 {
@@ -61,7 +25,7 @@ static void lines_come_back_after_a_restart(void **state)
     reopen();
     assert_int_equal(spool_append(s, STR("three\n"), &err), 0);
     assert_int_equal(spool_replay(s, take, NULL, &err), 0);
-    check_str(buf_str(&seen), "one|two|three|");
+    check_str(buf_str(&seen), "one\ntwo\nthree\n");
 }
 
 static void a_torn_line_is_cut_off(void **state)
@@ -77,7 +41,7 @@ static void a_torn_line_is_cut_off(void **state)
     reopen();
     assert_int_equal(spool_append(s, STR("three\n"), &err), 0);
     assert_int_equal(spool_replay(s, take, NULL, &err), 0);
-    check_str(buf_str(&seen), "one|three|");
+    check_str(buf_str(&seen), "one\nthree\n");
 }
 
 static void a_long_spool_goes_on_in_a_next_file(void **state)
@@ -113,7 +77,7 @@ static void a_failing_disk_leaves_whole_lines(void **state)
             assert_int_equal(spool_replay(s, take, NULL, &err), 0);
         rest = buf_str(&seen);
         while (rest.n > 0) {
-            check_str(str_cut(&rest, '|'), "line");
+            check_str(str_cut(&rest, '\n'), "line");
             lines++;
         }
         assert_true(r < 0 || lines > 0);
@@ -136,7 +100,7 @@ static void what_cannot_be_written_waits_in_memory(void **state)
     reopen();
     assert_int_equal(spool_keep(s, STR("three\n"), &err), 0);
     assert_int_equal(spool_replay(s, take, NULL, &err), 0);
-    check_str(buf_str(&seen), "one|two|three|");
+    check_str(buf_str(&seen), "one\ntwo\nthree\n");
 }
 
 static void what_waits_is_bounded(void **state)

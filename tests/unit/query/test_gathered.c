@@ -1,0 +1,160 @@
+/* query/gathered.c: quantiles of ranges over values in no order, against a look at all of them. */
+#include "query/gathered.h"
+
+#include "tests/lib/check.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { SAMPLES = 300, STEPS_MAX = 12, ROUNDS = 200 };
+
+struct sample {
+    ts_ns ts;
+    double v;
+};
+
+static uint64_t draw(uint64_t *x, uint64_t below)
+{
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return *x % below;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Between the two values that the rank lies between, in proportion. */
+static double quantile(double *v, size_t n, double phi)
+{
+    double rank = phi * (double)(n - 1);
+    size_t low = (size_t)rank;
+    size_t high = low + 1 < n ? low + 1 : low;
+
+    qsort(v, n, sizeof(*v), by_value);
+    return v[low] + (v[high] - v[low]) * (rank - (double)low);
+}
+
+static void push(struct window *w, struct exec *x, const struct sample *s, size_t n)
+{
+    struct err err;
+
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(window_push(w, s[i].ts, s[i].v, &x->budget, &err), 0);
+}
+
+static void check(const struct gathered_query *q, const struct sample *s, size_t n)
+{
+    const struct query_params p = {.step = 1};
+    struct window w = {.n = 0};
+    struct series out;
+    struct exec x;
+    struct err err;
+
+    exec_init(&x, NULL, &p);
+    assert_int_equal(series_make(x.arena, q->steps->n, &out, &err), 0);
+    push(&w, &x, s, n);
+    assert_int_equal(gathered_slide(q, &w, &x, &out, &err), 0);
+    for (size_t k = 0; k < q->steps->n; k++) {
+        ts_ns end = q->steps->start + (dur_ns)k * q->steps->step - q->offset;
+        double v[SAMPLES];
+        size_t in = 0;
+        for (size_t i = 0; i < n; i++)
+            if (s[i].ts > end - q->range && s[i].ts <= end)
+                v[in++] = s[i].v;
+        assert_int_equal(out.has[k], in > 0);
+        if (in > 0)
+            assert_true(fabs(out.value[k] - quantile(v, in, q->param)) < 1e-9);
+    }
+    window_fini(&w, &x.budget);
+    (void)exec_fini(&x, 0, NULL, &err);
+    assert_int_equal(x.budget.used, 0);
+}
+
+/* Ranges that overlap, meet and leave gaps; few samples, and many with equal times. */
+static void points_are_those_of_a_look_at_all_samples(void **state)
+{
+    uint64_t rng = 99;
+    (void)state;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct sample s[SAMPLES];
+        const struct steps steps = {.start = (ts_ns)draw(&rng, 100),
+                                    .step = 1 + (dur_ns)draw(&rng, 40),
+                                    .n = 1 + draw(&rng, STEPS_MAX)};
+        const struct gathered_query q = {.op = TOKEN_QUANTILE_OVER_TIME,
+                                         .param = (double)draw(&rng, 101) / 100,
+                                         .steps = &steps,
+                                         .range = 1 + (dur_ns)draw(&rng, 60),
+                                         .offset = (dur_ns)draw(&rng, 40) - 20};
+        size_t n = draw(&rng, round % 3 == 0 ? 8 : SAMPLES);
+        for (size_t i = 0; i < n; i++)
+            s[i] = (struct sample){.ts = (ts_ns)draw(&rng, 400) - 100,
+                                   .v = (double)draw(&rng, 1000) / 8};
+        check(&q, s, n);
+    }
+}
+
+static const struct steps ONE = {.start = 100, .step = 1, .n = 1};
+static const struct gathered_query MEDIAN = {
+    .op = TOKEN_QUANTILE_OVER_TIME, .param = 0.5, .steps = &ONE, .range = 100};
+
+static int slide_with(const struct query_params *p, struct mem_budget *limited)
+{
+    static const struct sample s[] = {{50, 3}, {40, 1}, {60, 2}};
+    struct window w = {.n = 0};
+    struct series out;
+    struct exec x;
+    struct err err;
+    int r;
+
+    exec_init(&x, NULL, p);
+    assert_int_equal(series_make(x.arena, 1, &out, &err), 0);
+    push(&w, &x, s, 3);
+    for (size_t i = 0; i < 5000; i++)
+        assert_int_equal(window_push(&w, 70, 4, &x.budget, &err), 0);
+    if (limited != NULL)
+        limited->limit = limited->used;
+    r = gathered_slide(&MEDIAN, &w, &x, &out, &err);
+    window_fini(&w, &x.budget);
+    return exec_fini(&x, r, NULL, &err);
+}
+
+static void a_run_that_is_cancelled_ends(void **state)
+{
+    atomic_bool cancel = true;
+    const struct query_params p = {.cancel = &cancel};
+    (void)state;
+
+    assert_int_equal(slide_with(&p, NULL), ERR_CANCELLED);
+}
+
+static void scratch_memory_is_charged(void **state)
+{
+    struct mem_budget budget = {.name = "server"};
+    const struct query_params p = {.budget = &budget};
+    (void)state;
+
+    assert_int_equal(slide_with(&p, NULL), 0);
+    assert_int_equal(budget.used, 0);
+    assert_int_equal(slide_with(&p, &budget), ERR_NOMEM);
+    assert_int_equal(budget.used, 0);
+}
+
+static void only_quantiles_are_known(void **state)
+{
+    (void)state;
+
+    assert_true(gathered_know(TOKEN_QUANTILE_OVER_TIME));
+    assert_false(gathered_know(TOKEN_LAST_OVER_TIME));
+    assert_false(gathered_know(TOKEN_SUM_OVER_TIME));
+    assert_false(gathered_know(TOKEN_RATE));
+}
+
+CHECK_MAIN(cmocka_unit_test(points_are_those_of_a_look_at_all_samples),
+           cmocka_unit_test(a_run_that_is_cancelled_ends),
+           cmocka_unit_test(scratch_memory_is_charged), cmocka_unit_test(only_quantiles_are_known))

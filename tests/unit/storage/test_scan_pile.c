@@ -239,6 +239,33 @@ static void it_stays_within_the_budget(void **state)
     teardown(w);
 }
 
+/* Some rows of a combination at a time, of numbers that there were none of when it began. */
+static void rows_may_come_in_pieces(void **state)
+{
+    enum { SOME = 6000 };
+    struct world *w = setup();
+    struct scan_worker *worker = &w->sc.worker[0];
+    const struct scan_tally_key key = {&w->stream[0], 0, 2};
+    struct err err;
+    size_t from;
+    (void)state;
+
+    must_add(w, (struct block){.users = 10, .each = 1, .bucket = 2});
+    from = worker->pile.n;
+    assert_int_equal(scan_pile_begin(&w->k, worker, &key, SOME * 3, &err), 0);
+    for (unsigned i = 0; i < SOME; i++) {
+        assert_int_equal(scan_pile_put(&w->k, worker, combo_of(w, i), 1, &err), 0);
+        assert_int_equal(scan_pile_put(&w->k, worker, combo_of(w, i), 2, &err), 0);
+    }
+    assert_int_equal(w->asked, 10);
+    assert_int_equal(scan_pile_ask(&w->k, worker, from, &err), 0);
+    assert_int_equal(w->asked, SOME);
+    end(w);
+    for (unsigned i = 0; i < SOME; i++)
+        assert_int_equal(w->rows[0][i][2], i == 13 ? 0 : i < 10 ? 4 : 3);
+    teardown(w);
+}
+
 /* Counters have 32 bits: a pile ends before they could overflow. */
 static void a_pile_ends_before_its_counters_are_full(void **state)
 {
@@ -260,5 +287,5 @@ CHECK_MAIN(cmocka_unit_test(blocks_of_a_bucket_come_to_the_cells_together),
            cmocka_unit_test(what_the_cells_have_against_a_row_ends_it_at_once),
            cmocka_unit_test(rows_that_do_not_count_are_left_out),
            cmocka_unit_test(many_combinations_have_their_own_rows),
-           cmocka_unit_test(it_stays_within_the_budget),
+           cmocka_unit_test(rows_may_come_in_pieces), cmocka_unit_test(it_stays_within_the_budget),
            cmocka_unit_test(a_pile_ends_before_its_counters_are_full))

@@ -213,7 +213,98 @@ uint64_t checkpoint_file_certain(const struct checkpoint *c, const struct checkp
     return n;
 }
 
+/* ---- servers in memory ---- */
+
+void checkpoint_add_server(struct checkpoint *c, uint32_t id, char *address)
+{
+    struct checkpoint_server s = {.id = id, .address = address};
+
+    for (size_t i = 0; i < c->servers.n; i++) {
+        if (c->servers.p[i].id != id)
+            continue;
+        free(c->servers.p[i].address);
+        c->servers.p[i].address = address;
+        return;
+    }
+    VEC_PUSH(&c->servers, s);
+}
+
+bool checkpoint_has_use(const struct checkpoint *c, const struct checkpoint_server *s)
+{
+    if (s->asked_for)
+        return true;
+    for (size_t i = 0; i < c->files.n; i++)
+        if (c->files.p[i]->server == s->id)
+            return true;
+    for (size_t i = 0; i < c->chunks.n; i++)
+        if (c->chunks.p[i]->server == s->id)
+            return true;
+    return false;
+}
+
+const char *checkpoint_server_address(const struct checkpoint *c, uint32_t server)
+{
+    for (size_t i = 0; i < c->servers.n; i++)
+        if (c->servers.p[i].id == server)
+            return c->servers.p[i].address;
+    return "";
+}
+
 /* ---- changes ---- */
+
+uint32_t checkpoint_server(struct checkpoint *c, const char *address)
+{
+    uint32_t id = 1;
+
+    OBJ_CHECK(c, CHECKPOINT_MAGIC);
+    for (size_t i = 0; i < c->servers.n; i++) {
+        if (strcmp(c->servers.p[i].address, address) == 0) {
+            c->servers.p[i].asked_for = true;
+            return c->servers.p[i].id;
+        }
+        if (c->servers.p[i].id >= id)
+            id = c->servers.p[i].id + 1;
+    }
+    checkpoint_add_server(c, id, mem_dup(address, strlen(address)));
+    c->servers.p[c->servers.n - 1].asked_for = true;
+    checkpoint_put_server(c, &c->servers.p[c->servers.n - 1]);
+    return id;
+}
+
+void checkpoint_file_set_server(struct checkpoint *c, struct checkpoint_file *f, uint32_t server)
+{
+    if (f->server == server)
+        return;
+    f->server = server;
+    checkpoint_file_changed(c, f);
+}
+
+size_t checkpoint_leave(struct checkpoint *c, uint32_t from, uint32_t to)
+{
+    size_t n = 0;
+
+    OBJ_CHECK(c, CHECKPOINT_MAGIC);
+    for (size_t i = 0; i < c->files.n; i++) {
+        if (c->files.p[i]->server != from)
+            continue;
+        c->files.p[i]->server = to;
+        n++;
+    }
+    if (n > 0)
+        checkpoint_put_leave(c, from, to);
+    return n;
+}
+
+void checkpoint_move(struct checkpoint *c, uint64_t no, uint32_t server, bool maybe_twice)
+{
+    struct checkpoint_chunk *chunk = checkpoint_chunk_find(c, no);
+
+    OBJ_CHECK(c, CHECKPOINT_MAGIC);
+    INVARIANT(chunk != NULL);
+    chunk->server = server;
+    chunk->maybe_twice = chunk->maybe_twice || maybe_twice;
+    checkpoint_put_move(c, chunk);
+}
 
 static int draw(void *ret, size_t n, struct err *err)
 {
@@ -267,13 +358,15 @@ void checkpoint_file_forget(struct checkpoint *c, struct checkpoint_file *f)
     checkpoint_remove_file(c, f);
 }
 
-uint64_t checkpoint_plan(struct checkpoint *c, const struct checkpoint_part *parts, size_t n)
+uint64_t checkpoint_plan(struct checkpoint *c, uint32_t server, const struct checkpoint_part *parts,
+                         size_t n)
 {
     struct checkpoint_chunk *chunk;
 
     OBJ_CHECK(c, CHECKPOINT_MAGIC);
     INVARIANT(n > 0 && n < CHECKPOINT_PARTS_MAX);
     chunk = checkpoint_add_chunk(c, c->next_chunk);
+    chunk->server = server;
     for (size_t i = 0; i < n; i++)
         checkpoint_take_part(chunk, parts[i]);
     checkpoint_put_plan(c, chunk);
@@ -495,6 +588,9 @@ void checkpoint_close(struct checkpoint **pc)
         chunk_free(*chunk);
     VEC_EACH(&c->files, f)
         file_free(*f);
+    for (size_t i = 0; i < c->servers.n; i++)
+        free(c->servers.p[i].address);
+    VEC_FINI(&c->servers);
     VEC_FINI(&c->chunks);
     VEC_FINI(&c->files);
     VEC_FINI(&c->waiting);

@@ -57,6 +57,7 @@ struct checkpoint_file {
     uint32_t head_len; /* bytes that head_hash covers */
     uint64_t head_hash;
     char *path;                   /* where it was last seen */
+    uint32_t server;              /* that its bytes go to; 0: none yet */
     uint64_t seen;                /* it was at least that long once: see checkpoint_seen */
     struct checkpoint_range kept; /* lies in keep/ (keep.h), durable; end 0: nothing */
     uint64_t lost;                /* bytes reported as gaps since the start; not journalled */
@@ -80,6 +81,8 @@ struct checkpoint_part {
 /* A chunk that is planned and not acknowledged. */
 struct checkpoint_chunk {
     uint64_t no;
+    uint32_t server;  /* it was planned for, or moved to */
+    bool maybe_twice; /* another server may have stored it */
     VEC(struct checkpoint_part) parts;
 };
 
@@ -131,9 +134,21 @@ void checkpoint_file_hole(const struct checkpoint_file *f, uint64_t from, uint64
 /* Bytes from its beginning that are at the server, all of them: nothing before is read again. */
 uint64_t checkpoint_file_certain(const struct checkpoint *c, const struct checkpoint_file *f);
 
-/* Plan a chunk: its parts count as planned from now on, in memory; on disk after checkpoint_sync.
- * Returns its number. */
-uint64_t checkpoint_plan(struct checkpoint *c, const struct checkpoint_part *parts, size_t n);
+/* The number of a server, by which the journal knows it; a new address gets one. */
+uint32_t checkpoint_server(struct checkpoint *c, const char *address);
+/* Its address, "" for one that is not known; borrowed until checkpoint_close. */
+const char *checkpoint_server_address(const struct checkpoint *c, uint32_t server);
+/* The file's bytes go to `server` from now on. */
+void checkpoint_file_set_server(struct checkpoint *c, struct checkpoint_file *f, uint32_t server);
+/* Those of all files of `from` do; 0: nobody's.  Returns how many files. */
+size_t checkpoint_leave(struct checkpoint *c, uint32_t from, uint32_t to);
+/* A chunk goes to another server, which may be told that it was stored before. */
+void checkpoint_move(struct checkpoint *c, uint64_t no, uint32_t server, bool maybe_twice);
+
+/* Plan a chunk for `server`: its parts count as planned from now on, in memory; on disk after
+ * checkpoint_sync. Returns its number. */
+uint64_t checkpoint_plan(struct checkpoint *c, uint32_t server, const struct checkpoint_part *parts,
+                         size_t n);
 /* Rule `name` has dropped `count` records of `bytes` in a chunk that was just planned: with its
  * plan on the disk. */
 void checkpoint_dropped(struct checkpoint *c, struct checkpoint_file *f, const char *name,

@@ -15,6 +15,12 @@ enum {
     CHECKPOINT_PARTS_MAX = 1 << 16,
 };
 
+struct checkpoint_server {
+    uint32_t id;
+    bool asked_for; /* by checkpoint_server: to be kept */
+    char *address;
+};
+
 struct checkpoint_disk; /* the file and the thread that writes it */
 
 struct checkpoint {
@@ -28,6 +34,7 @@ struct checkpoint {
     VEC(struct checkpoint_file *) files;
     struct map *by_no; /* number of a file, 8 bytes -> the file */
     VEC(struct checkpoint_chunk *) chunks;
+    VEC(struct checkpoint_server) servers;
     VEC(uint8_t) waiting; /* records for the next write */
     struct checkpoint_disk *disk;
 };
@@ -40,6 +47,10 @@ void checkpoint_add_range(struct checkpoint_file *f, uint64_t start, uint64_t en
 struct checkpoint_drop *checkpoint_add_drop(struct checkpoint_file *f, const char *name);
 struct checkpoint_chunk *checkpoint_add_chunk(struct checkpoint *c, uint64_t no);
 void checkpoint_take_part(struct checkpoint_chunk *chunk, struct checkpoint_part part);
+/* Takes `address`. */
+void checkpoint_add_server(struct checkpoint *c, uint32_t id, char *address);
+/* Does a file or a chunk go to it? */
+bool checkpoint_has_use(const struct checkpoint *c, const struct checkpoint_server *s);
 /* false: there is none of that number. */
 bool checkpoint_remove_chunk(struct checkpoint *c, uint64_t no);
 
@@ -53,6 +64,9 @@ void checkpoint_put_seen(struct checkpoint *c, const struct checkpoint_file *f);
 void checkpoint_put_kept(struct checkpoint *c, const struct checkpoint_file *f);
 void checkpoint_put_drop(struct checkpoint *c, const struct checkpoint_file *f,
                          const struct checkpoint_drop *d);
+void checkpoint_put_server(struct checkpoint *c, const struct checkpoint_server *s);
+void checkpoint_put_move(struct checkpoint *c, const struct checkpoint_chunk *chunk);
+void checkpoint_put_leave(struct checkpoint *c, uint32_t from, uint32_t to);
 void checkpoint_put_ack(struct checkpoint *c, uint64_t chunk);
 void checkpoint_put_forget(struct checkpoint *c, uint64_t file);
 void checkpoint_put_told(struct checkpoint *c);

@@ -32,7 +32,12 @@ enum record_type {
     REC_TOLD,
     REC_KEPT,
     REC_DROP,
+    REC_SERVER,
+    REC_MOVE,
+    REC_LEAVE
 };
+/* With the number of a server in a plan and a move. */
+#define SERVER_MAYBE_TWICE 0x80000000u
 
 static void seal(uint8_t *rec)
 {
@@ -60,13 +65,33 @@ static uint8_t *add_record(struct checkpoint *c, enum record_type type)
     return rec;
 }
 
+static size_t path_records(size_t bytes)
+{
+    return (bytes + PATH_BYTES - 1) / PATH_BYTES;
+}
+
+/* A path or an address, behind the record that it belongs to. */
+static void put_path(struct checkpoint *c, const char *path)
+{
+    size_t n = strlen(path), n_path = path_records(n);
+
+    for (size_t i = 0; i < n_path; i++) {
+        size_t at = i * PATH_BYTES;
+        size_t len = n - at < PATH_BYTES ? n - at : PATH_BYTES;
+        uint8_t *rec = add_record(c, REC_PATH);
+        rec[5] = (uint8_t)len;
+        le_put(rec + 6, i, 2);
+        memcpy(rec + 8, path + at, len);
+        seal(rec);
+    }
+}
+
 void checkpoint_put_file(struct checkpoint *c, const struct checkpoint_file *f)
 {
     size_t n = strlen(f->path);
-    size_t n_path = (n + PATH_BYTES - 1) / PATH_BYTES;
     uint8_t *rec = add_record(c, REC_FILE);
 
-    le_put(rec + 6, n_path, 2);
+    le_put(rec + 6, path_records(n), 2);
     le_put(rec + 8, f->no, 8);
     le_put(rec + 16, f->dev, 8);
     le_put(rec + 24, f->ino, 8);
@@ -74,16 +99,32 @@ void checkpoint_put_file(struct checkpoint *c, const struct checkpoint_file *f)
     le_put(rec + 40, f->head_len, 4);
     le_put(rec + 44, n, 4);
     le_put(rec + 48, f->salt, 4);
+    le_put(rec + 52, f->server, 4);
     seal(rec);
-    for (size_t i = 0; i < n_path; i++) {
-        size_t at = i * PATH_BYTES;
-        size_t len = n - at < PATH_BYTES ? n - at : PATH_BYTES;
-        rec = add_record(c, REC_PATH);
-        rec[5] = (uint8_t)len;
-        le_put(rec + 6, i, 2);
-        memcpy(rec + 8, f->path + at, len);
-        seal(rec);
-    }
+    put_path(c, f->path);
+}
+
+void checkpoint_put_server(struct checkpoint *c, const struct checkpoint_server *s)
+{
+    size_t n = strlen(s->address);
+    uint8_t *rec = add_record(c, REC_SERVER);
+
+    le_put(rec + 6, path_records(n), 2);
+    le_put(rec + 8, s->id, 4);
+    le_put(rec + 44, n, 4);
+    seal(rec);
+    put_path(c, s->address);
+}
+
+static uint32_t server_of(const struct checkpoint_chunk *chunk)
+{
+    return chunk->server | (chunk->maybe_twice ? SERVER_MAYBE_TWICE : 0);
+}
+
+static void take_server(struct checkpoint_chunk *chunk, uint64_t v)
+{
+    chunk->server = (uint32_t)v & ~SERVER_MAYBE_TWICE;
+    chunk->maybe_twice = (v & SERVER_MAYBE_TWICE) != 0;
 }
 
 void checkpoint_put_plan(struct checkpoint *c, const struct checkpoint_chunk *chunk)
@@ -101,8 +142,27 @@ void checkpoint_put_plan(struct checkpoint *c, const struct checkpoint_chunk *ch
         le_put(rec + 44, i, 4);
         le_put(rec + 48, chunk->parts.n, 4);
         le_put(rec + 52, (uint64_t)p->ts, 8);
+        le_put(rec + 60, server_of(chunk), 4);
         seal(rec);
     }
+}
+
+void checkpoint_put_move(struct checkpoint *c, const struct checkpoint_chunk *chunk)
+{
+    uint8_t *rec = add_record(c, REC_MOVE);
+
+    le_put(rec + 8, chunk->no, 8);
+    le_put(rec + 16, server_of(chunk), 4);
+    seal(rec);
+}
+
+void checkpoint_put_leave(struct checkpoint *c, uint32_t from, uint32_t to)
+{
+    uint8_t *rec = add_record(c, REC_LEAVE);
+
+    le_put(rec + 8, from, 4);
+    le_put(rec + 16, to, 4);
+    seal(rec);
 }
 
 void checkpoint_put_range(struct checkpoint *c, const struct checkpoint_file *f,
@@ -198,6 +258,9 @@ void checkpoint_make_header(const struct checkpoint *c, uint64_t bytes,
 void checkpoint_put_everything(struct checkpoint *c)
 {
     c->waiting.n = 0;
+    for (size_t i = 0; i < c->servers.n; i++)
+        if (checkpoint_has_use(c, &c->servers.p[i]))
+            checkpoint_put_server(c, &c->servers.p[i]);
     for (size_t i = 0; i < c->files.n; i++) {
         const struct checkpoint_file *f = c->files.p[i];
         checkpoint_put_file(c, f);
@@ -218,6 +281,8 @@ uint64_t checkpoint_live_bytes(const struct checkpoint *c)
 {
     uint64_t n = 1;
 
+    for (size_t i = 0; i < c->servers.n; i++)
+        n += 2 + strlen(c->servers.p[i].address) / PATH_BYTES;
     for (size_t i = 0; i < c->files.n; i++)
         n += 4 + strlen(c->files.p[i]->path) / PATH_BYTES + c->files.p[i]->planned.n +
              c->files.p[i]->drops.n;
@@ -228,22 +293,45 @@ uint64_t checkpoint_live_bytes(const struct checkpoint *c)
 
 /* ---- reading ---- */
 
+/* Are the path records of the record at `rec` there, whole? */
+static bool has_path(const uint8_t *rec, size_t left)
+{
+    size_t n_path = (size_t)le_get(rec + 6, 2), n = (size_t)le_get(rec + 44, 4);
+
+    if (n_path >= left || n > CHECKPOINT_PATH_MAX || n_path != path_records(n))
+        return false;
+    for (size_t i = 1; i <= n_path; i++) {
+        const uint8_t *p = rec + i * RECORD_BYTES;
+        if (!is_whole(p) || p[4] != REC_PATH || le_get(p + 6, 2) != i - 1)
+            return false;
+    }
+    return true;
+}
+
+/* Their text in the place of `old`. */
+static char *take_path(char *old, const uint8_t *rec)
+{
+    size_t n = (size_t)le_get(rec + 44, 4);
+    char *path = mem_grow(old, n + 1);
+
+    for (size_t i = 0; i < path_records(n); i++) {
+        size_t at = i * PATH_BYTES;
+        memcpy(path + at, rec + (i + 1) * RECORD_BYTES + 8,
+               n - at < PATH_BYTES ? n - at : PATH_BYTES);
+    }
+    path[n] = '\0';
+    return path;
+}
+
 /* The file record at `rec` with the path records behind it; returns how many records, 0: not whole.
  */
 static size_t load_file(struct checkpoint *c, const uint8_t *rec, size_t left)
 {
-    size_t n_path = (size_t)le_get(rec + 6, 2), n = (size_t)le_get(rec + 44, 4);
     uint64_t no = le_get(rec + 8, 8);
     struct checkpoint_file *f;
 
-    if (n_path >= left || n > CHECKPOINT_PATH_MAX || n_path != (n + PATH_BYTES - 1) / PATH_BYTES ||
-        le_get(rec + 40, 4) > CHECKPOINT_HEAD_MAX)
+    if (!has_path(rec, left) || le_get(rec + 40, 4) > CHECKPOINT_HEAD_MAX)
         return 0;
-    for (size_t i = 1; i <= n_path; i++) {
-        const uint8_t *p = rec + i * RECORD_BYTES;
-        if (!is_whole(p) || p[4] != REC_PATH || le_get(p + 6, 2) != i - 1)
-            return 0;
-    }
     f = checkpoint_file_find(c, no);
     if (f == NULL)
         f = checkpoint_add_file(c, no, (uint32_t)le_get(rec + 48, 4));
@@ -251,14 +339,37 @@ static size_t load_file(struct checkpoint *c, const uint8_t *rec, size_t left)
     f->ino = le_get(rec + 24, 8);
     f->head_hash = le_get(rec + 32, 8);
     f->head_len = (uint32_t)le_get(rec + 40, 4);
-    f->path = mem_grow(f->path, n + 1);
-    for (size_t i = 0; i < n_path; i++) {
-        size_t at = i * PATH_BYTES;
-        memcpy(f->path + at, rec + (i + 1) * RECORD_BYTES + 8,
-               n - at < PATH_BYTES ? n - at : PATH_BYTES);
-    }
-    f->path[n] = '\0';
-    return 1 + n_path;
+    f->server = (uint32_t)le_get(rec + 52, 4);
+    f->path = take_path(f->path, rec);
+    return 1 + (size_t)le_get(rec + 6, 2);
+}
+
+static size_t load_server(struct checkpoint *c, const uint8_t *rec, size_t left)
+{
+    uint32_t id = (uint32_t)le_get(rec + 8, 4);
+
+    if (id == 0 || id >= SERVER_MAYBE_TWICE - 1 || !has_path(rec, left))
+        return 0;
+    checkpoint_add_server(c, id, take_path(NULL, rec));
+    return 1 + (size_t)le_get(rec + 6, 2);
+}
+
+static size_t load_move(struct checkpoint *c, const uint8_t *rec)
+{
+    struct checkpoint_chunk *chunk = checkpoint_chunk_find(c, le_get(rec + 8, 8));
+
+    if (chunk == NULL)
+        return 0;
+    take_server(chunk, le_get(rec + 16, 4));
+    return 1;
+}
+
+static size_t load_leave(struct checkpoint *c, const uint8_t *rec)
+{
+    for (size_t i = 0; i < c->files.n; i++)
+        if (c->files.p[i]->server == le_get(rec + 8, 4))
+            c->files.p[i]->server = (uint32_t)le_get(rec + 16, 4);
+    return 1;
 }
 
 /* A chunk: all of its parts, or nothing. */
@@ -278,6 +389,7 @@ static size_t load_plan(struct checkpoint *c, const uint8_t *rec, size_t left)
             return 0;
     }
     chunk = checkpoint_add_chunk(c, no);
+    take_server(chunk, le_get(rec + 60, 4));
     for (size_t i = 0; i < n; i++) {
         const uint8_t *p = rec + i * RECORD_BYTES;
         checkpoint_take_part(chunk, (struct checkpoint_part){
@@ -356,6 +468,12 @@ static size_t load_record(struct checkpoint *c, const uint8_t *rec, size_t left)
         return 1;
     case REC_SYNCED:
         return 1;
+    case REC_SERVER:
+        return load_server(c, rec, left);
+    case REC_MOVE:
+        return load_move(c, rec);
+    case REC_LEAVE:
+        return load_leave(c, rec);
     case REC_TOLD:
         c->renewal = CHECKPOINT_SAME;
         return 1;

@@ -77,6 +77,7 @@ void chunk_clear(struct chunk *c)
     begin(c);
     arena_reset(c->arena);
     c->entries = c->next = 0;
+    c->maybe_twice = false;
     c->parts.n = c->wire.n = c->drops.n = 0;
 }
 
@@ -171,6 +172,8 @@ int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTE
     int r;
 
     OBJ_CHECK(c, CHUNK_FILLING_MAGIC);
+    for (size_t i = 0; c->maybe_twice && i < c->wire.n; i++)
+        c->wire.p[i].maybe_twice = true;
     forward_token(c->wire.p, c->wire.n, token);
     out.token = str_of(token);
     if (c->opt.codec == CODEC_NONE) {

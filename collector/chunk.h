@@ -47,7 +47,8 @@ struct chunk {
     VEC(struct chunk_drop) drops;
     struct codec_writer *codec;
     struct buf packed;
-    uint64_t next; /* the pipeline's, for chunk_pack: forward_about.h; 0: not said */
+    uint64_t next;    /* the pipeline's, for chunk_pack: forward_about.h; 0: not said */
+    bool maybe_twice; /* as well: another server may have stored it */
 };
 
 struct chunk *chunk_new(const struct chunk_options *opt);

@@ -329,22 +329,22 @@ static int open_pipeline(struct collector *c, struct err *err)
                   .level = (int)k->compress_level},
         .chunk_delay = k->chunk_delay,
         .refused_bytes = (uint64_t)k->refused_bytes,
-        .ship = {.opener = c->opener,
-                 .address = k->address.p,
-                 .server_name = k->server_name.n > 0 ? k->server_name.p : NULL,
-                 .window_chunks = (size_t)k->window_chunks,
-                 .window_bytes = (size_t)k->window_bytes,
-                 .ack_timeout = k->ack_timeout,
-                 .status_ms = (uint64_t)(k->status_every / NS_PER_MS)},
+        .fleet = {.addresses = k->targets.v, .n = k->targets.n, .failover = k->failover},
         .acked = on_acked,
         .about = on_about,
         .arg = c,
     };
-    int r = load_tls(c->opener, k, &opt.ship.tls, err);
+    int r = load_tls(c->opener, k, &opt.fleet.ship.tls, err);
 
+    opt.fleet.ship.opener = c->opener;
+    opt.fleet.ship.server_name = k->server_name.n > 0 ? k->server_name.p : NULL;
+    opt.fleet.ship.window_chunks = (size_t)k->window_chunks;
+    opt.fleet.ship.window_bytes = (size_t)k->window_bytes;
+    opt.fleet.ship.ack_timeout = k->ack_timeout;
+    opt.fleet.ship.status_ms = (uint64_t)(k->status_every / NS_PER_MS);
     if (r == 0)
         r = pipeline_open(&opt, &c->pipeline, err);
-    tls_ctx_unref(&opt.ship.tls);
+    tls_ctx_unref(&opt.fleet.ship.tls);
     return r;
 }
 
@@ -409,6 +409,15 @@ static bool same(struct str a, struct str b)
     return str_eq(a, b);
 }
 
+static bool same_servers(const struct config *a, const struct config *b)
+{
+    bool ok = a->targets.n == b->targets.n;
+
+    for (size_t i = 0; ok && i < a->targets.n; i++)
+        ok = same(a->targets.v[i], b->targets.v[i]);
+    return ok;
+}
+
 static void name_option(struct buf *names, bool differs, const char *name)
 {
     if (differs)
@@ -435,7 +444,8 @@ static void warn_unreloadable(const struct config *old, const struct config *new
     struct buf names;
 
     buf_init(&names, 1024);
-    name_option(&names, !same(old->address, new->address), "server.address");
+    name_option(&names, !same_servers(old, new), old->address.n > 0 ? "server.address" : "servers");
+    name_option(&names, old->failover != new->failover, "server.failover");
     name_option(&names, !same(old->server_name, new->server_name), "server.server_name");
     name_option(&names, old->tls != new->tls, "server.tls");
     name_option(&names, old->status_every != new->status_every, "server.status_every");

@@ -169,7 +169,20 @@ static const struct conf_option OPTIONS[] = {
     {.path = "server.address",
      .type = CONF_STR,
      .offset = AT(address),
+     .fallback = "",
      .help = "Forward listener of logq-server: host:port or unix:/path"},
+    {.path = "servers",
+     .type = CONF_STRS,
+     .offset = AT(servers),
+     .fallback = "[]",
+     .help = "instead of server.address several, at most 16: each file goes to one of them"},
+    {.path = "server.failover",
+     .type = CONF_DUR,
+     .offset = AT(failover),
+     .fallback = "30s",
+     .min = 100 * NS_PER_MS,
+     .max = NS_PER_H,
+     .help = "a server that does not answer for this long is left for the next of servers"},
     {.path = "server.tls",
      .type = CONF_BOOL,
      .offset = AT(tls),
@@ -519,12 +532,30 @@ static void check_redact(const struct checker *k, const struct config *c)
         check_pattern(k, c->rules[i].pattern, "rules", i, "if.pattern");
 }
 
+static void check_servers(const struct checker *k, const struct config *c)
+{
+    if (c->address.n == 0 && c->servers.n == 0)
+        complain(k, "server.address", "where to send to is missing: server.address, or servers");
+    if (c->address.n > 0 && c->servers.n > 0)
+        complain(k, "servers", "there is server.address too: one of them decides");
+    if (c->servers.n > CONFIG_SERVERS_MAX)
+        complain(k, "servers", "there can be 16 at most");
+    if (!c->tls && c->address.n > 0 && !is_local(c->address))
+        complain(k, "server.tls", "without TLS the server must be on this host");
+    for (size_t i = 0; i < c->servers.n; i++) {
+        if (!c->tls && !is_local(c->servers.v[i]))
+            complain(k, "server.tls", "without TLS the servers must be on this host");
+        for (size_t before = 0; before < i; before++)
+            if (str_eq(c->servers.v[before], c->servers.v[i]))
+                complain(k, "servers", "an address is there twice");
+    }
+}
+
 static void check(const struct checker *k, struct config *c)
 {
+    check_servers(k, c);
     if (c->tls && (c->ca.n == 0 || c->cert.n == 0 || c->key.n == 0))
         complain(k, "server.address", "mutual TLS needs server.ca, server.cert and server.key");
-    if (!c->tls && !is_local(c->address))
-        complain(k, "server.tls", "without TLS the server must be on this host");
     if (c->metrics_listen.n > 0 && !is_local(c->metrics_listen))
         complain(k, "metrics.listen",
                  "must be an address of this host: it asks nobody who they are");
@@ -579,6 +610,8 @@ static int finish(struct config *c, const char *file, struct str dir, struct err
 {
     char name[256] = "";
     int r = 0;
+
+    c->targets = c->servers.n > 0 ? c->servers : (struct conf_strs){&c->address, 1};
 
     if (c->host.n == 0) {
         if (gethostname(name, sizeof(name) - 1) < 0)

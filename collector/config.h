@@ -64,13 +64,17 @@ struct config_redact {
     size_t n_patterns;
 };
 
+enum { CONFIG_SERVERS_MAX = 16 };
+
 struct config {
     struct str address, ca, cert, key, server_name;
+    struct conf_strs servers; /* as configured */
+    struct conf_strs targets; /* where to send to, at least one: the servers, or the address */
     bool tls;
     struct str state_dir, host;
     struct labels labels;
     int64_t chunk_bytes, chunk_bytes_busy, window_bytes, window_chunks;
-    dur_ns chunk_delay, ack_timeout, partial_timeout, status_every;
+    dur_ns chunk_delay, ack_timeout, partial_timeout, status_every, failover;
     int compress; /* enum config_compress */
     int64_t compress_level, max_line, refused_bytes, spool_bytes;
     struct str metrics_listen;

@@ -128,10 +128,10 @@ static bool turn(struct pass *p, short worker, short engine)
 
 /* ---- questions ---- */
 
-static bool is_engine(const struct gate_sockets *s, struct str path)
+static bool is_among(const struct str *paths, size_t n, const char *path)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (str_eq(s->engines[i], path))
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(paths[i], str_of(path)))
             return true;
     return false;
 }
@@ -140,11 +140,11 @@ static bool is_engine(const struct gate_sockets *s, struct str path)
 static int connect_to(struct gate *g, const char *path)
 {
     struct pass p = {.engine = -1};
-    bool engine = is_engine(g->sockets, str_of(path));
+    bool engine = is_among(g->sockets->engines, g->sockets->n, path);
     struct err why;
     int pair[2];
 
-    if (!engine && !str_eq(g->sockets->server, str_of(path)))
+    if (!engine && !is_among(g->sockets->servers, g->sockets->n_servers, path))
         return -EPERM;
     if (engine && g->passes.n >= PASSES_MAX)
         return -EAGAIN;

@@ -4,7 +4,7 @@
  * An engine's API is root: whoever can write to its socket owns the host.  So the worker does not
  * get a connection to it but a pair of sockets with us in the middle, and one request goes through:
  * GET /events?since=<digits>, with the head that http_client writes.  What the engine answers is
- * passed on unread.  The server's own socket (server.address: unix:...) is handed over as it is.
+ * passed on unread.  A server's own socket (unix:...) is handed over as it is.
  *
  * It keeps the user it was started as, because that is who may connect, and nothing else: no
  * capability, and system calls for sockets only (sandbox.h).
@@ -22,7 +22,8 @@ enum { GATE_SOCKETS_MAX = 16 };
 struct gate_sockets { /* what may be connected to; texts are borrowed */
     struct str engines[GATE_SOCKETS_MAX];
     size_t n;
-    struct str server; /* empty: not by a unix socket */
+    struct str servers[GATE_SOCKETS_MAX];
+    size_t n_servers;
 };
 
 /* Answer on `channel` until nobody asks any more and nothing is left to pass on.  Exit code. */

@@ -312,7 +312,7 @@ static void stop(void *self)
 
 struct input input_events_input(struct input_events *in)
 {
-    static const struct input_ops OPS = {"events", start, stop, NULL, NULL};
+    static const struct input_ops OPS = {"events", start, stop, NULL, NULL, NULL};
 
     return (struct input){&OPS, in};
 }

@@ -51,18 +51,47 @@ static struct tail *take_ready(struct input_file *in)
     return t;
 }
 
+/* Cut `t` out of a list; false: it is not in it. */
+static bool cut(struct tail **at, const struct tail *t, struct tail ***last)
+{
+    while (*at != NULL && *at != t)
+        at = &(*at)->next_ready;
+    if (*at == NULL)
+        return false;
+    if (last != NULL && *last == &(*at)->next_ready)
+        *last = at;
+    *at = t->next_ready;
+    return true;
+}
+
 void input_file_unready(struct input_file *in, struct tail *t)
 {
-    struct tail **at = &in->ready;
-
     if (!t->queued)
         return;
-    while (*at != t)
-        at = &(*at)->next_ready;
-    *at = t->next_ready;
-    if (in->ready_last == &t->next_ready)
-        in->ready_last = at;
+    if (!cut(&in->ready, t, &in->ready_last))
+        INVARIANT(cut(&in->waiting, t, NULL));
     t->queued = false;
+}
+
+/* Its turn comes when its server has room. */
+static void set_aside(struct input_file *in, struct tail *t)
+{
+    t->queued = true;
+    t->next_ready = in->waiting;
+    in->waiting = t;
+}
+
+static void again(void *self)
+{
+    struct input_file *in = self;
+    struct tail *t;
+
+    OBJ_CHECK(in, INPUT_FILE_MAGIC);
+    while ((t = in->waiting) != NULL) {
+        in->waiting = t->next_ready;
+        t->queued = false;
+        input_file_make_ready(in, t);
+    }
 }
 
 void input_file_call_ready(struct input_file *in)
@@ -275,15 +304,32 @@ static void turn(struct input_file *in, struct tail *t, struct chunk *c)
         input_file_soon(in);
 }
 
-static int deliver(void *self, struct chunk *c)
+/* The server that has, or will have, the beginning of the record that goes on in `t`. */
+static uint32_t server_of_held(const struct tail *t)
+{
+    for (int i = 0; i < DECODE_STREAMS; i++)
+        if (t->join.s[i].held.n > 0 && t->join.s[i].held.p[0].file != t->file)
+            return t->join.s[i].held.p[0].file->server;
+    return 0;
+}
+
+static int deliver(void *self, const struct input_sink *sink)
 {
     struct input_file *in = self;
+    struct chunk *c;
     struct tail *t;
 
     OBJ_CHECK(in, INPUT_FILE_MAGIC);
     while ((t = take_ready(in)) != NULL) {
         if (!input_file_may_read(in, t)) /* the tick asks again */
             continue;
+        if (t->file == NULL)
+            tail_register(t, &in->reader);
+        c = sink->chunk(sink->arg, t->file, server_of_held(t));
+        if (c == NULL) {
+            set_aside(in, t);
+            continue;
+        }
         turn(in, t, c);
         return 0;
     }
@@ -404,7 +450,7 @@ static int resume(void *self, const struct checkpoint_chunk *plan, struct chunk 
 
 struct input input_file_input(struct input_file *in)
 {
-    static const struct input_ops OPS = {"file", start, stop, resume, deliver};
+    static const struct input_ops OPS = {"file", start, stop, resume, deliver, again};
 
     return (struct input){&OPS, in};
 }

@@ -46,6 +46,7 @@ struct input_file {
     VEC(struct tail *) tails;
     VEC(struct slot *) looks; /* to be looked at with the next tick */
     struct tail *ready, **ready_last;
+    struct tail *waiting;        /* their server has no room; `queued` too */
     struct tail *unpacking;      /* the one packed file that is read now; NULL: none */
     const struct source *source; /* while globbing */
     dur_ns globbed_at, swept_at, told_drops_at;

@@ -103,6 +103,21 @@ int notice_incarnation(struct spool *own, const struct checkpoint *c,
     return end(&n, own, err);
 }
 
+int notice_failover(struct spool *own, const struct notice_failover *f, struct err *err)
+{
+    struct notice n;
+
+    begin(&n);
+    json_put_kv_str(&n.w, "failover", str_of(f->to));
+    json_put_kv_str(&n.w, "from", str_of(f->from));
+    json_put_kv_u64(&n.w, "files", f->files);
+    json_put_kv_u64(&n.w, "chunks", f->chunks);
+    json_put_kv_u64(&n.w, "ranges", f->ranges);
+    json_put_kv_u64(&n.w, "bytes", f->bytes);
+    metric_add(METRIC_MAYBE_TWICE_BYTES, f->bytes);
+    return end(&n, own, err);
+}
+
 int notice_maybe_twice(struct spool *own, const struct checkpoint_part *part, struct err *err)
 {
     struct notice n;

@@ -36,4 +36,12 @@ int notice_maybe_twice(struct spool *own, const struct checkpoint_part *part, st
 int notice_drop(struct spool *own, const struct checkpoint_file *file,
                 const struct checkpoint_drop *drop, struct err *err);
 
+/* "failover": `files` files and `chunks` chunks with `bytes` bytes in flight, which may be stored
+ * at both, go from server `from` to `to`.  Not synced. */
+struct notice_failover {
+    const char *from, *to;
+    uint64_t files, chunks, ranges, bytes;
+};
+int notice_failover(struct spool *own, const struct notice_failover *f, struct err *err);
+
 #endif

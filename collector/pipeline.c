@@ -1,11 +1,14 @@
 /*
  * collector/pipeline.c - contract: pipeline.h.
  *
+ * A server has a lane: a chunk that is being filled from its files, and those on their way to it.
+ *
  * Invariants (the argument for exactly-once is in docs/collector.md)
- *   (1) a chunk goes to ship only when the journal says that its plan is on the disk;
- *   (2) nothing is pulled before every chunk of the journal was built again, so the joins that
- * these leave empty are the ones that reading begins with; (3) a refused chunk is acknowledged in
- * the journal only after its gap record is in the spool (on a full disk: in its memory).
+ *   (1) a chunk is sent, also to another server, only when the journal says on the disk that it is
+ * planned for that server; (2) nothing is pulled before every chunk of the journal was built again,
+ * so the joins that these leave empty are the ones that reading begins with; (3) a refused chunk is
+ * acknowledged in the journal only after its gap record is in the spool (on a full disk: in its
+ * memory); (4) a chunk that a server may have is sent to another one marked maybe_twice.
  */
 #include "collector/pipeline.h"
 
@@ -31,10 +34,19 @@ enum {
 /* A chunk whose plan is in the journal's buffer and not yet on the disk. */
 struct sealed {
     uint64_t no;
-    uint64_t mark; /* of the journal, behind its plan */
+    size_t lane;
+    uint64_t mark; /* of the journal, behind its plan or move */
     uint64_t next; /* next new file when it was planned; 0: it was before */
     char token[CHUNK_TOKEN_BYTES];
     struct buf message;
+};
+
+struct lane {
+    uint32_t server;     /* the journal's number */
+    struct chunk *chunk; /* being filled; NULL: none ever was */
+    dur_ns opened_at;    /* when its first part came */
+    size_t sealed;
+    bool had_no_room; /* a file waits for that */
 };
 
 struct pipeline {
@@ -42,13 +54,17 @@ struct pipeline {
 #define PIPELINE_MAGIC 0x919e11e5u
     struct pipeline_options opt;
     struct input input;
-    struct ship *ship;
+    struct fleet *fleet;
     struct refused *refused;
-    struct chunk *chunk; /* being filled */
-    dur_ns opened_at;    /* when its first part came */
+    struct lane lanes[FLEET_MAX];
+    size_t n_lanes;
+    struct lane *filling; /* that was chosen last */
+    bool undecided;       /* a file waits for a server */
     VEC(struct sealed) sealed;
-    uint64_t next;       /* next new file, as far as the journal has it on the disk */
     VEC(uint64_t) again; /* chunks of the journal still to be built, oldest first */
+    uint64_t first_new;  /* chunks below were in the journal: they may have been sent */
+    uint64_t again_mark; /* of the journal, when it was said where they go */
+    uint64_t next;       /* next new file, as far as the journal has it on the disk */
     struct loop_timer *timer;
     dur_ns retry_at; /* the journal could not be written: not before then; 0: it can */
     bool started, draining, drained;
@@ -66,42 +82,154 @@ static void on_timer(void *arg)
     pump(arg);
 }
 
-/* ---- sealing ---- */
+/* ---- lanes ---- */
 
-static bool has_room(const struct pipeline *p)
+/* The lane of a server of the configuration; NULL: it is not one of them. */
+static struct lane *lane_of(struct pipeline *p, uint32_t server)
 {
-    return ship_has_room(p->ship) &&
-           ship_in_flight(p->ship) + p->sealed.n < p->opt.ship.window_chunks;
+    for (size_t i = 0; i < p->n_lanes; i++)
+        if (p->lanes[i].server == server)
+            return &p->lanes[i];
+    return NULL;
 }
+
+/* That of a chunk, which goes to a server of the configuration (leave_strangers). */
+static struct lane *lane_of_chunk(struct pipeline *p, const struct checkpoint_chunk *c)
+{
+    struct lane *l = lane_of(p, c->server);
+
+    INVARIANT(l != NULL);
+    return l;
+}
+
+static size_t index_of(const struct pipeline *p, const struct lane *l)
+{
+    return (size_t)(l - p->lanes);
+}
+
+static bool has_room(const struct pipeline *p, const struct lane *l)
+{
+    size_t i = index_of(p, l);
+
+    return fleet_has_room(p->fleet, i) &&
+           fleet_in_flight(p->fleet, i) + l->sealed < p->opt.fleet.ship.window_chunks;
+}
+
+static bool has_any_room(const struct pipeline *p)
+{
+    for (size_t i = 0; i < p->n_lanes; i++)
+        if (has_room(p, &p->lanes[i]))
+            return true;
+    return false;
+}
+
+static bool is_filling(const struct lane *l)
+{
+    return l->chunk != NULL && !chunk_is_empty(l->chunk);
+}
+
+static struct chunk *chunk_of(struct pipeline *p, struct lane *l)
+{
+    if (l->chunk == NULL)
+        l->chunk = chunk_new(&p->opt.chunk);
+    return l->chunk;
+}
+
+/* Where the bytes of `f` go; NULL: nobody knows yet. */
+static struct lane *choose_lane(struct pipeline *p, struct checkpoint_file *f, uint32_t like)
+{
+    struct lane *l = lane_of(p, f->server);
+    int i;
+
+    if (l == NULL && like != 0)
+        l = lane_of(p, like);
+    if (l == NULL) {
+        i = fleet_choose(p->fleet);
+        if (i < 0) {
+            p->undecided = true;
+            return NULL;
+        }
+        l = &p->lanes[i];
+    }
+    checkpoint_file_set_server(p->opt.checkpoint, f, l->server);
+    return l;
+}
+
+/* For the input: struct input_sink. */
+static struct chunk *give_chunk(void *arg, struct checkpoint_file *f, uint32_t like)
+{
+    struct pipeline *p = arg;
+    struct lane *l = choose_lane(p, f, like);
+
+    if (l == NULL)
+        return NULL;
+    if (!has_room(p, l)) {
+        l->had_no_room = true;
+        return NULL;
+    }
+    p->filling = l;
+    return chunk_of(p, l);
+}
+
+/* Is there room for files that had none? */
+static void wake_files(struct pipeline *p)
+{
+    bool due = p->undecided && fleet_choose(p->fleet) >= 0;
+
+    for (size_t i = 0; i < p->n_lanes; i++) {
+        struct lane *l = &p->lanes[i];
+        if (!l->had_no_room || !has_room(p, l))
+            continue;
+        l->had_no_room = false;
+        due = true;
+    }
+    if (!due)
+        return;
+    p->undecided = false;
+    p->input.ops->again(p->input.self);
+}
+
+/* ---- sealing ---- */
 
 /* What rules dropped counts from when the bytes are planned: what is read again after a crash is
  * counted again, what is built again is not. */
-static void plan_drops(struct pipeline *p)
+static void plan_drops(struct pipeline *p, const struct chunk *c)
 {
-    struct chunk_drop *d;
+    const struct chunk_drop *d;
 
-    VEC_EACH(&p->chunk->drops, d)
+    VEC_EACH(&c->drops, d)
         checkpoint_dropped(p->opt.checkpoint, d->file, d->rule, d->count, d->bytes);
 }
 
-/* Pack the chunk as number `no`; 0: a new one, which is planned. */
-static void seal(struct pipeline *p, uint64_t no)
+/* Pack `c` as number `no` for lane `l`; 0: a new one, which is planned. */
+static void seal(struct pipeline *p, struct chunk *c, struct lane *l, uint64_t no)
 {
-    struct sealed s = {.no = no, .next = no == 0 ? checkpoint_next_file(p->opt.checkpoint) : 0};
+    struct checkpoint *cp = p->opt.checkpoint;
+    struct sealed s = {.no = no, .lane = index_of(p, l), .mark = p->again_mark};
     struct err err;
 
-    p->chunk->next = s.next;
+    if (no == 0)
+        s.next = checkpoint_next_file(cp);
+    c->next = s.next;
     buf_init(&s.message, 2 * (p->opt.chunk.bytes_busy + MESSAGE_SLACK));
-    if (chunk_pack(p->chunk, &s.message, s.token, &err) < 0)
+    if (chunk_pack(c, &s.message, s.token, &err) < 0)
         log_error("chunk.not_packed", LOG_ERR(&err));
     INVARIANT(!s.message.over); /* sized so that any chunk fits */
     if (no == 0) {
-        s.no = checkpoint_plan(p->opt.checkpoint, p->chunk->parts.p, p->chunk->parts.n);
-        plan_drops(p);
-        s.mark = checkpoint_mark(p->opt.checkpoint);
+        s.no = checkpoint_plan(cp, l->server, c->parts.p, c->parts.n);
+        plan_drops(p, c);
+        s.mark = checkpoint_mark(cp);
     }
     VEC_PUSH(&p->sealed, s);
-    chunk_clear(p->chunk);
+    l->sealed++;
+    chunk_clear(c);
+}
+
+/* Seal what `from` has been filled with, for `to`. */
+static void seal_lane(struct pipeline *p, struct lane *from, struct lane *to)
+{
+    seal(p, from->chunk, to, 0);
+    from->opened_at = 0;
 }
 
 static void on_trim(void *arg)
@@ -137,7 +265,8 @@ static void send_sealed(struct pipeline *p)
         if (s->next != 0)
             p->next = s->next;
         trim_later(p, s->message.n);
-        ship_add(p->ship, s->no, s->token, &s->message); /* keeps (1) */
+        p->lanes[s->lane].sealed--;
+        fleet_add(p->fleet, s->lane, s->no, s->token, &s->message); /* keeps (1) */
     }
     if (n > 0 && n < p->sealed.n)
         memmove(p->sealed.p, p->sealed.p + n, (p->sealed.n - n) * sizeof(p->sealed.p[0]));
@@ -168,47 +297,70 @@ static bool rebuild(struct pipeline *p)
 {
     while (p->again.n > 0) {
         struct checkpoint_chunk *plan = checkpoint_chunk_find(p->opt.checkpoint, p->again.p[0]);
-        INVARIANT(chunk_is_empty(p->chunk));
-        if (p->input.ops->resume(p->input.self, plan, p->chunk) == 1) {
+        struct lane *l = lane_of_chunk(p, plan);
+        struct chunk *c = chunk_of(p, l);
+        INVARIANT(chunk_is_empty(c));
+        if (p->input.ops->resume(p->input.self, plan, c) == 1) {
             loop_timer_start(p->timer, RESUME_MS, 0);
             return false;
         }
         VEC_REMOVE(&p->again, 0);
-        if (chunk_is_empty(p->chunk)) /* all of it is gone and reported */
+        c->maybe_twice = plan->maybe_twice;
+        if (chunk_is_empty(c)) /* all of it is gone and reported */
             checkpoint_ack(p->opt.checkpoint, plan->no);
         else
-            seal(p, plan->no);
+            seal(p, c, l, plan->no);
     }
     return true;
 }
 
 /* ---- the pump ---- */
 
+/* Seal what is old enough, or worth it when there is no more to read; the milliseconds after which
+ * the next will be, -1: none. */
+static int64_t seal_old(struct pipeline *p, bool more, dur_ns now)
+{
+    int64_t wait = -1;
+
+    for (size_t i = 0; i < p->n_lanes; i++) {
+        struct lane *l = &p->lanes[i];
+        dur_ns left = l->opened_at + p->opt.chunk_delay - now;
+        if (!is_filling(l) || !has_room(p, l))
+            continue;
+        if (left <= 0 || (!more && chunk_is_worth(l->chunk)))
+            seal_lane(p, l, l);
+        else if (wait < 0 || left / NS_PER_MS + 1 < wait)
+            wait = left / NS_PER_MS + 1;
+    }
+    return wait;
+}
+
 /* Fill and seal; returns the milliseconds after which to look again, 0: at once, -1: when something
  * happens. */
 static int64_t fill(struct pipeline *p)
 {
+    const struct input_sink sink = {give_chunk, p};
     dur_ns begin = time_mono(), now = begin;
     bool more = true;
+    int64_t wait;
 
-    while (has_room(p) && more && now - begin < PUMP_MS * NS_PER_MS) {
-        bool was_empty = chunk_is_empty(p->chunk);
-        more = p->input.ops->deliver(p->input.self, p->chunk) == 0;
+    while (has_any_room(p) && more && now - begin < PUMP_MS * NS_PER_MS) {
+        p->filling = NULL;
+        more = p->input.ops->deliver(p->input.self, &sink) == 0;
         now = time_mono();
-        if (was_empty)
-            p->opened_at = now;
-        if (chunk_is_full(p->chunk) || (!more && chunk_is_worth(p->chunk)))
-            seal(p, 0);
+        if (p->filling == NULL)
+            continue;
+        if (p->filling->opened_at == 0)
+            p->filling->opened_at = now;
+        if (!is_filling(p->filling))
+            p->filling->opened_at = 0;
+        else if (chunk_is_full(p->filling->chunk))
+            seal_lane(p, p->filling, p->filling);
     }
-    if (!chunk_is_empty(p->chunk) && has_room(p) && now - p->opened_at >= p->opt.chunk_delay)
-        seal(p, 0);
-    if (!has_room(p))
+    wait = seal_old(p, more, now);
+    if (!has_any_room(p))
         return -1;
-    if (more)
-        return 0;
-    if (chunk_is_empty(p->chunk))
-        return -1;
-    return (p->opened_at + p->opt.chunk_delay - now) / NS_PER_MS + 1;
+    return more ? 0 : wait;
 }
 
 static void finish_drain(struct pipeline *p)
@@ -231,15 +383,17 @@ static void pump(struct pipeline *p)
     if (!p->started || p->drained || !rebuild(p))
         return;
     if (p->draining) {
-        if (!chunk_is_empty(p->chunk))
-            seal(p, 0);
+        for (size_t i = 0; i < p->n_lanes; i++)
+            if (is_filling(&p->lanes[i]))
+                seal_lane(p, &p->lanes[i], &p->lanes[i]);
     } else {
+        wake_files(p);
         wait = fill(p);
     }
     send_sealed(p);
     if (wait < 0 && p->retry_at != 0)
         wait = RETRY_MS;
-    if (p->draining && p->sealed.n == 0 && ship_in_flight(p->ship) == 0)
+    if (p->draining && p->sealed.n == 0 && fleet_in_flight_all(p->fleet) == 0)
         finish_drain(p);
     if (wait >= 0)
         loop_timer_start(p->timer, (uint64_t)wait, 0);
@@ -285,7 +439,7 @@ static int send_twice(struct pipeline *p, const struct checkpoint_chunk *c, stru
     if (r == 0)
         r = spool_sync(p->opt.own, err);
     if (r == 0)
-        ship_add(p->ship, c->no, token, &marked);
+        fleet_add(p->fleet, index_of(p, lane_of_chunk(p, c)), c->no, token, &marked);
     buf_fini(&marked);
     return r;
 }
@@ -323,6 +477,126 @@ static void on_room(void *arg)
     pump(arg);
 }
 
+/* ---- from server to server ---- */
+
+/* What is moved, for the record that says so. */
+struct moving {
+    struct pipeline *p;
+    struct lane *from, *to;
+    struct notice_failover told;
+};
+
+/* The journal says it; `sent`: a server may have it. */
+static const struct checkpoint_chunk *move_plan(struct moving *m, uint64_t no, bool sent)
+{
+    struct checkpoint_chunk *c = checkpoint_chunk_find(m->p->opt.checkpoint, no);
+
+    checkpoint_move(m->p->opt.checkpoint, no, m->to->server, sent);
+    m->told.chunks++;
+    for (size_t i = 0; sent && i < c->parts.n; i++) {
+        m->told.ranges += c->parts.p[i].end > c->parts.p[i].start;
+        m->told.bytes += c->parts.p[i].end - c->parts.p[i].start;
+    }
+    return c;
+}
+
+/* Mark the message of a chunk that may be stored twice, once.  Keeps (4). */
+static void mark_twice(const struct checkpoint_chunk *c, struct buf *message)
+{
+    char token[CHUNK_TOKEN_BYTES];
+    struct buf marked;
+    struct err err;
+    int r;
+
+    if (!c->maybe_twice)
+        return;
+    buf_init(&marked, message->max + MESSAGE_SLACK);
+    r = chunk_mark_twice(buf_str(message), token, &marked, &err);
+    if (r == 0) {
+        buf_fini(message);
+        *message = marked;
+        return;
+    }
+    buf_fini(&marked);
+    if (r != ERR_EXISTS) /* it was marked when it was moved before */
+        log_error("chunk.not_marked", LOG_ERR(&err));
+}
+
+static void move_sent(struct moving *m)
+{
+    struct sealed s = {.lane = index_of(m->p, m->to), .mark = UINT64_MAX};
+    bool sent;
+
+    while (fleet_take(m->p->fleet, index_of(m->p, m->from), &s.no, &s.message, s.token, &sent)) {
+        mark_twice(move_plan(m, s.no, sent || s.no < m->p->first_new), &s.message);
+        VEC_PUSH(&m->p->sealed, s);
+        m->to->sealed++;
+    }
+}
+
+static void move_sealed(struct moving *m)
+{
+    for (size_t i = 0; i < m->p->sealed.n; i++) {
+        struct sealed *s = &m->p->sealed.p[i];
+        if (s->lane != index_of(m->p, m->from))
+            continue;
+        mark_twice(move_plan(m, s->no, s->no < m->p->first_new), &s->message);
+        s->lane = index_of(m->p, m->to);
+        s->mark = UINT64_MAX;
+        m->from->sealed--;
+        m->to->sealed++;
+    }
+}
+
+static void move_unbuilt(struct moving *m)
+{
+    for (size_t i = 0; i < m->p->again.n; i++) {
+        const struct checkpoint_chunk *c =
+            checkpoint_chunk_find(m->p->opt.checkpoint, m->p->again.p[i]);
+        if (c->server == m->from->server)
+            (void)move_plan(m, c->no, true);
+    }
+}
+
+static void tell_moved(const struct moving *m)
+{
+    struct err err;
+    int r;
+
+    if (m->told.files + m->told.chunks == 0)
+        return;
+    r = notice_failover(m->p->opt.own, &m->told, &err);
+    if (r == 0)
+        r = spool_sync(m->p->opt.own, &err);
+    if (r < 0)
+        log_error("failover.not_written", LOG_ERR(&err));
+}
+
+/* Everything of one server is the other's from now on. */
+static void on_left(void *arg, size_t from, size_t to)
+{
+    struct pipeline *p = arg;
+    struct moving m = {.p = p, .from = &p->lanes[from], .to = &p->lanes[to]};
+    struct checkpoint *cp = p->opt.checkpoint;
+
+    m.told.from = checkpoint_server_address(cp, m.from->server);
+    m.told.to = checkpoint_server_address(cp, m.to->server);
+    move_sent(&m);
+    move_sealed(&m);
+    move_unbuilt(&m);
+    m.told.files = checkpoint_leave(cp, m.from->server, m.to->server);
+    p->again_mark = checkpoint_mark(cp);
+    for (size_t i = 0; i < p->sealed.n; i++)
+        if (p->sealed.p[i].mark == UINT64_MAX)
+            p->sealed.p[i].mark = p->again_mark;
+    if (is_filling(m.from)) /* planned for nobody yet */
+        seal_lane(p, m.from, m.to);
+    m.from->had_no_room = false;
+    m.to->had_no_room = true; /* files that waited for the one wait for the other */
+    tell_moved(&m);
+    pump(p);
+}
+
 static void on_about(void *arg, bool is_hello, struct forward_about *ret)
 {
     struct pipeline *p = arg;
@@ -337,8 +611,10 @@ static void on_about(void *arg, bool is_hello, struct forward_about *ret)
 
 int pipeline_open(const struct pipeline_options *opt, struct pipeline **ret, struct err *err)
 {
-    struct ship_handler handler = {on_acked, on_refused, on_room,
-                                   opt->about == NULL ? NULL : on_about, NULL};
+    struct fleet_handler handler = {
+        .ship = {on_acked, on_refused, on_room, opt->about == NULL ? NULL : on_about, NULL},
+        .left = on_left,
+    };
     struct pipeline *p = mem_new(sizeof(*p));
     int r;
 
@@ -354,12 +630,40 @@ int pipeline_open(const struct pipeline_options *opt, struct pipeline **ret, str
         pipeline_free(&p);
         return r;
     }
-    p->chunk = chunk_new(&opt->chunk);
+    p->n_lanes = opt->fleet.n;
+    for (size_t i = 0; i < p->n_lanes; i++)
+        p->lanes[i].server = checkpoint_server(opt->checkpoint, opt->fleet.addresses[i].p);
     p->timer = loop_timer_new(opt->loop, on_timer, p);
     p->trim_timer = loop_timer_new(opt->loop, on_trim, p);
-    p->ship = ship_new(opt->loop, &opt->ship, &handler, p);
+    p->fleet = fleet_new(opt->loop, &opt->fleet, &handler, p);
     *ret = p;
     return 0;
+}
+
+/* Servers that are not in the configuration any more: files go where new ones do, chunks to the
+ * first; keeps (4). */
+static void leave_strangers(struct pipeline *p)
+{
+    struct checkpoint *cp = p->opt.checkpoint;
+    struct moving m = {.p = p, .to = &p->lanes[0]};
+    struct checkpoint_file *f;
+    struct checkpoint_chunk *c;
+
+    m.told.from = "";
+    m.told.to = checkpoint_server_address(cp, m.to->server);
+    for (size_t i = 0; (f = checkpoint_file_at(cp, i)) != NULL; i++)
+        if (f->server != 0 && lane_of(p, f->server) == NULL) {
+            m.told.from = checkpoint_server_address(cp, f->server);
+            m.told.files += checkpoint_leave(cp, f->server, 0);
+        }
+    for (size_t i = 0; (c = checkpoint_chunk_at(cp, i)) != NULL; i++)
+        if (lane_of(p, c->server) == NULL) {
+            m.told.from = checkpoint_server_address(cp, c->server);
+            (void)move_plan(&m, c->no, c->server != 0);
+        }
+    p->again_mark = m.told.files + m.told.chunks > 0 ? checkpoint_mark(cp) : 0;
+    if (m.told.ranges > 0)
+        tell_moved(&m);
 }
 
 void pipeline_start(struct pipeline *p, struct input input)
@@ -368,8 +672,11 @@ void pipeline_start(struct pipeline *p, struct input input)
 
     OBJ_CHECK(p, PIPELINE_MAGIC);
     p->input = input;
-    for (size_t i = 0; (c = checkpoint_chunk_at(p->opt.checkpoint, i)) != NULL; i++)
+    leave_strangers(p);
+    for (size_t i = 0; (c = checkpoint_chunk_at(p->opt.checkpoint, i)) != NULL; i++) {
         VEC_PUSH(&p->again, c->no);
+        p->first_new = c->no + 1;
+    }
     p->started = true;
     loop_timer_start(p->timer, 0, 0);
 }
@@ -385,7 +692,7 @@ static void on_drain_timeout(void *arg)
 {
     struct pipeline *p = arg;
 
-    log_warn("drain.timeout", LOG_U64("unacked_chunks", ship_in_flight(p->ship)));
+    log_warn("drain.timeout", LOG_U64("unacked_chunks", fleet_in_flight_all(p->fleet)));
     finish_drain(p);
 }
 
@@ -402,7 +709,7 @@ void pipeline_drain(struct pipeline *p, dur_ns timeout, loop_fn *done, void *arg
 
 void pipeline_set_tls(struct pipeline *p, struct tls_ctx *tls)
 {
-    ship_set_tls(p->ship, tls);
+    fleet_set_tls(p->fleet, tls);
 }
 
 void pipeline_free(struct pipeline **pp)
@@ -415,8 +722,9 @@ void pipeline_free(struct pipeline **pp)
     loop_timer_free(&p->drain_timer);
     loop_timer_free(&p->timer);
     loop_timer_free(&p->trim_timer);
-    ship_free(&p->ship);
-    chunk_free(&p->chunk);
+    fleet_free(&p->fleet);
+    for (size_t i = 0; i < p->n_lanes; i++)
+        chunk_free(&p->lanes[i].chunk);
     refused_free(&p->refused);
     for (size_t i = 0; i < p->sealed.n; i++)
         buf_fini(&p->sealed.p[i].message);
@@ -429,10 +737,10 @@ void pipeline_free(struct pipeline **pp)
 
 bool pipeline_is_connected(const struct pipeline *p)
 {
-    return ship_is_connected(p->ship);
+    return fleet_connected(p->fleet) > 0;
 }
 
 size_t pipeline_in_flight(const struct pipeline *p)
 {
-    return ship_in_flight(p->ship) + p->sealed.n;
+    return fleet_in_flight_all(p->fleet) + p->sealed.n;
 }

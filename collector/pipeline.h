@@ -9,8 +9,8 @@
 #define LOGQ_COLLECTOR_PIPELINE_H
 
 #include "collector/checkpoint.h"
+#include "collector/fleet.h"
 #include "collector/input.h"
-#include "collector/ship.h"
 #include "collector/spool.h"
 
 struct pipeline;
@@ -23,7 +23,7 @@ struct pipeline_options {
     struct chunk_options chunk;
     dur_ns chunk_delay;
     uint64_t refused_bytes;
-    struct ship_options ship;
+    struct fleet_options fleet;
     /* Chunks were acknowledged; may be NULL. */
     void (*acked)(void *arg);
     /* As ship.h's; what the journal knows is put in here. */

@@ -113,8 +113,9 @@ static struct gate_sockets find_sockets(const struct config *c)
 
     for (size_t i = 0; i < c->n_sources; i++)
         add_socket(&s, config_engine_socket(&c->sources[i]));
-    if (str_starts(c->address, STR("unix:")))
-        s.server = str_from(c->address, sizeof("unix:") - 1);
+    for (size_t i = 0; i < c->targets.n && s.n_servers < GATE_SOCKETS_MAX; i++)
+        if (str_starts(c->targets.v[i], STR("unix:")))
+            s.servers[s.n_servers++] = str_from(c->targets.v[i], sizeof("unix:") - 1);
     return s;
 }
 
@@ -144,7 +145,7 @@ static int start_gate(struct priv *p, struct err *err)
     int pair[2], r;
     pid_t pid;
 
-    if (sockets.n == 0 && sockets.server.n == 0)
+    if (sockets.n == 0 && sockets.n_servers == 0)
         return 0;
     r = channel_pair(pair, err);
     if (r < 0)

@@ -33,6 +33,7 @@ struct parcel {
     char token[CHUNK_TOKEN_BYTES];
     struct buf message; /* owned */
     bool sent;          /* on this connection */
+    bool tried;         /* on any */
     dur_ns sent_at;
 };
 
@@ -44,8 +45,9 @@ struct ship {
     char *address, *server_name;
     struct ship_handler handler;
     void *arg;
-    struct stream *stream; /* NULL: none */
-    bool connected, closing;
+    struct stream *stream;    /* NULL: none */
+    bool connected, closing;  /* connected: and may be used */
+    bool opened;              /* the stream there is was connected */
     struct loop_timer *timer; /* reconnect, or ack deadline */
     struct loop_timer *status_timer;
     dur_ns asked_at; /* a message about ourselves is not answered since then; 0: none is */
@@ -54,6 +56,8 @@ struct ship {
     struct parcel *first, **last;
     size_t n, bytes;
     dur_ns last_ack;
+    dur_ns quiet_at; /* the last sign that all is well */
+    bool decided;
     struct buf in;
     struct forward_frame frame;
     bool told; /* a connection that fails is logged once until one succeeds */
@@ -121,7 +125,7 @@ static void send_waiting(struct ship *s)
         if (p->sent)
             continue;
         stream_write(s->stream, buf_str(&p->message));
-        p->sent = true; /* keeps (2) */
+        p->sent = p->tried = true; /* keeps (2) */
         p->sent_at = time_mono();
         metric_add(METRIC_CHUNKS_SENT, 1);
         metric_add(METRIC_SENT_BYTES, p->message.n);
@@ -171,24 +175,27 @@ static void parcel_free(struct parcel *p)
     free(p);
 }
 
-/* Take the chunk with this token out of the list; NULL: there is none. */
-static struct parcel *take_parcel(struct ship *s, struct str token)
+static struct parcel *cut_parcel(struct ship *s, struct parcel **at)
 {
-    struct parcel **at = &s->first;
-    struct parcel *p;
+    struct parcel *p = *at;
 
-    while (*at != NULL && !((*at)->sent && str_eq(token, str_of((*at)->token))))
-        at = &(*at)->next;
-    p = *at;
-    if (p == NULL)
-        return NULL;
     *at = p->next;
     if (s->last == &p->next)
         s->last = at;
     s->n--;
     s->bytes -= p->message.n;
-    metric_set(METRIC_WINDOW_CHUNKS, s->n);
+    metric_sub(METRIC_WINDOW_CHUNKS, 1);
     return p;
+}
+
+/* Take the chunk with this token out of the list; NULL: there is none. */
+static struct parcel *take_parcel(struct ship *s, struct str token)
+{
+    struct parcel **at = &s->first;
+
+    while (*at != NULL && !((*at)->sent && str_eq(token, str_of((*at)->token))))
+        at = &(*at)->next;
+    return *at == NULL ? NULL : cut_parcel(s, at);
 }
 
 static int take_ack(struct ship *s, struct str bytes, struct err *err)
@@ -202,6 +209,7 @@ static int take_ack(struct ship *s, struct str bytes, struct err *err)
     if (str_eq(ack.token, str_of(ABOUT_TOKEN))) {
         s->asked_at = 0;
         s->answers = true;
+        backoff_reset(&s->backoff);
         if (ack.has_known && s->handler.known != NULL)
             s->handler.known(s->arg, ack.known_incarnation, ack.known_next);
         return 0;
@@ -211,7 +219,7 @@ static int take_ack(struct ship *s, struct str bytes, struct err *err)
         metric_add(METRIC_ACK_UNKNOWN, 1);
         return 0;
     }
-    s->last_ack = time_mono();
+    s->last_ack = s->quiet_at = time_mono();
     (void)fault_hit("ship.acked");
     metric_observe(METRIC_ACK_SECONDS, (double)(s->last_ack - p->sent_at) / 1e9);
     if (ack.refused) {
@@ -252,12 +260,13 @@ static void on_opened(struct stream *stream, void *arg)
     struct ship *s = arg;
 
     (void)stream;
-    s->connected = true;
+    s->connected = s->opened = s->decided = true;
     s->told = false;
     metric_add(METRIC_CONNECTS, 1);
     log_info("ship.connected", LOG_Z("server", s->address), LOG_U64("waiting", s->n));
     send_about(s, true);
     send_waiting(s);
+    s->handler.room(s->arg);
 }
 
 static void on_data(struct stream *stream, struct str bytes, void *arg)
@@ -290,7 +299,10 @@ static void on_closed(struct stream *stream, const struct err *why, void *arg)
 
     (void)stream;
     s->stream = NULL;
-    s->connected = s->closing = s->answers = false;
+    if (s->n == 0 && s->opened)
+        s->quiet_at = time_mono();
+    s->decided = true;
+    s->connected = s->opened = s->closing = s->answers = false;
     s->asked_at = 0;
     buf_clear(&s->in);
     memset(&s->frame, 0, sizeof(s->frame));
@@ -343,6 +355,7 @@ static void connect_now(void *arg)
     if (r < 0) {
         uint64_t wait = backoff_next_ms(&s->backoff);
         s->stream = NULL;
+        s->decided = true;
         metric_add(METRIC_CONNECT_FAILED, 1);
         if (!s->told)
             log_warn("ship.connect_failed", LOG_Z("server", s->address), LOG_ERR(&err),
@@ -367,6 +380,7 @@ struct ship *ship_new(struct loop *l, const struct ship_options *opt, const stru
     s->handler = *h;
     s->arg = arg;
     s->last = &s->first;
+    s->quiet_at = time_mono();
     s->backoff.min_ms = opt->backoff_min_ms == 0 ? 200 : opt->backoff_min_ms;
     s->backoff.max_ms = opt->backoff_max_ms == 0 ? 5000 : opt->backoff_max_ms;
     buf_init(&s->in, ACK_MAX);
@@ -401,6 +415,8 @@ void ship_add(struct ship *s, uint64_t no, const char token[CHUNK_TOKEN_BYTES], 
     struct parcel *p = mem_new(sizeof(*p));
 
     OBJ_CHECK(s, SHIP_MAGIC);
+    if (s->n == 0 && s->connected)
+        s->quiet_at = time_mono();
     p->no = no;
     memcpy(p->token, token, CHUNK_TOKEN_BYTES);
     p->message = *message;
@@ -409,20 +425,54 @@ void ship_add(struct ship *s, uint64_t no, const char token[CHUNK_TOKEN_BYTES], 
     s->last = &p->next;
     s->n++;
     s->bytes += p->message.n;
-    metric_set(METRIC_WINDOW_CHUNKS, s->n);
+    metric_add(METRIC_WINDOW_CHUNKS, 1);
     send_waiting(s);
 }
 
-void ship_set_tls(struct ship *s, struct tls_ctx *tls)
+dur_ns ship_silent_since(const struct ship *s)
+{
+    OBJ_CHECK(s, SHIP_MAGIC);
+    return s->connected && s->n == 0 ? 0 : s->quiet_at;
+}
+
+bool ship_is_decided(const struct ship *s)
+{
+    return s->decided;
+}
+
+bool ship_take(struct ship *s, uint64_t *no, struct buf *message, char token[CHUNK_TOKEN_BYTES],
+               bool *sent)
+{
+    struct parcel *p;
+
+    OBJ_CHECK(s, SHIP_MAGIC);
+    if (s->first == NULL)
+        return false;
+    p = cut_parcel(s, &s->first);
+    *no = p->no;
+    *sent = p->tried;
+    memcpy(token, p->token, CHUNK_TOKEN_BYTES);
+    *message = p->message;
+    free(p);
+    return true;
+}
+
+void ship_reconnect(struct ship *s, const char *why)
 {
     struct err err;
 
     OBJ_CHECK(s, SHIP_MAGIC);
+    (void)err_set(&err, ERR_CANCELLED, "%s", why);
+    close_stream(s, &err);
+}
+
+void ship_set_tls(struct ship *s, struct tls_ctx *tls)
+{
+    OBJ_CHECK(s, SHIP_MAGIC);
     tls_ctx_unref(&s->opt.tls);
     s->opt.tls = tls == NULL ? NULL : tls_ctx_ref(tls);
-    (void)err_set(&err, ERR_CANCELLED, "certificates were reloaded");
     s->backoff.now_ms = 0;
-    close_stream(s, &err);
+    ship_reconnect(s, "certificates were reloaded");
 }
 
 void ship_free(struct ship **ps)
@@ -439,11 +489,8 @@ void ship_free(struct ship **ps)
     }
     loop_timer_free(&s->timer);
     loop_timer_free(&s->status_timer);
-    while (s->first != NULL) {
-        struct parcel *p = s->first;
-        s->first = p->next;
-        parcel_free(p);
-    }
+    while (s->first != NULL)
+        parcel_free(cut_parcel(s, &s->first));
     tls_ctx_unref(&s->opt.tls);
     buf_fini(&s->in);
     free(s->address);

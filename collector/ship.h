@@ -33,7 +33,7 @@ struct ship_handler {
     void (*acked)(void *arg, uint64_t no);
     /* Chunk `no` will never be taken; `message` is what was sent, valid during the call. */
     void (*refused)(void *arg, uint64_t no, struct str message, struct str code, struct str text);
-    /* There is room in the window again. */
+    /* There is room in the window again, or a connection. */
     void (*room)(void *arg);
     /* Say who we are (`is_hello`, first on each connection) and how; may be NULL: nothing is said.
      * Texts must live until the call returns to the loop. */
@@ -55,6 +55,18 @@ bool ship_is_connected(const struct ship *s);
  * window: who adds asks for room first. */
 void ship_add(struct ship *s, uint64_t no, const char token[CHUNK_TOKEN_BYTES],
               struct buf *message);
+
+/* Since when it owes us an answer, or cannot be reached (time_mono); 0: all is well.  A chunk's ack
+ * counts, while any waits for one; else that there is a connection. */
+dur_ns ship_silent_since(const struct ship *s);
+/* Has it connected yet, or failed to? */
+bool ship_is_decided(const struct ship *s);
+/* Take the oldest chunk back, with its message; `sent`: the server may have it.  false: none is
+ * left. */
+bool ship_take(struct ship *s, uint64_t *no, struct buf *message, char token[CHUNK_TOKEN_BYTES],
+               bool *sent);
+/* Give the connection up, and make a new one after a while. */
+void ship_reconnect(struct ship *s, const char *why);
 
 /* From now on connect with `tls`; the connection there is is closed and made anew. */
 void ship_set_tls(struct ship *s, struct tls_ctx *tls);

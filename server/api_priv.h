@@ -79,8 +79,8 @@ api_fn api_patterns;                                                           /
 api_fn api_delete;                                                             /* api_delete.c */
 api_fn api_admin_flush, api_admin_compact, api_admin_verify, api_admin_backup; /* api_admin.c */
 api_fn api_hold;                                                               /* api_hold.c */
-api_fn api_collectors;       /* api_collectors.c */
-api_fn api_push, api_import; /* api_push.c */
+api_fn api_collectors, api_collectors_overlap, api_collectors_ranges; /* api_collectors.c */
+api_fn api_push, api_import;                                          /* api_push.c */
 api_fn api_ready, api_metrics, api_buildinfo, api_page, api_rules, api_alerts; /* api_status.c */
 api_fn api_config, api_drilldown_limits, api_loki_rules;                       /* api_status.c */
 

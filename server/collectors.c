@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/vec.h"
+#include "server/auth.h"
 #include "server/metrics.h"
 
 #include <inttypes.h>
@@ -60,6 +61,37 @@ struct collectors {
     bool dirty[PAGES];
     pthread_mutex_t saving; /* held over a whole collectors_save */
 };
+
+/* ---- names ---- */
+
+/* "logq://<tenant>/collector/<name>" */
+static bool take_apart(struct str identity, struct str *tenant, struct str *name)
+{
+    struct str rest = identity;
+
+    if (!str_starts(rest, STR("logq://")))
+        return false;
+    rest = str_from(rest, 7);
+    *tenant = str_cut(&rest, '/');
+    if (!auth_tenant_ok(*tenant) || !str_starts(rest, STR("collector/")))
+        return false;
+    *name = str_from(rest, 10);
+    return true;
+}
+
+struct str collectors_tenant(struct str identity, struct str fallback)
+{
+    struct str tenant, name;
+
+    return take_apart(identity, &tenant, &name) ? tenant : fallback;
+}
+
+struct str collectors_name(struct str identity)
+{
+    struct str tenant, name;
+
+    return take_apart(identity, &tenant, &name) ? name : identity;
+}
 
 /* ---- entries ---- */
 
@@ -535,25 +567,13 @@ static void put_time(struct json_writer *w, const char *key, uint64_t t)
         json_put_kv_str(w, key, time_format_rfc3339((ts_ns)t, text));
 }
 
-/* "logq://tenant/collector/NAME" -> NAME; else as it is. */
-static struct str name_of(struct str identity)
-{
-    struct str rest = identity;
-
-    if (!str_starts(rest, STR("logq://")))
-        return identity;
-    rest = str_from(rest, 7);
-    (void)str_cut(&rest, '/');
-    return str_starts(rest, STR("collector/")) ? str_from(rest, 10) : identity;
-}
-
 static void print_entry(struct json_writer *w, const struct collectors_entry *e)
 {
     char id[20];
 
     json_put_object(w);
     json_put_kv_str(w, "tenant", str_of(e->tenant));
-    json_put_kv_str(w, "name", name_of(str_of(e->identity)));
+    json_put_kv_str(w, "name", collectors_name(str_of(e->identity)));
     json_put_kv_str(w, "identity", str_of(e->identity));
     json_put_kv_str(w, "host", str_of(e->host));
     json_put_kv_str(w, "version", str_of(e->version));

@@ -20,6 +20,11 @@ enum { COLLECTORS_MAX = 10000 };
 struct collectors;
 struct collectors_entry;
 
+/* Whose a certificate's name is: "logq://<tenant>/collector/<name>", else `fallback`. */
+struct str collectors_tenant(struct str identity, struct str fallback);
+/* Its last part, or all of it. */
+struct str collectors_name(struct str identity);
+
 struct collectors *collectors_new(void);
 /* All connections have left. */
 void collectors_free(struct collectors **pc);

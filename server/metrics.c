@@ -39,6 +39,8 @@ void metrics_update(struct server *s)
     metric_set(METRIC_STORE_DUPLICATE_PARTS, st.duplicate_parts);
     metric_set(METRIC_STORE_DUPLICATE_CHUNKS, st.duplicate_chunks);
     metric_set(METRIC_STORE_TWICE_BYTES, st.twice_bytes);
+    metric_set(METRIC_STORE_OVERLAPS, st.overlaps);
+    metric_set(METRIC_STORE_OVERLAPS_DROPPED, st.overlaps_dropped);
     metric_set(METRIC_STORE_REFUSED, st.refused_chunks);
     metric_set(METRIC_STORE_WAL_BYTES, st.wal_bytes);
     metric_set(METRIC_STORE_WAL_SYNCS, st.wal_syncs);

@@ -24,7 +24,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/obj.h"
-#include "server/auth.h"
 #include "server/collectors.h"
 #include "server/ingest.h"
 #include "server/metrics.h"
@@ -638,21 +637,6 @@ static struct str host_of(const struct stream_peer *p)
     return address;
 }
 
-/* "logq://<tenant>/collector/<name>" -> tenant; else the configured one. */
-static struct str tenant_of(const struct server_conf *c, struct str identity)
-{
-    struct str rest = identity;
-
-    if (str_starts(identity, STR("logq://"))) {
-        struct str tenant;
-        rest = str_from(identity, 7);
-        tenant = str_cut(&rest, '/');
-        if (auth_tenant_ok(tenant) && str_starts(rest, STR("collector/")))
-            return tenant;
-    }
-    return c->forward.tenant;
-}
-
 /* Everything that is stored under a name: it must be one, whole. */
 static int name_peer(struct session_forward *s, struct str identity, struct err *err)
 {
@@ -689,7 +673,7 @@ static int identify(struct session_forward *s, struct err *err)
         (void)snprintf(s->peer, sizeof(s->peer), "dev");
     } else {
         s->own = true;
-        tenant = tenant_of(&server->conf, p.identity);
+        tenant = collectors_tenant(p.identity, server->conf.forward.tenant);
         r = name_peer(s, p.identity, err);
     }
     d.may_have_parts = s->own;

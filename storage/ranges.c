@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEY_OVERLAP = 0x8000 }; /* in the length of the peer, which is far below */
+
 struct range_set {
     char *key; /* owned; key_n bytes */
     size_t key_n;
@@ -47,11 +49,26 @@ bool ranges_key_make(struct str peer, struct str file_id, struct ranges_key *ret
     return true;
 }
 
+bool ranges_key_overlap(struct str peer, struct str file_id, struct ranges_key *ret)
+{
+    if (!ranges_key_make(peer, file_id, ret))
+        return false;
+    le_put16(ret->bytes, (uint16_t)(peer.n | KEY_OVERLAP));
+    return true;
+}
+
+bool ranges_is_overlap(struct str key)
+{
+    return key.n >= 2 && (le_get16(key.p) & KEY_OVERLAP) != 0;
+}
+
 bool ranges_key_split(struct str key, struct str *peer, struct str *file_id)
 {
-    if (key.n < 2 || le_get16(key.p) > key.n - 2)
+    size_t n = key.n < 2 ? 0 : le_get16(key.p) & ~(unsigned)KEY_OVERLAP;
+
+    if (key.n < 2 || n > key.n - 2)
         return false;
-    *peer = (struct str){key.p + 2, le_get16(key.p)};
+    *peer = (struct str){key.p + 2, n};
     *file_id = str_from(key, 2 + peer->n);
     return peer->n <= RANGES_PEER_MAX && file_id->n <= RECORD_FILE_ID_MAX;
 }
@@ -320,6 +337,30 @@ static struct ranges_row row_of(const struct range_set *set)
         .touched = set->touched,
         .encoded = {encoded, bytes},
     };
+}
+
+struct ranges_row *ranges_overlaps(const struct ranges *r, size_t *ret_n)
+{
+    struct ranges_row *rows;
+    size_t pos = 0;
+    struct str key;
+    void *value;
+
+    OBJ_CHECK(r, RANGES_MAGIC);
+    *ret_n = 0;
+    while (map_next(r->sets, &pos, &key, &value))
+        *ret_n += ranges_is_overlap(key);
+    rows = *ret_n == 0 ? NULL : mem_new(*ret_n * sizeof(*rows));
+    for (pos = 0, *ret_n = 0; map_next(r->sets, &pos, &key, &value);)
+        if (ranges_is_overlap(key))
+            rows[(*ret_n)++] = row_of(value);
+    return rows;
+}
+
+struct store_range ranges_row_at(const struct ranges_row *row, size_t i)
+{
+    return (struct store_range){le_get64(row->encoded.p + 16 * i),
+                                le_get64(row->encoded.p + 16 * i + 8)};
 }
 
 struct ranges_row *ranges_take_dirty(struct ranges *r, size_t *ret_n)

@@ -30,7 +30,13 @@ struct ranges_key {
 };
 /* false: peer or file id is too long. */
 bool ranges_key_make(struct str peer, struct str file_id, struct ranges_key *ret);
-/* Take a key apart again (borrowed from `key`); false when it is none. */
+/*
+ * The name of a second set of the same file: what was stored of parts that said maybe_twice, which
+ * another server may have, too.  It lives and is kept like any other.
+ */
+bool ranges_key_overlap(struct str peer, struct str file_id, struct ranges_key *ret);
+bool ranges_is_overlap(struct str key);
+/* Take a key of either kind apart again (borrowed from `key`); false when it is none. */
 bool ranges_key_split(struct str key, struct str *peer, struct str *file_id);
 
 struct ranges;
@@ -80,6 +86,10 @@ struct ranges_row {
     struct str encoded;
     char *owned_key, *owned_encoded; /* what ranges_rows_free frees; NULL in a borrowed row */
 };
+/* Copies of all sets of the second kind. */
+struct ranges_row *ranges_overlaps(const struct ranges *r, size_t *ret_n);
+/* Interval `i` of a row of ours. */
+struct store_range ranges_row_at(const struct ranges_row *row, size_t i);
 struct ranges_row *ranges_take_dirty(struct ranges *r, size_t *ret_n);
 void ranges_rows_free(struct ranges_row **rows, size_t n);
 void ranges_mark_dirty(struct ranges *r, struct str key);

@@ -591,6 +591,27 @@ size_t store_ranges(struct store *s, struct str peer, struct str file_id, struct
     return count;
 }
 
+int store_overlaps(struct store *s, store_overlap_fn *fn, void *arg)
+{
+    struct ranges_row *rows;
+    struct str peer, file;
+    size_t n;
+    int r = 0;
+
+    OBJ_CHECK(s, STORE_MAGIC);
+    (void)pthread_mutex_lock(&s->mutex);
+    rows = ranges_overlaps(s->ranges, &n);
+    (void)pthread_mutex_unlock(&s->mutex);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        for (size_t k = 0; r == 0 && k < rows[i].encoded.n / 16; k++) {
+            struct store_range range = ranges_row_at(&rows[i], k);
+            if (ranges_key_split(rows[i].key, &peer, &file))
+                r = fn(arg, peer, file, &range);
+        }
+    ranges_rows_free(&rows, n);
+    return r;
+}
+
 void store_kick_flush(struct store *s)
 {
     (void)pthread_mutex_lock(&s->mutex);

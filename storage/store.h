@@ -164,6 +164,8 @@ enum store_state store_state(struct store *s, char *reason, size_t cap);
 struct store_stats {
     uint64_t records, line_bytes; /* appended since start */
     uint64_t duplicate_parts, duplicate_chunks, refused_chunks;
+    uint64_t overlaps, overlaps_dropped; /* ranges that said so: remembered, and for want of room
+                                            not (store_overlaps) */
     uint64_t twice_bytes; /* of senders' files, stored again because a part said maybe_twice */
     uint64_t wal_bytes, wal_syncs, wal_files, wal_replayed_frames, wal_torn_bytes,
         wal_skipped_frames;
@@ -294,5 +296,11 @@ struct store_range {
 };
 size_t store_ranges(struct store *s, struct str peer, struct str file_id, struct store_range *ret,
                     size_t n);
+
+/* All ranges of parts that said maybe_twice and were stored: another server may have them, or some
+ * of them were here before.  In no order; non-zero from fn ends the walk and is returned. */
+typedef int store_overlap_fn(void *arg, struct str peer, struct str file_id,
+                             const struct store_range *range);
+int store_overlaps(struct store *s, store_overlap_fn *fn, void *arg);
 
 #endif

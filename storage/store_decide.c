@@ -16,6 +16,8 @@
 #include "storage/wal.h"
 #include "storage/wal_entry.h"
 
+enum { OVERLAPS_MAX = 100000 };
+
 static int check_part(const struct store_append *a, const struct record_part *p, uint32_t *next,
                       struct err *err)
 {
@@ -74,6 +76,23 @@ static void add_new(struct store *s, struct str key, uint64_t start, uint64_t en
     }
 }
 
+/* Another server may have it, too: it is remembered as long as there is room for that. */
+static void note_overlap(struct store *s, struct str peer, const struct record_part *p)
+{
+    struct ranges_key name;
+    struct str key;
+    struct err full;
+
+    INVARIANT(ranges_key_overlap(peer, p->file_id, &name)); /* as decide_part */
+    key = (struct str){name.bytes, name.n};
+    if (s->stats.overlaps >= OVERLAPS_MAX || ranges_may_add(s->ranges, key, &full) < 0) {
+        s->stats.overlaps_dropped++;
+        return;
+    }
+    s->stats.overlaps++;
+    ranges_add(s->chunk_ranges, key, p->start, p->end);
+}
+
 /* Is the part new, stored before (then it is marked), or neither?  One that is neither is refused,
  * because nobody can say which of its records are new; unless its sender takes that upon itself. */
 static int decide_part(struct store *s, struct str peer, struct record_part *p, uint64_t *twice,
@@ -102,6 +121,8 @@ static int decide_part(struct store *s, struct str peer, struct record_part *p, 
     r = ranges_may_add(s->ranges, key, err);
     if (r == 0)
         add_new(s, key, p->start, p->end);
+    if (r == 0 && p->maybe_twice)
+        note_overlap(s, peer, p);
     *twice += have;
     return r;
 }

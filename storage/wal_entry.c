@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { FIXED = 72, PART = 18, FLAG_DEDUP = 1 };
+enum { FIXED = 72, PART = 18, FLAG_DEDUP = 1, PART_DROPPED = 1, PART_MAYBE_TWICE = 2 };
 
 void wal_entry_write(struct buf *b, const struct wal_entry *e)
 {
@@ -36,7 +36,7 @@ void wal_entry_write_part(struct buf *b, const struct record_part *part)
 {
     char p[PART];
 
-    p[0] = part->dropped ? 1 : 0;
+    p[0] = (char)((part->dropped ? PART_DROPPED : 0) | (part->maybe_twice ? PART_MAYBE_TWICE : 0));
     p[1] = (char)part->file_id.n;
     le_put64(p + 2, part->start);
     le_put64(p + 10, part->end);
@@ -61,7 +61,8 @@ int wal_entry_part(struct str *rest, struct record_part *ret)
     if (rest->n == 0 || !take(rest, PART, &fixed))
         return 1;
     *ret = (struct record_part){
-        .dropped = fixed.p[0] != 0,
+        .dropped = (fixed.p[0] & PART_DROPPED) != 0,
+        .maybe_twice = (fixed.p[0] & PART_MAYBE_TWICE) != 0,
         .start = le_get64(fixed.p + 2),
         .end = le_get64(fixed.p + 10),
     };

@@ -30,8 +30,8 @@ void wal_entry_write_part(struct buf *b, const struct record_part *part);
 
 /* ERR_CORRUPT when the bytes are no entry. */
 int wal_entry_read(struct str body, struct wal_entry *ret, struct err *err);
-/* The next part of e->parts (start with a copy of it): file id (borrowed), start, end, dropped.
- * 1: no more. */
+/* The next part of e->parts (start with a copy of it): file id (borrowed), start, end, dropped,
+ * maybe_twice.  1: no more. */
 int wal_entry_part(struct str *rest, struct record_part *ret);
 
 #endif

@@ -112,17 +112,12 @@ static const char **text_of(enum flag_id id, struct args *a, struct span *span)
         enum flag_id id;
         const char **to;
     } texts[] = {
-        {FLAG_SINCE, &span->since},
-        {FLAG_FROM, &span->from},
-        {FLAG_TO, &span->to},
-        {FLAG_WITH_KEYRING, &a->with_keyring},
-        {FLAG_BY, &a->by},
-        {FLAG_COLUMNS, &a->columns},
-        {FLAG_SERVER, &a->server},
-        {FLAG_ADDR, &a->addr},
-        {FLAG_TOKEN_FILE, &a->token_file},
-        {FLAG_CA, &a->ca},
-        {FLAG_TENANT, &a->tenant},
+        {FLAG_SINCE, &span->since},  {FLAG_FROM, &span->from},
+        {FLAG_TO, &span->to},        {FLAG_WITH_KEYRING, &a->with_keyring},
+        {FLAG_ALSO, &a->also},       {FLAG_BY, &a->by},
+        {FLAG_COLUMNS, &a->columns}, {FLAG_SERVER, &a->server},
+        {FLAG_ADDR, &a->addr},       {FLAG_TOKEN_FILE, &a->token_file},
+        {FLAG_CA, &a->ca},           {FLAG_TENANT, &a->tenant},
     };
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -138,9 +133,11 @@ static bool *switch_of(enum flag_id id, struct args *a)
         enum flag_id id;
         bool *to;
     } switches[] = {
-        {FLAG_FOLLOW, &a->follow},     {FLAG_FORCE, &a->force},   {FLAG_STRUCTURE, &a->structure},
-        {FLAG_STDIN, &a->from_stdin},  {FLAG_RESUME, &a->resume}, {FLAG_HISTOGRAM, &a->histogram},
-        {FLAG_NO_PAGER, &a->no_pager}, {FLAG_HELP, &a->help},     {FLAG_VERSION, &a->version},
+        {FLAG_FOLLOW, &a->follow},       {FLAG_FORCE, &a->force},
+        {FLAG_STRUCTURE, &a->structure}, {FLAG_OVERLAP, &a->overlap},
+        {FLAG_STDIN, &a->from_stdin},    {FLAG_RESUME, &a->resume},
+        {FLAG_HISTOGRAM, &a->histogram}, {FLAG_NO_PAGER, &a->no_pager},
+        {FLAG_HELP, &a->help},           {FLAG_VERSION, &a->version},
     };
 
     for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)

@@ -62,6 +62,8 @@ struct args {
     bool follow;
     bool force;               /* delete cancel */
     bool structure;           /* verify */
+    bool overlap;             /* collectors */
+    const char *also;         /* collectors --overlap: a second server; NULL: none */
     const char *with_keyring; /* admin backup: where the keyring goes; NULL: nowhere */
     dur_ns step;              /* 0: an instant */
     uint64_t before, after;   /* lines of context */

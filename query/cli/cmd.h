@@ -8,6 +8,7 @@
 #define LOGQ_QUERY_CLI_CMD_H
 
 #include "query/cli/args.h"
+#include "query/cli/context.h"
 #include "query/cli/output.h"
 #include "query/cli/remote.h"
 #include "query/cli/rows.h"
@@ -25,6 +26,7 @@ enum {
 struct cmd {
     const struct args *args;
     const struct context *context;
+    const struct context_env *env; /* what the context was made from */
     struct remote *remote; /* NULL: the command asks no server, or (__complete) there is none */
     struct output *out;
 };

@@ -115,7 +115,7 @@ static int run(struct args *args)
     if (r == 0 && args->columns != NULL)
         r = output_columns(&out, args->columns, &err);
     if (r == 0 || is_prompt) {
-        struct cmd c = {args, &ctx, remote, &out};
+        struct cmd c = {args, &ctx, &env, remote, &out};
 
         r = COMMANDS[args->command].run(&c);
     } else {

@@ -22,7 +22,7 @@ def fill(path):
 
 
 def run():
-    with stage("  - {type: cri, paths: ['@/pods/*/*/*.log']}\n", more="chunk: {bytes: 4KiB, delay: 5ms}\n") as s:
+    with stage("  - {type: cri, paths: ['@/pods/*/*/*.log']}\n", more="chunk: {bytes: 4KiB, bytes_busy: 4KiB, delay: 5ms}\n") as s:
         state = s.collector.dir / "state"
         state.mkdir()
         command(["mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "tmpfs", state])

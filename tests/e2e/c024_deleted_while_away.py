@@ -25,7 +25,7 @@ def all_acked(s):
 
 
 def run():
-    with stage("  - {type: cri, paths: ['@/pods/*/*/*.log']}\n", more="chunk: {bytes: 16KiB, window: 3}\n") as s:
+    with stage("  - {type: cri, paths: ['@/pods/*/*/*.log']}\n", more="chunk: {bytes: 16KiB, bytes_busy: 16KiB, window: 3}\n") as s:
         path = s.work / LOG
         s.collector.start()
         s.feed(LOG, "-n", FIRST, "-r", 0).start().wait()

@@ -24,6 +24,7 @@ struct world {
     int dir;
     char path[TMPDIR_PATH_MAX];
     struct forward_server server;
+    char servers[256]; /* instead of its address: YAML; "" for that */
     struct collector *collector;
     const char *waiting_for;
     size_t records;
@@ -64,10 +65,13 @@ static inline struct config *world_config(const char *more, const char *inputs)
     char path[TMPDIR_PATH_MAX + 16];
 
     buf_init(&text, 1 << 16);
-    buf_addf(&text,
-             "server: {address: '%s', tls: false}\nstate_dir: %s/state\nhost: h\n%s%sinputs:\n",
-             listener_address(w.server.listener), w.path,
-             strstr(more, "chunk:") != NULL ? "" : "chunk: {delay: 10ms}\n", more);
+    if (w.servers[0] == '\0')
+        buf_addf(&text, "server: {address: '%s', tls: false}\n",
+                 listener_address(w.server.listener));
+    else
+        buf_addf(&text, "server: {tls: false, failover: 300ms}\nservers: %s\n", w.servers);
+    buf_addf(&text, "state_dir: %s/state\nhost: h\n%s%sinputs:\n", w.path,
+             strstr(more, "chunk:") == NULL ? "chunk: {delay: 10ms}\n" : "", more);
     for (const char *p = inputs; *p != '\0'; p++)
         if (*p == '@')
             buf_add_z(&text, w.path);

@@ -43,6 +43,7 @@ struct forward_server {
     bool half; /* refuse every part that is not marked maybe_twice, as if half of it were stored */
     VEC(char *) held;
     bool overlapped;           /* a part overlapped another in part */
+    size_t marked;             /* parts that were stored and said maybe_twice */
     size_t abouts;             /* messages about the sender */
     struct forward_about last; /* without its texts */
     char host[64];
@@ -171,6 +172,7 @@ static inline void forward_server_take(struct forward_server *f, struct str mess
                 forward_server_store(f, p, &e);
         }
         (void)str_to_z(p->file_id, range.id, sizeof(range.id));
+        f->marked += !known && p->maybe_twice;
         if (!known)
             VEC_PUSH(&f->ranges, range);
     }

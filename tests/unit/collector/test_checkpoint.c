@@ -58,7 +58,7 @@ static uint64_t plan(struct checkpoint_file *f, uint64_t start, uint64_t end)
 {
     struct checkpoint_part part = {.file = f, .start = start, .end = end, .count = 2, .flags = 5};
 
-    return checkpoint_plan(c, &part, 1);
+    return checkpoint_plan(c, 0, &part, 1);
 }
 
 /* The journal's bytes without the room behind its last record. */
@@ -101,7 +101,7 @@ static void a_plan_is_found_again_as_it_was(void **state)
     path[sizeof(path) - 1] = '\0';
     parts[0].file = parts[1].file = new_file(42, path);
     memcpy(id, parts[0].file->id, sizeof(id));
-    no = checkpoint_plan(c, parts, 2);
+    no = checkpoint_plan(c, 0, parts, 2);
     assert_int_equal(checkpoint_sync(c, &err), 0);
     reopen();
     chunk = checkpoint_chunk_at(c, 0);
@@ -208,7 +208,7 @@ static void cut_at_any_byte_whole_groups_remain(void **state)
     read_journal(&whole);
     before = whole.n;
     buf_fini(&whole);
-    (void)checkpoint_plan(c, parts, 3);
+    (void)checkpoint_plan(c, 0, parts, 3);
     assert_int_equal(checkpoint_sync(c, &err), 0);
     read_journal(&whole);
     checkpoint_close(&c);
@@ -385,7 +385,7 @@ static void what_rules_dropped_is_remembered(void **state)
 
     (void)state;
     part.file = new_file(42, "/log/a");
-    (void)checkpoint_plan(c, &part, 1);
+    (void)checkpoint_plan(c, 0, &part, 1);
     checkpoint_dropped(c, part.file, "noise", 3, 300);
     checkpoint_dropped(c, part.file, "a-15-byte-name-", 1, 10);
     checkpoint_dropped(c, part.file, "noise", 2, 20);
@@ -631,7 +631,59 @@ static void what_was_synced_is_there_wherever_the_disk_fails(void **state)
     assert_int_equal(checkpoint_open(dir, &c, &err), 0);
 }
 
+static void check_servers(uint64_t stays, uint64_t moved, const char *one, const char *two)
+{
+    struct checkpoint_chunk *a = checkpoint_chunk_find(c, stays);
+    struct checkpoint_chunk *b = checkpoint_chunk_find(c, moved);
+
+    assert_string_equal(checkpoint_server_address(c, a->server), one);
+    assert_false(a->maybe_twice);
+    assert_string_equal(checkpoint_server_address(c, b->server), two);
+    assert_true(b->maybe_twice);
+    assert_string_equal(checkpoint_server_address(c, find(42)->server), two);
+    assert_string_equal(checkpoint_server_address(c, find(43)->server), "");
+}
+
+static void the_server_of_a_range_is_known_wherever_it_went(void **state)
+{
+    struct checkpoint_file *f = new_file(42, "/x"), *g = new_file(43, "/y");
+    struct checkpoint_part part = {.file = f, .start = 0, .end = 10, .count = 2};
+    char long_name[150];
+    uint32_t one = checkpoint_server(c, "one:24224"), two;
+    uint64_t stays, moved;
+
+    (void)state;
+    memset(long_name, 'l', sizeof(long_name) - 1); /* more than a record holds */
+    long_name[sizeof(long_name) - 1] = '\0';
+    two = checkpoint_server(c, long_name);
+    assert_int_not_equal(one, two);
+    assert_int_equal(checkpoint_server(c, "one:24224"), one);
+    checkpoint_file_set_server(c, f, one);
+    stays = checkpoint_plan(c, one, &part, 1);
+    part.start = 10;
+    part.end = 20;
+    moved = checkpoint_plan(c, one, &part, 1);
+    checkpoint_move(c, moved, two, true);
+    assert_int_equal(checkpoint_leave(c, one, two), 1);
+    assert_int_equal(checkpoint_leave(c, one, two), 0);
+    assert_int_equal(g->server, 0);
+    check_servers(stays, moved, "one:24224", long_name);
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    reopen();
+    check_servers(stays, moved, "one:24224", long_name);
+    (void)checkpoint_server(c, "nobody:1");
+    (void)checkpoint_server(c, long_name);
+    for (int i = 0; i < 30000; i++) /* until it is written anew */
+        checkpoint_file_changed(c, find(43));
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    assert_true(metric_get(METRIC_CHECKPOINT_COMPACTIONS) > 0);
+    reopen();
+    check_servers(stays, moved, "one:24224", long_name);
+}
+
 CHECK_MAIN(
+    cmocka_unit_test_setup_teardown(the_server_of_a_range_is_known_wherever_it_went, setup,
+                                    teardown),
     cmocka_unit_test_setup_teardown(a_plan_is_found_again_as_it_was, setup, teardown),
     cmocka_unit_test_setup_teardown(an_ack_ends_a_chunk_and_keeps_its_range, setup, teardown),
     cmocka_unit_test_setup_teardown(a_file_is_known_before_anything_of_it_is_planned, setup,

@@ -159,6 +159,7 @@ static void the_window_is_full_until_an_ack(void **state)
     add(2);
     assert_false(ship_has_room(w.ship));
     wait_messages(2); /* both without waiting for an ack */
+    w.room = false;
     forward_server_release(&w.server);
     WAIT_FOR(w.loop, w.room);
     assert_true(ship_has_room(w.ship));

@@ -171,7 +171,7 @@ static void seal(void)
         return;
     buf_init(&s.message, 16 << 20);
     assert_int_equal(chunk_pack(w.c, &s.message, s.token, &err), 0);
-    s.no = checkpoint_plan(w.cp, w.c->parts.p, w.c->parts.n);
+    s.no = checkpoint_plan(w.cp, 0, w.c->parts.p, w.c->parts.n);
     for (size_t i = 0; i < w.c->drops.n; i++)
         checkpoint_dropped(w.cp, w.c->drops.p[i].file, w.c->drops.p[i].rule, w.c->drops.p[i].count,
                            w.c->drops.p[i].bytes);

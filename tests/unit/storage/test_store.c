@@ -786,11 +786,61 @@ static void the_receive_time_never_steps_back(void **state)
     feed_fini(&f);
 }
 
+struct overlaps {
+    char text[512];
+    size_t n;
+};
+
+static int write_overlap(void *arg, struct str peer, struct str file_id,
+                         const struct store_range *range)
+{
+    struct overlaps *o = arg;
+
+    o->n += (size_t)snprintf(o->text + o->n, sizeof(o->text) - o->n, "%.*s %llu-%llu ",
+                             STR_ARG(file_id), (unsigned long long)range->start,
+                             (unsigned long long)range->end);
+    assert_true(peer.n > 0);
+    return 0;
+}
+
+static void check_overlaps(struct feed *f, const char *wanted)
+{
+    struct overlaps o = {.n = 0};
+
+    assert_int_equal(store_overlaps(f->s, write_overlap, &o), 0);
+    assert_string_equal(o.text, wanted);
+}
+
+static void ranges_that_another_server_may_have_are_remembered(void **state)
+{
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    feed_init(&f);
+    feed_open(&f);
+    check_overlaps(&f, "");
+    assert_int_equal(feed_put(&f, "t", "P f 0 10 1\nR 1 a one\n"), STORE_STORED);
+    assert_int_equal(feed_put(&f, "t", "T f 10 20 1\nR 2 a two\n"), STORE_STORED);
+    assert_int_equal(feed_put(&f, "t", "T f 0 10 1\nR 1 a one\n"), STORE_DUPLICATE);
+    check_overlaps(&f, "f 10-20 "); /* what was here already was not stored by it */
+    feed_reopen(&f);
+    check_overlaps(&f, "f 10-20 "); /* from the WAL */
+    assert_int_equal(feed_put(&f, "t", "T f 20 30 1\nR 3 a three\nP f 30 40 1\nR 4 a four\n"),
+                     STORE_STORED);
+    assert_int_equal(store_flush(f.s, &err), 0);
+    feed_reopen(&f);
+    check_overlaps(&f, "f 10-30 "); /* from meta.db */
+    feed_check(&f, "t", "one\ntwo\nthree\nfour\n");
+    feed_fini(&f);
+}
+
 CHECK_MAIN(cmocka_unit_test(what_was_appended_is_searchable_before_and_after_a_flush),
            cmocka_unit_test(a_reopen_shows_the_same_flushed_or_not),
            cmocka_unit_test(a_replay_brings_back_records_ranges_and_identities),
            cmocka_unit_test(parts_are_stored_once_dropped_twice_and_refused_by_halves),
            cmocka_unit_test(a_part_that_may_be_twice_is_stored_whole_unless_it_is_known),
+           cmocka_unit_test(ranges_that_another_server_may_have_are_remembered),
            cmocka_unit_test(nonsense_is_refused_with_a_reason),
            cmocka_unit_test(an_answer_comes_only_after_the_sync),
            cmocka_unit_test(one_failed_sync_goes_to_a_new_file_unseen),

@@ -35,6 +35,7 @@ struct collector {
     struct source_set *set;     /* holds the configuration */
     struct source_set *started; /* the one of the start: what a reload cannot change */
     int state_fd, lock_fd;
+    size_t max_fds;
     pid_t pid; /* that the world knows us by */
     ts_ns started_at;
     struct checkpoint *checkpoint;
@@ -123,6 +124,14 @@ static void stop_engines(struct collector *c)
         input_events_free(&c->engines[i]);
 }
 
+static void on_container(void *arg, const char *name, struct str id)
+{
+    struct collector *c = arg;
+
+    input_file_expect(c->files, strcmp(name, SPOOL_DOCKER) == 0 ? SOURCE_DOCKER : SOURCE_PODMAN,
+                      id);
+}
+
 static int start_engines(struct collector *c, struct err *err)
 {
     static const int TYPES[ENGINES] = {CONFIG_DOCKER_EVENTS, CONFIG_PODMAN_EVENTS};
@@ -137,7 +146,9 @@ static int start_engines(struct collector *c, struct err *err)
                                            .own = c->own,
                                            .state_fd = c->state_fd,
                                            .redact =
-                                               profile_of_other(c->set->profiles, false)->redact};
+                                               profile_of_other(c->set->profiles, false)->redact,
+                                           .started = on_container,
+                                           .arg = c};
         struct input in;
         if (s == NULL ||
             (s->type == CONFIG_PODMAN_EVENTS && podman_by_file(c->opener, config_of(c))))
@@ -355,6 +366,7 @@ static int open_files(struct collector *c, struct err *err)
         .checkpoint = c->checkpoint,
         .own = c->own,
         .state_fd = c->state_fd,
+        .max_fds = c->max_fds,
         .spool_bytes = (uint64_t)config_of(c)->spool_bytes,
         .max_line = (size_t)config_of(c)->max_line,
         .partial_timeout = config_of(c)->partial_timeout,
@@ -383,6 +395,7 @@ int collector_open(struct loop *l, const struct collector_rights *rights, struct
     c->loop = l;
     c->started_at = time_now();
     c->opener = rights == NULL ? NULL : rights->opener;
+    c->max_fds = rights == NULL ? 0 : rights->max_fds;
     c->pid = rights == NULL ? getpid() : rights->pid;
     c->set = source_set_new(config, c->opener, podman_by_file(c->opener, config));
     c->started = source_set_ref(c->set);

@@ -20,6 +20,7 @@ struct collector_rights {
     int state_fd;          /* borrowed: state_dir, which need not be within reach by its name */
     dur_ns lock_wait;      /* for a collector that is dying */
     pid_t pid;             /* that the world knows us by */
+    size_t max_fds;        /* descriptors that we may have */
     int metrics_fd;        /* taken: a unix socket that is bound to metrics.listen; 0: none */
 };
 

@@ -47,6 +47,7 @@ struct input_events {
     int status;
     uint64_t known[KNOWN_MAX]; /* a ring of hashes */
     size_t next_known;
+    ts_ns opened_at;
     ts_ns newest;              /* time of the newest event in the spool */
     bool had_history;          /* at this connect */
     unsigned unknown_replayed; /* since this connect, before the first known one */
@@ -127,6 +128,24 @@ static int append(struct input_events *in, struct str text, struct err *err)
                : spool_append(in->spool, buf_str(&in->clean), err);
 }
 
+static struct str find(const struct label *v, size_t n, struct str name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(v[i].name, name))
+            return v[i].value;
+    return STR_NULL;
+}
+
+/* What an engine replays when it is met for the first time may be long ago. */
+static void tell_start(struct input_events *in, const struct piece *p)
+{
+    struct str id = find(p->attrs, p->n_attrs, STR("container_id"));
+
+    if (in->opt.started != NULL && id.n > 0 && (in->had_history || p->ts >= in->opened_at) &&
+        str_eq(find(p->labels, p->n_labels, STR("action")), STR("start")))
+        in->opt.started(in->opt.arg, in->opt.name, id);
+}
+
 /* A whole event with its newline.  false: it could not be written down. */
 static bool take_line(struct input_events *in, struct str line)
 {
@@ -155,8 +174,10 @@ static bool take_line(struct input_events *in, struct str line)
         return false;
     }
     metric_add(METRIC_EVENTS, 1);
-    if (understood)
+    if (understood) {
         remember(in, &p);
+        tell_start(in, &p);
+    }
     return true;
 }
 
@@ -325,6 +346,7 @@ int input_events_open(const struct input_events_options *opt, struct input_event
 
     in->magic = INPUT_EVENTS_MAGIC;
     in->opt = *opt;
+    in->opened_at = time_now();
     in->socket = mem_dup(opt->socket.p, opt->socket.n);
     in->address = mem_new(opt->socket.n + sizeof("unix:"));
     (void)snprintf(in->address, opt->socket.n + sizeof("unix:"), "unix:%s", in->socket);

@@ -24,6 +24,9 @@ struct input_events_options {
     struct spool *own;           /* gap records */
     int state_fd;                /* for the spool */
     const struct redact *redact; /* borrowed until _free: before it is spooled; NULL: nothing */
+    /* A container has started, while we listened or since we did last; may be NULL. */
+    void (*started)(void *arg, const char *name, struct str id);
+    void *arg;
     uint64_t backoff_min_ms, backoff_max_ms; /* 0: 500 and 10,000 */
 };
 

@@ -3,8 +3,8 @@
  *
  * Only the first file of a slot that is not drained is read on; it is drained when it was read to
  * its end DRAIN_MS after its successor appeared, and then what it holds of an unfinished record
- * goes to the successor.  inotify says where to look; a sweep each second looks at every open file,
- * a glob every ten seconds at every path, so a lost event costs a delay and nothing else.
+ * goes to the successor.  inotify says where to look; a sweep looks at every open file from time
+ * to time, a walk at every path, so a lost event costs a delay and nothing else.
  */
 #include "collector/input_file.h"
 
@@ -24,6 +24,7 @@ enum {
     SOON_MS = 50,
     RETRY_MS = 10000, /* a file that could not be read */
     FAILED_MAX = 10000,
+    MISSED_MAX = 10000,
 };
 
 /* ---- the queue of files to read ---- */
@@ -137,19 +138,28 @@ static void on_rescan(void *arg)
 {
     struct input_file *in = arg;
 
-    input_file_glob(in);
+    input_file_walk(in);
     input_file_save(in);
     input_file_call_ready(in);
 }
 
-static void on_dirs(void *arg)
+static void on_found(void *arg, void *tag, const char *path)
 {
     struct input_file *in = arg;
-    dur_ns since = time_mono() - in->globbed_at;
 
-    in->dirs_changed = true;
-    /* Many containers starting at once are one look, not a hundred. */
-    loop_timer_start(in->rescan, since < SOON_MS * NS_PER_MS ? SOON_MS : 0, 0);
+    in->source = tag;
+    input_file_found(in, path);
+}
+
+static void on_vanished(void *arg, void *tag, const char *dir)
+{
+    (void)tag;
+    input_file_missed(arg, MISSED_DIR, str_of(dir));
+}
+
+static void on_looked(void *arg, const char *dir)
+{
+    input_file_saw(arg, dir);
 }
 
 static void on_file(void *arg, int wd)
@@ -177,12 +187,18 @@ static void on_overflow(void *arg)
 
     VEC_EACH(&in->tails, t)
         input_file_make_ready(in, *t);
-    loop_timer_start(in->rescan, 0, 0);
+    /* The walk may be why the next events are lost: they are not let be all we do. */
+    loop_timer_start(in->rescan, SOON_MS + (uint64_t)(in->walk_took / NS_PER_MS) * 4, 0);
 }
 
 static void on_settled(void *arg)
 {
-    input_file_call_ready(arg);
+    struct input_file *in = arg;
+
+    if (in->has_new)
+        input_file_save(in);
+    in->has_new = false;
+    input_file_call_ready(in);
 }
 
 /* ---- the seam ---- */
@@ -362,8 +378,8 @@ static void tell_renewed(struct input_file *in)
 
 static int start(void *self, struct err *err)
 {
-    static const struct watch_handler HANDLER = {on_dirs, on_file, on_overflow, on_settled,
-                                                 on_denied};
+    static const struct watch_handler HANDLER = {on_found,    on_vanished, on_looked, on_file,
+                                                 on_overflow, on_settled,  on_denied};
     struct input_file *in = self;
     int r = watch_open(in->opt.loop, in->set->opener, &HANDLER, in, &in->watch, err);
 
@@ -490,6 +506,7 @@ int input_file_open(const struct input_file_options *opt, struct source_set *set
     in->by_inode = map_new(0, NULL);
     in->by_watch = map_new(0, NULL);
     in->failed = map_new(FAILED_MAX, NULL);
+    in->missed = map_new(MISSED_MAX, free);
     in->ready_last = &in->ready;
     r = keep_open(opt->state_fd, checkpoint_incarnation(opt->checkpoint), &in->keep, err);
     if (r < 0) {
@@ -517,6 +534,8 @@ void input_file_free(struct input_file **pin)
     map_free(&in->by_inode);
     map_free(&in->by_watch);
     map_free(&in->failed);
+    map_free(&in->missed);
+    VEC_FINI(&in->dead);
     loop_timer_free(&in->drain);
     keep_close(&in->keep);
     tail_reader_fini(&in->reader);

@@ -20,6 +20,7 @@ struct input_file_options {
     struct checkpoint *checkpoint;
     struct spool *own;        /* for gap records */
     int state_fd;             /* where spools are, and keep/ */
+    size_t max_fds;           /* descriptors of the whole process; 0: enough */
     uint64_t spool_bytes;     /* for logs that were deleted before they were read; 0: 1 GiB */
     size_t max_line, quantum; /* quantum 0: 128 KiB */
     dur_ns partial_timeout;
@@ -34,6 +35,9 @@ int input_file_open(const struct input_file_options *opt, struct source_set *set
 struct input input_file_input(struct input_file *in);
 /* A new configuration: what no glob matches any more is read to its end. */
 void input_file_set_sources(struct input_file *in, struct source_set *set);
+/* An engine says that container `id` has started: if there is a source of `kind` and no log of it
+ * turns up within two seconds, that is a gap. */
+void input_file_expect(struct input_file *in, enum source_kind kind, struct str id);
 /* After `stop`: what only our descriptors still hold goes to keep/, slice by slice; then done(arg).
  */
 void input_file_drain(struct input_file *in, loop_fn *done, void *arg);

@@ -1,7 +1,8 @@
 /*
  * collector/input_file_internal.h - what the parts of input_file share: input_file.c (the seam and
  * turns), input_file_look.c (which file is which), input_file_tick.c (from time to time),
- * input_file_keep.c (deleted before they were read), input_file_lag.c (how far behind).
+ * input_file_keep.c (deleted before they were read), input_file_missed.c (gone before they were
+ * opened), input_file_lag.c (how far behind).
  *
  * A slot is a path that a glob matched, with the files that have had that name, oldest first; `of`
  * are the journal's entries for them, followed or not.  Invariants
@@ -19,6 +20,8 @@
 #include "collector/own.h"
 #include "collector/tail.h"
 #include "collector/watch.h"
+
+enum { INPUT_FILE_IDS = 4096 };
 
 struct slot {
     char *path;
@@ -42,6 +45,7 @@ struct input_file {
     struct map *slots;    /* path -> struct slot */
     struct map *by_inode; /* dev, ino -> struct checkpoint_file */
     struct map *by_watch; /* wd -> struct tail */
+    struct map *missed;   /* path or id -> struct missed of input_file_missed.c */
     struct map *failed;   /* path -> errno that was logged, as a pointer */
     VEC(struct tail *) tails;
     VEC(struct slot *) looks; /* to be looked at with the next tick */
@@ -49,17 +53,21 @@ struct input_file {
     struct tail *waiting;        /* their server has no room; `queued` too */
     struct tail *unpacking;      /* the one packed file that is read now; NULL: none */
     const struct source *source; /* while globbing */
-    dur_ns globbed_at, swept_at, told_drops_at;
-    bool started, first_scan, soon, has_dead;
+    dur_ns walked_at, walk_took, swept_at, told_drops_at;
+    VEC(struct checkpoint_file *) dead; /* to be forgotten once nothing of them is on its way */
+    bool started, first_scan, soon;
+    bool has_new; /* a file is followed that the journal may not have yet */
     struct keep *keep;
     struct loop_timer *drain;
     loop_fn *drain_done;
     void *drain_arg;
-    dur_ns over_since; /* more is pinned and kept than may be; 0: not */
-    size_t drained_to; /* tails before it are done with */
-    bool keeping;      /* there is more to copy right now */
-    bool look_again;   /* a name went while it was looked at */
-    bool dirs_changed; /* since the last sweep: a file may have lost its name */
+    dur_ns over_since;                     /* more is pinned and kept than may be; 0: not */
+    size_t drained_to;                     /* tails before it are done with */
+    bool keeping;                          /* there is more to copy right now */
+    bool look_again;                       /* a name went while it was looked at */
+    uint64_t seen_ids[INPUT_FILE_IDS];     /* a ring: hashes of containers that we looked at, */
+    uint64_t reported_ids[INPUT_FILE_IDS]; /* and of those and paths that were gone before */
+    size_t next_seen, next_reported;
 };
 
 /* input_file.c: the queue, and reports. */
@@ -78,7 +86,10 @@ struct tail *input_file_successor(const struct tail *t);
 
 /* input_file_look.c */
 void input_file_load(struct input_file *in); /* the journal's entries into slots, at start */
-void input_file_glob(struct input_file *in);
+void input_file_glob(struct input_file *in); /* those of the configuration, now and from now on */
+void input_file_walk(struct input_file *in); /* them again */
+/* `path` matches a glob of in->source. */
+void input_file_found(struct input_file *in, const char *path);
 /* The source whose globs match; NULL: none. */
 const struct source *input_file_source_of(const struct input_file *in, const char *path);
 /* Follow an open file as one of those that have had the name `path`, as `f` or (NULL) as a new one,
@@ -104,6 +115,15 @@ void input_file_slot_free(void *slot);
 void input_file_soon(struct input_file *in); /* the next tick comes soon */
 void input_file_tick(void *in);
 void input_file_save(struct input_file *in);
+
+/* input_file_missed.c */
+enum missed_kind { MISSED_NAME, MISSED_DIR, MISSED_CONTAINER };
+/* A name was there, or a container, and nothing could be opened: to be looked into a second later.
+ */
+void input_file_missed(struct input_file *in, enum missed_kind kind, struct str name);
+void input_file_look_at_missed(struct input_file *in, dur_ns now);
+/* The container that this is about was not missed. */
+void input_file_saw(struct input_file *in, const char *path);
 
 /* input_file_keep.c */
 void input_file_take_kept(struct input_file *in); /* what was kept before, at start */

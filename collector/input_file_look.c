@@ -20,11 +20,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     MISSED_MS = 900,   /* a file that is nowhere is looked for that long, */
     UNSURE_MS = 60000, /* and that long while another is being compressed, it seems */
     TAIL_BYTES = 1024,
+    RESERVED_FDS = 64, /* for all that is no log */
 };
 
 /* ---- keys ---- */
@@ -161,8 +163,9 @@ static void bury(struct input_file *in, struct checkpoint_file *f)
     slot_check(in, s);
     if (f->kept.end > 0)
         keep_remove(in->keep, f->no);
+    if (!f->dead)
+        VEC_PUSH(&in->dead, f);
     f->dead = true;
-    in->has_dead = true;
 }
 
 static void lose_range(struct input_file *in, struct checkpoint_file *f, const char *cause,
@@ -194,19 +197,18 @@ void input_file_lose(struct input_file *in, struct checkpoint_file *f, const cha
 
 void input_file_forget_dead(struct input_file *in)
 {
-    struct checkpoint_file *f;
-    bool more = false;
+    size_t left = 0;
 
-    for (size_t i = 0; in->has_dead && (f = checkpoint_file_at(in->opt.checkpoint, i)) != NULL;) {
-        if (f->dead && f->unacked == 0 && f->user == NULL) {
+    for (size_t i = 0; i < in->dead.n; i++) {
+        struct checkpoint_file *f = in->dead.p[i];
+        if (f->unacked == 0 && f->user == NULL) {
             input_file_tell_drops(in, f);
             checkpoint_file_forget(in->opt.checkpoint, f);
-            continue;
+        } else {
+            in->dead.p[left++] = f;
         }
-        more = more || f->dead;
-        i++;
     }
-    in->has_dead = more;
+    in->dead.n = left;
 }
 
 static void unwatch(struct input_file *in, struct tail *t)
@@ -249,16 +251,29 @@ void input_file_let_go(struct input_file *in, struct tail *t)
 
 /* ---- following ---- */
 
+/* Numbers are given out from below: one near the limit means that connections and the journal would
+ * soon find none. */
+static bool has_room(const struct input_file *in, int fd)
+{
+    if (in->opt.max_fds == 0 || (size_t)fd + RESERVED_FDS < in->opt.max_fds)
+        return true;
+    (void)close(fd);
+    return false;
+}
+
 /* -1: it cannot be, and that is said unless it is not there at all. */
 static int open_log(struct input_file *in, const char *path)
 {
     struct err err;
     int fd;
 
-    if (fault_hit("input.open"))
+    if (fault_hit("input.open")) {
         (void)opener_err(&err, EACCES, "open", path);
-    else if (opener_open(in->set->opener, OPENER_LOG, path, &fd, &err) == 0)
-        return fd;
+    } else if (opener_open(in->set->opener, OPENER_LOG, path, &fd, &err) == 0) {
+        if (has_room(in, fd))
+            return fd;
+        (void)opener_err(&err, EMFILE, "open", path);
+    }
     if (err.code == ERR_GONE)
         in->look_again = true; /* it has another name now, perhaps */
     else
@@ -306,6 +321,8 @@ static struct tail *follow(struct input_file *in, struct slot *s, struct reader 
     log_debug("file.open", LOG_Z("file", s->path), LOG_U64("position", t->pos));
     reader_rest(&t->from);
     add_tail(in, s, t, before);
+    in->has_new = true;
+    input_file_saw(in, s->path);
     return t;
 }
 
@@ -724,9 +741,8 @@ static bool is_copy_of_followed(struct input_file *in, const char *path, const s
     return false;
 }
 
-static void found(void *arg, const char *path)
+void input_file_found(struct input_file *in, const char *path)
 {
-    struct input_file *in = arg;
     struct checkpoint_file *f;
     struct reader from;
     struct tail *t;
@@ -736,16 +752,23 @@ static void found(void *arg, const char *path)
     if (!is_wanted(in, path))
         return;
     if (opener_stat(in->set->opener, path, &st, &err) < 0) {
-        if (err.code != ERR_GONE) /* a link whose file is gone is nothing to report */
+        if (err.code != ERR_GONE)
             input_file_complain(in, path, err.sys);
+        else
+            input_file_missed(in, MISSED_NAME, str_of(path));
         return;
     }
     f = find_inode(in, st.st_dev, st.st_ino);
     if (!S_ISREG(st.st_mode) || (f != NULL && f->user != NULL))
         return; /* followed already, by this name or another */
+    in->look_again = false;
     reader_open(&from, open_log(in, path), reader_is_packed(str_of(path)));
-    if (from.fd < 0)
+    if (from.fd < 0) {
+        reader_close(&from);
+        if (in->look_again)
+            input_file_missed(in, MISSED_NAME, str_of(path));
         return;
+    }
     f = find_entry(in, path, &st, &from);
     if (f != NULL ? strcmp(f->path, path) != 0 && is_done(f, &from)
                   : is_copy_of_followed(in, path, &st, &from)) {
@@ -762,10 +785,21 @@ static void found(void *arg, const char *path)
 
 void input_file_glob(struct input_file *in)
 {
-    in->globbed_at = time_mono();
-    for (size_t i = 0; i < in->set->n; i++) {
-        in->source = &in->set->v[i];
-        for (size_t p = 0; p < in->source->paths.n; p++)
-            watch_glob(in->watch, in->source->paths.v[p], found, in);
-    }
+    dur_ns begin = time_mono();
+
+    watch_forget(in->watch);
+    for (size_t i = 0; i < in->set->n; i++)
+        for (size_t p = 0; p < in->set->v[i].paths.n; p++)
+            watch_add(in->watch, in->set->v[i].paths.v[p], &in->set->v[i]);
+    in->walked_at = time_mono();
+    in->walk_took = in->walked_at - begin;
+}
+
+void input_file_walk(struct input_file *in)
+{
+    dur_ns begin = time_mono();
+
+    watch_walk(in->watch);
+    in->walked_at = time_mono();
+    in->walk_took = in->walked_at - begin;
 }

@@ -13,6 +13,8 @@ enum {
     SOON_MS = 50, /* while something is about to happen */
     GLOB_MS = 60000,
     GLOB_AGAIN_MS = 10000, /* where something cannot be watched or opened */
+    WALK_SHARE = 200,      /* of our time, at most one in so many goes to it, */
+    WALK_AGAIN_SHARE = 20, /* or in so many */
     DRAIN_MS = 100,        /* a writer may use the old file that long after the new one is there */
     LINGER_MS = 5000,      /* and its descriptor is kept that long when it was removed, */
     MOVED_MS = 60000,      /* and that long when it has a new name: some writers are told late */
@@ -91,10 +93,10 @@ static void note_size(struct input_file *in, struct tail *t)
 
 /* Nothing is expected of it: inotify tells what comes.  In case that is lost it is looked at from
  * time to time, one file now, another then. */
-static bool is_quiet(const struct input_file *in, struct tail *t, dur_ns now)
+static bool is_quiet(struct tail *t, dur_ns now)
 {
-    if (t->wd >= 0 && t->caught_up && !t->unlinked && !in->dirs_changed &&
-        input_file_successor(t) == NULL && now - t->looked_at < QUIET_MS * NS_PER_MS)
+    if (t->wd >= 0 && t->caught_up && !t->unlinked && input_file_successor(t) == NULL &&
+        now - t->looked_at < QUIET_MS * NS_PER_MS)
         return true;
     /* The first time anywhere in the period, then once in each. */
     t->looked_at = t->looked_at == 0 ? now - (dur_ns)(t->ino % QUIET_MS) * NS_PER_MS : now;
@@ -106,7 +108,7 @@ static void sweep(struct input_file *in, dur_ns now)
     in->swept_at = now;
     for (size_t i = in->tails.n; i > 0; i--) {
         struct tail *t = in->tails.p[i - 1];
-        enum tail_look look = is_quiet(in, t, now) ? TAIL_SAME : tail_look(t);
+        enum tail_look look = is_quiet(t, now) ? TAIL_SAME : tail_look(t);
         if (look == TAIL_REPLACED)
             input_file_replaced(in, t);
         if (look != TAIL_SAME || !t->caught_up || tail_is_due(t, &in->reader, now))
@@ -114,14 +116,18 @@ static void sweep(struct input_file *in, dur_ns now)
         note_size(in, t);
         (void)finish(in, t, now);
     }
-    in->dirs_changed = false;
     input_file_look_at_lag(in, now);
     input_file_forget_dead(in);
 }
 
-static dur_ns glob_ms(const struct input_file *in)
+/* Until all is walked again: now and then, because events may be lost that nobody tells of. */
+static dur_ns walk_pause(const struct input_file *in)
 {
-    return watch_is_complete(in->watch) && map_count(in->failed) == 0 ? GLOB_MS : GLOB_AGAIN_MS;
+    bool heard = watch_is_complete(in->watch) && map_count(in->failed) == 0;
+    dur_ns pause = (heard ? GLOB_MS : GLOB_AGAIN_MS) * NS_PER_MS;
+    dur_ns least = in->walk_took * (heard ? WALK_SHARE : WALK_AGAIN_SHARE);
+
+    return pause > least ? pause : least;
 }
 
 static void look_at_due(struct input_file *in)
@@ -151,12 +157,13 @@ void input_file_tick(void *arg)
     if (now - in->swept_at >= SWEEP_MS * NS_PER_MS) {
         sweep(in, now);
         look_at_due(in);
+        input_file_look_at_missed(in, now);
         in->keeping = true;
     }
     if (in->keeping)
         input_file_keep(in, now);
-    if (now - in->globbed_at >= glob_ms(in) * NS_PER_MS)
-        input_file_glob(in);
+    if (now - in->walked_at >= walk_pause(in))
+        input_file_walk(in);
     input_file_tell_all_drops(in, now);
     input_file_save(in);
     loop_timer_start(in->tick, in->soon ? SOON_MS : SWEEP_MS, 0);

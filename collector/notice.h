@@ -17,6 +17,7 @@ struct notice_gap {
     const char *cause; /* one of those in docs/collector.md */
     struct str path, file_id, text;
     uint64_t start, end;
+    struct str container_id; /* empty: not known */
 };
 int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err);
 int notice_gap_begin(struct spool *own, const struct notice_gap *gap, struct err *err);

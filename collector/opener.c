@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 enum { LIST_MAX = 64 << 20 };
-static const uint32_t DIR_MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-                                 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+static const uint32_t DIR_MASK =
+    IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+/* IN_ATTRIB: a name of it went. */
+static const uint32_t FILE_MASK = IN_MODIFY | IN_ATTRIB;
 
 int opener_err(struct err *err, int sys, const char *what, const char *path)
 {
@@ -118,11 +120,16 @@ static int local_inotify(struct opener *o, int *ret, struct err *err)
     return 0;
 }
 
-static int local_watch_dir(struct opener *o, int inotify, const char *dir, struct err *err)
+static int local_watch_dir(struct opener *o, int inotify, const char *dir, int *ret,
+                           struct err *err)
 {
+    int wd = inotify_add_watch(inotify, dir, DIR_MASK);
+
     (void)o;
-    return inotify_add_watch(inotify, dir, DIR_MASK) >= 0 ? 0
-                                                          : opener_err(err, errno, "watch", dir);
+    if (wd < 0)
+        return opener_err(err, errno, "watch", dir);
+    *ret = wd;
+    return 0;
 }
 
 static int local_watch_file(struct opener *o, int inotify, int fd, int *ret, struct err *err)
@@ -132,7 +139,7 @@ static int local_watch_file(struct opener *o, int inotify, int fd, int *ret, str
 
     (void)o;
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    wd = inotify_add_watch(inotify, path, IN_MODIFY);
+    wd = inotify_add_watch(inotify, path, FILE_MASK);
     if (wd < 0)
         return opener_err(err, errno, "watch", path);
     *ret = wd;
@@ -217,9 +224,9 @@ int opener_inotify(struct opener *o, int *ret, struct err *err)
     return ops(o)->inotify(o, ret, err);
 }
 
-int opener_watch_dir(struct opener *o, int inotify, const char *dir, struct err *err)
+int opener_watch_dir(struct opener *o, int inotify, const char *dir, int *ret, struct err *err)
 {
-    return ops(o)->watch_dir(o, inotify, dir, err);
+    return ops(o)->watch_dir(o, inotify, dir, ret, err);
 }
 
 int opener_watch_file(struct opener *o, int inotify, int fd, int *ret, struct err *err)

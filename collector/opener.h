@@ -34,7 +34,7 @@ struct opener_ops {
     int (*list)(struct opener *o, const char *dir, bool with_stat, opener_entry_fn *fn, void *arg,
                 struct err *err);
     int (*inotify)(struct opener *o, int *ret, struct err *err);
-    int (*watch_dir)(struct opener *o, int inotify, const char *dir, struct err *err);
+    int (*watch_dir)(struct opener *o, int inotify, const char *dir, int *ret, struct err *err);
     int (*watch_file)(struct opener *o, int inotify, int fd, int *ret, struct err *err);
     int (*connect)(struct opener *o, const char *socket, int *ret, struct err *err);
     void (*free)(struct opener *o);
@@ -62,9 +62,9 @@ int opener_read(struct opener *o, enum opener_kind kind, const char *path, struc
 
 /* An inotify descriptor, the caller's to read and close.  There is one at a time. */
 int opener_inotify(struct opener *o, int *ret, struct err *err);
-/* Add to it: names that come and go in a directory; writes to an open file, whatever its name, of
- * which *ret is the watch. */
-int opener_watch_dir(struct opener *o, int inotify, const char *dir, struct err *err);
+/* Add to it: names that come in a directory; writes to an open file, whatever its name, and that a
+ * name of it went.  *ret is the watch. */
+int opener_watch_dir(struct opener *o, int inotify, const char *dir, int *ret, struct err *err);
 int opener_watch_file(struct opener *o, int inotify, int fd, int *ret, struct err *err);
 
 /* A stream socket connected to the unix socket `path`, which does not block. */

@@ -183,7 +183,8 @@ static int remote_inotify(struct opener *o, int *ret, struct err *err)
     return e < 0 ? e : need_fd(r, got, "inotify", "", ret, err);
 }
 
-static int remote_watch_dir(struct opener *o, int inotify, const char *dir, struct err *err)
+static int remote_watch_dir(struct opener *o, int inotify, const char *dir, int *ret,
+                            struct err *err)
 {
     struct remote *r = of(o);
     int got, e = about(r, OPENER_OP_WATCH_DIR, dir, err);
@@ -193,6 +194,8 @@ static int remote_watch_dir(struct opener *o, int inotify, const char *dir, stru
         e = ask(r, r->files, -1, &got, err);
     if (e == 0 && r->answer.sys != 0)
         e = failed(r, "watch", dir, err);
+    if (e == 0)
+        *ret = r->answer.wd;
     return e;
 }
 

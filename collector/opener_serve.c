@@ -198,15 +198,16 @@ static int new_inotify(struct opener_serve *s)
     return sys_of(r, &why);
 }
 
-static int watch_dir(const struct opener_serve *s)
+static int watch_dir(struct opener_serve *s)
 {
     struct held h;
     struct err why;
-    int r = hold_dir(s, s->ask.path, &h);
+    int wd = -1, r = hold_dir(s, s->ask.path, &h);
 
     if (r < 0)
         return -r;
-    r = opener_watch_dir(NULL, s->inotify, h.link, &why);
+    r = opener_watch_dir(NULL, s->inotify, h.link, &wd, &why);
+    s->answer.wd = wd;
     release(&h);
     return sys_of(r, &why);
 }

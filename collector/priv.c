@@ -60,8 +60,9 @@ struct priv {
     int state_fd, signals;
     int files, orders;          /* to the worker; -1: there is none */
     struct sockaddr_un metrics; /* where metrics_fd is bound; the file is ours to remove */
-    int metrics_fd;             /* -1: there is none, or it is no unix socket */
-    int gate; /* the worker's end of the channel to it, kept for the next worker; -1 */
+    size_t max_fds;
+    int metrics_fd; /* -1: there is none, or it is no unix socket */
+    int gate;       /* the worker's end of the channel to it, kept for the next worker; -1 */
     pid_t self, worker, gate_pid;
     bool started, stopping;
     int stop_signal;
@@ -244,6 +245,7 @@ static int be_worker(struct priv *p, int files, int orders)
                             .config = p->config,
                             .orders = orders,
                             .state_fd = p->state_fd,
+                            .max_fds = p->max_fds,
                             .metrics_fd = p->metrics_fd < 0 ? 0 : p->metrics_fd,
                             .restarts = p->restarts};
     bool taken_over = fault_hit("worker.exec");
@@ -578,14 +580,16 @@ static int catch_signals(struct priv *p, struct err *err)
 }
 
 /* Every file that is followed is a descriptor of the worker's. */
-static void raise_limit(void)
+static void raise_limit(struct priv *p)
 {
     struct rlimit l;
 
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-        l.rlim_cur = l.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &l);
-    }
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+        return;
+    p->max_fds = (size_t)l.rlim_cur;
+    l.rlim_cur = l.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &l) == 0)
+        p->max_fds = (size_t)l.rlim_max;
 }
 
 static int give_up_rights(struct priv *p, struct err *err)
@@ -636,7 +640,7 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
     struct err err;
     int r;
 
-    raise_limit();
+    raise_limit(&p);
     p.self = getpid();
     p.policy = policy_new();
     p.serve = opener_serve_new(p.policy);

@@ -29,6 +29,7 @@ struct priv_worker {
     struct opener *opener; /* freed after it returns */
     int orders;            /* a channel: struct priv_order from the parent; its end is the end */
     int state_fd;
+    size_t max_fds; /* descriptors that it may have */
     int metrics_fd; /* as in struct collector_rights */
     pid_t parent;
     uint64_t restarts; /* workers that died before this one */

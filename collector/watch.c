@@ -4,16 +4,22 @@
  * A busy container writes thousands of times a second.  After a batch of events the descriptor is
  * left alone for PAUSE_MS, so that the kernel puts equal events into one and we wake up forty times
  * a second at most.
+ *
+ * A name that comes into a directory is matched with the globs by the directory's path, and only
+ * what is below it is walked.  A directory is watched before it is listed: what comes later is
+ * told.
  */
 #include "collector/watch.h"
 
-#include "base/mem.h"
+#include "base/map.h"
 #include "base/obj.h"
+#include "base/vec.h"
 #include "collector/metrics.h"
 
 #include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -22,6 +28,11 @@
 #include <uv.h>
 
 enum { PAUSE_MS = 25, EVENT_BYTES = 64 << 10, BATCH_READS = 16, PATH_BYTES = 4096 };
+
+struct glob {
+    char *pattern; /* owned */
+    void *tag;
+};
 
 struct watch {
     unsigned magic;
@@ -33,7 +44,9 @@ struct watch {
     struct watch_handler handler;
     void *arg;
     char *events; /* owned, EVENT_BYTES */
-    bool failed;  /* something could not be watched */
+    VEC(struct glob) globs;
+    struct map *dirs; /* watch -> path of the directory */
+    bool failed;      /* something could not be watched */
 };
 
 static void on_readable(uv_poll_t *poll, int status, int events);
@@ -45,22 +58,47 @@ static void end_pause(void *arg)
     (void)uv_poll_start(w->poll, UV_READABLE, on_readable);
 }
 
-static void take_event(struct watch *w, const struct inotify_event *e, bool *dirs)
+static struct str key_of(const int *wd)
 {
+    return (struct str){(const char *)wd, sizeof(*wd)};
+}
+
+static void name_came(struct watch *w, const char *dir, const char *name);
+
+/* A directory that has another name now is watched under that when it matches. */
+static void dir_moved(struct watch *w, int wd, const char *path)
+{
+    struct stat st;
+    struct err err;
+
+    if (opener_stat(w->opener, path, &st, &err) == 0)
+        return;
+    (void)inotify_rm_watch(w->fd, wd);
+    (void)map_remove(w->dirs, key_of(&wd));
+}
+
+/* `name` is the event's, "" when it has none. */
+static void take_event(struct watch *w, const struct inotify_event *e, const char *name)
+{
+    const char *dir = map_get(w->dirs, key_of(&e->wd));
+
     if ((e->mask & IN_Q_OVERFLOW) != 0) {
         metric_add(METRIC_INOTIFY_OVERFLOW, 1);
         w->handler.overflow(w->arg);
-    } else if ((e->mask & IN_MODIFY) != 0) {
+    } else if (dir == NULL && (e->mask & (IN_MODIFY | IN_ATTRIB)) != 0) {
         w->handler.file(w->arg, e->wd);
-    } else if ((e->mask & IN_IGNORED) == 0) {
-        *dirs = true;
+    } else if (dir != NULL && (e->mask & IN_IGNORED) != 0) {
+        (void)map_remove(w->dirs, key_of(&e->wd));
+    } else if (dir != NULL && (e->mask & (IN_CREATE | IN_MOVED_TO)) != 0 && *name != '\0') {
+        name_came(w, dir, name);
+    } else if (dir != NULL && (e->mask & IN_MOVE_SELF) != 0) {
+        dir_moved(w, e->wd, dir);
     }
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = poll->data;
-    bool dirs = false;
 
     (void)status;
     (void)events;
@@ -72,12 +110,10 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         while (at < (size_t)n) {
             struct inotify_event e;
             memcpy(&e, w->events + at, sizeof(e));
-            take_event(w, &e, &dirs);
+            take_event(w, &e, e.len == 0 ? "" : w->events + at + sizeof(e));
             at += sizeof(e) + e.len;
         }
     }
-    if (dirs)
-        w->handler.dirs(w->arg);
     w->handler.settled(w->arg);
     (void)uv_poll_stop(w->poll);
     loop_timer_start(w->pause, PAUSE_MS, 0);
@@ -98,6 +134,7 @@ int watch_open(struct loop *l, struct opener *o, const struct watch_handler *h, 
     w->handler = *h;
     w->arg = arg;
     w->events = mem_new(EVENT_BYTES);
+    w->dirs = map_new(0, free);
     w->poll = mem_new(sizeof(*w->poll));
     w->poll->data = w;
     (void)uv_poll_init(loop_uv(l), w->poll, fd);
@@ -124,6 +161,9 @@ void watch_close(struct watch **pw)
     uv_close((uv_handle_t *)w->poll, on_poll_closed);
     (void)close(w->fd);
     free(w->events);
+    watch_forget(w);
+    VEC_FINI(&w->globs);
+    map_free(&w->dirs);
     w->magic = 0;
     free(w);
     *pw = NULL;
@@ -138,14 +178,6 @@ static void add_failed(struct watch *w)
 bool watch_is_complete(const struct watch *w)
 {
     return !w->failed;
-}
-
-static void watch_dir(struct watch *w, const char *path)
-{
-    struct err err;
-
-    if (opener_watch_dir(w->opener, w->fd, path, &err) < 0)
-        add_failed(w);
 }
 
 int watch_file(struct watch *w, int fd)
@@ -169,8 +201,8 @@ void watch_drop(struct watch *w, int wd)
 
 struct walk {
     struct watch *w;
-    watch_found_fn *fn;
-    void *arg;
+    const struct glob *glob;
+    bool matched;          /* something was matched on the way: it is a container's, so to say */
     char path[PATH_BYTES]; /* what is fixed so far, n bytes */
 };
 
@@ -195,7 +227,7 @@ static void enter(struct walk *k, size_t n, const char *name, struct str rest)
     k->path[n] = '/';
     memcpy(k->path + n + 1, name, len + 1);
     if (rest.n == 0)
-        k->fn(k->arg, k->path);
+        k->w->handler.found(k->w->arg, k->glob->tag, k->path);
     else
         walk(k, n + 1 + len, rest);
     k->path[n] = '\0';
@@ -207,6 +239,45 @@ static void tell_denied(struct walk *k, const char *dir, int why)
 {
     if (why != ENOENT && why != ENOTDIR)
         k->w->handler.denied(k->w->arg, *dir == '\0' ? "/" : dir, why);
+}
+
+static bool is_watched(const struct watch *w, const char *path)
+{
+    struct str wd;
+    void *dir;
+
+    for (size_t pos = 0; map_next(w->dirs, &pos, &wd, &dir);)
+        if (strcmp(dir, path) == 0)
+            return true;
+    return false;
+}
+
+/* It was there a moment ago, or it is no directory. */
+static void dir_gone(struct walk *k, int why)
+{
+    if (why == ENOENT && k->matched && !is_watched(k->w, k->path))
+        k->w->handler.vanished(k->w->arg, k->glob->tag, k->path);
+}
+
+/* false: it is gone. */
+static bool watch_dir(struct walk *k)
+{
+    const char *path = *k->path == '\0' ? "/" : k->path, *before;
+    struct err err;
+    int wd;
+
+    if (opener_watch_dir(k->w->opener, k->w->fd, path, &wd, &err) < 0) {
+        if (err.code != ERR_GONE) {
+            add_failed(k->w);
+            return true;
+        }
+        dir_gone(k, err.sys);
+        return false;
+    }
+    before = map_get(k->w->dirs, key_of(&wd));
+    if (before == NULL || strcmp(before, k->path) != 0)
+        (void)map_put(k->w->dirs, key_of(&wd), mem_dup(k->path, strlen(k->path)));
+    return true;
 }
 
 struct listing {
@@ -221,17 +292,21 @@ static void enter_matching(void *arg, const char *name, const struct stat *st)
     const struct listing *l = arg;
 
     (void)st;
-    if (fnmatch(l->pattern, name, FNM_PERIOD) == 0)
-        enter(l->k, l->n, name, l->rest);
+    if (fnmatch(l->pattern, name, FNM_PERIOD) != 0)
+        return;
+    l->k->matched = true;
+    enter(l->k, l->n, name, l->rest);
 }
 
 static void enter_all(struct walk *k, size_t n, const char *pattern, struct str rest)
 {
     struct listing l = {k, n, pattern, rest};
+    bool matched = k->matched;
     struct err err;
 
     if (opener_list(k->w->opener, n == 0 ? "/" : k->path, false, enter_matching, &l, &err) < 0)
         tell_denied(k, k->path, err.sys); /* the next look tries again */
+    k->matched = matched;
 }
 
 /* `rest` is what comes behind the slash after k->path.  As deep as the pattern has components. */
@@ -250,8 +325,10 @@ static void walk(struct walk *k, size_t n, struct str rest)
     if (name.n == 0 || name.n > NAME_MAX)
         return;
     (void)str_to_z(name, text, sizeof(text));
-    if (wild || rest.n == 0)
-        watch_dir(k->w, n == 0 ? "/" : k->path); /* before it is read: what comes later is heard */
+    if ((wild || rest.n == 0) && !watch_dir(k)) /* before it is read: what comes later is heard */
+        return;
+    if (k->matched && (wild || rest.n == 0))
+        k->w->handler.looked(k->w->arg, k->path);
     if (wild) {
         enter_all(k, n, text, rest);
         return;
@@ -268,19 +345,86 @@ static void walk(struct walk *k, size_t n, struct str rest)
     k->path[n] = '\0';
     tell_denied(k, k->path, err.sys);
     if (rest.n > 0)
-        watch_dir(k->w, n == 0 ? "/" : k->path);
+        (void)watch_dir(k);
 }
 
 /* NOLINTEND(misc-no-recursion) */
 
-void watch_glob(struct watch *w, struct str pattern, watch_found_fn *fn, void *arg)
+static void walk_glob(struct watch *w, const struct glob *g)
 {
-    struct walk k = {.w = w, .fn = fn, .arg = arg};
+    struct walk k = {.w = w, .glob = g};
+    struct str pattern = str_of(g->pattern);
+
+    if (pattern.n >= 2 && pattern.p[0] == '/')
+        walk(&k, 0, str_from(pattern, 1));
+}
+
+void watch_add(struct watch *w, struct str pattern, void *tag)
+{
+    struct glob g = {mem_dup(pattern.p, pattern.n), tag};
 
     OBJ_CHECK(w, WATCH_MAGIC);
-    if (pattern.n < 2 || pattern.p[0] != '/')
+    VEC_PUSH(&w->globs, g);
+    walk_glob(w, &g);
+}
+
+void watch_walk(struct watch *w)
+{
+    OBJ_CHECK(w, WATCH_MAGIC);
+    w->failed = false;
+    for (size_t i = 0; i < w->globs.n; i++)
+        walk_glob(w, &w->globs.p[i]);
+}
+
+void watch_forget(struct watch *w)
+{
+    while (w->globs.n > 0)
+        free(w->globs.p[--w->globs.n].pattern);
+}
+
+/* What of the pattern lies behind `path`, when its beginning matches; NULL when it does not. */
+static const char *match_beginning(const char *pattern, const char *path, bool *matched)
+{
+    struct str rest = str_of(pattern), of = str_of(path);
+    char name[NAME_MAX + 1], text[NAME_MAX + 1];
+
+    *matched = false;
+    while (of.n > 0) {
+        struct str have = str_cut(&of, '/'), want;
+        if (have.n == 0)
+            continue;
+        do
+            want = str_cut(&rest, '/');
+        while (want.n == 0 && rest.n > 0);
+        if (want.n == 0 || want.n > NAME_MAX || have.n > NAME_MAX)
+            return NULL;
+        if (!is_wild(want) && !str_eq(want, have))
+            return NULL;
+        if (is_wild(want) && fnmatch(str_to_z(want, text, sizeof(text)),
+                                     str_to_z(have, name, sizeof(name)), FNM_PERIOD) != 0)
+            return NULL;
+        *matched = *matched || is_wild(want);
+    }
+    return rest.n == 0 ? "" : rest.p;
+}
+
+static void name_came(struct watch *w, const char *dir, const char *name)
+{
+    struct walk k = {.w = w};
+    int n = snprintf(k.path, sizeof(k.path), "%s/%s", dir, name);
+
+    if (n < 0 || (size_t)n >= sizeof(k.path))
         return;
-    walk(&k, 0, str_from(pattern, 1));
+    for (size_t i = 0; i < w->globs.n; i++) {
+        const char *rest = match_beginning(w->globs.p[i].pattern, k.path, &k.matched);
+        k.glob = &w->globs.p[i];
+        if (rest == NULL)
+            continue;
+        if (*rest == '\0')
+            w->handler.found(w->arg, k.glob->tag, k.path);
+        else
+            walk(&k, (size_t)n, str_of(rest));
+    }
 }
 
 bool watch_matches(struct str pattern, const char *path)

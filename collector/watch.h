@@ -14,8 +14,14 @@
 struct watch;
 
 struct watch_handler {
-    void (*dirs)(void *arg);         /* names came or went in a directory of a glob */
-    void (*file)(void *arg, int wd); /* the file of this watch was written to */
+    /* `path` matches the glob of `tag`.  Also when it has been told before. */
+    void (*found)(void *arg, void *tag, const char *path);
+    /* A directory on the way of that glob was there, and was gone before it could be looked into.
+     */
+    void (*vanished)(void *arg, void *tag, const char *dir);
+    /* It was looked into; whatever comes into it is found. */
+    void (*looked)(void *arg, const char *dir);
+    void (*file)(void *arg, int wd); /* the file of this watch was written to, or lost a name */
     void (*overflow)(void *arg);     /* events were lost: look at everything */
     void (*settled)(void *arg);      /* after a batch of the above */
     void (*denied)(void *arg, const char *dir, int why); /* errno: a glob cannot go on there */
@@ -26,10 +32,16 @@ int watch_open(struct loop *l, struct opener *o, const struct watch_handler *h, 
                struct watch **ret, struct err *err);
 void watch_close(struct watch **pw);
 
-/* Call fn for every path that `pattern` matches, and watch the directories on the way, also the
- * nearest that exists when the rest does not. */
-typedef void watch_found_fn(void *arg, const char *path);
-void watch_glob(struct watch *w, struct str pattern, watch_found_fn *fn, void *arg);
+/*
+ * A glob (copied) to look out for, and what belongs to it.  Every path that matches is found now,
+ * at each _walk, and when it comes: then only the directory that it is in is looked at, because the
+ * directories on the way are watched, also the nearest that exists when the rest does not.
+ */
+void watch_add(struct watch *w, struct str pattern, void *tag);
+/* All globs again. */
+void watch_walk(struct watch *w);
+/* Look out for no glob any more. */
+void watch_forget(struct watch *w);
 
 /* Could all be watched that was asked for?  Then nothing is missed but what an overflow tells. */
 bool watch_is_complete(const struct watch *w);

@@ -127,6 +127,7 @@ int worker_run(const struct priv_worker *given)
                                       .state_fd = given->state_fd,
                                       .lock_wait = LOCK_WAIT_S * NS_PER_S,
                                       .pid = given->parent,
+                                      .max_fds = given->max_fds,
                                       .metrics_fd = given->metrics_fd};
     struct worker w = {.given = given};
     struct config *config = given->config;

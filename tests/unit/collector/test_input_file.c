@@ -45,6 +45,28 @@ static void read_from_end_takes_only_what_comes(void **state)
     world_check_once("young");
 }
 
+static void a_log_that_was_gone_before_it_could_be_opened_is_a_gap(void **state)
+{
+    (void)state;
+    world_start("", "  - {type: cri, paths: ['@/pods/*/*/*.log']}\n");
+    assert_int_equal(file_make_dirs(w.dir, "pods/ns_a_1/c", 0700, &err), 0);
+    world_write("pods/ns_a_1/c/0.log", T "stdout F seen\n");
+    world_wait("seen");
+    assert_int_equal(file_make_dirs(w.dir, "pods/ns_b_2/c", 0700, &err), 0);
+    world_write("pods/ns_b_2/c/0.log", T "stdout F never\n"); /* all before the loop turns */
+    assert_int_equal(file_remove_tree(w.dir, "pods/ns_b_2", &err), 0);
+    world_write("pods/ns_a_1/c/1.log", T "stdout F never\n");
+    assert_int_equal(unlinkat(w.dir, "pods/ns_a_1/c/1.log", 0), 0);
+    assert_int_equal(symlinkat("later", w.dir, "pods/ns_a_1/c/link.log"), 0);
+    assert_int_equal(unlinkat(w.dir, "pods/ns_a_1/c/0.log", 0), 0); /* it was read */
+    world_wait_metric(METRIC_NEVER_OPENED, 2);
+    world_wait("1.log\"");
+    world_wait("pods/ns_b_2\"");
+    world_write("pods/ns_a_1/c/later", T "stdout F linked\n");
+    world_wait("linked");
+    assert_int_equal(metric_get(METRIC_GAPS), 2);
+}
+
 static void excluded_paths_are_left_alone(void **state)
 {
     (void)state;
@@ -555,7 +577,9 @@ static void every_line_arrives_once_through_rotations_and_deaths(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_directory_is_found),
-           TEST(read_from_end_takes_only_what_comes), TEST(excluded_paths_are_left_alone),
+           TEST(read_from_end_takes_only_what_comes),
+           TEST(a_log_that_was_gone_before_it_could_be_opened_is_a_gap),
+           TEST(excluded_paths_are_left_alone),
            TEST(a_renamed_file_is_read_to_its_end_and_its_successor_after_it),
            TEST(a_file_that_was_renamed_over_is_read_from_its_descriptor),
            TEST(a_file_between_two_looks_is_not_missed),

@@ -119,8 +119,8 @@ static void hears_writes_to_a_file_that_has_no_name(void **state)
     assert_true(read(inotify, text, sizeof(text)) >= (ssize_t)sizeof(e));
     memcpy(&e, text, sizeof(e));
     assert_int_equal(e.wd, wd);
-    assert_int_equal(opener_watch_dir(NULL, inotify, at("none"), &err), ERR_GONE);
-    assert_int_equal(opener_watch_dir(NULL, inotify, root, &err), 0);
+    assert_int_equal(opener_watch_dir(NULL, inotify, at("none"), &wd, &err), ERR_GONE);
+    assert_int_equal(opener_watch_dir(NULL, inotify, root, &wd, &err), 0);
     assert_int_equal(file_replace(dir, "c.log", 0600, STR(""), &err), 0);
     assert_true(read(inotify, text, sizeof(text)) >= (ssize_t)sizeof(e));
     memcpy(&e, text, sizeof(e));

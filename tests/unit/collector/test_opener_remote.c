@@ -151,7 +151,7 @@ static void directories_behind_links_of_others_are_not_looked_into(void **state)
     struct err why;
     struct stat st;
     unsigned n = 0;
-    int inotify;
+    int inotify, wd;
 
     (void)state;
     assert_int_equal(file_make_dirs(dir, "logs/plain", 0755, &err), 0);
@@ -160,11 +160,11 @@ static void directories_behind_links_of_others_are_not_looked_into(void **state)
     assert_int_equal(symlinkat("key", dir, "evil.log"), 0);
     assert_int_equal(opener_inotify(o, &inotify, &err), 0);
     assert_int_equal(opener_list(o, at("logs/plain"), true, count, &n, &why), 0);
-    assert_int_equal(opener_watch_dir(o, inotify, path, &why), 0);
+    assert_int_equal(opener_watch_dir(o, inotify, path, &wd, &why), 0);
     assert_int_equal(opener_stat(o, path, &st, &why), 0);
     assert_true(S_ISDIR(st.st_mode));
     assert_int_equal(opener_list(o, at("logs/link"), true, count, &n, &why), ERR_DENIED);
-    assert_int_equal(opener_watch_dir(o, inotify, path, &why), ERR_DENIED);
+    assert_int_equal(opener_watch_dir(o, inotify, path, &wd, &why), ERR_DENIED);
     assert_int_equal(opener_stat(o, path, &st, &why), ERR_DENIED);
     assert_int_equal(opener_stat(o, at("evil.log"), &st, &why), ERR_DENIED);
     assert_int_equal(opener_list(o, at("logs/none"), true, count, &n, &why), ERR_GONE);
@@ -193,20 +193,21 @@ static void watches_are_added_there_and_heard_here(void **state)
 {
     char text[4096];
     struct inotify_event e;
-    int inotify, fd, wd;
+    int inotify, fd, wd, dir_wd;
 
     (void)state;
     assert_int_equal(opener_inotify(o, &inotify, &err), 0);
     assert_int_equal(opener_open(o, OPENER_LOG, at("a.log"), &fd, &err), 0);
     assert_int_equal(opener_watch_file(o, inotify, fd, &wd, &err), 0);
-    assert_int_equal(opener_watch_dir(o, inotify, "/etc", &err), ERR_DENIED);
-    assert_int_equal(opener_watch_dir(o, inotify, root, &err), 0);
+    assert_int_equal(opener_watch_dir(o, inotify, "/etc", &dir_wd, &err), ERR_DENIED);
+    assert_int_equal(opener_watch_dir(o, inotify, root, &dir_wd, &err), 0);
     (void)close(fd);
     fd = openat(dir, "a.log", O_WRONLY | O_APPEND | O_CLOEXEC);
     assert_int_equal(file_write_all(fd, "x", 1, &err), 0);
     assert_true(read(inotify, text, sizeof(text)) > 0);
     memcpy(&e, text, sizeof(e));
     assert_int_equal(e.wd, wd);
+    assert_int_not_equal(dir_wd, wd);
     (void)close(fd);
     (void)close(inotify);
 }

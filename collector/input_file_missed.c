@@ -1,0 +1,224 @@
+/*
+ * collector/input_file_missed.c - contract: input_file_internal.h.  Containers that were gone
+ * before their log could be opened.
+ *
+ * Three things tell of one: a log's name came and was gone when it was opened; so was its
+ * directory; an engine says that a container has started, and nothing of it was ever seen.  Each is
+ * looked into again a little later, because events of a directory and of an engine come in no
+ * order, and because a name may be a link to a file that is yet to come.
+ */
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/obj.h"
+#include "collector/input_file_internal.h"
+#include "collector/metrics.h"
+#include "collector/notice.h"
+
+#include <string.h>
+
+enum {
+    WAIT_MS = 1000,
+    WAIT_CONTAINER_MS = 2000,
+    GIVE_UP_MS = 60000, /* a link that leads nowhere: after that only walks look at it */
+    ID_BYTES = 64,
+    PATH_BYTES = 4096,
+};
+
+struct missed {
+    enum missed_kind kind;
+    dur_ns since;
+};
+
+/* ---- containers ---- */
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+/* The container's id in a path; else all of it. */
+static struct str key_of(struct str path)
+{
+    size_t run = 0;
+
+    for (size_t i = 0; i <= path.n; i++) {
+        if (i < path.n && is_hex(path.p[i])) {
+            run++;
+            continue;
+        }
+        if (run == ID_BYTES)
+            return str_sub(path, i - ID_BYTES, ID_BYTES);
+        run = 0;
+    }
+    return path;
+}
+
+static uint64_t hash_of(struct str key)
+{
+    return hash_bytes(key.n == 0 ? "" : key.p, key.n, 0);
+}
+
+static bool has(const uint64_t ring[INPUT_FILE_IDS], uint64_t hash)
+{
+    for (size_t i = 0; i < INPUT_FILE_IDS; i++)
+        if (ring[i] == hash)
+            return true;
+    return false;
+}
+
+void input_file_saw(struct input_file *in, const char *path)
+{
+    struct str key = key_of(str_of(path));
+    uint64_t hash = hash_of(key);
+
+    /* The same one several times in a row: its directory, its log. */
+    if (key.n == ID_BYTES &&
+        in->seen_ids[(in->next_seen + INPUT_FILE_IDS - 1) % INPUT_FILE_IDS] != hash)
+        in->seen_ids[in->next_seen++ % INPUT_FILE_IDS] = hash;
+}
+
+/* Was a file of it ever followed, or is one known from before? */
+static bool has_slot(const struct input_file *in, struct str part)
+{
+    struct str path;
+    void *slot;
+
+    for (size_t pos = 0; map_next(in->slots, &pos, &path, &slot);)
+        if (str_find(path, part) != SIZE_MAX)
+            return true;
+    return false;
+}
+
+/* ---- reports ---- */
+
+static void report(struct input_file *in, enum missed_kind kind, struct str name)
+{
+    struct str key = key_of(name);
+    uint64_t hash = hash_of(key);
+    struct notice_gap gap = {.cause = "never_opened",
+                             .path = kind == MISSED_CONTAINER ? STR_NULL : name,
+                             .container_id = key.n == ID_BYTES ? key : STR_NULL,
+                             .text = STR("gone before its log could be opened")};
+    struct err err;
+
+    if (has(in->reported_ids, hash))
+        return;
+    in->reported_ids[in->next_reported++ % INPUT_FILE_IDS] = hash;
+    metric_add(METRIC_NEVER_OPENED, 1);
+    if (notice_gap(in->opt.own, &gap, &err) < 0)
+        log_error("gap.not_written", LOG_ERR(&err));
+}
+
+void input_file_missed(struct input_file *in, enum missed_kind kind, struct str name)
+{
+    struct missed *m;
+
+    if (own_is(&in->own, name) || map_get(in->missed, name) != NULL)
+        return;
+    m = mem_new(sizeof(*m));
+    m->kind = kind;
+    m->since = time_mono();
+    if (map_put(in->missed, name, m))
+        return;
+    free(m);
+    report(in, kind, name); /* too many at once to look again */
+}
+
+void input_file_expect(struct input_file *in, enum source_kind kind, struct str id)
+{
+    bool wanted = false;
+
+    OBJ_CHECK(in, INPUT_FILE_MAGIC);
+    for (size_t i = 0; i < in->set->n; i++)
+        wanted = wanted || in->set->v[i].kind == kind;
+    if (wanted && id.n == ID_BYTES && !has(in->seen_ids, hash_of(id)) && !has_slot(in, id))
+        input_file_missed(in, MISSED_CONTAINER, id);
+}
+
+/* ---- a second look ---- */
+
+struct search {
+    const char *name;
+    bool found;
+};
+
+static void compare(void *arg, const char *name, const struct stat *st)
+{
+    struct search *s = arg;
+
+    (void)st;
+    s->found = s->found || strcmp(name, s->name) == 0;
+}
+
+/* Also when it leads nowhere. */
+static bool has_name(const struct input_file *in, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct search s = {slash + 1, false};
+    char dir[PATH_BYTES];
+    struct err err;
+
+    (void)str_to_z((struct str){path, (size_t)(slash - path)}, dir, sizeof(dir));
+    (void)opener_list(in->set->opener, *dir == '\0' ? "/" : dir, false, compare, &s, &err);
+    return s.found;
+}
+
+static bool is_followed(const struct input_file *in, const char *path)
+{
+    const struct slot *s = map_get(in->slots, str_of(path));
+
+    return s != NULL && s->tails.n > 0;
+}
+
+/* true: nothing more is to be done about it. */
+static bool look_at_name(struct input_file *in, const char *path, dur_ns age)
+{
+    in->source = input_file_source_of(in, path);
+    if (is_followed(in, path) || in->source == NULL)
+        return true;
+    input_file_found(in, path);
+    if (is_followed(in, path))
+        return true;
+    if (has_name(in, path))
+        return age >= GIVE_UP_MS * NS_PER_MS;
+    report(in, MISSED_NAME, str_of(path));
+    return true;
+}
+
+static void look_at_dir(struct input_file *in, const char *path)
+{
+    struct stat st;
+    struct err err;
+
+    if (opener_stat(in->set->opener, path, &st, &err) < 0 && err.code == ERR_GONE &&
+        !has_slot(in, str_of(path)))
+        report(in, MISSED_DIR, str_of(path));
+}
+
+static bool look_at(struct input_file *in, const struct missed *m, struct str name, dur_ns age)
+{
+    char path[PATH_BYTES];
+
+    if (age < (m->kind == MISSED_CONTAINER ? WAIT_CONTAINER_MS : WAIT_MS) * NS_PER_MS)
+        return false;
+    if (name.n >= sizeof(path))
+        return true;
+    (void)str_to_z(name, path, sizeof(path));
+    if (m->kind == MISSED_NAME)
+        return look_at_name(in, path, age);
+    if (m->kind == MISSED_DIR)
+        look_at_dir(in, path);
+    else if (!has(in->seen_ids, hash_of(name)) && !has_slot(in, name))
+        report(in, m->kind, name);
+    return true;
+}
+
+void input_file_look_at_missed(struct input_file *in, dur_ns now)
+{
+    struct str name;
+    void *m;
+
+    for (size_t pos = 0; map_next(in->missed, &pos, &name, &m);)
+        if (look_at(in, m, name, now - ((const struct missed *)m)->since))
+            (void)map_remove(in->missed, name);
+}

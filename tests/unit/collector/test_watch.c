@@ -1,0 +1,254 @@
+/* Unit tests of collector/watch: what comes is found, by a look at one directory and no more. */
+#include "collector/watch.h"
+
+#include "base/file.h"
+#include "collector/metrics.h"
+#include "tests/lib/check.h"
+#include "tests/lib/tmpdir.h"
+#include "tests/lib/wait.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct fixture {
+    struct loop *loop;
+    int dir;
+    char path[TMPDIR_PATH_MAX];
+    struct opener opener;
+    struct watch *watch;
+    struct buf told; /* "found TAG NAME\n", "vanished NAME\n", paths below `path` */
+    unsigned lists;
+    const char *waiting_for;
+};
+static struct fixture f;
+static struct err err;
+
+/* ---- an opener that counts ---- */
+
+static struct opener_ops counting;
+
+static int count_list(struct opener *o, const char *dir, bool with_stat, opener_entry_fn *fn,
+                      void *arg, struct err *e)
+{
+    f.lists++;
+    return opener_local.list(o, dir, with_stat, fn, arg, e);
+}
+
+static const char *below(const char *path)
+{
+    return strncmp(path, f.path, strlen(f.path)) == 0 ? path + strlen(f.path) : path;
+}
+
+static void on_found(void *arg, void *tag, const char *path)
+{
+    (void)arg;
+    buf_addf(&f.told, "found %s %s\n", (const char *)tag, below(path));
+}
+
+static void on_vanished(void *arg, void *tag, const char *dir)
+{
+    (void)arg;
+    buf_addf(&f.told, "vanished %s %s\n", (const char *)tag, below(dir));
+}
+
+static void on_looked(void *arg, const char *dir)
+{
+    (void)arg;
+    buf_addf(&f.told, "looked %s\n", below(dir));
+}
+
+static void on_file(void *arg, int wd)
+{
+    (void)arg;
+    buf_addf(&f.told, "file %d\n", wd);
+}
+
+static void on_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void on_denied(void *arg, const char *dir, int why)
+{
+    (void)arg;
+    buf_addf(&f.told, "denied %s %d\n", below(dir), why);
+}
+
+static int setup(void **state)
+{
+    static const struct watch_handler HANDLER = {on_found,   on_vanished, on_looked, on_file,
+                                                 on_nothing, on_nothing,  on_denied};
+
+    (void)state;
+    memset(&f, 0, sizeof(f));
+    metrics_setup();
+    counting = opener_local;
+    counting.list = count_list;
+    f.opener.ops = &counting;
+    f.dir = tmpdir_open(f.path);
+    buf_init(&f.told, 1 << 20);
+    assert_int_equal(loop_new(&f.loop, &err), 0);
+    assert_int_equal(watch_open(f.loop, &f.opener, &HANDLER, NULL, &f.watch, &err), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    watch_close(&f.watch);
+    loop_free(&f.loop);
+    tmpdir_close(f.dir);
+    buf_fini(&f.told);
+    return 0;
+}
+
+static void add(const char *pattern, const char *tag)
+{
+    char text[TMPDIR_PATH_MAX + 64];
+
+    (void)snprintf(text, sizeof(text), "%s%s", f.path, pattern);
+    watch_add(f.watch, str_of(text), (void *)(uintptr_t)tag);
+}
+
+static void make_dir(const char *name)
+{
+    assert_int_equal(file_make_dirs(f.dir, name, 0700, &err), 0);
+}
+
+static void make_file(const char *name)
+{
+    int fd = openat(f.dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    (void)close(fd);
+}
+
+static bool is_told(void *arg)
+{
+    (void)arg;
+    return str_find(buf_str(&f.told), str_of(f.waiting_for)) != SIZE_MAX;
+}
+
+static void wait_told(const char *line)
+{
+    f.waiting_for = line;
+    wait_check(f.loop, is_told, NULL, line);
+}
+
+/* ---- */
+
+static void what_is_there_is_found_and_what_comes_too(void **state)
+{
+    (void)state;
+    make_dir("pods/a/c");
+    make_file("pods/a/c/0.log");
+    make_file("pods/a/c/0.txt");
+    add("/pods/*/*/*.log", "cri");
+    check_str(buf_str(&f.told), "looked /pods/a\nlooked /pods/a/c\nfound cri /pods/a/c/0.log\n");
+    make_file("pods/a/c/1.log");
+    wait_told("found cri /pods/a/c/1.log\n");
+    make_dir("pods/b/c");
+    make_file("pods/b/c/0.log");
+    wait_told("found cri /pods/b/c/0.log\n");
+    assert_int_equal(renameat(f.dir, "pods/a/c/0.txt", f.dir, "pods/a/c/2.log"), 0);
+    wait_told("found cri /pods/a/c/2.log\n");
+}
+
+static void directories_that_are_not_there_yet_are_waited_for(void **state)
+{
+    (void)state;
+    add("/var/log/*/userdata/ctr.log", "podman");
+    make_dir("var");
+    make_dir("var/log/id/userdata");
+    make_file("var/log/id/userdata/ctr.log");
+    wait_told("found podman /var/log/id/userdata/ctr.log\n");
+}
+
+static void a_name_that_comes_costs_a_look_at_its_directory_alone(void **state)
+{
+    char name[32];
+    unsigned before;
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(name, sizeof(name), "pods/%d/c", i);
+        make_dir(name);
+    }
+    add("/pods/*/*/*.log", "cri");
+    before = f.lists;
+    make_file("pods/77/c/0.log");
+    wait_told("found cri /pods/77/c/0.log\n");
+    assert_int_equal(f.lists, before);
+    make_dir("pods/100/c");
+    wait_told("looked /pods/100/c\n");
+    assert_true(f.lists <= before + 3); /* the new ones, one of them twice if it came in between */
+}
+
+static void each_glob_is_told_by_its_tag(void **state)
+{
+    (void)state;
+    make_dir("logs");
+    add("/logs/*.log", "one");
+    add("/logs/a.*", "two");
+    make_file("logs/a.log");
+    wait_told("found two /logs/a.log\n");
+    wait_told("found one /logs/a.log\n");
+    watch_forget(f.watch);
+    buf_clear(&f.told);
+    add("/logs/b*", "three");
+    make_file("logs/b.log");
+    wait_told("found three /logs/b.log\n");
+    check_str(buf_str(&f.told), "found three /logs/b.log\n");
+}
+
+static void a_directory_that_is_gone_at_once_has_vanished(void **state)
+{
+    (void)state;
+    make_dir("pods");
+    add("/pods/*/*/*.log", "cri");
+    make_dir("pods/a");
+    assert_int_equal(unlinkat(f.dir, "pods/a", AT_REMOVEDIR), 0);
+    wait_told("vanished cri /pods/a\n");
+    make_dir("pods/b/c"); /* one that was looked into has not */
+    wait_told("looked /pods/b/c\n");
+    assert_int_equal(file_remove_tree(f.dir, "pods/b", &err), 0);
+    watch_walk(f.watch);
+    make_dir("pods/d");
+    wait_told("looked /pods/d\n");
+    assert_int_equal(str_find(buf_str(&f.told), STR("vanished cri /pods/b")), SIZE_MAX);
+    assert_true(watch_is_complete(f.watch));
+}
+
+static void a_file_that_loses_its_name_is_told_of(void **state)
+{
+    char line[32];
+    int fd, wd;
+
+    (void)state;
+    make_file("a.log");
+    fd = openat(f.dir, "a.log", O_RDONLY | O_CLOEXEC);
+    wd = watch_file(f.watch, fd);
+    assert_true(wd >= 0);
+    assert_int_equal(unlinkat(f.dir, "a.log", 0), 0);
+    (void)snprintf(line, sizeof(line), "file %d\n", wd);
+    wait_told(line);
+    (void)close(fd);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_there_is_found_and_what_comes_too),
+        TEST(directories_that_are_not_there_yet_are_waited_for),
+        TEST(a_name_that_comes_costs_a_look_at_its_directory_alone),
+        TEST(each_glob_is_told_by_its_tag),
+        TEST(a_directory_that_is_gone_at_once_has_vanished),
+        TEST(a_file_that_loses_its_name_is_told_of),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -35,6 +35,7 @@ enum checkpoint_flag {
     /* 16 is taken */
     CHECKPOINT_KEY_STDOUT = 32, /* it begins in the middle of a private key of that stream */
     CHECKPOINT_KEY_STDERR = 64,
+    CHECKPOINT_KEY_MAYBE = 128, /* perhaps it does: nobody knows what was before it */
 };
 
 struct checkpoint_range {

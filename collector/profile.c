@@ -99,13 +99,16 @@ static const struct profile *intern(struct profiles *p, const struct profile *wa
     return made;
 }
 
-/* "card, ip", "all" or "true": a container may ask for more, never for less. */
+/* "card, ip", "card ip", "all" or "true": a container may ask for more, never for less. */
 static unsigned types_of_hint(struct str hint)
 {
     unsigned types = 0;
 
-    while (hint.n > 0) {
-        struct str name = str_trim(str_cut(&hint, ','));
+    for (size_t n = 0; hint.n > 0; hint = str_from(hint, n + 1)) {
+        struct str name;
+        for (n = 0; n < hint.n && hint.p[n] != ',' && hint.p[n] != ' '; n++)
+            ;
+        name = str_sub(hint, 0, n);
         types |= str_eq(name, STR("all")) || str_eq(name, STR("true")) ? (unsigned)REDACT_ALL
                                                                        : redact_by_name(name);
     }

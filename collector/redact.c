@@ -149,6 +149,11 @@ static void by_pattern(struct work *w, const struct redact_pattern *p)
     }
 }
 
+bool redact_is_key_line(struct str text)
+{
+    return redact_detect_is_key_line(text);
+}
+
 void redact_text(const struct redact *r, struct str *text, bool *in_key, struct redact_scratch *s)
 {
     struct work w = {.r = r, .text = *text, .out = &s->v[0]};

@@ -53,6 +53,9 @@ struct redact;
 struct redact *redact_new(unsigned types, const struct redact_patterns *patterns);
 void redact_free(struct redact **pr);
 
+/* Is it surely a line out of the middle of a private key? */
+bool redact_is_key_line(struct str text);
+
 /* *text without secrets, in `scratch` if there were any, until its next use.  *in_key (may be
  * NULL): the text before, of the same stream, ended inside a private key; and now this one. */
 void redact_text(const struct redact *r, struct str *text, bool *in_key,

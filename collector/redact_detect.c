@@ -21,7 +21,8 @@ enum {
     BEARER_SURE = 20, /* from here on a word without a digit is a token too */
     JWT_PART_MIN = 8,
     KEY_MAX = 16 << 10,
-    KEY_LINE_MAX = 128, /* of a key that is spread over lines */
+    KEY_LINE_MIN = 60, /* of a key that is spread over lines: most are 64 or 70 */
+    KEY_LINE_MAX = 128,
 };
 
 /* ---- alphabets ---- */
@@ -273,6 +274,16 @@ bool redact_detect_is_open(struct str text, struct redact_span key)
     if (key.end < text.n)
         return false;
     return str_find(last, END_OF_KEY) == SIZE_MAX;
+}
+
+bool redact_detect_is_key_line(struct str text)
+{
+    unsigned seen = 0;
+
+    for (size_t i = 0; i < text.n; i++)
+        seen |= class_of(text.p[i]);
+    return text.n >= KEY_LINE_MIN && text.n <= KEY_LINE_MAX && (seen & ALNUM) == ALNUM &&
+           run_end(text, 0, ALNUM | BASE64) == text.n;
 }
 
 size_t redact_detect_go_on(struct str text, bool *is_open)

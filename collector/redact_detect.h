@@ -28,6 +28,8 @@ bool redact_detect(unsigned types, struct str text, size_t at, unsigned hints, s
 
 /* Does a private key that began in text[..at) go on behind the text? */
 bool redact_detect_is_open(struct str text, struct redact_span key);
+/* A whole line of base64, as long as they are in keys. */
+bool redact_detect_is_key_line(struct str text);
 /* In the middle of a key: how many bytes of `text` still belong to it, and does it go on behind? */
 size_t redact_detect_go_on(struct str text, bool *is_open);
 

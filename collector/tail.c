@@ -20,6 +20,7 @@ enum {
     LABELS_BYTES = 256 << 10,
     DESCRIBE_MS = 2000, /* how long a container may stay unknown */
     LAST_BYTES = 64,
+    KEY_UNKNOWN = CHECKPOINT_KEY_STDOUT | CHECKPOINT_KEY_STDERR | CHECKPOINT_KEY_MAYBE,
     REDACTED_BYTES = 8 << 20, /* marks may be longer than what they stand for */
 };
 
@@ -239,6 +240,8 @@ void tail_adopt(struct tail *t, struct checkpoint_file *f)
     f->ino = t->ino;
     t->pos = t->seen = t->scanned = checkpoint_file_end(f);
     t->holes_due = t->adopted = true;
+    if (t->pos == 0)
+        t->keys = KEY_UNKNOWN;
 }
 
 /* As much of its head as there is to tell it by; written down when that has doubled. */
@@ -263,6 +266,7 @@ void tail_register(struct tail *t, struct tail_reader *rd)
     INVARIANT(t->file == NULL);
     t->file = checkpoint_file_new(rd->checkpoint, t->dev, t->ino, t->path);
     t->file->user = t;
+    t->keys = KEY_UNKNOWN;
     if (reader_reaches(&t->from, CHECKPOINT_HEAD_MAX))
         learn_head(t, rd, CHECKPOINT_HEAD_MAX);
     else if (reader_stat(&t->from, &st) == 0)
@@ -331,7 +335,6 @@ struct tail *tail_split(struct tail *t, struct reader *copy)
     t->file = NULL;
     t->pos = t->seen = t->scanned = t->looked = t->last_at = 0;
     t->caught_up = t->drained = t->holes_due = t->adopted = false;
-    t->keys = 0;
     t->successor_at = 0;
     metric_add(METRIC_FILES_TRUNCATED, 1);
     return old;
@@ -340,7 +343,8 @@ struct tail *tail_split(struct tail *t, struct reader *copy)
 void tail_hand_over(struct tail *t, struct tail *next, struct tail_reader *rd)
 {
     join_move(&t->join, &next->join, &rd->limits);
-    next->keys |= t->keys;
+    if (next->pos == 0)
+        next->keys = t->keys;
 }
 
 bool tail_is_settled(const struct tail *t)

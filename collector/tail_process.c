@@ -13,14 +13,22 @@
 
 #include <string.h>
 
-enum { KEY_LOOK_BYTES = 16 << 10, KEYS = CHECKPOINT_KEY_STDOUT | CHECKPOINT_KEY_STDERR };
+enum {
+    KEY_LOOK_BYTES = 16 << 10,
+    KEYS = CHECKPOINT_KEY_STDOUT | CHECKPOINT_KEY_STDERR | CHECKPOINT_KEY_MAYBE,
+};
 
 /* ---- state ---- */
+
+static bool has_key_detector(const struct profile *p)
+{
+    return (p->redact_types >> REDACT_PRIVATE_KEY & 1) != 0;
+}
 
 void turn_begin_state(struct turn *u)
 {
     u->closed = u->t->closed;
-    u->keys = u->t->keys;
+    u->keys = has_key_detector(u->t->profile) ? u->t->keys : 0;
     u->border = false;
 }
 
@@ -102,10 +110,20 @@ static void redact_line(struct turn *u, const struct join_record *rec, struct st
 {
     struct tail *t = u->t;
     unsigned bit = rec->stream == DECODE_STDERR ? CHECKPOINT_KEY_STDERR : CHECKPOINT_KEY_STDOUT;
-    bool in_key = (t->keys & bit) != 0;
+    bool maybe = (t->keys & CHECKPOINT_KEY_MAYBE) != 0;
+    bool in_key = (t->keys & bit) != 0 && (!maybe || redact_is_key_line(*text));
 
+    if (!has_key_detector(t->profile)) {
+        redact_text(t->profile->redact, text, NULL, &u->rd->redacted);
+        return;
+    }
     redact_text(t->profile->redact, text, &in_key, &u->rd->redacted);
-    t->keys = in_key ? t->keys | bit : t->keys & ~bit;
+    if (maybe && in_key)
+        t->keys = bit; /* now it is known */
+    else
+        t->keys = in_key ? t->keys | bit : t->keys & ~bit;
+    if (t->keys == CHECKPOINT_KEY_MAYBE)
+        t->keys = 0;
     u->border = u->border || t->keys != u->keys;
 }
 
@@ -137,9 +155,11 @@ void tail_look_for_key(struct tail *t, struct tail_reader *rd)
     bool stopped;
     struct err err;
 
-    if (t->profile->redact == NULL || (t->profile->redact_types >> REDACT_PRIVATE_KEY & 1) == 0)
+    if (!has_key_detector(t->profile))
         return;
     u.look = true;
+    if (at == 0)
+        t->keys = KEYS;                                            /* what was before the file? */
     (void)turn_lines(&u, &at, t->pos, UINT64_MAX, &stopped, &err); /* reading on tells */
     for (int s = 0; s < DECODE_STREAMS; s++)
         join_done(&t->join, (enum decode_stream)s, &rd->limits);

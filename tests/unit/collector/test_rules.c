@@ -147,7 +147,7 @@ static void a_container_may_ask_for_more_and_not_for_less(void **state)
     load("redact: {detectors: jwt}\ninputs: [{type: cri}, {type: cri, hints: false}]\n");
     assert_true(profile_of_log(profiles, &config->sources[0], &WEB, &h)->excluded);
     assert_false(profile_of_log(profiles, &config->sources[1], &WEB, &h)->excluded);
-    h = (struct profile_hints){.exclude = STR("false"), .redact = STR("ip, card,nonsense")};
+    h = (struct profile_hints){.exclude = STR("false"), .redact = STR("ip, card nonsense")};
     p = profile_of_log(profiles, &config->sources[0], &WEB, &h);
     assert_false(p->excluded);
     assert_int_equal(p->redact_types, redact_by_name(STR("ip")) | redact_by_name(STR("card")) |

@@ -499,6 +499,32 @@ static void processing_is_the_same_again(void **state)
 
 /* ---- single stories ---- */
 
+#define BODY "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MhgwMbRvI0MBZhpI"
+
+static void a_file_may_begin_inside_a_key(void **state)
+{
+    (void)teardown(state);
+    set_up(PROCESSED);
+    append(STR(T "stderr F " BODY "\n" T "stdout F " BODY "\n" T "stderr F short\n"));
+    deliver_everything();
+    expect_lines("stderr|[redacted:private_key]\nstdout|" BODY "\n"
+                 "stderr|[redacted:private_key]\n");
+    die_and_return();
+    append(STR(T "stderr F AQAB\n" T "stderr F -----END PRIVATE KEY-----\n" T "stderr F AQAB\n"));
+    w.lines.n = 0;
+    deliver_everything();
+    expect_lines("stderr|[redacted:private_key]\nstderr|[redacted:private_key]\nstderr|AQAB\n");
+}
+
+static void words_at_the_beginning_are_no_key(void **state)
+{
+    (void)teardown(state);
+    set_up(PROCESSED);
+    append(STR(T "stdout F starting\n" T "stdout F " BODY "\n"));
+    deliver_everything();
+    expect_lines("stdout|starting\nstdout|" BODY "\n");
+}
+
 static void held_bytes_are_inside_no_range(void **state)
 {
     (void)state;
@@ -746,6 +772,8 @@ static void a_file_that_lost_what_was_planned_is_not_rebuilt(void **state)
 CHECK_MAIN(cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_is_cut, setup,
                                            teardown),
            cmocka_unit_test_setup_teardown(processing_is_the_same_again, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_file_may_begin_inside_a_key, setup, teardown),
+           cmocka_unit_test_setup_teardown(words_at_the_beginning_are_no_key, setup, teardown),
            cmocka_unit_test_setup_teardown(held_bytes_are_inside_no_range, setup, teardown),
            cmocka_unit_test_setup_teardown(an_unfinished_record_is_sent_partial_when_it_is_due,
                                            setup, teardown),

@@ -12,7 +12,7 @@ struct checker {
     struct ast *ast;
     struct place *at;
     struct err *err;
-    size_t n_dedups;
+    size_t n_dedups, template_tokens;
     bool text_only; /* leave out what need not be right for the text to be a query */
 };
 
@@ -271,6 +271,18 @@ static int check_regexp(struct checker *c, struct ast_stage *s)
     return 0;
 }
 
+static int check_template(struct checker *c, struct str text, const struct tmpl_env *env,
+                          const struct tmpl **ret)
+{
+    int r = tmpl_compile(text, env, c->ast->arena, ret, NULL, c->err);
+
+    if (r == 0)
+        c->template_tokens += tmpl_tokens(*ret);
+    if (r < 0 || c->template_tokens <= TMPL_TOKENS_MAX)
+        return r;
+    return err_set(c->err, ERR_INVALID, "too many words and signs in the templates of the query");
+}
+
 static int check_line_format(struct checker *c, struct ast_stage *s)
 {
     static const struct tmpl_env env = {.name = "line", .funcs = tmpl_logql_funcs};
@@ -278,7 +290,7 @@ static int check_line_format(struct checker *c, struct ast_stage *s)
 
     if (c->text_only)
         return 0;
-    r = tmpl_compile(s->text.text, &env, c->ast->arena, &s->text.tmpl, NULL, c->err);
+    r = check_template(c, s->text.text, &env, &s->text.tmpl);
     if (r < 0)
         *c->at = s->at;
     return r == ERR_INVALID ? err_wrap(c->err, "invalid line template") : r;
@@ -313,7 +325,7 @@ static int check_label_format(struct checker *c, struct ast_format *list)
     for (struct ast_format *f = list; f != NULL && r == 0 && !c->text_only; f = f->next) {
         if (!f->is_template)
             continue;
-        r = tmpl_compile(f->value, &env, c->ast->arena, &f->tmpl, NULL, c->err);
+        r = check_template(c, f->value, &env, &f->tmpl);
         if (r < 0)
             *c->at = f->at;
         if (r == ERR_INVALID)

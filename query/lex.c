@@ -13,7 +13,10 @@
 
 #include <string.h>
 
-enum { LONG = 32 };
+enum {
+    LONG = 32,
+    DIGITS = 15, /* of a number that a double holds */
+};
 
 static const struct {
     const char *text; /* words in small letters */
@@ -33,8 +36,12 @@ const char *lex_kind_name(enum token_kind kind)
 void lex_init(struct lexer *l, struct str text, struct arena *a)
 {
     *l = (struct lexer){.text = text, .at = {1, 1}, .arena = a};
-    for (int k = TOKEN_BY; k < TOKEN_KINDS; k++)
-        l->lengths[kinds[k].text[0] - 'a'] |= UINT32_C(1) << kinds[k].n;
+    for (int k = TOKEN_BY; k < TOKEN_KINDS; k++) {
+        size_t letter = (size_t)(kinds[k].text[0] - 'a');
+        l->lengths[letter] |= UINT32_C(1) << kinds[k].n;
+        l->next[k] = l->first[letter];
+        l->first[letter] = (uint8_t)k;
+    }
 }
 
 static char peek(const struct lexer *l, size_t ahead)
@@ -42,6 +49,13 @@ static char peek(const struct lexer *l, size_t ahead)
     if (ahead >= l->text.n - l->pos)
         return '\0';
     return l->text.p[l->pos + ahead];
+}
+
+/* The same of bytes below 0x80 that are there and no line's end. */
+static void skip_plain(struct lexer *l, size_t n)
+{
+    l->pos += n;
+    l->at.column += (unsigned)n;
 }
 
 /* What has no line's end in it, but is not short. */
@@ -89,17 +103,42 @@ static bool is_hex(char c)
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+/* What a byte may be: part of a word, or a sign of its own whatever follows. */
+enum { WORD = 255 };
+/* clang-format off */
+static const uint8_t byte_is[256] = {
+    ['a'] = WORD, ['b'] = WORD, ['c'] = WORD, ['d'] = WORD, ['e'] = WORD, ['f'] = WORD,
+    ['g'] = WORD, ['h'] = WORD, ['i'] = WORD, ['j'] = WORD, ['k'] = WORD, ['l'] = WORD,
+    ['m'] = WORD, ['n'] = WORD, ['o'] = WORD, ['p'] = WORD, ['q'] = WORD, ['r'] = WORD,
+    ['s'] = WORD, ['t'] = WORD, ['u'] = WORD, ['v'] = WORD, ['w'] = WORD, ['x'] = WORD,
+    ['y'] = WORD, ['z'] = WORD, ['A'] = WORD, ['B'] = WORD, ['C'] = WORD, ['D'] = WORD,
+    ['E'] = WORD, ['F'] = WORD, ['G'] = WORD, ['H'] = WORD, ['I'] = WORD, ['J'] = WORD,
+    ['K'] = WORD, ['L'] = WORD, ['M'] = WORD, ['N'] = WORD, ['O'] = WORD, ['P'] = WORD,
+    ['Q'] = WORD, ['R'] = WORD, ['S'] = WORD, ['T'] = WORD, ['U'] = WORD, ['V'] = WORD,
+    ['W'] = WORD, ['X'] = WORD, ['Y'] = WORD, ['Z'] = WORD, ['0'] = WORD, ['1'] = WORD,
+    ['2'] = WORD, ['3'] = WORD, ['4'] = WORD, ['5'] = WORD, ['6'] = WORD, ['7'] = WORD,
+    ['8'] = WORD, ['9'] = WORD, ['_'] = WORD,
+    [','] = TOKEN_COMMA, ['{'] = TOKEN_OPEN_BRACE, ['}'] = TOKEN_CLOSE_BRACE,
+    ['('] = TOKEN_OPEN_PAREN, [')'] = TOKEN_CLOSE_PAREN, ['+'] = TOKEN_ADD,
+    ['*'] = TOKEN_MUL, ['%'] = TOKEN_MOD, ['^'] = TOKEN_POW,
+};
+/* clang-format on */
+_Static_assert((int)TOKEN_KINDS < (int)WORD, "kinds fit");
+
 static bool is_word(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_';
+    return byte_is[(unsigned char)c] == WORD;
 }
 
 static void skip_blanks(struct lexer *l)
 {
     while (l->pos < l->text.n) {
-        if (is_blank(peek(l, 0))) {
+        char c = l->text.p[l->pos];
+        if (c > '/')
+            return; /* nearly always */
+        if (is_blank(c)) {
             skip(l, 1);
-        } else if (peek(l, 0) == '#' || (peek(l, 0) == '/' && peek(l, 1) == '/')) {
+        } else if (c == '#' || (c == '/' && peek(l, 1) == '/')) {
             while (l->pos < l->text.n && peek(l, 0) != '\n')
                 skip(l, 1);
         } else {
@@ -233,8 +272,8 @@ static int lex_string(struct lexer *l, struct token *t, struct err *err)
 static size_t number_length(const struct lexer *l, size_t from)
 {
     size_t n = from;
-    bool based =
-        peek(l, n) == '0' && strchr("xXbBoO", peek(l, n + 1)) != NULL && peek(l, n + 1) != '\0';
+    char next = (char)(peek(l, n + 1) | 0x20);
+    bool based = peek(l, n) == '0' && (next == 'x' || next == 'b' || next == 'o');
     bool hex = based && (peek(l, n + 1) | 0x20) == 'x';
     char exponent = hex ? 'p' : 'e';
 
@@ -259,6 +298,25 @@ static size_t number_length(const struct lexer *l, size_t from)
     return n - from;
 }
 
+/* May the byte stand in a duration, but for the one that is not ASCII? */
+static bool is_of_duration(char c)
+{
+    switch (c) {
+    case 'n':
+    case 'u':
+    case 'm':
+    case 's':
+    case 'h':
+    case 'd':
+    case 'w':
+    case 'y':
+    case '.':
+        return true;
+    default:
+        return is_digit(c);
+    }
+}
+
 /* Length of what could be a duration from pos + from on: digits, dots and letters of its units. */
 static size_t duration_length(const struct lexer *l, size_t from)
 {
@@ -268,7 +326,7 @@ static size_t duration_length(const struct lexer *l, size_t from)
         char c = peek(l, n);
         if (c == '\xc2' && peek(l, n + 1) == '\xb5')
             n++;
-        else if (c == '\0' || (!is_digit(c) && strchr("numshdwy.", c) == NULL))
+        else if (!is_of_duration(c))
             return n - from;
     }
 }
@@ -295,20 +353,41 @@ static bool lex_bytes(struct lexer *l, size_t digits, struct token *t)
 {
     size_t n = digits;
 
-    while (peek(l, n) != '\0' && strchr("BikKMGTP", peek(l, n)) != NULL)
+    while (peek(l, n) > '9' && strchr("BikKMGTP", peek(l, n)) != NULL)
         n++;
     if (n == digits || units_parse_bytes(str_sub(l->text, l->pos, n), &t->bytes, NULL) != UNITS_OK)
         return false;
     t->kind = TOKEN_BYTES;
     t->text = str_sub(l->text, l->pos, n);
-    skip(l, n);
+    skip_plain(l, n);
+    return true;
+}
+
+/* Digits alone, few and with nothing behind them that may be part of it: nearly all numbers. */
+static bool lex_digits(struct lexer *l, struct token *t)
+{
+    const char *from = l->text.p + l->pos;
+    size_t left = l->text.n - l->pos;
+    uint64_t v = 0;
+    size_t n = 0;
+
+    for (; n < left && n < DIGITS && is_digit(from[n]); n++)
+        v = v * 10 + (uint64_t)(from[n] - '0');
+    if (n == 0 || (n < left && (is_word(from[n]) || from[n] == '.' || (from[n] & 0x80) != 0)))
+        return false;
+    t->kind = TOKEN_NUMBER;
+    t->text = (struct str){from, n};
+    t->number = (double)v;
+    skip_plain(l, n);
     return true;
 }
 
 static int lex_number(struct lexer *l, struct token *t, struct err *err)
 {
-    size_t n = number_length(l, 0);
+    size_t n = lex_digits(l, t) ? 0 : number_length(l, 0);
 
+    if (n == 0)
+        return 0; /* it is done */
     if (lex_duration(l, 0, n, t) || lex_bytes(l, n, t))
         return 0;
     t->kind = TOKEN_NUMBER;
@@ -316,7 +395,7 @@ static int lex_number(struct lexer *l, struct token *t, struct err *err)
     if (!units_parse_float(t->text, &t->number))
         return err_set(err, ERR_INVALID, "unable to parse literal as a float: \"%.*s\"",
                        (int)(n < 40 ? n : 40), t->text.p);
-    skip(l, n);
+    skip_plain(l, n);
     return 0;
 }
 
@@ -398,30 +477,41 @@ static bool may_be_word(const struct lexer *l, struct str text)
     return c >= 'a' && c <= 'z' && text.n < 32 && (l->lengths[c - 'a'] >> text.n & 1) != 0;
 }
 
+/* Of what may be one. */
 static enum token_kind word_kind(const struct lexer *l, struct str text)
 {
-    for (int k = TOKEN_BY; k < TOKEN_KINDS; k++)
+    for (uint8_t k = l->first[(text.p[0] | 0x20) - 'a']; k != 0; k = l->next[k])
         if (kinds[k].n == text.n && str_eq_nocase(text, (struct str){kinds[k].text, text.n}))
             return k < TOKEN_RATE || call_follows(l, text.n) ? (enum token_kind)k
                                                              : TOKEN_IDENTIFIER;
     return TOKEN_IDENTIFIER;
 }
 
-static int lex_word(struct lexer *l, struct token *t)
+/* Bytes of the name that begins here, which may have others in it than those of words. */
+static size_t name_length(const struct lexer *l)
 {
     size_t n = 0;
 
-    for (size_t c = name_char(l, 0, true); c > 0;) {
+    for (size_t c = name_char(l, 0, true); c > 0; c = name_char(l, n, false))
         n += c;
-        while (is_word(peek(l, n))) /* nearly all of them */
-            n++;
-        c = name_char(l, n, false);
-    }
-    t->text = str_sub(l->text, l->pos, n);
+    return n;
+}
+
+static int lex_word(struct lexer *l, struct token *t)
+{
+    const char *from = l->text.p + l->pos;
+    const char *end = l->text.p + l->text.n;
+    const char *p = from;
+    bool plain;
+
+    while (p < end && is_word(*p))
+        p++;
+    plain = p == end || (unsigned char)*p < 0x80; /* nearly all of them */
+    t->text = (struct str){from, plain ? (size_t)(p - from) : name_length(l)};
     t->kind = TOKEN_IDENTIFIER;
     if (may_be_word(l, t->text))
         t->kind = word_kind(l, t->text);
-    skip(l, n);
+    (plain ? skip_plain : skip)(l, t->text.n);
     return 0;
 }
 
@@ -476,8 +566,8 @@ static int lex_sign(struct lexer *l, struct token *t, struct err *err)
 
     if (k != TOKEN_END) {
         t->kind = k;
-        t->text = str_sub(l->text, l->pos, n);
-        skip(l, n);
+        t->text = (struct str){l->text.p + l->pos, n};
+        skip_plain(l, n);
         return 0;
     }
     if ((unsigned char)c >= ' ' && (unsigned char)c < 0x7f)
@@ -487,24 +577,34 @@ static int lex_sign(struct lexer *l, struct token *t, struct err *err)
 
 int lex_next(struct lexer *l, struct token *ret, struct err *err)
 {
+    uint8_t is;
     char c;
 
     skip_blanks(l);
     *ret = (struct token){.kind = TOKEN_END, .at = l->at};
     if (l->pos == l->text.n)
         return 0;
-    c = peek(l, 0);
+    c = l->text.p[l->pos];
+    is = byte_is[(unsigned char)c];
+    if (is == WORD && !is_digit(c))
+        return lex_word(l, ret);
+    if (is != 0 && is != WORD) {
+        ret->kind = (enum token_kind)is;
+        ret->text = (struct str){l->text.p + l->pos, 1};
+        skip_plain(l, 1);
+        return 0;
+    }
     if (c == '"' || c == '`')
         return lex_string(l, ret, err);
     if (is_digit(c) || (c == '.' && is_digit(peek(l, 1))))
         return lex_number(l, ret, err);
-    if (c == '-' && peek(l, 1) == '-' && lex_flag(l, ret))
+    if (c == '-' && peek(l, 1) == '-' && peek(l, 2) >= 'a' && lex_flag(l, ret))
         return 0;
     if (c == '-' && is_digit(peek(l, 1)) && lex_duration(l, 1, 0, ret))
         return 0;
     if (c == '[')
         return lex_range(l, ret, err);
-    if (name_char(l, 0, true) > 0)
+    if ((unsigned char)c >= 0x80 && name_char(l, 0, true) > 0)
         return lex_word(l, ret);
     return lex_sign(l, ret, err);
 }

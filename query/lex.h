@@ -142,7 +142,9 @@ struct lexer {
     size_t pos;
     struct place at; /* of text.p[pos] */
     struct arena *arena;
-    uint32_t lengths[26]; /* of words, by their first letter: bit n, n bytes */
+    uint32_t lengths[26];      /* of words, by their first letter: bit n, n bytes */
+    uint8_t first[26];         /* kind of one of them; 0: there is none */
+    uint8_t next[TOKEN_KINDS]; /* of the next with the same letter */
 };
 
 /* Start reading `text`, borrowed like `a` for the life of all tokens. */

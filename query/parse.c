@@ -375,19 +375,18 @@ static int parse_primary(struct parser *p, struct ast_node **ret)
 
 /* ---- binary operators ---- */
 
+/* 0: it is none. */
 static int precedence(enum token_kind op)
 {
-    if (op == TOKEN_OR)
-        return 1;
-    if (op == TOKEN_AND || op == TOKEN_UNLESS)
-        return 2;
-    if (ast_is_comparison(op))
-        return 3;
-    if (op == TOKEN_ADD || op == TOKEN_SUB)
-        return 4;
-    if (op == TOKEN_MUL || op == TOKEN_DIV || op == TOKEN_MOD)
-        return 5;
-    return op == TOKEN_POW ? PRECEDENCE_POW : 0;
+    static const uint8_t of[TOKEN_KINDS] = {
+        [TOKEN_OR] = 1,     [TOKEN_AND] = 2, [TOKEN_UNLESS] = 2,
+        [TOKEN_CMP_EQ] = 3, [TOKEN_NEQ] = 3, [TOKEN_GT] = 3,
+        [TOKEN_GTE] = 3,    [TOKEN_LT] = 3,  [TOKEN_LTE] = 3,
+        [TOKEN_ADD] = 4,    [TOKEN_SUB] = 4, [TOKEN_MUL] = 5,
+        [TOKEN_DIV] = 5,    [TOKEN_MOD] = 5, [TOKEN_POW] = PRECEDENCE_POW,
+    };
+
+    return of[op];
 }
 
 /* [ "bool" ] [ ("on"|"ignoring") names [ ("group_left"|"group_right") [ names ] ] ] */

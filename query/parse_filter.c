@@ -82,25 +82,46 @@ static int apply_top(struct parser *p, struct stack *s)
     return 0;
 }
 
+/* The operator of a matcher; false: it is none. */
+static bool match_of(enum token_kind token, enum match_op *ret)
+{
+    if (token != TOKEN_EQ && token != TOKEN_NEQ && token != TOKEN_RE && token != TOKEN_NRE)
+        return false;
+    *ret = token == TOKEN_EQ    ? MATCH_EQ
+           : token == TOKEN_NEQ ? MATCH_NE
+           : token == TOKEN_RE  ? MATCH_RE
+                                : MATCH_NRE;
+    return true;
+}
+
+static int parse_value(struct parser *p, struct matcher *ret, struct place *at)
+{
+    *at = p->cur.at;
+    return ret->op == MATCH_EQ || ret->op == MATCH_NE ? parse_text(p, TOKEN_STRING, &ret->value)
+                                                      : parse_regexp(p, &ret->value);
+}
+
 int parse_filter_matcher(struct parser *p, struct str name, struct matcher *ret, struct place *at)
 {
     int r;
 
     *ret = (struct matcher){.op = MATCH_EQ, .name = name};
-    if (p->cur.kind == TOKEN_NEQ)
-        ret->op = MATCH_NE;
-    else if (p->cur.kind == TOKEN_RE)
-        ret->op = MATCH_RE;
-    else if (p->cur.kind == TOKEN_NRE)
-        ret->op = MATCH_NRE;
-    else if (p->cur.kind != TOKEN_EQ)
+    if (!match_of(p->cur.kind, &ret->op))
         return parse_unexpected(p, "= or != or =~ or !~");
     r = parse_advance(p);
-    if (r < 0)
-        return r;
-    *at = p->cur.at;
-    return ret->op == MATCH_EQ || ret->op == MATCH_NE ? parse_text(p, TOKEN_STRING, &ret->value)
-                                                      : parse_regexp(p, &ret->value);
+    return r < 0 ? r : parse_value(p, ret, at);
+}
+
+/* Behind the operator of a comparison with a text. */
+static int parse_matcher_value(struct parser *p, struct str name, const struct token *op,
+                               struct ast_filter *f)
+{
+    f->kind = FILTER_MATCH;
+    f->m = (struct matcher){.op = MATCH_EQ, .name = name};
+    if (match_of(op->kind, &f->m.op))
+        return parse_value(p, &f->m, &f->at);
+    p->cur = *op; /* that is what is wrong */
+    return parse_unexpected(p, "= or != or =~ or !~");
 }
 
 static int parse_ip(struct parser *p, struct ast_filter *f, enum token_kind op)
@@ -184,30 +205,23 @@ static int parse_label(struct parser *p, struct ast_filter *f, struct str *name)
 /* One comparison of one label. */
 static int parse_comparison(struct parser *p, struct ast_filter *f)
 {
-    struct parser ahead; /* one token further, to see the kind of the value */
-    enum token_kind op;
     struct str name = STR("");
+    struct token op;
     int r = parse_label(p, f, &name);
 
     if (r < 0)
         return r;
-    op = p->cur.kind;
-    ahead = *p;
-    if (!compare_of(op, &f->op) && op != TOKEN_RE && op != TOKEN_NRE)
+    op = p->cur;
+    if (!compare_of(op.kind, &f->op) && op.kind != TOKEN_RE && op.kind != TOKEN_NRE)
         return parse_unexpected(p, NULL);
-    r = parse_advance(&ahead);
-    if (r < 0) {
-        p->failed_at = ahead.failed_at;
+    r = parse_advance(p); /* the kind of the value says what it is */
+    if (r < 0)
         return r;
-    }
-    if (ahead.cur.kind == TOKEN_STRING || op == TOKEN_RE || op == TOKEN_NRE) {
-        f->kind = FILTER_MATCH;
-        return parse_filter_matcher(p, name, &f->m, &f->at);
-    }
-    *p = ahead;
+    if (p->cur.kind == TOKEN_STRING || op.kind == TOKEN_RE || op.kind == TOKEN_NRE)
+        return parse_matcher_value(p, name, &op, f);
     f->name = name;
-    if (p->cur.kind == TOKEN_IP && (op == TOKEN_EQ || op == TOKEN_NEQ))
-        return parse_ip(p, f, op);
+    if (p->cur.kind == TOKEN_IP && (op.kind == TOKEN_EQ || op.kind == TOKEN_NEQ))
+        return parse_ip(p, f, op.kind);
     if (p->cur.kind == TOKEN_DURATION || p->cur.kind == TOKEN_BYTES ||
         p->cur.kind == TOKEN_NUMBER || p->cur.kind == TOKEN_ADD || p->cur.kind == TOKEN_SUB)
         return parse_literal(p, f);
@@ -278,11 +292,10 @@ static int push_operator(struct parser *p, struct stack *s, enum token_kind op)
     return p->cur.kind == op ? parse_advance(p) : 0;
 }
 
-static int parse_chain(struct parser *p, struct stack *s)
+static int parse_chain(struct parser *p, struct ast_filter *operand, struct stack *s)
 {
-    struct ast_filter *operand = NULL;
     enum token_kind op;
-    int r = parse_operand(p, &operand);
+    int r = 0;
 
     while (r == 0) {
         push_operand(s, operand);
@@ -297,11 +310,14 @@ static int parse_chain(struct parser *p, struct stack *s)
 
 int parse_filter(struct parser *p, struct ast_filter **ret)
 {
+    enum token_kind op;
     struct stack s;
-    int r;
+    int r = parse_operand(p, ret);
 
+    if (r < 0 || !next_operator(p, &op))
+        return r; /* most have one operand */
     memset(&s, 0, sizeof(s));
-    r = parse_chain(p, &s);
+    r = parse_chain(p, *ret, &s);
     if (r == 0)
         *ret = s.operands.p[0];
     VEC_FINI(&s.operands);

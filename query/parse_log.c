@@ -155,12 +155,14 @@ static int parse_json(struct parser *p, struct ast_stage *s)
  * operator of comparison comes behind it. */
 static bool is_dedup(const struct parser *p)
 {
-    struct lexer ahead = p->lexer;
+    struct lexer ahead;
     struct token next;
     struct err ignored;
 
-    if (p->cur.kind != TOKEN_IDENTIFIER || !str_eq_nocase(p->cur.text, STR("dedup")) ||
-        lex_next(&ahead, &next, &ignored) < 0)
+    if (p->cur.kind != TOKEN_IDENTIFIER || !str_eq_nocase(p->cur.text, STR("dedup")))
+        return false;
+    ahead = p->lexer;
+    if (lex_next(&ahead, &next, &ignored) < 0)
         return false;
     switch ((int)next.kind) {
     case TOKEN_BY:

@@ -25,22 +25,34 @@ static size_t capture_length(struct str s)
     return n > 1 && n < s.n && s.p[n] == '>' ? n + 1 : 0;
 }
 
-/* Cut the next piece off *s, which is not empty. */
-static struct pattern_piece cut_piece(struct str *s)
+/* Cut the next piece off *s, which is not empty and begins with a capture of *capture bytes, or 0;
+ * which is then said of the rest. */
+static struct pattern_piece cut_piece(struct str *s, size_t *capture)
 {
-    size_t n = capture_length(*s);
-    struct pattern_piece piece = {.is_capture = n > 0};
+    struct pattern_piece piece = {.is_capture = *capture > 0};
+    size_t n = *capture;
 
     if (n > 0) {
         piece.text = str_sub(*s, 1, n - 2);
-    } else {
-        n = 1;
-        while (n < s->n && capture_length(str_from(*s, n)) == 0)
-            n++;
-        piece.text = str_sub(*s, 0, n);
+        *s = str_from(*s, n);
+        *capture = capture_length(*s);
+        return piece;
     }
+    for (n = 1; n < s->n && *capture == 0; n += *capture == 0)
+        *capture = s->p[n] == '<' ? capture_length(str_from(*s, n)) : 0;
+    piece.text = str_sub(*s, 0, n);
     *s = str_from(*s, n);
     return piece;
+}
+
+/* At least as many as there are pieces. */
+static size_t count_pieces(struct str s)
+{
+    size_t n = 1;
+
+    for (size_t i = 0; i + 1 < s.n; i++)
+        n += s.p[i] == '<' && is_name_char(s.p[i + 1], true) ? 2 : 0;
+    return n;
 }
 
 static bool has_name(const struct pattern_piece *p)
@@ -55,9 +67,10 @@ static const struct pattern_piece *find_twin(const struct pattern *p, uint32_t *
 {
     for (size_t i = 0; i < p->n; i++) {
         struct str name = p->v[i].text;
-        size_t at = (size_t)hash_bytes(name.p, name.n, 0) & (n_slots - 1);
+        size_t at;
         if (!has_name(&p->v[i]))
             continue;
+        at = (size_t)hash_bytes(name.p, name.n, 0) & (n_slots - 1);
         for (; slots[at] != 0; at = (at + 1) & (n_slots - 1))
             if (str_eq(p->v[slots[at] - 1].text, name))
                 return &p->v[i];
@@ -92,17 +105,14 @@ static int check_names(const struct pattern *p, struct arena *a, struct err *err
 int pattern_parse(struct str text, bool is_stage, struct arena *a, struct pattern *ret,
                   struct err *err)
 {
-    struct pattern_piece *v;
-    size_t n = 0;
+    struct pattern_piece *v = arena_room(a, count_pieces(text), sizeof(*v));
+    size_t capture = capture_length(text);
+    size_t i = 0;
 
-    for (struct str rest = text; rest.n > 0; n++)
-        (void)cut_piece(&rest);
-    v = arena_alloc(a, n * sizeof(*v));
     if (v == NULL)
         return arena_err(a, err);
-    *ret = (struct pattern){.v = v, .n = n};
-    for (size_t i = 0; i < n; i++) {
-        v[i] = cut_piece(&text);
+    for (; text.n > 0; i++) {
+        v[i] = cut_piece(&text, &capture);
         if (i > 0 && v[i].is_capture && v[i - 1].is_capture)
             return err_set(err, ERR_INVALID,
                            "pattern: found consecutive capture '<%.*s><%.*s>': text is needed "
@@ -114,6 +124,7 @@ int pattern_parse(struct str text, bool is_stage, struct arena *a, struct patter
                            "pattern: named captures are not allowed here: write <_> for <%.*s>",
                            STR_ARG(str_sub(v[i].text, 0, 80)));
     }
+    *ret = (struct pattern){.v = v, .n = i};
     return is_stage ? check_names(ret, a, err) : 0;
 }
 

@@ -22,6 +22,7 @@
 enum {
     TMPL_VARS_MAX = 256,       /* in one of its templates */
     TMPL_DEFINES_MAX = 64,     /* named templates */
+    TMPL_TOKENS_MAX = 8192,    /* words, signs, blanks and texts: bounds the time of compiling */
     TMPL_DEPTH_MAX = 200,      /* nesting of the text, and of what it calls */
     TMPL_STEPS_MAX = 1 << 17,  /* of one execution: a node, or TMPL_STEP_BYTES bytes made or read */
     TMPL_STEP_BYTES = 128,     /* see above */
@@ -161,6 +162,9 @@ struct tmpl;
  * (may be NULL) being the byte of `text` it is about; ERR_LIMIT, ERR_NOMEM. */
 int tmpl_compile(struct str text, const struct tmpl_env *env, struct arena *a,
                  const struct tmpl **ret, size_t *offset, struct err *err);
+
+/* How many tokens it has. */
+size_t tmpl_tokens(const struct tmpl *t);
 
 /* Does the text, anywhere, use variable `name` of env->vars, or field `field` of the dot? */
 bool tmpl_uses(const struct tmpl *t, struct str name, struct str field);

@@ -161,6 +161,7 @@ struct tmpl {
     struct tmpl_define *root;
     struct tmpl_define *defines; /* all of them but root */
     size_t n_vars;               /* of env */
+    size_t n_tokens;
 };
 
 /* What a template calls when it is executed; NULL: there is none. */

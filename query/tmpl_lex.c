@@ -48,7 +48,7 @@ static struct str rest(const struct tmpl_lexer *l)
 /* The next `n` bytes are a token. */
 static void emit(struct tmpl_lexer *l, enum tmpl_token_kind kind, size_t n, struct tmpl_token *ret)
 {
-    *ret = (struct tmpl_token){kind, l->pos, l->line, str_sub(l->text, l->pos, n)};
+    *ret = (struct tmpl_token){kind, l->pos, l->line, {l->text.p + l->pos, n}};
     if (kind == TMPL_T_TEXT || kind == TMPL_T_SPACE || kind == TMPL_T_STRING) /* no others have */
         for (size_t i = 0; i < ret->text.n; i++)
             l->line += ret->text.p[i] == '\n';
@@ -156,14 +156,13 @@ static void lex_text(struct tmpl_lexer *l, struct tmpl_token *ret)
 
 /* ---- inside ---- */
 
-/* May a word end here? */
-static bool at_terminator(const struct tmpl_lexer *l)
+/* May a word end `n` bytes on? */
+static bool at_terminator(const struct tmpl_lexer *l, size_t n)
 {
-    size_t n;
-    char c = peek(l, 0);
+    char c = peek(l, n);
 
-    return at_end(l) || tmpl_is_blank(c) || c == '.' || c == ',' || c == '|' || c == ':' ||
-           c == ')' || c == '(' || at_right(l, &n);
+    return n >= l->text.n - l->pos || tmpl_is_blank(c) || c == '.' || c == ',' || c == '|' ||
+           c == ':' || c == ')' || c == '(' || (c == '}' && peek(l, n + 1) == '}');
 }
 
 static void bad_character(struct tmpl_lexer *l, struct tmpl_token *ret)
@@ -187,11 +186,8 @@ static size_t word_length(const struct tmpl_lexer *l, size_t from)
 static void lex_word(struct tmpl_lexer *l, enum tmpl_token_kind kind, size_t n,
                      struct tmpl_token *ret)
 {
-    struct tmpl_lexer ahead = *l;
-
-    skip(&ahead, n);
-    if (!at_terminator(&ahead)) {
-        *l = ahead;
+    if (!at_terminator(l, n)) {
+        skip(l, n);
         bad_character(l, ret);
         return;
     }

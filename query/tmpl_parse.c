@@ -29,7 +29,7 @@ struct tmpl_parser {
     struct arena *arena;
     struct err *err;
     unsigned depth, loops;
-    size_t n_funcs, n_builtins;
+    size_t n_funcs, n_builtins; /* 0: not counted yet */
     unsigned n_defines;
     VEC(struct str) vars;
     size_t n_slots; /* the most that vars held in this template */
@@ -54,10 +54,21 @@ static int fail(struct tmpl_parser *p, const char *fmt, ...)
     return err_set(p->err, ERR_INVALID, "template: %s:%u: %s", p->t->env->name, p->line, text);
 }
 
+/* The next token of the text, or that there are too many. */
+static void lex(struct tmpl_parser *p, struct tmpl_token *ret)
+{
+    tmpl_lex_next(&p->lexer, ret);
+    if (++p->t->n_tokens <= TMPL_TOKENS_MAX || ret->kind == TMPL_T_EOF)
+        return;
+    ret->kind = TMPL_T_ERROR;
+    ret->text = STR("too many words and signs");
+    p->lexer.failed = true;
+}
+
 static struct tmpl_token next(struct tmpl_parser *p)
 {
     if (p->n_peek == 0)
-        tmpl_lex_next(&p->lexer, &p->tok[p->n_peek++]);
+        lex(p, &p->tok[p->n_peek++]);
     p->n_peek--;
     p->line = p->tok[p->n_peek].line;
     p->pos = p->tok[p->n_peek].pos;
@@ -178,10 +189,23 @@ static int parse_string(struct tmpl_parser *p, struct tmpl_token t, struct tmpl_
     return fail(p, "invalid syntax");
 }
 
-static const struct tmpl_func *find_in(const struct tmpl_func *table, size_t n, struct str name)
+static size_t count_funcs(const struct tmpl_func *table)
 {
+    size_t n = 0;
+
+    while (table[n].name != NULL)
+        n++;
+    return n;
+}
+
+/* *n_funcs: of the table, 0 until somebody asks. */
+static const struct tmpl_func *find_in(const struct tmpl_func *table, size_t *n_funcs,
+                                       struct str name)
+{
+    size_t n = *n_funcs == 0 ? count_funcs(table) : *n_funcs;
     size_t lo = 0;
 
+    *n_funcs = n;
     while (lo < n) {
         size_t mid = lo + (n - lo) / 2;
         int order = strncmp(table[mid].name, name.p, name.n);
@@ -195,15 +219,6 @@ static const struct tmpl_func *find_in(const struct tmpl_func *table, size_t n, 
             n = mid;
     }
     return NULL;
-}
-
-static size_t count_funcs(const struct tmpl_func *table)
-{
-    size_t n = 0;
-
-    while (table[n].name != NULL)
-        n++;
-    return n;
 }
 
 static int unknown_function(struct tmpl_parser *p, struct str name)
@@ -227,9 +242,9 @@ static int parse_identifier(struct tmpl_parser *p, struct tmpl_token t, struct t
 
     if (n == NULL)
         return p->err->code;
-    n->ident.func = find_in(p->t->env->funcs, p->n_funcs, t.text);
+    n->ident.func = find_in(p->t->env->funcs, &p->n_funcs, t.text);
     if (n->ident.func == NULL)
-        n->ident.func = find_in(tmpl_builtins, p->n_builtins, t.text);
+        n->ident.func = find_in(tmpl_builtins, &p->n_builtins, t.text);
     if (n->ident.func == NULL)
         return unknown_function(p, t.text);
     for (const char *type = n->ident.func->types; *type != '\0'; type++) {
@@ -792,8 +807,6 @@ int tmpl_compile(struct str text, const struct tmpl_env *env, struct arena *a,
         return arena_err(a, err);
     *t = (struct tmpl){.env = env, .text = text, .root = root};
     root->name = str_of(env->name);
-    p.n_funcs = count_funcs(env->funcs);
-    p.n_builtins = count_funcs(tmpl_builtins);
     tmpl_lex_init(&p.lexer, text, a);
     VEC_PUSH(&p.vars, STR("$"));
     for (const char *const *v = env->vars; v != NULL && *v != NULL; v++, t->n_vars++) {
@@ -813,6 +826,11 @@ int tmpl_compile(struct str text, const struct tmpl_env *env, struct arena *a,
     if (r == 0)
         *ret = t;
     return r;
+}
+
+size_t tmpl_tokens(const struct tmpl *t)
+{
+    return t->n_tokens;
 }
 
 const struct tmpl_define *tmpl_find(const struct tmpl *t, struct str name)

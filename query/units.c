@@ -135,7 +135,7 @@ static size_t find_unit(const struct unit *v, size_t n, struct str s)
 {
     size_t i = 0;
 
-    while (i < n && !str_eq(s, str_of(v[i].name)))
+    while (i < n && (s.n == 0 || s.p[0] != v[i].name[0] || !str_eq(s, str_of(v[i].name))))
         i++;
     return i;
 }
@@ -232,7 +232,7 @@ bool units_parse_range(struct str s, dur_ns *ret)
     size_t at = 0;
     uint64_t sum = 0;
 
-    if (str_eq(s, STR("0"))) {
+    if (s.n == 1 && s.p[0] == '0') {
         *ret = 0;
         return true;
     }

@@ -8,6 +8,7 @@
 
 #include "tests/lib/check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -55,6 +56,13 @@ static const struct hostile {
     {"", "//x\n", ""},
     {"count_over_time({a=\"b\"}[", "1", "])"},
     {"sum by (a", ",a", ") (vector(1))"},
+    {"1", "--1", " ?"},
+    {"{a=\"b\"}", "|a>1s", " ?"},
+    {"{a=\"b\"} | line_format `", "{{.a}}", "`"},
+    {"{a=\"b\"} | line_format `{{printf \"\"", " (len .a)", "}}`"},
+    {"{a=\"b\"} | line_format `", "{{if .a}}", "`"},
+    {"{a=\"b\"}", " | line_format `{{1}}`", ""},
+    {"{a=\"b\"} | pattern `<a>", "-<_>", "`"},
 };
 
 static struct str make(const struct hostile *h, char *text)
@@ -105,6 +113,48 @@ static void hostile_texts_end_soon_and_name_a_place(void **state)
     free(text);
 }
 
+static struct str templates(char *text, size_t n_stages, size_t n_actions)
+{
+    size_t n = (size_t)sprintf(text, "{a=\"b\"}");
+
+    for (size_t i = 0; i < n_stages; i++) {
+        n += (size_t)sprintf(text + n, "|line_format `");
+        for (size_t k = 0; k < n_actions; k++)
+            n += (size_t)sprintf(text + n, "{{1}}");
+        text[n++] = '`';
+    }
+    return (struct str){text, n};
+}
+
+/* Compiling takes the longest of all that a text can ask for: a number, {{ and }} are three. */
+static void templates_of_a_query_are_counted_together(void **state)
+{
+    static const struct {
+        size_t n_stages, n_actions;
+        bool ok;
+    } cases[] = {{1, 2700, true}, {1, 2800, false}, {3, 900, true}, {3, 1000, false}};
+    char *text = malloc(QUERY_TEXT_MAX + 1);
+
+    (void)state;
+    assert_non_null(text);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct query *q = NULL;
+        unsigned line = 0;
+        unsigned column = 0;
+        struct err err = {0};
+        int r = query_parse(templates(text, cases[i].n_stages, cases[i].n_actions), &q, &line,
+                            &column, &err);
+        assert_int_equal(r, cases[i].ok ? 0 : ERR_INVALID);
+        if (r < 0) {
+            assert_non_null(strstr(err.text, "too many words and signs"));
+            assert_int_equal(line, 1);
+            assert_true(column > 7);
+        }
+        query_unref(&q);
+    }
+    free(text);
+}
+
 static void random_bytes_are_refused(void **state)
 {
     static char text[64 << 10];
@@ -128,4 +178,5 @@ static void random_bytes_are_refused(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(hostile_texts_end_soon_and_name_a_place),
+           cmocka_unit_test(templates_of_a_query_are_counted_together),
            cmocka_unit_test(random_bytes_are_refused))

@@ -510,10 +510,10 @@ static void check_pattern(const struct checker *k, struct str text, const char *
 
     if (text.n == 0 || path.p == NULL)
         return;
-    if (pattern_new(text, &p, &err) < 0)
+    if (patterns_new(text, &p, &err) < 0)
         complain(k, path.p, err.text);
     else
-        pattern_free(&p);
+        patterns_free(&p);
 }
 
 static void check_redact(const struct checker *k, const struct config *c)

@@ -41,7 +41,7 @@ static const struct patterns_module *load_from(const char *path, char why[], siz
 }
 
 /* Beside the program, as it was built, or where it was installed to. */
-int pattern_load(struct err *err)
+int patterns_load(struct err *err)
 {
     char path[PATH_BYTES] = "", why[200] = "";
     ssize_t n;
@@ -61,11 +61,11 @@ int pattern_load(struct err *err)
     return module != NULL ? 0 : err_set(err, ERR_UNSUPPORTED, "patterns need a module: %s", why);
 }
 
-int pattern_new(struct str text, struct pattern **ret, struct err *err)
+int patterns_new(struct str text, struct pattern **ret, struct err *err)
 {
     struct pattern *p;
     struct regexp *re;
-    int r = pattern_load(err);
+    int r = patterns_load(err);
 
     if (r == 0)
         r = module->compile(text, &re, err);
@@ -79,7 +79,7 @@ int pattern_new(struct str text, struct pattern **ret, struct err *err)
     return 0;
 }
 
-void pattern_free(struct pattern **pp)
+void patterns_free(struct pattern **pp)
 {
     struct pattern *p = *pp;
 
@@ -92,13 +92,13 @@ void pattern_free(struct pattern **pp)
     *pp = NULL;
 }
 
-bool pattern_matches(const struct pattern *p, struct str text)
+bool patterns_matches(const struct pattern *p, struct str text)
 {
     OBJ_CHECK(p, PATTERN_MAGIC);
     return module->matches(p->re, text);
 }
 
-bool pattern_find(const struct pattern *p, struct str text, size_t from, struct str *ret)
+bool patterns_find(const struct pattern *p, struct str text, size_t from, struct str *ret)
 {
     struct str found[2] = {STR_NULL, STR_NULL};
 

@@ -15,15 +15,15 @@
 struct pattern;
 
 /* ERR_INVALID: RE2's reason; ERR_LIMIT: too large; ERR_UNSUPPORTED: the module cannot be loaded. */
-int pattern_new(struct str text, struct pattern **ret, struct err *err);
-void pattern_free(struct pattern **pp);
+int patterns_new(struct str text, struct pattern **ret, struct err *err);
+void patterns_free(struct pattern **pp);
 
-bool pattern_matches(const struct pattern *p, struct str text);
+bool patterns_matches(const struct pattern *p, struct str text);
 /* The first match at or behind byte `from`: of the first group if there is one that took part, else
  * of all of it. */
-bool pattern_find(const struct pattern *p, struct str text, size_t from, struct str *ret);
+bool patterns_find(const struct pattern *p, struct str text, size_t from, struct str *ret);
 
 /* Load the module now.  ERR_UNSUPPORTED. */
-int pattern_load(struct err *err);
+int patterns_load(struct err *err);
 
 #endif

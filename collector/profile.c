@@ -23,7 +23,7 @@ static int compile_patterns(struct profiles *p, const struct config_redact *c, s
     p->patterns.v = mem_new((c->n_patterns + 1) * sizeof(*p->patterns.v));
     for (size_t i = 0; i < c->n_patterns; i++) {
         struct redact_pattern *v = &p->patterns.v[i];
-        int r = pattern_new(c->patterns[i].pattern, &v->pattern, err);
+        int r = patterns_new(c->patterns[i].pattern, &v->pattern, err);
         if (r < 0)
             return err_wrap(err, "redact pattern %.*s", STR_ARG(c->patterns[i].name));
         v->name = c->patterns[i].name;
@@ -67,7 +67,7 @@ void profiles_free(struct profiles **pp)
     for (unsigned i = 0; i <= REDACT_ALL; i++)
         redact_free(&p->redact[i]);
     for (size_t i = 0; i < p->patterns.n; i++)
-        pattern_free(&p->patterns.v[i].pattern);
+        patterns_free(&p->patterns.v[i].pattern);
     free(p->patterns.v);
     rules_free(&p->rules);
     p->magic = 0;

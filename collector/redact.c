@@ -139,7 +139,7 @@ static void by_pattern(struct work *w, const struct redact_pattern *p)
     struct str match;
     size_t from = 0;
 
-    while (from <= w->text.n && pattern_find(p->pattern, w->text, from, &match)) {
+    while (from <= w->text.n && patterns_find(p->pattern, w->text, from, &match)) {
         size_t start = (size_t)(match.p - w->text.p), end = start + match.n;
         if (end > w->done && match.n > 0) {
             take_out(w, start, end, p->name);

@@ -50,7 +50,8 @@ static int rule_init(struct rule *r, const struct config_rule *conf, struct err 
     r->keep_upto = conf->sample >= 1 ? UINT64_MAX : (uint64_t)(conf->sample * 0x1p64);
     if (conf->pattern.n == 0)
         return 0;
-    return pattern_new(conf->pattern, &r->pattern, err) < 0 ? err_wrap(err, "rule %s", r->name) : 0;
+    return patterns_new(conf->pattern, &r->pattern, err) < 0 ? err_wrap(err, "rule %s", r->name)
+                                                             : 0;
 }
 
 int rules_new(const struct config *c, struct rules **ret, struct err *err)
@@ -82,7 +83,7 @@ void rules_free(struct rules **pr)
         return;
     OBJ_CHECK(r, RULE_SET_MAGIC);
     for (size_t i = 0; i < r->n; i++)
-        pattern_free(&r->v[i].pattern);
+        patterns_free(&r->v[i].pattern);
     r->magic = 0;
     free(r);
     *pr = NULL;
@@ -144,7 +145,7 @@ static bool fits(const struct rule *r, const struct rules_record *rec, int *leve
     return fits_stream(r, rec->stream) &&
            (r->conf->line.n == 0 || str_find(rec->line, r->conf->line) != SIZE_MAX) &&
            fits_level(r, rec, level) &&
-           (r->pattern == NULL || pattern_matches(r->pattern, rec->line));
+           (r->pattern == NULL || patterns_matches(r->pattern, rec->line));
 }
 
 struct rules_decision rules_decide(const struct rules *r, uint64_t of, unsigned closed,

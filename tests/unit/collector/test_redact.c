@@ -310,8 +310,8 @@ static void patterns_of_the_configuration(void **state)
     bool in_key = false;
 
     (void)state;
-    assert_int_equal(pattern_new(STR("badge=(\\d{6})"), &v[0].pattern, &err), 0);
-    assert_int_equal(pattern_new(STR("hush|x*"), &v[1].pattern, &err), 0);
+    assert_int_equal(patterns_new(STR("badge=(\\d{6})"), &v[0].pattern, &err), 0);
+    assert_int_equal(patterns_new(STR("hush|x*"), &v[1].pattern, &err), 0);
     redact = redact_new(redact_by_name(STR("ip")), &patterns);
     redact_text(redact, &s, &in_key, &scratch);
     check_str(s, "badge=[redacted:badge] and badge=[redacted:badge], [redacted:word] at "
@@ -321,9 +321,9 @@ static void patterns_of_the_configuration(void **state)
     s = STR("nothing here");
     redact_text(redact, &s, &in_key, &scratch);
     check_str(s, "nothing here");
-    pattern_free(&v[0].pattern);
-    pattern_free(&v[1].pattern);
-    assert_int_equal(pattern_new(STR("(open"), &v[0].pattern, &err), ERR_INVALID);
+    patterns_free(&v[0].pattern);
+    patterns_free(&v[1].pattern);
+    assert_int_equal(patterns_new(STR("(open"), &v[0].pattern, &err), ERR_INVALID);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

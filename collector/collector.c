@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/obj.h"
+#include "collector/certs.h"
 #include "collector/input_events.h"
 #include "collector/input_file.h"
 #include "collector/metrics.h"
@@ -21,7 +22,9 @@ enum {
     ENGINES = 2,
     METRICS_MAX = 1 << 20,
     FILES_MAX = 64 << 20,
-    PEM_MAX = 1 << 20,
+    CERTS_AGAIN_MS = 1100,
+    CERTS_PARTS = 20, /* of what is left of its life */
+    CERTS_MOST_S = 60,
     LOCK_RETRY_MS = 50
 };
 
@@ -41,6 +44,11 @@ struct collector {
     struct checkpoint *checkpoint;
     struct spool *own;
     struct pipeline *pipeline;
+    struct certs *certs;
+    struct loop_timer *certs_timer; /* of the end of a certificate */
+    bool certs_told;                /* that it comes */
+    bool certs_changed;             /* not every connection uses them yet */
+    bool certs_again;               /* they are to be looked at, whatever the time */
     struct input_file *files;
     struct input_events *engines[ENGINES]; /* Docker, podman; NULL: not asked for */
     struct http_server *http;
@@ -56,40 +64,56 @@ static const struct config *config_of(const struct collector *c)
 
 /* ---- TLS ---- */
 
-/* A file of certificates or the key, whole. */
-static int read_pem(struct opener *o, const char *what, struct str file, struct buf *b,
-                    struct err *err)
+/* For ship.h.  A second later they are looked at once more: now may be too soon after the last
+ * look, and one of them may be on its way. */
+static struct tls_ctx *on_renew(void *arg)
 {
-    buf_init(b, PEM_MAX);
-    return opener_read(o, OPENER_CONF, file.p, b, err) < 0 ? err_wrap(err, "%s", what) : 0;
+    struct collector *c = arg;
+
+    c->certs_changed = certs_look(c->certs) || c->certs_changed;
+    c->certs_again = true;
+    loop_timer_start(c->certs_timer, CERTS_AGAIN_MS, 0);
+    return certs_current(c->certs);
 }
 
-static int load_tls(struct opener *o, const struct config *config, struct tls_ctx **ret,
-                    struct err *err)
+/* How long until the certificate is looked at again, whether there is a connection or not. */
+static uint64_t certs_wait_ms(const struct certs *certs)
 {
-    struct tls_files files = {.cert = config->cert.p, .key = config->key.p, .ca = config->ca.p};
-    struct buf cert = {0}, key = {0}, ca = {0};
-    int r;
+    ts_ns now = time_now(), due = certs_due(certs);
+    ts_ns wait = due - now;
 
-    *ret = NULL;
-    if (!config->tls)
-        return 0;
-    r = read_pem(o, "certificate", config->cert, &cert, err);
-    if (r == 0)
-        r = read_pem(o, "key", config->key, &key, err);
-    if (r == 0)
-        r = read_pem(o, "CA", config->ca, &ca, err);
-    files.cert_pem = buf_str(&cert);
-    files.key_pem = buf_str(&key);
-    files.ca_pem = buf_str(&ca);
-    if (r == 0)
-        r = tls_ctx_new(&files, ret, err);
-    if (key.n > 0)
-        explicit_bzero(key.p, key.n);
-    buf_fini(&cert);
-    buf_fini(&key);
-    buf_fini(&ca);
-    return r;
+    if (wait <= 0) {
+        wait = (tls_ctx_not_after(certs_current(certs)) - now) / CERTS_PARTS;
+        if (wait > CERTS_MOST_S * NS_PER_S)
+            wait = CERTS_MOST_S * NS_PER_S;
+    }
+    if (wait > NS_PER_H) /* clocks are set */
+        wait = NS_PER_H;
+    return wait < NS_PER_S ? 1000 : (uint64_t)(wait / NS_PER_MS) + 1;
+}
+
+static void on_certs(void *arg)
+{
+    struct collector *c = arg;
+    bool due;
+
+    if (certs_current(c->certs) == NULL)
+        return;
+    due = time_now() >= certs_due(c->certs);
+    if ((due || c->certs_again) && certs_look(c->certs))
+        c->certs_changed = true;
+    c->certs_again = false;
+    if (c->certs_changed) {
+        pipeline_set_tls(c->pipeline, certs_current(c->certs));
+        c->certs_told = c->certs_changed = false;
+    } else if (due && !c->certs_told) {
+        char text[TIME_TEXT_MAX];
+        c->certs_told = true;
+        log_warn(
+            "certificate.ends", LOG_STR("file", config_of(c)->cert),
+            LOG_STR("at", time_format_rfc3339(tls_ctx_not_after(certs_current(c->certs)), text)));
+    }
+    loop_timer_start(c->certs_timer, certs_wait_ms(c->certs), 0);
 }
 
 /* ---- engines ---- */
@@ -345,17 +369,23 @@ static int open_pipeline(struct collector *c, struct err *err)
         .about = on_about,
         .arg = c,
     };
-    int r = load_tls(c->opener, k, &opt.fleet.ship.tls, err);
+    int r = certs_open(c->opener, k, &c->certs, err);
 
+    if (r < 0)
+        return r;
+    opt.fleet.ship.tls = certs_current(c->certs);
+    opt.fleet.ship.renew = on_renew;
+    opt.fleet.ship.renew_arg = c;
     opt.fleet.ship.opener = c->opener;
     opt.fleet.ship.server_name = k->server_name.n > 0 ? k->server_name.p : NULL;
     opt.fleet.ship.window_chunks = (size_t)k->window_chunks;
     opt.fleet.ship.window_bytes = (size_t)k->window_bytes;
     opt.fleet.ship.ack_timeout = k->ack_timeout;
     opt.fleet.ship.status_ms = (uint64_t)(k->status_every / NS_PER_MS);
+    c->certs_timer = loop_timer_new(c->loop, on_certs, c);
+    r = pipeline_open(&opt, &c->pipeline, err);
     if (r == 0)
-        r = pipeline_open(&opt, &c->pipeline, err);
-    tls_ctx_unref(&opt.fleet.ship.tls);
+        loop_timer_start(c->certs_timer, 0, 0);
     return r;
 }
 
@@ -485,11 +515,11 @@ static void warn_unreloadable(const struct config *old, const struct config *new
 
 int collector_reload(struct collector *c, struct config *config, struct err *err)
 {
-    struct tls_ctx *tls = NULL;
+    struct certs *certs;
     int r;
 
     OBJ_CHECK(c, COLLECTOR_MAGIC);
-    r = load_tls(c->opener, config, &tls, err);
+    r = certs_open(c->opener, config, &certs, err);
     if (r < 0) {
         config_free(&config);
         return r;
@@ -498,9 +528,15 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
     stop_engines(c); /* they borrow from the old set */
     source_set_unref(&c->set);
     c->set = source_set_new(config, c->opener, podman_by_file(c->opener, config));
-    if (tls != NULL)
-        pipeline_set_tls(c->pipeline, tls);
-    tls_ctx_unref(&tls);
+    if (certs_current(certs) != NULL && certs_current(c->certs) != NULL) {
+        certs_free(&c->certs);
+        c->certs = certs;
+        c->certs_told = false;
+        pipeline_set_tls(c->pipeline, certs_current(c->certs));
+        loop_timer_start(c->certs_timer, certs_wait_ms(c->certs), 0);
+    } else {
+        certs_free(&certs); /* server.tls needs a restart */
+    }
     input_file_set_sources(c->files, c->set);
     return start_engines(c, err);
 }
@@ -546,6 +582,8 @@ void collector_free(struct collector **pc)
         (void)unlinkat(c->state_fd, ADDRESSES, 0);
     }
     pipeline_free(&c->pipeline);
+    loop_timer_free(&c->certs_timer);
+    certs_free(&c->certs);
     input_file_free(&c->files);
     spool_close(&c->own);
     checkpoint_close(&c->checkpoint);

@@ -204,7 +204,8 @@ size_t fleet_connected(const struct fleet *f)
 void fleet_set_tls(struct fleet *f, struct tls_ctx *tls)
 {
     for (size_t i = 0; i < f->n; i++)
-        ship_set_tls(f->all[i].ship, tls);
+        if (!ship_has_tls(f->all[i].ship, tls))
+            ship_set_tls(f->all[i].ship, tls);
 }
 
 struct fleet *fleet_new(struct loop *l, const struct fleet_options *opt,

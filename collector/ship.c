@@ -333,17 +333,28 @@ static void ignore_closed(struct stream *stream, const struct err *why, void *ar
     (void)arg;
 }
 
+static void use_tls(struct ship *s, struct tls_ctx *tls)
+{
+    struct tls_ctx *old = s->opt.tls;
+
+    s->opt.tls = tls == NULL ? NULL : tls_ctx_ref(tls);
+    tls_ctx_unref(&old);
+}
+
 static void connect_now(void *arg)
 {
     static const struct stream_handler HANDLER = {
         .opened = on_opened, .data = on_data, .closed = on_closed};
     struct ship *s = arg;
-    struct stream_options opt = {.tls = s->opt.tls, .server_name = s->server_name};
+    struct stream_options opt = {.server_name = s->server_name};
     struct err err;
     int r = 0;
 
     if (s->stream != NULL)
         return; /* keeps (3) */
+    if (s->opt.renew != NULL)
+        use_tls(s, s->opt.renew(s->opt.renew_arg));
+    opt.tls = s->opt.tls;
     if (str_starts(str_of(s->address), STR("unix:")))
         r = opener_connect(s->opt.opener, s->address + sizeof("unix:") - 1, &opt.connected_fd,
                            &err);
@@ -466,11 +477,15 @@ void ship_reconnect(struct ship *s, const char *why)
     close_stream(s, &err);
 }
 
+bool ship_has_tls(const struct ship *s, const struct tls_ctx *tls)
+{
+    return s->opt.tls == tls;
+}
+
 void ship_set_tls(struct ship *s, struct tls_ctx *tls)
 {
     OBJ_CHECK(s, SHIP_MAGIC);
-    tls_ctx_unref(&s->opt.tls);
-    s->opt.tls = tls == NULL ? NULL : tls_ctx_ref(tls);
+    use_tls(s, tls);
     s->backoff.now_ms = 0;
     ship_reconnect(s, "certificates were reloaded");
 }

@@ -22,6 +22,9 @@ struct ship_options {
     struct opener *opener;             /* borrowed: who connects to unix:/path */
     const char *address, *server_name; /* server_name may be NULL; both are copied */
     struct tls_ctx *tls;               /* NULL: in the clear; a reference is taken */
+    /* Asked before each connection for what to connect with (borrowed); may be NULL. */
+    struct tls_ctx *(*renew)(void *arg);
+    void *renew_arg;
     size_t window_chunks, window_bytes;
     dur_ns ack_timeout;
     uint64_t backoff_min_ms, backoff_max_ms; /* 0: 200 and 5,000 */
@@ -69,6 +72,7 @@ bool ship_take(struct ship *s, uint64_t *no, struct buf *message, char token[CHU
 void ship_reconnect(struct ship *s, const char *why);
 
 /* From now on connect with `tls`; the connection there is is closed and made anew. */
+bool ship_has_tls(const struct ship *s, const struct tls_ctx *tls); /* does it already? */
 void ship_set_tls(struct ship *s, struct tls_ctx *tls);
 
 /* Close; what is in flight is dropped (its plan is in the journal). */

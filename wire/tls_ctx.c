@@ -32,7 +32,7 @@ struct tls_ctx {
     _Atomic unsigned refs;
     SSL_CTX *ssl;
     bool server;
-    ts_ns not_after;
+    ts_ns not_before, not_after;
 };
 
 /* The first reason in OpenSSL's queue is the innermost one; the queue is empty afterwards. */
@@ -151,6 +151,9 @@ static int check_own(struct tls_ctx *c, const struct tls_files *f, struct err *e
     if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(c->ssl)), &tm) != 1)
         return ssl_err(err, "end date of certificate", f->cert);
     c->not_after = (ts_ns)timegm(&tm) * NS_PER_S;
+    if (ASN1_TIME_to_tm(X509_get0_notBefore(SSL_CTX_get0_certificate(c->ssl)), &tm) != 1)
+        return ssl_err(err, "begin date of certificate", f->cert);
+    c->not_before = (ts_ns)timegm(&tm) * NS_PER_S;
     if (c->not_after <= time_now()) {
         char when[TIME_TEXT_MAX];
         struct str s = time_format_rfc3339nano(c->not_after, when);
@@ -315,6 +318,12 @@ void tls_ctx_unref(struct tls_ctx **pc)
     SSL_CTX_free(c->ssl);
     c->magic = 0;
     free(c);
+}
+
+ts_ns tls_ctx_not_before(const struct tls_ctx *c)
+{
+    OBJ_CHECK(c, TLS_CTX_MAGIC);
+    return c->not_before;
 }
 
 ts_ns tls_ctx_not_after(const struct tls_ctx *c)

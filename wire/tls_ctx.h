@@ -33,7 +33,8 @@ int tls_ctx_new(const struct tls_files *files, struct tls_ctx **ret, struct err 
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 void tls_ctx_unref(struct tls_ctx **pc);
 
-/* When our own certificate ends; 0 without one. */
+/* When our own certificate begins and ends; 0 without one. */
+ts_ns tls_ctx_not_before(const struct tls_ctx *c);
 ts_ns tls_ctx_not_after(const struct tls_ctx *c);
 
 /* For wire/tls: OpenSSL's object, borrowed, and which side it is for. */

@@ -347,6 +347,61 @@ static void a_cancelled_scan_ends(void **state)
     free_world(&w);
 }
 
+static atomic_bool cancel_now;
+
+/* Called from within a block. */
+static enum scan_verdict be_cancelled(const void *arg, struct str value)
+{
+    (void)arg;
+    (void)value;
+    atomic_store(&cancel_now, true);
+    return SCAN_PASSES;
+}
+
+static uint64_t blocks_read(const struct world *w, const struct scan_request *req, int want)
+{
+    struct scan_stats st = {.lines = 0};
+    struct err err;
+
+    assert_int_equal(run(w, req, &st, &err), want);
+    return st.blocks_read;
+}
+
+static void after_a_cancel_each_thread_ends_its_block_and_begins_none(void **state)
+{
+    const struct scan_test test = {.label = STR("trace_id"), .judge = be_cancelled};
+    const struct scan_condition condition = {&test, 1};
+    struct scan_request req = {.from = INT64_MIN,
+                               .to = INT64_MAX,
+                               .need_line = true,
+                               .need_attrs = true,
+                               .conditions = &condition,
+                               .n_conditions = 1};
+    struct err err;
+
+    (void)state;
+    for (unsigned threads = 0; threads < 3; threads++) {
+        struct world w = open_world();
+        make_batches(&w, 7, 200, false);
+        for (size_t i = 0; i < BATCHES; i++)
+            flush(&w, 0, 10 * i, 10 * (i + 1)); /* each batch in segments of its own */
+        w.visible = 10 * BATCHES;
+        if (threads > 0)
+            assert_int_equal(scan_pool_new(threads, &w.pool, &err), 0);
+        for (enum scan_order order = SCAN_ANY; order <= SCAN_BACKWARD; order++) {
+            uint64_t n;
+            req.order = order;
+            req.cancel = NULL;
+            assert_true(blocks_read(&w, &req, 1) > 10);
+            req.cancel = &cancel_now;
+            atomic_store(&cancel_now, false);
+            n = blocks_read(&w, &req, ERR_CANCELLED);
+            assert_in_range(n, 1, threads + 1);
+        }
+        free_world(&w);
+    }
+}
+
 /* ---- damage ---- */
 
 /* Overwrite the middle of one segment of a day; returns the name of the file. */
@@ -769,6 +824,7 @@ CHECK_MAIN(cmocka_unit_test(any_question_has_the_naive_answer),
            cmocka_unit_test(a_scan_stays_in_its_budget),
            cmocka_unit_test(a_list_that_is_not_kept_is_charged_to_the_query),
            cmocka_unit_test(a_scan_looks_at_so_many_bytes), cmocka_unit_test(a_cancelled_scan_ends),
+           cmocka_unit_test(after_a_cancel_each_thread_ends_its_block_and_begins_none),
            cmocka_unit_test(a_damaged_block_is_named_and_passed_over),
            cmocka_unit_test(an_id_is_looked_for_where_it_may_be),
            cmocka_unit_test(damaged_ids_are_named_and_hide_nothing),

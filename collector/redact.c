@@ -64,40 +64,43 @@ struct work {
     const struct redact *r;
     struct str text;
     struct buf *out;
-    size_t done;  /* of the text: copied, or taken out */
+    size_t done;   /* of the text: copied, or taken out */
+    size_t looked; /* of a line of JSON: up to there it is known what is in strings */
+    bool in_string;
     bool is_open; /* a private key goes on behind the text */
 };
 
-/* A number of JSON: what stands for it has to be a string.  Only asked where something was found.
- */
-static bool is_json_number(struct str text, size_t start)
+/* Is byte `at` of a line of JSON outside of its strings?  Places are asked for in order. */
+static bool is_bare(struct work *w, size_t at)
 {
-    bool quoted = false;
-
-    if (text.p[0] != '{')
+    if (w->text.p[0] != '{')
         return false;
-    for (size_t i = 0; i < start; i++) {
-        if (text.p[i] == '\\' && quoted)
-            i++;
-        else if (text.p[i] == '"')
-            quoted = !quoted;
+    for (; w->looked < at; w->looked++) {
+        if (w->text.p[w->looked] == '\\' && w->in_string)
+            w->looked++;
+        else if (w->text.p[w->looked] == '"')
+            w->in_string = !w->in_string;
     }
-    return !quoted;
+    return !w->in_string;
 }
 
-static void put_name(struct work *w, struct str name, size_t start)
+/* A number of JSON: what stands for it has to be a string. */
+static bool is_json_number(struct work *w, size_t start, size_t end)
 {
-    const char *quote = is_json_number(w->text, start) ? "\"" : "";
-
-    buf_addf(w->out, "%s[redacted:%.*s]%s", quote, STR_ARG(name), quote);
+    for (size_t i = start; i < end; i++)
+        if (w->text.p[i] < '0' || w->text.p[i] > '9')
+            return false;
+    return is_bare(w, start);
 }
 
 /* Take text[start..end) out; what of it is out already stays so. */
 static void take_out(struct work *w, size_t start, size_t end, struct str name)
 {
+    const char *quote = is_json_number(w, start, end) ? "\"" : "";
+
     if (start > w->done)
         buf_add(w->out, w->text.p + w->done, start - w->done);
-    put_name(w, name, start > w->done ? start : w->done);
+    buf_addf(w->out, "%s[redacted:%.*s]%s", quote, STR_ARG(name), quote);
     w->done = end;
 }
 

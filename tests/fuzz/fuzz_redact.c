@@ -49,9 +49,11 @@ static void check_output(struct str text, struct str clean)
             i += str_find_char(rest, ']');
             continue;
         }
+        if (clean.p[i] == '"') /* around a number of JSON: the text has none */
+            continue;
         while (at < text.n && text.p[at] != clean.p[i])
             at++;
-        INVARIANT(at < text.n || clean.p[i] == '"'); /* around a number of JSON */
+        INVARIANT(at < text.n);
         at++;
     }
 }

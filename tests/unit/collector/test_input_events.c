@@ -110,6 +110,28 @@ static void events_become_records_with_labels(void **state)
     assert_int_equal(w.server.records, 2);
 }
 
+/* Not even the spool has a secret, and what is replayed is known by what was written down. */
+static void events_are_redacted_before_they_are_spooled(void **state)
+{
+    static const char SECRET[] = "exec_create: curl -H Bearer 0123456789abcdef";
+    struct buf spool;
+
+    (void)state;
+    add_event(&engine.history, 1, SECRET);
+    world_start("redact: {detectors: bearer}\n", DOCKER);
+    world_wait("action_detail=curl -H Bearer [redacted:bearer]");
+    world_die();
+    buf_init(&spool, 1 << 20);
+    assert_int_equal(file_read(w.dir, "state/spool/docker_events/00000001.jsonl", &spool, &err), 0);
+    assert_int_equal(str_find(buf_str(&spool), STR("0123456789abcdef")), SIZE_MAX);
+    assert_true(str_find(buf_str(&spool), STR("Bearer [redacted:bearer]")) != SIZE_MAX);
+    buf_fini(&spool);
+    add_event(&engine.history, 2, "start");
+    world_start("redact: {detectors: bearer}\n", DOCKER);
+    world_wait("\"c2\"");
+    assert_int_equal(w.server.records, 2);
+}
+
 static void what_is_replayed_is_stored_once(void **state)
 {
     (void)state;
@@ -211,7 +233,8 @@ static void podman_without_a_service_is_read_from_its_file(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-CHECK_MAIN(TEST(events_become_records_with_labels), TEST(what_is_replayed_is_stored_once),
+CHECK_MAIN(TEST(events_become_records_with_labels),
+           TEST(events_are_redacted_before_they_are_spooled), TEST(what_is_replayed_is_stored_once),
            TEST(a_restart_knows_what_it_has_written_down),
            TEST(an_overrun_of_the_engines_memory_is_a_gap), TEST(a_replay_that_overlaps_is_no_gap),
            TEST(a_refusing_engine_is_asked_again),

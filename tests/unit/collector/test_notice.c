@@ -50,6 +50,22 @@ static void a_new_incarnation_names_what_may_be_stored_twice(void **state)
     checkpoint_close(&c);
 }
 
+static void drops_are_told_with_their_sums(void **state)
+{
+    struct checkpoint *c;
+    struct checkpoint_file *f;
+    struct checkpoint_drop drop = {"noise", 7, 700, 5, 550};
+
+    (void)state;
+    assert_int_equal(checkpoint_open(dir, &c, &err), 0);
+    f = checkpoint_file_new(c, 1, 2, "/log");
+    assert_int_equal(notice_drop(s, f, &drop, &err), 0);
+    check_said("\"drop\":\"noise\",\"file\":\"/log\",\"file_id\":\"");
+    check_said("\"count\":2,\"bytes\":150,\"count_sum\":7,\"bytes_sum\":700}\n");
+    checkpoint_close(&c);
+}
+
 CHECK_MAIN(cmocka_unit_test_setup_teardown(a_gap_is_a_line_and_counted, setup, teardown),
+           cmocka_unit_test_setup_teardown(drops_are_told_with_their_sums, setup, teardown),
            cmocka_unit_test_setup_teardown(a_new_incarnation_names_what_may_be_stored_twice, setup,
                                            teardown))

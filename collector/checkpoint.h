@@ -30,10 +30,10 @@ enum {
 enum checkpoint_flag {
     CHECKPOINT_FLUSH_STDOUT = 1, /* the open record of that stream ends here, partial */
     CHECKPOINT_FLUSH_STDERR = 2,
-    CHECKPOINT_FLUSH_LINE = 4, /* the bytes behind the last newline are a record, partial */
-    CHECKPOINT_CARRY = 8,      /* open records go on in the file of the next part */
-    /* 16 is taken */
-    CHECKPOINT_KEY_STDOUT = 32, /* it begins in the middle of a private key of that stream */
+    CHECKPOINT_FLUSH_LINE = 4,    /* the bytes behind the last newline are a record, partial */
+    CHECKPOINT_CARRY = 8,         /* open records go on in the file of the next part */
+    CHECKPOINT_STDERR_FIRST = 16, /* both FLUSHes, and stderr's comes first */
+    CHECKPOINT_KEY_STDOUT = 32,   /* it begins in the middle of a private key of that stream */
     CHECKPOINT_KEY_STDERR = 64,
     CHECKPOINT_KEY_MAYBE = 128, /* perhaps it does: nobody knows what was before it */
 };

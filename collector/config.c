@@ -24,6 +24,9 @@ static const char *const TYPES[] = {"docker",        "cri",           "podman", 
                                     "docker_events", "podman_events", NULL};
 static const char *const READ_FROM[] = {"start", "end", NULL};
 static const char *const COMPRESS[] = {"none", "gzip", "zstd", NULL};
+/* As enum trace_format. */
+static const char *const FORMATS[] = {"none",   "auto", "java", "go",   "python",
+                                      "dotnet", "rust", "ruby", "node", NULL};
 static const char *const THEN[] = {"keep", "drop", NULL};
 static const char *const LEVELS[] = {"debug", "info", "warn", "error", NULL};
 
@@ -90,8 +93,20 @@ static const struct conf_option SOURCE[] = {
      .type = CONF_BOOL,
      .offset = IN(hints),
      .fallback = "true",
-     .help = "do what a container's labels or annotations logq.io/exclude and logq.io/redact ask "
-             "for"},
+     .help = "do what a container's labels or annotations logq.io/exclude, logq.io/redact and "
+             "logq.io/multiline ask for"},
+    {.path = "multiline.format",
+     .type = CONF_ENUM,
+     .offset = IN(multiline.format),
+     .choices = FORMATS,
+     .fallback = "none",
+     .help = "lines that are one record: stack traces of none, java, go, python, dotnet, rust, "
+             "ruby, node, or auto for all of these"},
+    {.path = "multiline.start",
+     .type = CONF_STR,
+     .offset = IN(multiline.start),
+     .fallback = "",
+     .help = "or RE2 pattern that is found in the first line of each record"},
 };
 
 #define RULE(field) offsetof(struct config_rule, field)
@@ -295,6 +310,13 @@ static const struct conf_option OPTIONS[] = {
      .min = NS_PER_MS,
      .max = NS_PER_H,
      .help = "an unfinished line that does not grow for this long is sent with partial=true"},
+    {.path = "multiline_timeout",
+     .type = CONF_DUR,
+     .offset = AT(multiline_timeout),
+     .fallback = "1s",
+     .min = NS_PER_MS,
+     .max = NS_PER_H,
+     .help = "a record of several lines that does not grow for this long is whole"},
     {.path = "refused_bytes",
      .type = CONF_BYTES,
      .offset = AT(refused_bytes),
@@ -440,6 +462,10 @@ static void check_source(const struct checker *k, size_t i, const struct config_
         complain_source(k, i, "type", "an input of type file needs paths");
     if (is_events && s->paths.n != 0)
         complain_source(k, i, "paths", "events come from socket or events_file, not from paths");
+    if (s->multiline.start.n > 0 && s->multiline.format != 0)
+        complain_source(k, i, "multiline.start", "it stands in the place of a format");
+    if (is_events && (s->multiline.start.n > 0 || s->multiline.format != 0))
+        complain_source(k, i, "multiline", "an event is one line");
     for (size_t p = 0; p < s->paths.n; p++)
         if (!str_starts(s->paths.v[p], STR("/")))
             complain_source(k, i, "paths", "a path must begin with /");
@@ -530,6 +556,8 @@ static void check_redact(const struct checker *k, const struct config *c)
     }
     for (size_t i = 0; i < c->n_rules; i++)
         check_pattern(k, c->rules[i].pattern, "rules", i, "if.pattern");
+    for (size_t i = 0; i < c->n_sources; i++)
+        check_pattern(k, c->sources[i].multiline.start, "inputs", i, "multiline.start");
 }
 
 static void check_servers(const struct checker *k, const struct config *c)

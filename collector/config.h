@@ -38,6 +38,10 @@ struct config_source {
     struct labels labels;            /* more stream labels */
     struct config_select select;
     bool hints; /* what a container's own labels ask for is done */
+    struct {
+        int format;       /* enum trace_format, never TRACE_START */
+        struct str start; /* pattern of a record's first line; empty: none */
+    } multiline;
 };
 
 enum config_then { CONFIG_KEEP, CONFIG_DROP };
@@ -74,7 +78,7 @@ struct config {
     struct str state_dir, host;
     struct labels labels;
     int64_t chunk_bytes, chunk_bytes_busy, window_bytes, window_chunks;
-    dur_ns chunk_delay, ack_timeout, partial_timeout, status_every, failover;
+    dur_ns chunk_delay, ack_timeout, partial_timeout, multiline_timeout, status_every, failover;
     int compress; /* enum config_compress */
     int64_t compress_level, max_line, refused_bytes, spool_bytes;
     struct str metrics_listen;

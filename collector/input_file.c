@@ -483,6 +483,7 @@ void input_file_set_sources(struct input_file *in, struct source_set *set)
     source_set_unref(&in->set);
     in->set = source_set_ref(set);
     in->reader.partial_timeout = set->config->partial_timeout;
+    in->reader.multiline_timeout = set->config->multiline_timeout;
     input_file_take_kept(in);
     input_file_glob(in);
     input_file_call_ready(in);
@@ -502,6 +503,7 @@ int input_file_open(const struct input_file_options *opt, struct source_set *set
         in->opt.spool_bytes = SPOOL_BYTES;
     in->set = source_set_ref(set);
     tail_reader_init(&in->reader, opt->checkpoint, opt->max_line, opt->partial_timeout);
+    in->reader.multiline_timeout = set->config->multiline_timeout;
     in->slots = map_new(0, input_file_slot_free);
     in->by_inode = map_new(0, NULL);
     in->by_watch = map_new(0, NULL);

@@ -12,6 +12,23 @@ void join_segments_add(struct join_segments *v, const struct join_segment *seg)
     VEC_PUSH(v, *seg);
 }
 
+void join_segments_compact(struct join_segments *v)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k < v->n; k++) {
+        struct join_segment *last = n == 0 ? NULL : &v->p[n - 1];
+        v->p[k].mark = 0;
+        if (last != NULL && last->file == v->p[k].file && last->end == v->p[k].start) {
+            last->end = v->p[k].end;
+            last->ts = v->p[k].ts;
+        } else {
+            v->p[n++] = v->p[k];
+        }
+    }
+    v->n = n;
+}
+
 static void give_back(struct join_stream *s, const struct join_limits *limits)
 {
     if (s->charged > 0 && limits->budget != NULL)
@@ -186,20 +203,6 @@ bool join_is_open(const struct join *j)
 
 void join_compact(struct join *j)
 {
-    for (int i = 0; i < DECODE_STREAMS; i++) {
-        struct join_stream *s = &j->s[i];
-        size_t n = 0;
-        for (size_t k = 0; k < s->held.n; k++) {
-            struct join_segment *last = n == 0 ? NULL : &s->held.p[n - 1];
-            s->held.p[k].mark = 0;
-            if (last != NULL && last->file == s->held.p[k].file &&
-                last->end == s->held.p[k].start) {
-                last->end = s->held.p[k].end;
-                last->ts = s->held.p[k].ts;
-            } else {
-                s->held.p[n++] = s->held.p[k];
-            }
-        }
-        s->held.n = n;
-    }
+    for (int i = 0; i < DECODE_STREAMS; i++)
+        join_segments_compact(&j->s[i].held);
 }

@@ -27,6 +27,7 @@ struct join_segment {
     uint64_t start, end;
     uint64_t mark; /* entries in the chunk when the segment began (chunk.h) */
     ts_ns ts;      /* of its last line */
+    ts_ns first;   /* of its first */
 };
 
 struct join_segments {
@@ -34,6 +35,8 @@ struct join_segments {
     size_t n, cap;
 };
 void join_segments_add(struct join_segments *v, const struct join_segment *seg);
+/* Put adjacent ones into one: between two lines nobody needs to know their borders any more. */
+void join_segments_compact(struct join_segments *v);
 
 struct join_limits {
     size_t max_line;
@@ -88,7 +91,7 @@ void join_move(struct join *from, struct join *to, const struct join_limits *lim
 
 bool join_is_open(const struct join *j);
 
-/* Put adjacent held segments into one: between two lines nobody needs to know their borders. */
+/* join_segments_compact of all that is held. */
 void join_compact(struct join *j);
 
 #endif

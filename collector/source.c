@@ -6,6 +6,7 @@
 #include "base/record.h"
 #include "collector/meta.h"
 #include "collector/metrics.h"
+#include "collector/patterns.h"
 #include "collector/spool.h"
 
 #include <stdlib.h>
@@ -37,6 +38,24 @@ static decode_fn *decoder_of(enum source_kind kind)
 struct str source_podman_events_file(const struct config_source *conf)
 {
     return conf->events_file.n > 0 ? conf->events_file : STR("/run/libpod/events/events.log");
+}
+
+/* Which lines are one record. */
+static bool is_start(const void *arg, struct str line)
+{
+    return patterns_matches(arg, line);
+}
+
+static void set_trace(struct source *v, const struct config_source *conf)
+{
+    struct err err;
+
+    v->trace.format = (enum trace_format)conf->multiline.format;
+    if (conf->multiline.start.n == 0)
+        return;
+    INVARIANT(patterns_new(conf->multiline.start, &v->start, &err) ==
+              0); /* config.c has tried it */
+    v->trace = (struct trace_rule){.format = TRACE_START, .starts = is_start, .arg = v->start};
 }
 
 static struct source *add(struct source_set *s, enum source_kind kind)
@@ -83,6 +102,7 @@ static void add_input(struct source_set *s, const struct config_source *conf, bo
         v->exclude = conf->exclude;
         v->from_end = conf->read_from == CONFIG_READ_END;
         v->conf = conf;
+        set_trace(v, conf);
         return;
     case CONFIG_PODMAN_EVENTS:
         if (podman_by_file) {
@@ -128,6 +148,8 @@ void source_set_unref(struct source_set **ps)
     if (s == NULL || --s->refs > 0)
         return;
     profiles_free(&s->profiles);
+    for (size_t i = 0; i < s->n; i++)
+        patterns_free(&s->v[i].start);
     config_free(&s->config);
     free(s->v);
     free(s);

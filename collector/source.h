@@ -12,6 +12,7 @@
 #include "collector/decode.h"
 #include "collector/opener.h"
 #include "collector/profile.h"
+#include "collector/trace.h"
 
 /* Where it is, containers are CRI-O's. */
 #define SOURCE_CRIO_SOCKET "/var/run/crio/crio.sock"
@@ -33,6 +34,8 @@ struct source {
     struct source_set *set;
     enum source_kind kind;
     decode_fn *decode;
+    struct trace_rule trace; /* which lines are one record */
+    struct pattern *start;   /* owned: of such a rule; NULL: none */
     struct conf_strs paths, exclude;
     bool from_end, is_spool;
     const struct config_source *conf; /* NULL: of our own */

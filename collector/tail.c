@@ -35,6 +35,7 @@ void tail_reader_init(struct tail_reader *rd, struct checkpoint *checkpoint, siz
     rd->joins = (struct mem_budget){.name = "unfinished lines", .limit = JOINS_BYTES};
     rd->limits = (struct join_limits){.max_line = max_line, .budget = &rd->joins};
     rd->partial_timeout = partial_timeout;
+    rd->multiline_timeout = NS_PER_S;
     rd->checkpoint = checkpoint;
     redact_scratch_init(&rd->redacted, REDACTED_BYTES);
 }
@@ -58,6 +59,7 @@ static struct tail *tail_new(const char *path, const struct source *source)
     t->set = source_set_ref(source->set);
     t->source = source;
     t->profile = source_profile(source);
+    t->trace = source->trace;
     t->wd = -1;
     t->opened_at = t->seen_at = time_mono();
     return t;
@@ -99,6 +101,7 @@ void tail_free(struct tail **pt, struct tail_reader *rd)
         t->file->user = NULL;
     keep_writer_free(&t->keeping);
     join_fini(&t->join, &rd->limits);
+    multiline_free(&t->multi, &rd->limits);
     free(t->names);
     free(t->buckets);
     source_set_unref(&t->set);
@@ -153,6 +156,7 @@ bool tail_describe(struct tail *t)
 {
     bool last = time_mono() - t->opened_at >= DESCRIBE_MS * NS_PER_MS;
     struct source_description is = {.profile = t->profile};
+    enum trace_format hint;
     struct arena *a;
 
     if (t->described)
@@ -162,6 +166,8 @@ bool tail_describe(struct tail *t)
     if (t->described) {
         keep_names(t, &is.labels, &is.attrs);
         t->profile = is.profile;
+        if (trace_by_name(str_of(t->profile->multiline), &hint))
+            t->trace = (struct trace_rule){.format = hint};
         if (t->profile->excluded)
             log_info("file.excluded", LOG_Z("file", t->path));
     }
@@ -327,11 +333,14 @@ struct tail *tail_split(struct tail *t, struct reader *copy)
     old->profile = t->profile;
     old->closed = t->closed;
     old->keys = t->keys;
+    old->multi = t->multi;
+    old->trace = t->trace;
     old->holes_due = t->holes_due;
     old->adopted = true;
     old->described = t->described; /* nobody may be able to say it again */
     keep_names(old, &t->labels, &t->attrs);
     memset(&t->join, 0, sizeof(t->join));
+    t->multi = NULL;
     t->file = NULL;
     t->pos = t->seen = t->scanned = t->looked = t->last_at = 0;
     t->caught_up = t->drained = t->holes_due = t->adopted = false;
@@ -340,18 +349,23 @@ struct tail *tail_split(struct tail *t, struct reader *copy)
     return old;
 }
 
-void tail_hand_over(struct tail *t, struct tail *next, struct tail_reader *rd)
+void tail_hand_over(struct tail *from, struct tail *to, struct tail_reader *rd)
 {
-    join_move(&t->join, &next->join, &rd->limits);
-    if (next->pos == 0)
-        next->keys = t->keys;
+    join_move(&from->join, &to->join, &rd->limits);
+    if (to->pos == 0)
+        to->keys = from->keys;
+    if (!multiline_is_open(from->multi))
+        return;
+    if (to->multi == NULL)
+        to->multi = mem_new(sizeof(*to->multi));
+    multiline_move(from->multi, to->multi, &to->trace, &rd->limits);
 }
 
 bool tail_is_settled(const struct tail *t)
 {
     const struct checkpoint_file *f = t->file;
 
-    if (t->pos < t->seen || join_is_open(&t->join))
+    if (t->pos < t->seen || join_is_open(&t->join) || multiline_is_open(t->multi))
         return false;
     if (f == NULL)
         return t->pos == 0;

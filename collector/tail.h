@@ -11,6 +11,7 @@
 #include "collector/checkpoint.h"
 #include "collector/chunk.h"
 #include "collector/join.h"
+#include "collector/multiline.h"
 #include "collector/reader.h"
 #include "collector/source.h"
 
@@ -22,7 +23,7 @@ struct tail_reader {
     size_t line_max; /* bytes of a line that are looked at */
     struct join_limits limits;
     struct mem_budget joins;
-    dur_ns partial_timeout;
+    dur_ns partial_timeout, multiline_timeout;
     struct checkpoint *checkpoint;
     struct join_segments fills, held; /* scratch */
     struct redact_scratch redacted;
@@ -65,6 +66,8 @@ struct tail {
     bool caught_up; /* nothing was left unread at the last look */
     ts_ns last_ts;  /* for lines without a time */
     struct join join;
+    struct trace_rule trace; /* which lines are one record */
+    struct multiline *multi; /* owned; NULL: never needed */
 
     /* input_file.c's */
     int wd;

@@ -25,14 +25,25 @@ static int by_place(const void *a, const void *b)
     return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static void add_part(struct turn *u, struct checkpoint_range range, ts_ns ts, uint64_t count)
+/* A part of the run that is being ended: its records are those between two marks. */
+struct stretch {
+    uint64_t start, end;
+    ts_ns ts;
+    uint64_t mark;
+};
+
+/* Make a part of `s` (empty: none); the next one begins at `next`, its records at `mark`. */
+static void add_part(struct turn *u, const struct stretch *s, uint64_t next, uint64_t mark)
 {
     struct checkpoint_part part = {.file = u->t->file,
-                                   .start = range.start,
-                                   .end = range.end,
-                                   .ts = ts,
-                                   .count = (uint32_t)count};
+                                   .start = s->start,
+                                   .end = s->end,
+                                   .ts = s->ts,
+                                   .count = (uint32_t)(mark - s->mark),
+                                   .flags = (uint8_t)turn_end_flags(u, s->end, next)};
 
+    if (s->start == s->end)
+        return;
     turn_put_state(u, &part);
     chunk_add_part(u->c, &part, u->labels != NULL ? u->labels : &u->t->labels, &u->t->attrs);
 }
@@ -47,7 +58,8 @@ static void add_fills(struct turn *u)
         return;
     qsort(v, n, sizeof(*v), by_place);
     for (size_t i = 0; i < n;) {
-        struct checkpoint_part part = {.file = v[i].file, .start = v[i].start, .end = v[i].end};
+        struct checkpoint_part part = {
+            .file = v[i].file, .start = v[i].start, .end = v[i].end, .ts = v[i].first};
         for (i++; i < n && v[i].file == part.file && v[i].start == part.end; i++)
             part.end = v[i].end;
         if ((i < n ? v[i].file : u->t->file) != part.file)
@@ -74,19 +86,35 @@ static void clip_held(struct turn *u, const struct join_segment *seg, uint64_t e
 /* What of this run is held by open records, in order. */
 static void find_held(struct turn *u, uint64_t end)
 {
+    const struct multiline *m = u->t->multi;
+
     u->rd->held.n = 0;
-    for (int i = 0; i < DECODE_STREAMS; i++)
+    for (int i = 0; i < DECODE_STREAMS; i++) {
         for (size_t k = 0; k < u->t->join.s[i].held.n; k++)
             clip_held(u, &u->t->join.s[i].held.p[k], end);
+        for (size_t k = 0; m != NULL && k < m->s[i].held.n; k++)
+            clip_held(u, &m->s[i].held.p[k], end);
+    }
     if (u->rd->held.n > 1)
         qsort(u->rd->held.p, u->rd->held.n, sizeof(u->rd->held.p[0]), by_place);
 }
 
-/* Make parts of [run_start, end) and begin the next run there. */
+/* From now on nobody needs to know what stood between lines that are held. */
+static void forget_borders(struct tail *t)
+{
+    join_compact(&t->join);
+    for (int i = 0; t->multi != NULL && i < DECODE_STREAMS; i++)
+        join_segments_compact(&t->multi->s[i].held);
+}
+
+/*
+ * Make parts of [run_start, end) and begin the next run there.  A record that a later line ended
+ * (tail_multi.c) is in the payload where that line came.  If that line is held, nothing stands
+ * between what is held and the part before: the record is counted there.
+ */
 void turn_end_run(struct turn *u, uint64_t end)
 {
-    uint64_t at = u->run_start, mark = u->mark;
-    ts_ns ts = u->ts;
+    struct stretch part = {u->run_start, u->run_start, u->ts, u->mark}, next = part;
     struct join_segment *seg;
 
     if (u->c == NULL || u->whole)
@@ -94,15 +122,20 @@ void turn_end_run(struct turn *u, uint64_t end)
     add_fills(u);
     find_held(u, end);
     VEC_EACH(&u->rd->held, seg) {
-        if (seg->start > at)
-            add_part(u, (struct checkpoint_range){at, seg->start}, ts, seg->mark - mark);
-        at = seg->end;
-        mark = seg->mark;
-        ts = seg->ts;
+        if (seg->start > next.start) {
+            add_part(u, &part, next.start, next.mark);
+            part = next;
+            part.end = seg->start;
+        }
+        next = (struct stretch){seg->end, seg->end, seg->ts, seg->mark};
     }
-    if (end > at)
-        add_part(u, (struct checkpoint_range){at, end}, ts, u->c->entries - mark);
-    join_compact(&u->t->join);
+    if (end > next.start) {
+        add_part(u, &part, next.start, next.mark);
+        part = next;
+        part.end = end;
+    }
+    add_part(u, &part, UINT64_MAX, u->c->entries);
+    forget_borders(u->t);
     u->run_start = end;
     u->mark = u->c->entries;
     u->ts = u->t->last_ts;
@@ -116,6 +149,13 @@ static bool stream_is_due(const struct tail *t, const struct tail_reader *rd, in
     return t->join.s[s].open && t->caught_up && now - t->join.s[s].grown >= rd->partial_timeout;
 }
 
+/* A piece that waits for its end may be the next line of the record. */
+static bool record_is_due(const struct tail *t, const struct tail_reader *rd, int s, dur_ns now)
+{
+    return t->multi != NULL && t->multi->s[s].open && !t->join.s[s].open && t->caught_up &&
+           now - t->multi->s[s].grown >= rd->multiline_timeout;
+}
+
 static bool line_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)
 {
     return t->seen > t->pos && t->caught_up && now - t->seen_at >= rd->partial_timeout;
@@ -124,32 +164,40 @@ static bool line_is_due(const struct tail *t, const struct tail_reader *rd, dur_
 bool tail_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)
 {
     for (int s = 0; s < DECODE_STREAMS; s++)
-        if (stream_is_due(t, rd, s, now))
+        if (stream_is_due(t, rd, s, now) || record_is_due(t, rd, s, now))
             return true;
     return line_is_due(t, rd, now);
 }
 
-/* The open record of stream `s`, with parts for every byte it holds: the last of them counts it. */
-static void flush_stream(struct turn *u, enum decode_stream s)
+void turn_add_held(struct turn *u, const struct join_record *rec, unsigned flags)
 {
-    struct join_record rec;
-
-    if (join_flush(&u->t->join, s, &rec) == 1)
-        return;
-    turn_emit(u, &rec, NULL);
-    for (size_t i = 0; i < rec.n_held; i++) {
-        bool last = i + 1 == rec.n_held;
-        struct checkpoint_part part = {.file = rec.held[i].file,
-                                       .start = rec.held[i].start,
-                                       .end = rec.held[i].end,
+    for (size_t i = 0; i < rec->n_held; i++) {
+        bool last = i + 1 == rec->n_held;
+        struct checkpoint_part part = {.file = rec->held[i].file,
+                                       .start = rec->held[i].start,
+                                       .end = rec->held[i].end,
+                                       .ts = rec->held[i].first,
                                        .count = last};
         if (last)
-            part.flags = s == DECODE_STDERR ? CHECKPOINT_FLUSH_STDERR : CHECKPOINT_FLUSH_STDOUT;
-        else if (rec.held[i + 1].file != part.file)
+            part.flags = (uint8_t)flags;
+        else if (rec->held[i + 1].file != part.file)
             part.flags = CHECKPOINT_CARRY;
         turn_put_state(u, &part);
         chunk_add_part(u->c, &part, &u->t->labels, &u->t->attrs);
     }
+}
+
+/* The open record of stream `s`, with parts for every byte it holds: the last of them counts it.
+ * So what came before it is over. */
+static void flush_stream(struct turn *u, enum decode_stream s)
+{
+    struct join_record rec;
+
+    turn_end_record(u, s);
+    if (join_flush(&u->t->join, s, &rec) == 1)
+        return;
+    turn_emit(u, &rec, NULL);
+    turn_add_held(u, &rec, s == DECODE_STDERR ? CHECKPOINT_FLUSH_STDERR : CHECKPOINT_FLUSH_STDOUT);
     join_done(&u->t->join, s, &u->rd->limits);
     turn_begin_state(u);
 }
@@ -163,6 +211,8 @@ void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns
     for (int s = 0; s < DECODE_STREAMS; s++)
         if (stream_is_due(t, rd, s, now))
             flush_stream(&u, (enum decode_stream)s);
+        else if (record_is_due(t, rd, s, now) || line_is_due(t, rd, now))
+            turn_end_record(&u, (enum decode_stream)s);
     if (line_is_due(t, rd, now) && turn_last_line(&u, t->pos, t->seen, &err) == 0) {
         struct checkpoint_part part = {.file = t->file,
                                        .start = t->pos,
@@ -212,6 +262,34 @@ int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err)
     return 0;
 }
 
+/* What is open of stream `s` ends here: several lines are a whole record, pieces a partial one. */
+static void end_stream(struct turn *u, enum decode_stream s)
+{
+    struct join_record rec;
+
+    turn_end_record(u, s);
+    if (join_flush(&u->t->join, s, &rec) != 0)
+        return;
+    turn_emit(u, &rec, NULL);
+    join_done(&u->t->join, s, &u->rd->limits);
+}
+
+/* The end of a part that is built again, as its flags say. */
+static void end_part(struct turn *u, unsigned flags)
+{
+    bool first = (flags & CHECKPOINT_STDERR_FIRST) != 0,
+         err = (flags & CHECKPOINT_FLUSH_STDERR) != 0;
+
+    if (err && first)
+        end_stream(u, DECODE_STDERR);
+    if ((flags & CHECKPOINT_FLUSH_STDOUT) != 0) {
+        end_stream(u, DECODE_NONE);
+        end_stream(u, DECODE_STDOUT);
+    }
+    if (err && !first)
+        end_stream(u, DECODE_STDERR);
+}
+
 /* The bytes of `part` into the chunk, entries without their part. */
 static int feed_part(struct turn *u, const struct checkpoint_part *part, struct err *err)
 {
@@ -225,14 +303,8 @@ static int feed_part(struct turn *u, const struct checkpoint_part *part, struct 
     }
     if (r == 0 && at < part->end)
         r = err_set(err, ERR_CORRUPT, "the file ends before %llu", (unsigned long long)part->end);
-    for (int s = DECODE_STDOUT; r == 0 && s <= DECODE_STDERR; s++) {
-        struct join_record rec;
-        int flag = s == DECODE_STDERR ? CHECKPOINT_FLUSH_STDERR : CHECKPOINT_FLUSH_STDOUT;
-        if ((part->flags & flag) == 0 || join_flush(&u->t->join, (enum decode_stream)s, &rec) != 0)
-            continue;
-        turn_emit(u, &rec, NULL);
-        join_done(&u->t->join, (enum decode_stream)s, &u->rd->limits);
-    }
+    if (r == 0)
+        end_part(u, part->flags);
     u->rd->fills.n = 0; /* parts say already where the held bytes are */
     return r;
 }
@@ -252,12 +324,15 @@ int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
     r = feed_part(&u, part, err);
     if (r < 0) {
         chunk_back(c, before);
-        for (int s = 0; s < DECODE_STREAMS; s++)
+        for (int s = 0; s < DECODE_STREAMS; s++) {
             join_done(&t->join, (enum decode_stream)s, &rd->limits);
+            if (t->multi != NULL)
+                multiline_done(&t->multi->s[s], &rd->limits);
+        }
         return err_wrap(err, "%s", t->path);
     }
     if ((part->flags & CHECKPOINT_CARRY) != 0 && next != NULL)
-        join_move(&t->join, &next->join, &rd->limits);
+        tail_hand_over(t, next, rd);
     made.count = (uint32_t)(c->entries - u.mark);
     if (made.count != part->count)
         log_warn("chunk.count_differs", LOG_Z("file", t->path), LOG_U64("planned", part->count),

@@ -99,8 +99,7 @@ static void relabel(struct turn *u, const struct piece *p, uint64_t start)
         u->labels = copy;
 }
 
-/* The bytes that a finished record held before this run have to be shipped with it. */
-static void take_fills(struct turn *u, const struct join_record *rec)
+void turn_fill(struct turn *u, const struct join_record *rec)
 {
     for (size_t i = 0; i < rec->n_held; i++) {
         struct join_segment seg = rec->held[i];
@@ -129,14 +128,12 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
     p.missing = missing;
     if (p.ts == 0)
         p.ts = t->last_ts;
-    seg.ts = t->last_ts = p.ts;
+    seg.ts = seg.first = t->last_ts = p.ts;
     if (p.n_labels > 0)
         relabel(u, &p, start);
     if (join_add(&t->join, &p, &seg, u->now, &u->rd->limits, &rec) == 1)
         return;
-    turn_emit(u, &rec, &p);
-    if (rec.n_held > 0)
-        take_fills(u, &rec);
+    turn_record(u, &rec, &p, &seg);
     if (!p.raw)
         join_done(&t->join, p.stream, &u->rd->limits);
     if (u->border)

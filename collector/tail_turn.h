@@ -53,6 +53,19 @@ void turn_put_state(const struct turn *u, struct checkpoint_part *part);
  * attributes `v` are without secrets then. */
 bool turn_process(struct turn *u, const struct join_record *rec, struct str *text, struct label *v,
                   size_t n);
+/* The bytes that a finished record held before this run have to be shipped with it. */
+void turn_fill(struct turn *u, const struct join_record *rec);
+/* `rec` ends with the line at `last`, whose piece is `p`: into the chunk, or held because it may go
+ * on.  rec->held follows when the run is ended. */
+void turn_record(struct turn *u, struct join_record *rec, const struct piece *p,
+                 struct join_segment *last);
+/* What is held of several lines of stream `s` is a whole record: into the chunk, its bytes as parts
+ * of its own (unless parts are given).  tail_multi.c. */
+void turn_end_record(struct turn *u, enum decode_stream s);
+/* The parts for what an open record held; the last of them counts it and has `flags`. */
+void turn_add_held(struct turn *u, const struct join_record *rec, unsigned flags);
+/* Flags of a part that ends at `end`, the next one beginning at `next`: whose records are whole. */
+unsigned turn_end_flags(const struct turn *u, uint64_t end, uint64_t next);
 
 /* Make parts of [run_start, end) and begin the next run there. */
 void turn_end_run(struct turn *u, uint64_t end);

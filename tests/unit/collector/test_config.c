@@ -132,6 +132,11 @@ static void rules_are_checked(void **state)
 
 #define RULES(text) SERVER "inputs: [{type: cri}]\nrules: [" text "]\n"
     expect_error(RULES("{name: a B}"), "a name is 1 to 15");
+    expect_error(SERVER "inputs: [{type: cri, multiline: {format: cobol}}]\n", "cobol");
+    expect_error(SERVER "inputs: [{type: cri, multiline: {format: go, start: '^x'}}]\n",
+                 "in the place of a format");
+    expect_error(SERVER "inputs: [{type: cri, multiline: {start: '(x'}}]\n", "missing");
+    expect_error(SERVER "inputs: [{type: docker_events, multiline: {format: go}}]\n", "one line");
     expect_error(RULES("{name: x}, {name: x}"), "another rule");
     expect_error(RULES("{if: {level: loud}}"), "no such level");
     expect_error(RULES("{if: {stream: both}}"), "stdout or stderr");
@@ -165,7 +170,8 @@ static void the_example_is_what_the_table_says(void **state)
                                    "docker_root:",   "runtime:",   "socket:",
                                    "events_file:",   "tls:",       "detectors:",
                                    "patterns:",      "rules:",     "select:",
-                                   "hints:",         NULL};
+                                   "hints:",         "multiline:", "multiline_timeout:",
+                                   "start:",         NULL};
          *key != NULL; key++)
         if (str_find(buf_str(&text), str_of(*key)) == SIZE_MAX)
             fail_msg("config/collector.yaml does not show '%s'", *key);

@@ -139,8 +139,9 @@ enum stage_kind {
 struct ast_stage {
     enum stage_kind kind;
     struct place at;
-    bool pushed; /* done by the scan already */
-    bool tested; /* label filter: done by the scan, too, for the records of which it says so */
+    bool pushed;  /* done by the scan already */
+    bool skipped; /* a parser of which nothing is asked */
+    bool tested;  /* label filter: done by the scan, too, for the records of which it says so */
     struct ast_stage *next;
     union {
         struct {
@@ -194,7 +195,10 @@ struct ast_log {
     struct ast_unwrap *unwrap; /* or NULL */
     bool has_range;
     dur_ns range, offset;
-    struct plan_scan *plan; /* set by plan */
+    struct plan_scan *plan; /* set by plan, as the following */
+    bool is_limited;        /* of what parsers find only `wanted` is asked for */
+    const struct str *wanted;
+    size_t n_wanted;
 };
 
 /* ---- expressions ---- */

@@ -5,9 +5,9 @@
  * and from then on a table of slots over the names is kept.
  *
  * Invariants
- *   (1) no two labels that are not gone have the same name;
- *   (2) slots != NULL when n > LINEAR_MAX, holds the position of each label that is not gone, and
- *       is at most half full.
+ *   (1) no two labels have the same name, those that are gone included;
+ *   (2) slots != NULL when n > LINEAR_MAX, holds the position of each label, and is at most half
+ *       full.
  */
 #include "query/entry.h"
 
@@ -39,6 +39,26 @@ void entry_fini(struct entry *e)
     distinct_free(&e->dedup);
 }
 
+void entry_limit(struct entry *e, const struct str *wanted, size_t n)
+{
+    e->is_limited = true;
+    e->wanted = wanted;
+    e->n_wanted = n;
+}
+
+bool entry_is_done(const struct entry *e)
+{
+    return e->is_limited && e->n_found == e->n_wanted;
+}
+
+static bool is_wanted(const struct entry *e, struct str name)
+{
+    for (size_t i = 0; i < e->n_wanted; i++)
+        if (str_eq(e->wanted[i], name))
+            return true;
+    return false;
+}
+
 /* ---- finding ---- */
 
 static size_t slot_of(const struct entry *e, struct str name)
@@ -55,27 +75,50 @@ static void slot_put(struct entry *e, size_t position)
     e->slots[i] = (uint32_t)position + 1;
 }
 
-struct entry_label *entry_find(struct entry *e, struct str name)
+/* The label of that name, also if it was removed. */
+static struct entry_label *seen(struct entry *e, struct str name)
 {
     if (e->slots == NULL) {
         for (size_t i = 0; i < e->n; i++)
-            if (!e->v[i].gone && str_eq(e->v[i].name, name))
+            if (str_eq(e->v[i].name, name))
                 return &e->v[i];
         return NULL;
     }
     for (size_t i = slot_of(e, name); e->slots[i] != 0; i = (i + 1) & (e->n_slots - 1)) {
         struct entry_label *l = &e->v[e->slots[i] - 1];
-        if (!l->gone && str_eq(l->name, name))
+        if (str_eq(l->name, name))
             return l;
     }
     return NULL;
 }
 
+struct entry_label *entry_find(struct entry *e, struct str name)
+{
+    struct entry_label *l = seen(e, name);
+
+    return l == NULL || l->gone ? NULL : l;
+}
+
 struct str entry_get(struct entry *e, struct str name)
 {
-    struct entry_label *l = entry_find(e, name);
+    struct entry_label *l;
 
+    if (str_eq(name, ENTRY_ERROR))
+        return e->error;
+    if (str_eq(name, ENTRY_DETAILS) && e->details.n > 0)
+        return e->details;
+    l = entry_find(e, name);
     return l == NULL ? STR_NULL : l->value;
+}
+
+static bool is_taken(const struct entry_label *l)
+{
+    return l != NULL && (l->base || (l->kind == LABEL_META && !l->gone));
+}
+
+bool entry_is_taken(struct entry *e, struct str name)
+{
+    return is_taken(seen(e, name));
 }
 
 void entry_remove(struct entry *e, struct str name)
@@ -111,8 +154,7 @@ static int make_slots(struct entry *e, struct err *err)
     if (e->slots == NULL)
         return arena_err(e->arena, err);
     for (size_t i = 0; i < e->n; i++)
-        if (!e->v[i].gone)
-            slot_put(e, i);
+        slot_put(e, i);
     return 0;
 }
 
@@ -122,8 +164,13 @@ static int append(struct entry *e, enum label_kind kind, struct str name, struct
 {
     if (e->n == e->cap && !grow(e))
         return arena_err(e->arena, err);
-    e->v[e->n++] =
-        (struct entry_label){.name = name, .value = value, .kind = kind, .round = e->round};
+    e->v[e->n++] = (struct entry_label){
+        .name = name,
+        .value = value,
+        .kind = kind,
+        .base = kind == LABEL_STREAM,
+        .parsed = kind == LABEL_PARSED,
+    };
     if (e->slots != NULL)
         slot_put(e, e->n - 1);
     else if (e->n > LINEAR_MAX)
@@ -154,7 +201,8 @@ int entry_begin(struct entry *e, const struct batch *b, const struct record *rec
     e->v = NULL;
     e->slots = NULL;
     e->n = e->cap = 0;
-    e->round = 0;
+    e->error = e->details = STR_NULL;
+    e->n_found = 0;
     e->tested = false;
     e->ts = rec->ts;
     e->seq = rec->seq;
@@ -163,11 +211,11 @@ int entry_begin(struct entry *e, const struct batch *b, const struct record *rec
         r = append(e, LABEL_STREAM, stream->v[i].name, stream->v[i].value, err);
     for (uint32_t i = 0; i < rec->n_attr && r == 0; i++) {
         struct str name = rec->attr[i].name;
-        if (entry_find(e, name) != NULL) {
+        if (seen(e, name) != NULL) {
             name = extracted(e, name);
             if (name.p == NULL)
                 return arena_err(e->arena, err);
-            if (entry_find(e, name) != NULL)
+            if (seen(e, name) != NULL)
                 continue; /* keeps (1): the name is taken as well */
         }
         r = append(e, LABEL_META, name, rec->attr[i].value, err);
@@ -175,53 +223,61 @@ int entry_begin(struct entry *e, const struct batch *b, const struct record *rec
     return r;
 }
 
-void entry_round(struct entry *e)
+/* `l`, or a new label if NULL, is now what a stage made. */
+static int put(struct entry *e, struct entry_label *l, struct str name, struct str value,
+               struct err *err)
 {
-    e->round++;
+    if (e->is_limited && (l == NULL || !l->parsed) && is_wanted(e, name))
+        e->n_found++;
+    if (l == NULL)
+        return append(e, LABEL_PARSED, name, value, err);
+    l->kind = LABEL_PARSED;
+    l->value = value;
+    l->parsed = true;
+    l->gone = false;
+    return 0;
+}
+
+/* What a parser found, under the name that is left for it. */
+static int found(struct entry *e, struct str name, struct str value, bool replaces, struct err *err)
+{
+    struct entry_label *l = seen(e, name);
+
+    if (is_taken(l)) {
+        name = extracted(e, name);
+        if (name.p == NULL)
+            return arena_err(e->arena, err);
+        l = seen(e, name);
+    }
+    return l != NULL && l->parsed && !replaces ? 0 : put(e, l, name, value, err);
 }
 
 int entry_parsed(struct entry *e, struct str name, struct str value, struct err *err)
 {
-    struct entry_label *l = entry_find(e, name);
-
-    if (l != NULL && l->kind != LABEL_PARSED) {
-        name = extracted(e, name);
-        if (name.p == NULL)
-            return arena_err(e->arena, err);
-        l = entry_find(e, name);
-    }
-    if (l == NULL)
-        return append(e, LABEL_PARSED, name, value, err);
-    if (l->kind == LABEL_STREAM || (l->kind == LABEL_PARSED && l->round == e->round))
+    if (e->is_limited && !is_wanted(e, name) && !entry_is_taken(e, name))
         return 0;
-    l->kind = LABEL_PARSED;
-    l->value = value;
-    l->round = e->round;
-    return 0;
+    return found(e, name, value, false, err);
+}
+
+int entry_named(struct entry *e, struct str name, struct str value, struct err *err)
+{
+    return found(e, name, value, true, err);
 }
 
 int entry_set(struct entry *e, struct str name, struct str value, struct err *err)
 {
-    struct entry_label *l = entry_find(e, name);
-
-    if (l == NULL)
-        return append(e, LABEL_PARSED, name, value, err);
-    l->kind = LABEL_PARSED;
-    l->value = value;
-    l->round = e->round;
-    return 0;
+    return put(e, seen(e, name), name, value, err);
 }
 
-int entry_fail(struct entry *e, struct str error, struct str details, struct err *err)
+void entry_fail(struct entry *e, struct str error, struct str details)
 {
-    int r = entry_set(e, ENTRY_ERROR, error, err);
-
-    return r < 0 ? r : entry_set(e, ENTRY_DETAILS, details, err);
+    e->error = error;
+    e->details = details;
 }
 
-bool entry_failed(struct entry *e)
+bool entry_failed(const struct entry *e)
 {
-    return entry_get(e, ENTRY_ERROR).n > 0;
+    return e->error.n > 0;
 }
 
 /* ---- taking out ---- */
@@ -246,18 +302,29 @@ static void sort(struct label *v, size_t n)
     }
 }
 
+/* Is it hidden by the error of the entry? */
+static bool is_hidden(const struct entry *e, const struct entry_label *l)
+{
+    return (e->error.n > 0 && str_eq(l->name, ENTRY_ERROR)) ||
+           (e->details.n > 0 && str_eq(l->name, ENTRY_DETAILS));
+}
+
 int entry_labels(struct entry *e, enum label_kind kind, struct labels *ret, struct err *err)
 {
-    struct label *v = arena_alloc(e->arena, e->n * sizeof(*v));
+    struct label *v = arena_alloc(e->arena, (e->n + 2) * sizeof(*v));
     size_t n = 0;
 
     if (v == NULL)
         return arena_err(e->arena, err);
     for (size_t i = 0; i < e->n; i++) {
         const struct entry_label *l = &e->v[i];
-        if (!l->gone && (kind == LABEL_KINDS || l->kind == kind))
+        if (!l->gone && (kind == LABEL_KINDS || l->kind == kind) && !is_hidden(e, l))
             v[n++] = (struct label){l->name, l->value};
     }
+    if (e->error.n > 0 && kind >= LABEL_PARSED)
+        v[n++] = (struct label){ENTRY_ERROR, e->error};
+    if (e->details.n > 0 && kind >= LABEL_PARSED)
+        v[n++] = (struct label){ENTRY_DETAILS, e->details};
     sort(v, n);
     *ret = (struct labels){v, n};
     return 0;

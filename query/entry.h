@@ -4,7 +4,12 @@
  * Labels are of three kinds: of the stream, of the record (attributes, "structured metadata"), and
  * parsed, which stages make.  A name is there once; a parsed label whose name is taken by one of
  * the first two is called `<name>_extracted`, and so is an attribute that clashes with a stream
- * label.
+ * label.  The name of a stream label stays taken when a stage drops or replaces it.  Of what
+ * parsers find under one name the first counts, and what a stage once set they leave alone, even
+ * when it was dropped since.
+ *
+ * What a stage could not do is no label but looks like two, `__error__` and `__error_details__`; a
+ * field of that name in a line is a label like any other, which no filter takes for an error.
  *
  * One entry serves all records of a run.  What belongs to the current record lies in `arena`, which
  * entry_begin resets.
@@ -22,19 +27,23 @@ enum label_kind { LABEL_STREAM, LABEL_META, LABEL_PARSED, LABEL_KINDS };
 struct entry_label {
     struct str name, value;
     enum label_kind kind;
-    bool gone;      /* removed */
-    unsigned round; /* the parser stage that set it */
+    bool base;   /* a name of the stream, whatever became of the label */
+    bool parsed; /* a stage has set it */
+    bool gone;   /* removed */
 };
 
 struct entry {
     ts_ns ts;
     uint64_t seq;
     struct str line;
+    struct str error, details; /* n == 0: none */
     struct entry_label *v;
     size_t n, cap;
     uint32_t *slots; /* hash of names to position + 1, once there are many; else NULL */
     size_t n_slots;
-    unsigned round;
+    bool is_limited; /* of what parsers find only `wanted` counts; see entry_limit */
+    const struct str *wanted;
+    size_t n_wanted, n_found;
     bool tested;            /* the scan saw to it that the stages that are `tested` let it pass */
     struct arena *arena;    /* owned; charged to the budget of the run */
     struct buf name;        /* for stages to put a label's name together */
@@ -47,6 +56,11 @@ struct entry {
 void entry_init(struct entry *e, struct mem_budget *budget);
 void entry_fini(struct entry *e);
 
+/* From now on parsers need not look for other labels than these, borrowed and all different. */
+void entry_limit(struct entry *e, const struct str *wanted, size_t n);
+/* Stages have found all labels that are wanted: what is left of the line does not matter. */
+bool entry_is_done(const struct entry *e);
+
 /* Start on `rec` of `b`, both borrowed until the next one.  As all that add labels: ERR_NOMEM,
  * ERR_LIMIT. */
 int entry_begin(struct entry *e, const struct batch *b, const struct record *rec, struct err *err);
@@ -54,18 +68,20 @@ int entry_begin(struct entry *e, const struct batch *b, const struct record *rec
 struct entry_label *entry_find(struct entry *e, struct str name); /* NULL if absent */
 struct str entry_get(struct entry *e, struct str name);           /* STR_NULL if absent */
 void entry_remove(struct entry *e, struct str name);
+/* Does the stream or the record have the name, so that a parser must take another? */
+bool entry_is_taken(struct entry *e, struct str name);
 
-/* A parser stage begins: of what it adds under one name the first wins, over what older stages
- * added the last. */
-void entry_round(struct entry *e);
-/* What a parser found.  `name` and `value` must outlive the record. */
+/* What a parser found; nothing happens if a stage has set the label before.  `name` and `value`
+ * must outlive the record. */
 int entry_parsed(struct entry *e, struct str name, struct str value, struct err *err);
+/* The same for what the query names: it replaces what was set before. */
+int entry_named(struct entry *e, struct str name, struct str value, struct err *err);
 /* Set a parsed label, in place of any of that name. */
 int entry_set(struct entry *e, struct str name, struct str value, struct err *err);
 
-/* Mark the entry with `__error__` and `__error_details__`. */
-int entry_fail(struct entry *e, struct str error, struct str details, struct err *err);
-bool entry_failed(struct entry *e);
+/* Mark the entry with `__error__` and `__error_details__`, both borrowed. */
+void entry_fail(struct entry *e, struct str error, struct str details);
+bool entry_failed(const struct entry *e);
 
 /* The labels of `kind` (LABEL_KINDS: all), sorted by name, in e->arena. */
 int entry_labels(struct entry *e, enum label_kind kind, struct labels *ret, struct err *err);

@@ -32,8 +32,8 @@ int op_label_format(const struct ast_stage *s, struct entry *e, struct err *err)
 /* op_labels.c */
 void op_drop(const struct ast_stage *s, struct entry *e);
 void op_keep(const struct ast_stage *s, struct entry *e);
-/* Take the value of the unwrapped label, run the filters behind `unwrap`, remove the label.  0: the
- * entry is no sample. */
+/* Take the value of the unwrapped label and run the filters behind `unwrap`.  0: the entry is no
+ * sample. */
 int op_unwrap(const struct ast_unwrap *u, struct entry *e, double *value, struct err *err);
 /* The number in the text of such a label; false: there is none. */
 bool op_unwrap_number(enum unwrap_unit unit, struct str text, double *ret);

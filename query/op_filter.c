@@ -28,13 +28,11 @@ bool op_line_filter(const struct ast_stage *s, struct str line)
  * something went wrong earlier; it is kept. */
 static int cannot_compare(struct entry *e, struct str details, struct err *err)
 {
-    int r = 0;
-
     if (details.p == NULL)
         return arena_err(e->arena, err);
     if (!entry_failed(e))
-        r = entry_fail(e, STR("LabelFilterErr"), details, err);
-    return r < 0 ? r : 1;
+        entry_fail(e, STR("LabelFilterErr"), details);
+    return 1;
 }
 
 static bool number_holds(const struct ast_filter *f, double v)

@@ -11,7 +11,11 @@
 
 static struct str get_label(void *arg, struct str name)
 {
-    return entry_get(arg, name);
+    struct entry *e = arg;
+    struct str value = entry_get(e, name);
+    struct entry_label *l = value.p == NULL ? entry_find(e, name) : NULL;
+
+    return l == NULL ? value : l->value; /* `__error__` of the line, where there is no error */
 }
 
 static int all_labels(void *arg, struct labels *ret, struct err *err)
@@ -36,9 +40,9 @@ static int execute(const struct tmpl *t, struct entry *e, struct str *ret, struc
     return r;
 }
 
-static int fail_format(struct entry *e, struct str details, struct err *err)
+static void fail_format(struct entry *e, struct str details)
 {
-    return entry_fail(e, STR("TemplateFormatErr"), details, err);
+    entry_fail(e, STR("TemplateFormatErr"), details);
 }
 
 int op_line_format(const struct ast_stage *s, struct entry *e, struct err *err)
@@ -49,26 +53,20 @@ int op_line_format(const struct ast_stage *s, struct entry *e, struct err *err)
     if (r == 0)
         e->line = text;
     else if (r == 1)
-        r = fail_format(e, text, err);
+        fail_format(e, text);
     return r < 0 ? r : 1;
 }
 
-/* The label keeps its kind under its new name. */
 static int rename_label(const struct ast_format *f, struct entry *e, struct err *err)
 {
     struct entry_label *l = entry_find(e, f->value);
-    enum label_kind kind;
     int r;
 
     if (l == NULL)
         return 0;
-    kind = l->kind;
     r = entry_set(e, f->name, l->value, err);
-    if (r < 0)
-        return r;
-    entry_find(e, f->name)->kind = kind;
     entry_remove(e, f->value);
-    return 0;
+    return r;
 }
 
 struct made { /* by a template */
@@ -95,8 +93,10 @@ static int apply(const struct ast_format *f, const struct made *made, struct ent
 {
     if (!f->is_template)
         return rename_label(f, e, err);
-    if (made->failed)
-        return fail_format(e, made->text, err);
+    if (made->failed) {
+        fail_format(e, made->text);
+        return 0;
+    }
     return entry_set(e, f->name, made->text, err);
 }
 

@@ -14,11 +14,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-static int fail_json(struct entry *e, const char *details, struct err *err)
+static int fail_json(struct entry *e, const char *details)
 {
-    int r = entry_fail(e, STR("JSONParserErr"), str_of(details), err);
-
-    return r < 0 ? r : 1;
+    entry_fail(e, STR("JSONParserErr"), str_of(details));
+    return 1;
 }
 
 /* ---- flattening ---- */
@@ -183,7 +182,7 @@ static int flatten(struct json_reader *r, bool arrays, struct entry *e, struct e
             *++l = (struct level){.prefix = e->name.n, .is_array = tok.type == JSON_ARRAY};
         else if (x == 0)
             x = add_scalar(&tok, e, err);
-        if (x != 0)
+        if (x != 0 || entry_is_done(e))
             return x;
     }
 }
@@ -243,9 +242,9 @@ static int extract(const struct ast_extraction *x, struct entry *e, struct err *
     for (size_t i = 0; i < x->n_steps && found; i++)
         found = descend(&value, &x->steps[i], e);
     if (!found)
-        return entry_find(e, x->name) != NULL ? 0 : entry_parsed(e, x->name, STR(""), err);
+        return entry_find(e, x->name) != NULL ? 0 : entry_set(e, x->name, STR(""), err);
     value = value_text(value, e);
-    return value.p == NULL ? arena_err(e->arena, err) : entry_parsed(e, x->name, value, err);
+    return value.p == NULL ? arena_err(e->arena, err) : entry_named(e, x->name, value, err);
 }
 
 int op_json(const struct ast_stage *s, struct entry *e, struct err *err)
@@ -254,17 +253,18 @@ int op_json(const struct ast_stage *s, struct entry *e, struct err *err)
     struct json_reader r;
     int x = 0;
 
-    entry_round(e);
+    if (entry_is_done(e))
+        return 1;
     if (s->parser.list == NULL) {
         json_reader_init(&r, e->line);
         json_reader_lenient(&r);
         x = flatten(&r, s->parser.arrays, e, err);
-        return x == 1 ? fail_json(e, "the line is no complete JSON object", err) : (x < 0 ? x : 1);
+        return x == 1 ? fail_json(e, "the line is no complete JSON object") : (x < 0 ? x : 1);
     }
     if (e->line.n == 0)
         return 1;
     if (text.n == 0 || strchr("{[\"", text.p[0]) == NULL || text.p[0] == '\0')
-        return fail_json(e, "the line is no JSON", err);
+        return fail_json(e, "the line is no JSON");
     for (const struct ast_extraction *i = s->parser.list; i != NULL && x == 0; i = i->next)
         x = extract(i, e, err);
     return x < 0 ? x : 1;

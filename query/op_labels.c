@@ -13,10 +13,21 @@ static bool is_picked(const struct ast_pick *list, const struct entry_label *l)
     return false;
 }
 
+/* An error is dropped as a label is. */
+static void drop_error(const struct ast_pick *list, struct str name, struct str *value)
+{
+    const struct entry_label l = {.name = name, .value = *value};
+
+    if (value->n > 0 && is_picked(list, &l))
+        *value = STR_NULL;
+}
+
 void op_drop(const struct ast_stage *s, struct entry *e)
 {
+    drop_error(s->picks, ENTRY_ERROR, &e->error);
+    drop_error(s->picks, ENTRY_DETAILS, &e->details);
     for (size_t i = 0; i < e->n; i++)
-        if (!e->v[i].gone && is_picked(s->picks, &e->v[i]))
+        if (is_picked(s->picks, &e->v[i]))
             e->v[i].gone = true;
 }
 
@@ -24,7 +35,7 @@ void op_keep(const struct ast_stage *s, struct entry *e)
 {
     for (size_t i = 0; i < e->n; i++) {
         struct entry_label *l = &e->v[i];
-        if (!l->gone && !str_eq(l->name, ENTRY_ERROR) && !str_eq(l->name, ENTRY_DETAILS) &&
+        if (!str_eq(l->name, ENTRY_ERROR) && !str_eq(l->name, ENTRY_DETAILS) &&
             !is_picked(s->picks, l))
             l->gone = true;
     }
@@ -59,7 +70,6 @@ bool op_unwrap_number(enum unwrap_unit unit, struct str text, double *ret)
 int op_unwrap(const struct ast_unwrap *u, struct entry *e, double *value, struct err *err)
 {
     struct str text = entry_get(e, u->label);
-    int r = 1;
 
     if (text.n == 0)
         return 0;
@@ -68,11 +78,7 @@ int op_unwrap(const struct ast_unwrap *u, struct entry *e, double *value, struct
         if (details.p == NULL)
             return arena_err(e->arena, err);
         *value = 0;
-        r = entry_fail(e, STR("SampleExtractionErr"), details, err);
-        if (r < 0)
-            return r;
+        entry_fail(e, STR("SampleExtractionErr"), details);
     }
-    r = op_pipeline(u->filters, e, err);
-    entry_remove(e, u->label);
-    return r;
+    return op_pipeline(u->filters, e, err);
 }

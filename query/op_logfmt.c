@@ -133,7 +133,9 @@ static int add_pair(const struct ast_stage *s, struct logfmt *f, struct str valu
         return name.n == 0 ? 0 : entry_parsed(e, name, value, err);
     }
     for (const struct ast_extraction *x = s->parser.list; x != NULL; x = x->next) {
-        int r = str_eq(x->path, f->key) ? entry_parsed(e, x->name, value, err) : 0;
+        int r = 0;
+        if (str_eq(x->path, f->key))
+            r = (entry_is_taken(e, x->name) ? entry_parsed : entry_set)(e, x->name, value, err);
         if (r < 0)
             return r;
     }
@@ -162,11 +164,12 @@ static int run(const struct ast_stage *s, struct logfmt *f, struct entry *e, str
             details = arena_printf(e->arena, "logfmt syntax error at pos %zu : %s", pos, f->error);
             if (details.p == NULL)
                 return arena_err(e->arena, err);
-            return entry_fail(e, STR("LogfmtParserErr"), details, err);
+            entry_fail(e, STR("LogfmtParserErr"), details);
+            return 0;
         } else {
             skip_broken(f);
         }
-        if (r < 0)
+        if (r < 0 || (s->parser.list == NULL && entry_is_done(e)))
             return r;
     }
     return 0;
@@ -175,13 +178,13 @@ static int run(const struct ast_stage *s, struct logfmt *f, struct entry *e, str
 int op_logfmt(const struct ast_stage *s, struct entry *e, struct err *err)
 {
     struct logfmt f = {.line = e->line};
-    int r;
+    int r = 0;
 
-    entry_round(e);
-    r = run(s, &f, e, err);
-    for (const struct ast_extraction *x = s->parser.list; x != NULL && r == 0; x = x->next) {
-        if (entry_find(e, x->name) == NULL)
-            r = entry_parsed(e, x->name, STR(""), err);
-    }
+    if (entry_is_done(e))
+        return 1;
+    for (const struct ast_extraction *x = s->parser.list; x != NULL && r == 0; x = x->next)
+        r = entry_is_taken(e, x->name) ? 0 : entry_set(e, x->name, STR(""), err);
+    if (r == 0)
+        r = run(s, &f, e, err);
     return r < 0 ? r : 1;
 }

@@ -13,8 +13,7 @@ int op_regexp(const struct ast_stage *s, struct entry *e, struct err *err)
     size_t n = regexp_captures(s->text.re) + 1; /* check bounds it */
     int r = 0;
 
-    entry_round(e);
-    if (!regexp_capture(s->text.re, e->line, 0, groups, n))
+    if (entry_is_done(e) || !regexp_capture(s->text.re, e->line, 0, groups, n))
         return 1;
     for (size_t i = 1; i < n && r == 0; i++) {
         struct str name = regexp_capture_name(s->text.re, i);
@@ -31,7 +30,8 @@ int op_pattern(const struct ast_stage *s, struct entry *e, struct err *err)
     struct str value;
     int r = 0;
 
-    entry_round(e);
+    if (entry_is_done(e))
+        return 1;
     pattern_walk_init(&w, s->text.pattern, e->line);
     while (r == 0 && pattern_next(&w, &name, &value))
         r = add(e, name, value, err);

@@ -42,7 +42,7 @@ static int run_stage(const struct ast_stage *s, struct entry *e, struct err *err
 int op_pipeline(const struct ast_stage *list, struct entry *e, struct err *err)
 {
     for (const struct ast_stage *s = list; s != NULL; s = s->next) {
-        int r = s->pushed || (s->tested && e->tested) ? 1 : run_stage(s, e, err);
+        int r = s->pushed || s->skipped || (s->tested && e->tested) ? 1 : run_stage(s, e, err);
         if (r != 1)
             return r;
     }

@@ -280,16 +280,17 @@ static bool filters_error(const struct ast_stage *list)
     return false;
 }
 
-/* Of the aggregations that are done together with a range, the sums ask for it. */
-static bool asks_for_error(const struct ast_node *range, const struct ast_grouping *g)
+/* Of the aggregations that are done together with a range, the sums ask for what they name. */
+static bool asks_for(const struct range_run *run, struct str name)
 {
-    enum token_kind op = range->range.op;
+    enum token_kind op = run->node->range.op;
     bool is_sum = op != TOKEN_MIN_OVER_TIME && op != TOKEN_MAX_OVER_TIME;
+    const struct ast_grouping *g = run->grouping;
     const struct ast_name *n = g == NULL || g->without ? NULL : g->names;
 
-    while (n != NULL && !str_eq(n->name, ENTRY_ERROR))
+    while (n != NULL && !str_eq(n->name, name))
         n = n->next;
-    return n != NULL && (is_sum || range->range.grouping.present);
+    return n != NULL && (is_sum || run->node->range.grouping.present);
 }
 
 /* Without stages there are as many groups as streams have of the names: few. */
@@ -313,9 +314,13 @@ static int run_range(struct range_run *run, const struct op_range_best *best, st
     run->counted = plan_is_counted(run->node);
     run->bytes = op == TOKEN_BYTES_OVER_TIME || op == TOKEN_BYTES_RATE;
     run->absent = op == TOKEN_ABSENT_OVER_TIME;
-    run->keeps_parser_error =
-        asks_for_error(run->node, run->grouping) || filters_error(run->log->stages);
+    run->keeps_parser_error = asks_for(run, ENTRY_ERROR) || filters_error(run->log->stages);
+    run->keeps_unwrapped = run->log->unwrap != NULL && asks_for(run, run->log->unwrap->label);
+    run->drops_empty =
+        run->grouping != NULL && run->grouping->without && !run->node->range.grouping.present;
     entry_init(&run->entry, &x->budget);
+    if (run->log->is_limited)
+        entry_limit(&run->entry, run->log->wanted, run->log->n_wanted);
     groups_init(&run->groups, x->arena);
     run->scratch = arena_new(&x->budget, 0);
     if (best != NULL && has_best(run))

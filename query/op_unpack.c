@@ -94,13 +94,10 @@ int op_unpack(struct entry *e, struct err *err)
 
     if (e->line.n == 0)
         return 1;
-    entry_round(e);
     x = find_entry(e, &line, err);
-    if (x == 1) {
-        x = entry_fail(e, STR("JSONParserErr"), STR("the line is no complete JSON object"), err);
-        line = STR_NULL;
-    }
-    if (x < 0 || line.p == NULL)
+    if (x == 1 && !entry_is_done(e))
+        entry_fail(e, STR("JSONParserErr"), STR("the line is no complete JSON object"));
+    if (x != 0 || line.p == NULL)
         return x < 0 ? x : 1;
     (void)begin(&r, e->line); /* as find_entry has seen */
     while (x == 0 && next_string(&r, &key, &value, &ignored) == 0)

@@ -111,6 +111,8 @@ int op_aggregate(struct exec *x, const struct ast_node *n, const struct matrix *
         struct group *group = NULL;
         struct tally *t;
         r = series_project(x->arena, &in->v[i].labels, g->names, g->without, &l, err);
+        if (r == 0 && g->without)
+            series_drop_empty(&l);
         if (r == 0)
             r = groups_find(&groups, &l, &group, err);
         if (r != 0)

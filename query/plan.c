@@ -4,6 +4,7 @@
 #include "query/plan_hints.h"
 #include "query/plan_share.h"
 #include "query/plan_tests.h"
+#include "query/plan_wanted.h"
 
 bool plan_is_counted(const struct ast_node *n)
 {
@@ -109,13 +110,13 @@ static int plan_log(struct ast *a, struct ast_log *l, struct err *err)
     plan->need_line = true;
     plan->attrs = PLAN_ATTRS_YES;
     for (const struct ast_stage *s = l->stages; s != NULL; s = s->next)
-        plan->stages_left |= !s->pushed;
+        plan->stages_left |= !s->pushed && !s->skipped;
     return 0;
 }
 
 static bool reads_line(const struct ast_stage *s)
 {
-    return !s->pushed && s->kind != STAGE_LABEL_FILTER && s->kind != STAGE_DROP &&
+    return !s->pushed && !s->skipped && s->kind != STAGE_LABEL_FILTER && s->kind != STAGE_DROP &&
            s->kind != STAGE_KEEP;
 }
 
@@ -139,8 +140,12 @@ static void narrow_range(const struct ast_node *n, const struct ast_grouping *gr
 static int plan_range(struct ast *a, struct ast_node *n, const struct ast_grouping *grouping,
                       struct err *err)
 {
-    int r = plan_log(a, n->range.log, err);
+    enum token_kind op = n->range.op;
+    bool is_extreme = op == TOKEN_MIN_OVER_TIME || op == TOKEN_MAX_OVER_TIME;
+    int r = plan_wanted(a, n, is_extreme && !n->range.grouping.present ? NULL : grouping, err);
 
+    if (r == 0)
+        r = plan_log(a, n->range.log, err);
     if (r == 0)
         narrow_range(n, grouping);
     return r;

@@ -36,6 +36,8 @@ bool plan_names(enum scan_parser parser, struct str path, struct str label)
 
 enum scan_parser plan_parser_of(const struct ast_stage *s)
 {
+    if (s->skipped)
+        return SCAN_PARSE_NONE;
     if (s->kind == STAGE_JSON && s->parser.list == NULL && !s->parser.arrays)
         return SCAN_PARSE_JSON;
     if (s->kind == STAGE_LOGFMT && s->parser.list == NULL && !s->parser.strict &&

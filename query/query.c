@@ -431,7 +431,7 @@ static void tell_matchers(const struct explaining *x, const struct ast_log *l, s
     x->fn(x->arg, buf_str(text), QUERY_AT_INDEX);
 }
 
-/* For plan_any_log: each log selector. */
+/* For plan_any_log: each log selector, but for parsers that are not run. */
 static bool tell_log(const struct ast_log *l, const void *arg)
 {
     const struct explaining *x = arg;
@@ -440,6 +440,8 @@ static bool tell_log(const struct ast_log *l, const void *arg)
     buf_init(&text, 4 * QUERY_TEXT_MAX);
     tell_matchers(x, l, &text);
     for (const struct ast_stage *s = l->stages; s != NULL; s = s->next) {
+        if (s->skipped)
+            continue;
         buf_clear(&text);
         ast_print_stage(s, &text);
         x->fn(x->arg, str_trim(buf_str(&text)),

@@ -30,8 +30,9 @@ static bool can_count(const struct range_run *run, enum scan_parser *ret)
         can = can && (p == SCAN_PARSE_NONE || *ret == SCAN_PARSE_NONE ||
                       (p == *ret && p != SCAN_PARSE_PATTERN));
         *ret = p == SCAN_PARSE_NONE ? *ret : p;
-        can = can && (s->pushed || p != SCAN_PARSE_NONE || s->kind == STAGE_LABEL_FILTER ||
-                      s->kind == STAGE_DROP || s->kind == STAGE_KEEP);
+        can = can &&
+              (s->pushed || s->skipped || p != SCAN_PARSE_NONE || s->kind == STAGE_LABEL_FILTER ||
+               s->kind == STAGE_DROP || s->kind == STAGE_KEEP);
     }
     return can;
 }
@@ -378,6 +379,8 @@ static bool can_sum(struct range_run *run, enum scan_parser parser, struct scan_
 {
     const struct ast_unwrap *u = run->log->unwrap;
 
+    if (run->keeps_unwrapped)
+        return false; /* it tells series apart and is summed up */
     run->gathered = gathered_know(run->node->range.op);
     run->ended = ends_know(run->node->range.op);
     if ((!run->gathered && !run->ended && !sums_know(run->node->range.op)) ||

@@ -76,6 +76,8 @@ struct range_cell *range_run_cell(struct range_run *run, const struct labels *l,
     else if (run->grouping != NULL && series_project(scratch, l, run->grouping->names,
                                                      run->grouping->without, &picked, err) != 0)
         return NULL;
+    if (run->drops_empty)
+        series_drop_empty(&picked);
     return groups_find(&run->groups, &picked, &g, err) != 0 ? NULL : cell_of(run, g, err);
 }
 
@@ -129,17 +131,19 @@ static int pipeline_error(struct range_run *run, struct err *err)
     return r;
 }
 
-/* Behind the stages: what is unwrapped is no label any more.  1: a sample.  `keyed`: of rows with
- * numbers of their own. */
+/* Behind the stages: what is unwrapped is no label any more, unless it is asked for.  1: a sample.
+ * `keyed`: of rows with numbers of their own. */
 static int unwrap(struct range_run *run, bool keyed, double *value, struct err *err)
 {
     const struct ast_unwrap *u = run->log->unwrap;
     int r;
 
     if (!keyed || run->distinct != NULL)
-        return op_unwrap(u, &run->entry, value, err);
-    r = op_pipeline(u->filters, &run->entry, err); /* it has a number, of which they ask nothing */
-    entry_remove(&run->entry, u->label);
+        r = op_unwrap(u, &run->entry, value, err);
+    else /* it has a number, of which they ask nothing */
+        r = op_pipeline(u->filters, &run->entry, err);
+    if (!run->keeps_unwrapped)
+        entry_remove(&run->entry, u->label);
     return r;
 }
 

@@ -32,6 +32,8 @@ struct range_run {
     const struct ast_grouping *grouping; /* NULL: all labels */
     const struct steps *steps;
     bool counted, bytes, absent;
+    bool keeps_unwrapped;          /* the label is one that the grouping names */
+    bool drops_empty;              /* labels without a value are none of the sum's */
     bool summed;                   /* values were added up by the scan, or */
     bool gathered;                 /* gathered: each is needed by itself, in no order; or */
     bool ended;                    /* the first or last one was chosen; or */

@@ -52,15 +52,40 @@ def log_answer(records, log, start, end, limit, direction, interval=0):
 
 # Ranges --------------------------------------------------------------------------------------------------------------
 
-def extract(record, log, unwrap, behind, op, parameter):
+def filtered(tree):
+    """The names that a label filter looks at; None: of elements."""
+    if tree[0] in ("and", "or"):
+        return [name for part in tree[1:] for name in filtered(part)]
+    return [None if tree[0] == "any" else tree[1]]
+
+
+def wanted(log, unwrapped, behind, op, grouping):
+    """The names of which parsers need no more than all; None: nothing is known of them."""
+    if op != "absent_over_time" and (not grouping or grouping[0] != "by"):
+        return None
+    names = [*(grouping[1] if grouping else ()), *([unwrapped] if unwrapped else ())]
+    for name, *rest in [*log[2], *(("filter", tree) for tree in behind or ())]:
+        if name == "filter":
+            names += filtered(rest[0])
+        elif name == "line_format":
+            names += [None] if "{{" in rest[0] else []
+        elif name == "label_format":
+            names += [source if how == "rename" else None for _, how, source in rest[0] if how == "rename" or "{{" in source]
+    return None if None in names else {*names, *(n.removesuffix("_extracted") for n in names)}
+
+
+def extract(record, log, unwrap, behind, op, parameter, grouping):
     """(labels, value, error) of a record, or None."""
     ts, stream, metadata, line = record
-    entry = stages.Entry(ts, stream, metadata, line)
+    name = parameter if op == syntax.DISTINCT else unwrap and unwrap[1]
+    kept = grouping and grouping[0] == "by" and name in grouping[1]
+    entry = stages.Entry(ts, stream, metadata, line, wanted(log, name, behind, op, grouping))
     if not stages.run(entry, log[2]):
         return None
     if op == syntax.DISTINCT:
         value, labels = entry.get(parameter), entry.labels()
-        labels.pop(parameter, None)
+        if not kept:
+            labels.pop(parameter, None)
         return (labels, value, entry.error) if value else None
     if not unwrap:
         value = len(entry.line.encode("utf-8", "surrogateescape")) if op.startswith("bytes") else 1
@@ -77,7 +102,8 @@ def extract(record, log, unwrap, behind, op, parameter):
     if not all(stages.stage_filter(entry, f) for f in behind):
         return None
     labels = entry.labels()
-    labels.pop(name, None)
+    if not kept:
+        labels.pop(name, None)
     return labels, float(value), entry.error
 
 
@@ -166,24 +192,24 @@ class Evaluation:
     def __init__(self, records):
         self.records, self.made = records, {}
 
-    def samples(self, node):
+    def samples(self, node, grouping):
         """What a range looks at, made once: every record that passes, with its value."""
         if id(node) not in self.made:
             _, op, parameter, log, unwrap, behind, *_ = node
             found = []
             for record in sorted(selected(self.records, log[1]), key=lambda r: r[0]):
-                got = extract(record, log, unwrap, behind, op, parameter)
+                got = extract(record, log, unwrap, behind, op, parameter, grouping)
                 if got:
                     found.append((record[0], *got))
             self.made[id(node)] = found
         return self.made[id(node)]
 
-    def range(self, node, at, keep_errors):
+    def range(self, node, at, outer):
         _, op, parameter, log, _, _, length, offset, grouping = node
         at -= offset
-        keeps = keep_errors or asks_for_error(grouping) or any(stage[0] == "filter" and names_error(stage[1]) for stage in log[2])
+        keeps = asks_for_error(grouping or outer) or any(stage[0] == "filter" and names_error(stage[1]) for stage in log[2])
         series = {}
-        for ts, labels, value, error in self.samples(node):
+        for ts, labels, value, error in self.samples(node, grouping or outer):
             if at - length < ts <= at:
                 if error is not None and not (keeps and error in PARSERS):
                     raise Refused(f"pipeline error: '{error}'")
@@ -194,15 +220,18 @@ class Evaluation:
 
     def vector(self, node, at):
         _, op, k, inner, grouping = node
-        named = op == "sum" and inner[0] == "range" and inner[1] in ADDED and not inner[-1] and asks_for_error(grouping)
-        values = self.at(inner, at, named)
+        asks = op == "sum" and inner[0] == "range" and inner[1] in ADDED and not inner[-1]
+        values = self.at(inner, at, (grouping or ("by", [])) if asks else None)
         if not isinstance(values, dict):
             raise template.Unknown("aggregation of a number")
         if op in ("sort", "sort_desc"):
             return ordered(values, op == "sort_desc")
         groups = {}
         for labels, value in values.items():
-            key = frozen(group(dict(labels), grouping or ("by", [])))
+            found = group(dict(labels), grouping or ("by", []))
+            if grouping and grouping[0] == "without" and op not in syntax.WITH_K:
+                found = {n: v for n, v in found.items() if v}
+            key = frozen(found)
             groups.setdefault(key, {})[labels] = value
         if op in syntax.WITH_K:
             kept = {}
@@ -213,15 +242,15 @@ class Evaluation:
              "max": functools.partial(extreme, max), "stdvar": variance, "stddev": lambda v: math.sqrt(variance(v))}[op]
         return {labels: f(list(members.values())) for labels, members in groups.items()}
 
-    def at(self, node, at, keep_errors=False):
-        """The value at one moment: {labels: number}, or a number."""
+    def at(self, node, at, outer=None):
+        """The value at one moment: {labels: number}, or a number.  `outer`: by what a sum asks a range for its samples."""
         kind = node[0]
         if kind == "number":
             return node[1]
         if kind == "constant":
             return {(): node[1]}
         if kind == "range":
-            return self.range(node, at, keep_errors)
+            return self.range(node, at, outer)
         if kind == "vector":
             return self.vector(node, at)
         if kind == "replace":

@@ -6,14 +6,17 @@ import re
 import operators
 import syntax
 import template
-import template
 
 
 class Entry:
-    """A line with its labels of three kinds; a name has one kind at a time."""
+    """A line with its labels of three kinds; a name has one kind at a time.
 
-    def __init__(self, ts, stream, metadata, line):
+    `wanted`: the names of which a parser needs no more than all, or None: it must read on to the end.
+    """
+
+    def __init__(self, ts, stream, metadata, line, wanted=None):
         self.ts, self.line, self.stream = ts, line, dict(stream)
+        self.base, self.ever, self.wanted = {*stream}, set(), wanted
         self.metadata = {(n + "_extracted" if n in stream else n): v for n, v in metadata.items()}
         self.parsed, self.error = {}, None
 
@@ -22,10 +25,21 @@ class Entry:
             return self.error
         if name == "__error_details__":
             return "?" if self.error is not None else None
+        return self.label(name)
+
+    def label(self, name):
+        """As get, but an error is none."""
         for kind in (self.stream, self.metadata, self.parsed):
             if name in kind:
                 return kind[name]
         return None
+
+    def spilled(self, name):
+        """The name that a parser gives to what is called `name` in the line."""
+        return name + "_extracted" if name in self.base or name in self.metadata else name
+
+    def done(self):
+        return self.wanted is not None and self.wanted <= self.ever
 
     def remove(self, name):
         for kind in (self.stream, self.metadata, self.parsed):
@@ -34,6 +48,7 @@ class Entry:
     def set(self, name, value):
         self.remove(name)
         self.parsed[name] = value
+        self.ever.add(name)
 
     def labels(self):
         result = {**self.stream, **self.metadata, **self.parsed}
@@ -46,18 +61,15 @@ def clean_value(value):
     return value.replace("\ufffd", " ")
 
 
-def store(entry, pairs, clean=clean_value):
-    """What one parser found: the first value of a name counts, a taken name is spilled."""
-    taken, seen = {*entry.stream, *entry.metadata}, set()
+def store(entry, pairs):
+    """What one parser found, an error without a name: what a stage has set stays, a taken name is spilled."""
     for name, value in pairs:
-        if name == "__error__":
+        if entry.done():
+            return
+        if name is None:
             entry.error = value
-            continue
-        if name in taken:
-            name += "_extracted"
-        if name not in seen:
-            seen.add(name)
-            entry.set(name, clean(value))
+        elif entry.spilled(name) not in entry.ever:
+            entry.set(entry.spilled(name), clean_value(value))
 
 
 def clean_key(key, first=True):
@@ -182,13 +194,15 @@ def flatten_array(reader, name, found):
 
 
 def stage_json(entry, wanted, arrays):
+    if entry.done():
+        return True
     if wanted:
         return json_paths(entry, wanted)
     found = []
     try:
         flatten(Reader(entry.line), "", found, arrays)
     except Broken:
-        found.append(("__error__", "JSONParserErr"))
+        found.append((None, "JSONParserErr"))
     store(entry, found)
     return True
 
@@ -228,21 +242,13 @@ def json_paths(entry, wanted):
         Reader(entry.line).value()
     except Broken:
         raise template.Unknown("paths in half a document") from None
-    found = []
     for name, path in wanted:
         value = walk(entry.line, path)
         if value is not None:
-            found.append((name, value))
-    store(entry, found, str)
-    fill(entry, wanted)
-    return True
-
-
-def fill(entry, wanted):
-    """Names that were asked for and are nowhere are empty."""
-    for name, _ in wanted:
-        if entry.get(name) is None:
+            entry.set(entry.spilled(name), value)
+        elif entry.label(name) is None:
             entry.set(name, "")
+    return True
 
 
 def stage_unpack(entry):
@@ -260,7 +266,7 @@ def stage_unpack(entry):
             else:
                 found.append((clean_key(key), value))
     except Broken:
-        entry.error = "JSONParserErr"
+        entry.error = entry.error if entry.done() else "JSONParserErr"
         return True
     if packed is not None:
         store(entry, found)
@@ -309,22 +315,30 @@ def logfmt_pairs(line):
 
 
 def stage_logfmt(entry, flags, wanted):
-    found, first = [], {}
+    found = []
+    if entry.done():
+        return True
+    for name, _ in wanted:
+        if entry.spilled(name) == name:
+            entry.set(name, "")
     for pair in logfmt_pairs(entry.line):
         if pair is None:
             if "--strict" in flags:
-                found.append(("__error__", "LogfmtParserErr"))
+                found.append((None, "LogfmtParserErr"))
                 break
             continue
         key, value = pair
-        if wanted:
-            first.setdefault(key, value)
-        elif (value or "--keep-empty" in flags) and clean_key(key):
+        for name in [n for n, k in wanted if k == key]:
+            if entry.spilled(name) == name:
+                entry.set(name, clean_value(value))
+            elif entry.spilled(name) not in entry.ever:
+                entry.set(entry.spilled(name), clean_value(value))
+        if not wanted and (value or "--keep-empty" in flags) and clean_key(key):
             found.append((clean_key(key), value))
     if wanted:
-        found += [(name, first[key]) for name, key in wanted if key in first]
-    store(entry, found)
-    fill(entry, wanted)
+        entry.error = found[0][1] if found else entry.error
+    else:
+        store(entry, found)
     return True
 
 
@@ -508,11 +522,9 @@ def stage_label_format(entry, formats):
     fields = None
     for name, how, source in formats:
         if how == "rename":
-            value = entry.get(source)
+            value = entry.label(source)
             if value is not None:
-                kind = next(k for k in (entry.stream, entry.metadata, entry.parsed) if source in k)
-                entry.remove(name)
-                kind[name] = value
+                entry.set(name, value)
                 entry.remove(source)
             continue
         fields = fields or entry.labels()
@@ -529,12 +541,10 @@ def stage_decolorize(entry):
 
 def stage_drop(entry, items):
     for name, op, text in items:
-        value = entry.get(name)
-        if value is None and op is None:
-            continue
-        if op is None or matches(op, value or "", text):
-            if name == "__error__":
-                entry.error = None
+        if name == "__error__" and entry.error is not None and (op is None or matches(op, entry.error, text)):
+            entry.error = None
+        value = entry.label(name)
+        if value is not None and (op is None or matches(op, value, text)):
             entry.remove(name)
     return True
 
@@ -550,7 +560,7 @@ def stage_dedup(entry, names, seen):
 
 def stage_keep(entry, items):
     for name in [*entry.stream, *entry.metadata, *entry.parsed]:
-        if not any(n == name and (op is None or matches(op, entry.get(name), text)) for n, op, text in items):
+        if name not in ("__error__", "__error_details__") and not any(n == name and (op is None or matches(op, entry.label(name), text)) for n, op, text in items):
             entry.remove(name)
     return True
 

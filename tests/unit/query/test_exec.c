@@ -360,7 +360,7 @@ static void of_too_many_series_the_greatest_can_be_had(void **state)
 
 static void lines_that_cannot_be_read_may_be_left_out(void **state)
 {
-    const char *query = "sum(count_over_time({app=~\".+\"} | json [1m])) or vector(7)";
+    const char *query = "sum by (v) (count_over_time({app=~\".+\"} | json [1m])) or vector(7)";
     struct query_params p = {.start = 0, .end = 60 * NS_PER_S, .step = NS_PER_S};
 
     (void)state;

@@ -83,18 +83,18 @@ static void labels_are_made_and_renamed_in_order(void **state)
     static const struct format_case cases[] = {
         {"| label_format b=`{{.s}}{{.a}}`", S, "{a=\"x\"}", "l", S "{a=\"x\"}+{b=\"1x\"} l\n"},
         /* a rename keeps the kind */
-        {"| label_format b=a", S, "{a=\"x\"}", "l", S "{b=\"x\"} l\n"},
-        {"| label_format t=s", S, NULL, "l", "{t=\"1\"} l\n"},
+        {"| label_format b=a", S, "{a=\"x\"}", "l", S "+{b=\"x\"} l\n"},
+        {"| label_format t=s", S, NULL, "l", "{}+{t=\"1\"} l\n"},
         {"| json | label_format b=a", S, NULL, "{\"a\":1}", S "+{b=\"1\"} {\"a\":1}\n"},
         {"| label_format b=nope", S, NULL, "l", S " l\n"},
         {"| label_format a=a", S, "{a=\"x\"}", "l", S " l\n"},
         /* in order, and a template sees what was before the first one */
-        {"| label_format b=a, c=b", S, "{a=\"x\"}", "l", S "{c=\"x\"} l\n"},
-        {"| label_format b=a, c=`{{.b}}{{.a}}`", S, "{a=\"x\"}", "l", S "{b=\"x\"}+{c=\"x\"} l\n"},
+        {"| label_format b=a, c=b", S, "{a=\"x\"}", "l", S "+{c=\"x\"} l\n"},
+        {"| label_format b=a, c=`{{.b}}{{.a}}`", S, "{a=\"x\"}", "l", S "+{b=\"x\", c=\"x\"} l\n"},
         {"| label_format a=`{{.a}}y`, c=`{{.a}}`", S, "{a=\"x\"}", "l",
          S "+{a=\"xy\", c=\"x\"} l\n"},
         {"| label_format c=`{{.a}}`, b=a, d=`{{.a}}{{.b}}`", S, "{a=\"x\"}", "l",
-         S "{b=\"x\"}+{c=\"x\", d=\"x\"} l\n"},
+         S "+{b=\"x\", c=\"x\", d=\"x\"} l\n"},
         {"| label_format c=`new`, d=c", S, NULL, "l", S "+{d=\"new\"} l\n"},
         /* over labels of every kind */
         {"| label_format s=`{{.s}}2`", S, NULL, "l", "{}+{s=\"12\"} l\n"},

@@ -76,8 +76,10 @@ static void what_is_no_json_is_marked_and_keeps_what_came_before(void **state)
         {"| json | __error__!=\"\"", S, NULL, "{}", NULL},
         {"| json | drop __error__, __error_details__", S, NULL, "nope", S},
         {"| json | a>1", S, NULL, "nope", NULL},
-        /* the data itself may say so */
-        {"| json | __error__!=\"\"", S, NULL, "{\"__error__\":\"x\"}", S "+{__error__=\"x\"}"},
+        /* what the data itself says is no error */
+        {"| json", S, NULL, "{\"__error__\":\"x\"}", S "+{__error__=\"x\"}"},
+        {"| json | __error__=\"\"", S, NULL, "{\"__error__\":\"x\"}", S "+{__error__=\"x\"}"},
+        {"| json | __error__!=\"\"", S, NULL, "{\"__error__\":\"x\"}", NULL},
     };
 
     (void)state;
@@ -157,6 +159,31 @@ static void names_that_are_taken_get_a_suffix(void **state)
          "{app=\"st\", s=\"1\"}+{app_extracted=\"x\", x=\"\"}"},
         {"| json s=\"none\"", S, NULL, "{}", S},
         {"| logfmt | json", S, NULL, "{\"a\":1}", S "+{a=\"1\"}"},
+    };
+
+    (void)state;
+    RUN(cases);
+}
+
+static void parsers_leave_alone_what_a_stage_set(void **state)
+{
+    static const struct pipeline_case cases[] = {
+        {"| json | logfmt", S, NULL, "{\"a\":1} a=2 b=3", S "+{a=\"1\", b=\"3\"}"},
+        {"| logfmt | regexp `a=.*a=(?P<a>.)`", S, NULL, "a=1 a=2", S "+{a=\"1\"}"},
+        {"| label_format a=`z` | logfmt", S, NULL, "a=1", S "+{a=\"z\"}"},
+        {"| label_format s=`z` | logfmt", S, NULL, "s=2", "{}+{s=\"z\", s_extracted=\"2\"}"},
+        /* also what was dropped, and the names of the stream, not those of the record */
+        {"| logfmt | drop a | logfmt", S, NULL, "a=1", S},
+        {"| drop s | logfmt", S, NULL, "s=2", "{}+{s_extracted=\"2\"}"},
+        {"| keep x | logfmt", S, NULL, "s=2", "{}+{s_extracted=\"2\"}"},
+        {"| label_format x=s | logfmt", S, NULL, "s=2", "{}+{s_extracted=\"2\", x=\"1\"}"},
+        {"| drop m | logfmt", S, "{m=\"1\"}", "m=2", S "+{m=\"2\"}"},
+        /* what the query names is set again, and the last pair counts */
+        {"| logfmt a, b", S, NULL, "a=1 b=2 a=3", S "+{a=\"3\", b=\"2\"}"},
+        {"| logfmt s", S, NULL, "s=2", S "+{s_extracted=\"2\"}"},
+        {"| logfmt | logfmt b=`a`, a=`c`", S, NULL, "a=1", S "+{a=\"\", b=\"1\"}"},
+        {"| json | json a=`b`", S, NULL, "{\"a\":1,\"b\":2}", S "+{a=\"2\", b=\"2\"}"},
+        {"| json | json a=`c`", S, NULL, "{\"a\":1,\"b\":2}", S "+{a=\"1\", b=\"2\"}"},
     };
 
     (void)state;
@@ -318,6 +345,7 @@ CHECK_MAIN(cmocka_unit_test(json_is_flattened),
            cmocka_unit_test(what_is_no_json_is_marked_and_keeps_what_came_before),
            cmocka_unit_test(json_paths_pick_values), cmocka_unit_test(logfmt_pairs_become_labels),
            cmocka_unit_test(names_that_are_taken_get_a_suffix),
+           cmocka_unit_test(parsers_leave_alone_what_a_stage_set),
            cmocka_unit_test(regexp_captures_become_labels),
            cmocka_unit_test(label_filters_compare_by_their_kind),
            cmocka_unit_test(one_element_of_an_array_is_enough),

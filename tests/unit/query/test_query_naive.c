@@ -362,8 +362,8 @@ static struct str key_of(struct ask *k, const struct labels *three)
 
     for (size_t i = 0; !k->by_all && i < k->n_group; i++) {
         struct str value = find_label(three, k->group[i]);
-        if (k->fold >= FOLD_SUM && str_eq(k->group[i], STR("n")))
-            continue; /* what is unwrapped is no label any more */
+        if ((k->fold == FOLD_MIN || k->fold == FOLD_MAX) && str_eq(k->group[i], STR("n")))
+            continue; /* what is unwrapped is no label that an outer aggregation sees */
         if (value.p != NULL)
             v[l.n++] = (struct label){k->group[i], value};
     }

@@ -402,7 +402,7 @@ static void a_failed_line_fails_the_query_unless_filtered(void **state)
     fake_init(&f);
     fake_add(&f, "{app=\"x\"}", NULL, NS_PER_S, STR("{\"v\":1}"));
     fake_add(&f, "{app=\"x\"}", NULL, NS_PER_S, STR("bad"));
-    check_answer(&f, "sum(count_over_time({app=\"x\"} | json [5s]))", NS_PER_S, NS_PER_S, 0,
+    check_answer(&f, "count_over_time({app=\"x\"} | json [5s])", NS_PER_S, NS_PER_S, 0,
                  "pipeline error: 'JSONParserErr' for series: '{__error__=\"JSONParserErr\", "
                  "__error_details__=\"the line is no complete JSON object\", app=\"...'. Use a "
                  "label filter to intentionally skip this error. (e.g | "
@@ -428,6 +428,84 @@ static void a_failed_line_fails_the_query_unless_filtered(void **state)
                  "'{__error__=\"SampleExtractionErr\", __error_details__=\"cannot unwrap "
                  "\\\"x\\\"\"}'. Use a label filter to intentionally skip this error. (e.g | "
                  "__error__!=\"SampleExtractionErr\")");
+    fake_fini(&f);
+}
+
+static void a_line_is_read_as_far_as_the_query_asks(void **state)
+{
+#define COUNTED(stages) "(count_over_time({app=\"x\"} | " stages " [5s]))"
+    static const struct {
+        const char *query, *want; /* NULL: a line fails it */
+    } cases[] = {
+        {"sum" COUNTED("json"), "{} 2@1\n"},
+        {"sum" COUNTED("json | drop v"), "{} 2@1\n"},
+        {"sum" COUNTED("json | line_format `x` | logfmt --strict"), "{} 2@1\n"},
+        {"sum(bytes_over_time({app=\"x\"} | json [5s]))", "{} 20@1\n"},
+        {"absent_over_time({app=\"x\"} | json [5s])", ""},
+        {"sum by (v)" COUNTED("json"), "{v=\"1\"} 1@1\n{v=\"2\"} 1@1\n"},
+        {"sum by (v)" COUNTED("json | json"), "{v=\"1\"} 1@1\n{v=\"2\"} 1@1\n"},
+        {"sum" COUNTED("json | v > 1"), "{} 1@1\n"},
+        {"sum(sum_over_time({app=\"x\"} | json | unwrap v [5s]))", "{} 3@1\n"},
+        {"sum by (x)" COUNTED("json | label_format x=v"), NULL}, /* there may be an `x`, too */
+        {"sum by (w)" COUNTED("json"), NULL},
+        {"sum by (app)" COUNTED("json"), NULL},
+        {"sum by (v, w)" COUNTED("json"), NULL},
+        {"sum without (v)" COUNTED("json"), NULL},
+        {"sum" COUNTED("json | line_format `{{.w}}`"), NULL},
+        {"count" COUNTED("json"), NULL},
+        {"max by (v) (max_over_time({app=\"x\"} | json | unwrap v [5s]))", NULL},
+    };
+    struct fake f;
+
+    (void)state;
+    fake_init(&f);
+    fake_add(&f, "{app=\"x\"}", NULL, NS_PER_S, STR("{\"v\":1,\"w\":2}"));
+    fake_add(&f, "{app=\"x\"}", NULL, NS_PER_S, STR("{\"v\":2,"));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (cases[i].want == NULL)
+            check_fails(&f, cases[i].query, "pipeline error: 'JSONParserErr'");
+        else
+            check_answer(&f, cases[i].query, NS_PER_S, NS_PER_S, 0, cases[i].want);
+    }
+    fake_fini(&f);
+#undef COUNTED
+}
+
+static void what_is_unwrapped_stays_where_it_is_asked_for(void **state)
+{
+    static const struct {
+        const char *query, *want;
+    } cases[] = {
+        {"sum by (v) (sum_over_time({app=\"x\"} | logfmt | unwrap v [2s]))", "{v=\"2\"} 2@2\n"},
+        {"sum by (app) (sum_over_time({app=\"x\"} | logfmt | unwrap v [2s]))", "{app=\"x\"} 2@2\n"},
+        {"max_over_time({app=\"x\"} | logfmt | unwrap v [2s]) by (app, v)",
+         "{app=\"x\", v=\"2\"} 2@2\n"},
+        {"max by (v) (max_over_time({app=\"x\"} | logfmt | unwrap v [2s]))", "{} 2@2\n"},
+        {"avg by (v) (sum_over_time({app=\"x\"} | logfmt | unwrap v [2s]))", "{} 2@2\n"},
+        {"sum without (b, d) (sum_over_time({app=\"x\"} | logfmt | unwrap v [2s]))",
+         "{app=\"x\"} 2@2\n"},
+    };
+    struct fake f;
+
+    (void)state;
+    fill_ten(&f);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_answer(&f, cases[i].query, 2 * NS_PER_S, 2 * NS_PER_S, 0, cases[i].want);
+    fake_fini(&f);
+}
+
+static void without_leaves_no_empty_labels(void **state)
+{
+    struct fake f;
+
+    (void)state;
+    fill_ten(&f);
+    check_answer(&f, "sum without (app) (count_over_time({app=\"x\"} | label_format e=`` [2s]))",
+                 2 * NS_PER_S, 2 * NS_PER_S, 0, "{} 1@2\n");
+    check_answer(&f, "avg without (app) (count_over_time({app=\"x\"} | label_format e=`` [2s]))",
+                 2 * NS_PER_S, 2 * NS_PER_S, 0, "{} 1@2\n");
+    check_answer(&f, "sum by (e) (count_over_time({app=\"x\"} | label_format e=`` [2s]))",
+                 2 * NS_PER_S, 2 * NS_PER_S, 0, "{e=\"\"} 1@2\n");
     fake_fini(&f);
 }
 
@@ -466,7 +544,8 @@ static void only_what_is_looked_at_is_asked_for(void **state)
         {"sum by (tag) (count_over_time({app=\"x\"}[1m]))", false, true, 0},
         {"count_over_time({app=\"x\"}[1m])", false, true, 0},
         {"sum(bytes_over_time({app=\"x\"}[1m]))", true, false, 0},
-        {"sum(count_over_time({app=\"x\"} | logfmt |= \"1\" [1m]))", true, true, 1},
+        {"sum(count_over_time({app=\"x\"} | logfmt |= \"1\" [1m]))", false, false, 1},
+        {"sum by (v) (count_over_time({app=\"x\"} | logfmt |= \"1\" [1m]))", true, true, 1},
         {"sum(count_over_time({app=\"x\"} | app=\"x\" [1m]))", false, true, 0},
         {"absent_over_time({app=\"x\"}[1m])", false, false, 0},
     };
@@ -538,6 +617,9 @@ CHECK_MAIN(cmocka_unit_test(all_agree_with_a_naive_evaluation),
            cmocka_unit_test(counters_are_extrapolated_and_may_restart),
            cmocka_unit_test(absence_is_a_series), cmocka_unit_test(different_values_are_counted),
            cmocka_unit_test(a_failed_line_fails_the_query_unless_filtered),
+           cmocka_unit_test(a_line_is_read_as_far_as_the_query_asks),
+           cmocka_unit_test(what_is_unwrapped_stays_where_it_is_asked_for),
+           cmocka_unit_test(without_leaves_no_empty_labels),
            cmocka_unit_test(a_grouping_asks_only_for_errors_of_parsers),
            cmocka_unit_test(only_what_is_looked_at_is_asked_for),
            cmocka_unit_test(times_at_the_ends_of_the_range_do_not_overflow))

@@ -529,12 +529,12 @@ static void what_loki_refuses_can_be_had_with_a_warning(void **state)
     push_lines(f, 0, 9, 20);
     check_get(
         f,
-        "/loki/api/v1/query?query=sum(count_over_time({app=%22web%22}%7Cjson[1h]))&time=1768003201",
+        "/loki/api/v1/query?query=max(count_over_time({app=%22web%22}%7Cjson[1h]))&time=1768003201",
         400, "pipeline error");
     check_get(
         f,
         "/loki/api/v1/"
-        "query?query=sum(count_over_time({app=%22web%22}%7Cjson[1h]))&time=1768003201&lenient=true",
+        "query?query=max(count_over_time({app=%22web%22}%7Cjson[1h]))&time=1768003201&lenient=true",
         200, "\"warnings\":[\"9 lines that a stage could not read were left out\"]");
     f->w->server.conf.query.series = 1;
     check_get(f,

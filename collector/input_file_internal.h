@@ -27,8 +27,9 @@ struct slot {
     char *path;
     VEC(struct tail *) tails;
     VEC(struct checkpoint_file *) of;
-    bool look_due;    /* it is in input_file.looks */
-    bool busy;        /* it is being looked at */
+    bool look_due; /* it is in input_file.looks */
+    bool busy;     /* it is being looked at */
+    bool is_new;   /* its name came while we were looking: what it was rotated to since is ours */
     dur_ns missed_at; /* since then a file is looked for in vain; 0: none is */
     uint64_t lost;    /* bytes of files that are not in `of` any more */
 };
@@ -56,7 +57,9 @@ struct input_file {
     dur_ns walked_at, walk_took, swept_at, told_drops_at;
     VEC(struct checkpoint_file *) dead; /* to be forgotten once nothing of them is on its way */
     bool started, first_scan, soon;
-    bool has_new; /* a file is followed that the journal may not have yet */
+    bool is_first; /* what is found was there before us, or before this configuration */
+    ts_ns began;   /* the oldest time that a file may have which came since */
+    bool has_new;  /* a file is followed that the journal may not have yet */
     struct keep *keep;
     struct loop_timer *drain;
     loop_fn *drain_done;

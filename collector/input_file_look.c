@@ -534,6 +534,12 @@ static bool match_rest(struct input_file *in, struct slot *s, struct siblings *a
 }
 
 /* Follow what has to be read, oldest first. */
+/* It has no entry: was it written since we look? */
+static bool is_ours(const struct input_file *in, const struct slot *s, const struct sibling *b)
+{
+    return s->is_new && b->st.st_mtim.tv_sec >= in->began / NS_PER_S;
+}
+
 static void follow_siblings(struct input_file *in, struct slot *s, struct siblings *all, bool known)
 {
     for (size_t i = 0; i < all->v.n; i++) {
@@ -542,7 +548,8 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
         const struct tail *before;
         struct reader from;
         known = known || f != NULL;
-        if ((f != NULL && f->user != NULL) || (f == NULL && (!known || !b->is_rotated)) ||
+        if ((f != NULL && f->user != NULL) ||
+            (f == NULL && ((!known && !is_ours(in, s, b)) || !b->is_rotated)) ||
             (f == NULL && find_inode(in, b->st.st_dev, b->st.st_ino) != NULL) ||
             strcmp(b->path, s->path) == 0 || !open_sibling(in, b, &from))
             continue;
@@ -779,18 +786,26 @@ void input_file_found(struct input_file *in, const char *path)
     if (t == NULL)
         return;
     skip_old(in, t);
-    if (!in->source->is_spool && !t->adopted && t->slot->of.n > 1)
+    if (in->source->is_spool || t->adopted)
+        return;
+    /* Its first file that we see need not be the first that there was. */
+    t->slot->is_new = !in->is_first && t->slot->of.n == 1;
+    if (t->slot->is_new || t->slot->of.n > 1)
         input_file_look(in, t->slot);
+    t->slot->is_new = false;
 }
 
 void input_file_glob(struct input_file *in)
 {
     dur_ns begin = time_mono();
 
+    in->is_first = true;
+    in->began = time_now();
     watch_forget(in->watch);
     for (size_t i = 0; i < in->set->n; i++)
         for (size_t p = 0; p < in->set->v[i].paths.n; p++)
             watch_add(in->watch, in->set->v[i].paths.v[p], &in->set->v[i]);
+    in->is_first = false;
     in->walked_at = time_mono();
     in->walk_took = in->walked_at - begin;
 }

@@ -18,6 +18,7 @@ def run():
         feed = s.feed("pods/ns_pod_uid-1/app/0.log", "-n", LINES, "-r", RATE, "-e", "-S", "-R", "rename", "-T", 700, "-k", 200,
                       "-l", "500:40000")
         s.collector.start()
+        wait_for("a connection", lambda: "ship.connected" in s.collector.text())  # what was rotated before is not read
         feed.start()
         wait_for("the first ack", lambda: s.server.metric("logq_forward_acks_total") > 0)
         s.server.kill()

@@ -45,6 +45,7 @@ def run():
         feed = s.feed("pods/ns_pod_uid-1/app/0.log", "-n", LINES, "-r", RATE, "-e", "-S", "-R", "rename", "-T", 1000, "-k", 3, "-l",
                       "1000:40000")
         s.collector.start()
+        wait_for("a connection", lambda: "ship.connected" in s.collector.text())  # what was rotated before is not read
         feed.start()
         feed.wait(120)
         begin = time.monotonic()

@@ -15,6 +15,7 @@ def run():
         feed = s.feed("pods/ns_pod_uid-1/app/0.log", "-n", 0, "-r", RATE, "-e", "-S", "-R", "rename", "-T", 300, "-k", 900, "-z", "old",
                       "-l", "700:50000")
         s.collector.start()
+        wait_for("a connection", lambda: "ship.connected" in s.collector.text())  # what was rotated before is not read
         feed.start()
         for _ in range(TIMES):
             acks = s.server.metric("logq_forward_acks_total")

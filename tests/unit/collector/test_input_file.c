@@ -124,6 +124,20 @@ static void a_file_between_two_looks_is_not_missed(void **state)
     world_check_once("three");
 }
 
+static void a_new_name_that_was_rotated_before_it_could_be_opened_is_read_whole(void **state)
+{
+    (void)state;
+    world_start("", CRI);
+    world_write("logs/a.log", T "stdout F one\n"); /* all of this before the loop turns again */
+    world_rename("logs/a.log", "logs/a.log.20261121-1");
+    world_write("logs/a.log", T "stdout F two\n");
+    world_rename("logs/a.log", "logs/a.log.20261121-2");
+    world_write("logs/a.log", T "stdout F three\n");
+    world_wait_records(3);
+    check_str(buf_str(&w.server.lines), "stdout|one\nstdout|two\nstdout|three\n");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
 static void rotated_files_from_before_us_are_not_read(void **state)
 {
     (void)state;
@@ -583,6 +597,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(a_renamed_file_is_read_to_its_end_and_its_successor_after_it),
            TEST(a_file_that_was_renamed_over_is_read_from_its_descriptor),
            TEST(a_file_between_two_looks_is_not_missed),
+           TEST(a_new_name_that_was_rotated_before_it_could_be_opened_is_read_whole),
            TEST(rotated_files_from_before_us_are_not_read),
            TEST(rotation_while_we_are_away_loses_nothing), TEST(a_truncated_file_begins_anew),
            TEST(what_copytruncate_took_away_is_read_from_the_copy),

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -37,9 +38,14 @@ static void release(struct tls_shake *s)
     free(s);
 }
 
+static struct tls_shake *shake_of(uv_work_t *req)
+{
+    return (struct tls_shake *)(void *)((char *)req - offsetof(struct tls_shake, req));
+}
+
 static void work(uv_work_t *req)
 {
-    struct tls_shake *s = req->data;
+    struct tls_shake *s = shake_of(req); /* keeps (1): reads nothing, as req->data would */
 
     INVARIANT(s->whose == THE_THREADS);
     s->r = tls_handshake(s->tls, &s->err);
@@ -48,7 +54,7 @@ static void work(uv_work_t *req)
 
 static void on_worked(uv_work_t *req, int status)
 {
-    struct tls_shake *s = req->data;
+    struct tls_shake *s = shake_of(req);
 
     if (status == UV_ECANCELED)
         s->whose = THE_LOOPS; /* it never went */
@@ -68,7 +74,6 @@ struct tls_shake *tls_shake_begin(struct loop *l, struct tls *t, loop_fn *done, 
     s->tls = t;
     s->done = done;
     s->arg = arg;
-    s->req.data = s;
     s->whose = THE_THREADS;
     INVARIANT(uv_queue_work(loop_uv(l), &s->req, work, on_worked) == 0);
     return s;

@@ -95,7 +95,7 @@ static int find_parts(const struct slot_parts *parts, size_t *of, struct arena *
             continue;
         }
         sum += bits;
-        if (s->kind != SLOT_INT || sum > CODE_BITS || s->width > SLOT_DIGITS_MAX) {
+        if (s->kind != SLOT_INT || sum > CODE_BITS || s->width > SLOT_DIGITS_MAX || text.over) {
             r = 1;
             break;
         }

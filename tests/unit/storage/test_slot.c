@@ -573,6 +573,39 @@ static void codes_are_those_of_other_columns(void **state)
     arena_free(&a);
 }
 
+/* No writer cuts values as long as this one into columns; who does gets texts, not parts of them.
+ */
+static void codes_do_not_lose_a_long_beginning(void **state)
+{
+    struct column *c = *state;
+    struct slot_codes codes = {.n = 0};
+    struct slot_stamp s;
+    struct slot_view v;
+    char room[SLOT_ROOM];
+    struct buf b;
+    struct err err;
+
+    clear(c);
+    for (unsigned i = 0; i < 300; i++)
+        add(c, "P%u", 1000000 + i * 7919);
+    buf_clear(&c->out);
+    slot_encode(c->e, c->v, c->n, false, &c->out, &c->stamp);
+    assert_int_equal(c->stamp.kind, SLOT_PATTERN);
+    assert_memory_equal(c->out.p, "\5\1\1P", 4); /* one column, behind one byte */
+    buf_init(&b, 1 << 20);
+    buf_add_str(&b, bytes(c->a, "05 01 ac02"));
+    buf_add_str(&b, bytes_repeat(c->a, STR("x"), 300));
+    buf_add_str(&b, str_from(buf_str(&c->out), 4));
+    s = c->stamp;
+    s.bytes = (uint32_t)b.n;
+    s.min_len += 299;
+    s.max_len += 299;
+    assert_int_equal(slot_open(&s, buf_str(&b), c->n, c->a, &v, &err), 0);
+    assert_int_equal(slot_value(&v, 0, room).n, 307);
+    assert_int_equal(slot_codes_open(&s, buf_str(&b), c->n, c->a, &codes, &err), 1);
+    buf_fini(&b);
+}
+
 static void newlines_in_values_come_back(void **state)
 {
     struct column *c = *state;
@@ -789,17 +822,16 @@ static void numbers_outside_of_their_stamp_are_refused(void **state)
 
 #define COLUMN_TEST(f) cmocka_unit_test_setup_teardown(f, column_setup, column_teardown)
 
-CHECK_MAIN(COLUMN_TEST(every_value_comes_back), COLUMN_TEST(one_exception_in_many_comes_back),
-           COLUMN_TEST(values_of_a_mebibyte_come_back), COLUMN_TEST(equal_values_take_no_bytes),
-           COLUMN_TEST(pairs_of_words_are_few),
-           COLUMN_TEST(leading_zeros_are_numbers_of_one_width_only),
-           COLUMN_TEST(numbers_end_at_64_bits), COLUMN_TEST(steady_numbers_take_a_few_bytes),
-           COLUMN_TEST(random_numbers_take_their_bits), COLUMN_TEST(a_dictionary_is_sorted),
-           COLUMN_TEST(hex_digits_take_half),
-           COLUMN_TEST(numbers_between_the_same_text_are_columns),
-           COLUMN_TEST(a_common_beginning_and_end_may_meet),
-           COLUMN_TEST(codes_are_those_of_other_columns), COLUMN_TEST(newlines_in_values_come_back),
-           COLUMN_TEST(crafted_columns_are_refused), COLUMN_TEST(a_pattern_does_not_explode),
-           COLUMN_TEST(broken_bytes_end_in_an_error_or_in_values),
-           COLUMN_TEST(broken_stamps_end_in_an_error),
-           COLUMN_TEST(numbers_outside_of_their_stamp_are_refused))
+CHECK_MAIN(
+    COLUMN_TEST(every_value_comes_back), COLUMN_TEST(one_exception_in_many_comes_back),
+    COLUMN_TEST(values_of_a_mebibyte_come_back), COLUMN_TEST(equal_values_take_no_bytes),
+    COLUMN_TEST(pairs_of_words_are_few), COLUMN_TEST(leading_zeros_are_numbers_of_one_width_only),
+    COLUMN_TEST(numbers_end_at_64_bits), COLUMN_TEST(steady_numbers_take_a_few_bytes),
+    COLUMN_TEST(random_numbers_take_their_bits), COLUMN_TEST(a_dictionary_is_sorted),
+    COLUMN_TEST(hex_digits_take_half), COLUMN_TEST(numbers_between_the_same_text_are_columns),
+    COLUMN_TEST(a_common_beginning_and_end_may_meet), COLUMN_TEST(codes_are_those_of_other_columns),
+    COLUMN_TEST(codes_do_not_lose_a_long_beginning), COLUMN_TEST(newlines_in_values_come_back),
+    COLUMN_TEST(crafted_columns_are_refused), COLUMN_TEST(a_pattern_does_not_explode),
+    COLUMN_TEST(broken_bytes_end_in_an_error_or_in_values),
+    COLUMN_TEST(broken_stamps_end_in_an_error),
+    COLUMN_TEST(numbers_outside_of_their_stamp_are_refused))

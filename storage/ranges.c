@@ -34,6 +34,7 @@ struct ranges {
 #define RANGES_MAGIC 0x7a93e5d1u
     struct map *sets; /* owned: key -> struct range_set */
     VEC(struct range_set *) dirty;
+    size_t n_overlap; /* intervals of sets of the second kind */
 };
 
 bool ranges_key_make(struct str peer, struct str file_id, struct ranges_key *ret)
@@ -113,6 +114,14 @@ void ranges_clear(struct ranges *r)
     r->dirty.n = 0;
     map_free(&r->sets);
     r->sets = map_new(0, set_free);
+    r->n_overlap = 0;
+}
+
+/* A set that had `before` intervals has others now. */
+static void recount(struct ranges *r, const struct range_set *set, size_t before)
+{
+    if (ranges_is_overlap((struct str){set->key, set->key_n}))
+        r->n_overlap += set->v.n - before;
 }
 
 /* Index of the first interval that ends behind `at`. */
@@ -218,12 +227,14 @@ static struct range_set *need_set(struct ranges *r, struct str key)
 void ranges_add(struct ranges *r, struct str key, uint64_t start, uint64_t end)
 {
     struct range_set *set;
+    size_t before;
     size_t at;
     size_t stop;
 
     OBJ_CHECK(r, RANGES_MAGIC);
     INVARIANT(start < end);
     set = need_set(r, key);
+    before = set->v.n;
     at = start == 0 ? 0 : lower(set, start - 1); /* one that ends exactly at start is united too */
     for (stop = at; stop < set->v.n && set->v.p[stop].start <= end; stop++) {
         if (set->v.p[stop].start < start)
@@ -240,6 +251,7 @@ void ranges_add(struct ranges *r, struct str key, uint64_t start, uint64_t end)
         set->v.n -= stop - at - 1;
     }
     set->v.p[at] = (struct store_range){start, end}; /* keeps (1) */
+    recount(r, set, before);
     mark(r, set);
 }
 
@@ -314,6 +326,8 @@ size_t ranges_expire(struct ranges *r, size_t keep, ts_ns before, ranges_gone_fn
         if (gone != NULL)
             gone(arg, (struct str){set->key, set->key_n});
         unmark(r, set);
+        if (ranges_is_overlap(key))
+            r->n_overlap -= set->v.n;
         (void)map_remove(r->sets, key); /* it is there: the walk just gave it */
         n++;
     }
@@ -337,6 +351,12 @@ static struct ranges_row row_of(const struct range_set *set)
         .touched = set->touched,
         .encoded = {encoded, bytes},
     };
+}
+
+size_t ranges_overlap_count(const struct ranges *r)
+{
+    OBJ_CHECK(r, RANGES_MAGIC);
+    return r->n_overlap;
 }
 
 struct ranges_row *ranges_overlaps(const struct ranges *r, size_t *ret_n)
@@ -416,6 +436,7 @@ int ranges_load(struct ranges *r, const struct ranges_row *row, struct err *err)
     struct range_set *set;
     struct store_range it = {0, 0};
     size_t n = row->encoded.n / 16;
+    size_t before;
 
     OBJ_CHECK(r, RANGES_MAGIC);
     if (!ranges_key_split(row->key, &peer, &file))
@@ -423,6 +444,7 @@ int ranges_load(struct ranges *r, const struct ranges_row *row, struct err *err)
     if (n == 0 || row->encoded.n % 16 != 0)
         return err_set(err, ERR_CORRUPT, "%zu bytes are no list of ranges", row->encoded.n);
     set = need_set(r, row->key);
+    before = set->v.n;
     VEC_RESERVE(&set->v, n);
     for (set->v.n = 0; set->v.n < n; set->v.n++) {
         if (!decode(row->encoded, set->v.n, &it, &it))
@@ -430,5 +452,6 @@ int ranges_load(struct ranges *r, const struct ranges_row *row, struct err *err)
         set->v.p[set->v.n] = it;
     }
     set->touched = row->touched;
+    recount(r, set, before);
     return 0;
 }

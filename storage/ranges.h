@@ -86,7 +86,9 @@ struct ranges_row {
     struct str encoded;
     char *owned_key, *owned_encoded; /* what ranges_rows_free frees; NULL in a borrowed row */
 };
-/* Copies of all sets of the second kind. */
+/* Intervals of all sets of the second kind. */
+size_t ranges_overlap_count(const struct ranges *r);
+/* Copies of these sets. */
 struct ranges_row *ranges_overlaps(const struct ranges *r, size_t *ret_n);
 /* Interval `i` of a row of ours. */
 struct store_range ranges_row_at(const struct ranges_row *row, size_t i);

@@ -505,6 +505,7 @@ void store_stats(struct store *s, struct store_stats *ret)
     ret->stuck_bytes = s->late.stuck_bytes;
     ret->stuck_days = s->late.stuck.n;
     ret->last_seq = s->last_seq;
+    ret->overlaps = ranges_overlap_count(s->ranges);
     ret->clock_ahead_seconds = (uint64_t)(clock_guard_ahead(&s->clock) / NS_PER_S);
     if (s->replaying && s->replay_err.code == 0)
         ret->replay_ns = (uint64_t)(time_mono() - s->replay_began);

@@ -164,9 +164,9 @@ enum store_state store_state(struct store *s, char *reason, size_t cap);
 struct store_stats {
     uint64_t records, line_bytes; /* appended since start */
     uint64_t duplicate_parts, duplicate_chunks, refused_chunks;
-    uint64_t overlaps, overlaps_dropped; /* ranges that said so: remembered, and for want of room
-                                            not (store_overlaps) */
-    uint64_t twice_bytes; /* of senders' files, stored again because a part said maybe_twice */
+    uint64_t overlaps;         /* ranges that store_overlaps knows now */
+    uint64_t overlaps_dropped; /* since start: it does not, there was no room */
+    uint64_t twice_bytes;      /* of senders' files, stored again because a part said maybe_twice */
     uint64_t wal_bytes, wal_syncs, wal_files, wal_replayed_frames, wal_torn_bytes,
         wal_skipped_frames;
     uint64_t replay_bytes, replay_done_bytes;   /* of the WAL at open; of them, back in memory */

@@ -85,11 +85,13 @@ static void note_overlap(struct store *s, struct str peer, const struct record_p
 
     INVARIANT(ranges_key_overlap(peer, p->file_id, &name)); /* as decide_part */
     key = (struct str){name.bytes, name.n};
-    if (s->stats.overlaps >= OVERLAPS_MAX || ranges_may_add(s->ranges, key, &full) < 0) {
+    if (ranges_overlap_count(s->ranges) + ranges_overlap_count(s->pending_ranges) +
+                ranges_overlap_count(s->chunk_ranges) >=
+            OVERLAPS_MAX ||
+        ranges_may_add(s->ranges, key, &full) < 0) {
         s->stats.overlaps_dropped++;
         return;
     }
-    s->stats.overlaps++;
     ranges_add(s->chunk_ranges, key, p->start, p->end);
 }
 

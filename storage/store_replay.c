@@ -35,8 +35,6 @@ static int load_ranges(void *arg, const struct ranges_row *row, struct err *err)
 {
     struct store *s = arg;
 
-    if (ranges_is_overlap(row->key))
-        s->stats.overlaps += row->encoded.n / 16;
     return ranges_load(s->ranges, row, err);
 }
 
@@ -101,7 +99,6 @@ static void take_decisions(struct store *s, const struct wal_entry *e)
         ranges_touch(s->ranges, (struct str){key.bytes, key.n}, e->payload.received);
         if (!part.maybe_twice || !ranges_key_overlap(e->payload.peer, part.file_id, &key))
             continue;
-        s->stats.overlaps++;
         ranges_add(s->ranges, (struct str){key.bytes, key.n}, part.start, part.end);
         ranges_touch(s->ranges, (struct str){key.bytes, key.n}, e->payload.received);
     }

@@ -806,9 +806,15 @@ static int write_overlap(void *arg, struct str peer, struct str file_id,
 static void check_overlaps(struct feed *f, const char *wanted)
 {
     struct overlaps o = {.n = 0};
+    struct store_stats st;
+    size_t n = 0;
 
     assert_int_equal(store_overlaps(f->s, write_overlap, &o), 0);
     assert_string_equal(o.text, wanted);
+    for (const char *p = wanted; (p = strchr(p, '-')) != NULL; p++)
+        n++;
+    store_stats(f->s, &st);
+    assert_int_equal(st.overlaps, n);
 }
 
 static void ranges_that_another_server_may_have_are_remembered(void **state)
@@ -828,6 +834,7 @@ static void ranges_that_another_server_may_have_are_remembered(void **state)
     check_overlaps(&f, "f 10-20 "); /* from the WAL */
     assert_int_equal(feed_put(&f, "t", "T f 20 30 1\nR 3 a three\nP f 30 40 1\nR 4 a four\n"),
                      STORE_STORED);
+    check_overlaps(&f, "f 10-30 ");
     assert_int_equal(store_flush(f.s, &err), 0);
     feed_reopen(&f);
     check_overlaps(&f, "f 10-30 "); /* from meta.db */

@@ -95,6 +95,7 @@ struct session_forward {
     struct buf decided;
     bool own;                       /* may send parts */
     struct collectors_entry *entry; /* ours; NULL: it has not said hello */
+    bool said_hello;                /* once: there are only so many entries, for all senders */
     bool opened, draining;
     unsigned held; /* enum hold, or-ed */
     enum auth_state auth_state;
@@ -408,7 +409,7 @@ static void take_hello(struct session_forward *s, const struct forward_about *ab
     stream_peer(s->stream, &p);
     who.address = p.address;
     who.not_after = p.cert_not_after;
-    collectors_leave(all, &s->entry);
+    s->said_hello = true;
     s->entry = collectors_enter(all, &who, about, &c->known);
     c->is_hello = true;
     c->incarnation = about->hello.incarnation;
@@ -426,9 +427,9 @@ static int take_heartbeat(struct session_forward *s, const struct forward_messag
         r = enqueue_done(s, m, NULL, &last, err);
     if (r < 0 || !s->own || all == NULL)
         return r;
-    if (m->about.has_hello && last != NULL)
+    if (m->about.has_hello && last != NULL && !s->said_hello)
         take_hello(s, &m->about, last);
-    else if (m->about.has_status)
+    else if (m->about.has_hello || m->about.has_status)
         collectors_note(all, s->entry, &m->about);
     return 0;
 }

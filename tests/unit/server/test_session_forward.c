@@ -508,8 +508,16 @@ static void a_hello_is_answered_with_what_was_known(void **state)
         wait_answers(p, 2);
         assert_string_equal(p->answers[0].token, "about");
         assert_int_equal(p->known, i == 0 ? 0 : 12);
+        buf_clear(&f->message);
+        about.hello.host = STR("n2"); /* nobody else, on the same connection */
+        forward_about_pack(&f->message, STR("again"), &about);
+        post(p, buf_str(&f->message));
+        wait_answers(p, 3);
+        assert_string_equal(p->answers[2].token, "again");
+        about.hello.host = STR("n1");
         peer_free(p);
     }
+    assert_int_equal(collectors_n(all), 1);
     collectors_print(all, TENANTS, 1, &text);
     buf_add_char(&text, '\0');
     assert_non_null(strstr(text.p, "\"host\":\"n1\""));

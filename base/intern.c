@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { FIRST_SLOTS = 64, CHUNK = 1024 };
+enum { FIRST_SLOTS = 64, CHUNK = 1024, AHEAD = 16 };
 
 struct slot {
     uint32_t number; /* + 1; 0: free */
@@ -126,12 +126,15 @@ static int add(struct intern *in, struct str key, uint32_t hash, struct err *err
     return 0;
 }
 
-int intern_find(struct intern *in, struct str key, uint32_t *ret, struct err *err)
+static uint32_t hash_of(const struct intern *in, struct str key)
 {
-    uint32_t hash = (uint32_t)hash_bytes(key.p, key.n, in->seed);
+    return (uint32_t)hash_bytes(key.p, key.n, in->seed);
+}
+
+static int find(struct intern *in, struct str key, uint32_t hash, uint32_t *ret, struct err *err)
+{
     int r;
 
-    OBJ_CHECK(in, INTERN_MAGIC);
     for (size_t i = hash; in->n_slots > 0; i++) {
         const struct slot *s = &in->slots[i & (in->n_slots - 1)];
         if (s->number == 0)
@@ -144,6 +147,55 @@ int intern_find(struct intern *in, struct str key, uint32_t *ret, struct err *er
     r = add(in, key, hash, err);
     if (r == 0)
         *ret = in->n - 1;
+    return r;
+}
+
+int intern_find(struct intern *in, struct str key, uint32_t *ret, struct err *err)
+{
+    OBJ_CHECK(in, INTERN_MAGIC);
+    return find(in, key, hash_of(in, key), ret, err);
+}
+
+/* The string that a key may be, or NULL; the next step fetches what this one has named. */
+static const struct str *candidate(const struct intern *in, uint32_t hash)
+{
+    const struct slot *s = &in->slots[hash & (in->n_slots - 1)];
+
+    return s->number == 0 || s->hash != hash
+               ? NULL
+               : &in->chunk[(s->number - 1) / CHUNK][(s->number - 1) % CHUNK];
+}
+
+/* Slots, then views, then strings. */
+static void fetch(const struct intern *in, const uint32_t *hash, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(&in->slots[hash[i] & (in->n_slots - 1)]);
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(candidate(in, hash[i]));
+    for (size_t i = 0; i < n; i++) {
+        const struct str *s = candidate(in, hash[i]);
+        if (s != NULL)
+            __builtin_prefetch(s->p);
+    }
+}
+
+int intern_find_all(struct intern *in, const struct str *key, size_t n, uint32_t *ret,
+                    struct err *err)
+{
+    uint32_t hash[AHEAD];
+    int r = 0;
+
+    OBJ_CHECK(in, INTERN_MAGIC);
+    for (size_t at = 0; r == 0 && at < n; at += AHEAD) {
+        size_t m = n - at < AHEAD ? n - at : AHEAD;
+        for (size_t i = 0; i < m; i++)
+            hash[i] = hash_of(in, key[at + i]);
+        if (in->n_slots > 0)
+            fetch(in, hash, m);
+        for (size_t i = 0; r == 0 && i < m; i++)
+            r = find(in, key[at + i], hash[i], &ret[at + i], err);
+    }
     return r;
 }
 

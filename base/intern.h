@@ -21,6 +21,11 @@ void intern_free(struct intern **pi);
  * is. */
 int intern_find(struct intern *in, struct str key, uint32_t *ret, struct err *err);
 
+/* The same for `n` of them, which are looked for side by side: where there are many strings, what
+ * is looked at is seldom in the processor's cache. */
+int intern_find_all(struct intern *in, const struct str *key, size_t n, uint32_t *ret,
+                    struct err *err);
+
 uint32_t intern_count(const struct intern *in);
 /* The string of a number below the count; lives as long as `in`. */
 struct str intern_key(const struct intern *in, uint32_t number);

@@ -142,6 +142,28 @@ int scan_combos_line(struct scan_combos *cs, uint32_t base, struct str line, boo
     return r;
 }
 
+void scan_combos_key(struct buf *out, struct str line, bool tested)
+{
+    const uint32_t base = 0;
+
+    buf_add_char(out, tested ? '+' : '-');
+    buf_add(out, &base, sizeof(base));
+    buf_add_str(out, line);
+}
+
+int scan_combos_lines(struct scan_combos *cs, const struct str *key, size_t n, uint32_t *ret,
+                      struct err *err)
+{
+    int r;
+
+    (void)pthread_mutex_lock(cs->mutex);
+    r = intern_find_all(cs->keys, key, n, ret, err);
+    (void)pthread_mutex_unlock(cs->mutex);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        ret[i]++;
+    return r;
+}
+
 /* Under the mutex: the bytes of a number's attributes, without the `A`; and the rest of it. */
 static struct str attrs_of(const struct scan_combos *cs, uint32_t number, struct scan_combo *rest)
 {

@@ -49,6 +49,12 @@ int scan_combos_find(struct scan_combos *cs, const struct label *attr, uint32_t 
 int scan_combos_line(struct scan_combos *cs, uint32_t base, struct str line, bool tested,
                      uint32_t *ret, struct err *err);
 
+/* The same for `n` lines without attributes, some at a time.  They are taken as scan_combos_key
+ * has put them into a buffer. */
+void scan_combos_key(struct buf *out, struct str line, bool tested);
+int scan_combos_lines(struct scan_combos *cs, const struct str *key, size_t n, uint32_t *ret,
+                      struct err *err);
+
 /* scan_reduce.c: put the lines of the selected rows for which `only` (NULL: all) has a bit to their
  * combinations in number[place in the layout].  1 as above. */
 int scan_reduce_numbers(struct scan_combos *cs, struct scan_selection *s,

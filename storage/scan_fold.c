@@ -15,8 +15,9 @@
 #include "storage/scan_tuple.h"
 
 enum {
-    AHEAD = 16,           /* texts that are looked up together */
-    SHAPE_MAX = 16 << 20, /* all that stands around the fields of a line */
+    AHEAD = 16,             /* texts that are looked up together */
+    TOGETHER_MAX = 4 << 10, /* bytes of a line that is */
+    SHAPE_MAX = 16 << 20,   /* all that stands around the fields of a line */
 };
 #define SEVERAL UINT32_MAX /* use of a book: tuples */
 
@@ -179,29 +180,94 @@ static int count_codes(struct fold *f, const struct scan_coded *coded, struct er
     return r;
 }
 
-/* Texts of a column, looked up some at a time. */
+/* Texts of a column that are looked up together. */
+struct texts {
+    struct str v[AHEAD];
+    char room[AHEAD][SLOT_ROOM];
+    size_t n;
+    struct buf keys; /* of those that are not known */
+};
+
+/* The next ones of the column from row *i on. */
+static void take_texts(const struct fold *f, const struct slot_view *v, size_t *i,
+                       struct texts *ret)
+{
+    for (ret->n = 0; ret->n < AHEAD && *i < f->rows; (*i)++) {
+        if (!is_meant(f, *i))
+            continue;
+        ret->v[ret->n] = slot_value(v, *i, ret->room[ret->n]);
+        if (f->red->shape != 0) {
+            const struct scan_known_value value = known_of(f, ret->v[ret->n]);
+            scan_known_fetch(f->w->known, &value);
+        }
+        ret->n++;
+    }
+}
+
+/* Those of the texts whose numbers are not known: of[0..*n), and where the key of each ends. */
+static int find_unknown(struct fold *f, struct texts *t, size_t of[AHEAD], size_t end[AHEAD],
+                        size_t *n, struct err *err)
+{
+    int r = 0;
+
+    *n = 0;
+    buf_clear(&t->keys);
+    for (size_t i = 0; r == 0 && i < t->n; i++) {
+        const struct scan_known_value v = known_of(f, t->v[i]);
+        uint32_t number = 0;
+        if (f->red->shape != 0 && scan_known_get(f->w->known, &v, &number)) {
+            r = put(f, number, 1, err);
+            continue;
+        }
+        r = scan_reduced_line_of(f->red, f->f->parser, &t->v[i], &f->w->line, err);
+        if (r == 0 && f->w->line.n > TOGETHER_MAX) {
+            r = number_line(f, buf_str(&f->w->line), &number, err);
+            r = r == 0 ? put(f, number, 1, err) : r;
+            continue;
+        }
+        scan_combos_key(&t->keys, buf_str(&f->w->line), f->f->set == SCAN_FIELDS_TESTED);
+        of[*n] = i;
+        end[(*n)++] = t->keys.n;
+    }
+    return r == 0 ? buf_err(&t->keys, "lines", err) : r;
+}
+
+static int put_texts(struct fold *f, struct texts *t, struct err *err)
+{
+    struct str key[AHEAD];
+    uint32_t number[AHEAD];
+    size_t of[AHEAD];
+    size_t end[AHEAD];
+    size_t n = 0;
+    int r = find_unknown(f, t, of, end, &n, err);
+
+    for (size_t k = 0; r == 0 && k < n; k++) {
+        size_t from = k == 0 ? 0 : end[k - 1];
+        key[k] = str_sub(buf_str(&t->keys), from, end[k] - from);
+    }
+    if (r == 0)
+        r = scan_combos_lines(&f->k->combos, key, n, number, err);
+    for (size_t k = 0; r == 0 && k < n; k++) {
+        const struct scan_known_value v = known_of(f, t->v[of[k]]);
+        if (f->red->shape != 0)
+            scan_known_put(f->w->known, &v, number[k]);
+        r = put(f, number[k], 1, err);
+    }
+    return r;
+}
+
 static int fold_texts(struct fold *f, const struct slot_view *v, struct err *err)
 {
+    struct texts t = {.n = 0};
     size_t i = 0;
     int r = 0;
 
+    buf_init(&t.keys, AHEAD * 2 * TOGETHER_MAX);
     while (r == 0 && i < f->rows) {
-        char room[AHEAD][SLOT_ROOM];
-        struct str text[AHEAD];
-        size_t n = 0;
-        for (; n < AHEAD && i < f->rows; i++) {
-            if (!is_meant(f, i))
-                continue;
-            text[n] = slot_value(v, i, room[n]);
-            if (f->red->shape != 0) {
-                const struct scan_known_value value = known_of(f, text[n]);
-                scan_known_fetch(f->w->known, &value);
-            }
-            n++;
-        }
-        for (size_t j = 0; r == 0 && j < n; j++)
-            r = put_value(f, text[j], 1, err);
+        take_texts(f, v, &i, &t);
+        r = put_texts(f, &t, err);
     }
+    buf_fini(&t.keys);
     return r;
 }
 

@@ -80,5 +80,36 @@ static void its_memory_is_the_budgets(void **state)
     assert_int_equal(budget.used, 0);
 }
 
-CHECK_MAIN(cmocka_unit_test(each_string_has_its_number), cmocka_unit_test(a_full_one_still_finds),
-           cmocka_unit_test(its_memory_is_the_budgets))
+static void many_at_once_are_found_as_one_by_one(void **state)
+{
+    struct intern *one = intern_new(NULL, 5000, 0);
+    struct intern *all = intern_new(NULL, 5000, 0);
+    static char text[77][16];
+    struct str key[77];
+    uint32_t got[77];
+    struct err err;
+    uint32_t x = 1;
+    int r = 0;
+
+    (void)state;
+    for (unsigned round = 0; r == 0 && round < 200; round++) {
+        size_t n = round % 78;
+        for (size_t i = 0; i < n; i++) {
+            x = x * 1664525 + 1013904223;
+            key[i] = (struct str){text[i], (size_t)sprintf(text[i], "k%u", (x >> 16) % 6000)};
+        }
+        r = intern_find_all(all, key, n, got, &err);
+        for (size_t i = 0; r == 0 && i < n; i++) {
+            uint32_t want = 0;
+            assert_int_equal(intern_find(one, key[i], &want, &err), 0);
+            assert_int_equal(got[i], want);
+        }
+    }
+    assert_true(r == 0 || (r == 1 && intern_count(all) == 5000)); /* it is full */
+    intern_free(&one);
+    intern_free(&all);
+}
+
+CHECK_MAIN(cmocka_unit_test(each_string_has_its_number),
+           cmocka_unit_test(many_at_once_are_found_as_one_by_one),
+           cmocka_unit_test(a_full_one_still_finds), cmocka_unit_test(its_memory_is_the_budgets))

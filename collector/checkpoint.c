@@ -560,6 +560,15 @@ uint64_t checkpoint_previous(const struct checkpoint *c)
     return c->previous;
 }
 
+void checkpoint_is_old(struct checkpoint *c, uint64_t next)
+{
+    OBJ_CHECK(c, CHECKPOINT_MAGIC);
+    if (next > c->next_file)
+        c->next_file = next; /* keeps (2) */
+    c->renewal = CHECKPOINT_OLD;
+    checkpoint_put_old(c);
+}
+
 uint64_t checkpoint_next_file(const struct checkpoint *c)
 {
     return c->next_file;

@@ -96,11 +96,15 @@ void checkpoint_close(struct checkpoint **pc);
 
 /* Why the incarnation is a new one, until checkpoint_told: files may be stored twice from the end
  * of what is planned of them.  DAMAGED keeps what is certain: the beginning of each file that was
- * acknowledged without a hole. */
-enum checkpoint_renewal { CHECKPOINT_SAME, CHECKPOINT_LOST, CHECKPOINT_DAMAGED };
+ * acknowledged without a hole.  OLD: the incarnation is the same, see checkpoint_is_old. */
+enum checkpoint_renewal { CHECKPOINT_SAME, CHECKPOINT_LOST, CHECKPOINT_DAMAGED, CHECKPOINT_OLD };
 enum checkpoint_renewal checkpoint_renewal(const struct checkpoint *c);
 uint64_t checkpoint_incarnation(const struct checkpoint *c);
 uint64_t checkpoint_previous(const struct checkpoint *c); /* incarnation before; 0: not known */
+/* A server has seen file numbers up to `next` of this incarnation, which we have not: this is an
+ * older journal that was put back.  Numbers go on from there; what was drawn before that may be
+ * known to the server under other ids.  With the next sync; CHECKPOINT_OLD until _told. */
+void checkpoint_is_old(struct checkpoint *c, uint64_t next);
 /* The number of the next new file. */
 uint64_t checkpoint_next_file(const struct checkpoint *c);
 /* It was reported: with the next sync that is in the journal. */

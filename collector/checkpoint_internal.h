@@ -69,6 +69,7 @@ void checkpoint_put_move(struct checkpoint *c, const struct checkpoint_chunk *ch
 void checkpoint_put_leave(struct checkpoint *c, uint32_t from, uint32_t to);
 void checkpoint_put_ack(struct checkpoint *c, uint64_t chunk);
 void checkpoint_put_forget(struct checkpoint *c, uint64_t file);
+void checkpoint_put_old(struct checkpoint *c);
 void checkpoint_put_told(struct checkpoint *c);
 /* What is in the file up to `offset` was synced before this was written. */
 void checkpoint_make_synced(uint8_t rec[CHECKPOINT_RECORD_BYTES], uint64_t offset);

@@ -34,7 +34,8 @@ enum record_type {
     REC_DROP,
     REC_SERVER,
     REC_MOVE,
-    REC_LEAVE
+    REC_LEAVE,
+    REC_OLD
 };
 /* With the number of a server in a plan and a move. */
 #define SERVER_MAYBE_TWICE 0x80000000u
@@ -225,6 +226,11 @@ void checkpoint_put_ack(struct checkpoint *c, uint64_t chunk)
 void checkpoint_put_forget(struct checkpoint *c, uint64_t file)
 {
     put_number(c, REC_FORGET, file);
+}
+
+void checkpoint_put_old(struct checkpoint *c)
+{
+    put_number(c, REC_OLD, c->next_file);
 }
 
 void checkpoint_put_told(struct checkpoint *c)
@@ -474,6 +480,11 @@ static size_t load_record(struct checkpoint *c, const uint8_t *rec, size_t left)
         return load_move(c, rec);
     case REC_LEAVE:
         return load_leave(c, rec);
+    case REC_OLD:
+        if (le_get(rec + 8, 8) > c->next_file)
+            c->next_file = le_get(rec + 8, 8);
+        c->renewal = CHECKPOINT_OLD;
+        return 1;
     case REC_TOLD:
         c->renewal = CHECKPOINT_SAME;
         return 1;
@@ -487,7 +498,7 @@ static int load_header(struct checkpoint *c, const uint8_t *p, struct err *err)
     if (le_get(p + 12, 2) != VERSION)
         return err_set(err, ERR_UNSUPPORTED, "the journal has version %u, this program knows %d",
                        (unsigned)le_get(p + 12, 2), VERSION);
-    c->renewal = p[14] <= CHECKPOINT_DAMAGED ? (enum checkpoint_renewal)p[14] : CHECKPOINT_SAME;
+    c->renewal = p[14] <= CHECKPOINT_OLD ? (enum checkpoint_renewal)p[14] : CHECKPOINT_SAME;
     c->incarnation = le_get(p + 16, 8);
     c->next_file = le_get(p + 24, 8);
     c->next_chunk = le_get(p + 32, 8);

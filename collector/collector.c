@@ -324,8 +324,9 @@ static int open_state(struct collector *c, const struct collector_rights *rights
     if (cut > 0)
         log_warn("checkpoint.cut", LOG_U64("bytes", cut));
     if (checkpoint_renewal(c->checkpoint) != CHECKPOINT_SAME)
-        log_error(checkpoint_renewal(c->checkpoint) == CHECKPOINT_LOST ? "checkpoint.lost"
-                                                                       : "checkpoint.damaged",
+        log_error(checkpoint_renewal(c->checkpoint) == CHECKPOINT_OLD    ? "checkpoint.old"
+                  : checkpoint_renewal(c->checkpoint) == CHECKPOINT_LOST ? "checkpoint.lost"
+                                                                         : "checkpoint.damaged",
                   LOG_Z("state_dir", dir));
     return 0;
 }
@@ -349,6 +350,17 @@ static void on_about(void *arg, bool is_hello, struct forward_about *ret)
     ret->status.restarts = metric_get(METRIC_WORKER_RESTARTS);
 }
 
+/* A server knows more of our journal than it says itself. */
+static void on_old_journal(void *arg, uint64_t next)
+{
+    struct collector *c = arg;
+
+    log_error("checkpoint.old", LOG_U64("next_file", checkpoint_next_file(c->checkpoint)),
+              LOG_U64("known", next));
+    checkpoint_is_old(c->checkpoint, next);
+    input_file_tell_old(c->files);
+}
+
 static int open_pipeline(struct collector *c, struct err *err)
 {
     static const enum codec CODECS[] = {CODEC_NONE, CODEC_GZIP, CODEC_ZSTD};
@@ -367,6 +379,7 @@ static int open_pipeline(struct collector *c, struct err *err)
         .fleet = {.addresses = k->targets.v, .n = k->targets.n, .failover = k->failover},
         .acked = on_acked,
         .about = on_about,
+        .old_journal = on_old_journal,
         .arg = c,
     };
     int r = certs_open(c->opener, k, &c->certs, err);

@@ -26,6 +26,7 @@ struct member {
     size_t index;
     char *address; /* owned */
     struct ship *ship;
+    unsigned hellos; /* connections on which we said who we are; all but the first count as two */
     bool is_left;
     dur_ns left_at, pause; /* when, and for how long it is not chosen */
 };
@@ -145,6 +146,8 @@ static void on_about(void *arg, bool is_hello, struct forward_about *ret)
 {
     struct member *m = arg;
 
+    if (is_hello && m->hellos < 2)
+        m->hellos++;
     m->fleet->handler.ship.about(m->fleet->arg, is_hello, ret);
 }
 
@@ -152,7 +155,7 @@ static void on_known(void *arg, uint64_t incarnation, uint64_t next)
 {
     struct member *m = arg;
 
-    if (m->fleet->handler.ship.known != NULL)
+    if (m->hellos == 1 && m->fleet->handler.ship.known != NULL)
         m->fleet->handler.ship.known(m->fleet->arg, incarnation, next);
 }
 

@@ -24,7 +24,8 @@ struct fleet_options {
 };
 
 struct fleet_handler {
-    struct ship_handler ship; /* those of all servers */
+    struct ship_handler ship; /* those of all servers; known: of the first hello to each, the
+                                 later ones only tell what we said ourselves */
     /* Server `from` is given up, `to` is there: take the chunks of the one (fleet_take), and send
      * no more to it. */
     void (*left)(void *arg, size_t from, size_t to);

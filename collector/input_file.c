@@ -352,10 +352,11 @@ static int deliver(void *self, const struct input_sink *sink)
     return 1;
 }
 
-/* The journal was begun anew: which files may be stored twice, and from where. */
+/* The journal was begun anew, or is an old one: which files may be stored twice, and from where. */
 static void tell_renewed(struct input_file *in)
 {
     const struct checkpoint *cp = in->opt.checkpoint;
+    bool is_old = checkpoint_renewal(cp) == CHECKPOINT_OLD;
     struct err err;
     int r;
 
@@ -364,9 +365,11 @@ static void tell_renewed(struct input_file *in)
     r = notice_incarnation(in->opt.own, cp, NULL, 0, 0, &err);
     for (size_t i = 0; r == 0 && i < in->tails.n; i++) {
         const struct tail *t = in->tails.p[i];
+        uint64_t from = is_old ? 0 : t->pos;
         struct reader_stat st;
-        if (reader_stat(&t->from, &st) == 0 && st.size > t->pos)
-            r = notice_incarnation(in->opt.own, cp, t->file, t->pos, st.size, &err);
+        if (t->file != NULL && !(is_old && t->adopted) && reader_stat(&t->from, &st) == 0 &&
+            st.size > from)
+            r = notice_incarnation(in->opt.own, cp, t->file, from, st.size, &err);
     }
     if (r == 0)
         r = spool_sync(in->opt.own, &err);
@@ -462,6 +465,13 @@ static int resume(void *self, const struct checkpoint_chunk *plan, struct chunk 
     }
     metric_add(METRIC_CHUNKS_REBUILT, 1);
     return 0;
+}
+
+void input_file_tell_old(struct input_file *in)
+{
+    OBJ_CHECK(in, INPUT_FILE_MAGIC);
+    tell_renewed(in);
+    input_file_call_ready(in);
 }
 
 struct input input_file_input(struct input_file *in)

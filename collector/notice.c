@@ -92,14 +92,14 @@ int notice_incarnation(struct spool *own, const struct checkpoint *c,
                        const struct checkpoint_file *file, uint64_t start, uint64_t stop,
                        struct err *err)
 {
-    bool lost = checkpoint_renewal(c) == CHECKPOINT_LOST;
+    static const char *const CAUSES[] = {"", "journal_lost", "journal_damaged", "journal_old"};
     struct notice n;
 
     begin(&n);
     put_id(&n, "incarnation", checkpoint_incarnation(c));
     if (checkpoint_previous(c) != 0)
         put_id(&n, "previous", checkpoint_previous(c));
-    json_put_kv_str(&n.w, "cause", lost ? STR("journal_lost") : STR("journal_damaged"));
+    json_put_kv_str(&n.w, "cause", str_of(CAUSES[checkpoint_renewal(c)]));
     if (file != NULL)
         put_range(&n, str_of(file->path), str_of(file->id), start, stop);
     return end(&n, own, err);

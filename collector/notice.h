@@ -22,8 +22,9 @@ struct notice_gap {
 int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err);
 int notice_gap_begin(struct spool *own, const struct notice_gap *gap, struct err *err);
 
-/* "incarnation": the journal had to be begun anew.  With file NULL that alone, else that
- * [start, end) of `file`, which is read under this id, may be stored already.  Not synced. */
+/* "incarnation": the journal had to be begun anew, or is an old one.  With file NULL that alone,
+ * else that [start, end) of `file`, which is read under this id, may be stored already.  Not
+ * synced. */
 int notice_incarnation(struct spool *own, const struct checkpoint *c,
                        const struct checkpoint_file *file, uint64_t start, uint64_t end,
                        struct err *err);

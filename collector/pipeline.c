@@ -61,10 +61,11 @@ struct pipeline {
     struct lane *filling; /* that was chosen last */
     bool undecided;       /* a file waits for a server */
     VEC(struct sealed) sealed;
-    VEC(uint64_t) again; /* chunks of the journal still to be built, oldest first */
-    uint64_t first_new;  /* chunks below were in the journal: they may have been sent */
-    uint64_t again_mark; /* of the journal, when it was said where they go */
-    uint64_t next;       /* next new file, as far as the journal has it on the disk */
+    VEC(uint64_t) again;  /* chunks of the journal still to be built, oldest first */
+    uint64_t first_new;   /* chunks below were in the journal: they may have been sent */
+    uint64_t again_mark;  /* of the journal, when it was said where they go */
+    uint64_t next;        /* next new file, as far as the journal has it on the disk */
+    uint64_t loaded_next; /* as the journal had it when we started */
     struct loop_timer *timer;
     dur_ns retry_at; /* the journal could not be written: not before then; 0: it can */
     bool started, draining, drained;
@@ -607,12 +608,26 @@ static void on_about(void *arg, bool is_hello, struct forward_about *ret)
     ret->next = p->next;
 }
 
+/* Numbers are told only when the journal has them on the disk: one that a server knows and we do
+ * not was drawn by a journal that came after this one. */
+static void on_known(void *arg, uint64_t incarnation, uint64_t next)
+{
+    struct pipeline *p = arg;
+
+    if (incarnation != checkpoint_incarnation(p->opt.checkpoint) || next <= p->loaded_next)
+        return;
+    p->opt.old_journal(p->opt.arg, next);
+    p->loaded_next = next;
+    checkpoint_sync_begin(p->opt.checkpoint);
+}
+
 /* ---- life ---- */
 
 int pipeline_open(const struct pipeline_options *opt, struct pipeline **ret, struct err *err)
 {
     struct fleet_handler handler = {
-        .ship = {on_acked, on_refused, on_room, opt->about == NULL ? NULL : on_about, NULL},
+        .ship = {on_acked, on_refused, on_room, opt->about == NULL ? NULL : on_about,
+                 opt->old_journal == NULL ? NULL : on_known},
         .left = on_left,
     };
     struct pipeline *p = mem_new(sizeof(*p));
@@ -620,7 +635,7 @@ int pipeline_open(const struct pipeline_options *opt, struct pipeline **ret, str
 
     p->magic = PIPELINE_MAGIC;
     p->opt = *opt;
-    p->next = checkpoint_next_file(opt->checkpoint);
+    p->next = p->loaded_next = checkpoint_next_file(opt->checkpoint);
     if (p->opt.chunk.bytes_busy < opt->chunk.bytes)
         p->opt.chunk.bytes_busy = opt->chunk.bytes;
     r = refused_open(opt->state_fd, opt->refused_bytes, &p->refused, err);

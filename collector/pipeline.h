@@ -26,6 +26,8 @@ struct pipeline_options {
     struct fleet_options fleet;
     /* Chunks were acknowledged; may be NULL. */
     void (*acked)(void *arg);
+    /* A server has heard of file numbers up to `next` that the journal does not know. */
+    void (*old_journal)(void *arg, uint64_t next);
     /* As ship.h's; what the journal knows is put in here. */
     void (*about)(void *arg, bool is_hello, struct forward_about *ret);
     void *arg;

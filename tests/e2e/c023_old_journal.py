@@ -3,7 +3,8 @@
 # timeout: 200
 """A copy of the state directory is made, the collector goes on, then the copy is put back.  The old journal knows less than
 the server: of a file that it has, and of files that came later, with numbers that it will draw again.  Nothing is lost.  Of
-the file that it has no line is stored twice but in the ranges that `maybe_twice` records name."""
+the file that it has no line is stored twice but in the ranges that `maybe_twice` records name.  The server says that it knows
+higher numbers: then records name the files that the journal does not know, for they may have been stored before."""
 import collections
 import shutil
 
@@ -25,6 +26,13 @@ def short(s, name, first):
 def told(server):
     found = [e["attributes"] for e in server.entries('{source="logq"}') if "maybe_twice" in e.get("attributes", {})]
     return [{**f, "start": int(f["start"]), "end": int(f["end"])} for f in found]
+
+
+def forgotten(server):
+    """Paths of files that the collector says may be stored under ids that it has forgotten."""
+    found = [e["attributes"] for e in server.entries('{source="logq"}') if "incarnation" in e.get("attributes", {})]
+    assert all(f["cause"] == "journal_old" for f in found), found
+    return {f["file"] for f in found if "file" in f}
 
 
 def lines_of(path, start, end):
@@ -65,7 +73,10 @@ def run():
         wait_count(s.server, '{container="app"}', FIRST + SECOND + THIRD)
         wait_count(s.server, '{container="short"}', 100)
         wait_for("what may be twice", lambda: told(s.server))
+        wait_for("what may be stored under other ids", lambda: len(forgotten(s.server)) >= 5)
         s.collector.stop()
+        assert {f"{s.work}/pods/ns_after-{i}_uid-9/short/0.log" for i in range(5)} <= forgotten(s.server)
+        assert str(s.work / LOG) not in forgotten(s.server)
 
         assert sorted(numbers(s.server, '{container="short"}')) == list(range(1, 101))
         got = collections.Counter(numbers(s.server, '{container="app"}'))

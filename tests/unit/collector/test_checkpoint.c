@@ -631,6 +631,26 @@ static void what_was_synced_is_there_wherever_the_disk_fails(void **state)
     assert_int_equal(checkpoint_open(dir, &c, &err), 0);
 }
 
+static void a_server_that_knows_more_makes_it_an_old_one(void **state)
+{
+    uint64_t no;
+
+    (void)state;
+    (void)new_file(42, "/x");
+    checkpoint_is_old(c, 77);
+    assert_int_equal(checkpoint_renewal(c), CHECKPOINT_OLD);
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    reopen();
+    assert_int_equal(checkpoint_renewal(c), CHECKPOINT_OLD); /* nobody was told yet */
+    no = new_file(43, "/y")->no;
+    assert_int_equal(no, 77);
+    checkpoint_told(c);
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    reopen();
+    assert_int_equal(checkpoint_renewal(c), CHECKPOINT_SAME);
+    assert_int_equal(checkpoint_next_file(c), 78);
+}
+
 static void check_servers(uint64_t stays, uint64_t moved, const char *one, const char *two)
 {
     struct checkpoint_chunk *a = checkpoint_chunk_find(c, stays);
@@ -682,6 +702,7 @@ static void the_server_of_a_range_is_known_wherever_it_went(void **state)
 }
 
 CHECK_MAIN(
+    cmocka_unit_test_setup_teardown(a_server_that_knows_more_makes_it_an_old_one, setup, teardown),
     cmocka_unit_test_setup_teardown(the_server_of_a_range_is_known_wherever_it_went, setup,
                                     teardown),
     cmocka_unit_test_setup_teardown(a_plan_is_found_again_as_it_was, setup, teardown),

@@ -204,7 +204,17 @@ static void sort(struct ranges *r)
         qsort(r->p, r->n, sizeof(*r->p), by_place);
 }
 
-/* What a server has of the files in `of`, which is sorted. */
+/* Where the ranges of another file than that of range `i` begin. */
+static size_t behind_file(const struct ranges *of, size_t i)
+{
+    size_t end = i + 1;
+
+    while (end < of->n && by_file(&of->p[end], &of->p[i]) == 0)
+        end++;
+    return end;
+}
+
+/* What a server has of the files in `of`, which is sorted; of each once. */
 static int fetch_stored(struct remote *remote, const struct ranges *of, struct ranges *to,
                         struct remote_failure *fail, struct err *err)
 {
@@ -218,11 +228,8 @@ static int fetch_stored(struct remote *remote, const struct ranges *of, struct r
         size_t first = i, n = 0;
         buf_clear(&files);
         for (; i < of->n && n < FILES_AT_ONCE && str_eq(of->p[i].identity, of->p[first].identity);
-             i++) {
-            if (i > first && str_eq(of->p[i].file, of->p[i - 1].file))
-                continue;
+             i = behind_file(of, i))
             buf_addf(&files, "%s%.*s", n++ > 0 ? "," : "", STR_ARG(of->p[i].file));
-        }
         buf_clear(&params);
         params_add(&params, "identity", of->p[first].identity);
         params_add(&params, "files", buf_str(&files));

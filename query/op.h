@@ -17,6 +17,10 @@ int op_label_filter(const struct ast_filter *f, struct entry *e, struct err *err
 
 /* op_json.c, op_logfmt.c, op_parse.c */
 int op_json(const struct ast_stage *s, struct entry *e, struct err *err);
+/* The value that a label gets from a JSON string, in e->arena: empty where half of a surrogate pair
+ * is escaped.  p == NULL when the arena is full. */
+struct json_token;
+struct str op_json_text(const struct json_token *tok, struct entry *e);
 int op_logfmt(const struct ast_stage *s, struct entry *e, struct err *err);
 int op_regexp(const struct ast_stage *s, struct entry *e, struct err *err);
 int op_pattern(const struct ast_stage *s, struct entry *e, struct err *err);

@@ -40,15 +40,49 @@ static int skip_array(struct json_reader *r, struct err *err)
     return 0;
 }
 
-/* Text of a scalar; STR_NULL for null or when the arena is full. */
-static struct str scalar_text(const struct json_token *tok, struct entry *e)
+/* The code unit of the escape at raw.p[at], or 0 where there is none; escapes are well-formed. */
+static unsigned unit_at(struct str raw, size_t at)
+{
+    unsigned unit = 0;
+
+    if (raw.n < 6 || at > raw.n - 6 || raw.p[at] != '\\' || raw.p[at + 1] != 'u')
+        return 0;
+    for (size_t i = at + 2; i < at + 6; i++) {
+        unsigned char c = (unsigned char)raw.p[i];
+        unit = unit * 16 + (c <= '9' ? c - 0x30U : (c | 0x20U) - 0x61U + 10U);
+    }
+    return unit;
+}
+
+static bool has_half_pair(struct str raw)
+{
+    for (size_t i = 0; i < raw.n; i++) {
+        unsigned unit = unit_at(raw, i);
+        unsigned next = unit >> 10 == 0xd800 >> 10 ? unit_at(raw, i + 6) : 0;
+        if (unit >> 11 == 0xd800 >> 11 && next >> 10 != 0xdc00 >> 10)
+            return true;
+        if (raw.p[i] == '\\')
+            i += next != 0 ? 11 : 1;
+    }
+    return false;
+}
+
+struct str op_json_text(const struct json_token *tok, struct entry *e)
 {
     struct str text;
 
+    if (tok->escaped && has_half_pair(tok->raw))
+        return STR("");
+    text = json_text(tok, e->arena);
+    return text.p == NULL ? text : entry_clean(e, text);
+}
+
+/* Text of a scalar; STR_NULL for null or when the arena is full. */
+static struct str scalar_text(const struct json_token *tok, struct entry *e)
+{
     switch (tok->type) {
     case JSON_STRING:
-        text = json_text(tok, e->arena);
-        return text.p == NULL ? text : entry_clean(e, text);
+        return op_json_text(tok, e);
     case JSON_NUMBER:
         return tok->raw;
     case JSON_TRUE:
@@ -189,8 +223,29 @@ static int flatten(struct json_reader *r, bool arrays, struct entry *e, struct e
 
 /* ---- extractions ---- */
 
-/* Move *value from an object or array to what `step` names in it. */
-static bool descend(struct str *value, const struct ast_step *step, struct entry *e)
+/* Does a string begin, and not end, at `text`? */
+static bool is_open_string(struct str text)
+{
+    size_t i = 1;
+
+    while (i < text.n && text.p[i] != '"')
+        i += text.p[i] == '\\' ? 2 : 1;
+    return text.n > 0 && text.p[0] == '"' && i >= text.n;
+}
+
+/* Behind a member's name: is there nothing that could be its value? */
+static bool is_no_value(struct str text)
+{
+    text = str_trim(text);
+    if (text.n == 0 || text.p[0] != ':')
+        return false;
+    text = str_trim(str_from(text, 1));
+    return text.n == 0 || strchr("\"{[-0123456789", text.p[0]) == NULL || is_open_string(text);
+}
+
+/* Move *value from an object or array to what `step` names in it.  false: it is not there, or
+ * (*broken) is no value. */
+static bool descend(struct str *value, const struct ast_step *step, struct entry *e, bool *broken)
 {
     struct json_reader r;
     struct json_token tok;
@@ -211,8 +266,11 @@ static bool descend(struct str *value, const struct ast_step *step, struct entry
     while (json_next(&r, &tok, &ignored) == 0 && tok.type == JSON_KEY) {
         bool hit =
             tok.escaped ? str_eq(json_text(&tok, e->arena), step->key) : str_eq(tok.raw, step->key);
-        if (json_skip(&r, value, &ignored) != 0)
+        struct str member = str_from(*value, tok.offset + tok.raw.n + 2); /* and its quotes */
+        if (json_skip(&r, value, &ignored) != 0) {
+            *broken = hit && is_no_value(member);
             return false;
+        }
         if (hit)
             return true;
     }
@@ -238,9 +296,12 @@ static int extract(const struct ast_extraction *x, struct entry *e, struct err *
 {
     struct str value = e->line;
     bool found = true;
+    bool broken = false;
 
     for (size_t i = 0; i < x->n_steps && found; i++)
-        found = descend(&value, &x->steps[i], e);
+        found = descend(&value, &x->steps[i], e, &broken);
+    if (broken)
+        (void)fail_json(e, "a value is no JSON"); /* the entry passes */
     if (!found)
         return entry_find(e, x->name) != NULL ? 0 : entry_set(e, x->name, STR(""), err);
     value = value_text(value, e);

@@ -68,7 +68,7 @@ static int add_label(const struct json_token *key, const struct json_token *valu
                      struct err *err)
 {
     struct str name = json_text(key, e->arena);
-    struct str text = json_text(value, e->arena);
+    struct str text = op_json_text(value, e);
 
     if (name.p == NULL || text.p == NULL)
         return arena_err(e->arena, err);
@@ -77,8 +77,7 @@ static int add_label(const struct json_token *key, const struct json_token *valu
     if (e->name.over || e->name.n == 0)
         return buf_err(&e->name, "label name", err);
     name = entry_name(e);
-    text = entry_clean(e, text);
-    if (name.p == NULL || text.p == NULL)
+    if (name.p == NULL)
         return arena_err(e->arena, err);
     return entry_parsed(e, name, text, err);
 }

@@ -88,11 +88,14 @@ SCALAR = re.compile(r"-?\d[0-9.eE+-]*|true|false|null")
 BLANK = re.compile(r"[ \t\r\n]*")
 
 
-def json_string(raw):
+def json_string(raw, is_value=False):
+    """A value with half of a surrogate pair is empty."""
     try:
         text = json.loads('"' + raw + '"', strict=False)
     except ValueError:
         raise Broken from None
+    if is_value and re.search("[\ud800-\udfff]", json.loads('"' + re.sub("[\ud800-\udfff]", "", raw) + '"', strict=False)):
+        return ""  # what escapes say, not bytes that are no UTF-8
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -106,13 +109,13 @@ class Reader:
         self.i = BLANK.match(self.t, self.i).end()
         return self.t[self.i:self.i + 1]
 
-    def string(self):
+    def string(self, is_value=False):
         self.look()
         m = STRING.match(self.t, self.i)
         if not m:
             raise Broken
         self.i = m.end()
-        return json_string(m[1])
+        return json_string(m[1], is_value)
 
     def members(self):
         """Yields keys of an object; who takes one reads its value."""
@@ -143,7 +146,7 @@ class Reader:
         c = self.look()
         begin = self.i
         if c == '"':
-            return "string", self.string()
+            return "string", self.string(True)
         if c == "{":
             for _ in self.members():
                 self.value()

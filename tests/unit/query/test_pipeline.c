@@ -52,6 +52,12 @@ static void json_is_flattened(void **state)
          S "+{_1d=\"3\", _t=\"4\", a_b=\"1\"}"},
         {"| json", S, NULL, "{\"a\":\"q\\\"\\u00e9\\n\"}", S "+{a=\"q\\\"\xc3\xa9\\n\"}"},
         {"| json", S, NULL, "{\"a\":\"x\xef\xbf\xbdy\xffz\"}", S "+{a=\"x y z\"}"},
+        /* half of a pair makes the value empty */
+        {"| json", S, NULL, "{\"a\":\"x\\ud83d\\ude00y\\\\ud800\"}",
+         S "+{a=\"x\xf0\x9f\x98\x80y\\\\ud800\"}"},
+        {"| json", S, NULL, "{\"a\":\"x\\ud83d\"}", S "+{a=\"\"}"},
+        {"| json", S, NULL, "{\"a\":\"\\ude00\\ud83d\\u0041\"}", S "+{a=\"\"}"},
+        {"| json a", S, NULL, "{\"a\":\"\\ud83d\\n\"}", S "+{a=\"\"}"},
         {"| json", S, NULL, "  {\"a\":1,} trailing {", S "+{a=\"1\"}"},
         {"| json", S, NULL, "{\"a\":1}}", S "+{a=\"1\"}"},
     };
@@ -109,6 +115,21 @@ static void json_paths_pick_values(void **state)
         {"| json x=\"a\"", S, NULL, "nope",
          S "+{__error__=\"JSONParserErr\", __error_details__=\"the line is no JSON\"}"},
         {"| json x=\"[1]\"", S, NULL, "[1, 2]", S "+{x=\"2\"}"},
+    };
+
+    (void)state;
+    RUN(cases);
+}
+
+static void a_path_to_what_is_no_value_marks_the_line(void **state)
+{
+#define NO_VALUE S "+{__error__=\"JSONParserErr\", __error_details__=\"a value is no JSON\", a=\"\""
+    static const struct pipeline_case cases[] = {
+        {"| json a", S, NULL, "{\"a\":}", NO_VALUE "}"},
+        {"| json a", S, NULL, "{\"a\":tru}", NO_VALUE "}"},
+        {"| json a", S, NULL, "{\"a\": \"tex\\\"", NO_VALUE "}"},
+        {"| json a, b", S, NULL, "{\"a\":1,\"b\"", S "+{a=\"1\", b=\"\"}"},
+        {"| json a", S, NULL, "{\"b\":tru,\"a\":1}", S "+{a=\"\"}"},
     };
 
     (void)state;
@@ -343,7 +364,9 @@ static void a_line_of_very_many_labels_is_read(void **state)
 
 CHECK_MAIN(cmocka_unit_test(json_is_flattened),
            cmocka_unit_test(what_is_no_json_is_marked_and_keeps_what_came_before),
-           cmocka_unit_test(json_paths_pick_values), cmocka_unit_test(logfmt_pairs_become_labels),
+           cmocka_unit_test(json_paths_pick_values),
+           cmocka_unit_test(a_path_to_what_is_no_value_marks_the_line),
+           cmocka_unit_test(logfmt_pairs_become_labels),
            cmocka_unit_test(names_that_are_taken_get_a_suffix),
            cmocka_unit_test(parsers_leave_alone_what_a_stage_set),
            cmocka_unit_test(regexp_captures_become_labels),

@@ -20,8 +20,8 @@
 
 enum { ARENA_MAX = 16 << 20 };
 
-static const char *const TYPES[] = {"docker",        "cri",           "podman", "file",
-                                    "docker_events", "podman_events", NULL};
+static const char *const TYPES[] = {"docker", "cri",           "podman",        "file",
+                                    "json",   "docker_events", "podman_events", NULL};
 static const char *const READ_FROM[] = {"start", "end", NULL};
 static const char *const COMPRESS[] = {"none", "gzip", "zstd", NULL};
 /* As enum trace_format. */
@@ -37,7 +37,7 @@ static const struct conf_option SOURCE[] = {
      .offset = IN(type),
      .choices = TYPES,
      .help = "docker (json-file), cri (containerd, CRI-O), podman (k8s-file), file (plain lines), "
-             "docker_events, podman_events"},
+             "json (a JSON object a line), docker_events, podman_events"},
     {.path = "paths",
      .type = CONF_STRS,
      .offset = IN(paths),
@@ -95,6 +95,23 @@ static const struct conf_option SOURCE[] = {
      .fallback = "true",
      .help = "do what a container's labels or annotations logq.io/exclude, logq.io/redact and "
              "logq.io/multiline ask for"},
+    {.path = "time_key",
+     .type = CONF_STR,
+     .offset = IN(time_key),
+     .fallback = "",
+     .help = "json: member with the time, a nested one as a.b; empty: time, timestamp, ts or "
+             "@timestamp"},
+    {.path = "level_key",
+     .type = CONF_STR,
+     .offset = IN(level_key),
+     .fallback = "",
+     .help = "json: member with the level; empty: the server finds it"},
+    {.path = "message_key",
+     .type = CONF_STR,
+     .offset = IN(message_key),
+     .fallback = "",
+     .help = "json: member that is the line, all others become attributes; empty: the line stays "
+             "as it is"},
     {.path = "multiline.format",
      .type = CONF_ENUM,
      .offset = IN(multiline.format),
@@ -458,8 +475,12 @@ static void check_source(const struct checker *k, size_t i, const struct config_
 {
     bool is_events = s->type == CONFIG_DOCKER_EVENTS || s->type == CONFIG_PODMAN_EVENTS;
 
-    if (s->type == CONFIG_FILE && s->paths.n == 0)
-        complain_source(k, i, "type", "an input of type file needs paths");
+    if ((s->type == CONFIG_FILE || s->type == CONFIG_JSON) && s->paths.n == 0)
+        complain_source(k, i, "type", "an input of type file or json needs paths");
+    if (s->type != CONFIG_JSON && s->time_key.n + s->level_key.n + s->message_key.n > 0)
+        complain_source(k, i, "type", "keys are for type json");
+    if (s->type == CONFIG_JSON && (s->multiline.start.n > 0 || s->multiline.format != 0))
+        complain_source(k, i, "multiline", "a JSON object is one line");
     if (is_events && s->paths.n != 0)
         complain_source(k, i, "paths", "events come from socket or events_file, not from paths");
     if (s->multiline.start.n > 0 && s->multiline.format != 0)

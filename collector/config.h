@@ -17,6 +17,7 @@ enum config_input {
     CONFIG_CRI,
     CONFIG_PODMAN,
     CONFIG_FILE,
+    CONFIG_JSON,
     CONFIG_DOCKER_EVENTS,
     CONFIG_PODMAN_EVENTS,
 };
@@ -42,6 +43,7 @@ struct config_source {
         int format;       /* enum trace_format, never TRACE_START */
         struct str start; /* pattern of a record's first line; empty: none */
     } multiline;
+    struct str time_key, level_key, message_key; /* json */
 };
 
 enum config_then { CONFIG_KEEP, CONFIG_DROP };

@@ -34,11 +34,17 @@ struct piece {
     size_t n_labels, n_attrs;
 };
 
+/* Where a JSON line has what: names of members, of nested ones joined by '.'; empty: not said. */
+struct decode_keys {
+    struct str time, level, message;
+};
+
 /* What decoders need besides the line; views in a piece are valid until its next use.  One thread.
  */
 struct decoder {
-    struct buf scratch;  /* unescaped text */
-    struct arena *arena; /* names and values of one event */
+    struct buf scratch;             /* unescaped text */
+    struct arena *arena;            /* names and values of one event */
+    const struct decode_keys *keys; /* of this log; borrowed, may be NULL */
     struct label labels[8], attrs[DECODE_ATTRS_MAX];
 };
 void decoder_init(struct decoder *d);
@@ -47,6 +53,7 @@ void decoder_fini(struct decoder *d);
 /* `line` is without its newline.  false: it breaks the format (then *ret is not touched). */
 typedef bool decode_fn(struct decoder *d, struct str line, struct piece *ret);
 decode_fn decode_json, decode_cri, decode_plain;
+decode_fn decode_json_line;    /* any JSON object a line; d->keys */
 decode_fn decode_docker_event; /* Docker's and podman's API: Type, Action, Actor, timeNano */
 decode_fn
     decode_podman_event; /* podman's events file: ID, Image, Name, Status, Time, Type, Attributes */

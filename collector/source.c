@@ -29,6 +29,8 @@ static decode_fn *decoder_of(enum source_kind kind)
         return decode_docker_event;
     case SOURCE_SPOOL_OWN:
         return decode_gap;
+    case SOURCE_JSON:
+        return decode_json_line;
     case SOURCE_FILE:
         break;
     }
@@ -97,11 +99,13 @@ static void add_input(struct source_set *s, const struct config_source *conf, bo
     case CONFIG_CRI:
     case CONFIG_PODMAN:
     case CONFIG_FILE:
+    case CONFIG_JSON:
         v = add(s, (enum source_kind)conf->type);
         v->paths = conf->paths.n > 0 ? conf->paths : config_default_paths(conf->type);
         v->exclude = conf->exclude;
         v->from_end = conf->read_from == CONFIG_READ_END;
         v->conf = conf;
+        v->keys = (struct decode_keys){conf->time_key, conf->level_key, conf->message_key};
         set_trace(v, conf);
         return;
     case CONFIG_PODMAN_EVENTS:
@@ -220,6 +224,7 @@ static struct str runtime_of(const struct source *s)
     case SOURCE_CRI:
         return s->conf->runtime.n > 0 ? s->conf->runtime : str_of(cri_runtime(s->set->opener));
     case SOURCE_FILE:
+    case SOURCE_JSON:
     case SOURCE_SPOOL_OWN:
         break;
     }
@@ -230,6 +235,7 @@ static struct str source_of(enum source_kind kind)
 {
     switch (kind) {
     case SOURCE_FILE:
+    case SOURCE_JSON:
         return STR("file");
     case SOURCE_SPOOL_OWN:
         return STR("logq");
@@ -267,6 +273,7 @@ static bool is_log(const struct source *s)
     case SOURCE_CRI:
     case SOURCE_PODMAN:
     case SOURCE_FILE:
+    case SOURCE_JSON:
         return true;
     case SOURCE_PODMAN_EVENTS_FILE:
     case SOURCE_SPOOL_DOCKER:
@@ -316,7 +323,7 @@ int source_describe(const struct source *s, struct str path, bool last_try, stru
     put(&t, "image_digest", m.image_digest);
     put(&t, "pod_uid", m.pod_uid);
     put(&t, "restart", m.restart);
-    if (s->kind == SOURCE_FILE)
+    if (s->kind == SOURCE_FILE || s->kind == SOURCE_JSON)
         put(&t, "file", path);
     if (finish(&l, &ret->labels) != 0 || finish(&t, &ret->attrs) != 0)
         return 1;

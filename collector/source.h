@@ -22,6 +22,7 @@ enum source_kind {
     SOURCE_CRI,
     SOURCE_PODMAN,
     SOURCE_FILE,
+    SOURCE_JSON,
     SOURCE_PODMAN_EVENTS_FILE,
     SOURCE_SPOOL_DOCKER, /* events taken from a socket and written down by us (spool.h) */
     SOURCE_SPOOL_PODMAN,
@@ -34,6 +35,7 @@ struct source {
     struct source_set *set;
     enum source_kind kind;
     decode_fn *decode;
+    struct decode_keys keys; /* SOURCE_JSON */
     struct trace_rule trace; /* which lines are one record */
     struct pattern *start;   /* owned: of such a rule; NULL: none */
     struct conf_strs paths, exclude;

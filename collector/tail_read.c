@@ -257,15 +257,16 @@ int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err
 
 /* ---- reading on ---- */
 
-/* A line without a time of its own gets that of the line before it; one of a plain file when it was
- * read. */
+/* A line without a time of its own gets that of the line before it; one of a plain or JSON file, if
+ * that is of another turn, when it was read. */
 struct turn turn_begin(struct tail *t, struct tail_reader *rd, struct chunk *c, uint64_t start)
 {
     struct turn u = {.t = t, .rd = rd, .c = c, .run_start = start, .now = time_mono()};
 
     rd->fills.n = 0;
     u.mark = c == NULL ? 0 : c->entries;
-    if (t->last_ts == 0 || t->source->kind == SOURCE_FILE)
+    rd->decoder.keys = &t->source->keys;
+    if (t->last_ts == 0 || t->source->kind == SOURCE_FILE || t->source->kind == SOURCE_JSON)
         t->last_ts = time_now();
     u.ts = t->last_ts;
     turn_begin_state(&u);

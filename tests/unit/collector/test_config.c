@@ -102,7 +102,8 @@ static void what_does_not_fit_together_is_said(void **state)
     expect_error("server: {address: 'h:1', tls: false}\ninputs: [{type: cri}]\n",
                  "must be on this host");
     expect_error(SERVER, "at least one input");
-    expect_error(SERVER "inputs:\n  - type: file\n", ":3:11: an input of type file needs paths");
+    expect_error(SERVER "inputs:\n  - type: file\n",
+                 ":3:11: an input of type file or json needs paths");
     expect_error(SERVER "inputs: [{type: cri, paths: [x]}]\n", "must begin with /");
     expect_error(SERVER "inputs: [{type: docker_events, paths: [/x]}]\n", "not from paths");
     expect_error(SERVER "inputs: [{type: docker_events}, {type: docker_events}]\n",
@@ -136,6 +137,8 @@ static void rules_are_checked(void **state)
     expect_error(SERVER "inputs: [{type: cri, multiline: {format: go, start: '^x'}}]\n",
                  "in the place of a format");
     expect_error(SERVER "inputs: [{type: cri, multiline: {start: '(x'}}]\n", "missing");
+    expect_error(SERVER "inputs: [{type: json}]\n", "needs paths");
+    expect_error(SERVER "inputs: [{type: cri, message_key: msg}]\n", "type json");
     expect_error(SERVER "inputs: [{type: docker_events, multiline: {format: go}}]\n", "one line");
     expect_error(RULES("{name: x}, {name: x}"), "another rule");
     expect_error(RULES("{if: {level: loud}}"), "no such level");
@@ -161,17 +164,17 @@ static void the_example_is_what_the_table_says(void **state)
     buf_init(&text, 1 << 20);
     assert_int_equal(file_read(AT_FDCWD, "config/collector.yaml", &text, &err), 0);
     for (const char *const *key =
-             (const char *const[]){"server_name:",   "state_dir:", "host:",
-                                   "labels:",        "window:",    "window_bytes:",
-                                   "delay:",         "compress:",  "compress_level:",
-                                   "ack_timeout:",   "max_line:",  "partial_timeout:",
-                                   "refused_bytes:", "listen:",    "log_level:",
-                                   "paths:",         "exclude:",   "read_from:",
-                                   "docker_root:",   "runtime:",   "socket:",
-                                   "events_file:",   "tls:",       "detectors:",
-                                   "patterns:",      "rules:",     "select:",
-                                   "hints:",         "multiline:", "multiline_timeout:",
-                                   "start:",         NULL};
+             (const char *const[]){"server_name:",   "state_dir:",   "host:",
+                                   "labels:",        "window:",      "window_bytes:",
+                                   "delay:",         "compress:",    "compress_level:",
+                                   "ack_timeout:",   "max_line:",    "partial_timeout:",
+                                   "refused_bytes:", "listen:",      "log_level:",
+                                   "paths:",         "exclude:",     "read_from:",
+                                   "docker_root:",   "runtime:",     "socket:",
+                                   "events_file:",   "tls:",         "detectors:",
+                                   "patterns:",      "rules:",       "select:",
+                                   "hints:",         "multiline:",   "multiline_timeout:",
+                                   "start:",         "message_key:", NULL};
          *key != NULL; key++)
         if (str_find(buf_str(&text), str_of(*key)) == SIZE_MAX)
             fail_msg("config/collector.yaml does not show '%s'", *key);

@@ -1,0 +1,152 @@
+/* Unit tests of decode_json_line: what is taken from a JSON object of any program. */
+#include "collector/decode.h"
+
+#include "tests/lib/check.h"
+
+static struct decoder d;
+static struct decode_keys keys;
+static struct piece p;
+
+static int setup(void **state)
+{
+    (void)state;
+    decoder_init(&d);
+    keys = (struct decode_keys){.time = {NULL, 0}};
+    d.keys = &keys;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    decoder_fini(&d);
+    return 0;
+}
+
+static void decode(const char *line)
+{
+    if (!decode_json_line(&d, str_of(line), &p))
+        fail_msg("is not taken: %s", line);
+    assert_true(p.last && !p.raw && p.stream == DECODE_NONE);
+}
+
+static void expect_attrs(const char *expected)
+{
+    struct buf got;
+
+    buf_init(&got, 1 << 16);
+    for (size_t i = 0; i < p.n_attrs; i++)
+        buf_addf(&got, "%.*s=%.*s ", STR_ARG(p.attrs[i].name), STR_ARG(p.attrs[i].value));
+    check_str(buf_str(&got), expected);
+    buf_fini(&got);
+}
+
+static void the_line_stays_and_its_time_is_taken(void **state)
+{
+    (void)state;
+    decode("{\"ts\":\"2026-11-21T19:14:38Z\",\"level\":\"info\",\"msg\":\"on\"}");
+    assert_int_equal(p.ts, INT64_C(1795288478) * NS_PER_S);
+    check_str(p.text, "{\"ts\":\"2026-11-21T19:14:38Z\",\"level\":\"info\",\"msg\":\"on\"}");
+    expect_attrs("");
+    decode("{\"msg\":\"no time\"}");
+    assert_int_equal(p.ts, 0);
+    decode(" {\"time\":\"yesterday\"} ");
+    assert_int_equal(p.ts, 0);
+}
+
+static void numbers_are_times_of_any_unit(void **state)
+{
+    (void)state;
+    decode("{\"ts\":1795288478}");
+    assert_int_equal(p.ts, INT64_C(1795288478000000000));
+    decode("{\"timestamp\":1795288478123}");
+    assert_int_equal(p.ts, INT64_C(1795288478123000000));
+    decode("{\"@timestamp\":\"1795288478123456\"}");
+    assert_int_equal(p.ts, INT64_C(1795288478123456000));
+    decode("{\"time\":1795288478123456789}");
+    assert_int_equal(p.ts, INT64_C(1795288478123456789));
+    decode("{\"time\":1795288478.5}");
+    assert_int_equal(p.ts, INT64_C(1795288478500000000));
+    decode("{\"time\":-5}");
+    assert_int_equal(p.ts, 0);
+    decode("{\"time\":1e300}");
+    assert_int_equal(p.ts, 0);
+}
+
+static void keys_may_be_nested(void **state)
+{
+    (void)state;
+    keys.time = STR("meta.at");
+    keys.level = STR("meta.sev.text");
+    decode("{\"ts\":1,\"meta\":{\"at\":\"2026-11-21T19:14:38Z\",\"sev\":{\"n\":3,\"text\":\"warn\"}"
+           "}}");
+    assert_int_equal(p.ts, INT64_C(1795288478) * NS_PER_S);
+    expect_attrs("level=warn ");
+}
+
+static void with_a_message_the_rest_are_attributes(void **state)
+{
+    (void)state;
+    keys.message = STR("msg");
+    keys.level = STR("lvl");
+    decode("{\"ts\":\"2026-11-21T19:14:38Z\",\"msg\":\"a\\nb\",\"n\":5,\"ok\":true,\"x\":{\"y\":{"
+           "\"z\":\"q\"},"
+           "\"e\":{}},\"l\":[1,{\"a\":2}],\"lvl\":\"warn\"}");
+    check_str(p.text, "a\nb");
+    expect_attrs("l=[1,{\"a\":2}] level=warn n=5 ok=true ts=2026-11-21T19:14:38Z x_y_z=q ");
+}
+
+static void what_has_no_place_keeps_the_line_whole(void **state)
+{
+    static const char *const LINES[] = {
+        "{\"n\":5}",
+        "{\"msg\":\"a\",\"stream\":\"mine\"}",
+        "{\"msg\":\"a\",\"a\":{\"b\":1},\"a_b\":2}",
+        "{\"msg\":\"a\",\"\":1}",
+        "{\"msg\":\"a\",\"msg\":\"b\"}",
+    };
+    struct buf many;
+
+    (void)state;
+    keys.message = STR("msg");
+    for (size_t i = 0; i < sizeof(LINES) / sizeof(LINES[0]); i++) {
+        decode(LINES[i]);
+        check_str(p.text, LINES[i]);
+        expect_attrs("");
+    }
+    buf_init(&many, 1 << 16);
+    buf_add_z(&many, "{\"msg\":\"a\"");
+    for (int i = 0; i <= DECODE_ATTRS_MAX; i++)
+        buf_addf(&many, ",\"a%d\":%d", i, i);
+    buf_add_char(&many, '}');
+    assert_true(decode_json_line(&d, buf_str(&many), &p));
+    assert_true(str_eq(p.text, buf_str(&many)));
+    buf_fini(&many);
+}
+
+static void deep_objects_are_json_text(void **state)
+{
+    (void)state;
+    keys.message = STR("m");
+    decode("{\"m\":\"x\",\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"b\":1}}}}}}}}}");
+    expect_attrs("a_a_a_a_a_a_a_a={\"b\":1} ");
+}
+
+static void other_lines_are_not_taken(void **state)
+{
+    static const char *const LINES[] = {"",         "plain",       "[1]",  "\"x\"",
+                                        "{\"a\":1", "{\"a\":1} x", "{a:1}"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(LINES) / sizeof(LINES[0]); i++)
+        if (decode_json_line(&d, str_of(LINES[i]), &p))
+            fail_msg("is taken: %s", LINES[i]);
+}
+
+CHECK_MAIN(cmocka_unit_test_setup_teardown(the_line_stays_and_its_time_is_taken, setup, teardown),
+           cmocka_unit_test_setup_teardown(numbers_are_times_of_any_unit, setup, teardown),
+           cmocka_unit_test_setup_teardown(keys_may_be_nested, setup, teardown),
+           cmocka_unit_test_setup_teardown(with_a_message_the_rest_are_attributes, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_has_no_place_keeps_the_line_whole, setup, teardown),
+           cmocka_unit_test_setup_teardown(deep_objects_are_json_text, setup, teardown),
+           cmocka_unit_test_setup_teardown(other_lines_are_not_taken, setup, teardown))

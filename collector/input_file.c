@@ -489,11 +489,18 @@ void input_file_acked(struct input_file *in)
 
 void input_file_set_sources(struct input_file *in, struct source_set *set)
 {
+    struct tail **t;
+
     OBJ_CHECK(in, INPUT_FILE_MAGIC);
     source_set_unref(&in->set);
     in->set = source_set_ref(set);
     in->reader.partial_timeout = set->config->partial_timeout;
     in->reader.multiline_timeout = set->config->multiline_timeout;
+    VEC_EACH(&in->tails, t) {
+        const struct source *source = input_file_source_of(in, (*t)->slot->path);
+        if (source != NULL) /* else it is read to its end as before */
+            tail_set_source(*t, source);
+    }
     input_file_take_kept(in);
     input_file_glob(in);
     input_file_call_ready(in);

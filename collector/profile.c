@@ -123,7 +123,7 @@ const struct profile *profile_of_log(struct profiles *p, const struct config_sou
     struct profile want = {.rules = p->rules, .of = rules_for(p->rules, labels)};
 
     OBJ_CHECK(p, PROFILES_MAGIC);
-    want.redact_types = p->types | types_of_hint(h->redact);
+    want.redact_types = p->types | types_of_hint(h->redact) | h->types;
     want.redact = redact_of(p, want.redact_types);
     want.excluded = str_eq(h->exclude, STR("true")) ||
                     !rules_labels_fit(&conf->select.include, labels) ||

@@ -17,6 +17,7 @@ struct profile_hints {
     struct str exclude; /* logq.io/exclude: "true" */
     struct str redact;  /* logq.io/redact: detectors, or "all", beside those of the configuration */
     struct str multiline; /* logq.io/multiline */
+    unsigned types;       /* detectors that it had asked for before: bits as of redact_by_name */
 };
 
 struct profile {

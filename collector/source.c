@@ -284,12 +284,14 @@ static bool is_log(const struct source *s)
     return false;
 }
 
-const struct profile *source_profile(const struct source *s)
+const struct profile *source_profile(const struct source *s, const struct labels *labels,
+                                     unsigned types)
 {
     static const struct labels NONE = {NULL, 0};
+    const struct profile_hints hints = {.types = types};
 
     if (is_log(s))
-        return profile_of_log(s->set->profiles, s->conf, &NONE, NULL);
+        return profile_of_log(s->set->profiles, s->conf, labels == NULL ? &NONE : labels, &hints);
     return profile_of_other(s->set->profiles, s->is_spool);
 }
 
@@ -328,6 +330,6 @@ int source_describe(const struct source *s, struct str path, bool last_try, stru
     if (finish(&l, &ret->labels) != 0 || finish(&t, &ret->attrs) != 0)
         return 1;
     ret->profile = is_log(s) ? profile_of_log(s->set->profiles, s->conf, &ret->labels, &m.hints)
-                             : source_profile(s);
+                             : source_profile(s, NULL, 0);
     return 0;
 }

@@ -74,7 +74,9 @@ struct source_description {
  */
 int source_describe(const struct source *s, struct str path, bool last_try, struct arena *a,
                     struct source_description *ret);
-/* What is done to records of which nothing else is known. */
-const struct profile *source_profile(const struct source *s);
+/* What is done to records of which no more is known than `labels` (NULL: not even those), and that
+ * detectors `types` were asked for once. */
+const struct profile *source_profile(const struct source *s, const struct labels *labels,
+                                     unsigned types);
 
 #endif

@@ -58,7 +58,7 @@ static struct tail *tail_new(const char *path, const struct source *source)
     t->path = mem_dup(path, strlen(path));
     t->set = source_set_ref(source->set);
     t->source = source;
-    t->profile = source_profile(source);
+    t->profile = source_profile(source, NULL, 0);
     t->trace = source->trace;
     t->wd = -1;
     t->opened_at = t->seen_at = time_mono();
@@ -152,11 +152,21 @@ static void keep_names(struct tail *t, const struct labels *labels, const struct
     }
 }
 
+/* A container's hint goes before its input's option. */
+static void set_profile(struct tail *t, const struct profile *profile)
+{
+    enum trace_format hint;
+
+    t->profile = profile;
+    t->trace = t->source->trace;
+    if (trace_by_name(str_of(profile->multiline), &hint))
+        t->trace = (struct trace_rule){.format = hint};
+}
+
 bool tail_describe(struct tail *t)
 {
     bool last = time_mono() - t->opened_at >= DESCRIBE_MS * NS_PER_MS;
     struct source_description is = {.profile = t->profile};
-    enum trace_format hint;
     struct arena *a;
 
     if (t->described)
@@ -165,9 +175,7 @@ bool tail_describe(struct tail *t)
     t->described = source_describe(t->source, str_of(t->path), last, a, &is) == 0 || last;
     if (t->described) {
         keep_names(t, &is.labels, &is.attrs);
-        t->profile = is.profile;
-        if (trace_by_name(str_of(t->profile->multiline), &hint))
-            t->trace = (struct trace_rule){.format = hint};
+        set_profile(t, is.profile);
         if (t->profile->excluded)
             log_info("file.excluded", LOG_Z("file", t->path));
     }
@@ -181,6 +189,28 @@ void tail_set_names(struct tail *t, const struct labels *labels, const struct la
 {
     keep_names(t, labels, attrs);
     t->described = true;
+    set_profile(t, source_profile(t->source, &t->labels, t->profile->redact_types));
+}
+
+void tail_set_source(struct tail *t, const struct source *source)
+{
+    struct source_set *old = t->set;
+    struct source_description is;
+    struct arena *a;
+
+    OBJ_CHECK(t, TAIL_MAGIC);
+    t->set = source_set_ref(source->set);
+    t->source = source;
+    a = arena_new(NULL, LABELS_BYTES);
+    if (t->described && source_describe(source, str_of(t->path), false, a, &is) == 0)
+        set_profile(t, is.profile);
+    else /* its container may be gone */
+        set_profile(t, source_profile(source, &t->labels, t->profile->redact_types));
+    arena_free(&a);
+    free(t->buckets); /* of other rules */
+    t->buckets = NULL;
+    t->closed = 0;
+    source_set_unref(&old);
 }
 
 /* ---- identity ---- */

@@ -95,6 +95,10 @@ int tail_open(struct reader *from, const char *path, const struct source *source
               struct err *err);
 void tail_free(struct tail **pt, struct tail_reader *rd);
 
+/* Its input is `source` now, of another set: what is done to its records follows that from the next
+ * one on; its labels stay. */
+void tail_set_source(struct tail *t, const struct source *source);
+
 /* Find out whose log it is; true when that is settled, one way or the other. */
 bool tail_describe(struct tail *t);
 /* It is known already, from when the file could still be described. */

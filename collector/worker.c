@@ -66,6 +66,9 @@ static void reload(struct worker *w, int fd)
     r = lseek(fd, 0, SEEK_SET) < 0 ? err_sys(&err, "rewind") : file_read_fd(fd, &text, &err);
     if (r == 0) {
         r = config_parse(w->given->path, w->dir, buf_str(&text), &config, &errors, &err);
+        /* What the parent finds right may ask for what nobody can get any more: a module. */
+        for (size_t i = 0; r < 0 && i < errors.n && i < CONF_ERRORS_MAX; i++)
+            log_error("config.mistake", LOG_STR("text", errors.v[i]));
         if (r < 0)
             config_free(&config);
     }

@@ -536,6 +536,27 @@ static void a_reload_brings_new_globs_and_keeps_files(void **state)
     assert_int_equal(w.server.records, 3);
 }
 
+static void a_reload_changes_what_is_done_to_followed_files(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one by joe@example.org\n");
+    world_start("", CRI);
+    world_wait("one by joe@example.org");
+    assert_int_equal(
+        collector_reload(w.collector,
+                         world_config("redact: {detectors: email}\nrules: [{if: {line: noise}, "
+                                      "then: drop}]\n",
+                                      CRI),
+                         &err),
+        0);
+    world_write("logs/a.log", T "stdout F noise\n" T "stdout F two by joe@example.org\n");
+    world_wait("two by [redacted:email]");
+    assert_int_equal(w.server.records, 2);
+    assert_int_equal(collector_reload(w.collector, world_config("", CRI), &err), 0);
+    world_write("logs/a.log", T "stdout F noise by joe@example.org\n");
+    world_wait("noise by joe@example.org");
+}
+
 static void a_second_collector_on_the_same_state_is_refused(void **state)
 {
     struct collector *second = NULL;
@@ -616,5 +637,6 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(a_container_nobody_knows_is_called_by_its_id), TEST(plain_files_are_lines),
            TEST(draining_sends_what_was_read_and_waits_for_acks),
            TEST(a_reload_brings_new_globs_and_keeps_files),
+           TEST(a_reload_changes_what_is_done_to_followed_files),
            TEST(a_second_collector_on_the_same_state_is_refused),
            TEST(every_line_arrives_once_through_rotations_and_deaths))

@@ -208,15 +208,24 @@ static void take_hello(struct collectors_entry *e, const struct forward_hello *h
         (void)find_incarnation(e, h->incarnation);
 }
 
-static void take_about(struct collectors *c, struct collectors_entry *e,
+static void take_next(struct collectors_entry *e, uint64_t incarnation, uint64_t next)
+{
+    struct incarnation *i;
+
+    if (incarnation == 0 || next == 0)
+        return;
+    i = find_incarnation(e, incarnation);
+    i->next = next > i->next ? next : i->next;
+}
+
+static void take_about(struct collectors *c, struct collectors_entry *e, uint64_t incarnation,
                        const struct forward_about *about)
 {
     if (about->has_hello)
         take_hello(e, &about->hello);
     if (about->has_status)
         e->status = about->status;
-    if (e->n_incarnations > 0 && about->next > e->incarnations[e->n_incarnations - 1].next)
-        e->incarnations[e->n_incarnations - 1].next = about->next;
+    take_next(e, incarnation, about->next);
     e->seen = (uint64_t)time_now();
     mark(c, e);
 }
@@ -255,7 +264,7 @@ struct collectors_entry *collectors_enter(struct collectors *c, const struct col
         set_text(&e->address, peer->address);
         e->not_after = (uint64_t)peer->not_after;
         *known = put_last(e, about->hello.incarnation);
-        take_about(c, e, about);
+        take_about(c, e, about->hello.incarnation, about);
         if (e->first_seen == 0)
             e->first_seen = e->seen;
     }
@@ -275,13 +284,13 @@ void collectors_leave(struct collectors *c, struct collectors_entry **pe)
     (void)pthread_mutex_unlock(&c->mutex);
 }
 
-void collectors_note(struct collectors *c, struct collectors_entry *e,
+void collectors_note(struct collectors *c, struct collectors_entry *e, uint64_t incarnation,
                      const struct forward_about *about)
 {
     if (e == NULL)
         return;
     (void)pthread_mutex_lock(&c->mutex);
-    take_about(c, e, about);
+    take_about(c, e, incarnation, about);
     (void)pthread_mutex_unlock(&c->mutex);
 }
 

@@ -50,8 +50,9 @@ struct collectors_entry *collectors_enter(struct collectors *c, const struct col
                                           const struct forward_about *about, uint64_t *known);
 /* Sets *pe to NULL, which it may be. */
 void collectors_leave(struct collectors *c, struct collectors_entry **pe);
-/* It says more of itself.  `e` may be NULL here and below. */
-void collectors_note(struct collectors *c, struct collectors_entry *e,
+/* It says more of itself: the incarnation that its connection began with (an entry may have several
+ * connections, of several).  `e` may be NULL here and below. */
+void collectors_note(struct collectors *c, struct collectors_entry *e, uint64_t incarnation,
                      const struct forward_about *about);
 /* A chunk of its was answered. */
 void collectors_count(struct collectors *c, struct collectors_entry *e, enum store_outcome outcome);

@@ -95,6 +95,7 @@ struct session_forward {
     struct buf decided;
     bool own;                       /* may send parts */
     struct collectors_entry *entry; /* ours; NULL: it has not said hello */
+    uint64_t incarnation;           /* of its hello */
     bool said_hello;                /* once: there are only so many entries, for all senders */
     bool opened, draining;
     unsigned held; /* enum hold, or-ed */
@@ -412,7 +413,7 @@ static void take_hello(struct session_forward *s, const struct forward_about *ab
     s->said_hello = true;
     s->entry = collectors_enter(all, &who, about, &c->known);
     c->is_hello = true;
-    c->incarnation = about->hello.incarnation;
+    c->incarnation = s->incarnation = about->hello.incarnation;
 }
 
 /* A message without entries. */
@@ -430,7 +431,7 @@ static int take_heartbeat(struct session_forward *s, const struct forward_messag
     if (m->about.has_hello && last != NULL && !s->said_hello)
         take_hello(s, &m->about, last);
     else if (m->about.has_hello || m->about.has_status)
-        collectors_note(all, s->entry, &m->about);
+        collectors_note(all, s->entry, s->incarnation, &m->about);
     return 0;
 }
 
@@ -501,7 +502,7 @@ static int take_events(struct session_forward *s, const struct forward_message *
         set_dedup(s, c, m);
     peers_note(server->peers, str_of(s->peer), &times);
     if (m->about.next != 0)
-        collectors_note(server->collectors, s->entry, &m->about);
+        collectors_note(server->collectors, s->entry, s->incarnation, &m->about);
     append(s, c, b);
     return 0;
 }

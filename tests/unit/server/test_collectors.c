@@ -72,7 +72,7 @@ static void what_they_say_is_shown(void **state)
     free(text);
     e = enter(c, "logq://default/collector/web", &h, &known);
     assert_int_equal(known, 0);
-    collectors_note(c, e, &how);
+    collectors_note(c, e, 0, &how);
     collectors_count(c, e, STORE_STORED);
     collectors_count(c, e, STORE_DUPLICATE);
     collectors_count(c, e, STORE_REFUSED);
@@ -97,8 +97,8 @@ static void losses_do_not_vanish_with_a_restart(void **state)
 
     (void)state;
     e = enter(c, "a", &h, &known);
-    collectors_note(c, e, &how);
-    collectors_note(c, e, &how);
+    collectors_note(c, e, 0, &how);
+    collectors_note(c, e, 0, &how);
     collectors_leave(c, &e);
     e = enter(c, "a", &h, &known); /* only the connection is new */
     CHECK(c, "\"gaps\":2,");
@@ -106,7 +106,7 @@ static void losses_do_not_vanish_with_a_restart(void **state)
     h.hello.started_ns = 2000;
     e = enter(c, "a", &h, &known);
     CHECK(c, "\"gaps\":2,", "\"gap_bytes\":20,");
-    collectors_note(c, e, &how);
+    collectors_note(c, e, 0, &how);
     CHECK(c, "\"gaps\":4,", "\"gap_bytes\":40,", "\"twice_bytes\":400,");
     collectors_leave(c, &e);
     collectors_free(&c);
@@ -121,15 +121,19 @@ static void what_an_incarnation_said_is_known(void **state)
 
     (void)state;
     e = enter(c, "a", &old, &known);
-    collectors_note(c, e, &(struct forward_about){.next = 40});
-    collectors_note(c, e, &(struct forward_about){.next = 30});
+    collectors_note(c, e, 7, &(struct forward_about){.next = 40});
+    collectors_note(c, e, 7, &(struct forward_about){.next = 30});
     collectors_leave(c, &e);
     e = enter(c, "a", &young, &known);
     assert_int_equal(known, 0);
     collectors_leave(c, &e);
     e = enter(c, "a", &old, &known);
     assert_int_equal(known, 40);
-    collectors_note(c, e, &(struct forward_about){.next = 50});
+    collectors_note(c, e, 7, &(struct forward_about){.next = 50});
+    collectors_leave(c, &e);
+    e = enter(c, "a", &young, &known);
+    assert_int_equal(known, 3);
+    collectors_note(c, e, 7, &(struct forward_about){.next = 60}); /* the other is still there */
     collectors_leave(c, &e);
     e = enter(c, "a", &young, &known);
     assert_int_equal(known, 3);

@@ -112,7 +112,6 @@ static void look(void *arg)
                 leave(f, m, to, now);
         }
     }
-    metric_set(METRIC_SERVERS_THERE, fleet_connected(f));
     if (back || (f->n > 1 && now - f->started < 2 * DECIDE_MS * NS_PER_MS))
         f->handler.ship.room(f->arg); /* there may be somebody to choose now */
 }

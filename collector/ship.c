@@ -263,6 +263,7 @@ static void on_opened(struct stream *stream, void *arg)
     s->connected = s->opened = s->decided = true;
     s->told = false;
     metric_add(METRIC_CONNECTS, 1);
+    metric_add(METRIC_SERVERS_THERE, 1);
     log_info("ship.connected", LOG_Z("server", s->address), LOG_U64("waiting", s->n));
     send_about(s, true);
     send_waiting(s);
@@ -301,6 +302,7 @@ static void on_closed(struct stream *stream, const struct err *why, void *arg)
     s->stream = NULL;
     if (s->n == 0 && s->opened)
         s->quiet_at = time_mono();
+    metric_sub(METRIC_SERVERS_THERE, s->opened);
     s->decided = true;
     s->connected = s->opened = s->closing = s->answers = false;
     s->asked_at = 0;
@@ -498,6 +500,7 @@ void ship_free(struct ship **ps)
     if (s == NULL)
         return;
     OBJ_CHECK(s, SHIP_MAGIC);
+    metric_sub(METRIC_SERVERS_THERE, s->opened);
     if (s->stream != NULL) {
         stream_set_handler(s->stream, &NOBODY, NULL);
         close_stream(s, NULL);

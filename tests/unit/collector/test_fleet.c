@@ -60,6 +60,9 @@ static void all_goes_to_the_first_while_that_is_there(void **state)
     world_wait("two");
     assert_int_equal(second.messages, 0);
     assert_int_equal(second.connections, 1); /* it is kept ready */
+    assert_int_equal(metric_get(METRIC_SERVERS_THERE), 2);
+    collector_free(&w.collector);
+    assert_int_equal(metric_get(METRIC_SERVERS_THERE), 0);
     assert_int_equal(w.server.marked, 0);
 }
 

@@ -88,6 +88,7 @@ static void note_size(struct input_file *in, struct tail *t)
 
     if (grown == 0 || t->seen == t->pos || (in->tails.n > NOTE_FILES && grown < NOTE_BYTES))
         return;
+    tail_learn(t, &in->reader);
     checkpoint_seen(in->opt.checkpoint, t->file, t->seen);
 }
 

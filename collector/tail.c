@@ -295,6 +295,12 @@ static void learn_head(struct tail *t, struct tail_reader *rd, uint64_t size)
     checkpoint_file_changed(rd->checkpoint, f);
 }
 
+void tail_learn(struct tail *t, struct tail_reader *rd)
+{
+    if (reader_is_plain(&t->from) && t->from.fd >= 0)
+        learn_head(t, rd, t->seen);
+}
+
 void tail_register(struct tail *t, struct tail_reader *rd)
 {
     struct reader_stat st;

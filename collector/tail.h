@@ -135,6 +135,8 @@ enum tail_look {
     TAIL_REPLACED, /* as TAIL_CHANGED */
 };
 enum tail_look tail_look(struct tail *t);
+/* Before its size is noted: what it is told by, so that a copy is found again too. */
+void tail_learn(struct tail *t, struct tail_reader *rd);
 
 /* The content was replaced: `t` is a new file from now on (tail_register is to come).  What it was
  * is returned as another, which goes on in a copy (`copy`, taken) or, when that is NULL, only has

@@ -1,7 +1,7 @@
 /*
  * Unit tests of collector/input_file, with the pipeline behind it: real files, a real loop, and a
- * server that says what it stored.  The test of a container that stays unknown takes two seconds:
- * that is how long it may.
+ * server that says what it stored.  Tests that take seconds wait for what takes
+ * that long: a container that stays unknown (2 s), a file that is tried again (10 s).
  */
 #include "tests/unit/collector/collector_world.h"
 
@@ -11,6 +11,36 @@
 #define T    "2026-11-21T19:14:38Z "
 #define CRI  "  - {type: cri, paths: ['@/logs/*.log']}\n"
 #define FAST "partial_timeout: 100ms\n"
+
+/* What copytruncate does, with gzip behind it when `packed`. */
+static void copytruncate(const char *from, const char *to, bool packed)
+{
+    struct codec_writer *writer = codec_writer_new();
+    struct buf text, out;
+    int fd;
+
+    buf_init(&text, 1 << 20);
+    buf_init(&out, 1 << 20);
+    assert_int_equal(file_read(w.dir, from, &text, &err), 0);
+    assert_int_equal(
+        codec_pack(writer, packed ? CODEC_GZIP : CODEC_NONE, 1, buf_str(&text), &out, &err), 0);
+    assert_int_equal(file_replace(w.dir, to, 0600, buf_str(&out), &err), 0);
+    fd = openat(w.dir, from, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    codec_writer_free(&writer);
+    buf_fini(&text);
+    buf_fini(&out);
+}
+
+static void compress(const char *name)
+{
+    char packed[64];
+
+    (void)snprintf(packed, sizeof(packed), "%s.gz", name);
+    copytruncate(name, packed, true);
+    assert_int_equal(unlinkat(w.dir, name, 0), 0);
+}
 
 static void what_is_there_is_read_from_the_start(void **state)
 {
@@ -138,6 +168,41 @@ static void a_new_name_that_was_rotated_before_it_could_be_opened_is_read_whole(
     assert_int_equal(metric_get(METRIC_GAPS), 0);
 }
 
+static bool is_later(void *arg)
+{
+    return time_mono() >= *(const dur_ns *)arg;
+}
+
+static void a_log_that_was_only_seen_is_found_again_compressed(void **state)
+{
+    dur_ns later;
+
+    (void)state;
+    w.server.hold_acks = true; /* a window of one chunk is all that is read */
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("chunk: {delay: 10ms, window: 1}\n", CRI);
+    world_wait("one");
+    world_rename("logs/a.log", "logs/a.log.20261121-1");
+    world_write("logs/a.log", "");           /* empty when it is first seen */
+    world_wait_metric(METRIC_FILES_OPEN, 3); /* with our own */
+    world_write("logs/a.log", T "stdout F two\n" T "stdout F three\n");
+    world_wait_metric(METRIC_LAG_BYTES, 80);
+    world_wait_metric(METRIC_CHECKPOINT_SYNCS, (unsigned)metric_get(METRIC_CHECKPOINT_SYNCS) + 1);
+    world_die();
+    world_rename("logs/a.log", "logs/a.log.20261121-2");
+    world_write("logs/a.log", T "stdout F four\n"); /* before the old inode is free again */
+    compress("logs/a.log.20261121-2");
+    w.server.hold_acks = false;
+    world_start("", CRI);
+    later = time_mono() + 2 * NS_PER_S;
+    world_wait_records(4);
+    world_check_once("two");
+    world_check_once("three");
+    world_check_once("four");
+    wait_check(w.loop, is_later, &later, "the time after which a file is given up");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
 static void rotated_files_from_before_us_are_not_read(void **state)
 {
     (void)state;
@@ -185,36 +250,6 @@ static void a_truncated_file_begins_anew(void **state)
     assert_int_equal(w.server.records, 2);
     assert_int_equal(metric_get(METRIC_FILES_TRUNCATED), 1);
     assert_false(w.server.overlapped);
-}
-
-/* What copytruncate does, with gzip behind it when `packed`. */
-static void copytruncate(const char *from, const char *to, bool packed)
-{
-    struct codec_writer *writer = codec_writer_new();
-    struct buf text, out;
-    int fd;
-
-    buf_init(&text, 1 << 20);
-    buf_init(&out, 1 << 20);
-    assert_int_equal(file_read(w.dir, from, &text, &err), 0);
-    assert_int_equal(
-        codec_pack(writer, packed ? CODEC_GZIP : CODEC_NONE, 1, buf_str(&text), &out, &err), 0);
-    assert_int_equal(file_replace(w.dir, to, 0600, buf_str(&out), &err), 0);
-    fd = openat(w.dir, from, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    assert_true(fd >= 0);
-    (void)close(fd);
-    codec_writer_free(&writer);
-    buf_fini(&text);
-    buf_fini(&out);
-}
-
-static void compress(const char *name)
-{
-    char packed[64];
-
-    (void)snprintf(packed, sizeof(packed), "%s.gz", name);
-    copytruncate(name, packed, true);
-    assert_int_equal(unlinkat(w.dir, name, 0), 0);
 }
 
 static void what_copytruncate_took_away_is_read_from_the_copy(void **state)
@@ -372,7 +407,7 @@ static void a_file_that_cannot_be_opened_does_not_stop_the_others(void **state)
         world_wait_records(runs > 2 ? 2 : 1);
         if (runs <= 2)
             assert_int_equal(metric_get(METRIC_FILES_UNREADABLE), 1);
-        world_write("logs/c.log", T "stdout F c\n"); /* the next look is the next try */
+        world_write("logs/c.log", T "stdout F c\n"); /* a is tried again after ten seconds */
         world_wait_records(3);
         (void)world_teardown(state);
         (void)world_setup(state);
@@ -619,6 +654,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(a_file_that_was_renamed_over_is_read_from_its_descriptor),
            TEST(a_file_between_two_looks_is_not_missed),
            TEST(a_new_name_that_was_rotated_before_it_could_be_opened_is_read_whole),
+           TEST(a_log_that_was_only_seen_is_found_again_compressed),
            TEST(rotated_files_from_before_us_are_not_read),
            TEST(rotation_while_we_are_away_loses_nothing), TEST(a_truncated_file_begins_anew),
            TEST(what_copytruncate_took_away_is_read_from_the_copy),

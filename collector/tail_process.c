@@ -110,8 +110,9 @@ static void redact_line(struct turn *u, const struct join_record *rec, struct st
 {
     struct tail *t = u->t;
     unsigned bit = rec->stream == DECODE_STDERR ? CHECKPOINT_KEY_STDERR : CHECKPOINT_KEY_STDOUT;
-    bool maybe = (t->keys & CHECKPOINT_KEY_MAYBE) != 0;
-    bool in_key = (t->keys & bit) != 0 && (!maybe || redact_is_key_line(*text));
+    /* As it was where the part begins, also for the second record of one line. */
+    bool maybe = (u->keys & CHECKPOINT_KEY_MAYBE) != 0;
+    bool in_key = (u->keys & bit) != 0 && (!maybe || redact_is_key_line(*text));
 
     if (!has_key_detector(t->profile)) {
         redact_text(t->profile->redact, text, NULL, &u->rd->redacted);
@@ -145,6 +146,7 @@ void turn_look(struct turn *u, const struct join_record *rec)
     struct str text = rec->text;
 
     redact_line(u, rec, &text);
+    u->keys = u->t->keys; /* there are no parts */
 }
 
 void tail_look_for_key(struct tail *t, struct tail_reader *rd)
@@ -158,8 +160,8 @@ void tail_look_for_key(struct tail *t, struct tail_reader *rd)
     if (!has_key_detector(t->profile))
         return;
     u.look = true;
-    if (at == 0)
-        t->keys = KEYS;                                            /* what was before the file? */
+    if (at == 0) /* what was before the file? */
+        u.keys = t->keys = KEYS;
     (void)turn_lines(&u, &at, t->pos, UINT64_MAX, &stopped, &err); /* reading on tells */
     for (int s = 0; s < DECODE_STREAMS; s++)
         join_done(&t->join, (enum decode_stream)s, &rd->limits);

@@ -30,7 +30,8 @@ def write(path, rnd, counts, alive):
         for n in range(LINES):
             kind = KINDS[rnd.randrange(len(KINDS))]
             stream = b"stdout" if rnd.randrange(3) else b"stderr"
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()).encode() + b".%09dZ" % (time.time_ns() % 10**9)
+            now = time.time_ns()
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 10**9)).encode() + b".%09dZ" % (now % 10**9)
             text = b"n=%010d kind=%s level=debug %s" % (n, kind.encode(), b"x" * rnd.randrange(100))
             cut = rnd.randrange(len(text)) if rnd.randrange(10) == 0 else 0
             if cut:
@@ -88,10 +89,10 @@ def run():
             assert set(have) <= set(counts[kind]), kind
             assert len(have) + got.get(kind, 0) == len(counts[kind]), (kind, len(have), got, len(counts[kind]))
             print(f"{kind}: {len(counts[kind])} written, {len(have)} stored, {got.get(kind, 0)} dropped")
-        assert stored(s.server, "plain") == counts["plain"] and "plain" not in got
+        assert "plain" not in got, got
         assert stored(s.server, "noise") == []
         assert 0.15 < len(stored(s.server, "thin")) / len(counts["thin"]) < 0.35
-        assert got["flood"] > 0 and len(stored(s.server, "flood")) >= 100
+        assert got["flood"] > 0 and len(stored(s.server, "flood")) >= 100, got
         assert s.server.entries('{namespace="quiet"}') == []
         s.server.stop()
 

@@ -9,7 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LABELS_MAX = 64 << 20, MESSAGE_MAX = 256 << 20, ROOM = 16 << 10 };
+enum {
+    LABELS_MAX = 64 << 20,
+    MESSAGE_MAX = 256 << 20,
+    ROOM = 16 << 10,
+    ENTRY_BYTES = 48, /* of an entry beside its texts, rather more than less */
+};
 
 #define TAG STR("logq")
 
@@ -76,7 +81,7 @@ void chunk_clear(struct chunk *c)
     shrink(&c->packed, c->opt.bytes_busy);
     begin(c);
     arena_reset(c->arena);
-    c->entries = c->next = 0;
+    c->entries = c->next = c->dropped = 0;
     c->maybe_twice = false;
     c->parts.n = c->wire.n = c->drops.n = 0;
 }
@@ -93,20 +98,27 @@ bool chunk_is_worth(const struct chunk *c)
 
 bool chunk_is_full(const struct chunk *c)
 {
-    return c->message.n - c->head >= c->opt.bytes_busy || c->parts.n >= CHUNK_PARTS_MAX;
+    return c->message.n - c->head + c->dropped >= c->opt.bytes_busy ||
+           c->parts.n >= CHUNK_PARTS_MAX;
+}
+
+bool chunk_is_over(const struct chunk *c)
+{
+    return c->message.over;
 }
 
 void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size_t n)
 {
     forward_pack_entry(&c->message, ts, fields, n);
-    INVARIANT(!c->message.over); /* CHUNK_SLACK holds any one record */
     c->entries++;
 }
 
-void chunk_add_drop(struct chunk *c, struct checkpoint_file *file, const char *rule, uint64_t bytes)
+void chunk_add_drop(struct chunk *c, struct checkpoint_file *file, const char *rule, uint64_t bytes,
+                    uint64_t packed)
 {
     struct chunk_drop new = {.file = file, .count = 1, .bytes = bytes};
 
+    c->dropped += packed + ENTRY_BYTES;
     for (size_t i = c->drops.n; i > 0; i--) { /* most likely the last */
         struct chunk_drop *d = &c->drops.p[i - 1];
         if (d->file == file && strcmp(d->rule, rule) == 0) {
@@ -156,6 +168,7 @@ void chunk_back(struct chunk *c, struct chunk_mark mark)
 {
     INVARIANT(mark.bytes <= c->message.n && mark.entries <= c->entries);
     c->message.n = mark.bytes;
+    c->message.over = false;
     c->entries = mark.entries;
 }
 

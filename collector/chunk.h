@@ -41,6 +41,7 @@ struct chunk {
     struct buf message; /* head, then the payload: what is sent uncompressed is never copied */
     size_t head;
     uint64_t entries;
+    uint64_t dropped;    /* bytes that it would have more without rules */
     struct arena *arena; /* labels of single records */
     VEC(struct checkpoint_part) parts;
     VEC(struct forward_part) wire; /* the same parts as they are sent */
@@ -57,13 +58,18 @@ void chunk_free(struct chunk **pc);
 void chunk_clear(struct chunk *c);
 bool chunk_is_empty(const struct chunk *c); /* no part yet */
 bool chunk_is_worth(const struct chunk *c); /* need not wait for more */
-bool chunk_is_full(const struct chunk *c);
+bool chunk_is_full(const struct chunk *c);  /* what rules dropped counts: see chunk_add_drop */
+bool chunk_is_over(const struct chunk *c);
 
-/* Append an entry; it belongs to the part that is added next.  Nothing is kept of `fields`. */
+/* Append an entry; it belongs to the part that is added next.  Nothing is kept of `fields`.  Beyond
+ * all bounds (only a chunk that is built again with other options can grow so) nothing is added any
+ * more: chunk_is_over, until chunk_back or _clear. */
 void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size_t n);
-/* A record of `bytes` of text that is in no part because of `rule`. */
-void chunk_add_drop(struct chunk *c, struct checkpoint_file *file, const char *rule,
-                    uint64_t bytes);
+/* A record of `bytes` of text, with attributes `packed`, that is not in the payload because of
+ * `rule`.  It fills the chunk all the same: built again without that rule it must not be larger
+ * than any other. */
+void chunk_add_drop(struct chunk *c, struct checkpoint_file *file, const char *rule, uint64_t bytes,
+                    uint64_t packed);
 /* The entries since the last part are those of `part` (part->count is their number).  `labels` and
  * `attrs` (may be NULL) must live until chunk_clear. */
 void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,

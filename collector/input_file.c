@@ -323,9 +323,13 @@ static void turn(struct input_file *in, struct tail *t, struct chunk *c)
 /* The server that has, or will have, the beginning of the record that goes on in `t`. */
 static uint32_t server_of_held(const struct tail *t)
 {
-    for (int i = 0; i < DECODE_STREAMS; i++)
+    for (int i = 0; i < DECODE_STREAMS; i++) {
+        const struct multiline_stream *lines = t->multi == NULL ? NULL : &t->multi->s[i];
+        if (lines != NULL && lines->held.n > 0 && lines->held.p[0].file != t->file)
+            return lines->held.p[0].file->server;
         if (t->join.s[i].held.n > 0 && t->join.s[i].held.p[0].file != t->file)
             return t->join.s[i].held.p[0].file->server;
+    }
     return 0;
 }
 
@@ -430,8 +434,11 @@ static bool is_last_of_file(const struct checkpoint_chunk *plan, size_t i)
     return (p[i].flags & CHECKPOINT_CARRY) == 0;
 }
 
-static const char *why_not_rebuilt(const struct tail *t, const struct checkpoint_part *part)
+static const char *why_not_rebuilt(const struct tail *t, const struct checkpoint_part *part,
+                                   const struct err *err)
 {
+    if (t != NULL && err->code == ERR_LIMIT)
+        return "chunk_too_large";
     if (t != NULL && t->from.kept == NULL)
         return "file_changed";
     return part->end <= part->file->kept.end ? "spool_damaged" : "file_gone";
@@ -455,10 +462,10 @@ static int resume(void *self, const struct checkpoint_chunk *plan, struct chunk 
         if (is_last_of_file(plan, i))
             part.flags |= CHECKPOINT_FLUSH_STDOUT | CHECKPOINT_FLUSH_STDERR;
         if (t == NULL)
-            input_file_gap(in, why_not_rebuilt(t, &part), part.file, part.start, part.end);
+            input_file_gap(in, why_not_rebuilt(t, &part, &err), part.file, part.start, part.end);
         else if (tail_rebuild(t, &in->reader, c, &part, next, &err) < 0) {
             log_error("chunk.not_rebuilt", LOG_ERR(&err));
-            input_file_gap(in, why_not_rebuilt(t, &part), part.file, part.start, part.end);
+            input_file_gap(in, why_not_rebuilt(t, &part, &err), part.file, part.start, part.end);
         }
         if (t != NULL)
             reader_rest(&t->from);

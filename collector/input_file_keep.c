@@ -376,6 +376,20 @@ static void read_from_keep(struct input_file *in, struct checkpoint_file *f,
         tail_set_names(t, &names->labels, &names->attrs);
 }
 
+/* The number is on the disk first: drawn again after a kill, it would be another log's, and put
+ * that in place of this one. */
+static int adopt(struct input_file *in, const struct keep_head *head, struct checkpoint_file *f,
+                 struct err *err)
+{
+    int r;
+
+    f->head_len = head->head_len; /* nor may another file be taken for it then */
+    f->head_hash = head->head_hash;
+    checkpoint_file_changed(in->opt.checkpoint, f);
+    r = checkpoint_sync(in->opt.checkpoint, err);
+    return r < 0 ? r : keep_adopt(in->keep, head, f->no, f->salt, err);
+}
+
 static void take(void *arg, const struct keep_head *head, const struct keep_names *names)
 {
     struct input_file *in = arg;
@@ -398,7 +412,7 @@ static void take(void *arg, const struct keep_head *head, const struct keep_name
         f = checkpoint_file_new(c, 0, 0, path);
     if (checkpoint_file_end(f) < head->start) /* all of that was at the server */
         checkpoint_skip(c, f, checkpoint_file_end(f), head->start);
-    if (!is_same(c, head, f) && keep_adopt(in->keep, head, f->no, f->salt, &err) < 0) {
+    if (!is_same(c, head, f) && adopt(in, head, f, &err) < 0) {
         log_error("spool.failed", LOG_Z("file", path), LOG_ERR(&err));
         return;
     }

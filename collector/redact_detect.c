@@ -20,6 +20,7 @@ enum {
     BEARER_MIN = 8,
     BEARER_SURE = 20, /* from here on a word without a digit is a token too */
     JWT_PART_MIN = 8,
+    CLOUD_KEY_MAX = 512, /* behind its prefix: none is longer, and each hint costs that much */
     KEY_MAX = 16 << 10,
     KEY_LINE_MIN = 60, /* of a key that is spread over lines: most are 64 or 70 */
     KEY_LINE_MAX = 128,
@@ -114,9 +115,12 @@ static bool find_bearer(struct str text, size_t start, size_t end, struct redact
 /* header.payload.signature, each base64url; the first is JSON and so begins with eyJ. */
 static bool find_jwt(struct str text, size_t start, size_t end, struct redact_span *ret)
 {
-    size_t at = run_end(text, end, WORD | DASH), dots = 0;
+    size_t at, dots = 0;
 
-    if (has_before(text, start, WORD | DASH) || at - start < JWT_PART_MIN)
+    if (has_before(text, start, WORD | DASH))
+        return false;
+    at = run_end(text, end, WORD | DASH);
+    if (at - start < JWT_PART_MIN)
         return false;
     while (at < text.n && text.p[at] == '.' && dots < 4) {
         size_t to = run_end(text, at + 1, WORD | DASH);
@@ -174,7 +178,8 @@ static bool find_cloud_key(struct str text, size_t start, size_t end, struct red
         size_t to, n;
         if (!str_starts(rest, f->prefix))
             continue;
-        to = run_end(text, start + f->prefix.n, f->classes);
+        to = run_end(str_sub(text, 0, start + f->prefix.n + CLOUD_KEY_MAX), start + f->prefix.n,
+                     f->classes);
         n = to - start - f->prefix.n;
         if (n >= f->min && (f->max == 0 || n <= f->max) && !has_at(text, to, WORD))
             return found(ret, REDACT_CLOUD_KEY, start, to);
@@ -189,7 +194,7 @@ static bool find_value(struct str text, size_t end, size_t min, size_t max, stru
 
     while (at < text.n && at - end < 6 && strchr("\"'\\=: ", text.p[at]) != NULL && text.p[at] != 0)
         at++;
-    to = run_end(text, at, ALNUM | BASE64);
+    to = run_end(str_sub(text, 0, at + max + 1), at, ALNUM | BASE64);
     while (to < text.n && to > at && text.p[to] == '=')
         to++;
     if (at == end || to - at < min || to - at > max || has_at(text, to, WORD | DASH))
@@ -364,29 +369,38 @@ static size_t card_end(struct str text, size_t at)
     return is_issued(digits, n) && is_luhn(digits, n) ? at : 0;
 }
 
+/* Is there one at `start`? */
+static bool is_card_at(struct str text, size_t start, struct redact_span *ret)
+{
+    size_t to;
+
+    if (!is(text.p[start], DIGIT) || has_before(text, start, WORD) ||
+        (start > 1 && text.p[start - 1] == '.' && is(text.p[start - 2], DIGIT)))
+        return false;
+    to = card_end(text, start);
+    return to > 0 && found(ret, REDACT_CARD, start, to);
+}
+
 /* The first number of text[start..end). */
 static bool find_card(struct str text, size_t start, size_t end, struct redact_span *ret)
 {
-    for (; start < end; start++) {
-        size_t to;
-        if (!is(text.p[start], DIGIT) || has_before(text, start, WORD) ||
-            (start > 1 && text.p[start - 1] == '.' && is(text.p[start - 2], DIGIT)))
-            continue;
-        to = card_end(text, start);
-        if (to > 0)
-            return found(ret, REDACT_CARD, start, to);
-    }
+    for (; start < end; start++)
+        if (is_card_at(text, start, ret))
+            return true;
     return false;
 }
 
-/* Of a run of digits, blanks and dashes, the 16th of which is at `at`: all of it. */
+/* The first number that begins at `from` or later in a run of digits, blanks and dashes, the 16th
+ * of which is at `at`.  No look ahead: a run may hold a hundred thousand of them. */
 static bool find_cards(struct str text, size_t at, size_t from, struct redact_span *ret)
 {
-    size_t start = at < REDACT_GROUPS_MIN ? 0 : at + 1 - REDACT_GROUPS_MIN, end = at;
+    size_t start = at < REDACT_GROUPS_MIN ? 0 : at + 1 - REDACT_GROUPS_MIN;
 
-    while (end < text.n && (is(text.p[end], DIGIT | DASH) || text.p[end] == ' '))
-        end++;
-    return find_card(text, start > from ? start : from, end, ret);
+    for (start = start > from ? start : from;
+         start < text.n && (is(text.p[start], DIGIT | DASH) || text.p[start] == ' '); start++)
+        if (is_card_at(text, start, ret))
+            return true;
+    return false;
 }
 
 /* ---- addresses ---- */

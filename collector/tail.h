@@ -148,8 +148,9 @@ void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c);
 bool tail_is_copy(const struct tail *t, struct reader *from);
 
 /* Read [part->start, part->end) again into `c` exactly as it was planned; with CHECKPOINT_CARRY
- * open records move on to `next` (may be NULL).  ERR_IO, ERR_CORRUPT (the file is shorter): nothing
- * of it is in `c`'s parts. */
+ * open records move on to `next` (may be NULL).  ERR_IO, ERR_CORRUPT (the file is shorter),
+ * ERR_LIMIT (with other options than then it is too much for a chunk): nothing of it is in `c`'s
+ * parts. */
 int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
                  const struct checkpoint_part *part, struct tail *next, struct err *err);
 

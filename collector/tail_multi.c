@@ -38,9 +38,11 @@ void turn_end_record(struct turn *u, enum decode_stream s)
     if (m == NULL || !m->s[s].open)
         return;
     emit(u, s, &rec);
-    if (!u->whole)
+    if (!u->whole) {
         turn_add_held(u, &rec,
                       s == DECODE_STDERR ? CHECKPOINT_FLUSH_STDERR : CHECKPOINT_FLUSH_STDOUT);
+        turn_begin_state(u); /* a private key may have begun in it */
+    }
     multiline_done(&m->s[s], &u->rd->limits);
 }
 

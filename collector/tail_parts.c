@@ -322,6 +322,8 @@ int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
     turn_set_state(&u, part);
     t->last_ts = part->ts;
     r = feed_part(&u, part, err);
+    if (r == 0 && chunk_is_over(c)) /* it was planned with other options */
+        r = err_set(err, ERR_LIMIT, "more than a chunk has room for");
     if (r < 0) {
         chunk_back(c, before);
         for (int s = 0; s < DECODE_STREAMS; s++) {

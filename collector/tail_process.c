@@ -8,6 +8,7 @@
  */
 #include "base/hash.h"
 #include "base/obj.h"
+#include "collector/keep.h"
 #include "collector/metrics.h"
 #include "collector/tail_turn.h"
 
@@ -56,7 +57,7 @@ static uint64_t place_of(const struct join_record *rec)
     return hash_bytes(place, sizeof(place), 0);
 }
 
-static void drop(struct turn *u, const struct join_record *rec, const struct rules_decision *d)
+static void drop(struct turn *u, const struct rules_record *r, const struct rules_decision *d)
 {
     static const unsigned METRICS[] = {
         [RULES_KEEP] = METRIC_DROPPED_RULE,
@@ -65,11 +66,15 @@ static void drop(struct turn *u, const struct join_record *rec, const struct rul
         [RULES_RATE] = METRIC_DROPPED_RATE,
     };
 
+    uint64_t packed = r->line.n;
+
     if (u->whole)
         return; /* it was counted when it was planned */
-    chunk_add_drop(u->c, u->t->file, rules_name(u->t->profile->rules, d->rule), rec->text.n);
+    for (size_t i = 0; i < r->n_attrs; i++)
+        packed += r->attrs[i].name.n + r->attrs[i].value.n;
+    chunk_add_drop(u->c, u->t->file, rules_name(u->t->profile->rules, d->rule), r->line.n, packed);
     metric_add(METRICS[d->by], 1);
-    metric_add(METRIC_DROPPED_BYTES, rec->text.n);
+    metric_add(METRIC_DROPPED_BYTES, r->line.n);
 }
 
 /* One more in a rate; it may be used up by that, or open again. */
@@ -100,7 +105,7 @@ static bool keeps(struct turn *u, const struct join_record *rec, const struct la
     if (d.limit != 0)
         count_rate(u, &d, rec->ts);
     if (d.by != RULES_KEEP)
-        drop(u, rec, &d);
+        drop(u, &r, &d);
     return d.by == RULES_KEEP;
 }
 
@@ -151,7 +156,8 @@ void turn_look(struct turn *u, const struct join_record *rec)
 
 void tail_look_for_key(struct tail *t, struct tail_reader *rd)
 {
-    uint64_t at = t->pos < KEY_LOOK_BYTES ? 0 : t->pos - KEY_LOOK_BYTES;
+    uint64_t first = t->from.kept != NULL ? keep_reader_start(t->from.kept) : 0;
+    uint64_t at = t->pos < first + KEY_LOOK_BYTES ? first : t->pos - KEY_LOOK_BYTES;
     struct turn u = turn_begin(t, rd, NULL, at);
     ts_ns last = t->last_ts;
     bool stopped;
@@ -160,7 +166,7 @@ void tail_look_for_key(struct tail *t, struct tail_reader *rd)
     if (!has_key_detector(t->profile))
         return;
     u.look = true;
-    if (at == 0) /* what was before the file? */
+    if (at == first) /* what was before that? */
         u.keys = t->keys = KEYS;
     (void)turn_lines(&u, &at, t->pos, UINT64_MAX, &stopped, &err); /* reading on tells */
     for (int s = 0; s < DECODE_STREAMS; s++)

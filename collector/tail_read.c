@@ -71,6 +71,7 @@ void turn_emit(struct turn *u, const struct join_record *rec, const struct piece
         if (!is_reserved(attrs[i].name))
             fields[n++] = attrs[i];
     chunk_add_entry(u->c, rec->ts, fields, n);
+    INVARIANT(u->whole || !chunk_is_over(u->c)); /* CHUNK_SLACK holds any one record */
     metric_add(METRIC_RECORDS, 1);
 }
 

@@ -40,6 +40,47 @@ static void fill(void)
     chunk_add_part(c, &b, &LABELS, NULL);
 }
 
+static void what_rules_drop_fills_it(void **state)
+{
+    size_t before = c->message.n;
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        assert_false(chunk_is_full(c));
+        chunk_add_drop(c, &file, "noise", 50, 60);
+    }
+    assert_true(chunk_is_full(c)); /* without the rule it would have a thousand bytes now */
+    assert_false(chunk_is_worth(c));
+    assert_int_equal(c->message.n, before);
+    assert_int_equal(c->drops.n, 1);
+    assert_int_equal(c->drops.p[0].count, 10);
+    assert_int_equal(c->drops.p[0].bytes, 500);
+    chunk_clear(c);
+    assert_false(chunk_is_full(c));
+}
+
+static void beyond_its_bounds_nothing_is_added(void **state)
+{
+    static char text[1 << 20];
+    struct label field = {STR("log"), {text, sizeof(text)}};
+    struct chunk_mark before;
+    uint64_t entries;
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    fill();
+    before = chunk_mark(c);
+    entries = c->entries;
+    for (int i = 0; i < 20 && !chunk_is_over(c); i++)
+        chunk_add_entry(c, 7, &field, 1);
+    assert_true(chunk_is_over(c));
+    chunk_back(c, before);
+    assert_false(chunk_is_over(c));
+    assert_int_equal(c->entries, entries);
+    chunk_add_entry(c, 8, &field, 1); /* and goes on */
+    assert_int_equal(c->entries, entries + 1);
+}
+
 static void the_message_says_what_was_put_in(void **state)
 {
     static const struct forward_limits LIMITS = {0};
@@ -182,7 +223,9 @@ static void while_busy_it_may_grow_past_what_is_worth_sending(void **state)
     assert_true(chunk_is_full(c));
 }
 
-CHECK_MAIN(cmocka_unit_test_setup_teardown(the_message_says_what_was_put_in, setup, teardown),
+CHECK_MAIN(cmocka_unit_test_setup_teardown(what_rules_drop_fills_it, setup, teardown),
+           cmocka_unit_test_setup_teardown(beyond_its_bounds_nothing_is_added, setup, teardown),
+           cmocka_unit_test_setup_teardown(the_message_says_what_was_put_in, setup, teardown),
            cmocka_unit_test_setup_teardown(the_same_again_is_the_same_bytes, setup, teardown),
            cmocka_unit_test_setup_teardown(it_is_full_by_bytes_and_by_parts, setup, teardown),
            cmocka_unit_test_setup_teardown(entries_can_be_taken_back, setup, teardown),

@@ -326,7 +326,49 @@ static void patterns_of_the_configuration(void **state)
     assert_int_equal(patterns_new(STR("(open"), &v[0].pattern, &err), ERR_INVALID);
 }
 
+/* One line of `unit` over and over.  What a detector does for one hint must not grow with the line:
+ * these took minutes. */
+static void check_line_of(const char *unit, const char *end, size_t bytes)
+{
+    char *text = malloc(bytes + 64);
+    size_t n = 0;
+
+    assert_non_null(text);
+    for (; n + strlen(unit) < bytes; n += strlen(unit))
+        memcpy(text + n, unit, strlen(unit));
+    (void)snprintf(text + n, 64, "%s", end);
+    (void)clean(REDACT_ALL, text);
+    free(text);
+}
+
+static void a_line_full_of_hints_takes_no_longer_than_another(void **state)
+{
+    static const char *const UNITS[] = {
+        "eyJ",    "eyJaaaaaaaa.", "xoxb-",
+        "glpat-", "-AIza",        "4111111111111111 ",
+        "s_key=", "ghp_",         "SecretAccessKey",
+        "a@b.cd", "1.1.",         "-----BEGIN PRIVATE KEY-----",
+        "::1 ",   "bearer ",      "@",
+        "4111-",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++) {
+        check_line_of(UNITS[i], "", 1 << 20);
+        check_line_of(UNITS[i], "_", 1 << 20);
+    }
+}
+
+static void many_cards_in_one_run(void **state)
+{
+    (void)state;
+    check_str(
+        clean(redact_by_name(STR("card")), "4111111111111111 5500005555555559 4111111111111111 12"),
+        "[redacted:card] [redacted:card] [redacted:card] 12");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(bearer), TEST(cloud_keys), TEST(jwt), TEST(cards), TEST(emails), TEST(addresses),
            TEST(private_keys), TEST(a_key_in_many_records), TEST(all_at_once),
-           TEST(patterns_of_the_configuration))
+           TEST(patterns_of_the_configuration),
+           TEST(a_line_full_of_hints_takes_no_longer_than_another), TEST(many_cards_in_one_run))

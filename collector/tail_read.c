@@ -347,8 +347,11 @@ enum tail_result tail_pass(struct tail *t, struct tail_reader *rd, struct err *e
     t->unlinked = st.unlinked;
     if (!tail_identify(t, rd, st.size))
         return TAIL_CHANGED;
-    for (int s = 0; s < DECODE_STREAMS; s++)
+    for (int s = 0; s < DECODE_STREAMS; s++) {
         join_done(&t->join, (enum decode_stream)s, &rd->limits);
+        if (t->multi != NULL)
+            multiline_done(&t->multi->s[s], &rd->limits);
+    }
     t->holes_due = false;
     if (reader_is_plain(&t->from))
         tail_skip(t, rd);

@@ -462,6 +462,17 @@ static void held_lines_survive_another_configuration(void **state)
 }
 
 /* Lines of a plain file have the time when they were read: the first one's is the record's. */
+static void nothing_is_held_of_a_log_that_is_excluded(void **state)
+{
+    (void)state;
+    append(STR(T "stdout F Start 1\n" T "stderr F Start 2\n"));
+    assert_int_equal(read_some(1 << 20), TAIL_END);
+    assert_false(tail_is_settled(w.t));
+    assert_int_equal(tail_pass(w.t, &w.rd, &err), TAIL_END);
+    assert_false(tail_is_due(w.t, &w.rd, time_mono() + w.rd.multiline_timeout));
+    assert_true(tail_is_settled(w.t));
+}
+
 static void a_plain_file_is_built_again_with_its_times(void **state)
 {
     (void)state;
@@ -503,6 +514,8 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(a_line_that_does_not_fit_begins_a_record, setup_start,
                                     teardown_multi),
     cmocka_unit_test_setup_teardown(held_lines_survive_another_configuration, setup_start,
+                                    teardown_multi),
+    cmocka_unit_test_setup_teardown(nothing_is_held_of_a_log_that_is_excluded, setup_start,
                                     teardown_multi),
     cmocka_unit_test_setup_teardown(a_plain_file_is_built_again_with_its_times, setup_start,
                                     teardown_multi))

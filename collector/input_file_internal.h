@@ -65,6 +65,7 @@ struct input_file {
     loop_fn *drain_done;
     void *drain_arg;
     dur_ns over_since;                     /* more is pinned and kept than may be; 0: not */
+    bool has_unwanted;                     /* logs in keep/ that no input asks for */
     size_t drained_to;                     /* tails before it are done with */
     bool keeping;                          /* there is more to copy right now */
     bool look_again;                       /* a name went while it was looked at */

@@ -172,6 +172,49 @@ static void move(struct input_file *in, struct tail *t)
 
 /* ---- the budget ---- */
 
+static bool is_same(const struct checkpoint *c, const struct keep_head *h,
+                    const struct checkpoint_file *f)
+{
+    return h->incarnation == checkpoint_incarnation(c) && h->no == f->no && h->salt == f->salt;
+}
+
+/* The journal's entry.  After a renewal numbers are others: then by what the log looked like. */
+static struct checkpoint_file *find_entry(const struct checkpoint *c, const struct keep_head *h,
+                                          const struct keep_names *names)
+{
+    struct checkpoint_file *f = checkpoint_file_find(c, h->no);
+
+    if (f != NULL && is_same(c, h, f))
+        return f;
+    if (h->incarnation == checkpoint_incarnation(c))
+        return NULL;
+    for (size_t i = 0; (f = checkpoint_file_at(c, i)) != NULL; i++)
+        if (f->user == NULL && !f->dead && f->kept.end > 0 &&
+            str_eq(str_of(f->path), names->path) && f->kept.start == h->start &&
+            f->head_len == h->head_len && f->head_hash == h->head_hash)
+            return f;
+    return NULL;
+}
+
+/* What no input wants is the first to go. */
+static void drop_unwanted(void *arg, const struct keep_head *head, const struct keep_names *names)
+{
+    struct input_file *in = arg;
+    struct checkpoint *c = in->opt.checkpoint;
+    struct checkpoint_file *f = find_entry(c, head, names);
+
+    if (keep_bytes(in->keep) <= in->opt.spool_bytes || f == NULL || f->user != NULL ||
+        !is_same(c, head, f))
+        return;
+    if (f->kept.end > checkpoint_file_end(f))
+        metric_add(METRIC_SPOOL_DROPPED_BYTES, f->kept.end - checkpoint_file_end(f));
+    if (f->kept.end > f->seen)
+        checkpoint_seen(c, f, f->kept.end);
+    checkpoint_kept(c, f, 0, 0);
+    input_file_lose(in, f, "spool_full");
+    keep_remove(in->keep, head->no);
+}
+
 /* The oldest of which something is unread; NULL: there is none. */
 static struct tail *oldest_unread(const struct input_file *in)
 {
@@ -224,7 +267,13 @@ static uint64_t drop_oldest(struct input_file *in, dur_ns now)
 {
     uint64_t pinned = count_pinned(in);
     struct tail *t;
+    struct err err;
 
+    if (keep_bytes(in->keep) > in->opt.spool_bytes && in->has_unwanted) {
+        in->has_unwanted = false;
+        if (keep_each(in->keep, drop_unwanted, in, &err) < 0)
+            log_error("spool.failed", LOG_ERR(&err));
+    }
     while (is_over(in, pinned, now) && (t = oldest_unread(in)) != NULL) {
         drop(in, t);
         pinned = count_pinned(in);
@@ -329,30 +378,6 @@ void input_file_drain(struct input_file *in, loop_fn *done, void *arg)
 
 /* ---- the next start ---- */
 
-static bool is_same(const struct checkpoint *c, const struct keep_head *h,
-                    const struct checkpoint_file *f)
-{
-    return h->incarnation == checkpoint_incarnation(c) && h->no == f->no && h->salt == f->salt;
-}
-
-/* The journal's entry.  After a renewal numbers are others: then by what the log looked like. */
-static struct checkpoint_file *find_entry(const struct checkpoint *c, const struct keep_head *h,
-                                          const struct keep_names *names)
-{
-    struct checkpoint_file *f = checkpoint_file_find(c, h->no);
-
-    if (f != NULL && is_same(c, h, f))
-        return f;
-    if (h->incarnation == checkpoint_incarnation(c))
-        return NULL;
-    for (size_t i = 0; (f = checkpoint_file_at(c, i)) != NULL; i++)
-        if (f->user == NULL && !f->dead && f->kept.end > 0 &&
-            str_eq(str_of(f->path), names->path) && f->kept.start == h->start &&
-            f->head_len == h->head_len && f->head_hash == h->head_hash)
-            return f;
-    return NULL;
-}
-
 static void read_from_keep(struct input_file *in, struct checkpoint_file *f,
                            const struct keep_names *names)
 {
@@ -406,8 +431,10 @@ static void take(void *arg, const struct keep_head *head, const struct keep_name
         return;
     }
     in->source = input_file_source_of(in, str_to_z(names->path, path, sizeof(path)));
-    if (in->source == NULL)
-        return; /* nobody wants it now: perhaps after a reload */
+    if (in->source == NULL) {
+        in->has_unwanted = true; /* until a reload, or for good */
+        return;
+    }
     if (f == NULL)
         f = checkpoint_file_new(c, 0, 0, path);
     if (checkpoint_file_end(f) < head->start) /* all of that was at the server */

@@ -9,8 +9,9 @@
 #define LOG DIR "/" ID "-json.log"
 #define MORE                                                                                       \
     "chunk: {delay: 10ms, bytes: 4KiB, bytes_busy: 4KiB, window: 1}\npartial_timeout: "            \
-    "100ms\nspool: {bytes: "                                                                       \
-    "64KiB}\n"
+    "100ms\nspool: "
+#define SMALL  MORE "{bytes: 64KiB}\n"
+#define LARGE  MORE "{bytes: 1MiB}\n"
 #define DOCKER "  - {type: docker, paths: ['@/logs/*/*-json.log']}\n"
 
 enum { LINES = 500 };
@@ -65,10 +66,10 @@ static bool has_sent(void *arg)
 }
 
 /* The first window was sent, the rest of the log is deleted, and we end. */
-static void read_begin_delete_and_stop(void)
+static void read_begin_delete_and_stop(const char *more)
 {
     w.server.hold_acks = true;
-    world_start(MORE, DOCKER);
+    world_start(more, DOCKER);
     wait_check(w.loop, has_sent, NULL, "a chunk");
     delete_log();
     world_stop();
@@ -97,10 +98,10 @@ static void a_log_deleted_before_it_was_read_survives_our_end(void **state)
 {
     (void)state;
     write_log(20);
-    read_begin_delete_and_stop();
+    read_begin_delete_and_stop(SMALL);
     assert_true(count_lines() < LINES);
     w.server.show_labels = true;
-    world_start(MORE, DOCKER);
+    world_start(SMALL, DOCKER);
     world_wait_records(LINES);
     assert_int_equal(w.server.records, LINES); /* and none twice */
     world_wait("app=web container=web host=h image=shop:1");
@@ -113,10 +114,10 @@ static void what_is_kept_waits_through_more_ends(void **state)
 {
     (void)state;
     write_log(20);
-    read_begin_delete_and_stop();
+    read_begin_delete_and_stop(SMALL);
     for (int i = 0; i < 2; i++) {
         w.server.hold_acks = true;
-        world_start(MORE, DOCKER);
+        world_start(SMALL, DOCKER);
         world_wait_metric(METRIC_CHUNKS_REBUILT, 1 + (unsigned)i);
         if (i == 0)
             world_stop();
@@ -124,7 +125,7 @@ static void what_is_kept_waits_through_more_ends(void **state)
             world_die();
         w.server.hold_acks = false;
     }
-    world_start(MORE, DOCKER);
+    world_start(SMALL, DOCKER);
     world_wait_records(LINES);
     assert_int_equal(count_lines(), LINES);
     assert_int_equal(w.server.records, LINES);
@@ -135,11 +136,11 @@ static void a_log_that_is_there_again_is_another(void **state)
 {
     (void)state;
     write_log(20);
-    read_begin_delete_and_stop();
+    read_begin_delete_and_stop(SMALL);
     assert_int_equal(file_make_dirs(w.dir, DIR, 0700, &err), 0);
     world_write(LOG,
                 "{\"log\":\"new\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T19:15:00Z\"}\n");
-    world_start(MORE, DOCKER);
+    world_start(SMALL, DOCKER);
     world_wait_records(LINES + 1);
     assert_int_equal(count_lines(), LINES);
     world_check_once("stdout|new");
@@ -150,9 +151,9 @@ static void a_lost_journal_loses_nothing_that_is_kept(void **state)
 {
     (void)state;
     write_log(20);
-    read_begin_delete_and_stop();
+    read_begin_delete_and_stop(SMALL);
     assert_int_equal(unlinkat(w.dir, "state/checkpoint", 0), 0);
-    world_start(MORE, DOCKER);
+    world_start(SMALL, DOCKER);
     world_wait("n=000499");
     assert_int_equal(count_lines(), LINES);
     world_wait("\"cause\":\"journal_lost\",\"file\":");
@@ -182,11 +183,11 @@ static void what_the_journal_promised_and_is_gone_is_a_gap(void **state)
 
     (void)state;
     write_log(20);
-    read_begin_delete_and_stop();
+    read_begin_delete_and_stop(SMALL);
     assert_int_equal(file_open_dir(w.dir, "state/keep", &dir, &err), 0);
     assert_int_equal(file_walk(dir, cut_one, &cut, &err), 0);
     (void)close(dir);
-    world_start(MORE, DOCKER);
+    world_start(SMALL, DOCKER);
     world_wait("spool_damaged");
     assert_true(metric_get(METRIC_GAP_BYTES) > 0);
     assert_true(count_lines() < LINES);
@@ -197,11 +198,23 @@ static void what_is_over_the_budget_is_a_gap(void **state)
 {
     (void)state;
     write_log(1000); /* ten times spool.bytes */
-    read_begin_delete_and_stop();
+    read_begin_delete_and_stop(SMALL);
     assert_true(metric_get(METRIC_SPOOL_DROPPED_BYTES) > 0);
-    world_start(MORE, DOCKER);
+    world_start(SMALL, DOCKER);
     world_wait("spool_full");
     wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+}
+
+static void what_no_input_wants_goes_first(void **state)
+{
+    (void)state;
+    write_log(300);
+    read_begin_delete_and_stop(LARGE);
+    assert_true(metric_get(METRIC_SPOOL_BYTES) > 64 << 10);
+    world_start(SMALL, "  - {type: file, paths: ['@/other/*.log']}\n");
+    world_wait("spool_full");
+    wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+    assert_true(metric_get(METRIC_GAP_BYTES) > 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
@@ -215,6 +228,7 @@ int main(void)
         TEST(a_lost_journal_loses_nothing_that_is_kept),
         TEST(what_the_journal_promised_and_is_gone_is_a_gap),
         TEST(what_is_over_the_budget_is_a_gap),
+        TEST(what_no_input_wants_goes_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

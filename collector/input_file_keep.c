@@ -24,6 +24,7 @@ enum {
     STEP_BYTES = 4 << 20, /* at a time */
     QUIET_MS = 5000,      /* so long after its last byte a deleted log has no writer any more */
     RETRY_MS = 10000,
+    RETRY_OVER_MS = 500,
     GRACE_MS = 10000,
 };
 
@@ -46,6 +47,12 @@ static bool is_quiet(const struct tail *t, dur_ns now)
     return now - t->seen_at >= QUIET_MS * NS_PER_MS;
 }
 
+/* Before something is given up for want of room it is tried often. */
+static dur_ns retry_after(const struct input_file *in)
+{
+    return (in->over_since != 0 ? RETRY_OVER_MS : RETRY_MS) * NS_PER_MS;
+}
+
 /* Is it its turn to be copied while we run?  Packed ones are not: reading and copying at once would
  * unpack them again and again. */
 static bool may_copy(const struct input_file *in, const struct tail *t, dur_ns now)
@@ -53,7 +60,7 @@ static bool may_copy(const struct input_file *in, const struct tail *t, dur_ns n
     uint64_t end = t->keeping == NULL ? 0 : keep_end(t->keeping);
 
     if (!is_pinned(t) || !reader_is_plain(&t->from) || !is_needed(in, t) ||
-        (t->keep_failed_at != 0 && now - t->keep_failed_at < RETRY_MS * NS_PER_MS))
+        (t->keep_failed_at != 0 && now - t->keep_failed_at < retry_after(in)))
         return false;
     return is_quiet(t, now) || t->seen >= end + KEEP_RAW_MAX;
 }

@@ -24,6 +24,7 @@
 
 enum {
     MISSED_MS = 900,   /* a file that is nowhere is looked for that long, */
+    MAKING_MS = 10000, /* so old, a compressed file is as whole as it will be */
     UNSURE_MS = 60000, /* and that long while another is being compressed, it seems */
     TAIL_BYTES = 1024,
     RESERVED_FDS = 64, /* for all that is no log */
@@ -533,13 +534,24 @@ static bool match_rest(struct input_file *in, struct slot *s, struct siblings *a
     return older_gone;
 }
 
-/* Follow what has to be read, oldest first. */
 /* It has no entry: was it written since we look? */
 static bool is_ours(const struct input_file *in, const struct slot *s, const struct sibling *b)
 {
     return s->is_new && b->st.st_mtim.tv_sec >= in->began / NS_PER_S;
 }
 
+/* Is it being compressed, and so little of it there that nobody can tell whose it is? */
+static bool is_in_making(const struct sibling *b, struct reader *from)
+{
+    ts_ns written = b->st.st_mtim.tv_sec * NS_PER_S + b->st.st_mtim.tv_nsec;
+    struct reader_stat st;
+
+    return b->is_packed && !reader_reaches(from, CHECKPOINT_HEAD_MAX) &&
+           (reader_stat(from, &st) < 0 || st.damaged || st.size == 0) &&
+           time_now() - written < MAKING_MS * NS_PER_MS;
+}
+
+/* Follow what has to be read, oldest first. */
 static void follow_siblings(struct input_file *in, struct slot *s, struct siblings *all, bool known)
 {
     for (size_t i = 0; i < all->v.n; i++) {
@@ -553,6 +565,11 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
             (f == NULL && find_inode(in, b->st.st_dev, b->st.st_ino) != NULL) ||
             strcmp(b->path, s->path) == 0 || !open_sibling(in, b, &from))
             continue;
+        if (f == NULL && is_in_making(b, &from)) {
+            in->look_again = true;
+            reader_close(&from);
+            continue;
+        }
         if (f != NULL ? is_done(f, &from) : is_twin(in, s, all, b, &from)) {
             reader_close(&from);
             continue;

@@ -393,6 +393,25 @@ static void damage_in_a_compressed_file_is_a_gap(void **state)
     world_wait("gap=file_damaged");
 }
 
+static void what_is_being_compressed_is_no_other_log(void **state)
+{
+    (void)state;
+    world_start("", CRI);
+    world_write("logs/a.log", T "stdout F one\n");
+    world_wait("one");
+    world_write("logs/a.log.1.gz", "\x1f\x8b\x08"); /* it has just begun */
+    world_rename("logs/a.log", "logs/a.log.1");
+    world_write("logs/a.log", T "stdout F two\n");
+    world_wait("two");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 2);
+    compress("logs/a.log.1");
+    world_rename("logs/a.log", "logs/a.log.2");
+    world_write("logs/a.log", T "stdout F three\n");
+    world_wait("three");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_int_equal(w.server.records, 3);
+}
+
 static void a_file_that_cannot_be_opened_does_not_stop_the_others(void **state)
 {
     unsigned runs = 0;
@@ -663,6 +682,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(what_was_compressed_while_we_were_away_is_read),
            TEST(a_file_that_vanished_while_we_were_away_is_a_gap_of_its_bytes),
            TEST(damage_in_a_compressed_file_is_a_gap),
+           TEST(what_is_being_compressed_is_no_other_log),
            TEST(a_file_that_cannot_be_opened_does_not_stop_the_others),
            TEST(a_directory_that_cannot_be_gone_through_is_reported),
            TEST(an_unfinished_line_goes_after_its_time),

@@ -171,7 +171,7 @@ static void shift(struct feed *f, char name[PATH_BYTES])
         size_t n = strlen(old);
         bool packed = n > 3 && strcmp(old + n - 3, ".gz") == 0;
         if (f->stamps)
-            (void)snprintf(new, PATH_BYTES, "%s", old);
+            memcpy(new, old, n + 1);
         else
             (void)snprintf(new, PATH_BYTES, "%s.%u%s", f->path, i + 1, packed ? ".gz" : "");
         if (!f->stamps && rename(old, new) < 0)

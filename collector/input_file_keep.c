@@ -210,9 +210,12 @@ static void drop_unwanted(void *arg, const struct keep_head *head, const struct 
     struct checkpoint *c = in->opt.checkpoint;
     struct checkpoint_file *f = find_entry(c, head, names);
 
-    if (keep_bytes(in->keep) <= in->opt.spool_bytes || f == NULL || f->user != NULL ||
-        !is_same(c, head, f))
+    if (f == NULL || f->user != NULL || !is_same(c, head, f))
         return;
+    if (keep_bytes(in->keep) <= in->opt.spool_bytes) {
+        in->has_unwanted = true; /* for the next time */
+        return;
+    }
     if (f->kept.end > checkpoint_file_end(f))
         metric_add(METRIC_SPOOL_DROPPED_BYTES, f->kept.end - checkpoint_file_end(f));
     if (f->kept.end > f->seen)

@@ -12,6 +12,19 @@ void join_segments_add(struct join_segments *v, const struct join_segment *seg)
     VEC_PUSH(v, *seg);
 }
 
+void join_segments_hold(struct join_segments *v, const struct join_segment *seg)
+{
+    struct join_segment *last = v->n == 0 ? NULL : &v->p[v->n - 1];
+
+    if (last != NULL && last->file == seg->file && last->end == seg->start &&
+        last->mark == seg->mark) {
+        last->end = seg->end;
+        last->ts = seg->ts;
+    } else {
+        join_segments_add(v, seg);
+    }
+}
+
 void join_segments_compact(struct join_segments *v)
 {
     size_t n = 0;
@@ -59,19 +72,6 @@ static void add_text(struct join_stream *s, struct str text, const struct join_l
     s->charged += limits->budget == NULL ? 0 : n;
     s->text.max = limits->max_line;
     buf_add(&s->text, text.p, n);
-}
-
-static void hold(struct join_stream *s, const struct join_segment *seg)
-{
-    struct join_segment *last = s->held.n == 0 ? NULL : &s->held.p[s->held.n - 1];
-
-    if (last != NULL && last->file == seg->file && last->end == seg->start &&
-        last->mark == seg->mark) {
-        last->end = seg->end;
-        last->ts = seg->ts;
-    } else {
-        join_segments_add(&s->held, seg);
-    }
 }
 
 static void fill_record(const struct join_stream *s, enum decode_stream stream, bool partial,
@@ -137,7 +137,7 @@ int join_add(struct join *j, const struct piece *p, const struct join_segment *s
         fill_ended(s, p, true, seg, ret);
         return 0;
     }
-    hold(s, seg);
+    join_segments_hold(&s->held, seg);
     return 1;
 }
 

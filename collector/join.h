@@ -35,6 +35,8 @@ struct join_segments {
     size_t n, cap;
 };
 void join_segments_add(struct join_segments *v, const struct join_segment *seg);
+/* The same, into the last one where it goes on from that with no record between them. */
+void join_segments_hold(struct join_segments *v, const struct join_segment *seg);
 /* Put adjacent ones into one: between two lines nobody needs to know their borders any more. */
 void join_segments_compact(struct join_segments *v);
 

@@ -41,19 +41,6 @@ static void add_text(struct multiline_stream *s, struct str text, const struct j
     s->total += text.n;
 }
 
-static void add_segment(struct multiline_stream *s, const struct join_segment *seg)
-{
-    struct join_segment *last = s->held.n == 0 ? NULL : &s->held.p[s->held.n - 1];
-
-    if (last != NULL && last->file == seg->file && last->end == seg->start &&
-        last->mark == seg->mark) {
-        last->end = seg->end;
-        last->ts = seg->ts;
-    } else {
-        join_segments_add(&s->held, seg);
-    }
-}
-
 static struct str put(char **at, struct str s)
 {
     struct str r = {*at, s.n};
@@ -101,8 +88,8 @@ int multiline_hold(struct multiline_stream *s, const struct join_record *rec,
     s->lines++;
     s->grown = now;
     for (size_t i = 0; i < rec->n_held; i++)
-        add_segment(s, &rec->held[i]);
-    add_segment(s, last);
+        join_segments_hold(&s->held, &rec->held[i]);
+    join_segments_hold(&s->held, last);
     return s->lines < MULTILINE_LINES_MAX && s->total < limits->max_line ? 1 : 0;
 }
 

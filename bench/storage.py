@@ -343,18 +343,18 @@ def suite_query(options, work, report, size, suffix, keep_memory=None):
     pods, made, wall = fill(server, directory, options, size, peer_path)
     words = samples(pods)
     words |= {"digits": words["block"][3:8], "seed": options.seed}
+    peak = server.process.peak
+    seconds = cpu_of_children(server.process.finish)  # before compaction has work for minutes
+    if suffix:
+        report.add(f"ingest_rows_per_cpu_s{suffix}", [made["lines"] / seconds], "rows/s",
+                   f"{options.streams} pods; {made['bytes'] / 1e6 / seconds:.1f} MB per CPU second")
     if peer_path:
         peer = victorialogs.Peer(directory)
         peer.insert(peer_path, made["lines"], STREAM_FIELDS)
         peer.merge()
         peer_path.unlink()
     shutil.rmtree(pods)
-    peak = server.process.peak
-    if suffix:
-        seconds = cpu_of_children(server.process.finish)
-        report.add(f"ingest_rows_per_cpu_s{suffix}", [made["lines"] / seconds], "rows/s",
-                   f"{options.streams} pods; {made['bytes'] / 1e6 / seconds:.1f} MB per CPU second")
-        server.start()
+    server.start()
     compact(server)
     peak = max(peak, server.process.peak)
     server.process.finish()

@@ -43,6 +43,29 @@ struct chunk *chunk_new(const struct chunk_options *opt)
     return c;
 }
 
+void chunk_names_unref(struct chunk_names **pn)
+{
+    struct chunk_names *n = *pn;
+
+    *pn = NULL;
+    if (n != NULL && --n->refs == 0)
+        free(n);
+}
+
+void chunk_hold(struct chunk *c, struct chunk_names *names)
+{
+    if (names == NULL || (c->names.n > 0 && c->names.p[c->names.n - 1] == names))
+        return;
+    names->refs++;
+    VEC_PUSH(&c->names, names);
+}
+
+static void release_names(struct chunk *c)
+{
+    while (c->names.n > 0)
+        chunk_names_unref(&c->names.p[--c->names.n]);
+}
+
 void chunk_free(struct chunk **pc)
 {
     struct chunk *c = *pc;
@@ -57,6 +80,8 @@ void chunk_free(struct chunk **pc)
     VEC_FINI(&c->parts);
     VEC_FINI(&c->wire);
     VEC_FINI(&c->drops);
+    release_names(c);
+    VEC_FINI(&c->names);
     c->magic = 0;
     free(c);
     *pc = NULL;
@@ -84,6 +109,7 @@ void chunk_clear(struct chunk *c)
     c->entries = c->next = c->dropped = 0;
     c->maybe_twice = false;
     c->parts.n = c->wire.n = c->drops.n = 0;
+    release_names(c);
 }
 
 bool chunk_is_empty(const struct chunk *c)

@@ -34,6 +34,14 @@ struct chunk_drop {
     uint64_t count, bytes;
 };
 
+/* Labels and attributes of a file, in one block, counted: a chunk that is being filled may outlive
+ * what its file is called. */
+struct chunk_names {
+    unsigned refs;
+    struct labels labels, attrs;
+};
+void chunk_names_unref(struct chunk_names **pn); /* the last one frees; *pn may be NULL */
+
 struct chunk {
     unsigned magic;
 #define CHUNK_FILLING_MAGIC 0x9a7cc4b2u
@@ -46,6 +54,7 @@ struct chunk {
     VEC(struct checkpoint_part) parts;
     VEC(struct forward_part) wire; /* the same parts as they are sent */
     VEC(struct chunk_drop) drops;
+    VEC(struct chunk_names *) names; /* that `wire` refers to */
     struct codec_writer *codec;
     struct buf packed;
     uint64_t next;    /* the pipeline's, for chunk_pack: forward_about.h; 0: not said */
@@ -71,9 +80,12 @@ void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size
 void chunk_add_drop(struct chunk *c, struct checkpoint_file *file, const char *rule, uint64_t bytes,
                     uint64_t packed);
 /* The entries since the last part are those of `part` (part->count is their number).  `labels` and
- * `attrs` (may be NULL) must live until chunk_clear. */
+ * `attrs` (may be NULL) must live until chunk_clear: in c->arena, or by chunk_hold. */
 void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,
                     const struct labels *labels, const struct labels *attrs);
+
+/* Keep `names` (NULL: none) until chunk_clear. */
+void chunk_hold(struct chunk *c, struct chunk_names *names);
 
 /* Take back the entries that were added since `mark`; no part may have been added in between. */
 struct chunk_mark {

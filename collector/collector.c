@@ -8,6 +8,7 @@
 #include "collector/certs.h"
 #include "collector/input_events.h"
 #include "collector/input_file.h"
+#include "collector/kube.h"
 #include "collector/metrics.h"
 #include "collector/pipeline.h"
 #include "collector/source.h"
@@ -44,6 +45,8 @@ struct collector {
     struct checkpoint *checkpoint;
     struct spool *own;
     struct pipeline *pipeline;
+    struct kube_pods *pods; /* NULL: Kubernetes was never asked */
+    struct kube *kube;      /* NULL: it is not now */
     struct certs *certs;
     struct loop_timer *certs_timer; /* of the end of a certificate */
     bool certs_told;                /* that it comes */
@@ -187,6 +190,47 @@ static int start_engines(struct collector *c, struct err *err)
     return r;
 }
 
+/* ---- Kubernetes ---- */
+
+static void on_pod(void *arg, struct str uid)
+{
+    struct collector *c = arg;
+
+    input_file_describe_again(c->files, uid);
+}
+
+static void load_pods(struct collector *c)
+{
+    struct err err;
+
+    if (c->pods != NULL)
+        return;
+    c->pods = kube_pods_new();
+    if (kube_load(c->state_fd, c->pods, &err) < 0)
+        log_warn("kubernetes.cache_unusable", LOG_ERR(&err));
+}
+
+/* As the configuration says now; one that works by the same goes on. */
+static void start_kube(struct collector *c, const struct config_kube *old)
+{
+    const struct config_kube *k = &config_of(c)->kube;
+    struct kube_options opt = {
+        .loop = c->loop, .opener = c->opener, .config = k, .changed = on_pod, .arg = c};
+    bool stays = old != NULL && str_eq(k->api, old->api) && str_eq(k->node, old->node) &&
+                 str_eq(k->token_file, old->token_file) && str_eq(k->ca_file, old->ca_file);
+
+    if (!stays)
+        kube_free(&c->kube);
+    if (k->api.n == 0)
+        return;
+    load_pods(c);
+    source_set_pods(c->set, c->pods);
+    opt.pods = c->pods;
+    opt.state_fd = c->state_fd;
+    if (c->kube == NULL)
+        c->kube = kube_open(&opt);
+}
+
 /* ---- /metrics, /health ---- */
 
 static void reply_health(struct collector *c, struct http_exchange *x)
@@ -205,6 +249,8 @@ static void reply_health(struct collector *c, struct http_exchange *x)
     json_put_kv_u64(&w, "lag_bytes", lag.bytes);
     json_put_kv_u64(&w, "lag_s", (uint64_t)(lag.age / NS_PER_S));
     json_put_kv_u64(&w, "worker_restarts", metric_get(METRIC_WORKER_RESTARTS));
+    if (c->kube != NULL)
+        kube_health(c->kube, &w);
     json_put_object_end(&w);
     buf_add_char(&out, '\n');
     http_reply(x, 200, "application/json", buf_str(&out));
@@ -451,6 +497,8 @@ int collector_open(struct loop *l, const struct collector_rights *rights, struct
     if (r == 0)
         r = start_engines(c, err);
     if (r == 0)
+        start_kube(c, NULL); /* what an earlier run knew is there when logs are opened */
+    if (r == 0)
         r = open_files(c, err);
     if (r < 0) {
         collector_free(&c);
@@ -528,6 +576,7 @@ static void warn_unreloadable(const struct config *old, const struct config *new
 
 int collector_reload(struct collector *c, struct config *config, struct err *err)
 {
+    struct source_set *before = c->set;
     struct certs *certs;
     int r;
 
@@ -539,8 +588,9 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
     }
     warn_unreloadable(c->started->config, config);
     stop_engines(c); /* they borrow from the old set */
-    source_set_unref(&c->set);
     c->set = source_set_new(config, c->opener, podman_by_file(c->opener, config));
+    start_kube(c, &before->config->kube);
+    source_set_unref(&before);
     if (certs_current(certs) != NULL && certs_current(c->certs) != NULL) {
         certs_free(&c->certs);
         c->certs = certs;
@@ -594,6 +644,7 @@ void collector_free(struct collector **pc)
         http_server_close(&c->http);
         (void)unlinkat(c->state_fd, ADDRESSES, 0);
     }
+    kube_free(&c->kube);
     pipeline_free(&c->pipeline);
     loop_timer_free(&c->certs_timer);
     certs_free(&c->certs);
@@ -602,6 +653,7 @@ void collector_free(struct collector **pc)
     checkpoint_close(&c->checkpoint);
     source_set_unref(&c->set);
     source_set_unref(&c->started);
+    kube_pods_free(&c->pods); /* the sets borrow it */
     if (c->lock_fd >= 0)
         (void)close(c->lock_fd);
     if (c->state_fd >= 0)

@@ -20,6 +20,8 @@
 
 enum { ARENA_MAX = 16 << 20 };
 
+#define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
+
 static const char *const TYPES[] = {"docker", "cri",           "podman",        "file",
                                     "json",   "docker_events", "podman_events", NULL};
 static const char *const READ_FROM[] = {"start", "end", NULL};
@@ -392,6 +394,37 @@ static const struct conf_option OPTIONS[] = {
      .n_sub = sizeof(PATTERN) / sizeof(PATTERN[0]),
      .sub_size = sizeof(struct config_pattern),
      .count_offset = AT(redact.n_patterns)},
+    {.path = "kubernetes.api",
+     .type = CONF_STR,
+     .offset = AT(kube.api),
+     .fallback = "",
+     .help = "https:// address of the API server, to label the logs of this node's pods; empty: it "
+             "is not asked"},
+    {.path = "kubernetes.node",
+     .type = CONF_STR,
+     .offset = AT(kube.node),
+     .fallback = "",
+     .help = "name of this node, whose pods are asked for"},
+    {.path = "kubernetes.token_file",
+     .type = CONF_STR,
+     .offset = AT(kube.token_file),
+     .fallback = SERVICE_ACCOUNT "/token",
+     .help = "token of the ServiceAccount, read before each request; empty: none is sent"},
+    {.path = "kubernetes.ca_file",
+     .type = CONF_STR,
+     .offset = AT(kube.ca_file),
+     .fallback = SERVICE_ACCOUNT "/ca.crt",
+     .help = "certificates that the API server's must come from; empty: those of the system"},
+    {.path = "kubernetes.labels",
+     .type = CONF_STRS,
+     .offset = AT(kube.labels),
+     .fallback = "[]",
+     .help = "globs of the pod labels that are stream labels"},
+    {.path = "kubernetes.attributes",
+     .type = CONF_STRS,
+     .offset = AT(kube.attributes),
+     .fallback = "['*']",
+     .help = "globs of those that are attributes, label_<name>; a stream label is none"},
     {.path = "rules",
      .type = CONF_MAPS,
      .offset = AT(rules),
@@ -600,6 +633,19 @@ static void check_servers(const struct checker *k, const struct config *c)
     }
 }
 
+static void check_kube(const struct checker *k, const struct config_kube *c)
+{
+    struct str host = str_from(c->api, sizeof("https://") - 1);
+
+    if (c->api.n == 0)
+        return;
+    if (!str_starts(c->api, STR("https://")) || host.n == 0 || host.p[0] == '/' ||
+        str_find_char(host, '@') != SIZE_MAX || str_find_char(host, '?') != SIZE_MAX)
+        complain(k, "kubernetes.api", "this is https://host, https://host:port, or with a path");
+    if (c->node.n == 0)
+        complain(k, "kubernetes.node", "the name of this node is needed: ${env:NODE_NAME}");
+}
+
 static void check(const struct checker *k, struct config *c)
 {
     check_servers(k, c);
@@ -619,6 +665,7 @@ static void check(const struct checker *k, struct config *c)
     }
     check_rules(k, c);
     check_redact(k, c);
+    check_kube(k, &c->kube);
 }
 
 /* The configuration file's directory. */
@@ -679,6 +726,10 @@ static int finish(struct config *c, const char *file, struct str dir, struct err
         r = anchor(c, &c->key, err);
     if (r == 0)
         r = anchor(c, &c->state_dir, err);
+    if (r == 0)
+        r = anchor(c, &c->kube.token_file, err);
+    if (r == 0)
+        r = anchor(c, &c->kube.ca_file, err);
     return r;
 }
 

@@ -70,6 +70,12 @@ struct config_redact {
     size_t n_patterns;
 };
 
+/* The API server, asked for the pods of this node; `api` empty: it is not. */
+struct config_kube {
+    struct str api, node, token_file, ca_file;
+    struct conf_strs labels, attributes; /* globs of pod labels */
+};
+
 enum { CONFIG_SERVERS_MAX = 16 };
 
 struct config {
@@ -89,6 +95,7 @@ struct config {
     struct conf_strs follow_into;
     int log_level; /* enum log_level */
     struct config_redact redact;
+    struct config_kube kube;
     struct config_rule *rules;
     size_t n_rules;
     struct config_source *sources;

@@ -513,6 +513,16 @@ void input_file_set_sources(struct input_file *in, struct source_set *set)
     input_file_call_ready(in);
 }
 
+void input_file_describe_again(struct input_file *in, struct str uid)
+{
+    struct tail **t;
+
+    OBJ_CHECK(in, INPUT_FILE_MAGIC);
+    VEC_EACH(&in->tails, t)
+        if (str_eq(labels_get(&(*t)->attrs, STR("pod_uid")), uid))
+            tail_describe_again(*t);
+}
+
 int input_file_open(const struct input_file_options *opt, struct source_set *set,
                     struct input_file **ret, struct err *err)
 {

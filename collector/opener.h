@@ -21,7 +21,7 @@
 enum opener_kind {
     OPENER_LOG,  /* a log, or what rotation made of it */
     OPENER_META, /* a file in which a runtime keeps what it knows of a container */
-    OPENER_CONF, /* named by the configuration itself: certificates */
+    OPENER_CONF, /* named by the configuration itself: certificates, a token */
 };
 
 struct opener;

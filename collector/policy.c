@@ -31,7 +31,7 @@ struct policy {
     VEC(struct rule) logs;
     VEC(struct rule) metas; /* directories that hold nothing but runtimes' files */
     VEC(char *) follow;     /* directories */
-    VEC(char *) files;      /* certificates */
+    VEC(char *) files;      /* certificates, and the token for Kubernetes */
 };
 
 /* What runtimes keep of their containers, and we read. */
@@ -362,6 +362,10 @@ void policy_add(struct policy *p, const struct source_set *set)
     add_file(p, c->ca);
     add_file(p, c->cert);
     add_file(p, c->key);
+    if (c->kube.api.n > 0) {
+        add_file(p, c->kube.token_file);
+        add_file(p, c->kube.ca_file);
+    }
 }
 
 /* ---- by name ---- */

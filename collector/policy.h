@@ -8,7 +8,7 @@
  * directory (siblings.h);
  *   - what runtimes keep beside logs, by a fixed list of names (never hostconfig.json);
  *   - directories on the way of a glob, to be listed;
- *   - the certificates' files.
+ *   - the files of certificates, and of the token for Kubernetes.
  *
  * And the owner of a container's directory may be an attacker too, who has a link where the log
  * should be.  So what was opened is looked at once more, by where it really is.  A link in the

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/record.h"
+#include "collector/kube_labels.h"
 #include "collector/meta.h"
 #include "collector/metrics.h"
 #include "collector/patterns.h"
@@ -159,6 +160,11 @@ void source_set_unref(struct source_set **ps)
     free(s);
 }
 
+void source_set_pods(struct source_set *s, const struct kube_pods *pods)
+{
+    s->pods = pods;
+}
+
 struct config *source_set_release(struct source_set **ps)
 {
     struct config *config = (*ps)->config;
@@ -300,11 +306,17 @@ int source_describe(const struct source *s, struct str path, bool last_try, stru
 {
     struct set l = {.a = a}, t = {.a = a};
     const struct config *c = s->set->config;
+    struct kube_labels pod = {{NULL, 0}, {NULL, 0}};
     struct meta m;
     bool unknown = ask(s, path, a, &m) != 0;
+    bool no_pod = !unknown && kube_labels_find(s->set->pods, &c->kube, &m, a, &pod) != 0;
 
-    if (unknown && !last_try)
+    if ((unknown || no_pod) && !last_try)
         return 1;
+    if (no_pod)
+        metric_add(METRIC_KUBE_UNKNOWN, 1);
+    put_all(&l, &pod.labels); /* first: what we say ourselves wins */
+    put_all(&t, &pod.attrs);
     if (unknown) {
         m.name = str_sub(m.id, 0, SHORT_ID);
         put(&t, "unresolved", STR("true"));

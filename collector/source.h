@@ -29,6 +29,7 @@ enum source_kind {
     SOURCE_SPOOL_OWN, /* our own gap records */
 };
 
+struct kube_pods;
 struct source_set;
 
 struct source {
@@ -45,9 +46,10 @@ struct source {
 
 struct source_set {
     unsigned refs;
-    struct config *config;     /* owned */
-    struct opener *opener;     /* borrowed: the way to logs and to what is beside them */
-    struct profiles *profiles; /* owned */
+    struct config *config;        /* owned */
+    struct opener *opener;        /* borrowed: the way to logs and to what is beside them */
+    struct profiles *profiles;    /* owned */
+    const struct kube_pods *pods; /* borrowed; NULL: Kubernetes is not asked */
     struct source *v;
     size_t n;
 };
@@ -57,6 +59,8 @@ struct source_set {
 struct source_set *source_set_new(struct config *config, struct opener *o, bool podman_by_file);
 struct source_set *source_set_ref(struct source_set *s);
 void source_set_unref(struct source_set **ps);
+/* From now on logs of pods have what `pods` knows of them, which must outlive the set. */
+void source_set_pods(struct source_set *s, const struct kube_pods *pods);
 /* The only reference is given up, and the configuration is the caller's again. */
 struct config *source_set_release(struct source_set **ps);
 
@@ -69,8 +73,8 @@ struct source_description {
 };
 
 /*
- * Describe `path`, in `a`.  1: the container cannot be named yet; with `last_try` it is called by
- * its id and marked unresolved.
+ * Describe `path`, in `a`.  1: the container cannot be named yet, or its pod is not known; with
+ * `last_try` it is called by its id and marked unresolved, and goes without the pod's labels.
  */
 int source_describe(const struct source *s, struct str path, bool last_try, struct arena *a,
                     struct source_description *ret);

@@ -102,7 +102,7 @@ void tail_free(struct tail **pt, struct tail_reader *rd)
     keep_writer_free(&t->keeping);
     join_fini(&t->join, &rd->limits);
     multiline_free(&t->multi, &rd->limits);
-    free(t->names);
+    chunk_names_unref(&t->names);
     free(t->buckets);
     source_set_unref(&t->set);
     reader_close(&t->from);
@@ -134,15 +134,13 @@ static struct str put_bytes(char **at, struct str s)
 /* As much memory as they need and no more: there may be ten thousand of us. */
 static void keep_names(struct tail *t, const struct labels *labels, const struct labels *attrs)
 {
+    struct chunk_names *made = mem_new(sizeof(*made) + size_of(labels) + size_of(attrs) + 1);
     const struct labels *from[2] = {labels, attrs};
-    struct labels *to[2] = {&t->labels, &t->attrs};
-    struct label *v;
-    char *at;
+    struct labels *to[2] = {&made->labels, &made->attrs};
+    struct label *v = (struct label *)(made + 1);
+    char *at = (char *)(v + labels->n + attrs->n);
 
-    free(t->names);
-    t->names = mem_new(size_of(labels) + size_of(attrs) + 1);
-    v = t->names;
-    at = (char *)(v + labels->n + attrs->n);
+    made->refs = 1;
     for (int k = 0; k < 2; k++) {
         *to[k] = (struct labels){v, from[k]->n};
         for (size_t i = 0; i < from[k]->n; i++, v++) {
@@ -150,6 +148,10 @@ static void keep_names(struct tail *t, const struct labels *labels, const struct
             v->value = put_bytes(&at, from[k]->v[i].value);
         }
     }
+    chunk_names_unref(&t->names);
+    t->names = made;
+    t->labels = made->labels;
+    t->attrs = made->attrs;
 }
 
 /* A container's hint goes before its input's option. */
@@ -183,6 +185,24 @@ bool tail_describe(struct tail *t)
         log_warn("file.unresolved", LOG_Z("file", t->path));
     arena_free(&a);
     return t->described;
+}
+
+void tail_describe_again(struct tail *t)
+{
+    struct source_description is;
+    struct arena *a;
+
+    OBJ_CHECK(t, TAIL_MAGIC);
+    if (!t->described)
+        return;
+    a = arena_new(NULL, LABELS_BYTES);
+    if (source_describe(t->source, str_of(t->path), false, a, &is) == 0) {
+        if (!labels_equal(&t->labels, &is.labels) || !labels_equal(&t->attrs, &is.attrs))
+            keep_names(t, &is.labels, &is.attrs);
+        if (t->profile != is.profile)
+            set_profile(t, is.profile);
+    }
+    arena_free(&a);
 }
 
 void tail_set_names(struct tail *t, const struct labels *labels, const struct labels *attrs)

@@ -48,7 +48,7 @@ struct tail {
     const struct source *source;
     struct source_set *set;       /* counted: where `source` lives */
     struct checkpoint_file *file; /* NULL: tail_register is still to come */
-    void *names;                  /* owned: what labels and attrs consist of */
+    struct chunk_names *names;    /* counted: what labels and attrs consist of */
     struct labels labels, attrs;
     bool described;                /* labels are known */
     const struct profile *profile; /* what is done to its records; the set's */
@@ -101,6 +101,9 @@ void tail_set_source(struct tail *t, const struct source *source);
 
 /* Find out whose log it is; true when that is settled, one way or the other. */
 bool tail_describe(struct tail *t);
+/* Somebody knows more of it now: the same once more, for the records from here on.  What was known
+ * stays where it cannot be told now. */
+void tail_describe_again(struct tail *t);
 /* It is known already, from when the file could still be described. */
 void tail_set_names(struct tail *t, const struct labels *labels, const struct labels *attrs);
 

@@ -32,6 +32,14 @@ struct stretch {
     uint64_t mark;
 };
 
+/* `labels`: of its lines, in the chunk's arena; NULL: the file's. */
+static void put_part(struct chunk *c, struct tail *t, const struct checkpoint_part *part,
+                     const struct labels *labels)
+{
+    chunk_hold(c, t->names);
+    chunk_add_part(c, part, labels != NULL ? labels : &t->labels, &t->attrs);
+}
+
 /* Make a part of `s` (empty: none); the next one begins at `next`, its records at `mark`. */
 static void add_part(struct turn *u, const struct stretch *s, uint64_t next, uint64_t mark)
 {
@@ -45,7 +53,7 @@ static void add_part(struct turn *u, const struct stretch *s, uint64_t next, uin
     if (s->start == s->end)
         return;
     turn_put_state(u, &part);
-    chunk_add_part(u->c, &part, u->labels != NULL ? u->labels : &u->t->labels, &u->t->attrs);
+    put_part(u->c, u->t, &part, u->labels);
 }
 
 /* Bytes that were held when earlier parts were made, of records that are complete now. */
@@ -183,7 +191,7 @@ void turn_add_held(struct turn *u, const struct join_record *rec, unsigned flags
         else if (rec->held[i + 1].file != part.file)
             part.flags = CHECKPOINT_CARRY;
         turn_put_state(u, &part);
-        chunk_add_part(u->c, &part, &u->t->labels, &u->t->attrs);
+        put_part(u->c, u->t, &part, NULL);
     }
 }
 
@@ -221,7 +229,7 @@ void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns
                                        .count = 1,
                                        .flags = CHECKPOINT_FLUSH_LINE};
         turn_put_state(&u, &part);
-        chunk_add_part(c, &part, &t->labels, &t->attrs);
+        put_part(c, t, &part, NULL);
         t->pos = t->scanned = t->seen;
     }
 }
@@ -339,6 +347,6 @@ int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
     if (made.count != part->count)
         log_warn("chunk.count_differs", LOG_Z("file", t->path), LOG_U64("planned", part->count),
                  LOG_U64("found", made.count));
-    chunk_add_part(c, &made, u.labels != NULL ? u.labels : &t->labels, &t->attrs);
+    put_part(c, t, &made, u.labels);
     return 0;
 }

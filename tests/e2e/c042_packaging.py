@@ -7,12 +7,15 @@
     DaemonSet   root with five capabilities becomes another user and reads logs of root
     sidecar     nobody without any right reads the logs of its own pod
     all         no process that parses has a capability, and each line is stored once
+
+The configurations of the manifests are such; the one that asks for labels may list and watch pods, and nothing else.
 """
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import textwrap
 
 from lib import BIN, ROOT, main, stage, wait_for
 
@@ -64,11 +67,28 @@ def story(s, name, prefix):
     s.collector.stop()
 
 
+def check_manifests(work):
+    """Each collector.yaml in them, as the pods have it."""
+    env = {"NODE_NAME": "n", "NAMESPACE": "ns", "POD_NAME": "p", "KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    for name in ("k8s/daemonset.yaml", "k8s/sidecar.yaml", "k8s-labels/config.yaml"):
+        text = (ROOT / "packaging" / name).read_text()
+        lines = re.search(r"^  collector\.yaml: \|\n((?:    .*\n|\n)+)", text, re.M)[1]
+        (work / "manifest.yaml").write_text(textwrap.dedent(lines))
+        done = subprocess.run([BIN / "logq-collector", "check", "--config", work / "manifest.yaml"], capture_output=True, text=True,
+                              env=os.environ | env)
+        assert done.returncode == 0, (name, done.stderr)
+        assert ("api: \"https://10.96.0.1:443\"" in done.stdout or "api: https://10.96.0.1:443" in done.stdout) == ("labels" in name), name
+    role = (ROOT / "packaging/k8s-labels/rbac.yaml").read_text()
+    assert re.findall(r"(apiGroups|resources|verbs): (.*)", role) == [("apiGroups", '[""]'), ("resources", "[pods]"),
+                                                                       ("verbs", "[list, watch]")], role
+
+
 def run():
     found = score()
     print("score", found)
     assert found <= 2.0, found
     with stage("  - {type: file, paths: ['@/logs/*.log']}\n", "privileges: {user: nobody}\n") as s:
+        check_manifests(s.work)
         (s.work / "logs").mkdir()
         (s.work / "bin").mkdir()
         shutil.copy(BIN / "logq-collector", s.work / "bin")

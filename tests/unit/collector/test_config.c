@@ -155,6 +155,25 @@ static void rules_are_checked(void **state)
                  "missing");
 }
 
+static void kubernetes_needs_an_address_and_a_node(void **state)
+{
+#define KUBE(text) SERVER "inputs: [{type: cri}]\nkubernetes: {" text "}\n"
+    (void)state;
+    assert_int_equal(
+        load(KUBE("api: 'https://[::1]:6443/x/', node: n, ca_file: k.crt, labels: team")), 0);
+    check_str(c->kube.token_file, "/var/run/secrets/kubernetes.io/serviceaccount/token");
+    assert_true(str_starts(c->kube.ca_file, str_of(path)));
+    assert_int_equal(c->kube.labels.n, 1);
+    check_str(c->kube.attributes.v[0], "*");
+    assert_int_equal(load(KUBE("labels: []")), 0);
+    assert_int_equal(c->kube.api.n, 0);
+    expect_error(KUBE("api: 'https://k'"), "name of this node");
+    expect_error(KUBE("api: 'http://k', node: n"), "this is https://");
+    expect_error(KUBE("api: 'https://', node: n"), "this is https://");
+    expect_error(KUBE("api: 'https:///x', node: n"), "this is https://");
+    expect_error(KUBE("api: 'https://u@k', node: n"), "this is https://");
+}
+
 static void the_example_is_what_the_table_says(void **state)
 {
     struct buf text;
@@ -163,18 +182,43 @@ static void the_example_is_what_the_table_says(void **state)
     assert_int_equal(config_load("config/collector.yaml", &c, &errors, &err), 0);
     buf_init(&text, 1 << 20);
     assert_int_equal(file_read(AT_FDCWD, "config/collector.yaml", &text, &err), 0);
-    for (const char *const *key =
-             (const char *const[]){"server_name:",   "state_dir:",   "host:",
-                                   "labels:",        "window:",      "window_bytes:",
-                                   "delay:",         "compress:",    "compress_level:",
-                                   "ack_timeout:",   "max_line:",    "partial_timeout:",
-                                   "refused_bytes:", "listen:",      "log_level:",
-                                   "paths:",         "exclude:",     "read_from:",
-                                   "docker_root:",   "runtime:",     "socket:",
-                                   "events_file:",   "tls:",         "detectors:",
-                                   "patterns:",      "rules:",       "select:",
-                                   "hints:",         "multiline:",   "multiline_timeout:",
-                                   "start:",         "message_key:", NULL};
+    for (const char *const *key = (const char *const[]){"server_name:",
+                                                        "state_dir:",
+                                                        "host:",
+                                                        "labels:",
+                                                        "window:",
+                                                        "window_bytes:",
+                                                        "delay:",
+                                                        "compress:",
+                                                        "compress_level:",
+                                                        "ack_timeout:",
+                                                        "max_line:",
+                                                        "partial_timeout:",
+                                                        "refused_bytes:",
+                                                        "listen:",
+                                                        "log_level:",
+                                                        "paths:",
+                                                        "exclude:",
+                                                        "read_from:",
+                                                        "docker_root:",
+                                                        "runtime:",
+                                                        "socket:",
+                                                        "events_file:",
+                                                        "tls:",
+                                                        "detectors:",
+                                                        "patterns:",
+                                                        "rules:",
+                                                        "select:",
+                                                        "hints:",
+                                                        "multiline:",
+                                                        "multiline_timeout:",
+                                                        "start:",
+                                                        "message_key:",
+                                                        "kubernetes:",
+                                                        "token_file:",
+                                                        "ca_file:",
+                                                        "attributes:",
+                                                        NULL};
          *key != NULL; key++)
         if (str_find(buf_str(&text), str_of(*key)) == SIZE_MAX)
             fail_msg("config/collector.yaml does not show '%s'", *key);
@@ -185,4 +229,5 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(defaults_are_those_of_the_manual, set
            cmocka_unit_test_setup_teardown(what_is_printed_loads_again, setup, teardown),
            cmocka_unit_test_setup_teardown(what_does_not_fit_together_is_said, setup, teardown),
            cmocka_unit_test_setup_teardown(rules_are_checked, setup, teardown),
+           cmocka_unit_test_setup_teardown(kubernetes_needs_an_address_and_a_node, setup, teardown),
            cmocka_unit_test_setup_teardown(the_example_is_what_the_table_says, setup, teardown))

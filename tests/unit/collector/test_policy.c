@@ -305,6 +305,19 @@ static void what_is_excluded_is_refused(void **state)
     assert_true(log_by_name("/var/log/auth.log"));
 }
 
+static void the_token_is_there_for_who_asks_kubernetes(void **state)
+{
+    (void)state;
+    use("  - {type: cri}\nkubernetes: {node: n, token_file: /t/token, ca_file: /t/ca}\n");
+    assert_false(policy_may_open(p, OPENER_CONF, "/t/token"));
+    use("  - {type: cri}\nkubernetes: {api: 'https://k', node: n, token_file: /t/token, ca_file: "
+        "/t/ca}\n");
+    assert_true(policy_may_open(p, OPENER_CONF, "/t/token"));
+    assert_true(policy_may_open(p, OPENER_CONF, "/t/ca"));
+    assert_false(policy_may_open(p, OPENER_LOG, "/t/token"));
+    assert_false(policy_may_open(p, OPENER_CONF, "/t/token2"));
+}
+
 static void an_older_configuration_still_counts(void **state)
 {
     (void)state;
@@ -326,4 +339,5 @@ CHECK_MAIN(TEST(a_glob_and_what_rotation_makes_of_its_names), TEST(a_path_that_c
            TEST(a_link_that_leads_over_a_link_of_others_leads_nowhere),
            TEST(links_in_a_circle_lead_nowhere),
            TEST(a_log_that_was_renamed_or_removed_meanwhile_passes),
+           TEST(the_token_is_there_for_who_asks_kubernetes),
            TEST(an_older_configuration_still_counts))

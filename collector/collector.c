@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/obj.h"
 #include "collector/certs.h"
+#include "collector/containers.h"
 #include "collector/input_events.h"
 #include "collector/input_file.h"
 #include "collector/kube.h"
@@ -43,6 +44,7 @@ struct collector {
     pid_t pid; /* that the world knows us by */
     ts_ns started_at;
     struct checkpoint *checkpoint;
+    struct containers *containers;
     struct spool *own;
     struct pipeline *pipeline;
     struct kube_pods *pods; /* NULL: Kubernetes was never asked */
@@ -366,6 +368,8 @@ static int open_state(struct collector *c, const struct collector_rights *rights
         r = spool_open(c->state_fd, SPOOL_OWN, &c->own, err);
     if (r < 0)
         return err_wrap(err, "state_dir %s", dir);
+    c->containers = containers_open(c->state_fd, c->opener);
+    c->set->containers = c->containers;
     cut = metric_get(METRIC_CHECKPOINT_CUT);
     if (cut > 0)
         log_warn("checkpoint.cut", LOG_U64("bytes", cut));
@@ -589,6 +593,7 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
     warn_unreloadable(c->started->config, config);
     stop_engines(c); /* they borrow from the old set */
     c->set = source_set_new(config, c->opener, podman_by_file(c->opener, config));
+    c->set->containers = c->containers;
     start_kube(c, &before->config->kube);
     source_set_unref(&before);
     if (certs_current(certs) != NULL && certs_current(c->certs) != NULL) {
@@ -654,6 +659,7 @@ void collector_free(struct collector **pc)
     source_set_unref(&c->set);
     source_set_unref(&c->started);
     kube_pods_free(&c->pods); /* the sets borrow it */
+    containers_close(&c->containers);
     if (c->lock_fd >= 0)
         (void)close(c->lock_fd);
     if (c->state_fd >= 0)

@@ -66,6 +66,12 @@ static const struct conf_option SOURCE[] = {
      .offset = IN(runtime),
      .fallback = "",
      .help = "cri: label runtime; empty: cri-o where its socket is, else containerd"},
+    {.path = "runtime_state",
+     .type = CONF_STRS,
+     .offset = IN(runtime_state),
+     .fallback = "[]",
+     .help = "cri: directories of <id>/state.json or <id>/config.json, from which ids, images and "
+             "hints come; empty: the usual ones; none: nothing is looked for"},
     {.path = "socket",
      .type = CONF_STR,
      .offset = IN(socket),
@@ -468,6 +474,37 @@ struct conf_strs config_default_paths(int type)
     return (struct conf_strs){NULL, 0};
 }
 
+/* runc's of containerd, of CRI-O; crun's; bundles of containerd, of the one in k3s; of CRI-O. Where
+ * there are several for one container the first has the least in it that is not asked for. */
+static struct str RUNTIME_STATE[] = {
+    GLOB("/run/containerd/runc/k8s.io"),
+    GLOB("/run/runc"),
+    GLOB("/run/crun"),
+    GLOB("/run/containerd/io.containerd.runtime.v2.task/k8s.io"),
+    GLOB("/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io"),
+    GLOB("/var/lib/containers/storage/overlay-containers"),
+};
+
+static bool is_glob(struct str s)
+{
+    return str_find_char(s, '*') < s.n || str_find_char(s, '?') < s.n ||
+           str_find_char(s, '[') < s.n;
+}
+
+static bool is_none(const struct conf_strs *s)
+{
+    return s->n == 1 && str_eq(s->v[0], STR("none"));
+}
+
+struct conf_strs config_runtime_state(const struct config_source *s)
+{
+    if (s->type != CONFIG_CRI || is_none(&s->runtime_state))
+        return (struct conf_strs){NULL, 0};
+    if (s->runtime_state.n > 0)
+        return s->runtime_state;
+    return (struct conf_strs){RUNTIME_STATE, sizeof(RUNTIME_STATE) / sizeof(RUNTIME_STATE[0])};
+}
+
 struct str config_engine_socket(const struct config_source *s)
 {
     if (s->type != CONFIG_DOCKER_EVENTS && s->type != CONFIG_PODMAN_EVENTS)
@@ -504,6 +541,19 @@ static void complain_source(const struct checker *k, size_t i, const char *optio
     complain(k, path.p == NULL ? "inputs" : path.p, text);
 }
 
+static void check_runtime_state(const struct checker *k, size_t i, const struct config_source *s)
+{
+    const struct conf_strs *v = &s->runtime_state;
+
+    if (v->n > 0 && s->type != CONFIG_CRI)
+        complain_source(k, i, "runtime_state", "it is for type cri");
+    if (v->n > CONFIG_ROOTS_MAX)
+        complain_source(k, i, "runtime_state", "at most 16");
+    for (size_t d = 0; d < v->n && !is_none(v); d++)
+        if (!str_starts(v->v[d], STR("/")) || is_glob(v->v[d]))
+            complain_source(k, i, "runtime_state", "a directory, beginning with /; or none");
+}
+
 static void check_source(const struct checker *k, size_t i, const struct config_source *s)
 {
     bool is_events = s->type == CONFIG_DOCKER_EVENTS || s->type == CONFIG_PODMAN_EVENTS;
@@ -523,6 +573,7 @@ static void check_source(const struct checker *k, size_t i, const struct config_
     for (size_t p = 0; p < s->paths.n; p++)
         if (!str_starts(s->paths.v[p], STR("/")))
             complain_source(k, i, "paths", "a path must begin with /");
+    check_runtime_state(k, i, s);
 }
 
 static void complain_rule(const struct checker *k, size_t i, const char *option, const char *text)

@@ -29,12 +29,14 @@ struct config_select {
     struct labels include, exclude;
 };
 
+enum { CONFIG_ROOTS_MAX = 16 };
 struct config_source {
     int type;                        /* enum config_input */
     struct conf_strs paths, exclude; /* globs */
     int read_from;                   /* enum config_read_from */
     struct str docker_root;          /* where <id>/config.v2.json are; empty: beside the log */
     struct str runtime;              /* label `runtime` for cri; empty: found by looking */
+    struct conf_strs runtime_state;  /* cri: see config_runtime_state */
     struct str socket, events_file;  /* engines */
     struct labels labels;            /* more stream labels */
     struct config_select select;
@@ -126,5 +128,9 @@ void config_print_example(struct buf *out);
 
 /* The usual globs of a type, used when a source names none; n == 0 for types that need paths. */
 struct conf_strs config_default_paths(int type);
+
+/* Directories in which runtimes keep a directory per container, the usual ones unless they are
+ * named; none for inputs of other types than cri. */
+struct conf_strs config_runtime_state(const struct config_source *s);
 
 #endif

@@ -3,8 +3,8 @@
  * log.
  *
  * No API, no socket: config.v2.json of Docker (meta_docker.c), containers.json of podman's storage
- * (meta_podman.c), the path itself for Kubernetes (meta_cri.c).  Of config.v2.json only the named
- * fields are looked at, never Env.
+ * (meta_podman.c), the path itself for Kubernetes (meta_cri.c); what its runtime knows beside that
+ * is oci.h.  Of config.v2.json only the named fields are looked at, never Env.
  */
 #ifndef LOGQ_COLLECTOR_META_H
 #define LOGQ_COLLECTOR_META_H
@@ -25,6 +25,7 @@ struct meta {
     struct str namespace, pod, pod_uid; /* Kubernetes */
     struct str restart;                 /* Kubernetes: N of N.log */
     struct profile_hints hints;         /* from labels or annotations */
+    bool has_hints; /* these could be looked for: what is not there was not said */
 };
 
 /* Each: 0 found; 1 not to be had now (not there yet, unreadable, not understood); what could be
@@ -34,11 +35,17 @@ int meta_docker(struct opener *o, struct str log_path, struct str docker_root, s
 int meta_podman(struct opener *o, struct str log_path, struct arena *a, struct meta *ret);
 int meta_cri(struct str log_path, struct arena *a, struct meta *ret);
 
-/* For meta_*.c: directory and last component of a path; a container's labels object, from which app
- * and the names that cri-dockerd sets are taken. */
+/* For those who read what containers are labelled or annotated with.  Is `name` one that
+ * meta_take_label looks at?  And that: app, hints, and the names that cri-dockerd and CRI-O set.
+ * `rank` is 0 before the first of a container.  The value is borrowed. */
+bool meta_is_wanted(struct str name);
+void meta_take_label(struct str name, struct str value, int *rank, struct meta *ret);
+void meta_take_hint(struct str name, struct str value, struct profile_hints *ret); /* only these */
+
+/* For meta_*.c: directory and last component of a path; a labels object, of which only values that
+ * are wanted are kept. */
 struct str meta_dir(struct str path);
 struct str meta_base(struct str path);
-void meta_take_hint(struct str name, struct str value, struct profile_hints *ret);
 bool meta_take_labels(struct json_reader *r, struct arena *a, struct meta *ret);
 bool meta_take_string(struct json_reader *r, struct arena *a, struct str *ret);
 

@@ -6,6 +6,7 @@
  */
 #include "collector/meta.h"
 
+#include <stddef.h>
 #include <string.h>
 
 struct str meta_dir(struct str path)
@@ -53,10 +54,33 @@ static int app_rank(struct str key)
     return str_eq(key, STR("com.docker.compose.service")) ? 1 : 0;
 }
 
+static const struct {
+    struct str name;
+    size_t at; /* of the struct str in struct meta */
+} NAMES[] = {
+    {STR_INIT("io.kubernetes.pod.namespace"), offsetof(struct meta, namespace)},
+    {STR_INIT("io.kubernetes.pod.name"), offsetof(struct meta, pod)},
+    {STR_INIT("io.kubernetes.pod.uid"), offsetof(struct meta, pod_uid)},
+    {STR_INIT("io.kubernetes.container.name"), offsetof(struct meta, name)},
+};
+enum { N_NAMES = sizeof(NAMES) / sizeof(NAMES[0]) };
+
+static size_t find_name(struct str name)
+{
+    size_t i = 0;
+
+    while (i < N_NAMES && !str_eq(NAMES[i].name, name))
+        i++;
+    return i;
+}
+
+bool meta_is_wanted(struct str name)
+{
+    return app_rank(name) > 0 || find_name(name) < N_NAMES || str_starts(name, STR("logq.io/"));
+}
+
 void meta_take_hint(struct str name, struct str value, struct profile_hints *ret)
 {
-    if (!str_starts(name, STR("logq.io/")))
-        return;
     if (str_eq(name, STR("logq.io/exclude")))
         ret->exclude = value;
     else if (str_eq(name, STR("logq.io/redact")))
@@ -65,39 +89,46 @@ void meta_take_hint(struct str name, struct str value, struct profile_hints *ret
         ret->multiline = value;
 }
 
+void meta_take_label(struct str name, struct str value, int *rank, struct meta *ret)
+{
+    size_t i = find_name(name);
+    int mine = app_rank(name);
+
+    if (i < N_NAMES)
+        *(struct str *)(void *)((char *)ret + NAMES[i].at) = value;
+    else
+        meta_take_hint(name, value, &ret->hints);
+    if (mine > *rank && value.n > 0) {
+        *rank = mine;
+        ret->app = value;
+    }
+}
+
 bool meta_take_labels(struct json_reader *r, struct arena *a, struct meta *ret)
 {
     struct json_token key;
     struct err err;
-    int best = 0;
+    int rank = 0;
 
     if (json_next(r, &key, &err) < 0 || (key.type != JSON_OBJECT && key.type != JSON_NULL))
         return false;
     while (key.type != JSON_NULL) {
         struct str value = STR_NULL, name;
-        int rank;
+        bool ok;
         if (json_next(r, &key, &err) < 0)
             return false;
         if (key.type == JSON_OBJECT_END)
             break;
         name = json_text(&key, a);
-        if (key.type != JSON_KEY || name.p == NULL || !meta_take_string(r, a, &value))
+        if (key.type != JSON_KEY || name.p == NULL)
             return false;
-        rank = app_rank(name);
-        if (rank > best && value.n > 0) {
-            best = rank;
-            ret->app = value;
-        }
-        if (str_eq(name, STR("io.kubernetes.pod.namespace")))
-            ret->namespace = value;
-        else if (str_eq(name, STR("io.kubernetes.pod.name")))
-            ret->pod = value;
-        else if (str_eq(name, STR("io.kubernetes.pod.uid")))
-            ret->pod_uid = value;
-        else if (str_eq(name, STR("io.kubernetes.container.name")))
-            ret->name = value;
+        if (meta_is_wanted(name))
+            ok = meta_take_string(r, a, &value);
         else
-            meta_take_hint(name, value, &ret->hints);
+            ok = json_skip(r, NULL, &err) == 0;
+        if (!ok)
+            return false;
+        meta_take_label(name, value, &rank, ret);
     }
     return true;
 }

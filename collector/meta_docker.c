@@ -93,6 +93,7 @@ int meta_docker(struct opener *o, struct str log_path, struct str docker_root, s
         return 1;
     if (found.id.n == 0)
         found.id = ret->id;
+    found.has_hints = true;
     *ret = found;
     return 0;
 }

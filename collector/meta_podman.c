@@ -10,9 +10,11 @@
  */
 #include "collector/meta.h"
 
+#include "collector/oci_bundle.h"
+
 #include <string.h>
 
-enum { LIST_MAX = 16 << 20, OCI_MAX = 8 << 20 };
+enum { LIST_MAX = 16 << 20 };
 
 /* {"image-name": ..., "image-id": ..., "name": ...} */
 static bool take_metadata(struct str text, struct arena *a, struct meta *ret)
@@ -149,37 +151,19 @@ static bool look_in(struct opener *o, const char *list, const struct podman_of *
     return ok;
 }
 
-/* Of all the configuration only "annotations" is looked at. */
-static void take_annotations(struct str text, struct arena *a, struct meta *ret)
-{
-    struct meta found = {.id = STR_NULL};
-    struct json_reader r;
-    struct json_token key;
-    struct err err;
-
-    json_reader_init(&r, text);
-    if (json_next(&r, &key, &err) < 0 || key.type != JSON_OBJECT)
-        return;
-    while (json_next(&r, &key, &err) == 0 && key.type == JSON_KEY) {
-        if (!str_eq(key.raw, STR("annotations"))) {
-            if (json_skip(&r, NULL, &err) < 0)
-                return;
-        } else if (!meta_take_labels(&r, a, &found)) {
-            return;
-        }
-    }
-    ret->hints = found.hints;
-}
-
 static void look_for_hints(struct opener *o, struct str log_path, struct arena *a, struct meta *ret)
 {
     struct str path = arena_printf(a, "%.*s/config.json", STR_ARG(meta_dir(log_path)));
+    struct oci_bundle is;
     struct buf text;
     struct err err;
 
-    buf_init(&text, OCI_MAX);
-    if (path.p != NULL && opener_read(o, OPENER_META, path.p, &text, &err) == 0)
-        take_annotations(buf_str(&text), a, ret);
+    buf_init(&text, OCI_BUNDLE_MAX);
+    if (path.p != NULL && opener_read(o, OPENER_META, path.p, &text, &err) == 0 &&
+        oci_bundle_parse(buf_str(&text), a, &is)) {
+        ret->hints = is.meta.hints;
+        ret->has_hints = true;
+    }
     buf_fini(&text);
 }
 

@@ -30,6 +30,7 @@ struct policy {
 #define POLICY_MAGIC 0x9011c7d4u
     VEC(struct rule) logs;
     VEC(struct rule) metas; /* directories that hold nothing but runtimes' files */
+    VEC(struct rule) state; /* runtimes' files in directories that hold other things, too */
     VEC(char *) follow;     /* directories */
     VEC(char *) files;      /* certificates, and the token for Kubernetes */
 };
@@ -65,12 +66,15 @@ void policy_free(struct policy **pp)
         free_rule(&p->logs.p[--p->logs.n]);
     while (p->metas.n > 0)
         free_rule(&p->metas.p[--p->metas.n]);
+    while (p->state.n > 0)
+        free_rule(&p->state.p[--p->state.n]);
     while (p->follow.n > 0)
         free(p->follow.p[--p->follow.n]);
     while (p->files.n > 0)
         free(p->files.p[--p->files.n]);
     VEC_FINI(&p->logs);
     VEC_FINI(&p->metas);
+    VEC_FINI(&p->state);
     VEC_FINI(&p->follow);
     VEC_FINI(&p->files);
     p->magic = 0;
@@ -319,6 +323,25 @@ static void add_meta_root(struct policy *p, struct str root)
         free_rule(&r);
 }
 
+/* `root`/<id>/ and the names that oci.h tells. */
+static void add_state_root(struct policy *p, struct str root)
+{
+    static const char *const NAMES[] = {"state.json", "config.json", "userdata/config.json"};
+    char text[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        int n = snprintf(text, sizeof(text), "%.*s/*/%s", STR_ARG(root), NAMES[i]);
+        struct rule r;
+        if (n < 0 || (size_t)n >= sizeof(text))
+            continue;
+        r = rule_of(str_of(text));
+        if (r.pattern[0] == '/' && !has_rule(p->state.p, p->state.n, &r))
+            VEC_PUSH(&p->state, r);
+        else
+            free_rule(&r);
+    }
+}
+
 static bool has_text(char *const *v, size_t n, const char *text)
 {
     for (size_t i = 0; i < n; i++)
@@ -355,8 +378,12 @@ void policy_add(struct policy *p, const struct source_set *set)
     for (size_t i = 0; i < set->n; i++)
         for (size_t k = 0; k < set->v[i].paths.n; k++)
             add_log(p, set->v[i].paths.v[k], &set->v[i].exclude);
-    for (size_t i = 0; i < c->n_sources; i++)
+    for (size_t i = 0; i < c->n_sources; i++) {
+        struct conf_strs roots = config_runtime_state(&c->sources[i]);
         add_meta_root(p, c->sources[i].docker_root);
+        for (size_t k = 0; k < roots.n; k++)
+            add_state_root(p, roots.v[k]);
+    }
     for (size_t i = 0; i < c->follow_into.n; i++)
         add_follow(p, c->follow_into.v[i]);
     add_file(p, c->ca);
@@ -384,8 +411,16 @@ static bool is_oci_config(const char *path)
     return strcmp(base_of(path), "config.json") == 0 && str_ends(dir_of(path), STR("/userdata"));
 }
 
+static bool is_state(const struct rule *r, const char *path)
+{
+    return is_dir_of(r->pattern, dir_of(path)) && strcmp(base_of(r->pattern), base_of(path)) == 0;
+}
+
 static bool may_open_meta(const struct policy *p, const char *path)
 {
+    for (size_t i = 0; i < p->state.n; i++)
+        if (is_state(&p->state.p[i], path))
+            return true;
     if (!is_meta(base_of(path)) && !is_oci_config(path))
         return false;
     for (size_t i = 0; i < p->metas.n; i++)
@@ -413,11 +448,20 @@ bool policy_may_open(const struct policy *p, enum opener_kind kind, const char *
     return false;
 }
 
+/* What is in front of the wild part of `r`? */
+static bool is_root_of(const struct rule *r, const char *dir)
+{
+    return strlen(dir) == r->fixed && strncmp(r->pattern, dir, r->fixed) == 0;
+}
+
 bool policy_may_list(const struct policy *p, const char *dir)
 {
     OBJ_CHECK(p, POLICY_MAGIC);
     if (!is_plain(dir))
         return false;
+    for (size_t i = 0; i < p->state.n; i++)
+        if (is_root_of(&p->state.p[i], dir))
+            return true;
     for (size_t i = 0; i < p->logs.n; i++) {
         struct str d = {dir, strcmp(dir, "/") == 0 ? 0 : strlen(dir)};
         if (count_slashes(d) <= count_slashes(dir_of(p->logs.p[i].pattern)) &&
@@ -660,6 +704,9 @@ bool policy_may_pass(const struct policy *p, enum opener_kind kind, const char *
     for (size_t i = 0; kind == OPENER_META && i < p->metas.n; i++)
         if (is_where_it_says(&p->metas.p[i], kind, path, text))
             return true;
+    for (size_t i = 0; kind == OPENER_META && i < p->state.n; i++)
+        if (is_state(&p->state.p[i], path) && is_where_it_says(&p->state.p[i], kind, path, text))
+            return true;
     return false;
 }
 
@@ -673,6 +720,10 @@ bool policy_may_pass_dir(const struct policy *p, const char *dir, const char *re
     if (find_dir(str_of(dir), expected, sizeof(expected)) && strcmp(expected, dir) == 0 &&
         strcmp(real, dir) == 0)
         return true; /* no link at all */
+    for (size_t i = 0; i < p->state.n; i++)
+        if (is_root_of(&p->state.p[i], dir) && find_dir(str_of(dir), expected, sizeof(expected)) &&
+            strcmp(expected, real) == 0)
+            return true;
     for (size_t i = 0; i < p->logs.n; i++) {
         const struct rule *r = &p->logs.p[i];
         bool in_fixed = n <= r->fixed && strncmp(r->pattern, dir, n) == 0 && r->pattern[n] == '/';

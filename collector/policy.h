@@ -6,7 +6,8 @@
  *
  *   - a log: a name that a glob matches and `exclude` does not, or what rotation makes of it in its
  * directory (siblings.h);
- *   - what runtimes keep beside logs, by a fixed list of names (never hostconfig.json);
+ *   - what runtimes keep beside logs and in their own directories (oci.h), by a fixed list of names
+ *     (never hostconfig.json);
  *   - directories on the way of a glob, to be listed;
  *   - the files of certificates, and of the token for Kubernetes.
  *

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/record.h"
+#include "collector/containers.h"
 #include "collector/kube_labels.h"
 #include "collector/meta.h"
 #include "collector/metrics.h"
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LABELS_MAX = RECORD_LABELS_MAX, SHORT_ID = 12 };
+enum { LABELS_MAX = RECORD_LABELS_MAX, SHORT_ID = 12, RECALL_BYTES = 128 << 10 };
 
 static decode_fn *decoder_of(enum source_kind kind)
 {
@@ -258,19 +259,6 @@ static struct str source_of(enum source_kind kind)
     return STR("container");
 }
 
-/* 0: known; 1: not yet. */
-static int ask(const struct source *s, struct str path, struct arena *a, struct meta *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    if (s->kind == SOURCE_DOCKER)
-        return meta_docker(s->set->opener, path, s->conf->docker_root, a, ret);
-    if (s->kind == SOURCE_PODMAN)
-        return meta_podman(s->set->opener, path, a, ret);
-    if (s->kind == SOURCE_CRI)
-        return meta_cri(path, a, ret);
-    return 0;
-}
-
 /* Of a program, not of the engine or of us: rules, select and hints are for these. */
 static bool is_log(const struct source *s)
 {
@@ -290,15 +278,23 @@ static bool is_log(const struct source *s)
     return false;
 }
 
-const struct profile *source_profile(const struct source *s, const struct labels *labels,
-                                     unsigned types)
+const struct profile *source_profile(const struct source *s, struct str path,
+                                     const struct labels *labels, unsigned types)
 {
     static const struct labels NONE = {NULL, 0};
-    const struct profile_hints hints = {.types = types};
+    struct meta m = {.id = STR_NULL};
+    const struct profile *p;
+    struct arena *a;
 
-    if (is_log(s))
-        return profile_of_log(s->set->profiles, s->conf, labels == NULL ? &NONE : labels, &hints);
-    return profile_of_other(s->set->profiles, s->is_spool);
+    if (!is_log(s))
+        return profile_of_other(s->set->profiles, s->is_spool);
+    a = arena_new(NULL, RECALL_BYTES);
+    if (path.n > 0)
+        (void)containers_recall(s->set->containers, s->conf, path, a, &m);
+    m.hints.types = types;
+    p = profile_of_log(s->set->profiles, s->conf, labels == NULL ? &NONE : labels, &m.hints);
+    arena_free(&a);
+    return p;
 }
 
 int source_describe(const struct source *s, struct str path, bool last_try, struct arena *a,
@@ -306,9 +302,10 @@ int source_describe(const struct source *s, struct str path, bool last_try, stru
 {
     struct set l = {.a = a}, t = {.a = a};
     const struct config *c = s->set->config;
+    struct containers_question q = {s->set->opener, s->conf, path, last_try};
     struct kube_labels pod = {{NULL, 0}, {NULL, 0}};
     struct meta m;
-    bool unknown = ask(s, path, a, &m) != 0;
+    bool unknown = containers_find(s->set->containers, &q, a, &m) != 0;
     bool no_pod = !unknown && kube_labels_find(s->set->pods, &c->kube, &m, a, &pod) != 0;
 
     if ((unknown || no_pod) && !last_try)
@@ -339,9 +336,10 @@ int source_describe(const struct source *s, struct str path, bool last_try, stru
     put(&t, "restart", m.restart);
     if (s->kind == SOURCE_FILE || s->kind == SOURCE_JSON)
         put(&t, "file", path);
+    ret->is_unresolved = unknown;
     if (finish(&l, &ret->labels) != 0 || finish(&t, &ret->attrs) != 0)
         return 1;
     ret->profile = is_log(s) ? profile_of_log(s->set->profiles, s->conf, &ret->labels, &m.hints)
-                             : source_profile(s, NULL, 0);
+                             : source_profile(s, STR_NULL, NULL, 0);
     return 0;
 }

@@ -31,6 +31,7 @@ enum source_kind {
 
 struct kube_pods;
 struct source_set;
+struct containers;
 
 struct source {
     struct source_set *set;
@@ -50,6 +51,9 @@ struct source_set {
     struct opener *opener;        /* borrowed: the way to logs and to what is beside them */
     struct profiles *profiles;    /* owned */
     const struct kube_pods *pods; /* borrowed; NULL: Kubernetes is not asked */
+    /* Borrowed, set by who made the set: how containers are known; NULL: by what is beside their
+     * logs alone. */
+    struct containers *containers;
     struct source *v;
     size_t n;
 };
@@ -70,6 +74,7 @@ struct str source_podman_events_file(const struct config_source *conf);
 struct source_description {
     struct labels labels, attrs;   /* of everything that comes from there, sorted */
     const struct profile *profile; /* what is done to it; the set's */
+    bool is_unresolved;            /* its container has no name */
 };
 
 /*
@@ -78,9 +83,10 @@ struct source_description {
  */
 int source_describe(const struct source *s, struct str path, bool last_try, struct arena *a,
                     struct source_description *ret);
-/* What is done to records of which no more is known than `labels` (NULL: not even those), and that
- * detectors `types` were asked for once. */
-const struct profile *source_profile(const struct source *s, const struct labels *labels,
-                                     unsigned types);
+/* What is done to records of which no more is known than `labels` (NULL: not even those), that
+ * detectors `types` were asked for once, and what is remembered of the container of `path` (may be
+ * empty). */
+const struct profile *source_profile(const struct source *s, struct str path,
+                                     const struct labels *labels, unsigned types);
 
 #endif

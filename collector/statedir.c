@@ -25,8 +25,8 @@ struct look {
  * managers have one too. */
 static bool is_ours(const char *name)
 {
-    static const char *const NAMES[] = {"lock",    "addresses.json", "spool",
-                                        "refused", "keep",           "kube.cache"};
+    static const char *const NAMES[] = {"lock", "addresses.json", "spool",     "refused",
+                                        "keep", "kube.cache",     "containers"};
     struct str s = str_of(name);
 
     if (str_ends(s, STR(".tmp")))

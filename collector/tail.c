@@ -58,7 +58,7 @@ static struct tail *tail_new(const char *path, const struct source *source)
     t->path = mem_dup(path, strlen(path));
     t->set = source_set_ref(source->set);
     t->source = source;
-    t->profile = source_profile(source, NULL, 0);
+    t->profile = source_profile(source, STR_NULL, NULL, 0);
     t->trace = source->trace;
     t->wd = -1;
     t->opened_at = t->seen_at = time_mono();
@@ -170,18 +170,20 @@ bool tail_describe(struct tail *t)
     bool last = time_mono() - t->opened_at >= DESCRIBE_MS * NS_PER_MS;
     struct source_description is = {.profile = t->profile};
     struct arena *a;
+    int r;
 
     if (t->described)
         return true;
     a = arena_new(NULL, LABELS_BYTES);
-    t->described = source_describe(t->source, str_of(t->path), last, a, &is) == 0 || last;
+    r = source_describe(t->source, str_of(t->path), last, a, &is);
+    t->described = r == 0 || last;
     if (t->described) {
         keep_names(t, &is.labels, &is.attrs);
         set_profile(t, is.profile);
         if (t->profile->excluded)
             log_info("file.excluded", LOG_Z("file", t->path));
     }
-    if (t->described && last)
+    if (t->described && (r != 0 || is.is_unresolved))
         log_warn("file.unresolved", LOG_Z("file", t->path));
     arena_free(&a);
     return t->described;
@@ -209,7 +211,8 @@ void tail_set_names(struct tail *t, const struct labels *labels, const struct la
 {
     keep_names(t, labels, attrs);
     t->described = true;
-    set_profile(t, source_profile(t->source, &t->labels, t->profile->redact_types));
+    set_profile(t,
+                source_profile(t->source, str_of(t->path), &t->labels, t->profile->redact_types));
 }
 
 void tail_set_source(struct tail *t, const struct source *source)
@@ -225,7 +228,8 @@ void tail_set_source(struct tail *t, const struct source *source)
     if (t->described && source_describe(source, str_of(t->path), false, a, &is) == 0)
         set_profile(t, is.profile);
     else /* its container may be gone */
-        set_profile(t, source_profile(source, &t->labels, t->profile->redact_types));
+        set_profile(t,
+                    source_profile(source, str_of(t->path), &t->labels, t->profile->redact_types));
     arena_free(&a);
     free(t->buckets); /* of other rules */
     t->buckets = NULL;

@@ -65,6 +65,25 @@ static void defaults_are_those_of_the_manual(void **state)
     check_str(c->key, "/k");
 }
 
+static void runtimes_state_is_where_it_is_usually_unless_it_is_named(void **state)
+{
+    struct conf_strs v;
+
+    (void)state;
+    assert_int_equal(load(SERVER
+                          "inputs: [{type: cri}, {type: cri, runtime_state: /x}, {type: cri, "
+                          "runtime_state: none}, {type: docker}]\n"),
+                     0);
+    v = config_runtime_state(&c->sources[0]);
+    assert_true(v.n > 2);
+    check_str(v.v[0], "/run/containerd/runc/k8s.io");
+    v = config_runtime_state(&c->sources[1]);
+    assert_int_equal(v.n, 1);
+    check_str(v.v[0], "/x");
+    assert_int_equal(config_runtime_state(&c->sources[2]).n, 0);
+    assert_int_equal(config_runtime_state(&c->sources[3]).n, 0);
+}
+
 static void what_is_printed_loads_again(void **state)
 {
     struct buf first, second;
@@ -105,6 +124,9 @@ static void what_does_not_fit_together_is_said(void **state)
     expect_error(SERVER "inputs:\n  - type: file\n",
                  ":3:11: an input of type file or json needs paths");
     expect_error(SERVER "inputs: [{type: cri, paths: [x]}]\n", "must begin with /");
+    expect_error(SERVER "inputs: [{type: docker, runtime_state: [/x]}]\n", "for type cri");
+    expect_error(SERVER "inputs: [{type: cri, runtime_state: [/run/*]}]\n", "beginning with /");
+    expect_error(SERVER "inputs: [{type: cri, runtime_state: [/x, none]}]\n", "beginning with /");
     expect_error(SERVER "inputs: [{type: docker_events, paths: [/x]}]\n", "not from paths");
     expect_error(SERVER "inputs: [{type: docker_events}, {type: docker_events}]\n",
                  "one input of events per engine");
@@ -218,6 +240,7 @@ static void the_example_is_what_the_table_says(void **state)
                                                         "token_file:",
                                                         "ca_file:",
                                                         "attributes:",
+                                                        "runtime_state:",
                                                         NULL};
          *key != NULL; key++)
         if (str_find(buf_str(&text), str_of(*key)) == SIZE_MAX)
@@ -226,6 +249,8 @@ static void the_example_is_what_the_table_says(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test_setup_teardown(defaults_are_those_of_the_manual, setup, teardown),
+           cmocka_unit_test_setup_teardown(runtimes_state_is_where_it_is_usually_unless_it_is_named,
+                                           setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_printed_loads_again, setup, teardown),
            cmocka_unit_test_setup_teardown(what_does_not_fit_together_is_said, setup, teardown),
            cmocka_unit_test_setup_teardown(rules_are_checked, setup, teardown),

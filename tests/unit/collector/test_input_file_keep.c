@@ -17,6 +17,7 @@
 enum { LINES = 500 };
 
 static unsigned seed = 1;
+static const char *labels, *ending; /* of the container, of each line */
 
 /* A container's log of LINES lines; `noise` does not pack. */
 static void write_log(unsigned noise)
@@ -25,14 +26,19 @@ static void write_log(unsigned noise)
 
     buf_init(&text, 1 << 24);
     assert_int_equal(file_make_dirs(w.dir, DIR, 0700, &err), 0);
-    world_write(DIR "/config.v2.json", "{\"Name\":\"/web\",\"Config\":{\"Image\":\"shop:1\"}}");
+    buf_addf(&text, "{\"Name\":\"/web\",\"Config\":{\"Image\":\"shop:1\",\"Labels\":{%s}}}",
+             labels);
+    buf_add_char(&text, '\0');
+    world_write(DIR "/config.v2.json", text.p);
+    buf_clear(&text);
     for (unsigned i = 0; i < LINES; i++) {
         buf_addf(&text, "{\"log\":\"n=%06u ", i);
         for (unsigned k = 0; k < noise; k++) {
             seed = seed * 1664525u + 1013904223u;
             buf_add_char(&text, (char)('0' + (seed >> 16) % 64 + ((seed >> 16) % 64 >= 44)));
         }
-        buf_addf(&text, "\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T19:14:38.%09uZ\"}\n", i);
+        buf_addf(&text, "%s\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T19:14:38.%09uZ\"}\n",
+                 ending, i);
     }
     buf_add_char(&text, '\0');
     world_write(LOG, text.p);
@@ -108,6 +114,23 @@ static void a_log_deleted_before_it_was_read_survives_our_end(void **state)
     assert_int_equal(metric_get(METRIC_GAPS), 0);
     assert_int_equal(metric_get(METRIC_UNRESOLVED), 0);
     wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+}
+
+/* Its labels were gone with it; the parts that were planned are the same, and so is what is new. */
+static void what_a_deleted_container_asked_for_is_still_done(void **state)
+{
+    (void)state;
+    labels = "\"logq.io/redact\":\"email\"";
+    ending = " by joe@example.org";
+    write_log(20);
+    read_begin_delete_and_stop(SMALL);
+    world_start(SMALL, DOCKER);
+    world_wait_records(LINES);
+    assert_int_equal(count_lines(), LINES);
+    assert_int_equal(w.server.records, LINES);
+    assert_int_equal(str_find(buf_str(&w.server.lines), STR("joe")), SIZE_MAX);
+    world_check_once("n=000000");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
 }
 
 static void what_is_kept_waits_through_more_ends(void **state)
@@ -217,12 +240,19 @@ static void what_no_input_wants_goes_first(void **state)
     assert_true(metric_get(METRIC_GAP_BYTES) > 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+static int setup(void **state)
+{
+    labels = ending = "";
+    return world_setup(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_log_deleted_before_it_was_read_survives_our_end),
+        TEST(what_a_deleted_container_asked_for_is_still_done),
         TEST(what_is_kept_waits_through_more_ends),
         TEST(a_log_that_is_there_again_is_another),
         TEST(a_lost_journal_loses_nothing_that_is_kept),

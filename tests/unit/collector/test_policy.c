@@ -123,6 +123,44 @@ static void of_what_is_beside_logs_only_what_is_read(void **state)
     assert_false(log_by_name("/var/lib/docker/containers/abc/hostconfig.json"));
 }
 
+static bool meta_by_name(const char *path)
+{
+    return policy_may_open(p, OPENER_META, path);
+}
+
+static void of_runtimes_state_what_says_whose_a_log_is(void **state)
+{
+    (void)state;
+    use("  - {type: cri, runtime_state: [/run/runc, /run/tasks/]}\n");
+    assert_true(meta_by_name("/run/runc/abc/state.json"));
+    assert_true(meta_by_name("/run/runc/abc/config.json"));
+    assert_true(meta_by_name("/run/tasks/abc/userdata/config.json"));
+    assert_true(policy_may_list(p, "/run/runc"));
+    assert_true(policy_may_list(p, "/run/tasks"));
+    assert_true(policy_may_stat(p, "/run/runc/abc/state.json"));
+    assert_false(meta_by_name("/run/runc/state.json"));
+    assert_false(meta_by_name("/run/runc/abc/def/state.json"));
+    assert_false(meta_by_name("/run/runc/abc/rootfs/config.json"));
+    assert_false(meta_by_name("/run/runc/abc/hostconfig.json"));
+    assert_false(meta_by_name("/run/runc/abc/config.v2.json"));
+    assert_false(meta_by_name("/run/other/abc/state.json"));
+    assert_false(log_by_name("/run/runc/abc/state.json"));
+    assert_false(policy_may_list(p, "/run"));
+    assert_false(policy_may_list(p, "/run/runc/abc"));
+    assert_false(policy_may_list(p, "/run/ru"));
+}
+
+static void runtimes_state_that_nobody_asks_for_is_refused(void **state)
+{
+    (void)state;
+    use("  - {type: cri, runtime_state: none}\n  - {type: docker}\n");
+    assert_false(meta_by_name("/run/runc/abc/state.json"));
+    assert_false(policy_may_list(p, "/run/runc"));
+    use("  - {type: cri}\n");
+    assert_true(meta_by_name("/run/runc/abc/state.json"));
+    assert_true(policy_may_list(p, "/run/containerd/runc/k8s.io"));
+}
+
 static void directories_on_the_way_of_a_glob_are_listed(void **state)
 {
     (void)state;
@@ -170,10 +208,11 @@ static void make(const char *name)
     assert_int_equal(file_replace(dir, name, 0600, STR("x"), &err), 0);
 }
 
-/* Open `name` for real and ask about where it is. */
-static bool passes(const char *name)
+/* Where `name` leads. */
+static const char *real_of(const char *name)
 {
-    char link[64], real[4096];
+    static char real[4096];
+    char link[64];
     int fd = open(at(name), O_PATH | O_CLOEXEC);
     ssize_t n;
 
@@ -183,7 +222,22 @@ static bool passes(const char *name)
     assert_true(n > 0);
     real[n] = '\0';
     (void)close(fd);
-    return policy_may_pass(p, OPENER_LOG, at(name), real);
+    return real;
+}
+
+static bool passes(const char *name)
+{
+    return policy_may_pass(p, OPENER_LOG, at(name), real_of(name));
+}
+
+static bool meta_passes(const char *name)
+{
+    return policy_may_pass(p, OPENER_META, at(name), real_of(name));
+}
+
+static bool dir_passes(const char *name)
+{
+    return policy_may_pass_dir(p, at(name), real_of(name));
 }
 
 static void a_link_among_logs_leads_to_logs_only(void **state)
@@ -204,6 +258,29 @@ static void a_link_among_logs_leads_to_logs_only(void **state)
     assert_int_equal(unlinkat(dir, "c/y/ctr.log", 0), 0);
     assert_int_equal(symlinkat(at("pods/p/secret.json"), dir, "c/y/ctr.log"), 0);
     assert_false(passes("c/y/ctr.log"));
+}
+
+static void runtimes_state_is_no_link(void **state)
+{
+    (void)state;
+    make("data/abc/state.json");
+    make("etc/shadow");
+    assert_int_equal(symlinkat("data", dir, "run"), 0);
+    use("  - {type: cri, runtime_state: ['@/run']}\n");
+    assert_true(meta_passes("run/abc/state.json")); /* the administrator's link */
+    assert_true(dir_passes("run"));
+    assert_int_equal(symlinkat("../../etc/shadow", dir, "data/abc/config.json"), 0);
+    assert_false(meta_passes("run/abc/config.json"));
+    assert_int_equal(symlinkat("abc", dir, "data/def"), 0);
+    assert_false(meta_passes("run/def/state.json"));
+    assert_int_equal(unlinkat(dir, "run", 0), 0);
+    assert_int_equal(symlinkat("app/way", dir, "run"), 0);
+    assert_int_equal(file_make_dirs(dir, "app", 0755, &err), 0);
+    assert_int_equal(symlinkat("../data", dir, "app/way"), 0);
+    assert_true(dir_passes("run"));
+    assert_int_equal(fchmodat(dir, "app", 0777, 0), 0); /* others have put a link on its way */
+    assert_false(meta_passes("run/abc/state.json"));
+    assert_false(dir_passes("run"));
 }
 
 static void a_link_in_a_directory_of_others_leads_nowhere(void **state)
@@ -330,6 +407,8 @@ static void an_older_configuration_still_counts(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(a_glob_and_what_rotation_makes_of_its_names), TEST(a_path_that_climbs_is_no_path),
            TEST(what_is_excluded_is_refused), TEST(of_what_is_beside_logs_only_what_is_read),
+           TEST(of_runtimes_state_what_says_whose_a_log_is),
+           TEST(runtimes_state_that_nobody_asks_for_is_refused), TEST(runtimes_state_is_no_link),
            TEST(directories_on_the_way_of_a_glob_are_listed),
            TEST(certificates_are_the_ones_that_are_named),
            TEST(a_link_among_logs_leads_to_logs_only),

@@ -16,6 +16,7 @@ struct api {
     char token[32];
     char pods[PODS][512]; /* "" ends them */
     bool one_a_page;
+    uint64_t limit;     /* of the last list */
     int status;         /* of lists */
     const char *answer; /* instead of a list; NULL: none */
     unsigned lists, first_pages, watches, denied;
@@ -42,7 +43,7 @@ static void list(struct http_exchange *x)
         api.first_pages++;
         api.exact = http_param(x, "resourceVersion", 0).n == 0 ? 'x' : 'c';
     }
-    check_str(http_param(x, "limit", 0), "50");
+    assert_true(str_to_u64(http_param(x, "limit", 0), &api.limit));
     if (api.status != 200 || api.answer != NULL) {
         http_reply(x, api.status, "application/json",
                    api.answer == NULL ? STR("{\"kind\":\"Status\"}") : str_of(api.answer));
@@ -157,21 +158,35 @@ static void set_pod(size_t i, const char *uid, const char *team)
     (void)snprintf(api.pods[i], sizeof(api.pods[i]), "%s", pod(uid, team));
 }
 
-static void start(void)
-{
-    char more[512];
+#define INPUT "  - {type: cri, paths: ['@/pods/*/*/*.log'], runtime: containerd}\n"
 
-    (void)snprintf(more, sizeof(more),
+/* The section of the configuration, in a static buffer. */
+static const char *section(void)
+{
+    static char text[512];
+
+    (void)snprintf(text, sizeof(text),
                    "kubernetes: {api: 'https://%s/base/', node: 'n 1', token_file: %s/token, "
                    "ca_file: %s/ca.crt, labels: [te*, host]}\n",
                    api.address, w.path, w.path);
-    world_start(more, "  - {type: cri, paths: ['@/pods/*/*/*.log'], runtime: containerd}\n");
+    return text;
+}
+
+static void start(void)
+{
+    world_start(section(), INPUT);
 }
 
 static bool is_watched(void *arg)
 {
     (void)arg;
     return api.watch != NULL;
+}
+
+static bool is_not_watched(void *arg)
+{
+    (void)arg;
+    return api.watch == NULL;
 }
 
 static void wait_watch(void)
@@ -269,16 +284,13 @@ static void a_change_is_for_the_records_from_then_on(void **state)
 /* The chunk that has the first line is not sent before the second one is read. */
 static void old_and_new_labels_may_be_in_one_chunk(void **state)
 {
-    char more[512];
+    char more[640];
 
     (void)state;
     set_pod(0, "u1", "pay");
     log_line("one");
-    (void)snprintf(more, sizeof(more),
-                   "chunk: {delay: 60s}\nkubernetes: {api: 'https://%s/base/', node: 'n 1', "
-                   "token_file: %s/token, ca_file: %s/ca.crt, labels: [te*]}\n",
-                   api.address, w.path, w.path);
-    world_start(more, "  - {type: cri, paths: ['@/pods/*/*/*.log'], runtime: containerd}\n");
+    (void)snprintf(more, sizeof(more), "chunk: {delay: 60s}\n%s", section());
+    world_start(more, INPUT);
     world_wait_metric(METRIC_RECORDS, 1);
     say("MODIFIED", pod("u1", "new"));
     log_line("two");
@@ -376,6 +388,71 @@ static void a_token_that_rotates_is_read_again(void **state)
     assert_int_equal(api.first_pages, 1);
 }
 
+static bool is_small_and_exact(void *arg)
+{
+    (void)arg;
+    return api.limit == 12 && api.exact == 'x';
+}
+
+/* Not from a cache, which may not care for `limit`; then smaller ones. */
+static void a_page_that_is_too_large_is_asked_for_otherwise(void **state)
+{
+    size_t n = 9 << 20;
+    char *large = mem_new(n + 1);
+
+    (void)state;
+    memset(large, ' ', n);
+    api.answer = large;
+    log_line("one");
+    start();
+    wait_check(w.loop, is_small_and_exact, NULL, "a smaller page");
+    api.answer = NULL;
+    free(large);
+    set_pod(0, "u1", "pay");
+    wait_watch();
+    log_line("two");
+    world_wait(LABELS("pay") "two");
+}
+
+static void a_reload_begins_and_ends_to_ask(void **state)
+{
+    (void)state;
+    set_pod(0, "u1", "pay");
+    log_line("one");
+    world_start("", INPUT);
+    world_wait("runtime=containerd source=container stdout|one");
+    assert_int_equal(api.lists, 0);
+    assert_int_equal(collector_reload(w.collector, world_config(section(), INPUT), &err), 0);
+    wait_watch();
+    log_line("two");
+    world_wait(LABELS("pay") "two");
+    assert_int_equal(collector_reload(w.collector, world_config(section(), INPUT), &err), 0);
+    say("MODIFIED", pod("u1", "same")); /* by the watch that was there */
+    log_line("three");
+    world_wait(LABELS("same") "three");
+    assert_int_equal(api.watches, 1);
+    assert_int_equal(collector_reload(w.collector, world_config("", INPUT), &err), 0);
+    log_line("four");
+    world_wait("four");
+    wait_check(w.loop, is_not_watched, NULL, "the end of the watch");
+    assert_int_equal(metric_get(METRIC_KUBE_ERRORS), 0);
+}
+
+static void a_file_that_cannot_be_used_harms_nobody(void **state)
+{
+    (void)state;
+    assert_int_equal(file_make_dirs(w.dir, "state/" KUBE_CACHE "/x", 0700, &err), 0);
+    set_pod(0, "u1", "pay");
+    start();
+    wait_watch();
+    log_line("one");
+    world_wait(LABELS("pay") "one");
+    world_die(); /* it cannot be written either */
+    start();
+    log_line("two");
+    world_wait(LABELS("pay") "two");
+}
+
 static void what_is_not_understood_changes_nothing(void **state)
 {
     (void)state;
@@ -412,5 +489,8 @@ CHECK_MAIN(TEST(a_log_has_the_labels_of_its_pod), TEST(a_log_waits_for_its_pod),
            TEST(old_and_new_labels_may_be_in_one_chunk),
            TEST(a_restart_without_the_server_knows_them), TEST(what_is_too_old_is_listed_anew),
            TEST(a_bookmark_is_where_the_next_watch_begins), TEST(a_list_has_pages),
-           TEST(a_token_that_rotates_is_read_again), TEST(what_is_not_understood_changes_nothing),
+           TEST(a_token_that_rotates_is_read_again),
+           TEST(a_page_that_is_too_large_is_asked_for_otherwise),
+           TEST(a_reload_begins_and_ends_to_ask), TEST(a_file_that_cannot_be_used_harms_nobody),
+           TEST(what_is_not_understood_changes_nothing),
            TEST(a_server_of_another_ca_is_not_believed))

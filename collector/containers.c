@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_PAUSE_MS = 50 };
+enum { LOOK_PAUSE_MS = 50, HINTS_BYTES = 128 << 10 };
 
 struct containers {
     unsigned magic;
@@ -219,10 +219,55 @@ int containers_find(struct containers *c, const struct containers_question *q, s
     return key.p == NULL ? 0 : ask(c, q, key, a, ret);
 }
 
-bool containers_recall(struct containers *c, const struct config_source *conf, struct str path,
-                       struct arena *a, struct meta *ret)
-{
-    struct str key = c == NULL || conf == NULL ? STR_NULL : key_of(conf, path, a);
+/* ---- hints ---- */
 
-    return key.p != NULL && known_get(c->known, key, a, ret);
+/* Both of a log, which is known by the first and was done by the second. */
+struct keys {
+    struct str own, done;
+};
+
+static bool keys_of(const struct containers *c, const struct config_source *conf, struct str path,
+                    struct arena *a, struct keys *ret)
+{
+    if (c == NULL || conf == NULL)
+        return false;
+    ret->own = key_of(conf, path, a);
+    if (ret->own.p == NULL)
+        return false;
+    ret->done = arena_printf(a, "hints/%.*s", STR_ARG(ret->own));
+    return ret->done.p != NULL;
+}
+
+static bool is_same(const struct profile_hints *x, const struct profile_hints *y)
+{
+    return str_eq(x->exclude, y->exclude) && str_eq(x->redact, y->redact) &&
+           str_eq(x->multiline, y->multiline);
+}
+
+void containers_set_hints(struct containers *c, const struct config_source *conf, struct str path,
+                          const struct profile_hints *hints)
+{
+    struct arena *a = arena_new(NULL, HINTS_BYTES);
+    struct meta own = {.id = STR_NULL}, done = {.id = STR_NULL};
+    struct keys k;
+
+    if (keys_of(c, conf, path, a, &k)) {
+        (void)known_get(c->known, k.own, a, &own);
+        if (known_get(c->known, k.done, a, &done) || !is_same(&own.hints, hints)) {
+            done.hints = *hints;
+            known_put(c->known, k.done, &done);
+        }
+    }
+    arena_free(&a);
+}
+
+void containers_hints(struct containers *c, const struct config_source *conf, struct str path,
+                      struct arena *a, struct profile_hints *ret)
+{
+    struct meta m = {.id = STR_NULL};
+    struct keys k;
+
+    if (keys_of(c, conf, path, a, &k) && !known_get(c->known, k.done, a, &m))
+        (void)known_get(c->known, k.own, a, &m);
+    *ret = m.hints;
 }

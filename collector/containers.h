@@ -32,8 +32,13 @@ struct containers_question {
 int containers_find(struct containers *c, const struct containers_question *q, struct arena *a,
                     struct meta *ret);
 
-/* What is remembered of that log's container, in `a`; false: nothing. */
-bool containers_recall(struct containers *c, const struct config_source *conf, struct str path,
-                       struct arena *a, struct meta *ret);
+/* What was done to that log in the end, where others had a say, too: remembered beside the
+ * container's own hints if it is something else. */
+void containers_set_hints(struct containers *c, const struct config_source *conf, struct str path,
+                          const struct profile_hints *hints);
+/* And what it was last, or else what the container asked for, in `a`; nothing where neither is
+ * remembered. */
+void containers_hints(struct containers *c, const struct config_source *conf, struct str path,
+                      struct arena *a, struct profile_hints *ret);
 
 #endif

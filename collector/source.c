@@ -282,7 +282,7 @@ const struct profile *source_profile(const struct source *s, struct str path,
                                      const struct labels *labels, unsigned types)
 {
     static const struct labels NONE = {NULL, 0};
-    struct meta m = {.id = STR_NULL};
+    struct profile_hints hints = {.types = 0};
     const struct profile *p;
     struct arena *a;
 
@@ -290,9 +290,9 @@ const struct profile *source_profile(const struct source *s, struct str path,
         return profile_of_other(s->set->profiles, s->is_spool);
     a = arena_new(NULL, RECALL_BYTES);
     if (path.n > 0)
-        (void)containers_recall(s->set->containers, s->conf, path, a, &m);
-    m.hints.types = types;
-    p = profile_of_log(s->set->profiles, s->conf, labels == NULL ? &NONE : labels, &m.hints);
+        containers_hints(s->set->containers, s->conf, path, a, &hints);
+    hints.types = types;
+    p = profile_of_log(s->set->profiles, s->conf, labels == NULL ? &NONE : labels, &hints);
     arena_free(&a);
     return p;
 }
@@ -310,6 +310,8 @@ int source_describe(const struct source *s, struct str path, bool last_try, stru
 
     if ((unknown || no_pod) && !last_try)
         return 1;
+    if (!unknown && s->set->pods != NULL && !no_pod)
+        containers_set_hints(s->set->containers, s->conf, path, &m.hints);
     if (no_pod)
         metric_add(METRIC_KUBE_UNKNOWN, 1);
     put_all(&l, &pod.labels); /* first: what we say ourselves wins */

@@ -225,7 +225,7 @@ static void of_a_docker_container_that_is_gone_hints_stay(void **state)
     assert_int_equal(ask(DOCKER_LOG, false), 0);
     assert_int_equal(file_remove_tree(dir, "docker", &err), 0);
     again();
-    assert_true(containers_recall(c, &conf, log, a, &m));
+    containers_hints(c, &conf, log, a, &m.hints);
     check_str(m.hints.redact, "ip");
     assert_int_equal(ask(DOCKER_LOG, false), 0);
     check_str(m.name, "web");
@@ -233,7 +233,34 @@ static void of_a_docker_container_that_is_gone_hints_stay(void **state)
     check_str(m.hints.redact, "ip");
     assert_int_equal(ask("docker/other/other-json.log", false), 1);
     check_str(m.id, "other");
-    assert_false(containers_recall(NULL, &conf, log, a, &m));
+    containers_hints(NULL, &conf, log, a, &m.hints);
+    assert_int_equal(m.hints.redact.n, 0);
+}
+
+/* What a server said beside it is not taken for what the container says the next time. */
+static void hints_of_others_are_remembered_apart(void **state)
+{
+    struct str log = arena_printf(a, "%s/" DOCKER_LOG, root);
+    struct profile_hints said = {.redact = STR("ip"), .multiline = STR("java")}, got;
+
+    (void)state;
+    conf.type = CONFIG_DOCKER;
+    put("docker/" ID "/config.v2.json",
+        "{\"Name\":\"/web\",\"Config\":{\"Labels\":{\"logq.io/redact\":\"ip\"}}}");
+    assert_int_equal(ask(DOCKER_LOG, false), 0);
+    containers_set_hints(c, &conf, log, &m.hints);
+    containers_set_hints(c, &conf, log, &said);
+    again();
+    containers_hints(c, &conf, log, a, &got);
+    check_str(got.redact, "ip");
+    check_str(got.multiline, "java");
+    assert_int_equal(ask(DOCKER_LOG, false), 0);
+    assert_int_equal(m.hints.multiline.n, 0);
+    containers_set_hints(c, &conf, log, &m.hints); /* it says so no more */
+    again();
+    containers_hints(c, &conf, log, a, &got);
+    check_str(got.redact, "ip");
+    assert_int_equal(got.multiline.n, 0);
 }
 
 static void a_container_that_has_another_name_now_is_that(void **state)
@@ -281,5 +308,6 @@ CHECK_MAIN(TEST(a_pods_container_has_the_id_and_image_of_its_bundle),
            TEST(one_that_ended_has_not_the_id_of_the_next),
            TEST(one_that_begins_has_not_the_id_of_the_one_before),
            TEST(other_paths_have_no_container), TEST(of_a_docker_container_that_is_gone_hints_stay),
+           TEST(hints_of_others_are_remembered_apart),
            TEST(a_container_that_has_another_name_now_is_that),
            TEST(podmans_hints_outlive_their_file))

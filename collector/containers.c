@@ -13,6 +13,7 @@
 #include "base/obj.h"
 #include "collector/known.h"
 #include "collector/oci.h"
+#include "collector/podman_lists.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct containers {
 #define CONTAINERS_MAGIC 0xc047a14eu
     struct known *known;
     struct oci *oci;
+    struct podman_lists *lists;
 };
 
 struct containers *containers_open(int state_fd, struct opener *o)
@@ -34,6 +36,7 @@ struct containers *containers_open(int state_fd, struct opener *o)
     c->magic = CONTAINERS_MAGIC;
     c->known = known_open(state_fd);
     c->oci = oci_new(o, LOOK_PAUSE_MS * NS_PER_MS);
+    c->lists = podman_lists_new(o);
     return c;
 }
 
@@ -46,6 +49,7 @@ void containers_close(struct containers **pc)
     OBJ_CHECK(c, CONTAINERS_MAGIC);
     known_close(&c->known);
     oci_free(&c->oci);
+    podman_lists_free(&c->lists);
     c->magic = 0;
     free(c);
     *pc = NULL;
@@ -193,7 +197,7 @@ static int ask(struct containers *c, const struct containers_question *q, struct
     if (q->conf->type == CONFIG_DOCKER)
         r = meta_docker(q->opener, q->path, q->conf->docker_root, a, ret);
     else
-        r = meta_podman(q->opener, q->path, a, ret);
+        r = meta_podman(q->opener, c == NULL ? NULL : c->lists, q->path, a, ret);
     if (c == NULL || key.p == NULL)
         return r;
     if ((r != 0 || !ret->has_hints) && known_get(c->known, key, a, &before)) {

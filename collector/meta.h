@@ -28,11 +28,15 @@ struct meta {
     bool has_hints; /* these could be looked for: what is not there was not said */
 };
 
+struct podman_lists;
+
 /* Each: 0 found; 1 not to be had now (not there yet, unreadable, not understood); what could be
  * told from the path is in *ret in either case. */
 int meta_docker(struct opener *o, struct str log_path, struct str docker_root, struct arena *a,
                 struct meta *ret);
-int meta_podman(struct opener *o, struct str log_path, struct arena *a, struct meta *ret);
+/* `lists` may be NULL: then they are read for this one. */
+int meta_podman(struct opener *o, struct podman_lists *lists, struct str log_path, struct arena *a,
+                struct meta *ret);
 int meta_cri(struct str log_path, struct arena *a, struct meta *ret);
 
 /* For those who read what containers are labelled or annotated with.  Is `name` one that

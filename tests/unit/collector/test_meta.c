@@ -114,7 +114,8 @@ static void podman_names_come_from_the_storage(void **state)
 
     (void)state;
     put("vfs-containers", "vfs-containers/containers.json", CONTAINERS);
-    assert_int_equal(meta_podman(NULL, at("vfs-containers/" ID "/userdata/ctr.log"), a, &m), 0);
+    assert_int_equal(meta_podman(NULL, NULL, at("vfs-containers/" ID "/userdata/ctr.log"), a, &m),
+                     0);
     check_str(m.id, ID);
     check_str(m.name, "c1");
     check_str(m.image, "localhost/bb:1");
@@ -128,9 +129,11 @@ static void podman_containers_that_go_at_exit_are_in_another_list(void **state)
     (void)state;
     put("overlay-containers", "overlay-containers/containers.json", "[]");
     put("overlay-containers", "overlay-containers/volatile-containers.json", CONTAINERS);
-    assert_int_equal(meta_podman(NULL, at("overlay-containers/" ID "/userdata/ctr.log"), a, &m), 0);
+    assert_int_equal(
+        meta_podman(NULL, NULL, at("overlay-containers/" ID "/userdata/ctr.log"), a, &m), 0);
     check_str(m.name, "c1");
-    assert_int_equal(meta_podman(NULL, at("overlay-containers/bbbb/userdata/ctr.log"), a, &m), 1);
+    assert_int_equal(meta_podman(NULL, NULL, at("overlay-containers/bbbb/userdata/ctr.log"), a, &m),
+                     1);
     check_str(m.id, "bbbb");
 }
 

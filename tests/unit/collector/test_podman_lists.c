@@ -1,0 +1,130 @@
+/* Unit tests of collector/podman_lists: one list for many containers, read when it has changed. */
+#include "collector/podman_lists.h"
+
+#include "base/file.h"
+#include "tests/lib/check.h"
+#include "tests/lib/tmpdir.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int dir;
+static char root[TMPDIR_PATH_MAX], path[TMPDIR_PATH_MAX + 32];
+static struct podman_lists *l;
+static struct arena *a;
+static struct meta m;
+static struct err err;
+
+static int setup(void **state)
+{
+    (void)state;
+    dir = tmpdir_open(root);
+    (void)snprintf(path, sizeof(path), "%s/containers.json", root);
+    a = arena_new(NULL, 1 << 20);
+    l = podman_lists_new(NULL);
+    memset(&m, 0, sizeof(m));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    podman_lists_free(&l);
+    arena_free(&a);
+    tmpdir_close(dir);
+    return 0;
+}
+
+static void put(const char *text)
+{
+    assert_int_equal(file_replace(dir, "containers.json", 0600, str_of(text), &err), 0);
+}
+
+static bool find(const char *id)
+{
+    return podman_lists_find(l, path, str_of(id), a, &m);
+}
+
+#define ONE(id, name)                                                                              \
+    "{\"id\":\"" id "\",\"names\":[\"" name "\"],\"metadata\":\"{\\\"image-name\\\":\\\"i:" name   \
+    "\\\",\\\"image-id\\\":\\\"2e8c\\\"}\",\"flags\":{}}"
+
+static void each_container_is_found_by_its_id(void **state)
+{
+    (void)state;
+    assert_false(find("a1"));
+    put("[" ONE("a1", "one") "," ONE("b2", "two") "]");
+    assert_true(find("b2"));
+    check_str(m.name, "two");
+    check_str(m.image, "i:two");
+    check_str(m.image_digest, "2e8c");
+    assert_true(find("a1"));
+    check_str(m.name, "one");
+    assert_false(find("c3"));
+}
+
+static void another_list_is_read_and_the_same_is_not(void **state)
+{
+    struct timespec when[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    int fd;
+
+    (void)state;
+    put("[" ONE("a1", "one") "]");
+    assert_int_equal(utimensat(dir, "containers.json", when, 0), 0);
+    assert_true(find("a1"));
+    fd = openat(dir, "containers.json", O_WRONLY | O_CLOEXEC); /* behind its back */
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_all(fd, "[" ONE("a1", "two"), sizeof(ONE("a1", "two")), &err), 0);
+    (void)close(fd);
+    assert_int_equal(utimensat(dir, "containers.json", when, 0), 0);
+    assert_true(find("a1"));
+    check_str(m.name, "one"); /* what is kept */
+    when[1].tv_sec++;
+    assert_int_equal(utimensat(dir, "containers.json", when, 0), 0);
+    assert_true(find("a1"));
+    check_str(m.name, "two"); /* it is younger */
+    put("[]");
+    assert_false(find("a1"));
+    put("[" ONE("a1", "tri") "]");
+    assert_true(find("a1"));
+    assert_int_equal(unlinkat(dir, "containers.json", 0), 0);
+    assert_false(find("a1"));
+}
+
+static void damage_costs_what_is_behind_it(void **state)
+{
+    (void)state;
+    put("[" ONE("a1", "one") ",{\"id\":\"b2\",\"names\":[\"two\"],\"metadata\":\"{broken\"},"
+                             "{\"id\":\"c3\"},{\"names\":[\"none\"]}," ONE(
+                                 "d4", "four") ",{\"id\":7}," ONE("e5", "five") "]");
+    assert_true(find("a1"));
+    assert_true(find("b2"));
+    check_str(m.name, "two");
+    assert_false(find("c3")); /* it has no name */
+    assert_true(find("d4"));
+    assert_false(find("e5"));
+    put("{\"id\":\"a1\"}");
+    assert_false(find("a1"));
+}
+
+static void of_many_lists_the_oldest_makes_room(void **state)
+{
+    char name[32], other[TMPDIR_PATH_MAX + 32];
+
+    (void)state;
+    put("[" ONE("a1", "one") "]");
+    for (int i = 0; i < PODMAN_LISTS_MAX + 5; i++) {
+        (void)snprintf(name, sizeof(name), "list%d", i);
+        (void)snprintf(other, sizeof(other), "%s/%s", root, name);
+        assert_int_equal(linkat(dir, "containers.json", dir, name, 0), 0);
+        assert_true(podman_lists_find(l, other, STR("a1"), a, &m));
+    }
+    assert_true(find("a1"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+CHECK_MAIN(TEST(each_container_is_found_by_its_id), TEST(another_list_is_read_and_the_same_is_not),
+           TEST(damage_costs_what_is_behind_it), TEST(of_many_lists_the_oldest_makes_room))

@@ -9,6 +9,7 @@
 #include "collector/containers.h"
 #include "collector/input_events.h"
 #include "collector/input_file.h"
+#include "collector/input_forward.h"
 #include "collector/kube.h"
 #include "collector/metrics.h"
 #include "collector/pipeline.h"
@@ -56,6 +57,7 @@ struct collector {
     bool certs_again;               /* they are to be looked at, whatever the time */
     struct input_file *files;
     struct input_events *engines[ENGINES]; /* Docker, podman; NULL: not asked for */
+    struct input_forward *forward;         /* NULL: not asked for */
     struct http_server *http;
     unsigned draining; /* things that are not done yet */
     loop_fn *drain_done;
@@ -123,19 +125,11 @@ static void on_certs(void *arg)
 
 /* ---- engines ---- */
 
-static const struct config_source *find_source(const struct config *config, int type)
-{
-    for (size_t i = 0; i < config->n_sources; i++)
-        if (config->sources[i].type == type)
-            return &config->sources[i];
-    return NULL;
-}
-
 /* Podman need not run a service: then its events file is read.  What the configuration names
  * decides; if it names neither, the socket where one takes us. */
 static bool podman_by_file(struct opener *o, const struct config *config)
 {
-    const struct config_source *s = find_source(config, CONFIG_PODMAN_EVENTS);
+    const struct config_source *s = config_find_source(config, CONFIG_PODMAN_EVENTS);
     struct err err;
     int fd;
 
@@ -168,7 +162,7 @@ static int start_engines(struct collector *c, struct err *err)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < ENGINES; i++) {
-        const struct config_source *s = find_source(config_of(c), TYPES[i]);
+        const struct config_source *s = config_find_source(config_of(c), TYPES[i]);
         struct input_events_options opt = {.loop = c->loop,
                                            .name = NAMES[i],
                                            .opener = c->opener,
@@ -283,7 +277,7 @@ static void on_request(struct http_exchange *x, void *arg)
     }
 }
 
-/* Where others find the port that was chosen. */
+/* Where others find the ports that were chosen. */
 static int write_addresses(struct collector *c, struct err *err)
 {
     struct buf out;
@@ -294,7 +288,16 @@ static int write_addresses(struct collector *c, struct err *err)
     json_writer_init(&w, &out);
     json_put_object(&w);
     json_put_kv_u64(&w, "pid", (uint64_t)c->pid);
-    json_put_kv_str(&w, "metrics", str_of(http_server_address(c->http)));
+    if (c->http != NULL)
+        json_put_kv_str(&w, "metrics", str_of(http_server_address(c->http)));
+    if (c->forward != NULL) {
+        const char *address;
+        json_put_key(&w, STR("forward"));
+        json_put_array(&w);
+        for (size_t i = 0; (address = input_forward_address(c->forward, i)) != NULL; i++)
+            json_put_string(&w, str_of(address));
+        json_put_array_end(&w);
+    }
     json_put_object_end(&w);
     r = file_replace(c->state_fd, ADDRESSES, 0644, buf_str(&out), err);
     buf_fini(&out);
@@ -314,7 +317,25 @@ static int open_http(struct collector *c, int bound_fd, struct err *err)
     if (r < 0)
         return err_wrap(err, "metrics.listen");
     log_info("metrics.listening", LOG_Z("address", http_server_address(c->http)));
-    return write_addresses(c, err);
+    return 0;
+}
+
+/* ---- fluent clients ---- */
+
+static int open_forward(struct collector *c, const int *bound_fds, struct err *err)
+{
+    const struct config_source *s = config_find_source(config_of(c), CONFIG_FORWARD);
+    struct input_forward_options opt = {.loop = c->loop,
+                                        .bound_fds = bound_fds,
+                                        .state_fd = c->state_fd,
+                                        .max_line = (size_t)config_of(c)->max_line};
+
+    if (s == NULL)
+        return 0;
+    opt.listen = s->forward.listen;
+    opt.mode = s->forward.mode;
+    opt.spool_bytes = (uint64_t)s->forward.spool_bytes;
+    return input_forward_open(&opt, &c->forward, err);
 }
 
 /* ---- life ---- */
@@ -500,6 +521,10 @@ int collector_open(struct loop *l, const struct collector_rights *rights, struct
         r = open_http(c, rights == NULL ? 0 : rights->metrics_fd, err);
     if (r == 0)
         r = start_engines(c, err);
+    if (r == 0) /* before anybody reads its spool */
+        r = open_forward(c, rights == NULL ? NULL : rights->forward_fds, err);
+    if (r == 0 && (c->http != NULL || c->forward != NULL))
+        r = write_addresses(c, err);
     if (r == 0)
         start_kube(c, NULL); /* what an earlier run knew is there when logs are opened */
     if (r == 0)
@@ -546,6 +571,22 @@ static bool has_new_socket(const struct config *old, const struct config *new)
     return false;
 }
 
+static bool same_forward(const struct config *a, const struct config *b)
+{
+    const struct config_source *x = config_find_source(a, CONFIG_FORWARD);
+    const struct config_source *y = config_find_source(b, CONFIG_FORWARD);
+    bool ok = (x == NULL) == (y == NULL);
+
+    if (!ok || x == NULL)
+        return ok;
+    ok = x->forward.listen.n == y->forward.listen.n && x->forward.mode == y->forward.mode &&
+         same(x->forward.group, y->forward.group) &&
+         x->forward.spool_bytes == y->forward.spool_bytes;
+    for (size_t i = 0; ok && i < x->forward.listen.n; i++)
+        ok = same(x->forward.listen.v[i], y->forward.listen.v[i]);
+    return ok;
+}
+
 /* What a reload does not reach, if it is other than what runs. */
 static void warn_unreloadable(const struct config *old, const struct config *new)
 {
@@ -572,6 +613,7 @@ static void warn_unreloadable(const struct config *old, const struct config *new
     name_option(&names, !same(old->user, new->user), "privileges.user");
     name_option(&names, old->sandbox_required != new->sandbox_required, "privileges.required");
     name_option(&names, has_new_socket(old, new), "inputs.socket");
+    name_option(&names, !same_forward(old, new), "inputs.listen");
     name_option(&names, !same(old->metrics_listen, new->metrics_listen), "metrics.listen");
     if (names.n > 0)
         log_warn("config.needs_restart", LOG_STR("options", buf_str(&names)));
@@ -623,6 +665,8 @@ void collector_drain(struct collector *c, dur_ns timeout, loop_fn *done, void *a
 
     OBJ_CHECK(c, COLLECTOR_MAGIC);
     stop_engines(c);
+    if (c->forward != NULL)
+        input_forward_stop(c->forward);
     in = input_file_input(c->files);
     in.ops->stop(in.self);
     c->drain_done = done;
@@ -645,10 +689,11 @@ void collector_free(struct collector **pc)
         return;
     OBJ_CHECK(c, COLLECTOR_MAGIC);
     stop_engines(c);
-    if (c->http != NULL) {
-        http_server_close(&c->http);
+    if (c->http != NULL || c->forward != NULL)
         (void)unlinkat(c->state_fd, ADDRESSES, 0);
-    }
+    if (c->http != NULL)
+        http_server_close(&c->http);
+    input_forward_free(&c->forward);
     kube_free(&c->kube);
     pipeline_free(&c->pipeline);
     loop_timer_free(&c->certs_timer);

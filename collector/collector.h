@@ -16,12 +16,13 @@ struct collector;
 
 /* For a process that has none of its own. */
 struct collector_rights {
-    struct opener *opener; /* borrowed; NULL: what we may ourselves */
-    int state_fd;          /* borrowed: state_dir, which need not be within reach by its name */
-    dur_ns lock_wait;      /* for a collector that is dying */
-    pid_t pid;             /* that the world knows us by */
-    size_t max_fds;        /* descriptors that we may have */
-    int metrics_fd;        /* taken: a unix socket that is bound to metrics.listen; 0: none */
+    struct opener *opener;  /* borrowed; NULL: what we may ourselves */
+    int state_fd;           /* borrowed: state_dir, which need not be within reach by its name */
+    dur_ns lock_wait;       /* for a collector that is dying */
+    pid_t pid;              /* that the world knows us by */
+    size_t max_fds;         /* descriptors that we may have */
+    int metrics_fd;         /* taken: a unix socket that is bound to metrics.listen; 0: none */
+    const int *forward_fds; /* taken: for each address of the input forward the same; NULL: none */
 };
 
 /* Takes `config` in either case.  Opens the state directory (one collector at a time),

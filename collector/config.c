@@ -10,6 +10,7 @@
 #include "base/level.h"
 #include "base/mem.h"
 #include "base/record.h"
+#include "collector/config_forward.h"
 #include "collector/patterns.h"
 #include "collector/redact.h"
 
@@ -22,8 +23,8 @@ enum { ARENA_MAX = 16 << 20 };
 
 #define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 
-static const char *const TYPES[] = {"docker", "cri",           "podman",        "file",
-                                    "json",   "docker_events", "podman_events", NULL};
+static const char *const TYPES[] = {"docker",        "cri",           "podman",  "file", "json",
+                                    "docker_events", "podman_events", "forward", NULL};
 static const char *const READ_FROM[] = {"start", "end", NULL};
 static const char *const COMPRESS[] = {"none", "gzip", "zstd", NULL};
 /* As enum trace_format. */
@@ -39,7 +40,7 @@ static const struct conf_option SOURCE[] = {
      .offset = IN(type),
      .choices = TYPES,
      .help = "docker (json-file), cri (containerd, CRI-O), podman (k8s-file), file (plain lines), "
-             "json (a JSON object a line), docker_events, podman_events"},
+             "json (a JSON object a line), docker_events, podman_events, forward (fluent clients)"},
     {.path = "paths",
      .type = CONF_STRS,
      .offset = IN(paths),
@@ -132,6 +133,30 @@ static const struct conf_option SOURCE[] = {
      .offset = IN(multiline.start),
      .fallback = "",
      .help = "or RE2 pattern that is found in the first line of each record"},
+    {.path = "listen",
+     .type = CONF_STRS,
+     .offset = IN(forward.listen),
+     .fallback = "[]",
+     .help = "forward: where fluent clients connect, at most 4 of unix:/path, 127.0.0.1:port and "
+             "[::1]:port"},
+    {.path = "listen_mode",
+     .type = CONF_STR,
+     .offset = IN(forward.mode_text),
+     .fallback = "0660",
+     .help = "forward: mode of a unix socket; who may write to it may log"},
+    {.path = "listen_group",
+     .type = CONF_STR,
+     .offset = IN(forward.group),
+     .fallback = "",
+     .help = "forward: group of a unix socket, a name or a number; empty: ours"},
+    {.path = "spool_bytes",
+     .type = CONF_BYTES,
+     .offset = IN(forward.spool_bytes),
+     .fallback = "256MiB",
+     .min = 1 << 20,
+     .max = INT64_C(1) << 40,
+     .help = "forward: disk for what the server has not acknowledged yet; beyond it nothing is "
+             "read from the clients"},
 };
 
 #define RULE(field) offsetof(struct config_rule, field)
@@ -554,7 +579,27 @@ static void check_runtime_state(const struct checker *k, size_t i, const struct 
             complain_source(k, i, "runtime_state", "a directory, beginning with /; or none");
 }
 
-static void check_source(const struct checker *k, size_t i, const struct config_source *s)
+const struct config_source *config_find_source(const struct config *c, int type)
+{
+    for (size_t i = 0; i < c->n_sources; i++)
+        if (c->sources[i].type == type)
+            return &c->sources[i];
+    return NULL;
+}
+
+struct source_checker {
+    const struct checker *k;
+    size_t i;
+};
+
+static void complain_forward(void *arg, const char *option, const char *text)
+{
+    const struct source_checker *c = arg;
+
+    complain_source(c->k, c->i, option, text);
+}
+
+static void check_source(const struct checker *k, size_t i, struct config_source *s)
 {
     bool is_events = s->type == CONFIG_DOCKER_EVENTS || s->type == CONFIG_PODMAN_EVENTS;
 
@@ -574,6 +619,7 @@ static void check_source(const struct checker *k, size_t i, const struct config_
         if (!str_starts(s->paths.v[p], STR("/")))
             complain_source(k, i, "paths", "a path must begin with /");
     check_runtime_state(k, i, s);
+    config_forward_check(s, complain_forward, &(struct source_checker){k, i});
 }
 
 static void complain_rule(const struct checker *k, size_t i, const char *option, const char *text)
@@ -712,7 +758,11 @@ static void check(const struct checker *k, struct config *c)
         for (size_t before = 0; before < i; before++)
             if (c->sources[before].type == c->sources[i].type &&
                 c->sources[i].type >= CONFIG_DOCKER_EVENTS)
-                complain_source(k, i, "type", "there can be one input of events per engine");
+                complain_source(k, i, "type",
+                                c->sources[i].type == CONFIG_FORWARD
+                                    ? "there can be one input of type forward, with several "
+                                      "addresses in listen"
+                                    : "there can be one input of events per engine");
     }
     check_rules(k, c);
     check_redact(k, c);

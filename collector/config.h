@@ -10,7 +10,10 @@
 #include "base/conf.h"
 #include "base/labels.h"
 
-enum { CONFIG_FILE_MAX = 1 << 20 };
+enum {
+    CONFIG_FILE_MAX = 1 << 20,
+    CONFIG_LISTEN_MAX = 4, /* addresses of the input forward */
+};
 
 enum config_input {
     CONFIG_DOCKER,
@@ -20,6 +23,7 @@ enum config_input {
     CONFIG_JSON,
     CONFIG_DOCKER_EVENTS,
     CONFIG_PODMAN_EVENTS,
+    CONFIG_FORWARD,
 };
 enum config_read_from { CONFIG_READ_START, CONFIG_READ_END };
 enum config_compress { CONFIG_COMPRESS_NONE, CONFIG_COMPRESS_GZIP, CONFIG_COMPRESS_ZSTD };
@@ -46,6 +50,12 @@ struct config_source {
         struct str start; /* pattern of a record's first line; empty: none */
     } multiline;
     struct str time_key, level_key, message_key; /* json */
+    struct {
+        struct conf_strs listen;     /* addresses */
+        struct str mode_text, group; /* of unix sockets; empty group: ours */
+        unsigned mode;
+        int64_t spool_bytes;
+    } forward;
 };
 
 enum config_then { CONFIG_KEEP, CONFIG_DROP };
@@ -118,6 +128,9 @@ int config_parse(const char *path, struct str dir, struct str text, struct confi
 /* The unix socket of an engine that `s` asks for events, the usual one unless it is named; empty
  * for other inputs. */
 struct str config_engine_socket(const struct config_source *s);
+/* The input of type `type`; NULL: there is none.  Of those of engines and forward there is one at
+ * most. */
+const struct config_source *config_find_source(const struct config *c, int type);
 void config_free(struct config **pc);
 
 /* The effective configuration as YAML. */

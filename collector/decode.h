@@ -3,8 +3,8 @@
  *
  * Pure functions of the line: no clock, no state between lines, bounded memory.  A piece is a whole
  * record or one of several that join.h puts together.  Formats: Docker json-file (decode_json.c),
- * CRI and podman k8s-file (decode_cri.c), engine events (decode_events.c), plain lines
- * (decode_plain).
+ * CRI and podman k8s-file (decode_cri.c), engine events (decode_events.c), the spool of fluent
+ * clients (forward_line.c), plain lines (decode_plain).
  */
 #ifndef LOGQ_COLLECTOR_DECODE_H
 #define LOGQ_COLLECTOR_DECODE_H
@@ -24,12 +24,11 @@ enum {
 struct piece {
     ts_ns ts; /* 0: the line has none */
     enum decode_stream stream;
-    bool last; /* ends its record */
-    bool raw;  /* the line breaks its format: text is the line as it stands */
-    uint64_t
-        missing; /* bytes at the end of the line that were not even read (a line over the limit) */
+    bool last;        /* ends its record */
+    bool raw;         /* the line breaks its format: text is the line as it stands */
+    uint64_t missing; /* bytes behind the text that were not even read (a line over the limit) */
     struct str text;
-    /* Events only: stream labels and attributes of this one record, sorted. */
+    /* Where a line brings its own: stream labels and attributes of this one record, sorted. */
     const struct label *labels, *attrs;
     size_t n_labels, n_attrs;
 };
@@ -58,5 +57,6 @@ decode_fn decode_docker_event; /* Docker's and podman's API: Type, Action, Actor
 decode_fn
     decode_podman_event; /* podman's events file: ID, Image, Name, Status, Time, Type, Attributes */
 decode_fn decode_gap;    /* our own gap records, as spool.h writes them */
+decode_fn decode_forward; /* forward_line.h */
 
 #endif

@@ -48,6 +48,12 @@ enum {
     SEND_S = 10, /* to take what it is sent: it may not keep us from our signals */
 };
 
+/* A unix socket that is bound, and its file, which is ours to remove. */
+struct bound {
+    struct sockaddr_un at;
+    int fd; /* -1: there is none */
+};
+
 struct priv {
     const char *path;
     struct config *config;
@@ -58,11 +64,11 @@ struct priv {
     struct policy *policy;
     struct opener_serve *serve;
     int state_fd, signals;
-    int files, orders;          /* to the worker; -1: there is none */
-    struct sockaddr_un metrics; /* where metrics_fd is bound; the file is ours to remove */
+    int files, orders; /* to the worker; -1: there is none */
     size_t max_fds;
-    int metrics_fd; /* -1: there is none, or it is no unix socket */
-    int gate;       /* the worker's end of the channel to it, kept for the next worker; -1 */
+    struct bound metrics;
+    struct bound forward[CONFIG_LISTEN_MAX];
+    int gate; /* the worker's end of the channel to it, kept for the next worker; -1 */
     pid_t self, worker, gate_pid;
     bool started, stopping;
     int stop_signal;
@@ -100,6 +106,90 @@ static int confine_worker(const struct priv *p, struct err *err)
     return r;
 }
 
+/* ---- sockets to listen on ---- */
+
+static void unbind(struct bound *b)
+{
+    if (b->fd >= 0)
+        (void)unlink(b->at.sun_path); /* best effort: the next start finds it stale */
+    close_fd(&b->fd);
+}
+
+/* In a process that has no business with them. */
+static void close_bound(struct priv *p)
+{
+    close_fd(&p->metrics.fd);
+    for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++)
+        close_fd(&p->forward[i].fd);
+}
+
+/* At the start the worker of a collector that was killed may still be dying. */
+static int bind_patiently(const struct priv *p, const char *address, mode_t mode, int *ret,
+                          struct err *err)
+{
+    dur_ns until = p->born_at == 0 ? time_mono() + BIND_WAIT_MS * NS_PER_MS : 0;
+    struct pollfd signals = {.fd = p->signals, .events = POLLIN};
+    int r;
+
+    while ((r = listener_bind_unix(address, mode, ret, err)) == ERR_EXISTS && time_mono() < until)
+        if (poll(&signals, 1, BIND_RETRY_MS) > 0)
+            break; /* to be stopped */
+    return r;
+}
+
+/* A worker that could make unix sockets could connect to engines, past the gate.  1: it was bound
+ * now. */
+static int bind_unix(const struct priv *p, struct str address, mode_t mode, struct bound *b,
+                     struct err *err)
+{
+    struct str path = str_from(address, sizeof("unix:") - 1);
+    int r;
+
+    if (b->fd >= 0 && str_eq(path, str_of(b->at.sun_path)))
+        return 0;
+    unbind(b); /* a reload has named another */
+    if (!str_starts(address, STR("unix:")))
+        return 0;
+    r = bind_patiently(p, address.p, mode, &b->fd, err);
+    if (r < 0)
+        return r;
+    (void)str_to_z(path, b->at.sun_path, sizeof(b->at.sun_path));
+    return 1;
+}
+
+static int bind_metrics(struct priv *p, struct err *err)
+{
+    int r = bind_unix(p, p->config->metrics_listen, METRICS_MODE, &p->metrics, err);
+
+    return r < 0 ? err_wrap(err, "metrics.listen") : 0;
+}
+
+static int give_to_group(const struct bound *b, const char *name, struct err *err)
+{
+    gid_t gid;
+
+    if (!sandbox_find_group(name, &gid))
+        return err_set(err, ERR_INVALID, "there is no group '%s'", name);
+    return chown(b->at.sun_path, (uid_t)-1, gid) < 0
+               ? err_sys(err, "give '%s' to group '%s'", b->at.sun_path, name)
+               : 0;
+}
+
+/* Where fluent clients connect.  First with the rights of the start: the directory may be root's.
+ */
+static int bind_forward(struct priv *p, struct err *err)
+{
+    const struct config_source *s = config_find_source(p->config, CONFIG_FORWARD);
+    int r = 0;
+
+    for (size_t i = 0; s != NULL && r >= 0 && i < s->forward.listen.n; i++) {
+        r = bind_unix(p, s->forward.listen.v[i], (mode_t)s->forward.mode, &p->forward[i], err);
+        if (r == 1 && s->forward.group.n > 0)
+            r = give_to_group(&p->forward[i], s->forward.group.p, err);
+    }
+    return r < 0 ? err_wrap(err, "inputs.listen") : 0;
+}
+
 /* ---- the gate ---- */
 
 static void add_socket(struct gate_sockets *s, struct str path)
@@ -120,7 +210,7 @@ static struct gate_sockets find_sockets(const struct config *c)
     return s;
 }
 
-static _Noreturn void be_gate(const struct priv *p, const struct gate_sockets *sockets, int channel)
+static _Noreturn void be_gate(struct priv *p, const struct gate_sockets *sockets, int channel)
 {
     struct err err;
     sigset_t none;
@@ -132,6 +222,7 @@ static _Noreturn void be_gate(const struct priv *p, const struct gate_sockets *s
     (void)signal(SIGHUP, SIG_IGN);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_NAME, "logq-gate");
+    close_bound(p);
     r = sandbox_drop(NULL, 0, &err);
     if (r == 0)
         r = confine(p, sandbox_syscalls(SANDBOX_GATE, &err), "gate", &err);
@@ -165,48 +256,6 @@ static int start_gate(struct priv *p, struct err *err)
     if (pid < 0)
         (void)close(pair[0]);
     return r;
-}
-
-/* ---- the socket of metrics ---- */
-
-static void unbind_metrics(struct priv *p)
-{
-    if (p->metrics_fd >= 0)
-        (void)unlink(p->metrics.sun_path); /* best effort: the next start finds it stale */
-    close_fd(&p->metrics_fd);
-}
-
-/* At the start the worker of a collector that was killed may still be dying. */
-static int bind_patiently(const struct priv *p, const char *address, int *ret, struct err *err)
-{
-    dur_ns until = p->born_at == 0 ? time_mono() + BIND_WAIT_MS * NS_PER_MS : 0;
-    struct pollfd signals = {.fd = p->signals, .events = POLLIN};
-    int r;
-
-    while ((r = listener_bind_unix(address, METRICS_MODE, ret, err)) == ERR_EXISTS &&
-           time_mono() < until)
-        if (poll(&signals, 1, BIND_RETRY_MS) > 0)
-            break; /* to be stopped */
-    return r;
-}
-
-/* A worker that could make unix sockets could connect to engines, past the gate. */
-static int bind_metrics(struct priv *p, struct err *err)
-{
-    struct str address = p->config->metrics_listen;
-    struct str path = str_from(address, sizeof("unix:") - 1);
-    int r;
-
-    if (p->metrics_fd >= 0 && str_eq(path, str_of(p->metrics.sun_path)))
-        return 0;
-    unbind_metrics(p); /* a reload has named another */
-    if (!str_starts(address, STR("unix:")))
-        return 0;
-    r = bind_patiently(p, address.p, &p->metrics_fd, err);
-    if (r < 0)
-        return err_wrap(err, "metrics.listen");
-    (void)str_to_z(path, p->metrics.sun_path, sizeof(p->metrics.sun_path));
-    return 0;
 }
 
 /* ---- orders ---- */
@@ -246,7 +295,7 @@ static int be_worker(struct priv *p, int files, int orders)
                             .orders = orders,
                             .state_fd = p->state_fd,
                             .max_fds = p->max_fds,
-                            .metrics_fd = p->metrics_fd < 0 ? 0 : p->metrics_fd,
+                            .metrics_fd = p->metrics.fd < 0 ? 0 : p->metrics.fd,
                             .restarts = p->restarts};
     bool taken_over = fault_hit("worker.exec");
     struct err err;
@@ -260,7 +309,11 @@ static int be_worker(struct priv *p, int files, int orders)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_NAME, "logq-worker");
     close_fd(&p->signals);
-    p->metrics_fd = -1;           /* the worker's, and the file is not */
+    p->metrics.fd = -1; /* the worker's, and the file is not */
+    for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++) {
+        w.forward_fds[i] = p->forward[i].fd < 0 ? 0 : p->forward[i].fd;
+        p->forward[i].fd = -1;
+    }
     opener_serve_free(&p->serve); /* with what it watches for the worker before us */
     r = sandbox_die_with(p->self, &err);
     if (r == 0)
@@ -295,6 +348,8 @@ static int spawn(struct priv *p, struct err *err)
     int files[2], orders[2], r = bind_metrics(p, err);
     pid_t pid;
 
+    if (r == 0)
+        r = bind_forward(p, err);
     if (r == 0)
         r = channel_pair(files, err);
     if (r < 0)
@@ -634,18 +689,22 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
                      .files = -1,
                      .orders = -1,
                      .gate = -1,
-                     .metrics_fd = -1,
+                     .metrics = {.fd = -1},
                      .next_fd = -1,
                      .exit_code = -1};
     struct err err;
     int r;
 
+    for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++)
+        p.forward[i].fd = -1;
     raise_limit(&p);
     p.self = getpid();
     p.policy = policy_new();
     p.serve = opener_serve_new(p.policy);
     add_policy(p.policy, &p.config);
     r = catch_signals(&p, &err);
+    if (r == 0)
+        r = bind_forward(&p, &err);
     if (r == 0)
         r = give_up_rights(&p, &err);
     if (r == 0)
@@ -656,7 +715,9 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
         log_error("collector.failed", LOG_ERR(&err));
         p.exit_code = EXIT_FAILURE;
     }
-    unbind_metrics(&p);
+    unbind(&p.metrics);
+    for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++)
+        unbind(&p.forward[i]);
     opener_serve_free(&p.serve);
     policy_free(&p.policy);
     config_free(&p.config);

@@ -31,6 +31,7 @@ struct priv_worker {
     int state_fd;
     size_t max_fds; /* descriptors that it may have */
     int metrics_fd; /* as in struct collector_rights */
+    int forward_fds[CONFIG_LISTEN_MAX];
     pid_t parent;
     uint64_t restarts; /* workers that died before this one */
 };

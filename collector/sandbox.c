@@ -88,6 +88,22 @@ bool sandbox_find_user(const char *name, struct sandbox_user *ret)
     return true;
 }
 
+bool sandbox_find_group(const char *name, gid_t *ret)
+{
+    char text[4096];
+    struct group entry, *found = NULL;
+    struct sandbox_user number;
+
+    if (find_number(name, &number)) {
+        *ret = number.uid;
+        return true;
+    }
+    if (getgrnam_r(name, &entry, text, sizeof(text), &found) != 0 || found == NULL)
+        return false;
+    *ret = found->gr_gid;
+    return true;
+}
+
 /* Is `id` one of those that /proc/self/uid_map, gid_map speak of? */
 static bool is_mapped(const char *map, unsigned long id)
 {

@@ -24,6 +24,9 @@ enum { SANDBOX_NOBODY = 65534 };
  * false: there is none, and *ret is the one who owns nothing. */
 bool sandbox_find_user(const char *name, struct sandbox_user *ret);
 
+/* The group `name`, or the one with that number; false: there is none. */
+bool sandbox_find_group(const char *name, gid_t *ret);
+
 /* May we become `u` and give files to him: are the capabilities there, does he exist in our user
  * namespace? */
 bool sandbox_may_become(const struct sandbox_user *u);

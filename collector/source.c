@@ -31,6 +31,8 @@ static decode_fn *decoder_of(enum source_kind kind)
         return decode_docker_event;
     case SOURCE_SPOOL_OWN:
         return decode_gap;
+    case SOURCE_SPOOL_FORWARD:
+        return decode_forward;
     case SOURCE_JSON:
         return decode_json_line;
     case SOURCE_FILE:
@@ -82,7 +84,7 @@ static struct conf_strs one_path(struct arena *a, struct str path)
     return v;
 }
 
-static void add_spool(struct source_set *s, enum source_kind kind, const char *name)
+static struct source *add_spool(struct source_set *s, enum source_kind kind, const char *name)
 {
     struct source *v = add(s, kind);
     struct config *c = s->config;
@@ -90,6 +92,7 @@ static void add_spool(struct source_set *s, enum source_kind kind, const char *n
     v->is_spool = true;
     v->paths = one_path(c->arena, arena_printf(c->arena, "%.*s/" SPOOL_DIR "/%s/*" SPOOL_SUFFIX,
                                                STR_ARG(c->state_dir), name));
+    return v;
 }
 
 static void add_input(struct source_set *s, const struct config_source *conf, bool podman_by_file)
@@ -118,6 +121,7 @@ static void add_input(struct source_set *s, const struct config_source *conf, bo
         }
         return;
     case CONFIG_DOCKER_EVENTS:
+    case CONFIG_FORWARD:
         return; /* a socket: what comes from it is in the spool */
     }
 }
@@ -131,12 +135,14 @@ struct source_set *source_set_new(struct config *config, struct opener *o, bool 
     s->config = config;
     INVARIANT(profiles_new(config, &s->profiles, &err) == 0); /* config.c has tried it */
     s->opener = o;
-    s->v = mem_new((config->n_sources + 3) * sizeof(*s->v));
+    s->v = mem_new((config->n_sources + 4) * sizeof(*s->v));
     for (size_t i = 0; i < config->n_sources; i++)
         add_input(s, &config->sources[i], podman_by_file);
-    add_spool(s, SOURCE_SPOOL_DOCKER, SPOOL_DOCKER);
-    add_spool(s, SOURCE_SPOOL_PODMAN, SPOOL_PODMAN);
-    add_spool(s, SOURCE_SPOOL_OWN, SPOOL_OWN);
+    (void)add_spool(s, SOURCE_SPOOL_DOCKER, SPOOL_DOCKER);
+    (void)add_spool(s, SOURCE_SPOOL_PODMAN, SPOOL_PODMAN);
+    (void)add_spool(s, SOURCE_SPOOL_OWN, SPOOL_OWN);
+    add_spool(s, SOURCE_SPOOL_FORWARD, SPOOL_FORWARD)->conf =
+        config_find_source(config, CONFIG_FORWARD);
     return s;
 }
 
@@ -233,6 +239,7 @@ static struct str runtime_of(const struct source *s)
     case SOURCE_FILE:
     case SOURCE_JSON:
     case SOURCE_SPOOL_OWN:
+    case SOURCE_SPOOL_FORWARD: /* its lines say */
         break;
     }
     return STR_NULL;
@@ -246,6 +253,8 @@ static struct str source_of(enum source_kind kind)
         return STR("file");
     case SOURCE_SPOOL_OWN:
         return STR("logq");
+    case SOURCE_SPOOL_FORWARD:
+        return STR("forward");
     case SOURCE_SPOOL_DOCKER:
         return STR("docker_events");
     case SOURCE_SPOOL_PODMAN:
@@ -269,6 +278,8 @@ static bool is_log(const struct source *s)
     case SOURCE_FILE:
     case SOURCE_JSON:
         return true;
+    case SOURCE_SPOOL_FORWARD:
+        return s->conf != NULL;
     case SOURCE_PODMAN_EVENTS_FILE:
     case SOURCE_SPOOL_DOCKER:
     case SOURCE_SPOOL_PODMAN:
@@ -286,8 +297,8 @@ const struct profile *source_profile(const struct source *s, struct str path,
     const struct profile *p;
     struct arena *a;
 
-    if (!is_log(s))
-        return profile_of_other(s->set->profiles, s->is_spool);
+    if (!is_log(s)) /* events were redacted before they were spooled */
+        return profile_of_other(s->set->profiles, s->is_spool && s->kind != SOURCE_SPOOL_FORWARD);
     a = arena_new(NULL, RECALL_BYTES);
     if (path.n > 0)
         containers_hints(s->set->containers, s->conf, path, a, &hints);

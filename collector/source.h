@@ -26,7 +26,8 @@ enum source_kind {
     SOURCE_PODMAN_EVENTS_FILE,
     SOURCE_SPOOL_DOCKER, /* events taken from a socket and written down by us (spool.h) */
     SOURCE_SPOOL_PODMAN,
-    SOURCE_SPOOL_OWN, /* our own gap records */
+    SOURCE_SPOOL_OWN,     /* our own gap records */
+    SOURCE_SPOOL_FORWARD, /* what fluent clients have sent (input_forward.h) */
 };
 
 struct kube_pods;
@@ -42,7 +43,7 @@ struct source {
     struct pattern *start;   /* owned: of such a rule; NULL: none */
     struct conf_strs paths, exclude;
     bool from_end, is_spool;
-    const struct config_source *conf; /* NULL: of our own */
+    const struct config_source *conf; /* NULL: of our own, or not configured any more */
 };
 
 struct source_set {

@@ -14,7 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 4 << 20, ROTATE_AT = 1 << 20, DIGITS = 8 };
+enum {
+    FILE_MAX = 4 << 20,
+    ROTATE_AT = 1 << 20,
+    DIGITS = 8,
+    BLOCK = 4 << 10,
+    HEADS_BLOCK = 256 << 10,
+};
 
 struct spool {
     unsigned magic;
@@ -22,6 +28,7 @@ struct spool {
     int dir_fd, fd;
     unsigned no; /* of the file that is written */
     uint64_t size;
+    bool by_hand;
     struct buf late; /* whole lines that could not be written */
 };
 
@@ -73,19 +80,31 @@ static int open_file(struct spool *s, unsigned no, struct err *err)
     return file_sync_dir(s->dir_fd, err);
 }
 
+int spool_cut(struct spool *s, uint64_t size, struct err *err)
+{
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    if (ftruncate(s->fd, (off_t)size) < 0)
+        return err_sys(err, "cut spool file");
+    s->size = size;
+    return 0;
+}
+
 /* A line that was being written when we were killed was never read as a whole line: cut it off. */
 static int cut_torn(struct spool *s, struct err *err)
 {
-    char c;
+    char block[BLOCK];
+    uint64_t end = s->size;
+    const char *nl = NULL;
 
-    for (; s->size > 0; s->size--) {
-        int r = file_pread_all(s->fd, &c, 1, s->size - 1, err);
+    while (end > 0 && nl == NULL) {
+        size_t n = end < BLOCK ? (size_t)end : BLOCK;
+        int r = file_pread_all(s->fd, block, n, end - n, err);
         if (r < 0)
             return r;
-        if (c == '\n')
-            break;
+        nl = memrchr(block, '\n', n);
+        end -= n;
     }
-    return ftruncate(s->fd, (off_t)s->size) < 0 ? err_sys(err, "cut spool file") : 0;
+    return spool_cut(s, nl == NULL ? 0 : end + (uint64_t)(nl - block) + 1, err);
 }
 
 int spool_open(int state_fd, const char *name, struct spool **ret, struct err *err)
@@ -133,22 +152,22 @@ void spool_close(struct spool **ps)
     *ps = NULL;
 }
 
-int spool_append(struct spool *s, struct str line, struct err *err)
+int spool_append(struct spool *s, struct str lines, struct err *err)
 {
     int r = 0;
 
     OBJ_CHECK(s, SPOOL_MAGIC);
-    if (s->size >= ROTATE_AT)
+    if (s->size >= ROTATE_AT && !s->by_hand)
         r = open_file(s, s->no + 1, err);
     if (r == 0)
-        r = file_pwrite_all(s->fd, line.p, line.n, s->size, err);
+        r = file_pwrite_all(s->fd, lines.p, lines.n, s->size, err);
     if (r < 0) {
         /* A reader takes whole lines only: half of one may go, and the next lies over it anyway. */
         if (ftruncate(s->fd, (off_t)s->size) < 0)
             log_warn("spool.cut_failed", LOG_I64("errno", errno));
         return r;
     }
-    s->size += line.n;
+    s->size += lines.n;
     return 0;
 }
 
@@ -210,6 +229,95 @@ int spool_replay(struct spool *s, spool_line_fn *fn, void *arg, struct err *err)
     if (s->no > 1)
         r = replay_file(s, s->no - 1, fn, arg, err);
     return r < 0 ? r : replay_file(s, s->no, fn, arg, err);
+}
+
+/* ---- by hand ---- */
+
+void spool_by_hand(struct spool *s)
+{
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    s->by_hand = true;
+}
+
+int spool_next(struct spool *s, struct err *err)
+{
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    return open_file(s, s->no + 1, err);
+}
+
+uint64_t spool_size(const struct spool *s)
+{
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    return s->size;
+}
+
+int spool_dir(const struct spool *s)
+{
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    return s->dir_fd;
+}
+
+static int add_size(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    uint64_t *total = arg;
+    struct stat st;
+
+    (void)err;
+    if (number_of(name) != 0 && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        *total += (uint64_t)st.st_size; /* else it was removed just now */
+    return 0;
+}
+
+int spool_total(struct spool *s, uint64_t *ret, struct err *err)
+{
+    uint64_t total = 0;
+    int r;
+
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    r = file_walk(s->dir_fd, add_size, &total, err);
+    if (r == 0)
+        *ret = total;
+    return r;
+}
+
+/* The lines of one block; `head` is the beginning of the one that goes on in it. */
+static void take_heads(struct buf *head, struct str block, uint64_t at, spool_head_fn *fn,
+                       void *arg)
+{
+    const char *begin = block.p;
+
+    while (block.n > 0) {
+        size_t nl = str_find_char(block, '\n');
+        size_t n = nl < block.n ? nl : block.n;
+        size_t room = SPOOL_HEAD_MAX - head->n;
+        buf_add(head, block.p, n < room ? n : room);
+        if (nl >= block.n)
+            return;
+        block = str_from(block, nl + 1);
+        fn(arg, buf_str(head), at + (uint64_t)(block.p - begin));
+        buf_clear(head);
+    }
+}
+
+int spool_heads(struct spool *s, spool_head_fn *fn, void *arg, struct err *err)
+{
+    char *block;
+    struct buf head;
+    int r = 0;
+
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    block = mem_new(HEADS_BLOCK);
+    buf_init(&head, SPOOL_HEAD_MAX);
+    for (uint64_t at = 0; r == 0 && at < s->size;) {
+        size_t n = s->size - at < HEADS_BLOCK ? (size_t)(s->size - at) : HEADS_BLOCK;
+        r = file_pread_all(s->fd, block, n, at, err);
+        if (r == 0)
+            take_heads(&head, (struct str){block, n}, at, fn, arg);
+        at += n;
+    }
+    buf_fini(&head);
+    free(block);
+    return r;
 }
 
 bool spool_retire(int state_fd, const char *path)

@@ -12,11 +12,12 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define SPOOL_DIR    "spool"
-#define SPOOL_SUFFIX ".jsonl"
-#define SPOOL_DOCKER "docker_events"
-#define SPOOL_PODMAN "podman_events"
-#define SPOOL_OWN    "logq"
+#define SPOOL_DIR     "spool"
+#define SPOOL_SUFFIX  ".jsonl"
+#define SPOOL_DOCKER  "docker_events"
+#define SPOOL_PODMAN  "podman_events"
+#define SPOOL_FORWARD "forward"
+#define SPOOL_OWN     "logq"
 
 enum { SPOOL_LATE_MAX = 1 << 20 };
 
@@ -26,8 +27,8 @@ struct spool;
 int spool_open(int state_fd, const char *name, struct spool **ret, struct err *err);
 void spool_close(struct spool **ps);
 
-/* Append one line, with its newline at the end and nowhere else.  ERR_IO: nothing was appended. */
-int spool_append(struct spool *s, struct str line, struct err *err);
+/* Append whole lines, all into one file.  ERR_IO: nothing was appended. */
+int spool_append(struct spool *s, struct str lines, struct err *err);
 /* fdatasync.  ERR_IO: what was appended is there, but may be lost with the power. */
 int spool_sync(struct spool *s, struct err *err);
 
@@ -40,6 +41,24 @@ void spool_retry(struct spool *s);
 /* Call fn for each line of the last two files, oldest first, without the newline. */
 typedef void spool_line_fn(void *arg, struct str line);
 int spool_replay(struct spool *s, spool_line_fn *fn, void *arg, struct err *err);
+
+/*
+ * For a source that is dense: files become as large as it says, and it says where one begins.  From
+ * now on spool_append begins none by itself.
+ */
+void spool_by_hand(struct spool *s);
+int spool_next(struct spool *s, struct err *err);
+uint64_t spool_size(const struct spool *s); /* bytes in the file that is written */
+/* Bytes in all files that are still there. */
+int spool_total(struct spool *s, uint64_t *ret, struct err *err);
+/* Call fn for each line of the file that is written: its first SPOOL_HEAD_MAX bytes, and where it
+ * ends, behind its newline. */
+enum { SPOOL_HEAD_MAX = 256 };
+typedef void spool_head_fn(void *arg, struct str head, uint64_t end);
+int spool_heads(struct spool *s, spool_head_fn *fn, void *arg, struct err *err);
+/* Nothing behind `size` was ever appended as far as anybody knows: take it off. */
+int spool_cut(struct spool *s, uint64_t size, struct err *err);
+int spool_dir(const struct spool *s); /* borrowed: for what lies beside the files */
 
 /* Remove the file of a spool that was followed as `path`, if there is one behind it: true when it
  * was removed. */

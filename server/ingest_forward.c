@@ -2,20 +2,18 @@
  * server/ingest_forward.c - one Forward message into records.
  *
  * Two kinds of sender.  Our collector names parts (option `lq`): labels and attributes come once
- * per part, an entry is {stream, log} and what little else it has.  Everybody else sends maps: the
- * line is key `log`, else `message`, else `msg` if it is a string, else the record as JSON; other
- * keys become attributes; Docker's own driver is recognised by its keys and gets the labels a
- * container has.
+ * per part, an entry is {stream, log} and what little else it has.  Everybody else sends maps
+ * (forward_record.h): Docker's own driver is recognised by its keys and gets the labels a container
+ * has.
  */
 #include "server/ingest_build.h"
 
-#include "base/json.h"
 #include "server/metrics.h"
-#include "wire/forward_parse.h"
+#include "wire/forward_record.h"
 
 #include <string.h>
 
-enum { STREAM_NAMES = 3, RECORD_JSON_MAX = 64 << 20 };
+enum { STREAM_NAMES = 3 };
 
 struct forward_ingest {
     struct ingest_build *ib;
@@ -126,67 +124,6 @@ static int add_parts(struct forward_ingest *f, const struct forward_message *m, 
 
 /* ---- everybody else ---- */
 
-static const struct forward_field *field_named(const struct forward_entry *e, struct str key)
-{
-    for (size_t i = 0; i < e->n_fields; i++)
-        if (str_eq(e->fields[i].key, key))
-            return &e->fields[i];
-    return NULL;
-}
-
-/* The field that is the line; NULL: none, the whole record is. */
-static const struct forward_field *line_field(const struct forward_entry *e)
-{
-    const struct forward_field *line = field_named(e, STR("log"));
-
-    if (line == NULL)
-        line = field_named(e, STR("message"));
-    if (line == NULL) {
-        line = field_named(e, STR("msg"));
-        if (line != NULL && line->type != FORWARD_STR)
-            line = NULL;
-    }
-    return line;
-}
-
-static int render_record(struct forward_ingest *f, const struct forward_entry *e, struct str *ret,
-                         struct err *err)
-{
-    struct json_writer w;
-    struct buf out;
-    int r;
-
-    buf_init(&out, RECORD_JSON_MAX);
-    json_writer_init(&w, &out);
-    json_put_object(&w);
-    for (size_t i = 0; i < e->n_fields; i++) {
-        const struct forward_field *field = &e->fields[i];
-        json_put_key(&w, field->key);
-        if (field->type == FORWARD_STR || field->type == FORWARD_TIME)
-            json_put_string(&w, field->text);
-        else
-            json_put_raw(&w, field->text);
-    }
-    json_put_object_end(&w);
-    r = buf_err(&out, "record as JSON", err);
-    if (r == 0) {
-        *ret = arena_str(f->ib->b->arena, buf_str(&out));
-        r = ret->p == NULL ? arena_err(f->ib->b->arena, err) : 0;
-    }
-    buf_fini(&out);
-    return r;
-}
-
-/* Docker's fluentd driver: container_id, container_name "/name", source, log. */
-static bool is_docker(const struct forward_entry *e)
-{
-    const struct forward_field *id = field_named(e, STR("container_id"));
-    const struct forward_field *source = field_named(e, STR("source"));
-
-    return id != NULL && id->text.n == 64 && field_named(e, STR("container_name")) != NULL &&
-           source != NULL && stream_slot(source->text) > 0;
-}
-
 /* Five of ours at most, forced ones, service_name. */
 struct foreign_labels {
     struct label v[8 + RECORD_LABELS_MAX];
@@ -198,58 +135,36 @@ static void add_label(struct foreign_labels *l, struct str name, struct str valu
     l->v[l->n++] = (struct label){name, value};
 }
 
-/* Sort the fields into labels and attributes (f->attr). */
-static size_t place_fields(struct forward_ingest *f, const struct forward_entry *e,
-                           const struct forward_field *line, struct str tag,
-                           struct foreign_labels *labels)
+static void add_labels(const struct forward_ingest *f, const struct forward_record *rec,
+                       struct foreign_labels *l)
 {
-    bool docker = is_docker(e);
-    bool has_stream = false, has_container = false; /* a map may name a key many times */
-    size_t n = 0;
-
-    add_label(labels, STR("host"), f->d->host);
-    add_label(labels, STR("source"), docker ? STR("container") : STR("forward"));
-    if (docker)
-        add_label(labels, STR("runtime"), STR("docker"));
-    for (size_t i = 0; i < e->n_fields; i++) {
-        const struct forward_field *field = &e->fields[i];
-        if (line == NULL || field == line)
-            continue; /* without a line field the line holds all of them */
-        if (docker && !has_stream && str_eq(field->key, STR("source"))) {
-            add_label(labels, STR("stream"), field->text);
-            has_stream = true;
-        } else if (docker && !has_container && str_eq(field->key, STR("container_name"))) {
-            add_label(labels, STR("container"),
-                      str_from(field->text, str_starts(field->text, STR("/"))));
-            has_container = true;
-        } else if (n < f->max_attr) {
-            f->attr[n++] = (struct label){field->key, field->text};
-        }
-    }
-    for (size_t i = 0; i < e->n_meta && n < f->max_attr; i++)
-        f->attr[n++] = (struct label){e->meta[i].key, e->meta[i].text};
-    f->attr[n++] = (struct label){STR("fluent.tag"), tag};
-    return n;
+    add_label(l, STR("host"), f->d->host);
+    add_label(l, STR("source"), rec->is_docker ? STR("container") : STR("forward"));
+    if (!rec->is_docker)
+        return;
+    add_label(l, STR("runtime"), STR("docker"));
+    add_label(l, STR("stream"), rec->stream);
+    add_label(l, STR("container"), rec->container);
 }
 
 static int add_foreign(struct forward_ingest *f, const struct forward_message *m, struct err *err)
 {
+    struct forward_record rec = {.attrs = f->attr, .max_attrs = f->max_attr};
     struct forward_entry e;
     int r;
 
     while ((r = forward_reader_next(f->reader, &e, err)) == 0) {
-        const struct forward_field *line = line_field(&e);
         struct foreign_labels labels = {.n = 0};
         struct ingest_item item = {.ts = e.ts, .attr = f->attr};
         struct ingest_shared shared = {0};
 
-        item.n_attr = place_fields(f, &e, line, m->tag, &labels);
-        if (line != NULL)
-            item.line = line->text;
-        else
-            r = render_record(f, &e, &item.line, err);
-        if (r == 0)
-            r = ingest_build_stream(f->ib, labels.v, labels.n, &f->d->forced, &shared.stream, err);
+        r = forward_record_read(&e, m->tag, f->ib->b->arena, &rec, err);
+        if (r < 0)
+            return r;
+        item.line = rec.line;
+        item.n_attr = rec.n_attrs;
+        add_labels(f, &rec, &labels);
+        r = ingest_build_stream(f->ib, labels.v, labels.n, &f->d->forced, &shared.stream, err);
         if (r == 0)
             r = ingest_build_add(f->ib, &shared, &item, err);
         if (r < 0)

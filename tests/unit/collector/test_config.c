@@ -196,6 +196,38 @@ static void kubernetes_needs_an_address_and_a_node(void **state)
     expect_error(KUBE("api: 'https://u@k', node: n"), "this is https://");
 }
 
+static void fluent_clients_are_on_this_host(void **state)
+{
+#define FORWARD(text) SERVER "inputs: [{type: forward, " text "}]\n"
+    (void)state;
+    assert_int_equal(load(FORWARD("listen: ['unix:/f.sock', '127.0.0.1:24224', '[::1]:1'], "
+                                  "listen_mode: '622', listen_group: app")),
+                     0);
+    assert_int_equal(c->sources[0].forward.listen.n, 3);
+    assert_int_equal(c->sources[0].forward.mode, 0622);
+    assert_int_equal(c->sources[0].forward.spool_bytes, 256 << 20);
+    assert_ptr_equal(config_find_source(c, CONFIG_FORWARD), &c->sources[0]);
+    assert_null(config_find_source(c, CONFIG_DOCKER_EVENTS));
+    assert_int_equal(load(FORWARD("listen: ['unix:/f.sock']")), 0);
+    assert_int_equal(c->sources[0].forward.mode, 0660);
+    expect_error(SERVER "inputs: [{type: forward}]\n", "needs listen");
+    expect_error(FORWARD("listen: ['0.0.0.0:24224']"), "clients are on this host");
+    expect_error(FORWARD("listen: ['localhost:24224']"), "clients are on this host");
+    expect_error(FORWARD("listen: ['127.0.0.1:x']"), "no address");
+    expect_error(FORWARD("listen: ['unix:f.sock']"), "must begin with /");
+    expect_error(FORWARD("listen: ['[::1]:1', '[::1]:1']"), "there twice");
+    expect_error(FORWARD("listen: ['[::1]:1', '[::1]:2', '[::1]:3', '[::1]:4', '[::1]:5']"),
+                 "4 addresses");
+    expect_error(FORWARD("listen: ['[::1]:1'], listen_mode: '888'"), "octal");
+    expect_error(FORWARD("listen: ['[::1]:1'], listen_mode: '4755'"), "octal");
+    expect_error(FORWARD("listen: ['[::1]:1'], paths: [/x]"), "reads no files");
+    expect_error(FORWARD("listen: ['[::1]:1'], multiline: {format: go}"), "a record of its own");
+    expect_error(SERVER "inputs: [{type: cri, listen: ['[::1]:1']}]\n", "only an input of type");
+    expect_error(SERVER "inputs: [{type: forward, listen: ['[::1]:1']}, {type: forward, listen: "
+                        "['[::1]:2']}]\n",
+                 "one input of type forward");
+}
+
 static void the_example_is_what_the_table_says(void **state)
 {
     struct buf text;
@@ -241,6 +273,9 @@ static void the_example_is_what_the_table_says(void **state)
                                                         "ca_file:",
                                                         "attributes:",
                                                         "runtime_state:",
+                                                        "listen_mode:",
+                                                        "listen_group:",
+                                                        "spool_bytes:",
                                                         NULL};
          *key != NULL; key++)
         if (str_find(buf_str(&text), str_of(*key)) == SIZE_MAX)
@@ -255,4 +290,5 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(defaults_are_those_of_the_manual, set
            cmocka_unit_test_setup_teardown(what_does_not_fit_together_is_said, setup, teardown),
            cmocka_unit_test_setup_teardown(rules_are_checked, setup, teardown),
            cmocka_unit_test_setup_teardown(kubernetes_needs_an_address_and_a_node, setup, teardown),
+           cmocka_unit_test_setup_teardown(fluent_clients_are_on_this_host, setup, teardown),
            cmocka_unit_test_setup_teardown(the_example_is_what_the_table_says, setup, teardown))

@@ -3,10 +3,12 @@
 
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "tests/unit/collector/spool_world.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -121,9 +123,71 @@ static void what_waits_is_bounded(void **state)
     assert_int_equal(err.code, ERR_LIMIT);
 }
 
+static uint64_t ends[8];
+static size_t n_ends;
+
+static void take_head(void *arg, struct str head, uint64_t end)
+{
+    (void)arg;
+    buf_addf(&seen, "%zu:%c ", head.n, head.n == 0 ? '-' : head.p[0]);
+    ends[n_ends++] = end;
+}
+
+static void a_file_by_hand_is_as_long_as_is_wanted(void **state)
+{
+    char *line = mem_new(3 << 20);
+    uint64_t total = 0;
+
+    (void)state;
+    memset(line, 'x', 3 << 20);
+    line[(3 << 20) - 1] = '\n';
+    spool_by_hand(s);
+    assert_int_equal(spool_append(s, STR("a\n\nbb\n"), &err), 0);
+    assert_int_equal(spool_append(s, (struct str){line, 3 << 20}, &err), 0);
+    assert_int_equal(spool_append(s, STR("c\n"), &err), 0);
+    assert_int_equal(spool_size(s), 6 + (3 << 20) + 2);
+    n_ends = 0;
+    assert_int_equal(spool_heads(s, take_head, NULL, &err), 0);
+    check_str(buf_str(&seen), "1:a 0:- 2:b 256:x 1:c ");
+    assert_int_equal(ends[0], 2);
+    assert_int_equal(ends[1], 3);
+    assert_int_equal(ends[2], 6);
+    assert_int_equal(ends[3], 6 + (3 << 20));
+    assert_int_equal(ends[4], 8 + (3 << 20));
+    assert_int_equal(spool_cut(s, 6, &err), 0);
+    assert_int_equal(spool_next(s, &err), 0);
+    assert_int_equal(spool_size(s), 0);
+    assert_int_equal(spool_append(s, STR("d\n"), &err), 0);
+    assert_int_equal(spool_total(s, &total, &err), 0);
+    assert_int_equal(total, 8);
+    buf_clear(&seen);
+    assert_int_equal(spool_heads(s, take_head, NULL, &err), 0);
+    check_str(buf_str(&seen), "1:d ");
+    free(line);
+}
+
+static void a_long_torn_line_is_cut_off(void **state)
+{
+    char *line = mem_new(100000);
+    int fd;
+
+    (void)state;
+    memset(line, 'x', 100000);
+    assert_int_equal(spool_append(s, STR("one\n"), &err), 0);
+    fd = openat(dir, "spool/x/00000001.jsonl", O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_all(fd, line, 100000, &err), 0);
+    (void)close(fd);
+    reopen();
+    assert_int_equal(spool_size(s), 4);
+    free(line);
+}
+
 CHECK_MAIN(cmocka_unit_test_setup_teardown(lines_come_back_after_a_restart, setup, teardown),
            cmocka_unit_test_setup_teardown(a_torn_line_is_cut_off, setup, teardown),
            cmocka_unit_test_setup_teardown(a_long_spool_goes_on_in_a_next_file, setup, teardown),
            cmocka_unit_test_setup_teardown(a_failing_disk_leaves_whole_lines, setup, teardown),
            cmocka_unit_test_setup_teardown(what_cannot_be_written_waits_in_memory, setup, teardown),
-           cmocka_unit_test_setup_teardown(what_waits_is_bounded, setup, teardown))
+           cmocka_unit_test_setup_teardown(what_waits_is_bounded, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_file_by_hand_is_as_long_as_is_wanted, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_long_torn_line_is_cut_off, setup, teardown))

@@ -1,0 +1,358 @@
+/* Unit tests of collector/input_forward: fluent clients on a unix socket, all the way to the store.
+ */
+#include "tests/unit/collector/collector_world.h"
+
+#include "base/mem.h"
+#include "collector/input_forward.h"
+#include "wire/forward_pack.h"
+#include "wire/forward_parse.h"
+
+#include <inttypes.h>
+
+struct client {
+    struct stream *stream; /* NULL: it is closed */
+    struct buf in;
+    size_t acks;
+    char last[FORWARD_TOKEN_MAX + 1]; /* token of the last ack */
+    size_t want;
+};
+static struct client client;
+
+static void on_data(struct stream *s, struct str bytes, void *arg)
+{
+    size_t n;
+
+    (void)s;
+    (void)arg;
+    buf_add_str(&client.in, bytes);
+    for (;;) {
+        struct forward_frame frame = {0};
+        struct forward_limits limits = {0};
+        struct forward_ack ack;
+        if (client.in.n == 0 ||
+            forward_frame_scan(&frame, buf_str(&client.in), &limits, &n, &err) != 0)
+            return;
+        assert_int_equal(forward_ack_parse(str_sub(buf_str(&client.in), 0, n), &ack, &err), 0);
+        assert_false(ack.refused);
+        (void)str_to_z(ack.token, client.last, sizeof(client.last));
+        client.acks++;
+        buf_drop(&client.in, n);
+    }
+}
+
+static void on_closed(struct stream *s, const struct err *why, void *arg)
+{
+    (void)s;
+    (void)why;
+    (void)arg;
+    client.stream = NULL;
+}
+
+static void client_connect(void)
+{
+    static const struct stream_handler HANDLER = {.data = on_data, .closed = on_closed};
+    static const struct stream_options OPTIONS = {.connect_ms = 10000};
+    char address[TMPDIR_PATH_MAX + 16];
+
+    (void)snprintf(address, sizeof(address), "unix:%s/f.sock", w.path);
+    buf_clear(&client.in);
+    client.acks = 0;
+    if (stream_connect(w.loop, address, &OPTIONS, &HANDLER, NULL, &client.stream, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static bool is_closed(void *arg)
+{
+    (void)arg;
+    return client.stream == NULL;
+}
+
+static bool has_acks(void *arg)
+{
+    (void)arg;
+    return client.acks >= client.want;
+}
+
+static void wait_acks(size_t n)
+{
+    client.want = n;
+    wait_check(w.loop, has_acks, NULL, "acks");
+}
+
+static int setup(void **state)
+{
+    (void)world_setup(state);
+    memset(&client, 0, sizeof(client));
+    buf_init(&client.in, 1 << 20);
+    w.server.show_labels = true;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_die();
+    if (client.stream != NULL)
+        stream_close(client.stream, NULL);
+    wait_check(w.loop, is_closed, NULL, "the end of the client");
+    buf_fini(&client.in);
+    return world_teardown(state);
+}
+
+#define FORWARD "  - {type: forward, listen: ['unix:@/f.sock'], labels: {app: shop}}\n"
+
+/* Append a chunk with one entry whose line is `text`. */
+static void add_chunk(struct buf *b, struct str token, struct str text)
+{
+    struct label fields[] = {{STR("log"), text}, {STR("k"), STR("v")}};
+    struct forward_chunk c = {.tag = STR("web"), .n_entries = 1, .token = token};
+    struct buf payload;
+
+    buf_init(&payload, 8 << 20);
+    forward_pack_entry(&payload, INT64_C(1795288478000000001), fields, 2);
+    c.payload = buf_str(&payload);
+    forward_pack_chunk(b, &c);
+    assert_false(b->over);
+    buf_fini(&payload);
+}
+
+static void send_chunk(const char *token, const char *text)
+{
+    struct buf b;
+
+    buf_init(&b, 8 << 20);
+    add_chunk(&b, str_of(token), str_of(text));
+    stream_write(client.stream, buf_str(&b));
+    buf_fini(&b);
+}
+
+/* One of so many kilobytes. */
+static void send_large(const char *token, char c, size_t kib)
+{
+    char *text = mem_new((kib << 10) + 1);
+
+    memset(text, c, kib << 10);
+    send_chunk(token, text);
+    free(text);
+}
+
+static void entries_become_records_with_labels(void **state)
+{
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    send_chunk("one", "hello \"world\"\nsecond line");
+    wait_acks(1);
+    assert_string_equal(client.last, "one");
+    world_wait("app=shop host=h source=forward hello \"world\"\nsecond line fluent.tag=web k=v\n");
+    assert_int_equal(w.server.records, 1);
+    assert_int_equal(metric_get(METRIC_FORWARD_RECORDS), 1);
+}
+
+static void dockers_driver_is_known_by_its_keys(void **state)
+{
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    stream_write(client.stream,
+                 STR("\x93\xa1t\xce\x5f\x00\x00\x00\x85\xac"
+                     "container_id\xd9\x40"
+                     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\xae"
+                     "container_name\xa4/web\xa6source\xa6stderr\xa3log\xa2no\xa1x\x05"));
+    world_wait("app=shop container=web host=h runtime=docker source=container stderr|no "
+               "container_id=0123456789abcdef");
+    world_wait(" fluent.tag=t x=5\n");
+}
+
+static void a_chunk_that_comes_again_is_stored_once(void **state)
+{
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    send_chunk("one", "first");
+    send_chunk("one", "first"); /* before its ack */
+    wait_acks(2);
+    send_chunk("one", "first"); /* and after it */
+    wait_acks(3);
+    send_chunk("one", "another"); /* a counter that began anew */
+    send_chunk("two", "first");
+    wait_acks(5);
+    world_wait_records(3);
+    assert_int_equal(metric_get(METRIC_FORWARD_REPEATED), 2);
+    world_check_once("another");
+}
+
+static void a_restart_knows_what_was_taken(void **state)
+{
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    send_chunk("one", "first");
+    wait_acks(1);
+    world_die();
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    world_start("", FORWARD);
+    client_connect();
+    send_chunk("one", "first");
+    send_chunk("two", "second");
+    wait_acks(2);
+    world_wait("second");
+    assert_int_equal(w.server.records, 2);
+    world_check_once("first");
+}
+
+static void a_message_that_was_half_written_is_cut_off(void **state)
+{
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    send_chunk("one", "first");
+    wait_acks(1);
+    world_die();
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    world_write("state/spool/forward/00000001.jsonl",
+                "{\"t\":1795288478000000002,\"a\":{}}|torn\n{\"end\":2,\"t\":179528");
+    world_start("", FORWARD);
+    client_connect();
+    send_chunk("two", "second");
+    wait_acks(1);
+    world_wait("second");
+    assert_int_equal(w.server.records, 2);
+    assert_int_equal(str_find(buf_str(&w.server.lines), STR("torn")), SIZE_MAX);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
+#define SMALL                                                                                      \
+    "  - {type: forward, listen: ['unix:@/f.sock'], spool_bytes: 1MiB, listen_mode: '0600'}\n"
+
+static void chunks_of_earlier_files_are_known_too(void **state)
+{
+    char token[2] = "a";
+
+    (void)state;
+    world_start("", SMALL);
+    client_connect();
+    for (size_t i = 1; i <= 3; i++, token[0]++) { /* a file has a quarter */
+        send_large(token, token[0], 200);
+        wait_acks(i);
+    }
+    assert_int_equal(faccessat(w.dir, "state/spool/forward/00000002.jsonl", F_OK, 0), 0);
+    assert_int_equal(faccessat(w.dir, "state/spool/forward/taken", F_OK, 0), 0);
+    world_wait_records(3);
+    world_die();
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    world_start("", SMALL);
+    client_connect();
+    send_large("a", 'a', 200);
+    send_large("c", 'c', 200);
+    send_chunk("d", "last");
+    wait_acks(3);
+    world_wait("last");
+    assert_int_equal(w.server.records, 4);
+    assert_int_equal(metric_get(METRIC_FORWARD_REPEATED), 2);
+}
+
+static void a_full_spool_is_not_read_into(void **state)
+{
+    char token[2] = "a";
+
+    (void)state;
+    w.server.hold_acks = true;
+    world_start("", SMALL);
+    client_connect();
+    for (size_t i = 0; i < 8; i++, token[0]++)
+        send_large(token, token[0], 200);
+    world_wait_metric(METRIC_FORWARD_PAUSED, 1);
+    assert_true(client.acks < 8); /* the rest waits at the client */
+    assert_true(metric_get(METRIC_FORWARD_SPOOL_BYTES) >= 1 << 20);
+    assert_true(metric_get(METRIC_FORWARD_SPOOL_BYTES) < 2 << 20);
+}
+
+static void a_client_that_makes_no_sense_is_sent_away(void **state)
+{
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    send_chunk("one", "good");
+    stream_write(client.stream, STR("\x80"));
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    assert_int_equal(metric_get(METRIC_FORWARD_REJECTED_MALFORMED), 1);
+    client_connect();
+    stream_write(client.stream, STR("\x96\xa4PING\xa1h\xa1s\xa1t\xa1u\xa1p"));
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    assert_int_equal(metric_get(METRIC_FORWARD_REJECTED_MALFORMED), 2);
+    client_connect();
+    stream_write(client.stream, STR("\x93\xa1t\xc6\x7f\xff\xff\xff")); /* so long a payload */
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    assert_int_equal(metric_get(METRIC_FORWARD_REJECTED_LIMIT), 1);
+    client_connect();
+    send_chunk("two", "next");
+    wait_acks(1);
+    world_wait("next");
+    world_wait("good"); /* what came whole was taken, without its ack */
+}
+
+static void half_a_message_leaves_nothing(void **state)
+{
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    /* its first entry is good, the second is none */
+    stream_write(client.stream, STR("\x93\xa1t\x92\x92\x01\x81\xa3log\xa3"
+                                    "bad\x05\x80"));
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    client_connect();
+    send_chunk("one", "good");
+    wait_acks(1);
+    world_wait("good");
+    assert_int_equal(w.server.records, 1);
+}
+
+static void many_messages_in_one_write_get_their_acks_in_order(void **state)
+{
+    enum { COUNT = 4000 };
+    char token[128] = "";
+    struct buf b;
+
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    buf_init(&b, 8 << 20);
+    for (int i = 0; i < COUNT; i++) {
+        (void)snprintf(token, sizeof(token), "%0100d", i);
+        add_chunk(&b, str_of(token), str_of(token));
+    }
+    stream_write(client.stream, buf_str(&b));
+    buf_fini(&b);
+    wait_acks(COUNT);
+    assert_int_equal(client.acks, COUNT);
+    assert_string_equal(client.last, token);
+    world_wait_records(COUNT);
+    assert_true(metric_get(METRIC_FORWARD_SYNCS) < COUNT / 4);
+}
+
+static void heartbeats_and_signals_are_acknowledged(void **state)
+{
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    stream_write(client.stream, STR("\xc0\x93\xa1t\x90\x81\xa5"
+                                    "chunk\xa1"
+                                    "a"
+                                    "\x93\xa1t\xc4\x01\x80\x82\xa5"
+                                    "chunk\xa1"
+                                    "b\xad"
+                                    "fluent_signal\x01"));
+    wait_acks(2);
+    assert_string_equal(client.last, "b");
+    assert_int_equal(metric_get(METRIC_FORWARD_SIGNALS), 1);
+    assert_int_equal(metric_get(METRIC_FORWARD_RECORDS), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+CHECK_MAIN(TEST(entries_become_records_with_labels), TEST(dockers_driver_is_known_by_its_keys),
+           TEST(a_chunk_that_comes_again_is_stored_once), TEST(a_restart_knows_what_was_taken),
+           TEST(a_message_that_was_half_written_is_cut_off),
+           TEST(chunks_of_earlier_files_are_known_too), TEST(a_full_spool_is_not_read_into),
+           TEST(a_client_that_makes_no_sense_is_sent_away), TEST(half_a_message_leaves_nothing),
+           TEST(many_messages_in_one_write_get_their_acks_in_order),
+           TEST(heartbeats_and_signals_are_acknowledged))

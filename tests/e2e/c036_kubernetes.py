@@ -36,12 +36,13 @@ class Pods:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def write(self, uid, first, last):
+    def write(self, uid, first, last, text="", stored=""):
+        """Lines with `text` at their end, which has to be stored as `stored`."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S.000000001Z", time.gmtime())
         with open(self.path(uid), "a") as log:
             for n in range(first, last + 1):
-                log.write(f"{now} stdout F {uid} n={n}\n")
-                self.written[f"{uid} n={n}"] += 1
+                log.write(f"{now} stdout F {uid} n={n}{text}\n")
+                self.written[f"{uid} n={n}{stored}"] += 1
 
 
 def run():
@@ -85,13 +86,14 @@ def story(s, api):
     want = {"node": NODE, "owner": "front", "owner_kind": "deployment", "label_pod_template_hash": "77", "pod_uid": "one"}
     assert want.items() <= attributes.items(), attributes
     assert api.count("list") == 3, api.requests  # 50 a page
+    pods.write("one", 100, 100, " from 10.1.2.3", " from [redacted:ip]")  # what its annotation asks for
     # after
     wait_for("a watch", lambda: api.count("watch") == 1)
     pods.write("two", 1, 3)
     put("two", "ops")
     wait_line("two", 3, "ops")
     # change
-    put("one", "new")
+    put("one", "new", annotations={"logq.io/redact": "ip"})
     wait_for("the change in the file", lambda: '"team":"new"' in (s.collector.dir / "state/kube.cache").read_text())
     pods.write("one", 4, 5)
     wait_line("one", 5, "new")
@@ -116,6 +118,7 @@ def story(s, api):
     wait_for("all pods in the file", lambda: '"three"' in (s.collector.dir / "state/kube.cache").read_text())
     api.stop()
     s.collector.kill()
+    pods.write("one", 101, 101, " from 10.1.2.4", " from [redacted:ip]")
     pods.write("one", 6, 7)
     pods.write("new", 1, 2)
     s.collector.start()

@@ -323,8 +323,10 @@ int source_describe(const struct source *s, struct str path, bool last_try, stru
         return 1;
     if (!unknown && s->set->pods != NULL && !no_pod)
         containers_set_hints(s->set->containers, s->conf, path, &m.hints);
-    if (no_pod)
+    if (no_pod) {
         metric_add(METRIC_KUBE_UNKNOWN, 1);
+        containers_hints(s->set->containers, s->conf, path, a, &m.hints);
+    }
     put_all(&l, &pod.labels); /* first: what we say ourselves wins */
     put_all(&t, &pod.attrs);
     if (unknown) {

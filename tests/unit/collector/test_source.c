@@ -1,0 +1,126 @@
+/* Unit tests of collector/source: what a log's hints are when those who knew its container and its
+ * pod do not know them any more. */
+#include "collector/source.h"
+
+#include "base/file.h"
+#include "collector/containers.h"
+#include "collector/kube_pods.h"
+#include "collector/metrics.h"
+#include "tests/lib/check.h"
+#include "tests/lib/tmpdir.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOG_PATH "/pods/ns_p_u/app/0.log"
+
+static int dir;
+static char root[TMPDIR_PATH_MAX];
+static struct arena *a;
+static struct source_set *set;
+static struct containers *containers;
+static struct kube_pods *pods;
+static struct source_description is;
+static struct err err;
+
+static int setup(void **state)
+{
+    static const char YAML[] =
+        "server: {address: '127.0.0.1:1', tls: false}\nstate_dir: /state\nhost: h\n"
+        "inputs: [{type: cri, paths: ['/pods/*/*/*.log'], runtime_state: none}]\n";
+    struct conf_errors errors;
+    struct config *config;
+
+    (void)state;
+    metrics_setup();
+    dir = tmpdir_open(root);
+    a = arena_new(NULL, 1 << 20);
+    if (config_parse("c.yaml", STR("/"), str_of(YAML), &config, &errors, &err) < 0)
+        fail_msg("%s", err.text);
+    set = source_set_new(config, NULL, true);
+    pods = kube_pods_new();
+    source_set_pods(set, pods);
+    set->containers = containers = containers_open(dir, NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    source_set_unref(&set);
+    containers_close(&containers);
+    kube_pods_free(&pods);
+    arena_free(&a);
+    tmpdir_close(dir);
+    return 0;
+}
+
+/* The API server says so of pod u. */
+static void annotate(const char *annotations)
+{
+    struct str object = arena_printf(a,
+                                     "{\"metadata\":{\"uid\":\"u\",\"namespace\":\"ns\",\"name\":"
+                                     "\"p\",\"annotations\":{%s}},\"spec\":{\"nodeName\":\"n\","
+                                     "\"containers\":[]}}",
+                                     annotations);
+    struct kube_pod pod;
+
+    assert_int_equal(kube_pod_parse(object, a, &pod, &err), 0);
+    assert_true(kube_pods_put(pods, &pod, &err) >= 0);
+}
+
+/* The collector was away for longer than pods are remembered. */
+static void forget(void)
+{
+    containers_close(&containers);
+    kube_pods_free(&pods);
+    set->containers = containers = containers_open(dir, NULL);
+    pods = kube_pods_new();
+    source_set_pods(set, pods);
+}
+
+static int describe(bool last_try)
+{
+    memset(&is, 0, sizeof(is));
+    return source_describe(&set->v[0], STR(LOG_PATH), last_try, a, &is);
+}
+
+static void what_a_pod_asked_for_is_done_when_nobody_knows_it_any_more(void **state)
+{
+    const struct profile *p;
+
+    (void)state;
+    annotate("\"logq.io/multiline\":\"java\",\"logq.io/redact\":\"ip\"");
+    assert_int_equal(describe(false), 0);
+    assert_string_equal(is.profile->multiline, "java");
+    forget();
+    p = source_profile(&set->v[0], STR(LOG_PATH), &is.labels, 0); /* of a kept log */
+    assert_string_equal(p->multiline, "java");
+    assert_int_equal(p->redact_types, is.profile->redact_types);
+    assert_int_equal(describe(false), 1); /* its labels may come */
+    assert_int_equal(describe(true), 0);
+    assert_string_equal(is.profile->multiline, "java");
+    assert_false(is.is_unresolved);
+}
+
+static void what_it_asks_for_no_more_is_not(void **state)
+{
+    const struct profile *p;
+
+    (void)state;
+    annotate("\"logq.io/multiline\":\"java\"");
+    assert_int_equal(describe(false), 0);
+    annotate("");
+    assert_int_equal(describe(false), 0);
+    assert_string_equal(is.profile->multiline, "");
+    forget();
+    p = source_profile(&set->v[0], STR(LOG_PATH), &is.labels, 0);
+    assert_string_equal(p->multiline, "");
+    p = source_profile(&set->v[0], STR("/pods/ns_p_u/app/1.log"), &is.labels, 0);
+    assert_string_equal(p->multiline, "");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+CHECK_MAIN(TEST(what_a_pod_asked_for_is_done_when_nobody_knows_it_any_more),
+           TEST(what_it_asks_for_no_more_is_not))

@@ -37,13 +37,13 @@ def annotations(name, image):
 
 def writer(first):
     """A shell command that writes LINES numbered lines and a stack trace, in CRI's form, and stays."""
-    trace = " ".join(f"'{NOW} stderr F {line}'" for line in TRACE)
+    trace = " ".join(f"'{NOW} stderr F {line}'" for line in [*TRACE, "the end"])
     return (f"for i in $(seq {first} {first + LINES - 1}); do echo \"{NOW} stdout F n=$i from 10.1.2.3\"; done; "
             f"for l in {trace}; do echo \"$l\"; done; exec sleep 1000")
 
 
 def expected(first):
-    return sorted([f"n={i} from [redacted:ip]" for i in range(first, first + LINES)] + ["\n".join(TRACE)])
+    return sorted([f"n={i} from [redacted:ip]" for i in range(first, first + LINES)] + ["\n".join(TRACE), "the end"])
 
 
 class Runc:
@@ -131,13 +131,13 @@ def log_of(s, name, restart):
 def remembered(s, container, log):
     """Until all of its log is written, and the collector has found out whose log it is."""
     path = s.collector.dir / "state" / "containers"
-    wait_for("its lines", lambda: log.read_text().count("\n") == LINES + len(TRACE))
+    wait_for("its lines", lambda: log.read_text().count("\n") == LINES + len(TRACE) + 1)
     wait_for(f"{container} to be known", lambda: f'"id":"{container}"' in path.read_text())
 
 
 def check(s, container, name, image, restart, first):
     selector = f'{{pod="web",container="{name}",image="{image}",namespace="shop"}}'
-    wait_count(s.server, selector, LINES + 1, 30)
+    wait_count(s.server, selector, LINES + 2, 30)
     got = s.server.entries(selector)
     assert sorted(e["line"] for e in got) == expected(first), [e["line"] for e in got][:3]
     for e in got:

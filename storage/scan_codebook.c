@@ -166,6 +166,16 @@ bool scan_codebook_put(struct scan_codebooks *b, struct scan_codebook *book, uin
     return true;
 }
 
+void scan_codebook_forget_none(struct scan_codebook *book)
+{
+    size_t to = 0;
+
+    for (size_t i = 0; i < book->n_met; i++)
+        if (book->v[book->met[i]].rows > 0)
+            book->met[to++] = book->met[i];
+    book->n_met = to;
+}
+
 bool scan_codebooks_take(struct scan_codebooks *b, uint32_t *number, uint32_t *rows)
 {
     for (size_t i = 0; i < b->n; i++) {

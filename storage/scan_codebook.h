@@ -68,6 +68,9 @@ static inline void scan_codebook_count(struct scan_codebook *book, struct scan_c
         book->met[book->n_met++] = (uint32_t)(c - book->v);
 }
 
+/* After rows were taken back: codes without rows are no more among those that have some. */
+void scan_codebook_forget_none(struct scan_codebook *book);
+
 /* The next number that has rows, and these, which are forgotten; false: no more. */
 bool scan_codebooks_take(struct scan_codebooks *b, uint32_t *number, uint32_t *rows);
 

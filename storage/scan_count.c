@@ -7,6 +7,10 @@
  * added up in a table of its own and then added to the cells, under a mutex, once for each stream,
  * bucket and combination; only where such a table would be larger than the block are rows added one
  * by one.
+ *
+ * Invariant
+ *   (1) of a block that turns out to be damaged nothing is in the cells: all that may be damaged is
+ *       read before the first row is added, or what was added is taken back (scan_fold.c).
  */
 #include "base/map.h"
 #include "base/mem.h"
@@ -358,30 +362,44 @@ static int merge(struct scan_counter *k, const struct table *t, struct err *err)
     return r;
 }
 
-/* Row by row into the cells. */
+/* Of the lines of all selected rows, by place in the layout. */
+static int lengths_of(struct scan_selection *s, uint32_t **ret, struct err *err)
+{
+    size_t n = s->block.candidate->block.rows;
+    struct lines_ids ids = {.template = NULL};
+    int r = lines_ids(s->block.lines, &ids, err);
+
+    *ret = arena_alloc(s->block.arena, n * sizeof(**ret) + 1);
+    if (*ret == NULL)
+        return arena_err(s->block.arena, err);
+    for (uint32_t at = 0; r == 0 && at < n; at++)
+        if (scan_is_selected(s, at))
+            r = length_of(&s->block, &ids, at, &(*ret)[at], err);
+    return r;
+}
+
+/* Row by row into the cells, when all that may be damaged was read. */
 static int count_directly(struct scan_counter *k, struct table *t, struct err *err)
 {
     struct scan_selection *s = t->s;
     const struct scan_candidate *c = s->block.candidate;
     const struct block_keys *keys = &s->keys;
-    struct lines_ids ids = {.template = NULL};
+    uint32_t *length = NULL;
     size_t b = t->first_bucket;
-    int r = k->c->bytes ? lines_ids(s->block.lines, &ids, err) : 0;
+    int r = k->c->bytes ? lengths_of(s, &length, err) : 0;
 
+    if (r < 0)
+        return r;
     (void)pthread_mutex_lock(&k->mutex);
     for (size_t i = 0; r == 0 && i < c->block.rows; i++) {
         uint32_t at = keys->layout == NULL ? (uint32_t)i : keys->layout[i]; /* NULL: any order */
-        uint32_t length = 0;
         struct scan_tally_key key = {.combo = t->local == NULL ? 0 : t->combo[t->local[at]]};
         if (!scan_is_selected(s, at))
             continue;
         key.stream = scan_count_stream(c, t->n_streams == 1 ? t->first_stream : keys->stream[i]);
         b = t->n_buckets == 1 ? b : scan_bucket_of(&k->buckets, keys->ts[i], b);
         key.bucket = b;
-        if (k->c->bytes)
-            r = length_of(&s->block, &ids, at, &length, err);
-        if (r == 0)
-            r = scan_tally_add(k, &key, 1, length, err);
+        r = scan_tally_add(k, &key, 1, length == NULL ? 0 : length[at], err);
     }
     (void)pthread_mutex_unlock(&k->mutex);
     return r;

@@ -7,6 +7,10 @@
  * one by one (scan_known.h), some at a time, since what is looked at is seldom in the processor's
  * cache.  Several fields are counted by the place of their values in a table, where that is small,
  * else by the code of all (scan_tuple.h).
+ *
+ * Templates are counted one after the other while their columns are read, and any of these may be
+ * damaged.  So it is noted what was counted, and taken back then: what went into the pile number by
+ * number, rows that a book counts as a whole, since their codes are still there.
  */
 #include "storage/scan_fold.h"
 
@@ -14,12 +18,31 @@
 #include "storage/scan_known.h"
 #include "storage/scan_tuple.h"
 
+#include <string.h>
+
 enum {
     AHEAD = 16,             /* texts that are looked up together */
     TOGETHER_MAX = 4 << 10, /* bytes of a line that is */
     SHAPE_MAX = 16 << 20,   /* all that stands around the fields of a line */
+    FIRST_ADDED = 1 << 9,
 };
 #define SEVERAL UINT32_MAX /* use of a book: tuples */
+
+/* Rows that were added to the pile. */
+struct added {
+    uint32_t number, rows;
+};
+
+/* Rows of a template that a book has counted, the first n of those that are meant. */
+struct booked {
+    struct booked *before;
+    struct scan_codebook *book;
+    const uint64_t *code; /* by rank */
+    const uint64_t *mask; /* as those of a fold */
+    const uint32_t *place;
+    uint64_t *apart; /* by rank: these it has not counted */
+    size_t n;
+};
 
 struct fold {
     struct scan_counter *k;
@@ -30,13 +53,21 @@ struct fold {
     struct scan_reduced *red; /* of the template at hand, as the next */
     size_t template, rows;
     const uint32_t *place; /* of its rows; NULL: row i is i */
+    struct added *added;   /* of this block, in its arena, as the next */
+    size_t n_added, cap_added;
+    struct booked *booked; /* the last one */
 };
+
+static bool is_in(const uint64_t *mask, const uint32_t *place, size_t rank)
+{
+    size_t at = place == NULL ? rank : place[rank];
+
+    return mask == NULL || (mask[at / 64] >> (at % 64) & 1) != 0;
+}
 
 static bool is_meant(const struct fold *f, size_t rank)
 {
-    size_t at = f->place == NULL ? rank : f->place[rank];
-
-    return f->mask == NULL || (f->mask[at / 64] >> (at % 64) & 1) != 0;
+    return is_in(f->mask, f->place, rank);
 }
 
 static uint32_t count_meant(const struct fold *f)
@@ -50,9 +81,70 @@ static uint32_t count_meant(const struct fold *f)
     return n;
 }
 
+static int widen_added(struct fold *f, struct err *err)
+{
+    size_t cap = f->cap_added == 0 ? FIRST_ADDED : 2 * f->cap_added;
+    struct added *v = arena_room(f->b->arena, cap, sizeof(*v));
+
+    if (v == NULL)
+        return arena_err(f->b->arena, err);
+    if (f->n_added > 0)
+        memcpy(v, f->added, f->n_added * sizeof(*v));
+    f->added = v;
+    f->cap_added = cap;
+    return 0;
+}
+
 static int put(struct fold *f, uint32_t number, uint32_t rows, struct err *err)
 {
-    return scan_pile_put(f->k, f->w, number, rows, err);
+    int r = f->n_added == f->cap_added ? widen_added(f, err) : 0;
+
+    if (r == 0)
+        r = scan_pile_put(f->k, f->w, number, rows, err);
+    if (r == 0)
+        f->added[f->n_added++] = (struct added){number, rows};
+    return r;
+}
+
+/* The rows at hand are about to be counted in `book`. */
+static int begin_book(struct fold *f, struct scan_codebook *book, const uint64_t *code,
+                      struct booked **ret, struct err *err)
+{
+    struct booked *bk = arena_alloc(f->b->arena, sizeof(*bk));
+    uint64_t *apart = arena_alloc(f->b->arena, (f->rows / 64 + 1) * sizeof(*apart));
+
+    if (bk == NULL || apart == NULL)
+        return arena_err(f->b->arena, err);
+    *bk = (struct booked){f->booked, book, code, f->mask, f->place, apart, 0};
+    f->booked = *ret = bk;
+    return 0;
+}
+
+static void set_apart(struct booked *bk, size_t rank)
+{
+    bk->apart[rank / 64] |= UINT64_C(1) << (rank % 64);
+}
+
+static void take_back_booked(const struct booked *bk)
+{
+    for (size_t i = 0; i < bk->n; i++) {
+        bool is = is_in(bk->mask, bk->place, i) && (bk->apart[i / 64] >> (i % 64) & 1) == 0;
+        struct scan_code *c = is ? scan_codebook_find(bk->book, bk->code[i]) : NULL;
+        if (c != NULL)
+            c->rows--;
+    }
+}
+
+/* All rows of this block. */
+static void take_back(struct fold *f)
+{
+    for (size_t i = 0; i < f->n_added; i++)
+        f->w->pile.rows[f->added[i].number] -= f->added[i].rows;
+    for (const struct booked *bk = f->booked; bk != NULL; bk = bk->before)
+        take_back_booked(bk);
+    for (const struct booked *bk = f->booked; bk != NULL; bk = bk->before)
+        scan_codebook_forget_none(bk->book);
+    scan_pile_forget_none(&f->w->pile);
 }
 
 static int number_line(const struct fold *f, struct str line, uint32_t *ret, struct err *err)
@@ -146,25 +238,30 @@ static int fold_entries(struct fold *f, const struct slot_view *v, struct err *e
     return r;
 }
 
-/* A code that is not in the book, of a line with these values. */
-static int learn_code(struct fold *f, struct scan_codebook *book, uint64_t code,
-                      const struct str *value, struct err *err)
+/* The code of row i, which is not in the book, of a line with these values. */
+static int learn_code(struct fold *f, struct booked *bk, size_t i, const struct str *value,
+                      struct err *err)
 {
     uint32_t number = 0;
     int r = learn_values(f, value, &number, err);
 
+    set_apart(bk, i);
     if (r != 0)
         return r;
-    (void)scan_codebook_put(f->w->books, book, code, number); /* no room: again and again */
+    (void)scan_codebook_put(f->w->books, bk->book, bk->code[i], number); /* no room: again */
     return put(f, number, 1, err);
 }
 
 static int count_codes(struct fold *f, const struct scan_coded *coded, struct err *err)
 {
     const struct slot_codes *c = &coded->codes;
-    int r = 0;
+    struct booked *bk = NULL;
+    size_t i;
+    int r = begin_book(f, coded->book, c->v, &bk, err);
 
-    for (size_t i = 0; r == 0 && i < f->rows; i++) {
+    if (bk == NULL)
+        return r;
+    for (i = 0; r == 0 && i < f->rows; i++) {
         struct scan_code *known;
         if (!is_meant(f, i))
             continue;
@@ -174,9 +271,10 @@ static int count_codes(struct fold *f, const struct scan_coded *coded, struct er
         } else {
             char room[SLOT_CODE_ROOM];
             struct str text = slot_codes_text(c, i, room);
-            r = learn_code(f, coded->book, c->v[i], &text, err);
+            r = learn_code(f, bk, i, &text, err);
         }
     }
+    bk->n = i;
     return r;
 }
 
@@ -320,12 +418,20 @@ static int count_tuples(struct fold *f, const struct scan_tuple *t, struct scan_
                         struct err *err)
 {
     struct str *value = arena_alloc(f->b->arena, f->red->n * sizeof(*value));
-    int r = value == NULL ? arena_err(f->b->arena, err) : 0;
+    struct booked *bk = NULL;
+    size_t i;
+    int r = value == NULL ? arena_err(f->b->arena, err) : begin_book(f, book, t->code, &bk, err);
 
-    for (size_t i = 0; r == 0 && i < f->rows; i++) {
+    if (bk == NULL)
+        return r;
+    for (i = 0; r == 0 && i < f->rows; i++) {
         struct scan_code *known;
-        if (!is_meant(f, i) || t->code[i] == SCAN_TUPLE_NONE)
+        if (!is_meant(f, i))
             continue;
+        if (t->code[i] == SCAN_TUPLE_NONE) {
+            set_apart(bk, i);
+            continue;
+        }
         known = scan_codebook_find(book, t->code[i]);
         if (known != NULL) {
             scan_codebook_count(book, known);
@@ -333,8 +439,9 @@ static int count_tuples(struct fold *f, const struct scan_tuple *t, struct scan_
         }
         for (uint32_t k = 0; k < f->red->n; k++)
             value[k] = scan_tuple_text(t, k, i);
-        r = learn_code(f, book, t->code[i], value, err);
+        r = learn_code(f, bk, i, value, err);
     }
+    bk->n = i;
     return r;
 }
 
@@ -468,6 +575,8 @@ int scan_fold_block(struct scan_counter *k, struct scan_selection *s,
         if (r == 0 && any)
             r = fold_rows(&f, err);
     }
+    if (r < 0)
+        take_back(&f);
     return r == 0 ? scan_pile_ask(k, f.w, from, err) : r;
 }
 

@@ -57,6 +57,16 @@ int scan_pile_widen(struct scan_counter *k, struct scan_worker *w, size_t n, str
     return 0;
 }
 
+void scan_pile_forget_none(struct scan_pile *p)
+{
+    size_t to = 0;
+
+    for (size_t i = 0; i < p->n; i++)
+        if (p->rows[p->met[i]] > 0)
+            p->met[to++] = p->met[i];
+    p->n = to;
+}
+
 int scan_pile_end(struct scan_counter *k, struct scan_worker *w, struct err *err)
 {
     struct scan_pile *p = &w->pile;

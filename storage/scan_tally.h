@@ -66,6 +66,8 @@ static inline int scan_pile_put(struct scan_counter *k, struct scan_worker *w, u
     return 0;
 }
 int scan_pile_ask(struct scan_counter *k, struct scan_worker *w, size_t from, struct err *err);
+/* After rows were taken back: combinations without rows are no more among those that have some. */
+void scan_pile_forget_none(struct scan_pile *p);
 
 /* scan_count.c: the combinations of the rows that are selected, for which `only` (NULL: all) has a
  * bit, by place in the layout; keys hold the layout.  Without the mutex.  1: there are too many. */

@@ -1,35 +1,40 @@
 /*
  * storage/scan_values.c - values of rows added up, without records.  Contract: scan.h, scan_value.
  *
- * Numbers and combinations of a block's rows are worked out first; then they are added to the cells
- * under the mutex.  Rows that cannot be judged by columns are given out as records.
+ * Numbers and combinations of a block's rows, and records of those that cannot be judged by
+ * columns, are worked out first, for any of it may be damaged; then the records are given out and
+ * the numbers added to the cells, under the mutex.
  */
 #include "storage/scan_sum.h"
 #include "storage/scan_tally.h"
 
 #include <string.h>
 
-static int give_record(struct scan_counter *k, struct scan_selection *s, size_t i, struct err *err)
+/* Records of one block. */
+struct records {
+    struct record *v; /* in its arena; stream: the number in the segment */
+    size_t n;
+};
+
+static int read_record(struct scan_selection *s, size_t i, struct record *ret, struct err *err)
 {
     struct scan_block *b = &s->block;
     const struct block_keys *keys = &s->keys;
-    struct record rec = {.ts = keys->ts[i], .seq = keys->seq[i]};
-    int r = lines_render(b->lines, keys->layout[i], b->arena, &rec.line, err);
+    int r;
 
+    *ret = (struct record){.ts = keys->ts[i], .seq = keys->seq[i], .stream = keys->stream[i]};
+    r = lines_render(b->lines, keys->layout[i], b->arena, &ret->line, err);
     if (r == 0 && b->attrs != NULL)
-        r = lines_attrs(b->attrs, keys->layout[i], b->arena, &rec.attr, &rec.n_attr, err);
-    if (r < 0)
-        return r;
-    return k->c->value->record(k->c->value->arg_record,
-                               &scan_count_stream(b->candidate, keys->stream[i])->labels, &rec,
-                               err);
+        r = lines_attrs(b->attrs, keys->layout[i], b->arena, &ret->attr, &ret->n_attr, err);
+    return r;
 }
 
 /* Rows whose columns do not tell. */
-static int give_records(struct scan_counter *k, struct scan_selection *s, const uint64_t *unsure,
+static int read_records(struct scan_selection *s, const uint64_t *unsure, struct records *ret,
                         struct err *err)
 {
     size_t n = s->block.candidate->block.rows;
+    size_t room = 0;
     int r = scan_block_lines(&s->block, err);
 
     if (r == 0)
@@ -38,10 +43,27 @@ static int give_records(struct scan_counter *k, struct scan_selection *s, const 
         r = scan_block_keys(&s->block, BLOCK_WANT_KEYS, &s->keys, err);
     if (r < 0)
         return r;
-    (void)pthread_mutex_lock(&k->mutex);
+    for (size_t i = 0; i < s->words; i++)
+        room += (size_t)__builtin_popcountll(unsure[i]);
+    ret->v = arena_alloc(s->block.arena, room * sizeof(*ret->v) + 1);
+    if (ret->v == NULL)
+        return arena_err(s->block.arena, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         if (scan_bit(unsure, s->keys.layout[i]))
-            r = give_record(k, s, i, err);
+            r = read_record(s, i, &ret->v[ret->n++], err);
+    return r;
+}
+
+static int give_records(struct scan_counter *k, const struct scan_candidate *c,
+                        const struct records *recs, struct err *err)
+{
+    const struct scan_value *value = k->c->value;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&k->mutex);
+    for (size_t i = 0; r == 0 && i < recs->n; i++)
+        r = value->record(value->arg_record, &scan_count_stream(c, recs->v[i].stream)->labels,
+                          &recs->v[i], err);
     (void)pthread_mutex_unlock(&k->mutex);
     return r;
 }
@@ -89,11 +111,12 @@ static bool set_apart(const struct scan_selection *s, struct scan_numbers *x)
 int scan_values_block(struct scan_counter *k, struct scan_selection *s, struct err *err)
 {
     struct scan_numbers x = {.v = NULL};
+    struct records recs = {.n = 0};
     uint32_t *combo = NULL;
     int r = scan_numbers_read(s, k->c->value, &x, err);
 
     if (r == 0 && set_apart(s, &x))
-        r = give_records(k, s, x.unsure, err);
+        r = read_records(s, x.unsure, &recs, err);
     if (r == 0)
         r = scan_block_keys(&s->block,
                             BLOCK_WANT_LAYOUT | BLOCK_WANT_TS | (unsigned)BLOCK_WANT_STREAM |
@@ -101,6 +124,8 @@ int scan_values_block(struct scan_counter *k, struct scan_selection *s, struct e
                             &s->keys, err);
     if (r == 0)
         r = scan_count_combos(k, s, x.has, &combo, err);
+    if (r == 0)
+        r = give_records(k, s->block.candidate, &recs, err);
     return r != 0 ? r : add_numbers(k, s, &x, combo, err);
 }
 

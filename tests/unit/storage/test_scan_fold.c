@@ -226,4 +226,164 @@ static void rows_by_column_are_those_row_by_row(void **state)
     }
 }
 
-CHECK_MAIN(cmocka_unit_test(rows_by_column_are_those_row_by_row))
+/* ---- damage ---- */
+
+enum { STEP_BYTES = 41, BUCKETS_MAX = 43200 };
+
+/* The one segment of the day. */
+static int open_segment(const struct world *w)
+{
+    int dir = openat(w->dir, "tenants/0000000000000001/20261121", O_RDONLY | O_DIRECTORY);
+    DIR *d = fdopendir(dup(dir));
+    const struct dirent *e;
+    int fd = -1;
+
+    while ((e = readdir(d)) != NULL)
+        if (strstr(e->d_name, ".lqs") != NULL) {
+            assert_int_equal(fd, -1);
+            fd = openat(dir, e->d_name, O_RDWR);
+        }
+    assert_true(fd >= 0);
+    assert_int_equal(closedir(d), 0);
+    assert_int_equal(close(dir), 0);
+    return fd;
+}
+
+/* Numbers of rows, added up or given as records: how many there were. */
+struct totals {
+    uint64_t rows;
+    struct scan_cells cells;
+    uint64_t by_column[BUCKETS_MAX], bytes[BUCKETS_MAX];
+    struct scan_sum sum[1];
+};
+
+static int all_cells(void *arg, const struct scan_key *k, struct scan_cells **ret, struct err *err)
+{
+    struct totals *t = arg;
+
+    (void)k;
+    (void)err;
+    *ret = &t->cells;
+    return 0;
+}
+
+static int take_record(void *arg, const struct labels *stream, const struct record *rec,
+                       struct err *err)
+{
+    struct totals *t = arg;
+
+    (void)stream;
+    (void)rec;
+    (void)err;
+    t->rows++;
+    return 0;
+}
+
+static bool no_sevens(const void *arg, struct str text, double *ret)
+{
+    (void)arg;
+    *ret = (double)text.n;
+    return str_find_char(text, '7') == SIZE_MAX; /* else: give the record */
+}
+
+/* How many rows a day, in so many parts, has; none of a block that is damaged. */
+static uint64_t count_day(const struct world *w, const struct scan_count *like, size_t buckets,
+                          uint64_t *damaged)
+{
+    static ts_ns edge[BUCKETS_MAX + 1];
+    static struct totals t;
+    struct store_view v = make_view(w, 0);
+    struct scan_value value = {.label = STR("")};
+    struct scan_count c = *like;
+    struct scan_stats st;
+    struct err err;
+
+    if (c.value != NULL) {
+        value = *c.value;
+        value.arg_record = &t;
+        c.value = &value;
+    }
+    memset(&t, 0, sizeof(t));
+    for (size_t i = 0; i <= buckets; i++)
+        edge[i] = time_of_day(DAY) + (ts_ns)i * (NS_PER_DAY / (ts_ns)buckets);
+    t.cells = (struct scan_cells){.rows = t.by_column, .bytes = t.bytes, .sum = t.sum};
+    c.edge = edge;
+    c.n_edges = buckets + 1;
+    c.cells = all_cells;
+    c.arg = &t;
+    if (scan_count_views(&v, 1, &c, &st, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(st.blocks, 1);
+    *damaged = st.damaged_blocks;
+    for (size_t i = 0; i < buckets; i++)
+        t.rows += t.by_column[i];
+    return t.rows + t.sum[0].n;
+}
+
+/* A byte is damaged here and there, one at a time. */
+static void check_damage(const struct world *w, int fd, const struct scan_count *c, size_t buckets)
+{
+    off_t size = lseek(fd, 0, SEEK_END);
+    uint64_t damaged = 0;
+    uint64_t whole = count_day(w, c, buckets, &damaged);
+    unsigned hurt = 0;
+
+    assert_int_equal(damaged, 0);
+    assert_true(whole > 0);
+    for (off_t at = STEP_BYTES; at < size; at += STEP_BYTES) {
+        uint64_t rows;
+        uint8_t good;
+        uint8_t bad;
+        assert_true(pread(fd, &good, 1, at) == 1);
+        bad = (uint8_t)(good ^ 0x10);
+        assert_true(pwrite(fd, &bad, 1, at) == 1);
+        rows = count_day(w, c, buckets, &damaged);
+        assert_true(pwrite(fd, &good, 1, at) == 1);
+        if (rows != (damaged == 0 ? whole : 0))
+            fail_msg("byte %lld: %llu rows of %llu", (long long)at, (unsigned long long)rows,
+                     (unsigned long long)whole);
+        hurt += damaged > 0;
+    }
+    assert_true(hurt > 0);
+    assert_int_equal(count_day(w, c, buckets, &damaged), whole);
+}
+
+static void a_damaged_block_counts_whole_or_not_at_all(void **state)
+{
+    static const struct str fields[] = {STR_INIT("ip"), STR_INIT("n"), STR_INIT("word"),
+                                        STR_INIT("port")};
+    static const struct str none[1] = {STR_INIT("")};
+    static const struct scan_value number = {.label = STR_INIT("ip"),
+                                             .parser = SCAN_PARSE_JSON,
+                                             .number = no_sevens,
+                                             .record = take_record};
+    struct scan_count c = {.names = none, .by_line = true};
+    struct world w = open_world();
+    uint64_t rng = 8;
+    int fd;
+    (void)state;
+
+    make_batches(&w, 8, RECORDS, false);
+    put_lines(w.batch[0][0], &rng);
+    flush(&w, 0, 0, 10);
+    w.visible = 1000; /* nothing is in memory */
+    fd = open_segment(&w);
+    c.req.parser = SCAN_PARSE_JSON;
+    c.req.names = names;
+    for (size_t n = 1; n <= sizeof(fields) / sizeof(fields[0]); n++) {
+        c.field = c.req.field = fields + (n == 1 ? 2 : 0); /* texts; patterns; and tuples */
+        c.n_fields = c.req.n_fields = n == 4 ? 4 : 1 + (n == 3);
+        check_damage(&w, fd, &c, 1);
+    }
+    c.by_line = false;
+    c.bytes = true;
+    check_damage(&w, fd, &c, BUCKETS_MAX); /* row by row */
+    c.bytes = false;
+    c.value = &number;
+    check_damage(&w, fd, &c, 1);
+    assert_int_equal(close(fd), 0);
+    free_world(&w);
+}
+
+CHECK_MAIN(cmocka_unit_test(a_damaged_block_counts_whole_or_not_at_all),
+           cmocka_unit_test(rows_by_column_are_those_row_by_row))

@@ -244,16 +244,66 @@ static int fill_ours(struct pieces_run *run, struct err *err)
     return r;
 }
 
+/* May this run do nothing for a while but wait for others?  If so, has_waited follows. */
+static bool may_wait(struct pieces_run *run)
+{
+    const struct query_waiting *w = run->x->params->waiting;
+
+    return w == NULL || w->begin(w->arg);
+}
+
+static void has_waited(struct pieces_run *run)
+{
+    const struct query_waiting *w = run->x->params->waiting;
+
+    if (w != NULL)
+        w->end(w->arg);
+}
+
+/* Pieces of `part`, which are another's or come behind another's, become ours outside of flights:
+ * so they do not wait, and nobody for them. */
+static void read_alone(struct pieces_run *run, enum piece_part part)
+{
+    struct query_cache *c = run->x->params->cache;
+
+    for (size_t i = 0; i < run->n; i++) {
+        struct piece *p = &run->v[i];
+        if (p->part != part)
+            continue;
+        if (part == PIECE_THEIRS)
+            p->kept = query_flight_leave(c, &p->flight);
+        else
+            query_flight_end(c, &p->flight, NULL);
+        p->part = p->kept == NULL ? PIECE_OURS : PIECE_OPEN; /* it may just have ended */
+        if (p->kept == NULL)
+            query_cache_count_alone(c);
+    }
+}
+
+static bool any_is(const struct pieces_run *run, enum piece_part part)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < run->n; i++)
+        any |= run->v[i].part == part;
+    return any;
+}
+
 /* Until no flight is before ours; then all begin. */
 static int begin_next(struct pieces_run *run, struct err *err)
 {
     struct query_cache *c = run->x->params->cache;
     int r = 0;
 
+    if (!may_wait(run)) {
+        read_alone(run, PIECE_NEXT);
+        return 0;
+    }
     for (size_t i = 0; r == 0 && i < run->n; i++)
         while (r == 0 && run->v[i].part == PIECE_NEXT &&
                !query_flight_may_begin(c, run->v[i].flight))
             r = exec_look(run->x, err);
+    has_waited(run); /* before any begins: who has begun waits for nothing */
     for (size_t i = 0; r == 0 && i < run->n; i++)
         if (run->v[i].part == PIECE_NEXT) {
             query_flight_begin(c, run->v[i].flight);
@@ -263,7 +313,7 @@ static int begin_next(struct pieces_run *run, struct err *err)
 }
 
 /* What others evaluated: the piece; it is open again either way. */
-static int take_theirs(struct pieces_run *run, struct piece *p, struct err *err)
+static int take_one_of_theirs(struct pieces_run *run, struct piece *p, struct err *err)
 {
     struct query_cache *c = run->x->params->cache;
     int r = 0;
@@ -275,6 +325,21 @@ static int take_theirs(struct pieces_run *run, struct piece *p, struct err *err)
     p->kept = query_flight_leave(c, &p->flight);
     p->part = PIECE_OPEN;
     return 0;
+}
+
+static int take_theirs(struct pieces_run *run, struct err *err)
+{
+    int r = 0;
+
+    if (!may_wait(run)) {
+        read_alone(run, PIECE_THEIRS);
+        return 0;
+    }
+    for (size_t i = 0; r == 0 && i < run->n; i++)
+        if (run->v[i].part == PIECE_THEIRS)
+            r = take_one_of_theirs(run, &run->v[i], err);
+    has_waited(run);
+    return r;
 }
 
 static int add_kept(struct pieces_run *run, struct err *err)
@@ -308,13 +373,14 @@ static int take_part(struct pieces_run *run, struct err *err)
 
     if (r == 0)
         r = fill_ours(run, err);
-    if (r == 0)
+    if (r == 0 && any_is(run, PIECE_NEXT))
         r = begin_next(run, err);
     if (r == 0)
         r = fill_ours(run, err);
-    for (size_t i = 0; r == 0 && i < run->n; i++)
-        if (run->v[i].part == PIECE_THEIRS)
-            r = take_theirs(run, &run->v[i], err);
+    if (r == 0 && any_is(run, PIECE_THEIRS))
+        r = take_theirs(run, err);
+    if (r == 0)
+        r = fill_ours(run, err); /* for which it may not wait */
     return r == 0 ? add_kept(run, err) : r;
 }
 

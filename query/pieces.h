@@ -4,7 +4,7 @@
  * The steps are cut at full quarters of an hour, hours or days.  Of a piece whose time is stored
  * and has not changed the series are kept (query_cache.h): of those at the ends too, which the same
  * question asked by many at once needs.  What lies between known pieces is evaluated in one go.
- * What another run is evaluating just now is waited for instead.
+ * What another run is evaluating just now is waited for instead, as long as that is allowed.
  */
 #ifndef LOGQ_QUERY_PIECES_H
 #define LOGQ_QUERY_PIECES_H

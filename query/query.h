@@ -78,7 +78,8 @@ void query_cache_free(struct query_cache **pc); /* no run uses it */
 void query_cache_forget(struct query_cache *c, struct str tenant);
 struct query_cache_stats {
     uint64_t hits, misses, evictions; /* of pieces: some steps of one range aggregation */
-    uint64_t joined;                  /* misses that another run was evaluating already */
+    uint64_t joined;                  /* misses that another run was evaluating already, */
+    uint64_t alone;                   /* and of those what it was not waited for */
     uint64_t refused;                 /* results that were too large, or had no memory */
     uint64_t pieces, bytes;           /* now */
 };
@@ -101,6 +102,14 @@ struct query_cursor {
     uint64_t nth; /* of those with this time and number, from 1 */
 };
 
+/* Whoever runs queries on few threads is told when one of them only waits for what another run
+ * reads, and so may run others meanwhile.  Both on the thread of the run. */
+struct query_waiting {
+    void *arg;
+    bool (*begin)(void *arg); /* false: it may not wait (and reads itself); no end follows */
+    void (*end)(void *arg);
+};
+
 struct query_params {
     const struct str *tenants;
     size_t n_tenants;
@@ -120,10 +129,11 @@ struct query_params {
     bool lenient;    /* metric: lines that a stage cannot read are left out, and counted */
     bool top_series; /* metric: of too many series the greatest are given */
     struct query_limits limits;
-    struct mem_budget *budget; /* parent of the query's own; may be NULL */
-    const atomic_bool *cancel; /* may be NULL */
-    struct query_cache *cache; /* of this store; NULL: nothing is kept */
-    struct distinct *seen;     /* log: by runs before, too; NULL: each run begins anew */
+    struct mem_budget *budget;           /* parent of the query's own; may be NULL */
+    const atomic_bool *cancel;           /* may be NULL */
+    struct query_cache *cache;           /* of this store; NULL: nothing is kept */
+    const struct query_waiting *waiting; /* may be NULL */
+    struct distinct *seen;               /* log: by runs before, too; NULL: each run begins anew */
 };
 
 struct query_stats {

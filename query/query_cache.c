@@ -495,3 +495,11 @@ const struct matrix *query_flight_leave(struct query_cache *c, struct query_flig
     (void)pthread_mutex_unlock(&c->mutex);
     return ret;
 }
+
+void query_cache_count_alone(struct query_cache *c)
+{
+    OBJ_CHECK(c, QUERY_CACHE_MAGIC);
+    (void)pthread_mutex_lock(&c->mutex);
+    c->stats.alone++;
+    (void)pthread_mutex_unlock(&c->mutex);
+}

@@ -13,6 +13,9 @@
  * waited for it claims again, and so one of them is the next to try.  So of any number of equal
  * questions one is worked on at a time, and every answer is at least as new as its question.
  *
+ * Who may not wait (struct query_waiting) leaves the flight, or ends his own that has not begun,
+ * and evaluates for himself, outside of all flights.
+ *
  * Flights wait in one direction only, if callers keep to this: (1) who has a begun flight waits for
  * nothing before it has ended it; (2) who has one that is to begin waits for that, but for nobody
  * else's result.
@@ -57,5 +60,7 @@ bool query_flight_wait(struct query_cache *c, struct query_flight *f);
 /* Leave another's flight, ended or not: the piece, to be given back by query_piece_unref, or NULL:
  * it gave none. */
 const struct matrix *query_flight_leave(struct query_cache *c, struct query_flight **pf);
+/* Count a piece that is evaluated outside of all flights. */
+void query_cache_count_alone(struct query_cache *c);
 
 #endif

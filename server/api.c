@@ -600,8 +600,20 @@ static void start_on(struct workers *w, struct api_call *c, const char *busy)
     finish(c);
 }
 
+static bool lend_place(void *arg)
+{
+    return workers_lend(arg);
+}
+
+static void take_place_back(void *arg)
+{
+    workers_take_back(arg);
+}
+
 void api_call_start(struct api_call *c)
 {
+    c->waiting = (struct query_waiting){c->api->server->workers, lend_place, take_place_back};
+    c->params.waiting = &c->waiting;
     start_on(c->api->server->workers, c, "too many queries are waiting (query.concurrent)\n");
 }
 

@@ -52,11 +52,12 @@ struct api_call {
     /* Parameters of the families, parsed on the loop: */
     struct query *query;
     struct query_params params;
-    struct str name;          /* label name, or what else is named */
-    struct str second;        /* a second name */
-    uint64_t max;             /* of fields or values */
-    struct matcher *matchers; /* several selectors: one after another */
-    struct query **selectors; /* owned */
+    struct query_waiting waiting; /* of params */
+    struct str name;              /* label name, or what else is named */
+    struct str second;            /* a second name */
+    uint64_t max;                 /* of fields or values */
+    struct matcher *matchers;     /* several selectors: one after another */
+    struct query **selectors;     /* owned */
     size_t n_selectors;
     bool categorize;
     bool wants_cursor;

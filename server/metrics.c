@@ -93,6 +93,7 @@ void metrics_update(struct server *s)
         metric_set(METRIC_QUERY_RESULTS_MISSES, results.misses);
         metric_set(METRIC_QUERY_RESULTS_EVICTIONS, results.evictions);
         metric_set(METRIC_QUERY_RESULTS_JOINED, results.joined);
+        metric_set(METRIC_QUERY_RESULTS_ALONE, results.alone);
         metric_set(METRIC_QUERY_RESULTS_REFUSED, results.refused);
         metric_set(METRIC_QUERY_RESULTS_BYTES, results.bytes);
     }

@@ -4,6 +4,14 @@
  * Not base/queue: one queue has one order, and here the order is who has waited for a turn.  Lanes
  * with jobs stand in a ring; a thread takes the first job of the first lane, and the lane goes to
  * the end.  A lane without jobs does not exist.
+ *
+ * Who lends its place keeps its thread, so there are as many threads more as places were ever lent
+ * at once; they are started when needed and stay.
+ *
+ * Invariants, under the mutex
+ *   (1) n_running <= n_places;
+ *   (2) n_started >= n_places + n_lent, so that a place that is free finds a thread;
+ *   (3) whoever leaves a place free, or takes one while another is free, wakes the next.
  */
 #include "server/workers.h"
 
@@ -35,12 +43,17 @@ struct lane {
 struct workers {
     unsigned magic;
 #define WORKERS_MAGIC 0x301ce125u
-    pthread_t *threads;
-    unsigned n_threads;
+    unsigned n_places; /* for jobs that work at once */
     size_t max_waiting;
     /* guards what is below */
     pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    pthread_cond_t changed;  /* for who looks for a job */
+    pthread_cond_t returned; /* for who wants its place back */
+    pthread_t *threads;      /* room for n_places + WORKERS_LENT_MAX */
+    unsigned n_started;
+    unsigned n_running;   /* jobs that hold a place */
+    unsigned n_lent;      /* jobs that do not, */
+    unsigned n_returning; /* and of them those that want one; they go before new jobs */
     struct lane *first, *last;
     size_t n_lanes, n_jobs;
     bool closed;
@@ -108,19 +121,56 @@ static struct job *take(struct workers *w)
     return job;
 }
 
+/* ---- places; under the mutex ---- */
+
+/* Keeps (3). */
+static void wake_next(struct workers *w)
+{
+    if (w->n_running >= w->n_places)
+        return;
+    if (w->n_returning > 0)
+        (void)pthread_cond_signal(&w->returned);
+    else if (w->first != NULL)
+        (void)pthread_cond_signal(&w->changed);
+}
+
+static bool may_take(const struct workers *w)
+{
+    return w->first != NULL && w->n_returning == 0 && w->n_running < w->n_places;
+}
+
+static bool is_over(const struct workers *w)
+{
+    return w->closed && w->first == NULL;
+}
+
 /* ---- threads ---- */
 
+/* NULL: there will be none any more. */
 static struct job *wait_for_job(struct workers *w)
 {
     struct job *job = NULL;
 
     (void)pthread_mutex_lock(&w->mutex);
-    while (w->first == NULL && !w->closed)
+    while (!may_take(w) && !is_over(w))
         (void)pthread_cond_wait(&w->changed, &w->mutex);
-    if (w->first != NULL)
+    if (w->first != NULL) {
         job = take(w);
+        w->n_running++;
+        wake_next(w);
+    }
+    if (is_over(w))
+        (void)pthread_cond_broadcast(&w->changed);
     (void)pthread_mutex_unlock(&w->mutex);
     return job;
+}
+
+static void leave_place(struct workers *w)
+{
+    (void)pthread_mutex_lock(&w->mutex);
+    w->n_running--;
+    wake_next(w);
+    (void)pthread_mutex_unlock(&w->mutex);
 }
 
 static void *work(void *arg)
@@ -132,36 +182,79 @@ static void *work(void *arg)
     while ((job = wait_for_job(w)) != NULL) {
         job->fn(job->arg);
         free(job);
+        leave_place(w);
     }
     return NULL;
+}
+
+/* Under the mutex, with all signals blocked.  0 or an errno. */
+static int start_thread(struct workers *w)
+{
+    int e = pthread_create(&w->threads[w->n_started], NULL, work, w);
+
+    if (e == 0)
+        (void)pthread_setname_np(w->threads[w->n_started++], "worker");
+    return e;
 }
 
 int workers_new(unsigned threads, size_t max_waiting, struct workers **ret, struct err *err)
 {
     struct workers *w = mem_new(sizeof(*w));
     sigset_t all, old;
-    int r = 0;
+    int e = 0;
 
     w->magic = WORKERS_MAGIC;
     w->max_waiting = max_waiting;
-    w->threads = mem_new(threads * sizeof(*w->threads));
+    w->n_places = threads;
+    w->threads = mem_new((threads + WORKERS_LENT_MAX) * sizeof(*w->threads));
     (void)pthread_mutex_init(&w->mutex, NULL);
     (void)pthread_cond_init(&w->changed, NULL);
+    (void)pthread_cond_init(&w->returned, NULL);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    while (r == 0 && w->n_threads < threads) {
-        int e = pthread_create(&w->threads[w->n_threads], NULL, work, w);
-        if (e != 0)
-            r = err_set(err, ERR_IO, "start a worker thread: %s", strerrorname_np(e));
-        else
-            (void)pthread_setname_np(w->threads[w->n_threads++], "worker");
-    }
+    (void)pthread_mutex_lock(&w->mutex);
+    while (e == 0 && w->n_started < threads)
+        e = start_thread(w);
+    (void)pthread_mutex_unlock(&w->mutex);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (r < 0)
-        workers_free(&w);
-    else
+    if (e == 0) {
         *ret = w;
-    return r;
+        return 0;
+    }
+    workers_free(&w);
+    return err_set(err, ERR_IO, "start a worker thread: %s", strerrorname_np(e));
+}
+
+bool workers_lend(struct workers *w)
+{
+    bool lent;
+
+    OBJ_CHECK(w, WORKERS_MAGIC);
+    (void)pthread_mutex_lock(&w->mutex);
+    lent = w->n_lent < WORKERS_LENT_MAX;
+    if (lent && w->n_started < w->n_places + w->n_lent + 1) /* keeps (2) */
+        lent = start_thread(w) == 0;
+    if (lent) {
+        w->n_lent++;
+        w->n_running--;
+        wake_next(w);
+    }
+    (void)pthread_mutex_unlock(&w->mutex);
+    return lent;
+}
+
+void workers_take_back(struct workers *w)
+{
+    OBJ_CHECK(w, WORKERS_MAGIC);
+    (void)pthread_mutex_lock(&w->mutex);
+    w->n_returning++;
+    while (w->n_running >= w->n_places)
+        (void)pthread_cond_wait(&w->returned, &w->mutex);
+    w->n_returning--;
+    w->n_lent--;
+    w->n_running++;
+    wake_next(w);
+    (void)pthread_mutex_unlock(&w->mutex);
 }
 
 bool workers_run(struct workers *w, struct str lane, workers_fn *fn, void *arg)
@@ -186,7 +279,7 @@ bool workers_run(struct workers *w, struct str lane, workers_fn *fn, void *arg)
         l->last = job;
         l->n++;
         w->n_jobs++;
-        (void)pthread_cond_signal(&w->changed);
+        wake_next(w);
     }
     (void)pthread_mutex_unlock(&w->mutex);
     if (!room)
@@ -194,9 +287,24 @@ bool workers_run(struct workers *w, struct str lane, workers_fn *fn, void *arg)
     return room;
 }
 
+/* One that was not waited for before; a job may start others as long as there are jobs. */
+static bool next_thread(struct workers *w, unsigned i, pthread_t *ret)
+{
+    bool is = false;
+
+    (void)pthread_mutex_lock(&w->mutex);
+    if (i < w->n_started) {
+        *ret = w->threads[i];
+        is = true;
+    }
+    (void)pthread_mutex_unlock(&w->mutex);
+    return is;
+}
+
 void workers_free(struct workers **pw)
 {
     struct workers *w = *pw;
+    pthread_t thread;
 
     if (w == NULL)
         return;
@@ -205,10 +313,11 @@ void workers_free(struct workers **pw)
     w->closed = true;
     (void)pthread_cond_broadcast(&w->changed);
     (void)pthread_mutex_unlock(&w->mutex);
-    for (unsigned i = 0; i < w->n_threads; i++)
-        (void)pthread_join(w->threads[i], NULL);
+    for (unsigned i = 0; next_thread(w, i, &thread); i++)
+        (void)pthread_join(thread, NULL);
     (void)pthread_mutex_destroy(&w->mutex);
     (void)pthread_cond_destroy(&w->changed);
+    (void)pthread_cond_destroy(&w->returned);
     free(w->threads);
     w->magic = 0;
     free(w);

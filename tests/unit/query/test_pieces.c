@@ -506,6 +506,81 @@ static void open_time_is_read_for_those_who_came_before(void **state)
     query_cache_free(&c);
 }
 
+struct waits {
+    bool may;
+    _Atomic unsigned begun, ended;
+};
+
+static bool begin_waiting(void *arg)
+{
+    struct waits *w = arg;
+
+    if (w->may)
+        atomic_fetch_add(&w->begun, 1);
+    return w->may;
+}
+
+static void end_waiting(void *arg)
+{
+    atomic_fetch_add(&((struct waits *)arg)->ended, 1);
+}
+
+static void who_waits_says_so(void **state)
+{
+    static struct client v[CLIENTS];
+    struct query_cache *c = query_cache_new(LARGE, NULL);
+    struct waits w = {.may = true};
+    const struct query_waiting waiting = {&w, begin_waiting, end_waiting};
+    struct gate g;
+    (void)state;
+
+    setup_clients(v, &g, c, SHARED, HOURS(9));
+    for (size_t i = 0; i < CLIENTS; i++)
+        v[i].w.p.waiting = &waiting;
+    start_client(&v[0]);
+    await_opened(&g, 1);
+    assert_int_equal(w.begun, 0); /* who reads does not wait */
+    for (size_t i = 1; i < CLIENTS; i++)
+        start_client(&v[i]);
+    await_joined(c, HOURS_EACH * (CLIENTS - 1));
+    open_gate(&g);
+    assert_int_equal(end_clients(v, &g), CLIENTS);
+    assert_int_equal(w.begun, CLIENTS - 1);
+    assert_int_equal(w.ended, CLIENTS - 1);
+    query_cache_free(&c);
+}
+
+static void check_all_read(ts_ns closed)
+{
+    static struct client v[CLIENTS];
+    struct query_cache *c = query_cache_new(LARGE, NULL);
+    struct waits w = {.may = false};
+    const struct query_waiting waiting = {&w, begin_waiting, end_waiting};
+    struct query_cache_stats st;
+    struct gate g;
+
+    setup_clients(v, &g, c, SHARED, closed);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        v[i].w.p.waiting = &waiting;
+        start_client(&v[i]);
+        await_opened(&g, 1); /* the first has claimed all */
+    }
+    await_opened(&g, CLIENTS); /* comes to an end only if nobody waits for another */
+    open_gate(&g);
+    assert_int_equal(end_clients(v, &g), CLIENTS);
+    query_cache_stats(c, &st);
+    assert_int_equal(st.alone, HOURS_EACH * (CLIENTS - 1));
+    assert_int_equal(w.ended, 0);
+    query_cache_free(&c);
+}
+
+static void who_may_not_wait_reads_alone(void **state)
+{
+    (void)state;
+    check_all_read(HOURS(9));
+    check_all_read(0);
+}
+
 CHECK_MAIN(cmocka_unit_test(a_closed_range_is_read_once),
            cmocka_unit_test(what_is_open_is_read_each_time),
            cmocka_unit_test(what_lies_at_the_ends_is_kept_for_the_same_question),
@@ -516,6 +591,7 @@ CHECK_MAIN(cmocka_unit_test(a_closed_range_is_read_once),
            cmocka_unit_test(it_is_bounded_and_the_least_used_goes),
            cmocka_unit_test(it_is_charged_and_gives_way_where_memory_is_short),
            cmocka_unit_test(what_many_ask_at_once_is_read_once),
+           cmocka_unit_test(who_waits_says_so), cmocka_unit_test(who_may_not_wait_reads_alone),
            cmocka_unit_test(when_the_reader_is_cancelled_another_reads),
            cmocka_unit_test(when_the_reader_fails_one_other_reads),
            cmocka_unit_test(who_waits_can_be_cancelled),

@@ -1,10 +1,12 @@
-/* server/workers.c: every job runs once, a full queue says so, the end waits for what is queued. */
+/* server/workers.c: every job runs once, a full queue says so, the end waits for what is queued,
+ * who waits for another makes room. */
 #include "server/workers.h"
 
 #include "base/time.h"
 #include "tests/lib/check.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -219,6 +221,95 @@ static void what_was_taken_runs_exactly_once(void **state)
     assert_int_equal(ran, taken);
 }
 
+/* Jobs that only wait, at a gate, and then work. */
+struct lender {
+    struct workers *w;
+    struct gate *gate;
+    _Atomic unsigned lent;
+    _Atomic unsigned working;
+    _Atomic unsigned too_many; /* times that more than `places` worked at once */
+    unsigned places;
+};
+
+static void wait_and_work(void *arg)
+{
+    struct lender *l = arg;
+    bool lent = workers_lend(l->w);
+
+    if (lent)
+        atomic_fetch_add(&l->lent, 1);
+    pass_gate(l->gate);
+    if (lent)
+        workers_take_back(l->w);
+    if (atomic_fetch_add(&l->working, 1) >= l->places)
+        atomic_fetch_add(&l->too_many, 1);
+    (void)sched_yield();
+    atomic_fetch_sub(&l->working, 1);
+}
+
+static void who_only_waits_leaves_room_for_others(void **state)
+{
+    struct gate waits, works;
+    struct lender l = {.gate = &waits, .places = 1};
+    struct err err;
+    (void)state;
+
+    gate_init(&waits);
+    gate_init(&works);
+    assert_int_equal(workers_new(1, 2, &l.w, &err), 0);
+    assert_true(workers_run(l.w, STR_NULL, wait_and_work, &l));
+    wait_for_waiting(&waits, 1);
+    assert_true(workers_run(l.w, STR_NULL, pass_gate, &works));
+    wait_for_waiting(&works, 1); /* comes to an end only if it runs beside the one that waits */
+    open_gate(&waits);
+    open_gate(&works);
+    workers_free(&l.w);
+    assert_int_equal(waits.passed + works.passed, 2);
+    assert_int_equal(l.too_many, 0);
+}
+
+static void who_comes_back_finds_a_place_and_takes_no_other_s(void **state)
+{
+    enum { PLACES = 2, JOBS = 40, ROUNDS = 20 };
+    struct gate g;
+    struct lender l = {.gate = &g, .places = PLACES};
+    struct err err;
+    (void)state;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        gate_init(&g);
+        l.lent = 0;
+        assert_int_equal(workers_new(PLACES, JOBS, &l.w, &err), 0);
+        for (unsigned i = 0; i < JOBS; i++)
+            assert_true(workers_run(l.w, STR_NULL, wait_and_work, &l));
+        wait_for_waiting(&g, JOBS); /* all of them at once */
+        open_gate(&g);
+        workers_free(&l.w);
+        assert_int_equal(g.passed, JOBS);
+        assert_int_equal(l.lent, JOBS);
+    }
+    assert_int_equal(l.too_many, 0);
+}
+
+static void so_many_may_wait_and_the_next_holds_its_place(void **state)
+{
+    struct gate g;
+    struct lender l = {.gate = &g, .places = 1};
+    struct err err;
+    (void)state;
+
+    gate_init(&g);
+    assert_int_equal(workers_new(1, WORKERS_LENT_MAX + 2, &l.w, &err), 0);
+    for (unsigned i = 0; i <= WORKERS_LENT_MAX; i++)
+        assert_true(workers_run(l.w, STR_NULL, wait_and_work, &l));
+    wait_for_waiting(&g, WORKERS_LENT_MAX + 1);
+    assert_int_equal(l.lent, WORKERS_LENT_MAX);
+    open_gate(&g);
+    workers_free(&l.w);
+    assert_int_equal(g.passed, WORKERS_LENT_MAX + 1);
+    assert_int_equal(l.too_many, 0);
+}
+
 static void nothing_to_free_is_fine(void **state)
 {
     struct workers *w = NULL;
@@ -233,4 +324,7 @@ CHECK_MAIN(cmocka_unit_test(a_full_queue_says_no),
            cmocka_unit_test(a_full_lane_leaves_room_in_the_others),
            cmocka_unit_test(all_lanes_together_are_bounded_but_each_has_room_for_one),
            cmocka_unit_test(lanes_take_turns), cmocka_unit_test(what_was_taken_runs_exactly_once),
+           cmocka_unit_test(who_only_waits_leaves_room_for_others),
+           cmocka_unit_test(who_comes_back_finds_a_place_and_takes_no_other_s),
+           cmocka_unit_test(so_many_may_wait_and_the_next_holds_its_place),
            cmocka_unit_test(nothing_to_free_is_fine))

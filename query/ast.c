@@ -6,7 +6,14 @@
 #include "query/units.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum {
+    BRACKETS_MAX = 10,    /* a pair for each operator of a label filter only if they nest less */
+    VECTOR_TEXT_MAX = 340 /* the largest number with six decimals */
+};
 
 void ast_init(struct ast *a, size_t max_bytes)
 {
@@ -71,6 +78,24 @@ bool ast_is_set(enum token_kind op)
     return op == TOKEN_AND || op == TOKEN_OR || op == TOKEN_UNLESS;
 }
 
+bool ast_groups_all(const struct ast_grouping *g)
+{
+    return g->present && !g->without && g->names == NULL;
+}
+
+int ast_precedence(enum token_kind op)
+{
+    static const uint8_t of[TOKEN_KINDS] = {
+        [TOKEN_OR] = 1,     [TOKEN_AND] = 2, [TOKEN_UNLESS] = 2,
+        [TOKEN_CMP_EQ] = 3, [TOKEN_NEQ] = 3, [TOKEN_GT] = 3,
+        [TOKEN_GTE] = 3,    [TOKEN_LT] = 3,  [TOKEN_LTE] = 3,
+        [TOKEN_ADD] = 4,    [TOKEN_SUB] = 4, [TOKEN_MUL] = 5,
+        [TOKEN_DIV] = 5,    [TOKEN_MOD] = 5, [TOKEN_POW] = AST_PRECEDENCE_MAX,
+    };
+
+    return of[op];
+}
+
 const char *ast_stage_name(const struct ast_stage *s)
 {
     static const char *const names[] = {[STAGE_LINE_FILTER] = "line filter",
@@ -106,13 +131,13 @@ static const char *compare_text(enum compare_op op)
     return text[op];
 }
 
-static void print_names(const struct ast_name *names, struct buf *out)
+void ast_print_names(const struct ast_name *names, const char *between, struct buf *out)
 {
     buf_add_char(out, '(');
-    for (const struct ast_name *n = names; n != NULL; n = n->next) {
+    for (const struct ast_name *n = names; n != NULL && !out->over; n = n->next) {
         buf_add_str(out, n->name);
         if (n->next != NULL)
-            buf_add_char(out, ',');
+            buf_add_z(out, between);
     }
     buf_add_char(out, ')');
 }
@@ -136,18 +161,46 @@ static void print_filter_label(const struct ast_filter *f, struct buf *out)
     buf_add_z(out, f->any ? ")" : "");
 }
 
-static void print_filter(const struct ast_filter *f, struct buf *out)
+/* How deep the brackets of a filter nest. */
+static unsigned brackets(const struct ast_filter *f)
+{
+    unsigned depth = 0;
+    unsigned most = 0;
+
+    for (const struct ast_filter *kid = f->first; kid != NULL; kid = kid->next) {
+        unsigned within = brackets(kid);
+        depth += kid->opens;
+        if (depth + within > most)
+            most = depth + within;
+        depth -= kid->closes;
+    }
+    return most;
+}
+
+static void print_filter(const struct ast_filter *f, bool paired, struct buf *out);
+
+/* One pair of brackets for each operator, or for all of them. */
+static void print_filters(const struct ast_filter *f, bool paired, struct buf *out)
+{
+    for (const struct ast_filter *kid = f->first; kid != NULL && !out->over; kid = kid->next) {
+        unsigned opens = paired ? kid->opens : kid == f->first;
+        unsigned closes = paired ? kid->closes : kid->next == NULL;
+        for (; opens > 0; opens--)
+            buf_add_z(out, "( ");
+        print_filter(kid, paired, out);
+        for (; closes > 0; closes--)
+            buf_add_z(out, " )");
+        if (kid->next != NULL)
+            buf_add_z(out, f->kind == FILTER_AND ? " , " : " or ");
+    }
+}
+
+static void print_filter(const struct ast_filter *f, bool paired, struct buf *out)
 {
     switch (f->kind) {
     case FILTER_AND:
     case FILTER_OR:
-        buf_add_char(out, '(');
-        for (const struct ast_filter *kid = f->first; kid != NULL; kid = kid->next) {
-            print_filter(kid, out);
-            if (kid->next != NULL)
-                buf_add_z(out, f->kind == FILTER_AND ? " and " : " or ");
-        }
-        buf_add_char(out, ')');
+        print_filters(f, paired, out);
         return;
     case FILTER_MATCH:
         print_filter_label(f, out);
@@ -160,6 +213,10 @@ static void print_filter(const struct ast_filter *f, struct buf *out)
         buf_add_char(out, ')');
         return;
     case FILTER_NUMBER:
+        print_filter_label(f, out);
+        buf_add_z(out, compare_text(f->op));
+        units_print_float(out, f->number);
+        return;
     case FILTER_DURATION:
     case FILTER_BYTES:
         print_filter_label(f, out);
@@ -169,61 +226,63 @@ static void print_filter(const struct ast_filter *f, struct buf *out)
     }
 }
 
-/* `!= "a" or "b"` is written as two filters, which says the same more plainly. */
-static void print_line_filter(const struct ast_stage *s, struct buf *out)
+const struct ast_line_arg *ast_print_line_part(const struct ast_stage *s,
+                                               const struct ast_line_arg *a, struct buf *out)
 {
     static const char *const text[] = {"|=", "!=", "|~", "!~", "|>", "!>"};
     bool negated = s->line.op == LINE_CONTAINS_NOT || s->line.op == LINE_MATCHES_NOT ||
                    s->line.op == LINE_PATTERN_NOT;
 
-    for (const struct ast_line_arg *a = s->line.args; a != NULL; a = a->next) {
-        if (a != s->line.args)
-            buf_add_z(out, negated ? " " : " or ");
-        if (a == s->line.args || negated)
-            buf_addf(out, "%s ", text[s->line.op]);
-        if (a->ip)
-            buf_add_z(out, "ip(");
+    buf_addf(out, "%s ", text[s->line.op]);
+    for (; a != NULL && !out->over; a = a->next) {
+        buf_add_z(out, a->ip ? "ip(" : "");
         quote_add(out, a->text);
-        if (a->ip)
-            buf_add_char(out, ')');
+        buf_add_z(out, a->ip ? ")" : "");
+        if (negated) /* `!= "a" or "b"` is two filters, which says the same more plainly */
+            return a->next;
+        buf_add_z(out, a->next != NULL ? " or " : "");
+    }
+    return NULL;
+}
+
+static void print_line_filter(const struct ast_stage *s, struct buf *out)
+{
+    for (const struct ast_line_arg *a = s->line.args; a != NULL && !out->over;) {
+        if (a != s->line.args)
+            buf_add_char(out, ' ');
+        a = ast_print_line_part(s, a, out);
     }
 }
 
 static void print_extractions(const struct ast_extraction *list, struct buf *out)
 {
-    for (const struct ast_extraction *x = list; x != NULL; x = x->next) {
-        buf_add_char(out, ' ');
+    for (const struct ast_extraction *x = list; x != NULL && !out->over; x = x->next) {
+        buf_add_char(out, x == list ? ' ' : ',');
         buf_add_str(out, x->name);
         buf_add_char(out, '=');
         quote_add(out, x->path);
-        if (x->next != NULL)
-            buf_add_char(out, ',');
     }
 }
 
 static void print_formats(const struct ast_format *list, struct buf *out)
 {
-    for (const struct ast_format *f = list; f != NULL; f = f->next) {
-        buf_addf(out, " %.*s=", STR_ARG(f->name));
+    for (const struct ast_format *f = list; f != NULL && !out->over; f = f->next) {
+        buf_addf(out, "%c%.*s=", f == list ? ' ' : ',', STR_ARG(f->name));
         if (f->is_template)
             quote_add(out, f->value);
         else
             buf_add_str(out, f->value);
-        if (f->next != NULL)
-            buf_add_char(out, ',');
     }
 }
 
 static void print_picks(const struct ast_pick *list, struct buf *out)
 {
-    for (const struct ast_pick *p = list; p != NULL; p = p->next) {
-        buf_add_char(out, ' ');
+    for (const struct ast_pick *p = list; p != NULL && !out->over; p = p->next) {
+        buf_add_char(out, p == list ? ' ' : ',');
         if (p->has_matcher)
             print_matcher(&p->m, out);
         else
             buf_add_str(out, p->m.name);
-        if (p->next != NULL)
-            buf_add_char(out, ',');
     }
 }
 
@@ -235,7 +294,7 @@ void ast_print_stage(const struct ast_stage *s, struct buf *out)
         return;
     case STAGE_LABEL_FILTER:
         buf_add_z(out, "| ");
-        print_filter(s->filter, out);
+        print_filter(s->filter, brackets(s->filter) <= BRACKETS_MAX, out);
         return;
     case STAGE_JSON:
     case STAGE_LOGFMT:
@@ -268,7 +327,7 @@ void ast_print_stage(const struct ast_stage *s, struct buf *out)
         if (s->dedup.names == NULL)
             return;
         buf_add_z(out, " by ");
-        print_names(s->dedup.names, out);
+        ast_print_names(s->dedup.names, ",", out);
         return;
     case STAGE_UNPACK:
     case STAGE_DECOLORIZE:
@@ -279,13 +338,13 @@ void ast_print_stage(const struct ast_stage *s, struct buf *out)
 
 static void print_stages(const struct ast_stage *list, struct buf *out)
 {
-    for (const struct ast_stage *s = list; s != NULL; s = s->next) {
+    for (const struct ast_stage *s = list; s != NULL && !out->over; s = s->next) {
         buf_add_char(out, ' ');
         ast_print_stage(s, out);
     }
 }
 
-static void print_unwrap(const struct ast_unwrap *u, struct buf *out)
+void ast_print_unwrap(const struct ast_unwrap *u, struct buf *out)
 {
     static const char *const calls[] = {
         [UNWRAP_NUMBER] = NULL,
@@ -295,26 +354,33 @@ static void print_unwrap(const struct ast_unwrap *u, struct buf *out)
     };
 
     if (calls[u->unit] == NULL)
-        buf_addf(out, " | unwrap %.*s", STR_ARG(u->label));
+        buf_addf(out, "| unwrap %.*s", STR_ARG(u->label));
     else
-        buf_addf(out, " | unwrap %s(%.*s)", calls[u->unit], STR_ARG(u->label));
-    print_stages(u->filters, out);
+        buf_addf(out, "| unwrap %s(%.*s)", calls[u->unit], STR_ARG(u->label));
 }
 
-static void print_log(const struct ast_log *l, struct buf *out)
+void ast_print_selector(const struct ast_log *l, struct buf *out)
 {
     buf_add_char(out, '{');
-    for (const struct ast_matcher *m = l->matchers; m != NULL; m = m->next) {
+    for (const struct ast_matcher *m = l->matchers; m != NULL && !out->over; m = m->next) {
         print_matcher(&m->m, out);
         if (m->next != NULL)
             buf_add_z(out, ", ");
     }
     buf_add_char(out, '}');
+}
+
+static void print_log(const struct ast_log *l, struct buf *out)
+{
+    ast_print_selector(l, out);
     print_stages(l->stages, out);
-    if (l->unwrap != NULL && l->unwrap->unit != UNWRAP_DISTINCT)
-        print_unwrap(l->unwrap, out);
+    if (l->unwrap != NULL && l->unwrap->unit != UNWRAP_DISTINCT) {
+        buf_add_char(out, ' ');
+        ast_print_unwrap(l->unwrap, out);
+        print_stages(l->unwrap->filters, out);
+    }
     if (l->has_range) {
-        buf_add_z(out, " [");
+        buf_add_char(out, '[');
         units_print_range(out, l->range);
         buf_add_char(out, ']');
     }
@@ -329,7 +395,7 @@ static void print_grouping(const struct ast_grouping *g, struct buf *out)
     if (!g->present)
         return;
     buf_add_z(out, g->without ? " without " : " by ");
-    print_names(g->names, out);
+    ast_print_names(g->names, ",", out);
 }
 
 /* There is no literal for NaN and the infinities; what folds to them serves. */
@@ -343,21 +409,54 @@ static void print_number(double v, struct buf *out)
         units_print_float(out, v);
 }
 
+/* With six decimals where these say it. */
+static void print_vector(double v, struct buf *out)
+{
+    char text[VECTOR_TEXT_MAX];
+    int n = snprintf(text, sizeof(text), "%f", v);
+
+    buf_add_z(out, "vector(");
+    if (n > 0 && n < VECTOR_TEXT_MAX && strtod(text, NULL) == v)
+        buf_add(out, text, (size_t)n);
+    else
+        units_print_float(out, v);
+    buf_add_char(out, ')');
+}
+
+void ast_print_param(const struct ast_node *n, struct buf *out)
+{
+    if (n->kind == NODE_RANGE && n->range.op == TOKEN_COUNT_DISTINCT_OVER_TIME)
+        buf_add_str(out, n->range.param_text); /* a label */
+    else
+        units_print_float(out, n->kind == NODE_RANGE ? n->range.param : n->aggregate.param);
+}
+
+void ast_print_operator(const struct ast_node *n, const char *between, struct buf *out)
+{
+    const struct ast_grouping *m = &n->binary.matching;
+
+    buf_add_z(out, lex_kind_name(n->binary.op));
+    if (n->binary.return_bool)
+        buf_add_z(out, " bool");
+    if (m->present && (!m->without || m->names != NULL || n->binary.side != GROUP_NONE)) {
+        buf_add_z(out, m->without ? " ignoring " : " on ");
+        ast_print_names(m->names, between, out);
+    }
+    if (n->binary.side == GROUP_NONE)
+        return;
+    buf_add_z(out, n->binary.side == GROUP_LEFT ? " group_left" : " group_right");
+    if (n->binary.include == NULL)
+        return;
+    buf_add_char(out, ' ');
+    ast_print_names(n->binary.include, between, out);
+}
+
 static void print_binary(const struct ast_node *n, struct buf *out)
 {
     buf_add_char(out, '(');
     ast_print(n->binary.left, out);
-    buf_addf(out, " %s", lex_kind_name(n->binary.op));
-    if (n->binary.return_bool)
-        buf_add_z(out, " bool");
-    if (n->binary.matching.present) {
-        buf_add_z(out, n->binary.matching.without ? " ignoring " : " on ");
-        print_names(n->binary.matching.names, out);
-    }
-    if (n->binary.side != GROUP_NONE) {
-        buf_add_z(out, n->binary.side == GROUP_LEFT ? " group_left " : " group_right ");
-        print_names(n->binary.include, out);
-    }
+    buf_add_char(out, ' ');
+    ast_print_operator(n, ",", out);
     buf_add_char(out, ' ');
     ast_print(n->binary.right, out);
     buf_add_char(out, ')');
@@ -377,28 +476,45 @@ static void print_replace(const struct ast_node *n, struct buf *out)
     buf_add_char(out, ')');
 }
 
+static void print_range(const struct ast_node *n, struct buf *out)
+{
+    buf_addf(out, "%s(", lex_kind_name(n->range.op));
+    if (n->range.has_param) {
+        ast_print_param(n, out);
+        buf_add_char(out, ',');
+    }
+    print_log(n->range.log, out);
+    buf_add_char(out, ')');
+    print_grouping(&n->range.grouping, out);
+}
+
+static void print_aggregate(const struct ast_node *n, struct buf *out)
+{
+    buf_add_z(out, lex_kind_name(n->aggregate.op));
+    if (!ast_groups_all(&n->aggregate.grouping))
+        print_grouping(&n->aggregate.grouping, out);
+    buf_add_char(out, '(');
+    if (n->aggregate.has_param) {
+        ast_print_param(n, out);
+        buf_add_char(out, ',');
+    }
+    ast_print(n->aggregate.expr, out);
+    buf_add_char(out, ')');
+}
+
 void ast_print(const struct ast_node *n, struct buf *out)
 {
+    if (out->over)
+        return;
     switch (n->kind) {
     case NODE_LOG:
         print_log(n->log, out);
         return;
     case NODE_RANGE:
-        buf_addf(out, "%s(", lex_kind_name(n->range.op));
-        if (n->range.has_param)
-            buf_addf(out, "%.*s,", STR_ARG(n->range.param_text));
-        print_log(n->range.log, out);
-        buf_add_char(out, ')');
-        print_grouping(&n->range.grouping, out);
+        print_range(n, out);
         return;
     case NODE_AGGREGATE:
-        buf_add_z(out, lex_kind_name(n->aggregate.op));
-        print_grouping(&n->aggregate.grouping, out);
-        buf_add_z(out, n->aggregate.grouping.present ? " (" : "(");
-        if (n->aggregate.has_param)
-            buf_addf(out, "%.*s,", STR_ARG(n->aggregate.param_text));
-        ast_print(n->aggregate.expr, out);
-        buf_add_char(out, ')');
+        print_aggregate(n, out);
         return;
     case NODE_BINARY:
         print_binary(n, out);
@@ -407,9 +523,7 @@ void ast_print(const struct ast_node *n, struct buf *out)
         print_number(n->number, out);
         return;
     case NODE_VECTOR:
-        buf_add_z(out, "vector(");
-        units_print_float(out, n->number);
-        buf_add_char(out, ')');
+        print_vector(n->number, out);
         return;
     case NODE_LABEL_REPLACE:
         print_replace(n, out);

@@ -74,6 +74,8 @@ struct ast_filter {
     unsigned depth;
     struct ast_filter *first, *last; /* kids */
     struct ast_filter *next;         /* sibling */
+    unsigned opens, closes;          /* brackets before and behind it among its siblings, of which
+                                      * there is a pair for each operator as it was parsed */
     struct matcher m;                /* MATCH */
     struct str name;                 /* the others: the label */
     bool any;                        /* any(label): of elements of an array; an extension */
@@ -288,10 +290,27 @@ int ast_matcher(struct ast *a, struct matcher *m, struct err *err);
 bool ast_is_comparison(enum token_kind op); /* == != > >= < <= */
 bool ast_is_set(enum token_kind op);        /* and or unless */
 
-/* Canonical text: parses to an equal tree and prints the same again. */
+/* by (): what an aggregation does without a grouping, too. */
+bool ast_groups_all(const struct ast_grouping *g);
+/* 0: it is no operator; else those of a higher one bind tighter.  All are applied from the left but
+ * those of the highest. */
+enum { AST_PRECEDENCE_MAX = 6 };
+int ast_precedence(enum token_kind op);
+
+/* Canonical text, in one line: parses to an equal tree and prints the same again. */
 void ast_print(const struct ast_node *n, struct buf *out);
 /* The form of messages: "| json", "|= ...". */
 void ast_print_stage(const struct ast_stage *s, struct buf *out); /* without a blank before it */
+/* Its parts, for ast_pretty. */
+void ast_print_selector(const struct ast_log *l, struct buf *out);
+void ast_print_names(const struct ast_name *names, const char *between, struct buf *out);
+void ast_print_unwrap(const struct ast_unwrap *u, struct buf *out); /* without its filters */
+void ast_print_param(const struct ast_node *n, struct buf *out);    /* RANGE, AGGREGATE */
+void ast_print_operator(const struct ast_node *n, const char *between,
+                        struct buf *out); /* BINARY */
+/* Of a line filter what can stand alone, from `a` on; returns what is left: NULL is all. */
+const struct ast_line_arg *ast_print_line_part(const struct ast_stage *s,
+                                               const struct ast_line_arg *a, struct buf *out);
 const char *ast_stage_name(const struct ast_stage *s);
 
 #endif

@@ -10,10 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    TREE_MAX_BYTES = 64 << 20, /* of the tree of one query; its text is at most 128 KiB */
-    PRECEDENCE_POW = 6
-};
+enum { TREE_MAX_BYTES = 64 << 20 /* of the tree of one query; its text is at most 128 KiB */ };
 
 /* ---- shared ---- */
 
@@ -375,20 +372,6 @@ static int parse_primary(struct parser *p, struct ast_node **ret)
 
 /* ---- binary operators ---- */
 
-/* 0: it is none. */
-static int precedence(enum token_kind op)
-{
-    static const uint8_t of[TOKEN_KINDS] = {
-        [TOKEN_OR] = 1,     [TOKEN_AND] = 2, [TOKEN_UNLESS] = 2,
-        [TOKEN_CMP_EQ] = 3, [TOKEN_NEQ] = 3, [TOKEN_GT] = 3,
-        [TOKEN_GTE] = 3,    [TOKEN_LT] = 3,  [TOKEN_LTE] = 3,
-        [TOKEN_ADD] = 4,    [TOKEN_SUB] = 4, [TOKEN_MUL] = 5,
-        [TOKEN_DIV] = 5,    [TOKEN_MOD] = 5, [TOKEN_POW] = PRECEDENCE_POW,
-    };
-
-    return of[op];
-}
-
 /* [ "bool" ] [ ("on"|"ignoring") names [ ("group_left"|"group_right") [ names ] ] ] */
 static int parse_modifiers(struct parser *p, struct ast_node *n)
 {
@@ -466,8 +449,8 @@ static int finish_binary(struct parser *p, struct ast_node *n)
 
 static int parse_binary(struct parser *p, struct ast_node **left)
 {
-    int prec = precedence(p->cur.kind);
-    bool right_assoc = prec == PRECEDENCE_POW;
+    int prec = ast_precedence(p->cur.kind);
+    bool right_assoc = prec == AST_PRECEDENCE_MAX;
     struct ast_node *n = NULL;
     int r = new_node(p, NODE_BINARY, p->cur.at, &n);
 
@@ -494,7 +477,7 @@ static int parse_expr(struct parser *p, struct ast_node *left, int min, struct a
 {
     int r = left == NULL ? parse_primary(p, &left) : 0;
 
-    while (r == 0 && precedence(p->cur.kind) >= min)
+    while (r == 0 && ast_precedence(p->cur.kind) >= min)
         r = parse_binary(p, &left);
     *ret = left;
     return r;

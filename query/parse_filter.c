@@ -75,6 +75,8 @@ static int apply_top(struct parser *p, struct stack *s)
         append_kid(f, *a);
     }
     append_flat(f, b);
+    f->first->opens++;
+    f->last->closes++;
     if (f->depth > QUERY_DEPTH_MAX)
         return parse_fail(p, f->at, ERR_INVALID, "label filters nested deeper than %d levels",
                           QUERY_DEPTH_MAX);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/obj.h"
+#include "query/ast_pretty.h"
 #include "query/check.h"
 #include "query/distinct.h"
 #include "query/exec.h"
@@ -63,13 +64,19 @@ int query_format(struct str text, struct buf *out, unsigned *line, unsigned *col
                  struct err *err)
 {
     struct place at = {1, 1};
+    size_t before = out->n;
     struct ast a;
     int r = parse_query(text, &a, &at, err);
 
     if (r == 0)
         r = check_text(&a, &at, err);
     if (r == 0)
+        ast_pretty(a.root, out);
+    if (r == 0 && out->over) { /* many short stages, far indented */
+        out->n = before;
+        out->over = false;
         ast_print(a.root, out);
+    }
     ast_fini(&a);
     return r < 0 ? failed_at(r, at, line, column, err) : buf_err(out, "the canonical text", err);
 }

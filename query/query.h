@@ -28,9 +28,9 @@ int query_parse(struct str text, struct query **ret, unsigned *line, unsigned *c
 /* The same, and a selector may take all streams, as {} and {app=~".*"} do (an extension). */
 int query_parse_all(struct str text, struct query **ret, unsigned *line, unsigned *column,
                     struct err *err);
-/* Append the canonical text of `text` to *out.  It is one that could be a query, but need not be
- * one that runs: regular expressions of line filters, ip(), paths of parsers and templates are not
- * looked at.  Errors as query_parse. */
+/* Append the canonical text of `text` to *out, laid out for people: in several lines where it is
+ * long.  It is one that could be a query, but need not be one that runs: regular expressions of
+ * line filters, ip(), paths of parsers and templates are not looked at.  Errors as query_parse. */
 int query_format(struct str text, struct buf *out, unsigned *line, unsigned *column,
                  struct err *err);
 struct query *query_ref(struct query *q);
@@ -45,7 +45,7 @@ bool query_selector(const struct query *q, const struct matcher **ret, size_t *n
 /* The parts of a delete request: a stream selector with line filters and nothing else.  Sets
  * ret->matchers and ret->filters, which live with q and in `a`.  ERR_UNSUPPORTED for any other. */
 int query_delete(const struct query *q, struct arena *a, struct store_delete *ret, struct err *err);
-void query_print(const struct query *q, struct buf *out); /* canonical text */
+void query_print(const struct query *q, struct buf *out); /* canonical text, in one line */
 
 /* What a query is made of, and where each part is done. */
 enum query_place {

@@ -221,6 +221,7 @@ enum units_fault units_parse_go_duration(struct str s, dur_ns *ret, struct str *
     return UNITS_OK;
 }
 
+/* The first two are written alone: so is 8d, not 1w1d. */
 static const struct unit range_units[] = {
     {"y", 365 * NS_PER_DAY}, {"w", 7 * NS_PER_DAY}, {"d", NS_PER_DAY}, {"h", NS_PER_H},
     {"m", NS_PER_MIN},       {"s", NS_PER_S},       {"ms", NS_PER_MS}};
@@ -325,8 +326,10 @@ enum units_fault units_parse_bytes(struct str s, uint64_t *ret, struct str *part
 void units_print_range(struct buf *out, dur_ns d)
 {
     if (d == 0)
-        buf_add_z(out, "0");
+        buf_add_z(out, "0s");
     for (size_t i = 0; i < N_RANGE_UNITS; i++) {
+        if (i < 2 && d % range_units[i].ns != 0)
+            continue;
         if (d >= range_units[i].ns)
             buf_addf(out, "%" PRId64 "%s", d / range_units[i].ns, range_units[i].name);
         d %= range_units[i].ns;

@@ -234,10 +234,26 @@ static const char *literal_end(const char *p, const char *end, struct str word)
     return p + word.n;
 }
 
+static bool ends_value(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == ',' || c == '}' || c == ']';
+}
+
+/* As number_end, for lenient readers: whatever begins like a number. */
+static const char *loose_end(const char *p, const char *end)
+{
+    if (!is_digit(*p) && *p != '-')
+        return NULL;
+    while (p < end && !ends_value(*p))
+        p++;
+    return p;
+}
+
 /* A number, true, false or null. */
 static int read_scalar(struct json_reader *r, const char *p, struct json_token *ret,
                        struct err *err)
 {
+    bool is_loose = r->lenient && r->depth > 0;
     const char *stop;
 
     switch (*p) {
@@ -255,10 +271,10 @@ static int read_scalar(struct json_reader *r, const char *p, struct json_token *
         break;
     default:
         ret->type = JSON_NUMBER;
-        stop = number_end(p, r->end);
+        stop = is_loose ? loose_end(p, r->end) : number_end(p, r->end);
         break;
     }
-    if (stop == NULL || (stop < r->end && is_word(*stop)))
+    if (stop == NULL || (stop < r->end && (is_loose ? !ends_value(*stop) : is_word(*stop))))
         return fail(r, p, "expected a value", err);
     ret->raw = (struct str){p, (size_t)(stop - p)};
     ret->escaped = false;

@@ -54,7 +54,9 @@ void json_reader_init(struct json_reader *r, struct str text);
 /* Start reading `part`, a value inside `text`; offsets count from the beginning of `text`. */
 void json_reader_init_part(struct json_reader *r, struct str text, struct str part);
 
-/* From now on accept one comma before } and ], as LogQL does. */
+/* From now on accept, as LogQL does, one comma before } and ], and in objects and arrays as a
+ * number all that begins with a digit or a minus, up to a blank, comma or closing bracket: raw is
+ * any bytes then. */
 void json_reader_lenient(struct json_reader *r);
 
 /* The next token.  0, or ERR_CORRUPT naming the byte offset; behind an error there are only errors,

@@ -5,7 +5,7 @@
  * arrays are passed over.  A line that breaks off, or is no object, keeps what came before and is
  * marked.  With `--arrays` (an extension) elements of arrays become labels, too, and so does their
  * number.  With extractions each path is looked up on its own, so that of a broken line the part
- * before the break serves.
+ * before the break serves; the line is marked only where the value of a path itself is broken.
  */
 #include "query/op.h"
 
@@ -84,7 +84,7 @@ static struct str scalar_text(const struct json_token *tok, struct entry *e)
     case JSON_STRING:
         return op_json_text(tok, e);
     case JSON_NUMBER:
-        return tok->raw;
+        return entry_clean(e, tok->raw); /* of a lenient reader */
     case JSON_TRUE:
         return STR("true");
     case JSON_FALSE:
@@ -223,29 +223,63 @@ static int flatten(struct json_reader *r, bool arrays, struct entry *e, struct e
 
 /* ---- extractions ---- */
 
-/* Does a string begin, and not end, at `text`? */
-static bool is_open_string(struct str text)
+/* The object or array that `text` begins with, up to its closing bracket, whatever is in it; n ==
+ * 0: there is none. */
+static struct str block_of(struct str text)
 {
-    size_t i = 1;
+    char open = text.n > 0 ? text.p[0] : '\0';
+    char close = open == '{' ? '}' : ']';
+    size_t depth = 0;
+    bool quoted = false;
 
-    while (i < text.n && text.p[i] != '"')
-        i += text.p[i] == '\\' ? 2 : 1;
-    return text.n > 0 && text.p[0] == '"' && i >= text.n;
+    if (open != '{' && open != '[')
+        return STR("");
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && c == open)
+            depth++;
+        else if (!quoted && c == close && --depth == 0)
+            return str_sub(text, 0, i + 1);
+    }
+    return STR("");
 }
 
-/* Behind a member's name: is there nothing that could be its value? */
-static bool is_no_value(struct str text)
+/* Move *value, in which the object begins that `r` has entered, to its member `step`.  Of the last
+ * step it is the value alone, else all from there on. */
+static bool find_member(struct json_reader *r, struct str *value, const struct ast_step *step,
+                        bool is_last, struct entry *e, bool *broken)
 {
-    text = str_trim(text);
-    if (text.n == 0 || text.p[0] != ':')
-        return false;
-    text = str_trim(str_from(text, 1));
-    return text.n == 0 || strchr("\"{[-0123456789", text.p[0]) == NULL || is_open_string(text);
+    struct json_token tok;
+    struct str member;
+    struct err ignored;
+
+    while (json_next(r, &tok, &ignored) == 0 && tok.type == JSON_KEY) {
+        if (!(tok.escaped ? str_eq(json_text(&tok, e->arena), step->key)
+                          : str_eq(tok.raw, step->key))) {
+            if (json_skip(r, NULL, &ignored) != 0)
+                return false;
+            continue;
+        }
+        member = str_from(*value, tok.offset + tok.raw.n + 2); /* and its quotes */
+        (void)str_cut(&member, ':');
+        *value = str_trim(member);
+        if (!is_last || json_skip(r, value, &ignored) == 0)
+            return true;
+        *value = block_of(*value);
+        *broken = value->n == 0;
+        return !*broken;
+    }
+    return false;
 }
 
 /* Move *value from an object or array to what `step` names in it.  false: it is not there, or
  * (*broken) is no value. */
-static bool descend(struct str *value, const struct ast_step *step, struct entry *e, bool *broken)
+static bool descend(struct str *value, const struct ast_step *step, bool is_last, struct entry *e,
+                    bool *broken)
 {
     struct json_reader r;
     struct json_token tok;
@@ -257,23 +291,11 @@ static bool descend(struct str *value, const struct ast_step *step, struct entry
     if (json_next(&r, &tok, &ignored) < 0 ||
         tok.type != (step->is_index ? JSON_ARRAY : JSON_OBJECT))
         return false;
-    if (step->is_index) {
-        while (json_skip(&r, value, &ignored) == 0)
-            if (at++ == step->index)
-                return true;
-        return false;
-    }
-    while (json_next(&r, &tok, &ignored) == 0 && tok.type == JSON_KEY) {
-        bool hit =
-            tok.escaped ? str_eq(json_text(&tok, e->arena), step->key) : str_eq(tok.raw, step->key);
-        struct str member = str_from(*value, tok.offset + tok.raw.n + 2); /* and its quotes */
-        if (json_skip(&r, value, &ignored) != 0) {
-            *broken = hit && is_no_value(member);
-            return false;
-        }
-        if (hit)
+    if (!step->is_index)
+        return find_member(&r, value, step, is_last, e, broken);
+    while (json_skip(&r, value, &ignored) == 0)
+        if (at++ == step->index)
             return true;
-    }
     return false;
 }
 
@@ -299,7 +321,7 @@ static int extract(const struct ast_extraction *x, struct entry *e, struct err *
     bool broken = false;
 
     for (size_t i = 0; i < x->n_steps && found; i++)
-        found = descend(&value, &x->steps[i], e, &broken);
+        found = descend(&value, &x->steps[i], i + 1 == x->n_steps, e, &broken);
     if (broken)
         (void)fail_json(e, "a value is no JSON"); /* the entry passes */
     if (!found)
@@ -310,7 +332,6 @@ static int extract(const struct ast_extraction *x, struct entry *e, struct err *
 
 int op_json(const struct ast_stage *s, struct entry *e, struct err *err)
 {
-    struct str text = str_trim(e->line);
     struct json_reader r;
     int x = 0;
 
@@ -324,7 +345,7 @@ int op_json(const struct ast_stage *s, struct entry *e, struct err *err)
     }
     if (e->line.n == 0)
         return 1;
-    if (text.n == 0 || strchr("{[\"", text.p[0]) == NULL || text.p[0] == '\0')
+    if (e->line.p[0] != '{' && e->line.p[0] != '[' && e->line.p[0] != '"')
         return fail_json(e, "the line is no JSON");
     for (const struct ast_extraction *i = s->parser.list; i != NULL && x == 0; i = i->next)
         x = extract(i, e, err);

@@ -84,7 +84,7 @@ class Broken(Exception):
 
 
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.S)
-SCALAR = re.compile(r"-?\d[0-9.eE+-]*|true|false|null")
+SCALAR = re.compile(r"[-0-9][^ \t\r\n,}\]]*|(?:true|false|null)(?![^ \t\r\n,}\]])")
 BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -238,7 +238,7 @@ def walk(text, path):
 def json_paths(entry, wanted):
     if entry.line == "":
         return True
-    if entry.line.lstrip()[:1] not in ("{", "[", '"'):
+    if entry.line[:1] not in ("{", "[", '"'):
         entry.error = "JSONParserErr"
         return True
     try:

@@ -185,6 +185,37 @@ static void a_last_comma_must_be_asked_for(void **state)
     buf_fini(&out);
 }
 
+static void what_begins_like_a_number_must_be_asked_for(void **state)
+{
+    static const struct {
+        const char *text, *tokens; /* NULL: it is bad for lenient readers, too */
+    } cases[] = {
+        {"{\"a\":12.}", "{k(a)n(12.)}."},
+        {"{\"a\":0x1g,\"b\":-}", "{k(a)n(0x1g)k(b)n(-)}."},
+        {"[01 ,1:2]", "[n(01)n(1:2)]."},
+        {"{\"a\":1 2}", NULL},
+        {"{\"a\":12.", NULL},
+        {"{\"a\":.5}", NULL},
+        {"{\"a\":true\"}", NULL},
+        {"12.", NULL}, /* not in an object or array */
+    };
+    struct buf out;
+    struct err err;
+    (void)state;
+
+    buf_init(&out, 1000);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        buf_clear(&out);
+        assert_int_equal(read_all(str_of(cases[i].text), false, &out, &err), ERR_CORRUPT);
+        buf_clear(&out);
+        assert_int_equal(read_all(str_of(cases[i].text), true, &out, &err),
+                         cases[i].tokens == NULL ? ERR_CORRUPT : 0);
+        if (cases[i].tokens != NULL)
+            check_str(buf_str(&out), cases[i].tokens);
+    }
+    buf_fini(&out);
+}
+
 static void depth_is_bounded(void **state)
 {
     char text[2 * JSON_DEPTH_MAX + 2];
@@ -350,7 +381,9 @@ static void offsets_name_the_first_byte(void **state)
 
 CHECK_MAIN(cmocka_unit_test(good_documents_give_their_tokens),
            cmocka_unit_test(bad_documents_are_refused_at_their_byte),
-           cmocka_unit_test(a_last_comma_must_be_asked_for), cmocka_unit_test(depth_is_bounded),
+           cmocka_unit_test(a_last_comma_must_be_asked_for),
+           cmocka_unit_test(what_begins_like_a_number_must_be_asked_for),
+           cmocka_unit_test(depth_is_bounded),
            cmocka_unit_test(strings_of_any_length_end_where_they_do),
            cmocka_unit_test(escapes_are_resolved), cmocka_unit_test(a_full_arena_gives_no_text),
            cmocka_unit_test(skipping_takes_whole_values),

@@ -78,6 +78,11 @@ static void what_is_no_json_is_marked_and_keeps_what_came_before(void **state)
         {"| json", S, NULL, "{\"a\":1", S "+{" BAD ", a=\"1\"}"},
         {"| json", S, NULL, "{\"a\":{\"b\":1,\"c\":", S "+{" BAD ", a_b=\"1\"}"},
         {"| json", S, NULL, "{\"a\":1,\"b\":[1,", S "+{" BAD ", a=\"1\"}"},
+        /* what begins like a number is one up to a blank, comma or closing bracket */
+        {"| json", S, NULL, "{\"n\":12.}", S "+{n=\"12.\"}"},
+        {"| json", S, NULL, "{\"n\":12.,\"m\":1x}", S "+{m=\"1x\", n=\"12.\"}"},
+        {"| json", S, NULL, "{\"n\":12.", S "+{" BAD ", n=\"12.\"}"},
+        {"| json", S, NULL, "{\"n\":.5}", S "+{" BAD "}"},
         {"| json | __error__=\"\"", S, NULL, "nope", NULL},
         {"| json | __error__!=\"\"", S, NULL, "{}", NULL},
         {"| json | drop __error__, __error_details__", S, NULL, "nope", S},
@@ -129,6 +134,20 @@ static void a_path_to_what_is_no_value_marks_the_line(void **state)
         {"| json a", S, NULL, "{\"a\":tru}", NO_VALUE "}"},
         {"| json a", S, NULL, "{\"a\": \"tex\\\"", NO_VALUE "}"},
         {"| json a, b", S, NULL, "{\"a\":1,\"b\"", S "+{a=\"1\", b=\"\"}"},
+        {"| json a", S, NULL, "{\"b\":1,\"a\":", NO_VALUE "}"},
+        {"| json x=\"o.a\"", S, NULL, "{\"b\":\"y\",\"o\":{\"c\":{},\"a\":}}",
+         S "+{__error__=\"JSONParserErr\", __error_details__=\"a value is no JSON\", x=\"\"}"},
+        {"| json a", S, NULL, "{\"b\":1,\"a\":{\"c\":1", NO_VALUE "}"},
+        {"| json a", S, NULL, "{\"a\":[1,", NO_VALUE "}"},
+        {"| json a", S, NULL, "{\"b\":1,\"a\"", S "+{a=\"\"}"},
+        {"| json a", S, NULL, "{\"b\":1,\"a\":12.", S "+{a=\"12.\"}"},
+        {"| json a", S, NULL, "{\"a\":{\"}\":}, x", S "+{a=\"{\\\"}\\\":}\"}"},
+        /* on the way there nothing has to be whole */
+        {"| json a=\"a.c\"", S, NULL, "{\"a\":{\"b\":{},\"c\":1", S "+{a=\"1\"}"},
+        {"| json a=\"a[1]\"", S, NULL, "{\"a\": [1,2,", S "+{a=\"2\"}"},
+        {"| json a=\"a.c\"", S, NULL, "{\"a\":}", S "+{a=\"\"}"},
+        {"| json a", S, NULL, " {\"a\":1}",
+         S "+{__error__=\"JSONParserErr\", __error_details__=\"the line is no JSON\"}"},
         {"| json a", S, NULL, "{\"b\":tru,\"a\":1}", S "+{a=\"\"}"},
     };
 

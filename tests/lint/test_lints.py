@@ -133,6 +133,24 @@ class Lints(unittest.TestCase):
         self.says("routes", {"server/api.c": table.replace('"/ready"', 'READY'), "docs/http-api.md": page},
                   "/ready is no route")
 
+    def test_language_holds_the_document_against_the_code(self):
+        empty = "#define LEX_{}(X)\n\n"
+        files = {"query/lex.h": '#define LEX_KEYWORDS(X) \\\n    X(BY, "by")\n\n#define LEX_RANGE_OPS(X) \\\n    X(S, "sum_over_time")\n\n'
+                                + empty.format("VECTOR_OPS") + empty.format("OTHER_FUNCTIONS"),
+                 "query/tmpl_builtin.c": '    {"len", "a", fn_len},\n', "query/tmpl_logql.c": '    {"trunc", "is", tmpl_fn_trunc},\n',
+                 "query/tmpl_time.c": '        {"Unix", "t", m_unix},\n',
+                 "query/exec.c": "DEFAULT_TIME_S = 60, DEFAULT_MEMORY = 128 << 20, DEFAULT_SERIES = 500, DEFAULT_POINTS = 11000",
+                 "query/query.h": "QUERY_TEXT_MAX = 131071, QUERY_DEPTH_MAX = 100", "server/server_conf.c": '{.path = "query.time",\n'}
+        page = ("## What works\n`by`, `sum _over_time`\n\n## Addresses\n\n## Templates\n| `len trunc N` | `.Unix` |\n\n## Limits\n| time | 60 s |\n"
+                "| memory of one query | 128 MiB |\n| series in the result | 500 |\n| points, (end - start) / step | 11,000 |\n"
+                "| text of a query | 131,071 bytes |\n| nesting, and operators in a row | 100 |\n`query.time`\n\n## Extensions\n")
+        self.assertEqual(run("language", {**files, "docs/logql.md": page}), (0, ""))
+        for old, new, complaint in (("`by`, ", "", "by of query/lex.h is missing"), ("sum _over", "max sum _over", "max_over_time is no word"),
+                                    ("trunc ", "", "function trunc of templates is missing"), ("len ", "len size ", "there is no function size"),
+                                    ("`.Unix`", "", "method .Unix of times is missing"), ("60 s", "61 s", "DEFAULT_TIME_S of query/exec.c"),
+                                    ("query.time", "query.tine", "query.tine is no setting")):
+            self.says("language", {**files, "docs/logql.md": page.replace(old, new)}, complaint)
+
     def test_sizes_says_when_it_cannot_measure(self):
         self.says("sizes", {"base/b.c": "int f(void)\n{\n"}, "braces do not balance")
 

@@ -222,6 +222,8 @@ static int write_pending(struct input_forward *in, struct err *err)
     if (in->pending.n > 0) {
         if (spool_size(in->spool) >= in->file_bytes)
             r = begin_file(in, err);
+        if (r == 0 && fault_hit("forward_input.append"))
+            r = err_set(err, ERR_IO, "fault forward_input.append");
         if (r == 0)
             r = spool_append(in->spool, buf_str(&in->pending), err);
         if (r < 0)

@@ -2,6 +2,7 @@
  */
 #include "tests/unit/collector/collector_world.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "collector/input_forward.h"
 #include "wire/forward_pack.h"
@@ -330,6 +331,54 @@ static void many_messages_in_one_write_get_their_acks_in_order(void **state)
     assert_true(metric_get(METRIC_FORWARD_SYNCS) < COUNT / 4);
 }
 
+static void rules_and_redaction_are_for_them_too(void **state)
+{
+    (void)state;
+    world_start("redact: {detectors: bearer}\nrules: [{if: {line: noise}, then: drop}]\n", FORWARD);
+    client_connect();
+    send_chunk("one", "noise");
+    send_chunk("two", "Bearer 0123456789abcdef");
+    wait_acks(2);
+    world_wait("app=shop host=h source=forward Bearer [redacted:bearer] fluent.tag=web k=v\n");
+    assert_int_equal(metric_get(METRIC_DROPPED_RULE), 1);
+    assert_int_equal(str_find(buf_str(&w.server.lines), STR("noise")), SIZE_MAX);
+}
+
+static void what_was_sent_before_the_input_was_removed_is_shipped(void **state)
+{
+    (void)state;
+    w.server.hold_acks = true;
+    world_start("chunk: {delay: 60s}\n", FORWARD);
+    client_connect();
+    send_chunk("one", "before Bearer 0123456789abcdef");
+    wait_acks(1);
+    world_die();
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    w.server.hold_acks = false;
+    world_start("redact: {detectors: bearer}\n", "  - {type: file, paths: ['@/logs/*.log']}\n");
+    world_wait("host=h source=forward before Bearer [redacted:bearer] fluent.tag=web k=v\n");
+}
+
+static void a_disk_that_fails_is_tried_again(void **state)
+{
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    fault_start("forward_input.append");
+    assert_true(fault_next());
+    send_chunk("one", "first");
+    world_wait_metric(METRIC_FORWARD_SPOOL_FAILED, 1);
+    assert_int_equal(client.acks, 0);
+    send_chunk("two", "second"); /* waits meanwhile */
+    wait_acks(2);
+    world_wait_records(2);
+    assert_int_equal(metric_get(METRIC_FORWARD_PAUSED), 1);
+    world_check_once("first");
+    world_check_once("second");
+    while (fault_next())
+        ; /* it is over */
+}
+
 static void heartbeats_and_signals_are_acknowledged(void **state)
 {
     (void)state;
@@ -355,4 +404,6 @@ CHECK_MAIN(TEST(entries_become_records_with_labels), TEST(dockers_driver_is_know
            TEST(chunks_of_earlier_files_are_known_too), TEST(a_full_spool_is_not_read_into),
            TEST(a_client_that_makes_no_sense_is_sent_away), TEST(half_a_message_leaves_nothing),
            TEST(many_messages_in_one_write_get_their_acks_in_order),
-           TEST(heartbeats_and_signals_are_acknowledged))
+           TEST(rules_and_redaction_are_for_them_too),
+           TEST(what_was_sent_before_the_input_was_removed_is_shipped),
+           TEST(a_disk_that_fails_is_tried_again), TEST(heartbeats_and_signals_are_acknowledged))

@@ -20,6 +20,7 @@ enum {
     ATTRS = DECODE_ATTRS_MAX - 2, /* the tag and the count of those left out have a place */
     HEX = 16,
     END_MAX = 128,
+    AROUND = 8, /* an attribute: quotes, colon, comma, a mark of its name */
 };
 
 /* ---- writing ---- */
@@ -43,11 +44,16 @@ static void put_string(struct buf *out, struct str s)
     buf_add_char(out, '"');
 }
 
-/* How much of `s` takes at most `max` bytes when it is written; *ret_bytes: how many it does. */
+/* How much of `s` takes at most `max` bytes when it is written; *ret_bytes: how many those are at
+ * most. */
 static size_t fitting(struct str s, size_t max, size_t *ret_bytes)
 {
     size_t bytes = 0, i;
 
+    if (s.n <= max / 2) {
+        *ret_bytes = 2 * s.n;
+        return s.n;
+    }
     for (i = 0; i < s.n; i++) {
         size_t n = s.p[i] == '\n' || s.p[i] == ESCAPE ? 2 : 1;
         if (n > max - bytes)
@@ -60,9 +66,10 @@ static size_t fitting(struct str s, size_t max, size_t *ret_bytes)
 
 static void put_text(struct buf *out, struct str s)
 {
+    bool plain = str_find_char(s, '\n') == SIZE_MAX && str_find_char(s, ESCAPE) == SIZE_MAX;
     size_t from = 0;
 
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0; !plain && i < s.n; i++) {
         if (s.p[i] != '\n' && s.p[i] != ESCAPE)
             continue;
         buf_add_str(out, str_sub(s, from, i - from));
@@ -100,14 +107,27 @@ static void put_attr(struct buf *out, const struct label *l, bool first)
     put_string(out, l->value);
 }
 
-/* What a string takes at most: each byte escaped, quotes, colon and comma. */
-static size_t most(struct str s)
+/* What a string takes: quotes, its bytes, some of them escaped. */
+static size_t bytes_of(struct str s)
 {
-    size_t n = s.n + 4;
+    size_t n = s.n + 2;
 
     for (size_t i = 0; i < s.n; i++)
         n += s.p[i] == '"' || s.p[i] == '\\' || s.p[i] == '\n';
     return n;
+}
+
+/* Has it a place in *room bytes?  Then it is taken off. */
+static bool take_room(const struct label *l, size_t *room)
+{
+    size_t n = 2 * (l->name.n + l->value.n) + AROUND; /* at most */
+
+    if (n > *room)
+        n = bytes_of(l->name) + bytes_of(l->value) + AROUND;
+    if (n > *room)
+        return false;
+    *room -= n;
+    return true;
 }
 
 /* As many as have a place in `room` bytes; returns how many have not. */
@@ -120,16 +140,14 @@ static size_t put_attrs(struct buf *out, const struct forward_record *rec, size_
     for (size_t i = 0; i < rec->n_attrs; i++) {
         const struct label *l = &rec->attrs[i];
         bool is_tag = i + 1 == rec->n_attrs; /* forward_record.h: the last one */
-        size_t n = most(l->name) + most(l->value);
         if (l->value.n == 0)
             continue; /* an attribute without a value is none */
-        if ((put >= ATTRS && !is_tag) || n > room) {
+        if ((put >= ATTRS && !is_tag) || !take_room(l, &room)) {
             left_out++;
             continue;
         }
         put_attr(out, l, put == 0);
         put++;
-        room -= n;
     }
     if (left_out > 0) {
         struct label l = {STR("attributes_dropped"), {number, 0}};

@@ -47,7 +47,7 @@ static void count(void *arg, size_t at, unsigned hints)
 static void one_line(struct bench *b, struct str line, enum way way)
 {
     const char *before = line.p;
-    bool in_key = false;
+    struct redact_flow flow = {.in_key = false};
 
     b->bytes += line.n + 1;
     if (way == HINTS)
@@ -55,7 +55,7 @@ static void one_line(struct bench *b, struct str line, enum way way)
     else if (way == PORTABLE)
         redact_scan_portable(&b->needles, line, count, b);
     else
-        redact_text(b->redact, &line, &in_key, &b->scratch);
+        redact_text(b->redact, &line, &flow, &b->scratch);
     b->changed += line.p != before;
 }
 

@@ -35,7 +35,9 @@ enum checkpoint_flag {
     CHECKPOINT_STDERR_FIRST = 16, /* both FLUSHes, and stderr's comes first */
     CHECKPOINT_KEY_STDOUT = 32,   /* it begins in the middle of a private key of that stream */
     CHECKPOINT_KEY_STDERR = 64,
-    CHECKPOINT_KEY_MAYBE = 128, /* perhaps it does: nobody knows what was before it */
+    CHECKPOINT_KEY_MAYBE = 128,  /* perhaps it does: nobody knows what was before it */
+    CHECKPOINT_CUT_STDOUT = 256, /* the record before it, of that stream, was cut off */
+    CHECKPOINT_CUT_STDERR = 512,
 };
 
 struct checkpoint_range {
@@ -75,7 +77,7 @@ struct checkpoint_part {
     uint64_t start, end;
     int64_t ts;      /* ns: time of its first lines if these have none */
     uint32_t count;  /* records */
-    uint8_t flags;   /* enum checkpoint_flag */
+    uint16_t flags;  /* enum checkpoint_flag */
     uint16_t closed; /* rates that are used up in it: rules.h */
 };
 

@@ -15,7 +15,7 @@
 
 enum {
     RECORD_BYTES = CHECKPOINT_RECORD_BYTES,
-    VERSION = 2,
+    VERSION = 3,
     PATH_BYTES = 56, /* of a path per record */
 };
 static const char FILE_MAGIC[8] = {'L', 'Q', 'C', 'K', 'P', 'T', '\r', '\n'};
@@ -133,15 +133,16 @@ void checkpoint_put_plan(struct checkpoint *c, const struct checkpoint_chunk *ch
     for (size_t i = 0; i < chunk->parts.n; i++) {
         const struct checkpoint_part *p = &chunk->parts.p[i];
         uint8_t *rec = add_record(c, REC_PLAN);
-        rec[5] = p->flags;
+        rec[5] = (uint8_t)p->flags;
         le_put(rec + 6, p->closed, 2);
         le_put(rec + 8, chunk->no, 8);
         le_put(rec + 16, p->file->no, 8);
         le_put(rec + 24, p->start, 8);
         le_put(rec + 32, p->end, 8);
         le_put(rec + 40, p->count, 4);
-        le_put(rec + 44, i, 4);
-        le_put(rec + 48, chunk->parts.n, 4);
+        le_put(rec + 44, i, 2);
+        le_put(rec + 46, chunk->parts.n, 2);
+        le_put(rec + 51, p->flags >> 8, 1);
         le_put(rec + 52, (uint64_t)p->ts, 8);
         le_put(rec + 60, server_of(chunk), 4);
         seal(rec);
@@ -381,7 +382,7 @@ static size_t load_leave(struct checkpoint *c, const uint8_t *rec)
 /* A chunk: all of its parts, or nothing. */
 static size_t load_plan(struct checkpoint *c, const uint8_t *rec, size_t left)
 {
-    size_t n = (size_t)le_get(rec + 48, 4);
+    size_t n = (size_t)le_get(rec + 46, 2);
     uint64_t no = le_get(rec + 8, 8);
     struct checkpoint_chunk *chunk;
 
@@ -389,8 +390,8 @@ static size_t load_plan(struct checkpoint *c, const uint8_t *rec, size_t left)
         return 0;
     for (size_t i = 0; i < n; i++) {
         const uint8_t *p = rec + i * RECORD_BYTES;
-        if (!is_whole(p) || p[4] != REC_PLAN || le_get(p + 8, 8) != no || le_get(p + 44, 4) != i ||
-            le_get(p + 48, 4) != n || le_get(p + 24, 8) > le_get(p + 32, 8) ||
+        if (!is_whole(p) || p[4] != REC_PLAN || le_get(p + 8, 8) != no || le_get(p + 44, 2) != i ||
+            le_get(p + 46, 2) != n || le_get(p + 24, 8) > le_get(p + 32, 8) ||
             checkpoint_file_find(c, le_get(p + 16, 8)) == NULL)
             return 0;
     }
@@ -404,7 +405,7 @@ static size_t load_plan(struct checkpoint *c, const uint8_t *rec, size_t left)
                                         .end = le_get(p + 32, 8),
                                         .ts = (int64_t)le_get(p + 52, 8),
                                         .count = (uint32_t)le_get(p + 40, 4),
-                                        .flags = p[5],
+                                        .flags = (uint16_t)(p[5] | p[51] << 8),
                                         .closed = (uint16_t)le_get(p + 6, 2),
                                     });
     }

@@ -117,15 +117,49 @@ static void on_hint(void *arg, size_t at, unsigned hints)
     }
 }
 
-/* The rest of a key that began in a text before. */
-static void go_on_with_key(struct work *w)
+/* What may be a piece of a secret, from where nothing was taken out yet up to `end`. */
+static void take_cut(struct work *w, size_t start, size_t end)
 {
-    size_t n = redact_detect_go_on(w->text, &w->is_open);
-
-    if (n == 0)
+    if (start < w->done)
+        start = w->done;
+    if (start >= end)
         return;
-    take_out(w, 0, n, str_of(NAMES[REDACT_PRIVATE_KEY]));
-    metric_add(METRIC_REDACTED_KEY, 1);
+    take_out(w, start, end, STR("cut"));
+    metric_add(METRIC_REDACTED_CUT, 1);
+}
+
+static bool has_keys(const struct redact *r)
+{
+    return (r->types >> REDACT_PRIVATE_KEY & 1) != 0;
+}
+
+/* The rest of what began in a text before. */
+static void go_on(struct work *w, const struct redact_flow *flow)
+{
+    bool in_key =
+        flow->in_key || (flow->begins_cut && has_keys(w->r) && redact_detect_is_cut_key(w->text));
+    size_t n = 0;
+
+    if (in_key)
+        n = redact_detect_go_on(w->text, flow->begins_cut, &w->is_open);
+    if (n > 0) {
+        take_out(w, 0, n, str_of(NAMES[REDACT_PRIVATE_KEY]));
+        metric_add(METRIC_REDACTED_KEY, 1);
+    }
+    if (flow->begins_cut)
+        take_cut(w, 0, redact_detect_cut_head(w->text));
+}
+
+/* The beginning of what goes on where nobody can see it. */
+static void cut_off(struct work *w)
+{
+    size_t at = redact_detect_cut_key(w->text);
+
+    if (at < w->text.n && has_keys(w->r))
+        w->is_open = true;
+    else
+        at = redact_detect_cut_tail(w->text);
+    take_cut(w, at, w->text.n);
 }
 
 /* What is left of the text to `out`, if anything was taken out. */
@@ -157,26 +191,23 @@ bool redact_is_key_line(struct str text)
     return redact_detect_is_key_line(text);
 }
 
-void redact_text(const struct redact *r, struct str *text, bool *in_key, struct redact_scratch *s)
+void redact_text(const struct redact *r, struct str *text, struct redact_flow *flow,
+                 struct redact_scratch *s)
 {
     struct work w = {.r = r, .text = *text, .out = &s->v[0]};
 
     OBJ_CHECK(r, REDACT_MAGIC);
-    if (in_key != NULL && *in_key) {
-        buf_clear(w.out);
-        go_on_with_key(&w);
-    } else if (text->n == 0) {
-        return;
-    }
-    if (r->types != 0) {
-        if (w.done == 0)
-            buf_clear(w.out);
+    buf_clear(w.out);
+    if (flow != NULL)
+        go_on(&w, flow);
+    if (r->types != 0)
         redact_scan(&r->needles, w.text, on_hint, &w);
-        if (finish(&w))
-            *text = buf_str(w.out);
-    }
-    if (in_key != NULL)
-        *in_key = w.is_open;
+    if (flow != NULL && flow->ends_cut)
+        cut_off(&w);
+    if (finish(&w))
+        *text = buf_str(w.out);
+    if (flow != NULL)
+        flow->in_key = w.is_open;
     for (size_t i = 0; r->patterns != NULL && i < r->patterns->n; i++) {
         struct buf *out = w.out == &s->v[0] ? &s->v[1] : &s->v[0];
         w = (struct work){.r = r, .text = *text, .out = out};

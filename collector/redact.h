@@ -56,9 +56,17 @@ void redact_free(struct redact **pr);
 /* Is it surely a line out of the middle of a private key? */
 bool redact_is_key_line(struct str text);
 
-/* *text without secrets, in `scratch` if there were any, until its next use.  *in_key (may be
- * NULL): the text before, of the same stream, ended inside a private key; and now this one. */
-void redact_text(const struct redact *r, struct str *text, bool *in_key,
+/* How a text hangs together with those before and behind it in its stream. */
+struct redact_flow {
+    bool in_key;     /* it begins inside a private key; redact_text: the next one does */
+    bool begins_cut; /* the text before was cut off, and this is the rest of it */
+    bool ends_cut;   /* there was more of it than is here */
+};
+
+/* *text without secrets, in `scratch` if there were any, until its next use.  With `flow` (may be
+ * NULL) also what may be a piece of one, as [redacted:cut]: the word that a cut goes through, and
+ * the one behind it. */
+void redact_text(const struct redact *r, struct str *text, struct redact_flow *flow,
                  struct redact_scratch *scratch);
 
 #endif

@@ -21,9 +21,12 @@ enum {
     BEARER_SURE = 20, /* from here on a word without a digit is a token too */
     JWT_PART_MIN = 8,
     CLOUD_KEY_MAX = 512, /* behind its prefix: none is longer, and each hint costs that much */
-    KEY_MAX = 16 << 10,
-    KEY_LINE_MIN = 60, /* of a key that is spread over lines: most are 64 or 70 */
+    KEY_HEADER_MAX = 64, /* -----BEGIN ENCRYPTED PRIVATE KEY----- */
+    KEY_LINE_MIN = 60,   /* of a key that is spread over lines: most are 64 or 70 */
     KEY_LINE_MAX = 128,
+    CUT_KEY_MIN = 6,    /* -----B: less is only a line of dashes */
+    CUT_BEFORE_MAX = 8, /* between a name and its value, where a text was cut */
+    CUT_CARD_MAX = 24,  /* a card's number, with its separators */
 };
 
 /* ---- alphabets ---- */
@@ -218,6 +221,7 @@ static bool find_account_key(struct str text, size_t start, size_t end, struct r
 
 /* ---- private keys ---- */
 
+static const struct str BEGIN_OF_KEY = STR_INIT("-----BEGIN ");
 static const struct str END_OF_KEY = STR_INIT("-----END ");
 static const struct str DASHES = STR_INIT("-----");
 
@@ -233,6 +237,8 @@ static size_t key_body(struct str text, size_t at, size_t max)
         } else if (c == '\\' && at + 1 < max && strchr("nrt\\", text.p[at + 1]) != NULL &&
                    text.p[at + 1] != '\0') {
             at += 2;
+        } else if (c == '\\' && at + 1 == max) { /* the rest of it was cut off */
+            at++;
         } else if (c == ':' || c == ',') { /* Proc-Type: 4,ENCRYPTED */
             at++;
         } else if (c == '-' && !str_starts(str_from(text, at), DASHES)) {
@@ -259,7 +265,7 @@ static size_t key_end(struct str text, size_t at)
 
 static bool find_private_key(struct str text, size_t start, size_t end, struct redact_span *ret)
 {
-    size_t words = end, at, max;
+    size_t words = end, at;
 
     while (words < text.n && words - end < 40 &&
            (is(text.p[words], UPPER | DIGIT) || text.p[words] == ' '))
@@ -267,9 +273,8 @@ static bool find_private_key(struct str text, size_t start, size_t end, struct r
     if (str_find(str_sub(text, end, words - end), STR("PRIVATE KEY")) == SIZE_MAX ||
         !str_starts(str_from(text, words), DASHES))
         return false;
-    at = words + DASHES.n;
-    max = text.n - at < KEY_MAX ? text.n : at + KEY_MAX;
-    return found(ret, REDACT_PRIVATE_KEY, start, key_end(text, key_body(text, at, max)));
+    at = key_body(text, words + DASHES.n, text.n);
+    return found(ret, REDACT_PRIVATE_KEY, start, key_end(text, at));
 }
 
 bool redact_detect_is_open(struct str text, struct redact_span key)
@@ -291,16 +296,98 @@ bool redact_detect_is_key_line(struct str text)
            run_end(text, 0, ALNUM | BASE64) == text.n;
 }
 
-size_t redact_detect_go_on(struct str text, bool *is_open)
+/* Might all of `text` be a line of a key?  One without a blank may be all lines in one. */
+static bool is_in_key(struct str text)
 {
-    size_t at = key_body(text, 0, text.n), end = key_end(text, at);
-    bool is_line = str_find_char(text, ' ') == SIZE_MAX ||
-                   str_find(text, STR(": ")) != SIZE_MAX; /* Proc-Type: 4,ENCRYPTED */
+    return str_find_char(text, ' ') == SIZE_MAX ||
+           (text.n <= KEY_LINE_MAX &&
+            str_find(text, STR(": ")) != SIZE_MAX); /* Proc-Type: 4,ENCRYPTED */
+}
 
-    *is_open = end == text.n && end == at && text.n <= KEY_LINE_MAX && is_line;
-    if (end > at || *is_open)
+size_t redact_detect_go_on(struct str text, bool cut, bool *is_open)
+{
+    size_t at = key_body(text, 0, text.n), end;
+
+    if (cut && at <= KEY_HEADER_MAX && str_starts(str_from(text, at), DASHES) &&
+        !str_starts(str_from(text, at), END_OF_KEY)) /* the rest of the line that began it */
+        at = key_body(text, at + DASHES.n, text.n);
+    end = key_end(text, at);
+    *is_open = end == text.n && end == at && (cut || is_in_key(text));
+    if (end > at || *is_open || cut)
         return end;
     return 0; /* it is no key's line: the key was cut off */
+}
+
+/* ---- texts that were cut off ---- */
+
+/* Can it stand in a secret of any kind? */
+static bool is_in_secret(char c)
+{
+    return is(c, ALNUM | TOKEN) || c == '=' || c == '@' || c == ':' || c == '%';
+}
+
+/* The end of the word at `at`, or of the one behind what separates a name from its value. */
+static size_t word_end(struct str text, size_t at)
+{
+    size_t from = at, word;
+
+    while (at < text.n && at - from < CUT_BEFORE_MAX && text.p[at] != '\0' &&
+           strchr(" \t\"'\\=:", text.p[at]) != NULL)
+        at++;
+    for (word = at; at < text.n && is_in_secret(text.p[at]);)
+        at++;
+    return at == word ? from : at;
+}
+
+/* Two words, for the first may be a half of the name of what follows. */
+size_t redact_detect_cut_head(struct str text)
+{
+    size_t at = word_end(text, word_end(text, 0));
+
+    while (at > 0 && at + 1 < text.n && at < CUT_CARD_MAX && text.p[at] == ' ' &&
+           is(text.p[at - 1], DIGIT) && is(text.p[at + 1], DIGIT))
+        at = run_end(text, at + 1, DIGIT); /* the groups of a card's number */
+    return at;
+}
+
+size_t redact_detect_cut_tail(struct str text)
+{
+    size_t at = text.n;
+
+    while (at > 0 && is_in_secret(text.p[at - 1]))
+        at--;
+    while (at > 1 && text.n - at < CUT_CARD_MAX && text.p[at - 1] == ' ' &&
+           is(text.p[at - 2], DIGIT) && (at == text.n || is(text.p[at], DIGIT)))
+        for (at--; at > 0 && is(text.p[at - 1], DIGIT);)
+            at--;
+    return at;
+}
+
+bool redact_detect_is_cut_key(struct str text)
+{
+    size_t at = 0;
+
+    while (at + 1 < DASHES.n && at < text.n && text.p[at] == '-')
+        at++;
+    return str_starts(str_from(text, at), STR("BEGIN ")) &&
+           str_find(str_sub(text, at, KEY_HEADER_MAX), STR("PRIVATE KEY-----")) != SIZE_MAX;
+}
+
+size_t redact_detect_cut_key(struct str text)
+{
+    size_t at = text.n < KEY_HEADER_MAX ? 0 : text.n - KEY_HEADER_MAX;
+
+    for (; text.n - at >= CUT_KEY_MIN; at++) {
+        struct str rest = str_from(text, at);
+        size_t n = rest.n < BEGIN_OF_KEY.n ? rest.n : BEGIN_OF_KEY.n;
+        if (!str_eq(str_sub(rest, 0, n), str_sub(BEGIN_OF_KEY, 0, n)))
+            continue;
+        while (n < rest.n && (is(rest.p[n], UPPER | DIGIT) || rest.p[n] == ' '))
+            n++;
+        if (str_eq(str_from(rest, n), str_sub(DASHES, 0, rest.n - n)) && rest.n - n < DASHES.n)
+            return at;
+    }
+    return text.n;
 }
 
 /* ---- card numbers ---- */

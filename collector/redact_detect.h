@@ -26,11 +26,23 @@ bool redact_detect(unsigned types, struct str text, size_t at, unsigned hints, s
 
 /* ---- private keys that lie in several lines ---- */
 
-/* Does a private key that began in text[..at) go on behind the text? */
+/* Does the private key that was found go on behind the text? */
 bool redact_detect_is_open(struct str text, struct redact_span key);
 /* A whole line of base64, as long as they are in keys. */
 bool redact_detect_is_key_line(struct str text);
-/* In the middle of a key: how many bytes of `text` still belong to it, and does it go on behind? */
-size_t redact_detect_go_on(struct str text, bool *is_open);
+/* In the middle of a key: how many bytes of `text` still belong to it, and does it go on behind?
+ * `cut`: it is certain that the text goes on where the one before ended, be it in a line. */
+size_t redact_detect_go_on(struct str text, bool cut, bool *is_open);
+
+/* ---- texts that were cut off ---- */
+
+/* How many bytes at the beginning of `text` may be the rest of a secret that was cut in two. */
+size_t redact_detect_cut_head(struct str text);
+/* And where one may begin that is cut by its end; text.n: nowhere. */
+size_t redact_detect_cut_tail(struct str text);
+/* Where the line that begins a private key does, if it is cut itself; text.n: nowhere. */
+size_t redact_detect_cut_key(struct str text);
+/* Is the beginning of `text` the rest of that line, but for dashes that stood before the cut? */
+bool redact_detect_is_cut_key(struct str text);
 
 #endif

@@ -54,7 +54,7 @@ struct tail {
     const struct profile *profile; /* what is done to its records; the set's */
     struct rules_bucket *buckets;  /* owned; NULL: no rate was counted yet */
     unsigned closed;               /* rates that are used up where it is read */
-    unsigned keys;                 /* CHECKPOINT_KEY_*: a private key is open there */
+    unsigned keys;                 /* CHECKPOINT_KEY_*, _CUT_*: what goes on there */
     dur_ns opened_at;
     uint64_t pos;     /* all before was decoded */
     uint64_t seen;    /* size at the last look */

@@ -48,7 +48,7 @@ static void add_part(struct turn *u, const struct stretch *s, uint64_t next, uin
                                    .end = s->end,
                                    .ts = s->ts,
                                    .count = (uint32_t)(mark - s->mark),
-                                   .flags = (uint8_t)turn_end_flags(u, s->end, next)};
+                                   .flags = (uint16_t)turn_end_flags(u, s->end, next)};
 
     if (s->start == s->end)
         return;
@@ -187,7 +187,7 @@ void turn_add_held(struct turn *u, const struct join_record *rec, unsigned flags
                                        .ts = rec->held[i].first,
                                        .count = last};
         if (last)
-            part.flags = (uint8_t)flags;
+            part.flags = (uint16_t)flags;
         else if (rec->held[i + 1].file != part.file)
             part.flags = CHECKPOINT_CARRY;
         turn_put_state(u, &part);
@@ -247,12 +247,13 @@ void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c)
 
 int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err)
 {
+    struct tail_given_up open;
     struct turn u;
     uint64_t start, end = 0;
     bool stopped;
 
     t->holes_due = false;
-    tail_look_for_key(t, rd);
+    tail_look_back(t, rd, &open);
     u = turn_begin(t, rd, NULL, 0);
     for (;;) {
         uint64_t at;
@@ -263,6 +264,7 @@ int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err)
         if (turn_lines(&u, &at, end, UINT64_MAX, &stopped, err) < 0)
             return err_wrap(err, "%s", t->path);
     }
+    tail_was_given_up(t, &open);
     if (u.lost > 0) { /* limits were changed while it was held */
         metric_add(METRIC_GAPS, u.lost);
         log_error("file.held_lost", LOG_Z("file", t->path), LOG_U64("records", u.lost));

@@ -2,9 +2,9 @@
  * collector/tail_process.c - contract: tail_turn.h.  What the profile does to a record.
  *
  * What becomes of a record follows from its bytes, its place, and a state of a few bits: which
- * rates are used up, and in which stream a private key is open.  The state is written into each
- * part as it was where the part begins; when it changes the part ends behind that line.  So a part
- * that is built again has the same records, whatever was read in between.
+ * rates are used up, and in which stream a private key is open or a record was cut off.  The state
+ * is written into each part as it was where the part begins; when it changes the part ends behind
+ * that line.  So a part that is built again has the same records, whatever was read in between.
  */
 #include "base/hash.h"
 #include "base/obj.h"
@@ -17,6 +17,7 @@
 enum {
     KEY_LOOK_BYTES = 16 << 10,
     KEYS = CHECKPOINT_KEY_STDOUT | CHECKPOINT_KEY_STDERR | CHECKPOINT_KEY_MAYBE,
+    CUTS = CHECKPOINT_CUT_STDOUT | CHECKPOINT_CUT_STDERR,
 };
 
 /* ---- state ---- */
@@ -26,24 +27,32 @@ static bool has_key_detector(const struct profile *p)
     return (p->redact_types >> REDACT_PRIVATE_KEY & 1) != 0;
 }
 
+/* Of the file's state what its profile asks about. */
+static unsigned keys_of(const struct tail *t)
+{
+    if (t->profile->redact == NULL)
+        return 0;
+    return has_key_detector(t->profile) ? t->keys : t->keys & CUTS;
+}
+
 void turn_begin_state(struct turn *u)
 {
     u->closed = u->t->closed;
-    u->keys = has_key_detector(u->t->profile) ? u->t->keys : 0;
+    u->keys = keys_of(u->t);
     u->border = false;
 }
 
 void turn_set_state(struct turn *u, const struct checkpoint_part *part)
 {
     u->t->closed = part->closed;
-    u->t->keys = part->flags & KEYS;
+    u->t->keys = part->flags & (KEYS | CUTS);
     turn_begin_state(u);
 }
 
 void turn_put_state(const struct turn *u, struct checkpoint_part *part)
 {
     part->closed = (uint16_t)u->closed;
-    part->flags |= (uint8_t)u->keys;
+    part->flags |= (uint16_t)u->keys;
 }
 
 /* ---- rules ---- */
@@ -111,26 +120,37 @@ static bool keeps(struct turn *u, const struct join_record *rec, const struct la
 
 /* ---- secrets ---- */
 
+/* In the stream of `bit` a key goes on behind this line, or not. */
+static void set_key(struct tail *t, unsigned bit, bool is_open)
+{
+    if (is_open && (t->keys & CHECKPOINT_KEY_MAYBE) != 0)
+        t->keys = (t->keys & CUTS) | bit; /* now it is known */
+    else
+        t->keys = is_open ? t->keys | bit : t->keys & ~bit;
+    if ((t->keys & KEYS) == CHECKPOINT_KEY_MAYBE)
+        t->keys &= CUTS;
+}
+
+/* A line may bring two records, the one that it ends and itself: so the state is the file's, which
+ * the first of them has changed. */
 static void redact_line(struct turn *u, const struct join_record *rec, struct str *text)
 {
     struct tail *t = u->t;
-    unsigned bit = rec->stream == DECODE_STDERR ? CHECKPOINT_KEY_STDERR : CHECKPOINT_KEY_STDOUT;
-    /* As it was where the part begins, also for the second record of one line. */
-    bool maybe = (u->keys & CHECKPOINT_KEY_MAYBE) != 0;
-    bool in_key = (u->keys & bit) != 0 && (!maybe || redact_is_key_line(*text));
+    bool is_stderr = rec->stream == DECODE_STDERR, has_keys = has_key_detector(t->profile);
+    unsigned key = is_stderr ? CHECKPOINT_KEY_STDERR : CHECKPOINT_KEY_STDOUT;
+    unsigned cut = is_stderr ? CHECKPOINT_CUT_STDERR : CHECKPOINT_CUT_STDOUT;
+    bool maybe = (t->keys & CHECKPOINT_KEY_MAYBE) != 0;
+    struct redact_flow flow = {
+        .in_key = has_keys && (t->keys & key) != 0 && (!maybe || redact_is_key_line(*text)),
+        .begins_cut = (t->keys & cut) != 0,
+        .ends_cut = rec->partial || rec->total > rec->text.n,
+    };
 
-    if (!has_key_detector(t->profile)) {
-        redact_text(t->profile->redact, text, NULL, &u->rd->redacted);
-        return;
-    }
-    redact_text(t->profile->redact, text, &in_key, &u->rd->redacted);
-    if (maybe && in_key)
-        t->keys = bit; /* now it is known */
-    else
-        t->keys = in_key ? t->keys | bit : t->keys & ~bit;
-    if (t->keys == CHECKPOINT_KEY_MAYBE)
-        t->keys = 0;
-    u->border = u->border || t->keys != u->keys;
+    redact_text(t->profile->redact, text, &flow, &u->rd->redacted);
+    if (has_keys)
+        set_key(t, key, flow.in_key);
+    t->keys = rec->partial ? t->keys | cut : t->keys & ~cut;
+    u->border = u->border || keys_of(t) != u->keys;
 }
 
 /* The value lives as long as the chunk is filled, for the scratch is used again. */
@@ -151,28 +171,79 @@ void turn_look(struct turn *u, const struct join_record *rec)
     struct str text = rec->text;
 
     redact_line(u, rec, &text);
-    u->keys = u->t->keys; /* there are no parts */
+    u->keys = keys_of(u->t); /* there are no parts */
 }
 
-void tail_look_for_key(struct tail *t, struct tail_reader *rd)
+/* The first line that begins at `at` or behind it, t->pos if there is none. */
+static uint64_t next_line(struct tail *t, struct tail_reader *rd, uint64_t at)
+{
+    size_t want = t->pos - at < rd->cap ? (size_t)(t->pos - at) : rd->cap;
+    ssize_t n = reader_read(&t->from, rd->buf, want, at - 1);
+    const char *nl = n <= 0 ? NULL : memchr(rd->buf, '\n', (size_t)n);
+
+    return nl == NULL ? t->pos : at + (uint64_t)(nl - rd->buf);
+}
+
+/* What is open at pos was given up as a record, or is held: only resuming tells. */
+static void look_at_open(struct turn *u, struct tail_given_up *ret)
+{
+    struct tail *t = u->t;
+    struct join_record rec;
+
+    for (int s = 0; s < DECODE_STREAMS; s++) {
+        unsigned keys = t->keys;
+        ret->is_open[s] = join_flush(&t->join, (enum decode_stream)s, &rec) == 0;
+        if (ret->is_open[s])
+            turn_look(u, &rec);
+        ret->keys[s] = t->keys;
+        t->keys = keys;
+        join_done(&t->join, (enum decode_stream)s, &u->rd->limits);
+    }
+}
+
+void tail_look_back(struct tail *t, struct tail_reader *rd, struct tail_given_up *ret)
 {
     uint64_t first = t->from.kept != NULL ? keep_reader_start(t->from.kept) : 0;
     uint64_t at = t->pos < first + KEY_LOOK_BYTES ? first : t->pos - KEY_LOOK_BYTES;
-    struct turn u = turn_begin(t, rd, NULL, at);
+    struct turn u;
     ts_ns last = t->last_ts;
     bool stopped;
     struct err err;
 
-    if (!has_key_detector(t->profile))
+    memset(ret, 0, sizeof(*ret));
+    if (t->profile->redact == NULL)
         return;
+    if (at > first)
+        at = next_line(t, rd, at);
+    u = turn_begin(t, rd, NULL, at);
     u.look = true;
-    if (at == first) /* what was before that? */
-        u.keys = t->keys = KEYS;
+    t->keys = KEYS; /* what was before that? */
+    u.keys = keys_of(t);
     (void)turn_lines(&u, &at, t->pos, UINT64_MAX, &stopped, &err); /* reading on tells */
-    for (int s = 0; s < DECODE_STREAMS; s++)
-        join_done(&t->join, (enum decode_stream)s, &rd->limits);
+    if (at < t->pos)                                               /* it was given up as it was */
+        (void)turn_last_line(&u, at, t->pos, &err);
+    look_at_open(&u, ret);
     rd->fills.n = 0;
     t->last_ts = last;
+}
+
+void tail_was_given_up(struct tail *t, const struct tail_given_up *g)
+{
+    static const unsigned BITS[DECODE_STREAMS] = {
+        [DECODE_NONE] = CHECKPOINT_KEY_STDOUT | CHECKPOINT_CUT_STDOUT,
+        [DECODE_STDOUT] = CHECKPOINT_KEY_STDOUT | CHECKPOINT_CUT_STDOUT,
+        [DECODE_STDERR] = CHECKPOINT_KEY_STDERR | CHECKPOINT_CUT_STDERR,
+    };
+
+    for (int s = 0; s < DECODE_STREAMS; s++) {
+        if (!g->is_open[s] || t->join.s[s].open)
+            continue;
+        if ((g->keys[s] & CHECKPOINT_KEY_MAYBE) == 0 && (t->keys & CHECKPOINT_KEY_MAYBE) != 0)
+            t->keys &= CUTS; /* as set_key */
+        t->keys = (t->keys & ~BITS[s]) | (g->keys[s] & BITS[s]);
+    }
+    if ((t->keys & KEYS) == CHECKPOINT_KEY_MAYBE)
+        t->keys &= CUTS;
 }
 
 bool turn_process(struct turn *u, const struct join_record *rec, struct str *text, struct label *v,

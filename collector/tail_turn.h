@@ -20,7 +20,7 @@ struct turn {
     const struct labels *labels; /* of this run, when lines bring their own */
     bool whole;            /* rebuild: the part is given, runs are not ended and nothing stops */
     unsigned closed, keys; /* of the file where the part begins */
-    bool look;             /* records are only looked at, for keys */
+    bool look;             /* records are only looked at, for keys and cuts */
     bool border;           /* they are others behind this line: the part ends there */
     dur_ns now;
     uint64_t lost; /* records that had no chunk to go to */
@@ -42,9 +42,15 @@ void turn_emit(struct turn *u, const struct join_record *rec, const struct piece
 void turn_begin_state(struct turn *u);
 /* It is what `part` says: the part is built again. */
 void turn_set_state(struct turn *u, const struct checkpoint_part *part);
-/* After a restart nobody remembers whether a key is open in front of pos: look at the records
- * there.  The joins must be empty, and are so again. */
-void tail_look_for_key(struct tail *t, struct tail_reader *rd);
+/* After a restart nobody remembers whether a key is open in front of pos, or a record was cut off
+ * there: look at the records.  The joins must be empty, and are so again.  What lies open at pos is
+ * in *ret: when what is held was put back, tail_was_given_up says what became of the rest. */
+struct tail_given_up {
+    bool is_open[DECODE_STREAMS];
+    unsigned keys[DECODE_STREAMS]; /* if it was given up there */
+};
+void tail_look_back(struct tail *t, struct tail_reader *rd, struct tail_given_up *ret);
+void tail_was_given_up(struct tail *t, const struct tail_given_up *g);
 void turn_look(struct turn *u, const struct join_record *rec);
 /* Put the state into `part`. */
 void turn_put_state(const struct turn *u, struct checkpoint_part *part);

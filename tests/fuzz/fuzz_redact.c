@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned types;
     struct redact_scratch scratch;
     struct redact *r;
-    bool in_key = false;
+    struct redact_flow flow = {.in_key = false};
 
     if (size == 0)
         return 0;
@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     redact_scratch_init(&scratch, 8 << 20);
     r = redact_new(types, NULL);
     clean = text;
-    redact_text(r, &clean, &in_key, &scratch);
+    redact_text(r, &clean, &flow, &scratch);
     if (str_find_char(text, '"') == SIZE_MAX && str_find(text, STR("[redacted:")) == SIZE_MAX)
         check_output(text, clean);
     if (clean.p != text.p)

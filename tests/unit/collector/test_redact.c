@@ -30,11 +30,11 @@ static int teardown(void **state)
 static struct str clean(unsigned types, const char *text)
 {
     struct str s = str_of(text);
-    bool in_key = false;
+    struct redact_flow flow = {.in_key = false};
 
     redact_free(&redact);
     redact = redact_new(types, NULL);
-    redact_text(redact, &s, &in_key, &scratch);
+    redact_text(redact, &s, &flow, &scratch);
     return s;
 }
 
@@ -253,6 +253,9 @@ static void private_keys(void **state)
                   V[i].clean == NULL ? V[i].text : V[i].clean);
 }
 
+#define BODY "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MhgwMbRvI0MBZhpI"
+#define WIDE BODY "\\n" BODY
+
 /* A key that a program prints line by line: each line is a record. */
 static void a_key_in_many_records(void **state)
 {
@@ -270,16 +273,89 @@ static void a_key_in_many_records(void **state)
         {"MII+/=", "[redacted:private_key]"},
         {"Server started, all is well.", NULL}, /* it was cut off */
         {"MII+/=", NULL},
+        {BEGIN_KEY, "[redacted:private_key]"}, /* all of its lines in one */
+        {WIDE WIDE WIDE, "[redacted:private_key]"},
+        {END_KEY, "[redacted:private_key]"},
     };
-    bool in_key = false;
+    struct redact_flow flow = {.in_key = false};
 
     (void)state;
     redact = redact_new(redact_by_name(STR("private_key")), NULL);
     for (size_t i = 0; i < sizeof(V) / sizeof(V[0]); i++) {
         struct str s = str_of(V[i].text);
-        redact_text(redact, &s, &in_key, &scratch);
+        redact_text(redact, &s, &flow, &scratch);
         check_str(s, V[i].clean == NULL ? V[i].text : V[i].clean);
     }
+}
+
+static void a_key_may_be_as_long_as_its_record(void **state)
+{
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, 1 << 20);
+    buf_add_z(&text, "key " BEGIN_KEY "\n");
+    while (text.n < 100 << 10)
+        buf_add_z(&text, BODY "\n");
+    buf_add_z(&text, END_KEY " end");
+    buf_add_char(&text, '\0');
+    check_str(clean(redact_by_name(STR("private_key")), text.p), "key [redacted:private_key] end");
+    buf_fini(&text);
+}
+
+/* `text`, cut in two anywhere: neither half may show what lies between `from` and `to`, not even
+ * four bytes of it. */
+static void check_cuts(const char *text, const char *from, const char *to)
+{
+    struct str secret = str_from(str_of(text), str_find(str_of(text), str_of(from)));
+
+    secret.n = str_find(secret, str_of(to));
+    for (size_t at = 0; at < strlen(text); at++) {
+        struct str halves[2] = {str_sub(str_of(text), 0, at), str_from(str_of(text), at)};
+        struct redact_flow flow = {.ends_cut = true};
+        redact_free(&redact);
+        redact = redact_new(REDACT_ALL, NULL);
+        for (size_t h = 0; h < 2; h++) {
+            redact_text(redact, &halves[h], &flow, &scratch);
+            for (size_t i = 0; i + 4 <= secret.n; i++)
+                if (str_find(halves[h], str_sub(secret, i, 4)) != SIZE_MAX)
+                    fail_msg("cut at %zu: '%.*s'", at, STR_ARG(halves[h]));
+            flow.begins_cut = true;
+            flow.ends_cut = false;
+        }
+    }
+}
+
+static void a_secret_that_is_cut_in_two_shows_nothing(void **state)
+{
+    struct str s = STR("auth: Bearer abc"), rest = STR("d12345 of joe");
+    struct redact_flow flow = {.ends_cut = true};
+
+    (void)state;
+    redact = redact_new(REDACT_ALL, NULL);
+    redact_text(redact, &s, &flow, &scratch);
+    check_str(s, "auth: Bearer [redacted:cut]");
+    flow = (struct redact_flow){.begins_cut = true};
+    redact_text(redact, &rest, &flow, &scratch);
+    check_str(rest, "[redacted:cut] joe");
+    check_cuts("auth: Bearer qzwvyxkj0123456789== ok", "qz", " ok");
+    check_cuts("paid by 4111 1111 1111 1111, thanks", "4111", ", thanks");
+    check_cuts("t=eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3; next", "eyJ", "; next");
+    check_cuts("key ASIAIOSFODNN7EXAMPLE of it", "ASIA", " of");
+    check_cuts("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY gone", "wJal",
+               " gone");
+    check_cuts("mail to qzwv.yxkj@example.com now", "qzwv", "@");
+}
+
+static void a_key_that_is_cut_anywhere_shows_nothing(void **state)
+{
+    (void)state;
+    check_cuts("a key -----BEGIN EC PRIVATE KEY-----\n" BODY "\n" BODY
+               "\n-----END EC PRIVATE KEY----- behind",
+               "MII", "-----END");
+    check_cuts("{\"key\":\"-----BEGIN PRIVATE KEY-----\\n" BODY "\\n" BODY
+               "\\n-----END PRIVATE KEY-----\\n\"}",
+               "MII", "-----END");
 }
 
 static void all_at_once(void **state)
@@ -307,19 +383,18 @@ static void patterns_of_the_configuration(void **state)
     struct redact_patterns patterns = {v, 2};
     struct str s = STR("badge=123456 and badge=654321, hush at 10.0.0.1");
     struct err err;
-    bool in_key = false;
 
     (void)state;
     assert_int_equal(patterns_new(STR("badge=(\\d{6})"), &v[0].pattern, &err), 0);
     assert_int_equal(patterns_new(STR("hush|x*"), &v[1].pattern, &err), 0);
     redact = redact_new(redact_by_name(STR("ip")), &patterns);
-    redact_text(redact, &s, &in_key, &scratch);
+    redact_text(redact, &s, NULL, &scratch);
     check_str(s, "badge=[redacted:badge] and badge=[redacted:badge], [redacted:word] at "
                  "[redacted:ip]");
     redact_free(&redact);
     redact = redact_new(0, &patterns);
     s = STR("nothing here");
-    redact_text(redact, &s, &in_key, &scratch);
+    redact_text(redact, &s, NULL, &scratch);
     check_str(s, "nothing here");
     patterns_free(&v[0].pattern);
     patterns_free(&v[1].pattern);
@@ -369,6 +444,9 @@ static void many_cards_in_one_run(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(bearer), TEST(cloud_keys), TEST(jwt), TEST(cards), TEST(emails), TEST(addresses),
-           TEST(private_keys), TEST(a_key_in_many_records), TEST(all_at_once),
+           TEST(private_keys), TEST(a_key_in_many_records),
+           TEST(a_key_may_be_as_long_as_its_record),
+           TEST(a_secret_that_is_cut_in_two_shows_nothing),
+           TEST(a_key_that_is_cut_anywhere_shows_nothing), TEST(all_at_once),
            TEST(patterns_of_the_configuration),
            TEST(a_line_full_of_hints_takes_no_longer_than_another), TEST(many_cards_in_one_run))

@@ -164,6 +164,41 @@ static void a_file_may_begin_inside_a_key(void **state)
     expect_lines("stderr|[redacted:private_key]\nstderr|[redacted:private_key]\nstderr|AQAB\n");
 }
 
+/* What was cut off is told by the journal when the record is built again, and by the file itself
+ * when that was acknowledged. */
+static void the_halves_of_a_record_show_no_half_of_a_secret(void **state)
+{
+    for (int acked = 0; acked < 2; acked++) {
+        (void)teardown(state);
+        set_up("redact: {detectors: [bearer, private_key]}\n");
+        append(STR(T "stdout P auth: Bearer abc\n" T "stderr P -----BEGIN PRIV\n"));
+        assert_int_equal(read_some(1 << 20), TAIL_END);
+        tail_expire(w.t, &w.rd, w.c, time_mono() + 2 * w.partial_timeout);
+        if (acked)
+            deliver_everything();
+        seal();
+        die_and_return();
+        append(STR(T "stdout F defgh123456 for joe\n" T "stdout F done: well\n" T
+                     "stderr F ATE KEY-----\\n" BODY "\n" T "stderr F " BODY "\n"));
+        deliver_everything();
+        expect_lines("stdout|auth: Bearer [redacted:cut] partial=true\n"
+                     "stderr|[redacted:cut] partial=true\n"
+                     "stdout|[redacted:cut] joe\nstdout|done: well\n"
+                     "stderr|[redacted:private_key]\nstderr|[redacted:private_key]\n");
+    }
+}
+
+/* The end of a record that is longer than it may be is nowhere. */
+static void what_is_cut_at_max_line_shows_no_half_of_a_secret(void **state)
+{
+    (void)teardown(state);
+    set_up("redact: {detectors: [bearer]}\n");
+    w.rd.limits.max_line = 28;
+    append(STR(T "stdout F auth: Bearer abcdefghijklmno12345678\n" T "stdout F next line\n"));
+    deliver_everything();
+    expect_lines("stdout|auth: Bearer [redacted:cut] truncated=36\nstdout|next line\n");
+}
+
 static void words_at_the_beginning_are_no_key(void **state)
 {
     (void)teardown(state);
@@ -422,6 +457,10 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_
            cmocka_unit_test_setup_teardown(processing_is_the_same_again, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_may_begin_inside_a_key, setup, teardown),
            cmocka_unit_test_setup_teardown(words_at_the_beginning_are_no_key, setup, teardown),
+           cmocka_unit_test_setup_teardown(the_halves_of_a_record_show_no_half_of_a_secret, setup,
+                                           teardown),
+           cmocka_unit_test_setup_teardown(what_is_cut_at_max_line_shows_no_half_of_a_secret, setup,
+                                           teardown),
            cmocka_unit_test_setup_teardown(held_bytes_are_inside_no_range, setup, teardown),
            cmocka_unit_test_setup_teardown(an_unfinished_record_is_sent_partial_when_it_is_due,
                                            setup, teardown),

@@ -128,16 +128,25 @@ static void die_and_return_all(void)
     resume_all();
 }
 
-static int setup_multi(const struct trace_rule *rule)
+static int setup_with(const struct trace_rule *rule, const char *more)
 {
-    void *none = NULL;
-
     n_files = 0;
-    (void)setup(&none);
+    set_up(more);
     w.set->v[0].trace = *rule;
     w.t->trace = *rule;
     tails[n_files++] = w.t;
     return 0;
+}
+
+static int setup_multi(const struct trace_rule *rule)
+{
+    return setup_with(rule, "");
+}
+
+static int setup_redacted(void **state)
+{
+    (void)state;
+    return setup_with(&AUTO, "redact: {detectors: [private_key]}\n");
 }
 
 static int setup_start(void **state)
@@ -394,6 +403,22 @@ static void a_record_that_does_not_grow_is_whole(void **state)
                                           "and\nstdout|Start 2\nstderr|too late\n"));
 }
 
+/* The line that ends a record is the next one of a key that begins in it. */
+static void a_key_goes_on_behind_a_record_that_was_held(void **state)
+{
+    (void)state;
+    append(STR(T "stdout F java.lang.IllegalStateException: -----BEGIN PRIVATE KEY-----\n" T
+                 "stdout F MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MhgwMbRvI0MB\n" T
+                 "stdout F -----END PRIVATE KEY-----\n" T "stdout F done: well\n"));
+    assert_int_equal(read_some(1 << 20), TAIL_END);
+    seal();
+    die_and_return_all();
+    deliver_everything();
+    expect_lines("stdout|java.lang.IllegalStateException: [redacted:private_key]\n"
+                 "stdout|[redacted:private_key]\nstdout|[redacted:private_key]\n"
+                 "stdout|done: well\n");
+}
+
 /* An unfinished line may be the next of the record: so it is waited for as long as for a line. */
 static void a_piece_is_waited_for(void **state)
 {
@@ -507,6 +532,8 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(traces_arrive_once_however_they_are_cut, setup_auto,
                                     teardown_multi),
     cmocka_unit_test_setup_teardown(a_record_that_does_not_grow_is_whole, setup_start,
+                                    teardown_multi),
+    cmocka_unit_test_setup_teardown(a_key_goes_on_behind_a_record_that_was_held, setup_redacted,
                                     teardown_multi),
     cmocka_unit_test_setup_teardown(a_piece_is_waited_for, setup_start, teardown_multi),
     cmocka_unit_test_setup_teardown(a_record_has_a_thousand_lines_at_most, setup_start,

@@ -9,6 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    FINDS = 256,           /* of one pattern in one text: each may go through all of it; */
+    FINDS_BYTES = 1 << 20, /* so many bytes in any case, for short ones */
+};
+
 struct redact {
     unsigned magic;
 #define REDACT_MAGIC 0x4edac7edu
@@ -171,8 +176,20 @@ static bool finish(struct work *w)
     return true;
 }
 
+/* What a pattern was not looked for in any more. */
+static void take_rest(struct work *w, size_t from, struct str name)
+{
+    if (from < w->done)
+        from = w->done;
+    if (from >= w->text.n)
+        return;
+    take_out(w, from, w->text.n, name);
+    metric_add(METRIC_REDACTED_UNSEARCHED, 1);
+}
+
 static void by_pattern(struct work *w, const struct redact_pattern *p)
 {
+    size_t left = w->text.n < FINDS_BYTES / FINDS ? FINDS_BYTES / (w->text.n + 1) : FINDS;
     struct str match;
     size_t from = 0;
 
@@ -183,6 +200,10 @@ static void by_pattern(struct work *w, const struct redact_pattern *p)
             metric_add(METRIC_REDACTED_PATTERN, 1);
         }
         from = end > from ? end : from + 1;
+        if (--left == 0) {
+            take_rest(w, from, p->name);
+            return;
+        }
     }
 }
 

@@ -12,7 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 256 };
+enum {
+    NAME_BYTES = 256,
+    LONG_BYTES = 256 << 10, /* a line from there on */
+    LONG_SEARCHES = 16,     /* is gone through so many times for patterns, at the most */
+};
 
 struct rule {
     const struct config_rule *conf;
@@ -130,46 +134,82 @@ static bool fits_stream(const struct rule *r, enum decode_stream stream)
            str_eq(r->conf->stream, is_stderr ? STR("stderr") : STR("stdout"));
 }
 
-/* -1: not known yet. */
-static bool fits_level(const struct rule *r, const struct rules_record *rec, int *level)
+/* What was found out about a record, and what it cost. */
+struct look {
+    int level; /* -1: not known yet */
+    unsigned searches;
+};
+
+static bool fits_level(const struct rule *r, const struct rules_record *rec, struct look *look)
 {
     if (r->levels == 0)
         return true;
-    if (*level < 0)
-        *level = (int)level_of(rec->labels, rec->attrs, rec->n_attrs, rec->line);
-    return (r->levels >> *level & 1) != 0;
+    if (look->level < 0)
+        look->level = (int)level_of(rec->labels, rec->attrs, rec->n_attrs, rec->line);
+    return (r->levels >> look->level & 1) != 0;
 }
 
-static bool fits(const struct rule *r, const struct rules_record *rec, int *level)
+enum answer { NO, YES, UNKNOWN };
+
+static enum answer fits_pattern(const struct rule *r, const struct rules_record *rec,
+                                struct look *look)
 {
-    return fits_stream(r, rec->stream) &&
-           (r->conf->line.n == 0 || str_find(rec->line, r->conf->line) != SIZE_MAX) &&
-           fits_level(r, rec, level) &&
-           (r->pattern == NULL || patterns_matches(r->pattern, rec->line));
+    if (r->pattern == NULL)
+        return YES;
+    if (rec->line.n >= LONG_BYTES && look->searches++ == LONG_SEARCHES) {
+        look->searches--;
+        return UNKNOWN;
+    }
+    return patterns_matches(r->pattern, rec->line) ? YES : NO;
+}
+
+static enum answer fits(const struct rule *r, const struct rules_record *rec, struct look *look)
+{
+    if (!fits_stream(r, rec->stream) ||
+        (r->conf->line.n != 0 && str_find(rec->line, r->conf->line) == SIZE_MAX) ||
+        !fits_level(r, rec, look))
+        return NO;
+    return fits_pattern(r, rec, look);
+}
+
+/* What a rule does with a record that fits it. */
+static void decide(const struct rule *v, unsigned closed, const struct rules_record *rec,
+                   struct rules_decision *d)
+{
+    if (v->conf->then == CONFIG_DROP) {
+        d->by = RULES_DROP;
+    } else if (v->keep_upto != UINT64_MAX &&
+               hash_bytes(&rec->place, sizeof(rec->place), 0) >= v->keep_upto) {
+        d->by = RULES_SAMPLE;
+    } else if (v->conf->rate > 0) {
+        d->limit = 1 + v->bucket + (rec->stream == DECODE_STDERR);
+        d->by = (closed >> (d->limit - 1) & 1) != 0 ? RULES_RATE : RULES_KEEP;
+    }
+}
+
+/* A rule that only keeps what others would drop. */
+static bool only_keeps(const struct rule *v)
+{
+    return v->conf->then != CONFIG_DROP && v->keep_upto == UINT64_MAX && v->conf->rate == 0;
 }
 
 struct rules_decision rules_decide(const struct rules *r, uint64_t of, unsigned closed,
                                    const struct rules_record *rec)
 {
     struct rules_decision d = {.by = RULES_KEEP};
-    int level = -1;
+    struct look look = {.level = -1};
 
     OBJ_CHECK(r, RULE_SET_MAGIC);
     for (; of != 0; of &= of - 1) {
-        const struct rule *v;
-        d.rule = (size_t)__builtin_ctzll(of);
-        v = &r->v[d.rule];
-        if (!fits(v, rec, &level))
+        const struct rule *v = &r->v[__builtin_ctzll(of)];
+        enum answer answer = fits(v, rec, &look);
+        if (answer == NO || (answer == UNKNOWN && only_keeps(v)))
             continue;
-        if (v->conf->then == CONFIG_DROP) {
-            d.by = RULES_DROP;
-        } else if (v->keep_upto != UINT64_MAX &&
-                   hash_bytes(&rec->place, sizeof(rec->place), 0) >= v->keep_upto) {
-            d.by = RULES_SAMPLE;
-        } else if (v->conf->rate > 0) {
-            d.limit = 1 + v->bucket + (rec->stream == DECODE_STDERR);
-            d.by = (closed >> (d.limit - 1) & 1) != 0 ? RULES_RATE : RULES_KEEP;
-        }
+        d.rule = (size_t)__builtin_ctzll(of);
+        if (answer == UNKNOWN)
+            d.by = RULES_UNSEARCHED;
+        else
+            decide(v, closed, rec, &d);
         return d;
     }
     return d;

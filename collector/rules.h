@@ -17,7 +17,13 @@
 
 struct rules;
 
-enum rules_by { RULES_KEEP, RULES_DROP, RULES_SAMPLE, RULES_RATE };
+enum rules_by {
+    RULES_KEEP,
+    RULES_DROP,
+    RULES_SAMPLE,
+    RULES_RATE,
+    RULES_UNSEARCHED, /* it may fit a rule: looking costs more than is allowed */
+};
 
 /* What a rule looks at. */
 struct rules_record {

@@ -73,6 +73,7 @@ static void drop(struct turn *u, const struct rules_record *r, const struct rule
         [RULES_DROP] = METRIC_DROPPED_RULE,
         [RULES_SAMPLE] = METRIC_DROPPED_SAMPLE,
         [RULES_RATE] = METRIC_DROPPED_RATE,
+        [RULES_UNSEARCHED] = METRIC_DROPPED_UNSEARCHED,
     };
 
     uint64_t packed = r->line.n;

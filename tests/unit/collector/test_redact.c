@@ -401,6 +401,36 @@ static void patterns_of_the_configuration(void **state)
     assert_int_equal(patterns_new(STR("(open"), &v[0].pattern, &err), ERR_INVALID);
 }
 
+/* Each match of this pattern goes through all that is behind it. */
+static void a_pattern_is_found_so_often_and_no_more(void **state)
+{
+    struct redact_pattern v[1] = {{STR("x"), NULL}};
+    struct redact_patterns patterns = {v, 1};
+    uint64_t found = metric_get(METRIC_REDACTED_PATTERN);
+    uint64_t rests = metric_get(METRIC_REDACTED_UNSEARCHED);
+    struct str s = STR("x and x");
+    struct err err;
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, 1 << 20);
+    for (size_t i = 0; i < 64 << 10; i++)
+        buf_add_char(&text, 'x');
+    assert_int_equal(patterns_new(STR("x(?:.*y)?"), &v[0].pattern, &err), 0);
+    redact = redact_new(0, &patterns);
+    redact_text(redact, &s, NULL, &scratch);
+    check_str(s, "[redacted:x] and [redacted:x]");
+    assert_int_equal(metric_get(METRIC_REDACTED_PATTERN), found + 2);
+    s = buf_str(&text);
+    redact_text(redact, &s, NULL, &scratch);
+    assert_int_equal(metric_get(METRIC_REDACTED_PATTERN), found + 2 + 256);
+    assert_int_equal(metric_get(METRIC_REDACTED_UNSEARCHED), rests + 1);
+    assert_int_equal(s.n, 257 * strlen("[redacted:x]")); /* nothing is shown */
+    redact_free(&redact);
+    patterns_free(&v[0].pattern);
+    buf_fini(&text);
+}
+
 /* One line of `unit` over and over.  What a detector does for one hint must not grow with the line:
  * these took minutes. */
 static void check_line_of(const char *unit, const char *end, size_t bytes)
@@ -448,5 +478,5 @@ CHECK_MAIN(TEST(bearer), TEST(cloud_keys), TEST(jwt), TEST(cards), TEST(emails),
            TEST(a_key_may_be_as_long_as_its_record),
            TEST(a_secret_that_is_cut_in_two_shows_nothing),
            TEST(a_key_that_is_cut_anywhere_shows_nothing), TEST(all_at_once),
-           TEST(patterns_of_the_configuration),
+           TEST(patterns_of_the_configuration), TEST(a_pattern_is_found_so_often_and_no_more),
            TEST(a_line_full_of_hints_takes_no_longer_than_another), TEST(many_cards_in_one_run))

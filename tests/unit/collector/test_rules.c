@@ -70,6 +70,36 @@ static void the_first_rule_that_fits_decides(void **state)
     assert_int_equal(decide("it took 15ms or so", DECODE_STDOUT, 1).by, RULES_KEEP);
 }
 
+/* In a line that is very long: what was not looked at is not passed. */
+static void a_rule_that_cannot_be_looked_at_drops(void **state)
+{
+    struct rules_decision d;
+    struct buf rules, line;
+
+    (void)state;
+    buf_init(&rules, 1 << 16);
+    buf_init(&line, 1 << 20);
+    while (line.n < 300 << 10)
+        buf_add_char(&line, 'a');
+    buf_add_char(&line, '\0');
+    buf_add_z(&rules, INPUT "rules:\n");
+    for (int i = 0; i < 16; i++)
+        buf_addf(&rules, "- {name: r%d, if: {pattern: 'b[0-9]%d'}, then: drop}\n", i, i);
+    buf_add_z(&rules, "- {name: keeps, if: {pattern: 'aaaa'}}\n"
+                      "- {name: other, if: {stream: stderr, pattern: 'b[0-9]'}, then: drop}\n"
+                      "- {name: late, if: {pattern: 'b[0-9]'}, sample: 0.5}\n");
+    buf_add_char(&rules, '\0');
+    load(rules.p);
+    assert_int_equal(decide("aaaa", DECODE_STDOUT, 1).by, RULES_KEEP);
+    d = decide(line.p, DECODE_STDOUT, 1);
+    assert_int_equal(d.by, RULES_UNSEARCHED);
+    assert_string_equal(
+        rules_name(profile_of_log(profiles, &config->sources[0], &WEB, NULL)->rules, d.rule),
+        "late");
+    buf_fini(&rules);
+    buf_fini(&line);
+}
+
 static void a_sample_is_the_part_that_was_asked_for(void **state)
 {
     unsigned kept = 0;
@@ -165,7 +195,8 @@ static void a_container_may_ask_for_more_and_not_for_less(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
-CHECK_MAIN(TEST(the_first_rule_that_fits_decides), TEST(a_sample_is_the_part_that_was_asked_for),
+CHECK_MAIN(TEST(the_first_rule_that_fits_decides), TEST(a_rule_that_cannot_be_looked_at_drops),
+           TEST(a_sample_is_the_part_that_was_asked_for),
            TEST(a_rate_is_counted_in_the_time_of_the_records),
            TEST(containers_are_selected_by_their_labels),
            TEST(a_container_may_ask_for_more_and_not_for_less))

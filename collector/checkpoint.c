@@ -373,6 +373,33 @@ uint64_t checkpoint_plan(struct checkpoint *c, uint32_t server, const struct che
     return chunk->no;
 }
 
+bool checkpoint_is_part(const struct checkpoint_part *a, const struct checkpoint_part *b)
+{
+    return a->file == b->file && a->start == b->start && a->end == b->end;
+}
+
+bool checkpoint_replan(struct checkpoint *c, uint64_t no, const struct checkpoint_part *parts,
+                       size_t n)
+{
+    struct checkpoint_chunk *chunk = checkpoint_chunk_find(c, no);
+    bool changed = false;
+
+    OBJ_CHECK(c, CHECKPOINT_MAGIC);
+    if (chunk == NULL || chunk->parts.n != n)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct checkpoint_part *p = &chunk->parts.p[i];
+        if (!checkpoint_is_part(p, &parts[i]))
+            return false;
+        changed = changed || p->count != parts[i].count || p->rules != parts[i].rules;
+    }
+    if (!changed)
+        return false;
+    memcpy(chunk->parts.p, parts, n * sizeof(parts[0]));
+    checkpoint_put_plan(c, chunk);
+    return true;
+}
+
 struct checkpoint_drop *checkpoint_drop_find(struct checkpoint_file *f, const char *name)
 {
     struct checkpoint_drop *d;

@@ -79,6 +79,7 @@ struct checkpoint_part {
     uint32_t count;  /* records */
     uint16_t flags;  /* enum checkpoint_flag */
     uint16_t closed; /* rates that are used up in it: rules.h */
+    uint32_t rules;  /* rules_mark of those that it was made with, 24 bits */
 };
 
 /* A chunk that is planned and not acknowledged. */
@@ -156,8 +157,12 @@ void checkpoint_move(struct checkpoint *c, uint64_t no, uint32_t server, bool ma
  * checkpoint_sync. Returns its number. */
 uint64_t checkpoint_plan(struct checkpoint *c, uint32_t server, const struct checkpoint_part *parts,
                          size_t n);
-/* Rule `name` has dropped `count` records of `bytes` in a chunk that was just planned: with its
- * plan on the disk. */
+/* Chunk `no` was built again by other rules: it has these records from now on.  false: it has them
+ * already, or these are not its parts; nothing changed. */
+bool checkpoint_replan(struct checkpoint *c, uint64_t no, const struct checkpoint_part *parts,
+                       size_t n);
+/* Rule `name` has dropped `count` records of `bytes` in a chunk that was just planned, or planned
+ * again: with its plan on the disk. */
 void checkpoint_dropped(struct checkpoint *c, struct checkpoint_file *f, const char *name,
                         uint64_t count, uint64_t bytes);
 /* All of `d` was reported: by the next sync. */

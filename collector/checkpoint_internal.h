@@ -57,6 +57,8 @@ bool checkpoint_remove_chunk(struct checkpoint *c, uint64_t no);
 /* ---- checkpoint_records.c: records to c->waiting ---- */
 
 void checkpoint_put_file(struct checkpoint *c, const struct checkpoint_file *f);
+/* Are they the same bytes? */
+bool checkpoint_is_part(const struct checkpoint_part *a, const struct checkpoint_part *b);
 void checkpoint_put_plan(struct checkpoint *c, const struct checkpoint_chunk *chunk);
 void checkpoint_put_range(struct checkpoint *c, const struct checkpoint_file *f,
                           struct checkpoint_range range);

@@ -142,6 +142,7 @@ void checkpoint_put_plan(struct checkpoint *c, const struct checkpoint_chunk *ch
         le_put(rec + 40, p->count, 4);
         le_put(rec + 44, i, 2);
         le_put(rec + 46, chunk->parts.n, 2);
+        le_put(rec + 48, p->rules, 3);
         le_put(rec + 51, p->flags >> 8, 1);
         le_put(rec + 52, (uint64_t)p->ts, 8);
         le_put(rec + 60, server_of(chunk), 4);
@@ -379,35 +380,47 @@ static size_t load_leave(struct checkpoint *c, const uint8_t *rec)
     return 1;
 }
 
-/* A chunk: all of its parts, or nothing. */
+static struct checkpoint_part read_part(struct checkpoint *c, const uint8_t *p)
+{
+    return (struct checkpoint_part){
+        .file = checkpoint_file_find(c, le_get(p + 16, 8)),
+        .start = le_get(p + 24, 8),
+        .end = le_get(p + 32, 8),
+        .ts = (int64_t)le_get(p + 52, 8),
+        .count = (uint32_t)le_get(p + 40, 4),
+        .flags = (uint16_t)(p[5] | p[51] << 8),
+        .closed = (uint16_t)le_get(p + 6, 2),
+        .rules = (uint32_t)le_get(p + 48, 3),
+    };
+}
+
+/* A chunk: all of its parts, or nothing.  One that is there has these records from now on. */
 static size_t load_plan(struct checkpoint *c, const uint8_t *rec, size_t left)
 {
     size_t n = (size_t)le_get(rec + 46, 2);
     uint64_t no = le_get(rec + 8, 8);
-    struct checkpoint_chunk *chunk;
+    struct checkpoint_chunk *chunk = checkpoint_chunk_find(c, no);
+    bool again = chunk != NULL;
 
-    if (n == 0 || n > left || n >= CHECKPOINT_PARTS_MAX || checkpoint_chunk_find(c, no) != NULL)
+    if (n == 0 || n > left || n >= CHECKPOINT_PARTS_MAX || (again && chunk->parts.n != n))
         return 0;
     for (size_t i = 0; i < n; i++) {
         const uint8_t *p = rec + i * RECORD_BYTES;
+        struct checkpoint_part part = read_part(c, p);
         if (!is_whole(p) || p[4] != REC_PLAN || le_get(p + 8, 8) != no || le_get(p + 44, 2) != i ||
-            le_get(p + 46, 2) != n || le_get(p + 24, 8) > le_get(p + 32, 8) ||
-            checkpoint_file_find(c, le_get(p + 16, 8)) == NULL)
+            le_get(p + 46, 2) != n || part.start > part.end || part.file == NULL ||
+            (again && !checkpoint_is_part(&chunk->parts.p[i], &part)))
             return 0;
     }
-    chunk = checkpoint_add_chunk(c, no);
+    if (!again)
+        chunk = checkpoint_add_chunk(c, no);
     take_server(chunk, le_get(rec + 60, 4));
     for (size_t i = 0; i < n; i++) {
-        const uint8_t *p = rec + i * RECORD_BYTES;
-        checkpoint_take_part(chunk, (struct checkpoint_part){
-                                        .file = checkpoint_file_find(c, le_get(p + 16, 8)),
-                                        .start = le_get(p + 24, 8),
-                                        .end = le_get(p + 32, 8),
-                                        .ts = (int64_t)le_get(p + 52, 8),
-                                        .count = (uint32_t)le_get(p + 40, 4),
-                                        .flags = (uint16_t)(p[5] | p[51] << 8),
-                                        .closed = (uint16_t)le_get(p + 6, 2),
-                                    });
+        struct checkpoint_part part = read_part(c, rec + i * RECORD_BYTES);
+        if (again)
+            chunk->parts.p[i] = part;
+        else
+            checkpoint_take_part(chunk, part);
     }
     return n;
 }

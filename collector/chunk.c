@@ -142,13 +142,19 @@ void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size
 void chunk_add_drop(struct chunk *c, struct checkpoint_file *file, const char *rule, uint64_t bytes,
                     uint64_t packed)
 {
-    struct chunk_drop new = {.file = file, .count = 1, .bytes = bytes};
-
     c->dropped += packed + ENTRY_BYTES;
+    chunk_add_drops(c, file, rule, 1, bytes);
+}
+
+void chunk_add_drops(struct chunk *c, struct checkpoint_file *file, const char *rule,
+                     uint64_t count, uint64_t bytes)
+{
+    struct chunk_drop new = {.file = file, .count = count, .bytes = bytes};
+
     for (size_t i = c->drops.n; i > 0; i--) { /* most likely the last */
         struct chunk_drop *d = &c->drops.p[i - 1];
         if (d->file == file && strcmp(d->rule, rule) == 0) {
-            d->count++;
+            d->count += count;
             d->bytes += bytes;
             return;
         }

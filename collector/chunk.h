@@ -79,6 +79,9 @@ void chunk_add_entry(struct chunk *c, ts_ns ts, const struct label *fields, size
  * than any other. */
 void chunk_add_drop(struct chunk *c, struct checkpoint_file *file, const char *rule, uint64_t bytes,
                     uint64_t packed);
+/* `count` records of together `bytes` are missing because of `rule`. */
+void chunk_add_drops(struct chunk *c, struct checkpoint_file *file, const char *rule,
+                     uint64_t count, uint64_t bytes);
 /* The entries since the last part are those of `part` (part->count is their number).  `labels` and
  * `attrs` (may be NULL) must live until chunk_clear: in c->arena, or by chunk_hold. */
 void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,

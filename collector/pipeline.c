@@ -220,6 +220,9 @@ static void seal(struct pipeline *p, struct chunk *c, struct lane *l, uint64_t n
         s.no = checkpoint_plan(cp, l->server, c->parts.p, c->parts.n);
         plan_drops(p, c);
         s.mark = checkpoint_mark(cp);
+    } else if (checkpoint_replan(cp, no, c->parts.p, c->parts.n)) { /* by other rules */
+        plan_drops(p, c);
+        s.mark = checkpoint_mark(cp);
     }
     VEC_PUSH(&p->sealed, s);
     l->sealed++;

@@ -94,6 +94,7 @@ static const struct profile *intern(struct profiles *p, const struct profile *wa
             return *v;
     made = mem_new(sizeof(*made));
     *made = *want;
+    made->mark = rules_mark(want->rules, want->of);
     made->multiline = mem_dup(multiline.p == NULL ? "" : multiline.p, multiline.n);
     VEC_PUSH(&p->all, made);
     return made;

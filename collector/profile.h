@@ -26,6 +26,7 @@ struct profile {
     unsigned redact_types;
     const struct rules *rules;
     uint64_t of;     /* of these rules; 0: all is kept */
+    uint32_t mark;   /* rules_mark of them */
     char *multiline; /* the hint; "": none */
 };
 

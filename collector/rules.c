@@ -122,6 +122,34 @@ const char *rules_name(const struct rules *r, size_t rule)
     return r->v[rule].name;
 }
 
+static uint64_t hash_str(struct str s, uint64_t seed)
+{
+    return hash_bytes(s.n == 0 ? "" : s.p, s.n, seed);
+}
+
+uint32_t rules_mark(const struct rules *r, uint64_t of)
+{
+    uint64_t h = 0;
+
+    if (of == 0)
+        return 0;
+    for (; of != 0; of &= of - 1) {
+        const struct rule *v = &r->v[__builtin_ctzll(of)];
+        uint64_t numbers[] = {v->levels,
+                              v->keep_upto,
+                              v->bucket,
+                              (uint64_t)v->conf->then,
+                              (uint64_t)v->conf->rate,
+                              (uint64_t)v->conf->burst};
+        h = hash_bytes(numbers, sizeof(numbers), h);
+        h = hash_str(v->conf->name, h);
+        h = hash_str(v->conf->line, h);
+        h = hash_str(v->conf->pattern, h);
+        h = hash_str(v->conf->stream, h);
+    }
+    return (uint32_t)(h & 0xffffff) | 1;
+}
+
 /* ---- deciding ---- */
 
 static bool fits_stream(const struct rule *r, enum decode_stream stream)

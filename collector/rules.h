@@ -49,6 +49,9 @@ void rules_free(struct rules **pr);
 /* The rules (a bit each) that records of a log with these labels can fit. */
 uint64_t rules_for(const struct rules *r, const struct labels *labels);
 const char *rules_name(const struct rules *r, size_t rule);
+/* What the rules `of` are, in 24 bits: with others records may fare otherwise, and the bits of
+ * rates mean something else.  0: there are none. */
+uint32_t rules_mark(const struct rules *r, uint64_t of);
 
 /* What becomes of `rec`, by the rules `of`; `closed`: the buckets that are used up. */
 struct rules_decision rules_decide(const struct rules *r, uint64_t of, unsigned closed,

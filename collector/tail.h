@@ -150,7 +150,8 @@ void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c);
 /* Could this be a copy of `t` as it was when it was read last: the bytes in front of pos? */
 bool tail_is_copy(const struct tail *t, struct reader *from);
 
-/* Read [part->start, part->end) again into `c` exactly as it was planned; with CHECKPOINT_CARRY
+/* Read [part->start, part->end) again into `c` exactly as it was planned, if the rules are those of
+ * then: else by these, without rates, for checkpoint_replan.  With CHECKPOINT_CARRY
  * open records move on to `next` (may be NULL).  ERR_IO, ERR_CORRUPT (the file is shorter),
  * ERR_LIMIT (with other options than then it is too much for a chunk): nothing of it is in `c`'s
  * parts. */

@@ -66,8 +66,11 @@ static void add_fills(struct turn *u)
         return;
     qsort(v, n, sizeof(*v), by_place);
     for (size_t i = 0; i < n;) {
-        struct checkpoint_part part = {
-            .file = v[i].file, .start = v[i].start, .end = v[i].end, .ts = v[i].first};
+        struct checkpoint_part part = {.file = v[i].file,
+                                       .start = v[i].start,
+                                       .end = v[i].end,
+                                       .ts = v[i].first,
+                                       .rules = u->t->profile->mark};
         for (i++; i < n && v[i].file == part.file && v[i].start == part.end; i++)
             part.end = v[i].end;
         if ((i < n ? v[i].file : u->t->file) != part.file)
@@ -319,6 +322,22 @@ static int feed_part(struct turn *u, const struct checkpoint_part *part, struct 
     return r;
 }
 
+/* It has other records than it was planned with.  What rules drop now and did not before counts;
+ * which of them are the same nobody knows, so bytes are in proportion. */
+static void differs(const struct turn *u, const struct checkpoint_part *planned, uint32_t found)
+{
+    uint64_t less = found < planned->count ? planned->count - found : 0;
+
+    log_warn("chunk.count_differs", LOG_Z("file", u->t->path), LOG_U64("planned", planned->count),
+             LOG_U64("found", found));
+    metric_add(METRIC_REBUILT_OTHERWISE, 1);
+    if (less > u->dropped)
+        less = u->dropped;
+    if (u->others && less > 0)
+        chunk_add_drops(u->c, planned->file, "rules_changed", less,
+                        (uint64_t)((double)u->dropped_bytes * (double)less / (double)u->dropped));
+}
+
 int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
                  const struct checkpoint_part *part, struct tail *next, struct err *err)
 {
@@ -347,8 +366,9 @@ int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
         tail_hand_over(t, next, rd);
     made.count = (uint32_t)(c->entries - u.mark);
     if (made.count != part->count)
-        log_warn("chunk.count_differs", LOG_Z("file", t->path), LOG_U64("planned", part->count),
-                 LOG_U64("found", made.count));
+        differs(&u, part, made.count);
+    made.closed = (uint16_t)u.closed;
+    made.rules = t->profile->mark;
     put_part(c, t, &made, u.labels);
     return 0;
 }

@@ -44,7 +44,8 @@ void turn_begin_state(struct turn *u)
 
 void turn_set_state(struct turn *u, const struct checkpoint_part *part)
 {
-    u->t->closed = part->closed;
+    u->others = part->rules != u->t->profile->mark;
+    u->t->closed = u->others ? 0 : part->closed; /* which rates that is about nobody knows */
     u->t->keys = part->flags & (KEYS | CUTS);
     turn_begin_state(u);
 }
@@ -52,6 +53,7 @@ void turn_set_state(struct turn *u, const struct checkpoint_part *part)
 void turn_put_state(const struct turn *u, struct checkpoint_part *part)
 {
     part->closed = (uint16_t)u->closed;
+    part->rules = u->t->profile->mark;
     part->flags |= (uint16_t)u->keys;
 }
 
@@ -78,8 +80,11 @@ static void drop(struct turn *u, const struct rules_record *r, const struct rule
 
     uint64_t packed = r->line.n;
 
-    if (u->whole)
-        return; /* it was counted when it was planned */
+    if (u->whole) { /* it was counted when it was planned, unless by other rules: tail_rebuild */
+        u->dropped++;
+        u->dropped_bytes += r->line.n;
+        return;
+    }
     for (size_t i = 0; i < r->n_attrs; i++)
         packed += r->attrs[i].name.n + r->attrs[i].value.n;
     chunk_add_drop(u->c, u->t->file, rules_name(u->t->profile->rules, d->rule), r->line.n, packed);

@@ -20,8 +20,10 @@ struct turn {
     const struct labels *labels; /* of this run, when lines bring their own */
     bool whole;            /* rebuild: the part is given, runs are not ended and nothing stops */
     unsigned closed, keys; /* of the file where the part begins */
-    bool look;             /* records are only looked at, for keys and cuts */
-    bool border;           /* they are others behind this line: the part ends there */
+    bool others;           /* rebuild: it was planned by other rules, */
+    uint64_t dropped, dropped_bytes; /* and so much of it is dropped now */
+    bool look;                       /* records are only looked at, for keys and cuts */
+    bool border;                     /* they are others behind this line: the part ends there */
     dur_ns now;
     uint64_t lost; /* records that had no chunk to go to */
 };

@@ -239,17 +239,14 @@ static inline void deliver_everything(void)
 
 /* ---- fixture ---- */
 
-static inline void set_up(const char *more)
+/* w.set is that of a configuration with `more`. */
+static inline void configure(const char *more)
 {
     struct config *config;
     struct conf_errors errors;
     char yaml[TMPDIR_PATH_MAX + 16];
     struct buf text;
 
-    memset(&w, 0, sizeof(w));
-    metrics_setup();
-    w.dir = tmpdir_open(w.path);
-    (void)snprintf(w.log, sizeof(w.log), "%s/0.log", w.path);
     (void)snprintf(yaml, sizeof(yaml), "%s/c.yaml", w.path);
     buf_init(&text, 4096);
     buf_addf(&text,
@@ -257,10 +254,20 @@ static inline void set_up(const char *more)
              "[{type: cri, paths: ['%s']}]\n%s",
              w.path, w.log, more);
     assert_int_equal(file_replace(w.dir, "c.yaml", 0600, buf_str(&text), &err), 0);
-    assert_int_equal(file_replace(w.dir, "0.log", 0600, STR(""), &err), 0);
     buf_fini(&text);
     assert_int_equal(config_load(yaml, &config, &errors, &err), 0);
+    source_set_unref(&w.set);
     w.set = source_set_new(config, NULL, false);
+}
+
+static inline void set_up(const char *more)
+{
+    memset(&w, 0, sizeof(w));
+    metrics_setup();
+    w.dir = tmpdir_open(w.path);
+    (void)snprintf(w.log, sizeof(w.log), "%s/0.log", w.path);
+    assert_int_equal(file_replace(w.dir, "0.log", 0600, STR(""), &err), 0);
+    configure(more);
     buf_init(&w.lines, 256 << 20);
     w.chunk_bytes = 4096;
     w.max_line = 2000;

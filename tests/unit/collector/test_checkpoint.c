@@ -378,6 +378,37 @@ static void what_was_seen_of_a_file_is_remembered(void **state)
     assert_int_equal(find(42)->seen, 100);
 }
 
+static void a_chunk_can_be_planned_again(void **state)
+{
+    struct checkpoint_part parts[2] = {{.start = 0, .end = 5, .count = 3, .rules = 0xabcdef},
+                                       {.start = 7, .end = 9, .count = 1, .rules = 0xabcdef}};
+    uint64_t no;
+
+    (void)state;
+    parts[0].file = parts[1].file = new_file(42, "/log/a");
+    no = checkpoint_plan(c, 0, parts, 2);
+    assert_false(checkpoint_replan(c, no, parts, 2));
+    assert_false(checkpoint_replan(c, no, parts, 1));
+    assert_false(checkpoint_replan(c, no + 1, parts, 2));
+    parts[1].end = 8;
+    parts[1].count = 9;
+    assert_false(checkpoint_replan(c, no, parts, 2));
+    parts[1].end = 9;
+    parts[1].rules = 0x123456;
+    assert_true(checkpoint_replan(c, no, parts, 2));
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    reopen();
+    assert_int_equal(checkpoint_chunk_at(c, 0)->no, no);
+    assert_null(checkpoint_chunk_at(c, 1));
+    assert_int_equal(checkpoint_chunk_at(c, 0)->parts.p[0].count, 3);
+    assert_int_equal(checkpoint_chunk_at(c, 0)->parts.p[0].rules, 0xabcdef);
+    assert_int_equal(checkpoint_chunk_at(c, 0)->parts.p[1].count, 9);
+    assert_int_equal(checkpoint_chunk_at(c, 0)->parts.p[1].rules, 0x123456);
+    assert_int_equal(find(42)->unacked, 2);
+    checkpoint_ack(c, no);
+    assert_int_equal(find(42)->unacked, 0);
+}
+
 static void what_rules_dropped_is_remembered(void **state)
 {
     struct checkpoint_part part = {
@@ -721,6 +752,7 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(another_version_is_left_alone, setup, teardown),
     cmocka_unit_test_setup_teardown(a_journal_put_back_does_not_draw_an_id_again, setup, teardown),
     cmocka_unit_test_setup_teardown(what_was_seen_of_a_file_is_remembered, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_chunk_can_be_planned_again, setup, teardown),
     cmocka_unit_test_setup_teardown(what_rules_dropped_is_remembered, setup, teardown),
     cmocka_unit_test_setup_teardown(many_files_are_found_and_forgotten, setup, teardown),
     cmocka_unit_test_setup_teardown(a_long_journal_is_rewritten_short, setup, teardown),

@@ -199,6 +199,84 @@ static void what_is_cut_at_max_line_shows_no_half_of_a_secret(void **state)
     expect_lines("stdout|auth: Bearer [redacted:cut] truncated=36\nstdout|next line\n");
 }
 
+/* Start again with other rules, and build the one chunk again that there is. */
+static void rebuild_by(const char *rules)
+{
+    struct checkpoint_chunk *plan;
+
+    stop();
+    configure(rules);
+    start();
+    tail_adopt(w.t, checkpoint_file_at(w.cp, 0));
+    plan = checkpoint_chunk_at(w.cp, 0);
+    for (size_t i = 0; i < plan->parts.n; i++)
+        assert_int_equal(tail_rebuild(w.t, &w.rd, w.c, &plan->parts.p[i], NULL, &err), 0);
+}
+
+/* What was built is what is sent from now on. */
+static void send_rebuilt(void)
+{
+    struct sent *s = &w.sent.p[0];
+
+    buf_clear(&s->message);
+    assert_int_equal(chunk_pack(w.c, &s->message, s->token, &err), 0);
+    for (size_t i = 0; i < w.c->drops.n; i++)
+        checkpoint_dropped(w.cp, w.c->drops.p[i].file, w.c->drops.p[i].rule, w.c->drops.p[i].count,
+                           w.c->drops.p[i].bytes);
+    assert_int_equal(checkpoint_sync(w.cp, &err), 0);
+    chunk_clear(w.c);
+}
+
+#define LOUD "rules: [{name: loud, if: {line: loud}, then: drop}]\n"
+
+static void what_other_rules_drop_after_a_restart_is_counted(void **state)
+{
+    uint64_t otherwise;
+
+    (void)teardown(state);
+    set_up(PROCESSED);
+    otherwise = metric_get(METRIC_REBUILT_OTHERWISE);
+    append(STR(T "stdout F plain\n" T "stdout F loud 1\n" T "stdout F loud 2\n" T
+                 "stdout F noise\n" T "stdout F end\n"));
+    assert_int_equal(read_some(1 << 20), TAIL_END);
+    seal();
+    rebuild_by(LOUD);
+    assert_int_equal(w.c->entries, 3); /* four were planned */
+    assert_int_equal(w.c->drops.n, 1);
+    assert_string_equal(w.c->drops.p[0].rule, "rules_changed");
+    assert_int_equal(w.c->drops.p[0].count, 1);
+    assert_int_equal(w.c->drops.p[0].bytes, 6);
+    assert_int_equal(metric_get(METRIC_REBUILT_OTHERWISE), otherwise + 1);
+    assert_true(checkpoint_replan(w.cp, w.sent.p[0].no, w.c->parts.p, w.c->parts.n));
+    assert_false(checkpoint_replan(w.cp, w.sent.p[0].no, w.c->parts.p, w.c->parts.n));
+    send_rebuilt();
+    die_and_return(); /* again the same, and nothing is counted twice */
+    assert_int_equal(dropped("rules_changed"), 1);
+    assert_int_equal(metric_get(METRIC_REBUILT_OTHERWISE), otherwise + 1);
+    deliver_everything();
+    expect_lines("stdout|plain\nstdout|noise\nstdout|end\n");
+}
+
+/* A rate that is used up is a bit: with other rules it would be another's. */
+static void a_rate_of_other_rules_drops_nothing_after_a_restart(void **state)
+{
+    (void)teardown(state);
+    set_up(PROCESSED);
+    for (int i = 0; i < 5; i++)
+        append(STR(T "stdout F flood\n"));
+    append(STR(T "stdout F plain\n"));
+    assert_int_equal(read_some(1 << 20), TAIL_END);
+    seal();
+    assert_int_equal(dropped("slow"), 2);
+    rebuild_by("rules: [{name: quick, if: {line: plain}, rate: 1}]\n");
+    assert_int_equal(w.c->entries, 6);
+    assert_int_equal(w.c->drops.n, 0);
+    assert_true(checkpoint_replan(w.cp, w.sent.p[0].no, w.c->parts.p, w.c->parts.n));
+    send_rebuilt();
+    die_and_return();
+    assert_int_equal(w.t->closed, 0);
+}
+
 static void words_at_the_beginning_are_no_key(void **state)
 {
     (void)teardown(state);
@@ -457,6 +535,10 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_
            cmocka_unit_test_setup_teardown(processing_is_the_same_again, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_may_begin_inside_a_key, setup, teardown),
            cmocka_unit_test_setup_teardown(words_at_the_beginning_are_no_key, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_other_rules_drop_after_a_restart_is_counted, setup,
+                                           teardown),
+           cmocka_unit_test_setup_teardown(a_rate_of_other_rules_drops_nothing_after_a_restart,
+                                           setup, teardown),
            cmocka_unit_test_setup_teardown(the_halves_of_a_record_show_no_half_of_a_secret, setup,
                                            teardown),
            cmocka_unit_test_setup_teardown(what_is_cut_at_max_line_shows_no_half_of_a_secret, setup,

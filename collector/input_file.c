@@ -255,11 +255,44 @@ static void flush(struct input_file *in, struct tail *t, struct chunk *c)
     input_file_soon(in);
 }
 
-static void turn_failed(struct input_file *in, struct tail *t, const struct err *err)
+static void lose(struct input_file *in, struct tail *t, uint64_t start, uint64_t end)
 {
+    input_file_gap(in, "spool_damaged", t->file, start, end);
+    checkpoint_skip(in->opt.checkpoint, t->file, start, end);
+}
+
+/* Some of a kept log is damaged: what is held when reading cannot get at it again, or what is next.
+ * Behind it reading goes on.  false: nothing is behind it. */
+static bool pass_damage(struct input_file *in, struct tail *t, struct chunk *c)
+{
+    uint64_t to = keep_reader_skip(t->from.kept, t->pos), start, end;
+
+    if (t->holes_due) {
+        for (checkpoint_file_hole(t->file, 0, &start, &end); start < end;
+             checkpoint_file_hole(t->file, 0, &start, &end))
+            lose(in, t, start, end);
+        tail_forget_held(t, &in->reader);
+        t->holes_due = false;
+    } else if (to > t->pos && to < keep_reader_end(t->from.kept)) {
+        tail_flush(t, &in->reader, c); /* it does not go on */
+        lose(in, t, t->pos, to);
+        t->pos = t->scanned = to;
+    } else {
+        return false;
+    }
+    t->failed = 0;
+    input_file_make_ready(in, t);
+    return true;
+}
+
+static void turn_failed(struct input_file *in, struct tail *t, struct chunk *c,
+                        const struct err *err)
+{
+    bool is_kept = t->from.kept != NULL;
+
     read_failed(t, err);
-    if (err->sys == EBADMSG) /* damage that stays */
-        input_file_give_up(in, t, t->from.kept != NULL ? "spool_damaged" : "file_damaged");
+    if (err->sys == EBADMSG && !(is_kept && c != NULL && pass_damage(in, t, c)))
+        input_file_give_up(in, t, is_kept ? "spool_damaged" : "file_damaged");
 }
 
 /* One that nobody wants. */
@@ -269,7 +302,7 @@ static void pass(struct input_file *in, struct tail *t)
     enum tail_result result = tail_pass(t, &in->reader, &err);
 
     if (result == TAIL_FAILED)
-        turn_failed(in, t, &err);
+        turn_failed(in, t, NULL, &err);
     else if (result == TAIL_CHANGED)
         input_file_replaced(in, t);
     else if (!t->drained && input_file_successor(t) != NULL)
@@ -294,12 +327,12 @@ static void turn(struct input_file *in, struct tail *t, struct chunk *c)
         in->unpacking = t;
     if (t->holes_due && tail_resume(t, &in->reader, &err) < 0) {
         t->holes_due = true;
-        turn_failed(in, t, &err);
+        turn_failed(in, t, c, &err);
         return;
     }
     result = tail_read(t, &in->reader, c, in->opt.quantum, &err);
     if (result == TAIL_FAILED) {
-        turn_failed(in, t, &err);
+        turn_failed(in, t, c, &err);
         return;
     }
     t->failed = 0;

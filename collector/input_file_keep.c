@@ -252,11 +252,21 @@ static uint64_t count_pinned(const struct input_file *in)
     return bytes;
 }
 
+/* What is on its way stays: killed now, it is built again from there. */
 static void drop(struct input_file *in, struct tail *t)
 {
+    struct checkpoint_file *f = t->file;
+    uint64_t pos = t->pos, end = 0;
+    struct err err;
+
     metric_add(METRIC_SPOOL_DROPPED_BYTES, t->seen - t->pos);
     input_file_give_up(in, t, "spool_full");
-    keep_remove(in->keep, t->file->no);
+    if (f->unacked == 0 || f->kept.end == 0 || keep_cut(in->keep, f->no, pos, &end, &err) < 0) {
+        keep_remove(in->keep, f->no);
+        end = 0;
+    }
+    if (end < f->kept.end)
+        checkpoint_kept(in->opt.checkpoint, f, end == 0 ? 0 : f->kept.start, end);
 }
 
 /* Must something go now? */
@@ -345,13 +355,43 @@ static int keep_at_end(struct input_file *in, struct tail *t)
     return more;
 }
 
-/* Within the budget: of what is pinned nothing will be left. */
+/* The oldest that takes room in keep/ and is not read; NULL: there is none. */
+static struct tail *oldest_kept(const struct input_file *in)
+{
+    struct tail *oldest = NULL;
+
+    for (size_t i = 0; i < in->tails.n; i++) {
+        struct tail *t = in->tails.p[i];
+        if ((t->keeping != NULL || t->from.kept != NULL) && t->seen > t->pos && is_older(t, oldest))
+            oldest = t;
+    }
+    return oldest;
+}
+
+/* Within the budget.  Of what is only pinned nothing is left afterwards, but giving that up makes
+ * no room. */
 static void fit(struct input_file *in)
 {
     struct tail *t;
 
-    while (keep_bytes(in->keep) > in->opt.spool_bytes && (t = oldest_unread(in)) != NULL)
+    while (keep_bytes(in->keep) > in->opt.spool_bytes && (t = oldest_kept(in)) != NULL)
         drop(in, t);
+}
+
+static int youngest_first(const void *a, const void *b)
+{
+    const struct tail *x = *(struct tail *const *)a, *y = *(struct tail *const *)b;
+
+    return x->file->no > y->file->no ? -1 : x->file->no < y->file->no;
+}
+
+/* So what does not fit any more is the oldest. */
+static void sort_tails(struct input_file *in)
+{
+    if (in->tails.n > 1)
+        qsort(in->tails.p, in->tails.n, sizeof(in->tails.p[0]), youngest_first);
+    for (size_t i = 0; i < in->tails.n; i++)
+        in->tails.p[i]->index = i;
 }
 
 static void on_drain(void *arg)
@@ -382,6 +422,7 @@ void input_file_drain(struct input_file *in, loop_fn *done, void *arg)
     in->drain_done = done;
     in->drain_arg = arg;
     in->drained_to = 0;
+    sort_tails(in);
     in->drain = loop_timer_new(in->opt.loop, on_drain, in);
     loop_timer_start(in->drain, 0, 0);
 }
@@ -409,6 +450,18 @@ static void read_from_keep(struct input_file *in, struct checkpoint_file *f,
     t->unlinked = true;
     if (names->described)
         tail_set_names(t, &names->labels, &names->attrs);
+}
+
+/* It is another incarnation's: how much of it there is, the journal does not know. */
+static void know_extent(struct input_file *in, struct checkpoint_file *f)
+{
+    struct keep_reader *kept;
+    struct err err;
+
+    if (keep_read(in->keep, f->no, 0, &kept, &err) < 0)
+        return;
+    checkpoint_kept(in->opt.checkpoint, f, keep_reader_start(kept), keep_reader_end(kept));
+    keep_reader_free(&kept);
 }
 
 /* The number is on the disk first: drawn again after a kill, it would be another log's, and put
@@ -441,11 +494,11 @@ static void take(void *arg, const struct keep_head *head, const struct keep_name
         return;
     }
     in->source = input_file_source_of(in, str_to_z(names->path, path, sizeof(path)));
-    if (in->source == NULL) {
+    if (in->source == NULL)
         in->has_unwanted = true; /* until a reload, or for good */
+    if (in->source == NULL && head->incarnation == checkpoint_incarnation(c))
         return;
-    }
-    if (f == NULL)
+    if (f == NULL) /* also if nobody asks for it: what nobody knows nobody removes */
         f = checkpoint_file_new(c, 0, 0, path);
     if (checkpoint_file_end(f) < head->start) /* all of that was at the server */
         checkpoint_skip(c, f, checkpoint_file_end(f), head->start);
@@ -453,7 +506,10 @@ static void take(void *arg, const struct keep_head *head, const struct keep_name
         log_error("spool.failed", LOG_Z("file", path), LOG_ERR(&err));
         return;
     }
-    read_from_keep(in, f, names);
+    if (in->source != NULL)
+        read_from_keep(in, f, names);
+    else
+        know_extent(in, f);
 }
 
 void input_file_take_kept(struct input_file *in)

@@ -53,10 +53,18 @@ int keep_reader_fd(const struct keep_reader *r);
 /* Like pread, as much as there is up to n.  -1 and errno; EBADMSG: damaged there, or in front of
  * its beginning. */
 ssize_t keep_reader_read(struct keep_reader *r, char *p, size_t n, uint64_t offset);
+/* Did a read come upon damage, since the last keep_reader_skip? */
+bool keep_reader_is_damaged(const struct keep_reader *r);
+/* Where the first frame behind that damage begins, the end if there is none; `offset` if there was
+ * no damage. */
+uint64_t keep_reader_skip(struct keep_reader *r, uint64_t offset);
 void keep_reader_rest(struct keep_reader *r); /* give back memory until the next read */
 bool keep_reader_is_resting(const struct keep_reader *r);
 void keep_reader_free(struct keep_reader **pr);
 
+/* Of log `no` only what is in front of `end` is needed: give the rest back, as far as whole frames
+ * are behind it.  *ret: the end of what is left; 0: nothing is.  ERR_GONE, ERR_CORRUPT, ERR_IO. */
+int keep_cut(struct keep *k, uint64_t no, uint64_t end, uint64_t *ret, struct err *err);
 /* It is at the server, or lost: remove it.  Absent is fine. */
 void keep_remove(struct keep *k, uint64_t no);
 

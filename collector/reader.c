@@ -231,7 +231,7 @@ int reader_stat(const struct reader *r, struct reader_stat *ret)
     ret->unlinked = st.st_nlink == 0 || r->kept != NULL;
     ret->disk = r->kept != NULL ? 0 : (uint64_t)st.st_blocks * 512;
     ret->is_sure = u == NULL || u->is_sure;
-    ret->damaged = u != NULL && u->was_damaged;
+    ret->damaged = r->kept != NULL ? keep_reader_is_damaged(r->kept) : u != NULL && u->was_damaged;
     if (r->kept != NULL)
         ret->size = keep_reader_end(r->kept);
     else if (u == NULL)

@@ -43,7 +43,7 @@ ssize_t reader_read(struct reader *r, char *p, size_t n, uint64_t offset);
 struct reader_stat {
     uint64_t size; /* of a packed file whose end was not reached yet: one more than is known of, */
     bool is_sure;  /* and this is false */
-    bool damaged;  /* there was more behind them */
+    bool damaged;  /* there was more behind them; of a kept one: reading came upon damage */
     bool unlinked; /* it has no name any more, */
     uint64_t disk; /* and takes this much of the disk, in the log's own place */
 };

@@ -421,6 +421,15 @@ void tail_hand_over(struct tail *from, struct tail *to, struct tail_reader *rd)
     multiline_move(from->multi, to->multi, &to->trace, &rd->limits);
 }
 
+void tail_forget_held(struct tail *t, struct tail_reader *rd)
+{
+    for (int s = 0; s < DECODE_STREAMS; s++) {
+        join_done(&t->join, (enum decode_stream)s, &rd->limits);
+        if (t->multi != NULL)
+            multiline_done(&t->multi->s[s], &rd->limits);
+    }
+}
+
 bool tail_is_settled(const struct tail *t)
 {
     const struct checkpoint_file *f = t->file;

@@ -147,6 +147,8 @@ void tail_learn(struct tail *t, struct tail_reader *rd);
 struct tail *tail_split(struct tail *t, struct reader *copy);
 /* Nothing more can be read of it: what its joins hold goes into `c` as partial records. */
 void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c);
+/* What is held is no record any more. */
+void tail_forget_held(struct tail *t, struct tail_reader *rd);
 /* Could this be a copy of `t` as it was when it was read last: the bytes in front of pos? */
 bool tail_is_copy(const struct tail *t, struct reader *from);
 

@@ -355,11 +355,7 @@ int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
         r = err_set(err, ERR_LIMIT, "more than a chunk has room for");
     if (r < 0) {
         chunk_back(c, before);
-        for (int s = 0; s < DECODE_STREAMS; s++) {
-            join_done(&t->join, (enum decode_stream)s, &rd->limits);
-            if (t->multi != NULL)
-                multiline_done(&t->multi->s[s], &rd->limits);
-        }
+        tail_forget_held(t, rd);
         return err_wrap(err, "%s", t->path);
     }
     if ((part->flags & CHECKPOINT_CARRY) != 0 && next != NULL)

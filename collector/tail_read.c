@@ -1,6 +1,7 @@
 /* collector/tail_read.c - contract: tail.h, tail_turn.h.  Bytes to lines to records. */
 #include "base/log.h"
 #include "base/obj.h"
+#include "collector/keep.h"
 #include "collector/metrics.h"
 #include "collector/tail_turn.h"
 
@@ -291,13 +292,15 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
     t->unlinked = st.unlinked;
     if (!tail_identify(t, rd, st.size))
         return TAIL_CHANGED;
+    if (t->from.kept != NULL) /* damage that was come upon in front of pos */
+        (void)keep_reader_skip(t->from.kept, t->pos);
     u = turn_begin(t, rd, c, t->pos);
     if (st.size != t->seen)
         t->seen_at = u.now;
     r = turn_lines(&u, &t->pos, st.is_sure ? st.size : UINT64_MAX, t->pos + quantum, &stopped, err);
     turn_end_run(&u, t->pos);
     tail_remember(t);
-    if (!st.is_sure)
+    if (!reader_is_plain(&t->from))
         (void)reader_stat(&t->from, &st); /* it has succeeded before */
     if (r == 0 && !stopped && st.damaged) {
         errno = EBADMSG;
@@ -347,11 +350,7 @@ enum tail_result tail_pass(struct tail *t, struct tail_reader *rd, struct err *e
     t->unlinked = st.unlinked;
     if (!tail_identify(t, rd, st.size))
         return TAIL_CHANGED;
-    for (int s = 0; s < DECODE_STREAMS; s++) {
-        join_done(&t->join, (enum decode_stream)s, &rd->limits);
-        if (t->multi != NULL)
-            multiline_done(&t->multi->s[s], &rd->limits);
-    }
+    tail_forget_held(t, rd);
     t->holes_due = false;
     if (reader_is_plain(&t->from))
         tail_skip(t, rd);

@@ -2,6 +2,7 @@
  * Unit tests of collector/input_file_keep: logs that are deleted before they were read, with the
  * whole collector round it.  The server holds its acks back, so that only a window is sent.
  */
+#include "collector/keep_format.h"
 #include "tests/unit/collector/collector_world.h"
 
 #define ID  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -18,6 +19,11 @@ enum { LINES = 500 };
 
 static unsigned seed = 1;
 static const char *labels, *ending; /* of the container, of each line */
+
+#define LINE_BYTES(noise)                                                                          \
+    (sizeof("{\"log\":\"n=000000 \\n\",\"stream\":\"stdout\",\"time\":"                            \
+            "\"2026-11-21T19:14:38.000000000Z\"}\n") -                                             \
+     1 + (noise))
 
 /* A container's log of LINES lines; `noise` does not pack. */
 static void write_log(unsigned noise)
@@ -217,6 +223,67 @@ static void what_the_journal_promised_and_is_gone_is_a_gap(void **state)
     wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
 }
 
+/* The second frame of log text in `file`; *at is where its head is. */
+static struct keep_frame second_frame(const struct buf *file, size_t *at)
+{
+    struct keep_frame frame;
+
+    *at = KEEP_HEAD_BYTES;
+    for (int i = 0;; i++) {
+        assert_int_equal(keep_parse_frame((const uint8_t *)file->p + *at, &frame, &err), 0);
+        if (i == 2)
+            return frame;
+        *at += KEEP_FRAME_BYTES + frame.stored;
+    }
+}
+
+struct hole {
+    size_t in; /* the byte behind the frame's beginning that is another */
+    uint32_t raw;
+};
+
+static int damage_one(void *arg, int dir_fd, const char *name, struct err *e)
+{
+    struct hole *hole = arg;
+    struct buf file;
+    size_t at;
+
+    buf_init(&file, 1 << 24);
+    assert_int_equal(file_read(dir_fd, name, &file, e), 0);
+    hole->raw = second_frame(&file, &at).raw;
+    file.p[at + hole->in] = (char)(file.p[at + hole->in] ^ 1);
+    assert_int_equal(file_replace(dir_fd, name, 0600, buf_str(&file), e), 0);
+    buf_fini(&file);
+    return 0;
+}
+
+static void only_what_is_damaged_of_a_kept_log_is_a_gap(void **state)
+{
+    static const size_t PLACES[] = {KEEP_FRAME_BYTES + 100, 13};
+
+    for (size_t i = 0; i < sizeof(PLACES) / sizeof(PLACES[0]); i++) {
+        struct hole hole = {.in = PLACES[i]};
+        int dir;
+        if (i > 0) {
+            (void)world_teardown(state);
+            (void)world_setup(state);
+        }
+        write_log(1500); /* three frames */
+        read_begin_delete_and_stop(LARGE);
+        assert_int_equal(file_open_dir(w.dir, "state/keep", &dir, &err), 0);
+        assert_int_equal(file_walk(dir, damage_one, &hole, &err), 0);
+        (void)close(dir);
+        world_start(LARGE, DOCKER);
+        world_wait("n=000499");
+        world_wait("spool_damaged");
+        wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+        assert_int_equal(metric_get(METRIC_GAPS), 1);
+        assert_int_equal(metric_get(METRIC_GAP_BYTES), hole.raw);
+        assert_int_equal(hole.raw % LINE_BYTES(1500), 0);
+        assert_int_equal(count_lines(), LINES - hole.raw / LINE_BYTES(1500));
+    }
+}
+
 static void what_is_over_the_budget_is_a_gap(void **state)
 {
     (void)state;
@@ -240,6 +307,58 @@ static void what_no_input_wants_goes_first(void **state)
     assert_true(metric_get(METRIC_GAP_BYTES) > 0);
 }
 
+/* A plain log of `lines` KiB that do not pack. */
+static void write_noise(const char *name, unsigned lines)
+{
+    struct buf text;
+
+    buf_init(&text, 1 << 20);
+    for (unsigned i = 0; i < lines << 10; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        buf_add_char(&text, i % 1024 == 1023 ? '\n' : (char)('0' + (seed >> 16) % 64));
+    }
+    buf_add_char(&text, '\0');
+    world_write(name, text.p);
+    buf_fini(&text);
+}
+
+#define OLD   "  - {type: file, paths: ['@/old/*.log']}\n"
+#define OTHER "  - {type: file, paths: ['@/other/*.log']}\n"
+
+static bool drops_again(void *arg)
+{
+    return metric_get(METRIC_SPOOL_DROPPED_BYTES) > *(const uint64_t *)arg;
+}
+
+static void what_no_input_wants_goes_when_there_is_too_much_again(void **state)
+{
+    uint64_t before = 0;
+
+    (void)state;
+    assert_int_equal(file_make_dirs(w.dir, "old", 0700, &err), 0);
+    assert_int_equal(file_make_dirs(w.dir, "other", 0700, &err), 0);
+    write_noise("old/a.log", 150);
+    write_noise("old/b.log", 150);
+    w.server.hold_acks = true;
+    world_start(LARGE, OLD);
+    wait_check(w.loop, has_sent, NULL, "a chunk");
+    assert_int_equal(unlinkat(w.dir, "old/a.log", 0), 0);
+    assert_int_equal(unlinkat(w.dir, "old/b.log", 0), 0);
+    world_stop();
+    assert_true(metric_get(METRIC_SPOOL_BYTES) > 200 << 10);
+    write_noise("other/c.log", 700);
+    before = metric_get(METRIC_SPOOL_DROPPED_BYTES);
+    world_start(MORE "{bytes: 150KiB}\n", OTHER);
+    wait_check(w.loop, drops_again, &before, "one to go");
+    assert_in_range(metric_get(METRIC_SPOOL_BYTES), 1, 150 << 10); /* the other stays */
+    before = metric_get(METRIC_SPOOL_DROPPED_BYTES);
+    assert_int_equal(unlinkat(w.dir, "other/c.log", 0), 0);
+    wait_check(w.loop, drops_again, &before, "the other to go");
+    w.server.hold_acks = false;
+    forward_server_release(&w.server);
+    wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+}
+
 static int setup(void **state)
 {
     labels = ending = "";
@@ -257,8 +376,10 @@ int main(void)
         TEST(a_log_that_is_there_again_is_another),
         TEST(a_lost_journal_loses_nothing_that_is_kept),
         TEST(what_the_journal_promised_and_is_gone_is_a_gap),
+        TEST(only_what_is_damaged_of_a_kept_log_is_a_gap),
         TEST(what_is_over_the_budget_is_a_gap),
         TEST(what_no_input_wants_goes_first),
+        TEST(what_no_input_wants_goes_when_there_is_too_much_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

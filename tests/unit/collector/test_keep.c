@@ -217,6 +217,92 @@ static void no_flipped_bit_is_read_as_text(void **state)
     buf_fini(&file);
 }
 
+enum { FRAMES = 4 };
+
+/* Where the head of frame `n` (from 0; behind the names) is in the file. */
+static size_t find_frame(const struct buf *file, size_t n)
+{
+    size_t at = KEEP_HEAD_BYTES;
+    struct keep_frame frame;
+
+    for (size_t i = 0; i <= n; i++) {
+        assert_int_equal(keep_parse_frame((const uint8_t *)file->p + at, &frame, &err), 0);
+        at += KEEP_FRAME_BYTES + frame.stored;
+    }
+    return at;
+}
+
+/* Frame `n` is damaged `in` bytes behind its beginning: all others are read. */
+static void check_damage(struct buf *file, size_t n, size_t in)
+{
+    uint64_t end = START + FRAMES * PIECE, hole = START + n * PIECE;
+    size_t at = find_frame(file, n) + in;
+    char *p = mem_new(TEXT_BYTES);
+    struct keep_reader *r;
+
+    file->p[at] = (char)(file->p[at] ^ 1);
+    assert_int_equal(file_replace(f.dir, FILE_NAME, 0600, buf_str(file), &err), 0);
+    file->p[at] = (char)(file->p[at] ^ 1);
+    assert_int_equal(keep_read(f.keep, NO, end, &r, &err), 0);
+    if (n > 0)
+        assert_int_equal(keep_reader_read(r, p, TEXT_BYTES, START), hole - START);
+    assert_memory_equal(p, f.text + START, hole - START);
+    assert_int_equal(keep_reader_read(r, p, 10, hole), -1);
+    assert_int_equal(errno, EBADMSG);
+    assert_true(keep_reader_is_damaged(r));
+    if (n + 1 < FRAMES) {
+        assert_int_equal(keep_reader_end(r), end);
+        assert_int_equal(keep_reader_skip(r, hole), hole + PIECE);
+        assert_int_equal(keep_reader_read(r, p, TEXT_BYTES, hole + PIECE), end - hole - PIECE);
+        assert_memory_equal(p, f.text + hole + PIECE, end - hole - PIECE);
+        assert_false(keep_reader_is_damaged(r));
+    } else {
+        assert_int_equal(keep_reader_skip(r, hole), keep_reader_end(r));
+    }
+    keep_reader_free(&r);
+    free(p);
+}
+
+static void behind_damage_reading_goes_on(void **state)
+{
+    struct buf file;
+    int e;
+
+    (void)state;
+    (void)put_text(START + FRAMES * PIECE, &e);
+    buf_init(&file, 1 << 20);
+    assert_int_equal(file_read(f.dir, FILE_NAME, &file, &err), 0);
+    for (size_t n = 0; n < FRAMES; n++) {
+        check_damage(&file, n, KEEP_FRAME_BYTES + 1000);
+        if (n + 1 < FRAMES)             /* else it is the end of what is there */
+            check_damage(&file, n, 13); /* the head that says how long it is */
+    }
+    buf_fini(&file);
+}
+
+static void the_end_can_be_cut_off(void **state)
+{
+    uint64_t all, left;
+    struct keep_reader *r;
+    int e;
+
+    (void)state;
+    (void)put_text(START + FRAMES * PIECE, &e);
+    all = keep_bytes(f.keep);
+    assert_int_equal(keep_cut(f.keep, NO, START + PIECE + 1, &left, &err), 0);
+    assert_int_equal(left, START + 2 * PIECE);
+    assert_true(keep_bytes(f.keep) < all);
+    assert_int_equal(keep_read(f.keep, NO, left, &r, &err), 0);
+    check_text(r, left);
+    keep_reader_free(&r);
+    assert_int_equal(keep_cut(f.keep, NO, left, &left, &err), 0);
+    assert_int_equal(left, START + 2 * PIECE);
+    assert_int_equal(keep_cut(f.keep, NO, START, &left, &err), 0);
+    assert_int_equal(left, 0);
+    assert_int_equal(keep_bytes(f.keep), 0);
+    assert_int_equal(keep_cut(f.keep, NO, START, &left, &err), ERR_GONE);
+}
+
 static void a_write_that_fails_leaves_what_was_there(void **state)
 {
     (void)state;
@@ -246,6 +332,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_torn_end_is_cut_off_wherever_it_was_torn, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(no_flipped_bit_is_read_as_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(behind_damage_reading_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_end_can_be_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(a_write_that_fails_leaves_what_was_there, setup, teardown),
     };
 

@@ -34,12 +34,14 @@ void turn_end_record(struct turn *u, enum decode_stream s)
 {
     struct multiline *m = u->t->multi;
     struct join_record rec;
+    uint64_t before;
 
     if (m == NULL || !m->s[s].open)
         return;
+    before = u->c->entries;
     emit(u, s, &rec);
     if (!u->whole) {
-        turn_add_held(u, &rec,
+        turn_add_held(u, &rec, before,
                       s == DECODE_STDERR ? CHECKPOINT_FLUSH_STDERR : CHECKPOINT_FLUSH_STDOUT);
         turn_begin_state(u); /* a private key may have begun in it */
     }

@@ -180,7 +180,7 @@ bool tail_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)
     return line_is_due(t, rd, now);
 }
 
-void turn_add_held(struct turn *u, const struct join_record *rec, unsigned flags)
+void turn_add_held(struct turn *u, const struct join_record *rec, uint64_t entries, unsigned flags)
 {
     for (size_t i = 0; i < rec->n_held; i++) {
         bool last = i + 1 == rec->n_held;
@@ -188,7 +188,7 @@ void turn_add_held(struct turn *u, const struct join_record *rec, unsigned flags
                                        .start = rec->held[i].start,
                                        .end = rec->held[i].end,
                                        .ts = rec->held[i].first,
-                                       .count = last};
+                                       .count = last ? (uint32_t)(u->c->entries - entries) : 0};
         if (last)
             part.flags = (uint16_t)flags;
         else if (rec->held[i + 1].file != part.file)
@@ -203,12 +203,15 @@ void turn_add_held(struct turn *u, const struct join_record *rec, unsigned flags
 static void flush_stream(struct turn *u, enum decode_stream s)
 {
     struct join_record rec;
+    uint64_t before;
 
     turn_end_record(u, s);
     if (join_flush(&u->t->join, s, &rec) == 1)
         return;
+    before = u->c->entries;
     turn_emit(u, &rec, NULL);
-    turn_add_held(u, &rec, s == DECODE_STDERR ? CHECKPOINT_FLUSH_STDERR : CHECKPOINT_FLUSH_STDOUT);
+    turn_add_held(u, &rec, before,
+                  s == DECODE_STDERR ? CHECKPOINT_FLUSH_STDERR : CHECKPOINT_FLUSH_STDOUT);
     join_done(&u->t->join, s, &u->rd->limits);
     turn_begin_state(u);
 }
@@ -216,6 +219,7 @@ static void flush_stream(struct turn *u, enum decode_stream s)
 void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns now)
 {
     struct turn u = turn_begin(t, rd, c, t->pos);
+    uint64_t before;
     struct err err;
 
     OBJ_CHECK(t, TAIL_MAGIC);
@@ -224,12 +228,13 @@ void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns
             flush_stream(&u, (enum decode_stream)s);
         else if (record_is_due(t, rd, s, now) || line_is_due(t, rd, now))
             turn_end_record(&u, (enum decode_stream)s);
+    before = c->entries;
     if (line_is_due(t, rd, now) && turn_last_line(&u, t->pos, t->seen, &err) == 0) {
         struct checkpoint_part part = {.file = t->file,
                                        .start = t->pos,
                                        .end = t->seen,
                                        .ts = t->last_ts,
-                                       .count = 1,
+                                       .count = (uint32_t)(c->entries - before),
                                        .flags = CHECKPOINT_FLUSH_LINE};
         turn_put_state(&u, &part);
         put_part(c, t, &part, NULL);

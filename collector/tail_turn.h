@@ -70,8 +70,9 @@ void turn_record(struct turn *u, struct join_record *rec, const struct piece *p,
 /* What is held of several lines of stream `s` is a whole record: into the chunk, its bytes as parts
  * of its own (unless parts are given).  tail_multi.c. */
 void turn_end_record(struct turn *u, enum decode_stream s);
-/* The parts for what an open record held; the last of them counts it and has `flags`. */
-void turn_add_held(struct turn *u, const struct join_record *rec, unsigned flags);
+/* The parts for what an open record held; the last of them has `flags`, and counts it unless a rule
+ * has dropped it: it came, if it did, after the chunk had `entries`. */
+void turn_add_held(struct turn *u, const struct join_record *rec, uint64_t entries, unsigned flags);
 /* Flags of a part that ends at `end`, the next one beginning at `next`: whose records are whole. */
 unsigned turn_end_flags(const struct turn *u, uint64_t end, uint64_t next);
 

@@ -199,6 +199,23 @@ static void what_is_cut_at_max_line_shows_no_half_of_a_secret(void **state)
     expect_lines("stdout|auth: Bearer [redacted:cut] truncated=36\nstdout|next line\n");
 }
 
+/* The bytes are acknowledged all the same, with no record. */
+static void what_is_given_up_can_be_dropped(void **state)
+{
+    (void)teardown(state);
+    set_up(PROCESSED);
+    append(STR(T "stdout P noise\n" T "stderr F plain\n"
+                 "noise"));
+    assert_int_equal(read_some(1 << 20), TAIL_END);
+    tail_expire(w.t, &w.rd, w.c, time_mono() + 2 * w.partial_timeout);
+    seal();
+    die_and_return();
+    deliver_everything();
+    expect_lines("stderr|plain\n");
+    assert_int_equal(dropped("noise"), 2);
+    assert_true(tail_is_settled(w.t));
+}
+
 /* Start again with other rules, and build the one chunk again that there is. */
 static void rebuild_by(const char *rules)
 {
@@ -535,6 +552,7 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_
            cmocka_unit_test_setup_teardown(processing_is_the_same_again, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_may_begin_inside_a_key, setup, teardown),
            cmocka_unit_test_setup_teardown(words_at_the_beginning_are_no_key, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_is_given_up_can_be_dropped, setup, teardown),
            cmocka_unit_test_setup_teardown(what_other_rules_drop_after_a_restart_is_counted, setup,
                                            teardown),
            cmocka_unit_test_setup_teardown(a_rate_of_other_rules_drops_nothing_after_a_restart,

@@ -261,7 +261,7 @@ static void make_log(const struct trace_rule *rule, struct buf *log, struct buf 
         buf_init(&v[s].open, 1 << 20);
     }
     for (unsigned no = 0; no < LINES || in_line[0] || in_line[1];) {
-        unsigned s = rnd(3) == 0;
+        unsigned s = rnd(3) == 0, ms;
         struct str rest;
         bool last;
         if (!in_line[s] && no >= LINES)
@@ -282,7 +282,9 @@ static void make_log(const struct trace_rule *rule, struct buf *log, struct buf 
         done[s] += rest.n;
         last = line[s][done[s]] == '\0';
         in_line[s] = !last;
-        buf_addf(log, T "%s %s %.*s\n", NAMES[s], last ? "F" : "P", STR_ARG(rest));
+        ms = (unsigned)log->n * 3;
+        buf_addf(log, "2026-11-21T19:%02u:%02u.%03uZ %s %s %.*s\n", ms / 60000, ms / 1000 % 60,
+                 ms % 1000, NAMES[s], last ? "F" : "P", STR_ARG(rest));
         if (last)
             naive_line(&v[s], rule, NAMES[s], line[s], expected);
     }
@@ -316,6 +318,34 @@ static size_t end_of_file(struct str log, size_t from)
     return at + str_find_char(str_from(log, at), '\n') + 1;
 }
 
+/* Some more of the log, up to `end`, is written, read, sent, or the last thing we did.  Returns how
+ * much is written then. */
+static size_t live_a_little(const struct buf *log, size_t written, size_t end)
+{
+    size_t n = 1 + rnd(900);
+
+    if (n > end - written)
+        n = end - written;
+    append((struct str){log->p + written, n});
+    (void)read_some(1 + rnd(1500));
+    if (chunk_is_full(w.c) || rnd(3) == 0)
+        seal();
+    some_arrive();
+    if (rnd(8) == 0)
+        die_and_return_all();
+    return written + n;
+}
+
+/* All of it is written: what is held is not waited for. */
+static void live_to_the_end(void)
+{
+    deliver_everything();
+    w.rd.multiline_timeout = 0;
+    if (tail_is_due(w.t, &w.rd, time_mono()))
+        tail_expire(w.t, &w.rd, w.c, time_mono());
+    deliver_everything();
+}
+
 static void one_life(const struct trace_rule *rule, unsigned seed)
 {
     struct buf log, expected;
@@ -328,17 +358,7 @@ static void one_life(const struct trace_rule *rule, unsigned seed)
     make_log(rule, &log, &expected);
     end = end_of_file(buf_str(&log), 0);
     while (written < log.n) {
-        size_t n = 1 + rnd(900);
-        if (n > end - written)
-            n = end - written;
-        append((struct str){log.p + written, n});
-        written += n;
-        (void)read_some(1 + rnd(1500));
-        if (chunk_is_full(w.c) || rnd(3) == 0)
-            seal();
-        some_arrive();
-        if (rnd(8) == 0)
-            die_and_return_all();
+        written = live_a_little(&log, written, end);
         if (written == end && end < log.n) {
             while (read_some(1 << 20) == TAIL_MORE)
                 seal();
@@ -347,11 +367,7 @@ static void one_life(const struct trace_rule *rule, unsigned seed)
             end = end_of_file(buf_str(&log), written);
         }
     }
-    deliver_everything();
-    w.rd.multiline_timeout = 0;
-    if (tail_is_due(w.t, &w.rd, time_mono()))
-        tail_expire(w.t, &w.rd, w.c, time_mono());
-    deliver_everything();
+    live_to_the_end();
     compare_sorted(buf_str(&w.lines), buf_str(&expected));
     for (unsigned i = 0; i < n_files; i++) {
         assert_true(tail_is_settled(tails[i]));
@@ -379,6 +395,34 @@ static void records_of_a_start_pattern_arrive_once_however_they_are_cut(void **s
 static void traces_arrive_once_however_they_are_cut(void **state)
 {
     lives(&AUTO, state);
+}
+
+/* Rules count records, not lines, and the line that ends one may be counted itself; the state is
+ * written into the parts all the same: die_and_return_all compares every byte. */
+static void rates_of_records_of_several_lines_are_the_same_again(void **state)
+{
+    uint64_t rate = metric_get(METRIC_DROPPED_RATE);
+
+    for (unsigned seed = 1; seed <= 60; seed++) {
+        struct buf log, expected;
+        size_t written = 0;
+        (void)teardown_multi(state);
+        (void)setup_with(&AUTO, "redact: {detectors: [private_key]}\nrules:\n"
+                                "- {name: slow, if: {stream: stdout}, rate: 3, burst: 2}\n"
+                                "- {name: slower, rate: 1, burst: 2}\n");
+        w.seed = seed;
+        w.chunk_bytes = 200 + rnd(3000);
+        buf_init(&log, 1 << 20);
+        buf_init(&expected, 1 << 20);
+        make_log(&AUTO, &log, &expected);
+        while (written < log.n)
+            written = live_a_little(&log, written, log.n);
+        live_to_the_end();
+        assert_true(tail_is_settled(w.t));
+        buf_fini(&log);
+        buf_fini(&expected);
+    }
+    assert_true(metric_get(METRIC_DROPPED_RATE) > rate);
 }
 
 /* ---- single stories ---- */
@@ -531,6 +575,8 @@ CHECK_MAIN(
                                     setup_start, teardown_multi),
     cmocka_unit_test_setup_teardown(traces_arrive_once_however_they_are_cut, setup_auto,
                                     teardown_multi),
+    cmocka_unit_test_setup_teardown(rates_of_records_of_several_lines_are_the_same_again,
+                                    setup_auto, teardown_multi),
     cmocka_unit_test_setup_teardown(a_record_that_does_not_grow_is_whole, setup_start,
                                     teardown_multi),
     cmocka_unit_test_setup_teardown(a_key_goes_on_behind_a_record_that_was_held, setup_redacted,

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/record.h"
 #include "collector/config_forward.h"
+#include "collector/config_own.h"
 #include "collector/patterns.h"
 #include "collector/redact.h"
 
@@ -769,6 +770,13 @@ static void check(const struct checker *k, struct config *c)
     check_kube(k, &c->kube);
 }
 
+static void check_own(const struct checker *k, const struct config *c)
+{
+    for (size_t i = 0; i < c->n_sources; i++)
+        if (config_own_is_read(&c->sources[i], c->state_dir.p))
+            complain_source(k, i, "paths", "it would read what is written to state_dir");
+}
+
 /* The configuration file's directory. */
 static int find_dir(struct arena *a, const char *file, struct str *ret, struct err *err)
 {
@@ -839,19 +847,21 @@ int config_parse(const char *path, struct str dir, struct str text, struct confi
 {
     struct arena *a = arena_new(NULL, ARENA_MAX);
     struct config *c = mem_new(sizeof(*c));
+    struct checker k = {path, text, errors, a};
     int r;
 
     memset(errors, 0, sizeof(*errors));
     r = conf_load(path, text, OPTIONS, N_OPTIONS, c, a, errors, err);
     c->arena = a;
     *ret = c;
-    if (r == 0) {
-        check(&(struct checker){path, text, errors, a}, c);
-        if (errors->n > 0)
-            r = err_set(err, ERR_INVALID, "%s: %zu mistakes", path, errors->n);
-    }
     if (r == 0)
+        check(&k, c);
+    if (r == 0 && errors->n == 0)
         r = finish(c, path, dir, err);
+    if (r == 0 && errors->n == 0)
+        check_own(&k, c);
+    if (r == 0 && errors->n > 0)
+        r = err_set(err, ERR_INVALID, "%s: %zu mistakes", path, errors->n);
     return r;
 }
 

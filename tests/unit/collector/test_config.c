@@ -135,6 +135,37 @@ static void what_does_not_fit_together_is_said(void **state)
     expect_error(SERVER "maxline: 1MiB\ninputs: [{type: cri}]\n", "maxline");
 }
 
+/* A notice about what was read would be read, and so on. */
+static void no_input_reads_what_is_written_to_state_dir(void **state)
+{
+    static const struct {
+        const char *input;
+        bool is_refused;
+    } V[] = {
+        {"{type: file, paths: ['/var/lib/*/*']}", true},
+        {"{type: json, paths: ['/var/lib/lq/spool/*/*.jsonl']}", true},
+        {"{type: file, paths: ['/x', '/var/lib/lq/[a-z]*']}", true},
+        {"{type: file, paths: ['/var/lib/*/*'], exclude: ['/var/lib/lq/*']}", false},
+        {"{type: file, paths: ['/var/lib/*/*.log']}", false},
+        {"{type: file, paths: ['/var/lib/lq.log', '/var/lib/lq2/*']}", false},
+        {"{type: docker}", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(V) / sizeof(V[0]); i++) {
+        char text[512];
+        int r;
+        (void)snprintf(text, sizeof(text), SERVER "state_dir: /var/lib/lq\ninputs: [%s]\n",
+                       V[i].input);
+        r = load(text);
+        if ((r == ERR_INVALID) != V[i].is_refused || (r != 0 && r != ERR_INVALID))
+            fail_msg("%s: %d", V[i].input, r);
+    }
+    expect_error(SERVER "state_dir: st\ninputs: [{type: file, paths: ['/*/*/st/*', '/*/*/*/st/*', "
+                        "'/*/st/*', '/*/*/*/*/st/*']}]\n",
+                 "written to state_dir");
+}
+
 static void rules_are_checked(void **state)
 {
     (void)state;
@@ -288,6 +319,8 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(defaults_are_those_of_the_manual, set
                                            setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_printed_loads_again, setup, teardown),
            cmocka_unit_test_setup_teardown(what_does_not_fit_together_is_said, setup, teardown),
+           cmocka_unit_test_setup_teardown(no_input_reads_what_is_written_to_state_dir, setup,
+                                           teardown),
            cmocka_unit_test_setup_teardown(rules_are_checked, setup, teardown),
            cmocka_unit_test_setup_teardown(kubernetes_needs_an_address_and_a_node, setup, teardown),
            cmocka_unit_test_setup_teardown(fluent_clients_are_on_this_host, setup, teardown),

@@ -180,6 +180,20 @@ static void on_denied(void *arg, const char *dir, int why)
     input_file_complain(arg, dir, why);
 }
 
+/* Unless it was opened meanwhile, for another reason than that its name came. */
+static void on_replaced(void *arg, const char *path)
+{
+    struct input_file *in = arg;
+    const struct slot *s = map_get(in->slots, str_of(path));
+
+    if (input_file_source_of(in, path) == NULL)
+        return;
+    for (size_t i = 0; s != NULL && i < s->tails.n; i++)
+        if (s->tails.p[i]->opened_at > in->settled_at)
+            return;
+    input_file_replaced_unseen(in, path);
+}
+
 static void on_overflow(void *arg)
 {
     struct input_file *in = arg;
@@ -198,6 +212,7 @@ static void on_settled(void *arg)
     if (in->has_new)
         input_file_save(in);
     in->has_new = false;
+    in->settled_at = time_mono();
     input_file_call_ready(in);
 }
 
@@ -419,7 +434,7 @@ static void tell_renewed(struct input_file *in)
 static int start(void *self, struct err *err)
 {
     static const struct watch_handler HANDLER = {on_found,    on_vanished, on_looked, on_file,
-                                                 on_overflow, on_settled,  on_denied};
+                                                 on_overflow, on_settled,  on_denied, on_replaced};
     struct input_file *in = self;
     int r = watch_open(in->opt.loop, in->set->opener, &HANDLER, in, &in->watch, err);
 
@@ -440,6 +455,7 @@ static int start(void *self, struct err *err)
     input_file_look_all(in);
     tell_renewed(in);
     input_file_save(in);
+    in->settled_at = time_mono();
     input_file_soon(in);
     input_file_call_ready(in);
     return 0;

@@ -69,6 +69,7 @@ struct input_file {
     size_t drained_to;                     /* tails before it are done with */
     bool keeping;                          /* there is more to copy right now */
     bool look_again;                       /* a name went while it was looked at */
+    dur_ns settled_at;                     /* when the last batch of events was done with */
     uint64_t seen_ids[INPUT_FILE_IDS];     /* a ring: hashes of containers that we looked at, */
     uint64_t reported_ids[INPUT_FILE_IDS]; /* and of those and paths that were gone before */
     size_t next_seen, next_reported;
@@ -126,6 +127,8 @@ enum missed_kind { MISSED_NAME, MISSED_DIR, MISSED_CONTAINER };
  */
 void input_file_missed(struct input_file *in, enum missed_kind kind, struct str name);
 void input_file_look_at_missed(struct input_file *in, dur_ns now);
+/* What had this name came and was replaced before it could be opened. */
+void input_file_replaced_unseen(struct input_file *in, const char *path);
 /* The container that this is about was not missed. */
 void input_file_saw(struct input_file *in, const char *path);
 

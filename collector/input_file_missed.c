@@ -91,22 +91,37 @@ static bool has_slot(const struct input_file *in, struct str part)
 
 /* ---- reports ---- */
 
+/* `path` may be empty. */
+static void write_gap(struct input_file *in, struct str path, struct str key, struct str text)
+{
+    struct notice_gap gap = {.cause = "never_opened",
+                             .path = path,
+                             .container_id = key.n == ID_BYTES ? key : STR_NULL,
+                             .text = text};
+    struct err err;
+
+    metric_add(METRIC_NEVER_OPENED, 1);
+    if (notice_gap(in->opt.own, &gap, &err) < 0)
+        log_error("gap.not_written", LOG_ERR(&err));
+}
+
 static void report(struct input_file *in, enum missed_kind kind, struct str name)
 {
     struct str key = key_of(name);
     uint64_t hash = hash_of(key);
-    struct notice_gap gap = {.cause = "never_opened",
-                             .path = kind == MISSED_CONTAINER ? STR_NULL : name,
-                             .container_id = key.n == ID_BYTES ? key : STR_NULL,
-                             .text = STR("gone before its log could be opened")};
-    struct err err;
 
     if (has(in->reported_ids, hash))
         return;
     in->reported_ids[in->next_reported++ % INPUT_FILE_IDS] = hash;
-    metric_add(METRIC_NEVER_OPENED, 1);
-    if (notice_gap(in->opt.own, &gap, &err) < 0)
-        log_error("gap.not_written", LOG_ERR(&err));
+    write_gap(in, kind == MISSED_CONTAINER ? STR_NULL : name, key,
+              STR("gone before its log could be opened"));
+}
+
+void input_file_replaced_unseen(struct input_file *in, const char *path)
+{
+    if (!own_is(&in->own, str_of(path)))
+        write_gap(in, str_of(path), key_of(str_of(path)),
+                  STR("replaced before it could be opened"));
 }
 
 void input_file_missed(struct input_file *in, enum missed_kind kind, struct str name)

@@ -14,7 +14,7 @@
 
 enum { LIST_MAX = 64 << 20 };
 static const uint32_t DIR_MASK =
-    IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+    IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 /* IN_ATTRIB: a name of it went. */
 static const uint32_t FILE_MASK = IN_MODIFY | IN_ATTRIB;
 

@@ -25,6 +25,9 @@ struct watch_handler {
     void (*overflow)(void *arg);     /* events were lost: look at everything */
     void (*settled)(void *arg);      /* after a batch of the above */
     void (*denied)(void *arg, const char *dir, int why); /* errno: a glob cannot go on there */
+    /* `path` matches; what had that name came after the last batch, and another was put in its
+     * place in front of this one. Before anything of this batch is told. */
+    void (*replaced)(void *arg, const char *path);
 };
 
 /* `o` is borrowed: the way to the directories. */

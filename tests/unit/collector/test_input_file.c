@@ -665,12 +665,29 @@ static void every_line_arrives_once_through_rotations_and_deaths(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+/* The file between the first and the last was there, and nobody saw it. */
+static void a_file_that_was_renamed_over_unseen_is_a_gap(void **state)
+{
+    (void)state;
+    world_write("logs/x.log", T "stdout F first\n");
+    world_start(FAST, CRI);
+    world_wait("stdout|first");
+    world_write("logs/tmp1", T "stdout F between\n");
+    world_write("logs/tmp2", T "stdout F last\n");
+    world_rename("logs/tmp1", "logs/x.log");
+    world_rename("logs/tmp2", "logs/x.log");
+    world_wait("stdout|last");
+    world_wait("never_opened");
+    assert_int_equal(metric_get(METRIC_NEVER_OPENED), 1);
+}
+
 CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_directory_is_found),
            TEST(read_from_end_takes_only_what_comes),
            TEST(a_log_that_was_gone_before_it_could_be_opened_is_a_gap),
            TEST(excluded_paths_are_left_alone),
            TEST(a_renamed_file_is_read_to_its_end_and_its_successor_after_it),
            TEST(a_file_that_was_renamed_over_is_read_from_its_descriptor),
+           TEST(a_file_that_was_renamed_over_unseen_is_a_gap),
            TEST(a_file_between_two_looks_is_not_missed),
            TEST(a_new_name_that_was_rotated_before_it_could_be_opened_is_read_whole),
            TEST(a_log_that_was_only_seen_is_found_again_compressed),

@@ -76,10 +76,16 @@ static void on_denied(void *arg, const char *dir, int why)
     buf_addf(&f.told, "denied %s %d\n", below(dir), why);
 }
 
+static void on_replaced(void *arg, const char *path)
+{
+    (void)arg;
+    buf_addf(&f.told, "replaced %s\n", below(path));
+}
+
 static int setup(void **state)
 {
     static const struct watch_handler HANDLER = {on_found,   on_vanished, on_looked, on_file,
-                                                 on_nothing, on_nothing,  on_denied};
+                                                 on_nothing, on_nothing,  on_denied, on_replaced};
 
     (void)state;
     memset(&f, 0, sizeof(f));
@@ -237,6 +243,38 @@ static void a_file_that_loses_its_name_is_told_of(void **state)
     (void)close(fd);
 }
 
+static void move(const char *from, const char *to)
+{
+    assert_int_equal(renameat(f.dir, from, f.dir, to), 0);
+}
+
+/* Nobody has looked in between. */
+static void a_file_that_another_was_put_over_is_told_of(void **state)
+{
+    (void)state;
+    add("/*.log", "A");
+    make_file("tmp1");
+    make_file("tmp2");
+    make_file("tmp3");
+    move("tmp1", "over.log");
+    move("tmp2", "over.log");
+    make_file("rotated.log");
+    move("rotated.log", "rotated.log.1");
+    move("tmp3", "rotated.log");
+    make_file("no");
+    make_file("tmp4");
+    move("tmp4", "no");
+    make_file("last.log");
+    wait_told("found A /last.log\n");
+    assert_true(str_find(buf_str(&f.told), STR("replaced /over.log\n")) != SIZE_MAX);
+    assert_int_equal(str_find(buf_str(&f.told), STR("replaced /rotated.log\n")), SIZE_MAX);
+    assert_int_equal(str_find(buf_str(&f.told), STR("replaced /no\n")), SIZE_MAX);
+    move("last.log", "over.log"); /* what was there had been told */
+    f.told.n = 0;
+    wait_told("found A /over.log\n");
+    assert_int_equal(str_find(buf_str(&f.told), STR("replaced")), SIZE_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -248,6 +286,7 @@ int main(void)
         TEST(each_glob_is_told_by_its_tag),
         TEST(a_directory_that_is_gone_at_once_has_vanished),
         TEST(a_file_that_loses_its_name_is_told_of),
+        TEST(a_file_that_another_was_put_over_is_told_of),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -275,23 +275,31 @@ struct turn turn_begin(struct tail *t, struct tail_reader *rd, struct chunk *c, 
     return u;
 }
 
+/* Before it is read: *ret is what it is now.  TAIL_END: go on. */
+static enum tail_result look_first(struct tail *t, struct tail_reader *rd, struct reader_stat *ret,
+                                   struct err *err)
+{
+    OBJ_CHECK(t, TAIL_MAGIC);
+    if (reader_stat(&t->from, ret) < 0) {
+        (void)err_sys(err, "stat %s", t->path);
+        return TAIL_FAILED;
+    }
+    t->unlinked = ret->unlinked;
+    return tail_identify(t, rd, ret->size) ? TAIL_END : TAIL_CHANGED;
+}
+
 enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk *c, size_t quantum,
                            struct err *err)
 {
     struct turn u;
     struct reader_stat st;
     uint64_t before = t->pos;
+    enum tail_result first = look_first(t, rd, &st, err);
     bool stopped;
     int r;
 
-    OBJ_CHECK(t, TAIL_MAGIC);
-    if (reader_stat(&t->from, &st) < 0) {
-        (void)err_sys(err, "stat %s", t->path);
-        return TAIL_FAILED;
-    }
-    t->unlinked = st.unlinked;
-    if (!tail_identify(t, rd, st.size))
-        return TAIL_CHANGED;
+    if (first != TAIL_END)
+        return first;
     if (t->from.kept != NULL) /* damage that was come upon in front of pos */
         (void)keep_reader_skip(t->from.kept, t->pos);
     u = turn_begin(t, rd, c, t->pos);
@@ -341,15 +349,10 @@ enum tail_result tail_pass(struct tail *t, struct tail_reader *rd, struct err *e
 {
     uint64_t before = t->pos;
     struct reader_stat st;
+    enum tail_result first = look_first(t, rd, &st, err);
 
-    OBJ_CHECK(t, TAIL_MAGIC);
-    if (reader_stat(&t->from, &st) < 0) {
-        (void)err_sys(err, "stat %s", t->path);
-        return TAIL_FAILED;
-    }
-    t->unlinked = st.unlinked;
-    if (!tail_identify(t, rd, st.size))
-        return TAIL_CHANGED;
+    if (first != TAIL_END)
+        return first;
     tail_forget_held(t, rd);
     t->holes_due = false;
     if (reader_is_plain(&t->from))

@@ -7,6 +7,7 @@
 #include "base/crc.h"
 #include "base/file.h"
 #include "base/obj.h"
+#include "tests/fuzz/scratch.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,28 +17,6 @@
 enum { RECORD_BYTES = 64, MAX = 64 << 10 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char name[] = "/tmp/logq-fuzz-checkpoint-XXXXXX";
-
-static void remove_dir(void)
-{
-    struct err err;
-
-    (void)file_remove_tree(AT_FDCWD, name, &err); /* what is left behind is empty and in /tmp */
-}
-
-static int make_dir(void)
-{
-    static int fd = -1;
-    struct err err;
-
-    if (fd >= 0)
-        return fd;
-    if (atexit(remove_dir) != 0 || mkdtemp(name) == NULL ||
-        file_open_dir(AT_FDCWD, name, &fd, &err) < 0)
-        abort();
-    return fd;
-}
 
 static void use(struct checkpoint *c)
 {
@@ -68,7 +47,7 @@ static void use(struct checkpoint *c)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int dir = make_dir();
+    int dir = scratch_dir();
     struct checkpoint *c = NULL;
     struct err err;
     uint8_t *bytes;

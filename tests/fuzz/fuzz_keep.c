@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "collector/le.h"
+#include "tests/fuzz/scratch.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,28 +20,6 @@ enum { MAX = 64 << 10, INCARNATION = 1, NO = 1 };
 #define FILE_NAME "keep/0000000000000001-0000000000000001.lqk"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char name[] = "/tmp/logq-fuzz-keep-XXXXXX";
-
-static void remove_dir(void)
-{
-    struct err err;
-
-    (void)file_remove_tree(AT_FDCWD, name, &err); /* what is left behind is small and in /tmp */
-}
-
-static int make_dir(void)
-{
-    static int fd = -1;
-    struct err err;
-
-    if (fd >= 0)
-        return fd;
-    if (atexit(remove_dir) != 0 || mkdtemp(name) == NULL ||
-        file_open_dir(AT_FDCWD, name, &fd, &err) < 0)
-        abort();
-    return fd;
-}
 
 static void seal(uint8_t *p, size_t n)
 {
@@ -102,7 +81,7 @@ static void use(struct keep *k)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int dir = make_dir();
+    int dir = scratch_dir();
     struct keep *k = NULL;
     struct arena *a;
     struct keep_names names;

@@ -6,6 +6,7 @@
 #include "collector/opener_ask.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,8 +15,9 @@ enum { LIST_MAX = 64 << 20 };
 
 struct remote {
     struct opener opener;
-    int files, gate;
+    int files, gate, answer_ms;
     uint64_t tag;
+    uint64_t late; /* the question on `files` that was given up and has no answer; 0: none */
     struct opener_ask ask;
     struct opener_answer answer;
 };
@@ -30,13 +32,53 @@ static int broken(struct err *err)
     return opener_err(err, EPIPE, "ask", "the process that opens files");
 }
 
+static bool is_readable(int channel, int timeout_ms)
+{
+    struct pollfd p = {.fd = channel, .events = POLLIN};
+    int n;
+
+    do
+        n = poll(&p, 1, timeout_ms);
+    while (n < 0 && errno == EINTR);
+    return n != 0;
+}
+
+/* Give the question up: its answer will be of no use. */
+static int too_late(struct remote *r, struct err *err)
+{
+    r->late = r->tag;
+    metric_add(METRIC_OPENS_LATE, 1);
+    return opener_err(err, ETIMEDOUT, "wait for", r->ask.path);
+}
+
+/* Is the question that was given up answered by now? */
+static bool is_back(struct remote *r)
+{
+    struct err err;
+    size_t n;
+    int fd;
+
+    while (r->late != 0 && is_readable(r->files, 0)) {
+        if (channel_receive(r->files, &r->answer, sizeof(r->answer), &n, &fd, &err) != 0)
+            return true; /* nobody is there: asking says so */
+        if (fd >= 0)
+            (void)close(fd);
+        if (n >= OPENER_ANSWER_HEAD && r->answer.tag == r->late)
+            r->late = 0;
+    }
+    return r->late == 0;
+}
+
 /* The next packet that answers us, whole.  *fd is the caller's. */
 static int hear(struct remote *r, int channel, int *fd, struct err *err)
 {
     struct opener_answer *a = &r->answer;
     size_t n;
 
+    *fd = -1;
     do {
+        if (channel == r->files && !is_readable(channel, r->answer_ms))
+            return too_late(r, err);
         if (channel_receive(channel, a, sizeof(*a), &n, fd, err) != 0)
             return broken(err);
         if (n < OPENER_ANSWER_HEAD || a->names_bytes != n - OPENER_ANSWER_HEAD ||
@@ -55,6 +97,8 @@ static int hear(struct remote *r, int channel, int *fd, struct err *err)
 static int ask(struct remote *r, int channel, int fd, int *got, struct err *err)
 {
     *got = -1;
+    if (channel == r->files && !is_back(r))
+        return opener_err(err, ETIMEDOUT, "ask for", r->ask.path);
     r->ask.tag = ++r->tag;
     if (channel < 0 ||
         channel_send(channel, &r->ask, OPENER_ASK_HEAD + r->ask.path_bytes, fd, err) < 0)
@@ -229,7 +273,7 @@ static void remote_free(struct opener *o)
     free(of(o));
 }
 
-struct opener *opener_remote(int files, int gate)
+struct opener *opener_remote(int files, int gate, int answer_ms)
 {
     static const struct opener_ops OPS = {remote_open,    remote_stat,      remote_list,
                                           remote_inotify, remote_watch_dir, remote_watch_file,
@@ -239,6 +283,7 @@ struct opener *opener_remote(int files, int gate)
     r->opener.ops = &OPS;
     r->files = files;
     r->gate = gate;
+    r->answer_ms = answer_ms;
     r->tag = (uint64_t)getpid() << 32;
     return &r->opener;
 }

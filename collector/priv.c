@@ -43,6 +43,7 @@ enum {
     STEADY_MS = 30000, /* a worker that lived that long did not die of its start */
     STOP_MS = 20000,   /* to end after it was told to; it drains for five seconds */
     METRICS_MODE = 0600,
+    ANSWER_MS = 5000, /* that the worker waits for us */
     BIND_WAIT_MS = 5000,
     BIND_RETRY_MS = 50,
     SEND_S = 10, /* to take what it is sent: it may not keep us from our signals */
@@ -327,7 +328,7 @@ static int be_worker(struct priv *p, int files, int orders)
     if (taken_over)
         start_program();
     w.parent = p->self;
-    w.opener = opener_remote(files, p->gate);
+    w.opener = opener_remote(files, p->gate, ANSWER_MS);
     r = p->run(&w);
     opener_free(&w.opener);
     (void)close(files);

@@ -3,6 +3,7 @@
 #include "collector/opener_remote.h"
 
 #include "base/file.h"
+#include "base/time.h"
 #include "collector/channel.h"
 #include "collector/gate.h"
 #include "collector/metrics.h"
@@ -88,7 +89,7 @@ static int setup(void **state)
     assert_int_equal(channel_pair(gate, &err), 0);
     assert_int_equal(pthread_create(&opens, NULL, serve_files, NULL), 0);
     assert_int_equal(pthread_create(&connects, NULL, serve_gate, NULL), 0);
-    o = opener_remote(files[1], gate[1]);
+    o = opener_remote(files[1], gate[1], 60000);
     return 0;
 }
 
@@ -364,11 +365,50 @@ static void a_bad_request_never_reaches_the_engine(void **state)
     (void)close(ls);
 }
 
+static void *serve_late(void *arg)
+{
+    struct err why;
+
+    while (opener_serve_one(serve, *(int *)arg, &why) == 0) {
+    }
+    return NULL;
+}
+
+/* The other process hangs in a file system that is gone. */
+static void a_question_that_is_not_answered_is_given_up(void **state)
+{
+    dur_ns deadline = time_mono() + 10 * NS_PER_S;
+    struct opener *late;
+    struct stat st;
+    pthread_t thread;
+    int pair[2];
+
+    (void)state;
+    assert_int_equal(channel_pair(pair, &err), 0);
+    late = opener_remote(pair[1], -1, 20);
+    for (int i = 0; i < 3; i++) { /* asked once, and not again meanwhile */
+        assert_int_equal(opener_stat(late, at("a.log"), &st, &err), ERR_IO);
+        assert_int_equal(err.sys, ETIMEDOUT);
+    }
+    assert_int_equal(metric_get(METRIC_OPENS_LATE), 1);
+    assert_int_equal(opener_serve_one(serve, pair[0], &err), 0);
+    assert_int_equal(pthread_create(&thread, NULL, serve_late, &pair[0]), 0);
+    memset(&st, 0, sizeof(st));
+    while (opener_stat(late, root, &st, &err) < 0) /* as soon as it does not hang any more */
+        assert_true(time_mono() < deadline);
+    assert_true(S_ISDIR(st.st_mode)); /* by its own answer, not the late one */
+    opener_free(&late);
+    (void)close(pair[1]);
+    (void)pthread_join(thread, NULL);
+    (void)close(pair[0]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(a_log_comes_as_a_descriptor), TEST(what_nobody_asked_for_is_refused_and_counted),
            TEST(directories_behind_links_of_others_are_not_looked_into),
            TEST(a_long_listing_comes_in_many_packets), TEST(watches_are_added_there_and_heard_here),
            TEST(whoever_does_not_ask_properly_is_not_answered),
-           TEST(a_packet_of_nothing_leaves_no_descriptor), TEST(one_request_passes_the_gate),
+           TEST(a_packet_of_nothing_leaves_no_descriptor),
+           TEST(a_question_that_is_not_answered_is_given_up), TEST(one_request_passes_the_gate),
            TEST(an_engines_answer_is_passed_on_and_nothing_else),
            TEST(a_bad_request_never_reaches_the_engine))

@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHARDS = 8, FIRST_BUCKETS = 256, TRIES = 4 };
+enum {
+    SHARDS = 8,
+    FIRST_BUCKETS = 256,
+    TRIES = 4,
+    TRIM_AFTER = 2, /* the whole cache was thrown out so often */
+};
 
 struct frame {
     unsigned magic;
@@ -42,6 +47,7 @@ struct frame_cache {
 #define FRAME_CACHE_MAGIC 0xf2a3cac4u
     size_t shard_bytes;
     struct mem_budget *parent; /* borrowed; may be NULL */
+    _Atomic size_t thrown_out; /* bytes since the last mem_trim */
     struct shard shard[SHARDS];
 };
 
@@ -158,13 +164,32 @@ static void evict(struct frame_cache *c, struct shard *s, struct frame **gone)
     s->evictions++;
 }
 
-static void release(struct frame *gone)
+static size_t release(struct frame *gone)
 {
+    size_t bytes = 0;
+
     while (gone != NULL) {
         struct frame *f = gone;
         gone = f->next;
+        bytes += f->bytes;
         frame_unref(&f);
     }
+    return bytes;
+}
+
+/* Pieces of all sizes that come and go at random leave holes in the heap, until it is twice what
+ * the cache holds; now and then their pages go back. */
+static void tidy(struct frame_cache *c, size_t bytes)
+{
+    size_t before;
+
+    if (bytes == 0)
+        return;
+    before = atomic_fetch_add_explicit(&c->thrown_out, bytes, memory_order_relaxed);
+    if (before + bytes < TRIM_AFTER * SHARDS * c->shard_bytes)
+        return;
+    atomic_store_explicit(&c->thrown_out, 0, memory_order_relaxed);
+    mem_trim();
 }
 
 /* Room for `bytes` more; false: there is none to be had. */
@@ -242,7 +267,7 @@ static void keep(struct frame_cache *c, struct frame *f)
     if (make_room(c, s, f->bytes, &gone))
         insert(s, f, hash);
     (void)pthread_mutex_unlock(&s->mutex);
-    release(gone);
+    tidy(c, release(gone));
 }
 
 struct frame *frame_cache_put(struct frame_cache *c, const struct frame_key *key,
@@ -278,7 +303,7 @@ void frame_cache_drop(struct frame_cache *c, const struct frame_owner *owner)
             if (s->v[k]->owner.tenant_id == owner->tenant_id && s->v[k]->owner.day == owner->day)
                 take_out(c, s, k, &gone);
         (void)pthread_mutex_unlock(&s->mutex);
-        release(gone);
+        (void)release(gone);
     }
 }
 
@@ -313,7 +338,7 @@ void frame_cache_free(struct frame_cache **pc)
         struct frame *gone = NULL;
         while (s->n > 0)
             take_out(c, s, s->n - 1, &gone);
-        release(gone);
+        (void)release(gone);
         free((void *)s->v);
         free((void *)s->bucket);
         (void)pthread_mutex_destroy(&s->mutex);

@@ -26,6 +26,7 @@ enum {
     SAMPLE_PIECE = 64 << 10, /* of raw text, compressed to see how small it would get */
     SAMPLE_PIECES = 4,
     PLAN_SHRINKS = 3, /* a plan gets about so much smaller */
+    GAIN = 8,         /* compression that saves less than one byte in so many is left */
 };
 
 struct stored {
@@ -169,8 +170,9 @@ static void put_keys(struct block_encoder *e, const struct block_row *rows, size
 
 /* ---- frames ---- */
 
-/* Compress `plain` behind what is in e->bytes, or keep it as it is where that is no longer: so it
- * never needs more room than itself. */
+/* Compress `plain` behind what is in e->bytes, or keep it as it is where that saves little: it
+ * never needs more room than itself, and numbers that are packed already, which filters read by the
+ * million, take longer to decompress than to search. */
 static int compress(struct block_encoder *e, ZSTD_CCtx *zstd, enum block_frame_kind kind,
                     struct str plain, struct stored *ret, struct err *err)
 {
@@ -185,7 +187,7 @@ static int compress(struct block_encoder *e, ZSTD_CCtx *zstd, enum block_frame_k
     n = ZSTD_compress2(zstd, room, plain.n, plain.p, plain.n);
     *ret =
         (struct stored){.kind = (uint16_t)kind, .raw_bytes = (uint32_t)plain.n, .at = e->bytes.n};
-    if (ZSTD_isError(n) || n >= plain.n) {
+    if (ZSTD_isError(n) || n >= plain.n - plain.n / GAIN) {
         if (plain.n > 0)
             memcpy(room, plain.p, plain.n);
         ret->codec = BLOCK_PLAIN;

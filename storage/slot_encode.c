@@ -21,6 +21,7 @@
 enum {
     DICT_MIN = 8,            /* values below which a dictionary is not tried */
     DICT_SAMPLE = 256,       /* values after which, again and again, it is asked if this may pay */
+    DICT_SHARE = 2,          /* as many rows to a value, or more */
     DICT_PROBES = 64,        /* places looked at: bounds the time that chosen values can cost */
     TRIAL_MIN = 64,          /* values from which several ways are compared */
     WORTH = 32,              /* parts of its bytes that another way must save */
@@ -425,7 +426,7 @@ static void put_ids(const struct slot_encoder *e, size_t n, unsigned width, stru
 static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, bool small,
                      struct buf *out, struct slot_stamp *s)
 {
-    size_t max = n / 4 < SLOT_DICT_MAX ? n / 4 : SLOT_DICT_MAX;
+    size_t max = n / DICT_SHARE < SLOT_DICT_MAX ? n / DICT_SHARE : SLOT_DICT_MAX;
     size_t count;
 
     if (n < DICT_MIN)

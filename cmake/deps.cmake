@@ -9,6 +9,7 @@ foreach(dep UV:libuv SSL:libssl CRYPTO:libcrypto ZSTD:libzstd ZLIB:zlib SQLITE:s
   list(GET pair 1 module)
   pkg_check_modules(${var} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
+pkg_check_modules(SYSTEMD IMPORTED_TARGET libsystemd) # for a module of the collector; without it there is none
 find_package(wslay CONFIG REQUIRED) # has no pkg-config file
 
 # llhttp comes as sources (package node-llhttp).  Strict mode is what refuses "Host : a"; a unit test

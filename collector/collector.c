@@ -10,6 +10,7 @@
 #include "collector/input_events.h"
 #include "collector/input_file.h"
 #include "collector/input_forward.h"
+#include "collector/input_journal.h"
 #include "collector/kube.h"
 #include "collector/metrics.h"
 #include "collector/pipeline.h"
@@ -58,6 +59,7 @@ struct collector {
     struct input_file *files;
     struct input_events *engines[ENGINES]; /* Docker, podman; NULL: not asked for */
     struct input_forward *forward;         /* NULL: not asked for */
+    struct input_journal *journal;         /* NULL: not asked for */
     struct http_server *http;
     unsigned draining; /* things that are not done yet */
     loop_fn *drain_done;
@@ -145,6 +147,7 @@ static void stop_engines(struct collector *c)
 {
     for (size_t i = 0; i < ENGINES; i++)
         input_events_free(&c->engines[i]);
+    input_journal_free(&c->journal);
 }
 
 static void on_container(void *arg, const char *name, struct str id)
@@ -153,6 +156,26 @@ static void on_container(void *arg, const char *name, struct str id)
 
     input_file_expect(c->files, strcmp(name, SPOOL_DOCKER) == 0 ? SOURCE_DOCKER : SOURCE_PODMAN,
                       id);
+}
+
+static int start_journal(struct collector *c, struct err *err)
+{
+    struct input_journal_options opt = {.loop = c->loop,
+                                        .set = c->set,
+                                        .conf = config_find_source(config_of(c), CONFIG_JOURNALD),
+                                        .own = c->own,
+                                        .state_fd = c->state_fd};
+
+    return opt.conf == NULL ? 0 : input_journal_open(&opt, &c->journal, err);
+}
+
+void collector_set_journal(struct collector *c, int fd)
+{
+    OBJ_CHECK(c, COLLECTOR_MAGIC);
+    if (c->journal != NULL)
+        input_journal_attach(c->journal, fd);
+    else
+        (void)close(fd); /* of a configuration that is gone */
 }
 
 static int start_engines(struct collector *c, struct err *err)
@@ -183,7 +206,7 @@ static int start_engines(struct collector *c, struct err *err)
         in = input_events_input(c->engines[i]);
         r = in.ops->start(in.self, err);
     }
-    return r;
+    return r < 0 ? r : start_journal(c, err);
 }
 
 /* ---- Kubernetes ---- */

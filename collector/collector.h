@@ -36,6 +36,9 @@ int collector_open(struct loop *l, const struct collector_rights *rights, struct
  * and the log says so.  An error changes nothing. */
 int collector_reload(struct collector *c, struct config *config, struct err *err);
 
+/* `fd`, which it takes, is a socket to a process that reads the journal (input_journal.h). */
+void collector_set_journal(struct collector *c, int fd);
+
 /* Stop reading; `done(arg)` when all is acknowledged, or after `timeout`. */
 void collector_drain(struct collector *c, dur_ns timeout, loop_fn *done, void *arg);
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/record.h"
 #include "collector/config_forward.h"
+#include "collector/config_journal.h"
 #include "collector/config_own.h"
 #include "collector/patterns.h"
 #include "collector/redact.h"
@@ -24,8 +25,10 @@ enum { ARENA_MAX = 16 << 20 };
 
 #define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 
-static const char *const TYPES[] = {"docker",        "cri",           "podman",  "file", "json",
-                                    "docker_events", "podman_events", "forward", NULL};
+static const char *const TYPES[] = {"docker",        "cri",           "podman",  "file",     "json",
+                                    "docker_events", "podman_events", "forward", "journald", NULL};
+/* As enum journal_since. */
+static const char *const SINCE[] = {"now", "boot", "all", NULL};
 static const char *const READ_FROM[] = {"start", "end", NULL};
 static const char *const COMPRESS[] = {"none", "gzip", "zstd", NULL};
 /* As enum trace_format. */
@@ -41,7 +44,8 @@ static const struct conf_option SOURCE[] = {
      .offset = IN(type),
      .choices = TYPES,
      .help = "docker (json-file), cri (containerd, CRI-O), podman (k8s-file), file (plain lines), "
-             "json (a JSON object a line), docker_events, podman_events, forward (fluent clients)"},
+             "json (a JSON object a line), docker_events, podman_events, forward (fluent clients), "
+             "journald"},
     {.path = "paths",
      .type = CONF_STRS,
      .offset = IN(paths),
@@ -84,6 +88,22 @@ static const struct conf_option SOURCE[] = {
      .offset = IN(events_file),
      .fallback = "",
      .help = "podman_events: events file, read where there is no socket; empty: the usual one"},
+    {.path = "directory",
+     .type = CONF_STR,
+     .offset = IN(directory),
+     .fallback = "",
+     .help = "journald: where the journal's files are; empty: those of this host"},
+    {.path = "since",
+     .type = CONF_ENUM,
+     .offset = IN(since),
+     .choices = SINCE,
+     .fallback = "now",
+     .help = "journald: where to begin at the first start: now, boot, or all that is there"},
+    {.path = "matches",
+     .type = CONF_STRS,
+     .offset = IN(matches),
+     .fallback = "[]",
+     .help = "journald: FIELD=value, entries to take beside those of containers"},
     {.path = "labels",
      .type = CONF_LABELS,
      .offset = IN(labels),
@@ -478,37 +498,15 @@ static const struct conf_option OPTIONS[] = {
 };
 enum { N_OPTIONS = sizeof(OPTIONS) / sizeof(OPTIONS[0]) };
 
-#define GLOB(text)                                                                                 \
-    {                                                                                              \
-        text, sizeof(text) - 1                                                                     \
-    }
-static struct str DOCKER_PATHS[] = {GLOB("/var/lib/docker/containers/*/*-json.log")};
-static struct str CRI_PATHS[] = {GLOB("/var/log/pods/*/*/*.log")};
-static struct str PODMAN_PATHS[] = {
-    GLOB("/var/lib/containers/storage/*-containers/*/userdata/ctr.log"),
-    GLOB("/home/*/.local/share/containers/storage/*-containers/*/userdata/ctr.log"),
-};
-
-struct conf_strs config_default_paths(int type)
-{
-    if (type == CONFIG_DOCKER)
-        return (struct conf_strs){DOCKER_PATHS, 1};
-    if (type == CONFIG_CRI)
-        return (struct conf_strs){CRI_PATHS, 1};
-    if (type == CONFIG_PODMAN)
-        return (struct conf_strs){PODMAN_PATHS, 2};
-    return (struct conf_strs){NULL, 0};
-}
-
 /* runc's of containerd, of CRI-O; crun's; bundles of containerd, of the one in k3s; of CRI-O. Where
  * there are several for one container the first has the least in it that is not asked for. */
 static struct str RUNTIME_STATE[] = {
-    GLOB("/run/containerd/runc/k8s.io"),
-    GLOB("/run/runc"),
-    GLOB("/run/crun"),
-    GLOB("/run/containerd/io.containerd.runtime.v2.task/k8s.io"),
-    GLOB("/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io"),
-    GLOB("/var/lib/containers/storage/overlay-containers"),
+    STR_INIT("/run/containerd/runc/k8s.io"),
+    STR_INIT("/run/runc"),
+    STR_INIT("/run/crun"),
+    STR_INIT("/run/containerd/io.containerd.runtime.v2.task/k8s.io"),
+    STR_INIT("/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io"),
+    STR_INIT("/var/lib/containers/storage/overlay-containers"),
 };
 
 static bool is_glob(struct str s)
@@ -529,16 +527,6 @@ struct conf_strs config_runtime_state(const struct config_source *s)
     if (s->runtime_state.n > 0)
         return s->runtime_state;
     return (struct conf_strs){RUNTIME_STATE, sizeof(RUNTIME_STATE) / sizeof(RUNTIME_STATE[0])};
-}
-
-struct str config_engine_socket(const struct config_source *s)
-{
-    if (s->type != CONFIG_DOCKER_EVENTS && s->type != CONFIG_PODMAN_EVENTS)
-        return STR_NULL;
-    if (s->socket.n > 0)
-        return s->socket;
-    return s->type == CONFIG_DOCKER_EVENTS ? STR("/var/run/docker.sock")
-                                           : STR("/run/podman/podman.sock");
 }
 
 /* Is the address on this host?  Whoever may read our memory may read a loopback socket too. */
@@ -593,7 +581,7 @@ struct source_checker {
     size_t i;
 };
 
-static void complain_forward(void *arg, const char *option, const char *text)
+static void complain_part(void *arg, const char *option, const char *text)
 {
     const struct source_checker *c = arg;
 
@@ -620,7 +608,8 @@ static void check_source(const struct checker *k, size_t i, struct config_source
         if (!str_starts(s->paths.v[p], STR("/")))
             complain_source(k, i, "paths", "a path must begin with /");
     check_runtime_state(k, i, s);
-    config_forward_check(s, complain_forward, &(struct source_checker){k, i});
+    config_forward_check(s, complain_part, &(struct source_checker){k, i});
+    config_journal_check(s, complain_part, &(struct source_checker){k, i});
 }
 
 static void complain_rule(const struct checker *k, size_t i, const char *option, const char *text)
@@ -763,6 +752,8 @@ static void check(const struct checker *k, struct config *c)
                                 c->sources[i].type == CONFIG_FORWARD
                                     ? "there can be one input of type forward, with several "
                                       "addresses in listen"
+                                : c->sources[i].type == CONFIG_JOURNALD
+                                    ? "there can be one input of type journald"
                                     : "there can be one input of events per engine");
     }
     check_rules(k, c);

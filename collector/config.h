@@ -24,6 +24,7 @@ enum config_input {
     CONFIG_DOCKER_EVENTS,
     CONFIG_PODMAN_EVENTS,
     CONFIG_FORWARD,
+    CONFIG_JOURNALD,
 };
 enum config_read_from { CONFIG_READ_START, CONFIG_READ_END };
 enum config_compress { CONFIG_COMPRESS_NONE, CONFIG_COMPRESS_GZIP, CONFIG_COMPRESS_ZSTD };
@@ -42,6 +43,9 @@ struct config_source {
     struct str runtime;              /* label `runtime` for cri; empty: found by looking */
     struct conf_strs runtime_state;  /* cri: see config_runtime_state */
     struct str socket, events_file;  /* engines */
+    struct str directory;            /* journald: of its files; empty: the system's */
+    int since;                       /* journald: enum journal_since */
+    struct conf_strs matches;        /* journald: FIELD=value, beside containers */
     struct labels labels;            /* more stream labels */
     struct config_select select;
     bool hints; /* what a container's own labels ask for is done */

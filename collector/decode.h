@@ -26,6 +26,7 @@ struct piece {
     enum decode_stream stream;
     bool last;        /* ends its record */
     bool raw;         /* the line breaks its format: text is the line as it stands */
+    bool partial;     /* the record is not whole, and never will be */
     uint64_t missing; /* bytes behind the text that were not even read (a line over the limit) */
     struct str text;
     /* Where a line brings its own: stream labels and attributes of this one record, sorted. */
@@ -58,5 +59,6 @@ decode_fn
     decode_podman_event; /* podman's events file: ID, Image, Name, Status, Time, Type, Attributes */
 decode_fn decode_gap;    /* our own gap records, as spool.h writes them */
 decode_fn decode_forward; /* forward_line.h */
+decode_fn decode_journal; /* entries of the journal, as input_journal.h writes them */
 
 #endif

@@ -4,14 +4,9 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "collector/module/patterns_module.h"
+#include "collector/modules.h"
 
-#include <dlfcn.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-enum { PATH_BYTES = 4096 };
 
 struct pattern {
     unsigned magic;
@@ -22,43 +17,20 @@ struct pattern {
 
 static const struct patterns_module *module; /* set once, before there are threads */
 
-static const struct patterns_module *load_from(const char *path, char why[], size_t n)
-{
-    void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    const struct patterns_module *found;
-
-    if (lib == NULL) {
-        (void)snprintf(why, n, "%s", dlerror()); /* NOLINT(concurrency-mt-unsafe) */
-        return NULL;
-    }
-    found = dlsym(lib, PATTERNS_MODULE_SYMBOL);
-    if (found == NULL || found->version != PATTERNS_MODULE_VERSION) {
-        (void)snprintf(why, n, "%s is of another version", path);
-        (void)dlclose(lib);
-        return NULL;
-    }
-    return found;
-}
-
-/* Beside the program, as it was built, or where it was installed to. */
 int patterns_load(struct err *err)
 {
-    char path[PATH_BYTES] = "", why[200] = "";
-    ssize_t n;
-    char *slash;
+    const struct patterns_module *found;
+    const void *symbol;
 
     if (module != NULL)
         return 0;
-    n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(PATTERNS_MODULE_FILE) - 1);
-    slash = n <= 0 ? NULL : strrchr(path, '/');
-    if (slash != NULL) {
-        memcpy(slash + 1, PATTERNS_MODULE_FILE, sizeof(PATTERNS_MODULE_FILE));
-        if (access(path, R_OK) == 0)
-            module = load_from(path, why, sizeof(why));
-    }
-    if (module == NULL)
-        module = load_from(LOGQ_MODULE_DIR "/" PATTERNS_MODULE_FILE, why, sizeof(why));
-    return module != NULL ? 0 : err_set(err, ERR_UNSUPPORTED, "patterns need a module: %s", why);
+    if (modules_load(PATTERNS_MODULE_FILE, PATTERNS_MODULE_SYMBOL, &symbol, err) < 0)
+        return err_wrap(err, "patterns need a module");
+    found = symbol;
+    if (found->version != PATTERNS_MODULE_VERSION)
+        return err_set(err, ERR_UNSUPPORTED, PATTERNS_MODULE_FILE " is of another version");
+    module = found;
+    return 0;
 }
 
 int patterns_new(struct str text, struct pattern **ret, struct err *err)

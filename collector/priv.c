@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "collector/channel.h"
 #include "collector/gate.h"
+#include "collector/journal_process.h"
 #include "collector/opener_remote.h"
 #include "collector/opener_serve.h"
 #include "collector/sandbox.h"
@@ -41,7 +42,8 @@ enum {
     BACKOFF_MIN_MS = 200,
     BACKOFF_MAX_MS = 5000,
     STEADY_MS = 30000, /* a worker that lived that long did not die of its start */
-    STOP_MS = 20000,   /* to end after it was told to; it drains for five seconds */
+    JOURNAL_AGAIN_MS = 2000,
+    STOP_MS = 20000, /* to end after it was told to; it drains for five seconds */
     METRICS_MODE = 0600,
     ANSWER_MS = 5000, /* that the worker waits for us */
     BIND_WAIT_MS = 5000,
@@ -70,10 +72,10 @@ struct priv {
     struct bound metrics;
     struct bound forward[CONFIG_LISTEN_MAX];
     int gate; /* the worker's end of the channel to it, kept for the next worker; -1 */
-    pid_t self, worker, gate_pid;
+    pid_t self, worker, gate_pid, journal;
     bool started, stopping;
     int stop_signal;
-    dur_ns born_at, next_at, stop_at; /* 0: not set */
+    dur_ns born_at, next_at, stop_at, journal_at; /* 0: not set */
     uint64_t backoff_ms, restarts;
     int exit_code; /* -1: go on */
 };
@@ -278,6 +280,74 @@ static void offer_next(struct priv *p)
     close_fd(&p->next_fd);
 }
 
+/* ---- the journal ---- */
+
+static _Noreturn void be_journal(struct priv *p, const struct config_source *s, int channel)
+{
+    pid_t parent = p->self;
+
+    close_fd(&p->signals);
+    close_fd(&p->files);
+    close_fd(&p->orders);
+    close_fd(&p->gate);
+    close_bound(p);
+    close_fd(&p->next_fd);
+    close_fd(&p->state_fd);
+    opener_serve_free(&p->serve);
+    _exit(journal_process_run(p->config, s, parent, channel));
+}
+
+/* For the worker that runs now; it reads on where that one says. */
+static int start_journal(struct priv *p, struct err *err)
+{
+    const struct config_source *s = config_find_source(p->config, CONFIG_JOURNALD);
+    int pair[2], r = 0;
+    pid_t pid;
+
+    p->journal_at = 0;
+    if (s == NULL || p->journal != 0 || p->worker == 0 || p->stopping)
+        return 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(err, "socket pair");
+    pid = fork();
+    if (pid == 0) {
+        (void)close(pair[0]);
+        be_journal(p, s, pair[1]);
+    }
+    if (pid < 0) {
+        r = err_sys(err, "fork");
+    } else {
+        p->journal = pid;
+        order(p, PRIV_JOURNAL, pair[0]);
+    }
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    return r;
+}
+
+/* Another one, when this one is gone. */
+static void restart_journal(struct priv *p)
+{
+    if (p->journal != 0)
+        (void)kill(p->journal, SIGKILL);
+    else
+        p->journal_at = time_mono();
+}
+
+static void journal_died(struct priv *p, int status)
+{
+    bool by_us = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    bool left = WIFEXITED(status) && WEXITSTATUS(status) == 0; /* by the worker */
+
+    p->journal = 0;
+    if (p->stopping)
+        return;
+    if (!by_us && !left && p->worker != 0)
+        log_warn("journal.died", LOG_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+                 LOG_I64("code", WIFEXITED(status) ? WEXITSTATUS(status) : -1));
+    p->journal_at = time_mono() + (by_us ? 0 : JOURNAL_AGAIN_MS * NS_PER_MS);
+}
+
 /* ---- the worker ---- */
 
 /* What a worker that was taken over would try; for tests. */
@@ -384,6 +454,7 @@ static int spawn(struct priv *p, struct err *err)
     p->born_at = time_mono();
     p->next_at = 0;
     offer_next(p);
+    restart_journal(p);
     return 0;
 }
 
@@ -396,6 +467,8 @@ static void worker_died(struct priv *p, int status)
     p->worker = 0;
     close_fd(&p->files);
     close_fd(&p->orders);
+    if (p->journal != 0)
+        (void)kill(p->journal, SIGKILL);     /* what it has told nobody will be asked for again */
     if (p->next != NULL && p->next_fd < 0) { /* perhaps of it: not another one */
         log_error("config.reload_failed", LOG_Z("error", "the worker died meanwhile"));
         config_free(&p->next);
@@ -421,6 +494,8 @@ static void reap(struct priv *p)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid == p->worker) {
             worker_died(p, status);
+        } else if (pid == p->journal) {
+            journal_died(p, status);
         } else if (pid == p->gate_pid) { /* it cannot be made again: its rights are given up */
             p->gate_pid = 0;
             log_error("gate.died", LOG_I64("status", status));
@@ -516,6 +591,7 @@ static void settle_reload(struct priv *p, bool works)
     }
     config_free(&p->next);
     close_fd(&p->next_fd);
+    restart_journal(p); /* it may be asked for something else now */
 }
 
 static void take_signal(struct priv *p)
@@ -569,6 +645,8 @@ static int wait_ms(const struct priv *p)
 {
     dur_ns at = p->stop_at != 0 ? p->stop_at : p->next_at, left;
 
+    if (p->journal_at != 0 && (at == 0 || p->journal_at < at))
+        at = p->journal_at;
     if (at == 0)
         return -1;
     left = at - time_mono();
@@ -586,6 +664,10 @@ static int look_at_clock(struct priv *p)
         log_error("worker.stuck", LOG_I64("pid", p->worker));
         (void)kill(p->worker, SIGKILL);
         p->stop_at = 0;
+    }
+    if (p->journal_at != 0 && now >= p->journal_at && start_journal(p, &err) < 0) {
+        log_error("journal.not_started", LOG_ERR(&err));
+        p->journal_at = now + BACKOFF_MAX_MS * NS_PER_MS;
     }
     if (p->next_at == 0 || now < p->next_at || p->stopping)
         return 0;

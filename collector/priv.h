@@ -5,8 +5,9 @@
  *               Its user is privileges.user, its capability CAP_DAC_READ_SEARCH.  Reads nothing of
  *               what it opens.
  *     gate      connects to engines' sockets (gate.h).  Only where such are configured.
- *     worker    everything else: reads, decodes, ships, listens.  The same user, no capability,
- *               a list of system calls, files by descriptor and in state_dir only (sandbox.h).
+ *     journal   reads the journal for the worker (journal_process.h).  Only where that is
+ * configured. worker    everything else: reads, decodes, ships, listens.  The same user, no
+ * capability, a list of system calls, files by descriptor and in state_dir only (sandbox.h).
  *
  * Why the same user: a death signal is delivered only where kill would be, and the worker has to
  * die at once with its parent, or it would go on with a lock that the next one waits for.
@@ -44,6 +45,7 @@ enum priv_order_type {
     PRIV_RELOAD,        /* parent to worker, with a descriptor of the new configuration's text */
     PRIV_RELOADED,      /* worker to parent: it works by that now, and so may the next worker */
     PRIV_RELOAD_FAILED, /* either: what was to be loaded was wrong; the worker counts it */
+    PRIV_JOURNAL,       /* parent to worker, with a socket to a process that reads the journal */
 };
 struct priv_order {
     uint32_t type;

@@ -359,6 +359,52 @@ static const int WORKER[] = {
 #endif
 };
 
+static const int JOURNAL[] = {
+    /* finding and mapping files, and watching directories */
+    SYS_openat,
+    SYS_pread64,
+    SYS_lseek,
+    SYS_newfstatat,
+    SYS_statx,
+    SYS_faccessat,
+    SYS_readlinkat,
+    SYS_getdents64,
+    SYS_fstatfs,
+    SYS_statfs,
+    SYS_fadvise64,
+    SYS_dup,
+    SYS_dup3,
+    SYS_inotify_init1,
+    SYS_inotify_add_watch,
+    SYS_inotify_rm_watch,
+    /* who we are */
+    SYS_set_robust_list,
+    SYS_sched_getaffinity,
+    SYS_getppid,
+    SYS_getuid,
+    SYS_geteuid,
+    SYS_getgid,
+    SYS_getegid,
+    SYS_sysinfo,
+    SYS_uname,
+    SYS_clock_nanosleep,
+#ifdef SYS_rseq
+    SYS_rseq,
+#endif
+#ifdef SYS_faccessat2
+    SYS_faccessat2,
+#endif
+#ifdef SYS_open /* architectures that still have the old names */
+    SYS_open,
+    SYS_stat,
+    SYS_lstat,
+    SYS_access,
+    SYS_readlink,
+    SYS_inotify_init,
+    SYS_getrlimit,
+#endif
+};
+
 /* What a sanitizer does when it reports and when the program ends. */
 static const int SANITIZER[] = {
     SYS_ptrace,
@@ -490,6 +536,10 @@ static void allow_lists(struct program *p, enum sandbox_profile profile)
         allow_argument(p, SYS_socketpair, 0, UNIX, COUNT(UNIX));
         return;
     }
+    if (profile == SANDBOX_JOURNAL) {
+        verdict_each(p, JOURNAL, COUNT(JOURNAL), SECCOMP_RET_ALLOW);
+        return;
+    }
     verdict_each(p, WORKER, COUNT(WORKER), SECCOMP_RET_ALLOW);
     allow_argument(p, SYS_socket, 0, NETWORK, COUNT(NETWORK));
     allow_argument(p, SYS_ioctl, 1, REQUESTS, COUNT(REQUESTS));
@@ -573,6 +623,37 @@ static void allow_reading(int rules, const char *path)
     (void)close(fd);
 }
 
+/* From now on: `own` (unless it is negative) for everything, `some` and `more` for reading. */
+static int restrict_files(int own, const char *const *some, size_t n, const char *const *more,
+                          size_t n_more, struct err *err)
+{
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    struct landlock_ruleset_attr all = {.handled_access_fs =
+                                            (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1};
+    int rules, r = 0;
+
+    if (abi < LANDLOCK_FIRST)
+        return err_set(err, ERR_UNSUPPORTED, "the kernel has no Landlock");
+    if (abi >= LANDLOCK_WITH_REFER)
+        all.handled_access_fs |= LANDLOCK_ACCESS_FS_REFER;
+    if (abi >= LANDLOCK_WITH_TRUNCATE)
+        all.handled_access_fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
+    rules = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
+    if (rules < 0)
+        return err_sys(err, "Landlock");
+    if (own >= 0)
+        r = allow_below(rules, own, all.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE);
+    for (size_t i = 0; i < n; i++)
+        allow_reading(rules, some[i]);
+    for (size_t i = 0; i < n_more; i++)
+        allow_reading(rules, more[i]);
+    if (r == 0)
+        r = (int)syscall(SYS_landlock_restrict_self, rules, 0);
+    r = r < 0 ? err_sys(err, "Landlock") : 0;
+    (void)close(rules);
+    return r;
+}
+
 int sandbox_files(int state_fd, struct err *err)
 {
     /* names and addresses, libraries of the resolver, certificates of the system, time zones */
@@ -584,26 +665,19 @@ int sandbox_files(int state_fd, struct err *err)
                                        "/dev/urandom",
                                        "/dev/null",
                                        UNDER_ASAN ? "/proc" : "/etc"};
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    struct landlock_ruleset_attr all = {.handled_access_fs =
-                                            (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1};
-    int rules, r;
 
-    if (abi < LANDLOCK_FIRST)
-        return err_set(err, ERR_UNSUPPORTED, "the kernel has no Landlock");
-    if (abi >= LANDLOCK_WITH_REFER)
-        all.handled_access_fs |= LANDLOCK_ACCESS_FS_REFER;
-    if (abi >= LANDLOCK_WITH_TRUNCATE)
-        all.handled_access_fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
-    rules = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
-    if (rules < 0)
-        return err_sys(err, "Landlock");
-    r = allow_below(rules, state_fd, all.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE);
-    for (size_t i = 0; i < COUNT(READ); i++)
-        allow_reading(rules, READ[i]);
-    if (r == 0)
-        r = (int)syscall(SYS_landlock_restrict_self, rules, 0);
-    r = r < 0 ? err_sys(err, "Landlock") : 0;
-    (void)close(rules);
-    return r;
+    return restrict_files(state_fd, READ, COUNT(READ), NULL, 0, err);
+}
+
+int sandbox_reading(const char *const *paths, size_t n, struct err *err)
+{
+    /* libraries may be loaded as late as they are needed; whose journal is this host's */
+    static const char *const READ[] = {"/usr",
+                                       "/lib",
+                                       "/lib64",
+                                       "/etc/ld.so.cache",
+                                       "/etc/machine-id",
+                                       UNDER_ASAN ? "/proc" : "/usr"};
+
+    return restrict_files(-1, READ, COUNT(READ), paths, n, err);
 }

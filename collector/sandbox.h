@@ -10,6 +10,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -45,10 +46,11 @@ uint64_t sandbox_caps(void);
 int sandbox_die_with(pid_t parent, struct err *err);
 
 enum sandbox_profile {
-    SANDBOX_FILES,  /* who opens files and forks: everything but what attackers live on */
-    SANDBOX_GATE,   /* sockets that are connected and passed on */
-    SANDBOX_WORKER, /* sockets of the network (never unix ones), files by descriptor and in its own
-                       directory */
+    SANDBOX_FILES,   /* who opens files and forks: everything but what attackers live on */
+    SANDBOX_GATE,    /* sockets that are connected and passed on */
+    SANDBOX_JOURNAL, /* files to be read, and a socket that is there already */
+    SANDBOX_WORKER,  /* sockets of the network (never unix ones), files by descriptor and in its own
+                        directory */
 };
 
 /* System calls: what is not on the profile's list fails with EPERM, what has no business here
@@ -57,5 +59,8 @@ int sandbox_syscalls(enum sandbox_profile profile, struct err *err);
 
 /* Files: all below state_fd, reading of what a resolver and TLS need, and nothing else. */
 int sandbox_files(int state_fd, struct err *err);
+/* Files: reading of what is below `paths` and of libraries.  A path that is not there now stays
+ * closed. */
+int sandbox_reading(const char *const *paths, size_t n, struct err *err);
 
 #endif

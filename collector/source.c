@@ -33,6 +33,8 @@ static decode_fn *decoder_of(enum source_kind kind)
         return decode_gap;
     case SOURCE_SPOOL_FORWARD:
         return decode_forward;
+    case SOURCE_SPOOL_JOURNALD:
+        return decode_journal;
     case SOURCE_JSON:
         return decode_json_line;
     case SOURCE_FILE:
@@ -122,7 +124,8 @@ static void add_input(struct source_set *s, const struct config_source *conf, bo
         return;
     case CONFIG_DOCKER_EVENTS:
     case CONFIG_FORWARD:
-        return; /* a socket: what comes from it is in the spool */
+    case CONFIG_JOURNALD:
+        return; /* what comes from there is in a spool */
     }
 }
 
@@ -135,7 +138,7 @@ struct source_set *source_set_new(struct config *config, struct opener *o, bool 
     s->config = config;
     INVARIANT(profiles_new(config, &s->profiles, &err) == 0); /* config.c has tried it */
     s->opener = o;
-    s->v = mem_new((config->n_sources + 4) * sizeof(*s->v));
+    s->v = mem_new((config->n_sources + 5) * sizeof(*s->v));
     for (size_t i = 0; i < config->n_sources; i++)
         add_input(s, &config->sources[i], podman_by_file);
     (void)add_spool(s, SOURCE_SPOOL_DOCKER, SPOOL_DOCKER);
@@ -143,6 +146,8 @@ struct source_set *source_set_new(struct config *config, struct opener *o, bool 
     (void)add_spool(s, SOURCE_SPOOL_OWN, SPOOL_OWN);
     add_spool(s, SOURCE_SPOOL_FORWARD, SPOOL_FORWARD)->conf =
         config_find_source(config, CONFIG_FORWARD);
+    add_spool(s, SOURCE_SPOOL_JOURNALD, SPOOL_JOURNALD)->conf =
+        config_find_source(config, CONFIG_JOURNALD);
     return s;
 }
 
@@ -240,6 +245,7 @@ static struct str runtime_of(const struct source *s)
     case SOURCE_JSON:
     case SOURCE_SPOOL_OWN:
     case SOURCE_SPOOL_FORWARD: /* its lines say */
+    case SOURCE_SPOOL_JOURNALD:
         break;
     }
     return STR_NULL;
@@ -255,6 +261,8 @@ static struct str source_of(enum source_kind kind)
         return STR("logq");
     case SOURCE_SPOOL_FORWARD:
         return STR("forward");
+    case SOURCE_SPOOL_JOURNALD:
+        return STR("journald"); /* of entries of containers: decode_journal.c */
     case SOURCE_SPOOL_DOCKER:
         return STR("docker_events");
     case SOURCE_SPOOL_PODMAN:
@@ -284,6 +292,7 @@ static bool is_log(const struct source *s)
     case SOURCE_SPOOL_DOCKER:
     case SOURCE_SPOOL_PODMAN:
     case SOURCE_SPOOL_OWN:
+    case SOURCE_SPOOL_JOURNALD:
         break;
     }
     return false;

@@ -26,8 +26,9 @@ enum source_kind {
     SOURCE_PODMAN_EVENTS_FILE,
     SOURCE_SPOOL_DOCKER, /* events taken from a socket and written down by us (spool.h) */
     SOURCE_SPOOL_PODMAN,
-    SOURCE_SPOOL_OWN,     /* our own gap records */
-    SOURCE_SPOOL_FORWARD, /* what fluent clients have sent (input_forward.h) */
+    SOURCE_SPOOL_OWN,      /* our own gap records */
+    SOURCE_SPOOL_FORWARD,  /* what fluent clients have sent (input_forward.h) */
+    SOURCE_SPOOL_JOURNALD, /* entries of the journal */
 };
 
 struct kube_pods;

@@ -320,11 +320,56 @@ int spool_heads(struct spool *s, spool_head_fn *fn, void *arg, struct err *err)
     return r;
 }
 
+/* The end of file `no`, as spool_end has it.  ERR_GONE: there is no such file. */
+static int end_of_file(const struct spool *s, unsigned no, char *p, size_t cap, size_t *n,
+                       struct err *err)
+{
+    char name[32];
+    const char *nl;
+    struct stat st;
+    size_t have;
+    int fd, r;
+
+    name_of(no, name);
+    *n = 0;
+    fd = openat(s->dir_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? ERR_GONE : err_sys(err, "open spool file %s", name);
+    r = fstat(fd, &st) < 0 ? err_sys(err, "look at spool file %s", name) : 0;
+    if (r == 0 && st.st_size > 1) {
+        uint64_t end = (uint64_t)st.st_size - 1; /* without its newline */
+        have = end < cap ? (size_t)end : cap;
+        r = file_pread_all(fd, p, have, end - have, err);
+        nl = r < 0 ? NULL : memrchr(p, '\n', have);
+        *n = r < 0 ? 0 : have;
+        if (nl != NULL) {
+            *n = have - (size_t)(nl + 1 - p);
+            memmove(p, nl + 1, *n);
+        }
+    }
+    (void)close(fd);
+    return r;
+}
+
+int spool_end(struct spool *s, char *p, size_t cap, size_t *n, struct err *err)
+{
+    int r = 0;
+
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    *n = 0;
+    for (unsigned no = s->no; r == 0 && *n == 0 && no > 0; no--)
+        r = end_of_file(s, no, p, cap, n, err);
+    return r == ERR_GONE ? 0 : r;
+}
+
+/* One that is empty may have been begun and no more: what is in front of it is where a source goes
+ * on from. */
 bool spool_retire(int state_fd, const char *path)
 {
     const char *base = strrchr(path, '/'), *source = base;
     unsigned no = base == NULL ? 0 : number_of(base + 1);
     char name[32], file[256];
+    struct stat st;
 
     if (no == 0)
         return false;
@@ -332,7 +377,7 @@ bool spool_retire(int state_fd, const char *path)
         source--;
     name_of(no + 1, name);
     (void)snprintf(file, sizeof(file), SPOOL_DIR "/%.*s/%s", (int)(base - source), source, name);
-    if (faccessat(state_fd, file, F_OK, 0) != 0)
+    if (fstatat(state_fd, file, &st, 0) != 0 || st.st_size == 0)
         return false;
     (void)snprintf(file, sizeof(file), SPOOL_DIR "/%.*s", (int)(strlen(source)), source);
     return unlinkat(state_fd, file, 0) == 0;

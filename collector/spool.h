@@ -12,12 +12,13 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define SPOOL_DIR     "spool"
-#define SPOOL_SUFFIX  ".jsonl"
-#define SPOOL_DOCKER  "docker_events"
-#define SPOOL_PODMAN  "podman_events"
-#define SPOOL_FORWARD "forward"
-#define SPOOL_OWN     "logq"
+#define SPOOL_DIR      "spool"
+#define SPOOL_SUFFIX   ".jsonl"
+#define SPOOL_DOCKER   "docker_events"
+#define SPOOL_PODMAN   "podman_events"
+#define SPOOL_FORWARD  "forward"
+#define SPOOL_OWN      "logq"
+#define SPOOL_JOURNALD "journald"
 
 enum { SPOOL_LATE_MAX = 1 << 20 };
 
@@ -60,8 +61,11 @@ int spool_heads(struct spool *s, spool_head_fn *fn, void *arg, struct err *err);
 int spool_cut(struct spool *s, uint64_t size, struct err *err);
 int spool_dir(const struct spool *s); /* borrowed: for what lies beside the files */
 
-/* Remove the file of a spool that was followed as `path`, if there is one behind it: true when it
- * was removed. */
+/* The last *n bytes, `cap` at most, of the last line, without its newline; 0: there is no line. */
+int spool_end(struct spool *s, char *p, size_t cap, size_t *n, struct err *err);
+
+/* Remove the file of a spool that was followed as `path`, if there is one behind it with something
+ * in it: true when it was removed. */
 bool spool_retire(int state_fd, const char *path);
 
 #endif

@@ -25,8 +25,9 @@ struct look {
  * managers have one too. */
 static bool is_ours(const char *name)
 {
-    static const char *const NAMES[] = {"lock", "addresses.json", "spool",     "refused",
-                                        "keep", "kube.cache",     "containers"};
+    static const char *const NAMES[] = {
+        "lock", "addresses.json", "spool",      "refused",
+        "keep", "kube.cache",     "containers", "journald.position"};
     struct str s = str_of(name);
 
     if (str_ends(s, STR(".tmp")))

@@ -135,6 +135,7 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
         relabel(u, &p, start);
     if (join_add(&t->join, &p, &seg, u->now, &u->rd->limits, &rec) == 1)
         return;
+    rec.partial = rec.partial || p.partial;
     turn_record(u, &rec, &p, &seg);
     if (!p.raw)
         join_done(&t->join, p.stream, &u->rd->limits);
@@ -218,7 +219,9 @@ int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *s
         }
         if (p == rd->buf && (size_t)n == rd->cap && rd->cap < rd->line_max) {
             grow_buffer(rd);
-        } else if (p == rd->buf && (size_t)n == rd->cap) {
+            continue; /* p is a place in the old one */
+        }
+        if (p == rd->buf && (size_t)n == rd->cap) {
             uint64_t end = take_long_line(u, *at, to);
             if (end == 0)
                 return 0;

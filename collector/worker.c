@@ -106,6 +106,10 @@ static void on_order(uv_poll_t *poll, int status, int events)
         reload(w, fd);
     else if (o.type == PRIV_RELOAD_FAILED)
         metric_add(METRIC_RELOADS_FAILED, 1);
+    if (o.type == PRIV_JOURNAL && fd >= 0 && !w->stopping) {
+        collector_set_journal(w->collector, fd);
+        return;
+    }
     if (fd >= 0)
         (void)close(fd);
 }

@@ -37,6 +37,7 @@ HOME = [  # third-party header, its home: folders, or single files.  The first t
     (r"sqlite3.*\.h", {"storage"}),
     (r"yaml\.h|xxhash\.h|xxh3\.h", {"base"}),
     (r"re2/.*|hs/.*|hs.*\.h", {"base/regexp_re2.cc"}),
+    (r"systemd/.*", {"collector/module/journal_module.c"}),
     (r"curl/.*", {"server"}),
     (r"argon2\.h|wslay/.*|snappy.*\.h", {"server"}),
     (r"jansson.*\.h", {"server", "query/cli"}),

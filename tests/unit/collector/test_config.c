@@ -130,6 +130,14 @@ static void what_does_not_fit_together_is_said(void **state)
     expect_error(SERVER "inputs: [{type: docker_events, paths: [/x]}]\n", "not from paths");
     expect_error(SERVER "inputs: [{type: docker_events}, {type: docker_events}]\n",
                  "one input of events per engine");
+    expect_error(SERVER "inputs: [{type: journald, directory: x}]\n", "must begin with /");
+    expect_error(SERVER "inputs: [{type: journald, matches: [unit=x]}]\n", "a match is FIELD");
+    expect_error(SERVER "inputs: [{type: journald, paths: [/x]}]\n", "in a directory");
+    expect_error(SERVER "inputs: [{type: journald, multiline: {format: go}}]\n", "is a record");
+    expect_error(SERVER "inputs: [{type: journald, since: never}]\n", "never");
+    expect_error(SERVER "inputs: [{type: journald}, {type: journald}]\n",
+                 "one input of type journald");
+    expect_error(SERVER "inputs: [{type: cri, directory: /x}]\n", "for type journald");
     expect_error(SERVER "metrics: {listen: '0.0.0.0:1'}\ninputs: [{type: cri}]\n", "asks nobody");
     expect_error(SERVER "max_line: 2MiB\ninputs: [{type: cri}]\n", "max_line");
     expect_error(SERVER "maxline: 1MiB\ninputs: [{type: cri}]\n", "maxline");
@@ -307,6 +315,9 @@ static void the_example_is_what_the_table_says(void **state)
                                                         "listen_mode:",
                                                         "listen_group:",
                                                         "spool_bytes:",
+                                                        "directory:",
+                                                        "since:",
+                                                        "matches:",
                                                         NULL};
          *key != NULL; key++)
         if (str_find(buf_str(&text), str_of(*key)) == SIZE_MAX)

@@ -107,6 +107,22 @@ static void excluded_paths_are_left_alone(void **state)
     world_check_once("yes");
 }
 
+/* Longer than the buffer that reading begins with, which then is another one. */
+static void a_long_line_is_read_whole_and_what_follows_it_too(void **state)
+{
+    char *text = mem_new(700001);
+
+    (void)state;
+    memset(text, 'y', 700000);
+    world_start("max_line: 1MiB\n", "  - {type: file, paths: ['@/logs/*.log']}\n");
+    world_write("logs/a.log", text);
+    world_write("logs/a.log", "\nnext\n");
+    world_wait("\nnext\n");
+    assert_int_equal(w.server.records, 2);
+    assert_true(str_find(buf_str(&w.server.lines), str_of(text)) != SIZE_MAX);
+    free(text);
+}
+
 static void a_renamed_file_is_read_to_its_end_and_its_successor_after_it(void **state)
 {
     (void)state;
@@ -685,6 +701,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(read_from_end_takes_only_what_comes),
            TEST(a_log_that_was_gone_before_it_could_be_opened_is_a_gap),
            TEST(excluded_paths_are_left_alone),
+           TEST(a_long_line_is_read_whole_and_what_follows_it_too),
            TEST(a_renamed_file_is_read_to_its_end_and_its_successor_after_it),
            TEST(a_file_that_was_renamed_over_is_read_from_its_descriptor),
            TEST(a_file_that_was_renamed_over_unseen_is_a_gap),

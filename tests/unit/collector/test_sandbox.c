@@ -134,6 +134,41 @@ static int worker_calls(void)
     return fdatasync(dir) == 0 ? 0 : 8;
 }
 
+/* Reading below one directory, and nothing of the network. */
+static int journal_calls(void)
+{
+    struct err err;
+    const char *const paths[] = {root};
+    int r = sandbox_drop(NULL, 0, &err), fd;
+
+    if (mkdirat(dir, "other", 0700) != 0)
+        return 2;
+    if (r == 0)
+        r = sandbox_reading(paths, 1, &err);
+    if (r == 0)
+        r = sandbox_syscalls(SANDBOX_JOURNAL, &err);
+    if (r != 0)
+        return r == ERR_UNSUPPORTED ? CANNOT_HERE : 3;
+    if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || errno != EPERM)
+        return 4;
+    if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+        return 5;
+    if (openat(dir, "new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EACCES)
+        return 6;
+    fd = openat(dir, "other", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return 7;
+    if (syscall(SYS_inotify_init1, 0) < 0)
+        return 8;
+    return syscall(SYS_setuid, 0) < 0 && errno == EPERM ? 0 : 9;
+}
+
+static void the_journal_is_read_and_nothing_else(void **state)
+{
+    (void)state;
+    must_pass(journal_calls);
+}
+
 /* What would reach the parent, who is of the same user. */
 static int worker_reaches_out(void)
 {
@@ -332,6 +367,6 @@ static void a_state_directory_is_given_away_and_nothing_else(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(to_start_a_program_is_the_end), TEST(a_worker_has_the_network_and_little_else),
            TEST(a_worker_reaches_no_other_process), TEST(a_gate_has_unix_sockets_and_little_else),
-           TEST(files_are_those_of_the_state_directory), TEST(root_is_left_for_good),
-           TEST(a_user_may_be_a_number), TEST(an_orphan_is_told),
+           TEST(the_journal_is_read_and_nothing_else), TEST(files_are_those_of_the_state_directory),
+           TEST(root_is_left_for_good), TEST(a_user_may_be_a_number), TEST(an_orphan_is_told),
            TEST(a_state_directory_is_given_away_and_nothing_else))

@@ -67,6 +67,73 @@ static void a_long_spool_goes_on_in_a_next_file(void **state)
     assert_int_equal(access(second, F_OK), 0);
 }
 
+static void check_end(size_t cap, const char *want)
+{
+    char end[64];
+    size_t n = 0;
+
+    assert_int_equal(spool_end(s, end, cap, &n, &err), 0);
+    check_str(((struct str){end, n}), want);
+}
+
+static void the_end_of_the_last_line_is_found(void **state)
+{
+    char line[1025];
+    int fd;
+
+    (void)state;
+    check_end(64, "");
+    assert_int_equal(spool_append(s, STR("one\n"), &err), 0);
+    check_end(64, "one");
+    assert_int_equal(spool_append(s, STR("two\nand more\n"), &err), 0);
+    check_end(64, "and more");
+    check_end(4, "more");
+    check_end(8, "and more");
+    memset(line, 'x', sizeof(line));
+    line[sizeof(line) - 2] = '!';
+    line[sizeof(line) - 1] = '\n';
+    for (int i = 0; i < 1024; i++)
+        assert_int_equal(spool_append(s, (struct str){line, sizeof(line)}, &err), 0);
+    check_end(3, "xx!");
+    fd = openat(dir, "spool/x/00000002.jsonl", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0); /* begun, and then we were killed */
+    (void)close(fd);
+    reopen();
+    check_end(3, "xx!");
+}
+
+/* What a source goes on from stays until there is something later. */
+static void a_file_with_only_an_empty_one_behind_it_stays(void **state)
+{
+    char first[TMPDIR_PATH_MAX + 64];
+    int fd;
+
+    (void)state;
+    (void)snprintf(first, sizeof(first), "%s/spool/x/00000001.jsonl", path);
+    assert_int_equal(spool_append(s, STR("one\n"), &err), 0);
+    fd = openat(dir, "spool/x/00000002.jsonl", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_false(spool_retire(dir, first));
+    reopen();
+    assert_int_equal(spool_append(s, STR("two\n"), &err), 0);
+    assert_true(spool_retire(dir, first));
+}
+
+static void all_files_count_for_the_total(void **state)
+{
+    uint64_t total = 0;
+    char line[1024];
+
+    (void)state;
+    memset(line, 'x', sizeof(line));
+    line[sizeof(line) - 1] = '\n';
+    for (int i = 0; i < 1030; i++)
+        assert_int_equal(spool_append(s, (struct str){line, sizeof(line)}, &err), 0);
+    assert_int_equal(spool_total(s, &total, &err), 0);
+    assert_int_equal(total, 1030 * sizeof(line));
+}
+
 static void a_failing_disk_leaves_whole_lines(void **state)
 {
     (void)state;
@@ -186,6 +253,10 @@ static void a_long_torn_line_is_cut_off(void **state)
 CHECK_MAIN(cmocka_unit_test_setup_teardown(lines_come_back_after_a_restart, setup, teardown),
            cmocka_unit_test_setup_teardown(a_torn_line_is_cut_off, setup, teardown),
            cmocka_unit_test_setup_teardown(a_long_spool_goes_on_in_a_next_file, setup, teardown),
+           cmocka_unit_test_setup_teardown(the_end_of_the_last_line_is_found, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_file_with_only_an_empty_one_behind_it_stays, setup,
+                                           teardown),
+           cmocka_unit_test_setup_teardown(all_files_count_for_the_total, setup, teardown),
            cmocka_unit_test_setup_teardown(a_failing_disk_leaves_whole_lines, setup, teardown),
            cmocka_unit_test_setup_teardown(what_cannot_be_written_waits_in_memory, setup, teardown),
            cmocka_unit_test_setup_teardown(what_waits_is_bounded, setup, teardown),

@@ -1,0 +1,128 @@
+/*
+ * collector/decode_journal.c - entries of the journal, as input_journal.c writes them down.
+ *
+ * A JSON object a line.  Beside the line's text: labels container, image, runtime, source and app,
+ * attributes container_id, unit and level.  "at" and "open" are for input_journal.c alone.
+ */
+#include "collector/decode.h"
+
+#include "base/json.h"
+#include "base/record.h"
+
+#include <string.h>
+
+static void add(struct label *v, size_t *n, const char *name, struct str value)
+{
+    v[(*n)++] = (struct label){str_of(name), str_sub(value, 0, RECORD_LABEL_VALUE_MAX)};
+}
+
+/* Which member is which label or attribute. */
+static const char *const LABELS[] = {"app", "container", "image", "runtime"};
+static const char *const ATTRS[] = {"container_id", "level", "unit"};
+
+static bool is_among(const char *const *names, size_t n, struct str name, const char **ret)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(name, str_of(names[i]))) {
+            *ret = names[i];
+            return true;
+        }
+    return false;
+}
+
+struct members {
+    struct label labels[8], attrs[8];
+    size_t n_labels, n_attrs;
+};
+
+static void take_text(struct members *m, struct str key, struct str text, struct piece *p)
+{
+    const char *name;
+
+    if (str_eq(key, STR("line")))
+        p->text = text;
+    else if (str_eq(key, STR("stream")))
+        p->stream = str_eq(text, STR("stderr")) ? DECODE_STDERR : DECODE_STDOUT;
+    else if (is_among(LABELS, sizeof(LABELS) / sizeof(LABELS[0]), key, &name) && m->n_labels < 6)
+        add(m->labels, &m->n_labels, name, text);
+    else if (is_among(ATTRS, sizeof(ATTRS) / sizeof(ATTRS[0]), key, &name) && m->n_attrs < 6)
+        add(m->attrs, &m->n_attrs, name, text);
+}
+
+static bool take_member(struct decoder *d, struct json_reader *r, struct str key, struct members *m,
+                        struct piece *p)
+{
+    struct json_token t;
+    struct err err;
+    struct str text;
+    int64_t n;
+
+    if (str_eq(key, STR("open")))
+        return json_skip(r, NULL, &err) == 0;
+    if (json_next(r, &t, &err) < 0)
+        return false;
+    if (t.type == JSON_STRING) {
+        text = json_text(&t, d->arena);
+        if (text.p == NULL)
+            return false;
+        take_text(m, key, text, p);
+        return true;
+    }
+    if (str_eq(key, STR("partial"))) {
+        p->partial = t.type == JSON_TRUE;
+        return t.type == JSON_TRUE || t.type == JSON_FALSE;
+    }
+    if (t.type != JSON_NUMBER || !str_to_i64(t.raw, &n))
+        return false;
+    if (str_eq(key, STR("time")))
+        p->ts = n;
+    else if (str_eq(key, STR("cut")) && n > 0)
+        p->missing = (uint64_t)n;
+    return true;
+}
+
+/* What the decoder has room for. */
+static void finish(struct decoder *d, struct members *m, struct piece *p)
+{
+    bool is_container = false;
+
+    for (size_t i = 0; i < m->n_labels; i++)
+        is_container = is_container || str_eq(m->labels[i].name, STR("container"));
+    for (size_t i = 0; i < m->n_attrs; i++)
+        is_container = is_container || str_eq(m->attrs[i].name, STR("container_id"));
+    if (is_container)
+        add(m->labels, &m->n_labels, "source", STR("container"));
+    memcpy(d->labels, m->labels, m->n_labels * sizeof(d->labels[0]));
+    memcpy(d->attrs, m->attrs, m->n_attrs * sizeof(d->attrs[0]));
+    p->labels = d->labels;
+    p->attrs = d->attrs;
+    p->n_labels = labels_sort(d->labels, m->n_labels);
+    p->n_attrs = labels_sort(d->attrs, m->n_attrs);
+}
+
+bool decode_journal(struct decoder *d, struct str line, struct piece *ret)
+{
+    struct members m = {.n_labels = 0};
+    struct piece got = {.last = true};
+    struct json_reader r;
+    struct json_token t;
+    struct err err;
+
+    arena_reset(d->arena);
+    json_reader_init(&r, line);
+    if (json_next(&r, &t, &err) < 0 || t.type != JSON_OBJECT)
+        return false;
+    for (;;) {
+        if (json_next(&r, &t, &err) < 0)
+            return false;
+        if (t.type == JSON_OBJECT_END)
+            break;
+        if (t.type != JSON_KEY || !take_member(d, &r, t.raw, &m, &got))
+            return false;
+    }
+    if (got.text.p == NULL || str_trim(json_rest(&r)).n > 0)
+        return false;
+    finish(d, &m, &got);
+    *ret = got;
+    return true;
+}

@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# label: story
+# needs: runtime
+# timeout: 240
+"""A real systemd-journald, in a mount namespace of its own, is followed by a collector.
+
+    writer      logs numbered lines as Docker's and podman's drivers do, every 50th in three pieces; rotates the
+                journal meanwhile
+    collector   is killed five times at moments from a printed seed; so is, once, its process that reads the journal
+    server      has every line once, those in pieces whole, with container, stream and time
+    then        a line of 1 MiB, one with binary bytes, one of a unit (matches), one of a real podman container;
+                entries that are removed while the collector is away are a gap record, and what comes after is there
+"""
+import array
+import datetime
+import fcntl
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from lib import LONG, Podman, exact, gaps, main, seed, stage, wait_count, wait_for
+
+LINES = 60_000 if LONG else 6_000
+KILLS = 20 if LONG else 5
+PIECES_EVERY, PIECE = 50, 4000
+CONF = "[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\nRateLimitBurst=0\nReadKMsg=no\nAudit=no\nForwardToSyslog=no\n" \
+       "ForwardToKMsg=no\nForwardToConsole=no\nForwardToWall=no\nLineMax=64K\nRuntimeMaxUse=512M\nRuntimeKeepFree=1M\n"
+SETUP = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal && " \
+        "mount --bind \"$0/journal\" /run/log/journal && mount --bind \"$0/journald.conf\" /etc/systemd/journald.conf && " \
+        "exec /lib/systemd/systemd-journald"
+
+
+class Journald:
+    """systemd-journald with its files in work/journal; log() speaks its native protocol."""
+
+    def __init__(self, work):
+        self.dir = work / "journal"
+        self.dir.mkdir()
+        (work / "journald.conf").write_text(CONF)
+        self.log_file = open(work / "journald.log", "wb")
+        self.process = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", SETUP, work],
+                                        env=dict(os.environ, SYSTEMD_LOG_TARGET="console"), stdin=subprocess.DEVNULL,
+                                        stdout=self.log_file, stderr=self.log_file)
+        path = f"/proc/{self.process.pid}/root/run/systemd/journal/socket"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+        def there():
+            assert self.process.poll() is None, (work / "journald.log").read_text()
+            self.socket.connect(path)
+            return True
+        wait_for("journald's socket", there)
+        wait_for("a journal", lambda: list(self.dir.rglob("system.journal")))
+
+    def log(self, **fields):
+        out = b""
+        for name, value in fields.items():
+            value = value if isinstance(value, bytes) else str(value).encode()
+            out += name.encode()
+            out += b"\n" + struct.pack("<Q", len(value)) + value + b"\n" if b"\n" in value else b"=" + value + b"\n"
+        if len(out) < 60_000:
+            self.socket.send(out)
+            return
+        fd = os.memfd_create("entry", os.MFD_ALLOW_SEALING)  # what is too long for a datagram
+        os.write(fd, out)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
+        self.socket.sendmsg([], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+        os.close(fd)
+
+    def files(self):
+        return sorted(self.dir.rglob("*.journal"))
+
+    def rotate(self):
+        before = len(self.files())
+        self.process.send_signal(signal.SIGUSR2)
+        wait_for("a rotation", lambda: len(self.files()) > before)
+
+    def close(self):
+        self.socket.close()
+        self.process.terminate()
+        self.process.wait()
+        self.log_file.close()
+
+
+def line(no):
+    """What stands in line `no`; every 50th is long."""
+    text = f"n={no:010d} request handled"
+    return text + " " + "x" * (3 * PIECE - len(text) - 1) if no % PIECES_EVERY == 0 else text
+
+
+def write_lines(journal, first, end):
+    """As Docker's driver (even numbers) and podman's (odd ones and every 100th) do."""
+    for no in range(first, end):
+        text = line(no)
+        docker = no % 2 == 0 and no % (2 * PIECES_EVERY) != 0
+        base = {"CONTAINER_NAME": "web" if docker else "db", "CONTAINER_ID_FULL": ("d" if docker else "e") * 64,
+                "PRIORITY": "3" if no % 10 == 0 else "6"}
+        if docker:
+            base |= {"IMAGE_NAME": "bb:1", "SYSLOG_IDENTIFIER": "d" * 12}
+        parts = [text[at:at + PIECE] for at in range(0, len(text), PIECE)]
+        for i, part in enumerate(parts):
+            more = {"CONTAINER_PARTIAL_MESSAGE": "true"} if i + 1 < len(parts) else {}
+            if docker and len(parts) > 1:
+                more |= {"CONTAINER_PARTIAL_ID": f"{no:064x}", "CONTAINER_PARTIAL_ORDINAL": i + 1,
+                         "CONTAINER_PARTIAL_LAST": "false" if more else "true"}
+            journal.log(MESSAGE=part, **base, **more)
+        if no % 50 == 0:
+            time.sleep(0.02)  # the pace of the writer, not a wait for an effect
+
+
+def children(pid, name):
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = entry.read_text()
+        except OSError:
+            continue
+        comm, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
+        if comm == name and int(rest[1]) == pid and rest[0] != "Z":
+            found.append(int(entry.parent.name))
+    return found
+
+
+def kill_while_it_writes(rnd, s, journal):
+    writer = threading.Thread(target=write_lines, args=(journal, 1, LINES + 1))
+    s.collector.start()
+    writer.start()
+    for i in range(KILLS):
+        time.sleep(rnd.uniform(0.02, 0.4))  # a moment of the plan
+        if i == 1:
+            reader = wait_for("a reader", lambda: children(s.collector.process.pid, "logq-journal"))
+            os.kill(reader[0], signal.SIGSEGV)
+        if i % 2 == 0:
+            journal.rotate()
+        s.collector.kill()
+        s.collector.start()
+    writer.join()
+
+
+def check_labels(server):
+    entry = server.entries('{container="web"} |= "n=0000000050 "')[0]
+    assert entry["line"] == line(50), (len(entry["line"]), entry["line"][:40])
+    assert entry["labels"]["image"] == "bb:1" and entry["labels"]["source"] == "container", entry
+    assert entry["labels"]["stream"] == "stderr" and entry["attributes"]["container_id"] == "d" * 64, entry
+    logged = datetime.datetime.fromisoformat(entry["ts"][:19] + "+00:00")
+    assert abs((datetime.datetime.now(datetime.timezone.utc) - logged).total_seconds()) < 3600, entry
+    for no in (100, 150):
+        assert server.entries(f'{{container=~"web|db"}} |= "n={no:010d} "')[0]["line"] == line(no), no
+    assert not server.entries('{source="journald"}'), "nobody asked for what is no container's"
+
+
+def one(server, query):
+    return wait_for(query, lambda: server.entries(query))[0]
+
+
+def single_entries(s, journal):
+    journal.log(MESSAGE=b"L" * (1 << 20), CONTAINER_NAME="long", CONTAINER_ID_FULL="f" * 64, PRIORITY="6")
+    journal.log(MESSAGE=b"bin\xff\x00\nary", CONTAINER_NAME="binary", CONTAINER_ID_FULL="b" * 64, PRIORITY="6")
+    journal.log(MESSAGE="of a unit", SYSLOG_IDENTIFIER="backup", JOB="nightly", PRIORITY="4")
+    journal.log(MESSAGE="of another", SYSLOG_IDENTIFIER="backup", JOB="daily", PRIORITY="4")
+    assert len(one(s.server, '{container="long"}')["line"]) == 1 << 20
+    assert "\nary" in one(s.server, '{container="binary"}')["line"]
+    unit = one(s.server, '{source="journald"}')
+    assert unit["line"] == "of a unit" and unit["labels"]["app"] == "backup", unit
+    assert unit["attributes"]["level"] == "warn", unit
+
+
+def real_podman(s, journal):
+    podman = Podman()
+    try:
+        podman.argv = ["nsenter", "-m", "-t", str(journal.process.pid), *podman.argv]
+        podman("run", "-d", "--name", "real", "--network", "none", "--log-driver", "journald", "localhost/bb:1", "/bin/sh", "-c",
+               "echo to stdout; echo to stderr >&2; head -c 50000 /dev/zero | tr '\\0' y; echo")
+        podman.wait("real")
+        wait_count(s.server, '{container="real"}', 3)
+        got = {e["line"]: e["labels"] for e in s.server.entries('{container="real"}')}
+        assert set(got) == {"to stdout", "to stderr", "y" * 50000}, [text[:40] for text in got]
+        assert got["to stdout"]["runtime"] == "podman" and got["to stdout"]["stream"] == "stdout", got["to stdout"]
+        assert got["to stderr"]["stream"] == "stderr", got["to stderr"]
+    finally:
+        podman.close()
+
+
+def removed_while_away(s, journal):
+    """What vacuuming takes away unread is a gap, once; what is left is there."""
+    s.collector.stop()
+    write_lines(journal, LINES + 1, LINES + 101)
+    journal.rotate()
+    for path in journal.files():
+        if path.name != "system.journal":
+            path.unlink()
+    write_lines(journal, LINES + 101, LINES + 201)
+    s.collector.start()
+    wait_count(s.server, '{container=~"web|db"}', LINES + 100)
+    found = wait_for("a gap record", lambda: gaps(s.server, "journal_vacuumed"))
+    assert len(found) == 1, found
+    print("gap:", found[0])
+    s.collector.kill()
+    s.collector.start()
+    write_lines(journal, LINES + 201, LINES + 211)
+    wait_count(s.server, '{container=~"web|db"}', LINES + 110)
+    exact(s.server, '{container=~"web|db"}', 1, LINES + 211, gone=range(LINES + 1, LINES + 101))
+    assert len(gaps(s.server)) == 1, gaps(s.server)
+
+
+def run():
+    rnd = seed()
+    with stage("  - {type: journald, directory: '@/journal', since: all, matches: [JOB=nightly]}\n") as s:
+        journal = Journald(s.work)
+        try:
+            kill_while_it_writes(rnd, s, journal)
+            wait_count(s.server, '{container=~"web|db"}', LINES)
+            exact(s.server, '{container=~"web|db"}', 1, LINES + 1)
+            check_labels(s.server)
+            single_entries(s, journal)
+            if shutil.which("podman"):
+                real_podman(s, journal)
+            removed_while_away(s, journal)
+            s.collector.stop()
+        finally:
+            s.collector.discard()
+            journal.close()
+
+
+main(run)

@@ -1,0 +1,96 @@
+/* Unit tests of collector/decode_journal. */
+#include "collector/decode.h"
+#include "tests/lib/check.h"
+
+#include <string.h>
+
+static struct decoder d;
+static struct piece p;
+
+static int setup(void **state)
+{
+    (void)state;
+    decoder_init(&d);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    decoder_fini(&d);
+    return 0;
+}
+
+static bool decode(const char *line)
+{
+    return decode_journal(&d, str_of(line), &p);
+}
+
+static void a_line_of_a_container_is_taken_apart(void **state)
+{
+    (void)state;
+    assert_true(decode("{\"time\":1700000000000000001,\"stream\":\"stderr\",\"container\":\"web\","
+                       "\"container_id\":\"4f5e\",\"runtime\":\"podman\",\"app\":\"web\","
+                       "\"line\":\"a\\n\\\"b\\\"\",\"at\":\"s=1\",\"open\":[[\"k\",\"s=0\"]]}"));
+    assert_int_equal(p.ts, INT64_C(1700000000000000001));
+    assert_int_equal(p.stream, DECODE_STDERR);
+    check_str(p.text, "a\n\"b\"");
+    assert_true(p.last);
+    assert_false(p.partial);
+    assert_int_equal(p.missing, 0);
+    assert_int_equal(p.n_labels, 4);
+    check_str(p.labels[0].name, "app");
+    check_str(p.labels[1].value, "web");
+    check_str(p.labels[3].name, "source");
+    check_str(p.labels[3].value, "container");
+    assert_int_equal(p.n_attrs, 1);
+    check_str(p.attrs[0].value, "4f5e");
+}
+
+static void marks_come_with_it(void **state)
+{
+    (void)state;
+    assert_true(decode("{\"time\":1,\"line\":\"x\",\"cut\":9,\"partial\":true,\"unit\":\"a\","
+                       "\"level\":\"warn\",\"at\":\"s=1\"}"));
+    assert_int_equal(p.missing, 9);
+    assert_true(p.partial);
+    assert_int_equal(p.stream, DECODE_NONE);
+    assert_int_equal(p.n_labels, 0);
+    assert_int_equal(p.n_attrs, 2);
+}
+
+static void what_is_no_such_line_is_refused(void **state)
+{
+    static const char *const WRONG[] = {"",
+                                        "x",
+                                        "{}",
+                                        "[]",
+                                        "{\"line\":1}",
+                                        "{\"line\":\"a\"",
+                                        "{\"line\":\"a\"} x",
+                                        "{\"line\":\"a\",\"time\":\"b\",\"partial\":1}",
+                                        "{\"line\":\"a\",\"time\":{}}"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++)
+        assert_false(decode(WRONG[i]));
+}
+
+/* The same label many times is no more room than there is. */
+static void labels_are_bounded(void **state)
+{
+    char line[4096] = "{\"line\":\"x\"";
+
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        (void)strcat(line, ",\"container\":\"web\",\"unit\":\"u\"");
+    (void)strcat(line, "}");
+    assert_true(decode(line));
+    assert_int_equal(p.n_labels, 2);
+    assert_int_equal(p.n_attrs, 1);
+}
+
+CHECK_MAIN(cmocka_unit_test_setup_teardown(a_line_of_a_container_is_taken_apart, setup, teardown),
+           cmocka_unit_test_setup_teardown(marks_come_with_it, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_is_no_such_line_is_refused, setup, teardown),
+           cmocka_unit_test_setup_teardown(labels_are_bounded, setup, teardown))

@@ -1,0 +1,330 @@
+/* Unit tests of collector/input_journal: a reader of the journal that is the test, all the way to
+ * the store. */
+#include "tests/unit/collector/collector_world.h"
+#include "tests/unit/collector/journal_world.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define JOURNALD "  - {type: journald}\n"
+
+static int reader;                     /* our end; -1: none */
+static char place[JOURNAL_CURSOR_MAX]; /* where the worker wants to begin */
+
+static int setup(void **state)
+{
+    (void)world_setup(state);
+    w.server.show_labels = true;
+    reader = -1;
+    return 0;
+}
+
+static void close_reader(void)
+{
+    if (reader >= 0)
+        (void)close(reader);
+    reader = -1;
+}
+
+static int teardown(void **state)
+{
+    world_die();
+    close_reader();
+    return world_teardown(state);
+}
+
+/* Another reader, which is told where to begin. */
+static void attach(void)
+{
+    struct journal_frame f;
+    char bytes[1024];
+    size_t used = 0;
+    ssize_t n;
+    int pair[2];
+
+    close_reader();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    collector_set_journal(w.collector, pair[0]);
+    reader = pair[1];
+    n = recv(reader, bytes, sizeof(bytes), 0);
+    assert_true(n > 0);
+    assert_int_equal(journal_frame_take((struct str){bytes, (size_t)n}, &f, &used, &err), 0);
+    assert_int_equal(f.type, JOURNAL_START);
+    (void)str_to_z(f.v[JOURNAL_CURSOR], place, sizeof(place));
+}
+
+static void begin(const char *more, const char *inputs)
+{
+    world_start(more, inputs);
+    attach();
+}
+
+static void again(const char *more, const char *inputs)
+{
+    world_die();
+    begin(more, inputs);
+}
+
+static void say(struct journal_frame f)
+{
+    struct buf b;
+
+    buf_init(&b, 2 * JOURNAL_FRAME_MAX);
+    journal_frame_put(&b, &f);
+    assert_int_equal(send(reader, b.p, b.n, MSG_NOSIGNAL), (ssize_t)b.n);
+    buf_fini(&b);
+}
+
+/* One that is longer than what a socket holds: the loop has to take it meanwhile. */
+static void say_slowly(const struct journal_frame *f)
+{
+    struct buf b;
+
+    buf_init(&b, 2 * JOURNAL_FRAME_MAX);
+    journal_frame_put(&b, f);
+    for (size_t sent = 0; sent < b.n;) {
+        ssize_t n = send(reader, b.p + sent, b.n - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent += n > 0 ? (size_t)n : 0;
+        (void)uv_run(loop_uv(w.loop), UV_RUN_NOWAIT);
+    }
+    buf_fini(&b);
+}
+
+static void say_here(unsigned no)
+{
+    struct journal_frame f = {.type = JOURNAL_HERE};
+
+    f.v[JOURNAL_CURSOR] = str_of(journal_cursor(no));
+    say(f);
+}
+
+static void entries_become_records_with_labels(void **state)
+{
+    struct journal_frame f = journal_entry(1, "web", "hello\nworld\n");
+
+    (void)state;
+    begin("", "  - {type: journald, labels: {team: shop}}\n");
+    assert_string_equal(place, "");
+    f.v[JOURNAL_IMAGE] = STR("bb:1");
+    f.v[JOURNAL_COMM] = STR("dockerd");
+    f.v[JOURNAL_PRIORITY] = STR("3");
+    say(f);
+    world_wait("app=web container=web host=h image=bb:1 runtime=docker source=container team=shop "
+               "stderr|hello\nworld container_id=4f5e6a7b8c9d");
+    f = journal_entry(2, "", "session opened");
+    f.v[JOURNAL_NAME] = f.v[JOURNAL_ID] = STR_NULL;
+    f.v[JOURNAL_IDENTIFIER] = STR("sshd");
+    f.v[JOURNAL_UNIT] = STR("ssh.service");
+    f.v[JOURNAL_PRIORITY] = STR("4");
+    say(f);
+    world_wait("app=sshd host=h source=journald team=shop session opened level=warn "
+               "unit=ssh.service");
+    assert_int_equal(w.server.records, 2);
+}
+
+static void what_is_spooled_is_known_after_a_kill(void **state)
+{
+    (void)state;
+    begin("", JOURNALD);
+    say(journal_entry(1, "web", "one"));
+    say(journal_entry(2, "web", "two"));
+    world_wait_records(2);
+    again("", JOURNALD);
+    assert_string_equal(place, journal_cursor(2));
+    say(journal_entry(2, "web", "two"));
+    say(journal_entry(3, "web", "three"));
+    world_wait("three");
+    attach(); /* the reader died: the same without a kill */
+    assert_string_equal(place, journal_cursor(3));
+    say(journal_entry(3, "web", "three"));
+    say(journal_entry(4, "web", "four"));
+    world_wait("four");
+    assert_int_equal(w.server.records, 4);
+    assert_int_equal(metric_get(METRIC_JOURNAL_REPEATED), 2);
+    assert_int_equal(metric_get(METRIC_JOURNAL_RESTARTS), 1);
+}
+
+static void an_open_record_is_read_again_after_a_kill(void **state)
+{
+    struct journal_frame end = journal_entry(6, "web", "end");
+
+    (void)state;
+    begin("", JOURNALD);
+    say(journal_entry(1, "web", "before"));
+    say(journal_piece(2, "web", "begin "));
+    for (unsigned no = 3; no <= 5; no++) {
+        struct journal_frame f = journal_entry(no, "db", no == 3 ? "three" : "others");
+        f.v[JOURNAL_ID] = STR("77");
+        say(f);
+    }
+    world_wait_records(4);
+    again("", JOURNALD);
+    assert_string_equal(place, journal_cursor(2));
+    say(journal_piece(2, "web", "begin "));
+    say(journal_entry(3, "db", "three"));
+    attach(); /* in the middle of that */
+    assert_string_equal(place, journal_cursor(2));
+    say(journal_piece(2, "web", "begin "));
+    for (unsigned no = 3; no <= 5; no++) {
+        struct journal_frame f = journal_entry(no, "db", "again");
+        f.v[JOURNAL_ID] = STR("77");
+        say(f);
+    }
+    say(end);
+    world_wait("begin end");
+    say(journal_entry(7, "web", "after"));
+    world_wait("after");
+    assert_int_equal(w.server.records, 6);
+    world_check_once("three");
+    world_check_once("begin ");
+    again("", JOURNALD);
+    assert_string_equal(place, journal_cursor(7));
+}
+
+static void a_record_that_nobody_ends_is_given_up(void **state)
+{
+    (void)state;
+    begin("partial_timeout: 50ms\n", JOURNALD);
+    say(journal_piece(1, "web", "torn"));
+    say_here(1);
+    world_wait("torn partial=true container_id=4f5e6a7b8c9d");
+    say(journal_entry(2, "web", "whole"));
+    world_wait("whole");
+    assert_int_equal(w.server.records, 2);
+    again("partial_timeout: 50ms\n", JOURNALD);
+    assert_string_equal(place, journal_cursor(2));
+}
+
+static void a_quiet_journal_keeps_its_place(void **state)
+{
+    (void)state;
+    begin("", JOURNALD);
+    say_here(9);
+    while (faccessat(w.dir, "state/journald.position", F_OK, 0) != 0)
+        (void)uv_run(loop_uv(w.loop), UV_RUN_ONCE);
+    again("", JOURNALD);
+    assert_string_equal(place, journal_cursor(9));
+    say(journal_entry(10, "web", "ten")); /* what is spooled is later */
+    world_wait_records(1);
+    again("", JOURNALD);
+    assert_string_equal(place, journal_cursor(10));
+}
+
+static void long_and_binary_messages_are_cut_and_mended(void **state)
+{
+    static char text[5000];
+    struct journal_frame f;
+
+    (void)state;
+    memset(text, 'y', sizeof(text) - 1);
+    begin("max_line: 2KiB\n", JOURNALD);
+    f = journal_entry(1, "web", text);
+    f.v[JOURNAL_MESSAGE].n = 2048; /* as the reader cuts it */
+    say(f);
+    world_wait("truncated=4999");
+    f = journal_entry(2, "web", "");
+    f.v[JOURNAL_MESSAGE] = STR("a\0b\xff\x01 \"quoted\"");
+    f.total = f.v[JOURNAL_MESSAGE].n;
+    say(f);
+    world_wait_records(2);
+    assert_true(str_find(buf_str(&w.server.lines), STR("\xef\xbf\xbd\x01 \"quoted\"")) != SIZE_MAX);
+    f = journal_entry(3, "web", "");
+    f.v[JOURNAL_MESSAGE] = STR_NULL;
+    say(f);
+    world_wait_records(3);
+}
+
+/* A text that is six times as long in JSON is cut where a reader of lines would cut the JSON. */
+static void a_text_of_control_bytes_is_cut_as_a_whole_line(void **state)
+{
+    char *text = mem_new(RECORD_LINE_MAX + 1);
+    struct journal_frame f;
+
+    (void)state;
+    memset(text, 1, RECORD_LINE_MAX);
+    begin("", JOURNALD);
+    f = journal_entry(1, "web", text);
+    say_slowly(&f);
+    world_wait("truncated=1048576");
+    assert_int_equal(metric_get(METRIC_RECORDS_UNDECODED), 0);
+    free(text);
+}
+
+static void secrets_are_gone_before_the_spool(void **state)
+{
+    struct buf spool;
+
+    (void)state;
+    begin("redact: {detectors: [bearer, private_key]}\n", JOURNALD);
+    say(journal_entry(1, "web", "curl -H Bearer 8899aabbccddeeff"));
+    say(journal_entry(2, "web", "-----BEGIN RSA PRIVATE KEY-----"));
+    say(journal_entry(3, "web",
+                      "MIIEowIBAAKCAQEAtn5gSVxLmWVPwYVPZ3pWZkOO8yPT4mT0Zc7Vh2p1s4d6k8zq"));
+    say(journal_entry(4, "web", "-----END RSA PRIVATE KEY-----"));
+    world_wait_records(4);
+    buf_init(&spool, 1 << 20);
+    assert_int_equal(file_read(w.dir, "state/spool/journald/00000001.jsonl", &spool, &err), 0);
+    assert_int_equal(str_find(buf_str(&spool), STR("8899aabbccddeeff")), SIZE_MAX);
+    assert_int_equal(str_find(buf_str(&spool), STR("MIIEowIB")), SIZE_MAX);
+    assert_true(str_find(buf_str(&spool), STR("Bearer [redacted:bearer]")) != SIZE_MAX);
+    buf_fini(&spool);
+}
+
+static void what_is_excluded_is_not_spooled(void **state)
+{
+    struct journal_frame f = journal_entry(1, "noise", "nothing");
+
+    (void)state;
+    begin("", "  - {type: journald, select: {exclude: {container: 'no*'}}}\n");
+    f.v[JOURNAL_ID] = STR("11");
+    say(f);
+    say(journal_entry(2, "web", "something"));
+    world_wait("something");
+    assert_int_equal(w.server.records, 1);
+}
+
+static void removed_entries_are_a_gap(void **state)
+{
+    struct journal_frame f = {.type = JOURNAL_GAP, .total = 17};
+
+    (void)state;
+    begin("", JOURNALD);
+    f.v[JOURNAL_CURSOR] = str_of(journal_cursor(1));
+    say(f);
+    say(journal_entry(19, "web", "after"));
+    world_wait("gap=journal_vacuumed");
+    world_wait("at most 17 entries");
+    world_wait("after");
+    assert_int_equal(metric_get(METRIC_GAPS), 1);
+}
+
+static void a_reader_that_says_nonsense_is_left(void **state)
+{
+    char byte;
+
+    (void)state;
+    begin("", JOURNALD);
+    assert_int_equal(send(reader, "\xff\xff\xff\xff", 4, MSG_NOSIGNAL), 4);
+    while (recv(reader, &byte, 1, MSG_DONTWAIT) != 0)
+        (void)uv_run(loop_uv(w.loop), UV_RUN_ONCE);
+    attach();
+    say(journal_entry(1, "web", "one"));
+    world_wait("one");
+}
+
+CHECK_MAIN(cmocka_unit_test_setup_teardown(entries_become_records_with_labels, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_is_spooled_is_known_after_a_kill, setup, teardown),
+           cmocka_unit_test_setup_teardown(an_open_record_is_read_again_after_a_kill, setup,
+                                           teardown),
+           cmocka_unit_test_setup_teardown(a_record_that_nobody_ends_is_given_up, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_quiet_journal_keeps_its_place, setup, teardown),
+           cmocka_unit_test_setup_teardown(long_and_binary_messages_are_cut_and_mended, setup,
+                                           teardown),
+           cmocka_unit_test_setup_teardown(a_text_of_control_bytes_is_cut_as_a_whole_line, setup,
+                                           teardown),
+           cmocka_unit_test_setup_teardown(secrets_are_gone_before_the_spool, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_is_excluded_is_not_spooled, setup, teardown),
+           cmocka_unit_test_setup_teardown(removed_entries_are_a_gap, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_reader_that_says_nonsense_is_left, setup, teardown))

@@ -22,7 +22,7 @@ from lib import LONG, exact, main, run as command, seed, stage, wait_count, wait
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COUNT = 20
-KILLS = 40 if LONG else 6
+KILLS = 40 if LONG else 5
 GROUP = 1 if os.getuid() == 0 else os.getgid()
 POINTS = ("forward_input.written", "forward_input.synced", "forward_input.ack", "checkpoint.planned", "ship.acked")
 

@@ -69,11 +69,18 @@ static void drain(struct input_file *in, struct tail *t, dur_ns now)
 /* true: it was let go. */
 static bool finish(struct input_file *in, struct tail *t, dur_ns now)
 {
+    bool is_spool = t->source->is_spool;
+
     if (t->queued || !t->caught_up || !tail_is_settled(t) ||
-        now - t->seen_at < LINGER_MS * NS_PER_MS)
+        (!is_spool && now - t->seen_at < LINGER_MS * NS_PER_MS))
         return false;
-    if (t->source->is_spool && !t->unlinked) /* all of it is at the server */
-        t->unlinked = spool_retire(in->opt.state_fd, t->path);
+    if (is_spool && !t->unlinked) {
+        if (tail_look(t) != TAIL_SAME) { /* we write to it, and nobody has told us yet */
+            input_file_make_ready(in, t);
+            return false;
+        }
+        t->unlinked = spool_retire(in->opt.state_fd, t->path); /* all of it is at the server */
+    }
     if (!t->unlinked && !(t->drained && now - t->successor_at >= MOVED_MS * NS_PER_MS &&
                           now - t->seen_at >= MOVED_MS * NS_PER_MS && has_moved(in, t)))
         return false;

@@ -364,21 +364,42 @@ int spool_end(struct spool *s, char *p, size_t cap, size_t *n, struct err *err)
 
 /* One that is empty may have been begun and no more: what is in front of it is where a source goes
  * on from. */
+struct later {
+    unsigned no;
+    bool may_be_empty, found;
+};
+
+static int find_later(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    struct later *l = arg;
+    struct stat st;
+
+    (void)err;
+    if (number_of(name) > l->no && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        l->found = l->found || st.st_size > 0 || l->may_be_empty;
+    return 0;
+}
+
 bool spool_retire(int state_fd, const char *path)
 {
     const char *base = strrchr(path, '/'), *source = base;
-    unsigned no = base == NULL ? 0 : number_of(base + 1);
-    char name[32], file[256];
-    struct stat st;
+    struct later l = {.no = base == NULL ? 0 : number_of(base + 1)};
+    char dir[256];
+    struct err err;
+    int fd;
+    bool done;
 
-    if (no == 0)
+    if (l.no == 0)
         return false;
     while (source > path && source[-1] != '/')
         source--;
-    name_of(no + 1, name);
-    (void)snprintf(file, sizeof(file), SPOOL_DIR "/%.*s/%s", (int)(base - source), source, name);
-    if (fstatat(state_fd, file, &st, 0) != 0 || st.st_size == 0)
+    /* what is remembered of its lines lies beside them */
+    l.may_be_empty = strncmp(source, SPOOL_FORWARD "/", sizeof(SPOOL_FORWARD)) == 0;
+    (void)snprintf(dir, sizeof(dir), SPOOL_DIR "/%.*s", (int)(base - source), source);
+    if (file_open_dir(state_fd, dir, &fd, &err) < 0)
         return false;
-    (void)snprintf(file, sizeof(file), SPOOL_DIR "/%.*s", (int)(strlen(source)), source);
-    return unlinkat(state_fd, file, 0) == 0;
+    /* any later one: that which followed may have gone before */
+    done = file_walk(fd, find_later, &l, &err) == 0 && l.found && unlinkat(fd, base + 1, 0) == 0;
+    (void)close(fd);
+    return done;
 }

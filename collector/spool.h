@@ -64,8 +64,8 @@ int spool_dir(const struct spool *s); /* borrowed: for what lies beside the file
 /* The last *n bytes, `cap` at most, of the last line, without its newline; 0: there is no line. */
 int spool_end(struct spool *s, char *p, size_t cap, size_t *n, struct err *err);
 
-/* Remove the file of a spool that was followed as `path`, if there is one behind it with something
- * in it: true when it was removed. */
+/* Remove the file of a spool that was followed as `path`, if there is a later one with something in
+ * it (in SPOOL_FORWARD, any later one): true when it was removed. */
 bool spool_retire(int state_fd, const char *path);
 
 #endif

@@ -268,6 +268,30 @@ static void a_full_spool_is_not_read_into(void **state)
     assert_true(metric_get(METRIC_FORWARD_SPOOL_BYTES) < 2 << 20);
 }
 
+static bool is_first_file_gone(void *arg)
+{
+    (void)arg;
+    return faccessat(w.dir, "state/spool/forward/00000001.jsonl", F_OK, 0) != 0;
+}
+
+static void files_go_when_all_of_them_is_at_the_server(void **state)
+{
+    enum { COUNT = 12 };
+    char token[2] = "a";
+
+    (void)state;
+    world_start("", SMALL);
+    client_connect();
+    for (size_t i = 1; i <= COUNT; i++, token[0]++) { /* twice what may be there at once */
+        send_large(token, token[0], 220);
+        wait_acks(i);
+    }
+    world_wait_records(COUNT);
+    wait_check(w.loop, is_first_file_gone, NULL, "the end of a file");
+    assert_int_equal(w.server.records, COUNT);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
 static void a_client_that_makes_no_sense_is_sent_away(void **state)
 {
     (void)state;
@@ -402,6 +426,7 @@ CHECK_MAIN(TEST(entries_become_records_with_labels), TEST(dockers_driver_is_know
            TEST(a_chunk_that_comes_again_is_stored_once), TEST(a_restart_knows_what_was_taken),
            TEST(a_message_that_was_half_written_is_cut_off),
            TEST(chunks_of_earlier_files_are_known_too), TEST(a_full_spool_is_not_read_into),
+           TEST(files_go_when_all_of_them_is_at_the_server),
            TEST(a_client_that_makes_no_sense_is_sent_away), TEST(half_a_message_leaves_nothing),
            TEST(many_messages_in_one_write_get_their_acks_in_order),
            TEST(rules_and_redaction_are_for_them_too),

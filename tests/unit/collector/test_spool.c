@@ -233,6 +233,22 @@ static void a_file_by_hand_is_as_long_as_is_wanted(void **state)
     free(line);
 }
 
+/* The server may acknowledge a later one first. */
+static void files_may_be_removed_in_any_order(void **state)
+{
+    char name[3][TMPDIR_PATH_MAX + 64];
+
+    (void)state;
+    assert_int_equal(spool_next(s, &err), 0);
+    assert_int_equal(spool_next(s, &err), 0);
+    assert_int_equal(spool_append(s, STR("x\n"), &err), 0);
+    for (int i = 0; i < 3; i++)
+        (void)snprintf(name[i], sizeof(name[i]), "%s/spool/x/%08d.jsonl", path, i + 1);
+    assert_true(spool_retire(dir, name[1]));
+    assert_true(spool_retire(dir, name[0]));
+    assert_false(spool_retire(dir, name[2])); /* the one that is written to */
+}
+
 static void a_long_torn_line_is_cut_off(void **state)
 {
     char *line = mem_new(100000);
@@ -261,4 +277,5 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(lines_come_back_after_a_restart, setu
            cmocka_unit_test_setup_teardown(what_cannot_be_written_waits_in_memory, setup, teardown),
            cmocka_unit_test_setup_teardown(what_waits_is_bounded, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_by_hand_is_as_long_as_is_wanted, setup, teardown),
+           cmocka_unit_test_setup_teardown(files_may_be_removed_in_any_order, setup, teardown),
            cmocka_unit_test_setup_teardown(a_long_torn_line_is_cut_off, setup, teardown))

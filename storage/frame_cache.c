@@ -14,7 +14,7 @@ enum {
     SHARDS = 8,
     FIRST_BUCKETS = 256,
     TRIES = 4,
-    TRIM_AFTER = 2, /* the whole cache was thrown out so often */
+    TRIM_BYTES = 64 << 20, /* thrown out, after which the heap is tidied */
 };
 
 struct frame {
@@ -186,7 +186,7 @@ static void tidy(struct frame_cache *c, size_t bytes)
     if (bytes == 0)
         return;
     before = atomic_fetch_add_explicit(&c->thrown_out, bytes, memory_order_relaxed);
-    if (before + bytes < TRIM_AFTER * SHARDS * c->shard_bytes)
+    if (before + bytes < TRIM_BYTES)
         return;
     atomic_store_explicit(&c->thrown_out, 0, memory_order_relaxed);
     mem_trim();

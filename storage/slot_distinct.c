@@ -31,8 +31,9 @@ size_t slot_distinct_open(struct slot_distinct *d, size_t n, size_t max)
     return places;
 }
 
-bool slot_distinct_may_repeat(size_t seen, size_t distinct, size_t n)
+bool slot_distinct_may_repeat(size_t seen, size_t distinct, size_t n, size_t share)
 {
-    /* Of `seen` values drawn from n / 4, about 2 * seen^2 / n come again; half of that will do. */
-    return (uint64_t)(seen - distinct) * n >= (uint64_t)seen * seen;
+    /* Of `seen` values drawn from n / share, about share / 2 * seen^2 / n come again; half of that
+     * will do. */
+    return (uint64_t)(seen - distinct) * n >= (uint64_t)seen * seen / 4 * share;
 }

@@ -20,8 +20,8 @@ void slot_distinct_fini(struct slot_distinct *d);
  * two and all free. */
 size_t slot_distinct_open(struct slot_distinct *d, size_t n, size_t max);
 
-/* After `seen` of n values with `distinct` different ones: may they be few enough for a dictionary?
+/* After `seen` of n values with `distinct` different ones: may all of them be n / share or fewer?
  */
-bool slot_distinct_may_repeat(size_t seen, size_t distinct, size_t n);
+bool slot_distinct_may_repeat(size_t seen, size_t distinct, size_t n, size_t share);
 
 #endif

@@ -334,7 +334,7 @@ static size_t find_distinct(struct slot_encoder *e, const struct str *v, size_t 
         size_t at;
         if (i == check) {
             e->repeats = i - count > i / 8;
-            if (!slot_distinct_may_repeat(i, count, n))
+            if (!slot_distinct_may_repeat(i, count, n, DICT_SHARE))
                 return 0;
             check *= 4;
         }

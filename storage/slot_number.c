@@ -23,6 +23,7 @@ enum { HEAD_MODE = 7, HEAD_PACKED = 8 }; /* bits of the first byte; from 16 on t
 enum {
     PLANES_MAX = 8,
     DICT_MIN = 64,      /* values below which a dictionary is not tried */
+    DICT_SHARE = 4,     /* as many numbers to a value, or more */
     DICT_SAMPLE = 256,  /* values after which, again and again, it is asked if this may pay */
     DICT_GAIN_BITS = 4, /* bits a value below which there is nothing to gain */
     DICT_PROBES = 64,   /* places looked at: bounds the time that chosen numbers can cost */
@@ -249,7 +250,7 @@ static size_t find_distinct(struct slot_number_encoder *e, size_t n, size_t max)
         size_t at = (size_t)((v * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (places - 1);
         unsigned probes = 0;
         if (i == check) {
-            if (!slot_distinct_may_repeat(i, count, n))
+            if (!slot_distinct_may_repeat(i, count, n, DICT_SHARE))
                 return 0;
             check *= 4;
         }
@@ -301,7 +302,7 @@ static bool put_dict(struct slot_number_encoder *e, const struct shape *s, size_
 
     if (entry_bits <= 8 || n < DICT_MIN || bits / n < DICT_GAIN_BITS)
         return false;
-    count = find_distinct(e, n, max < n / 4 ? max : n / 4);
+    count = find_distinct(e, n, max < n / DICT_SHARE ? max : n / DICT_SHARE);
     if (count < 2 || n * bits_of(count - 1) + count * entry_bits >= bits)
         return false;
     slot_number_sort(e->key, e->spare, count);

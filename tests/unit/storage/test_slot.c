@@ -486,6 +486,21 @@ static void a_dictionary_is_sorted(void **state)
         assert_true(str_cmp(v.entry[i - 1], v.entry[i]) < 0);
 }
 
+/* Paths of which each comes three times are a dictionary, but not those of which most come once. */
+static void texts_that_come_again_are_a_dictionary(void **state)
+{
+    struct column *c = *state;
+
+    for (unsigned different = 1000; different <= 2500; different += 1500) {
+        clear(c);
+        for (unsigned i = 0; i < 3000; i++) {
+            unsigned k = (unsigned)(rnd() % different);
+            add(c, "/%s/%u", k % 3 == 0 ? "orders" : "items", k * k * 977 % 1000003);
+        }
+        assert_int_equal(kind_of(c), different == 1000 ? SLOT_DICT : SLOT_TEXT);
+    }
+}
+
 static void hex_digits_take_half(void **state)
 {
     struct column *c = *state;
@@ -822,16 +837,19 @@ static void numbers_outside_of_their_stamp_are_refused(void **state)
 
 #define COLUMN_TEST(f) cmocka_unit_test_setup_teardown(f, column_setup, column_teardown)
 
-CHECK_MAIN(
-    COLUMN_TEST(every_value_comes_back), COLUMN_TEST(one_exception_in_many_comes_back),
-    COLUMN_TEST(values_of_a_mebibyte_come_back), COLUMN_TEST(equal_values_take_no_bytes),
-    COLUMN_TEST(pairs_of_words_are_few), COLUMN_TEST(leading_zeros_are_numbers_of_one_width_only),
-    COLUMN_TEST(numbers_end_at_64_bits), COLUMN_TEST(steady_numbers_take_a_few_bytes),
-    COLUMN_TEST(random_numbers_take_their_bits), COLUMN_TEST(a_dictionary_is_sorted),
-    COLUMN_TEST(hex_digits_take_half), COLUMN_TEST(numbers_between_the_same_text_are_columns),
-    COLUMN_TEST(a_common_beginning_and_end_may_meet), COLUMN_TEST(codes_are_those_of_other_columns),
-    COLUMN_TEST(codes_do_not_lose_a_long_beginning), COLUMN_TEST(newlines_in_values_come_back),
-    COLUMN_TEST(crafted_columns_are_refused), COLUMN_TEST(a_pattern_does_not_explode),
-    COLUMN_TEST(broken_bytes_end_in_an_error_or_in_values),
-    COLUMN_TEST(broken_stamps_end_in_an_error),
-    COLUMN_TEST(numbers_outside_of_their_stamp_are_refused))
+CHECK_MAIN(COLUMN_TEST(every_value_comes_back), COLUMN_TEST(one_exception_in_many_comes_back),
+           COLUMN_TEST(values_of_a_mebibyte_come_back), COLUMN_TEST(equal_values_take_no_bytes),
+           COLUMN_TEST(pairs_of_words_are_few),
+           COLUMN_TEST(leading_zeros_are_numbers_of_one_width_only),
+           COLUMN_TEST(numbers_end_at_64_bits), COLUMN_TEST(steady_numbers_take_a_few_bytes),
+           COLUMN_TEST(random_numbers_take_their_bits), COLUMN_TEST(a_dictionary_is_sorted),
+           COLUMN_TEST(texts_that_come_again_are_a_dictionary), COLUMN_TEST(hex_digits_take_half),
+           COLUMN_TEST(numbers_between_the_same_text_are_columns),
+           COLUMN_TEST(a_common_beginning_and_end_may_meet),
+           COLUMN_TEST(codes_are_those_of_other_columns),
+           COLUMN_TEST(codes_do_not_lose_a_long_beginning),
+           COLUMN_TEST(newlines_in_values_come_back), COLUMN_TEST(crafted_columns_are_refused),
+           COLUMN_TEST(a_pattern_does_not_explode),
+           COLUMN_TEST(broken_bytes_end_in_an_error_or_in_values),
+           COLUMN_TEST(broken_stamps_end_in_an_error),
+           COLUMN_TEST(numbers_outside_of_their_stamp_are_refused))

@@ -167,15 +167,13 @@ static int bind_metrics(struct priv *p, struct err *err)
     return r < 0 ? err_wrap(err, "metrics.listen") : 0;
 }
 
-static int give_to_group(const struct bound *b, const char *name, struct err *err)
+static int give_to_group(const struct bound *b, mode_t mode, const char *name, struct err *err)
 {
     gid_t gid;
 
     if (!sandbox_find_group(name, &gid))
         return err_set(err, ERR_INVALID, "there is no group '%s'", name);
-    return chown(b->at.sun_path, (uid_t)-1, gid) < 0
-               ? err_sys(err, "give '%s' to group '%s'", b->at.sun_path, name)
-               : 0;
+    return listener_give_unix(b->at.sun_path, mode, gid, err);
 }
 
 /* Where fluent clients connect.  First with the rights of the start: the directory may be root's.
@@ -188,7 +186,7 @@ static int bind_forward(struct priv *p, struct err *err)
     for (size_t i = 0; s != NULL && r >= 0 && i < s->forward.listen.n; i++) {
         r = bind_unix(p, s->forward.listen.v[i], (mode_t)s->forward.mode, &p->forward[i], err);
         if (r == 1 && s->forward.group.n > 0)
-            r = give_to_group(&p->forward[i], s->forward.group.p, err);
+            r = give_to_group(&p->forward[i], (mode_t)s->forward.mode, s->forward.group.p, err);
     }
     return r < 0 ? err_wrap(err, "inputs.listen") : 0;
 }

@@ -16,8 +16,10 @@
 #include "wire/stream_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -164,13 +166,34 @@ static int remove_stale(const struct sockaddr_un *un, socklen_t n, struct err *e
     return r;
 }
 
+int listener_give_unix(const char *path, mode_t mode, gid_t gid, struct err *err)
+{
+    int r = 0, fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    char self[32];
+    struct stat st;
+
+    if (fd < 0)
+        return err_sys(err, "look at socket '%s'", path);
+    (void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    if (fstat(fd, &st) != 0)
+        r = err_sys(err, "look at socket '%s'", path);
+    else if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
+        r = err_set(err, ERR_DENIED, "'%s' is not the socket that was bound there", path);
+    else if (gid != (gid_t)-1 && fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) != 0)
+        r = err_sys(err, "give '%s' to group %u", path, (unsigned)gid);
+    else if ((st.st_mode & 07777) != mode && chmod(self, mode) != 0) /* fchmod needs a file */
+        r = err_sys(err, "mode of socket '%s'", path);
+    (void)close(fd);
+    return r;
+}
+
 static int bind_unix(int fd, mode_t mode, const struct address *a, struct err *err)
 {
     const struct sockaddr_un *un = &a->socket.un;
     int r;
 
-    /* The file gets the mode of the socket, so that it is at no time wider than it should be; chmod
-     * then gives back what the umask took. */
+    /* The file gets the mode of the socket, so that it is at no time wider than it should be; then
+     * it is given back what the umask took. */
     if (fchmod(fd, mode) != 0)
         return err_sys(err, "mode of a socket");
     if (bind(fd, &a->socket.any, a->socket_n) != 0) {
@@ -182,7 +205,7 @@ static int bind_unix(int fd, mode_t mode, const struct address *a, struct err *e
         if (bind(fd, &a->socket.any, a->socket_n) != 0)
             return err_sys(err, "listen on '%s'", un->sun_path);
     }
-    return chmod(un->sun_path, mode) == 0 ? 0 : err_sys(err, "listen on '%s'", un->sun_path);
+    return listener_give_unix(un->sun_path, mode, (gid_t)-1, err);
 }
 
 /* And remember which file it is, to remove it at the end. */

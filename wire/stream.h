@@ -75,6 +75,13 @@ struct listener_options {
  * somebody does, or it is no socket.
  */
 int listener_bind_unix(const char *address, mode_t mode, int *ret, struct err *err);
+/*
+ * Give the socket file `path`, which we have just bound, its mode, and its group unless that is
+ * (gid_t)-1.  Whoever may write in its directory may have put something else there: no link is
+ * followed, and nothing but a socket of ours without another name is changed.  ERR_DENIED: it is
+ * none.
+ */
+int listener_give_unix(const char *path, mode_t mode, gid_t gid, struct err *err);
 int listener_open(struct loop *l, const char *address, const struct listener_options *opt,
                   listener_fn *fn, void *arg, struct listener **ret, struct err *err);
 /* "127.0.0.1:41873", also when port 0 was asked for.  Lives with the listener. */

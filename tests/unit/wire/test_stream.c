@@ -525,6 +525,42 @@ static void a_listener_takes_a_socket_that_is_bound(void **state)
     tmpdir_close(fd);
 }
 
+/* Whatever else came to lie there keeps its mode. */
+static void only_a_socket_of_ours_is_given_a_mode(void **state)
+{
+    static const char *const NAMES[] = {"sock", "file", "to_sock", "to_file", "linked"};
+    char dir[TMPDIR_PATH_MAX], address[128], path[128];
+    int plain, s, fd = tmpdir_open(dir);
+    mode_t umask_was = umask(077);
+    struct stat st;
+    struct err err;
+
+    (void)state;
+    (void)snprintf(address, sizeof(address), "unix:%s/sock", dir);
+    assert_int_equal(listener_bind_unix(address, 0660, &s, &err), 0);
+    plain = openat(fd, "file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(plain >= 0);
+    (void)close(plain);
+    assert_int_equal(symlinkat("sock", fd, "to_sock"), 0);
+    assert_int_equal(symlinkat("file", fd, "to_file"), 0);
+    assert_int_equal(fstatat(fd, "sock", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0660); /* whatever the umask is */
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        if (i == 4)
+            assert_int_equal(linkat(fd, "sock", fd, "linked", 0), 0);
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, NAMES[i]);
+        assert_int_equal(listener_give_unix(path, 0666, getegid(), &err), i == 0 ? 0 : ERR_DENIED);
+    }
+    (void)umask(umask_was);
+    assert_int_equal(fstatat(fd, "sock", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0666);
+    assert_int_equal(st.st_gid, getegid());
+    assert_int_equal(fstatat(fd, "file", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    (void)close(s);
+    tmpdir_close(fd);
+}
+
 static void a_file_in_the_way_is_not_removed(void **state)
 {
     char dir[TMPDIR_PATH_MAX];
@@ -717,6 +753,7 @@ CHECK_MAIN(cmocka_unit_test(bytes_go_both_ways_and_the_end_is_orderly),
            cmocka_unit_test(unix_sockets_have_mode_and_peer_and_vanish),
            cmocka_unit_test(a_stale_socket_is_replaced_a_live_one_is_not),
            cmocka_unit_test(a_listener_takes_a_socket_that_is_bound),
+           cmocka_unit_test(only_a_socket_of_ours_is_given_a_mode),
            cmocka_unit_test(a_file_in_the_way_is_not_removed),
            cmocka_unit_test(connections_over_the_maximum_are_refused_and_counted),
            cmocka_unit_test(two_loops_listen_on_one_port),

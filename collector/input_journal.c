@@ -15,8 +15,8 @@
  *
  * Invariants
  *   (1) what is told in a line's `at` and `open` is what makes the lines after it the next ones;
- *   (2) lines are appended in the order of the journal, and synced before anybody reads them;
- *   (3) POSITION is written only when nothing waits to be appended.
+ *   (2) lines are appended in the order of the journal, and wait in `out` until they are synced;
+ *   (3) POSITION is written only when nothing waits there.
  */
 #include "collector/input_journal.h"
 
@@ -83,7 +83,7 @@ struct input_journal {
     int fd; /* to the reader; -1: none */
     uv_poll_t *poll;
     bool polling;
-    struct buf in, out, quoted;  /* out: lines that are not appended yet */
+    struct buf in, out, quoted;  /* out: lines that are not on the disk yet */
     char at[JOURNAL_CURSOR_MAX]; /* of the last entry that is dealt with; "": none */
     struct resumed resumed[JOURNAL_JOINS_MAX];
     size_t n_resumed;
@@ -597,13 +597,16 @@ static bool append(struct input_journal *in)
         return true;
     r = spool_append(in->spool, buf_str(&in->out), &err);
     if (r == 0) {
-        buf_clear(&in->out);
         r = spool_sync(in->spool, &err);
+        if (r < 0)
+            spool_again(in->spool, in->out.n); /* with what comes behind it meanwhile */
     }
-    if (r < 0 && !in->append_failed)
+    if (r == 0)
+        buf_clear(&in->out);
+    else if (!in->append_failed)
         log_error("journal.not_written", LOG_ERR(&err));
     in->append_failed = r < 0;
-    return in->out.n == 0;
+    return r == 0;
 }
 
 /* Is there room for more?  What waits for the server is bounded. */

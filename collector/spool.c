@@ -1,6 +1,7 @@
 /* collector/spool.c - contract: spool.h. */
 #include "collector/spool.h"
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,6 +29,7 @@ struct spool {
     int dir_fd, fd;
     unsigned no; /* of the file that is written */
     uint64_t size;
+    uint64_t there; /* >= size: what a reader may have had of it */
     bool by_hand;
     struct buf late; /* whole lines that could not be written */
 };
@@ -76,7 +78,7 @@ static int open_file(struct spool *s, unsigned no, struct err *err)
         (void)close(s->fd);
     s->fd = fd;
     s->no = no;
-    s->size = (uint64_t)st.st_size;
+    s->size = s->there = (uint64_t)st.st_size;
     return file_sync_dir(s->dir_fd, err);
 }
 
@@ -85,7 +87,7 @@ int spool_cut(struct spool *s, uint64_t size, struct err *err)
     OBJ_CHECK(s, SPOOL_MAGIC);
     if (ftruncate(s->fd, (off_t)size) < 0)
         return err_sys(err, "cut spool file");
-    s->size = size;
+    s->size = s->there = size;
     return 0;
 }
 
@@ -163,12 +165,21 @@ int spool_append(struct spool *s, struct str lines, struct err *err)
         r = file_pwrite_all(s->fd, lines.p, lines.n, s->size, err);
     if (r < 0) {
         /* A reader takes whole lines only: half of one may go, and the next lies over it anyway. */
-        if (ftruncate(s->fd, (off_t)s->size) < 0)
+        if (ftruncate(s->fd, (off_t)s->there) < 0)
             log_warn("spool.cut_failed", LOG_I64("errno", errno));
         return r;
     }
     s->size += lines.n;
+    if (s->there < s->size)
+        s->there = s->size;
     return 0;
+}
+
+void spool_again(struct spool *s, size_t n)
+{
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    INVARIANT(n <= s->size);
+    s->size -= n;
 }
 
 int spool_keep(struct spool *s, struct str line, struct err *err)
@@ -198,6 +209,10 @@ void spool_retry(struct spool *s)
 int spool_sync(struct spool *s, struct err *err)
 {
     OBJ_CHECK(s, SPOOL_MAGIC);
+    if (fault_hit("spool.sync")) {
+        errno = EIO;
+        return err_sys(err, "sync spool file");
+    }
     return fdatasync(s->fd) < 0 ? err_sys(err, "sync spool file") : 0;
 }
 

@@ -32,6 +32,10 @@ void spool_close(struct spool **ps);
 int spool_append(struct spool *s, struct str lines, struct err *err);
 /* fdatasync.  ERR_IO: what was appended is there, but may be lost with the power. */
 int spool_sync(struct spool *s, struct err *err);
+/* After a sync that failed: what is appended next begins with the last `n` bytes, all of one
+ * spool_append, and is written over them.  The kernel tells of bytes that it could not write only
+ * once and then takes them for written, so that another sync alone would prove nothing. */
+void spool_again(struct spool *s, size_t n);
 
 /* Append one line as above; one that cannot be written now (a full disk) waits in memory for
  * spool_retry, as long as SPOOL_LATE_MAX bytes hold it.  ERR_LIMIT: they do not. */

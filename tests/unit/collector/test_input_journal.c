@@ -3,12 +3,14 @@
 #include "tests/unit/collector/collector_world.h"
 #include "tests/unit/collector/journal_world.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define JOURNALD "  - {type: journald}\n"
+#define JOURNALD   "  - {type: journald}\n"
+#define SPOOL_FILE "state/spool/journald/00000001.jsonl"
 
 static int reader;                     /* our end; -1: none */
 static char place[JOURNAL_CURSOR_MAX]; /* where the worker wants to begin */
@@ -265,11 +267,54 @@ static void secrets_are_gone_before_the_spool(void **state)
     say(journal_entry(4, "web", "-----END RSA PRIVATE KEY-----"));
     world_wait_records(4);
     buf_init(&spool, 1 << 20);
-    assert_int_equal(file_read(w.dir, "state/spool/journald/00000001.jsonl", &spool, &err), 0);
+    assert_int_equal(file_read(w.dir, SPOOL_FILE, &spool, &err), 0);
     assert_int_equal(str_find(buf_str(&spool), STR("8899aabbccddeeff")), SIZE_MAX);
     assert_int_equal(str_find(buf_str(&spool), STR("MIIEowIB")), SIZE_MAX);
     assert_true(str_find(buf_str(&spool), STR("Bearer [redacted:bearer]")) != SIZE_MAX);
     buf_fini(&spool);
+}
+
+static bool is_spooled(void *arg)
+{
+    struct buf spool;
+    bool has;
+
+    (void)arg;
+    buf_init(&spool, 1 << 20);
+    assert_int_equal(file_read(w.dir, SPOOL_FILE, &spool, &err), 0);
+    has = str_find(buf_str(&spool), STR("precious")) != SIZE_MAX;
+    buf_fini(&spool);
+    return has;
+}
+
+/* A sync that succeeds behind one that failed proves nothing. */
+static void what_was_not_synced_is_written_again(void **state)
+{
+    static const char ZEROS[2048];
+    char text[1024];
+    struct stat before, after;
+    int fd;
+
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    begin("", JOURNALD);
+    say(journal_entry(1, "web", text)); /* longer than what a file is known by */
+    world_wait_records(1);
+    assert_int_equal(fstatat(w.dir, SPOOL_FILE, &before, 0), 0);
+    fault_start("spool.sync");
+    assert_true(fault_next());
+    say(journal_entry(2, "web", "precious"));
+    do
+        (void)uv_run(loop_uv(w.loop), UV_RUN_ONCE);
+    while (fstatat(w.dir, SPOOL_FILE, &after, 0) == 0 && after.st_size == before.st_size);
+    while (fault_next())
+        ;
+    fd = openat(w.dir, SPOOL_FILE, O_WRONLY | O_CLOEXEC); /* as a file system may leave it */
+    assert_true(fd >= 0 && after.st_size - before.st_size <= (off_t)sizeof(ZEROS));
+    assert_true(pwrite(fd, ZEROS, (size_t)(after.st_size - before.st_size), before.st_size) > 0);
+    (void)close(fd);
+    wait_check(w.loop, is_spooled, NULL, "the line once more");
 }
 
 static void what_is_excluded_is_not_spooled(void **state)
@@ -325,6 +370,7 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(entries_become_records_with_labels, s
            cmocka_unit_test_setup_teardown(a_text_of_control_bytes_is_cut_as_a_whole_line, setup,
                                            teardown),
            cmocka_unit_test_setup_teardown(secrets_are_gone_before_the_spool, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_was_not_synced_is_written_again, setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_excluded_is_not_spooled, setup, teardown),
            cmocka_unit_test_setup_teardown(removed_entries_are_a_gap, setup, teardown),
            cmocka_unit_test_setup_teardown(a_reader_that_says_nonsense_is_left, setup, teardown))

@@ -153,6 +153,37 @@ static void a_failing_disk_leaves_whole_lines(void **state)
     }
 }
 
+/* Without a sync bytes may be gone whatever the next sync says. */
+static void what_was_not_synced_is_written_again_in_its_place(void **state)
+{
+    char file[16] = "";
+    int fd;
+
+    (void)state;
+    assert_int_equal(spool_append(s, STR("one\n"), &err), 0);
+    assert_int_equal(spool_append(s, STR("two\n"), &err), 0);
+    fault_start("spool.sync");
+    assert_true(fault_next());
+    assert_int_equal(spool_sync(s, &err), ERR_IO);
+    while (fault_next())
+        ;
+    spool_again(s, 4);
+    fd = openat(dir, "spool/x/00000001.jsonl", O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    fault_start("file.write");
+    assert_true(fault_next());
+    assert_int_equal(spool_append(s, STR("two\nthree\n"), &err), ERR_IO);
+    while (fault_next())
+        ;
+    assert_int_equal(pread(fd, file, sizeof(file), 0), 8); /* a reader may have had it */
+    assert_int_equal(pwrite(fd, "\0\0\0\0", 4, 4), 4);     /* as a file system may leave it */
+    assert_int_equal(spool_append(s, STR("two\nthree\n"), &err), 0);
+    (void)close(fd);
+    assert_int_equal(spool_size(s), 14);
+    assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+    check_str(buf_str(&seen), "one\ntwo\nthree\n");
+}
+
 static void what_cannot_be_written_waits_in_memory(void **state)
 {
     (void)state;
@@ -274,6 +305,8 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(lines_come_back_after_a_restart, setu
                                            teardown),
            cmocka_unit_test_setup_teardown(all_files_count_for_the_total, setup, teardown),
            cmocka_unit_test_setup_teardown(a_failing_disk_leaves_whole_lines, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_was_not_synced_is_written_again_in_its_place, setup,
+                                           teardown),
            cmocka_unit_test_setup_teardown(what_cannot_be_written_waits_in_memory, setup, teardown),
            cmocka_unit_test_setup_teardown(what_waits_is_bounded, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_by_hand_is_as_long_as_is_wanted, setup, teardown),

@@ -50,7 +50,7 @@ QUESTIONS = [
 
 # What takes so long that its asker goes away before: a metric from columns, one from records, lines that no filter finds.
 LONG = [
-    ("columns", "instant", f'topk(10, sum by (client) (count_over_time({EVERY} | json | __error__="" [RANGE])))'),
+    ("columns", "instant", f'topk(10, sum by (path) (count_over_time({EVERY} | json | __error__="" [RANGE])))'),
     ("records", "instant", f'sum(count_over_time({EVERY} | json | line_format "{{{{.client}}}} {{{{.status}}}}" |= "TURN no" [RANGE]))'),
     ("lines", "day", EVERY + ' | json | line_format "{{.client}}" |= "nosuchtext TURN"'),
 ]
@@ -123,7 +123,7 @@ def ask_peer(peer, kind, text, options, made):
     rows = [json.loads(line) for line in
             peer.get("/select/logsql/query", query=text.replace("SEED", str(options.seed)), **more).splitlines()]
     took = (time.monotonic() - begin) * 1000
-    return took, len(rows) if kind in ("hour", "day") else sum(int(row["n"]) for row in rows)
+    return took, len(rows) if kind in ("hour", "day") else sum(round(float(row["n"])) for row in rows)
 
 
 def repeat(process, ask, times):

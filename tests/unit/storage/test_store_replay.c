@@ -321,6 +321,19 @@ static int broken_decode(void *arg, const struct store_payload *p, struct batch 
     return err_set(err, ERR_CORRUPT, "no such payload");
 }
 
+/* No line is there but the one that tells of the gap, which is stored at its own time. */
+static void only_a_gap(struct feed *f)
+{
+    struct buf b;
+    size_t n;
+
+    buf_init(&b, 1 << 20);
+    n = feed_read(f, "t", &b);
+    assert_in_range(n, 0, 1);
+    assert_true(n == 0 || str_starts(buf_str(&b), STR("{\"gap\":{\"source\":\"wal\",")));
+    buf_fini(&b);
+}
+
 static void a_payload_that_does_not_decode_stops_acceptance(void **state)
 {
     struct feed f;
@@ -344,7 +357,7 @@ static void a_payload_that_does_not_decode_stops_acceptance(void **state)
     store_close(&f.s);
     f.opt.recover = true; /* then it is a gap */
     feed_open(&f);
-    feed_check(&f, "t", "");
+    only_a_gap(&f);
     assert_int_equal(feed_put(&f, "t", "P f 0 1 1\nR 5 a x\n"), STORE_DUPLICATE);
     feed_reopen(&f);
     store_close(&f.s);

@@ -395,6 +395,14 @@ static int find_later(void *arg, int dir_fd, const char *name, struct err *err)
     return 0;
 }
 
+/* `path` begins with directory `name`. */
+static bool is_of(const char *path, const char *name)
+{
+    size_t n = strlen(name);
+
+    return strncmp(path, name, n) == 0 && path[n] == '/';
+}
+
 bool spool_retire(int state_fd, const char *path)
 {
     const char *base = strrchr(path, '/'), *source = base;
@@ -409,7 +417,9 @@ bool spool_retire(int state_fd, const char *path)
     while (source > path && source[-1] != '/')
         source--;
     /* what is remembered of its lines lies beside them */
-    l.may_be_empty = strncmp(source, SPOOL_FORWARD "/", sizeof(SPOOL_FORWARD)) == 0;
+    l.may_be_empty = is_of(source, SPOOL_FORWARD);
+    if (is_of(source, SPOOL_DOCKER) || is_of(source, SPOOL_PODMAN))
+        l.no++; /* an engine tells events again, and they are known by the last two files */
     (void)snprintf(dir, sizeof(dir), SPOOL_DIR "/%.*s", (int)(base - source), source);
     if (file_open_dir(state_fd, dir, &fd, &err) < 0)
         return false;

@@ -4,7 +4,8 @@
  * Events from a socket and our own gap records are appended here, made durable, and then read like
  * any other log file: so they are shipped exactly once by the same rules
  * (docs/adr/0005-events-through-a-spool.md).  Files are state_dir/spool/<name>/<8 digits>.jsonl;
- * the reader removes one when a later one exists and all of it is acknowledged.  Loop thread only.
+ * the reader removes one when spool_retire allows it and all of it is acknowledged.  Loop thread
+ * only.
  */
 #ifndef LOGQ_COLLECTOR_SPOOL_H
 #define LOGQ_COLLECTOR_SPOOL_H
@@ -69,7 +70,8 @@ int spool_dir(const struct spool *s); /* borrowed: for what lies beside the file
 int spool_end(struct spool *s, char *p, size_t cap, size_t *n, struct err *err);
 
 /* Remove the file of a spool that was followed as `path`, if there is a later one with something in
- * it (in SPOOL_FORWARD, any later one): true when it was removed. */
+ * it (in SPOOL_FORWARD, any later one; of an engine's events, one behind the next: spool_replay
+ * wants two): true when it was removed. */
 bool spool_retire(int state_fd, const char *path);
 
 #endif

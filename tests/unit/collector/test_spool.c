@@ -280,6 +280,33 @@ static void files_may_be_removed_in_any_order(void **state)
     assert_false(spool_retire(dir, name[2])); /* the one that is written to */
 }
 
+/* By which it is known what an engine tells once more. */
+static void the_last_two_files_of_events_stay(void **state)
+{
+    static const char *const SOURCES[] = {SPOOL_DOCKER, SPOOL_PODMAN};
+    char name[TMPDIR_PATH_MAX + 64];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        spool_close(&s);
+        assert_int_equal(spool_open(dir, SOURCES[i], &s, &err), 0);
+        (void)snprintf(name, sizeof(name), "%s/spool/%s/00000001.jsonl", path, SOURCES[i]);
+        assert_int_equal(spool_append(s, STR("one\n"), &err), 0);
+        assert_int_equal(spool_next(s, &err), 0);
+        assert_int_equal(spool_append(s, STR("two\n"), &err), 0);
+        assert_false(spool_retire(dir, name));
+        buf_clear(&seen);
+        assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+        check_str(buf_str(&seen), "one\ntwo\n");
+        assert_int_equal(spool_next(s, &err), 0);
+        assert_int_equal(spool_append(s, STR("three\n"), &err), 0);
+        assert_true(spool_retire(dir, name));
+        buf_clear(&seen);
+        assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+        check_str(buf_str(&seen), "two\nthree\n");
+    }
+}
+
 static void a_long_torn_line_is_cut_off(void **state)
 {
     char *line = mem_new(100000);
@@ -311,4 +338,5 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(lines_come_back_after_a_restart, setu
            cmocka_unit_test_setup_teardown(what_waits_is_bounded, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_by_hand_is_as_long_as_is_wanted, setup, teardown),
            cmocka_unit_test_setup_teardown(files_may_be_removed_in_any_order, setup, teardown),
+           cmocka_unit_test_setup_teardown(the_last_two_files_of_events_stay, setup, teardown),
            cmocka_unit_test_setup_teardown(a_long_torn_line_is_cut_off, setup, teardown))

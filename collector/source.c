@@ -218,15 +218,21 @@ static int finish(struct set *s, struct labels *ret)
     return labels_copy(s->a, &sorted, ret, &err);
 }
 
-static const char *cri_runtime(struct opener *o)
+/* Asked for once; a question that was given up is no answer. */
+static const char *cri_runtime(struct source_set *s)
 {
-    static const char *found;
     struct stat st;
     struct err err;
+    int r;
 
-    if (found == NULL)
-        found = opener_stat(o, SOURCE_CRIO_SOCKET, &st, &err) == 0 ? "cri-o" : "containerd";
-    return found;
+    if (s->cri_runtime != NULL)
+        return s->cri_runtime;
+    r = opener_stat(s->opener, SOURCE_CRIO_SOCKET, &st, &err);
+    if (r == 0)
+        s->cri_runtime = "cri-o";
+    else if (r == ERR_GONE || r == ERR_DENIED)
+        s->cri_runtime = "containerd";
+    return r == 0 ? "cri-o" : "containerd";
 }
 
 static struct str runtime_of(const struct source *s)
@@ -240,7 +246,7 @@ static struct str runtime_of(const struct source *s)
     case SOURCE_SPOOL_PODMAN:
         return STR("podman");
     case SOURCE_CRI:
-        return s->conf->runtime.n > 0 ? s->conf->runtime : str_of(cri_runtime(s->set->opener));
+        return s->conf->runtime.n > 0 ? s->conf->runtime : str_of(cri_runtime(s->set));
     case SOURCE_FILE:
     case SOURCE_JSON:
     case SOURCE_SPOOL_OWN:

@@ -56,6 +56,7 @@ struct source_set {
     /* Borrowed, set by who made the set: how containers are known; NULL: by what is beside their
      * logs alone. */
     struct containers *containers;
+    const char *cri_runtime; /* whose logs in CRI's format are; NULL: not known yet */
     struct source *v;
     size_t n;
 };

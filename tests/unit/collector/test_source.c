@@ -9,6 +9,7 @@
 #include "tests/lib/check.h"
 #include "tests/lib/tmpdir.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -121,6 +122,67 @@ static void what_it_asks_for_no_more_is_not(void **state)
     assert_string_equal(p->multiline, "");
 }
 
+static int crio_answer; /* errno; 0: it is there */
+static unsigned crio_asked;
+
+static int fake_stat(struct opener *o, const char *path, struct stat *ret, struct err *e)
+{
+    (void)o;
+    if (strcmp(path, SOURCE_CRIO_SOCKET) != 0)
+        return opener_local.stat(o, path, ret, e);
+    crio_asked++;
+    memset(ret, 0, sizeof(*ret));
+    return crio_answer == 0 ? 0 : opener_err(e, crio_answer, "look at", path);
+}
+
+static void check_runtime(const char *want)
+{
+    assert_int_equal(describe(true), 0);
+    for (size_t i = 0; i < is.labels.n; i++)
+        if (str_eq(is.labels.v[i].name, STR("runtime"))) {
+            check_str(is.labels.v[i].value, want);
+            return;
+        }
+    fail_msg("no runtime");
+}
+
+static void a_question_without_an_answer_is_asked_again(void **state)
+{
+    struct opener_ops ops = opener_local;
+    struct opener fake = {&ops};
+
+    (void)state;
+    ops.stat = fake_stat;
+    set->opener = &fake;
+    annotate("");
+    crio_asked = 0;
+    crio_answer = ETIMEDOUT;
+    check_runtime("containerd");
+    crio_answer = 0;
+    check_runtime("cri-o");
+    crio_answer = ENOENT;
+    check_runtime("cri-o"); /* and an answer is not */
+    assert_int_equal(crio_asked, 2);
+}
+
+static void no_socket_is_an_answer(void **state)
+{
+    struct opener_ops ops = opener_local;
+    struct opener fake = {&ops};
+
+    (void)state;
+    ops.stat = fake_stat;
+    set->opener = &fake;
+    annotate("");
+    crio_asked = 0;
+    crio_answer = ENOENT;
+    check_runtime("containerd");
+    crio_answer = 0;
+    check_runtime("containerd");
+    assert_int_equal(crio_asked, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(what_a_pod_asked_for_is_done_when_nobody_knows_it_any_more),
-           TEST(what_it_asks_for_no_more_is_not))
+           TEST(what_it_asks_for_no_more_is_not), TEST(a_question_without_an_answer_is_asked_again),
+           TEST(no_socket_is_an_answer))

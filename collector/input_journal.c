@@ -23,11 +23,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/obj.h"
 #include "base/record.h"
 #include "collector/journal_joins.h"
 #include "collector/journal_place.h"
+#include "collector/journal_streams.h"
 #include "collector/metrics.h"
 #include "collector/notice.h"
 
@@ -47,6 +47,7 @@ enum {
     OUT_MAX = 16 << 20,
     END_BYTES = 32 << 10, /* of a line: `at` and `open` are in there */
     TICK_MS = 250,
+    DAMAGE_MS = 1000, /* what cannot be read meanwhile is one gap */
     SAVE_MS = 60000,
     POSITION_MAX = 512,
     STREAMS_MAX = 4096,
@@ -54,13 +55,6 @@ enum {
 };
 
 static const char POSITION[] = "journald.position";
-
-/* A container's stream, or a unit. */
-struct stream {
-    const struct profile *profile;
-    bool in_key; /* what comes next begins inside a private key */
-    bool cut;    /* the record before was given up: this may be the rest of it */
-};
 
 /* A record that was open when we were stopped. */
 struct resumed {
@@ -77,7 +71,7 @@ struct input_journal {
     dur_ns partial_timeout;
     struct spool *spool;
     struct journal_joins *joins;
-    struct map *streams; /* of struct stream */
+    struct journal_streams *streams;
     struct redact_scratch redacted;
     struct loop_timer *timer;
     int fd; /* to the reader; -1: none */
@@ -91,6 +85,8 @@ struct input_journal {
     bool caught_up; /* the reader has nothing more */
     bool save;      /* `at` has moved since POSITION was written */
     bool append_failed;
+    uint64_t n_damaged; /* entries that cannot be read, and are not told */
+    dur_ns damaged_since;
     unsigned attached;
     dur_ns saved_at;
 };
@@ -216,11 +212,37 @@ static int find_place(struct input_journal *in, struct err *err)
     return r;
 }
 
+static void tell_gap(struct input_journal *in, const char *cause, const char *text)
+{
+    struct notice_gap gap = {.cause = cause,
+                             .path = in->opt.conf->directory.n > 0 ? in->opt.conf->directory
+                                                                   : STR("journal"),
+                             .text = str_of(text)};
+    struct err err;
+
+    in->saved_at = 0; /* and soon where we are now, so that it is not said again */
+    if (notice_gap(in->opt.own, &gap, &err) < 0)
+        log_error("gap.not_written", LOG_ERR(&err));
+}
+
+static void tell_damage(struct input_journal *in)
+{
+    char text[128];
+
+    if (in->n_damaged == 0)
+        return;
+    (void)snprintf(text, sizeof(text), "at most %llu entries could not be read",
+                   (unsigned long long)in->n_damaged);
+    in->n_damaged = 0;
+    tell_gap(in, "journal_unreadable", text);
+}
+
 static void save_place(struct input_journal *in)
 {
     struct buf text;
     struct err err;
 
+    tell_damage(in); /* it is in front of where the next one begins */
     if (!in->save || in->replaying || in->out.n > 0 || journal_joins_count(in->joins) > 0)
         return; /* keeps (3) */
     buf_init(&text, POSITION_MAX);
@@ -301,28 +323,19 @@ static const struct profile *find_profile(const struct input_journal *in,
     return profile_of_log(in->opt.set->profiles, in->opt.conf, &all, NULL);
 }
 
-/* Of this container and stream.  What is known of it is forgotten when there are too many. */
-static struct stream *find_stream(struct input_journal *in, const struct journal_frame *f)
+/* Of this container and stream. */
+static struct journal_stream *find_stream(struct input_journal *in, const struct journal_frame *f)
 {
     char name[JOURNAL_KEY_MAX];
     struct journal_frame whole = *f;
-    struct stream *s;
-    struct str key;
+    struct journal_stream *s;
 
     whole.v[JOURNAL_PARTIAL_ID] = STR_NULL;
     if (!is_container(f))
         whole.v[JOURNAL_NAME] = app_of(f);
-    key = journal_joins_key(&whole, name);
-    s = map_get(in->streams, key);
-    if (s != NULL)
-        return s;
-    s = mem_new(sizeof(*s));
-    s->profile = find_profile(in, f);
-    if (!map_put(in->streams, key, s)) {
-        map_free(&in->streams);
-        in->streams = map_new(STREAMS_MAX, free);
-        INVARIANT(map_put(in->streams, key, s));
-    }
+    s = journal_streams_get(in->streams, journal_joins_key(&whole, name));
+    if (s->profile == NULL)
+        s->profile = find_profile(in, f);
     return s;
 }
 
@@ -402,24 +415,25 @@ static void put_line(struct input_journal *in, const struct journal_record *rec,
 }
 
 /* Not even the spool has secrets. */
-static void redact_line(struct input_journal *in, struct stream *s,
+static void redact_line(struct input_journal *in, struct journal_stream *s,
                         const struct journal_record *rec, struct str *text)
 {
     bool has_keys = (s->profile->redact_types >> REDACT_PRIVATE_KEY & 1) != 0;
     struct redact_flow flow = {
-        .in_key = has_keys && s->in_key,
+        .in_key = has_keys && s->in_key && (!s->maybe || redact_is_key_line(*text)),
         .begins_cut = s->cut,
         .ends_cut = rec->partial || rec->total > rec->text.n,
     };
 
     redact_text(s->profile->redact, text, &flow, &in->redacted);
     s->in_key = has_keys && flow.in_key;
+    s->maybe = false; /* now it is known */
     s->cut = rec->partial;
 }
 
 static void take_record(struct input_journal *in, const struct journal_record *rec)
 {
-    struct stream *s = find_stream(in, &rec->head);
+    struct journal_stream *s = find_stream(in, &rec->head);
     struct str text = rec->text;
 
     if (s->profile->excluded) {
@@ -495,20 +509,26 @@ static void take_entry(struct input_journal *in, const struct journal_frame *f)
 static void take_gap(struct input_journal *in, const struct journal_frame *f)
 {
     char text[128];
-    struct notice_gap gap = {.cause = "journal_vacuumed",
-                             .path = in->opt.conf->directory.n > 0 ? in->opt.conf->directory
-                                                                   : STR("journal")};
-    struct err err;
 
     if (f->total > 0)
         (void)snprintf(text, sizeof(text), "at most %llu entries were removed unread",
                        (unsigned long long)f->total);
     else
         (void)snprintf(text, sizeof(text), "entries were removed unread, nobody knows how many");
-    gap.text = str_of(text);
-    in->saved_at = 0; /* and soon where we are now, so that it is not said again */
-    if (notice_gap(in->opt.own, &gap, &err) < 0)
-        log_error("gap.not_written", LOG_ERR(&err));
+    tell_gap(in, "journal_vacuumed", text);
+}
+
+/* Where some entries cannot be read there may be many such, between others: not each is a gap. */
+static void take_damage(struct input_journal *in, const struct journal_frame *f)
+{
+    if (in->replaying && !is_later(f->v[JOURNAL_CURSOR], str_of(in->at)))
+        return; /* it was counted before */
+    end_replay(in);
+    metric_add(METRIC_JOURNAL_UNREADABLE, f->total);
+    if (in->n_damaged == 0)
+        in->damaged_since = time_mono();
+    in->n_damaged += f->total;
+    set_place(in, f->v[JOURNAL_CURSOR]);
 }
 
 static void take_here(struct input_journal *in, const struct journal_frame *f)
@@ -532,6 +552,9 @@ static bool take_frame(struct input_journal *in, const struct journal_frame *f)
         return true;
     case JOURNAL_GAP:
         take_gap(in, f);
+        return true;
+    case JOURNAL_DAMAGE:
+        take_damage(in, f);
         return true;
     case JOURNAL_HERE:
         take_here(in, f);
@@ -697,6 +720,8 @@ static void on_tick(void *arg)
         give_up_stale(in);
         (void)append(in);
     }
+    if (in->n_damaged > 0 && time_mono() - in->damaged_since >= DAMAGE_MS * NS_PER_MS)
+        tell_damage(in);
     if (time_mono() - in->saved_at >= SAVE_MS * NS_PER_MS)
         save_place(in);
 }
@@ -753,7 +778,7 @@ int input_journal_open(const struct input_journal_options *opt, struct input_jou
     buf_init(&in->quoted, 8 * in->max_line + LINE_ROOM);
     redact_scratch_init(&in->redacted, 8 * in->max_line);
     in->joins = journal_joins_new(in->max_line);
-    in->streams = map_new(STREAMS_MAX, free);
+    in->streams = journal_streams_new(STREAMS_MAX);
     in->timer = loop_timer_new(opt->loop, on_tick, in);
     r = spool_open(opt->state_fd, SPOOL_JOURNALD, &in->spool, err);
     if (r == 0)
@@ -775,9 +800,10 @@ void input_journal_free(struct input_journal **pin)
         return;
     OBJ_CHECK(in, INPUT_JOURNAL_MAGIC);
     detach(in); /* what is not written down is read again */
+    tell_damage(in);
     loop_timer_free(&in->timer);
     journal_joins_free(&in->joins);
-    map_free(&in->streams);
+    journal_streams_free(&in->streams);
     redact_scratch_fini(&in->redacted);
     buf_fini(&in->in);
     buf_fini(&in->out);

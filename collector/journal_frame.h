@@ -15,10 +15,11 @@
 #include "base/time.h"
 
 enum journal_type {
-    JOURNAL_START, /* worker to reader, once: `cursor` is where to begin; empty: as configured */
-    JOURNAL_ENTRY, /* an entry that was asked for */
-    JOURNAL_HERE,  /* all up to `cursor` was looked at, and there is no more now */
-    JOURNAL_GAP,   /* what came behind `cursor` is gone: `total` entries at most, 0: not known */
+    JOURNAL_START,  /* worker to reader, once: `cursor` is where to begin; empty: as configured */
+    JOURNAL_ENTRY,  /* an entry that was asked for */
+    JOURNAL_HERE,   /* all up to `cursor` was looked at, and there is no more now */
+    JOURNAL_GAP,    /* what came behind `cursor` is gone: `total` entries at most, 0: not known */
+    JOURNAL_DAMAGE, /* `total` entries up to the one at `cursor` cannot be read */
     JOURNAL_TYPES
 };
 
@@ -47,7 +48,7 @@ enum {
 struct journal_frame {
     enum journal_type type;
     ts_ns time;
-    uint64_t total;               /* ENTRY: bytes of the message before it was cut */
+    uint64_t total;               /* ENTRY: bytes of the message before it was cut; else entries */
     struct str v[JOURNAL_FIELDS]; /* p == NULL: there is none */
 };
 

@@ -37,6 +37,9 @@ struct reader {
     bool unsure;                 /* it is gone: was what comes next behind it? */
     bool told;                   /* an entry, since HERE */
     bool moved;                  /* since HERE */
+    bool damaged;                /* a field of the entry we are at could not be read */
+    uint64_t n_damaged;          /* such entries that are not told yet, and the last of them: */
+    char damaged_at[JOURNAL_CURSOR_MAX];
     dur_ns here_at;
 };
 
@@ -110,7 +113,10 @@ static int judge_gap(struct reader *rd, const char *next, struct err *err)
 
 static bool get(struct reader *rd, const char *field, struct str *ret)
 {
-    return rd->opt.module->get(rd->opt.journal, field, ret) == 0;
+    int r = rd->opt.module->get(rd->opt.journal, field, ret);
+
+    rd->damaged = rd->damaged || r < 0;
+    return r == 0;
 }
 
 static bool has_match(struct reader *rd)
@@ -144,6 +150,18 @@ static int time_of(struct reader *rd, ts_ns *ret, struct err *err)
         r = rd->opt.module->realtime(rd->opt.journal, &us, err);
     *ret = us > INT64_MAX / NS_PER_US ? INT64_MAX : (ts_ns)us * NS_PER_US;
     return r;
+}
+
+/* Those that follow each other are one frame. */
+static int tell_damage(struct reader *rd, struct err *err)
+{
+    struct journal_frame f = {.type = JOURNAL_DAMAGE, .total = rd->n_damaged};
+
+    if (rd->n_damaged == 0)
+        return 0;
+    f.v[JOURNAL_CURSOR] = str_of(rd->damaged_at);
+    rd->n_damaged = 0;
+    return put(rd, &f, err);
 }
 
 /* Values are valid until the next call of the module: they are copied one by one. */
@@ -182,8 +200,11 @@ static int tell_entry(struct reader *rd, struct err *err)
     (void)get(rd, NAMES[JOURNAL_MESSAGE], &f.v[JOURNAL_MESSAGE]); /* the last: a view of it */
     f.total = f.v[JOURNAL_MESSAGE].n;
     f.v[JOURNAL_MESSAGE] = str_sub(f.v[JOURNAL_MESSAGE], 0, rd->opt.max_line);
+    if (rd->damaged)
+        return 0; /* better none than half of one */
     rd->told = true;
-    return put(rd, &f, err);
+    r = tell_damage(rd, err);
+    return r == 0 ? put(rd, &f, err) : r;
 }
 
 /* The entry that we are at now, whose cursor is `cursor`. */
@@ -195,7 +216,14 @@ static int take_entry(struct reader *rd, const char *cursor, struct err *err)
         return r;
     (void)str_to_z(str_of(cursor), rd->at, sizeof(rd->at));
     rd->moved = true;
-    return is_wanted(rd) ? tell_entry(rd, err) : 0;
+    rd->damaged = false;
+    if (is_wanted(rd))
+        r = tell_entry(rd, err);
+    if (rd->damaged) { /* also where nobody can say whether it is wanted */
+        rd->n_damaged++;
+        (void)str_to_z(str_of(cursor), rd->damaged_at, sizeof(rd->damaged_at));
+    }
+    return r;
 }
 
 /* All that is there.  GONE. */
@@ -265,9 +293,9 @@ static int say_here(struct reader *rd, struct err *err)
 {
     struct journal_frame f = {.type = JOURNAL_HERE};
     dur_ns now = time_mono();
-    int r = 0;
+    int r = tell_damage(rd, err);
 
-    if (rd->moved && (rd->told || now - rd->here_at >= HERE_EVERY_MS * NS_PER_MS)) {
+    if (r == 0 && rd->moved && (rd->told || now - rd->here_at >= HERE_EVERY_MS * NS_PER_MS)) {
         f.v[JOURNAL_CURSOR] = str_of(rd->at);
         rd->moved = rd->told = false;
         rd->here_at = now;

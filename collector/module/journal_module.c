@@ -160,10 +160,14 @@ static int journal_get(struct journal *j, const char *field, struct str *ret)
 {
     size_t n = 0, name = strlen(field) + 1; /* what comes begins with FIELD= */
     const void *p;
+    int r;
 
     OBJ_CHECK(j, JOURNAL_MAGIC);
-    if (sd_journal_get_data(j->sd, field, &p, &n) < 0 || n < name)
+    r = sd_journal_get_data(j->sd, field, &p, &n);
+    if (r == -ENOENT)
         return 1;
+    if (r < 0 || n < name)
+        return ERR_IO;
     *ret = (struct str){(const char *)p + name, n - name};
     return 0;
 }

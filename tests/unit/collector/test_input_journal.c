@@ -254,6 +254,8 @@ static void a_text_of_control_bytes_is_cut_as_a_whole_line(void **state)
     free(text);
 }
 
+static const char KEY_LINE[] = "MIIEowIBAAKCAQEAtn5gSVxLmWVPwYVPZ3pWZkOO8yPT4mT0Zc7Vh2p1s4d6k8zq";
+
 static void secrets_are_gone_before_the_spool(void **state)
 {
     struct buf spool;
@@ -262,8 +264,7 @@ static void secrets_are_gone_before_the_spool(void **state)
     begin("redact: {detectors: [bearer, private_key]}\n", JOURNALD);
     say(journal_entry(1, "web", "curl -H Bearer 8899aabbccddeeff"));
     say(journal_entry(2, "web", "-----BEGIN RSA PRIVATE KEY-----"));
-    say(journal_entry(3, "web",
-                      "MIIEowIBAAKCAQEAtn5gSVxLmWVPwYVPZ3pWZkOO8yPT4mT0Zc7Vh2p1s4d6k8zq"));
+    say(journal_entry(3, "web", KEY_LINE));
     say(journal_entry(4, "web", "-----END RSA PRIVATE KEY-----"));
     world_wait_records(4);
     buf_init(&spool, 1 << 20);
@@ -272,6 +273,28 @@ static void secrets_are_gone_before_the_spool(void **state)
     assert_int_equal(str_find(buf_str(&spool), STR("MIIEowIB")), SIZE_MAX);
     assert_true(str_find(buf_str(&spool), STR("Bearer [redacted:bearer]")) != SIZE_MAX);
     buf_fini(&spool);
+}
+
+/* Whether we are inside of one is not known any more. */
+static void a_key_goes_on_after_a_kill(void **state)
+{
+    (void)state;
+    begin("redact: {detectors: [private_key]}\n", JOURNALD);
+    say(journal_entry(1, "web", "-----BEGIN RSA PRIVATE KEY-----"));
+    world_wait_records(1);
+    again("redact: {detectors: [private_key]}\n", JOURNALD);
+    say(journal_entry(2, "web", KEY_LINE));
+    say(journal_entry(3, "web", "b3Blbg=="));
+    say(journal_entry(4, "web", "-----END RSA PRIVATE KEY-----"));
+    say(journal_entry(5, "web", "plain"));
+    say(journal_entry(6, "web", KEY_LINE)); /* no key: it is known where one ends */
+    world_wait("plain");
+    world_wait_records(6);
+    world_check_once("MIIEowIB");
+    assert_int_equal(str_find(buf_str(&w.server.lines), STR("b3Blbg")), SIZE_MAX);
+    again("redact: {detectors: [private_key]}\n", JOURNALD);
+    say(journal_entry(7, "web", "b3Blbg=="));
+    world_wait("b3Blbg=="); /* too short to be taken for one */
 }
 
 static bool is_spooled(void *arg)
@@ -345,6 +368,50 @@ static void removed_entries_are_a_gap(void **state)
     assert_int_equal(metric_get(METRIC_GAPS), 1);
 }
 
+static void entries_that_cannot_be_read_are_a_gap(void **state)
+{
+    struct journal_frame f = {.type = JOURNAL_DAMAGE, .total = 2};
+
+    (void)state;
+    begin("", JOURNALD);
+    say(journal_entry(1, "web", "before"));
+    f.v[JOURNAL_CURSOR] = str_of(journal_cursor(3));
+    say(f);
+    f.total = 1;
+    f.v[JOURNAL_CURSOR] = str_of(journal_cursor(5));
+    say(f);
+    world_wait("gap=journal_unreadable");
+    world_wait("at most 3 entries"); /* not each is one */
+    assert_int_equal(metric_get(METRIC_JOURNAL_UNREADABLE), 3);
+    while (faccessat(w.dir, "state/journald.position", F_OK, 0) != 0)
+        (void)uv_run(loop_uv(w.loop), UV_RUN_ONCE);
+    again("", JOURNALD);
+    assert_string_equal(place, journal_cursor(5));
+}
+
+static void damage_is_counted_once(void **state)
+{
+    struct journal_frame f = {.type = JOURNAL_DAMAGE, .total = 1}, other;
+
+    (void)state;
+    begin("", JOURNALD);
+    f.v[JOURNAL_CURSOR] = str_of(journal_cursor(3));
+    other = journal_entry(4, "db", "other");
+    other.v[JOURNAL_ID] = STR("77");
+    say(journal_piece(2, "web", "begin "));
+    say(f);
+    say(other);
+    world_wait("other");
+    again("", JOURNALD);
+    assert_string_equal(place, journal_cursor(2));
+    say(journal_piece(2, "web", "begin "));
+    say(f);
+    say(other);
+    say(journal_entry(5, "web", "end"));
+    world_wait("begin end");
+    assert_int_equal(metric_get(METRIC_JOURNAL_UNREADABLE), 1);
+}
+
 static void a_reader_that_says_nonsense_is_left(void **state)
 {
     char byte;
@@ -370,7 +437,10 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(entries_become_records_with_labels, s
            cmocka_unit_test_setup_teardown(a_text_of_control_bytes_is_cut_as_a_whole_line, setup,
                                            teardown),
            cmocka_unit_test_setup_teardown(secrets_are_gone_before_the_spool, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_key_goes_on_after_a_kill, setup, teardown),
            cmocka_unit_test_setup_teardown(what_was_not_synced_is_written_again, setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_excluded_is_not_spooled, setup, teardown),
            cmocka_unit_test_setup_teardown(removed_entries_are_a_gap, setup, teardown),
+           cmocka_unit_test_setup_teardown(entries_that_cannot_be_read_are_a_gap, setup, teardown),
+           cmocka_unit_test_setup_teardown(damage_is_counted_once, setup, teardown),
            cmocka_unit_test_setup_teardown(a_reader_that_says_nonsense_is_left, setup, teardown))

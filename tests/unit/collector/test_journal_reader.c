@@ -15,7 +15,7 @@ enum { ENTRIES_MAX = 64 };
 
 struct entry {
     unsigned no;
-    const char *container, *unit, *text; /* NULL: there is none */
+    const char *container, *unit, *text; /* NULL: there is none; "!": it cannot be read */
 };
 
 struct journal {
@@ -141,6 +141,8 @@ static int fake_get(struct journal *j, const char *field, struct str *ret)
     (void)pthread_mutex_unlock(&j->lock);
     if (value == NULL)
         return 1;
+    if (strcmp(value, "!") == 0)
+        return ERR_IO;
     *ret = str_of(value);
     return 0;
 }
@@ -386,6 +388,31 @@ static void files_that_go_while_we_follow_are_looked_into(void **state)
     stop();
 }
 
+/* An empty line would stand for it. */
+static void what_cannot_be_read_is_told_and_no_line(void **state)
+{
+    (void)state;
+    opt.since = JOURNAL_SINCE_ALL;
+    log_entry((struct entry){1, "web", NULL, "one"});
+    log_entry((struct entry){2, "web", NULL, "!"});
+    log_entry((struct entry){3, "!", NULL, "whose?"});
+    log_entry((struct entry){4, NULL, "!", "nobody's"}); /* its unit is not asked for */
+    log_entry((struct entry){5, "web", NULL, "five"});
+    log_entry((struct entry){6, "web", NULL, "!"});
+    start("");
+    take_text("one");
+    take(JOURNAL_DAMAGE);
+    assert_int_equal(got.total, 2);
+    check_str(got.v[JOURNAL_CURSOR], journal_cursor(3));
+    take_text("five");
+    take(JOURNAL_DAMAGE);
+    assert_int_equal(got.total, 1);
+    check_str(got.v[JOURNAL_CURSOR], journal_cursor(6));
+    take(JOURNAL_HERE);
+    stop();
+    assert_int_equal(result, 0);
+}
+
 static void a_worker_that_says_anything_else_is_left(void **state)
 {
     (void)state;
@@ -421,5 +448,6 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(one_that_is_gone_with_nothing_behind_it_is_none, setup,
                                     teardown),
     cmocka_unit_test_setup_teardown(files_that_go_while_we_follow_are_looked_into, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_cannot_be_read_is_told_and_no_line, setup, teardown),
     cmocka_unit_test_setup_teardown(a_worker_that_says_anything_else_is_left, setup, teardown),
     cmocka_unit_test(a_match_is_a_field_and_a_value))

@@ -185,7 +185,22 @@ static inline void seal(void)
     VEC_PUSH(&w.sent, s);
 }
 
-/* Die, and build again what the journal says: the same bytes under the same token. */
+/* What was built again is the i-th message that was sent, to the byte, under the same token. */
+static inline void check_rebuilt(size_t i)
+{
+    struct buf message;
+    char token[CHUNK_TOKEN_BYTES];
+
+    buf_init(&message, 16 << 20);
+    assert_int_equal(chunk_pack(w.c, &message, token, &err), 0);
+    assert_string_equal(token, w.sent.p[i].token);
+    assert_int_equal(message.n, w.sent.p[i].message.n);
+    assert_memory_equal(message.p, w.sent.p[i].message.p, message.n);
+    buf_fini(&message);
+    chunk_clear(w.c);
+}
+
+/* Die, and build again what the journal says. */
 static inline void die_and_return(void)
 {
     struct checkpoint_chunk *plan;
@@ -199,20 +214,12 @@ static inline void die_and_return(void)
     assert_true(tail_is_file(&w.t->from, f));
     tail_adopt(w.t, f);
     for (size_t i = 0; (plan = checkpoint_chunk_at(w.cp, i)) != NULL; i++) {
-        struct buf message;
-        char token[CHUNK_TOKEN_BYTES];
         assert_true(i < w.sent.n && w.sent.p[i].no == plan->no);
         for (size_t p = 0; p < plan->parts.n; p++)
             if (tail_rebuild(w.t, &w.rd, w.c, &plan->parts.p[p], NULL, &err) < 0)
                 fail_msg("%s", err.text);
         assert_false(join_is_open(&w.t->join)); /* a chunk needs nothing outside of it */
-        buf_init(&message, 16 << 20);
-        assert_int_equal(chunk_pack(w.c, &message, token, &err), 0);
-        assert_string_equal(token, w.sent.p[i].token);
-        assert_int_equal(message.n, w.sent.p[i].message.n);
-        assert_memory_equal(message.p, w.sent.p[i].message.p, message.n);
-        buf_fini(&message);
-        chunk_clear(w.c);
+        check_rebuilt(i);
     }
     if (tail_resume(w.t, &w.rd, &err) < 0)
         fail_msg("%s", err.text);

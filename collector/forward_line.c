@@ -333,7 +333,6 @@ static bool take_text(struct read *v, struct str text)
     return !out->over;
 }
 
-/* There is a label always: without one a record would be taken for one of those before it. */
 static void add_labels(struct read *v)
 {
     struct decoder *d = v->d;

@@ -60,7 +60,7 @@ static bool is_stream(struct str name)
     return str_eq(name, STR("stdout")) || str_eq(name, STR("stderr"));
 }
 
-/* container_id, container_name "/name", source, log. */
+/* container_id, container_name "/name", source, and a line. */
 static bool is_docker(const struct forward_entry *e)
 {
     const struct forward_field *id = field_named(e, STR("container_id"));
@@ -105,7 +105,7 @@ int forward_record_read(const struct forward_entry *e, struct str tag, struct ar
 {
     const struct forward_field *line = line_field(e);
 
-    ret->is_docker = is_docker(e);
+    ret->is_docker = line != NULL && is_docker(e);
     ret->stream = ret->container = STR_NULL;
     ret->n_attrs = 0;
     place_fields(e, line, ret);

@@ -12,7 +12,7 @@
 
 struct forward_record {
     struct str line;
-    bool is_docker;               /* of Docker's fluentd driver, then with */
+    bool is_docker;               /* of Docker's fluentd driver, with a line; then with */
     struct str stream, container; /* "stdout" or "stderr"; its name without the slash */
     struct label *attrs;          /* in the order they came; the caller's, room for max_attrs + 1 */
     size_t n_attrs, max_attrs;    /* of keys and metadata; the tag is one more */

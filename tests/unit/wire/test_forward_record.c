@@ -109,6 +109,22 @@ static void dockers_driver_is_told_by_its_keys(void **state)
     assert_int_equal(rec.n_attrs, 5);
 }
 
+static void dockers_keys_without_a_line_are_a_record_of_anybody(void **state)
+{
+    struct forward_record rec;
+
+    (void)state;
+    add("container_id", FORWARD_STR, ID);
+    add("container_name", FORWARD_STR, "/web");
+    add("source", FORWARD_STR, "stderr");
+    rec = read_entry();
+    assert_false(rec.is_docker);
+    assert_int_equal(rec.stream.n, 0);
+    check_str(rec.line, "{\"container_id\":\"" ID "\",\"container_name\":\"/web\","
+                        "\"source\":\"stderr\"}");
+    assert_int_equal(rec.n_attrs, 1);
+}
+
 static void there_is_room_for_so_many_and_the_tag(void **state)
 {
     struct forward_record rec;
@@ -124,4 +140,6 @@ static void there_is_room_for_so_many_and_the_tag(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(the_line_is_log_or_message_or_msg), TEST(without_one_it_is_the_record_as_json),
-           TEST(dockers_driver_is_told_by_its_keys), TEST(there_is_room_for_so_many_and_the_tag))
+           TEST(dockers_driver_is_told_by_its_keys),
+           TEST(dockers_keys_without_a_line_are_a_record_of_anybody),
+           TEST(there_is_room_for_so_many_and_the_tag))

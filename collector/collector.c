@@ -327,16 +327,22 @@ static int write_addresses(struct collector *c, struct err *err)
     return r;
 }
 
-static int open_http(struct collector *c, int bound_fd, struct err *err)
+static int open_http(struct collector *c, const struct collector_rights *rights, struct err *err)
 {
-    struct listener_options listen = {.max_streams = 32, .bound_fd = bound_fd};
+    struct listener_options listen = {.max_streams = 32,
+                                      .bound_fd = rights == NULL ? 0 : rights->metrics_fd};
     static const struct http_options HTTP = {.idle_ms = 10000};
+    struct str address = config_of(c)->metrics_listen;
     int r;
 
-    if (config_of(c)->metrics_listen.n == 0)
+    if (address.n == 0 || listen.bound_fd < 0)
         return 0;
-    r = http_server_open(c->loop, config_of(c)->metrics_listen.p, &listen, &HTTP, on_request, c,
-                         &c->http, err);
+    r = http_server_open(c->loop, address.p, &listen, &HTTP, on_request, c, &c->http, err);
+    if (r < 0 && rights != NULL && rights->go_on) {
+        log_error("listen.failed", LOG_Z("option", "metrics.listen"), LOG_STR("address", address),
+                  LOG_ERR(err));
+        return 0;
+    }
     if (r < 0)
         return err_wrap(err, "metrics.listen");
     log_info("metrics.listening", LOG_Z("address", http_server_address(c->http)));
@@ -345,11 +351,12 @@ static int open_http(struct collector *c, int bound_fd, struct err *err)
 
 /* ---- fluent clients ---- */
 
-static int open_forward(struct collector *c, const int *bound_fds, struct err *err)
+static int open_forward(struct collector *c, const struct collector_rights *rights, struct err *err)
 {
     const struct config_source *s = config_find_source(config_of(c), CONFIG_FORWARD);
     struct input_forward_options opt = {.loop = c->loop,
-                                        .bound_fds = bound_fds,
+                                        .bound_fds = rights == NULL ? NULL : rights->forward_fds,
+                                        .go_on = rights != NULL && rights->go_on,
                                         .state_fd = c->state_fd,
                                         .max_line = (size_t)config_of(c)->max_line};
 
@@ -541,11 +548,11 @@ int collector_open(struct loop *l, const struct collector_rights *rights, struct
     if (r == 0)
         r = open_pipeline(c, err);
     if (r == 0)
-        r = open_http(c, rights == NULL ? 0 : rights->metrics_fd, err);
+        r = open_http(c, rights, err);
     if (r == 0)
         r = start_engines(c, err);
     if (r == 0) /* before anybody reads its spool */
-        r = open_forward(c, rights == NULL ? NULL : rights->forward_fds, err);
+        r = open_forward(c, rights, err);
     if (r == 0 && (c->http != NULL || c->forward != NULL))
         r = write_addresses(c, err);
     if (r == 0)

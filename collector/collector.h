@@ -21,7 +21,9 @@ struct collector_rights {
     dur_ns lock_wait;       /* for a collector that is dying */
     pid_t pid;              /* that the world knows us by */
     size_t max_fds;         /* descriptors that we may have */
-    int metrics_fd;         /* taken: a unix socket that is bound to metrics.listen; 0: none */
+    bool go_on;             /* for a worker that died: where we cannot listen we do not */
+    int metrics_fd;         /* taken: a unix socket that is bound to metrics.listen; 0: bind it;
+                               -1: that cannot be */
     const int *forward_fds; /* taken: for each address of the input forward the same; NULL: none */
 };
 

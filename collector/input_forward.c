@@ -11,8 +11,9 @@
  * names its chunk, or it was never acknowledged: what is behind the last such line is cut off at
  * the start; (3) acks are written by `flush` only, when everything taken is on the disk; (4) a
  * chunk is in `taken` while its lines are in `pending` or in a file of the spool, and a file is
- * begun only after the chunks of those before were written down; (5) a write that failed is tried
- * again with the same bytes at the same place.
+ * begun only after the chunks of those before were written down; (5) a write or a sync that failed
+ * is tried again with the same bytes at the same place; (6) `taken` is written down only when
+ * `pending` is empty: a chunk that stands there is on the disk.
  */
 #include "collector/input_forward.h"
 
@@ -44,7 +45,8 @@ enum {
     BUFFERED_BYTES = 64 << 20, /* unfinished messages of all connections */
     PENDING_BYTES = 96 << 20,
     PENDING_KEEP = 1 << 20, /* memory that is kept between flushes */
-    FLUSH_BYTES = 1 << 20,  /* so much is flushed at once */
+    FLUSH_BYTES = 1 << 20,  /* so much is flushed at once, if it is time, */
+    WAIT_BYTES = 4 << 20,   /* and with so much nothing is read until it is */
     ARENA_BYTES = 128 << 20,
     ARENA_KEEP = 256 << 10,
     ACKS_BYTES = 64 << 10, /* acks of one connection that wait for a flush */
@@ -52,12 +54,13 @@ enum {
     FILE_BYTES = 16 << 20, /* a file of the spool; smaller ones where little may be there */
     FILES_LEAST = 4,
     PACE = 3,
+    SLOW_MS = 100, /* a slow disk, for tests */
     TICK_MS = 1000,
     RETRY_MS = 200,
 };
 
 /* Why nothing is read, from nobody. */
-enum hold { HOLD_FULL = 1, HOLD_DISK = 2, HOLD_STOPPED = 4 };
+enum hold { HOLD_FULL = 1, HOLD_DISK = 2, HOLD_STOPPED = 4, HOLD_PACE = 8 };
 
 struct conn {
     unsigned magic;
@@ -87,12 +90,11 @@ struct input_forward {
     size_t buffered; /* bytes held for unfinished messages */
     struct spool *spool;
     struct taken *taken;
-    struct buf pending;
-    bool unsynced; /* the spool was written and not synced */
-    bool due;      /* the flush timer runs */
-    uint64_t used; /* bytes in the spool */
-    unsigned held; /* enum hold, or-ed */
-    bool failed;   /* told */
+    struct buf pending; /* until it is synced */
+    bool due;           /* the flush timer runs */
+    uint64_t used;      /* bytes in the spool */
+    unsigned held;      /* enum hold, or-ed */
+    bool failed, stuck; /* told: of a write, of a next file */
     dur_ns next_flush;
     struct loop_timer *flush_timer, *tick;
     struct forward_reader *reader;
@@ -166,9 +168,11 @@ static void reject(struct conn *c, const struct err *err)
 
 static void hold(struct input_forward *in, enum hold why)
 {
+    enum { FAULTS = HOLD_FULL | HOLD_DISK };
+
     if ((in->held & why) != 0)
         return;
-    if (in->held == 0 && why != HOLD_STOPPED)
+    if ((in->held & FAULTS) == 0 && (why & FAULTS) != 0)
         metric_add(METRIC_FORWARD_PAUSED, 1);
     in->held |= why;
     for (struct conn *c = in->first; c != NULL; c = c->next)
@@ -207,44 +211,58 @@ static void schedule(struct input_forward *in)
     loop_timer_start(in->flush_timer, wait <= 0 ? 0 : (uint64_t)(wait / NS_PER_MS) + 1, 0);
 }
 
-static int begin_file(struct input_forward *in, struct err *err)
+/* `pending` is what it was up to `n`. */
+static void cut_pending(struct input_forward *in, size_t n)
 {
-    int r = taken_save(in->taken, spool_dir(in->spool), err); /* keeps (4) */
+    in->pending.n = n;
+    in->pending.over = false;
+    if (n == 0 && in->pending.cap > PENDING_KEEP) {
+        buf_fini(&in->pending);
+        buf_init(&in->pending, PENDING_BYTES);
+    }
+}
 
-    return r < 0 ? r : spool_next(in->spool, err);
+/* If it is time and nothing is pending.  It need not succeed: then this one grows until the next
+ * flush. */
+static void begin_file(struct input_forward *in)
+{
+    struct err err;
+    int r;
+
+    if (in->pending.n > 0 || spool_size(in->spool) < in->file_bytes)
+        return;
+    r = taken_save(in->taken, spool_dir(in->spool), &err); /* keeps (4) and (6) */
+    if (r == 0)
+        r = spool_next(in->spool, &err);
+    if (r < 0 && !in->stuck)
+        log_warn("forward.no_next_file", LOG_ERR(&err));
+    in->stuck = r < 0;
 }
 
 /* All that was taken is in the spool and on the disk, or ERR_IO. */
 static int write_pending(struct input_forward *in, struct err *err)
 {
+    size_t n = in->pending.n;
     int r = 0;
 
-    if (in->pending.n > 0) {
-        if (spool_size(in->spool) >= in->file_bytes)
-            r = begin_file(in, err);
-        if (r == 0 && fault_hit("forward_input.append"))
-            r = err_set(err, ERR_IO, "fault forward_input.append");
-        if (r == 0)
-            r = spool_append(in->spool, buf_str(&in->pending), err);
-        if (r < 0)
-            return r;
-        in->unsynced = true;
-        in->used += in->pending.n;
-        if (in->pending.cap > PENDING_KEEP) {
-            buf_fini(&in->pending);
-            buf_init(&in->pending, PENDING_BYTES);
-        }
-        buf_clear(&in->pending);
-    }
-    if (!in->unsynced)
+    if (n == 0)
         return 0;
-    (void)fault_hit("forward_input.written");
-    r = spool_sync(in->spool, err);
+    if (fault_hit("forward_input.append"))
+        return err_set(err, ERR_IO, "fault forward_input.append");
+    r = spool_append(in->spool, buf_str(&in->pending), err);
     if (r < 0)
         return r;
-    in->unsynced = false;
+    (void)fault_hit("forward_input.written");
+    r = spool_sync(in->spool, err);
+    if (r < 0) {
+        spool_again(in->spool, n); /* keeps (5) */
+        return r;
+    }
+    cut_pending(in, 0);
+    in->used += n;
     metric_add(METRIC_FORWARD_SYNCS, 1);
     (void)fault_hit("forward_input.synced");
+    begin_file(in);
     return 0;
 }
 
@@ -280,9 +298,7 @@ static void look_at_spool(struct input_forward *in)
     if ((in->held & HOLD_FULL) == 0)
         log_warn("forward.spool_full", LOG_U64("bytes", in->used));
     hold(in, HOLD_FULL);
-    /* one that is written to is never removed */
-    if (spool_size(in->spool) >= in->file_bytes && in->pending.n == 0 && begin_file(in, &err) < 0)
-        log_warn("forward.spool_failed", LOG_ERR(&err));
+    begin_file(in); /* one that is written to is never removed */
     loop_timer_start(in->tick, RETRY_MS, RETRY_MS);
 }
 
@@ -307,6 +323,8 @@ static void flush(struct input_forward *in)
         return;
     }
     in->failed = false;
+    if (fault_hit("forward_input.slow"))
+        begin -= SLOW_MS * NS_PER_MS;
     in->next_flush = time_mono() + PACE * (time_mono() - begin);
     for (struct conn *c = in->first; c != NULL; c = c->next) {
         bool was_full = c->full;
@@ -318,8 +336,23 @@ static void flush(struct input_forward *in)
             loop_timer_start(in->tick, 0, TICK_MS);
     }
     release(in, HOLD_DISK);
+    release(in, HOLD_PACE);
     if (in->used >= in->spool_bytes)
         look_at_spool(in);
+}
+
+/* With much pending it is time to flush, or to read no more until then. */
+static void look_at_pending(struct input_forward *in)
+{
+    bool is_full = in->used + in->pending.n >= in->spool_bytes;
+
+    if (in->pending.n == 0 || (in->pending.n < FLUSH_BYTES && !is_full))
+        return;
+    schedule(in);
+    if (time_mono() >= in->next_flush)
+        flush(in);
+    else if (is_full || in->pending.n >= WAIT_BYTES)
+        hold(in, HOLD_PACE);
 }
 
 static void on_flush(void *arg)
@@ -327,7 +360,10 @@ static void on_flush(void *arg)
     struct input_forward *in = arg;
 
     in->due = false;
-    flush(in);
+    if (time_mono() < in->next_flush)
+        schedule(in); /* much was pending: that was flushed a moment ago */
+    else
+        flush(in);
 }
 
 static void on_tick(void *arg)
@@ -364,9 +400,15 @@ static void add_ack(struct conn *c, const struct forward_message *m)
     schedule(c->in);
 }
 
-/* All entries into `pending`; *ret_last: where the last line begins. */
-static int add_entries(struct input_forward *in, const struct forward_message *m, size_t *ret_last,
-                       uint64_t *ret_lines, struct err *err)
+/* What a message has brought. */
+struct brought {
+    uint64_t lines, attrs_dropped, skipped;
+    size_t last; /* where the last line begins */
+};
+
+/* All entries into `pending`. */
+static int add_entries(struct input_forward *in, const struct forward_message *m,
+                       struct brought *ret, struct err *err)
 {
     struct forward_record rec = {.attrs = in->attrs, .max_attrs = 2 * FIELDS_MAX};
     struct forward_entry e;
@@ -376,13 +418,12 @@ static int add_entries(struct input_forward *in, const struct forward_message *m
         r = forward_record_read(&e, m->tag, in->arena, &rec, err);
         if (r < 0)
             break;
-        *ret_last = in->pending.n;
-        metric_add(METRIC_FORWARD_ATTRS_DROPPED,
-                   forward_line_add(&in->pending, e.ts, &rec, in->max_line));
-        ++*ret_lines;
+        ret->last = in->pending.n;
+        ret->attrs_dropped += forward_line_add(&in->pending, e.ts, &rec, in->max_line);
+        ret->lines++;
         r = buf_err(&in->pending, "a message in the spool", err);
     }
-    metric_add(METRIC_FORWARD_SKIPPED, forward_reader_skipped(in->reader));
+    ret->skipped = forward_reader_skipped(in->reader);
     return r < 0 ? r : 0;
 }
 
@@ -391,8 +432,8 @@ static int take_events(struct conn *c, const struct forward_message *m, struct s
 {
     struct input_forward *in = c->in;
     struct hash128 id = hash128_bytes(bytes.p, bytes.n);
-    size_t before = in->pending.n, last = before;
-    uint64_t lines = 0;
+    size_t before = in->pending.n;
+    struct brought got = {.last = before};
     int r;
 
     if (m->has_chunk && taken_has(in->taken, &id)) {
@@ -400,20 +441,21 @@ static int take_events(struct conn *c, const struct forward_message *m, struct s
         add_ack(c, m);
         return 0;
     }
-    r = add_entries(in, m, &last, &lines, err);
-    if (r == 0 && lines > 0) {
-        forward_line_end(&in->pending, last, lines, m->has_chunk ? &id : NULL);
+    r = add_entries(in, m, &got, err);
+    if (r == 0 && got.lines > 0) {
+        forward_line_end(&in->pending, got.last, got.lines, m->has_chunk ? &id : NULL);
         r = buf_err(&in->pending, "a message in the spool", err);
     }
-    if (r < 0) { /* keeps (1) */
-        in->pending.n = before;
-        in->pending.over = false;
+    if (r < 0) {
+        cut_pending(in, before); /* keeps (1) */
         return r;
     }
-    if (m->has_chunk && lines > 0)
+    if (m->has_chunk && got.lines > 0)
         taken_add(in->taken, &id);
     metric_add(METRIC_FORWARD_MESSAGES, 1);
-    metric_add(METRIC_FORWARD_RECORDS, lines);
+    metric_add(METRIC_FORWARD_RECORDS, got.lines);
+    metric_add(METRIC_FORWARD_ATTRS_DROPPED, got.attrs_dropped);
+    metric_add(METRIC_FORWARD_SKIPPED, got.skipped);
     add_ack(c, m);
     schedule(in);
     return 0;
@@ -462,8 +504,8 @@ static void take(struct conn *c)
         r = take_message(c, str_sub(rest, 0, n), &err);
         arena_recycle(in->arena, ARENA_KEEP);
         at += n;
-        if (r == 0 && in->pending.n >= FLUSH_BYTES)
-            flush(in);
+        if (r == 0)
+            look_at_pending(in);
     }
     if (r < 0) {
         reject(c, &err);
@@ -598,6 +640,8 @@ static int open_spool(struct input_forward *in, int state_fd, struct err *err)
         log_info("forward.cut", LOG_U64("bytes", spool_size(in->spool) - v.end));
         r = spool_cut(in->spool, v.end, err);
     }
+    if (r == 0) /* a kill may have come before its sync, and who sends it again gets an ack */
+        r = spool_sync(in->spool, err);
     return r;
 }
 
@@ -610,19 +654,23 @@ static int open_listeners(struct input_forward *in, const struct input_forward_o
         int fd = opt->bound_fds == NULL ? 0 : opt->bound_fds[i];
         struct listener_options listen = {
             .max_streams = INPUT_FORWARD_CONNECTIONS, .unix_mode = opt->mode, .bound_fd = fd};
-        if (r < 0) { /* taken all the same */
+        struct listener **at = &in->listeners[in->n_listeners];
+        if (r < 0 || fd < 0) { /* taken all the same */
             if (fd > 0)
                 (void)close(fd);
             continue;
         }
-        r = listener_open(in->loop, opt->listen.v[i].p, &listen, on_connection, in,
-                          &in->listeners[i], err);
-        if (r < 0) {
-            (void)err_wrap(err, "inputs.listen");
-            continue;
+        r = listener_open(in->loop, opt->listen.v[i].p, &listen, on_connection, in, at, err);
+        if (r == 0) {
+            in->n_listeners++;
+            log_info("forward.listening", LOG_Z("address", listener_address(*at)));
+        } else if (opt->go_on) {
+            log_error("listen.failed", LOG_Z("option", "inputs.listen"),
+                      LOG_STR("address", opt->listen.v[i]), LOG_ERR(err));
+            r = 0;
+        } else {
+            r = err_wrap(err, "inputs.listen");
         }
-        in->n_listeners++;
-        log_info("forward.listening", LOG_Z("address", listener_address(in->listeners[i])));
     }
     return r;
 }

@@ -27,8 +27,9 @@ enum {
 struct input_forward_options {
     struct loop *loop;
     struct conf_strs listen; /* addresses; borrowed until _open returns */
-    const int *bound_fds;    /* for each the socket that is bound to it, taken; 0: none, bind it.
-                                NULL: none of all */
+    const int *bound_fds;    /* for each the socket that is bound to it, taken; 0: none, bind it;
+                                -1: that cannot be, nobody listens there.  NULL: none of all */
+    bool go_on;              /* where we cannot listen we do not, which is no error */
     mode_t mode;             /* of a unix socket that we bind */
     int state_fd;            /* for the spool */
     size_t max_line;

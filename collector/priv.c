@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "collector/bound.h"
 #include "collector/channel.h"
 #include "collector/gate.h"
 #include "collector/journal_process.h"
@@ -34,7 +35,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,12 +49,6 @@ enum {
     BIND_WAIT_MS = 5000,
     BIND_RETRY_MS = 50,
     SEND_S = 10, /* to take what it is sent: it may not keep us from our signals */
-};
-
-/* A unix socket that is bound, and its file, which is ours to remove. */
-struct bound {
-    struct sockaddr_un at;
-    int fd; /* -1: there is none */
 };
 
 struct priv {
@@ -111,13 +105,6 @@ static int confine_worker(const struct priv *p, struct err *err)
 
 /* ---- sockets to listen on ---- */
 
-static void unbind(struct bound *b)
-{
-    if (b->fd >= 0)
-        (void)unlink(b->at.sun_path); /* best effort: the next start finds it stale */
-    close_fd(&b->fd);
-}
-
 /* In a process that has no business with them. */
 static void close_bound(struct priv *p)
 {
@@ -148,9 +135,9 @@ static int bind_unix(const struct priv *p, struct str address, mode_t mode, stru
     struct str path = str_from(address, sizeof("unix:") - 1);
     int r;
 
-    if (b->fd >= 0 && str_eq(path, str_of(b->at.sun_path)))
+    if (bound_is(b, address))
         return 0;
-    unbind(b); /* a reload has named another */
+    bound_remove(b); /* a reload has named another */
     if (!str_starts(address, STR("unix:")))
         return 0;
     r = bind_patiently(p, address.p, mode, &b->fd, err);
@@ -160,11 +147,21 @@ static int bind_unix(const struct priv *p, struct str address, mode_t mode, stru
     return 1;
 }
 
+/* What a reload has named may not be there to be bound: all else is collected without it. */
+static int do_without(const struct priv *p, const char *what, struct str address, struct err *err)
+{
+    if (p->born_at == 0)
+        return err_wrap(err, "%s", what);
+    log_error("listen.failed", LOG_Z("option", what), LOG_STR("address", address), LOG_ERR(err));
+    return 0;
+}
+
 static int bind_metrics(struct priv *p, struct err *err)
 {
-    int r = bind_unix(p, p->config->metrics_listen, METRICS_MODE, &p->metrics, err);
+    struct str address = p->config->metrics_listen;
+    int r = bind_unix(p, address, METRICS_MODE, &p->metrics, err);
 
-    return r < 0 ? err_wrap(err, "metrics.listen") : 0;
+    return r < 0 ? do_without(p, "metrics.listen", address, err) : 0;
 }
 
 static int give_to_group(const struct bound *b, mode_t mode, const char *name, struct err *err)
@@ -176,19 +173,32 @@ static int give_to_group(const struct bound *b, mode_t mode, const char *name, s
     return listener_give_unix(b->at.sun_path, mode, gid, err);
 }
 
+static struct conf_strs forward_listen(const struct config *c)
+{
+    const struct config_source *s = config_find_source(c, CONFIG_FORWARD);
+
+    return s == NULL ? (struct conf_strs){NULL, 0} : s->forward.listen;
+}
+
 /* Where fluent clients connect.  First with the rights of the start: the directory may be root's.
  */
 static int bind_forward(struct priv *p, struct err *err)
 {
     const struct config_source *s = config_find_source(p->config, CONFIG_FORWARD);
+    struct conf_strs listen = forward_listen(p->config);
     int r = 0;
 
-    for (size_t i = 0; s != NULL && r >= 0 && i < s->forward.listen.n; i++) {
-        r = bind_unix(p, s->forward.listen.v[i], (mode_t)s->forward.mode, &p->forward[i], err);
+    bound_arrange(p->forward, CONFIG_LISTEN_MAX, listen);
+    for (size_t i = 0; s != NULL && r >= 0 && i < listen.n; i++) {
+        r = bind_unix(p, listen.v[i], (mode_t)s->forward.mode, &p->forward[i], err);
         if (r == 1 && s->forward.group.n > 0)
             r = give_to_group(&p->forward[i], (mode_t)s->forward.mode, s->forward.group.p, err);
+        if (r < 0) {
+            bound_remove(&p->forward[i]);
+            r = do_without(p, "inputs.listen", listen.v[i], err);
+        }
     }
-    return r < 0 ? err_wrap(err, "inputs.listen") : 0;
+    return r < 0 ? r : 0;
 }
 
 /* ---- the gate ---- */
@@ -356,6 +366,15 @@ static void start_program(void)
     (void)execve("/bin/true", argv, envp);
 }
 
+/* As struct priv_worker says. */
+static int take_bound(struct bound *b, struct str address)
+{
+    int fd = b->fd >= 0 ? b->fd : str_starts(address, STR("unix:")) ? -1 : 0;
+
+    b->fd = -1; /* the worker's, and the file is not */
+    return fd;
+}
+
 /* In the child.  Returns its exit code. */
 static int be_worker(struct priv *p, int files, int orders)
 {
@@ -364,8 +383,9 @@ static int be_worker(struct priv *p, int files, int orders)
                             .orders = orders,
                             .state_fd = p->state_fd,
                             .max_fds = p->max_fds,
-                            .metrics_fd = p->metrics.fd < 0 ? 0 : p->metrics.fd,
+                            .metrics_fd = take_bound(&p->metrics, p->config->metrics_listen),
                             .restarts = p->restarts};
+    struct conf_strs listen = forward_listen(p->config);
     bool taken_over = fault_hit("worker.exec");
     struct err err;
     sigset_t none;
@@ -378,11 +398,8 @@ static int be_worker(struct priv *p, int files, int orders)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_NAME, "logq-worker");
     close_fd(&p->signals);
-    p->metrics.fd = -1; /* the worker's, and the file is not */
-    for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++) {
-        w.forward_fds[i] = p->forward[i].fd < 0 ? 0 : p->forward[i].fd;
-        p->forward[i].fd = -1;
-    }
+    for (size_t i = 0; i < listen.n; i++)
+        w.forward_fds[i] = take_bound(&p->forward[i], listen.v[i]);
     opener_serve_free(&p->serve); /* with what it watches for the worker before us */
     r = sandbox_die_with(p->self, &err);
     if (r == 0)
@@ -796,9 +813,9 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
         log_error("collector.failed", LOG_ERR(&err));
         p.exit_code = EXIT_FAILURE;
     }
-    unbind(&p.metrics);
+    bound_remove(&p.metrics);
     for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++)
-        unbind(&p.forward[i]);
+        bound_remove(&p.forward[i]);
     opener_serve_free(&p.serve);
     policy_free(&p.policy);
     config_free(&p.config);

@@ -31,7 +31,7 @@ struct priv_worker {
     int orders;            /* a channel: struct priv_order from the parent; its end is the end */
     int state_fd;
     size_t max_fds; /* descriptors that it may have */
-    int metrics_fd; /* as in struct collector_rights */
+    int metrics_fd; /* as in struct collector_rights, as are these: */
     int forward_fds[CONFIG_LISTEN_MAX];
     pid_t parent;
     uint64_t restarts; /* workers that died before this one */

@@ -30,6 +30,7 @@ struct spool {
     unsigned no; /* of the file that is written */
     uint64_t size;
     uint64_t there; /* >= size: what a reader may have had of it */
+    bool unnamed;   /* its name may not be on the disk */
     bool by_hand;
     struct buf late; /* whole lines that could not be written */
 };
@@ -60,6 +61,15 @@ static int find_last(void *arg, int dir_fd, const char *name, struct err *err)
     return 0;
 }
 
+static int sync_name(struct spool *s, struct err *err)
+{
+    int r = s->unnamed ? file_sync_dir(s->dir_fd, err) : 0;
+
+    s->unnamed = r < 0;
+    return r;
+}
+
+/* When only its name could not be synced it is the one that is written all the same. */
 static int open_file(struct spool *s, unsigned no, struct err *err)
 {
     char name[32];
@@ -79,7 +89,8 @@ static int open_file(struct spool *s, unsigned no, struct err *err)
     s->fd = fd;
     s->no = no;
     s->size = s->there = (uint64_t)st.st_size;
-    return file_sync_dir(s->dir_fd, err);
+    s->unnamed = true;
+    return sync_name(s, err);
 }
 
 int spool_cut(struct spool *s, uint64_t size, struct err *err)
@@ -213,7 +224,7 @@ int spool_sync(struct spool *s, struct err *err)
         errno = EIO;
         return err_sys(err, "sync spool file");
     }
-    return fdatasync(s->fd) < 0 ? err_sys(err, "sync spool file") : 0;
+    return fdatasync(s->fd) < 0 ? err_sys(err, "sync spool file") : sync_name(s, err);
 }
 
 static int replay_file(struct spool *s, unsigned no, spool_line_fn *fn, void *arg, struct err *err)

@@ -135,6 +135,7 @@ int worker_run(const struct priv_worker *given)
                                       .lock_wait = LOCK_WAIT_S * NS_PER_S,
                                       .pid = given->parent,
                                       .max_fds = given->max_fds,
+                                      .go_on = given->restarts > 0,
                                       .metrics_fd = given->metrics_fd,
                                       .forward_fds = given->forward_fds};
     struct worker w = {.given = given};

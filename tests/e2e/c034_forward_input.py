@@ -6,12 +6,14 @@
 Real clients from npm, in every mode they have: each record is there once, with its labels and attributes.  Then clients
 that send every chunk again until it is acknowledged, while the collector, or only its worker, is killed with SIGKILL: at
 moments from a printed seed, between the write and the sync of the spool, between that and the ack; and acks are lost.
-Nothing is lost and nothing is there twice.  Last a server that is away: the spool fills up to its bound, the socket is
-not read, and when the server is back all goes on."""
+Nothing is lost and nothing is there twice.  A reload names other addresses, and the worker dies: the next one listens
+there.  Last a server that is away: the spool fills up to its bound, the socket is not read, and when the server is back
+all goes on."""
 import json
 import os
 import pathlib
 import select
+import signal
 import socket
 import struct
 import threading
@@ -182,6 +184,42 @@ def kills(s, path, rnd):
         exact(s.server, selector, no * end + 1, c.next)
 
 
+def worker(s):
+    parent = s.collector.process.pid
+    for child in pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        if pathlib.Path(f"/proc/{child}/comm").read_text().strip() == "logq-worker":
+            return int(child)
+    return None
+
+
+def other_addresses(s, path):
+    """A reload names others, in another order; the worker dies.  The next one listens where that is possible, and collects."""
+    sockets = s.work / "sockets"
+    sockets.mkdir()
+    sockets.chmod(0o777)
+    first = 7 * 10**9
+    for addresses, cannot in (([f"unix:{sockets}/g.sock", f"unix:{path}", f"unix:{sockets}/none/h.sock"], 1),
+                              ([f"unix:{path}", f"unix:{sockets}/g.sock"], 0)):
+        s.collector.inputs = f"  - {{type: forward, listen: {addresses}, listen_mode: '0666', labels: {{app: shop}}}}\n"
+        s.collector.configure()
+        reloads, failed = (s.collector.text().count(event) for event in ("config.reloaded", "listen.failed"))
+        os.kill(s.collector.process.pid, signal.SIGHUP)
+        wait_for("a reload", lambda: s.collector.text().count("config.reloaded") > reloads)
+        dead = wait_for("a worker", lambda: worker(s))
+        os.kill(dead, signal.SIGKILL)
+        wait_for("another worker", lambda: worker(s) not in (None, dead))
+        for i, at in enumerate((str(path), f"{sockets}/g.sock")):
+            c = Client(at, f"other{i}", first, first + 50)
+            wait_for("its socket", pathlib.Path(at).exists)
+            c.start()
+            wait_for("all acks", lambda: not c.is_alive(), 60)
+            assert c.problem is None, c.problem
+            first += 50
+        assert s.collector.text().count("listen.failed") == failed + cannot, s.collector.text()[-3000:]
+    wait_count(s.server, '{source="forward"} | who=~"other.*"', 200)
+    exact(s.server, '{source="forward"} | who=~"other.*"', 7 * 10**9, first)
+
+
 def away(s, path):
     """1.5 MB where 1 MB has room: the rest waits at the client."""
     s.collector.stop()
@@ -215,6 +253,7 @@ def run():
         real_clients(s, path)
         docker_driver(s, path)
         kills(s, path, rnd)
+        other_addresses(s, path)
         away(s, path)
         assert s.server.entries('{source="logq"}') == [], s.server.entries('{source="logq"}')
         s.collector.stop()

@@ -8,7 +8,9 @@
 #include "wire/forward_pack.h"
 #include "wire/forward_parse.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 
 struct client {
     struct stream *stream; /* NULL: it is closed */
@@ -149,16 +151,18 @@ static void entries_become_records_with_labels(void **state)
     assert_int_equal(metric_get(METRIC_FORWARD_RECORDS), 1);
 }
 
+#define DOCKER                                                                                     \
+    "\x93\xa1t\xce\x5f\x00\x00\x00\x85\xac"                                                        \
+    "container_id\xd9\x40"                                                                         \
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\xae"                         \
+    "container_name\xa4/web\xa6source\xa6stderr\xa3log\xa2no\xa1x\x05"
+
 static void dockers_driver_is_known_by_its_keys(void **state)
 {
     (void)state;
     world_start("", FORWARD);
     client_connect();
-    stream_write(client.stream,
-                 STR("\x93\xa1t\xce\x5f\x00\x00\x00\x85\xac"
-                     "container_id\xd9\x40"
-                     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\xae"
-                     "container_name\xa4/web\xa6source\xa6stderr\xa3log\xa2no\xa1x\x05"));
+    stream_write(client.stream, STR(DOCKER));
     world_wait("app=shop container=web host=h runtime=docker source=container stderr|no "
                "container_id=0123456789abcdef");
     world_wait(" fluent.tag=t x=5\n");
@@ -403,6 +407,183 @@ static void a_disk_that_fails_is_tried_again(void **state)
         ; /* it is over */
 }
 
+/* What is only pending when a next file is due must not be known for ever. */
+static void a_chunk_is_known_only_when_it_is_on_the_disk(void **state)
+{
+    (void)state;
+    world_start("", SMALL);
+    client_connect();
+    send_large("a", 'a', 200);
+    wait_acks(1);
+    send_large("b", 'b', 200); /* a file has a quarter: it is full */
+    wait_acks(2);
+    fault_start("forward_input.append");
+    assert_true(fault_next());
+    send_chunk("c", "third");
+    world_wait_metric(METRIC_FORWARD_SPOOL_FAILED, 1);
+    world_die();
+    while (fault_next())
+        ;
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    world_start("", SMALL);
+    client_connect();
+    send_chunk("c", "third");
+    wait_acks(1);
+    world_wait("third");
+    world_check_once("third");
+    assert_int_equal(metric_get(METRIC_FORWARD_REPEATED), 0);
+}
+
+static void a_next_file_that_cannot_be_begun_is_tried_again(void **state)
+{
+    (void)state;
+    world_start("", SMALL);
+    assert_int_equal(mkdirat(w.dir, "state/spool/forward/taken.tmp", 0700), 0); /* in the way */
+    client_connect();
+    send_large("a", 'a', 200);
+    send_large("b", 'b', 200);
+    wait_acks(2);
+    send_large("c", 'c', 200);
+    wait_acks(3);
+    assert_int_not_equal(faccessat(w.dir, "state/spool/forward/00000002.jsonl", F_OK, 0), 0);
+    assert_int_equal(unlinkat(w.dir, "state/spool/forward/taken.tmp", AT_REMOVEDIR), 0);
+    send_chunk("d", "last");
+    wait_acks(4);
+    assert_int_equal(faccessat(w.dir, "state/spool/forward/00000002.jsonl", F_OK, 0), 0);
+    world_wait_records(4);
+    world_check_once("last");
+}
+
+#define FIRST_FILE "state/spool/forward/00000001.jsonl"
+
+/* A kernel says once that it could not write, and has forgotten the bytes. */
+static void what_was_not_synced_is_written_again(void **state)
+{
+    struct stat st, later;
+    struct buf text;
+    char *lost;
+    int fd;
+
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    fault_start("spool.sync");
+    assert_true(fault_next());
+    send_chunk("one", "first");
+    world_wait_metric(METRIC_FORWARD_SPOOL_FAILED, 1);
+    assert_int_equal(client.acks, 0);
+    fd = openat(w.dir, FIRST_FILE, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0);
+    lost = mem_new((size_t)st.st_size);
+    memset(lost, '?', (size_t)st.st_size);
+    assert_int_equal(file_pwrite_all(fd, lost, (size_t)st.st_size, 0, &err), 0);
+    free(lost);
+    wait_acks(1);
+    while (fault_next())
+        ;
+    assert_true(fstat(fd, &later) == 0 && later.st_size == st.st_size);
+    (void)close(fd);
+    buf_init(&text, 1 << 16);
+    assert_int_equal(file_read(w.dir, FIRST_FILE, &text, &err), 0);
+    assert_int_not_equal(str_find(buf_str(&text), STR("|first\n")), SIZE_MAX);
+    buf_fini(&text);
+}
+
+static void a_slow_disk_has_its_pauses(void **state)
+{
+    enum { COUNT = 25, PAUSE_MS = 300 }; /* forward_input.slow: three times 100 ms */
+    dur_ns begin = time_mono();
+    char token[2] = "a";
+
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    fault_start("forward_input.slow");
+    assert_true(fault_next());
+    send_chunk("first", "x");
+    wait_acks(1);
+    for (size_t i = 0; i < COUNT; i++, token[0]++) /* more than one flush takes, or waits for one */
+        send_large(token, token[0], 200);
+    wait_acks(2);
+    assert_true(time_mono() - begin >= PAUSE_MS * NS_PER_MS);
+    wait_acks(1 + COUNT);
+    while (fault_next())
+        ;
+    world_wait_records(1 + COUNT);
+    assert_int_equal(metric_get(METRIC_FORWARD_PAUSED), 0); /* that is of what went wrong */
+}
+
+static void a_line_that_is_none_has_the_labels_of_the_input(void **state)
+{
+    (void)state;
+    w.server.hold_acks = true;
+    world_start("chunk: {delay: 60s}\n", FORWARD);
+    client_connect();
+    stream_write(client.stream, STR(DOCKER));
+    world_wait_metric(METRIC_FORWARD_SYNCS, 1);
+    world_die();
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    w.server.hold_acks = false;
+    world_write(FIRST_FILE, "{\"t\":what}|is this\n{\"end\":2,\"t\":1,\"a\":{}}|whole\n");
+    world_start("", FORWARD);
+    world_wait("source=container stderr|no ");
+    world_wait("app=shop host=h source=forward {\"t\":what}|is this undecoded=true\n");
+    world_wait("app=shop host=h source=forward whole\n");
+}
+
+static void what_was_not_taken_is_not_counted(void **state)
+{
+    enum { KEYS = 70 }; /* some are too many */
+    struct buf b;
+
+    (void)state;
+    world_start("", FORWARD);
+    client_connect();
+    buf_init(&b, 1 << 16);
+    /* two entries, the second is none */
+    buf_add_str(&b, STR("\x93\xa1t\x92\x92\x01\xde\x00\x47\xa3log\xa1x"));
+    for (int i = 0; i < KEYS; i++)
+        buf_addf(&b, "\xa3k%02d\xa1v", i);
+    buf_add_str(&b, STR("\x05\x80"));
+    stream_write(client.stream, buf_str(&b));
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+    assert_int_equal(metric_get(METRIC_FORWARD_REJECTED_MALFORMED), 1);
+    assert_int_equal(metric_get(METRIC_FORWARD_ATTRS_DROPPED), 0);
+    buf_fini(&b);
+}
+
+/* After a reload nobody could bind some of its addresses. */
+static void where_it_cannot_listen_it_does_not(void **state)
+{
+    const int fds[INPUT_FORWARD_LISTENERS] = {-1, 0, 0};
+    char good[TMPDIR_PATH_MAX + 16], no_directory[TMPDIR_PATH_MAX + 32];
+    struct str listen[3] = {STR("unix:/not/to/be/bound"), {NULL, 0}, {NULL, 0}};
+    struct input_forward_options opt = {.loop = w.loop,
+                                        .listen = {listen, 3},
+                                        .bound_fds = fds,
+                                        .state_fd = w.dir,
+                                        .max_line = 1 << 16,
+                                        .spool_bytes = 1 << 20};
+    struct input_forward *in = NULL;
+
+    (void)state;
+    (void)snprintf(no_directory, sizeof(no_directory), "unix:%s/none/f.sock", w.path);
+    (void)snprintf(good, sizeof(good), "unix:%s/f.sock", w.path);
+    listen[1] = str_of(no_directory);
+    listen[2] = str_of(good);
+    assert_true(input_forward_open(&opt, &in, &err) < 0);
+    assert_null(in);
+    opt.go_on = true;
+    assert_int_equal(input_forward_open(&opt, &in, &err), 0);
+    assert_string_equal(input_forward_address(in, 0), good);
+    assert_null(input_forward_address(in, 1));
+    client_connect();
+    send_chunk("one", "first");
+    wait_acks(1);
+    input_forward_free(&in);
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+}
+
 static void heartbeats_and_signals_are_acknowledged(void **state)
 {
     (void)state;
@@ -431,4 +612,10 @@ CHECK_MAIN(TEST(entries_become_records_with_labels), TEST(dockers_driver_is_know
            TEST(many_messages_in_one_write_get_their_acks_in_order),
            TEST(rules_and_redaction_are_for_them_too),
            TEST(what_was_sent_before_the_input_was_removed_is_shipped),
-           TEST(a_disk_that_fails_is_tried_again), TEST(heartbeats_and_signals_are_acknowledged))
+           TEST(a_disk_that_fails_is_tried_again),
+           TEST(a_chunk_is_known_only_when_it_is_on_the_disk),
+           TEST(a_next_file_that_cannot_be_begun_is_tried_again),
+           TEST(what_was_not_synced_is_written_again), TEST(a_slow_disk_has_its_pauses),
+           TEST(a_line_that_is_none_has_the_labels_of_the_input),
+           TEST(what_was_not_taken_is_not_counted), TEST(where_it_cannot_listen_it_does_not),
+           TEST(heartbeats_and_signals_are_acknowledged))

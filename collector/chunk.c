@@ -14,6 +14,7 @@ enum {
     MESSAGE_MAX = 256 << 20,
     ROOM = 16 << 10,
     ENTRY_BYTES = 48, /* of an entry beside its texts, rather more than less */
+    NAME_BYTES = 10,  /* of a label or an attribute beside its texts, at most */
 };
 
 #define TAG STR("logq")
@@ -106,7 +107,7 @@ void chunk_clear(struct chunk *c)
     shrink(&c->packed, c->opt.bytes_busy);
     begin(c);
     arena_reset(c->arena);
-    c->entries = c->next = c->dropped = 0;
+    c->entries = c->next = c->dropped = c->named = 0;
     c->maybe_twice = false;
     c->parts.n = c->wire.n = c->drops.n = 0;
     release_names(c);
@@ -119,12 +120,12 @@ bool chunk_is_empty(const struct chunk *c)
 
 bool chunk_is_worth(const struct chunk *c)
 {
-    return c->message.n - c->head >= c->opt.bytes || c->parts.n >= CHUNK_PARTS_MAX;
+    return c->message.n - c->head + c->named >= c->opt.bytes || c->parts.n >= CHUNK_PARTS_MAX;
 }
 
 bool chunk_is_full(const struct chunk *c)
 {
-    return c->message.n - c->head + c->dropped >= c->opt.bytes_busy ||
+    return c->message.n - c->head + c->dropped + c->named >= c->opt.bytes_busy ||
            c->parts.n >= CHUNK_PARTS_MAX;
 }
 
@@ -173,6 +174,15 @@ static void push_wire(struct chunk *c, const struct forward_part *wire)
     VEC_PUSH(&c->wire, *wire);
 }
 
+static uint64_t bytes_of(const struct labels *l)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        bytes += l->v[i].name.n + l->v[i].value.n + NAME_BYTES;
+    return bytes;
+}
+
 void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,
                     const struct labels *labels, const struct labels *attrs)
 {
@@ -187,6 +197,7 @@ void chunk_add_part(struct chunk *c, const struct checkpoint_part *part,
         wire.labels = *labels;
     if (part->count > 0 && attrs != NULL)
         wire.attrs = *attrs;
+    c->named += bytes_of(&wire.labels) + bytes_of(&wire.attrs);
     push_part(c, part);
     push_wire(c, &wire);
 }
@@ -221,12 +232,15 @@ int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTE
         c->wire.p[i].maybe_twice = true;
     forward_token(c->wire.p, c->wire.n, token);
     out.token = str_of(token);
+    message->max += c->named;
     if (c->opt.codec == CODEC_NONE) {
         struct buf empty = *message;
+        size_t max = c->message.max;
+        c->message.max += c->named;
         forward_pack_end(&c->message, &out);
         *message = c->message;
         c->message = empty;
-        c->message.max = message->max;
+        c->message.max = max;
         return buf_err(message, "chunk", err);
     }
     buf_clear(&c->packed);

@@ -50,6 +50,7 @@ struct chunk {
     size_t head;
     uint64_t entries;
     uint64_t dropped;    /* bytes that it would have more without rules */
+    uint64_t named;      /* bytes of labels and attributes of all parts, rather more than less */
     struct arena *arena; /* labels of single records */
     VEC(struct checkpoint_part) parts;
     VEC(struct forward_part) wire; /* the same parts as they are sent */
@@ -66,6 +67,8 @@ void chunk_free(struct chunk **pc);
 
 void chunk_clear(struct chunk *c);
 bool chunk_is_empty(const struct chunk *c); /* no part yet */
+/* Labels and attributes count in both: who names a log must not make a message that is too large.
+ */
 bool chunk_is_worth(const struct chunk *c); /* need not wait for more */
 bool chunk_is_full(const struct chunk *c);  /* what rules dropped counts: see chunk_add_drop */
 bool chunk_is_over(const struct chunk *c);
@@ -103,8 +106,9 @@ void chunk_back(struct chunk *c, struct chunk_mark mark);
 int chunk_mark_twice(struct str message, char token[CHUNK_TOKEN_BYTES], struct buf *ret,
                      struct err *err);
 
-/* Put the whole message into `message`, which is empty, and write its token; then the chunk is good
- * for chunk_clear only.  ERR_LIMIT: it is too large. */
+/* Put the whole message into `message`, which is empty and may become as large as it was made for
+ * and the names beside that, and write its token; then the chunk is good for chunk_clear only.
+ * ERR_LIMIT: it is too large. */
 int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTES],
                struct err *err);
 

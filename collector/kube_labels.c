@@ -43,20 +43,23 @@ static struct str name_of(const char *prefix, struct str name, struct arena *a)
     return made;
 }
 
-static void put(struct labels *l, size_t max, struct str name, struct str value)
+/* `room`: bytes that there may be yet of both kinds. */
+static void put(struct labels *l, size_t max, size_t *room, struct str name, struct str value)
 {
     if (name.n == 0 || value.n == 0)
         return;
-    if (l->n == max) {
+    if (l->n == max || name.n + value.n > *room) {
         metric_add(METRIC_KUBE_REFUSED, 1);
         return;
     }
+    *room -= name.n + value.n;
     l->v[l->n++] = (struct label){name, value};
 }
 
-static void take_labels(const struct kube_pod *pod, const struct config_kube *config,
+static void take_labels(const struct kube_pod *pod, const struct config_kube *config, size_t room,
                         struct arena *a, struct kube_labels *ret)
 {
+    size_t max_attrs = ret->attrs.n + KUBE_LABELS_ATTRS_MAX;
     char z[NAME_BYTES];
 
     for (size_t i = 0; i < pod->n_labels; i++) {
@@ -64,9 +67,9 @@ static void take_labels(const struct kube_pod *pod, const struct config_kube *co
         struct str name = name_of("", l->name, a);
         (void)str_to_z(l->name, z, sizeof(z));
         if (fits(&config->labels, z) && !is_ours(name))
-            put(&ret->labels, KUBE_LABELS_MAX, name, l->value);
+            put(&ret->labels, KUBE_LABELS_MAX, &room, name, l->value);
         else if (fits(&config->attributes, z))
-            put(&ret->attrs, KUBE_LABELS_ATTRS_MAX, name_of("label_", l->name, a), l->value);
+            put(&ret->attrs, max_attrs, &room, name_of("label_", l->name, a), l->value);
     }
 }
 
@@ -79,6 +82,7 @@ static void prefer(struct str *to, struct str other)
 int kube_labels_find(const struct kube_pods *pods, const struct config_kube *config, struct meta *m,
                      struct arena *a, struct kube_labels *ret)
 {
+    size_t room = KUBE_LABELS_BYTES_MAX;
     struct kube_pod pod;
 
     memset(ret, 0, sizeof(*ret));
@@ -90,10 +94,10 @@ int kube_labels_find(const struct kube_pods *pods, const struct config_kube *con
     ret->attrs.v = arena_alloc(a, ATTRS_ROOM * sizeof(struct label));
     if (ret->labels.v == NULL || ret->attrs.v == NULL)
         return 1;
-    take_labels(&pod, config, a, ret);
-    put(&ret->attrs, ATTRS_ROOM, STR("node"), pod.node);
-    put(&ret->attrs, ATTRS_ROOM, STR("owner"), pod.owner);
-    put(&ret->attrs, ATTRS_ROOM, STR("owner_kind"), pod.owner_kind);
+    put(&ret->attrs, ATTRS_ROOM, &room, STR("node"), pod.node); /* first: labels leave no room */
+    put(&ret->attrs, ATTRS_ROOM, &room, STR("owner"), pod.owner);
+    put(&ret->attrs, ATTRS_ROOM, &room, STR("owner_kind"), pod.owner_kind);
+    take_labels(&pod, config, room, a, ret);
     if (m->image.n == 0)
         m->image = kube_pod_image(&pod, m->name);
     prefer(&m->app, kube_pod_label(&pod, STR("app")));

@@ -11,8 +11,9 @@
 #include "collector/kube_pods.h"
 #include "collector/meta.h"
 
-/* Not more than so many of either, so that those of our own have room beside them. */
-enum { KUBE_LABELS_MAX = 12, KUBE_LABELS_ATTRS_MAX = 20 };
+/* Not more than so many of either, so that those of our own have room beside them; and of all of
+ * them not more than so many bytes, because a message may say them a thousand times. */
+enum { KUBE_LABELS_MAX = 12, KUBE_LABELS_ATTRS_MAX = 20, KUBE_LABELS_BYTES_MAX = 2048 };
 
 struct kube_labels {
     struct labels labels, attrs; /* not sorted; in the arena */

@@ -159,6 +159,35 @@ static void it_is_full_by_bytes_and_by_parts(void **state)
     assert_true(chunk_is_full(c));
 }
 
+/* A log that is called long things, in many parts. */
+static void what_logs_are_called_fills_it(void **state)
+{
+    char text[400], token[CHUNK_TOKEN_BYTES];
+    struct label v[1] = {{STR("team"), {text, sizeof(text)}}};
+    const struct labels names = {v, 1};
+    struct checkpoint_part part = {.file = &file, .end = 1, .count = 0};
+    struct buf message;
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    for (int i = 0; i < 10; i++)
+        chunk_add_part(c, &part, &names, &names); /* without a record it is not said */
+    assert_false(chunk_is_worth(c));
+    part.count = 1;
+    chunk_add_part(c, &part, &names, NULL);
+    assert_false(chunk_is_full(c));
+    chunk_add_part(c, &part, &names, &names);
+    assert_true(chunk_is_worth(c));
+    assert_true(chunk_is_full(c));
+    buf_init(&message, 600); /* as large as it may be beside them */
+    assert_int_equal(chunk_pack(c, &message, token, &err), 0);
+    assert_in_range(message.n, 3 * sizeof(text), 600 + 3 * (sizeof(text) + 16));
+    buf_fini(&message);
+    chunk_clear(c);
+    assert_false(chunk_is_worth(c));
+    assert_false(chunk_is_full(c));
+}
+
 static void entries_can_be_taken_back(void **state)
 {
     struct label field = {STR("log"), STR("x")};
@@ -228,6 +257,7 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(what_rules_drop_fills_it, setup, tear
            cmocka_unit_test_setup_teardown(the_message_says_what_was_put_in, setup, teardown),
            cmocka_unit_test_setup_teardown(the_same_again_is_the_same_bytes, setup, teardown),
            cmocka_unit_test_setup_teardown(it_is_full_by_bytes_and_by_parts, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_logs_are_called_fills_it, setup, teardown),
            cmocka_unit_test_setup_teardown(entries_can_be_taken_back, setup, teardown),
            cmocka_unit_test_setup_teardown(an_uncompressed_message_says_the_same, setup, teardown),
            cmocka_unit_test_setup_teardown(while_busy_it_may_grow_past_what_is_worth_sending, setup,

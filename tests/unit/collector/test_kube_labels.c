@@ -4,6 +4,8 @@
 #include "collector/metrics.h"
 #include "tests/lib/check.h"
 
+#include <string.h>
+
 static struct arena *a;
 static struct kube_pods *pods;
 static struct kube_labels got;
@@ -53,7 +55,7 @@ static int find(const char *label_glob, const char *attribute_glob)
     return kube_labels_find(pods, &config, &m, a, &got);
 }
 
-static struct str value(const struct labels *l, const char *name)
+static struct str value_of(const struct labels *l, const char *name)
 {
     for (size_t i = 0; i < l->n; i++)
         if (str_eq(l->v[i].name, str_of(name)))
@@ -67,12 +69,12 @@ static void globs_say_what_becomes_of_a_label(void **state)
     put("\"team\":\"pay\",\"x.io/tier\":\"db\",\"x.io/zone\":\"a\"", "");
     assert_int_equal(find("x.io/*", "t*"), 0);
     assert_int_equal(got.labels.n, 2);
-    check_str(value(&got.labels, "x_io_tier"), "db");
-    check_str(value(&got.labels, "x_io_zone"), "a");
-    check_str(value(&got.attrs, "label_team"), "pay");
-    check_str(value(&got.attrs, "node"), "n");
-    check_str(value(&got.attrs, "owner"), "j");
-    check_str(value(&got.attrs, "owner_kind"), "job");
+    check_str(value_of(&got.labels, "x_io_tier"), "db");
+    check_str(value_of(&got.labels, "x_io_zone"), "a");
+    check_str(value_of(&got.attrs, "label_team"), "pay");
+    check_str(value_of(&got.attrs, "node"), "n");
+    check_str(value_of(&got.attrs, "owner"), "j");
+    check_str(value_of(&got.attrs, "owner_kind"), "job");
     assert_int_equal(got.attrs.n, 4);
     check_str(m.image, "i:1");
 }
@@ -83,7 +85,7 @@ static void a_pod_cannot_say_whose_log_it_is(void **state)
     put("\"host\":\"evil\",\"namespace\":\"kube-system\",\"source\":\"logq\",\"ok\":\"1\"", "");
     assert_int_equal(find("*", "none"), 0);
     assert_int_equal(got.labels.n, 1);
-    check_str(value(&got.labels, "ok"), "1");
+    check_str(value_of(&got.labels, "ok"), "1");
 }
 
 static void the_app_is_what_the_pod_calls_it(void **state)
@@ -128,6 +130,41 @@ static void there_is_room_for_our_own_labels(void **state)
     assert_int_equal(got.attrs.n, KUBE_LABELS_ATTRS_MAX + 3);
 }
 
+static size_t bytes_of(const struct labels *l)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        n += l->v[i].name.n + l->v[i].value.n;
+    return n;
+}
+
+static void long_ones_are_bounded_together(void **state)
+{
+    struct buf labels;
+    char value[191];
+
+    (void)state;
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    buf_init(&labels, 1 << 16);
+    for (int i = 0; i < 20; i++)
+        buf_addf(&labels, "%s\"l%d\":\"%s\"", i == 0 ? "" : ",", i, value);
+    buf_add_z(&labels, ",\"short\":\"fits\"");
+    buf_add_char(&labels, '\0');
+    put(labels.p, "");
+    buf_fini(&labels);
+    assert_int_equal(find("*", "*"), 0);
+    assert_int_equal(got.labels.n, 11); /* ten of them, and the short one */
+    check_str(value_of(&got.labels, "short"), "fits");
+    assert_int_equal(got.attrs.n, 3); /* ours have their place */
+    assert_int_equal(metric_get(METRIC_KUBE_REFUSED), 10);
+    assert_in_range(bytes_of(&got.labels) + bytes_of(&got.attrs), 1900, KUBE_LABELS_BYTES_MAX);
+    assert_int_equal(find("none", "*"), 0);
+    check_str(value_of(&got.attrs, "label_short"), "fits");
+    assert_in_range(bytes_of(&got.attrs), 1900, KUBE_LABELS_BYTES_MAX);
+}
+
 static void what_is_no_pod_is_not_looked_for(void **state)
 {
     (void)state;
@@ -143,4 +180,5 @@ static void what_is_no_pod_is_not_looked_for(void **state)
 CHECK_MAIN(TEST(globs_say_what_becomes_of_a_label), TEST(a_pod_cannot_say_whose_log_it_is),
            TEST(the_app_is_what_the_pod_calls_it),
            TEST(hints_and_image_of_the_runtime_stay_where_the_pod_has_none),
-           TEST(there_is_room_for_our_own_labels), TEST(what_is_no_pod_is_not_looked_for))
+           TEST(there_is_room_for_our_own_labels), TEST(long_ones_are_bounded_together),
+           TEST(what_is_no_pod_is_not_looked_for))

@@ -25,6 +25,7 @@ enum {
     RETRY_MS = 10000, /* a file that could not be read */
     FAILED_MAX = 10000,
     MISSED_MAX = 10000,
+    UNSEEN_MAX = 256, /* names a second */
 };
 
 /* ---- the queue of files to read ---- */
@@ -213,6 +214,7 @@ static void on_settled(void *arg)
         input_file_save(in);
     in->has_new = false;
     in->settled_at = time_mono();
+    input_file_tell_unseen(in, in->settled_at);
     input_file_call_ready(in);
 }
 
@@ -470,6 +472,7 @@ static void stop(void *self)
     loop_timer_free(&in->rescan);
     watch_close(&in->watch);
     in->started = false;
+    input_file_tell_unseen(in, INT64_MAX); /* what would have had to wait, too */
 }
 
 /* Is part `i` the last of its file in this chunk?  Then nothing may stay open behind it. */
@@ -592,6 +595,7 @@ int input_file_open(const struct input_file_options *opt, struct source_set *set
     in->by_watch = map_new(0, NULL);
     in->failed = map_new(FAILED_MAX, NULL);
     in->missed = map_new(MISSED_MAX, free);
+    in->unseen = map_new(UNSEEN_MAX, free);
     in->ready_last = &in->ready;
     r = keep_open(opt->state_fd, checkpoint_incarnation(opt->checkpoint), &in->keep, err);
     if (r < 0) {
@@ -620,6 +624,7 @@ void input_file_free(struct input_file **pin)
     map_free(&in->by_watch);
     map_free(&in->failed);
     map_free(&in->missed);
+    map_free(&in->unseen);
     VEC_FINI(&in->dead);
     loop_timer_free(&in->drain);
     keep_close(&in->keep);

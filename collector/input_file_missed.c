@@ -6,6 +6,9 @@
  * directory; an engine says that a container has started, and nothing of it was ever seen.  Each is
  * looked into again a little later, because events of a directory and of an engine come in no
  * order, and because a name may be a link to a file that is yet to come.
+ *
+ * Who may write into a directory can make any number of these at once.  So those of one name are
+ * counted, and told once a second, and what is told together is synced together.
  */
 #include "base/hash.h"
 #include "base/log.h"
@@ -14,12 +17,14 @@
 #include "collector/metrics.h"
 #include "collector/notice.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     WAIT_MS = 1000,
     WAIT_CONTAINER_MS = 2000,
     GIVE_UP_MS = 60000, /* a link that leads nowhere: after that only walks look at it */
+    TELL_MS = 1000,
     ID_BYTES = 64,
     PATH_BYTES = 4096,
 };
@@ -27,6 +32,11 @@ enum {
 struct missed {
     enum missed_kind kind;
     dur_ns since;
+};
+
+struct unseen {
+    uint64_t count; /* not told yet */
+    dur_ns told_at; /* 0: never */
 };
 
 /* ---- containers ---- */
@@ -91,18 +101,31 @@ static bool has_slot(const struct input_file *in, struct str part)
 
 /* ---- reports ---- */
 
-/* `path` may be empty. */
-static void write_gap(struct input_file *in, struct str path, struct str key, struct str text)
+/* `path` may be empty.  Whoever goes on from here comes to sync_gaps within a second. */
+static void write_gap(struct input_file *in, struct str path, struct str key, uint64_t count,
+                      struct str text)
 {
     struct notice_gap gap = {.cause = "never_opened",
                              .path = path,
                              .container_id = key.n == ID_BYTES ? key : STR_NULL,
-                             .text = text};
+                             .text = text,
+                             .count = count};
     struct err err;
 
-    metric_add(METRIC_NEVER_OPENED, 1);
-    if (notice_gap(in->opt.own, &gap, &err) < 0)
+    in->gaps_due = true;
+    if (notice_gap_begin(in->opt.own, &gap, &err) < 0)
         log_error("gap.not_written", LOG_ERR(&err));
+}
+
+static void sync_gaps(struct input_file *in)
+{
+    struct err err;
+
+    if (!in->gaps_due)
+        return;
+    in->gaps_due = false;
+    if (spool_sync(in->opt.own, &err) < 0)
+        log_error("gap.not_synced", LOG_ERR(&err));
 }
 
 static void report(struct input_file *in, enum missed_kind kind, struct str name)
@@ -113,15 +136,60 @@ static void report(struct input_file *in, enum missed_kind kind, struct str name
     if (has(in->reported_ids, hash))
         return;
     in->reported_ids[in->next_reported++ % INPUT_FILE_IDS] = hash;
-    write_gap(in, kind == MISSED_CONTAINER ? STR_NULL : name, key,
+    metric_add(METRIC_NEVER_OPENED, 1);
+    write_gap(in, kind == MISSED_CONTAINER ? STR_NULL : name, key, 1,
               STR("gone before its log could be opened"));
 }
 
 void input_file_replaced_unseen(struct input_file *in, const char *path)
 {
-    if (!own_is(&in->own, str_of(path)))
-        write_gap(in, str_of(path), key_of(str_of(path)),
-                  STR("replaced before it could be opened"));
+    struct str name = str_of(path);
+    struct unseen *u;
+
+    if (own_is(&in->own, name))
+        return;
+    metric_add(METRIC_NEVER_OPENED, 1);
+    u = map_get(in->unseen, name);
+    if (u == NULL) {
+        u = mem_new(sizeof(*u));
+        if (!map_put(in->unseen, name, u)) {
+            free(u);
+            in->unseen_others++;
+            return;
+        }
+    }
+    u->count++;
+}
+
+static bool is_tellable(dur_ns told_at, dur_ns now)
+{
+    return told_at == 0 || now - told_at >= TELL_MS * NS_PER_MS;
+}
+
+void input_file_tell_unseen(struct input_file *in, dur_ns now)
+{
+    struct str name;
+    void *value;
+
+    for (size_t pos = 0; map_next(in->unseen, &pos, &name, &value);) {
+        struct unseen *u = value;
+        if (!is_tellable(u->told_at, now))
+            continue;
+        if (u->count == 0) {
+            (void)map_remove(in->unseen, name);
+            continue;
+        }
+        write_gap(in, name, key_of(name), u->count, STR("replaced before it could be opened"));
+        u->count = 0;
+        u->told_at = now;
+    }
+    if (in->unseen_others > 0 && is_tellable(in->others_told_at, now)) {
+        write_gap(in, STR_NULL, STR_NULL, in->unseen_others,
+                  STR("replaced before they could be opened, under more names than are told"));
+        in->unseen_others = 0;
+        in->others_told_at = now;
+    }
+    sync_gaps(in);
 }
 
 void input_file_missed(struct input_file *in, enum missed_kind kind, struct str name)

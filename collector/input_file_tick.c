@@ -166,6 +166,7 @@ void input_file_tick(void *arg)
         sweep(in, now);
         look_at_due(in);
         input_file_look_at_missed(in, now);
+        input_file_tell_unseen(in, now);
         in->keeping = true;
     }
     if (in->keeping)

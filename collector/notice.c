@@ -61,6 +61,8 @@ int notice_gap_begin(struct spool *own, const struct notice_gap *gap, struct err
     begin(&n);
     json_put_kv_str(&n.w, "gap", str_of(gap->cause));
     put_range(&n, gap->path, gap->file_id, gap->start, gap->end);
+    if (gap->count > 1)
+        json_put_kv_u64(&n.w, "count", gap->count);
     if (gap->container_id.n > 0)
         json_put_kv_str(&n.w, "container_id", gap->container_id);
     if (gap->text.n > 0)

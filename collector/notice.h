@@ -18,6 +18,7 @@ struct notice_gap {
     struct str path, file_id, text;
     uint64_t start, end;
     struct str container_id; /* empty: not known */
+    uint64_t count;          /* of so many that are alike; 0 and 1: of one */
 };
 int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err);
 int notice_gap_begin(struct spool *own, const struct notice_gap *gap, struct err *err);

@@ -8,6 +8,9 @@
 #include "base/fault.h"
 #include "wire/codec.h"
 
+#include <pthread.h>
+#include <sys/syscall.h>
+
 #define T    "2026-11-21T19:14:38Z "
 #define CRI  "  - {type: cri, paths: ['@/logs/*.log']}\n"
 #define FAST "partial_timeout: 100ms\n"
@@ -697,6 +700,38 @@ static void a_file_that_was_renamed_over_unseen_is_a_gap(void **state)
     assert_int_equal(metric_get(METRIC_NEVER_OPENED), 1);
 }
 
+/* Those of the loop's thread: the journal has its own. */
+static pthread_t loop_thread;
+static unsigned syncs;
+
+int fdatasync(int fd)
+{
+    if (pthread_equal(pthread_self(), loop_thread) != 0)
+        syncs++;
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* Who may write into the directory does not hold up what is to be read elsewhere. */
+static void many_that_were_renamed_over_are_one_gap_and_one_sync(void **state)
+{
+    (void)state;
+    world_write("logs/x.log", T "stdout F first\n");
+    world_start(FAST, CRI);
+    world_wait("stdout|first");
+    for (int i = 0; i < 1000; i++) {
+        world_write("logs/tmp", T "stdout F last\n");
+        world_rename("logs/tmp", "logs/x.log");
+    }
+    loop_thread = pthread_self();
+    syncs = 0;
+    world_wait("stdout|last");
+    world_wait("gap=never_opened");
+    assert_int_equal(metric_get(METRIC_GAPS), 1);
+    assert_int_equal(syncs, 1);
+    assert_in_range(metric_get(METRIC_NEVER_OPENED), 100, 1000);
+    world_wait(" count=");
+}
+
 CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_directory_is_found),
            TEST(read_from_end_takes_only_what_comes),
            TEST(a_log_that_was_gone_before_it_could_be_opened_is_a_gap),
@@ -705,6 +740,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(a_renamed_file_is_read_to_its_end_and_its_successor_after_it),
            TEST(a_file_that_was_renamed_over_is_read_from_its_descriptor),
            TEST(a_file_that_was_renamed_over_unseen_is_a_gap),
+           TEST(many_that_were_renamed_over_are_one_gap_and_one_sync),
            TEST(a_file_between_two_looks_is_not_missed),
            TEST(a_new_name_that_was_rotated_before_it_could_be_opened_is_read_whole),
            TEST(a_log_that_was_only_seen_is_found_again_compressed),

@@ -229,8 +229,8 @@ static void load_pods(struct collector *c)
         log_warn("kubernetes.cache_unusable", LOG_ERR(&err));
 }
 
-/* As the configuration says now; one that works by the same goes on. */
-static void start_kube(struct collector *c, const struct config_kube *old)
+/* As the configuration says now; one that works by the same goes on.  true: it was begun anew. */
+static bool start_kube(struct collector *c, const struct config_kube *old)
 {
     const struct config_kube *k = &config_of(c)->kube;
     struct kube_options opt = {
@@ -241,13 +241,15 @@ static void start_kube(struct collector *c, const struct config_kube *old)
     if (!stays)
         kube_free(&c->kube);
     if (k->api.n == 0)
-        return;
+        return false;
     load_pods(c);
     source_set_pods(c->set, c->pods);
+    if (c->kube != NULL)
+        return false;
     opt.pods = c->pods;
     opt.state_fd = c->state_fd;
-    if (c->kube == NULL)
-        c->kube = kube_open(&opt);
+    c->kube = kube_open(&opt);
+    return true;
 }
 
 /* ---- /metrics, /health ---- */
@@ -556,7 +558,7 @@ int collector_open(struct loop *l, const struct collector_rights *rights, struct
     if (r == 0 && (c->http != NULL || c->forward != NULL))
         r = write_addresses(c, err);
     if (r == 0)
-        start_kube(c, NULL); /* what an earlier run knew is there when logs are opened */
+        (void)start_kube(c, NULL); /* what an earlier run knew is there when logs are opened */
     if (r == 0)
         r = open_files(c, err);
     if (r < 0) {
@@ -654,6 +656,7 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
 {
     struct source_set *before = c->set;
     struct certs *certs;
+    bool asks_anew;
     int r;
 
     OBJ_CHECK(c, COLLECTOR_MAGIC);
@@ -666,7 +669,7 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
     stop_engines(c); /* they borrow from the old set */
     c->set = source_set_new(config, c->opener, podman_by_file(c->opener, config));
     c->set->containers = c->containers;
-    start_kube(c, &before->config->kube);
+    asks_anew = start_kube(c, &before->config->kube);
     source_set_unref(&before);
     if (certs_current(certs) != NULL && certs_current(c->certs) != NULL) {
         certs_free(&c->certs);
@@ -678,6 +681,8 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
         certs_free(&certs); /* server.tls needs a restart */
     }
     input_file_set_sources(c->files, c->set);
+    if (asks_anew) /* of pods that are known already no change is told */
+        input_file_describe_again(c->files, STR_NULL);
     return start_engines(c, err);
 }
 

@@ -570,9 +570,11 @@ void input_file_describe_again(struct input_file *in, struct str uid)
     struct tail **t;
 
     OBJ_CHECK(in, INPUT_FILE_MAGIC);
-    VEC_EACH(&in->tails, t)
-        if (str_eq(labels_get(&(*t)->attrs, STR("pod_uid")), uid))
+    VEC_EACH(&in->tails, t) {
+        struct str of = labels_get(&(*t)->attrs, STR("pod_uid"));
+        if (of.n > 0 && (uid.n == 0 || str_eq(of, uid)))
             tail_describe_again(*t);
+    }
 }
 
 int input_file_open(const struct input_file_options *opt, struct source_set *set,

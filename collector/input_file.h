@@ -41,8 +41,8 @@ void input_file_expect(struct input_file *in, enum source_kind kind, struct str 
 /* After `stop`: what only our descriptors still hold goes to keep/, slice by slice; then done(arg).
  */
 void input_file_drain(struct input_file *in, loop_fn *done, void *arg);
-/* More is known, or other things, of pod `uid` (kube.h): its logs are described again, from the
- * next record on. */
+/* More is known, or other things, of pod `uid` (kube.h; empty: of all pods): its logs are described
+ * again, from the next record on. */
 void input_file_describe_again(struct input_file *in, struct str uid);
 /* The journal is an old one (checkpoint_is_old): say which files may be stored already, those that
  * it does not know. */

@@ -285,7 +285,7 @@ static int take_event(struct kube *k, const struct kube_watch_event *e)
     if (e->type == KUBE_WATCH_SET)
         put(k, &pod);
     else if (e->type == KUBE_WATCH_DELETED)
-        kube_pods_remove(k->opt.pods, pod.uid);
+        kube_pods_remove(k->opt.pods, &pod);
     return 0;
 }
 

@@ -18,6 +18,8 @@
 
 #define FORMAT "logq kube cache 1 "
 
+enum { KEY_MAX = 1 << 10 };
+
 struct entry {
     struct str text; /* owned */
     ts_ns gone_at;   /* 0: it is there */
@@ -27,7 +29,7 @@ struct entry {
 struct kube_pods {
     unsigned magic;
 #define KUBE_PODS_MAGIC 0x90d5cac4u
-    struct map *pods; /* uid -> entry */
+    struct map *pods; /* "uid/namespace/name" -> entry */
     size_t bytes;     /* of all texts */
     uint64_t list, changes;
     struct arena *scratch;
@@ -65,25 +67,42 @@ void kube_pods_free(struct kube_pods **pp)
     *pp = NULL;
 }
 
-static void drop(struct kube_pods *p, struct str uid, const struct entry *e)
+/* In `key`; empty: it is no pod's.  Names have no slash in them. */
+static struct str key_of(struct str uid, struct str namespace, struct str name, char key[KEY_MAX])
+{
+    const struct str parts[3] = {uid, namespace, name};
+    size_t n = 0;
+
+    for (int i = 0; i < 3; i++) {
+        if (parts[i].n == 0 || parts[i].n >= KEY_MAX - n)
+            return STR_NULL;
+        if (i > 0)
+            key[n++] = '/';
+        memcpy(key + n, parts[i].p, parts[i].n);
+        n += parts[i].n;
+    }
+    return (struct str){key, n};
+}
+
+static void drop(struct kube_pods *p, struct str key, const struct entry *e)
 {
     p->bytes -= e->text.n;
     p->changes++;
-    (void)map_remove(p->pods, uid);
+    (void)map_remove(p->pods, key);
 }
 
 /* The pod that has been gone for longest.  false: all are there. */
 static bool drop_oldest(struct kube_pods *p)
 {
     struct entry *oldest = NULL;
-    struct str uid, of = STR_NULL;
+    struct str key, of = STR_NULL;
     void *value;
 
-    for (size_t pos = 0; map_next(p->pods, &pos, &uid, &value);) {
+    for (size_t pos = 0; map_next(p->pods, &pos, &key, &value);) {
         struct entry *e = value;
         if (e->gone_at != 0 && (oldest == NULL || e->gone_at < oldest->gone_at)) {
             oldest = e;
-            of = uid;
+            of = key;
         }
     }
     if (oldest == NULL)
@@ -110,10 +129,10 @@ static void set_text(struct kube_pods *p, struct entry *e, struct str text)
 }
 
 /* 1: nothing changed. */
-static int put_text(struct kube_pods *p, struct str uid, struct str text, ts_ns gone_at,
+static int put_text(struct kube_pods *p, struct str key, struct str text, ts_ns gone_at,
                     struct err *err)
 {
-    struct entry *e = map_get(p->pods, uid);
+    struct entry *e = map_get(p->pods, key);
     bool same = e != NULL && str_eq(e->text, text);
     int r;
 
@@ -131,7 +150,7 @@ static int put_text(struct kube_pods *p, struct str uid, struct str text, ts_ns 
         e = mem_new(sizeof(*e));
         e->gone_at = gone_at;
         e->list = p->list;
-        INVARIANT(map_put(p->pods, uid, e));
+        INVARIANT(map_put(p->pods, key, e));
     }
     set_text(p, e, text);
     p->changes++;
@@ -140,27 +159,31 @@ static int put_text(struct kube_pods *p, struct str uid, struct str text, ts_ns 
 
 int kube_pods_put(struct kube_pods *p, const struct kube_pod *pod, struct err *err)
 {
+    char z[KEY_MAX];
+    struct str key = key_of(pod->uid, pod->namespace, pod->name, z);
     struct buf text;
     int r;
 
     OBJ_CHECK(p, KUBE_PODS_MAGIC);
-    if (pod->uid.n == 0 || pod->namespace.n == 0 || pod->name.n == 0)
+    if (key.n == 0)
         return err_set(err, ERR_INVALID, "a pod without uid, namespace or name");
     buf_init(&text, KUBE_PODS_TEXT_MAX);
     kube_pod_write(pod, &text);
     r = buf_err(&text, "a pod", err);
     if (r == 0)
-        r = put_text(p, pod->uid, buf_str(&text), 0, err);
+        r = put_text(p, key, buf_str(&text), 0, err);
     buf_fini(&text);
     return r;
 }
 
-void kube_pods_remove(struct kube_pods *p, struct str uid)
+void kube_pods_remove(struct kube_pods *p, const struct kube_pod *pod)
 {
+    char z[KEY_MAX];
+    struct str key = key_of(pod->uid, pod->namespace, pod->name, z);
     struct entry *e;
 
     OBJ_CHECK(p, KUBE_PODS_MAGIC);
-    e = map_get(p->pods, uid);
+    e = key.n == 0 ? NULL : map_get(p->pods, key);
     if (e == NULL || e->gone_at != 0)
         return;
     e->gone_at = time_now();
@@ -175,11 +198,11 @@ void kube_pods_begin_list(struct kube_pods *p)
 
 void kube_pods_end_list(struct kube_pods *p)
 {
-    struct str uid;
+    struct str key;
     void *value;
 
     OBJ_CHECK(p, KUBE_PODS_MAGIC);
-    for (size_t pos = 0; map_next(p->pods, &pos, &uid, &value);) {
+    for (size_t pos = 0; map_next(p->pods, &pos, &key, &value);) {
         struct entry *e = value;
         if (e->list == p->list || e->gone_at != 0)
             continue;
@@ -191,27 +214,29 @@ void kube_pods_end_list(struct kube_pods *p)
 void kube_pods_expire(struct kube_pods *p)
 {
     ts_ns now = time_now();
-    struct str uid;
+    struct str key;
     void *value;
 
     OBJ_CHECK(p, KUBE_PODS_MAGIC);
-    for (size_t pos = 0; map_next(p->pods, &pos, &uid, &value);) {
+    for (size_t pos = 0; map_next(p->pods, &pos, &key, &value);) {
         struct entry *e = value;
         if (e->gone_at > now) /* the clock was set back */
             e->gone_at = now;
         if (e->gone_at != 0 && now - e->gone_at >= KUBE_PODS_KEEP_S * NS_PER_S)
-            drop(p, uid, e);
+            drop(p, key, e);
     }
 }
 
 bool kube_pods_find(const struct kube_pods *p, struct str uid, struct str namespace,
                     struct str name, struct arena *a, struct kube_pod *ret)
 {
+    char z[KEY_MAX];
+    struct str key = key_of(uid, namespace, name, z);
     const struct entry *e;
     struct err err;
 
     OBJ_CHECK(p, KUBE_PODS_MAGIC);
-    e = map_get(p->pods, uid);
+    e = key.n == 0 ? NULL : map_get(p->pods, key);
     return e != NULL && kube_pod_parse(e->text, a, ret, &err) == 0 &&
            str_eq(ret->namespace, namespace) && str_eq(ret->name, name);
 }
@@ -231,12 +256,12 @@ uint64_t kube_pods_changes(const struct kube_pods *p)
 void kube_pods_save(const struct kube_pods *p, struct buf *out)
 {
     struct buf lines;
-    struct str uid;
+    struct str key;
     void *value;
 
     OBJ_CHECK(p, KUBE_PODS_MAGIC);
     buf_init(&lines, KUBE_PODS_FILE_MAX);
-    for (size_t pos = 0; map_next(p->pods, &pos, &uid, &value);) {
+    for (size_t pos = 0; map_next(p->pods, &pos, &key, &value);) {
         const struct entry *e = value;
         buf_addf(&lines, "%" PRId64 " ", e->gone_at);
         buf_add_str(&lines, e->text);
@@ -264,8 +289,9 @@ static int take_head(struct str text, struct str *lines, struct err *err)
 
 static int load_line(struct kube_pods *p, struct str line, struct err *err)
 {
-    struct str number = str_cut(&line, ' ');
+    struct str number = str_cut(&line, ' '), key = STR_NULL;
     struct kube_pod pod;
+    char z[KEY_MAX];
     int64_t gone_at;
     int r;
 
@@ -273,11 +299,12 @@ static int load_line(struct kube_pods *p, struct str line, struct err *err)
     if (!str_to_i64(number, &gone_at) || gone_at < 0)
         return err_set(err, ERR_CORRUPT, "a line without a time");
     r = kube_pod_parse(line, p->scratch, &pod, err);
-    if (r == 0 &&
-        (pod.uid.n == 0 || line.n > KUBE_PODS_TEXT_MAX || map_get(p->pods, pod.uid) != NULL))
+    if (r == 0)
+        key = key_of(pod.uid, pod.namespace, pod.name, z);
+    if (r == 0 && (key.n == 0 || line.n > KUBE_PODS_TEXT_MAX || map_get(p->pods, key) != NULL))
         r = err_set(err, ERR_CORRUPT, "a line that is no pod, or one that was there");
     if (r == 0)
-        r = put_text(p, pod.uid, line, gone_at, err);
+        r = put_text(p, key, line, gone_at, err);
     return r < 0 ? r : 0;
 }
 

@@ -1,5 +1,9 @@
 /*
- * collector/kube_pods.h - the pods of this node that we know of, by the uid in their logs' paths.
+ * collector/kube_pods.h - the pods of this node that we know of, by what their logs' paths say:
+ * uid, namespace and name.
+ *
+ * All three, because a static pod's uid is what an annotation says: whoever may write that on a pod
+ * of their own does not speak for another's.
  *
  * Filled from the API server (kube.h), kept in a file so that a restart without it knows them too.
  * A pod that is gone stays for ten minutes: its last lines are still on their way.  Bounded: beyond
@@ -29,7 +33,7 @@ void kube_pods_free(struct kube_pods **pp);
  * ERR_LIMIT: no room.  Nothing of `pod` is kept but copies. */
 int kube_pods_put(struct kube_pods *p, const struct kube_pod *pod, struct err *err);
 /* It is gone. */
-void kube_pods_remove(struct kube_pods *p, struct str uid);
+void kube_pods_remove(struct kube_pods *p, const struct kube_pod *pod);
 
 /* Between these two each pod that is there is put: all others are gone. */
 void kube_pods_begin_list(struct kube_pods *p);
@@ -38,8 +42,7 @@ void kube_pods_end_list(struct kube_pods *p);
 /* Forget those that have been gone for long enough. */
 void kube_pods_expire(struct kube_pods *p);
 
-/* What is known of pod `uid`, if that is the one of these names.  Texts live until `p` changes, or
- * in `a`. */
+/* What is known of the pod of these names.  Texts live until `p` changes, or in `a`. */
 bool kube_pods_find(const struct kube_pods *p, struct str uid, struct str namespace,
                     struct str name, struct arena *a, struct kube_pod *ret);
 

@@ -366,7 +366,7 @@ int source_describe(const struct source *s, struct str path, bool last_try, stru
     put(&t, "restart", m.restart);
     if (s->kind == SOURCE_FILE || s->kind == SOURCE_JSON)
         put(&t, "file", path);
-    ret->is_unresolved = unknown;
+    ret->is_unresolved = unknown || no_pod;
     if (finish(&l, &ret->labels) != 0 || finish(&t, &ret->attrs) != 0)
         return 1;
     ret->profile = is_log(s) ? profile_of_log(s->set->profiles, s->conf, &ret->labels, &m.hints)

@@ -77,7 +77,7 @@ struct str source_podman_events_file(const struct config_source *conf);
 struct source_description {
     struct labels labels, attrs;   /* of everything that comes from there, sorted */
     const struct profile *profile; /* what is done to it; the set's */
-    bool is_unresolved;            /* its container has no name */
+    bool is_unresolved;            /* its container has no name, or its pod is not known */
 };
 
 /*

@@ -438,6 +438,25 @@ static void a_reload_begins_and_ends_to_ask(void **state)
     assert_int_equal(metric_get(METRIC_KUBE_ERRORS), 0);
 }
 
+/* The list says what was known: that is no change. */
+static void a_reload_labels_open_logs_from_the_cache(void **state)
+{
+    (void)state;
+    set_pod(0, "u1", "pay");
+    log_line("one");
+    start();
+    world_wait(LABELS("pay") "one");
+    world_die();
+    api_close();
+    assert_int_equal(unlinkat(w.dir, "pods/ns_web_u1/app/0.log", 0), 0);
+    log_line("two"); /* another one */
+    world_start("", INPUT);
+    world_wait("runtime=containerd source=container stdout|two");
+    assert_int_equal(collector_reload(w.collector, world_config(section(), INPUT), &err), 0);
+    log_line("three");
+    world_wait(LABELS("pay") "three");
+}
+
 static void a_file_that_cannot_be_used_harms_nobody(void **state)
 {
     (void)state;
@@ -491,6 +510,7 @@ CHECK_MAIN(TEST(a_log_has_the_labels_of_its_pod), TEST(a_log_waits_for_its_pod),
            TEST(a_bookmark_is_where_the_next_watch_begins), TEST(a_list_has_pages),
            TEST(a_token_that_rotates_is_read_again),
            TEST(a_page_that_is_too_large_is_asked_for_otherwise),
-           TEST(a_reload_begins_and_ends_to_ask), TEST(a_file_that_cannot_be_used_harms_nobody),
+           TEST(a_reload_begins_and_ends_to_ask), TEST(a_reload_labels_open_logs_from_the_cache),
+           TEST(a_file_that_cannot_be_used_harms_nobody),
            TEST(what_is_not_understood_changes_nothing),
            TEST(a_server_of_another_ca_is_not_believed))

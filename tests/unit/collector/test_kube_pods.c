@@ -30,18 +30,34 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Put pod `uid`, called p-<uid>, with label team. */
-static int put(const char *uid, const char *team)
+/* Pod `uid` in `namespace`, called p-<name>, with label team. */
+static struct kube_pod made(const char *uid, const char *namespace, const char *name,
+                            const char *team)
 {
     struct kube_pod pod;
     struct str object = arena_printf(
         a,
-        "{\"metadata\":{\"uid\":\"%s\",\"namespace\":\"ns\",\"name\":\"p-%s\",\"labels\":{"
+        "{\"metadata\":{\"uid\":\"%s\",\"namespace\":\"%s\",\"name\":\"p-%s\",\"labels\":{"
         "\"team\":\"%s\"}}}",
-        uid, uid, team);
+        uid, namespace, name, team);
 
     assert_int_equal(kube_pod_parse(object, a, &pod, &err), 0);
+    return pod;
+}
+
+/* Put pod `uid`, called p-<uid>. */
+static int put(const char *uid, const char *team)
+{
+    struct kube_pod pod = made(uid, "ns", uid, team);
+
     return kube_pods_put(p, &pod, &err);
+}
+
+static void gone(const char *uid)
+{
+    struct kube_pod pod = made(uid, "ns", uid, "x");
+
+    kube_pods_remove(p, &pod);
 }
 
 static bool has(const char *uid, const char *team)
@@ -68,6 +84,32 @@ static void a_pod_is_found_by_its_uid_and_names(void **state)
     assert_int_equal(kube_pods_count(p), 1);
 }
 
+/* An annotation may say any uid. */
+static void a_pod_with_the_uid_of_another_is_not_that(void **state)
+{
+    struct kube_pod other = made("a", "ns", "other", "evil"), far = made("a", "far", "a", "evil");
+    struct buf text;
+
+    (void)state;
+    assert_int_equal(put("a", "x"), 0);
+    assert_int_equal(kube_pods_put(p, &other, &err), 0);
+    assert_int_equal(kube_pods_put(p, &far, &err), 0);
+    assert_true(has("a", "x"));
+    buf_init(&text, KUBE_PODS_FILE_MAX);
+    kube_pods_save(p, &text);
+    kube_pods_free(&p);
+    p = kube_pods_new();
+    assert_int_equal(kube_pods_load(p, buf_str(&text), &err), 0);
+    buf_fini(&text);
+    assert_int_equal(kube_pods_count(p), 3);
+    kube_pods_remove(p, &other);
+    kube_pods_remove(p, &far);
+    time_set(NOW + KUBE_PODS_KEEP_S * NS_PER_S);
+    kube_pods_expire(p);
+    assert_int_equal(kube_pods_count(p), 1);
+    assert_true(has("a", "x"));
+}
+
 static void only_what_differs_is_a_change(void **state)
 {
     uint64_t before;
@@ -87,10 +129,10 @@ static void a_pod_that_is_gone_stays_for_its_last_lines(void **state)
     (void)state;
     (void)put("a", "x");
     (void)put("b", "x");
-    kube_pods_remove(p, STR("a"));
-    kube_pods_remove(p, STR("never"));
+    gone("a");
+    gone("never");
     time_set(NOW + (KUBE_PODS_KEEP_S - 1) * NS_PER_S);
-    kube_pods_remove(p, STR("a")); /* once is enough */
+    gone("a"); /* once is enough */
     kube_pods_expire(p);
     assert_true(has("a", "x"));
     time_set(NOW + KUBE_PODS_KEEP_S * NS_PER_S);
@@ -103,7 +145,7 @@ static void a_pod_that_is_back_is_not_gone(void **state)
 {
     (void)state;
     (void)put("a", "x");
-    kube_pods_remove(p, STR("a"));
+    gone("a");
     assert_int_equal(put("a", "x"), 1);
     time_set(NOW + 2 * KUBE_PODS_KEEP_S * NS_PER_S);
     kube_pods_expire(p);
@@ -114,7 +156,7 @@ static void a_clock_that_is_set_back_keeps_nobody_for_ever(void **state)
 {
     (void)state;
     (void)put("a", "x");
-    kube_pods_remove(p, STR("a"));
+    gone("a");
     time_set(NOW - 1000 * NS_PER_DAY);
     kube_pods_expire(p);
     assert_true(has("a", "x"));
@@ -153,9 +195,9 @@ static void those_that_are_gone_make_room(void **state)
     }
     assert_int_equal(put("more", "x"), ERR_LIMIT);
     assert_int_equal(put("u7", "y"), 0); /* it has its place */
-    kube_pods_remove(p, STR("u9"));
+    gone("u9");
     time_set(NOW + NS_PER_S);
-    kube_pods_remove(p, STR("u8"));
+    gone("u8");
     assert_int_equal(put("more", "x"), 0);
     assert_false(has("u9", "x"));
     assert_true(has("u8", "x"));
@@ -191,7 +233,7 @@ static void the_file_brings_them_back(void **state)
     (void)state;
     (void)put("a", "x");
     (void)put("gone", "y\\n");
-    kube_pods_remove(p, STR("gone"));
+    gone("gone");
     buf_init(&text, KUBE_PODS_FILE_MAX);
     kube_pods_save(p, &text);
     kube_pods_free(&p);
@@ -232,7 +274,8 @@ static void a_damaged_file_brings_nothing(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-CHECK_MAIN(TEST(a_pod_is_found_by_its_uid_and_names), TEST(only_what_differs_is_a_change),
+CHECK_MAIN(TEST(a_pod_is_found_by_its_uid_and_names),
+           TEST(a_pod_with_the_uid_of_another_is_not_that), TEST(only_what_differs_is_a_change),
            TEST(a_pod_that_is_gone_stays_for_its_last_lines), TEST(a_pod_that_is_back_is_not_gone),
            TEST(a_clock_that_is_set_back_keeps_nobody_for_ever),
            TEST(what_is_not_in_a_list_is_gone), TEST(those_that_are_gone_make_room),

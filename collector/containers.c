@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_PAUSE_MS = 50, HINTS_BYTES = 128 << 10 };
+enum { LOOK_PAUSE_MS = 50, LIST_PAUSE_MS = 250, HINTS_BYTES = 128 << 10 };
 
 struct containers {
     unsigned magic;
@@ -36,7 +36,7 @@ struct containers *containers_open(int state_fd, struct opener *o)
     c->magic = CONTAINERS_MAGIC;
     c->known = known_open(state_fd);
     c->oci = oci_new(o, LOOK_PAUSE_MS * NS_PER_MS);
-    c->lists = podman_lists_new(o);
+    c->lists = podman_lists_new(o, LIST_PAUSE_MS * NS_PER_MS);
     return c;
 }
 
@@ -136,6 +136,14 @@ static void add(struct meta *to, const struct meta *found)
     to->has_hints = true;
 }
 
+/* What its pod says, for a container that is gone or not there yet. */
+static void add_pod(struct meta *to, const struct meta *pod)
+{
+    to->app = pod->app;
+    to->hints = pod->hints;
+    to->has_hints = pod->has_hints;
+}
+
 /* `*ret` is what the path says.  0, or 1: later. */
 static int find_in_pod(struct containers *c, const struct containers_question *q, struct arena *a,
                        struct meta *ret)
@@ -151,6 +159,7 @@ static int find_in_pod(struct containers *c, const struct containers_question *q
     r = oci_find(c->oci, &roots, ret, log, a, &found);
     if (r == OCI_NONE)
         return 0;
+    add_pod(ret, &found.pod);
     if (r == OCI_FOUND && found.is_exact) {
         add(ret, &found.meta);
         return 0;
@@ -181,7 +190,9 @@ static int find_cri(struct containers *c, const struct containers_question *q, s
     r = find_in_pod(c, q, a, ret);
     if (r != 0 && !q->last_try && !is_known)
         return 1;
-    if (r != 0 || ret->id.n > 0) /* waited for once: not again */
+    if (is_known && !ret->has_hints) /* what its pod said while it was there */
+        add_pod(ret, &before);
+    if (r != 0 || ret->id.n > 0 || ret->has_hints) /* waited for once: not again */
         known_put(c->known, key, ret);
     return 0;
 }

@@ -42,7 +42,7 @@ int meta_podman(struct opener *o, struct podman_lists *lists, struct str log_pat
                 struct meta *ret)
 {
     struct str container = meta_dir(meta_dir(log_path)); /* without userdata/ctr.log */
-    struct podman_lists *mine = lists == NULL ? podman_lists_new(o) : lists;
+    struct podman_lists *mine = lists == NULL ? podman_lists_new(o, 0) : lists;
     bool ok;
 
     memset(ret, 0, sizeof(*ret));

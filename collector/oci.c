@@ -257,14 +257,18 @@ static void look(struct oci *x, struct root *r)
     struct look l = {x, r};
     dur_ns now = time_mono();
     struct err err;
+    int got;
 
     if (r->looked_at != 0 && now - r->looked_at < x->pause)
         return;
     r->round++;
     r->is_partial = false;
     x->reads = OCI_READS_MAX;
-    (void)opener_list(x->opener, r->path, true, see, &l, &err); /* no such runtime here, mostly */
-    forget_gone(x, r);
+    got = opener_list(x->opener, r->path, true, see, &l, &err);
+    if (got == 0 || got == ERR_GONE) /* no such runtime here, mostly */
+        forget_gone(x, r);
+    else if (got != ERR_DENIED) /* which will not be otherwise in a moment */
+        r->is_partial = true;
     r->looked_at = time_mono();
 }
 
@@ -332,11 +336,21 @@ static struct str either(struct arena *a, struct str one, const struct str *othe
     return arena_str(a, one.n > 0 || other == NULL ? one : *other);
 }
 
+static void tell_pod(const struct search *s, struct arena *a, struct meta *ret)
+{
+    const struct meta *p = &s->pod->is.meta;
+
+    ret->app = arena_str(a, p->app);
+    ret->hints.exclude = arena_str(a, p->hints.exclude);
+    ret->hints.redact = arena_str(a, p->hints.redact);
+    ret->hints.multiline = arena_str(a, p->hints.multiline);
+    ret->has_hints = true;
+}
+
 static void tell(const struct search *s, struct arena *a, struct oci_found *ret)
 {
     const struct meta *m = &s->best->is.meta, *p = s->pod == NULL ? NULL : &s->pod->is.meta;
 
-    memset(ret, 0, sizeof(*ret));
     ret->is_exact = s->is_exact;
     ret->meta.id = arena_str(a, s->best_id);
     ret->meta.image = arena_str(a, m->image);
@@ -364,6 +378,9 @@ enum oci_result oci_find(struct oci *x, const struct conf_strs *roots, const str
         search_root(&s, r);
         is_partial = is_partial || r->is_partial;
     }
+    memset(ret, 0, sizeof(*ret));
+    if (s.pod != NULL)
+        tell_pod(&s, a, &ret->pod);
     if (s.best == NULL)
         return s.has_pod || is_partial ? OCI_LATER : OCI_NONE;
     tell(&s, a, ret);

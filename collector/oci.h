@@ -44,13 +44,15 @@ enum oci_result {
 
 struct oci_found {
     struct meta meta;
-    bool is_exact; /* by its log's name or its number; else by its pod's and its own name */
+    struct meta pod; /* its app and hints; without has_hints it is not known itself */
+    bool is_exact;   /* by its log's name or its number; else by its pod's and its own name */
 };
 
 /*
  * Find the container of `want`: namespace, pod, pod_uid, name and restart, as its log's path says
- * them; `log` is the end of that path.  Of several the youngest.  Only OCI_FOUND fills *ret: id,
+ * them; `log` is the end of that path.  Of several the youngest.  OCI_FOUND fills ret->meta: id,
  * image, app and hints, in `a`; what a container does not say of the latter two its pod may.
+ * ret->pod is filled in any case, as far as it is known.
  */
 enum oci_result oci_find(struct oci *x, const struct conf_strs *roots, const struct meta *want,
                          struct str log, struct arena *a, struct oci_found *ret);

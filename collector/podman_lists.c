@@ -25,22 +25,25 @@ struct container {
 struct list {
     char *path;
     struct map *containers; /* by id */
-    struct stat st;         /* of the file when it was read; st_ino 0: there was none */
+    struct stat st;         /* of the file when it was read; st_ino 0: it never was */
+    dur_ns read_at;         /* or tried to be; 0: never */
 };
 
 struct podman_lists {
     unsigned magic;
 #define PODMAN_LISTS_MAGIC 0x90d11575u
     struct opener *opener;
+    dur_ns pause;
     VEC(struct list *) v;
 };
 
-struct podman_lists *podman_lists_new(struct opener *o)
+struct podman_lists *podman_lists_new(struct opener *o, dur_ns pause)
 {
     struct podman_lists *l = mem_new(sizeof(*l));
 
     l->magic = PODMAN_LISTS_MAGIC;
     l->opener = o;
+    l->pause = pause;
     return l;
 }
 
@@ -230,20 +233,30 @@ static bool is_same(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/* What is known stays where it cannot be read now; one that is too large is empty until it is
+ * another. */
 static void read_anew(struct podman_lists *l, struct list *one, const struct stat *st)
 {
     struct buf text;
     struct err err;
+    int r;
 
-    map_free(&one->containers);
-    one->containers = map_new(PODMAN_LISTS_CONTAINERS_MAX, free);
-    memset(&one->st, 0, sizeof(one->st));
     buf_init(&text, FILE_MAX);
-    if (opener_read(l->opener, OPENER_META, one->path, &text, &err) == 0) {
-        take_list(buf_str(&text), one->containers);
+    r = opener_read(l->opener, OPENER_META, one->path, &text, &err);
+    if (r == 0 || r == ERR_LIMIT) {
+        map_free(&one->containers);
+        one->containers = map_new(PODMAN_LISTS_CONTAINERS_MAX, free);
         one->st = *st; /* as it was before: what comes meanwhile is seen the next time */
     }
+    if (r == 0)
+        take_list(buf_str(&text), one->containers);
     buf_fini(&text);
+    one->read_at = time_mono();
+}
+
+static bool is_due(const struct podman_lists *l, const struct list *one, const struct stat *st)
+{
+    return !is_same(&one->st, st) && (one->read_at == 0 || time_mono() - one->read_at >= l->pause);
 }
 
 bool podman_lists_find(struct podman_lists *l, const char *path, struct str id, struct arena *a,
@@ -258,7 +271,7 @@ bool podman_lists_find(struct podman_lists *l, const char *path, struct str id, 
     if (opener_stat(l->opener, path, &st, &err) < 0)
         return false;
     one = list_of(l, path);
-    if (!is_same(&one->st, &st))
+    if (is_due(l, one, &st))
         read_anew(l, one, &st);
     c = map_get(one->containers, id);
     if (c == NULL)

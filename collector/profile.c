@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/vec.h"
+#include "collector/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +121,7 @@ const struct profile *profile_of_log(struct profiles *p, const struct config_sou
                                      const struct labels *labels, const struct profile_hints *hints)
 {
     static const struct profile_hints NONE = {.exclude = {NULL, 0}};
+    enum trace_format format;
     const struct profile_hints *h = hints == NULL || !conf->hints ? &NONE : hints;
     struct profile want = {.rules = p->rules, .of = rules_for(p->rules, labels)};
 
@@ -129,7 +131,8 @@ const struct profile *profile_of_log(struct profiles *p, const struct config_sou
     want.excluded = str_eq(h->exclude, STR("true")) ||
                     !rules_labels_fit(&conf->select.include, labels) ||
                     (conf->select.exclude.n > 0 && rules_labels_fit(&conf->select.exclude, labels));
-    return intern(p, &want, h->multiline);
+    /* Only what means something: a profile for each text that somebody writes would be too many. */
+    return intern(p, &want, trace_by_name(h->multiline, &format) ? h->multiline : STR_NULL);
 }
 
 const struct profile *profile_of_other(struct profiles *p, bool redacted)

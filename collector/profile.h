@@ -27,7 +27,7 @@ struct profile {
     const struct rules *rules;
     uint64_t of;     /* of these rules; 0: all is kept */
     uint32_t mark;   /* rules_mark of them */
-    char *multiline; /* the hint; "": none */
+    char *multiline; /* the hint, if it names a format; "": none */
 };
 
 struct profiles;

@@ -181,6 +181,27 @@ static void one_that_ended_has_not_the_id_of_the_next(void **state)
     check_str(m.id, ID);
 }
 
+static void one_that_ended_does_what_its_pod_asks_for(void **state)
+{
+    (void)state;
+    put("run/" ID "/config.json", CONTAINER);
+    put("run/aa/config.json",
+        "{\"annotations\":{" POD ",\"io.kubernetes.cri.container-type\":\"sandbox\","
+        "\"app\":\"front\",\"logq.io/redact\":\"ip\"}}");
+    log_exists("0.log");
+    log_exists("1.log");
+    assert_int_equal(ask_pod(0, false), 0);
+    assert_int_equal(m.id.n, 0);
+    check_str(m.app, "front");
+    check_str(m.hints.redact, "ip");
+    assert_int_equal(m.hints.multiline.n, 0); /* the other container's */
+    assert_int_equal(file_remove_tree(dir, "run", &err), 0);
+    again();
+    assert_int_equal(ask_pod(0, false), 0); /* also when its pod is gone */
+    check_str(m.app, "front");
+    check_str(m.hints.redact, "ip");
+}
+
 static void one_that_begins_has_not_the_id_of_the_one_before(void **state)
 {
     (void)state;
@@ -306,6 +327,7 @@ CHECK_MAIN(TEST(a_pods_container_has_the_id_and_image_of_its_bundle),
            TEST(nobody_is_waited_for_where_no_runtime_knows_the_pod),
            TEST(a_container_is_waited_for_while_its_pod_is_there),
            TEST(one_that_ended_has_not_the_id_of_the_next),
+           TEST(one_that_ended_does_what_its_pod_asks_for),
            TEST(one_that_begins_has_not_the_id_of_the_one_before),
            TEST(other_paths_have_no_container), TEST(of_a_docker_container_that_is_gone_hints_stay),
            TEST(hints_of_others_are_remembered_apart),

@@ -6,6 +6,7 @@
 #include "tests/lib/check.h"
 #include "tests/lib/tmpdir.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,13 +22,28 @@ static struct arena *a;
 static struct oci_found found;
 static struct err err;
 
+/* The way to directories, which can fail. */
+static struct opener_ops ops;
+static struct opener opener = {&ops};
+static int fails; /* errno; 0: it does not */
+
+static int list(struct opener *o, const char *name, bool with_stat, opener_entry_fn *fn, void *arg,
+                struct err *e)
+{
+    return fails != 0 ? opener_err(e, fails, "list", name)
+                      : opener_local.list(o, name, with_stat, fn, arg, e);
+}
+
 static int setup(void **state)
 {
     (void)state;
+    ops = opener_local;
+    ops.list = list;
+    fails = 0;
     metrics_setup();
     dir = tmpdir_open(root);
     a = arena_new(NULL, 1 << 20);
-    x = oci_new(NULL, 0);
+    x = oci_new(&opener, 0);
     roots_v[0] = arena_printf(a, "%s/runc/", root);
     roots_v[1] = arena_printf(a, "%s/tasks", root);
     roots = (struct conf_strs){roots_v, 2};
@@ -192,6 +208,38 @@ static void a_pod_says_what_its_container_does_not(void **state)
     check_str(found.meta.hints.multiline, "go");
 }
 
+static void a_pod_is_told_of_without_its_container(void **state)
+{
+    (void)state;
+    assert_int_equal(look_for("0"), OCI_NONE);
+    assert_false(found.pod.has_hints);
+    put("tasks/aa/config.json",
+        "{\"annotations\":{" POD ",\"io.kubernetes.cri.container-type\":\"sandbox\","
+        "\"app\":\"front\",\"logq.io/redact\":\"ip\",\"logq.io/exclude\":\"true\"}}");
+    assert_int_equal(look_for("0"), OCI_LATER);
+    assert_true(found.pod.has_hints);
+    check_str(found.pod.app, "front");
+    check_str(found.pod.hints.redact, "ip");
+    check_str(found.pod.hints.exclude, "true");
+}
+
+static void a_look_that_fails_makes_nobody_forgotten(void **state)
+{
+    (void)state;
+    put("tasks/bb/config.json", CONTAINER("i:1"));
+    assert_int_equal(look_for("0"), OCI_FOUND);
+    fails = EIO;
+    assert_int_equal(look_for("0"), OCI_FOUND);
+    check_str(found.meta.id, "bb");
+    assert_int_equal(file_remove_tree(dir, "tasks/bb", &err), 0);
+    fails = 0;
+    assert_int_equal(look_for("0"), OCI_NONE);
+    fails = EIO;
+    assert_int_equal(look_for("0"), OCI_LATER); /* nobody could see whether it is there */
+    fails = EACCES;
+    assert_int_equal(look_for("0"), OCI_NONE); /* nobody will */
+}
+
 static void what_is_no_container_is_not_looked_into(void **state)
 {
     (void)state;
@@ -235,5 +283,7 @@ CHECK_MAIN(TEST(where_there_is_no_runtime_nobody_is_known), TEST(a_container_com
            TEST(a_younger_file_counts_and_an_unchanged_one_is_not_read),
            TEST(state_without_an_environment_goes_first), TEST(one_that_says_its_log_is_no_other),
            TEST(of_several_the_youngest_is_taken), TEST(a_pod_says_what_its_container_does_not),
+           TEST(a_pod_is_told_of_without_its_container),
+           TEST(a_look_that_fails_makes_nobody_forgotten),
            TEST(what_is_no_container_is_not_looked_into),
            TEST(one_that_can_never_be_read_is_left_alone), TEST(many_are_read_in_several_looks))

@@ -5,6 +5,7 @@
 #include "tests/lib/check.h"
 #include "tests/lib/tmpdir.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,13 +19,31 @@ static struct arena *a;
 static struct meta m;
 static struct err err;
 
+/* The way to files, which counts and can fail. */
+static struct opener_ops ops;
+static struct opener opener = {&ops};
+static unsigned opens;
+static int fails; /* errno; 0: it does not */
+
+static int count_open(struct opener *o, enum opener_kind kind, const char *name, int *ret,
+                      struct err *e)
+{
+    opens++;
+    return fails != 0 ? opener_err(e, fails, "open", name)
+                      : opener_local.open(o, kind, name, ret, e);
+}
+
 static int setup(void **state)
 {
     (void)state;
+    ops = opener_local;
+    ops.open = count_open;
+    opens = 0;
+    fails = 0;
     dir = tmpdir_open(root);
     (void)snprintf(path, sizeof(path), "%s/containers.json", root);
     a = arena_new(NULL, 1 << 20);
-    l = podman_lists_new(NULL);
+    l = podman_lists_new(&opener, 0);
     memset(&m, 0, sizeof(m));
     return 0;
 }
@@ -110,6 +129,46 @@ static void damage_costs_what_is_behind_it(void **state)
     assert_false(find("a1"));
 }
 
+static void one_that_changes_all_the_time_is_read_after_a_pause(void **state)
+{
+    (void)state;
+    podman_lists_free(&l);
+    l = podman_lists_new(&opener, NS_PER_H);
+    put("[" ONE("a1", "one") "]");
+    assert_true(find("a1"));
+    put("[" ONE("a1", "two") "," ONE("b2", "new") "]");
+    assert_true(find("a1"));
+    check_str(m.name, "one");
+    assert_false(find("b2"));
+}
+
+static void one_that_is_too_large_is_not_read_again_until_it_is_another(void **state)
+{
+    (void)state;
+    put("[" ONE("a1", "one") "]");
+    assert_int_equal(truncate(path, (16 << 20) + 1), 0);
+    for (int i = 0; i < 5; i++)
+        assert_false(find("a1"));
+    assert_int_equal(opens, 1);
+    put("[" ONE("a1", "two") "]");
+    assert_true(find("a1"));
+    check_str(m.name, "two");
+}
+
+static void what_is_known_stays_while_a_list_cannot_be_read(void **state)
+{
+    (void)state;
+    put("[" ONE("a1", "one") "]");
+    assert_true(find("a1"));
+    put("[" ONE("a1", "two") "]");
+    fails = EIO;
+    assert_true(find("a1"));
+    check_str(m.name, "one");
+    fails = 0;
+    assert_true(find("a1"));
+    check_str(m.name, "two");
+}
+
 static void of_many_lists_the_oldest_makes_room(void **state)
 {
     char name[32], other[TMPDIR_PATH_MAX + 32];
@@ -127,4 +186,8 @@ static void of_many_lists_the_oldest_makes_room(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(each_container_is_found_by_its_id), TEST(another_list_is_read_and_the_same_is_not),
-           TEST(damage_costs_what_is_behind_it), TEST(of_many_lists_the_oldest_makes_room))
+           TEST(damage_costs_what_is_behind_it),
+           TEST(one_that_changes_all_the_time_is_read_after_a_pause),
+           TEST(one_that_is_too_large_is_not_read_again_until_it_is_another),
+           TEST(what_is_known_stays_while_a_list_cannot_be_read),
+           TEST(of_many_lists_the_oldest_makes_room))

@@ -182,7 +182,25 @@ static void no_socket_is_an_answer(void **state)
     assert_int_equal(crio_asked, 1);
 }
 
+/* Any number of these may be made up. */
+static void a_format_that_nobody_knows_makes_no_profile(void **state)
+{
+    const struct profile *p;
+
+    (void)state;
+    annotate("");
+    assert_int_equal(describe(false), 0);
+    assert_false(is.is_unresolved);
+    p = is.profile;
+    annotate("\"logq.io/multiline\":\"x1\"");
+    assert_int_equal(describe(false), 0);
+    assert_ptr_equal(is.profile, p);
+    annotate("\"logq.io/multiline\":\"x2\"");
+    assert_int_equal(describe(false), 0);
+    assert_ptr_equal(is.profile, p);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(what_a_pod_asked_for_is_done_when_nobody_knows_it_any_more),
            TEST(what_it_asks_for_no_more_is_not), TEST(a_question_without_an_answer_is_asked_again),
-           TEST(no_socket_is_an_answer))
+           TEST(no_socket_is_an_answer), TEST(a_format_that_nobody_knows_makes_no_profile))

@@ -383,19 +383,22 @@ bool checkpoint_replan(struct checkpoint *c, uint64_t no, const struct checkpoin
 {
     struct checkpoint_chunk *chunk = checkpoint_chunk_find(c, no);
     bool changed = false;
+    size_t k = 0;
 
     OBJ_CHECK(c, CHECKPOINT_MAGIC);
-    if (chunk == NULL || chunk->parts.n != n)
-        return false;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; chunk != NULL && i < chunk->parts.n && k < n; i++) {
         const struct checkpoint_part *p = &chunk->parts.p[i];
-        if (!checkpoint_is_part(p, &parts[i]))
-            return false;
-        changed = changed || p->count != parts[i].count || p->rules != parts[i].rules;
+        if (!checkpoint_is_part(p, &parts[k]))
+            continue;
+        changed = changed || p->count != parts[k].count || p->rules != parts[k].rules;
+        k++;
     }
-    if (!changed)
+    if (!changed || k < n)
         return false;
-    memcpy(chunk->parts.p, parts, n * sizeof(parts[0]));
+    k = 0;
+    for (size_t i = 0; k < n; i++)
+        if (checkpoint_is_part(&chunk->parts.p[i], &parts[k]))
+            chunk->parts.p[i] = parts[k++];
     checkpoint_put_plan(c, chunk);
     return true;
 }

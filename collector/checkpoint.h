@@ -157,8 +157,9 @@ void checkpoint_move(struct checkpoint *c, uint64_t no, uint32_t server, bool ma
  * checkpoint_sync. Returns its number. */
 uint64_t checkpoint_plan(struct checkpoint *c, uint32_t server, const struct checkpoint_part *parts,
                          size_t n);
-/* Chunk `no` was built again by other rules: it has these records from now on.  false: it has them
- * already, or these are not its parts; nothing changed. */
+/* Chunk `no` was built again by other rules: it has these records from now on.  Parts that could
+ * not be built are left out of `parts` and stay as they were.  false: it has them already, or these
+ * are not its parts in their order; nothing changed. */
 bool checkpoint_replan(struct checkpoint *c, uint64_t no, const struct checkpoint_part *parts,
                        size_t n);
 /* Rule `name` has dropped `count` records of `bytes` in a chunk that was just planned, or planned

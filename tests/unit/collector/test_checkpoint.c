@@ -409,6 +409,42 @@ static void a_chunk_can_be_planned_again(void **state)
     assert_int_equal(find(42)->unacked, 0);
 }
 
+/* Its file is gone, or changed. */
+static void a_part_that_could_not_be_built_stays_as_it_was(void **state)
+{
+    struct checkpoint_part parts[3] = {
+        {.start = 0, .end = 5, .count = 3, .rules = 1},
+        {.start = 5, .end = 9, .count = 4, .rules = 1},
+        {.start = 9, .end = 12, .count = 5, .rules = 1},
+    };
+    const struct checkpoint_part *got;
+    uint64_t no;
+
+    (void)state;
+    parts[0].file = parts[1].file = parts[2].file = new_file(42, "/log/a");
+    no = checkpoint_plan(c, 0, parts, 3);
+    assert_false(checkpoint_replan(c, no, parts + 1, 2));
+    parts[0] = parts[2]; /* that of the middle is missing, and the order is another */
+    parts[0].count = 1;
+    assert_false(checkpoint_replan(c, no, parts, 2));
+    parts[1].count = 2;
+    parts[2].rules = 2;
+    assert_true(checkpoint_replan(c, no, parts + 1, 2));
+    assert_false(checkpoint_replan(c, no, parts + 1, 2)); /* once: so it is counted once */
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    reopen();
+    got = checkpoint_chunk_at(c, 0)->parts.p;
+    assert_int_equal(checkpoint_chunk_at(c, 0)->parts.n, 3);
+    assert_int_equal(got[0].end, 5);
+    assert_int_equal(got[0].count, 3);
+    assert_int_equal(got[0].rules, 1);
+    assert_int_equal(got[1].count, 2);
+    assert_int_equal(got[2].count, 5);
+    assert_int_equal(got[2].rules, 2);
+    checkpoint_ack(c, no);
+    assert_int_equal(find(42)->unacked, 0);
+}
+
 static void what_rules_dropped_is_remembered(void **state)
 {
     struct checkpoint_part part = {
@@ -753,6 +789,8 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(a_journal_put_back_does_not_draw_an_id_again, setup, teardown),
     cmocka_unit_test_setup_teardown(what_was_seen_of_a_file_is_remembered, setup, teardown),
     cmocka_unit_test_setup_teardown(a_chunk_can_be_planned_again, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_part_that_could_not_be_built_stays_as_it_was, setup,
+                                    teardown),
     cmocka_unit_test_setup_teardown(what_rules_dropped_is_remembered, setup, teardown),
     cmocka_unit_test_setup_teardown(many_files_are_found_and_forgotten, setup, teardown),
     cmocka_unit_test_setup_teardown(a_long_journal_is_rewritten_short, setup, teardown),

@@ -108,6 +108,39 @@ static int compare_u64(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
+static bool is_digit(const char *p, const char *end)
+{
+    return p < end && *p >= '0' && *p <= '9';
+}
+
+/* As text, but digits as the numbers they are: .10 comes behind .9. */
+static int compare_dates(struct str a, struct str b)
+{
+    const char *p = a.p, *p_end = a.p + a.n;
+    const char *q = b.p, *q_end = b.p + b.n;
+
+    while (p < p_end && q < q_end) {
+        const char *x = p, *y = q;
+        int r;
+        while (is_digit(p, p_end) && *p == '0')
+            x = ++p;
+        while (is_digit(q, q_end) && *q == '0')
+            y = ++q;
+        while (is_digit(p, p_end))
+            p++;
+        while (is_digit(q, q_end))
+            q++;
+        if (p - x != q - y)
+            return p - x < q - y ? -1 : 1;
+        r = p == x ? 0 : memcmp(x, y, (size_t)(p - x));
+        if (r == 0 && p < p_end && q < q_end)
+            r = (unsigned char)*p++ - (unsigned char)*q++;
+        if (r != 0)
+            return r;
+    }
+    return (p < p_end) - (q < q_end);
+}
+
 static int by_age(const void *a, const void *b)
 {
     const struct place *x = a, *y = b;
@@ -116,7 +149,7 @@ static int by_age(const void *a, const void *b)
     if (r == 0)
         r = compare_u64(y->number, x->number); /* .2 is older than .1 */
     if (r == 0)
-        r = str_cmp(x->date, y->date);
+        r = compare_dates(x->date, y->date);
     if (r == 0)
         r = compare_u64((uint64_t)x->time.tv_sec, (uint64_t)y->time.tv_sec);
     if (r == 0)

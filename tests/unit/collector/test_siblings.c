@@ -113,6 +113,17 @@ static void dates_are_older_the_smaller_they_are(void **state)
     expect("| x.log.20261121-191438.gz x.log.20261122-000000 x.log.20261122-000100 x.log ");
 }
 
+/* Several of one second have a counter behind it. */
+static void counters_behind_a_date_are_numbers(void **state)
+{
+    (void)state;
+    make("x.log.20261122-000000.9", 5);
+    make("x.log.20261122-000000.10", 5);
+    make("x.log.20261122-000000.2", 5);
+    make("x.log", 6);
+    expect("| x.log.20261122-000000.2 x.log.20261122-000000.9 x.log.20261122-000000.10 x.log ");
+}
+
 static void names_of_several_kinds_are_put_in_order_by_time(void **state)
 {
     (void)state;
@@ -126,4 +137,5 @@ static void names_of_several_kinds_are_put_in_order_by_time(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(rotated_names_are_told_from_others), TEST(numbers_count_up_with_age),
            TEST(numbers_may_count_the_other_way), TEST(dates_are_older_the_smaller_they_are),
+           TEST(counters_behind_a_date_are_numbers),
            TEST(names_of_several_kinds_are_put_in_order_by_time))

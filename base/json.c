@@ -434,6 +434,45 @@ int json_skip(struct json_reader *r, struct str *raw, struct err *err)
     return 0;
 }
 
+/* ---- members ---- */
+
+static int fail_token(struct json_reader *r, const struct json_token *tok, const char *what,
+                      struct err *err)
+{
+    return fail(r, r->begin + tok->offset, what, err);
+}
+
+int json_object(struct json_reader *r, struct err *err)
+{
+    struct json_token tok;
+    int e = json_next(r, &tok, err);
+
+    return e < 0 || tok.type == JSON_OBJECT ? e : fail_token(r, &tok, "expected an object", err);
+}
+
+int json_object_or_null(struct json_reader *r, struct err *err)
+{
+    struct json_token tok;
+    int e = json_next(r, &tok, err);
+
+    if (e < 0 || tok.type == JSON_OBJECT)
+        return e;
+    return tok.type == JSON_NULL ? 1 : fail_token(r, &tok, "expected an object or null", err);
+}
+
+int json_member(struct json_reader *r, struct json_token *key, struct err *err)
+{
+    int e = 0;
+
+    if (r->state == STATE_VALUE && r->depth > 0) /* behind a key that nobody wanted */
+        e = json_skip(r, NULL, err);
+    if (e == 0)
+        e = json_next(r, key, err);
+    if (e < 0 || key->type == JSON_KEY)
+        return e;
+    return key->type == JSON_OBJECT_END ? 1 : fail_token(r, key, "expected a member", err);
+}
+
 struct str json_rest(const struct json_reader *r)
 {
     return (struct str){r->p, (size_t)(r->end - r->p)};
@@ -538,4 +577,21 @@ struct str json_text(const struct json_token *tok, struct arena *a)
         }
     }
     return (struct str){text, (size_t)(out - text)};
+}
+
+int json_string_or_null(struct json_reader *r, struct arena *a, struct str *ret, struct err *err)
+{
+    struct json_token tok;
+    struct str text;
+    int e = json_next(r, &tok, err);
+
+    if (e < 0 || tok.type == JSON_NULL)
+        return e;
+    if (tok.type != JSON_STRING)
+        return fail_token(r, &tok, "expected a string or null", err);
+    text = json_text(&tok, a);
+    if (text.p == NULL)
+        return arena_err(a, err);
+    *ret = text;
+    return 0;
 }

@@ -68,6 +68,32 @@ int json_next(struct json_reader *r, struct json_token *ret, struct err *err);
  * ERR_CORRUPT. */
 int json_skip(struct json_reader *r, struct str *raw, struct err *err);
 
+/*
+ * The members of an object, one after the other:
+ *
+ *     e = json_object(&r, &err);
+ *     while (e == 0 && (e = json_member(&r, &key, &err)) == 0)
+ *         if (str_eq(key.raw, STR("a")) && !take_a(&r))
+ *             return false;
+ *     return e == 1;
+ *
+ * A member's value is read whole or not at all: json_member skips, and checks, one that was not.
+ * Keys come as they stand, in their order, and as often as they do.
+ */
+
+/* Begin to read the object that comes next.  0; ERR_CORRUPT: it is broken, or no object. */
+int json_object(struct json_reader *r, struct err *err);
+
+/* As json_object, but null passes for an object without members.  1: it is null. */
+int json_object_or_null(struct json_reader *r, struct err *err);
+
+/* The key of the object's next member.  0; 1: the object has ended, and is left; ERR_CORRUPT. */
+int json_member(struct json_reader *r, struct json_token *key, struct err *err);
+
+/* The text of the string that comes next, as json_text gives it; null leaves *ret as it is.
+ * ERR_CORRUPT: it is broken, or neither; arena_err: `a` is full. */
+int json_string_or_null(struct json_reader *r, struct arena *a, struct str *ret, struct err *err);
+
 /* Bytes not read yet: after JSON_END what follows the top-level value and its blanks. */
 struct str json_rest(const struct json_reader *r);
 

@@ -379,6 +379,306 @@ static void offsets_name_the_first_byte(void **state)
     assert_int_equal(tok.type, JSON_END);
 }
 
+/* ---- members ---- */
+
+/* Walk the members of the object that comes next; `keys` gets their names.  `deep`: into each value
+ * that is an object, too; else no value is read. */
+static int walk(struct json_reader *r, bool deep, struct buf *keys, struct err *err)
+{
+    struct json_token key;
+    int e = json_object_or_null(r, err);
+
+    while (e == 0 && (e = json_member(r, &key, err)) == 0) {
+        struct json_reader ahead = *r;
+        struct json_token value;
+        buf_add_str(keys, key.raw);
+        buf_add_char(keys, ';');
+        if (deep && json_next(&ahead, &value, err) == 0 && value.type == JSON_OBJECT) {
+            e = walk(r, true, keys, err);
+            if (e < 0)
+                break;
+            buf_add_z(keys, "};");
+            e = 0;
+        }
+    }
+    return e;
+}
+
+/* `text` in a block of exactly its size, so that a byte too many is found. */
+static int walk_text(struct str text, bool deep, struct buf *keys, struct err *err)
+{
+    char *block = malloc(text.n == 0 ? 1 : text.n);
+    struct json_reader r;
+    int e;
+
+    assert_non_null(block);
+    if (text.n > 0)
+        memcpy(block, text.p, text.n);
+    json_reader_init(&r, (struct str){block, text.n});
+    buf_clear(keys);
+    e = walk(&r, deep, keys, err);
+    free(block);
+    return e;
+}
+
+/* Escapes, doubles, empty names, each type of value, nested ones. */
+#define MEMBERS                                                                                    \
+    "{\"a\":1,\"b\" : {\"x\":[1,{\"y\":\"}\"}],\"z\":{}} ,\"a\":\"s\\\"\",\"\":null,"              \
+    "\"\\u0061\":true,\"e\":[{\"n\":[]}],\"o\":{\"k\":-1.5e3}}"
+
+static void members_come_in_order_and_as_often_as_they_stand(void **state)
+{
+    struct json_reader r;
+    struct json_token key;
+    struct err err;
+    struct buf keys;
+    (void)state;
+
+    buf_init(&keys, 1000);
+    assert_int_equal(walk_text(STR(MEMBERS), false, &keys, &err), 1);
+    check_str(buf_str(&keys), "a;b;a;;\\u0061;e;o;");
+    assert_int_equal(walk_text(STR(MEMBERS), true, &keys, &err), 1);
+    check_str(buf_str(&keys), "a;b;x;z;};};a;;\\u0061;e;o;k;};");
+    assert_int_equal(walk_text(STR("{ }"), false, &keys, &err), 1);
+    check_str(buf_str(&keys), "");
+    buf_fini(&keys);
+
+    json_reader_init(&r, STR(" {\"\\u0061\":{}} tail"));
+    assert_int_equal(json_object(&r, &err), 0);
+    assert_int_equal(json_member(&r, &key, &err), 0);
+    assert_true(key.escaped);
+    assert_int_equal(key.offset, 2);
+    assert_int_equal(json_member(&r, &key, &err), 1);
+    check_str(json_rest(&r), " tail");
+}
+
+static void a_value_may_be_read_or_not(void **state)
+{
+    struct json_reader r;
+    struct json_token key, value;
+    struct err err;
+    struct str raw;
+    (void)state;
+
+    json_reader_init(&r, STR("{\"a\":[1,2],\"b\":\"t\",\"c\":{\"d\":[]},\"e\":5}"));
+    assert_int_equal(json_object(&r, &err), 0);
+    assert_int_equal(json_member(&r, &key, &err), 0);
+    assert_int_equal(json_skip(&r, &raw, &err), 0);
+    check_str(raw, "[1,2]");
+    assert_int_equal(json_member(&r, &key, &err), 0);
+    assert_int_equal(json_next(&r, &value, &err), 0);
+    check_str(value.raw, "t");
+    assert_int_equal(json_member(&r, &key, &err), 0);
+    check_str(key.raw, "c");
+    assert_int_equal(json_member(&r, &key, &err), 0);
+    check_str(key.raw, "e");
+    assert_int_equal(json_member(&r, &key, &err), 1);
+}
+
+static void a_value_that_is_skipped_is_checked(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned at;
+    } BAD[] = {
+        {"{\"a\":[1,],\"b\":2}", 8},
+        {"{\"a\":{\"b\":tru},\"b\":2}", 10},
+        {"{\"a\":1,\"b\":\"\\x\"}", 12},
+        {"{\"a\":1,}", 7},
+        {"{\"a\" 1}", 5},
+        {"{\"a\":}", 5},
+        {"{\"a\":1]", 6},
+        {"{1:1}", 1},
+        {"", 0},
+        {"[]", 0},
+        {"{\"a\":[{\"b\":1]}", 12},
+        {" 1", 1},
+        {"\"a\"", 0},
+        {"true", 0},
+    };
+    struct buf keys;
+    (void)state;
+
+    buf_init(&keys, 1000);
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+        for (int deep = 0; deep < 2; deep++) {
+            struct err err = {.text = ""};
+            char where[32];
+            size_t n = (size_t)snprintf(where, sizeof(where), " at byte %u", BAD[i].at);
+            if (walk_text(str_of(BAD[i].text), deep != 0, &keys, &err) != ERR_CORRUPT)
+                fail_msg("accepted: %s", BAD[i].text);
+            if (!str_ends(str_of(err.text), (struct str){where, n}))
+                fail_msg("%s: '%s' does not end in '%s'", BAD[i].text, err.text, where);
+        }
+    }
+    buf_fini(&keys);
+}
+
+static void an_object_cut_anywhere_is_none(void **state)
+{
+    static const char TEXT[] = MEMBERS;
+    struct buf keys;
+    struct err err;
+    (void)state;
+
+    buf_init(&keys, 1000);
+    for (size_t n = 0; n + 1 < sizeof(TEXT); n++) {
+        assert_int_equal(walk_text((struct str){TEXT, n}, false, &keys, &err), ERR_CORRUPT);
+        assert_int_equal(walk_text((struct str){TEXT, n}, true, &keys, &err), ERR_CORRUPT);
+    }
+    buf_fini(&keys);
+}
+
+/* Whatever stands at any place: both walks and json_skip agree on what is an object. */
+static void an_object_with_a_wrong_byte_is_judged_as_by_skipping(void **state)
+{
+    static const char ODD[] = "\"\\{}[],:0-x \t";
+    char text[] = MEMBERS;
+    struct buf keys;
+    (void)state;
+
+    buf_init(&keys, 1000);
+    for (size_t i = 0; i + 1 < sizeof(text); i++) {
+        char was = text[i];
+        for (size_t k = 0; k < sizeof(ODD); k++) { /* its NUL, too */
+            struct str s = {text, sizeof(text) - 1};
+            struct json_reader r;
+            struct err err;
+            int e;
+            text[i] = ODD[k];
+            json_reader_init(&r, s);
+            e = json_skip(&r, NULL, &err);
+            if (e == 0)
+                e = text[0] == '{' ? 1 : ERR_CORRUPT;
+            if (walk_text(s, false, &keys, &err) != e || walk_text(s, true, &keys, &err) != e)
+                fail_msg("walking and skipping do not agree on %s", text);
+        }
+        text[i] = was;
+    }
+    buf_fini(&keys);
+}
+
+static void members_are_as_deep_as_the_reader_allows(void **state)
+{
+    struct buf text, keys;
+    (void)state;
+
+    buf_init(&keys, 1000);
+    for (unsigned depth = JSON_DEPTH_MAX; depth <= JSON_DEPTH_MAX + 1; depth++) {
+        int e = depth > JSON_DEPTH_MAX ? ERR_CORRUPT : 1;
+        struct err err;
+        buf_init(&text, 1000);
+        for (unsigned i = 0; i < depth - 1; i++)
+            buf_add_z(&text, "{\"k\":");
+        buf_add_z(&text, "{}");
+        for (unsigned i = 0; i < depth - 1; i++)
+            buf_add_char(&text, '}');
+        assert_int_equal(walk_text(buf_str(&text), false, &keys, &err), e);
+        assert_int_equal(walk_text(buf_str(&text), true, &keys, &err), e);
+        buf_fini(&text);
+    }
+    buf_fini(&keys);
+}
+
+static void many_and_long_members_are_walked(void **state)
+{
+    enum { MANY = 50000, LONG = 1 << 20 };
+    struct json_token key = {.type = JSON_END};
+    struct json_reader r;
+    struct buf text;
+    struct err err;
+    size_t n = 0;
+    int e;
+    (void)state;
+
+    buf_init(&text, 4 * LONG);
+    buf_add_char(&text, '{');
+    for (size_t i = 0; i < MANY; i++)
+        buf_addf(&text, "\"k\":[%zu],", i);
+    buf_add_char(&text, '"');
+    memset(buf_room(&text, LONG), 'x', LONG);
+    text.n += LONG;
+    buf_add_z(&text, "\":0}");
+    assert_false(text.over);
+    json_reader_init(&r, buf_str(&text));
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &key, &err)) == 0) {
+        assert_int_equal(key.raw.n, n < MANY ? 1 : LONG);
+        n++;
+    }
+    assert_int_equal(e, 1);
+    assert_int_equal(n, MANY + 1);
+    buf_fini(&text);
+}
+
+static void null_passes_for_no_members_where_it_may(void **state)
+{
+    struct json_reader r;
+    struct json_token key;
+    struct err err;
+    (void)state;
+
+    json_reader_init(&r, STR("{\"a\":null,\"b\":{},\"c\":null}"));
+    assert_int_equal(json_object_or_null(&r, &err), 0);
+    assert_int_equal(json_member(&r, &key, &err), 0);
+    assert_int_equal(json_object_or_null(&r, &err), 1);
+    assert_int_equal(json_member(&r, &key, &err), 0);
+    assert_int_equal(json_object_or_null(&r, &err), 0);
+    assert_int_equal(json_member(&r, &key, &err), 1);
+    assert_int_equal(json_member(&r, &key, &err), 0);
+    check_str(key.raw, "c");
+    assert_int_equal(json_object(&r, &err), ERR_CORRUPT);
+    assert_string_equal(err.text, "JSON: expected an object at byte 21");
+    assert_int_equal(json_member(&r, &key, &err), ERR_CORRUPT); /* there are only errors now */
+    json_reader_init(&r, STR("[1]"));
+    assert_int_equal(json_object_or_null(&r, &err), ERR_CORRUPT);
+}
+
+static void members_are_an_objects(void **state)
+{
+    struct json_reader r;
+    struct json_token key;
+    struct err err;
+    (void)state;
+
+    json_reader_init(&r, STR("[\"a\"]"));
+    assert_int_equal(json_next(&r, &key, &err), 0);
+    assert_int_equal(json_member(&r, &key, &err), ERR_CORRUPT);
+    json_reader_init(&r, STR("{}"));
+    assert_int_equal(json_object(&r, &err), 0);
+    assert_int_equal(json_member(&r, &key, &err), 1);
+    assert_int_equal(json_member(&r, &key, &err), ERR_CORRUPT); /* it was left */
+}
+
+static void a_string_or_null_is_taken(void **state)
+{
+    static const char *const BAD[] = {"1", "true", "[]", "{}", "]", "\"cut", "nul", ""};
+    struct arena *a = arena_new(NULL, 64);
+    struct json_reader r;
+    struct str text = STR("as it was");
+    struct err err;
+    (void)state;
+
+    json_reader_init(&r, STR("null"));
+    assert_int_equal(json_string_or_null(&r, a, &text, &err), 0);
+    check_str(text, "as it was");
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+        json_reader_init(&r, str_of(BAD[i]));
+        assert_int_equal(json_string_or_null(&r, a, &text, &err), ERR_CORRUPT);
+        check_str(text, "as it was");
+    }
+    json_reader_init(&r, STR("\"a\\u0041\""));
+    assert_int_equal(json_string_or_null(&r, a, &text, &err), 0);
+    check_str(text, "aA");
+    json_reader_init(&r, STR("\"\""));
+    assert_int_equal(json_string_or_null(&r, a, &text, &err), 0);
+    assert_true(text.p != NULL && text.n == 0);
+    json_reader_init(&r, STR("\"far more than the sixty-four bytes that the arena has,\\nand an "
+                             "escape that makes it a copy\""));
+    assert_int_equal(json_string_or_null(&r, a, &text, &err), ERR_LIMIT);
+    arena_free(&a);
+}
+
 CHECK_MAIN(cmocka_unit_test(good_documents_give_their_tokens),
            cmocka_unit_test(bad_documents_are_refused_at_their_byte),
            cmocka_unit_test(a_last_comma_must_be_asked_for),
@@ -388,4 +688,13 @@ CHECK_MAIN(cmocka_unit_test(good_documents_give_their_tokens),
            cmocka_unit_test(escapes_are_resolved), cmocka_unit_test(a_full_arena_gives_no_text),
            cmocka_unit_test(skipping_takes_whole_values),
            cmocka_unit_test(after_the_end_there_is_only_the_end),
-           cmocka_unit_test(offsets_name_the_first_byte))
+           cmocka_unit_test(offsets_name_the_first_byte),
+           cmocka_unit_test(members_come_in_order_and_as_often_as_they_stand),
+           cmocka_unit_test(a_value_may_be_read_or_not),
+           cmocka_unit_test(a_value_that_is_skipped_is_checked),
+           cmocka_unit_test(an_object_cut_anywhere_is_none),
+           cmocka_unit_test(an_object_with_a_wrong_byte_is_judged_as_by_skipping),
+           cmocka_unit_test(members_are_as_deep_as_the_reader_allows),
+           cmocka_unit_test(many_and_long_members_are_walked),
+           cmocka_unit_test(null_passes_for_no_members_where_it_may),
+           cmocka_unit_test(members_are_an_objects), cmocka_unit_test(a_string_or_null_is_taken))

@@ -317,6 +317,8 @@ def replaced(values, dst, to, src, text):
 
 def merged(op, a, b, as_bool, keep):
     """The value of a pair, or None where a comparison filters it out."""
+    if operators.is_edge(op, a, b):
+        raise template.Unknown("the last bit decides, which is a matter of the order of sums")
     if op not in operators.COMPARE:
         return operators.arithmetic(op, a, b)
     holds = operators.compare(op, a, b)

@@ -26,6 +26,16 @@ def modulo(a, b):
     return math.fmod(a, b)
 
 
+def is_edge(op, a, b):
+    """Does the result jump here, where fractions that are sums may differ in their last bit?"""
+    if not (math.isfinite(a) and math.isfinite(b)) or (a == int(a) and b == int(b)):
+        return False
+    if op == "%" and b != 0:
+        turns = a / b
+        return math.isfinite(turns) and abs(turns) > 0.5 and abs(turns - round(turns)) <= 1e-9 * abs(turns)
+    return op in COMPARE and a != b and abs(a - b) <= 1e-12 * max(abs(a), abs(b))
+
+
 def arithmetic(op, a, b):
     if op == "/":
         return math.nan if b == 0 else a / b

@@ -16,23 +16,14 @@
 
 struct event {
     struct str type, action, id, name, image;
-    bool has_actor;
     ts_ns ts;
 };
 
 static bool take_string(struct decoder *d, struct json_reader *r, struct str *ret)
 {
-    struct json_token v;
     struct err err;
 
-    if (json_next(r, &v, &err) < 0)
-        return false;
-    if (v.type == JSON_NULL)
-        return true;
-    if (v.type != JSON_STRING)
-        return false;
-    *ret = json_text(&v, d->arena);
-    return ret->p != NULL;
+    return json_string_or_null(r, d->arena, ret, &err) == 0;
 }
 
 static void add_attr(struct decoder *d, struct piece *ret, struct str name, struct str value)
@@ -49,20 +40,10 @@ static bool take_attributes(struct decoder *d, struct json_reader *r, struct eve
 {
     struct json_token key;
     struct err err;
+    int x = json_object_or_null(r, &err);
 
-    if (json_next(r, &key, &err) < 0 || (key.type != JSON_OBJECT && key.type != JSON_NULL))
-        return false;
-    if (key.type == JSON_NULL)
-        return true;
-    for (;;) {
-        struct str name, value = STR_NULL;
-        if (json_next(r, &key, &err) < 0)
-            return false;
-        if (key.type == JSON_OBJECT_END)
-            return true;
-        if (key.type != JSON_KEY)
-            return false;
-        name = json_text(&key, d->arena);
+    while (x == 0 && (x = json_member(r, &key, &err)) == 0) {
+        struct str name = json_text(&key, d->arena), value = STR_NULL;
         if (name.p == NULL || !take_string(d, r, &value))
             return false;
         if (str_eq(name, STR("name")))
@@ -72,33 +53,20 @@ static bool take_attributes(struct decoder *d, struct json_reader *r, struct eve
         else
             add_attr(d, ret, name, value);
     }
+    return x == 1;
 }
 
 static bool take_actor(struct decoder *d, struct json_reader *r, struct event *e, struct piece *ret)
 {
     struct json_token key;
     struct err err;
+    int x = json_object(r, &err);
 
-    if (json_next(r, &key, &err) < 0 || key.type != JSON_OBJECT)
-        return false;
-    e->has_actor = true;
-    for (;;) {
-        if (json_next(r, &key, &err) < 0)
+    while (x == 0 && (x = json_member(r, &key, &err)) == 0)
+        if ((str_eq(key.raw, STR("ID")) && !take_string(d, r, &e->id)) ||
+            (str_eq(key.raw, STR("Attributes")) && !take_attributes(d, r, e, ret)))
             return false;
-        if (key.type == JSON_OBJECT_END)
-            return true;
-        if (key.type != JSON_KEY)
-            return false;
-        if (str_eq(key.raw, STR("ID"))) {
-            if (!take_string(d, r, &e->id))
-                return false;
-        } else if (str_eq(key.raw, STR("Attributes"))) {
-            if (!take_attributes(d, r, e, ret))
-                return false;
-        } else if (json_skip(r, NULL, &err) != 0) {
-            return false;
-        }
-    }
+    return x == 1;
 }
 
 static bool take_number(struct json_reader *r, int64_t scale, ts_ns *ret)
@@ -117,7 +85,6 @@ static bool take_number(struct json_reader *r, int64_t scale, ts_ns *ret)
 static bool take_api_member(struct decoder *d, struct json_reader *r, struct str key,
                             struct event *e, struct piece *ret)
 {
-    struct err err;
     ts_ns seconds = 0;
 
     if (str_eq(key, STR("Type")))
@@ -133,9 +100,8 @@ static bool take_api_member(struct decoder *d, struct json_reader *r, struct str
             return false;
         if (e->ts == 0)
             e->ts = seconds;
-        return true;
     }
-    return json_skip(r, NULL, &err) == 0;
+    return true;
 }
 
 static bool take_file_member(struct decoder *d, struct json_reader *r, struct str key,
@@ -169,9 +135,8 @@ static bool take_file_member(struct decoder *d, struct json_reader *r, struct st
         if (json_next(r, &v, &err) < 0 || v.type != JSON_NUMBER)
             return false;
         add_attr(d, ret, STR("exitCode"), v.raw);
-        return true;
     }
-    return json_skip(r, NULL, &err) == 0;
+    return true;
 }
 
 static void add_label(struct decoder *d, struct piece *ret, struct str name, struct str value)
@@ -206,6 +171,7 @@ static void finish(struct decoder *d, const struct event *e, struct piece *ret)
     ret->attrs = d->attrs;
 }
 
+/* One member, of which the key was read; false: it is not as it should be. */
 typedef bool member_fn(struct decoder *d, struct json_reader *r, struct str key, struct event *e,
                        struct piece *ret);
 
@@ -216,20 +182,15 @@ static bool decode_event(struct decoder *d, struct str line, member_fn *member, 
     struct json_reader r;
     struct json_token t;
     struct err err;
+    int x;
 
     arena_reset(d->arena);
     json_reader_init(&r, line);
-    if (json_next(&r, &t, &err) < 0 || t.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        if (json_next(&r, &t, &err) < 0)
+    x = json_object(&r, &err);
+    while (x == 0 && (x = json_member(&r, &t, &err)) == 0)
+        if (!member(d, &r, t.raw, &e, &got))
             return false;
-        if (t.type == JSON_OBJECT_END)
-            break;
-        if (t.type != JSON_KEY || !member(d, &r, t.raw, &e, &got))
-            return false;
-    }
-    if (str_trim(json_rest(&r)).n > 0 || e.action.n == 0 || e.type.n == 0 || e.ts == 0)
+    if (x < 0 || str_trim(json_rest(&r)).n > 0 || e.action.n == 0 || e.type.n == 0 || e.ts == 0)
         return false;
     got.ts = e.ts;
     finish(d, &e, &got);
@@ -272,19 +233,16 @@ bool decode_gap(struct decoder *d, struct str line, struct piece *ret)
     struct json_reader r;
     struct json_token t;
     struct err err;
+    int e;
 
     arena_reset(d->arena);
     json_reader_init(&r, line);
-    if (json_next(&r, &t, &err) < 0 || t.type != JSON_OBJECT)
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
+        if (!take_gap_member(d, &r, &t, &got))
+            return false;
+    if (e < 0)
         return false;
-    for (;;) {
-        if (json_next(&r, &t, &err) < 0)
-            return false;
-        if (t.type == JSON_OBJECT_END)
-            break;
-        if (t.type != JSON_KEY || !take_gap_member(d, &r, &t, &got))
-            return false;
-    }
     got.n_attrs = labels_sort(d->attrs, got.n_attrs);
     got.attrs = d->attrs;
     *ret = got;

@@ -58,7 +58,7 @@ static bool take_member(struct decoder *d, struct json_reader *r, struct str key
     int64_t n;
 
     if (str_eq(key, STR("open")))
-        return json_skip(r, NULL, &err) == 0;
+        return true; /* it is skipped */
     if (json_next(r, &t, &err) < 0)
         return false;
     if (t.type == JSON_STRING) {
@@ -107,20 +107,15 @@ bool decode_journal(struct decoder *d, struct str line, struct piece *ret)
     struct json_reader r;
     struct json_token t;
     struct err err;
+    int e;
 
     arena_reset(d->arena);
     json_reader_init(&r, line);
-    if (json_next(&r, &t, &err) < 0 || t.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        if (json_next(&r, &t, &err) < 0)
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
+        if (!take_member(d, &r, t.raw, &m, &got))
             return false;
-        if (t.type == JSON_OBJECT_END)
-            break;
-        if (t.type != JSON_KEY || !take_member(d, &r, t.raw, &m, &got))
-            return false;
-    }
-    if (got.text.p == NULL || str_trim(json_rest(&r)).n > 0)
+    if (e < 0 || got.text.p == NULL || str_trim(json_rest(&r)).n > 0)
         return false;
     finish(d, &m, &got);
     *ret = got;

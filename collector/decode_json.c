@@ -202,13 +202,10 @@ static bool take_attrs(struct decoder *d, struct json_reader *r, struct piece *r
 {
     struct json_token key, value;
     struct err err;
+    int e = json_object_or_null(r, &err);
 
-    for (;;) {
-        if (json_next(r, &key, &err) < 0)
-            return false;
-        if (key.type == JSON_OBJECT_END)
-            break;
-        if (key.type != JSON_KEY || json_next(r, &value, &err) < 0 || value.type != JSON_STRING)
+    while (e == 0 && (e = json_member(r, &key, &err)) == 0) {
+        if (json_next(r, &value, &err) < 0 || value.type != JSON_STRING)
             return false;
         if (ret->n_attrs == DECODE_ATTRS_MAX)
             continue;
@@ -219,7 +216,7 @@ static bool take_attrs(struct decoder *d, struct json_reader *r, struct piece *r
     }
     ret->n_attrs = labels_sort(d->attrs, ret->n_attrs);
     ret->attrs = d->attrs;
-    return true;
+    return e == 1;
 }
 
 struct found {
@@ -233,14 +230,11 @@ static bool take_member(struct decoder *d, struct json_reader *r, const struct j
     struct err err;
     struct str text;
 
-    if (str_eq(key->raw, STR("attrs"))) {
-        if (json_next(r, &v, &err) < 0 || (v.type != JSON_OBJECT && v.type != JSON_NULL))
-            return false;
-        return v.type == JSON_NULL || take_attrs(d, r, ret);
-    }
+    if (str_eq(key->raw, STR("attrs")))
+        return take_attrs(d, r, ret);
     if (!str_eq(key->raw, STR("log")) && !str_eq(key->raw, STR("stream")) &&
         !str_eq(key->raw, STR("time")))
-        return json_skip(r, NULL, &err) == 0;
+        return true;
     if (json_next(r, &v, &err) < 0 || v.type != JSON_STRING)
         return false;
     text = json_text(&v, d->arena);
@@ -266,22 +260,17 @@ bool decode_json(struct decoder *d, struct str line, struct piece *ret)
     struct json_reader r;
     struct json_token t;
     struct err err;
+    int e;
 
     if (fast(d, line, ret))
         return true;
     arena_reset(d->arena);
     json_reader_init(&r, line);
-    if (json_next(&r, &t, &err) < 0 || t.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        if (json_next(&r, &t, &err) < 0)
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
+        if (!take_member(d, &r, &t, &got, &found))
             return false;
-        if (t.type == JSON_OBJECT_END)
-            break;
-        if (t.type != JSON_KEY || !take_member(d, &r, &t, &got, &found))
-            return false;
-    }
-    if (!found.log || !found.stream || !found.time || str_trim(json_rest(&r)).n > 0)
+    if (e < 0 || !found.log || !found.stream || !found.time || str_trim(json_rest(&r)).n > 0)
         return false;
     *ret = got;
     return true;

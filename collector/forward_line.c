@@ -252,14 +252,11 @@ static bool take_attrs(struct read *v, struct json_reader *r)
 {
     struct json_token key, value;
     struct err err;
+    int e = json_object(r, &err);
 
-    for (;;) {
+    while (e == 0 && (e = json_member(r, &key, &err)) == 0) {
         struct label *l = &v->d->attrs[v->got.n_attrs];
-        if (json_next(r, &key, &err) < 0)
-            return false;
-        if (key.type == JSON_OBJECT_END)
-            return true;
-        if (key.type != JSON_KEY || json_next(r, &value, &err) < 0 || value.type != JSON_STRING ||
+        if (json_next(r, &value, &err) < 0 || value.type != JSON_STRING ||
             v->got.n_attrs == DECODE_ATTRS_MAX)
             return false;
         *l = (struct label){json_text(&key, v->d->arena), json_text(&value, v->d->arena)};
@@ -267,6 +264,7 @@ static bool take_attrs(struct read *v, struct json_reader *r)
             return false;
         v->got.n_attrs++;
     }
+    return e == 1;
 }
 
 /* "s" and "c" */
@@ -287,10 +285,10 @@ static bool take_member(struct read *v, struct json_reader *r, struct str key)
     struct str text;
     struct err err;
 
+    if (str_eq(key, STR("a")))
+        return take_attrs(v, r);
     if (json_next(r, &t, &err) < 0)
         return false;
-    if (str_eq(key, STR("a")))
-        return t.type == JSON_OBJECT && take_attrs(v, r);
     if (str_eq(key, STR("t"))) {
         v->has_time = t.type == JSON_NUMBER && str_to_i64(t.raw, &v->got.ts);
         return v->has_time;
@@ -354,20 +352,15 @@ bool decode_forward(struct decoder *d, struct str line, struct piece *ret)
     struct json_reader r;
     struct json_token t;
     struct err err;
+    int e;
 
     arena_reset(d->arena);
     json_reader_init(&r, line);
-    if (json_next(&r, &t, &err) < 0 || t.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        if (json_next(&r, &t, &err) < 0)
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
+        if (!take_member(&v, &r, t.raw))
             return false;
-        if (t.type == JSON_OBJECT_END)
-            break;
-        if (t.type != JSON_KEY || !take_member(&v, &r, t.raw))
-            return false;
-    }
-    if (!v.has_time || !str_starts(json_rest(&r), STR("|")) ||
+    if (e < 0 || !v.has_time || !str_starts(json_rest(&r), STR("|")) ||
         !take_text(&v, str_from(json_rest(&r), 1)))
         return false;
     v.got.n_attrs = labels_sort(d->attrs, v.got.n_attrs);

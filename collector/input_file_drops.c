@@ -83,11 +83,11 @@ static bool parse(struct str line, struct arena *a, struct told *ret)
     struct json_reader r;
     struct json_token key;
     struct err err;
+    int e;
 
     json_reader_init(&r, line);
-    if (json_next(&r, &key, &err) < 0 || key.type != JSON_OBJECT)
-        return false;
-    while (json_next(&r, &key, &err) == 0 && key.type == JSON_KEY)
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &key, &err)) == 0)
         if (!take_member(&r, key.raw, a, ret))
             return false;
     return ret->rule.n > 0 && ret->file_id.n > 0;

@@ -147,21 +147,15 @@ static bool take_end(struct input_journal *in, struct str end, struct arena *a)
     struct json_reader r;
     struct json_token t;
     struct err err;
+    int e;
 
     json_reader_init(&r, end);
-    if (json_next(&r, &t, &err) < 0 || t.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        if (json_next(&r, &t, &err) < 0)
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
+        if ((str_eq(t.raw, STR("at")) && !take_text(&r, a, in->at, sizeof(in->at))) ||
+            (str_eq(t.raw, STR("open")) && !take_open(in, &r, a)))
             return false;
-        if (t.type == JSON_OBJECT_END)
-            return in->at[0] != '\0';
-        if (t.type != JSON_KEY ||
-            !(str_eq(t.raw, STR("at"))     ? take_text(&r, a, in->at, sizeof(in->at))
-              : str_eq(t.raw, STR("open")) ? take_open(in, &r, a)
-                                           : json_skip(&r, NULL, &err) == 0))
-            return false;
-    }
+    return e == 1 && in->at[0] != '\0';
 }
 
 /* From the last line of the spool: quotes inside of a text are escaped, so the last ,"at":" is its

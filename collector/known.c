@@ -93,14 +93,12 @@ static void format(struct buf *out, struct str key, const struct meta *m)
 static bool take_member(struct json_reader *r, struct str name, struct arena *a, struct str *key,
                         struct meta *ret)
 {
-    struct err err;
-
     if (str_eq(name, STR("key")))
         return meta_take_string(r, a, key);
     for (size_t i = 0; i < N_FIELDS; i++)
         if (str_eq(name, FIELDS[i].name))
             return meta_take_string(r, a, (struct str *)(void *)((char *)ret + FIELDS[i].at));
-    return json_skip(r, NULL, &err) == 0;
+    return true;
 }
 
 static bool parse(struct str text, struct arena *a, struct str *key, struct meta *ret)
@@ -108,22 +106,17 @@ static bool parse(struct str text, struct arena *a, struct str *key, struct meta
     struct json_reader r;
     struct json_token t;
     struct err err;
+    int e;
 
     *key = STR_NULL;
     memset(ret, 0, sizeof(*ret));
     json_reader_init(&r, text);
-    if (json_next(&r, &t, &err) < 0 || t.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        if (json_next(&r, &t, &err) < 0)
-            return false;
-        if (t.type == JSON_OBJECT_END)
-            break;
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
         if (!take_member(&r, t.raw, a, key, ret))
             return false;
-    }
     ret->has_hints = true;
-    return key->n > 0;
+    return e == 1 && key->n > 0;
 }
 
 /* ---- entries ---- */

@@ -23,11 +23,6 @@ struct parse {
 
 typedef int member_fn(struct parse *p, struct str key, void *to);
 
-static int skip(struct parse *p)
-{
-    return json_skip(&p->r, NULL, p->err);
-}
-
 /* What is ill-formed would be another text once it is written. */
 static bool is_fine(struct str s, size_t max)
 {
@@ -61,28 +56,17 @@ static int take_text(struct parse *p, size_t max, struct str *ret)
     return 0;
 }
 
-/* Call fn with each key of the object that comes next (null: none): it reads the value. */
+/* Call fn with each key of the object that comes next (null: none): it reads the value, or not. */
 static int each_member(struct parse *p, member_fn *fn, void *to)
 {
     struct json_token t;
-    int r = json_next(&p->r, &t, p->err);
+    int r = json_object_or_null(&p->r, p->err);
 
-    if (r < 0 || t.type == JSON_NULL)
-        return r;
-    if (t.type != JSON_OBJECT)
-        return err_set(p->err, ERR_CORRUPT, "no object at byte %zu of a pod", t.offset);
-    for (;;) {
-        struct str key;
-        r = json_next(&p->r, &t, p->err);
-        if (r < 0 || t.type == JSON_OBJECT_END)
-            return r;
-        key = json_text(&t, p->a);
-        if (key.p == NULL)
-            return arena_err(p->a, p->err);
-        r = fn(p, key, to);
-        if (r < 0)
-            return r;
+    while (r == 0 && (r = json_member(&p->r, &t, p->err)) == 0) {
+        struct str key = json_text(&t, p->a);
+        r = key.p == NULL ? arena_err(p->a, p->err) : fn(p, key, to);
     }
+    return r < 0 ? r : 0;
 }
 
 /* Call fn for each object in the array that comes next (null: none). */
@@ -147,7 +131,7 @@ static int take_annotation(struct parse *p, struct str key, void *to)
 
     (void)to;
     if (!is_mirror && !str_starts(key, STR("logq.io/")))
-        return skip(p);
+        return 0;
     r = take_text(p, TEXT_MAX, &value);
     if (r < 0 || value.n == 0)
         return r;
@@ -174,7 +158,7 @@ static int take_owner(struct parse *p, struct str key, void *to)
     if (str_eq(key, STR("name")))
         return take_text(p, TEXT_MAX, &o->name);
     if (!str_eq(key, STR("controller")))
-        return skip(p);
+        return 0;
     r = json_skip(&p->r, &raw, p->err);
     o->is_controller = r == 0 && str_eq(raw, STR("true"));
     return r;
@@ -225,7 +209,7 @@ static int take_metadata(struct parse *p, struct str key, void *to)
         return each_member(p, take_annotation, NULL);
     if (str_eq(key, STR("ownerReferences")))
         return each_item(p, take_owner, &owner, put_owner);
-    return skip(p);
+    return 0;
 }
 
 /* ---- spec ---- */
@@ -238,7 +222,7 @@ static int take_container(struct parse *p, struct str key, void *to)
         return take_text(p, TEXT_MAX, &c->name);
     if (str_eq(key, STR("image")))
         return take_text(p, IMAGE_MAX, &c->value);
-    return skip(p);
+    return 0;
 }
 
 static int put_container(struct parse *p, void *to)
@@ -261,7 +245,7 @@ static int take_spec(struct parse *p, struct str key, void *to)
     if (str_eq(key, STR("containers")) || str_eq(key, STR("initContainers")) ||
         str_eq(key, STR("ephemeralContainers")))
         return each_item(p, take_container, &c, put_container);
-    return skip(p);
+    return 0;
 }
 
 static int take_top(struct parse *p, struct str key, void *to)
@@ -270,7 +254,7 @@ static int take_top(struct parse *p, struct str key, void *to)
         return each_member(p, take_metadata, to);
     if (str_eq(key, STR("spec")))
         return each_member(p, take_spec, to);
-    return skip(p);
+    return 0;
 }
 
 /* ---- the whole ---- */

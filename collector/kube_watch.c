@@ -88,12 +88,10 @@ static int next_member(struct json_reader *r, struct arena *a, struct str *key, 
                        struct err *err)
 {
     struct json_token t;
-    int e = json_next(r, &t, err);
+    int e = json_member(r, &t, err);
 
-    if (e < 0)
+    if (e != 0)
         return e;
-    if (t.type != JSON_KEY)
-        return 1;
     *key = json_text(&t, a);
     if (key->p == NULL)
         return arena_err(a, err);
@@ -103,14 +101,8 @@ static int next_member(struct json_reader *r, struct arena *a, struct str *key, 
 /* Begin to read `text`, which must be an object. */
 static int enter(struct json_reader *r, struct str text, struct err *err)
 {
-    struct json_token t;
-    int e;
-
     json_reader_init(r, text);
-    e = json_next(r, &t, err);
-    if (e == 0 && t.type != JSON_OBJECT)
-        return err_set(err, ERR_CORRUPT, "what the API server answers is no JSON object");
-    return e;
+    return json_object(r, err) < 0 ? err_wrap(err, "the API server's answer") : 0;
 }
 
 /* A string's text; STR_NULL for any other value. */

@@ -29,18 +29,14 @@ struct str meta_base(struct str path)
 
 bool meta_take_string(struct json_reader *r, struct arena *a, struct str *ret)
 {
-    struct json_token v;
+    struct str text = STR_NULL;
     struct err err;
-    struct str text;
 
-    if (json_next(r, &v, &err) < 0)
+    if (json_string_or_null(r, a, &text, &err) < 0)
         return false;
-    if (v.type == JSON_NULL)
-        return true;
-    if (v.type != JSON_STRING)
-        return false;
-    text = json_text(&v, a);
-    *ret = text.p == NULL ? STR_NULL : arena_str(a, text);
+    if (text.p == NULL)
+        return true; /* null */
+    *ret = arena_str(a, text);
     return ret->p != NULL;
 }
 
@@ -109,28 +105,15 @@ bool meta_take_labels(struct json_reader *r, struct arena *a, struct meta *ret)
     struct json_token key;
     struct err err;
     int rank = 0;
+    int e = json_object_or_null(r, &err);
 
-    if (json_next(r, &key, &err) < 0 || (key.type != JSON_OBJECT && key.type != JSON_NULL))
-        return false;
-    while (key.type != JSON_NULL) {
-        struct str value = STR_NULL, name;
-        bool ok;
-        if (json_next(r, &key, &err) < 0)
-            return false;
-        if (key.type == JSON_OBJECT_END)
-            break;
-        name = json_text(&key, a);
-        if (key.type != JSON_KEY || name.p == NULL)
-            return false;
-        if (meta_is_wanted(name))
-            ok = meta_take_string(r, a, &value);
-        else
-            ok = json_skip(r, NULL, &err) == 0;
-        if (!ok)
+    while (e == 0 && (e = json_member(r, &key, &err)) == 0) {
+        struct str value = STR_NULL, name = json_text(&key, a);
+        if (name.p == NULL || (meta_is_wanted(name) && !meta_take_string(r, a, &value)))
             return false;
         meta_take_label(name, value, &rank, ret);
     }
-    return true;
+    return e == 1;
 }
 
 int meta_cri(struct str log_path, struct arena *a, struct meta *ret)

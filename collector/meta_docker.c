@@ -13,24 +13,18 @@ static bool take_config(struct json_reader *r, struct arena *a, struct meta *ret
 {
     struct json_token key;
     struct err err;
+    int e = json_object(r, &err);
 
-    if (json_next(r, &key, &err) < 0 || key.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        bool ok;
-        if (json_next(r, &key, &err) < 0)
-            return false;
-        if (key.type == JSON_OBJECT_END)
-            return true;
+    while (e == 0 && (e = json_member(r, &key, &err)) == 0) {
+        bool ok = true;
         if (str_eq(key.raw, STR("Image")))
             ok = meta_take_string(r, a, &ret->image);
         else if (str_eq(key.raw, STR("Labels")))
             ok = meta_take_labels(r, a, ret);
-        else
-            ok = json_skip(r, NULL, &err) == 0;
         if (!ok)
             return false;
     }
+    return e == 1;
 }
 
 static bool parse(struct str text, struct arena *a, struct meta *ret)
@@ -39,16 +33,12 @@ static bool parse(struct str text, struct arena *a, struct meta *ret)
     struct json_reader r;
     struct json_token key;
     struct err err;
+    int e;
 
     json_reader_init(&r, text);
-    if (json_next(&r, &key, &err) < 0 || key.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        bool ok;
-        if (json_next(&r, &key, &err) < 0)
-            return false;
-        if (key.type == JSON_OBJECT_END)
-            break;
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &key, &err)) == 0) {
+        bool ok = true;
         if (str_eq(key.raw, STR("ID")))
             ok = meta_take_string(&r, a, &ret->id);
         else if (str_eq(key.raw, STR("Name")))
@@ -57,14 +47,12 @@ static bool parse(struct str text, struct arena *a, struct meta *ret)
             ok = meta_take_string(&r, a, &ret->image_digest);
         else if (str_eq(key.raw, STR("Config")))
             ok = take_config(&r, a, ret);
-        else
-            ok = json_skip(&r, NULL, &err) == 0;
         if (!ok)
             return false;
     }
     if (ret->name.n == 0) /* else the name that Kubernetes gave it */
         ret->name = str_from(name, str_starts(name, STR("/")) ? 1 : 0);
-    return ret->name.n > 0;
+    return e == 1 && ret->name.n > 0;
 }
 
 int meta_docker(struct opener *o, struct str log_path, struct str docker_root, struct arena *a,

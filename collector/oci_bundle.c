@@ -102,28 +102,19 @@ static bool take_object(struct json_reader *r, struct taking *t)
 {
     struct json_token key;
     struct err err;
+    int e = json_object_or_null(r, &err);
 
-    if (json_next(r, &key, &err) < 0 || (key.type != JSON_OBJECT && key.type != JSON_NULL))
-        return false;
-    while (key.type != JSON_NULL) {
-        struct str name, value = STR_NULL;
-        if (json_next(r, &key, &err) < 0)
-            return false;
-        if (key.type == JSON_OBJECT_END)
-            break;
-        name = json_text(&key, t->a);
+    while (e == 0 && (e = json_member(r, &key, &err)) == 0) {
+        struct str name = json_text(&key, t->a), value = STR_NULL;
         if (name.p == NULL)
             return false;
-        if (!is_wanted(name)) {
-            if (json_skip(r, NULL, &err) != 0)
-                return false;
-        } else if (meta_take_string(r, t->a, &value)) {
-            take(t, name, value);
-        } else {
+        if (!is_wanted(name))
+            continue;
+        if (!meta_take_string(r, t->a, &value))
             return false;
-        }
+        take(t, name, value);
     }
-    return true;
+    return e == 1;
 }
 
 /* ["name=value", ...] or null */
@@ -161,17 +152,12 @@ static bool take_config(struct json_reader *r, struct taking *t)
 {
     struct json_token key;
     struct err err;
+    int e = json_object(r, &err);
 
-    if (json_next(r, &key, &err) < 0 || key.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        if (json_next(r, &key, &err) < 0)
+    while (e == 0 && (e = json_member(r, &key, &err)) == 0)
+        if (str_eq(key.raw, STR("labels")) && !take_list(r, t))
             return false;
-        if (key.type == JSON_OBJECT_END)
-            return true;
-        if (!(str_eq(key.raw, STR("labels")) ? take_list(r, t) : json_skip(r, NULL, &err) == 0))
-            return false;
-    }
+    return e == 1;
 }
 
 bool oci_bundle_parse(struct str text, struct arena *a, struct oci_bundle *ret)
@@ -180,28 +166,17 @@ bool oci_bundle_parse(struct str text, struct arena *a, struct oci_bundle *ret)
     struct json_reader r;
     struct json_token key;
     struct err err;
+    int e;
 
     memset(ret, 0, sizeof(*ret));
     json_reader_init(&r, text);
-    if (json_next(&r, &key, &err) < 0 || key.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        bool ok;
-        if (json_next(&r, &key, &err) < 0)
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &key, &err)) == 0)
+        if ((str_eq(key.raw, STR("annotations")) && !take_object(&r, &t)) ||
+            (str_eq(key.raw, STR("config")) && !take_config(&r, &t)))
             return false;
-        if (key.type == JSON_OBJECT_END)
-            break;
-        if (str_eq(key.raw, STR("annotations")))
-            ok = take_object(&r, &t);
-        else if (str_eq(key.raw, STR("config")))
-            ok = take_config(&r, &t);
-        else
-            ok = json_skip(&r, NULL, &err) == 0;
-        if (!ok)
-            return false;
-    }
     ret->meta.has_hints = true;
-    return true;
+    return e == 1;
 }
 
 static const size_t TEXTS[] = {

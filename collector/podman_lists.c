@@ -75,30 +75,24 @@ static bool take_metadata(struct str text, struct arena *a, struct meta *ret)
     struct json_reader r;
     struct json_token key;
     struct err err;
+    int e;
 
     json_reader_init(&r, text);
-    if (json_next(&r, &key, &err) < 0 || key.type != JSON_OBJECT)
-        return false;
-    for (;;) {
-        bool ok;
-        if (json_next(&r, &key, &err) < 0)
-            return false;
-        if (key.type == JSON_OBJECT_END)
-            break;
+    e = json_object(&r, &err);
+    while (e == 0 && (e = json_member(&r, &key, &err)) == 0) {
+        bool ok = true;
         if (str_eq(key.raw, STR("image-name")))
             ok = meta_take_string(&r, a, &ret->image);
         else if (str_eq(key.raw, STR("image-id")))
             ok = meta_take_string(&r, a, &ret->image_digest);
         else if (str_eq(key.raw, STR("name")))
             ok = meta_take_string(&r, a, &name);
-        else
-            ok = json_skip(&r, NULL, &err) == 0;
         if (!ok)
             return false;
     }
-    if (name.n > 0)
+    if (e == 1 && name.n > 0)
         ret->name = name;
-    return true;
+    return e == 1;
 }
 
 /* The first of an array of strings. */
@@ -133,28 +127,23 @@ static bool take_container(struct json_reader *r, struct arena *a, struct meta *
     struct json_token key;
     struct err err;
     struct str metadata = STR_NULL;
+    int e;
 
     memset(ret, 0, sizeof(*ret));
-    for (;;) {
-        bool ok;
-        if (json_next(r, &key, &err) < 0)
-            return false;
-        if (key.type == JSON_OBJECT_END)
-            break;
+    while ((e = json_member(r, &key, &err)) == 0) {
+        bool ok = true;
         if (str_eq(key.raw, STR("id")))
             ok = meta_take_string(r, a, &ret->id);
         else if (str_eq(key.raw, STR("names")))
             ok = take_first(r, a, &ret->name);
         else if (str_eq(key.raw, STR("metadata")))
             ok = meta_take_string(r, a, &metadata);
-        else
-            ok = json_skip(r, NULL, &err) == 0;
         if (!ok)
             return false;
     }
-    if (metadata.n > 0)
+    if (e == 1 && metadata.n > 0)
         (void)take_metadata(metadata, a, ret); /* what it says as far as it can be read */
-    return true;
+    return e == 1;
 }
 
 static struct str put(char **at, struct str s)

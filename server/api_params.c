@@ -118,6 +118,10 @@ int api_parse_cursor(struct http_exchange *x, const struct query *q, struct quer
     *wanted = s.p != NULL;
     if (*wanted && query_kind(q) != QUERY_LOG)
         return err_set(err, ERR_INVALID, "parameter 'cursor' goes with log queries");
+    if (*wanted && !query_may_follow(q)) /* no page has one, so the first would pass for the last */
+        return err_set(err, ERR_INVALID,
+                       "parameter 'cursor' does not go with dedup: what came before it would come "
+                       "again");
     if (s.n > 0 && !format_cursor_parse(s, &p->cursor))
         return api_bad_param(err, "cursor", s, "cursor of an answer");
     return 0;

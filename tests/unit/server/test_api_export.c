@@ -104,8 +104,20 @@ static void an_export_comes_in_pages(void **state)
     }
     check_get(f, "/api/v1/export?query={app=%22web%22}&cursor=nonsense&" DAY, 400,
               "'cursor': 'nonsense' is no cursor");
-    check_get(f, "/api/v1/export?query={app=%22web%22}|dedup&limit=1&cursor=&" DAY, 200,
-              "\"line\"");
+}
+
+/* Without a cursor in the answer the first page would pass for the last. */
+static void pages_do_not_go_with_dedup(void **state)
+{
+    struct fixture *f = *state;
+
+    push_lines(f, 0, 10, 20);
+    check_get(f, "/api/v1/export?query={app=%22web%22}|dedup&limit=1&" DAY, 200, "\"line\"");
+    check_get(f, "/api/v1/export?query={app=%22web%22}|dedup&limit=1&cursor=&" DAY, 400,
+              "'cursor' does not go with dedup");
+    check_get(f, "/loki/api/v1/query_range?query={app=%22web%22}|dedup&limit=1&cursor=&" DAY, 400,
+              "'cursor' does not go with dedup");
+    check_get(f, "/loki/api/v1/query_range?query=1%2B1&cursor=&" DAY, 400, "goes with log queries");
 }
 
 static void errors_of_an_export_are_json(void **state)
@@ -277,7 +289,8 @@ static void a_stop_in_the_middle_frees_everything_once(void **state)
 }
 
 CHECK_MAIN(T(an_export_streams_everything_in_order), T(an_export_comes_in_pages),
-           T(errors_of_an_export_are_json), T(an_export_that_fails_in_the_middle_says_so),
+           T(pages_do_not_go_with_dedup), T(errors_of_an_export_are_json),
+           T(an_export_that_fails_in_the_middle_says_so),
            T(a_slow_reader_slows_the_query_and_gets_it_all),
            T(a_reader_that_goes_away_frees_the_worker), T(when_too_many_exports_wait_it_is_429),
            T(a_stop_in_the_middle_frees_everything_once))

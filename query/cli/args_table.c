@@ -11,6 +11,8 @@
     (OF_LOOKS | OF(ARGS_DELETE) | OF(ARGS_VERIFY) | OF(ARGS_ADMIN) | OF(ARGS_COLLECTORS))
 #define OF_ALL (OF_ASKS | OF(ARGS_FMT) | OF(ARGS_COMPLETION) | OF(ARGS_MAN) | OF(ARGS_NONE))
 
+#define FAILED "2 usage, 3 server or network, 4 denied."
+
 const char *const ARGS_GROUPS[GROUP_COUNT] = {
     [GROUP_WHAT] = "What is asked for",
     [GROUP_SHOW] = "How it is shown",
@@ -100,7 +102,8 @@ static const struct {
     {ARGS_VOLUME, FLAG_LIMIT, "print the N largest (default: 100)"},
     {ARGS_PATTERNS, FLAG_LIMIT, "print the N most frequent (default: all)"},
     {ARGS_FIELDS, FLAG_LIMIT, "print at most N fields or values (default: 1000)"},
-    {ARGS_QUERY, FLAG_STEP, "one value of a metric query, or one bar of a histogram, every SPAN"},
+    {ARGS_QUERY, FLAG_STEP,
+     "a metric query: a value every SPAN (default: one, at --to); a histogram: a bar"},
     {ARGS_VOLUME, FLAG_STEP, "the bytes of every SPAN, instead of the whole time"},
     {ARGS_EXPLAIN, FLAG_STEP, "evaluate a metric query every SPAN (default: once, at the end)"},
     {ARGS_TAIL, FLAG_SINCE, "begin with lines that are no older: 15m, 1h30m, 2d (default: 1h)"},
@@ -110,9 +113,12 @@ static const struct {
      "delete from that long ago on: 15m, 1h30m, 2d (this or --from is required)"},
     {ARGS_DELETE, FLAG_FROM, "delete from there on: an RFC 3339 time, or how long ago (15m)"},
     {ARGS_DELETE, FLAG_TO, "delete up to there, in the same forms (default: now)"},
-    {ARGS_ADMIN, FLAG_SINCE, "hold add: from that long ago on: 15m, 1h30m, 2d"},
+    {ARGS_ADMIN, FLAG_SINCE,
+     "hold add: from that long ago on: 15m, 1h30m, 2d (this or --from is required)"},
     {ARGS_ADMIN, FLAG_FROM, "hold add: from there on: an RFC 3339 time, or how long ago (15m)"},
-    {ARGS_ADMIN, FLAG_TO, "hold add: up to there, in the same forms (default: now)"},
+    {ARGS_ADMIN, FLAG_TO, "hold add: up to there, in the same forms, or now (required)"},
+    {ARGS_ADMIN, FLAG_OUTPUT, "table, raw, jsonl or json; hold list: also csv or logfmt"},
+    {ARGS_VERIFY, FLAG_OUTPUT, "table, raw, jsonl or json, which is the server's answer"},
 };
 
 const char *args_flag_help(enum args_command command, const struct flag *f)
@@ -145,7 +151,7 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                    1,
                    true,
                    false,
-                   NULL,
+                   "0 ended by a signal, or its reader has gone, " FAILED,
                    {"Follow one application\nlogq tail '{app=\"web\"}'",
                     "Nothing old, only what holds a word\n"
                     "logq tail '{app=~\".+\"} |= \"timeout\"' --since 1s",
@@ -237,7 +243,7 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                       1,
                       true,
                       false,
-                      NULL,
+                      "0 done, " FAILED,
                       {"Why is it slow\nlogq explain '{app=\"web\"} |= \"needle\"' --since 1d",
                        "A metric query over time\n"
                        "logq explain 'sum(rate({app=\"web\"}[5m]))' --step 1m --since 6h",
@@ -249,7 +255,7 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                      2,
                      true,
                      false,
-                     NULL,
+                     "0 done, 1 list: there are none, " FAILED,
                      {"Lines that hold a secret\n"
                       "logq delete '{app=\"web\"} |= \"password=\"' --since 1d",
                       "What was asked for\nlogq delete list",
@@ -261,7 +267,7 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                      2,
                      true,
                      false,
-                     NULL,
+                     "0 done, 1 no lines, " FAILED,
                      {"A day, compressed\n"
                       "logq export '{app=\"web\"}' web.jsonl.zst --from 2026-11-01T00:00:00Z --to "
                       "2026-11-02T00:00:00Z",
@@ -276,7 +282,7 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                      1,
                      false,
                      false,
-                     NULL,
+                     "0 done, 1 no lines, " FAILED,
                      {"A file\nlogq import web.jsonl.zst",
                       "Into another tenant\nlogq import web.jsonl.zst --tenant other",
                       "From a pipe\nxz -dc web.jsonl.xz | logq import -"}},
@@ -287,8 +293,9 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                      0,
                      false,
                      false,
-                     "0 intact, 1 something is not as it was written, 2 usage, 3 server or "
-                     "network, 4 denied, 5 something could not be checked.",
+                     "0 intact, 1 something is not as it was written, 2 usage, 3 standard "
+                     "output cannot be written, 4 denied, 5 something could not be checked, or "
+                     "no server was reached.",
                      {"Everything\nlogq verify --structure",
                       "For a monitor\nlogq verify --structure -o json",
                       "Of another server\nlogq verify --structure --server archive"}},
@@ -299,7 +306,7 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                     4,
                     false,
                     false,
-                    NULL,
+                    "0 done, 1 hold list: there are none, " FAILED,
                     {"Compact all days now\nlogq admin compact",
                      "Copy everything\nlogq admin backup /backup/monday",
                      "Keep streams of a span whatever retention says\n"

@@ -153,8 +153,24 @@ int cmd_list(struct cmd *c, const struct cmd_question *q, struct buf *params)
 
 void cmd_add_span(const struct cmd *c, struct buf *params)
 {
+    dur_ns step = c->args->step;
+    ts_ns end = cmd_end(c->args);
+
+    if (!c->args->has_to && step > 0 && end > 0 && end <= INT64_MAX - step)
+        end += (step - end % step) % step;
     params_add_ts(params, "start", c->args->from);
-    params_add_ts(params, "end", cmd_end(c->args));
+    params_add_ts(params, "end", end);
+}
+
+int cmd_check_form(const struct cmd *c)
+{
+    const struct args *a = c->args;
+
+    if (!a->has_output || (a->output != FORMAT_CSV && a->output != FORMAT_LOGFMT))
+        return 0;
+    cmd_say("there is no -o %s of this: table, raw, jsonl or json",
+            a->output == FORMAT_CSV ? "csv" : "logfmt");
+    return ERR_INVALID;
 }
 
 int cmd_selector(const struct cmd *c, size_t i, struct str *ret)

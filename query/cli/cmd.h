@@ -77,8 +77,12 @@ enum { CMD_PARAMS_MAX = 8 << 20 };
  * `params`.  Returns the exit code. */
 int cmd_list(struct cmd *c, const struct cmd_question *q, struct buf *params);
 
-/* The span's parameters start and end, with an open end ahead of our clock. */
+/* The span's parameters start and end, with an open end ahead of our clock; with --step at the end
+ * of a step, since that is the time of a step's value. */
 void cmd_add_span(const struct cmd *c, struct buf *params);
+/* For an answer that is no list: is there the form of -o?  < 0: no, said, the exit code is
+ * CMD_USAGE. */
+int cmd_check_form(const struct cmd *c);
 /* The selector that is operand `i`, or `{}`; one that is none has been complained about: < 0. */
 int cmd_selector(const struct cmd *c, size_t i, struct str *ret);
 

@@ -1,6 +1,7 @@
 /* query/cli/cmd_admin.c - `logq admin flush | compact | backup DIR | hold ...`: an operator's work.
  */
 #include "query/cli/cmd.h"
+#include "query/cli/loki.h"
 #include "query/cli/params.h"
 
 #include <jansson.h>
@@ -127,51 +128,25 @@ static int follow(struct cmd *c, struct buf *body, struct remote_failure *fail, 
 
 /* ---- holds ---- */
 
-/* [{"id": ...}, ...]: each as a block of lines. */
-static int put_holds(struct buf *out, struct str body, size_t *n, struct err *err)
-{
-    json_t *root = json_loadb(body.p, body.n, 0, NULL);
-    const char *key;
-    json_t *value;
-
-    if (!json_is_array(root)) {
-        json_decref(root);
-        return err_set(err, ERR_CORRUPT, "the server's answer is not understood");
-    }
-    *n = json_array_size(root);
-    for (size_t i = 0; i < *n; i++) {
-        json_object_foreach(json_array_get(root, i), key, value)
-        {
-            buf_addf(out, "%-14s %s\n", key, json_is_string(value) ? json_string_value(value) : "");
-        }
-        buf_add_char(out, '\n');
-    }
-    json_decref(root);
-    return 0;
-}
-
 static int print_holds(struct cmd *c, struct str body)
 {
-    const struct args *a = c->args;
+    static const struct rows_column COLUMNS[] = {
+        {"id", ROWS_TEXT}, {"created", ROWS_TIME}, {"by", ROWS_TEXT},    {"from", ROWS_TIME},
+        {"to", ROWS_TIME}, {"reason", ROWS_TEXT},  {"query", ROWS_TEXT},
+    };
+    struct rows *rows = rows_new(COLUMNS, sizeof(COLUMNS) / sizeof(COLUMNS[0]));
     struct remote_failure none = {0};
-    struct buf out;
     struct err err;
-    size_t n = 1;
-    int r = 0;
+    int r = loki_holds(body, rows, &err);
 
-    buf_init(&out, ANSWER_MAX);
-    if (a->has_output && (a->output == FORMAT_JSON || a->output == FORMAT_JSONL)) {
-        buf_add_str(&out, body);
-        buf_add_char(&out, '\n');
-    } else {
-        r = put_holds(&out, body, &n, &err);
-    }
     if (r == 0)
-        r = output_text(c->out, buf_str(&out), &err);
-    if (r == 0)
-        r = output_flush(c->out, &err);
-    buf_fini(&out);
-    return r < 0 ? cmd_fail(c, STR_NULL, &none, &err) : n > 0 ? CMD_FOUND : CMD_NOTHING;
+        r = rows_print(rows, c->out, &err);
+    if (r < 0)
+        r = cmd_fail(c, STR_NULL, &none, &err);
+    else
+        r = rows_count(rows) > 0 ? CMD_FOUND : CMD_NOTHING;
+    rows_free(&rows);
+    return r;
 }
 
 static int hold(struct cmd *c)
@@ -195,6 +170,8 @@ static int hold(struct cmd *c)
         cmd_say("say which span: --from and --to");
         return CMD_USAGE;
     }
+    if (!is_list && cmd_check_form(c) < 0)
+        return CMD_USAGE;
     buf_init(&params, PARAMS_MAX);
     buf_init(&body, ANSWER_MAX);
     if (!is_list)
@@ -241,6 +218,8 @@ int cmd_admin(struct cmd *c)
                           : "one operand too many");
         return CMD_USAGE;
     }
+    if (cmd_check_form(c) < 0)
+        return CMD_USAGE;
     (void)snprintf(path, sizeof(path), "/api/v1/admin/%.10s", verb);
     req.path = path;
     buf_init(&params, PARAMS_MAX);

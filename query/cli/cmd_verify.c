@@ -98,6 +98,8 @@ int cmd_verify(struct cmd *c)
         cmd_say("say what to verify: --structure");
         return CMD_USAGE;
     }
+    if (cmd_check_form(c) < 0)
+        return CMD_USAGE;
     buf_init(&body, ANSWER_MAX);
     if (remote_fetch(c->remote, &req, &body, &fail, &err) < 0) {
         code = cmd_fail(c, STR_NULL, &fail, &err);

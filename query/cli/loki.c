@@ -166,6 +166,41 @@ int loki_deletes(struct str json, struct rows *rows, struct err *err)
     return read_list(json, NULL, add_delete, rows, err);
 }
 
+static int get_time(json_t *item, const char *name, struct rows_cell *ret, struct err *err)
+{
+    json_t *v = json_object_get(item, name);
+
+    return json_is_string(v) && time_parse_rfc3339(text_of(v), &ret->ts)
+               ? 0
+               : not_loki(err, "a hold lacks a time");
+}
+
+static int add_hold(json_t *item, struct rows *rows, struct err *err)
+{
+    struct rows_cell cells[7] = {{.ts = 0}};
+    struct arena *a = rows_arena(rows);
+    int r = get_text(item, "id", a, &cells[0], err);
+
+    if (r == 0)
+        r = get_time(item, "created_at", &cells[1], err);
+    if (r == 0)
+        r = get_text(item, "created_by", a, &cells[2], err);
+    if (r == 0)
+        r = get_time(item, "start", &cells[3], err);
+    if (r == 0)
+        r = get_time(item, "end", &cells[4], err);
+    if (r == 0)
+        r = get_text(item, "reason", a, &cells[5], err);
+    if (r == 0 && json_object_get(item, "query") != NULL) /* without it: all streams */
+        r = get_text(item, "query", a, &cells[6], err);
+    return r < 0 ? r : rows_add(rows, cells, err);
+}
+
+int loki_holds(struct str json, struct rows *rows, struct err *err)
+{
+    return read_list(json, NULL, add_hold, rows, err);
+}
+
 /* ---- values ---- */
 
 static bool read_value(json_t *j, double *ret)

@@ -14,6 +14,8 @@ int loki_strings(struct str json, struct rows *rows, struct err *err);
 int loki_series(struct str json, struct rows *rows, struct err *err);
 /* delete: id, status, created, from, to, query. */
 int loki_deletes(struct str json, struct rows *rows, struct err *err);
+/* holds: id, created, by, from, to, reason, query. */
+int loki_holds(struct str json, struct rows *rows, struct err *err);
 /* query: ROWS_LABELS, ROWS_VALUE.  query_range, which is `timed`: ROWS_TIME before them, a row per
  * point.  The answer's warnings are appended to `warnings` (may be NULL), a line each. */
 int loki_result(struct str json, bool timed, struct rows *rows, struct buf *warnings,

@@ -96,6 +96,9 @@ def story():
         logq(server, "admin", "hold", "release", held["id"])
         held = json.loads(logq(server, "admin", "hold", "add", "a case", '{app="late"}', "--from", "2h", "--to", "now", "-o", "json").stdout)
         assert '{app="late"}' in logq(server, "admin", "hold", "list").stdout
+        rows = [json.loads(line) for line in logq(server, "admin", "hold", "list", "-o", "jsonl").stdout.splitlines()]
+        assert [(r["id"], r["reason"], r["query"]) for r in rows] == [(held["id"], "a case", '{app="late"}')], rows
+        assert "no -o csv" in logq(server, "admin", "flush", "-o", "csv", check=False).stderr
         denied = logq(server, "delete", '{app=~"l.*"}', "--since", "1h", check=False)
         assert denied.returncode == 4 and held["id"] in denied.stderr, denied.stderr
         logq(server, "delete", '{app="nobody"}', "--since", "1h")

@@ -50,6 +50,8 @@ def looks(server):
     assert [v["labels"]["app"] for v in volume] == ["web", "db"] and volume[0]["bytes"] == stats["bytes"], volume
     steps = out(server, "volume", '{app="web"}', "--step", "5m", "-o", "csv").splitlines()
     assert steps[0] == "time,labels,bytes" and sum(int(s.rsplit(",", 1)[1]) for s in steps[1:]) == stats["bytes"], steps
+    hours = [json.loads(line) for line in out(server, "volume", '{app="web"}', "--step", "1h", "-o", "jsonl").splitlines()]
+    assert hours and all(h["time"].endswith(":00:00Z") for h in hours), hours  # also the one that is not over
     patterns = [json.loads(line) for line in out(server, "patterns", '{app="web"}', "-o", "jsonl").splitlines()]
     assert sum(p["lines"] for p in patterns) == LINES and "<_>" in patterns[0]["pattern"], patterns
     assert len(out(server, "patterns", '{app="web"}', "--limit", "1").splitlines()) == 1

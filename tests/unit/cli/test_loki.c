@@ -280,7 +280,35 @@ static void delete_requests_are_read_or_refused(void **state)
     rows_free(&r);
 }
 
-CHECK_MAIN(cmocka_unit_test(what_there_is_is_read),
+static void holds_are_read_or_refused(void **state)
+{
+    static const struct rows_column COLUMNS[] = {
+        {"id", ROWS_TEXT}, {"created", ROWS_TIME}, {"by", ROWS_TEXT},    {"from", ROWS_TIME},
+        {"to", ROWS_TIME}, {"reason", ROWS_TEXT},  {"query", ROWS_TEXT},
+    };
+    static const char *const BAD[] = {
+        "{}", "[1]", "[{\"id\":\"1\"}]",
+        "[{\"id\":\"1\",\"created_at\":\"yesterday\",\"created_by\":\"a\"}]"};
+    static const char GOOD[] =
+        "[{\"id\":\"1\",\"start\":\"1970-01-01T00:00:01Z\",\"end\":\"1970-01-01T00:00:02Z\","
+        "\"created_at\":\"1970-01-01T00:00:03Z\",\"created_by\":\"dev\",\"reason\":\"case 12\"}]";
+    struct rows *r = rows_new(COLUMNS, 7);
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++)
+        if (loki_holds(str_of(BAD[i]), r, &err) != ERR_CORRUPT)
+            fail_msg("'%s' was taken", BAD[i]);
+    assert_int_equal(rows_count(r), 0);
+    assert_int_equal(loki_holds(STR(GOOD), r, &err), 0);
+    assert_int_equal(rows_count(r), 1);
+    assert_int_equal(rows_cells(r, 0)[1].ts, 3 * NS_PER_S);
+    assert_int_equal(rows_cells(r, 0)[4].ts, 2 * NS_PER_S);
+    assert_int_equal(rows_cells(r, 0)[6].text.n, 0);
+    rows_free(&r);
+}
+
+CHECK_MAIN(cmocka_unit_test(what_there_is_is_read), cmocka_unit_test(holds_are_read_or_refused),
            cmocka_unit_test(delete_requests_are_read_or_refused),
            cmocka_unit_test(names_are_printed_in_each_form),
            cmocka_unit_test(series_are_label_sets), cmocka_unit_test(a_vector_is_labels_and_value),

@@ -53,10 +53,7 @@ struct known {
 
 /* ---- an entry's text ---- */
 
-static const struct {
-    struct str name;
-    size_t at; /* of the struct str in struct meta */
-} FIELDS[] = {
+static const struct meta_field FIELDS[] = {
     {STR_INIT("id"), offsetof(struct meta, id)},
     {STR_INIT("name"), offsetof(struct meta, name)},
     {STR_INIT("image"), offsetof(struct meta, image)},
@@ -93,12 +90,11 @@ static void format(struct buf *out, struct str key, const struct meta *m)
 static bool take_member(struct json_reader *r, struct str name, struct arena *a, struct str *key,
                         struct meta *ret)
 {
+    const struct meta_field *field = meta_field_find(FIELDS, N_FIELDS, name);
+
     if (str_eq(name, STR("key")))
         return meta_take_string(r, a, key);
-    for (size_t i = 0; i < N_FIELDS; i++)
-        if (str_eq(name, FIELDS[i].name))
-            return meta_take_string(r, a, (struct str *)(void *)((char *)ret + FIELDS[i].at));
-    return true;
+    return field == NULL || meta_take_string(r, a, meta_field_of(ret, field));
 }
 
 static bool parse(struct str text, struct arena *a, struct str *key, struct meta *ret)

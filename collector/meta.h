@@ -46,6 +46,18 @@ bool meta_is_wanted(struct str name);
 void meta_take_label(struct str name, struct str value, int *rank, struct meta *ret);
 void meta_take_hint(struct str name, struct str value, struct profile_hints *ret); /* only these */
 
+/* Where in an object the text of a name has its place. */
+struct meta_field {
+    struct str name;
+    size_t at; /* of a struct str */
+};
+
+/* The field of that name among `n`; NULL: there is none. */
+const struct meta_field *meta_field_find(const struct meta_field *v, size_t n, struct str name);
+
+/* The text of `object` that belongs to the field. */
+struct str *meta_field_of(void *object, const struct meta_field *field);
+
 /* For meta_*.c: directory and last component of a path; a labels object, of which only values that
  * are wanted are kept. */
 struct str meta_dir(struct str path);

@@ -40,6 +40,19 @@ bool meta_take_string(struct json_reader *r, struct arena *a, struct str *ret)
     return ret->p != NULL;
 }
 
+const struct meta_field *meta_field_find(const struct meta_field *v, size_t n, struct str name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(v[i].name, name))
+            return &v[i];
+    return NULL;
+}
+
+struct str *meta_field_of(void *object, const struct meta_field *field)
+{
+    return (struct str *)(void *)((char *)object + field->at);
+}
+
 /* Higher wins: the first of these that a container has is its app. */
 static int app_rank(struct str key)
 {
@@ -50,10 +63,7 @@ static int app_rank(struct str key)
     return str_eq(key, STR("com.docker.compose.service")) ? 1 : 0;
 }
 
-static const struct {
-    struct str name;
-    size_t at; /* of the struct str in struct meta */
-} NAMES[] = {
+static const struct meta_field NAMES[] = {
     {STR_INIT("io.kubernetes.pod.namespace"), offsetof(struct meta, namespace)},
     {STR_INIT("io.kubernetes.pod.name"), offsetof(struct meta, pod)},
     {STR_INIT("io.kubernetes.pod.uid"), offsetof(struct meta, pod_uid)},
@@ -61,18 +71,14 @@ static const struct {
 };
 enum { N_NAMES = sizeof(NAMES) / sizeof(NAMES[0]) };
 
-static size_t find_name(struct str name)
+static const struct meta_field *find_name(struct str name)
 {
-    size_t i = 0;
-
-    while (i < N_NAMES && !str_eq(NAMES[i].name, name))
-        i++;
-    return i;
+    return meta_field_find(NAMES, N_NAMES, name);
 }
 
 bool meta_is_wanted(struct str name)
 {
-    return app_rank(name) > 0 || find_name(name) < N_NAMES || str_starts(name, STR("logq.io/"));
+    return app_rank(name) > 0 || find_name(name) != NULL || str_starts(name, STR("logq.io/"));
 }
 
 void meta_take_hint(struct str name, struct str value, struct profile_hints *ret)
@@ -87,11 +93,11 @@ void meta_take_hint(struct str name, struct str value, struct profile_hints *ret
 
 void meta_take_label(struct str name, struct str value, int *rank, struct meta *ret)
 {
-    size_t i = find_name(name);
+    const struct meta_field *field = find_name(name);
     int mine = app_rank(name);
 
-    if (i < N_NAMES)
-        *(struct str *)(void *)((char *)ret + NAMES[i].at) = value;
+    if (field != NULL)
+        *meta_field_of(ret, field) = value;
     else
         meta_take_hint(name, value, &ret->hints);
     if (mine > *rank && value.n > 0) {

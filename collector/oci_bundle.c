@@ -13,10 +13,7 @@
 #include <stddef.h>
 #include <string.h>
 
-static const struct {
-    struct str name;
-    size_t at; /* of the struct str in struct oci_bundle */
-} NAMES[] = {
+static const struct meta_field NAMES[] = {
     {STR_INIT("io.kubernetes.cri.sandbox-namespace"), offsetof(struct oci_bundle, meta.namespace)},
     {STR_INIT("io.kubernetes.cri.sandbox-name"), offsetof(struct oci_bundle, meta.pod)},
     {STR_INIT("io.kubernetes.cri.sandbox-uid"), offsetof(struct oci_bundle, meta.pod_uid)},
@@ -29,13 +26,9 @@ static const struct {
 };
 enum { N_NAMES = sizeof(NAMES) / sizeof(NAMES[0]) };
 
-static size_t find_name(struct str name)
+static const struct meta_field *find_name(struct str name)
 {
-    size_t i = 0;
-
-    while (i < N_NAMES && !str_eq(NAMES[i].name, name))
-        i++;
-    return i;
+    return meta_field_find(NAMES, N_NAMES, name);
 }
 
 static bool is_type(struct str name)
@@ -52,7 +45,7 @@ static bool is_users(struct str name)
 
 static bool is_wanted(struct str name)
 {
-    return find_name(name) < N_NAMES || is_type(name) || is_users(name) || meta_is_wanted(name);
+    return find_name(name) != NULL || is_type(name) || is_users(name) || meta_is_wanted(name);
 }
 
 static void take_missing(struct str *to, struct str value)
@@ -85,10 +78,10 @@ struct taking {
 /* The value is in the arena. */
 static void take(struct taking *t, struct str name, struct str value)
 {
-    size_t i = find_name(name);
+    const struct meta_field *field = find_name(name);
 
-    if (i < N_NAMES)
-        *(struct str *)(void *)((char *)t->to + NAMES[i].at) = value;
+    if (field != NULL)
+        *meta_field_of(t->to, field) = value;
     else if (is_type(name))
         t->to->is_sandbox = str_eq(value, STR("sandbox"));
     else if (is_users(name))

@@ -253,85 +253,88 @@ static void it_is_charged_and_gives_way_where_memory_is_short(void **state)
 
 enum { CLIENTS = 6, HOURS_EACH = 3 };
 
+static const char QUERY[] = "sum by (app) (count_over_time({app=~\".+\"}[5m]))";
+
 /* Scans wait here until the test lets them. */
-struct gate {
+static struct gate {
     pthread_mutex_t mutex; /* guards what is below */
     pthread_cond_t moved;
     unsigned opened; /* scans that came */
     bool is_open;
-};
+} gate;
 
-struct client {
+/* Each has records of its own, that are the same, and all have one cache. */
+static struct client {
     struct world w;
-    struct gate *gate;
-    const char *text;
     atomic_bool cancel;
     bool fails; /* at the gate, at once; under its mutex */
     int result;
     bool is_joined;
     pthread_t thread;
-};
+} clients[CLIENTS];
+
+static struct query_cache *shared;
+static struct query_cache_stats at_end;
 
 static int at_gate(void *arg, const struct scan_request *req, struct err *err)
 {
     struct client *cl = arg;
-    struct gate *g = cl->gate;
     bool cancelled = false;
     bool fails;
 
-    (void)pthread_mutex_lock(&g->mutex);
-    g->opened++;
-    (void)pthread_cond_broadcast(&g->moved);
-    while (!g->is_open && !cancelled && !cl->fails) {
-        (void)pthread_cond_wait(&g->moved, &g->mutex);
+    (void)pthread_mutex_lock(&gate.mutex);
+    gate.opened++;
+    (void)pthread_cond_broadcast(&gate.moved);
+    while (!gate.is_open && !cancelled && !cl->fails) {
+        (void)pthread_cond_wait(&gate.moved, &gate.mutex);
         cancelled = req->cancel != NULL && atomic_load(req->cancel);
     }
     fails = cl->fails;
-    (void)pthread_mutex_unlock(&g->mutex);
+    (void)pthread_mutex_unlock(&gate.mutex);
     if (fails)
         return err_set(err, ERR_IO, "failed at the gate");
     return cancelled ? err_set(err, ERR_CANCELLED, "cancelled at the gate") : 0;
 }
 
-static void await_opened(struct gate *g, unsigned n)
+static void await_opened(unsigned n)
 {
-    (void)pthread_mutex_lock(&g->mutex);
-    while (g->opened < n)
-        (void)pthread_cond_wait(&g->moved, &g->mutex);
-    (void)pthread_mutex_unlock(&g->mutex);
+    (void)pthread_mutex_lock(&gate.mutex);
+    while (gate.opened < n)
+        (void)pthread_cond_wait(&gate.moved, &gate.mutex);
+    (void)pthread_mutex_unlock(&gate.mutex);
 }
 
-static void open_gate(struct gate *g)
+static void open_gate(void)
 {
-    (void)pthread_mutex_lock(&g->mutex);
-    g->is_open = true;
-    (void)pthread_cond_broadcast(&g->moved);
-    (void)pthread_mutex_unlock(&g->mutex);
+    (void)pthread_mutex_lock(&gate.mutex);
+    gate.is_open = true;
+    (void)pthread_cond_broadcast(&gate.moved);
+    (void)pthread_mutex_unlock(&gate.mutex);
 }
 
 static void cancel_client(struct client *cl)
 {
-    (void)pthread_mutex_lock(&cl->gate->mutex);
+    (void)pthread_mutex_lock(&gate.mutex);
     atomic_store(&cl->cancel, true);
-    (void)pthread_cond_broadcast(&cl->gate->moved);
-    (void)pthread_mutex_unlock(&cl->gate->mutex);
+    (void)pthread_cond_broadcast(&gate.moved);
+    (void)pthread_mutex_unlock(&gate.mutex);
 }
 
 static void fail_client(struct client *cl)
 {
-    (void)pthread_mutex_lock(&cl->gate->mutex);
+    (void)pthread_mutex_lock(&gate.mutex);
     cl->fails = true;
-    (void)pthread_cond_broadcast(&cl->gate->moved);
-    (void)pthread_mutex_unlock(&cl->gate->mutex);
+    (void)pthread_cond_broadcast(&gate.moved);
+    (void)pthread_mutex_unlock(&gate.mutex);
 }
 
-static void await_joined(struct query_cache *c, uint64_t n)
+static void await_joined(uint64_t n)
 {
     struct query_cache_stats st = {0};
     dur_ns deadline = time_mono() + 20 * NS_PER_S;
 
     while (st.joined < n && time_mono() < deadline)
-        query_cache_stats(c, &st);
+        query_cache_stats(shared, &st);
     assert_true(st.joined >= n);
 }
 
@@ -339,32 +342,30 @@ static void *run_client(void *arg)
 {
     struct client *cl = arg;
 
-    cl->result = fake_run(&cl->w.fake, cl->text, &cl->w.p, &cl->w.with);
+    cl->result = fake_run(&cl->w.fake, QUERY, &cl->w.p, &cl->w.with);
     return NULL;
 }
 
-/* Clients with records of their own, that are the same, and one cache. */
-static void setup_clients(struct client *v, struct gate *g, struct query_cache *c, const char *text,
-                          ts_ns closed)
+static void setup_clients(ts_ns closed)
 {
-    *g = (struct gate){.opened = 0};
-    (void)pthread_mutex_init(&g->mutex, NULL);
-    (void)pthread_cond_init(&g->moved, NULL);
+    shared = query_cache_new(LARGE, NULL);
+    gate = (struct gate){.opened = 0};
+    (void)pthread_mutex_init(&gate.mutex, NULL);
+    (void)pthread_cond_init(&gate.moved, NULL);
     for (size_t i = 0; i < CLIENTS; i++) {
-        setup(&v[i].w);
-        query_cache_free(&v[i].w.cache);
-        v[i].gate = g;
-        v[i].text = text;
-        v[i].fails = false;
-        v[i].w.fake.closed = closed;
-        v[i].w.p.end = HOURS(1 + HOURS_EACH) - 60 * NS_PER_S;
-        v[i].w.p.step = 300 * NS_PER_S; /* pieces are hours */
-        assert_int_equal(fake_run(&v[i].w.fake, text, &v[i].w.p, &v[i].w.without), 0);
-        v[i].w.fake.on_open = at_gate;
-        v[i].w.fake.on_open_arg = &v[i];
-        v[i].w.p.cache = c;
-        v[i].w.p.cancel = &v[i].cancel;
-        atomic_init(&v[i].cancel, false);
+        struct client *cl = &clients[i];
+        setup(&cl->w);
+        query_cache_free(&cl->w.cache);
+        cl->fails = false;
+        cl->w.fake.closed = closed;
+        cl->w.p.end = HOURS(1 + HOURS_EACH) - 60 * NS_PER_S;
+        cl->w.p.step = 300 * NS_PER_S; /* pieces are hours */
+        assert_int_equal(fake_run(&cl->w.fake, QUERY, &cl->w.p, &cl->w.without), 0);
+        cl->w.fake.on_open = at_gate;
+        cl->w.fake.on_open_arg = cl;
+        cl->w.p.cache = shared;
+        cl->w.p.cancel = &cl->cancel;
+        atomic_init(&cl->cancel, false);
     }
 }
 
@@ -372,6 +373,16 @@ static void start_client(struct client *cl)
 {
     cl->is_joined = false;
     assert_int_equal(pthread_create(&cl->thread, NULL, run_client, cl), 0);
+}
+
+/* The first has begun to read, and is at the gate; the others wait for `joined` pieces of it. */
+static void start_clients(uint64_t joined)
+{
+    start_client(&clients[0]);
+    await_opened(1);
+    for (size_t i = 1; i < CLIENTS; i++)
+        start_client(&clients[i]);
+    await_joined(joined);
 }
 
 static void join_client(struct client *cl)
@@ -382,128 +393,87 @@ static void join_client(struct client *cl)
 }
 
 /* Returns how many have the right answer. */
-static unsigned end_clients(struct client *v, struct gate *g)
+static unsigned end_clients(void)
 {
     unsigned right = 0;
 
     for (size_t i = 0; i < CLIENTS; i++) {
-        join_client(&v[i]);
-        right += v[i].result == 0 && str_eq(buf_str(&v[i].w.with), buf_str(&v[i].w.without));
-        teardown(&v[i].w);
+        struct client *cl = &clients[i];
+        join_client(cl);
+        right += cl->result == 0 && str_eq(buf_str(&cl->w.with), buf_str(&cl->w.without));
+        teardown(&cl->w);
     }
-    (void)pthread_cond_destroy(&g->moved);
-    (void)pthread_mutex_destroy(&g->mutex);
+    query_cache_stats(shared, &at_end);
+    query_cache_free(&shared);
+    (void)pthread_cond_destroy(&gate.moved);
+    (void)pthread_mutex_destroy(&gate.mutex);
     return right;
 }
 
-static const char *const SHARED = "sum by (app) (count_over_time({app=~\".+\"}[5m]))";
-
 static void what_many_ask_at_once_is_read_once(void **state)
 {
-    static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE, NULL);
-    struct gate g;
     (void)state;
 
-    setup_clients(v, &g, c, SHARED, HOURS(9));
-    start_client(&v[0]);
-    await_opened(&g, 1);
-    for (size_t i = 1; i < CLIENTS; i++)
-        start_client(&v[i]);
-    await_joined(c, HOURS_EACH * (CLIENTS - 1));
-    open_gate(&g);
-    assert_int_equal(end_clients(v, &g), CLIENTS);
-    assert_int_equal(g.opened, 1);
-    query_cache_free(&c);
+    setup_clients(HOURS(9));
+    start_clients(HOURS_EACH * (CLIENTS - 1));
+    open_gate();
+    assert_int_equal(end_clients(), CLIENTS);
+    assert_int_equal(gate.opened, 1);
 }
 
 static void when_the_reader_is_cancelled_another_reads(void **state)
 {
-    static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE, NULL);
-    struct gate g;
     (void)state;
 
-    setup_clients(v, &g, c, SHARED, HOURS(9));
-    start_client(&v[0]);
-    await_opened(&g, 1);
-    for (size_t i = 1; i < CLIENTS; i++)
-        start_client(&v[i]);
-    await_joined(c, HOURS_EACH * (CLIENTS - 1));
-    cancel_client(&v[0]);
-    await_opened(&g, 2);
-    open_gate(&g);
-    assert_int_equal(end_clients(v, &g), CLIENTS - 1);
-    assert_int_equal(v[0].result, ERR_CANCELLED);
-    query_cache_free(&c);
+    setup_clients(HOURS(9));
+    start_clients(HOURS_EACH * (CLIENTS - 1));
+    cancel_client(&clients[0]);
+    await_opened(2);
+    open_gate();
+    assert_int_equal(end_clients(), CLIENTS - 1);
+    assert_int_equal(clients[0].result, ERR_CANCELLED);
 }
 
 /* One alone tries again, and the others wait for that. */
 static void when_the_reader_fails_one_other_reads(void **state)
 {
-    static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE, NULL);
-    struct gate g;
     (void)state;
 
-    setup_clients(v, &g, c, SHARED, HOURS(9));
-    start_client(&v[0]);
-    await_opened(&g, 1);
-    for (size_t i = 1; i < CLIENTS; i++)
-        start_client(&v[i]);
-    await_joined(c, HOURS_EACH * (CLIENTS - 1));
-    fail_client(&v[0]);
-    await_joined(c, HOURS_EACH * (CLIENTS - 1) + HOURS_EACH * (CLIENTS - 2));
-    open_gate(&g);
-    assert_int_equal(end_clients(v, &g), CLIENTS - 1);
-    assert_int_equal(v[0].result, ERR_IO);
-    assert_int_equal(g.opened, 2);
-    query_cache_free(&c);
+    setup_clients(HOURS(9));
+    start_clients(HOURS_EACH * (CLIENTS - 1));
+    fail_client(&clients[0]);
+    await_joined(HOURS_EACH * (CLIENTS - 1) + HOURS_EACH * (CLIENTS - 2));
+    open_gate();
+    assert_int_equal(end_clients(), CLIENTS - 1);
+    assert_int_equal(clients[0].result, ERR_IO);
+    assert_int_equal(gate.opened, 2);
 }
 
 static void who_waits_can_be_cancelled(void **state)
 {
-    static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE, NULL);
-    struct gate g;
     (void)state;
 
-    setup_clients(v, &g, c, SHARED, HOURS(9));
-    start_client(&v[0]);
-    await_opened(&g, 1);
-    for (size_t i = 1; i < CLIENTS; i++)
-        start_client(&v[i]);
-    await_joined(c, HOURS_EACH * (CLIENTS - 1));
-    cancel_client(&v[1]);
-    join_client(&v[1]); /* while the gate is shut */
-    assert_int_equal(v[1].result, ERR_CANCELLED);
-    open_gate(&g);
-    assert_int_equal(end_clients(v, &g), CLIENTS - 1);
-    assert_int_equal(g.opened, 1);
-    query_cache_free(&c);
+    setup_clients(HOURS(9));
+    start_clients(HOURS_EACH * (CLIENTS - 1));
+    cancel_client(&clients[1]);
+    join_client(&clients[1]); /* while the gate is shut */
+    assert_int_equal(clients[1].result, ERR_CANCELLED);
+    open_gate();
+    assert_int_equal(end_clients(), CLIENTS - 1);
+    assert_int_equal(gate.opened, 1);
 }
 
 /* What may change is shared by those alone who asked before it was read. */
 static void open_time_is_read_for_those_who_came_before(void **state)
 {
-    static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE, NULL);
-    struct query_cache_stats st;
-    struct gate g;
     (void)state;
 
-    setup_clients(v, &g, c, SHARED, 0);
-    start_client(&v[0]);
-    await_opened(&g, 1);
-    for (size_t i = 1; i < CLIENTS; i++)
-        start_client(&v[i]);
-    await_joined(c, HOURS_EACH * (CLIENTS - 2)); /* the second has the next reading */
-    open_gate(&g);
-    assert_int_equal(end_clients(v, &g), CLIENTS);
-    assert_in_range(g.opened, 2, 4); /* hours may be of different clients */
-    query_cache_stats(c, &st);
-    assert_int_equal(st.pieces, 0); /* nothing of it is kept */
-    query_cache_free(&c);
+    setup_clients(0);
+    start_clients(HOURS_EACH * (CLIENTS - 2)); /* the second has the next reading */
+    open_gate();
+    assert_int_equal(end_clients(), CLIENTS);
+    assert_in_range(gate.opened, 2, 4); /* hours may be of different clients */
+    assert_int_equal(at_end.pieces, 0); /* nothing of it is kept */
 }
 
 struct waits {
@@ -527,51 +497,41 @@ static void end_waiting(void *arg)
 
 static void who_waits_says_so(void **state)
 {
-    static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE, NULL);
     struct waits w = {.may = true};
     const struct query_waiting waiting = {&w, begin_waiting, end_waiting};
-    struct gate g;
     (void)state;
 
-    setup_clients(v, &g, c, SHARED, HOURS(9));
+    setup_clients(HOURS(9));
     for (size_t i = 0; i < CLIENTS; i++)
-        v[i].w.p.waiting = &waiting;
-    start_client(&v[0]);
-    await_opened(&g, 1);
+        clients[i].w.p.waiting = &waiting;
+    start_client(&clients[0]);
+    await_opened(1);
     assert_int_equal(w.begun, 0); /* who reads does not wait */
     for (size_t i = 1; i < CLIENTS; i++)
-        start_client(&v[i]);
-    await_joined(c, HOURS_EACH * (CLIENTS - 1));
-    open_gate(&g);
-    assert_int_equal(end_clients(v, &g), CLIENTS);
+        start_client(&clients[i]);
+    await_joined(HOURS_EACH * (CLIENTS - 1));
+    open_gate();
+    assert_int_equal(end_clients(), CLIENTS);
     assert_int_equal(w.begun, CLIENTS - 1);
     assert_int_equal(w.ended, CLIENTS - 1);
-    query_cache_free(&c);
 }
 
 static void check_all_read(ts_ns closed)
 {
-    static struct client v[CLIENTS];
-    struct query_cache *c = query_cache_new(LARGE, NULL);
     struct waits w = {.may = false};
     const struct query_waiting waiting = {&w, begin_waiting, end_waiting};
-    struct query_cache_stats st;
-    struct gate g;
 
-    setup_clients(v, &g, c, SHARED, closed);
+    setup_clients(closed);
     for (size_t i = 0; i < CLIENTS; i++) {
-        v[i].w.p.waiting = &waiting;
-        start_client(&v[i]);
-        await_opened(&g, 1); /* the first has claimed all */
+        clients[i].w.p.waiting = &waiting;
+        start_client(&clients[i]);
+        await_opened(1); /* the first has claimed all */
     }
-    await_opened(&g, CLIENTS); /* comes to an end only if nobody waits for another */
-    open_gate(&g);
-    assert_int_equal(end_clients(v, &g), CLIENTS);
-    query_cache_stats(c, &st);
-    assert_int_equal(st.alone, HOURS_EACH * (CLIENTS - 1));
+    await_opened(CLIENTS); /* comes to an end only if nobody waits for another */
+    open_gate();
+    assert_int_equal(end_clients(), CLIENTS);
+    assert_int_equal(at_end.alone, HOURS_EACH * (CLIENTS - 1));
     assert_int_equal(w.ended, 0);
-    query_cache_free(&c);
 }
 
 static void who_may_not_wait_reads_alone(void **state)

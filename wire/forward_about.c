@@ -7,8 +7,8 @@
 #include "wire/forward_about.h"
 
 #include "wire/mp.h"
+#include "wire/mp_pack.h"
 
-#include <msgpack.h>
 #include <stddef.h>
 
 struct member {
@@ -100,29 +100,16 @@ int forward_about_parse(struct str key, struct str value, struct forward_about *
 
 /* ---- out ---- */
 
-/* Results of msgpack_pack_* are ignored below: this cannot fail, what does not fit shows in the
- * buf. */
-static int to_buf(void *data, const char *p, size_t n)
-{
-    buf_add(data, p, n);
-    return 0;
-}
-
-static void pack_text(msgpack_packer *pk, struct str s)
-{
-    (void)msgpack_pack_str_with_body(pk, s.p, s.n);
-}
-
 static void pack_map(msgpack_packer *pk, const char *key, const struct member *members, size_t n,
                      const void *object)
 {
-    pack_text(pk, str_of(key));
+    mp_pack_text(pk, str_of(key));
     (void)msgpack_pack_map(pk, n);
     for (size_t i = 0; i < n; i++) {
         const void *at = (const char *)object + members[i].offset;
-        pack_text(pk, str_of(members[i].key));
+        mp_pack_text(pk, str_of(members[i].key));
         if (members[i].is_text)
-            pack_text(pk, *(const struct str *)at);
+            mp_pack_text(pk, *(const struct str *)at);
         else
             (void)msgpack_pack_uint64(pk, *(const uint64_t *)at);
     }
@@ -132,24 +119,24 @@ void forward_about_pack(struct buf *b, struct str token, const struct forward_ab
 {
     msgpack_packer pk;
 
-    msgpack_packer_init(&pk, b, to_buf);
+    mp_pack_init(&pk, b);
     (void)msgpack_pack_array(&pk, 3);
-    pack_text(&pk, STR("logq"));
+    mp_pack_text(&pk, STR("logq"));
     (void)msgpack_pack_bin_with_body(&pk, "", 0);
     (void)msgpack_pack_map(&pk, 2);
-    pack_text(&pk, STR("chunk"));
-    pack_text(&pk, token);
-    pack_text(&pk, STR("lq"));
+    mp_pack_text(&pk, STR("chunk"));
+    mp_pack_text(&pk, token);
+    mp_pack_text(&pk, STR("lq"));
     (void)msgpack_pack_map(&pk,
                            1u + about->has_hello + about->has_status + (about->next != 0 ? 1u : 0));
-    pack_text(&pk, STR("v"));
+    mp_pack_text(&pk, STR("v"));
     (void)msgpack_pack_uint8(&pk, 1);
     if (about->has_hello)
         pack_map(&pk, "hello", IN_HELLO, N_HELLO, &about->hello);
     if (about->has_status)
         pack_map(&pk, "status", IN_STATUS, N_STATUS, &about->status);
     if (about->next != 0) {
-        pack_text(&pk, STR("next"));
+        mp_pack_text(&pk, STR("next"));
         (void)msgpack_pack_uint64(&pk, about->next);
     }
 }
@@ -158,13 +145,10 @@ void forward_about_answer(struct buf *b, struct str token, uint64_t incarnation,
 {
     msgpack_packer pk;
 
-    msgpack_packer_init(&pk, b, to_buf);
-    (void)msgpack_pack_map(&pk, 2);
-    pack_text(&pk, STR("ack"));
-    pack_text(&pk, token);
-    pack_text(&pk, STR("lq"));
+    mp_pack_init(&pk, b);
+    mp_pack_ack(&pk, token, true);
     (void)msgpack_pack_map(&pk, 1);
-    pack_text(&pk, STR("known"));
+    mp_pack_text(&pk, STR("known"));
     (void)msgpack_pack_array(&pk, 2);
     (void)msgpack_pack_uint64(&pk, incarnation);
     (void)msgpack_pack_uint64(&pk, next);

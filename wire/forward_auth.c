@@ -6,26 +6,15 @@
  */
 #include "wire/forward_auth.h"
 
+#include "wire/mp_pack.h"
+
 #include <string.h>
 
-#include <msgpack.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
 enum { SHA512_BYTES = 64, DIGEST_TEXT = 2 * SHA512_BYTES };
-
-/* What the callback cannot append shows in the buf. */
-static int to_buf(void *data, const char *p, size_t n)
-{
-    buf_add(data, p, n);
-    return 0;
-}
-
-static void pack_text(msgpack_packer *pk, struct str s)
-{
-    (void)msgpack_pack_str_with_body(pk, s.p, s.n);
-}
 
 int forward_auth_helo(struct forward_auth *a, struct buf *out, struct err *err)
 {
@@ -33,15 +22,15 @@ int forward_auth_helo(struct forward_auth *a, struct buf *out, struct err *err)
 
     if (RAND_bytes(a->nonce, sizeof(a->nonce)) != 1 || RAND_bytes(a->salt, sizeof(a->salt)) != 1)
         return err_set(err, ERR_IO, "no random bytes for a nonce");
-    msgpack_packer_init(&pk, out, to_buf);
+    mp_pack_init(&pk, out);
     (void)msgpack_pack_array(&pk, 2);
-    pack_text(&pk, STR("HELO"));
+    mp_pack_text(&pk, STR("HELO"));
     (void)msgpack_pack_map(&pk, 3);
-    pack_text(&pk, STR("nonce"));
+    mp_pack_text(&pk, STR("nonce"));
     (void)msgpack_pack_bin_with_body(&pk, a->nonce, sizeof(a->nonce));
-    pack_text(&pk, STR("auth"));
+    mp_pack_text(&pk, STR("auth"));
     (void)msgpack_pack_bin_with_body(&pk, a->salt, sizeof(a->salt));
-    pack_text(&pk, STR("keepalive"));
+    mp_pack_text(&pk, STR("keepalive"));
     (void)msgpack_pack_true(&pk);
     return buf_err(out, "HELO", err);
 }
@@ -76,16 +65,16 @@ static void pack_pong(struct buf *out, bool welcome, struct str reason, struct s
 {
     msgpack_packer pk;
 
-    msgpack_packer_init(&pk, out, to_buf);
+    mp_pack_init(&pk, out);
     (void)msgpack_pack_array(&pk, 5);
-    pack_text(&pk, STR("PONG"));
+    mp_pack_text(&pk, STR("PONG"));
     if (welcome)
         (void)msgpack_pack_true(&pk);
     else
         (void)msgpack_pack_false(&pk);
-    pack_text(&pk, reason);
-    pack_text(&pk, hostname);
-    pack_text(&pk, proof);
+    mp_pack_text(&pk, reason);
+    mp_pack_text(&pk, hostname);
+    mp_pack_text(&pk, proof);
 }
 
 int forward_auth_check(const struct forward_auth *a, const struct forward_message *ping,

@@ -8,10 +8,10 @@
 
 #include "base/obj.h"
 #include "wire/forward_time.h"
+#include "wire/mp_pack.h"
 
 #include <string.h>
 
-#include <msgpack.h>
 #include <openssl/evp.h>
 
 enum { TOKEN_HASH_BYTES = 16, PART_ELEMENTS = 7, PART_MAYBE_TWICE = 1 };
@@ -104,27 +104,14 @@ void forward_pack_entry(struct buf *b, ts_ns ts, const struct label *fields, siz
     b->n += size;
 }
 
-/* All results of msgpack_pack_* are ignored below: this callback cannot fail, what does not fit
- * shows in the buf. */
-static int to_buf(void *data, const char *p, size_t n)
-{
-    buf_add(data, p, n);
-    return 0;
-}
-
-static void pack_text(msgpack_packer *pk, struct str s)
-{
-    (void)msgpack_pack_str_with_body(pk, s.p, s.n);
-}
-
 static void pack_labels(msgpack_packer *pk, const struct labels *l)
 {
     size_t i;
 
     (void)msgpack_pack_map(pk, l->n);
     for (i = 0; i < l->n; i++) {
-        pack_text(pk, l->v[i].name);
-        pack_text(pk, l->v[i].value);
+        mp_pack_text(pk, l->v[i].name);
+        mp_pack_text(pk, l->v[i].value);
     }
 }
 
@@ -134,14 +121,14 @@ static void pack_parts(msgpack_packer *pk, const struct forward_part *parts, siz
     size_t i;
 
     (void)msgpack_pack_map(pk, next != 0 ? 3 : 2);
-    pack_text(pk, STR("v"));
+    mp_pack_text(pk, STR("v"));
     (void)msgpack_pack_uint8(pk, 1);
-    pack_text(pk, STR("p"));
+    mp_pack_text(pk, STR("p"));
     (void)msgpack_pack_array(pk, n);
     for (i = 0; i < n; i++) {
         const struct forward_part *part = &parts[i];
         (void)msgpack_pack_array(pk, PART_ELEMENTS);
-        pack_text(pk, part->file_id);
+        mp_pack_text(pk, part->file_id);
         (void)msgpack_pack_uint64(pk, part->start);
         (void)msgpack_pack_uint64(pk, part->end);
         (void)msgpack_pack_uint32(pk, part->count);
@@ -150,7 +137,7 @@ static void pack_parts(msgpack_packer *pk, const struct forward_part *parts, siz
         (void)msgpack_pack_uint8(pk, part->maybe_twice ? PART_MAYBE_TWICE : 0);
     }
     if (next != 0) {
-        pack_text(pk, STR("next"));
+        mp_pack_text(pk, STR("next"));
         (void)msgpack_pack_uint64(pk, next);
     }
 }
@@ -160,16 +147,16 @@ static void pack_option(msgpack_packer *pk, const struct forward_chunk *c)
     bool packed = c->codec != CODEC_NONE;
 
     (void)msgpack_pack_map(pk, 2u + packed + (c->n_parts > 0));
-    pack_text(pk, STR("chunk"));
-    pack_text(pk, c->token);
-    pack_text(pk, STR("size"));
+    mp_pack_text(pk, STR("chunk"));
+    mp_pack_text(pk, c->token);
+    mp_pack_text(pk, STR("size"));
     (void)msgpack_pack_uint64(pk, c->n_entries);
     if (packed) {
-        pack_text(pk, STR("compressed"));
-        pack_text(pk, c->codec == CODEC_GZIP ? STR("gzip") : STR("zstd"));
+        mp_pack_text(pk, STR("compressed"));
+        mp_pack_text(pk, c->codec == CODEC_GZIP ? STR("gzip") : STR("zstd"));
     }
     if (c->n_parts > 0) {
-        pack_text(pk, STR("lq"));
+        mp_pack_text(pk, STR("lq"));
         pack_parts(pk, c->parts, c->n_parts, c->next);
     }
 }
@@ -178,9 +165,9 @@ void forward_pack_chunk(struct buf *b, const struct forward_chunk *c)
 {
     msgpack_packer pk;
 
-    msgpack_packer_init(&pk, b, to_buf);
+    mp_pack_init(&pk, b);
     (void)msgpack_pack_array(&pk, 3);
-    pack_text(&pk, c->tag);
+    mp_pack_text(&pk, c->tag);
     (void)msgpack_pack_bin_with_body(&pk, c->payload.p, c->payload.n);
     pack_option(&pk, c);
 }
@@ -216,7 +203,7 @@ void forward_pack_end(struct buf *b, const struct forward_chunk *c)
         return;
     INVARIANT(b->n >= head && b->n - head <= UINT32_MAX);
     (void)put_big_endian(b->p + head - (BIN_HEAD - 1), b->n - head, BIN_HEAD - 1);
-    msgpack_packer_init(&pk, b, to_buf);
+    mp_pack_init(&pk, b);
     pack_option(&pk, c);
 }
 
@@ -224,26 +211,21 @@ void forward_pack_ack(struct buf *b, struct str token)
 {
     msgpack_packer pk;
 
-    msgpack_packer_init(&pk, b, to_buf);
-    (void)msgpack_pack_map(&pk, 1);
-    pack_text(&pk, STR("ack"));
-    pack_text(&pk, token);
+    mp_pack_init(&pk, b);
+    mp_pack_ack(&pk, token, false);
 }
 
 void forward_pack_refusal(struct buf *b, struct str token, struct str code, struct str text)
 {
     msgpack_packer pk;
 
-    msgpack_packer_init(&pk, b, to_buf);
+    mp_pack_init(&pk, b);
+    mp_pack_ack(&pk, token, true);
     (void)msgpack_pack_map(&pk, 2);
-    pack_text(&pk, STR("ack"));
-    pack_text(&pk, token);
-    pack_text(&pk, STR("lq"));
-    (void)msgpack_pack_map(&pk, 2);
-    pack_text(&pk, STR("refused"));
-    pack_text(&pk, code);
-    pack_text(&pk, STR("text"));
-    pack_text(&pk, text);
+    mp_pack_text(&pk, STR("refused"));
+    mp_pack_text(&pk, code);
+    mp_pack_text(&pk, STR("text"));
+    mp_pack_text(&pk, text);
 }
 
 void forward_token(const struct forward_part *parts, size_t n, char ret[25])

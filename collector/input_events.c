@@ -29,6 +29,7 @@ enum {
     OVERLAP_S = 60,
     BACKOFF_MIN_MS = 500,
     BACKOFF_MAX_MS = 10000,
+    SYNC_AGAIN_MS = 250,
 };
 
 struct input_events {
@@ -40,6 +41,7 @@ struct input_events {
     struct decoder decoder;
     struct http_client *client; /* NULL: none under way */
     struct loop_timer *timer;
+    struct loop_timer *sync_timer; /* something could not be made durable */
     struct backoff backoff;
     struct buf line, clean;
     struct redact_scratch redacted;
@@ -123,9 +125,8 @@ static int append(struct input_events *in, struct str text, struct err *err)
     buf_clear(&in->clean);
     buf_add_str(&in->clean, text);
     buf_add_char(&in->clean, '\n');
-    return buf_err(&in->clean, "event", err) < 0
-               ? ERR_LIMIT
-               : spool_append(in->spool, buf_str(&in->clean), err);
+    return buf_err(&in->clean, "event", err) < 0 ? ERR_LIMIT
+                                                 : spool_keep(in->spool, buf_str(&in->clean), err);
 }
 
 static struct str find(const struct label *v, size_t n, struct str name)
@@ -205,10 +206,17 @@ static struct str skip_long(struct input_events *in, struct str bytes)
     return in->skipping ? STR_NULL : str_from(bytes, nl + 1);
 }
 
+static void make_durable(void *arg)
+{
+    struct input_events *in = arg;
+
+    if (!spool_retry(in->spool))
+        loop_timer_start(in->sync_timer, SYNC_AGAIN_MS, 0);
+}
+
 static void on_body(struct http_client *c, struct str bytes, void *arg)
 {
     struct input_events *in = arg;
-    struct err err;
     bool ok = true;
 
     if (in->status != 200 || in->stopped)
@@ -230,8 +238,7 @@ static void on_body(struct http_client *c, struct str bytes, void *arg)
         buf_clear(&in->line);
         bytes = str_from(bytes, nl + 1);
     }
-    if (ok && spool_sync(in->spool, &err) < 0)
-        log_error("events.not_synced", LOG_Z("source", in->opt.name), LOG_ERR(&err));
+    make_durable(in);
     if (!ok)
         http_client_cancel(c); /* later again, from the newest that is written down */
 }
@@ -239,6 +246,7 @@ static void on_body(struct http_client *c, struct str bytes, void *arg)
 static void destroy(struct input_events *in)
 {
     loop_timer_free(&in->timer);
+    loop_timer_free(&in->sync_timer);
     spool_close(&in->spool);
     decoder_fini(&in->decoder);
     buf_fini(&in->line);
@@ -357,6 +365,7 @@ int input_events_open(const struct input_events_options *opt, struct input_event
     redact_scratch_init(&in->redacted, LINE_MAX_BYTES);
     decoder_init(&in->decoder);
     in->timer = loop_timer_new(opt->loop, connect_now, in);
+    in->sync_timer = loop_timer_new(opt->loop, make_durable, in);
     r = spool_open(opt->state_fd, opt->name, &in->spool, err);
     if (r == 0)
         r = spool_replay(in->spool, replay_line, in, err);

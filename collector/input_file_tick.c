@@ -174,6 +174,7 @@ void input_file_tick(void *arg)
     if (now - in->walked_at >= walk_pause(in))
         input_file_walk(in);
     input_file_tell_all_drops(in, now);
+    (void)spool_retry(in->opt.own); /* what could not be made durable: it has said so */
     input_file_save(in);
     loop_timer_start(in->tick, in->soon ? SOON_MS : SWEEP_MS, 0);
     input_file_call_ready(in);

@@ -410,7 +410,7 @@ static void on_acked(void *arg, uint64_t no)
     struct pipeline *p = arg;
 
     checkpoint_ack(p->opt.checkpoint, no);
-    spool_retry(p->opt.own);
+    (void)spool_retry(p->opt.own);
     if (p->opt.acked != NULL)
         p->opt.acked(p->opt.arg);
 }

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/time.h"
+#include "collector/metrics.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +23,7 @@ enum {
     DIGITS = 8,
     BLOCK = 4 << 10,
     HEADS_BLOCK = 256 << 10,
+    RETRY_MS = 200,
 };
 
 struct spool {
@@ -32,7 +35,9 @@ struct spool {
     uint64_t there; /* >= size: what a reader may have had of it */
     bool unnamed;   /* its name may not be on the disk */
     bool by_hand;
-    struct buf late; /* whole lines that could not be written */
+    struct buf held; /* lines of spool_keep that are not durable, */
+    size_t written;  /* so much of it is in the file, at its end */
+    dur_ns retry_at; /* not before; 0: the last sync went well */
 };
 
 static void name_of(unsigned no, char name[32])
@@ -129,7 +134,7 @@ int spool_open(int state_fd, const char *name, struct spool **ret, struct err *e
 
     s->magic = SPOOL_MAGIC;
     s->dir_fd = s->fd = -1;
-    buf_init(&s->late, SPOOL_LATE_MAX);
+    buf_init(&s->held, SPOOL_LATE_MAX);
     (void)snprintf(path, sizeof(path), "%s/%s", SPOOL_DIR, name);
     r = file_make_dirs(state_fd, path, 0700, err);
     if (r == 0)
@@ -155,11 +160,14 @@ void spool_close(struct spool **ps)
     if (s == NULL)
         return;
     OBJ_CHECK(s, SPOOL_MAGIC);
+    s->retry_at = 0;
+    if (!spool_retry(s))
+        metric_sub(METRIC_SPOOL_WAITING_BYTES, s->held.n);
     if (s->fd >= 0)
         (void)close(s->fd);
     if (s->dir_fd >= 0)
         (void)close(s->dir_fd);
-    buf_fini(&s->late);
+    buf_fini(&s->held);
     s->magic = 0;
     free(s);
     *ps = NULL;
@@ -170,7 +178,7 @@ int spool_append(struct spool *s, struct str lines, struct err *err)
     int r = 0;
 
     OBJ_CHECK(s, SPOOL_MAGIC);
-    if (s->size >= ROTATE_AT && !s->by_hand)
+    if (s->size >= ROTATE_AT && !s->by_hand && s->written == 0) /* a sync is of one file */
         r = open_file(s, s->no + 1, err);
     if (r == 0)
         r = file_pwrite_all(s->fd, lines.p, lines.n, s->size, err);
@@ -195,36 +203,79 @@ void spool_again(struct spool *s, size_t n)
 
 int spool_keep(struct spool *s, struct str line, struct err *err)
 {
+    bool in_order;
+
     OBJ_CHECK(s, SPOOL_MAGIC);
-    if (s->late.n == 0 && spool_append(s, line, err) == 0)
-        return 0;
-    if (line.n > SPOOL_LATE_MAX - s->late.n)
-        return err_set(err, ERR_LIMIT, "%zu bytes wait for the disk already", s->late.n);
-    buf_add_str(&s->late, line);
+    if (line.n > SPOOL_LATE_MAX - s->held.n)
+        (void)spool_retry(s);
+    if (line.n > SPOOL_LATE_MAX - s->held.n)
+        return err_set(err, ERR_LIMIT, "%zu bytes wait for the disk already", s->held.n);
+    in_order = s->written == s->held.n;
+    buf_add_str(&s->held, line);
+    metric_add(METRIC_SPOOL_WAITING_BYTES, line.n);
+    if (in_order && spool_append(s, line, err) == 0)
+        s->written += line.n;
     return 0;
 }
 
-void spool_retry(struct spool *s)
+bool spool_retry(struct spool *s)
 {
+    bool is_first = s->retry_at == 0;
     struct err err;
 
     OBJ_CHECK(s, SPOOL_MAGIC);
-    if (s->late.n == 0 || spool_append(s, buf_str(&s->late), &err) < 0)
-        return;
-    buf_fini(&s->late);
-    buf_init(&s->late, SPOOL_LATE_MAX);
-    if (spool_sync(s, &err) < 0)
-        log_warn("spool.not_synced", LOG_ERR(&err));
+    if (s->held.n == 0)
+        return true;
+    if (time_mono() < s->retry_at)
+        return false;
+    if (spool_sync(s, &err) == 0)
+        return true;
+    if (is_first)
+        log_error("spool.not_synced", LOG_U64("bytes", s->held.n), LOG_ERR(&err));
+    s->retry_at = time_mono() + RETRY_MS * NS_PER_MS;
+    return false;
 }
 
-int spool_sync(struct spool *s, struct err *err)
+static int write_held(struct spool *s, struct err *err)
 {
-    OBJ_CHECK(s, SPOOL_MAGIC);
+    int r = 0;
+
+    if (s->written < s->held.n)
+        r = spool_append(s, str_from(buf_str(&s->held), s->written), err);
+    if (r == 0)
+        s->written = s->held.n;
+    return r;
+}
+
+static int sync_file(struct spool *s, struct err *err)
+{
     if (fault_hit("spool.sync")) {
         errno = EIO;
         return err_sys(err, "sync spool file");
     }
     return fdatasync(s->fd) < 0 ? err_sys(err, "sync spool file") : sync_name(s, err);
+}
+
+int spool_sync(struct spool *s, struct err *err)
+{
+    int r;
+
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    r = write_held(s, err);
+    if (r == 0)
+        r = sync_file(s, err);
+    if (r < 0) {
+        spool_again(s, s->written);
+        s->written = 0;
+        metric_add(METRIC_SPOOL_SYNC_FAILED, 1);
+        return r;
+    }
+    metric_sub(METRIC_SPOOL_WAITING_BYTES, s->held.n);
+    buf_fini(&s->held);
+    buf_init(&s->held, SPOOL_LATE_MAX);
+    s->written = 0;
+    s->retry_at = 0;
+    return 0;
 }
 
 static int replay_file(struct spool *s, unsigned no, spool_line_fn *fn, void *arg, struct err *err)

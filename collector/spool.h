@@ -27,6 +27,7 @@ struct spool;
 
 /* Open spool `name` below state_dir; a torn last line is cut off. */
 int spool_open(int state_fd, const char *name, struct spool **ret, struct err *err);
+/* Tries once more what is held. */
 void spool_close(struct spool **ps);
 
 /* Append whole lines, all into one file.  ERR_IO: nothing was appended. */
@@ -38,11 +39,15 @@ int spool_sync(struct spool *s, struct err *err);
  * once and then takes them for written, so that another sync alone would prove nothing. */
 void spool_again(struct spool *s, size_t n);
 
-/* Append one line as above; one that cannot be written now (a full disk) waits in memory for
- * spool_retry, as long as SPOOL_LATE_MAX bytes hold it.  ERR_LIMIT: they do not. */
+/*
+ * Instead of spool_append, for who does not hold the line itself: it is held here until a sync has
+ * made it durable.  What cannot be written or synced (a full disk, a failing one) is written again
+ * by spool_sync and spool_retry until it is.  ERR_LIMIT: SPOOL_LATE_MAX bytes wait already.
+ */
 int spool_keep(struct spool *s, struct str line, struct err *err);
-/* Append and sync what waits, if it can be written now.  Cheap when nothing does. */
-void spool_retry(struct spool *s);
+/* Make durable what is held, if that can be now.  true: nothing waits any more.  Cheap when nothing
+ * does, and for a while after it has failed; logs the first of several failures. */
+bool spool_retry(struct spool *s);
 
 /* Call fn for each line of the last two files, oldest first, without the newline. */
 typedef void spool_line_fn(void *arg, struct str line);

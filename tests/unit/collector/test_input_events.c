@@ -2,6 +2,7 @@
  * way to the store. */
 #include "tests/unit/collector/collector_world.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "wire/http.h"
 
@@ -193,6 +194,41 @@ static void a_replay_that_overlaps_is_no_gap(void **state)
     assert_int_equal(w.server.records, 257);
 }
 
+static bool is_durable(void *arg)
+{
+    (void)arg;
+    return metric_get(METRIC_SPOOL_WAITING_BYTES) == 0;
+}
+
+/* A sync that failed says nothing of the bytes: they are written again, and no event has to come.
+ */
+static void what_could_not_be_synced_is_written_again(void **state)
+{
+    struct buf spool;
+    int fd;
+
+    (void)state;
+    world_start("", DOCKER);
+    WAIT_FOR(w.loop, engine.connected);
+    fault_start("spool.sync");
+    assert_true(fault_next());
+    say(1, "start");
+    world_wait_metric(METRIC_SPOOL_SYNC_FAILED, 1);
+    while (fault_next())
+        ;
+    assert_true(metric_get(METRIC_SPOOL_WAITING_BYTES) > 0);
+    fd = openat(w.dir, "state/spool/docker_events/00000001.jsonl", O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "\0\0\0\0", 4, 0), 4); /* as a file system may leave it */
+    (void)close(fd);
+    wait_check(w.loop, is_durable, NULL, "the event on the disk");
+    buf_init(&spool, 1 << 20);
+    assert_int_equal(file_read(w.dir, "state/spool/docker_events/00000001.jsonl", &spool, &err), 0);
+    assert_true(str_starts(buf_str(&spool), STR("{\"status\":\"start\"")));
+    buf_fini(&spool);
+    assert_int_equal(metric_get(METRIC_SPOOL_SYNC_FAILED), 1);
+}
+
 static void a_refusing_engine_is_asked_again(void **state)
 {
     (void)state;
@@ -237,6 +273,6 @@ CHECK_MAIN(TEST(events_become_records_with_labels),
            TEST(events_are_redacted_before_they_are_spooled), TEST(what_is_replayed_is_stored_once),
            TEST(a_restart_knows_what_it_has_written_down),
            TEST(an_overrun_of_the_engines_memory_is_a_gap), TEST(a_replay_that_overlaps_is_no_gap),
-           TEST(a_refusing_engine_is_asked_again),
+           TEST(what_could_not_be_synced_is_written_again), TEST(a_refusing_engine_is_asked_again),
            TEST(an_endless_event_is_dropped_and_the_next_is_read),
            TEST(podman_without_a_service_is_read_from_its_file))

@@ -7,9 +7,11 @@
 #include "tests/unit/collector/spool_world.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void reopen(void)
@@ -184,6 +186,69 @@ static void what_was_not_synced_is_written_again_in_its_place(void **state)
     check_str(buf_str(&seen), "one\ntwo\nthree\n");
 }
 
+/* All of what was kept since the last sync that went well. */
+static void what_was_kept_is_written_again_until_it_is_durable(void **state)
+{
+    char file[16] = "";
+    int fd;
+
+    (void)state;
+    assert_int_equal(spool_keep(s, STR("one\n"), &err), 0);
+    assert_int_equal(spool_sync(s, &err), 0);
+    assert_int_equal(metric_get(METRIC_SPOOL_WAITING_BYTES), 0);
+    assert_int_equal(spool_keep(s, STR("two\n"), &err), 0);
+    assert_int_equal(spool_keep(s, STR("three\n"), &err), 0);
+    fault_start("spool.sync");
+    assert_true(fault_next());
+    assert_false(spool_retry(s));
+    while (fault_next())
+        ;
+    assert_int_equal(metric_get(METRIC_SPOOL_SYNC_FAILED), 1);
+    assert_int_equal(metric_get(METRIC_SPOOL_WAITING_BYTES), 10);
+    fd = openat(dir, "spool/x/00000001.jsonl", O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "\0\0\0\0\0\0", 6, 4), 6); /* as a file system may leave it */
+    assert_int_equal(spool_keep(s, STR("4\n"), &err), 0);
+    assert_int_equal(spool_sync(s, &err), 0);
+    assert_int_equal(pread(fd, file, sizeof(file), 0), 16);
+    check_str(((struct str){file, 16}), "one\ntwo\nthree\n4\n");
+    assert_int_equal(metric_get(METRIC_SPOOL_WAITING_BYTES), 0);
+    (void)close(fd);
+}
+
+/* Who ends while the disk fails tries once more. */
+static void what_is_kept_is_tried_once_more_at_the_end(void **state)
+{
+    (void)state;
+    fault_start("file.write");
+    assert_true(fault_next());
+    assert_int_equal(spool_keep(s, STR("one\n"), &err), 0);
+    while (fault_next())
+        ;
+    reopen();
+    assert_int_equal(metric_get(METRIC_SPOOL_WAITING_BYTES), 0);
+    assert_int_equal(spool_replay(s, take, NULL, &err), 0);
+    check_str(buf_str(&seen), "one\n");
+}
+
+/* Nor does more wait than may. */
+static void much_that_is_kept_is_synced_in_between(void **state)
+{
+    char line[1024];
+    uint64_t total = 0;
+
+    (void)state;
+    memset(line, 'x', sizeof(line));
+    line[sizeof(line) - 1] = '\n';
+    for (int i = 0; i < 5000; i++)
+        assert_int_equal(spool_keep(s, (struct str){line, sizeof(line)}, &err), 0);
+    assert_in_range(metric_get(METRIC_SPOOL_WAITING_BYTES), 1, SPOOL_LATE_MAX);
+    assert_true(spool_retry(s));
+    assert_int_equal(metric_get(METRIC_SPOOL_WAITING_BYTES), 0);
+    assert_int_equal(spool_total(s, &total, &err), 0);
+    assert_int_equal(total, 5000 * sizeof(line));
+}
+
 static void what_cannot_be_written_waits_in_memory(void **state)
 {
     (void)state;
@@ -195,14 +260,25 @@ static void what_cannot_be_written_waits_in_memory(void **state)
     assert_int_equal(spool_keep(s, STR("two\n"), &err), 0); /* not before the first */
     assert_int_equal(spool_replay(s, take, NULL, &err), 0);
     check_str(buf_str(&seen), "");
-    spool_retry(s);
-    spool_retry(s);
+    assert_true(spool_retry(s));
+    assert_true(spool_retry(s));
     reopen();
     assert_int_equal(spool_keep(s, STR("three\n"), &err), 0);
     assert_int_equal(spool_replay(s, take, NULL, &err), 0);
     check_str(buf_str(&seen), "one\ntwo\nthree\n");
 }
 
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* As long as the disk takes nothing. */
 static void what_waits_is_bounded(void **state)
 {
     char line[1024];
@@ -211,12 +287,10 @@ static void what_waits_is_bounded(void **state)
     (void)state;
     memset(line, 'x', sizeof(line));
     line[sizeof(line) - 1] = '\n';
-    fault_start("file.write");
-    assert_true(fault_next());
-    while (spool_keep(s, (struct str){line, sizeof(line)}, &err) == 0)
+    limit_files(0);
+    while (n <= SPOOL_LATE_MAX && spool_keep(s, (struct str){line, sizeof(line)}, &err) == 0)
         n++;
-    while (fault_next())
-        ;
+    limit_files(RLIM_INFINITY);
     assert_int_equal(n, SPOOL_LATE_MAX / sizeof(line));
     assert_int_equal(err.code, ERR_LIMIT);
 }
@@ -334,6 +408,11 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(lines_come_back_after_a_restart, setu
            cmocka_unit_test_setup_teardown(a_failing_disk_leaves_whole_lines, setup, teardown),
            cmocka_unit_test_setup_teardown(what_was_not_synced_is_written_again_in_its_place, setup,
                                            teardown),
+           cmocka_unit_test_setup_teardown(what_was_kept_is_written_again_until_it_is_durable,
+                                           setup, teardown),
+           cmocka_unit_test_setup_teardown(what_is_kept_is_tried_once_more_at_the_end, setup,
+                                           teardown),
+           cmocka_unit_test_setup_teardown(much_that_is_kept_is_synced_in_between, setup, teardown),
            cmocka_unit_test_setup_teardown(what_cannot_be_written_waits_in_memory, setup, teardown),
            cmocka_unit_test_setup_teardown(what_waits_is_bounded, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_by_hand_is_as_long_as_is_wanted, setup, teardown),

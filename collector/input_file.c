@@ -233,7 +233,7 @@ void input_file_gap(struct input_file *in, const char *cause, const struct check
 
     if (counted != NULL)
         counted->lost += end - start;
-    if (notice_gap(in->opt.own, &gap, &err) < 0)
+    if (notice_gap_begin(in->opt.own, &gap, &err) < 0) /* synced with the others: before a plan */
         log_error("gap.not_written", LOG_ERR(&err));
 }
 

@@ -42,15 +42,12 @@ void input_file_tell_drops(struct input_file *in, struct checkpoint_file *f)
 void input_file_tell_all_drops(struct input_file *in, dur_ns now)
 {
     struct checkpoint_file *f;
-    struct err err;
 
     if (now - in->told_drops_at < TELL_MS * NS_PER_MS)
         return;
     in->told_drops_at = now;
     for (size_t i = 0; (f = checkpoint_file_at(in->opt.checkpoint, i)) != NULL; i++)
         input_file_tell_drops(in, f);
-    if (spool_sync(in->opt.own, &err) < 0)
-        log_error("drops.not_synced", LOG_ERR(&err));
 }
 
 /* ---- after a start ---- */

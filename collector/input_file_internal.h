@@ -76,7 +76,6 @@ struct input_file {
     struct map *unseen;     /* path -> struct unseen of input_file_missed.c */
     uint64_t unseen_others; /* of names that it has no room for, */
     dur_ns others_told_at;  /* when these were told */
-    bool gaps_due;          /* gap records are written and not synced */
 };
 
 /* input_file.c: the queue, and reports. */
@@ -132,7 +131,7 @@ enum missed_kind { MISSED_NAME, MISSED_DIR, MISSED_CONTAINER };
 void input_file_missed(struct input_file *in, enum missed_kind kind, struct str name);
 void input_file_look_at_missed(struct input_file *in, dur_ns now);
 /* What had this name came and was replaced before it could be opened: counted.  Told by the other,
- * one record for a name and second, with all that is written and not synced yet. */
+ * one record for a name and second. */
 void input_file_replaced_unseen(struct input_file *in, const char *path);
 void input_file_tell_unseen(struct input_file *in, dur_ns now);
 /* The container that this is about was not missed. */

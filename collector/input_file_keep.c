@@ -410,6 +410,7 @@ static void on_drain(void *arg)
         if (t->keeping != NULL)
             input_file_unbind(in, t);
     }
+    (void)spool_retry(in->opt.own);
     if (checkpoint_sync(in->opt.checkpoint, &err) < 0)
         log_error("checkpoint.failed", LOG_ERR(&err));
     in->drain_done(in->drain_arg);

@@ -101,7 +101,7 @@ static bool has_slot(const struct input_file *in, struct str part)
 
 /* ---- reports ---- */
 
-/* `path` may be empty.  Whoever goes on from here comes to sync_gaps within a second. */
+/* `path` may be empty.  Synced with the next tick. */
 static void write_gap(struct input_file *in, struct str path, struct str key, uint64_t count,
                       struct str text)
 {
@@ -112,20 +112,8 @@ static void write_gap(struct input_file *in, struct str path, struct str key, ui
                              .count = count};
     struct err err;
 
-    in->gaps_due = true;
     if (notice_gap_begin(in->opt.own, &gap, &err) < 0)
         log_error("gap.not_written", LOG_ERR(&err));
-}
-
-static void sync_gaps(struct input_file *in)
-{
-    struct err err;
-
-    if (!in->gaps_due)
-        return;
-    in->gaps_due = false;
-    if (spool_sync(in->opt.own, &err) < 0)
-        log_error("gap.not_synced", LOG_ERR(&err));
 }
 
 static void report(struct input_file *in, enum missed_kind kind, struct str name)
@@ -189,7 +177,6 @@ void input_file_tell_unseen(struct input_file *in, dur_ns now)
         in->unseen_others = 0;
         in->others_told_at = now;
     }
-    sync_gaps(in);
 }
 
 void input_file_missed(struct input_file *in, enum missed_kind kind, struct str name)

@@ -35,6 +35,7 @@ void input_file_soon(struct input_file *in)
  * rotated away is found again only by the journal.  Who sends hears whether it went well. */
 void input_file_save(struct input_file *in)
 {
+    (void)spool_retry(in->opt.own); /* gaps, before the journal passes over them; it says why not */
     checkpoint_sync_begin(in->opt.checkpoint);
 }
 
@@ -174,7 +175,6 @@ void input_file_tick(void *arg)
     if (now - in->walked_at >= walk_pause(in))
         input_file_walk(in);
     input_file_tell_all_drops(in, now);
-    (void)spool_retry(in->opt.own); /* what could not be made durable: it has said so */
     input_file_save(in);
     loop_timer_start(in->tick, in->soon ? SOON_MS : SWEEP_MS, 0);
     input_file_call_ready(in);

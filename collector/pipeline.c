@@ -257,6 +257,13 @@ static void trim_later(struct pipeline *p, size_t bytes)
     p->sent += bytes;
 }
 
+/* Gaps first: what is planned or acknowledged passes over them.  The spool says why not. */
+static void save(struct pipeline *p)
+{
+    (void)spool_retry(p->opt.own);
+    checkpoint_sync_begin(p->opt.checkpoint);
+}
+
 /* Send what may be sent, and have the plans of the rest made durable. */
 static void send_sealed(struct pipeline *p)
 {
@@ -276,7 +283,7 @@ static void send_sealed(struct pipeline *p)
         memmove(p->sealed.p, p->sealed.p + n, (p->sealed.n - n) * sizeof(p->sealed.p[0]));
     p->sealed.n -= n;
     if (p->sealed.n > 0 && time_mono() >= p->retry_at)
-        checkpoint_sync_begin(p->opt.checkpoint);
+        save(p);
 }
 
 static void on_synced(void *arg, const struct err *err)
@@ -374,6 +381,7 @@ static void finish_drain(struct pipeline *p)
     if (!p->draining || p->drained)
         return;
     p->drained = true;
+    (void)spool_retry(p->opt.own);
     (void)checkpoint_sync(p->opt.checkpoint,
                           &err); /* acks: one that is lost is a chunk sent again */
     p->drain_done(p->drain_arg);
@@ -410,7 +418,6 @@ static void on_acked(void *arg, uint64_t no)
     struct pipeline *p = arg;
 
     checkpoint_ack(p->opt.checkpoint, no);
-    (void)spool_retry(p->opt.own);
     if (p->opt.acked != NULL)
         p->opt.acked(p->opt.arg);
 }
@@ -621,7 +628,7 @@ static void on_known(void *arg, uint64_t incarnation, uint64_t next)
         return;
     p->opt.old_journal(p->opt.arg, next);
     p->loaded_next = next;
-    checkpoint_sync_begin(p->opt.checkpoint);
+    save(p);
 }
 
 /* ---- life ---- */

@@ -732,6 +732,32 @@ static void many_that_were_renamed_over_are_one_gap_and_one_sync(void **state)
     world_wait(" count=");
 }
 
+/* They have to be durable before the journal passes over what they tell, and no sooner. */
+static void many_gaps_are_one_sync(void **state)
+{
+    char name[32];
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(name, sizeof(name), "logs/%d.log", i);
+        world_write(name, T "stdout P held\n" T "stderr F sent\n");
+    }
+    world_start("", CRI);
+    world_wait_records(20);
+    world_die();
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(name, sizeof(name), "logs/%d.log", i);
+        assert_int_equal(unlinkat(w.dir, name, 0), 0);
+    }
+    w.server.show_labels = true;
+    loop_thread = pthread_self();
+    syncs = 0;
+    world_start("", CRI);
+    world_wait("gap=file_gone");
+    world_wait_metric(METRIC_GAPS, 20);
+    assert_in_range(syncs, 1, 9);
+}
+
 CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_directory_is_found),
            TEST(read_from_end_takes_only_what_comes),
            TEST(a_log_that_was_gone_before_it_could_be_opened_is_a_gap),
@@ -740,7 +766,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(a_renamed_file_is_read_to_its_end_and_its_successor_after_it),
            TEST(a_file_that_was_renamed_over_is_read_from_its_descriptor),
            TEST(a_file_that_was_renamed_over_unseen_is_a_gap),
-           TEST(many_that_were_renamed_over_are_one_gap_and_one_sync),
+           TEST(many_that_were_renamed_over_are_one_gap_and_one_sync), TEST(many_gaps_are_one_sync),
            TEST(a_file_between_two_looks_is_not_missed),
            TEST(a_new_name_that_was_rotated_before_it_could_be_opened_is_read_whole),
            TEST(a_log_that_was_only_seen_is_found_again_compressed),

@@ -2,10 +2,7 @@
  * anew, and when it is gone. */
 #include "collector/containers.h"
 
-#include "base/file.h"
-#include "collector/metrics.h"
-#include "tests/lib/check.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/collector/dir_world.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,23 +12,17 @@
 
 #define ID "47faa53c8566946f30a8fc6281236b74c131ec9aea5e897c36a8fb5a14e97afe"
 
-static int dir, state_fd;
-static char root[TMPDIR_PATH_MAX];
+static int state_fd;
 static struct containers *c;
 static struct config_source conf;
 static struct str roots[1];
-static struct arena *a;
 static struct meta m;
-static struct err err;
 
 static int setup(void **state)
 {
-    (void)state;
-    metrics_setup();
-    dir = tmpdir_open(root);
+    (void)dir_setup(state);
     assert_int_equal(file_make_dirs(dir, "state", 0700, &err), 0);
     assert_int_equal(file_open_dir(dir, "state", &state_fd, &err), 0);
-    a = arena_new(NULL, 1 << 20);
     c = containers_open(state_fd, NULL);
     memset(&conf, 0, sizeof(conf));
     conf.type = CONFIG_CRI;
@@ -42,12 +33,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
     containers_close(&c);
-    arena_free(&a);
     (void)close(state_fd);
-    tmpdir_close(dir);
-    return 0;
+    return dir_teardown(state);
 }
 
 /* The collector is started anew; runtimes' state is looked at without a pause then, too. */
@@ -55,16 +43,6 @@ static void again(void)
 {
     containers_close(&c);
     c = containers_open(state_fd, NULL);
-}
-
-static void put(const char *path, const char *text)
-{
-    const char *slash = strrchr(path, '/');
-    char folder[256];
-
-    (void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-    assert_int_equal(file_make_dirs(dir, folder, 0700, &err), 0);
-    assert_int_equal(file_replace(dir, path, 0600, str_of(text), &err), 0);
 }
 
 static int ask(const char *path, bool last_try)
@@ -90,7 +68,7 @@ static void log_exists(const char *name)
     char path[128];
 
     (void)snprintf(path, sizeof(path), "pods/shop_web_u1/app/%s", name);
-    put(path, "x\n");
+    put_file(path, "x\n");
 }
 
 static int ask_pod(unsigned restart, bool last_try)
@@ -105,7 +83,7 @@ static void a_pods_container_has_the_id_and_image_of_its_bundle(void **state)
 {
     (void)state;
     log_exists("0.log");
-    put("run/" ID "/config.json", CONTAINER);
+    put_file("run/" ID "/config.json", CONTAINER);
     assert_int_equal(ask_pod(0, false), 0);
     check_str(m.id, ID);
     check_str(m.image, "shop:1");
@@ -121,7 +99,7 @@ static void when_it_is_gone_it_is_what_it_was(void **state)
 {
     (void)state;
     log_exists("0.log");
-    put("run/" ID "/config.json", CONTAINER);
+    put_file("run/" ID "/config.json", CONTAINER);
     assert_int_equal(ask_pod(0, false), 0);
     assert_int_equal(file_remove_tree(dir, "run", &err), 0);
     again();
@@ -141,11 +119,11 @@ static void nobody_is_waited_for_where_no_runtime_knows_the_pod(void **state)
     assert_int_equal(ask_pod(0, false), 0);
     check_str(m.name, "app");
     assert_int_equal(m.id.n, 0);
-    put("run/bb/config.json", "{}");
+    put_file("run/bb/config.json", "{}");
     again();
     assert_int_equal(ask_pod(0, false), 0);
     conf.runtime_state = (struct conf_strs){(struct str[]){STR("none")}, 1};
-    put("run/cc/config.json", CONTAINER);
+    put_file("run/cc/config.json", CONTAINER);
     again();
     assert_int_equal(ask_pod(0, false), 0);
     assert_int_equal(m.id.n, 0);
@@ -155,13 +133,13 @@ static void a_container_is_waited_for_while_its_pod_is_there(void **state)
 {
     (void)state;
     log_exists("0.log");
-    put("run/aa/config.json", SANDBOX);
+    put_file("run/aa/config.json", SANDBOX);
     assert_int_equal(ask_pod(0, false), 1);
     check_str(m.pod, "web");
     assert_int_equal(ask_pod(0, true), 0); /* it has a name without, too */
     assert_int_equal(m.id.n, 0);
     assert_int_equal(ask_pod(0, false), 0); /* and is not waited for again */
-    put("run/" ID "/config.json", CONTAINER);
+    put_file("run/" ID "/config.json", CONTAINER);
     again();
     assert_int_equal(ask_pod(0, false), 0);
     check_str(m.id, ID); /* but taken when it is there */
@@ -170,8 +148,8 @@ static void a_container_is_waited_for_while_its_pod_is_there(void **state)
 static void one_that_ended_has_not_the_id_of_the_next(void **state)
 {
     (void)state;
-    put("run/" ID "/config.json", CONTAINER);
-    put("run/aa/config.json", SANDBOX);
+    put_file("run/" ID "/config.json", CONTAINER);
+    put_file("run/aa/config.json", SANDBOX);
     log_exists("0.log.20261122-090000");
     log_exists("0.log");
     log_exists("1.log");
@@ -184,10 +162,10 @@ static void one_that_ended_has_not_the_id_of_the_next(void **state)
 static void one_that_ended_does_what_its_pod_asks_for(void **state)
 {
     (void)state;
-    put("run/" ID "/config.json", CONTAINER);
-    put("run/aa/config.json",
-        "{\"annotations\":{" POD ",\"io.kubernetes.cri.container-type\":\"sandbox\","
-        "\"app\":\"front\",\"logq.io/redact\":\"ip\"}}");
+    put_file("run/" ID "/config.json", CONTAINER);
+    put_file("run/aa/config.json",
+             "{\"annotations\":{" POD ",\"io.kubernetes.cri.container-type\":\"sandbox\","
+             "\"app\":\"front\",\"logq.io/redact\":\"ip\"}}");
     log_exists("0.log");
     log_exists("1.log");
     assert_int_equal(ask_pod(0, false), 0);
@@ -205,14 +183,14 @@ static void one_that_ended_does_what_its_pod_asks_for(void **state)
 static void one_that_begins_has_not_the_id_of_the_one_before(void **state)
 {
     (void)state;
-    put("run/" ID "/config.json", CONTAINER);
+    put_file("run/" ID "/config.json", CONTAINER);
     log_exists("3.log");
     assert_int_equal(ask_pod(3, false), 0);
     log_exists("4.log");
     again();
     assert_int_equal(ask_pod(4, false), 1);
     assert_int_equal(file_remove_tree(dir, "run/" ID, &err), 0);
-    put("run/next/config.json", CONTAINER);
+    put_file("run/next/config.json", CONTAINER);
     again();
     assert_int_equal(ask_pod(4, false), 0);
     check_str(m.id, "next");
@@ -240,9 +218,10 @@ static void of_a_docker_container_that_is_gone_hints_stay(void **state)
 
     (void)state;
     conf.type = CONFIG_DOCKER;
-    put("docker/" ID "/config.v2.json",
-        "{\"ID\":\"" ID "\",\"Name\":\"/web\",\"Config\":{\"Image\":\"i:1\",\"Labels\":{\"logq.io/"
-        "redact\":\"ip\"}}}");
+    put_file("docker/" ID "/config.v2.json",
+             "{\"ID\":\"" ID
+             "\",\"Name\":\"/web\",\"Config\":{\"Image\":\"i:1\",\"Labels\":{\"logq.io/"
+             "redact\":\"ip\"}}}");
     assert_int_equal(ask(DOCKER_LOG, false), 0);
     assert_int_equal(file_remove_tree(dir, "docker", &err), 0);
     again();
@@ -266,8 +245,8 @@ static void hints_of_others_are_remembered_apart(void **state)
 
     (void)state;
     conf.type = CONFIG_DOCKER;
-    put("docker/" ID "/config.v2.json",
-        "{\"Name\":\"/web\",\"Config\":{\"Labels\":{\"logq.io/redact\":\"ip\"}}}");
+    put_file("docker/" ID "/config.v2.json",
+             "{\"Name\":\"/web\",\"Config\":{\"Labels\":{\"logq.io/redact\":\"ip\"}}}");
     assert_int_equal(ask(DOCKER_LOG, false), 0);
     containers_set_hints(c, &conf, log, &m.hints);
     containers_set_hints(c, &conf, log, &said);
@@ -288,13 +267,13 @@ static void a_container_that_has_another_name_now_is_that(void **state)
 {
     (void)state;
     conf.type = CONFIG_DOCKER;
-    put("docker/" ID "/config.v2.json", "{\"Name\":\"/one\"}");
+    put_file("docker/" ID "/config.v2.json", "{\"Name\":\"/one\"}");
     assert_int_equal(ask(DOCKER_LOG, false), 0);
-    put("docker/" ID "/config.v2.json", "{\"Name\":\"/two\"}");
+    put_file("docker/" ID "/config.v2.json", "{\"Name\":\"/two\"}");
     assert_int_equal(ask(DOCKER_LOG, false), 0);
     check_str(m.name, "two");
     again();
-    put("docker/" ID "/config.v2.json", "{\"Name\":\"/th"); /* not whole */
+    put_file("docker/" ID "/config.v2.json", "{\"Name\":\"/th"); /* not whole */
     assert_int_equal(ask(DOCKER_LOG, false), 0);
     check_str(m.name, "two");
 }
@@ -305,16 +284,16 @@ static void podmans_hints_outlive_their_file(void **state)
 {
     (void)state;
     conf.type = CONFIG_PODMAN;
-    put("vfs-containers/containers.json", "[{\"id\":\"" ID "\",\"names\":[\"c1\"]}]");
-    put("vfs-containers/" ID "/userdata/config.json",
-        "{\"annotations\":{\"logq.io/exclude\":\"true\"}}");
+    put_file("vfs-containers/containers.json", "[{\"id\":\"" ID "\",\"names\":[\"c1\"]}]");
+    put_file("vfs-containers/" ID "/userdata/config.json",
+             "{\"annotations\":{\"logq.io/exclude\":\"true\"}}");
     assert_int_equal(ask(PODMAN_LOG, false), 0);
     check_str(m.hints.exclude, "true");
     assert_int_equal(file_remove_tree(dir, "vfs-containers/" ID, &err), 0);
     assert_int_equal(ask(PODMAN_LOG, false), 0); /* still in the list */
     check_str(m.name, "c1");
     check_str(m.hints.exclude, "true");
-    put("vfs-containers/containers.json", "[]");
+    put_file("vfs-containers/containers.json", "[]");
     again();
     assert_int_equal(ask(PODMAN_LOG, false), 0);
     check_str(m.name, "c1");

@@ -3,10 +3,7 @@
 
 #include "base/crc.h"
 #include "base/fault.h"
-#include "base/file.h"
-#include "collector/metrics.h"
-#include "tests/lib/check.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/collector/dir_world.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,30 +12,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int dir;
-static char path[TMPDIR_PATH_MAX];
 static struct known *k;
-static struct arena *a;
 static struct meta m;
-static struct err err;
 
 static int setup(void **state)
 {
-    (void)state;
-    metrics_setup();
-    dir = tmpdir_open(path);
-    a = arena_new(NULL, 1 << 20);
+    (void)dir_setup(state);
     k = known_open(dir);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    (void)state;
     known_close(&k);
-    arena_free(&a);
-    tmpdir_close(dir);
-    return 0;
+    return dir_teardown(state);
 }
 
 static void again(void)

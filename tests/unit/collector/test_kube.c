@@ -220,13 +220,24 @@ static void log_line(const char *text)
     "app=shop container=app host=h image=reg/web:1 namespace=ns pod=web runtime=containerd "       \
     "source=container team=" team " stdout|"
 
-static void a_log_has_the_labels_of_its_pod(void **state)
+/* Pod u1 of team pay wrote a line, and the server has it. */
+static void begin(void)
 {
-    (void)state;
     set_pod(0, "u1", "pay");
     log_line("one");
     start();
     world_wait(LABELS("pay") "one");
+}
+
+static void reload(const char *more)
+{
+    assert_int_equal(collector_reload(w.collector, world_config(more, INPUT), &err), 0);
+}
+
+static void a_log_has_the_labels_of_its_pod(void **state)
+{
+    (void)state;
+    begin();
     wait_watch();
     assert_int_equal(api.first_pages, 1);
     assert_int_equal(api.exact, 'c');
@@ -267,10 +278,7 @@ static void no_log_waits_long(void **state)
 static void a_change_is_for_the_records_from_then_on(void **state)
 {
     (void)state;
-    set_pod(0, "u1", "pay");
-    log_line("one");
-    start();
-    world_wait(LABELS("pay") "one");
+    begin();
     say("MODIFIED", pod("u1", "new"));
     log_line("two");
     world_wait(LABELS("new") "two");
@@ -304,10 +312,7 @@ static void old_and_new_labels_may_be_in_one_chunk(void **state)
 static void a_restart_without_the_server_knows_them(void **state)
 {
     (void)state;
-    set_pod(0, "u1", "pay");
-    log_line("one");
-    start();
-    world_wait(LABELS("pay") "one");
+    begin();
     world_die();
     api_close();
     log_line("two");
@@ -422,16 +427,16 @@ static void a_reload_begins_and_ends_to_ask(void **state)
     world_start("", INPUT);
     world_wait("runtime=containerd source=container stdout|one");
     assert_int_equal(api.lists, 0);
-    assert_int_equal(collector_reload(w.collector, world_config(section(), INPUT), &err), 0);
+    reload(section());
     wait_watch();
     log_line("two");
     world_wait(LABELS("pay") "two");
-    assert_int_equal(collector_reload(w.collector, world_config(section(), INPUT), &err), 0);
+    reload(section());
     say("MODIFIED", pod("u1", "same")); /* by the watch that was there */
     log_line("three");
     world_wait(LABELS("same") "three");
     assert_int_equal(api.watches, 1);
-    assert_int_equal(collector_reload(w.collector, world_config("", INPUT), &err), 0);
+    reload("");
     log_line("four");
     world_wait("four");
     wait_check(w.loop, is_not_watched, NULL, "the end of the watch");
@@ -442,17 +447,14 @@ static void a_reload_begins_and_ends_to_ask(void **state)
 static void a_reload_labels_open_logs_from_the_cache(void **state)
 {
     (void)state;
-    set_pod(0, "u1", "pay");
-    log_line("one");
-    start();
-    world_wait(LABELS("pay") "one");
+    begin();
     world_die();
     api_close();
     assert_int_equal(unlinkat(w.dir, "pods/ns_web_u1/app/0.log", 0), 0);
     log_line("two"); /* another one */
     world_start("", INPUT);
     world_wait("runtime=containerd source=container stdout|two");
-    assert_int_equal(collector_reload(w.collector, world_config(section(), INPUT), &err), 0);
+    reload(section());
     log_line("three");
     world_wait(LABELS("pay") "three");
 }

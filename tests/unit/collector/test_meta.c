@@ -2,9 +2,7 @@
  * Kubernetes. */
 #include "collector/meta.h"
 
-#include "base/file.h"
-#include "tests/lib/check.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/collector/dir_world.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,33 +10,6 @@
 #include <sys/stat.h>
 
 #define ID "47faa53c8566946f30a8fc6281236b74c131ec9aea5e897c36a8fb5a14e97afe"
-
-static int dir;
-static char root[TMPDIR_PATH_MAX];
-static struct arena *a;
-static struct err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    dir = tmpdir_open(root);
-    a = arena_new(NULL, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(&a);
-    tmpdir_close(dir);
-    return 0;
-}
-
-static void put(const char *folder, const char *path, const char *text)
-{
-    assert_int_equal(file_make_dirs(dir, folder, 0700, &err), 0);
-    assert_int_equal(file_replace(dir, path, 0600, str_of(text), &err), 0);
-}
 
 static struct str at(const char *path)
 {
@@ -50,7 +21,8 @@ static void docker_names_come_from_config_v2(void **state)
     struct meta m;
 
     (void)state;
-    put(ID, ID "/config.v2.json",
+    put_file(
+        ID "/config.v2.json",
         "{\"StreamConfig\":{},\"State\":{\"Running\":true,\"Pid\":7},\"ID\":\"" ID
         "\",\"Created\":\"2026-11-21T21:47:29Z\",\"Args\":[\"-c\",\"x\"],\"Config\":{\"Hostname\":"
         "\"h\",\"Env\":[\"PASSWORD="
@@ -71,7 +43,8 @@ static void docker_under_kubernetes_has_the_pods_names(void **state)
     struct meta m;
 
     (void)state;
-    put("r/" ID, "r/" ID "/config.v2.json",
+    put_file(
+        "r/" ID "/config.v2.json",
         "{\"ID\":\"" ID "\",\"Name\":\"/"
         "k8s_app_p_ns_uid_0\",\"Config\":{\"Image\":\"i\",\"Labels\":{\"io.kubernetes."
         "container.name\":\"app\",\"io.kubernetes.pod.name\":\"p\",\"io.kubernetes.pod.namespace\":"
@@ -92,7 +65,7 @@ static void docker_without_its_file_is_not_known_yet(void **state)
     (void)state;
     assert_int_equal(meta_docker(NULL, at(ID "/" ID "-json.log"), STR_NULL, a, &m), 1);
     check_str(m.id, ID);
-    put(ID, ID "/config.v2.json", "{\"ID\":\"x\",\"Name\":");
+    put_file(ID "/config.v2.json", "{\"ID\":\"x\",\"Name\":");
     assert_int_equal(meta_docker(NULL, at(ID "/" ID "-json.log"), STR_NULL, a, &m), 1);
     check_str(m.id, ID);
 }
@@ -113,7 +86,7 @@ static void podman_names_come_from_the_storage(void **state)
     struct meta m;
 
     (void)state;
-    put("vfs-containers", "vfs-containers/containers.json", CONTAINERS);
+    put_file("vfs-containers/containers.json", CONTAINERS);
     assert_int_equal(meta_podman(NULL, NULL, at("vfs-containers/" ID "/userdata/ctr.log"), a, &m),
                      0);
     check_str(m.id, ID);
@@ -127,8 +100,8 @@ static void podman_containers_that_go_at_exit_are_in_another_list(void **state)
     struct meta m;
 
     (void)state;
-    put("overlay-containers", "overlay-containers/containers.json", "[]");
-    put("overlay-containers", "overlay-containers/volatile-containers.json", CONTAINERS);
+    put_file("overlay-containers/containers.json", "[]");
+    put_file("overlay-containers/volatile-containers.json", CONTAINERS);
     assert_int_equal(
         meta_podman(NULL, NULL, at("overlay-containers/" ID "/userdata/ctr.log"), a, &m), 0);
     check_str(m.name, "c1");
@@ -163,12 +136,9 @@ static void other_paths_name_the_file_or_its_directory(void **state)
     check_str(m.name, "shop");
 }
 
-CHECK_MAIN(
-    cmocka_unit_test_setup_teardown(docker_names_come_from_config_v2, setup, teardown),
-    cmocka_unit_test_setup_teardown(docker_under_kubernetes_has_the_pods_names, setup, teardown),
-    cmocka_unit_test_setup_teardown(docker_without_its_file_is_not_known_yet, setup, teardown),
-    cmocka_unit_test_setup_teardown(podman_names_come_from_the_storage, setup, teardown),
-    cmocka_unit_test_setup_teardown(podman_containers_that_go_at_exit_are_in_another_list, setup,
-                                    teardown),
-    cmocka_unit_test_setup_teardown(a_pods_path_says_it_all, setup, teardown),
-    cmocka_unit_test_setup_teardown(other_paths_name_the_file_or_its_directory, setup, teardown))
+#define TEST(name) cmocka_unit_test_setup_teardown(name, dir_setup, dir_teardown)
+
+CHECK_MAIN(TEST(docker_names_come_from_config_v2), TEST(docker_under_kubernetes_has_the_pods_names),
+           TEST(docker_without_its_file_is_not_known_yet), TEST(podman_names_come_from_the_storage),
+           TEST(podman_containers_that_go_at_exit_are_in_another_list),
+           TEST(a_pods_path_says_it_all), TEST(other_paths_name_the_file_or_its_directory))

@@ -1,10 +1,7 @@
 /* Unit tests of collector/oci: directories of runtimes as they come, change and go. */
 #include "collector/oci.h"
 
-#include "base/file.h"
-#include "collector/metrics.h"
-#include "tests/lib/check.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/collector/dir_world.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,14 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int dir;
-static char root[TMPDIR_PATH_MAX];
 static struct str roots_v[2];
 static struct conf_strs roots;
 static struct oci *x;
-static struct arena *a;
 static struct oci_found found;
-static struct err err;
 
 /* The way to directories, which can fail. */
 static struct opener_ops ops;
@@ -36,13 +29,10 @@ static int list(struct opener *o, const char *name, bool with_stat, opener_entry
 
 static int setup(void **state)
 {
-    (void)state;
+    (void)dir_setup(state);
     ops = opener_local;
     ops.list = list;
     fails = 0;
-    metrics_setup();
-    dir = tmpdir_open(root);
-    a = arena_new(NULL, 1 << 20);
     x = oci_new(&opener, 0);
     roots_v[0] = arena_printf(a, "%s/runc/", root);
     roots_v[1] = arena_printf(a, "%s/tasks", root);
@@ -52,11 +42,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
     oci_free(&x);
-    arena_free(&a);
-    tmpdir_close(dir);
-    return 0;
+    return dir_teardown(state);
 }
 
 static void put(const char *path, const char *text)

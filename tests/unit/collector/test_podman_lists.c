@@ -1,9 +1,7 @@
 /* Unit tests of collector/podman_lists: one list for many containers, read when it has changed. */
 #include "collector/podman_lists.h"
 
-#include "base/file.h"
-#include "tests/lib/check.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/collector/dir_world.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int dir;
-static char root[TMPDIR_PATH_MAX], path[TMPDIR_PATH_MAX + 32];
+static char path[TMPDIR_PATH_MAX + 32];
 static struct podman_lists *l;
-static struct arena *a;
 static struct meta m;
-static struct err err;
 
 /* The way to files, which counts and can fail. */
 static struct opener_ops ops;
@@ -35,14 +30,12 @@ static int count_open(struct opener *o, enum opener_kind kind, const char *name,
 
 static int setup(void **state)
 {
-    (void)state;
+    (void)dir_setup(state);
     ops = opener_local;
     ops.open = count_open;
     opens = 0;
     fails = 0;
-    dir = tmpdir_open(root);
     (void)snprintf(path, sizeof(path), "%s/containers.json", root);
-    a = arena_new(NULL, 1 << 20);
     l = podman_lists_new(&opener, 0);
     memset(&m, 0, sizeof(m));
     return 0;
@@ -50,16 +43,13 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
     podman_lists_free(&l);
-    arena_free(&a);
-    tmpdir_close(dir);
-    return 0;
+    return dir_teardown(state);
 }
 
 static void put(const char *text)
 {
-    assert_int_equal(file_replace(dir, "containers.json", 0600, str_of(text), &err), 0);
+    put_file("containers.json", text);
 }
 
 static bool find(const char *id)

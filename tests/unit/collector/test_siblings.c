@@ -2,33 +2,13 @@
 #include "collector/siblings.h"
 
 #include "base/buf.h"
-#include "base/file.h"
 #include "base/time.h"
-#include "tests/lib/check.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/collector/dir_world.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static int dir;
-static char path[TMPDIR_PATH_MAX];
-static struct err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    dir = tmpdir_open(path);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    tmpdir_close(dir);
-    return 0;
-}
 
 /* A file that was written `age` seconds ago. */
 static void make(const char *name, int64_t age)
@@ -47,7 +27,7 @@ static void expect(const char *expected)
     struct buf got;
     bool bar = false;
 
-    (void)snprintf(log, sizeof(log), "%s/x.log", path);
+    (void)snprintf(log, sizeof(log), "%s/x.log", root);
     siblings_list(NULL, log, &all);
     buf_init(&got, 4096);
     for (size_t i = 0; i < all.v.n; i++) {
@@ -134,7 +114,7 @@ static void names_of_several_kinds_are_put_in_order_by_time(void **state)
     expect("| x.log.old x.log-20261121 x.log.1 x.log ");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, dir_setup, dir_teardown)
 CHECK_MAIN(TEST(rotated_names_are_told_from_others), TEST(numbers_count_up_with_age),
            TEST(numbers_may_count_the_other_way), TEST(dates_are_older_the_smaller_they_are),
            TEST(counters_behind_a_date_are_numbers),

@@ -2,12 +2,9 @@
  * pod do not know them any more. */
 #include "collector/source.h"
 
-#include "base/file.h"
 #include "collector/containers.h"
 #include "collector/kube_pods.h"
-#include "collector/metrics.h"
-#include "tests/lib/check.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/collector/dir_world.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,14 +13,10 @@
 
 #define LOG_PATH "/pods/ns_p_u/app/0.log"
 
-static int dir;
-static char root[TMPDIR_PATH_MAX];
-static struct arena *a;
 static struct source_set *set;
 static struct containers *containers;
 static struct kube_pods *pods;
 static struct source_description is;
-static struct err err;
 
 static int setup(void **state)
 {
@@ -33,10 +26,7 @@ static int setup(void **state)
     struct conf_errors errors;
     struct config *config;
 
-    (void)state;
-    metrics_setup();
-    dir = tmpdir_open(root);
-    a = arena_new(NULL, 1 << 20);
+    (void)dir_setup(state);
     if (config_parse("c.yaml", STR("/"), str_of(YAML), &config, &errors, &err) < 0)
         fail_msg("%s", err.text);
     set = source_set_new(config, NULL, true);
@@ -48,13 +38,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
     source_set_unref(&set);
     containers_close(&containers);
     kube_pods_free(&pods);
-    arena_free(&a);
-    tmpdir_close(dir);
-    return 0;
+    return dir_teardown(state);
 }
 
 /* The API server says so of pod u. */
@@ -146,18 +133,25 @@ static void check_runtime(const char *want)
     fail_msg("no runtime");
 }
 
-static void a_question_without_an_answer_is_asked_again(void **state)
+/* The first question after the socket is answered so: then it is containerd's. */
+static void begin_without_socket(int answer)
 {
-    struct opener_ops ops = opener_local;
-    struct opener fake = {&ops};
+    static struct opener_ops ops;
+    static struct opener fake = {&ops};
 
-    (void)state;
+    ops = opener_local;
     ops.stat = fake_stat;
     set->opener = &fake;
     annotate("");
     crio_asked = 0;
-    crio_answer = ETIMEDOUT;
+    crio_answer = answer;
     check_runtime("containerd");
+}
+
+static void a_question_without_an_answer_is_asked_again(void **state)
+{
+    (void)state;
+    begin_without_socket(ETIMEDOUT);
     crio_answer = 0;
     check_runtime("cri-o");
     crio_answer = ENOENT;
@@ -167,16 +161,8 @@ static void a_question_without_an_answer_is_asked_again(void **state)
 
 static void no_socket_is_an_answer(void **state)
 {
-    struct opener_ops ops = opener_local;
-    struct opener fake = {&ops};
-
     (void)state;
-    ops.stat = fake_stat;
-    set->opener = &fake;
-    annotate("");
-    crio_asked = 0;
-    crio_answer = ENOENT;
-    check_runtime("containerd");
+    begin_without_socket(ENOENT);
     crio_answer = 0;
     check_runtime("containerd");
     assert_int_equal(crio_asked, 1);

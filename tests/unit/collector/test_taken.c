@@ -2,30 +2,10 @@
 #include "collector/taken.h"
 
 #include "base/buf.h"
-#include "base/file.h"
-#include "tests/lib/check.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/collector/dir_world.h"
 
 #include <fcntl.h>
 #include <unistd.h>
-
-static int dir;
-static char path[TMPDIR_PATH_MAX];
-static struct err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    dir = tmpdir_open(path);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    tmpdir_close(dir);
-    return 0;
-}
 
 /* The `i`th hash; all with i % 4 alike have their place in the table in common. */
 static struct hash128 id_of(uint64_t i)
@@ -127,6 +107,6 @@ static void a_damaged_file_adds_nothing(void **state)
     taken_free(&k);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, dir_setup, dir_teardown)
 CHECK_MAIN(TEST(the_oldest_are_forgotten), TEST(what_is_saved_is_loaded_in_its_order),
            TEST(an_empty_set_is_saved_too), TEST(a_damaged_file_adds_nothing))

@@ -9,7 +9,7 @@ int matcher_init(struct matcher *ret, enum match_op op, struct str name, struct 
     struct regexp *re = NULL;
 
     if (op == MATCH_RE || op == MATCH_NRE) {
-        int r = regexp_new(value, true, &re, err);
+        int r = regexp_new_value(value, &re, err);
         if (r < 0)
             return r;
     }

@@ -18,12 +18,14 @@ struct regexp;
 
 enum { REGEXP_MAX_BYTES = 1 << 16, REGEXP_MAX_CAPTURES = 64 };
 
-/* Compile.  `anchored`: the whole text must match (label matchers), else any part of it (line
- * filters).
+/* Compile.  `anchored`: the whole text must match, else any part of it (line filters).
  * `.` matches a newline only with (?s); \C is refused.  A byte of the text that is no part of UTF-8
  * matches as one U+FFFD would (in texts up to 4 MiB).  ERR_INVALID with RE2's reason; ERR_LIMIT
  * when pattern or program would be too large (regexp_cost.h). */
 int regexp_new(struct str pattern, bool anchored, struct regexp **ret, struct err *err);
+/* The same for the values of a label, as matchers ask for them: anchored, and `.` matches a newline
+ * without (?s), so that `.*` takes every value. */
+int regexp_new_value(struct str pattern, struct regexp **ret, struct err *err);
 void regexp_free(struct regexp **pr);
 
 bool regexp_matches(const struct regexp *r, struct str text);

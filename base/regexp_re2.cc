@@ -419,7 +419,8 @@ struct regexp {
     }
 };
 
-int regexp_new(struct str pattern, bool anchored, struct regexp **ret, struct err *err)
+static int make(struct str pattern, bool anchored, bool dot_nl, struct regexp **ret,
+                struct err *err)
 {
     RE2::Options opt;
     struct regexp *r;
@@ -434,6 +435,7 @@ int regexp_new(struct str pattern, bool anchored, struct regexp **ret, struct er
         return err_set(err, ERR_INVALID, "invalid escape sequence: \\C");
     opt.set_encoding(RE2::Options::EncodingUTF8);
     opt.set_log_errors(false);
+    opt.set_dot_nl(dot_nl);
     opt.set_max_mem(PROGRAM_BYTES);
     r = new (std::nothrow) regexp(pattern, anchored, reader(pattern).read(), opt);
     if (r == nullptr)
@@ -446,6 +448,16 @@ int regexp_new(struct str pattern, bool anchored, struct regexp **ret, struct er
     }
     *ret = r;
     return 0;
+}
+
+int regexp_new(struct str pattern, bool anchored, struct regexp **ret, struct err *err)
+{
+    return make(pattern, anchored, false, ret, err);
+}
+
+int regexp_new_value(struct str pattern, struct regexp **ret, struct err *err)
+{
+    return make(pattern, true, true, ret, err);
 }
 
 void regexp_free(struct regexp **pr)

@@ -293,7 +293,7 @@ def replaced(values, dst, to, src, text):
     result = {}
     for labels, value in values.items():
         labels = dict(labels)
-        m = syntax.regex(text, syntax.re.S).fullmatch(labels.get(src, ""))
+        m = syntax.regex(text).fullmatch(labels.get(src, ""))
         if m:
             def part(ref):
                 name = ref[1] or ref[2]

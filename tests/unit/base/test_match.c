@@ -28,6 +28,17 @@ static void operators_mean_what_they_say(void **state)
     assert_false(matches(MATCH_NRE, ".*", ""));
 }
 
+static void a_dot_takes_the_newlines_of_a_value(void **state)
+{
+    (void)state;
+    assert_true(matches(MATCH_RE, ".*", "a\nb"));
+    assert_true(matches(MATCH_RE, ".+b.*", "a\nb\nc"));
+    assert_false(matches(MATCH_NRE, ".*", "a\nb"));
+    assert_true(matches(MATCH_RE, "a.b|x", "a\nb"));
+    assert_false(matches(MATCH_RE, "(?-s)a.b|x", "a\nb"));
+    assert_false(matches(MATCH_RE, "a", "a\n"));
+}
+
 static void all_must_match_and_absent_is_empty(void **state)
 {
     struct label v[] = {{STR("app"), STR("web")}, {STR("env"), STR("prod")}};
@@ -59,5 +70,6 @@ static void a_bad_pattern_is_an_error(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(operators_mean_what_they_say),
+           cmocka_unit_test(a_dot_takes_the_newlines_of_a_value),
            cmocka_unit_test(all_must_match_and_absent_is_empty),
            cmocka_unit_test(a_bad_pattern_is_an_error))

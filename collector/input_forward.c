@@ -55,6 +55,8 @@ enum {
     FILES_LEAST = 4,
     PACE = 3,
     SLOW_MS = 100, /* a slow disk, for tests */
+    IDLE_MS = 10000,
+    CLOSING = 64, /* connections that have no seat any more and are not closed yet */
     TICK_MS = 1000,
     RETRY_MS = 200,
 };
@@ -62,10 +64,22 @@ enum {
 /* Why nothing is read, from nobody. */
 enum hold { HOLD_FULL = 1, HOLD_DISK = 2, HOLD_STOPPED = 4, HOLD_PACE = 8 };
 
+/* Where connections come in. */
+struct door {
+    struct input_forward *in;
+    struct listener *listener; /* NULL: it is closed */
+    uint64_t turned_away;      /* connections that came and got no seat, */
+    uint64_t evicted;          /* and that lost theirs to a new one */
+    uint64_t refused, told;    /* what of these, and of the listener's, was said already */
+    struct seats seats;
+};
+
 struct conn {
     unsigned magic;
 #define CONN_MAGIC 0xf04dc0b1u
     struct input_forward *in; /* NULL: it was freed */
+    struct door *door;
+    struct seat seat;
     struct conn *next, **link;
     struct stream *stream;
     struct buf bytes; /* what is not a whole message yet */
@@ -83,9 +97,9 @@ struct input_forward {
     struct loop *loop;
     size_t max_line;
     uint64_t spool_bytes, file_bytes;
-    struct listener *listeners[INPUT_FORWARD_LISTENERS];
-    uint64_t refused[INPUT_FORWARD_LISTENERS]; /* counted already */
-    size_t n_listeners;
+    struct door doors[INPUT_FORWARD_LISTENERS];
+    size_t n_doors;
+    dur_ns idle;
     struct conn *first;
     size_t buffered; /* bytes held for unfinished messages */
     struct spool *spool;
@@ -149,6 +163,15 @@ static void update_reading(struct conn *c)
         stream_pause(c->stream);
 }
 
+/* It ends, and at once. */
+static void end(struct conn *c, const struct err *why)
+{
+    c->broken = true;
+    seats_remove(&c->door->seats, &c->seat);
+    drop_bytes(c);
+    stream_close(c->stream, why);
+}
+
 /* The connection ends because of what came over it. */
 static void reject(struct conn *c, const struct err *err)
 {
@@ -161,9 +184,7 @@ static void reject(struct conn *c, const struct err *err)
                1);
     log_warn("forward.rejected", LOG_STR("peer", p.address),
              LOG_I64("uid", p.has_uid ? (int64_t)p.uid : -1), LOG_ERR(err));
-    c->broken = true;
-    drop_bytes(c);
-    stream_close(c->stream, err);
+    end(c, err);
 }
 
 static void hold(struct input_forward *in, enum hold why)
@@ -366,19 +387,27 @@ static void on_flush(void *arg)
         flush(in);
 }
 
+/* Connections that were closed since the last look, because there were too many. */
+static void look_at_door(struct door *d)
+{
+    uint64_t refused = listener_refused(d->listener) + d->turned_away;
+
+    metric_add(METRIC_FORWARD_REFUSED, refused - d->refused);
+    if (refused > d->refused || d->evicted > d->told)
+        log_warn("forward.too_many", LOG_Z("address", listener_address(d->listener)),
+                 LOG_U64("refused", refused - d->refused),
+                 LOG_U64("evicted", d->evicted - d->told));
+    d->refused = refused;
+    d->told = d->evicted;
+}
+
 static void on_tick(void *arg)
 {
     struct input_forward *in = arg;
 
     loop_timer_start(in->tick, TICK_MS, TICK_MS);
-    for (size_t i = 0; i < in->n_listeners; i++) {
-        uint64_t now = listener_refused(in->listeners[i]);
-        metric_add(METRIC_FORWARD_REFUSED, now - in->refused[i]);
-        if (now > in->refused[i])
-            log_warn("forward.too_many", LOG_Z("address", listener_address(in->listeners[i])),
-                     LOG_U64("refused", now - in->refused[i]));
-        in->refused[i] = now;
-    }
+    for (size_t i = 0; i < in->n_doors; i++)
+        look_at_door(&in->doors[i]);
     look_at_spool(in);
     go_on(in);
 }
@@ -527,6 +556,7 @@ static void on_data(struct stream *stream, struct str bytes, void *arg)
     OBJ_CHECK(c, CONN_MAGIC);
     if (c->in == NULL || c->broken)
         return;
+    c->seat.used_at = time_mono();
     metric_add(METRIC_FORWARD_BYTES, bytes.n);
     buf_add_str(&c->bytes, bytes);
     account(c, before);
@@ -570,6 +600,7 @@ static void on_closed(struct stream *stream, const struct err *why, void *arg)
     buf_fini(&c->acks);
     VEC_FINI(&c->ends);
     if (c->in != NULL) {
+        seats_remove(&c->door->seats, &c->seat);
         *c->link = c->next;
         if (c->next != NULL)
             c->next->link = c->link;
@@ -579,15 +610,53 @@ static void on_closed(struct stream *stream, const struct err *why, void *arg)
     free(c);
 }
 
+/* Whose it is: the user at the other end of a unix socket.  Of clients on loopback no more is known
+ * than that they are on this host: they are one. */
+static uint64_t peer_of(const struct stream *stream)
+{
+    struct stream_peer p;
+
+    stream_peer(stream, &p);
+    return p.has_uid ? (uint64_t)p.uid : UINT64_MAX;
+}
+
+static void take_seat(struct conn *c)
+{
+    struct door *d = c->door;
+    dur_ns now = time_mono();
+    struct seat *old;
+    struct err why;
+
+    c->seat.conn = c;
+    c->seat.peer = peer_of(c->stream);
+    c->seat.used_at = now;
+    if (d->seats.n == SEATS_MAX) {
+        (void)err_set(&why, ERR_LIMIT, "there are too many connections");
+        /* while nothing is read nobody is idle: something may wait to be */
+        old = seats_choose(&d->seats, c->seat.peer, c->in->held != 0 ? 0 : now - c->in->idle);
+        if (old == NULL) {
+            d->turned_away++;
+            end(c, &why);
+            return;
+        }
+        d->evicted++;
+        metric_add(METRIC_FORWARD_EVICTED, 1);
+        end(old->conn, &why);
+    }
+    seats_add(&d->seats, &c->seat);
+}
+
 static void on_connection(struct stream *stream, void *arg)
 {
     static const struct stream_handler HANDLER = {
         .data = on_data, .drained = on_drained, .closed = on_closed};
-    struct input_forward *in = arg;
+    struct door *d = arg;
+    struct input_forward *in = d->in;
     struct conn *c = mem_new(sizeof(*c));
 
     c->magic = CONN_MAGIC;
     c->in = in;
+    c->door = d;
     c->stream = stream;
     buf_init(&c->bytes, MESSAGE_BYTES + READ_SLACK);
     buf_init(&c->acks, ACKS_BYTES);
@@ -599,6 +668,7 @@ static void on_connection(struct stream *stream, void *arg)
     metric_add(METRIC_FORWARD_CONNECTIONS, 1);
     metric_add(METRIC_FORWARD_OPEN, 1);
     stream_set_handler(stream, &HANDLER, c);
+    take_seat(c);
     update_reading(c);
 }
 
@@ -653,17 +723,19 @@ static int open_listeners(struct input_forward *in, const struct input_forward_o
     for (size_t i = 0; i < opt->listen.n && i < INPUT_FORWARD_LISTENERS; i++) {
         int fd = opt->bound_fds == NULL ? 0 : opt->bound_fds[i];
         struct listener_options listen = {
-            .max_streams = INPUT_FORWARD_CONNECTIONS, .unix_mode = opt->mode, .bound_fd = fd};
-        struct listener **at = &in->listeners[in->n_listeners];
+            .max_streams = SEATS_MAX + CLOSING, .unix_mode = opt->mode, .bound_fd = fd};
+        struct door *d = &in->doors[in->n_doors];
         if (r < 0 || fd < 0) { /* taken all the same */
             if (fd > 0)
                 (void)close(fd);
             continue;
         }
-        r = listener_open(in->loop, opt->listen.v[i].p, &listen, on_connection, in, at, err);
+        d->in = in;
+        r = listener_open(in->loop, opt->listen.v[i].p, &listen, on_connection, d, &d->listener,
+                          err);
         if (r == 0) {
-            in->n_listeners++;
-            log_info("forward.listening", LOG_Z("address", listener_address(*at)));
+            in->n_doors++;
+            log_info("forward.listening", LOG_Z("address", listener_address(d->listener)));
         } else if (opt->go_on) {
             log_error("listen.failed", LOG_Z("option", "inputs.listen"),
                       LOG_STR("address", opt->listen.v[i]), LOG_ERR(err));
@@ -684,6 +756,7 @@ int input_forward_open(const struct input_forward_options *opt, struct input_for
     in->magic = INPUT_FORWARD_MAGIC;
     in->loop = opt->loop;
     in->max_line = opt->max_line;
+    in->idle = (dur_ns)(opt->idle_ms == 0 ? IDLE_MS : opt->idle_ms) * NS_PER_MS;
     in->spool_bytes = opt->spool_bytes;
     in->file_bytes = opt->spool_bytes / FILES_LEAST;
     if (in->file_bytes > FILE_BYTES)
@@ -709,7 +782,7 @@ int input_forward_open(const struct input_forward_options *opt, struct input_for
 const char *input_forward_address(const struct input_forward *in, size_t i)
 {
     OBJ_CHECK(in, INPUT_FORWARD_MAGIC);
-    return i < in->n_listeners ? listener_address(in->listeners[i]) : NULL;
+    return i < in->n_doors ? listener_address(in->doors[i].listener) : NULL;
 }
 
 void input_forward_stop(struct input_forward *in)
@@ -719,9 +792,9 @@ void input_forward_stop(struct input_forward *in)
     OBJ_CHECK(in, INPUT_FORWARD_MAGIC);
     if ((in->held & HOLD_STOPPED) != 0)
         return;
-    for (size_t i = 0; i < in->n_listeners; i++)
-        listener_close(&in->listeners[i]);
-    in->n_listeners = 0;
+    for (size_t i = 0; i < in->n_doors; i++)
+        listener_close(&in->doors[i].listener);
+    in->n_doors = 0;
     loop_timer_stop(in->tick);
     hold(in, HOLD_STOPPED);
     if (write_pending(in, &err) < 0) {
@@ -747,7 +820,7 @@ void input_forward_free(struct input_forward **pin)
         return;
     OBJ_CHECK(in, INPUT_FORWARD_MAGIC);
     for (size_t i = 0; i < INPUT_FORWARD_LISTENERS; i++)
-        listener_close(&in->listeners[i]);
+        listener_close(&in->doors[i].listener);
     (void)err_set(&why, ERR_CANCELLED, "the collector ends");
     for (struct conn *c = in->first; c != NULL; c = next) {
         next = c->next;

@@ -12,6 +12,7 @@
 #define LOGQ_COLLECTOR_INPUT_FORWARD_H
 
 #include "collector/config.h"
+#include "collector/seats.h"
 #include "wire/loop.h"
 
 #include <sys/types.h>
@@ -20,8 +21,8 @@ struct input_forward;
 
 enum {
     INPUT_FORWARD_LISTENERS = CONFIG_LISTEN_MAX,
-    INPUT_FORWARD_CONNECTIONS = 256, /* at once, of each listener */
-    INPUT_FORWARD_TAKEN = 65536,     /* chunks that are known when they come again */
+    INPUT_FORWARD_CONNECTIONS = SEATS_MAX, /* at once, of each listener: seats.h */
+    INPUT_FORWARD_TAKEN = 65536,           /* chunks that are known when they come again */
 };
 
 struct input_forward_options {
@@ -34,6 +35,8 @@ struct input_forward_options {
     int state_fd;            /* for the spool */
     size_t max_line;
     uint64_t spool_bytes; /* so much unacknowledged and nothing is read */
+    uint64_t idle_ms;     /* a client with most connections loses one that was idle so long, for
+                             another of its own; 0: 10,000 */
 };
 
 /* What a kill has left of a message that was not acknowledged is cut off the spool: open it before

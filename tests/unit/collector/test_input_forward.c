@@ -553,6 +553,75 @@ static void what_was_not_taken_is_not_counted(void **state)
 }
 
 /* After a reload nobody could bind some of its addresses. */
+enum { MANY = INPUT_FORWARD_CONNECTIONS };
+static struct stream *idle[MANY];
+static size_t n_ended;
+
+static void on_idle_data(struct stream *s, struct str bytes, void *arg)
+{
+    (void)s;
+    (void)bytes;
+    (void)arg;
+}
+
+static void on_idle_closed(struct stream *s, const struct err *why, void *arg)
+{
+    struct stream **at = arg;
+
+    (void)s;
+    (void)why;
+    *at = NULL;
+    n_ended++;
+}
+
+static bool have_ended(void *arg)
+{
+    return n_ended >= *(const size_t *)arg;
+}
+
+/* The first of them is the one that is idle for longest. */
+static void idle_connections_do_not_shut_others_out(void **state)
+{
+    static const struct stream_handler HANDLER = {.data = on_idle_data, .closed = on_idle_closed};
+    static const struct stream_options OPTIONS = {.connect_ms = 10000};
+    char address[TMPDIR_PATH_MAX + 16];
+    struct str listen[1];
+    struct input_forward_options opt = {.loop = w.loop,
+                                        .listen = {listen, 1},
+                                        .state_fd = w.dir,
+                                        .max_line = 1 << 16,
+                                        .spool_bytes = 1 << 20,
+                                        .idle_ms = 1};
+    struct input_forward *in = NULL;
+    size_t one = 1, all = MANY;
+
+    (void)state;
+    n_ended = 0;
+    (void)snprintf(address, sizeof(address), "unix:%s/f.sock", w.path);
+    listen[0] = str_of(address);
+    assert_int_equal(input_forward_open(&opt, &in, &err), 0);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(
+            stream_connect(w.loop, address, &OPTIONS, &HANDLER, &idle[i], &idle[i], &err), 0);
+        world_wait_metric(METRIC_FORWARD_CONNECTIONS, (unsigned)i + 1);
+    }
+    assert_int_equal(n_ended, 0);
+    client_connect();
+    send_chunk("one", "first");
+    wait_acks(1);
+    wait_check(w.loop, have_ended, &one, "the end of one that is idle");
+    assert_null(idle[0]);
+    assert_int_equal(n_ended, 1);
+    assert_int_equal(metric_get(METRIC_FORWARD_EVICTED), 1);
+    assert_int_equal(metric_get(METRIC_FORWARD_OPEN), MANY);
+    input_forward_free(&in);
+    for (size_t i = 0; i < MANY; i++)
+        if (idle[i] != NULL)
+            stream_close(idle[i], NULL);
+    wait_check(w.loop, have_ended, &all, "the end of the others");
+    wait_check(w.loop, is_closed, NULL, "the end of the connection");
+}
+
 static void where_it_cannot_listen_it_does_not(void **state)
 {
     const int fds[INPUT_FORWARD_LISTENERS] = {-1, 0, 0};
@@ -617,5 +686,5 @@ CHECK_MAIN(TEST(entries_become_records_with_labels), TEST(dockers_driver_is_know
            TEST(a_next_file_that_cannot_be_begun_is_tried_again),
            TEST(what_was_not_synced_is_written_again), TEST(a_slow_disk_has_its_pauses),
            TEST(a_line_that_is_none_has_the_labels_of_the_input),
-           TEST(what_was_not_taken_is_not_counted), TEST(where_it_cannot_listen_it_does_not),
-           TEST(heartbeats_and_signals_are_acknowledged))
+           TEST(what_was_not_taken_is_not_counted), TEST(idle_connections_do_not_shut_others_out),
+           TEST(where_it_cannot_listen_it_does_not), TEST(heartbeats_and_signals_are_acknowledged))

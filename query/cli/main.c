@@ -128,6 +128,19 @@ static int run(struct args *args)
     return r;
 }
 
+/* Of the command that was meant, where there is one. */
+static void point_to_help(int argc, char **argv)
+{
+    const char *name = "";
+    enum args_command command;
+    struct err ignored;
+
+    for (int i = 1; i < argc && name[0] == '\0'; i++)
+        if (args_find(argv[i], &command, &ignored) == 0)
+            name = argv[i];
+    (void)fprintf(stderr, "Try `logq %s%s--help`.\n", name, name[0] == '\0' ? "" : " ");
+}
+
 int main(int argc, char **argv)
 {
     struct args args;
@@ -137,7 +150,7 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN); /* a write tells as much */
     if (args_parse(argc, argv, time_now(), &args, &err) < 0) {
         cmd_say("%s", err.text);
-        (void)fputs("Try `logq --help`.\n", stderr);
+        point_to_help(argc, argv);
         return CMD_USAGE;
     }
     if (args.help)

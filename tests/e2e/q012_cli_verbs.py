@@ -137,7 +137,8 @@ def offline(server, work):
             "\n    xz") + text.count("\n    eval") >= 3 and "Exit: 0 " in text, text
         page = command([BIN / "logq", "man", verb]).stdout
         assert page.startswith(".TH LOGQ\\-" + verb.upper()) and ".SH EXIT STATUS" in page, page
-    assert "did you mean 'volume'?" in out(server, "volumne", code=2)
+    assert "did you mean 'volume'?" in out(server, "volumne", code=2) and "Try `logq --help`" in out(server, "volumne", code=2)
+    assert "Try `logq stats --help`" in out(server, "stats", "--frm", "1h", code=2)
     assert "did you mean --histogram?" in out(server, "query", "x", "--histgram", code=2)
     assert "knows no --follow" in out(server, "stats", "--follow", code=2)
 

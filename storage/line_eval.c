@@ -232,6 +232,8 @@ static int run_node(struct walk *w, const struct line_node *n, struct line_rows 
     e->settled = false;
     r = line_parts_run(e, w->template, n->slot, n->state, rows, err);
     if (r == 1)
+        r = line_forms_run(e, w->template, n->slot, n->state, rows, err);
+    if (r == 1)
         r = lines_slot_bytes(e->l, w->template, n->slot, &bytes, err);
     else
         return r;

@@ -106,6 +106,10 @@ int line_digits_find(struct line_eval *e, const struct slot_stamp *s, struct str
 int line_parts_run(struct line_eval *e, size_t template, size_t slot, unsigned state,
                    struct line_rows rows, struct err *err);
 
+/* line_forms.c: the same over a PATTERN column of a few forms.  1: it is none. */
+int line_forms_run(struct line_eval *e, size_t template, size_t slot, unsigned state,
+                   struct line_rows rows, struct err *err);
+
 static inline size_t line_rank(struct line_rows rows, size_t i)
 {
     return rows.list == NULL ? i : rows.list[i];

@@ -5,6 +5,9 @@
  * product and the difference by as much of theirs.  Together that is below 3 x 2^-53 of x, 0.19,
  * while the numbers that are to be told apart are 1 apart and the limits lie in the middle between
  * two.
+ *
+ * How rough floats are: x, 1 / 10^(p + k) and the difference are each off by at most 2^-24 of
+ * themselves, the middle by 2^-24.
  */
 #include "storage/line_number.h"
 
@@ -15,11 +18,14 @@
 #include <immintrin.h>
 #endif
 
-enum { DIGITS_MAX = 15, LANES = 4, STEP = 16 };
+enum { DIGITS_MAX = 15, LANES = 4, WIDE_LANES = 8, STEP = 16 };
 
 static const uint64_t GREATEST = (UINT64_C(1) << 49) - 1;
 /* Added and taken off again, what is left is the nearest whole number. */
 static const double ROUNDER = 6755399441055744.0;
+static const float WIDE_ROUNDER = 12582912.0F;
+static const double FLOAT_OFF = 1.0 / (1 << 24);
+static const double ROUGH_SHARE = 1.0 / 128; /* of numbers, at most, that pass without a literal */
 
 /* The literal as a number of needle.n digits; false: it holds something else. */
 static bool number_of(const struct find *f, uint64_t *ret)
@@ -85,6 +91,25 @@ static bool add_literal(struct line_number *m, const struct find *f, const struc
     return true;
 }
 
+/* Tests in floats; false: too many numbers would pass. */
+static bool make_rough(struct line_number *m, const struct slot_stamp *s)
+{
+    double share = 0;
+
+    if (s->max > INT32_MAX)
+        return false;
+    for (size_t t = 0; t < m->n; t++) {
+        struct line_number_test *q = &m->test[t];
+        double off = 4 * FLOAT_OFF * ((double)s->max * q->inverse + 1);
+        share += 2 * off;
+        q->rough.inverse = (float)q->inverse;
+        q->rough.center = (float)q->center;
+        q->rough.half = (float)(q->half + off);
+        q->rough.least = (float)(q->least * (1 - 4 * FLOAT_OFF));
+    }
+    return share <= ROUGH_SHARE;
+}
+
 bool line_number_init(struct line_number *m, const struct line_needle *w,
                       const struct slot_stamp *s)
 {
@@ -98,6 +123,7 @@ bool line_number_init(struct line_number *m, const struct line_needle *w,
     for (size_t i = 0; i < w->n; i++)
         if (!add_literal(m, &w->find[i], s))
             return false;
+    m->rough = !m->portable && make_rough(m, s);
     return true;
 }
 
@@ -191,6 +217,47 @@ __attribute__((target("avx2,fma"))) static unsigned test_step(const struct line_
     return bits;
 }
 
+/* Sixteen numbers below 2^31 as floats, in their order. */
+__attribute__((target("avx2,fma"))) static inline void load_rough(const uint64_t *v, __m256 x[2])
+{
+    for (size_t k = 0; k < 2; k++) {
+        __m256 low = _mm256_loadu_ps((const void *)(v + WIDE_LANES * k));
+        __m256 high = _mm256_loadu_ps((const void *)(v + WIDE_LANES * k + LANES));
+        __m256i half = _mm256_castps_si256(_mm256_shuffle_ps(low, high, 0x88));
+        x[k] = _mm256_cvtepi32_ps(_mm256_permute4x64_epi64(half, 0xd8));
+    }
+}
+
+/* test_step, which may also be true of numbers that have no literal. */
+__attribute__((target("avx2,fma"))) static unsigned rough_step(const struct line_number *m,
+                                                               const uint64_t *v)
+{
+    const __m256 rounder = _mm256_set1_ps(WIDE_ROUNDER);
+    const __m256 sign = _mm256_set1_ps(-0.0F);
+    __m256 found[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 x[2];
+
+    load_rough(v, x);
+    for (size_t t = 0; t < m->n; t++) {
+        const struct line_number_test *q = &m->test[t];
+        const __m256 inverse = _mm256_set1_ps(q->rough.inverse);
+        const __m256 center = _mm256_set1_ps(q->rough.center);
+        const __m256 half = _mm256_set1_ps(q->rough.half);
+        const __m256 least = _mm256_set1_ps(q->rough.least);
+        for (size_t k = 0; k < 2; k++) {
+            __m256 at = _mm256_fmsub_ps(x[k], inverse, center);
+            if (!q->once)
+                at = _mm256_sub_ps(at, _mm256_sub_ps(_mm256_add_ps(at, rounder), rounder));
+            at = _mm256_cmp_ps(_mm256_andnot_ps(sign, at), half, _CMP_LE_OQ);
+            if (q->least > 0)
+                at = _mm256_and_ps(at, _mm256_cmp_ps(x[k], least, _CMP_GE_OQ));
+            found[k] = _mm256_or_ps(found[k], at);
+        }
+    }
+    return (unsigned)_mm256_movemask_ps(found[0]) | (unsigned)_mm256_movemask_ps(found[1])
+                                                        << WIDE_LANES;
+}
+
 __attribute__((target("avx2,fma"))) static void
 mark_avx2(const struct line_number *m, const uint64_t *v, size_t n, size_t first, uint64_t *bits)
 {
@@ -198,7 +265,8 @@ mark_avx2(const struct line_number *m, const uint64_t *v, size_t n, size_t first
     size_t i = 0;
 
     for (; n - i >= STEP; i += STEP)
-        bits[(first + i) / 64] |= (uint64_t)test_step(m, v + i) << (i % 64);
+        if (!m->rough || rough_step(m, v + i) != 0)
+            bits[(first + i) / 64] |= (uint64_t)test_step(m, v + i) << (i % 64);
     if (i == n)
         return;
     memcpy(last, v + i, (n - i) * sizeof(*v));

@@ -2,9 +2,10 @@
  * storage/line_number.h - numbers whose digits hold a literal, found by arithmetic.
  *
  * The k digits from place p up are (x / 10^p) mod 10^k: they are D when x mod 10^(p + k) lies in
- * [D 10^p, (D + 1) 10^p).  For a few values of p that is asked of many numbers at once, in doubles:
- * four at a time with AVX2 where the CPU has it.  Only places at which a number of the column can
- * have the literal are asked about.  Immutable after init; any thread.
+ * [D 10^p, (D + 1) 10^p).  For a few values of p that is asked of many numbers at once, with AVX2
+ * where the CPU has it: eight at a time in floats, which find all that have a literal and a few
+ * more, and these four at a time in doubles, which are exact.  Only places at which a number of the
+ * column can have the literal are asked about.  Immutable after init; any thread.
  */
 #ifndef LOGQ_STORAGE_LINE_NUMBER_H
 #define LOGQ_STORAGE_LINE_NUMBER_H
@@ -18,11 +19,15 @@ struct line_number_test {
     double inverse, center, half; /* x * inverse - center is less than half from a whole number */
     double least;                 /* and x is not below this */
     bool once;                    /* the whole number is 0, and there is no least */
+    struct {
+        float inverse, center, half, least;
+    } rough; /* the same, wide enough for what floats are off by */
 };
 
 struct line_number {
     size_t n; /* 0: no number of the column has a literal */
     bool portable;
+    bool rough; /* floats let few others pass */
     struct line_number_test test[LINE_NUMBER_TESTS];
 };
 

@@ -139,7 +139,7 @@ void slot_stamp_put(struct buf *b, const struct slot_stamp *s)
     buf_add_char(b, (char)(s->classes >> 8));
     varint_put(b, s->min_len);
     varint_put(b, s->max_len - s->min_len);
-    if (s->kind != SLOT_DICT && s->kind != SLOT_TEXT)
+    if (s->kind == SLOT_HEX)
         return;
     buf_add_char(b, s->pairs == NULL ? 0 : (char)SLOT_PAIRS);
     if (s->pairs != NULL)
@@ -218,7 +218,7 @@ static int take_text(struct str *in, struct slot_stamp *s, struct err *err)
         return corrupt("lengths", err);
     s->min_len = (uint32_t)min;
     s->max_len = (uint32_t)(min + more);
-    return s->kind == SLOT_DICT || s->kind == SLOT_TEXT ? take_pairs(in, s, err) : 0;
+    return s->kind == SLOT_HEX ? 0 : take_pairs(in, s, err);
 }
 
 int slot_stamp_take(struct str *in, struct slot_stamp *ret, struct err *err)

@@ -56,7 +56,7 @@ struct slot_stamp {
     uint32_t width;       /* SLOT_INT: digits of every value, leading zeros kept; 0: none lead */
     struct str constant;  /* SLOT_CONST: the value; else empty */
     uint32_t bytes;       /* of the encoded column */
-    const uint8_t *pairs; /* SLOT_DICT, SLOT_TEXT: a bit for each two bytes that follow each other
+    const uint8_t *pairs; /* DICT, TEXT, PATTERN: a bit for each two bytes that follow each other
                              in some value (slot_pair_of), SLOT_PAIRS bytes; NULL: not known */
 };
 
@@ -149,6 +149,29 @@ int slot_parts_open(const struct slot_stamp *s, struct str bytes, struct slot_pa
                     struct err *err);
 int slot_part_open(const struct slot_parts *p, size_t part, size_t n, struct arena *a,
                    struct slot_view *ret, struct err *err);
+
+/* A PATTERN column of a few forms: value i is before, the next number, behind of form[id[i]], or
+ * `before` alone. */
+enum { SLOT_FORMS_MAX = 256 };
+struct slot_form {
+    struct str before, behind;
+    bool has_number;
+};
+struct slot_forms {
+    size_t n; /* forms */
+    struct slot_form form[SLOT_FORMS_MAX];
+    const uint8_t *id;       /* of each value, below n */
+    size_t n_numbers;        /* of all values, in their order; at least one */
+    struct slot_stamp stamp; /* INT or CONST */
+    struct str bytes;
+};
+/* `bytes` of the column of n values, which must live as long.  1: it is not packed so.
+ * ERR_CORRUPT. */
+int slot_forms_open(const struct slot_stamp *s, struct str bytes, size_t n, struct slot_forms *ret,
+                    struct err *err);
+/* Its numbers, as slot_open. */
+int slot_forms_numbers(const struct slot_forms *f, struct arena *a, struct slot_view *ret,
+                       struct err *err);
 
 /* A column of numbers, or of texts that differ in some numbers alone, as one number for each value:
  * equal ones stand for equal texts, also in another column with the same `shape`. */

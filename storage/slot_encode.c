@@ -3,9 +3,9 @@
  * docs/formats/slot.md.
  *
  * Tried in this order, and each gives up at the first value that does not fit: CONST, INT, DICT,
- * HEX, PATTERN, TEXT; times, of whatever kind they would be, as joined numbers before DICT.  What
- * is chosen must be quick to read and small after zstd has been over it, not small by itself
- * (docs/adr/0006).
+ * HEX, PATTERN, TEXT; a dictionary gives way to forms with a number in them; times, of whatever
+ * kind they would be, as joined numbers before DICT.  What is chosen must be quick to read and
+ * small after zstd has been over it, not small by itself (docs/adr/0006).
  */
 #include "base/hash.h"
 #include "base/mem.h"
@@ -22,6 +22,7 @@ enum {
     DICT_MIN = 8,            /* values below which a dictionary is not tried */
     DICT_SAMPLE = 256,       /* values after which, again and again, it is asked if this may pay */
     DICT_SHARE = 2,          /* as many rows to a value, or more */
+    DICT_LARGE = 256,        /* values above which numbers in them are looked for instead */
     DICT_PROBES = 64,        /* places looked at: bounds the time that chosen values can cost */
     TRIAL_MIN = 64,          /* values from which several ways are compared */
     WORTH = 32,              /* parts of its bytes that another way must save */
@@ -52,6 +53,8 @@ struct slot_encoder {
     struct slot_pattern pattern;
     struct slot_encoder *inner; /* of its slots; owned */
     bool is_inner;
+    bool gave_way;  /* a dictionary to numbers */
+    bool is_dict;   /* the strings are those of a dictionary */
     unsigned avoid; /* enum avoid */
 };
 
@@ -62,6 +65,7 @@ enum avoid {
     AVOID_TEXT_GUESS = 4, /* lines where lengths look better, and the other way round */
     AVOID_HEX_GUESS = 8,  /* planes likewise */
     AVOID_JOINED = 16,
+    AVOID_NUMBERS = 32, /* a dictionary, though numbers in its values would do */
 };
 
 struct slot_encoder *slot_encoder_new(void)
@@ -254,21 +258,31 @@ static bool is_random(unsigned classes)
            (classes & lower) != 0;
 }
 
-static bool try_pattern(struct slot_encoder *e, const struct str *v, size_t n, bool small,
-                        const struct slot_stamp *s, struct buf *out)
+static struct slot_encoder *inner_of(struct slot_encoder *e)
 {
-    if (e->is_inner || (e->avoid & AVOID_PATTERN) != 0 || n < PATTERN_MIN ||
-        s->max_len > PATTERN_BYTES_MAX || (s->classes & SLOT_DIGIT) == 0)
-        return false;
-    if (!slot_pattern_numbers(&e->pattern, v, n) &&
-        !(slot_pattern_frame(&e->pattern, v, n) &&
-          ((is_random(s->classes) && !e->repeats) || is_hex(e->pattern.value, n))))
-        return false;
     if (e->inner == NULL) {
         e->inner = slot_encoder_new();
         e->inner->is_inner = true;
     }
-    slot_pattern_put(&e->pattern, e->inner, n, small, out);
+    return e->inner;
+}
+
+static bool try_pattern(struct slot_encoder *e, const struct str *v, size_t n, bool small,
+                        const struct slot_stamp *s, struct buf *out)
+{
+    struct slot_pattern *p = &e->pattern;
+
+    if (e->is_inner || (e->avoid & AVOID_PATTERN) != 0 || n < PATTERN_MIN ||
+        s->max_len > PATTERN_BYTES_MAX || (s->classes & SLOT_DIGIT) == 0)
+        return false;
+    if (!slot_pattern_numbers(p, v, n)) {
+        if (!e->is_dict && slot_forms_put(p, inner_of(e), v, n, small, out))
+            return true;
+        if (!slot_pattern_frame(p, v, n) ||
+            !((is_random(s->classes) && !e->repeats) || is_hex(p->value, n)))
+            return false;
+    }
+    slot_pattern_put(p, inner_of(e), n, small, out);
     return true;
 }
 
@@ -423,6 +437,19 @@ static void put_ids(const struct slot_encoder *e, size_t n, unsigned width, stru
     out->n += n * width;
 }
 
+/* Whether a dictionary of so many gives way to columns of the numbers in its values: those are
+ * asked by arithmetic, a large dictionary must be written out. */
+static bool has_numbers(struct slot_encoder *e, size_t count)
+{
+    if (count <= DICT_LARGE || e->is_inner || (e->avoid & (AVOID_PATTERN | AVOID_NUMBERS)) != 0)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        e->value[i] = e->entry[i].value;
+    e->gave_way =
+        slot_pattern_numbers(&e->pattern, e->value, count) || slot_forms_fit(e->value, count);
+    return e->gave_way;
+}
+
 static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, bool small,
                      struct buf *out, struct slot_stamp *s)
 {
@@ -434,7 +461,7 @@ static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, bool
     if ((e->avoid & AVOID_DICT) != 0)
         return false; /* and what is known of repeats stays so */
     count = find_distinct(e, v, n, max);
-    if (count == 0)
+    if (count == 0 || has_numbers(e, count))
         return false;
     sort_entries(e, count);
     varint_put(out, count);
@@ -442,7 +469,9 @@ static bool try_dict(struct slot_encoder *e, const struct str *v, size_t n, bool
     for (size_t i = 0; i < count; i++)
         e->value[i] = e->sorted[i].value;
     e->repeats = false;
+    e->is_dict = true;
     put_strings(e, e->value, count, small, out, s);
+    e->is_dict = false;
     s->kind = SLOT_DICT;
     return true;
 }
@@ -480,12 +509,13 @@ static void put_column(struct slot_encoder *e, const struct str *v, size_t n, bo
 
 /* Other ways than the usual one, worth trying when it gave `kind`, whose first byte is `way`; 0
  * ends the list. */
-static const unsigned *other_ways(enum slot_kind kind, uint8_t way)
+static const unsigned *other_ways(enum slot_kind kind, uint8_t way, bool gave_way)
 {
     static const unsigned JOINED[] = {AVOID_JOINED, AVOID_JOINED | AVOID_DICT,
                                       AVOID_JOINED | AVOID_PATTERN, 0};
     static const unsigned DICT[] = {AVOID_DICT, AVOID_DICT | AVOID_PATTERN, 0};
     static const unsigned PATTERN[] = {AVOID_PATTERN, 0};
+    static const unsigned NUMBERS[] = {AVOID_PATTERN, AVOID_NUMBERS, 0};
     static const unsigned TEXT[] = {AVOID_TEXT_GUESS, 0};
     static const unsigned HEX[] = {AVOID_HEX_GUESS, 0};
     static const unsigned NONE[] = {0};
@@ -494,7 +524,7 @@ static const unsigned *other_ways(enum slot_kind kind, uint8_t way)
     case SLOT_DICT:
         return DICT;
     case SLOT_PATTERN:
-        return way == SLOT_WAY_JOINED ? JOINED : PATTERN;
+        return way == SLOT_WAY_JOINED ? JOINED : gave_way ? NUMBERS : PATTERN;
     case SLOT_TEXT:
         return TEXT;
     case SLOT_HEX:
@@ -507,7 +537,8 @@ static const unsigned *other_ways(enum slot_kind kind, uint8_t way)
     return NONE;
 }
 
-/* The usual way, or another that saves enough: the usual one is the quickest to read. */
+/* The usual way, or another that saves enough: the usual one is the quickest to read, and a large
+ * dictionary the slowest. */
 static void put_smallest(struct slot_encoder *e, const struct str *v, size_t n, struct buf *out,
                          struct slot_stamp *s)
 {
@@ -517,10 +548,11 @@ static void put_smallest(struct slot_encoder *e, const struct str *v, size_t n, 
     const unsigned *way;
     size_t least;
 
+    e->gave_way = false;
     put_column(e, v, n, true, out, s);
     if (out->over)
         return;
-    way = other_ways(s->kind, (uint8_t)out->p[before]);
+    way = other_ways(s->kind, (uint8_t)out->p[before], e->gave_way);
     if (*way == 0)
         return;
     least = slot_weigh(scale, str_from(buf_str(out), before));
@@ -531,6 +563,7 @@ static void put_smallest(struct slot_encoder *e, const struct str *v, size_t n, 
         out->n = before;
         put_column(e, v, n, true, out, s);
         weight = slot_weigh(scale, str_from(buf_str(out), before));
+        weight += *way == AVOID_NUMBERS ? weight / WORTH : 0;
         if (weight < least) {
             least = weight;
             best = *way;

@@ -17,7 +17,13 @@ enum {
 enum { SLOT_HEX_CLASSES = SLOT_DIGIT | SLOT_HEX_LOWER | SLOT_HEX_UPPER };
 
 /* First byte of strings, beside those of a number column: docs/formats/slot.md. */
-enum { SLOT_WAY_LINES = 3, SLOT_WAY_HEX = 4, SLOT_WAY_PATTERN = 5, SLOT_WAY_JOINED = 6 };
+enum {
+    SLOT_WAY_LINES = 3,
+    SLOT_WAY_HEX = 4,
+    SLOT_WAY_PATTERN = 5,
+    SLOT_WAY_JOINED = 6,
+    SLOT_WAY_FORMS = 7,
+};
 
 /* ---- slot.c ---- */
 
@@ -75,6 +81,8 @@ struct slot_pattern {
     struct buf columns;
 };
 void slot_pattern_fini(struct slot_pattern *p);
+/* Make room for `n` values, and columns empty. */
+void slot_pattern_room(struct slot_pattern *p, size_t n);
 /* Cut all values at their numbers; false: they differ in more. */
 bool slot_pattern_numbers(struct slot_pattern *p, const struct str *v, size_t n);
 /* Cut off what all begin and end with; false: nothing. */
@@ -87,6 +95,28 @@ int slot_pattern_open(const struct slot_stamp *s, struct str in, size_t n, struc
                       struct slot_view *ret, struct err *err);
 /* What follows the way, taken apart. */
 int slot_pattern_parts(struct str in, struct slot_parts *ret, struct err *err);
+
+/* ---- slot_forms.c ---- */
+
+/* Are all values of a few forms, some with a number? */
+bool slot_forms_fit(const struct str *v, size_t n);
+/* Append them, way and all; false: they are not, and nothing was appended.  `inner` encodes the
+ * numbers; scratch in p. */
+bool slot_forms_put(struct slot_pattern *p, struct slot_encoder *inner, const struct str *v,
+                    size_t n, bool small, struct buf *out);
+/* slot_forms_open of what follows the way. */
+int slot_forms_take(struct str in, size_t n, struct slot_forms *ret, struct err *err);
+/* Form of value i; how many numbers come before its own. */
+void slot_forms_find(const struct slot_forms *f, size_t i, size_t *form, size_t *rank);
+/* Write out n values; `in` is what follows the way.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
+int slot_forms_text(const struct slot_stamp *s, struct str in, size_t n, struct arena *a,
+                    struct slot_view *ret, struct err *err);
+/* Add their lengths to ret[0..n). */
+int slot_forms_lengths(const struct slot_stamp *s, const struct slot_forms *f, size_t n,
+                       struct arena *a, uint32_t *ret, struct err *err);
+/* slot_pairs. */
+bool slot_forms_pairs(const struct slot_stamp *s, struct str bytes, size_t n,
+                      uint8_t ret[SLOT_PAIRS]);
 
 /* ---- slot_joined.c ---- */
 

@@ -138,6 +138,7 @@ int slot_lengths_add(const struct slot_stamp *s, struct str bytes, size_t n, str
 {
     struct slot_parts parts = {.n = 0};
     struct slot_view v = {.n = 0};
+    struct slot_forms forms;
     int r = add_fixed(s, n, ret, err);
 
     if (r != 1)
@@ -145,6 +146,9 @@ int slot_lengths_add(const struct slot_stamp *s, struct str bytes, size_t n, str
     r = slot_parts_open(s, bytes, &parts, err);
     if (r != 1)
         return r < 0 ? r : add_parts(s, &parts, n, a, ret, err);
+    r = slot_forms_open(s, bytes, n, &forms, err);
+    if (r != 1)
+        return r < 0 ? r : slot_forms_lengths(s, &forms, n, a, ret, err);
     r = slot_open(s, bytes, n, a, &v, err);
     return r < 0 ? r : slot_view_lengths_add(&v, a, ret, err);
 }

@@ -183,6 +183,10 @@ static int open_strings(const struct slot_stamp *s, struct str in, bool inner, s
         if (inner)
             return corrupt("a pattern in a pattern", err);
         return slot_pattern_open(s, rest, v->n, a, v, err);
+    case SLOT_WAY_FORMS:
+        if (inner)
+            return corrupt("forms in a pattern", err);
+        return slot_forms_text(s, rest, v->n, a, v, err);
     default:
         return open_lengths(s, in, a, v, err);
     }
@@ -257,6 +261,7 @@ int slot_peek(const struct slot_stamp *s, struct str bytes, size_t n, struct str
     case SLOT_WAY_HEX:
     case SLOT_WAY_PATTERN:
     case SLOT_WAY_JOINED:
+    case SLOT_WAY_FORMS:
         return 1;
     default:
         *ret = bytes;
@@ -271,6 +276,8 @@ bool slot_pairs(const struct slot_stamp *s, struct str bytes, size_t n, uint8_t 
     unsigned count = 0;
     struct err err;
 
+    if (s->kind == SLOT_PATTERN)
+        return slot_forms_pairs(s, bytes, n, ret);
     if (slot_peek(s, bytes, n, &text, &err) != 0)
         return false;
     memset(ret, 0, SLOT_PAIRS);

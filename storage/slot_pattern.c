@@ -74,8 +74,11 @@ static bool cut(struct slot_pattern *p, struct str s, size_t i, size_t n)
     return str_eq(str_from(s, at), p->piece[p->n_slots]);
 }
 
-static void grow(struct slot_pattern *p, size_t n)
+void slot_pattern_room(struct slot_pattern *p, size_t n)
 {
+    if (p->columns.max == 0)
+        buf_init(&p->columns, SIZE_MAX);
+    buf_clear(&p->columns);
     if (n <= p->cap)
         return;
     p->value = mem_grow(p->value, n * sizeof(*p->value));
@@ -86,7 +89,7 @@ bool slot_pattern_numbers(struct slot_pattern *p, const struct str *v, size_t n)
 {
     if (!cut_first(p, v[0]))
         return false;
-    grow(p, n * p->n_slots);
+    slot_pattern_room(p, n * p->n_slots);
     for (size_t i = 0; i < n; i++)
         if (!cut(p, v[i], i, n))
             return false;
@@ -119,7 +122,7 @@ bool slot_pattern_frame(struct slot_pattern *p, const struct str *v, size_t n)
     p->n_slots = 1;
     p->piece[0] = str_sub(v[0], 0, head);
     p->piece[1] = str_from(v[0], v[0].n - tail);
-    grow(p, n);
+    slot_pattern_room(p, n);
     for (size_t i = 0; i < n; i++)
         p->value[i] = str_sub(v[i], head, v[i].n - head - tail);
     return true;
@@ -130,9 +133,6 @@ void slot_pattern_put(struct slot_pattern *p, struct slot_encoder *inner, size_t
 {
     struct slot_stamp stamp[SLOT_PATTERN_SLOTS];
 
-    if (p->columns.max == 0)
-        buf_init(&p->columns, SIZE_MAX);
-    buf_clear(&p->columns);
     for (size_t k = 0; k < p->n_slots; k++)
         slot_encode(inner, p->value + k * n, n, small, &p->columns, &stamp[k]);
     buf_add_char(out, SLOT_WAY_PATTERN);

@@ -74,6 +74,13 @@ static int pick_text(struct slot_place at, struct arena *a, struct str *ret, str
     return 0;
 }
 
+static void put_str(char **to, struct str s)
+{
+    if (s.n > 0)
+        memcpy(*to, s.p, s.n);
+    *to += s.n;
+}
+
 static int pick_pattern(const struct slot_stamp *s, const struct slot_place *at, struct arena *a,
                         struct str *ret, struct err *err)
 {
@@ -100,12 +107,42 @@ static int pick_pattern(const struct slot_stamp *s, const struct slot_place *at,
         return arena_err(a, err);
     *ret = (struct str){to, (size_t)length};
     for (size_t k = 0; k <= p.n; k++) {
-        memcpy(to, p.piece[k].p, p.piece[k].n);
-        to += p.piece[k].n;
-        if (k < p.n && value[k].n > 0)
-            memcpy(to, value[k].p, value[k].n);
-        to += k < p.n ? value[k].n : 0;
+        put_str(&to, p.piece[k]);
+        if (k < p.n)
+            put_str(&to, value[k]);
     }
+    return 0;
+}
+
+static int pick_forms(const struct slot_stamp *s, const struct slot_place *at, struct arena *a,
+                      struct str *ret, struct err *err)
+{
+    struct slot_forms f;
+    struct str number = STR_NULL;
+    size_t form = 0;
+    size_t rank = 0;
+    char *to;
+    int r = slot_forms_take(str_from(at->bytes, 1), at->n, &f, err);
+
+    if (r < 0)
+        return r;
+    *at->work += at->n / WRITE_SPEED;
+    slot_forms_find(&f, at->i, &form, &rank);
+    if (f.form[form].has_number)
+        r = pick(&f.stamp, (struct slot_place){f.bytes, f.n_numbers, rank, at->work}, true, a,
+                 &number, err);
+    if (r < 0)
+        return r;
+    if (f.form[form].before.n > s->max_len || f.form[form].behind.n > s->max_len)
+        return corrupt("a length outside of its stamp", err);
+    to = arena_bytes(a, f.form[form].before.n + number.n + f.form[form].behind.n + 1);
+    if (to == NULL)
+        return arena_err(a, err);
+    *ret = (struct str){to, 0};
+    put_str(&to, f.form[form].before);
+    put_str(&to, number);
+    put_str(&to, f.form[form].behind);
+    ret->n = (size_t)(to - ret->p);
     return 0;
 }
 
@@ -131,6 +168,9 @@ static int pick_string(const struct slot_stamp *s, struct slot_place at, bool in
         break;
     case SLOT_WAY_PATTERN:
         r = inner ? corrupt("a pattern in a pattern", err) : pick_pattern(s, &at, a, ret, err);
+        break;
+    case SLOT_WAY_FORMS:
+        r = inner ? corrupt("forms in a pattern", err) : pick_forms(s, &at, a, ret, err);
         break;
     default:
         r = pick_text(at, a, ret, err);

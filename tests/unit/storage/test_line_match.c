@@ -148,6 +148,13 @@ static void put_line(struct block *b, unsigned kind, unsigned i)
         n = snprintf(line, sizeof(line), "2026-03-0%uT17:%02u:%02u.%09uZ up", 1 + i / 300,
                      i / 60 % 60, i % 60, (unsigned)rnd(1000000000));
         break;
+    case 8:
+        if (rnd(4) == 0)
+            n = snprintf(line, sizeof(line), "{\"path\":\"/%s\",\"ok\":1}", word);
+        else
+            n = snprintf(line, sizeof(line), "{\"path\":\"/v1/%s/%u%s\",\"ok\":1}", word,
+                         (unsigned)rnd(UINT64_C(1) << rnd(32)), rnd(3) == 0 ? "/cart9" : "");
+        break;
     default:
         n = (int)rnd(20);
         for (int k = 0; k < n; k++)
@@ -160,12 +167,12 @@ static void put_line(struct block *b, unsigned kind, unsigned i)
 static void fill(struct block *b)
 {
     size_t n = 1 + rnd(ROWS_MAX - 1);
-    unsigned first = (unsigned)rnd(8);
-    unsigned kinds = 1 + (unsigned)rnd(8);
+    unsigned first = (unsigned)rnd(9);
+    unsigned kinds = 1 + (unsigned)rnd(9);
 
     block_reset(b);
     for (unsigned i = 0; i < n; i++)
-        put_line(b, rnd(30) == 0 ? 5 : (first + (unsigned)rnd(kinds)) % 8, i);
+        put_line(b, rnd(30) == 0 ? 5 : (first + (unsigned)rnd(kinds)) % 9, i);
     block_open(b);
 }
 
@@ -313,6 +320,16 @@ static void check_filter(struct block *b, const struct filter *f)
     line_match_free(&m);
 }
 
+static void check_filters(struct block *b)
+{
+    for (unsigned i = 0; i < 40; i++) {
+        struct filter f;
+        make_filter(&f, b);
+        check_filter(b, &f);
+        free_filter(&f);
+    }
+}
+
 static void passes_what_passes_line_by_line(void **state)
 {
     struct block b;
@@ -321,12 +338,24 @@ static void passes_what_passes_line_by_line(void **state)
     block_init(&b);
     for (unsigned round = 0; round < 60; round++) {
         fill(&b);
-        for (unsigned i = 0; i < 40; i++) {
-            struct filter f;
-            make_filter(&f, &b);
-            check_filter(&b, &f);
-            free_filter(&f);
-        }
+        check_filters(&b);
+    }
+    block_fini(&b);
+}
+
+/* Paths, most with an id: a column of a few forms. */
+static void paths_with_ids_pass_as_their_lines_do(void **state)
+{
+    struct block b;
+
+    (void)state;
+    block_init(&b);
+    for (unsigned round = 0; round < 30; round++) {
+        block_reset(&b);
+        for (unsigned i = 0; i < ROWS_MAX; i++)
+            put_line(&b, 8, i);
+        block_open(&b);
+        check_filters(&b);
     }
     block_fini(&b);
 }
@@ -499,6 +528,7 @@ static void ids_are_compared_as_they_are_packed(void **state)
 
 CHECK_MAIN(cmocka_unit_test(ids_are_compared_as_they_are_packed),
            cmocka_unit_test(passes_what_passes_line_by_line),
+           cmocka_unit_test(paths_with_ids_pass_as_their_lines_do),
            cmocka_unit_test(text_between_slots_costs_no_column),
            cmocka_unit_test(what_cannot_be_there_costs_no_column),
            cmocka_unit_test(an_id_costs_its_own_column))

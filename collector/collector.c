@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/obj.h"
+#include "collector/backoff.h"
 #include "collector/certs.h"
 #include "collector/containers.h"
 #include "collector/input_events.h"
@@ -29,6 +30,8 @@ enum {
     CERTS_AGAIN_MS = 1100,
     CERTS_PARTS = 20, /* of what is left of its life */
     CERTS_MOST_S = 60,
+    LISTEN_AGAIN_MIN_MS = 500,
+    LISTEN_AGAIN_MAX_MS = 30000,
     LOCK_RETRY_MS = 50
 };
 
@@ -61,6 +64,8 @@ struct collector {
     struct input_forward *forward;         /* NULL: not asked for */
     struct input_journal *journal;         /* NULL: not asked for */
     struct http_server *http;
+    struct loop_timer *http_timer; /* NULL: we listen for it, or need not */
+    struct backoff http_backoff;
     unsigned draining; /* things that are not done yet */
     loop_fn *drain_done;
     void *drain_arg;
@@ -329,26 +334,56 @@ static int write_addresses(struct collector *c, struct err *err)
     return r;
 }
 
-static int open_http(struct collector *c, const struct collector_rights *rights, struct err *err)
+static void on_listening(void *arg)
 {
-    struct listener_options listen = {.max_streams = 32,
-                                      .bound_fd = rights == NULL ? 0 : rights->metrics_fd};
-    static const struct http_options HTTP = {.idle_ms = 10000};
-    struct str address = config_of(c)->metrics_listen;
-    int r;
+    struct collector *c = arg;
+    struct err err;
 
-    if (address.n == 0 || listen.bound_fd < 0)
+    if (write_addresses(c, &err) < 0)
+        log_warn("addresses.not_written", LOG_ERR(&err));
+}
+
+static int open_http(struct collector *c, int bound_fd, struct err *err)
+{
+    struct listener_options listen = {.max_streams = 32, .bound_fd = bound_fd};
+    static const struct http_options HTTP = {.idle_ms = 10000};
+    int r = http_server_open(c->loop, c->started->config->metrics_listen.p, &listen, &HTTP,
+                             on_request, c, &c->http, err);
+
+    if (r == 0)
+        log_info("metrics.listening", LOG_Z("address", http_server_address(c->http)));
+    return r;
+}
+
+static void open_http_again(void *arg)
+{
+    struct collector *c = arg;
+    struct err err;
+
+    if (open_http(c, 0, &err) == 0)
+        on_listening(c);
+    else
+        loop_timer_start(c->http_timer, backoff_next_ms(&c->http_backoff), 0);
+}
+
+static int start_http(struct collector *c, const struct collector_rights *rights, struct err *err)
+{
+    struct str address = config_of(c)->metrics_listen;
+    int fd = rights == NULL ? 0 : rights->metrics_fd, r;
+
+    if (address.n == 0 || fd < 0)
         return 0;
-    r = http_server_open(c->loop, address.p, &listen, &HTTP, on_request, c, &c->http, err);
+    r = open_http(c, fd, err);
     if (r < 0 && rights != NULL && rights->go_on) {
         log_error("listen.failed", LOG_Z("option", "metrics.listen"), LOG_STR("address", address),
                   LOG_ERR(err));
+        c->http_backoff =
+            (struct backoff){.min_ms = LISTEN_AGAIN_MIN_MS, .max_ms = LISTEN_AGAIN_MAX_MS};
+        c->http_timer = loop_timer_new(c->loop, open_http_again, c);
+        loop_timer_start(c->http_timer, backoff_next_ms(&c->http_backoff), 0);
         return 0;
     }
-    if (r < 0)
-        return err_wrap(err, "metrics.listen");
-    log_info("metrics.listening", LOG_Z("address", http_server_address(c->http)));
-    return 0;
+    return r < 0 ? err_wrap(err, "metrics.listen") : 0;
 }
 
 /* ---- fluent clients ---- */
@@ -359,6 +394,8 @@ static int open_forward(struct collector *c, const struct collector_rights *righ
     struct input_forward_options opt = {.loop = c->loop,
                                         .bound_fds = rights == NULL ? NULL : rights->forward_fds,
                                         .go_on = rights != NULL && rights->go_on,
+                                        .listening = on_listening,
+                                        .arg = c,
                                         .state_fd = c->state_fd,
                                         .max_line = (size_t)config_of(c)->max_line};
 
@@ -550,7 +587,7 @@ int collector_open(struct loop *l, const struct collector_rights *rights, struct
     if (r == 0)
         r = open_pipeline(c, err);
     if (r == 0)
-        r = open_http(c, rights, err);
+        r = start_http(c, rights, err);
     if (r == 0)
         r = start_engines(c, err);
     if (r == 0) /* before anybody reads its spool */
@@ -726,6 +763,7 @@ void collector_free(struct collector **pc)
     stop_engines(c);
     if (c->http != NULL || c->forward != NULL)
         (void)unlinkat(c->state_fd, ADDRESSES, 0);
+    loop_timer_free(&c->http_timer);
     if (c->http != NULL)
         http_server_close(&c->http);
     input_forward_free(&c->forward);

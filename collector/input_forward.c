@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/vec.h"
+#include "collector/backoff.h"
 #include "collector/forward_line.h"
 #include "collector/metrics.h"
 #include "collector/spool.h"
@@ -56,6 +57,8 @@ enum {
     PACE = 3,
     SLOW_MS = 100, /* a slow disk, for tests */
     IDLE_MS = 10000,
+    LISTEN_AGAIN_MIN_MS = 500,
+    LISTEN_AGAIN_MAX_MS = 30000,
     CLOSING = 64, /* connections that have no seat any more and are not closed yet */
     TICK_MS = 1000,
     RETRY_MS = 200,
@@ -67,7 +70,8 @@ enum hold { HOLD_FULL = 1, HOLD_DISK = 2, HOLD_STOPPED = 4, HOLD_PACE = 8 };
 /* Where connections come in. */
 struct door {
     struct input_forward *in;
-    struct listener *listener; /* NULL: it is closed */
+    char *address;             /* owned: as it was asked for */
+    struct listener *listener; /* NULL: that could not be yet, or it is closed */
     uint64_t turned_away;      /* connections that came and got no seat, */
     uint64_t evicted;          /* and that lost theirs to a new one */
     uint64_t refused, told;    /* what of these, and of the listener's, was said already */
@@ -99,6 +103,11 @@ struct input_forward {
     uint64_t spool_bytes, file_bytes;
     struct door doors[INPUT_FORWARD_LISTENERS];
     size_t n_doors;
+    mode_t mode;
+    struct backoff backoff;
+    dur_ns listen_at;   /* where we do not listen yet it is tried again then; 0: we do everywhere */
+    loop_fn *listening; /* of whoever made us; may be NULL */
+    void *arg;
     dur_ns idle;
     struct conn *first;
     size_t buffered; /* bytes held for unfinished messages */
@@ -385,31 +394,6 @@ static void on_flush(void *arg)
         schedule(in); /* much was pending: that was flushed a moment ago */
     else
         flush(in);
-}
-
-/* Connections that were closed since the last look, because there were too many. */
-static void look_at_door(struct door *d)
-{
-    uint64_t refused = listener_refused(d->listener) + d->turned_away;
-
-    metric_add(METRIC_FORWARD_REFUSED, refused - d->refused);
-    if (refused > d->refused || d->evicted > d->told)
-        log_warn("forward.too_many", LOG_Z("address", listener_address(d->listener)),
-                 LOG_U64("refused", refused - d->refused),
-                 LOG_U64("evicted", d->evicted - d->told));
-    d->refused = refused;
-    d->told = d->evicted;
-}
-
-static void on_tick(void *arg)
-{
-    struct input_forward *in = arg;
-
-    loop_timer_start(in->tick, TICK_MS, TICK_MS);
-    for (size_t i = 0; i < in->n_doors; i++)
-        look_at_door(&in->doors[i]);
-    look_at_spool(in);
-    go_on(in);
 }
 
 /* ---- messages ---- */
@@ -715,6 +699,73 @@ static int open_spool(struct input_forward *in, int state_fd, struct err *err)
     return r;
 }
 
+static int open_door(struct door *d, int bound_fd, struct err *err)
+{
+    struct listener_options listen = {
+        .max_streams = SEATS_MAX + CLOSING, .unix_mode = d->in->mode, .bound_fd = bound_fd};
+    int r = listener_open(d->in->loop, d->address, &listen, on_connection, d, &d->listener, err);
+
+    if (r == 0)
+        log_info("forward.listening", LOG_Z("address", listener_address(d->listener)));
+    else
+        metric_add(METRIC_FORWARD_LISTEN_FAILED, 1);
+    return r;
+}
+
+static void wait_to_listen(struct input_forward *in)
+{
+    in->listen_at = time_mono() + (dur_ns)backoff_next_ms(&in->backoff) * NS_PER_MS;
+}
+
+static void listen_again(struct input_forward *in)
+{
+    bool missing = false, changed = false;
+    struct err err;
+
+    if (in->listen_at == 0 || time_mono() < in->listen_at)
+        return;
+    in->listen_at = 0;
+    for (size_t i = 0; i < in->n_doors; i++) {
+        if (in->doors[i].listener != NULL)
+            continue;
+        if (open_door(&in->doors[i], 0, &err) == 0)
+            changed = true;
+        else
+            missing = true;
+    }
+    if (missing)
+        wait_to_listen(in);
+    if (changed && in->listening != NULL)
+        in->listening(in->arg);
+}
+
+/* Connections that were closed since the last look, because there were too many. */
+static void look_at_door(struct door *d)
+{
+    uint64_t refused = listener_refused(d->listener) + d->turned_away;
+
+    metric_add(METRIC_FORWARD_REFUSED, refused - d->refused);
+    if (refused > d->refused || d->evicted > d->told)
+        log_warn("forward.too_many", LOG_Z("address", listener_address(d->listener)),
+                 LOG_U64("refused", refused - d->refused),
+                 LOG_U64("evicted", d->evicted - d->told));
+    d->refused = refused;
+    d->told = d->evicted;
+}
+
+static void on_tick(void *arg)
+{
+    struct input_forward *in = arg;
+
+    loop_timer_start(in->tick, TICK_MS, TICK_MS);
+    listen_again(in);
+    for (size_t i = 0; i < in->n_doors; i++)
+        if (in->doors[i].listener != NULL)
+            look_at_door(&in->doors[i]);
+    look_at_spool(in);
+    go_on(in);
+}
+
 static int open_listeners(struct input_forward *in, const struct input_forward_options *opt,
                           struct err *err)
 {
@@ -722,8 +773,6 @@ static int open_listeners(struct input_forward *in, const struct input_forward_o
 
     for (size_t i = 0; i < opt->listen.n && i < INPUT_FORWARD_LISTENERS; i++) {
         int fd = opt->bound_fds == NULL ? 0 : opt->bound_fds[i];
-        struct listener_options listen = {
-            .max_streams = SEATS_MAX + CLOSING, .unix_mode = opt->mode, .bound_fd = fd};
         struct door *d = &in->doors[in->n_doors];
         if (r < 0 || fd < 0) { /* taken all the same */
             if (fd > 0)
@@ -731,18 +780,17 @@ static int open_listeners(struct input_forward *in, const struct input_forward_o
             continue;
         }
         d->in = in;
-        r = listener_open(in->loop, opt->listen.v[i].p, &listen, on_connection, d, &d->listener,
-                          err);
-        if (r == 0) {
-            in->n_doors++;
-            log_info("forward.listening", LOG_Z("address", listener_address(d->listener)));
-        } else if (opt->go_on) {
+        d->address = mem_dup(opt->listen.v[i].p, opt->listen.v[i].n);
+        in->n_doors++;
+        r = open_door(d, fd, err);
+        if (r < 0 && opt->go_on) {
             log_error("listen.failed", LOG_Z("option", "inputs.listen"),
-                      LOG_STR("address", opt->listen.v[i]), LOG_ERR(err));
+                      LOG_Z("address", d->address), LOG_ERR(err));
+            wait_to_listen(in);
             r = 0;
-        } else {
-            r = err_wrap(err, "inputs.listen");
         }
+        if (r < 0)
+            r = err_wrap(err, "inputs.listen");
     }
     return r;
 }
@@ -756,6 +804,10 @@ int input_forward_open(const struct input_forward_options *opt, struct input_for
     in->magic = INPUT_FORWARD_MAGIC;
     in->loop = opt->loop;
     in->max_line = opt->max_line;
+    in->mode = opt->mode;
+    in->listening = opt->listening;
+    in->arg = opt->arg;
+    in->backoff = (struct backoff){.min_ms = LISTEN_AGAIN_MIN_MS, .max_ms = LISTEN_AGAIN_MAX_MS};
     in->idle = (dur_ns)(opt->idle_ms == 0 ? IDLE_MS : opt->idle_ms) * NS_PER_MS;
     in->spool_bytes = opt->spool_bytes;
     in->file_bytes = opt->spool_bytes / FILES_LEAST;
@@ -782,7 +834,10 @@ int input_forward_open(const struct input_forward_options *opt, struct input_for
 const char *input_forward_address(const struct input_forward *in, size_t i)
 {
     OBJ_CHECK(in, INPUT_FORWARD_MAGIC);
-    return i < in->n_doors ? listener_address(in->doors[i].listener) : NULL;
+    for (size_t k = 0; k < in->n_doors; k++)
+        if (in->doors[k].listener != NULL && i-- == 0)
+            return listener_address(in->doors[k].listener);
+    return NULL;
 }
 
 void input_forward_stop(struct input_forward *in)
@@ -794,7 +849,6 @@ void input_forward_stop(struct input_forward *in)
         return;
     for (size_t i = 0; i < in->n_doors; i++)
         listener_close(&in->doors[i].listener);
-    in->n_doors = 0;
     loop_timer_stop(in->tick);
     hold(in, HOLD_STOPPED);
     if (write_pending(in, &err) < 0) {
@@ -819,8 +873,10 @@ void input_forward_free(struct input_forward **pin)
     if (in == NULL)
         return;
     OBJ_CHECK(in, INPUT_FORWARD_MAGIC);
-    for (size_t i = 0; i < INPUT_FORWARD_LISTENERS; i++)
+    for (size_t i = 0; i < INPUT_FORWARD_LISTENERS; i++) {
         listener_close(&in->doors[i].listener);
+        free(in->doors[i].address);
+    }
     (void)err_set(&why, ERR_CANCELLED, "the collector ends");
     for (struct conn *c = in->first; c != NULL; c = next) {
         next = c->next;

@@ -30,9 +30,11 @@ struct input_forward_options {
     struct conf_strs listen; /* addresses; borrowed until _open returns */
     const int *bound_fds;    /* for each the socket that is bound to it, taken; 0: none, bind it;
                                 -1: that cannot be, nobody listens there.  NULL: none of all */
-    bool go_on;              /* where we cannot listen we do not, which is no error */
-    mode_t mode;             /* of a unix socket that we bind */
-    int state_fd;            /* for the spool */
+    bool go_on;              /* where we cannot listen is no error: it is tried again */
+    loop_fn *listening;      /* what input_forward_address says has changed; may be NULL */
+    void *arg;
+    mode_t mode;  /* of a unix socket that we bind */
+    int state_fd; /* for the spool */
     size_t max_line;
     uint64_t spool_bytes; /* so much unacknowledged and nothing is read */
     uint64_t idle_ms;     /* a client with most connections loses one that was idle so long, for
@@ -43,7 +45,7 @@ struct input_forward_options {
  * anybody reads that.  ERR_EXISTS: somebody else listens there. */
 int input_forward_open(const struct input_forward_options *opt, struct input_forward **ret,
                        struct err *err);
-/* "127.0.0.1:41873" or "unix:/path"; NULL: there are no more. */
+/* "127.0.0.1:41873" or "unix:/path", of those where we listen; NULL: there are no more. */
 const char *input_forward_address(const struct input_forward *in, size_t i);
 /* Take no more; what was taken is synced and acknowledged, then connections end. */
 void input_forward_stop(struct input_forward *in);

@@ -193,12 +193,15 @@ def worker(s):
 
 
 def other_addresses(s, path):
-    """A reload names others, in another order; the worker dies.  The next one listens where that is possible, and collects."""
+    """A reload names others, in another order; the worker dies.  The next one listens where that is possible, and collects; where
+    another program listens it does when that has gone."""
     sockets = s.work / "sockets"
     sockets.mkdir()
     sockets.chmod(0o777)
     first = 7 * 10**9
-    for addresses, cannot in (([f"unix:{sockets}/g.sock", f"unix:{path}", f"unix:{sockets}/none/h.sock"], 1),
+    other = socket.create_server(("127.0.0.1", 0))
+    port = other.getsockname()[1]
+    for addresses, cannot in (([f"unix:{sockets}/g.sock", f"unix:{path}", f"unix:{sockets}/none/h.sock", f"127.0.0.1:{port}"], 2),
                               ([f"unix:{path}", f"unix:{sockets}/g.sock"], 0)):
         s.collector.inputs = f"  - {{type: forward, listen: {addresses}, listen_mode: '0666', labels: {{app: shop}}}}\n"
         s.collector.configure()
@@ -216,6 +219,11 @@ def other_addresses(s, path):
             assert c.problem is None, c.problem
             first += 50
         assert s.collector.text().count("listen.failed") == failed + cannot, s.collector.text()[-3000:]
+        if cannot > 0:
+            other.close()
+            wait_for("the port", lambda: f"127.0.0.1:{port}" in
+                     json.loads((s.collector.dir / "state/addresses.json").read_text())["forward"])
+            socket.create_connection(("127.0.0.1", port), 10).close()
     wait_count(s.server, '{source="forward"} | who=~"other.*"', 200)
     exact(s.server, '{source="forward"} | who=~"other.*"', 7 * 10**9, first)
 

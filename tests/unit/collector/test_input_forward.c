@@ -653,6 +653,47 @@ static void where_it_cannot_listen_it_does_not(void **state)
     wait_check(w.loop, is_closed, NULL, "the end of the connection");
 }
 
+static void count_listening(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static bool is_counted(void *arg)
+{
+    return *(const unsigned *)arg > 0;
+}
+
+/* As another program's port that is free some time later. */
+static void where_it_cannot_listen_it_tries_again(void **state)
+{
+    char address[TMPDIR_PATH_MAX + 32];
+    struct str listen[1];
+    unsigned listening = 0;
+    struct input_forward_options opt = {.loop = w.loop,
+                                        .listen = {listen, 1},
+                                        .go_on = true,
+                                        .listening = count_listening,
+                                        .arg = &listening,
+                                        .state_fd = w.dir,
+                                        .max_line = 1 << 16,
+                                        .spool_bytes = 1 << 20};
+    struct input_forward *in = NULL;
+
+    (void)state;
+    (void)snprintf(address, sizeof(address), "unix:%s/none/f.sock", w.path);
+    listen[0] = str_of(address);
+    assert_int_equal(input_forward_open(&opt, &in, &err), 0);
+    world_wait_metric(METRIC_FORWARD_LISTEN_FAILED, 2);
+    assert_null(input_forward_address(in, 0));
+    assert_int_equal(listening, 0);
+    assert_int_equal(file_make_dirs(w.dir, "none", 0700, &err), 0);
+    wait_check(w.loop, is_counted, &listening, "a listener");
+    assert_string_equal(input_forward_address(in, 0), address);
+    (void)snprintf(address, sizeof(address), "%s/none/f.sock", w.path);
+    assert_int_equal(access(address, F_OK), 0);
+    input_forward_free(&in);
+}
+
 static void heartbeats_and_signals_are_acknowledged(void **state)
 {
     (void)state;
@@ -687,4 +728,5 @@ CHECK_MAIN(TEST(entries_become_records_with_labels), TEST(dockers_driver_is_know
            TEST(what_was_not_synced_is_written_again), TEST(a_slow_disk_has_its_pauses),
            TEST(a_line_that_is_none_has_the_labels_of_the_input),
            TEST(what_was_not_taken_is_not_counted), TEST(idle_connections_do_not_shut_others_out),
-           TEST(where_it_cannot_listen_it_does_not), TEST(heartbeats_and_signals_are_acknowledged))
+           TEST(where_it_cannot_listen_it_does_not), TEST(where_it_cannot_listen_it_tries_again),
+           TEST(heartbeats_and_signals_are_acknowledged))

@@ -450,6 +450,12 @@ int json_object(struct json_reader *r, struct err *err)
     return e < 0 || tok.type == JSON_OBJECT ? e : fail_token(r, &tok, "expected an object", err);
 }
 
+int json_reader_init_object(struct json_reader *r, struct str text, struct err *err)
+{
+    json_reader_init(r, text);
+    return json_object(r, err);
+}
+
 int json_object_or_null(struct json_reader *r, struct err *err)
 {
     struct json_token tok;

@@ -71,7 +71,8 @@ int json_skip(struct json_reader *r, struct str *raw, struct err *err);
 /*
  * The members of an object, one after the other:
  *
- *     e = json_object(&r, &err);
+ *     int e = json_reader_init_object(&r, text, &err);
+ *
  *     while (e == 0 && (e = json_member(&r, &key, &err)) == 0)
  *         if (str_eq(key.raw, STR("a")) && !take_a(&r))
  *             return false;
@@ -83,6 +84,9 @@ int json_skip(struct json_reader *r, struct str *raw, struct err *err);
 
 /* Begin to read the object that comes next.  0; ERR_CORRUPT: it is broken, or no object. */
 int json_object(struct json_reader *r, struct err *err);
+
+/* json_reader_init and json_object in one. */
+int json_reader_init_object(struct json_reader *r, struct str text, struct err *err);
 
 /* As json_object, but null passes for an object without members.  1: it is null. */
 int json_object_or_null(struct json_reader *r, struct err *err);

@@ -185,8 +185,7 @@ static bool decode_event(struct decoder *d, struct str line, member_fn *member, 
     int x;
 
     arena_reset(d->arena);
-    json_reader_init(&r, line);
-    x = json_object(&r, &err);
+    x = json_reader_init_object(&r, line, &err);
     while (x == 0 && (x = json_member(&r, &t, &err)) == 0)
         if (!member(d, &r, t.raw, &e, &got))
             return false;
@@ -236,8 +235,7 @@ bool decode_gap(struct decoder *d, struct str line, struct piece *ret)
     int e;
 
     arena_reset(d->arena);
-    json_reader_init(&r, line);
-    e = json_object(&r, &err);
+    e = json_reader_init_object(&r, line, &err);
     while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
         if (!take_gap_member(d, &r, &t, &got))
             return false;

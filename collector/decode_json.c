@@ -265,8 +265,7 @@ bool decode_json(struct decoder *d, struct str line, struct piece *ret)
     if (fast(d, line, ret))
         return true;
     arena_reset(d->arena);
-    json_reader_init(&r, line);
-    e = json_object(&r, &err);
+    e = json_reader_init_object(&r, line, &err);
     while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
         if (!take_member(d, &r, &t, &got, &found))
             return false;

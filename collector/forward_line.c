@@ -355,8 +355,7 @@ bool decode_forward(struct decoder *d, struct str line, struct piece *ret)
     int e;
 
     arena_reset(d->arena);
-    json_reader_init(&r, line);
-    e = json_object(&r, &err);
+    e = json_reader_init_object(&r, line, &err);
     while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
         if (!take_member(&v, &r, t.raw))
             return false;

@@ -80,10 +80,8 @@ static bool parse(struct str line, struct arena *a, struct told *ret)
     struct json_reader r;
     struct json_token key;
     struct err err;
-    int e;
+    int e = json_reader_init_object(&r, line, &err);
 
-    json_reader_init(&r, line);
-    e = json_object(&r, &err);
     while (e == 0 && (e = json_member(&r, &key, &err)) == 0)
         if (!take_member(&r, key.raw, a, ret))
             return false;

@@ -147,10 +147,8 @@ static bool take_end(struct input_journal *in, struct str end, struct arena *a)
     struct json_reader r;
     struct json_token t;
     struct err err;
-    int e;
+    int e = json_reader_init_object(&r, end, &err);
 
-    json_reader_init(&r, end);
-    e = json_object(&r, &err);
     while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
         if ((str_eq(t.raw, STR("at")) && !take_text(&r, a, in->at, sizeof(in->at))) ||
             (str_eq(t.raw, STR("open")) && !take_open(in, &r, a)))

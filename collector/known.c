@@ -106,8 +106,7 @@ static bool parse(struct str text, struct arena *a, struct str *key, struct meta
 
     *key = STR_NULL;
     memset(ret, 0, sizeof(*ret));
-    json_reader_init(&r, text);
-    e = json_object(&r, &err);
+    e = json_reader_init_object(&r, text, &err);
     while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
         if (!take_member(&r, t.raw, a, key, ret))
             return false;

@@ -101,8 +101,7 @@ static int next_member(struct json_reader *r, struct arena *a, struct str *key, 
 /* Begin to read `text`, which must be an object. */
 static int enter(struct json_reader *r, struct str text, struct err *err)
 {
-    json_reader_init(r, text);
-    return json_object(r, err) < 0 ? err_wrap(err, "the API server's answer") : 0;
+    return json_reader_init_object(r, text, err) < 0 ? err_wrap(err, "the API server's answer") : 0;
 }
 
 /* A string's text; STR_NULL for any other value. */

@@ -33,10 +33,8 @@ static bool parse(struct str text, struct arena *a, struct meta *ret)
     struct json_reader r;
     struct json_token key;
     struct err err;
-    int e;
+    int e = json_reader_init_object(&r, text, &err);
 
-    json_reader_init(&r, text);
-    e = json_object(&r, &err);
     while (e == 0 && (e = json_member(&r, &key, &err)) == 0) {
         bool ok = true;
         if (str_eq(key.raw, STR("ID")))

@@ -162,8 +162,7 @@ bool oci_bundle_parse(struct str text, struct arena *a, struct oci_bundle *ret)
     int e;
 
     memset(ret, 0, sizeof(*ret));
-    json_reader_init(&r, text);
-    e = json_object(&r, &err);
+    e = json_reader_init_object(&r, text, &err);
     while (e == 0 && (e = json_member(&r, &key, &err)) == 0)
         if ((str_eq(key.raw, STR("annotations")) && !take_object(&r, &t)) ||
             (str_eq(key.raw, STR("config")) && !take_config(&r, &t)))

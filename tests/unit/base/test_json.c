@@ -443,8 +443,7 @@ static void members_come_in_order_and_as_often_as_they_stand(void **state)
     check_str(buf_str(&keys), "");
     buf_fini(&keys);
 
-    json_reader_init(&r, STR(" {\"\\u0061\":{}} tail"));
-    assert_int_equal(json_object(&r, &err), 0);
+    assert_int_equal(json_reader_init_object(&r, STR(" {\"\\u0061\":{}} tail"), &err), 0);
     assert_int_equal(json_member(&r, &key, &err), 0);
     assert_true(key.escaped);
     assert_int_equal(key.offset, 2);
@@ -632,6 +631,7 @@ static void null_passes_for_no_members_where_it_may(void **state)
     assert_int_equal(json_member(&r, &key, &err), ERR_CORRUPT); /* there are only errors now */
     json_reader_init(&r, STR("[1]"));
     assert_int_equal(json_object_or_null(&r, &err), ERR_CORRUPT);
+    assert_int_equal(json_reader_init_object(&r, STR("null"), &err), ERR_CORRUPT);
 }
 
 static void members_are_an_objects(void **state)

@@ -1,24 +1,7 @@
 /* Unit tests of collector/decode_events: lines as Docker 20.10 and podman 4.3 write them. */
-#include "collector/decode.h"
-#include "tests/lib/check.h"
+#include "tests/unit/collector/decode_world.h"
 
 #include <string.h>
-
-static struct decoder d;
-
-static int setup(void **state)
-{
-    (void)state;
-    decoder_init(&d);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    decoder_fini(&d);
-    return 0;
-}
 
 static const char *find(const struct label *v, size_t n, const char *name)
 {
@@ -154,10 +137,9 @@ static void a_gap_record_has_attributes(void **state)
     assert_int_equal(p.n_labels, 0);
 }
 
-CHECK_MAIN(cmocka_unit_test_setup_teardown(an_event_of_the_api_is_taken_apart, setup, teardown),
-           cmocka_unit_test_setup_teardown(what_is_no_container_has_no_container_label, setup,
-                                           teardown),
-           cmocka_unit_test_setup_teardown(died_is_die, setup, teardown),
-           cmocka_unit_test_setup_teardown(an_event_without_attributes_is_one, setup, teardown),
-           cmocka_unit_test_setup_teardown(other_json_is_no_event, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_gap_record_has_attributes, setup, teardown))
+#define TEST(name) cmocka_unit_test_setup_teardown(name, decode_setup, decode_teardown)
+
+CHECK_MAIN(TEST(an_event_of_the_api_is_taken_apart),
+           TEST(what_is_no_container_has_no_container_label), TEST(died_is_die),
+           TEST(an_event_without_attributes_is_one), TEST(other_json_is_no_event),
+           TEST(a_gap_record_has_attributes))

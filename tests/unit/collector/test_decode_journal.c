@@ -1,25 +1,9 @@
 /* Unit tests of collector/decode_journal. */
-#include "collector/decode.h"
-#include "tests/lib/check.h"
+#include "tests/unit/collector/decode_world.h"
 
 #include <string.h>
 
-static struct decoder d;
 static struct piece p;
-
-static int setup(void **state)
-{
-    (void)state;
-    decoder_init(&d);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    decoder_fini(&d);
-    return 0;
-}
 
 static bool decode(const char *line)
 {
@@ -90,7 +74,7 @@ static void labels_are_bounded(void **state)
     assert_int_equal(p.n_attrs, 1);
 }
 
-CHECK_MAIN(cmocka_unit_test_setup_teardown(a_line_of_a_container_is_taken_apart, setup, teardown),
-           cmocka_unit_test_setup_teardown(marks_come_with_it, setup, teardown),
-           cmocka_unit_test_setup_teardown(what_is_no_such_line_is_refused, setup, teardown),
-           cmocka_unit_test_setup_teardown(labels_are_bounded, setup, teardown))
+#define TEST(name) cmocka_unit_test_setup_teardown(name, decode_setup, decode_teardown)
+
+CHECK_MAIN(TEST(a_line_of_a_container_is_taken_apart), TEST(marks_come_with_it),
+           TEST(what_is_no_such_line_is_refused), TEST(labels_are_bounded))

@@ -1,25 +1,8 @@
 /* Unit tests of collector/decode_json: Docker's json-file, by the fast scan and by the general one.
  */
-#include "collector/decode.h"
-#include "tests/lib/check.h"
+#include "tests/unit/collector/decode_world.h"
 
 #include <string.h>
-
-static struct decoder d;
-
-static int setup(void **state)
-{
-    (void)state;
-    decoder_init(&d);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    decoder_fini(&d);
-    return 0;
-}
 
 #define TIME ",\"time\":\"2026-11-21T19:14:38.5Z\"}"
 
@@ -144,12 +127,9 @@ static void every_cut_of_a_line_is_none(void **state)
         assert_int_equal(decode_json(&d, (struct str){LINE, n}, &p), n + 1 == sizeof(LINE));
 }
 
-CHECK_MAIN(cmocka_unit_test_setup_teardown(the_usual_line_is_not_copied, setup, teardown),
-           cmocka_unit_test_setup_teardown(without_a_newline_the_record_goes_on, setup, teardown),
-           cmocka_unit_test_setup_teardown(escapes_are_resolved, setup, teardown),
-           cmocka_unit_test_setup_teardown(half_a_pair_is_the_replacement_character, setup,
-                                           teardown),
-           cmocka_unit_test_setup_teardown(keys_may_come_in_any_order_with_blanks, setup, teardown),
-           cmocka_unit_test_setup_teardown(attrs_become_attributes, setup, teardown),
-           cmocka_unit_test_setup_teardown(broken_lines_are_said_to_be_none, setup, teardown),
-           cmocka_unit_test_setup_teardown(every_cut_of_a_line_is_none, setup, teardown))
+#define TEST(name) cmocka_unit_test_setup_teardown(name, decode_setup, decode_teardown)
+
+CHECK_MAIN(TEST(the_usual_line_is_not_copied), TEST(without_a_newline_the_record_goes_on),
+           TEST(escapes_are_resolved), TEST(half_a_pair_is_the_replacement_character),
+           TEST(keys_may_come_in_any_order_with_blanks), TEST(attrs_become_attributes),
+           TEST(broken_lines_are_said_to_be_none), TEST(every_cut_of_a_line_is_none))

@@ -1,25 +1,16 @@
 /* Unit tests of decode_json_line: what is taken from a JSON object of any program. */
 #include "collector/decode.h"
 
-#include "tests/lib/check.h"
+#include "tests/unit/collector/decode_world.h"
 
-static struct decoder d;
 static struct decode_keys keys;
 static struct piece p;
 
 static int setup(void **state)
 {
-    (void)state;
-    decoder_init(&d);
+    (void)decode_setup(state);
     keys = (struct decode_keys){.time = {NULL, 0}};
     d.keys = &keys;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    decoder_fini(&d);
     return 0;
 }
 
@@ -143,10 +134,9 @@ static void other_lines_are_not_taken(void **state)
             fail_msg("is taken: %s", LINES[i]);
 }
 
-CHECK_MAIN(cmocka_unit_test_setup_teardown(the_line_stays_and_its_time_is_taken, setup, teardown),
-           cmocka_unit_test_setup_teardown(numbers_are_times_of_any_unit, setup, teardown),
-           cmocka_unit_test_setup_teardown(keys_may_be_nested, setup, teardown),
-           cmocka_unit_test_setup_teardown(with_a_message_the_rest_are_attributes, setup, teardown),
-           cmocka_unit_test_setup_teardown(what_has_no_place_keeps_the_line_whole, setup, teardown),
-           cmocka_unit_test_setup_teardown(deep_objects_are_json_text, setup, teardown),
-           cmocka_unit_test_setup_teardown(other_lines_are_not_taken, setup, teardown))
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, decode_teardown)
+
+CHECK_MAIN(TEST(the_line_stays_and_its_time_is_taken), TEST(numbers_are_times_of_any_unit),
+           TEST(keys_may_be_nested), TEST(with_a_message_the_rest_are_attributes),
+           TEST(what_has_no_place_keeps_the_line_whole), TEST(deep_objects_are_json_text),
+           TEST(other_lines_are_not_taken))

@@ -57,11 +57,17 @@ uint32_t rules_mark(const struct rules *r, uint64_t of);
 struct rules_decision rules_decide(const struct rules *r, uint64_t of, unsigned closed,
                                    const struct rules_record *rec);
 
-/* Buckets of one file: two for each rate, stdout and stderr. */
+/* Two for each rate, stdout and stderr. */
 enum { RULES_BUCKETS = 2 * CONFIG_RATES_MAX };
 struct rules_bucket {
     double tokens;
     ts_ns at; /* 0: never used: it is full */
+};
+
+/* How far rates are used up, of one file or of all files of a source. */
+struct rules_rates {
+    struct rules_bucket *buckets; /* owned; NULL: none was counted yet */
+    unsigned closed;
 };
 
 /* A record of time `ts` counts in `d->limit`; returns what `closed` is behind it. */

@@ -92,6 +92,8 @@ static struct source *add_spool(struct source_set *s, enum source_kind kind, con
     struct config *c = s->config;
 
     v->is_spool = true;
+    if (kind == SOURCE_SPOOL_FORWARD) /* where one of its files ends is nobody's business */
+        v->rates = mem_new(sizeof(*v->rates));
     v->paths = one_path(c->arena, arena_printf(c->arena, "%.*s/" SPOOL_DIR "/%s/*" SPOOL_SUFFIX,
                                                STR_ARG(c->state_dir), name));
     return v;
@@ -165,8 +167,12 @@ void source_set_unref(struct source_set **ps)
     if (s == NULL || --s->refs > 0)
         return;
     profiles_free(&s->profiles);
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++) {
         patterns_free(&s->v[i].start);
+        if (s->v[i].rates != NULL)
+            free(s->v[i].rates->buckets);
+        free(s->v[i].rates);
+    }
     config_free(&s->config);
     free(s->v);
     free(s);

@@ -44,6 +44,7 @@ struct source {
     struct pattern *start;   /* owned: of such a rule; NULL: none */
     struct conf_strs paths, exclude;
     bool from_end, is_spool;
+    struct rules_rates *rates;        /* owned; of all its files together; NULL: each has its own */
     const struct config_source *conf; /* NULL: of our own, or not configured any more */
 };
 

@@ -103,7 +103,7 @@ void tail_free(struct tail **pt, struct tail_reader *rd)
     join_fini(&t->join, &rd->limits);
     multiline_free(&t->multi, &rd->limits);
     chunk_names_unref(&t->names);
-    free(t->buckets);
+    free(t->rates.buckets);
     source_set_unref(&t->set);
     reader_close(&t->from);
     free(t->path);
@@ -231,9 +231,8 @@ void tail_set_source(struct tail *t, const struct source *source)
         set_profile(t,
                     source_profile(source, str_of(t->path), &t->labels, t->profile->redact_types));
     arena_free(&a);
-    free(t->buckets); /* of other rules */
-    t->buckets = NULL;
-    t->closed = 0;
+    free(t->rates.buckets); /* of other rules */
+    t->rates = (struct rules_rates){0};
     source_set_unref(&old);
 }
 
@@ -391,7 +390,7 @@ struct tail *tail_split(struct tail *t, struct reader *copy)
     old->last_ts = t->last_ts;
     old->join = t->join;
     old->profile = t->profile;
-    old->closed = t->closed;
+    old->rates.closed = t->rates.closed;
     old->keys = t->keys;
     old->multi = t->multi;
     old->trace = t->trace;

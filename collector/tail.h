@@ -52,8 +52,7 @@ struct tail {
     struct labels labels, attrs;
     bool described;                /* labels are known */
     const struct profile *profile; /* what is done to its records; the set's */
-    struct rules_bucket *buckets;  /* owned; NULL: no rate was counted yet */
-    unsigned closed;               /* rates that are used up where it is read */
+    struct rules_rates rates;      /* where it is read, if its source has none: tail_rates */
     unsigned keys;                 /* CHECKPOINT_KEY_*, _CUT_*: what goes on there */
     dur_ns opened_at;
     uint64_t pos;     /* all before was decoded */
@@ -89,6 +88,12 @@ struct tail {
     uint64_t disk;               /* bytes that it takes there, at the last look */
     dur_ns keep_failed_at;       /* 0: it has not */
 };
+
+/* How far the rates are used up that its records count in. */
+static inline struct rules_rates *tail_rates(struct tail *t)
+{
+    return t->source->rates != NULL ? t->source->rates : &t->rates;
+}
 
 /* Follow `from` (taken in either case).  ERR_INVALID: no regular file. */
 int tail_open(struct reader *from, const char *path, const struct source *source, struct tail **ret,

@@ -37,7 +37,7 @@ static unsigned keys_of(const struct tail *t)
 
 void turn_begin_state(struct turn *u)
 {
-    u->closed = u->t->closed;
+    u->closed = tail_rates(u->t)->closed;
     u->keys = keys_of(u->t);
     u->border = false;
 }
@@ -45,7 +45,8 @@ void turn_begin_state(struct turn *u)
 void turn_set_state(struct turn *u, const struct checkpoint_part *part)
 {
     u->others = part->rules != u->t->profile->mark;
-    u->t->closed = u->others ? 0 : part->closed; /* which rates that is about nobody knows */
+    tail_rates(u->t)->closed =
+        u->others ? 0 : part->closed; /* which rates that is about nobody knows */
     u->t->keys = part->flags & (KEYS | CUTS);
     turn_begin_state(u);
 }
@@ -95,14 +96,14 @@ static void drop(struct turn *u, const struct rules_record *r, const struct rule
 /* One more in a rate; it may be used up by that, or open again. */
 static void count_rate(struct turn *u, const struct rules_decision *d, ts_ns ts)
 {
-    struct tail *t = u->t;
+    struct rules_rates *rates = tail_rates(u->t);
 
     if (u->whole)
         return; /* the part says what was used up */
-    if (t->buckets == NULL)
-        t->buckets = mem_new(RULES_BUCKETS * sizeof(*t->buckets));
-    t->closed = rules_count(t->profile->rules, d, ts, t->buckets, t->closed);
-    u->border = u->border || t->closed != u->closed;
+    if (rates->buckets == NULL)
+        rates->buckets = mem_new(RULES_BUCKETS * sizeof(*rates->buckets));
+    rates->closed = rules_count(u->t->profile->rules, d, ts, rates->buckets, rates->closed);
+    u->border = u->border || rates->closed != u->closed;
 }
 
 static bool keeps(struct turn *u, const struct join_record *rec, const struct label *v, size_t n)

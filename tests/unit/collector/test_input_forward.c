@@ -372,6 +372,29 @@ static void rules_and_redaction_are_for_them_too(void **state)
     assert_int_equal(str_find(buf_str(&w.server.lines), STR("noise")), SIZE_MAX);
 }
 
+/* All have the same time: nothing is given back to the rate. */
+static void a_rate_goes_on_in_the_next_file(void **state)
+{
+    char token[16];
+
+    (void)state;
+    world_start("rules: [{name: slow, rate: 5, burst: 10}]\n",
+                "  - {type: forward, listen: ['unix:@/f.sock'], spool_bytes: 1MiB}\n");
+    client_connect();
+    send_large("big", 'x', 300);
+    wait_acks(1);
+    assert_int_equal(faccessat(w.dir, "state/spool/forward/00000002.jsonl", F_OK, 0), 0);
+    for (unsigned i = 0; i < 12; i++) {
+        (void)snprintf(token, sizeof(token), "t%u", i);
+        send_chunk(token, "small");
+    }
+    wait_acks(13);
+    world_wait_metric(METRIC_DROPPED_RATE, 3);
+    world_wait_metric(METRIC_RECORDS, 10);
+    world_wait("small");
+    assert_int_equal(metric_get(METRIC_DROPPED_RATE), 3);
+}
+
 static void what_was_sent_before_the_input_was_removed_is_shipped(void **state)
 {
     (void)state;
@@ -720,7 +743,7 @@ CHECK_MAIN(TEST(entries_become_records_with_labels), TEST(dockers_driver_is_know
            TEST(files_go_when_all_of_them_is_at_the_server),
            TEST(a_client_that_makes_no_sense_is_sent_away), TEST(half_a_message_leaves_nothing),
            TEST(many_messages_in_one_write_get_their_acks_in_order),
-           TEST(rules_and_redaction_are_for_them_too),
+           TEST(rules_and_redaction_are_for_them_too), TEST(a_rate_goes_on_in_the_next_file),
            TEST(what_was_sent_before_the_input_was_removed_is_shipped),
            TEST(a_disk_that_fails_is_tried_again),
            TEST(a_chunk_is_known_only_when_it_is_on_the_disk),

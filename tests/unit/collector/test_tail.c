@@ -291,7 +291,7 @@ static void a_rate_of_other_rules_drops_nothing_after_a_restart(void **state)
     assert_true(checkpoint_replan(w.cp, w.sent.p[0].no, w.c->parts.p, w.c->parts.n));
     send_rebuilt();
     die_and_return();
-    assert_int_equal(w.t->closed, 0);
+    assert_int_equal(w.t->rates.closed, 0);
 }
 
 static void words_at_the_beginning_are_no_key(void **state)

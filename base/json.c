@@ -14,6 +14,7 @@
  */
 #include "base/json.h"
 
+#include "base/hex.h"
 #include "base/obj.h"
 
 #include <string.h>
@@ -94,17 +95,6 @@ static inline const char *find_stop(const char *p, const char *end)
     while (p < end && *p != '"' && *p != '\\')
         p++;
     return p;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 /* Length of the escape at `p`, which is a backslash; 0 if it is none. */

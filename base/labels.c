@@ -6,6 +6,7 @@
  */
 #include "base/labels.h"
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 #include <stdlib.h>
@@ -346,14 +347,10 @@ static int hex_value(const char *p, size_t n, uint32_t *ret)
     uint32_t v = 0;
 
     for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)p[i];
-        unsigned digit = c >= '0' && c <= '9'   ? c - (unsigned)'0'
-                         : c >= 'a' && c <= 'f' ? c - (unsigned)'a' + 10
-                         : c >= 'A' && c <= 'F' ? c - (unsigned)'A' + 10
-                                                : 16;
-        if (digit > 15)
+        int digit = hex_digit(p[i]);
+        if (digit < 0)
             return -1;
-        v = v << 4 | digit;
+        v = v << 4 | (unsigned)digit;
     }
     *ret = v;
     return 0;

@@ -3,6 +3,7 @@
  */
 #include "query/tmpl_internal.h"
 
+#include "base/hex.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "query/units.h"
@@ -142,14 +143,6 @@ int tmpl_fn_urlencode(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
     (void)n;
     tmpl_url_encode(&r->out, v[0].s);
     return tmpl_take(r, &r->out, from, ret);
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 int tmpl_fn_urldecode(struct tmpl_run *r, const struct tmpl_value *v, size_t n,

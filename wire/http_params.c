@@ -3,16 +3,7 @@
  */
 #include "wire/http_params.h"
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "base/hex.h"
 
 size_t http_params_unescape(struct str s, bool plus_is_blank, char *dst)
 {
@@ -24,8 +15,8 @@ size_t http_params_unescape(struct str s, bool plus_is_blank, char *dst)
         if (c == '+' && plus_is_blank) {
             c = ' ';
         } else if (c == '%') {
-            int high = s.n - i > 2 ? hex(s.p[i + 1]) : -1;
-            int low = s.n - i > 2 ? hex(s.p[i + 2]) : -1;
+            int high = s.n - i > 2 ? hex_digit(s.p[i + 1]) : -1;
+            int low = s.n - i > 2 ? hex_digit(s.p[i + 2]) : -1;
 
             if (high < 0 || low < 0)
                 return SIZE_MAX;

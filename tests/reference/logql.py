@@ -315,9 +315,9 @@ def replaced(values, dst, to, src, text):
 
 # Operators -----------------------------------------------------------------------------------------------------------
 
-def merged(op, a, b, as_bool, keep):
-    """The value of a pair, or None where a comparison filters it out."""
-    if operators.is_edge(op, a, b):
+def merged(op, a, b, as_bool, keep, literal=False):
+    """The value of a pair, or None where a comparison filters it out.  `literal`: b is as it was written."""
+    if operators.is_edge(op, a, b, literal):
         raise template.Unknown("the last bit decides, which is a matter of the order of sums")
     if op not in operators.COMPARE:
         return operators.arithmetic(op, a, b)
@@ -337,7 +337,7 @@ def binary(node, left, right):
         found = {}
         for labels, value in vector.items():
             a, b = (left, value) if numbers[0] else (value, right)
-            found[labels] = merged(op, a, b, as_bool, value)
+            found[labels] = merged(op, a, b, as_bool, value, numbers[1])
         return {labels: value for labels, value in found.items() if value is not None}
 
     def signature(labels):

@@ -26,8 +26,10 @@ def modulo(a, b):
     return math.fmod(a, b)
 
 
-def is_edge(op, a, b):
+def is_edge(op, a, b, literal):
     """Does the result jump here, where fractions that are sums may differ in their last bit?"""
+    if op == "^" and a < 0 and not literal and math.isfinite(b):
+        return b != 0 and abs(b - round(b)) <= 1e-9 * abs(b)
     if not (math.isfinite(a) and math.isfinite(b)) or (a == int(a) and b == int(b)):
         return False
     if op == "%" and b != 0:

@@ -72,6 +72,22 @@ size_t utf8_valid(struct str s)
     return s.n;
 }
 
+static bool continues(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+struct str utf8_cut(struct str s, size_t n)
+{
+    size_t at = n;
+
+    if (s.n <= n)
+        return s;
+    while (at > 0 && n - at < 3 && continues(s.p[at]))
+        at--;
+    return str_sub(s, 0, continues(s.p[at]) ? n : at);
+}
+
 void utf8_repair(struct buf *b, struct str s)
 {
     while (s.n > 0) {

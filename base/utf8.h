@@ -10,6 +10,9 @@
  * is. */
 size_t utf8_valid(struct str s);
 
+/* The first `n` bytes of `s`, all of it if it is shorter, without a character that is cut there. */
+struct str utf8_cut(struct str s, size_t n);
+
 /* Append `s` to `b`, each maximal ill-formed part as U+FFFD. */
 void utf8_repair(struct buf *b, struct str s);
 

@@ -1,6 +1,7 @@
 /* query/range_run.c - see range_run.h. */
 #include "query/range_run.h"
 
+#include "base/utf8.h"
 #include "query/op.h"
 
 enum { SLIDE_MIN = 4 /* ranges that a sample lies in, from which on windows slide */ };
@@ -125,7 +126,7 @@ static int pipeline_error(struct range_run *run, struct err *err)
     r = err_set(err, ERR_INVALID,
                 "pipeline error: '%.*s' for series: '%.*s%s'. Use a label filter to intentionally "
                 "skip this error. (e.g | __error__!=\"%.*s\")",
-                STR_ARG(str_sub(error, 0, 30)), STR_ARG(str_sub(buf_str(&text), 0, SHOWN)),
+                STR_ARG(str_sub(error, 0, 30)), STR_ARG(utf8_cut(buf_str(&text), SHOWN)),
                 text.n > SHOWN ? "..." : "", STR_ARG(str_sub(error, 0, 30)));
     buf_fini(&text);
     return r;

@@ -7,6 +7,7 @@
 
 #include "base/near.h"
 #include "base/obj.h"
+#include "base/utf8.h"
 #include "query/format.h"
 #include "server/api_priv.h"
 #include "server/api_tail.h"
@@ -395,7 +396,7 @@ void api_print_place(struct buf *out, const struct err *err, struct str text, un
 {
     bool is_of_text = err->code == ERR_INVALID || err->code == ERR_UNSUPPORTED;
 
-    buf_add_z(out, err->text);
+    utf8_repair(out, str_of(err->text));
     buf_add_char(out, '\n');
     if (line > 0 && is_of_text)
         format_place(out, text, line, column, false);
@@ -417,7 +418,7 @@ void api_call_fail(struct api_call *c, const struct err *err)
     c->status = api_status_of(err);
     c->type = "text/plain; charset=utf-8";
     buf_clear(&c->body);
-    buf_add_z(&c->body, err->text);
+    utf8_repair(&c->body, str_of(err->text));
     buf_add_char(&c->body, '\n');
 }
 

@@ -70,7 +70,7 @@ struct str http_param(struct http_exchange *x, const char *name, size_t i);
 bool http_param_next(struct http_exchange *x, size_t *pos, struct str *name, struct str *value);
 void http_peer(const struct http_exchange *x, struct stream_peer *ret);
 
-/* The answer. */
+/* The answer.  _replyf: text, what is no UTF-8 in it as U+FFFD. */
 void http_reply(struct http_exchange *x, int status, const char *content_type, struct str body);
 void http_replyf(struct http_exchange *x, int status, const char *fmt, ...)
     PRINTF_LIKE(3, 4); /* text/plain */

@@ -5,6 +5,7 @@
  * needs no second path.
  */
 #include "base/obj.h"
+#include "base/utf8.h"
 #include "wire/http_priv.h"
 
 #include <stdarg.h>
@@ -155,14 +156,17 @@ void http_reply(struct http_exchange *x, int status, const char *content_type, s
 
 void http_replyf(struct http_exchange *x, int status, const char *fmt, ...)
 {
-    struct buf b;
+    struct buf b, text;
     va_list ap;
 
     buf_init(&b, TEXT_MAX);
+    buf_init(&text, 3 * TEXT_MAX); /* a byte becomes three at most */
     va_start(ap, fmt);
     buf_addv(&b, fmt, ap);
     va_end(ap);
-    http_reply(x, status, "text/plain; charset=utf-8", buf_str(&b));
+    utf8_repair(&text, buf_str(&b)); /* names and values of the request may be anything */
+    http_reply(x, status, "text/plain; charset=utf-8", buf_str(&text));
+    buf_fini(&text);
     buf_fini(&b);
 }
 

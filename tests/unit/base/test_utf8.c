@@ -64,6 +64,29 @@ static void each_maximal_ill_formed_part_becomes_one_mark(void **state)
     buf_fini(&b);
 }
 
-CHECK_MAIN(cmocka_unit_test(every_code_point_but_surrogates_is_valid),
+static void a_cut_leaves_no_part_of_a_character(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t n, want;
+    } cases[] = {
+        {"abc", 2, 2},
+        {"abc", 3, 3},
+        {"abc", 9, 3},
+        {"a\xc3\xbc", 2, 1},
+        {"a\xc3\xbc", 3, 3},
+        {"a\xf0\x9f\x98\x80", 4, 1},
+        {"\xf0\x9f\x98\x80", 1, 0},
+        {"\x80\x80\x80\x80\x80", 4, 4}, /* of no character */
+        {"", 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(utf8_cut(str_of(cases[i].text), cases[i].n).n, cases[i].want);
+}
+
+CHECK_MAIN(cmocka_unit_test(a_cut_leaves_no_part_of_a_character),
+           cmocka_unit_test(every_code_point_but_surrogates_is_valid),
            cmocka_unit_test(ill_formed_bytes_are_found_where_they_are),
            cmocka_unit_test(each_maximal_ill_formed_part_becomes_one_mark))

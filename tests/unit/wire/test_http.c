@@ -346,6 +346,23 @@ static void an_answer_given_up_is_seen_to_be_incomplete(void **state)
     stop(&w);
 }
 
+static void a_text_is_sent_as_utf_8(void **state)
+{
+    struct world *w = start(NULL);
+    struct caller c;
+
+    (void)state;
+    call(w, &c);
+    say(&c, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(w->loop, w->has_held);
+    http_replyf(w->held, 400, "no '%s'\n", "gr\xc3\xbc\xc3");
+    expect(&c, "Content-Length: 13\r\n");
+    expect(&c, "no 'gr\xc3\xbc\xef\xbf\xbd'\n");
+    hang_up(&c);
+    buf_fini(&c.in);
+    stop(&w);
+}
+
 static void bodies_are_charged_to_the_budget(void **state)
 {
     struct mem_budget budget = {.name = "bodies", .limit = 1 << 20};
@@ -433,5 +450,6 @@ CHECK_MAIN(cmocka_unit_test(a_request_reaches_the_handler_and_the_answer_the_cli
            cmocka_unit_test(each_request_of_a_connection_has_the_deadline),
            cmocka_unit_test(a_dripping_header_meets_its_deadline),
            cmocka_unit_test(an_answer_given_up_is_seen_to_be_incomplete),
+           cmocka_unit_test(a_text_is_sent_as_utf_8),
            cmocka_unit_test(bodies_are_charged_to_the_budget),
            cmocka_unit_test(https_serves_too_and_reloads))

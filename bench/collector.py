@@ -20,8 +20,10 @@ import urllib.request
 
 from lab import BIN, Report, Server, Watched, calibrate
 
-PARTS = ["speed", "idle", "latency", "restart", "faults", "size"]
+PARTS = ["speed", "forward", "journald", "idle", "latency", "restart", "faults", "size"]
 LINE = 228  # mean bytes of a generated line
+MESSAGE = 64 << 10  # of line text in a message of a fluent client
+JOURNAL_REMOTE = pathlib.Path("/lib/systemd/systemd-journal-remote")  # makes a journal of the export format
 REDACT = "redact: {detectors: [bearer, cloud_key, jwt, card, email]}\n"
 
 
@@ -175,6 +177,141 @@ def speed(report, options, work, tools, tls):
             report.add(f"{name}_{key}", [r[key] for r in ours], unit, what, "Fluent Bit", [r[key] for r in theirs] or None)
     shutil.rmtree(work / "pods")
     shutil.rmtree(work / "docker")
+
+
+def until_done(sink, agent, size):
+    """What one run of `size` (bytes or entries) has cost, once the sink has every line."""
+    sink.said("DONE", agent)
+    cpu, peak = agent.process.cpu_by_name(), agent.process.peak
+    agent.process.finish()
+    counts = sink.end()
+    assert counts["missing"] == 0 and counts["dup"] == 0, f"{agent.process.args[0]}: {counts}"
+    return {"per_cpu_s": size / sum(cpu.values()), "pss": peak / 1e6, "cpu": cpu}
+
+
+def add_runs(report, name, key, unit, runs, note):
+    report.add(f"{name}_{key}", [r["per_cpu_s"] for r in runs], unit, note)
+    for process in sorted(runs[0]["cpu"]):
+        report.add(f"{name}_cpu_s_{process}", [r["cpu"].get(process, 0) for r in runs], "s", "user + system of that process; clock ticks of 0.01 s")
+    report.add(f"{name}_pss", [r["pss"] for r in runs], "MB", "peak, all processes")
+
+
+def text_of(no, size):
+    """A line of so many bytes that says its number, and is not all of one letter."""
+    text = f"level=info seq={no:09d} client=10.0.{no >> 8 & 255}.{no & 255} path=/api/v1/orders/{no * 7919} took={no % 977}ms "
+    return (text + "payload " * (size // 8))[:size]
+
+
+def fluent_messages(path, size, record):
+    """Messages of a fluent client that asks for acks, `size` bytes of line text; how many records and messages they are."""
+    per_message, records = MESSAGE // record, size // record
+    messages = -(-records // per_message)
+    with open(path, "wb") as out:
+        for i in range(messages):
+            first = i * per_message
+            entries = b"".join(b"\x92\xd7\x00" + (1795288478).to_bytes(4, "big") + (no % 10**9).to_bytes(4, "big") + b"\x82\xa6stream\xa6stdout\xa3log\xda" +
+                               record.to_bytes(2, "big") + text_of(no, record).encode() for no in range(first, min(records, first + per_message)))
+            token = f"{i:032x}".encode()
+            out.write(b"\x93\xa3app\xc6" + len(entries).to_bytes(4, "big") + entries + b"\x81\xa5chunk\xd9\x20" + token)
+    return records, messages
+
+
+class FluentClient(threading.Thread):
+    """Sends all it has as fast as that is taken, and counts acks."""
+
+    def __init__(self, address, path, messages):
+        super().__init__(daemon=True)
+        self.path, self.messages, self.acked = path, messages, 0
+        self.socket = socket.socket(socket.AF_UNIX)
+        end = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                self.socket.connect(address)
+                break
+            assert time.monotonic() < end, f"nobody listens at {address}"
+            time.sleep(0.02)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        self.start()
+
+    def run(self):
+        with open(self.path, "rb") as f:
+            self.socket.sendfile(f)
+
+    def read(self):
+        rest = b""
+        while self.acked < self.messages and (got := self.socket.recv(1 << 16)):
+            rest += got
+            self.acked += rest.count(b"\xa3ack")
+            rest = rest[-3:]  # the beginning of one, perhaps
+
+    def finish(self):
+        self.join(60)
+        self.reader.join(60)
+        self.socket.close()
+        assert self.acked == self.messages, f"{self.acked} of {self.messages} messages were acknowledged"
+
+
+def forward(report, options, work, tools, tls):
+    """A fluent client on a unix socket, through the spool, until the sink has every record."""
+    size = min(options.bytes, 200_000_000)
+    for record in (1024, 200):
+        messages = work / "messages"
+        records, n = fluent_messages(messages, size, record)
+        calib, runs = [calibrate()], []
+        for _ in range(options.runs):
+            sink = Sink(tools, tls, records)
+            directory = pathlib.Path(tempfile.mkdtemp(dir=work))
+            directory.chmod(0o755)
+            (directory / "run").mkdir()
+            (directory / "run").chmod(0o777)
+            agent = Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: forward, listen: ['unix:{directory}/run/f.sock'], listen_mode: '0666'}}\n", "compress: none\n")
+            client = FluentClient(f"{directory}/run/f.sock", messages, n)
+            runs.append(until_done(sink, agent, records * record / 1e6))
+            client.finish()
+            shutil.rmtree(directory)
+            calib.append(calibrate())
+        add_runs(report, f"forward_{record}", "mb_per_cpu_s", "MB/s", runs,
+                 f"{records * record / 1e6:.0f} MB of line text in {n} messages; calibration {min(calib):.3f}..{max(calib):.3f} s")
+        messages.unlink()
+
+
+def make_journal(path, entries):
+    """As Docker's driver writes it."""
+    boot, container = "b" * 32, "d" * 64
+    fields = (f"_BOOT_ID={boot}\n_MACHINE_ID={'a' * 32}\n_HOSTNAME=host\n_TRANSPORT=journal\n_PID=4711\n_UID=0\n_GID=0\n_COMM=dockerd\n_SYSTEMD_UNIT=docker.service\n"
+              f"PRIORITY=6\nSYSLOG_IDENTIFIER={container[:12]}\nCONTAINER_ID={container[:12]}\nCONTAINER_ID_FULL={container}\nCONTAINER_NAME=web\nCONTAINER_TAG={container[:12]}\nIMAGE_NAME=web:1\n")
+    begin = (int(time.time()) - 3600) * 10**6
+    with subprocess.Popen([JOURNAL_REMOTE, "-o", path, "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True) as remote:
+        for no in range(entries):
+            at = begin + no * 100
+            remote.stdin.write(f"__REALTIME_TIMESTAMP={at}\n__MONOTONIC_TIMESTAMP={at - begin + 1}\n_SOURCE_REALTIME_TIMESTAMP={at}\n{fields}"
+                               f"CONTAINER_LOG_EPOCH={no}\nMESSAGE={text_of(no, 200)}\n\n")
+        remote.stdin.close()
+    assert remote.returncode == 0, "systemd-journal-remote failed"
+
+
+def journald(report, options, work, tools, tls):
+    """A journal that is there, from its first entry, until the sink has every one."""
+    if not JOURNAL_REMOTE.exists():
+        print(f"suite collector: there is no {JOURNAL_REMOTE}: journald is not measured", file=sys.stderr)
+        return
+    entries = min(options.bytes, 60_000_000) // 200
+    journal = work / "journal"
+    journal.mkdir()
+    work.chmod(0o755)
+    make_journal(journal / "system.journal", entries)
+    calib, runs = [calibrate()], []
+    for _ in range(options.runs):
+        sink = Sink(tools, tls, entries)
+        directory = pathlib.Path(tempfile.mkdtemp(dir=work))
+        agent = Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: journald, directory: '{journal}', since: all}}\n", "compress: none\n")
+        runs.append(until_done(sink, agent, entries))
+        shutil.rmtree(directory)
+        calib.append(calibrate())
+    add_runs(report, "journald", "entries_per_cpu_s", "1/s", runs,
+             f"{entries} entries with lines of 200 bytes and 20 fields, as Docker's driver writes them; calibration {min(calib):.3f}..{max(calib):.3f} s")
+    shutil.rmtree(journal)
 
 
 def caught_up(agent, seconds=120):
@@ -378,7 +515,8 @@ def run(options, work):
         print("suite collector: PEER_FLUENTBIT is not given: our figures only", file=sys.stderr)
     tls = work / "tls"
     subprocess.run([BIN / "logq-server", "init", tls], check=True, stdout=subprocess.DEVNULL)
-    calls = {"speed": lambda: speed(report, options, work, tools, tls), "idle": lambda: idle(report, options, work, tools, tls),
+    calls = {"speed": lambda: speed(report, options, work, tools, tls), "forward": lambda: forward(report, options, work, tools, tls),
+             "journald": lambda: journald(report, options, work, tools, tls), "idle": lambda: idle(report, options, work, tools, tls),
              "latency": lambda: latency(report, options, work), "restart": lambda: restart(report, options, work, tools, tls),
              "faults": lambda: faults(report, options, work, tools), "size": lambda: size(report, work)}
     for part in parts:

@@ -71,11 +71,17 @@ class Watched(subprocess.Popen):
 
     def cpu(self):
         """Seconds of all of them, also of those that have ended."""
-        total = 0
+        return sum(self.cpu_by_name().values())
+
+    def cpu_by_name(self):
+        """The same by the names of the processes; what has ended is the first one's."""
+        found = {}
         for pid in self.processes():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/stat") as f:
-                total += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15]))
-        return total / TICK
+                head, tail = f.read().rsplit(")", 1)
+                name = head.split("(", 1)[1]
+                found[name] = found.get(name, 0) + sum(map(int, tail.split()[11:15])) / TICK
+        return found
 
     def finish(self):
         self.done.set()

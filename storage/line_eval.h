@@ -19,6 +19,15 @@ struct line_parts {
     struct slot_view view[SLOT_PARTS_MAX]; /* n == 0: not opened yet */
 };
 
+/* The column of a few forms last asked for. */
+struct line_forms {
+    bool known;
+    size_t template, slot;
+    struct slot_forms forms;
+    struct slot_view view; /* of the numbers; n == 0: not opened yet */
+    const uint32_t *rank;  /* of each row: numbers before its own; NULL: not counted yet */
+};
+
 struct line_eval {
     const struct dfa *d; /* borrowed, as all others */
     struct lines *l;
@@ -29,6 +38,7 @@ struct line_eval {
 
     const struct line_needle *needle;
     struct line_parts parts;
+    struct line_forms *forms; /* NULL: no column was asked for */
     /* What is known behind a column: all rows are in state `rest` but for those in `found`, by
      * rank, where a literal was found (NULL: nowhere); or, not settled, each has its own. */
     bool settled;

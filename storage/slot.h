@@ -152,7 +152,7 @@ int slot_part_open(const struct slot_parts *p, size_t part, size_t n, struct are
 
 /* A PATTERN column of a few forms: value i is before, the next number, behind of form[id[i]], or
  * `before` alone. */
-enum { SLOT_FORMS_MAX = 256 };
+enum { SLOT_FORMS_MAX = 256, SLOT_FORM_BYTES_MAX = 256 /* of before, and of behind */ };
 struct slot_form {
     struct str before, behind;
     bool has_number;
@@ -162,7 +162,7 @@ struct slot_forms {
     struct slot_form form[SLOT_FORMS_MAX];
     const uint8_t *id;       /* of each value, below n */
     size_t n_numbers;        /* of all values, in their order; at least one */
-    struct slot_stamp stamp; /* INT or CONST */
+    struct slot_stamp stamp; /* INT or CONST, then of digits as well */
     struct str bytes;
 };
 /* `bytes` of the column of n values, which must live as long.  1: it is not packed so.

@@ -30,6 +30,8 @@ enum {
     PATTERN_BYTES_MAX = 256, /* of a value */
 };
 
+_Static_assert((int)PATTERN_BYTES_MAX <= (int)SLOT_FORM_BYTES_MAX, "a value may be a form");
+
 struct entry {
     struct str value;
     uint32_t id;
@@ -443,8 +445,11 @@ static bool has_numbers(struct slot_encoder *e, size_t count)
 {
     if (count <= DICT_LARGE || e->is_inner || (e->avoid & (AVOID_PATTERN | AVOID_NUMBERS)) != 0)
         return false;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         e->value[i] = e->entry[i].value;
+        if (e->value[i].n > PATTERN_BYTES_MAX)
+            return false;
+    }
     e->gave_way =
         slot_pattern_numbers(&e->pattern, e->value, count) || slot_forms_fit(e->value, count);
     return e->gave_way;
@@ -547,12 +552,14 @@ static void put_smallest(struct slot_encoder *e, const struct str *v, size_t n, 
     unsigned best = 0;
     const unsigned *way;
     size_t least;
+    bool gave_way;
 
     e->gave_way = false;
     put_column(e, v, n, true, out, s);
     if (out->over)
         return;
-    way = other_ways(s->kind, (uint8_t)out->p[before], e->gave_way);
+    gave_way = e->gave_way;
+    way = other_ways(s->kind, (uint8_t)out->p[before], gave_way);
     if (*way == 0)
         return;
     least = slot_weigh(scale, str_from(buf_str(out), before));
@@ -563,7 +570,7 @@ static void put_smallest(struct slot_encoder *e, const struct str *v, size_t n, 
         out->n = before;
         put_column(e, v, n, true, out, s);
         weight = slot_weigh(scale, str_from(buf_str(out), before));
-        weight += *way == AVOID_NUMBERS ? weight / WORTH : 0;
+        weight += gave_way && s->kind == SLOT_DICT ? weight / WORTH : 0;
         if (weight < least) {
             least = weight;
             best = *way;

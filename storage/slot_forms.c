@@ -163,11 +163,12 @@ static int corrupt(const char *what, struct err *err)
     return err_set(err, ERR_CORRUPT, "forms of a slot: %s", what);
 }
 
+/* None is longer than a writer makes them: they are read once for each way that leads to them. */
 static bool take_str(struct str *in, struct str *ret)
 {
     uint64_t n;
 
-    if (!varint_get(in, &n) || n > in->n)
+    if (!varint_get(in, &n) || n > in->n || n > SLOT_FORM_BYTES_MAX)
         return false;
     *ret = str_sub(*in, 0, (size_t)n);
     *in = str_from(*in, (size_t)n);
@@ -177,11 +178,17 @@ static bool take_str(struct str *in, struct str *ret)
 static int take_form(struct str *in, struct slot_form *f, struct err *err)
 {
     if (!take_str(in, &f->before) || in->n == 0 || (uint8_t)in->p[0] > 1)
-        return corrupt("one is cut", err);
+        return corrupt("one is cut or too long", err);
     f->has_number = in->p[0] != 0;
     f->behind = STR("");
     *in = str_from(*in, 1);
-    return !f->has_number || take_str(in, &f->behind) ? 0 : corrupt("one is cut", err);
+    return !f->has_number || take_str(in, &f->behind) ? 0 : corrupt("one is cut or too long", err);
+}
+
+static bool are_numbers(const struct slot_stamp *s)
+{
+    return s->kind == SLOT_INT ||
+           (s->kind == SLOT_CONST && s->classes == SLOT_DIGIT && s->constant.n < SLOT_DIGITS_MAX);
 }
 
 /* Forms, stamp of the numbers, ids unchecked; `in` is what follows the way. */
@@ -199,7 +206,7 @@ static int take_head(struct str in, size_t n, struct slot_forms *f, struct err *
         r = slot_stamp_take(&in, &f->stamp, err);
     if (r < 0)
         return r;
-    if (f->stamp.kind != SLOT_INT && f->stamp.kind != SLOT_CONST)
+    if (!are_numbers(&f->stamp))
         return corrupt("numbers that are none", err);
     if (n > in.n)
         return corrupt("ids are cut", err);

@@ -114,8 +114,8 @@ static int pick_pattern(const struct slot_stamp *s, const struct slot_place *at,
     return 0;
 }
 
-static int pick_forms(const struct slot_stamp *s, const struct slot_place *at, struct arena *a,
-                      struct str *ret, struct err *err)
+static int pick_forms(const struct slot_place *at, struct arena *a, struct str *ret,
+                      struct err *err)
 {
     struct slot_forms f;
     struct str number = STR_NULL;
@@ -133,8 +133,6 @@ static int pick_forms(const struct slot_stamp *s, const struct slot_place *at, s
                  &number, err);
     if (r < 0)
         return r;
-    if (f.form[form].before.n > s->max_len || f.form[form].behind.n > s->max_len)
-        return corrupt("a length outside of its stamp", err);
     to = arena_bytes(a, f.form[form].before.n + number.n + f.form[form].behind.n + 1);
     if (to == NULL)
         return arena_err(a, err);
@@ -170,7 +168,7 @@ static int pick_string(const struct slot_stamp *s, struct slot_place at, bool in
         r = inner ? corrupt("a pattern in a pattern", err) : pick_pattern(s, &at, a, ret, err);
         break;
     case SLOT_WAY_FORMS:
-        r = inner ? corrupt("forms in a pattern", err) : pick_forms(s, &at, a, ret, err);
+        r = inner ? corrupt("forms in a pattern", err) : pick_forms(&at, a, ret, err);
         break;
     default:
         r = pick_text(at, a, ret, err);

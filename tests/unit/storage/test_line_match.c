@@ -380,7 +380,7 @@ static void fill_blocks(struct block *b)
 }
 
 struct reading {
-    size_t hits;
+    size_t hits, memory;
     uint64_t columns, rendered;
     bool plan;
 };
@@ -403,7 +403,9 @@ static struct reading read_for(struct block *b, enum scan_filter_op op, const ch
         list[0] = re;
     }
     assert_int_equal(line_match_new(&f, &m, &err), 0);
+    ret.memory = arena_used(b->arena);
     match(b, m, selected, &stats);
+    ret.memory = arena_used(b->arena) - ret.memory;
     for (size_t i = 0; i < ROWS_MAX; i++)
         ret.hits += selected[i / 64] >> (i % 64) & 1;
     ret.columns = stats.columns;
@@ -526,9 +528,40 @@ static void ids_are_compared_as_they_are_packed(void **state)
     block_fini(&b);
 }
 
+/* However many ways lead to it: each needs tables of digits, none all numbers and forms again. */
+static void forms_are_opened_once(void **state)
+{
+    enum { WAYS = 26, WAY_BYTES = 12000 };
+    char pattern[WAYS * 12 + 1];
+    size_t n = 0;
+    struct block b;
+    struct reading r;
+
+    (void)state;
+    block_init(&b);
+    for (unsigned i = 0; i < ROWS_MAX; i++) {
+        char line[LINE_BYTES];
+        int len = snprintf(line, sizeof(line), "{\"by\":\"%c\",\"path\":\"/%s/%u\"}",
+                           'A' + (int)(i % WAYS), rnd(3) == 0 ? "items" : "orders",
+                           1000 + (unsigned)rnd(2000000000));
+        add_line(&b, (struct str){line, (size_t)len});
+    }
+    block_open(&b);
+    assert_int_equal(b.plan->n_templates, 1);
+    for (unsigned i = 0; i < WAYS; i++)
+        n += (size_t)snprintf(pattern + n, sizeof(pattern) - n, "%s%c[^A-Z]*%02u",
+                              i == 0 ? "" : "|", 'A' + (int)i, 10 + i);
+    r = read_for(&b, SCAN_MATCHES, pattern);
+    assert_int_equal(r.rendered, 0);
+    assert_in_range(r.hits, 1, ROWS_MAX);
+    assert_true(r.memory < (size_t)WAYS * WAY_BYTES);
+    block_fini(&b);
+}
+
 CHECK_MAIN(cmocka_unit_test(ids_are_compared_as_they_are_packed),
            cmocka_unit_test(passes_what_passes_line_by_line),
            cmocka_unit_test(paths_with_ids_pass_as_their_lines_do),
+           cmocka_unit_test(forms_are_opened_once),
            cmocka_unit_test(text_between_slots_costs_no_column),
            cmocka_unit_test(what_cannot_be_there_costs_no_column),
            cmocka_unit_test(an_id_costs_its_own_column))

@@ -1,6 +1,7 @@
 /* storage/slot_forms.c: strings of a few forms come back, alone and together, whatever numbers they
  * hold; what no writer makes is refused. */
 #include "storage/slot_internal.h"
+#include "storage/varint.h"
 
 #include "base/err.h"
 #include "tests/lib/bytes.h"
@@ -59,7 +60,7 @@ static int teardown(void **state)
 
 static void PRINTF_LIKE(2, 3) add(struct column *c, const char *fmt, ...)
 {
-    char text[256];
+    char text[512];
     va_list ap;
     int n;
 
@@ -185,6 +186,20 @@ static void a_large_dictionary_gives_way(void **state)
     assert_int_equal(c->stamp.kind, SLOT_DICT);
 }
 
+/* Texts that are too long for columns in the column. */
+static void a_large_dictionary_of_long_texts_stays(void **state)
+{
+    struct column *c = *state;
+
+    while (c->n < N)
+        add(c, "/%s/%250s/%u", rnd() % 3 == 0 ? "orders" : "items", "",
+            (unsigned)(rnd() % 300) * 977 + 100000000);
+    (void)round_trip(c, false);
+    assert_int_equal(c->stamp.kind, SLOT_DICT);
+    (void)round_trip(c, true);
+    assert_int_equal(c->stamp.kind, SLOT_DICT);
+}
+
 static void texts_of_many_forms_are_none(void **state)
 {
     struct column *c = *state;
@@ -255,15 +270,18 @@ static void what_no_writer_makes_is_refused(void **state)
     } BAD[] = {
         {"07 00", 1, "how many there are"},
         {"07 8102", 1, "how many there are"},
-        {"07 01 05 'a'", 1, "one is cut"},
-        {"07 01 01 'a'", 1, "one is cut"},
-        {"07 01 01 'a' 02 00", 1, "one is cut"},
-        {"07 01 01 'a' 01 05 'b'", 1, "one is cut"},
+        {"07 01 05 'a'", 1, "one is cut or too long"},
+        {"07 01 01 'a'", 1, "one is cut or too long"},
+        {"07 01 01 'a' 02 00", 1, "one is cut or too long"},
+        {"07 01 01 'a' 01 05 'b'", 1, "one is cut or too long"},
         {"07 01 01 'a' 01 00 00 02 '17'", 1, "ids are cut"},
         {"07 01 01 'a' 01 00 00 02 '17' 01", 1, "no such form"},
         {"07 01 01 'a' 00 00 02 '17' 00", 1, "no numbers"},
         {"07 01 01 'a' 01 00 00 02 '17' 00 00", 1, "not as many bytes as in its stamp"},
         {"07 01 01 'a' 01 00 03 04 0100 01 00 00 00 00 01 01 '1'", 1, "numbers that are none"},
+        {"07 01 01 'a' 01 00 00 02 '1x' 00", 1, "numbers that are none"},
+        {"07 01 01 'a' 01 00 00 00 00", 1, "numbers that are none"},
+        {"07 01 01 'a' 01 00 00 14 '12345678901234567890' 00", 1, "numbers that are none"},
         {"07 01 09 'abcdefghi' 01 01 'b' 00 02 '17' 00", 1, "a length outside of its stamp"},
     };
     struct column *c = *state;
@@ -274,6 +292,32 @@ static void what_no_writer_makes_is_refused(void **state)
             fail_msg("opened: %s", BAD[i].bytes);
         if (!str_ends(str_of(err.text), str_of(BAD[i].why)))
             fail_msg("%s: %s instead of %s", BAD[i].bytes, err.text, BAD[i].why);
+    }
+}
+
+/* However little of a frame they take: filters read each form again and again. */
+static void long_forms_are_refused(void **state)
+{
+    static const char bytes[SLOT_FORM_BYTES_MAX + 1] = {0};
+
+    for (unsigned k = 0; k < 4; k++) {
+        struct column *c = *state;
+        struct slot_forms f;
+        struct err err;
+        buf_clear(&c->bytes);
+        c->stamp = (struct slot_stamp){.kind = SLOT_PATTERN};
+        buf_add_char(&c->bytes, SLOT_WAY_FORMS);
+        buf_add_char(&c->bytes, 1);
+        for (unsigned side = 0; side < 2; side++) {
+            size_t n = SLOT_FORM_BYTES_MAX + (k >> side & 1);
+            varint_put(&c->bytes, n);
+            buf_add(&c->bytes, bytes, n);
+            if (side == 0)
+                buf_add_char(&c->bytes, 1);
+        }
+        buf_add(&c->bytes, "\0\2\61\67\0", 5);
+        assert_int_equal(slot_forms_open(&c->stamp, buf_str(&c->bytes), 1, &f, &err),
+                         k == 0 ? 0 : ERR_CORRUPT);
     }
 }
 
@@ -308,5 +352,6 @@ static void broken_columns_end_in_an_error_or_in_values(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 CHECK_MAIN(TEST(paths_with_ids_are_forms), TEST(a_large_dictionary_gives_way),
-           TEST(texts_of_many_forms_are_none), TEST(whatever_looks_like_a_number_comes_back),
-           TEST(what_no_writer_makes_is_refused), TEST(broken_columns_end_in_an_error_or_in_values))
+           TEST(a_large_dictionary_of_long_texts_stays), TEST(texts_of_many_forms_are_none),
+           TEST(whatever_looks_like_a_number_comes_back), TEST(what_no_writer_makes_is_refused),
+           TEST(long_forms_are_refused), TEST(broken_columns_end_in_an_error_or_in_values))

@@ -32,6 +32,7 @@ struct wal {
     uint64_t base, size;  /* position of its first byte; bytes preallocated */
     uint64_t offset;      /* where the next frame goes, counting what is in `out` */
     uint64_t file_synced; /* offset up to which an fdatasync of the file succeeded */
+    uint64_t written;     /* up to it the file has been written, zeros ahead of `offset` included */
     uint64_t frames;
     struct buf out;   /* frames not yet written */
     struct buf plain; /* one frame's plain bytes */

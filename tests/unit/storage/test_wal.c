@@ -530,6 +530,45 @@ static int commit_group(struct wal *w, uint32_t first, uint32_t n, size_t body, 
     return r;
 }
 
+/* Where the first byte that was never written is. */
+static off_t first_hole(int dir, uint64_t number)
+{
+    int fd = open_file(dir, number);
+    off_t at = lseek(fd, 0, SEEK_HOLE);
+
+    assert_true(at > 0);
+    close(fd);
+    return at;
+}
+
+static void zeros_are_written_ahead_of_small_groups_alone(void **state)
+{
+    enum { AHEAD = 256 << 10, LARGE = 100 << 10 };
+    int dir = tmpdir_open(NULL);
+    struct wal *w = NULL;
+    struct seen seen;
+    struct err err;
+    off_t small;
+    (void)state;
+
+    assert_int_equal(open_at(dir, 0, false, &w, &seen, &err), 0);
+    put(w, 1, 100);
+    sync_all(w);
+    small = first_hole(dir, 1);
+    assert_true(small >= AHEAD); /* a file system that knows no holes has the first at the end */
+    put(w, 2, 100);
+    sync_all(w);
+    assert_int_equal(first_hole(dir, 1), small); /* there were zeros enough */
+    for (uint32_t i = 3; i < 7; i++) {
+        put(w, i, LARGE);
+        sync_all(w);
+    }
+    if (small < FILE_BYTES)
+        assert_true(first_hole(dir, 1) < 4 * LARGE + AHEAD / 2); /* no zeros of theirs */
+    wal_close(&w);
+    tmpdir_close(dir);
+}
+
 static void each_body_is_there_once_wherever_the_wal_fails(void **state)
 {
     (void)state;
@@ -638,6 +677,7 @@ CHECK_MAIN(cmocka_unit_test(bodies_of_all_sizes_come_back_in_order),
            cmocka_unit_test(damage_in_the_last_group_is_told_once_a_later_file_exists),
            cmocka_unit_test(a_missing_or_headless_file_is_refused),
            cmocka_unit_test(a_body_without_its_last_frame_is_ignored),
+           cmocka_unit_test(zeros_are_written_ahead_of_small_groups_alone),
            cmocka_unit_test(each_body_is_there_once_wherever_the_wal_fails),
            cmocka_unit_test(a_full_disk_while_reserving_says_so),
            cmocka_unit_test(nothing_of_a_body_lies_in_clear),

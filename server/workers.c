@@ -17,14 +17,12 @@
 
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/priority.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-
-enum { NICE = 10 }; /* an ack does not wait for a query */
 
 struct job {
     struct job *next;
@@ -178,7 +176,7 @@ static void *work(void *arg)
     struct workers *w = arg;
     struct job *job;
 
-    (void)setpriority(PRIO_PROCESS, 0, NICE); /* of this thread alone; a hint */
+    priority_set(PRIORITY_LATER); /* an ack does not wait for a query */
     while ((job = wait_for_job(w)) != NULL) {
         job->fn(job->arg);
         free(job);

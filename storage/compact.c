@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/priority.h"
 #include "storage/catalog_index.h"
 #include "storage/compact_merge.h"
 #include "storage/compact_pace.h"
@@ -33,7 +34,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #define TICK        NS_PER_S
@@ -44,7 +44,6 @@
 #define RETRY_MOST  (10 * NS_PER_MIN)
 
 enum {
-    NICE = 10,           /* of the thread: the kernel prefers everybody else */
     MEMORY = 256 << 20,  /* of what is open at once */
     DAYS_AT_ONCE = 4096, /* taken from the store in one go */
 };
@@ -766,7 +765,7 @@ static void *compact_main(void *arg)
     struct compact *c = arg;
     struct err err;
 
-    (void)setpriority(PRIO_PROCESS, 0, NICE); /* of this thread alone; a hint */
+    priority_set(PRIORITY_LATER);
     while (!atomic_load(&c->closing)) {
         pause_for(c, TICK);
         if (atomic_load(&c->closing))

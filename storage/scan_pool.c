@@ -3,15 +3,13 @@
 
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/priority.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
-
-enum { NICE = 10 }; /* an ack does not wait for a question */
 
 /* The jobs of one scan; on the stack of scan_pool_run. */
 struct jobs {
@@ -100,7 +98,7 @@ static void *helper_main(void *arg)
 {
     struct scan_pool *p = arg;
 
-    (void)setpriority(PRIO_PROCESS, 0, NICE); /* of this thread alone; a hint */
+    priority_set(PRIORITY_LATER); /* an ack does not wait for a question */
     (void)pthread_mutex_lock(&p->mutex);
     while (!p->closing) {
         if (p->list != NULL)

@@ -5,6 +5,7 @@
  * Group commit without a timer: while one group is synced the next one gathers.
  */
 #include "base/obj.h"
+#include "base/priority.h"
 #include "storage/store_internal.h"
 
 static void fail_one(struct store_append *a)
@@ -142,6 +143,7 @@ void *store_append_main(void *arg)
     struct store *s = arg;
     struct store_append *group;
 
+    priority_set(PRIORITY_PROMPT);
     while ((group = next_group(s)) != NULL)
         store_commit_group(s, group);
     fail_queued(s);

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/priority.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -43,11 +44,22 @@ static struct tls_shake *shake_of(uv_work_t *req)
     return (struct tls_shake *)(void *)((char *)req - offsetof(struct tls_shake, req));
 }
 
+/* The pool's threads are libuv's: each is told once. */
+static void be_bulk(void)
+{
+    static _Thread_local bool is_set;
+
+    if (!is_set)
+        priority_set(PRIORITY_BULK);
+    is_set = true;
+}
+
 static void work(uv_work_t *req)
 {
     struct tls_shake *s = shake_of(req); /* keeps (1): reads nothing, as req->data would */
 
     INVARIANT(s->whose == THE_THREADS);
+    be_bulk();
     s->r = tls_handshake(s->tls, &s->err);
     s->whose = THE_LOOPS;
 }

@@ -79,7 +79,9 @@ int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err)
 {
     int r = notice_gap_begin(own, gap, err);
 
-    return r < 0 ? r : spool_sync(own, err);
+    if (r == 0)
+        (void)spool_retry(own); /* which says why not, and holds it */
+    return r;
 }
 
 static void put_id(struct notice *n, const char *key, uint64_t id)

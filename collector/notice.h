@@ -11,8 +11,8 @@
 #include "collector/spool.h"
 
 /* "gap": [start, end) of `path` is lost, and why.  Counted, logged, and durable when it returns 0,
- * but on a full disk: there it waits in memory (spool_keep).  notice_gap_begin leaves the sync to
- * who has several. */
+ * but on a disk that is full or fails: there it waits in memory (spool_keep).  notice_gap_begin
+ * leaves the sync to who has several. */
 struct notice_gap {
     const char *cause; /* one of those in docs/collector.md */
     struct str path, file_id, text;

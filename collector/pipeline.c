@@ -447,8 +447,7 @@ static int send_twice(struct pipeline *p, const struct checkpoint_chunk *c, stru
     r = chunk_mark_twice(message, token, &marked, err);
     for (size_t i = 0; r == 0 && !is_own(c) && i < c->parts.n; i++)
         r = notice_maybe_twice(p->opt.own, &c->parts.p[i], err);
-    if (r == 0)
-        r = spool_sync(p->opt.own, err);
+    (void)spool_retry(p->opt.own); /* what it says of a full disk is no reason to lose the chunk */
     if (r == 0)
         fleet_add(p->fleet, index_of(p, lane_of_chunk(p, c)), c->no, token, &marked);
     buf_fini(&marked);
@@ -478,8 +477,7 @@ static void on_refused(void *arg, uint64_t no, struct str message, struct str co
         if (notice_gap_begin(p->opt.own, &gap, &err) < 0)
             log_error("gap.not_written", LOG_ERR(&err));
     }
-    if (spool_sync(p->opt.own, &err) < 0)
-        log_error("gap.not_synced", LOG_ERR(&err));
+    (void)spool_retry(p->opt.own);
     on_acked(p, no); /* keeps (3) */
 }
 
@@ -572,15 +570,12 @@ static void move_unbuilt(struct moving *m)
 static void tell_moved(const struct moving *m)
 {
     struct err err;
-    int r;
 
     if (m->told.files + m->told.chunks == 0)
         return;
-    r = notice_failover(m->p->opt.own, &m->told, &err);
-    if (r == 0)
-        r = spool_sync(m->p->opt.own, &err);
-    if (r < 0)
+    if (notice_failover(m->p->opt.own, &m->told, &err) < 0)
         log_error("failover.not_written", LOG_ERR(&err));
+    (void)spool_retry(m->p->opt.own);
 }
 
 /* Everything of one server is the other's from now on. */

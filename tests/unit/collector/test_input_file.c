@@ -547,6 +547,23 @@ static void a_chunk_that_is_stored_in_part_is_sent_once_more_and_told(void **sta
     world_check_once("two");
 }
 
+/* What is to be said of it waits for the disk; the chunk does not. */
+static void a_chunk_is_sent_once_more_when_the_disk_fails_too(void **state)
+{
+    (void)state;
+    w.server.half = true;
+    world_write("logs/a.log", T "stdout F one\n" T "stdout F two\n");
+    fault_start("spool.sync");
+    assert_true(fault_next());
+    world_start("", CRI);
+    world_wait("two");
+    world_wait_metric(METRIC_SPOOL_SYNC_FAILED, 1);
+    while (fault_next())
+        ;
+    world_wait("maybe_twice=journal_old");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
 static void a_container_nobody_knows_is_called_by_its_id(void **state)
 {
     (void)state;
@@ -786,6 +803,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(a_planned_file_that_is_gone_is_reported_as_a_gap),
            TEST(a_refused_chunk_becomes_a_gap_and_is_kept),
            TEST(a_chunk_that_is_stored_in_part_is_sent_once_more_and_told),
+           TEST(a_chunk_is_sent_once_more_when_the_disk_fails_too),
            TEST(a_container_nobody_knows_is_called_by_its_id), TEST(plain_files_are_lines),
            TEST(draining_sends_what_was_read_and_waits_for_acks),
            TEST(a_reload_brings_new_globs_and_keeps_files),

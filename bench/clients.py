@@ -13,6 +13,7 @@ import re
 import selectors
 import socket
 import ssl
+import struct
 import time
 import urllib.parse
 
@@ -23,9 +24,58 @@ def connection(server):
     return http.client.HTTPSConnection(server.addresses["https"][0], context=server.context, timeout=600)
 
 
+class Pushes:
+    """A connection that pushes.  Each ack has two times: until the client has it, and until the kernel has it for the client
+    (SO_TIMESTAMPING).  In between the client waits for its turn on the processors, which in earnest are not the server's."""
+    STAMP, SOFTWARE = 37, 1 << 3 | 1 << 4
+
+    def __init__(self, server):
+        host, port = server.addresses["https"][0].rsplit(":", 1)
+        self.head = (f"POST /loki/api/v1/push HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {server.token}\r\n"
+                     "Content-Type: application/json\r\nContent-Length: ")
+        self.socket = socket.create_connection((host, int(port)), 600)
+        self.socket.setsockopt(socket.SOL_SOCKET, self.STAMP, self.SOFTWARE)
+        self.into, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = server.context.wrap_bio(self.into, self.out, server_hostname=host)
+        self.call(self.tls.do_handshake)
+
+    def receive(self):
+        """What comes goes to TLS; the time of its last byte, as the kernel has it."""
+        data, extra, _, _ = self.socket.recvmsg(65536, 256)
+        assert data, "the server has closed"
+        self.into.write(data)
+        return next(seconds + nanoseconds / 1e9 for level, kind, stamp in extra if (level, kind) == (socket.SOL_SOCKET, self.STAMP)
+                    for seconds, nanoseconds in [struct.unpack_from("qq", stamp)])
+
+    def call(self, step):
+        """Its result, and when the last byte for it came."""
+        came = 0.0
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                self.socket.sendall(self.out.read())
+                came = self.receive()
+            else:
+                self.socket.sendall(self.out.read())
+                return result, came
+
+    def push(self, body):
+        """Milliseconds until the client has the ack, and until its kernel has it."""
+        self.tls.write(f"{self.head}{len(body)}\r\n\r\n{body}".encode())
+        request, answer = self.out.read(), b""
+        begin, sent = time.monotonic(), time.time()
+        self.socket.sendall(request)
+        while b"\r\n\r\n" not in answer:
+            piece, came = self.call(lambda: self.tls.read(65536))
+            answer += piece
+        assert answer.startswith(b"HTTP/1.1 204 "), answer
+        return (time.monotonic() - begin) * 1000, (came - sent) * 1000
+
+
 def push_forever(server, pipe):
-    """A hundred lines twenty times a second; "taken" hands over the milliseconds since the last, anything else ends it."""
-    wire, took, serial = connection(server), [], 0
+    """A hundred lines twenty times a second; "taken" hands over the times since the last, anything else ends it."""
+    pushes, took, serial = Pushes(server), [], 0
     due = time.monotonic()
     while True:
         while pipe.poll(max(0.0, due - time.monotonic())):
@@ -37,13 +87,7 @@ def push_forever(server, pipe):
         due = max(due + 0.05, time.monotonic())
         now = time.time_ns()
         values = [[str(now + k), f"ping {serial + k} of the one who pushes, status {k % 5}00"] for k in range(100)]
-        body = json.dumps({"streams": [{"stream": {"job": "pusher"}, "values": values}]})
-        begin = time.monotonic()
-        wire.request("POST", "/loki/api/v1/push", body, {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"})
-        answer = wire.getresponse()
-        text = answer.read()
-        assert answer.status == 204, (answer.status, text)
-        took.append((time.monotonic() - begin) * 1000)
+        took.append(pushes.push(json.dumps({"streams": [{"stream": {"job": "pusher"}, "values": values}]})))
         serial += 100
 
 
@@ -64,7 +108,7 @@ class Pusher:
         return self.pipe.recv()
 
     def taken(self):
-        """Milliseconds of every ack since the last time."""
+        """Of every ack since the last time, milliseconds until the client has it and until its kernel has it."""
         return self.ask("taken")
 
     def __exit__(self, *what):
@@ -158,6 +202,23 @@ def all_at_once(server, paths):
         asker.wire.close()
         wrong += filter(None, [asker.failure()])
     return took, wrong
+
+
+def crowd(server, paths, nice, pipe):
+    os.nice(nice)
+    pipe.send(all_at_once(server, paths))
+
+
+def crowd_at_once(server, paths, nice):
+    """all_at_once by a process of its own; at nice 19 it gives way to the server and to who pushes, as clients on machines of their
+    own do."""
+    ours, theirs = FORK.Pipe()
+    process = FORK.Process(target=crowd, args=(server, paths, nice, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    result = ours.recv()
+    process.join(10)
+    return result
 
 
 def open_tail(server, query):

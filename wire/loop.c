@@ -9,7 +9,8 @@
  * Invariants
  *   (1) a call that loop_post or loop_post_patient accepted is made exactly once, in the order of
  * its kind, before loop_run returns if it was accepted before, else inside loop_free; (2) once
- * `stopped` is set nothing is accepted any more, so the list is final when the loop ends; (3)
+ * `stopped` is set nothing is accepted any more but what loop_free waits for, so all else is there
+ * when the loop ends; (3)
  * objects with callbacks (LOOP_ITEM_SPEAKS) end before timers and listeners are taken away, so that
  * their last callbacks find everything they hold still alive.
  */
@@ -325,7 +326,9 @@ void loop_join(struct loop *l)
     atomic_store(&l->owner, &this_thread);
 }
 
-static bool post(struct loop *l, loop_fn *fn, void *arg, bool patient)
+enum post_kind { POST, POST_PATIENT, POST_AWAITED };
+
+static bool post(struct loop *l, loop_fn *fn, void *arg, enum post_kind kind)
 {
     struct post *p;
     bool accepted;
@@ -334,9 +337,9 @@ static bool post(struct loop *l, loop_fn *fn, void *arg, bool patient)
     p = mem_new(sizeof(*p));
     p->fn = fn;
     p->arg = arg;
-    p->patient = patient;
+    p->patient = kind == POST_PATIENT;
     pthread_mutex_lock(&l->mutex);
-    accepted = !l->stopped;
+    accepted = !l->stopped || kind == POST_AWAITED;
     if (accepted) {
         if (l->last == NULL)
             l->first = p;
@@ -353,12 +356,17 @@ static bool post(struct loop *l, loop_fn *fn, void *arg, bool patient)
 
 bool loop_post(struct loop *l, loop_fn *fn, void *arg)
 {
-    return post(l, fn, arg, false);
+    return post(l, fn, arg, POST);
 }
 
 bool loop_post_patient(struct loop *l, loop_fn *fn, void *arg)
 {
-    return post(l, fn, arg, true);
+    return post(l, fn, arg, POST_PATIENT);
+}
+
+void loop_post_awaited(struct loop *l, loop_fn *fn, void *arg)
+{
+    (void)post(l, fn, arg, POST_AWAITED);
 }
 
 void loop_stop(struct loop *l)

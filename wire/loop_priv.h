@@ -26,6 +26,10 @@ void loop_item_add(struct loop *l, struct loop_item *i, enum loop_item_kind kind
                    void (*close)(struct loop_item *i));
 void loop_item_remove(struct loop_item *i); /* harmless when on no list */
 
+/* loop_post for work elsewhere of an object that is LOOP_ITEM_SPEAKS of the loop until fn(arg)
+ * takes it off: never dropped, for loop_free waits for it.  Any thread. */
+void loop_post_awaited(struct loop *l, loop_fn *fn, void *arg);
+
 /* Work put off until the callback that runs now has returned; fn(arg) runs before the loop sleeps.
  */
 struct loop_task {

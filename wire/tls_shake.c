@@ -1,26 +1,39 @@
 /*
  * wire/tls_shake.c - see tls_shake.h.
  *
+ * Why threads of our own and not those of libuv: its queue wakes them by a condition variable, and
+ * glibc's `signal` may wait until a thread that was woken before has had the processor.  These
+ * threads have it last, so the loop, and all acks on it, would wait for them.  A semaphore's `post`
+ * waits for nobody.
+ *
  * Invariant
- *   (1) what crosses is ordered by `whose`, not by what libuv's queue happens to lock: each side
- * looks at it before it touches anything and sets it as the last thing it does.
+ *   (1) what crosses is ordered by `whose`, not by what the queue happens to lock: each side looks
+ * at it before it touches anything and sets it as the last thing it does.
  */
 #include "wire/tls_shake.h"
 
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/priority.h"
+#include "wire/loop_priv.h"
 
-#include <stddef.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <uv.h>
+#include <unistd.h>
+
+enum { THREADS_MAX = 4 };
 
 enum whose { THE_LOOPS, THE_THREADS };
 
 struct tls_shake {
     unsigned magic;
 #define TLS_SHAKE_MAGIC 0x5ba4e7d2u
-    uv_work_t req;
+    struct tls_shake *next; /* waiting for a thread */
+    struct loop_item item;  /* keeps the loop until the step is over */
+    struct loop *loop;
     _Atomic enum whose whose;
     struct tls *tls; /* owned once it is abandoned */
     loop_fn *done;
@@ -31,6 +44,14 @@ struct tls_shake {
     struct err err; /* set when r < 0 */
 };
 
+static struct {
+    pthread_once_t once;
+    pthread_mutex_t mutex; /* guards first, last */
+    sem_t waiting;         /* steps in the list, or a little more */
+    struct tls_shake *first, **last;
+    size_t threads;
+} pool = {.once = PTHREAD_ONCE_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER};
+
 static void release(struct tls_shake *s)
 {
     if (s->abandoned)
@@ -39,38 +60,14 @@ static void release(struct tls_shake *s)
     free(s);
 }
 
-static struct tls_shake *shake_of(uv_work_t *req)
+/* ---- the threads ---- */
+
+static void on_worked(void *arg)
 {
-    return (struct tls_shake *)(void *)((char *)req - offsetof(struct tls_shake, req));
-}
+    struct tls_shake *s = arg;
 
-/* The pool's threads are libuv's: each is told once. */
-static void be_bulk(void)
-{
-    static _Thread_local bool is_set;
-
-    if (!is_set)
-        priority_set(PRIORITY_BULK);
-    is_set = true;
-}
-
-static void work(uv_work_t *req)
-{
-    struct tls_shake *s = shake_of(req); /* keeps (1): reads nothing, as req->data would */
-
-    INVARIANT(s->whose == THE_THREADS);
-    be_bulk();
-    s->r = tls_handshake(s->tls, &s->err);
-    s->whose = THE_LOOPS;
-}
-
-static void on_worked(uv_work_t *req, int status)
-{
-    struct tls_shake *s = shake_of(req);
-
-    if (status == UV_ECANCELED)
-        s->whose = THE_LOOPS; /* it never went */
     INVARIANT(s->whose == THE_LOOPS);
+    loop_item_remove(&s->item);
     s->over = true;
     if (s->abandoned)
         release(s);
@@ -78,16 +75,93 @@ static void on_worked(uv_work_t *req, int status)
         s->done(s->arg);
 }
 
+static void work(struct tls_shake *s)
+{
+    struct loop *l;
+
+    INVARIANT(s->whose == THE_THREADS); /* keeps (1) */
+    l = s->loop;
+    s->r = tls_handshake(s->tls, &s->err);
+    s->whose = THE_LOOPS;
+    loop_post_awaited(l, on_worked, s);
+}
+
+/* The step that waits longest; NULL: it was given up. */
+static struct tls_shake *take(void)
+{
+    struct tls_shake *s;
+
+    pthread_mutex_lock(&pool.mutex);
+    s = pool.first;
+    if (s != NULL)
+        pool.first = s->next;
+    if (pool.first == NULL)
+        pool.last = &pool.first;
+    pthread_mutex_unlock(&pool.mutex);
+    return s;
+}
+
+static void *thread_main(void *arg)
+{
+    (void)arg;
+    (void)pthread_setname_np(pthread_self(), "handshake");
+    priority_set(PRIORITY_BULK);
+    for (;;) {
+        struct tls_shake *s = sem_wait(&pool.waiting) == 0 ? take() : NULL;
+        if (s != NULL)
+            work(s);
+    }
+    return NULL;
+}
+
+/* As many as there are cores.  They stay until the program ends. */
+static void start_threads(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t want = cores < 1 ? 1 : cores < THREADS_MAX ? (size_t)cores : THREADS_MAX;
+    sigset_t all, before;
+    pthread_t t;
+
+    pool.last = &pool.first;
+    (void)sem_init(&pool.waiting, 0, 0); /* fails for values and sharing that are not these */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* new threads inherit it */
+    while (pool.threads < want && pthread_create(&t, NULL, thread_main, NULL) == 0) {
+        (void)pthread_detach(t);
+        pool.threads++;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* ---- the loop ---- */
+
+/* loop_free waits: a step is a matter of milliseconds. */
+static void wait_for_end(struct loop_item *i)
+{
+    (void)i;
+}
+
 struct tls_shake *tls_shake_begin(struct loop *l, struct tls *t, loop_fn *done, void *arg)
 {
     struct tls_shake *s = mem_new(sizeof(*s));
 
+    (void)pthread_once(&pool.once, start_threads);
     s->magic = TLS_SHAKE_MAGIC;
+    s->loop = l;
     s->tls = t;
     s->done = done;
     s->arg = arg;
     s->whose = THE_THREADS;
-    INVARIANT(uv_queue_work(loop_uv(l), &s->req, work, on_worked) == 0);
+    loop_item_add(l, &s->item, LOOP_ITEM_SPEAKS, wait_for_end);
+    if (pool.threads == 0) {
+        work(s); /* slow, but right */
+        return s;
+    }
+    pthread_mutex_lock(&pool.mutex);
+    *pool.last = s;
+    pool.last = &s->next;
+    pthread_mutex_unlock(&pool.mutex);
+    (void)sem_post(&pool.waiting); /* fails above two thousand million */
     return s;
 }
 
@@ -105,6 +179,25 @@ int tls_shake_end(struct tls_shake **ps, struct err *err)
     return r;
 }
 
+/* Whether no thread has come to it, and none will. */
+static bool take_back(struct tls_shake *s)
+{
+    struct tls_shake **at;
+    bool found = false;
+
+    pthread_mutex_lock(&pool.mutex);
+    for (at = &pool.first; *at != NULL && *at != s;)
+        at = &(*at)->next;
+    if (*at == s) {
+        *at = s->next;
+        if (pool.last == &s->next)
+            pool.last = at;
+        found = true;
+    }
+    pthread_mutex_unlock(&pool.mutex);
+    return found;
+}
+
 void tls_shake_abandon(struct tls_shake **ps, struct tls **pt)
 {
     struct tls_shake *s = *ps;
@@ -114,8 +207,8 @@ void tls_shake_abandon(struct tls_shake **ps, struct tls **pt)
     *ps = NULL;
     *pt = NULL;
     s->abandoned = true;
-    if (s->over)
-        release(s);
-    else
-        (void)uv_cancel((uv_req_t *)&s->req); /* too late is right too */
+    if (!s->over && !take_back(s))
+        return; /* on_worked frees it */
+    loop_item_remove(&s->item);
+    release(s);
 }

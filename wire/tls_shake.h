@@ -2,9 +2,9 @@
  * wire/tls_shake.h - one step of a server's TLS handshake on another thread.
  *
  * Signing and key exchange take a quarter of a millisecond and more, of a loop on which others wait
- * for their acks, and after a restart or an outage all clients come at once.  So a step runs on the
- * threads of libuv's pool.  Begin, end and abandon are for the loop's thread; between begin and
- * `done` the tls is the other thread's.
+ * for their acks, and after a restart or an outage all clients come at once.  So a step runs on one
+ * of the few threads that all loops share for it.  Begin, end and abandon are for the loop's
+ * thread; between begin and `done` the tls is the other thread's.
  */
 #ifndef LOGQ_WIRE_TLS_SHAKE_H
 #define LOGQ_WIRE_TLS_SHAKE_H

@@ -9,7 +9,9 @@
  * Logs that are over it only because they are not packed yet have GRACE_MS for that.
  *
  * A copy is made of everything that is not certainly at the server, also of what is on its way: a
- * chunk that was planned must be built again from the same bytes.
+ * chunk that was planned must be built again from the same bytes.  Killed between writing some of
+ * it and saying so in the journal, we find more in keep/ than was promised: that is read like the
+ * rest, and promised before anything is planned of it.
  */
 #include "base/log.h"
 #include "base/obj.h"
@@ -430,18 +432,51 @@ void input_file_drain(struct input_file *in, loop_fn *done, void *arg)
 
 /* ---- the next start ---- */
 
-static void read_from_keep(struct input_file *in, struct checkpoint_file *f,
-                           const struct keep_names *names)
+/* What was written when we were killed, and the journal had not said yet: from now on it does, so
+ * that what is planned of it can be built again after the next kill, too. */
+static void promise(struct input_file *in, struct checkpoint_file *f, struct keep_reader *kept)
+{
+    uint64_t end = keep_reader_end(kept);
+    struct err err;
+
+    if (end <= f->kept.end)
+        return;
+    if (keep_reader_sync(kept, &err) == 0) {
+        checkpoint_kept(in->opt.checkpoint, f, keep_reader_start(kept), end);
+        return;
+    }
+    metric_add(METRIC_SPOOL_FAILED, 1);
+    log_error("spool.failed", LOG_Z("file", f->path), LOG_ERR(&err));
+}
+
+/* NULL: nothing of `f` can be read; it is looked for elsewhere, and lost. */
+static struct keep_reader *open_kept(struct input_file *in, struct checkpoint_file *f)
 {
     struct keep_reader *kept;
-    struct reader from;
-    struct tail *t;
     struct err err;
 
     if (keep_read(in->keep, f->no, f->kept.end, &kept, &err) < 0) {
-        input_file_complain(in, f->path, err.sys); /* it is looked for, and lost */
-        return;
+        input_file_complain(in, f->path, err.sys);
+        return NULL;
     }
+    if (f->kept.end == 0 && keep_reader_end(kept) == keep_reader_start(kept)) {
+        keep_reader_free(&kept);
+        keep_remove_orphan(in->keep, f->no, "nothing of its log is whole");
+        return NULL;
+    }
+    promise(in, f, kept);
+    return kept;
+}
+
+static void read_from_keep(struct input_file *in, struct checkpoint_file *f,
+                           const struct keep_names *names)
+{
+    struct keep_reader *kept = open_kept(in, f);
+    struct reader from;
+    struct tail *t;
+
+    if (kept == NULL)
+        return;
     reader_open_kept(&from, kept);
     log_info("file.found", LOG_Z("file", "keep"), LOG_Z("of", f->path));
     metric_add(METRIC_FILES_RECOVERED, 1);
@@ -453,15 +488,11 @@ static void read_from_keep(struct input_file *in, struct checkpoint_file *f,
         tail_set_names(t, &names->labels, &names->attrs);
 }
 
-/* It is another incarnation's: how much of it there is, the journal does not know. */
+/* Nobody asks for it now. */
 static void know_extent(struct input_file *in, struct checkpoint_file *f)
 {
-    struct keep_reader *kept;
-    struct err err;
+    struct keep_reader *kept = f->kept.end > 0 ? NULL : open_kept(in, f);
 
-    if (keep_read(in->keep, f->no, 0, &kept, &err) < 0)
-        return;
-    checkpoint_kept(in->opt.checkpoint, f, keep_reader_start(kept), keep_reader_end(kept));
     keep_reader_free(&kept);
 }
 
@@ -491,15 +522,13 @@ static void take(void *arg, const struct keep_head *head, const struct keep_name
         return;
     if (f == NULL && head->incarnation == checkpoint_incarnation(c) &&
         checkpoint_has_drawn(c, head->no)) {
-        keep_remove(in->keep, head->no); /* the journal is done with it */
+        keep_remove_orphan(in->keep, head->no, "the journal is done with its log");
         return;
     }
     in->source = input_file_source_of(in, str_to_z(names->path, path, sizeof(path)));
     if (in->source == NULL)
         in->has_unwanted = true; /* until a reload, or for good */
-    if (in->source == NULL && head->incarnation == checkpoint_incarnation(c))
-        return;
-    if (f == NULL) /* also if nobody asks for it: what nobody knows nobody removes */
+    if (f == NULL)               /* also if nobody asks for it: what nobody knows nobody removes */
         f = checkpoint_file_new(c, 0, 0, path);
     if (checkpoint_file_end(f) < head->start) /* all of that was at the server */
         checkpoint_skip(c, f, checkpoint_file_end(f), head->start);
@@ -517,6 +546,6 @@ void input_file_take_kept(struct input_file *in)
 {
     struct err err;
 
-    if (keep_bytes(in->keep) > 0 && keep_each(in->keep, take, in, &err) < 0)
+    if (keep_each(in->keep, take, in, &err) < 0)
         log_error("spool.failed", LOG_ERR(&err));
 }

@@ -162,7 +162,7 @@ static void bury(struct input_file *in, struct checkpoint_file *f)
     slot_drop_file(s, f);
     s->lost += f->lost;
     slot_check(in, s);
-    if (f->kept.end > 0)
+    if (keep_bytes(in->keep) > 0) /* also what the journal does not speak of */
         keep_remove(in->keep, f->no);
     if (!f->dead)
         VEC_PUSH(&in->dead, f);
@@ -222,6 +222,22 @@ static void unwatch(struct input_file *in, struct tail *t)
     t->wd = -1;
 }
 
+/* Is all of it at the server that was ever seen? */
+static bool has_all(const struct checkpoint_file *f)
+{
+    uint64_t end = checkpoint_file_end(f);
+
+    return end >= f->seen && end >= f->kept.end;
+}
+
+/* What lies in keep/ of it is at the server; what should lie there and does not, is damage. */
+static void release_kept(struct input_file *in, struct checkpoint_file *f)
+{
+    keep_remove(in->keep, f->no);
+    if (checkpoint_file_end(f) >= f->kept.end)
+        checkpoint_kept(in->opt.checkpoint, f, 0, 0);
+}
+
 void input_file_let_go(struct input_file *in, struct tail *t)
 {
     struct checkpoint_file *f = t->file;
@@ -244,10 +260,12 @@ void input_file_let_go(struct input_file *in, struct tail *t)
     metric_set(METRIC_FILES_OPEN, in->tails.n);
     if (is_ghost)
         bury(in, f);
-    else if (is_kept) /* what was not kept of it is lost */
+    else if (is_kept && (has_all(f) || input_file_source_of(in, s->path) == NULL))
         input_file_lose(in, f, "file_gone");
-    else if (gone) /* it may live on compressed */
+    else if (is_kept || gone) { /* it, or the rest of it, may live on compressed */
+        release_kept(in, f);
         input_file_look_later(in, s);
+    }
 }
 
 /* ---- following ---- */
@@ -478,8 +496,9 @@ static struct sibling *sibling_of(struct siblings *all, const struct checkpoint_
 static struct sibling *find_copy(struct input_file *in, const struct slot *s, struct siblings *all,
                                  struct checkpoint_file *f, bool *is_unsure)
 {
-    const struct sibling *base = all->v.n == 0 ? NULL : &all->v.p[all->v.n - 1];
-    bool is_cut = base != NULL && strcmp(base->path, s->path) == 0 && base->st.st_ino == f->ino;
+    const struct sibling *last = all->v.n == 0 ? NULL : &all->v.p[all->v.n - 1];
+    const struct sibling *base = last != NULL && strcmp(last->path, s->path) == 0 ? last : NULL;
+    bool is_cut = base != NULL && base->st.st_ino == f->ino;
 
     for (size_t i = 0; i < all->v.n && f->head_len > 0; i++) {
         struct sibling *b = &all->v.p[i];

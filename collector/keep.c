@@ -162,6 +162,26 @@ void keep_remove(struct keep *k, uint64_t no)
         set_bytes(k, size, 0);
 }
 
+static void remove_orphan(struct keep *k, const char *name, const char *why)
+{
+    uint64_t size = size_of(k, name);
+
+    if (unlinkat(k->dir_fd, name, 0) < 0)
+        return; /* the next start tries again */
+    set_bytes(k, size, 0);
+    metric_add(METRIC_SPOOL_ORPHANS, 1);
+    log_info("spool.orphan", LOG_Z("file", name), LOG_U64("bytes", size), LOG_Z("why", why));
+}
+
+void keep_remove_orphan(struct keep *k, uint64_t no, const char *why)
+{
+    char name[NAME_BYTES];
+
+    OBJ_CHECK(k, KEEP_MAGIC);
+    name_of(k->incarnation, no, name);
+    remove_orphan(k, name, why);
+}
+
 /* ---- writing ---- */
 
 /* All of it or nothing. */
@@ -275,14 +295,19 @@ int keep_put(struct keep_writer *w, struct str bytes, struct err *err)
     return 0;
 }
 
-int keep_sync(struct keep_writer *w, struct err *err)
+static int sync_data(int fd, struct err *err)
 {
-    OBJ_CHECK(w, KEEP_WRITER_MAGIC);
     if (fault_hit("file.fdatasync")) {
         errno = EIO;
         return err_sys(err, "sync a kept log");
     }
-    return fdatasync(w->fd) < 0 ? err_sys(err, "sync a kept log") : 0;
+    return fdatasync(fd) < 0 ? err_sys(err, "sync a kept log") : 0;
+}
+
+int keep_sync(struct keep_writer *w, struct err *err)
+{
+    OBJ_CHECK(w, KEEP_WRITER_MAGIC);
+    return sync_data(w->fd, err);
 }
 
 uint64_t keep_start(const struct keep_writer *w)
@@ -489,6 +514,12 @@ uint64_t keep_reader_end(const struct keep_reader *r)
 int keep_reader_fd(const struct keep_reader *r)
 {
     return r->fd;
+}
+
+int keep_reader_sync(struct keep_reader *r, struct err *err)
+{
+    OBJ_CHECK(r, KEEP_READER_MAGIC);
+    return sync_data(r->fd, err);
 }
 
 /* The last frame that begins at `offset` or before it, the first if none does. */
@@ -722,12 +753,17 @@ int keep_each(struct keep *k, keep_found_fn *fn, void *arg, struct err *err)
     if (r == 0 && all.v.n > 1)
         qsort(all.v.p, all.v.n, sizeof(all.v.p[0]), by_name);
     for (size_t i = 0; r == 0 && i < all.v.n; i++) {
+        const char *name = all.v.p[i].text;
         struct keep_head head;
         struct keep_names names;
         struct err why;
+        int e;
         arena_reset(a);
-        if (look_at(k, all.v.p[i].text, a, &text, &head, &names, &why) == 0)
+        e = look_at(k, name, a, &text, &head, &names, &why);
+        if (e == 0)
             fn(arg, &head, &names);
+        else if (e == ERR_CORRUPT) /* also when it is shorter: killed while it was begun */
+            remove_orphan(k, name, why.text);
         else
             metric_add(METRIC_FILES_UNREADABLE, 1);
     }

@@ -24,7 +24,9 @@ void keep_close(struct keep **pk);
 uint64_t keep_bytes(const struct keep *k); /* of all its files */
 
 /* Call fn for every log that is kept, of other incarnations too, in the order of their numbers;
- * `names` live until it returns.  What is no such file is left alone and counted as unreadable. */
+ * `names` live until it returns.  What is torn before its first byte of a log goes, see
+ * keep_remove_orphan; what cannot be read now, or not by this program, is left alone and counted as
+ * unreadable. */
 typedef void keep_found_fn(void *arg, const struct keep_head *head, const struct keep_names *names);
 int keep_each(struct keep *k, keep_found_fn *fn, void *arg, struct err *err);
 
@@ -50,6 +52,8 @@ int keep_read(struct keep *k, uint64_t no, uint64_t sure, struct keep_reader **r
 uint64_t keep_reader_start(const struct keep_reader *r);
 uint64_t keep_reader_end(const struct keep_reader *r);
 int keep_reader_fd(const struct keep_reader *r);
+/* Make durable all that it reads, also what is behind `sure`.  ERR_IO: nobody knows. */
+int keep_reader_sync(struct keep_reader *r, struct err *err);
 /* Like pread, as much as there is up to n.  -1 and errno; EBADMSG: damaged there, or in front of
  * its beginning. */
 ssize_t keep_reader_read(struct keep_reader *r, char *p, size_t n, uint64_t offset);
@@ -67,5 +71,7 @@ void keep_reader_free(struct keep_reader **pr);
 int keep_cut(struct keep *k, uint64_t no, uint64_t end, uint64_t *ret, struct err *err);
 /* It is at the server, or lost: remove it.  Absent is fine. */
 void keep_remove(struct keep *k, uint64_t no);
+/* Nobody will ever read it: the same, counted and said with `why`. */
+void keep_remove_orphan(struct keep *k, uint64_t no, const char *why);
 
 #endif

@@ -3,7 +3,9 @@
  * whole collector round it.  The server holds its acks back, so that only a window is sent.
  */
 #include "collector/keep_format.h"
+#include "collector/le.h"
 #include "tests/unit/collector/collector_world.h"
+#include "wire/codec.h"
 
 #define ID  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define DIR "logs/" ID
@@ -13,6 +15,7 @@
     "100ms\nspool: "
 #define SMALL  MORE "{bytes: 64KiB}\n"
 #define LARGE  MORE "{bytes: 1MiB}\n"
+#define OTHER  "  - {type: file, paths: ['@/other/*.log']}\n"
 #define DOCKER "  - {type: docker, paths: ['@/logs/*/*-json.log']}\n"
 
 enum { LINES = 500 };
@@ -187,6 +190,80 @@ static void a_lost_journal_loses_nothing_that_is_kept(void **state)
     assert_int_equal(count_lines(), LINES);
     world_wait("\"cause\":\"journal_lost\",\"file\":");
     assert_int_equal(metric_get(METRIC_GAPS), 0);
+    wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+}
+
+/* Records of the journal (docs/formats/checkpoint.md). */
+enum { RECORD_BYTES = 64, SEEN = 7, KEPT = 10 };
+
+/* Where the first of type `type`, and if it is SEEN, of at least that size, is in `journal`; its
+ * end if there is none. */
+static size_t find_record(struct buf *journal, uint8_t type, uint64_t size)
+{
+    size_t at;
+
+    buf_init(journal, 4 << 20);
+    assert_int_equal(file_read(w.dir, "state/checkpoint", journal, &err), 0);
+    for (at = RECORD_BYTES; at < journal->n; at += RECORD_BYTES) {
+        const uint8_t *rec = (const uint8_t *)journal->p + at;
+        if (rec[4] == type && (type != SEEN || le_get(rec + 16, 8) >= size))
+            break;
+    }
+    return at;
+}
+
+static bool is_promised(void)
+{
+    struct buf journal;
+    bool found = find_record(&journal, KEPT, 0) < journal.n;
+
+    buf_fini(&journal);
+    return found;
+}
+
+/* As if we had been killed before the journal said what lies in keep/. */
+static void forget_promises(void)
+{
+    struct buf journal;
+    size_t at = find_record(&journal, KEPT, 0);
+
+    assert_true(at < journal.n);
+    memset(journal.p + at, 0, journal.n - at);
+    assert_int_equal(file_replace(w.dir, "state/checkpoint", 0600, buf_str(&journal), &err), 0);
+    buf_fini(&journal);
+}
+
+static void what_was_kept_before_the_journal_said_so_is_read_and_removed(void **state)
+{
+    (void)state;
+    write_log(20);
+    read_begin_delete_and_stop(SMALL);
+    forget_promises();
+    world_start(SMALL, DOCKER);
+    world_wait_records(LINES);
+    assert_int_equal(count_lines(), LINES);
+    assert_int_equal(w.server.records, LINES);
+    wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_int_equal(metric_get(METRIC_SPOOL_ORPHANS), 0);
+}
+
+/* Else the next kill, with the power, would take what was planned of it. */
+static void what_is_read_from_keep_is_promised(void **state)
+{
+    static const char *const INPUTS[] = {DOCKER, OTHER};
+
+    (void)state;
+    write_log(20);
+    read_begin_delete_and_stop(SMALL);
+    for (size_t i = 0; i < sizeof(INPUTS) / sizeof(INPUTS[0]); i++) {
+        forget_promises();
+        w.server.hold_acks = true;
+        world_start(SMALL, INPUTS[i]);
+        world_wait_metric(METRIC_CHUNKS_REBUILT, 1 + (unsigned)i);
+        world_die();
+        assert_true(is_promised());
+    }
 }
 
 struct cut {
@@ -223,18 +300,110 @@ static void what_the_journal_promised_and_is_gone_is_a_gap(void **state)
     wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
 }
 
-/* The second frame of log text in `file`; *at is where its head is. */
-static struct keep_frame second_frame(const struct buf *file, size_t *at)
+/* Frame `n` of `file`, 0 the names; *at is where its head is. */
+static struct keep_frame nth_frame(const struct buf *file, int n, size_t *at)
 {
     struct keep_frame frame;
 
     *at = KEEP_HEAD_BYTES;
     for (int i = 0;; i++) {
         assert_int_equal(keep_parse_frame((const uint8_t *)file->p + *at, &frame, &err), 0);
-        if (i == 2)
+        if (i == n)
             return frame;
         *at += KEEP_FRAME_BYTES + frame.stored;
     }
+}
+
+/* Nothing is whole of frame `*arg` and those behind it. */
+static int tear_one(void *arg, int dir_fd, const char *name, struct err *e)
+{
+    const int *n = arg;
+    struct buf file;
+    size_t at;
+
+    buf_init(&file, 1 << 24);
+    assert_int_equal(file_read(dir_fd, name, &file, e), 0);
+    (void)nth_frame(&file, *n, &at);
+    assert_int_equal(file_replace(dir_fd, name, 0600, (struct str){file.p, at + 5}, e), 0);
+    buf_fini(&file);
+    return 0;
+}
+
+/* As if we had been killed while frame `n` was written. */
+static void tear(int n)
+{
+    int dir;
+
+    forget_promises();
+    assert_int_equal(file_open_dir(w.dir, "state/keep", &dir, &err), 0);
+    assert_int_equal(file_walk(dir, tear_one, &n, &err), 0);
+    (void)close(dir);
+}
+
+static void what_nobody_can_read_in_keep_is_removed_and_counted(void **state)
+{
+    (void)state;
+    for (int n = 0; n < 2; n++) {
+        if (n > 0) {
+            (void)world_teardown(state);
+            (void)world_setup(state);
+        }
+        write_log(20);
+        read_begin_delete_and_stop(SMALL);
+        tear(n);
+        world_start(SMALL, DOCKER);
+        world_wait_metric(METRIC_SPOOL_ORPHANS, 1);
+        assert_int_equal(metric_get(METRIC_SPOOL_BYTES), 0);
+        assert_int_equal(metric_get(METRIC_FILES_RECOVERED), 0);
+        world_wait("file_gone");
+    }
+}
+
+static bool is_size_noted(void *arg)
+{
+    struct buf journal;
+    bool found = find_record(&journal, SEEN, *(const uint64_t *)arg) < journal.n;
+
+    buf_fini(&journal);
+    return found;
+}
+
+static void compress_log(void)
+{
+    struct codec_writer *writer = codec_writer_new();
+    struct buf text, packed;
+
+    buf_init(&text, 1 << 24);
+    buf_init(&packed, 1 << 24);
+    assert_int_equal(file_read(w.dir, LOG, &text, &err), 0);
+    assert_int_equal(codec_pack(writer, CODEC_GZIP, 1, buf_str(&text), &packed, &err), 0);
+    assert_int_equal(file_replace(w.dir, LOG ".1.gz", 0600, buf_str(&packed), &err), 0);
+    assert_int_equal(unlinkat(w.dir, LOG, 0), 0);
+    codec_writer_free(&writer);
+    buf_fini(&text);
+    buf_fini(&packed);
+}
+
+static void the_rest_of_what_was_kept_in_part_is_found_compressed(void **state)
+{
+    uint64_t size = LINES * LINE_BYTES(1500);
+
+    (void)state;
+    write_log(1500); /* three frames */
+    w.server.hold_acks = true;
+    world_start(LARGE, DOCKER);
+    wait_check(w.loop, has_sent, NULL, "a chunk");
+    wait_check(w.loop, is_size_noted, &size, "its size to be noted");
+    compress_log();
+    world_stop();
+    w.server.hold_acks = false;
+    tear(2);
+    world_start(LARGE, DOCKER);
+    world_wait_records(LINES);
+    assert_int_equal(count_lines(), LINES);
+    assert_int_equal(w.server.records, LINES);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_int_equal(metric_get(METRIC_SPOOL_BYTES), 0);
 }
 
 struct hole {
@@ -250,7 +419,7 @@ static int damage_one(void *arg, int dir_fd, const char *name, struct err *e)
 
     buf_init(&file, 1 << 24);
     assert_int_equal(file_read(dir_fd, name, &file, e), 0);
-    hole->raw = second_frame(&file, &at).raw;
+    hole->raw = nth_frame(&file, 2, &at).raw;
     file.p[at + hole->in] = (char)(file.p[at + hole->in] ^ 1);
     assert_int_equal(file_replace(dir_fd, name, 0600, buf_str(&file), e), 0);
     buf_fini(&file);
@@ -301,7 +470,7 @@ static void what_no_input_wants_goes_first(void **state)
     write_log(300);
     read_begin_delete_and_stop(LARGE);
     assert_true(metric_get(METRIC_SPOOL_BYTES) > 64 << 10);
-    world_start(SMALL, "  - {type: file, paths: ['@/other/*.log']}\n");
+    world_start(SMALL, OTHER);
     world_wait("spool_full");
     wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
     assert_true(metric_get(METRIC_GAP_BYTES) > 0);
@@ -322,8 +491,7 @@ static void write_noise(const char *name, unsigned lines)
     buf_fini(&text);
 }
 
-#define OLD   "  - {type: file, paths: ['@/old/*.log']}\n"
-#define OTHER "  - {type: file, paths: ['@/other/*.log']}\n"
+#define OLD "  - {type: file, paths: ['@/old/*.log']}\n"
 
 static bool drops_again(void *arg)
 {
@@ -375,6 +543,10 @@ int main(void)
         TEST(what_is_kept_waits_through_more_ends),
         TEST(a_log_that_is_there_again_is_another),
         TEST(a_lost_journal_loses_nothing_that_is_kept),
+        TEST(what_was_kept_before_the_journal_said_so_is_read_and_removed),
+        TEST(what_is_read_from_keep_is_promised),
+        TEST(what_nobody_can_read_in_keep_is_removed_and_counted),
+        TEST(the_rest_of_what_was_kept_in_part_is_found_compressed),
         TEST(what_the_journal_promised_and_is_gone_is_a_gap),
         TEST(only_what_is_damaged_of_a_kept_log_is_a_gap),
         TEST(what_is_over_the_budget_is_a_gap),

@@ -1,8 +1,10 @@
 /* Unit tests of collector/keep: what was kept of a log is read as it was, or said to be damaged. */
 #include "collector/keep.h"
 
+#include "base/crc.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "collector/metrics.h"
 #include "tests/lib/check.h"
@@ -44,6 +46,7 @@ static int setup(void **state)
 
     (void)state;
     metrics_setup();
+    log_set_level(LOG_LEVEL_ERROR);
     f.dir = tmpdir_open(NULL);
     f.text = mem_new(TEXT_BYTES);
     for (size_t i = 0; i < TEXT_BYTES; i++) {
@@ -183,6 +186,79 @@ static void a_torn_end_is_cut_off_wherever_it_was_torn(void **state)
         assert_true(end == START || end == START + PIECE || (end == START + 2 * PIECE && n == all));
         check_text(r, end);
         keep_reader_free(&r);
+    }
+}
+
+/* As a new start finds it. */
+static unsigned count_found(void)
+{
+    unsigned found = 0;
+
+    keep_close(&f.keep);
+    assert_int_equal(keep_open(f.dir, 0x12, &f.keep, &err), 0);
+    assert_int_equal(keep_each(f.keep, take, &found, &err), 0);
+    return found;
+}
+
+static void what_is_torn_before_its_first_byte_is_removed(void **state)
+{
+    struct keep_frame names;
+    struct buf file;
+    size_t begin;
+    int e;
+
+    (void)state;
+    (void)put_text(START + PIECE, &e);
+    buf_init(&file, 1 << 20);
+    assert_int_equal(file_read(f.dir, FILE_NAME, &file, &err), 0);
+    assert_int_equal(keep_parse_frame((const uint8_t *)file.p + KEEP_HEAD_BYTES, &names, &err), 0);
+    begin = KEEP_HEAD_BYTES + KEEP_FRAME_BYTES + names.stored;
+    for (size_t n = 0; n <= begin; n += n + 7 < begin ? 7 : 1) {
+        struct str part = {file.p, n};
+        uint64_t before = metric_get(METRIC_SPOOL_ORPHANS);
+        assert_int_equal(file_replace(f.dir, FILE_NAME, 0600, part, &err), 0);
+        assert_int_equal(count_found(), n == begin);
+        assert_int_equal(metric_get(METRIC_SPOOL_ORPHANS) - before, n < begin);
+        assert_int_equal(keep_bytes(f.keep), n < begin ? 0 : n);
+        assert_int_equal(faccessat(f.dir, FILE_NAME, F_OK, 0), n < begin ? -1 : 0);
+    }
+    assert_int_equal(metric_get(METRIC_FILES_UNREADABLE), 0);
+    buf_fini(&file);
+}
+
+static void what_another_program_may_read_stays(void **state)
+{
+    struct buf file;
+    uint32_t crc;
+    int e;
+
+    (void)state;
+    (void)put_text(START + PIECE, &e);
+    buf_init(&file, 1 << 20);
+    assert_int_equal(file_read(f.dir, FILE_NAME, &file, &err), 0);
+    file.p[12] = 9; /* the version */
+    crc = crc32c(0, file.p + 4, KEEP_HEAD_BYTES - 4);
+    for (int i = 0; i < 4; i++)
+        file.p[i] = (char)(crc >> 8 * i);
+    assert_int_equal(file_replace(f.dir, FILE_NAME, 0600, buf_str(&file), &err), 0);
+    assert_int_equal(count_found(), 0);
+    assert_int_equal(metric_get(METRIC_FILES_UNREADABLE), 1);
+    assert_int_equal(keep_bytes(f.keep), file.n);
+    buf_fini(&file);
+}
+
+static void what_cannot_be_read_now_stays(void **state)
+{
+    (void)state;
+    FAULT_EACH("file.read") {
+        unsigned found = 0;
+        int e;
+        assert_int_equal(put_text(START + PIECE, &e), START + PIECE);
+        assert_int_equal(keep_each(f.keep, take, &found, &err), 0);
+        assert_int_equal(found + metric_get(METRIC_FILES_UNREADABLE), 1);
+        assert_true(keep_bytes(f.keep) > 0);
+        assert_int_equal(metric_get(METRIC_SPOOL_ORPHANS), 0);
+        metric_set(METRIC_FILES_UNREADABLE, 0);
     }
 }
 
@@ -331,6 +407,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_torn_end_is_cut_off_wherever_it_was_torn, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_is_torn_before_its_first_byte_is_removed, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_another_program_may_read_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_now_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(no_flipped_bit_is_read_as_text, setup, teardown),
         cmocka_unit_test_setup_teardown(behind_damage_reading_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_can_be_cut_off, setup, teardown),

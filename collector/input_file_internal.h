@@ -27,9 +27,10 @@ struct slot {
     char *path;
     VEC(struct tail *) tails;
     VEC(struct checkpoint_file *) of;
-    bool look_due; /* it is in input_file.looks */
-    bool busy;     /* it is being looked at */
-    bool is_new;   /* its name came while we were looking: what it was rotated to since is ours */
+    bool look_due;   /* it is in input_file.looks */
+    bool busy;       /* it is being looked at */
+    bool is_new;     /* its name came while we were looking: what it was rotated to since is ours */
+    bool older_gone; /* a file was lost, and what is younger not looked at since */
     dur_ns missed_at; /* since then a file is looked for in vain; 0: none is */
     uint64_t lost;    /* bytes of files that are not in `of` any more */
 };
@@ -64,13 +65,14 @@ struct input_file {
     struct loop_timer *drain;
     loop_fn *drain_done;
     void *drain_arg;
-    dur_ns over_since;                     /* more is pinned and kept than may be; 0: not */
-    bool has_unwanted;                     /* logs in keep/ that no input asks for */
-    size_t drained_to;                     /* tails before it are done with */
-    bool keeping;                          /* there is more to copy right now */
-    bool look_again;                       /* a name went while it was looked at */
-    dur_ns settled_at;                     /* when the last batch of events was done with */
-    uint64_t seen_ids[INPUT_FILE_IDS];     /* a ring: hashes of containers that we looked at, */
+    dur_ns over_since;                 /* more is pinned and kept than may be; 0: not */
+    bool has_unwanted;                 /* logs in keep/ that no input asks for */
+    size_t drained_to;                 /* tails before it are done with */
+    bool keeping;                      /* there is more to copy right now */
+    bool look_again;                   /* what is looked at is not yet as it will be */
+    bool name_went;                    /* a name was gone when it was opened, or another file's */
+    dur_ns settled_at;                 /* when the last batch of events was done with */
+    uint64_t seen_ids[INPUT_FILE_IDS]; /* a ring: hashes of containers that we looked at, */
     uint64_t reported_ids[INPUT_FILE_IDS]; /* and of those and paths that were gone before */
     size_t next_seen, next_reported;
     struct map *unseen;     /* path -> struct unseen of input_file_missed.c */

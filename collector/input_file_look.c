@@ -7,6 +7,10 @@
  * are known by their content alone, so they are only looked for among the rotated names, and only
  * where such a rotation explains them: a plain copy when the original lies cut in its place, a
  * packed one when the original is gone.
+ *
+ * Rotation goes on meanwhile, and moves every name: what a listing says of a name is true of what
+ * is opened by it only if that is the file that was listed.  Where it is not, nothing is followed
+ * or given up by this listing, another is made.
  */
 #include "collector/input_file_internal.h"
 
@@ -26,7 +30,7 @@ enum {
     MISSED_MS = 900,   /* a file that is nowhere is looked for that long, */
     MAKING_MS = 10000, /* so old, a compressed file is as whole as it will be */
     UNSURE_MS = 60000, /* and that long while another is being compressed, it seems */
-    TAIL_BYTES = 1024,
+    LISTINGS_MAX = 4,  /* at once, while names move; then with the next tick again */
     RESERVED_FDS = 64, /* for all that is no log */
 };
 
@@ -294,7 +298,7 @@ static int open_log(struct input_file *in, const char *path)
         (void)opener_err(&err, EMFILE, "open", path);
     }
     if (err.code == ERR_GONE)
-        in->look_again = true; /* it has another name now, perhaps */
+        in->name_went = true; /* it has another name now, perhaps */
     else
         input_file_complain(in, path, err.sys);
     return -1;
@@ -370,25 +374,17 @@ static struct tail *newest(const struct slot *s)
 static bool open_sibling(struct input_file *in, const struct sibling *b, struct reader *ret)
 {
     int fd = open_log(in, b->path);
+    struct stat st;
 
     if (fd < 0)
         return false;
+    if (fstat(fd, &st) < 0 || st.st_ino != b->st.st_ino || st.st_dev != b->st.st_dev) {
+        (void)close(fd);
+        in->name_went = true; /* to another file */
+        return false;
+    }
     reader_open(ret, fd, b->is_packed);
     return true;
-}
-
-/* What gzip writes at the end: the size modulo 2^32. */
-static bool is_claimed(const struct reader *from, uint64_t size)
-{
-    struct reader plain = {.fd = from->fd};
-    struct reader_stat st;
-    unsigned char p[4];
-
-    if (reader_stat(&plain, &st) < 0 || st.size < 18 ||
-        reader_read(&plain, (char *)p, sizeof(p), st.size - sizeof(p)) != sizeof(p))
-        return false;
-    return ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24) ==
-           (uint32_t)size;
 }
 
 /* Is all of `f`, which is `from`, planned and acknowledged? */
@@ -400,31 +396,8 @@ static bool is_done(const struct checkpoint_file *f, struct reader *from)
     if (f->unacked > 0 || f->planned.n != 1 || f->planned.p[0].start != 0)
         return false;
     if (from->packed != NULL)
-        return is_claimed(from, end) || !reader_reaches(from, end + 1);
+        return reader_is_claimed(from, end) || !reader_reaches(from, end + 1);
     return reader_stat(from, &st) == 0 && st.size == end;
-}
-
-/* Is the shorter of the two the beginning of the other?  Judged by its last bytes; one of them is
- * plain at least. */
-static bool have_same_bytes(struct reader *a, struct reader *b)
-{
-    struct reader *plain = a->packed == NULL ? a : b, *other = plain == a ? b : a;
-    char last[2][TAIL_BYTES];
-    struct reader_stat st;
-    uint64_t size;
-    size_t n;
-
-    if (plain->packed != NULL || reader_stat(plain, &st) < 0)
-        return false;
-    size = st.size;
-    if (!reader_reaches(other, size)) {
-        if (reader_stat(other, &st) < 0)
-            return false;
-        size = st.size;
-    }
-    n = size < TAIL_BYTES ? (size_t)size : TAIL_BYTES;
-    return n > 0 && reader_read(a, last[0], n, size - n) == (ssize_t)n &&
-           reader_read(b, last[1], n, size - n) == (ssize_t)n && memcmp(last[0], last[1], n) == 0;
 }
 
 /* The file of entry `f`, which is followed or one of `all`. */
@@ -436,10 +409,10 @@ static bool has_bytes_of(struct input_file *in, const struct siblings *all,
     bool same = false;
 
     if (t != NULL)
-        return t->from.fd >= 0 && have_same_bytes(from, &t->from);
+        return t->from.fd >= 0 && reader_have_same_bytes(from, &t->from);
     for (size_t i = 0; i < all->v.n; i++)
         if (all->v.p[i].entry == f && open_sibling(in, &all->v.p[i], &other)) {
-            same = have_same_bytes(from, &other);
+            same = reader_have_same_bytes(from, &other);
             reader_close(&other);
             break;
         }
@@ -518,12 +491,12 @@ static struct sibling *find_copy(struct input_file *in, const struct slot *s, st
     return NULL;
 }
 
-/* Every entry of the slot that is not followed gets its sibling, or is lost.  Returns whether one
- * is gone for good that was older than what is there now. */
-static bool match_rest(struct input_file *in, struct slot *s, struct siblings *all)
+/* Every entry of the slot that is not followed gets its sibling, or is lost: then s->older_gone is
+ * set if it was older than what is there now. */
+static void match_rest(struct input_file *in, struct slot *s, struct siblings *all)
 {
     const struct tail *last = newest(s);
-    bool older_gone = false, missed = false;
+    bool missed = false;
 
     for (size_t i = s->of.n; i > 0; i--) {
         struct checkpoint_file *f = s->of.p[i - 1];
@@ -539,18 +512,18 @@ static bool match_rest(struct input_file *in, struct slot *s, struct siblings *a
         }
         if (s->missed_at == 0)
             s->missed_at = time_mono();
+        is_unsure = is_unsure || in->name_went;
         if (time_mono() - s->missed_at < (is_unsure ? UNSURE_MS : MISSED_MS) * NS_PER_MS) {
             in->look_again = true; /* it was renamed while the directory was read, perhaps */
             missed = true;
             continue;
         }
         if (last == NULL || last->ino != f->ino)
-            older_gone = true;
+            s->older_gone = true;
         input_file_lose(in, f, "file_gone");
     }
     if (!missed)
         s->missed_at = 0;
-    return older_gone;
 }
 
 /* It has no entry: was it written since we look? */
@@ -570,10 +543,37 @@ static bool is_in_making(const struct sibling *b, struct reader *from)
            time_now() - written < MAKING_MS * NS_PER_MS;
 }
 
-/* Follow what has to be read, oldest first. */
-static void follow_siblings(struct input_file *in, struct slot *s, struct siblings *all, bool known)
+/* The log was cut, and nobody has noticed yet: what seems new is the copy of what it was. */
+static bool is_cut_unnoticed(struct input_file *in, const struct slot *s)
 {
-    for (size_t i = 0; i < all->v.n; i++) {
+    struct tail *t = newest(s);
+
+    if (t == NULL || tail_look(t) != TAIL_REPLACED)
+        return false;
+    input_file_replaced(in, t);
+    in->name_went = true;
+    return true;
+}
+
+/* Does open sibling `b` have to be read? */
+static bool is_to_read(struct input_file *in, const struct slot *s, const struct siblings *all,
+                       const struct sibling *b, struct reader *from)
+{
+    if (b->entry != NULL)
+        return !is_done(b->entry, from);
+    if (is_in_making(b, from)) {
+        in->look_again = true;
+        return false;
+    }
+    return !is_twin(in, s, all, b, from) && !in->name_went && !is_cut_unnoticed(in, s);
+}
+
+/* Follow what has to be read, oldest first: behind one whose name went nothing is. */
+static void follow_siblings(struct input_file *in, struct slot *s, struct siblings *all)
+{
+    bool known = s->older_gone;
+
+    for (size_t i = 0; i < all->v.n && !in->name_went; i++) {
         const struct sibling *b = &all->v.p[i];
         struct checkpoint_file *f = b->entry;
         const struct tail *before;
@@ -584,12 +584,7 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
             (f == NULL && find_inode(in, b->st.st_dev, b->st.st_ino) != NULL) ||
             strcmp(b->path, s->path) == 0 || !open_sibling(in, b, &from))
             continue;
-        if (f == NULL && is_in_making(b, &from)) {
-            in->look_again = true;
-            reader_close(&from);
-            continue;
-        }
-        if (f != NULL ? is_done(f, &from) : is_twin(in, s, all, b, &from)) {
+        if (!is_to_read(in, s, all, b, &from)) {
             reader_close(&from);
             continue;
         }
@@ -610,24 +605,38 @@ const struct source *input_file_source_of(const struct input_file *in, const cha
     return NULL;
 }
 
+/* By one listing; in->name_went: it was not true any more. */
+static void look_once(struct input_file *in, struct slot *s, bool is_last)
+{
+    struct siblings all;
+
+    in->look_again = in->name_went = false;
+    siblings_list(in->set->opener, s->path, &all);
+    match_inodes(in, s, &all);
+    if (!in->name_went || is_last) /* who renames without end does not keep entries for ever */
+        match_rest(in, s, &all);
+    follow_siblings(in, s, &all);
+    siblings_fini(&all);
+    if (in->name_went)
+        metric_add(METRIC_LISTINGS_STALE, 1);
+    else
+        s->is_new = s->older_gone = false;
+}
+
 void input_file_look(struct input_file *in, struct slot *s)
 {
     const struct source *before = in->source;
-    struct siblings all;
-    bool older_gone;
 
     in->source = s->tails.n > 0 ? newest(s)->source : input_file_source_of(in, s->path);
-    in->look_again = false;
+    in->look_again = in->name_went = false;
     s->busy = true;           /* it must not vanish under our hands */
     if (in->source != NULL) { /* else nobody wants it now: perhaps after another reload */
-        siblings_list(in->set->opener, s->path, &all);
-        match_inodes(in, s, &all);
-        older_gone = match_rest(in, s, &all);
-        follow_siblings(in, s, &all, older_gone);
-        siblings_fini(&all);
+        look_once(in, s, false);
+        for (int i = 2; i <= LISTINGS_MAX && in->name_went; i++)
+            look_once(in, s, i == LISTINGS_MAX);
     }
     s->busy = false;
-    if (in->look_again)
+    if (in->look_again || in->name_went)
         input_file_look_later(in, s);
     in->source = before;
     slot_check(in, s);
@@ -662,13 +671,13 @@ void input_file_look_all(struct input_file *in)
 
 /* ---- content that was replaced ---- */
 
-/* A copy of what `t` was, as copytruncate makes one before it cuts. */
-static bool find_old_content(struct input_file *in, const struct tail *t, struct reader *ret,
-                             struct stat *st)
+static bool find_old_content_once(struct input_file *in, const struct tail *t, struct reader *ret,
+                                  struct stat *st)
 {
     struct siblings all;
     bool found = false;
 
+    in->name_went = false;
     siblings_list(in->set->opener, t->slot->path, &all);
     for (size_t i = all.v.n; i > 0 && !found; i--) { /* the newest first */
         const struct sibling *b = &all.v.p[i - 1];
@@ -681,6 +690,19 @@ static bool find_old_content(struct input_file *in, const struct tail *t, struct
         *st = b->st;
     }
     siblings_fini(&all);
+    return found;
+}
+
+/* A copy of what `t` was, as copytruncate makes one before it cuts. */
+static bool find_old_content(struct input_file *in, const struct tail *t, struct reader *ret,
+                             struct stat *st)
+{
+    bool found = find_old_content_once(in, t, ret, st);
+
+    for (int i = 2; i <= LISTINGS_MAX && !found && in->name_went; i++) {
+        metric_add(METRIC_LISTINGS_STALE, 1);
+        found = find_old_content_once(in, t, ret, st);
+    }
     return found;
 }
 
@@ -778,10 +800,19 @@ static bool is_copy_of_followed(struct input_file *in, const char *path, const s
             continue;
         if (tail_look(t) == TAIL_REPLACED)
             input_file_replaced(in, t);
-        if (find_inode(in, st->st_dev, st->st_ino) != NULL || have_same_bytes(from, &t->from))
+        if (find_inode(in, st->st_dev, st->st_ino) != NULL ||
+            reader_have_same_bytes(from, &t->from))
             return true;
     }
     return false;
+}
+
+/* By this name or another. */
+static bool is_followed(const struct input_file *in, const struct stat *st)
+{
+    const struct checkpoint_file *f = find_inode(in, st->st_dev, st->st_ino);
+
+    return f != NULL && f->user != NULL;
 }
 
 void input_file_found(struct input_file *in, const char *path)
@@ -801,15 +832,18 @@ void input_file_found(struct input_file *in, const char *path)
             input_file_missed(in, MISSED_NAME, str_of(path));
         return;
     }
-    f = find_inode(in, st.st_dev, st.st_ino);
-    if (!S_ISREG(st.st_mode) || (f != NULL && f->user != NULL))
-        return; /* followed already, by this name or another */
-    in->look_again = false;
+    if (!S_ISREG(st.st_mode) || is_followed(in, &st))
+        return;
+    in->name_went = false;
     reader_open(&from, open_log(in, path), reader_is_packed(str_of(path)));
     if (from.fd < 0) {
         reader_close(&from);
-        if (in->look_again)
+        if (in->name_went)
             input_file_missed(in, MISSED_NAME, str_of(path));
+        return;
+    }
+    if (fstat(from.fd, &st) < 0 || is_followed(in, &st)) { /* the name went to another file */
+        reader_close(&from);
         return;
     }
     f = find_entry(in, path, &st, &from);
@@ -825,10 +859,9 @@ void input_file_found(struct input_file *in, const char *path)
     if (in->source->is_spool || t->adopted)
         return;
     /* Its first file that we see need not be the first that there was. */
-    t->slot->is_new = !in->is_first && t->slot->of.n == 1;
+    t->slot->is_new = t->slot->is_new || (!in->is_first && t->slot->of.n == 1);
     if (t->slot->is_new || t->slot->of.n > 1)
         input_file_look(in, t->slot);
-    t->slot->is_new = false;
 }
 
 void input_file_glob(struct input_file *in)

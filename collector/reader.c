@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { INPUT_BYTES = 64 << 10, STEP_BYTES = 64 << 10 };
+enum { INPUT_BYTES = 64 << 10, STEP_BYTES = 64 << 10, TAIL_BYTES = 1024 };
 
 /* window[0] is byte `base` of the log. */
 struct unpacker {
@@ -249,4 +249,38 @@ bool reader_reaches(struct reader *r, uint64_t size)
     if (r->packed != NULL && size > r->packed->size && !r->packed->is_sure)
         return read_packed(r, &c, 1, size - 1) == 1;
     return reader_stat(r, &st) == 0 && st.size >= size;
+}
+
+bool reader_is_claimed(const struct reader *r, uint64_t size)
+{
+    struct reader plain = {.fd = r->fd};
+    struct reader_stat st;
+    unsigned char p[4];
+
+    if (reader_stat(&plain, &st) < 0 || st.size < 18 ||
+        reader_read(&plain, (char *)p, sizeof(p), st.size - sizeof(p)) != sizeof(p))
+        return false;
+    return ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24) ==
+           (uint32_t)size;
+}
+
+bool reader_have_same_bytes(struct reader *a, struct reader *b)
+{
+    struct reader *plain = a->packed == NULL ? a : b, *other = plain == a ? b : a;
+    char last[2][TAIL_BYTES];
+    struct reader_stat st;
+    uint64_t size;
+    size_t n;
+
+    if (plain->packed != NULL || reader_stat(plain, &st) < 0)
+        return false;
+    size = st.size;
+    if (!reader_reaches(other, size)) {
+        if (reader_stat(other, &st) < 0)
+            return false;
+        size = st.size;
+    }
+    n = size < TAIL_BYTES ? (size_t)size : TAIL_BYTES;
+    return n > 0 && reader_read(a, last[0], n, size - n) == (ssize_t)n &&
+           reader_read(b, last[1], n, size - n) == (ssize_t)n && memcmp(last[0], last[1], n) == 0;
 }

@@ -56,4 +56,11 @@ bool reader_reaches(struct reader *r, uint64_t size);
 void reader_rest(struct reader *r);
 bool reader_is_resting(const struct reader *r);
 
+/* Does a packed file say itself that it is `size` bytes long?  By what gzip writes at the end: the
+ * size modulo 2^32. */
+bool reader_is_claimed(const struct reader *r, uint64_t size);
+/* Is the shorter of the two the beginning of the other?  Judged by its last bytes; one of them is
+ * plain at least. */
+bool reader_have_same_bytes(struct reader *a, struct reader *b);
+
 #endif

@@ -6,7 +6,6 @@
 #include "tests/unit/collector/collector_world.h"
 
 #include "base/fault.h"
-#include "wire/codec.h"
 
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -15,33 +14,12 @@
 #define CRI  "  - {type: cri, paths: ['@/logs/*.log']}\n"
 #define FAST "partial_timeout: 100ms\n"
 
-/* What copytruncate does, with gzip behind it when `packed`. */
-static void copytruncate(const char *from, const char *to, bool packed)
-{
-    struct codec_writer *writer = codec_writer_new();
-    struct buf text, out;
-    int fd;
-
-    buf_init(&text, 1 << 20);
-    buf_init(&out, 1 << 20);
-    assert_int_equal(file_read(w.dir, from, &text, &err), 0);
-    assert_int_equal(
-        codec_pack(writer, packed ? CODEC_GZIP : CODEC_NONE, 1, buf_str(&text), &out, &err), 0);
-    assert_int_equal(file_replace(w.dir, to, 0600, buf_str(&out), &err), 0);
-    fd = openat(w.dir, from, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    assert_true(fd >= 0);
-    (void)close(fd);
-    codec_writer_free(&writer);
-    buf_fini(&text);
-    buf_fini(&out);
-}
-
 static void compress(const char *name)
 {
     char packed[64];
 
     (void)snprintf(packed, sizeof(packed), "%s.gz", name);
-    copytruncate(name, packed, true);
+    world_copytruncate(name, packed, true);
     assert_int_equal(unlinkat(w.dir, name, 0), 0);
 }
 
@@ -278,12 +256,12 @@ static void what_copytruncate_took_away_is_read_from_the_copy(void **state)
     world_start("", CRI);
     world_wait("one");
     world_write("logs/a.log", "o and \n" T "stdout F more\n" T "stdout P open \n");
-    copytruncate("logs/a.log", "logs/a.log.1", false);
+    world_copytruncate("logs/a.log", "logs/a.log.1", false);
     world_write("logs/a.log", T "stdout F end\n" T "stdout F new\n");
     world_wait_records(4);
     check_str(buf_str(&w.server.lines),
               "stdout|one\nstdout|two and more\nstdout|open end\nstdout|new\n");
-    copytruncate("logs/a.log", "logs/a.log.1", false); /* all was read: nothing is read again */
+    world_copytruncate("logs/a.log", "logs/a.log.1", false); /* nothing is read again */
     world_write("logs/a.log", T "stdout F five\n");
     world_wait("five");
     world_die();
@@ -302,7 +280,7 @@ static void copies_that_a_glob_matches_are_not_read_twice(void **state)
     world_start("", "  - {type: cri, paths: ['@/logs/*']}\n");
     world_wait("one");
     world_write("logs/a.log", T "stdout F two\n");
-    copytruncate("logs/a.log", "logs/a.log.1", false);
+    world_copytruncate("logs/a.log", "logs/a.log.1", false);
     world_write("logs/a.log", T "stdout F three\n");
     world_wait_records(3);
     world_write("logs/b.log", T "stdout F four\n"); /* a directory event: everything is looked at */
@@ -320,9 +298,9 @@ static void copytruncate_while_we_are_away_loses_nothing(void **state)
     world_wait_metric(METRIC_CHUNKS_ACKED, 1);
     world_die();
     world_write("logs/a.log", T "stdout F two\n");
-    copytruncate("logs/a.log", "logs/a.log.2", false);
+    world_copytruncate("logs/a.log", "logs/a.log.2", false);
     world_write("logs/a.log", "2026-11-21T20:00:00Z stdout F three\n");
-    copytruncate("logs/a.log", "logs/a.log.1", false);
+    world_copytruncate("logs/a.log", "logs/a.log.1", false);
     world_write("logs/a.log", "2026-11-21T21:00:00Z stdout F four\n");
     world_start("", CRI);
     world_wait_records(4);

@@ -31,8 +31,9 @@ enum whose { THE_LOOPS, THE_THREADS };
 struct tls_shake {
     unsigned magic;
 #define TLS_SHAKE_MAGIC 0x5ba4e7d2u
-    struct tls_shake *next; /* waiting for a thread */
-    struct loop_item item;  /* keeps the loop until the step is over */
+    struct tls_shake *next, **at; /* waiting for a thread: what comes behind, what points here;
+                                     `at` NULL: no more */
+    struct loop_item item;        /* keeps the loop until the step is over */
     struct loop *loop;
     _Atomic enum whose whose;
     struct tls *tls; /* owned once it is abandoned */
@@ -51,6 +52,20 @@ static struct {
     struct tls_shake *first, **last;
     size_t threads;
 } pool = {.once = PTHREAD_ONCE_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* Off the list, if it is still there.  Under the mutex. */
+static bool unlink_step(struct tls_shake *s)
+{
+    if (s->at == NULL)
+        return false;
+    *s->at = s->next;
+    if (s->next != NULL)
+        s->next->at = s->at;
+    else
+        pool.last = s->at;
+    s->at = NULL;
+    return true;
+}
 
 static void release(struct tls_shake *s)
 {
@@ -94,9 +109,7 @@ static struct tls_shake *take(void)
     pthread_mutex_lock(&pool.mutex);
     s = pool.first;
     if (s != NULL)
-        pool.first = s->next;
-    if (pool.first == NULL)
-        pool.last = &pool.first;
+        (void)unlink_step(s);
     pthread_mutex_unlock(&pool.mutex);
     return s;
 }
@@ -158,6 +171,7 @@ struct tls_shake *tls_shake_begin(struct loop *l, struct tls *t, loop_fn *done, 
         return s;
     }
     pthread_mutex_lock(&pool.mutex);
+    s->at = pool.last;
     *pool.last = s;
     pool.last = &s->next;
     pthread_mutex_unlock(&pool.mutex);
@@ -182,18 +196,10 @@ int tls_shake_end(struct tls_shake **ps, struct err *err)
 /* Whether no thread has come to it, and none will. */
 static bool take_back(struct tls_shake *s)
 {
-    struct tls_shake **at;
-    bool found = false;
+    bool found;
 
     pthread_mutex_lock(&pool.mutex);
-    for (at = &pool.first; *at != NULL && *at != s;)
-        at = &(*at)->next;
-    if (*at == s) {
-        *at = s->next;
-        if (pool.last == &s->next)
-            pool.last = at;
-        found = true;
-    }
+    found = unlink_step(s);
     pthread_mutex_unlock(&pool.mutex);
     return found;
 }

@@ -150,7 +150,38 @@ static void a_step_may_be_given_up_after_it_is_done(void **state)
     stop(&p);
 }
 
-CHECK_MAIN(cmocka_unit_test(a_handshake_is_made_of_steps_elsewhere),
+/* More steps than threads: most wait, and what is given up among them takes nobody else along. */
+static void the_others_go_on_when_some_are_given_up(void **state)
+{
+    enum { MANY = 60 };
+    struct tls *server[MANY];
+    struct tls_shake *s[MANY];
+    bool done[MANY] = {false};
+    struct pair p;
+    struct err err;
+
+    (void)state;
+    start(&p);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(tls_new(p.server_ctx, NULL, &server[i], &err), 0);
+        feed(server[i], &p.hello);
+        s[i] = tls_shake_begin(p.loop, server[i], note_done, &done[i]);
+    }
+    for (size_t i = MANY; i-- > 0;)
+        if (i % 3 != 0 || i == MANY - 1)
+            tls_shake_abandon(&s[i], &server[i]);
+    for (size_t i = 0; i < MANY - 1; i += 3) {
+        WAIT_FOR(p.loop, done[i]);
+        assert_int_equal(tls_shake_end(&s[i], &err), 1);
+        tls_free(&server[i]);
+    }
+    stop(&p);
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(done[i], i % 3 == 0 && i < MANY - 1);
+}
+
+CHECK_MAIN(cmocka_unit_test(the_others_go_on_when_some_are_given_up),
+           cmocka_unit_test(a_handshake_is_made_of_steps_elsewhere),
            cmocka_unit_test(a_step_that_fails_says_why),
            cmocka_unit_test(a_step_may_be_given_up_before_it_is_done),
            cmocka_unit_test(a_step_may_be_given_up_after_it_is_done))

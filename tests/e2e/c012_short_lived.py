@@ -7,7 +7,7 @@ within 250 ms of its first line, and then its descriptor holds it."""
 import shutil
 import time
 
-from lib import LONG, SLOW, exact, gaps, main, stage, wait_count, wait_for
+from lib import LONG, SLOW, exact, gaps, main, stage, stamp, wait_count, wait_for
 
 CONTAINERS, AT_ONCE, LINES = 1_000 if LONG else 200, 20, 10
 LIFE = 0.5 * SLOW
@@ -29,7 +29,7 @@ def run():
                 (pod / "c").mkdir(parents=True)
                 with open(pod / "c" / "0.log", "w") as f:
                     for k in range(LINES):
-                        f.write(f"2026-11-21T19:14:38.{k:09d}Z stdout F n={i * LINES + k:010d}\n")
+                        f.write(f"{stamp()} stdout F n={i * LINES + k:010d}\n")
                 alive.append((time.monotonic() + LIFE, pod))
             time.sleep(max(0.0, alive[0][0] - time.monotonic()) if len(alive) > 5 * AT_ONCE else 0.05)  # the pace of the story
             while alive and alive[0][0] <= time.monotonic():

@@ -7,14 +7,15 @@ import pathlib
 import resource
 import time
 
-from lib import LONG, exact, gaps, main, stage, wait_count, wait_for
+from lib import LONG, exact, gaps, main, stage, stamp, wait_count, wait_for
 
+NOW = stamp()
 FILES = 10_000 if LONG else 1_000
 FLOOD = 400_000 if LONG else 60_000
 
 
 def line(number):
-    return f"2026-11-21T19:14:38.000000001Z stdout F n={number:010d} x\n"
+    return f"{NOW} stdout F n={number:010d} x\n"
 
 
 def run():

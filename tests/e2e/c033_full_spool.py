@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 
-from lib import exact, free_port, gaps, main, run as command, stage, wait_count, wait_for
+from lib import exact, free_port, gaps, main, run as command, stage, stamp, wait_count, wait_for
 
 LINE = 200  # bytes of each
 LINES = 7_500
@@ -20,7 +20,7 @@ def text(first):
     """Lines of one length that pack to a half."""
     dice = random.Random(first)
     for n in range(first, first + LINES):
-        head = f"2026-11-21T19:14:38.000000001Z stdout F n={n:010d} "
+        head = f"{stamp()} stdout F n={n:010d} "
         yield head + dice.randbytes(LINE // 2).hex()[:LINE - 1 - len(head)] + "\n"
 
 

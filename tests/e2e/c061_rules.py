@@ -5,9 +5,8 @@
 the records at the server and the drops that notices report add up to the lines that were written, exactly; what no rule is
 about is there once, line by line.  What a sample keeps is about its part.  An input's select leaves a whole log out."""
 import os
-import time
 
-from lib import LONG, SLOW, main, seed, stage, wait_count, wait_for
+from lib import LONG, SLOW, main, seed, stage, stamp, wait_count, wait_for
 
 LINES = 30_000 if LONG else 6_000
 KILLS = 12 if LONG else 4
@@ -30,13 +29,12 @@ def write(path, rnd, counts, alive):
         for n in range(LINES):
             kind = KINDS[rnd.randrange(len(KINDS))]
             stream = b"stdout" if rnd.randrange(3) else b"stderr"
-            now = time.time_ns()
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 10**9)).encode() + b".%09dZ" % (now % 10**9)
+            now = stamp().encode()
             text = b"n=%010d kind=%s level=debug %s" % (n, kind.encode(), b"x" * rnd.randrange(100))
             cut = rnd.randrange(len(text)) if rnd.randrange(10) == 0 else 0
             if cut:
-                log.write(b"%s %s P %s\n" % (stamp, stream, text[:cut]))
-            log.write(b"%s %s F %s\n" % (stamp, stream, text[cut:]))
+                log.write(b"%s %s P %s\n" % (now, stream, text[:cut]))
+            log.write(b"%s %s F %s\n" % (now, stream, text[cut:]))
             counts[kind].append(n)
             if n % (LINES // (KILLS + 1)) == LINES // (KILLS + 1) - 1:
                 alive()
@@ -64,7 +62,7 @@ def run():
         s.collector.start()
         quiet = s.work / "pods/quiet_web_2/app/0.log"
         quiet.parent.mkdir(parents=True)
-        quiet.write_text("2026-11-21T10:00:00Z stdout F nobody wants this\n" * 100)
+        quiet.write_text(f"{stamp()} stdout F nobody wants this\n" * 100)
 
         def die():
             acked = s.server.metric("logq_forward_acks_total")

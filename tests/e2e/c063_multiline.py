@@ -10,7 +10,7 @@ import os
 import signal
 import time
 
-from lib import LONG, gaps, main, seed, stage, wait_count, wait_for
+from lib import LONG, gaps, main, seed, stage, stamp, wait_count, wait_for
 
 RECORDS = 6_000 if LONG else 1_500
 KILLS = 20 if LONG else 5
@@ -54,8 +54,7 @@ class Log:
         self.may_rotate = False  # what was rotated before the collector saw the log is left alone
 
     def piece(self, stream, tag, text):
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + ".%09dZ" % (time.time_ns() % 10**9)
-        self.file.write(f"{stamp} {stream} {tag} {text}\n".encode())
+        self.file.write(f"{stamp()} {stream} {tag} {text}\n".encode())
 
     def line(self, stream, text):
         cut = self.rnd.randrange(1, len(text)) if len(text) > 1 and self.rnd.randrange(8) == 0 else 0

@@ -7,7 +7,7 @@ import json
 import os
 import time
 
-from lib import main, seed, stage, wait_count
+from lib import main, seed, stage, stamp, wait_count
 
 LINES = 2_000
 INPUTS = """  - {type: json, paths: ['@/logs/a.json'], labels: {app: a}}
@@ -19,10 +19,6 @@ INPUTS = """  - {type: json, paths: ['@/logs/a.json'], labels: {app: a}}
     message_key: msg
 """
 BEGIN = 1_000_000_000  # ns between two lines
-
-
-def stamp(ns):
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ns // 10**9)) + ".%09dZ" % (ns % 10**9)
 
 
 def run():

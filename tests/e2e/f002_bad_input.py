@@ -11,7 +11,7 @@ import ssl
 import struct
 import time
 
-from lib import BIN, Collector, Program, Server, main, run as command, wait_for, workspace
+from lib import BIN, Collector, Program, Server, main, run as command, stamp, wait_for, workspace
 
 
 def config_errors(work):
@@ -142,7 +142,7 @@ def unreadable_file(work, server):
     (pods / "ns_a_1" / "bad" / "0.log").symlink_to("0.log")
     good = pods / "ns_b_2" / "good" / "0.log"
     good.parent.mkdir(parents=True)
-    good.write_text(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) + " stdout F still here\n")
+    good.write_text(stamp() + " stdout F still here\n")
     collector = Collector(work / "collector", server, f"  - {{type: cri, paths: ['{pods}/*/*/*.log']}}\n").start()
     try:
         wait_for("the readable file", lambda: len(server.entries('{container="good"}')) == 1)

@@ -318,6 +318,12 @@ def stage(inputs, more=""):
                 program.discard()
 
 
+def stamp(ns=None):
+    """That time, or now, as CRI writes it."""
+    ns = time.time_ns() if ns is None else ns
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ns // 10**9)) + ".%09dZ" % (ns % 10**9)
+
+
 def wait_count(server, selector, lines, seconds=60):
     """Wait until `selector` finds at least so many records."""
     count = f"sum(count_over_time({selector}[24h]))"

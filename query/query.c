@@ -34,10 +34,10 @@ static void free_query(struct query *q)
 
 static int build(struct query *q, struct str text, bool all, struct place *at, struct err *err)
 {
-    struct str copy = arena_str(q->text_arena, str_sub(text, 0, QUERY_TEXT_MAX + 1));
+    struct str copy = text; /* one that is too long is refused unread */
     int r;
 
-    if (copy.p == NULL)
+    if (text.n <= QUERY_TEXT_MAX && (copy = arena_str(q->text_arena, text)).p == NULL)
         return arena_err(q->text_arena, err);
     r = parse_query(copy, &q->ast, at, err);
     q->ast.may_select_all = all;
@@ -60,16 +60,15 @@ static int failed_at(int r, struct place at, unsigned *line, unsigned *column, s
     return r;
 }
 
-int query_format(struct str text, struct buf *out, unsigned *line, unsigned *column,
-                 struct err *err)
+static int format(struct str text, bool all, struct buf *out, struct place *at, struct err *err)
 {
-    struct place at = {1, 1};
     size_t before = out->n;
     struct ast a;
-    int r = parse_query(text, &a, &at, err);
+    int r = parse_query(text, &a, at, err);
 
+    a.may_select_all = all;
     if (r == 0)
-        r = check_text(&a, &at, err);
+        r = check_text(&a, at, err);
     if (r == 0)
         ast_pretty(a.root, out);
     if (r == 0 && out->over) { /* many short stages, far indented */
@@ -78,7 +77,31 @@ int query_format(struct str text, struct buf *out, unsigned *line, unsigned *col
         ast_print(a.root, out);
     }
     ast_fini(&a);
+    return r;
+}
+
+static int formatted(int r, struct place at, unsigned *line, unsigned *column, struct buf *out,
+                     struct err *err)
+{
     return r < 0 ? failed_at(r, at, line, column, err) : buf_err(out, "the canonical text", err);
+}
+
+int query_format(struct str text, struct buf *out, unsigned *line, unsigned *column,
+                 struct err *err)
+{
+    struct place at = {1, 1};
+    int r = format(text, false, out, &at, err);
+
+    return formatted(r, at, line, column, out, err);
+}
+
+int query_format_all(struct str text, struct buf *out, unsigned *line, unsigned *column,
+                     struct err *err)
+{
+    struct place at = {1, 1};
+    int r = format(text, true, out, &at, err);
+
+    return formatted(r, at, line, column, out, err);
 }
 
 static int parse(struct str text, bool all, struct query **ret, struct place *ret_at,

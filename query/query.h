@@ -33,6 +33,9 @@ int query_parse_all(struct str text, struct query **ret, unsigned *line, unsigne
  * line filters, ip(), paths of parsers and templates are not looked at.  Errors as query_parse. */
 int query_format(struct str text, struct buf *out, unsigned *line, unsigned *column,
                  struct err *err);
+/* The same, and a selector may take all streams, as for query_parse_all. */
+int query_format_all(struct str text, struct buf *out, unsigned *line, unsigned *column,
+                     struct err *err);
 struct query *query_ref(struct query *q);
 void query_unref(struct query **pq);
 

@@ -215,13 +215,14 @@ void api_format_query(struct api *a, struct http_exchange *x, const struct auth_
     struct buf canonical, out;
     unsigned line = 0, column = 0;
     struct err err;
+    struct tenant_limits limits;
     int r;
 
-    (void)a;
-    (void)caller;
+    tenant_limits_of(&a->server->conf, caller->tenants, caller->n_tenants, &limits);
     buf_init(&canonical, 4 * QUERY_TEXT_MAX);
     buf_init(&out, 16 * QUERY_TEXT_MAX);
-    r = query_format(text, &canonical, &line, &column, &err);
+    r = limits.empty_selector ? query_format_all(text, &canonical, &line, &column, &err)
+                              : query_format(text, &canonical, &line, &column, &err);
     if (r < 0) {
         buf_clear(&canonical);
         api_print_place(&canonical, &err, text, line, column);

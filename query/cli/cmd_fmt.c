@@ -33,7 +33,7 @@ int cmd_fmt(struct cmd *c)
         text = str_trim(buf_str(&typed));
     }
     if (r == 0)
-        r = query_format(text, &out, &fail.line, &fail.column, &err);
+        r = query_format_all(text, &out, &fail.line, &fail.column, &err);
     if (r == 0) {
         fail.status = 0;
         buf_add_char(&out, '\n');

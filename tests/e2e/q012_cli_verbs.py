@@ -108,6 +108,7 @@ def shown(server):
 
 def offline(server, work):
     assert out(server, "fmt", '{app="web"}|="x"|json') == '{app="web"} |= "x" | json\n'
+    assert out(server, "fmt", "{ }") == "{}\n"  # a server may allow it
     assert out(server, "fmt", '{app="web"} | foo bar', code=2).splitlines()[-1].strip() == "^"
     lines = "2026-01-01T00:00:00Z status=500 a\n2026-01-01T00:00:50Z status=200 b\nstatus=500 at the same time\n"
 

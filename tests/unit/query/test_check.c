@@ -3,6 +3,7 @@
 
 #include "tests/lib/check.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void check_refusal(const char *text, int code, const char *want)
@@ -127,6 +128,25 @@ static void good_queries_pass(void **state)
     }
 }
 
+/* Whoever asks holds the whole text: it says how long it is. */
+static void a_text_over_the_limit_is_told_its_length(void **state)
+{
+    enum { LENGTH = QUERY_TEXT_MAX + 4711 };
+    char *text = mem_new(LENGTH);
+    struct query *q = NULL;
+    unsigned line = 0, column = 0;
+    struct err err;
+
+    (void)state;
+    memset(text, 'x', LENGTH);
+    assert_int_equal(query_parse((struct str){text, LENGTH}, &q, &line, &column, &err),
+                     ERR_INVALID);
+    check_str(str_of(err.text),
+              "parse error at line 1, col 1: input size too long (135782 > 131071)");
+    assert_true(line == 1 && column == 1);
+    free(text);
+}
+
 static void what_a_text_needs_not_to_be_formatted_is_left_for_the_run(void **state)
 {
     static const char *const cases[] = {
@@ -148,6 +168,10 @@ static void what_a_text_needs_not_to_be_formatted_is_left_for_the_run(void **sta
         check_str(buf_str(&out), cases[i]);
         assert_int_equal(query_parse(str_of(cases[i]), &q, NULL, NULL, &err), ERR_INVALID);
     }
+    assert_int_equal(query_format(STR("{ }"), &out, NULL, NULL, &err), ERR_INVALID);
+    buf_clear(&out);
+    assert_int_equal(query_format_all(STR("{ }"), &out, NULL, NULL, &err), 0);
+    check_str(buf_str(&out), "{}");
     assert_int_equal(query_format(STR("{a=\"b\"} | pattern \"\""), &out, NULL, NULL, &err),
                      ERR_INVALID);
     check_str(str_of(err.text), "parse error at line 1, col 9: pattern: at least one named capture "
@@ -256,6 +280,7 @@ CHECK_MAIN(cmocka_unit_test(all_streams_are_taken_where_that_is_allowed),
            cmocka_unit_test(rules_of_the_language_are_kept),
            cmocka_unit_test(templates_are_refused_with_their_message),
            cmocka_unit_test(good_queries_pass),
+           cmocka_unit_test(a_text_over_the_limit_is_told_its_length),
            cmocka_unit_test(what_a_text_needs_not_to_be_formatted_is_left_for_the_run),
            cmocka_unit_test(lookback_is_the_longest_range_with_its_offset),
            cmocka_unit_test(a_batch_touches_queries_that_select_a_record_of_it))

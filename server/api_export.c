@@ -106,6 +106,23 @@ static void on_aborted(void *arg)
     e->held = 0;
 }
 
+/* As Prometheus and Loki name errors in JSON. */
+static struct str error_type(int status)
+{
+    switch (status) {
+    case 400:
+        return STR("bad_data");
+    case 499:
+        return STR("canceled");
+    case 500:
+        return STR("internal");
+    case 504:
+        return STR("timeout");
+    default:
+        return STR("unavailable");
+    }
+}
+
 static void reply_error(struct export *e, const struct err *err)
 {
     struct json_writer w;
@@ -118,8 +135,7 @@ static void reply_error(struct export *e, const struct err *err)
         json_put_kv_str(&w, "error", str_of(err->text));
     } else {
         json_put_kv_str(&w, "status", STR("error"));
-        json_put_kv_str(&w, "errorType",
-                        err->code == ERR_TIMEOUT ? STR("timeout") : STR("execution"));
+        json_put_kv_str(&w, "errorType", error_type(api_status_of(err)));
         json_put_kv_str(&w, "message", str_of(err->text));
     }
     json_put_object_end(&w);
@@ -278,7 +294,7 @@ static void fail(struct http_exchange *x, int status, const struct err *err, uns
     json_writer_init(&w, &out);
     json_put_object(&w);
     json_put_kv_str(&w, "status", STR("error"));
-    json_put_kv_str(&w, "errorType", status == 400 ? STR("bad_data") : STR("unavailable"));
+    json_put_kv_str(&w, "errorType", error_type(status));
     json_put_kv_str(&w, "message", str_of(err->text));
     if (line > 0) {
         json_put_kv_u64(&w, "line", line);
@@ -322,6 +338,19 @@ static int parse_text(struct http_exchange *x, bool all, struct query **q)
     return r;
 }
 
+static int parse_form(struct http_exchange *x, const struct query_params *p, struct err *err)
+{
+    struct str form = http_param(x, "form", 0);
+
+    if (form.n == 0)
+        return 0;
+    if (!str_eq(form, STR("exact")))
+        return api_bad_param(err, "form", form, "form of lines: exact");
+    if (p->before + p->after > 0)
+        return err_set(err, ERR_INVALID, "before and after do not go with form=exact");
+    return 0;
+}
+
 static int parse_params(struct http_exchange *x, const struct query *q, struct query_params *p,
                         bool *wants_cursor, struct err *err)
 {
@@ -342,9 +371,7 @@ static int parse_params(struct http_exchange *x, const struct query *q, struct q
         r = api_parse_cursor(x, q, p, wants_cursor, err);
     if (r == 0)
         r = api_parse_context(x, p, err);
-    if (r == 0 && p->before + p->after > 0 && str_eq(http_param(x, "form", 0), STR("exact")))
-        r = err_set(err, ERR_INVALID, "before and after do not go with form=exact");
-    return r;
+    return r < 0 ? r : parse_form(x, p, err);
 }
 
 /* NULL: no memory. */

@@ -130,6 +130,15 @@ static void errors_of_an_export_are_json(void **state)
     check_get(f, "/api/v1/export?query=1%2B1", 400, "log queries");
     check_get(f, "/api/v1/export?query={a=%22b%22}&after_seq=3", 400, "direction=forward");
     check_get(f, "/api/v1/export?query={a=%22b%22}&limit=-1", 400, "is no number");
+    check_get(f, "/api/v1/export?query={a=%22b%22}&form=", 200, NULL);
+    check_get(f, "/api/v1/export?query={a=%22b%22}&form=exakt", 400,
+              "'form': 'exakt' is no form of lines");
+    f->w->server.conf.query.length = NS_PER_H;
+    check_get(f, "/api/v1/export?query={a=%22b%22}&since=2h", 400, "\"errorType\":\"bad_data\"");
+    f->w->server.conf.query.length = 0;
+    f->w->server.conf.query.memory_bytes = 1;
+    push_lines(f, 0, 1, 20);
+    check_get(f, "/api/v1/export?query={app=%22web%22}&" DAY, 503, "\"errorType\":\"unavailable\"");
 }
 
 /* The query fails behind the first entry, in front of the first full piece: the entry comes, then

@@ -484,3 +484,16 @@ int file_lock(int dir_fd, const char *name, int *ret_fd, struct err *err)
     *ret_fd = fd;
     return 0;
 }
+
+int file_hold_standard(struct err *err)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int wrong_way = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        if (open("/dev/null", wrong_way | O_CLOEXEC) != fd) /* the lowest that is free */
+            return err_sys(err, "open '/dev/null'");
+    }
+    return 0;
+}

@@ -55,4 +55,9 @@ int file_walk(int dir_fd, file_dir_fn *fn, void *arg, struct err *err);
  * the descriptor is closed.  ERR_EXISTS names the pid that holds it. */
 int file_lock(int dir_fd, const char *name, int *ret_fd, struct err *err);
 
+/* Whoever starts a program may have closed its standard streams.  Hold those that are, so that no
+ * file or socket becomes one of them and gets what is meant to be told; reading and writing there
+ * fails as before (EBADF).  First thing in main.  ERR_IO. */
+int file_hold_standard(struct err *err);
+
 #endif

@@ -112,8 +112,11 @@ int main(int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     const char *path = NULL, *verb;
+    struct err err;
     int o;
 
+    if (file_hold_standard(&err) < 0)
+        return EXIT_FAILURE; /* nobody is there to tell */
     log_set_program("logq-collector");
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread yet */
     while ((o = getopt_long(argc, argv, "c:", OPTIONS, NULL)) != -1) {

@@ -1,4 +1,5 @@
 /* server/main.c - `logq-server`: arguments, and nothing else. */
+#include "base/file.h"
 #include "server/init.h"
 #include "server/offline.h"
 #include "server/server.h"
@@ -221,13 +222,12 @@ static void bound_heaps(void)
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 
-int main(int argc, char **argv)
+static int run_words(int argc, char **argv)
 {
     struct arguments a = {0};
     const char *verb = argc > 1 ? argv[1] : "";
     bool help = strcmp(verb, "help") == 0;
 
-    bound_heaps();
     for (int i = 1; i < argc; i++)
         help |= strcmp(argv[i], "--help") == 0;
     if (strcmp(verb, "--version") == 0) {
@@ -244,4 +244,19 @@ int main(int argc, char **argv)
     if (parse(argc - 1, argv + 1, &a) < 0)
         return usage(NULL);
     return run_verb(verb, &a);
+}
+
+int main(int argc, char **argv)
+{
+    struct err err;
+    int code;
+
+    if (file_hold_standard(&err) < 0)
+        return 1; /* nobody is there to tell */
+    bound_heaps();
+    code = run_words(argc, argv);
+    if (code != 0 || (fflush(stdout) == 0 && ferror(stdout) == 0))
+        return code;
+    (void)fprintf(stderr, "logq-server: standard output cannot be written\n");
+    return 1;
 }

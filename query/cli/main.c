@@ -2,6 +2,8 @@
  * query/cli/main.c - `logq`: parse the words, find the server, run one command.
  */
 #include "query/cli/cmd.h"
+
+#include "base/file.h"
 #include "query/cli/pager.h"
 
 #include <signal.h>
@@ -146,6 +148,8 @@ int main(int argc, char **argv)
     struct args args;
     struct err err;
 
+    if (file_hold_standard(&err) < 0)
+        return CMD_SERVER;          /* nobody is there to tell */
     tzset();                        /* localtime_r need not */
     (void)signal(SIGPIPE, SIG_IGN); /* a write tells as much */
     if (args_parse(argc, argv, time_now(), &args, &err) < 0) {

@@ -227,6 +227,10 @@ def pipes(server):
         done = subprocess.run([BIN / "logq", "query", '{app="db"}'], stdout=full, stderr=subprocess.PIPE, text=True,
                               env=dict(os.environ, **server.environment()), timeout=30 * SLOW)
     assert done.returncode == 3 and "No space left" in done.stderr, done
+    for stream, code in ((0, 0), (1, 3), (2, 0)):  # closed: no socket may take their place
+        done = subprocess.run(["bash", "-c", f"exec {BIN}/logq query '{{app=\"db\"}}' {stream}>&-"], text=True, capture_output=True,
+                              env=dict(os.environ, **server.environment()), timeout=30 * SLOW)
+        assert done.returncode == code and ("Bad file descriptor" in done.stderr) == (stream == 1), done
 
 
 def terminal(server):

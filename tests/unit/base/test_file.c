@@ -5,11 +5,13 @@
 #include "tests/lib/check.h"
 #include "tests/lib/tmpdir.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Looks without base/file.c, and so without its fault points. */
@@ -246,6 +248,44 @@ static void opening_what_is_no_directory_fails(void **state)
     tmpdir_close(dir);
 }
 
+/* The child's part: 0 if nothing that it opens becomes a standard stream. */
+static int live_without_standard_streams(unsigned closed)
+{
+    struct err err;
+    char c = 'x';
+    int fd;
+
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+        if ((closed & 1U << i) != 0)
+            (void)close(i);
+    if (file_hold_standard(&err) != 0 || file_hold_standard(&err) != 0)
+        return 1;
+    fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+    if (fd <= STDERR_FILENO)
+        return 2;
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
+        ssize_t n = i == STDIN_FILENO ? read(i, &c, 1) : write(i, &c, 0);
+        if ((closed & 1U << i) != 0 && (n >= 0 || errno != EBADF))
+            return 3;
+    }
+    return 0;
+}
+
+static void closed_standard_streams_are_not_used_for_files(void **state)
+{
+    (void)state;
+    for (unsigned closed = 0; closed < 8; closed++) {
+        int status = -1;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+            _exit(live_without_standard_streams(closed));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+}
+
 CHECK_MAIN(cmocka_unit_test(publishes_new_names_or_leaves_nothing),
            cmocka_unit_test(replacing_keeps_one_of_both_texts),
            cmocka_unit_test(litter_of_a_crash_does_not_block),
@@ -254,4 +294,5 @@ CHECK_MAIN(cmocka_unit_test(publishes_new_names_or_leaves_nothing),
            cmocka_unit_test(a_short_file_is_corrupt_not_an_io_error),
            cmocka_unit_test(trees_go_without_following_links),
            cmocka_unit_test(walks_stop_when_told), cmocka_unit_test(a_lock_names_who_holds_it),
-           cmocka_unit_test(opening_what_is_no_directory_fails))
+           cmocka_unit_test(opening_what_is_no_directory_fails),
+           cmocka_unit_test(closed_standard_streams_are_not_used_for_files))

@@ -14,8 +14,7 @@
 #include "wire/forward.h"
 
 enum {
-    CHUNK_PARTS_MAX =
-        800, /* where a chunk counts as full; one turn more stays below FORWARD_PARTS_MAX */
+    CHUNK_PARTS_MAX = 500, /* full from there on: one turn more stays below FORWARD_PARTS_MAX */
     CHUNK_SLACK = 8 << 20, /* one record beyond the wanted size */
     CHUNK_TOKEN_BYTES = 25,
 };

@@ -83,6 +83,7 @@ static void fill_record(const struct join_stream *s, enum decode_stream stream, 
         .text = buf_str(&s->text),
         .total = s->total,
         .partial = partial,
+        .pieces = s->pieces,
         .held = s->held.p,
         .n_held = s->held.n,
     };
@@ -114,6 +115,7 @@ int join_add(struct join *j, const struct piece *p, const struct join_segment *s
             .text = str_sub(p->text, 0, limits->max_line),
             .total = p->text.n + p->missing,
             .raw = p->raw,
+            .pieces = 1,
             .file = seg->file,
             .end = seg->end,
         };

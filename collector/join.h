@@ -67,6 +67,7 @@ struct join_record {
     struct str text;
     uint64_t total; /* > text.n: it was cut */
     bool partial, raw;
+    unsigned pieces;                    /* that it was put together of */
     const struct checkpoint_file *file; /* its last byte is in front of `end` of this one */
     uint64_t end;
     const struct join_segment *held; /* pieces before the last line; view, until join_done */

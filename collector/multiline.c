@@ -25,6 +25,11 @@ enum trace_step multiline_step(struct multiline_stream *s, const struct trace_ru
     return step;
 }
 
+bool multiline_has_room(const struct multiline_stream *s, const struct join_record *rec)
+{
+    return s->pieces <= MULTILINE_PIECES_MAX && rec->pieces <= MULTILINE_PIECES_MAX - s->pieces;
+}
+
 /* As much of `text` as max_line and the budget allow; what was cut before stays cut. */
 static void add_text(struct multiline_stream *s, struct str text, const struct join_limits *limits)
 {
@@ -77,7 +82,7 @@ int multiline_hold(struct multiline_stream *s, const struct join_record *rec,
         s->open = true;
         s->ts = rec->ts;
         s->total = 0;
-        s->lines = 0;
+        s->lines = s->pieces = 0;
         s->after = 0;
         keep_attrs(s, p);
     } else {
@@ -86,6 +91,7 @@ int multiline_hold(struct multiline_stream *s, const struct join_record *rec,
     add_text(s, rec->text, limits);
     s->total += rec->total - rec->text.n;
     s->lines++;
+    s->pieces += rec->pieces;
     s->grown = now;
     for (size_t i = 0; i < rec->n_held; i++)
         join_segments_hold(&s->held, &rec->held[i]);
@@ -180,6 +186,7 @@ static void move_stream(struct multiline_stream *from, struct multiline_stream *
         add_text(to, buf_str(&later.text), limits);
         to->total += later.total - later.text.n;
         to->lines += later.lines;
+        to->pieces += later.pieces;
         to->grown = later.grown;
         VEC_EACH(&later.held, seg)
             join_segments_add(&to->held, seg);

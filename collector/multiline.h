@@ -3,7 +3,8 @@
  *
  * The second join: join.h makes lines of pieces, this makes records of lines.  Which lines belong
  * together is trace.h's business.  A record is over when a line comes that does not belong to it,
- * when it does not grow for a while, or at its bounds: MULTILINE_LINES_MAX lines, max_line bytes.
+ * when it does not grow for a while, or at its bounds: MULTILINE_LINES_MAX lines, as many pieces of
+ * lines (join.h), max_line bytes.
  * Its bytes are held like those of a join, so the argument of docs/collector.md is the same.  One
  * thread.
  */
@@ -13,7 +14,7 @@
 #include "collector/join.h"
 #include "collector/trace.h"
 
-enum { MULTILINE_LINES_MAX = 1000 };
+enum { MULTILINE_LINES_MAX = 1000, MULTILINE_PIECES_MAX = 1000 };
 
 struct multiline_stream {
     bool open;
@@ -22,7 +23,7 @@ struct multiline_stream {
     struct buf text;
     size_t charged; /* to the budget */
     uint64_t total; /* length so far, uncut */
-    unsigned lines;
+    unsigned lines, pieces;
     dur_ns grown; /* time_mono of the last line */
     struct join_segments held;
     struct label *attrs; /* of the first line; owned, in one block */
@@ -37,6 +38,9 @@ struct multiline {
 /* What `line` is to what is open of its stream, which is told so.  Bounds make GOES_ON a BEGINS. */
 enum trace_step multiline_step(struct multiline_stream *s, const struct trace_rule *rule,
                                struct str line, const struct join_limits *limits);
+/* Has what is open of `s` room for the pieces of `rec`?  Each may need a part of its own (chunk.h).
+ */
+bool multiline_has_room(const struct multiline_stream *s, const struct join_record *rec);
 /* Hold `rec`, whose last line is at `last`; `p` (may be NULL) has its attributes.  1: it was held.
  * 0: the record is as long as it may be. */
 int multiline_hold(struct multiline_stream *s, const struct join_record *rec,

@@ -101,6 +101,8 @@ void turn_record(struct turn *u, struct join_record *rec, const struct piece *p,
         t->multi = mem_new(sizeof(*t->multi));
     s = &t->multi->s[rec->stream];
     step = rec->partial ? TRACE_ALONE : multiline_step(s, &t->trace, rec->text, limits);
+    if (step == TRACE_GOES_ON && s->open && !multiline_has_room(s, rec))
+        step = TRACE_BEGINS;
     if (u->c == NULL) { /* held before the restart, so it belongs to what is held */
         (void)multiline_hold(s, rec, last, p, u->now, limits);
         return;
@@ -112,6 +114,7 @@ void turn_record(struct turn *u, struct join_record *rec, const struct piece *p,
         return;
     }
     last->mark = u->c->entries;
+    u->held++;
     if (multiline_hold(s, rec, last, p, u->now, limits) == 0)
         end_here(u, rec->stream);
     else if (here)

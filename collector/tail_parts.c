@@ -14,6 +14,16 @@
 
 #include <stdlib.h>
 
+/*
+ * Who writes a log decides what stands between the pieces of its records, and so how many parts
+ * there are.  A message has FORWARD_PARTS_MAX at most, for all of them.
+ */
+enum { RECORD_PARTS = MULTILINE_PIECES_MAX + JOIN_PIECES_MAX, CROWDED = 2000, FEW = 8 };
+_Static_assert(CHUNK_PARTS_MAX + 2 * RECORD_PARTS + FEW < FORWARD_PARTS_MAX,
+               "a chunk that is not full has room for what is open of both streams");
+_Static_assert(CROWDED + RECORD_PARTS + FEW < FORWARD_PARTS_MAX,
+               "behind a turn that is not crowded one more line has room");
+
 /* ---- parts ---- */
 
 static int by_place(const void *a, const void *b)
@@ -148,9 +158,15 @@ void turn_end_run(struct turn *u, uint64_t end)
     add_part(u, &part, UINT64_MAX, u->c->entries);
     forget_borders(u->t);
     u->run_start = end;
+    u->held = 0;
     u->mark = u->c->entries;
     u->ts = u->t->last_ts;
     turn_begin_state(u);
+}
+
+bool turn_is_crowded(const struct turn *u)
+{
+    return u->c->parts.n + u->rd->fills.n + u->held >= CROWDED;
 }
 
 /* ---- unfinished lines ---- */

@@ -133,8 +133,10 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
     seg.ts = seg.first = t->last_ts = p.ts;
     if (p.n_labels > 0 || u->labels != NULL) /* one without has the file's, not those before it */
         relabel(u, &p, start);
-    if (join_add(&t->join, &p, &seg, u->now, &u->rd->limits, &rec) == 1)
+    if (join_add(&t->join, &p, &seg, u->now, &u->rd->limits, &rec) == 1) {
+        u->held++;
         return;
+    }
     rec.partial = rec.partial || p.partial;
     turn_record(u, &rec, &p, &seg);
     if (!p.raw)
@@ -191,7 +193,8 @@ static uint64_t take_long_line(struct turn *u, uint64_t start, uint64_t to)
 /* Behind the line that begins at `start`: is the chunk full, or the turn over? */
 static bool must_stop(const struct turn *u, uint64_t start, uint64_t stop)
 {
-    return u->c != NULL && !u->whole && (chunk_is_full(u->c) || start >= stop);
+    return u->c != NULL && !u->whole &&
+           (chunk_is_full(u->c) || start >= stop || turn_is_crowded(u));
 }
 
 int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *stopped,

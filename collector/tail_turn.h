@@ -23,6 +23,7 @@ struct turn {
     bool others;           /* rebuild: it was planned by other rules, */
     uint64_t dropped, dropped_bytes; /* and so much of it is dropped now */
     bool look;                       /* records are only looked at, for keys and cuts */
+    unsigned held;                   /* lines of the run that were held, at least for a while */
     bool border;                     /* they are others behind this line: the part ends there */
     dur_ns now;
     uint64_t lost; /* records that had no chunk to go to */
@@ -78,6 +79,9 @@ unsigned turn_end_flags(const struct turn *u, uint64_t end, uint64_t next);
 
 /* Make parts of [run_start, end) and begin the next run there. */
 void turn_end_run(struct turn *u, uint64_t end);
+/* Will these be so many, with those of the chunk, that the turn should end?  The next line may
+ * bring all pieces of a record more. */
+bool turn_is_crowded(const struct turn *u);
 
 /* It was read up to pos: for tail_is_copy. */
 void tail_remember(struct tail *t);

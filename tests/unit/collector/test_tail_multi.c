@@ -493,6 +493,60 @@ static void a_record_has_a_thousand_lines_at_most(void **state)
                      sizeof("stdout|Start") + 2 * (MULTILINE_LINES_MAX - 1) + sizeof("stdout|x"));
 }
 
+/* Whoever writes a log decides how its lines are cut, and what stands between. */
+static void a_record_of_many_pieces_fits_a_message(void **state)
+{
+    enum { LINES_OF_IT = 600, PIECES = 9 };
+
+    (void)state;
+    w.rd.limits.max_line = w.max_line = 1 << 20;
+    w.chunk_bytes = 1 << 20;
+    append(STR(T "stdout F Start\n"));
+    for (int i = 0; i < LINES_OF_IT; i++) {
+        for (int k = 0; k < PIECES; k++)
+            append(STR(T "stdout P x\n" T "stderr F Sy\n"));
+        append(STR(T "stdout F x\n"));
+        if (i == LINES_OF_IT / 2) {
+            deliver_everything();
+            die_and_return_all();
+        }
+        if (i % 100 == 0)
+            deliver_everything(); /* the other stream does not wait */
+    }
+    append(STR(T "stdout F Start\n"));
+    assert_int_equal(read_some(1 << 20), TAIL_END);
+    tail_expire(w.t, &w.rd, w.c, time_mono() + w.rd.multiline_timeout);
+    seal();
+    die_and_return_all(); /* it is the same again */
+    deliver_everything(); /* and is understood */
+    assert_int_equal(w.t->file->planned.n, 1);
+    assert_true(w.stored >= LINES_OF_IT * PIECES + 2);
+}
+
+static void what_stands_between_pieces_fits_a_message_too(void **state)
+{
+    (void)state;
+    w.rd.limits.max_line = w.max_line = 1 << 20;
+    w.chunk_bytes = 1 << 20;
+    die_and_return_all();
+    for (int i = 0; i < 3; i++) {
+        append(STR(T "stdout F Start\n" T "stderr F Start\n"));
+        for (int k = 0; k < MULTILINE_LINES_MAX - 10; k++)
+            append(STR(T "stdout F x\ng\n" T "stderr F x\ng\n"));
+        deliver_everything(); /* but for these two */
+        for (int k = 0; k < 300; k++)
+            append(STR(T "stdout P x\ng\n"));
+        (void)read_some(1 << 20);
+        append(STR(T "stdout F x\n" T "stderr F x\n"));
+    }
+    deliver_everything();
+    while (tail_is_due(w.t, &w.rd, time_mono() + w.partial_timeout)) {
+        tail_expire(w.t, &w.rd, w.c, time_mono() + w.partial_timeout);
+        deliver_everything();
+    }
+    assert_int_equal(w.t->file->planned.n, 1);
+}
+
 static void a_line_that_does_not_fit_begins_a_record(void **state)
 {
     (void)state;
@@ -575,6 +629,10 @@ CHECK_MAIN(
                                     teardown_multi),
     cmocka_unit_test_setup_teardown(a_piece_is_waited_for, setup_start, teardown_multi),
     cmocka_unit_test_setup_teardown(a_record_has_a_thousand_lines_at_most, setup_start,
+                                    teardown_multi),
+    cmocka_unit_test_setup_teardown(a_record_of_many_pieces_fits_a_message, setup_start,
+                                    teardown_multi),
+    cmocka_unit_test_setup_teardown(what_stands_between_pieces_fits_a_message_too, setup_start,
                                     teardown_multi),
     cmocka_unit_test_setup_teardown(a_line_that_does_not_fit_begins_a_record, setup_start,
                                     teardown_multi),

@@ -202,16 +202,24 @@ struct set {
     size_t n;
 };
 
-static void put(struct set *s, const char *name, struct str value)
+/* A longer value would make a message that no server takes. */
+static void put_any(struct set *s, struct str name, struct str value)
 {
-    if (value.n > 0 && s->n < sizeof(s->v) / sizeof(s->v[0]))
-        s->v[s->n++] = (struct label){str_of(name), str_sub(value, 0, RECORD_LABEL_VALUE_MAX)};
+    if (s->n < sizeof(s->v) / sizeof(s->v[0]))
+        s->v[s->n++] = (struct label){name, str_sub(value, 0, RECORD_LABEL_VALUE_MAX)};
 }
 
+static void put(struct set *s, const char *name, struct str value)
+{
+    if (value.n > 0)
+        put_any(s, str_of(name), value);
+}
+
+/* An empty one takes the place of what was put before. */
 static void put_all(struct set *s, const struct labels *l)
 {
-    for (size_t i = 0; i < l->n && s->n < sizeof(s->v) / sizeof(s->v[0]); i++)
-        s->v[s->n++] = l->v[i];
+    for (size_t i = 0; i < l->n; i++)
+        put_any(s, l->v[i].name, l->v[i].value);
 }
 
 static int finish(struct set *s, struct labels *ret)

@@ -2,6 +2,7 @@
  * pod do not know them any more. */
 #include "collector/source.h"
 
+#include "base/record.h"
 #include "collector/containers.h"
 #include "collector/kube_pods.h"
 #include "tests/unit/collector/dir_world.h"
@@ -186,7 +187,26 @@ static void a_format_that_nobody_knows_makes_no_profile(void **state)
     assert_ptr_equal(is.profile, p);
 }
 
+static void a_configured_label_is_cut_as_any_other(void **state)
+{
+    struct labels *l = &set->config->labels;
+    char *value = arena_alloc(a, 2 * RECORD_LABEL_VALUE_MAX);
+
+    (void)state;
+    annotate("");
+    memset(value, 'x', 2 * RECORD_LABEL_VALUE_MAX);
+    l->v = arena_alloc(a, 2 * sizeof(*l->v));
+    l->v[0] = (struct label){STR("long"), {value, 2 * RECORD_LABEL_VALUE_MAX}};
+    l->v[1] = (struct label){STR("pod"), STR("")}; /* is not wanted */
+    l->n = 2;
+    assert_int_equal(describe(false), 0);
+    assert_int_equal(labels_get(&is.labels, STR("long")).n, RECORD_LABEL_VALUE_MAX);
+    assert_int_equal(labels_get(&is.labels, STR("pod")).n, 0);
+    assert_true(labels_get(&is.labels, STR("namespace")).n > 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(what_a_pod_asked_for_is_done_when_nobody_knows_it_any_more),
            TEST(what_it_asks_for_no_more_is_not), TEST(a_question_without_an_answer_is_asked_again),
-           TEST(no_socket_is_an_answer), TEST(a_format_that_nobody_knows_makes_no_profile))
+           TEST(no_socket_is_an_answer), TEST(a_format_that_nobody_knows_makes_no_profile),
+           TEST(a_configured_label_is_cut_as_any_other))

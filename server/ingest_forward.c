@@ -39,24 +39,39 @@ static unsigned stream_slot(struct str name)
     return str_eq(name, STR("stderr")) ? 2 : 0;
 }
 
+/* So many labels of a part that `stream`, forced ones and service_name have their place: what is
+ * refused for a label is lost. */
+static size_t labels_taken(const struct forward_ingest *f, const struct labels *l)
+{
+    size_t others = f->d->forced.n + 2;
+    size_t room = others < RECORD_LABELS_MAX ? RECORD_LABELS_MAX - others : 0;
+
+    if (l->n <= room)
+        return l->n;
+    metric_add(METRIC_INGEST_TRUNCATED_LABEL, l->n - room);
+    return room;
+}
+
 static int shared_of(struct forward_ingest *f, struct part_streams *ps, struct str name,
                      struct ingest_shared **ret, struct err *err)
 {
     unsigned slot = stream_slot(name);
     const struct labels *l = &ps->part->labels;
     struct label *v;
+    size_t n;
     int r;
 
     *ret = &ps->shared[slot];
     if (ps->made[slot])
         return 0;
-    v = arena_alloc(f->ib->b->arena, (l->n + f->d->forced.n + 2) * sizeof(*v));
+    n = labels_taken(f, l);
+    v = arena_alloc(f->ib->b->arena, (n + f->d->forced.n + 2) * sizeof(*v));
     if (v == NULL)
         return arena_err(f->ib->b->arena, err);
-    if (l->n > 0)
-        memcpy(v, l->v, l->n * sizeof(*v));
-    v[l->n] = (struct label){STR("stream"), slot == 0 ? STR_NULL : name};
-    r = ingest_build_stream(f->ib, v, l->n + 1, &f->d->forced, &ps->shared[slot].stream, err);
+    if (n > 0)
+        memcpy(v, l->v, n * sizeof(*v));
+    v[n] = (struct label){STR("stream"), slot == 0 ? STR_NULL : name};
+    r = ingest_build_stream(f->ib, v, n + 1, &f->d->forced, &ps->shared[slot].stream, err);
     ps->shared[slot].attr = ps->part->attrs.v;
     ps->shared[slot].n_attr = ps->part->attrs.n;
     ps->made[slot] = r == 0;

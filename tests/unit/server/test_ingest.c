@@ -6,6 +6,7 @@
 #include "tests/lib/check.h"
 #include "wire/forward_pack.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,6 +131,36 @@ static void parts_of_our_collector_become_records_with_ranges(void **state)
     check_str(attr_of(&b->records[0], "detected_level"), "unknown");
     check_str(attr_of(&b->records[1], "detected_level"), "error");
     assert_ptr_equal(b->records[0].attr, b->records[2].attr); /* shared: nothing of their own */
+}
+
+/* A chunk that is refused is lost, with all that is beside it. */
+static void labels_make_room_for_those_that_every_stream_has(void **state)
+{
+    struct fixture *f = *state;
+    char names[RECORD_LABELS_MAX][8];
+    struct label labels[RECORD_LABELS_MAX], forced[] = {{STR("cluster"), STR("c1")}};
+    struct labels forced_labels = {forced, 1};
+    struct forward_part part = {
+        .file_id = STR("f1"), .start = 0, .end = 70, .count = 2, .labels = {labels, 0}};
+    const struct batch *b;
+
+    for (size_t i = 0; i < RECORD_LABELS_MAX; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "n%02zu", i);
+        labels[part.labels.n++] = (struct label){str_of(names[i]), STR("v")};
+    }
+    add_entry(f, 1000, "stdout", "first");
+    add_entry(f, 1001, "", "second");
+    pack(f, &part, 1);
+    if (decode(f, INGEST_FORWARD, true, &forced_labels) < 0)
+        fail_msg("%s", f->err.text);
+    b = f->batch;
+    assert_int_equal(b->n_records, 2);
+    assert_int_equal(b->streams[b->records[0].stream].n, RECORD_LABELS_MAX);
+    check_str(label_of(b, &b->records[0], "stream"), "stdout");
+    check_str(label_of(b, &b->records[0], "cluster"), "c1");
+    check_str(label_of(b, &b->records[0], "n00"), "v");
+    assert_true(label_of(b, &b->records[0], "service_name").n > 0);
+    assert_true(metric_get(METRIC_INGEST_TRUNCATED_LABEL) > 0);
 }
 
 static void counts_that_do_not_fit_are_refused(void **state)
@@ -370,6 +401,7 @@ static void push_refuses_a_label_name_without_end(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 CHECK_MAIN(T(parts_of_our_collector_become_records_with_ranges),
+           T(labels_make_room_for_those_that_every_stream_has),
            T(counts_that_do_not_fit_are_refused), T(parts_of_a_stranger_do_not_count),
            T(dockers_driver_gets_a_containers_labels),
            T(a_key_named_a_hundred_times_makes_one_label), T(an_attribute_over_the_limit_is_cut),

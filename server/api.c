@@ -27,7 +27,8 @@ enum {
     FAILURE_MAX = 4096,
     ADMIN_THREADS = 2,
     ADMIN_QUEUE = 16,
-    GZIP_MIN = 1400, /* what fits one packet gains nothing */
+    HEADER_BYTES = 32 << 10, /* Grafana sends queries with hundreds of names by GET */
+    GZIP_MIN = 1400,         /* what fits one packet gains nothing */
     GZIP_LEVEL = 1,
 };
 
@@ -276,7 +277,8 @@ int api_open(struct server *s, struct api **ret, struct err *err)
 {
     struct api *a = mem_new(sizeof(*a));
     struct listener_options lo = {0};
-    struct http_options opt = {.body_max = body_max, .budget = &s->memory};
+    struct http_options opt = {
+        .header_bytes = HEADER_BYTES, .body_max = body_max, .budget = &s->memory};
     char address[256];
     int r = s->dev ? 0 : make_tls(s, &lo.stream.tls, err);
 
@@ -508,38 +510,51 @@ void api_call_free(struct api_call **pc)
     *pc = NULL;
 }
 
+static void say_packed(struct http_exchange *x)
+{
+    http_reply_header(x, "Content-Encoding", STR("gzip"));
+    http_reply_header(x, "Vary", STR("Accept-Encoding"));
+}
+
 static void finish(void *arg)
 {
     struct api_call *c = arg;
 
-    if (c->x != NULL && c->packed) {
-        http_reply_header(c->x, "Content-Encoding", STR("gzip"));
-        http_reply_header(c->x, "Vary", STR("Accept-Encoding"));
-    }
+    if (c->x != NULL && c->packed)
+        say_packed(c->x);
     if (c->x != NULL)
         http_reply(c->x, c->status, c->type, buf_str(&c->body));
     api_call_free(&c);
 }
 
 /* What does not get smaller, or finds no memory, goes out as it is. */
-static void pack_answer(struct api_call *c)
+static bool pack(struct buf *body)
 {
     struct codec_writer *w;
     struct buf packed;
     struct err ignored;
+    bool ok;
 
-    if (!c->gzip || c->body.over || c->body.n < GZIP_MIN)
-        return;
+    if (body->over || body->n < GZIP_MIN)
+        return false;
     w = codec_writer_new();
-    buf_init(&packed, c->body.n);
-    if (codec_pack(w, CODEC_GZIP, GZIP_LEVEL, buf_str(&c->body), &packed, &ignored) == 0) {
-        buf_fini(&c->body);
-        c->body = packed;
-        c->packed = true;
+    buf_init(&packed, body->n);
+    ok = codec_pack(w, CODEC_GZIP, GZIP_LEVEL, buf_str(body), &packed, &ignored) == 0;
+    if (ok) {
+        buf_fini(body);
+        *body = packed;
     } else {
         buf_fini(&packed);
     }
     codec_writer_free(&w);
+    return ok;
+}
+
+void api_reply(struct http_exchange *x, int status, const char *type, struct buf *body)
+{
+    if (wants_gzip(http_header(x, "Accept-Encoding")) && pack(body))
+        say_packed(x);
+    http_reply(x, status, type, buf_str(body));
 }
 
 void api_call_refuse(struct api_call *c, const struct err *err)
@@ -580,7 +595,7 @@ static void run_work(void *arg)
         metric_add(METRIC_QUERY_CANCELLED, 1); /* it never ran */
     if (c->cancel)
         count_end_of_gone(c, began);
-    pack_answer(c);
+    c->packed = c->gzip && pack(&c->body);
     if (charge_answer(c, &err) < 0) {
         buf_fini(&c->body);
         c->packed = false;

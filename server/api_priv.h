@@ -104,6 +104,9 @@ void api_call_refuse(struct api_call *c, const struct err *err);
 void api_call_fail(struct api_call *c, const struct err *err);
 int api_status_of(const struct err *err); /* ERR_* -> HTTP status */
 
+/* Answer at once; packed if it is long and the client takes that (then *body is packed, too). */
+void api_reply(struct http_exchange *x, int status, const char *type, struct buf *body);
+
 /* Answer at once, in Loki's form. */
 void api_fail(struct http_exchange *x, const struct err *err);
 

@@ -96,7 +96,7 @@ void api_metrics(struct api *a, struct http_exchange *x, const struct auth_calle
     update_http(a);
     metric_write(&out);
     peers_write(a->server->peers, &out);
-    http_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&out));
+    api_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
     buf_fini(&out);
 }
 
@@ -205,7 +205,7 @@ void api_loki_rules(struct api *a, struct http_exchange *x, const struct auth_ca
         http_replyf(x, 404, "%s\n",
                     f.group.n > 0 ? "group does not exist" : "no rule groups found");
     else
-        http_reply(x, 200, "application/yaml", buf_str(&out));
+        api_reply(x, 200, "application/yaml", &out);
     buf_fini(&out);
 }
 
@@ -231,7 +231,7 @@ static void reply_print(struct api *a, struct http_exchange *x, const struct aut
 
     buf_init(&out, RULES_MAX);
     print(a->server->alerts, &f, &out);
-    http_reply(x, 200, "application/json", buf_str(&out));
+    api_reply(x, 200, "application/json", &out);
     buf_fini(&out);
 }
 

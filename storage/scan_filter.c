@@ -13,7 +13,8 @@ int scan_filter_init(struct scan *sc, struct err *err)
     int r = 0;
 
     if (req->n_filters > FILTERS_MAX)
-        return err_set(err, ERR_LIMIT, "too many line filters");
+        return err_set(err, ERR_LIMIT, "%zu line filters in one query are too many: at most %d",
+                       req->n_filters, FILTERS_MAX);
     sc->match = mem_new(req->n_filters * sizeof(struct line_match *) + 1);
     for (size_t i = 0; r == 0 && i < req->n_filters; i++)
         r = line_match_new(&req->filters[i], &sc->match[i], err);

@@ -358,7 +358,7 @@ enum http_request_step http_request_feed(struct http_request *r, struct str *byt
     if (e == HPE_PAUSED)
         return r->done ? HTTP_REQUEST_DONE : HTTP_REQUEST_HEAD;
     if (!r->head_done && r->head_used >= r->header_bytes) {
-        (void)refuse(r, 431, "the headers are too large");
+        (void)refuse(r, 431, "request line and headers are too large: long parameters go by POST");
         return bad(r);
     }
     return HTTP_REQUEST_MORE;

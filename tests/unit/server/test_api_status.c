@@ -153,6 +153,32 @@ static void long_answers_are_packed_for_who_takes_it(void **state)
     assert_string_equal(d->encoding, "");
     call_free(d);
     call_free(plain);
+    d = get_accepting(f, "/metrics", "gzip");
+    assert_string_equal(d->encoding, "gzip");
+    buf_init(&out, BODY_MAX);
+    assert_int_equal(codec_unpack(CODEC_GZIP, buf_str(&d->body), BODY_MAX, &out, &err), 0);
+    assert_true(str_starts(buf_str(&out), STR("# HELP ")));
+    buf_fini(&out);
+    call_free(d);
+}
+
+/* A dashboard's selector may name hundreds of pods, and Grafana knows only GET. */
+static void a_long_query_may_come_by_get(void **state)
+{
+    static const char HEAD[] = "/loki/api/v1/query_range?query={app=~%22web";
+    struct fixture *f = *state;
+    char target[40000];
+    size_t n;
+
+    push_lines(f, 0, 1, 20);
+    for (size_t max = 30000; max <= 36000; max += 6000) {
+        (void)snprintf(target, sizeof(target), "%s", HEAD);
+        n = sizeof(HEAD) - 1;
+        while (n < max)
+            n += (size_t)snprintf(target + n, sizeof(target) - n, "|shop-checkout-%zu", n);
+        (void)snprintf(target + n, sizeof(target) - n, "%%22}&" DAY);
+        check_get(f, target, max == 30000 ? 200 : 431, max == 30000 ? "0000000" : "by POST");
+    }
 }
 
 /* A query that runs is cancelled when its client goes away. */
@@ -187,4 +213,4 @@ static void a_client_that_goes_away_cancels_its_query(void **state)
 CHECK_MAIN(T(rules_are_shown_in_the_form_of_loki),
            T(the_configuration_is_for_admins_and_has_no_secrets), T(drilldown_finds_its_limits),
            T(unknown_parameters_are_named), T(long_answers_are_packed_for_who_takes_it),
-           T(a_client_that_goes_away_cancels_its_query))
+           T(a_long_query_may_come_by_get), T(a_client_that_goes_away_cancels_its_query))

@@ -9,6 +9,7 @@
 #include "base/near.h"
 #include "base/obj.h"
 #include "query/cli/args_table.h"
+#include "query/cli/when.h"
 
 #include <getopt.h>
 #include <string.h>
@@ -171,29 +172,20 @@ static int take_flag(enum flag_id id, const char *value, struct args *a, struct 
     return 0;
 }
 
-/* RFC 3339, "now", or a span: that long ago. */
-static int parse_when(enum flag_id id, const char *text, ts_ns now, ts_ns *ret, struct err *err)
+static int parse_when(enum flag_id id, const char *text, ts_ns now, bool utc, ts_ns *ret,
+                      struct err *err)
 {
-    dur_ns ago;
-
-    if (strcmp(text, "now") == 0) {
-        *ret = now;
+    if (when_parse(str_of(text), now, utc, ret))
         return 0;
-    }
-    if (time_parse_rfc3339(str_of(text), ret))
-        return 0;
-    if (dur_parse(str_of(text), false, &ago)) {
-        *ret = now - ago;
-        return 0;
-    }
-    return err_set(
-        err, ERR_INVALID,
-        "--%s needs a time like 2026-11-21T19:14:38Z, or how long ago like 15m, not '%.60s'",
-        ARGS_FLAGS[id].name, text);
+    return err_set(err, ERR_INVALID,
+                   "--%s needs a time like 2026-11-21T19:14:38Z or '2026-11-21 19:14', or how long "
+                   "ago like 15m, not '%.60s'",
+                   ARGS_FLAGS[id].name, text);
 }
 
 static int settle_span(const struct span *span, ts_ns now, struct args *a, struct err *err)
 {
+    bool utc = a->zone == ARGS_ZONE_UTC;
     dur_ns since = NS_PER_H;
     int r = 0;
 
@@ -205,13 +197,13 @@ static int settle_span(const struct span *span, ts_ns now, struct args *a, struc
     if (span->since != NULL && (!dur_parse(str_of(span->since), false, &since) || since <= 0))
         return err_set(err, ERR_INVALID, "--since needs a span like 1h, not '%.60s'", span->since);
     if (span->to != NULL)
-        r = parse_when(FLAG_TO, span->to, now, &a->to, err);
+        r = parse_when(FLAG_TO, span->to, now, utc, &a->to, err);
     if (r < 0)
         return r;
     /* --since counts from now; without it the hour before --to is meant. */
     a->from = (span->since != NULL ? now : a->to) - since;
     if (span->from != NULL)
-        r = parse_when(FLAG_FROM, span->from, now, &a->from, err);
+        r = parse_when(FLAG_FROM, span->from, now, utc, &a->from, err);
     if (r < 0)
         return r;
     if (a->from > a->to)

@@ -91,6 +91,9 @@ static void times_are_rfc3339_or_ago(void **state)
     assert_int_equal(l.args.to, NOW);
     check_ok(&l, "logq|query|x|--to|1d"); /* alone: the hour before it */
     assert_int_equal(l.args.from, NOW - NS_PER_DAY - NS_PER_H);
+    check_ok(&l, "logq|query|x|--from|2026-11-21 19:14|--to|2026-11-22|--utc");
+    assert_true(l.args.from == INT64_C(1795288440) * NS_PER_S &&
+                l.args.to == INT64_C(1795305600) * NS_PER_S);
 }
 
 static void tail_and_follow_are_the_same(void **state)
@@ -153,8 +156,8 @@ static void mistakes_are_named_as_they_were_typed(void **state)
     check_bad("logq|query|x|--since|1h|--from|1h", "--since and --from exclude each other");
     check_bad("logq|query|x|--from|1h|--to|2h", "the span ends before it starts");
     check_bad("logq|query|x|--to|tomorrow",
-              "--to needs a time like 2026-11-21T19:14:38Z, or how long ago like 15m, not "
-              "'tomorrow'");
+              "--to needs a time like 2026-11-21T19:14:38Z or '2026-11-21 19:14', or how long ago "
+              "like 15m, not 'tomorrow'");
 }
 
 static void a_command_takes_its_own_flags_and_operands_only(void **state)

@@ -84,6 +84,8 @@ int cmd_fail(const struct cmd *c, struct str query, const struct remote_failure 
         return CMD_SERVER;
     switch (fail->status) {
     case 400:
+    case 404:
+    case 409:
         return CMD_USAGE;
     case 401:
     case 403:

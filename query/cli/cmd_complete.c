@@ -15,9 +15,17 @@ enum { ANSWER_MAX = 64 << 20, PARAMS_MAX = 1 << 16, PATH_BYTES = 2048, ASK_MS = 
 
 struct completing {
     struct cmd *c;
-    struct str word; /* that is being typed */
+    struct str fixed; /* of the word that is being typed: what is no part of the question */
+    struct str word;  /* the rest of it */
     struct buf out;
 };
+
+/* The first `n` bytes of the word are settled. */
+static void settle(struct completing *x, size_t n)
+{
+    x->fixed.n += n;
+    x->word = str_from(x->word, n);
+}
 
 /* `before` is the part of the word that stays. */
 static void offer(struct completing *x, struct str before, struct str found, const char *behind)
@@ -26,6 +34,7 @@ static void offer(struct completing *x, struct str before, struct str found, con
 
     if (!str_starts(found, typed) || str_find_char(found, '\n') != SIZE_MAX)
         return;
+    buf_add_str(&x->out, x->fixed);
     buf_add_str(&x->out, before);
     buf_add_str(&x->out, found);
     buf_addf(&x->out, "%s\n", behind);
@@ -54,7 +63,9 @@ static void offer_names(struct completing *x, const char *const *names, size_t n
 
 /* ---- what the server knows ---- */
 
-static void ask(struct completing *x, const char *path, struct str before, const char *behind)
+/* `quote` stands between `before` and what is found. */
+static void ask(struct completing *x, const char *path, struct str before, const char *quote,
+                const char *behind)
 {
     static const struct rows_column COLUMNS[] = {{"text", ROWS_TEXT}};
     struct remote_request req = {.path = path, .idle_ms = ASK_MS};
@@ -69,16 +80,29 @@ static void ask(struct completing *x, const char *path, struct str before, const
     req.params = buf_str(&params);
     if (x->c->remote != NULL && remote_fetch(x->c->remote, &req, &body, &fail, &err) == 0 &&
         loki_strings(buf_str(&body), rows, &err) == 0) {
-        for (size_t i = 0; i < rows_count(rows); i++)
-            offer(x, before, rows_text(rows, i), behind);
+        for (size_t i = 0; i < rows_count(rows); i++) {
+            struct buf found;
+
+            buf_init(&found, ANSWER_MAX);
+            buf_add_z(&found, quote);
+            buf_add_str(&found, rows_text(rows, i));
+            offer(x, before, buf_str(&found), behind);
+            buf_fini(&found);
+        }
     }
     buf_fini(&params);
     buf_fini(&body);
     rows_free(&rows);
 }
 
+static void ask_labels(struct completing *x, struct str before, const char *behind)
+{
+    ask(x, "/loki/api/v1/labels", before, "", behind);
+}
+
+/* `quote` is missing in front of the value. */
 static void offer_values(struct completing *x, struct str name, struct str before,
-                         const char *behind)
+                         const char *quote)
 {
     char path[PATH_BYTES];
     struct buf text;
@@ -88,7 +112,7 @@ static void offer_values(struct completing *x, struct str name, struct str befor
     buf_init(&text, sizeof(path));
     buf_addf(&text, "/loki/api/v1/label/%.*s/values", STR_ARG(name));
     (void)str_to_z(buf_str(&text), path, sizeof(path));
-    ask(x, path, before, behind);
+    ask(x, path, before, quote, "\"");
     buf_fini(&text);
 }
 
@@ -150,14 +174,41 @@ static void offer_in_selector(struct completing *x, bool piped)
         }
     }
     name = str_from(x->word, start);
-    if (quoted) {
+    if (quoted)
         name.n = value - start;
-        while (name.n > 0 && strchr("=!~\"", name.p[name.n - 1]) != NULL)
-            name.n--;
-        offer_values(x, name, str_sub(x->word, 0, value), "\"");
-    } else if (str_find_char(name, '=') == SIZE_MAX && str_find_char(name, '!') == SIZE_MAX) {
-        ask(x, "/loki/api/v1/labels", str_sub(x->word, 0, start), "=\"");
+    while (name.n > 0 && strchr("=!~\"", name.p[name.n - 1]) != NULL)
+        name.n--;
+    if (quoted)
+        offer_values(x, name, str_sub(x->word, 0, value), "");
+    else if (str_find_char(name, '=') != SIZE_MAX || str_find_char(name, '!') != SIZE_MAX)
+        return; /* a value is there, and no comma behind it */
+    else if (x->word.p[x->word.n - 1] == '=' || x->word.p[x->word.n - 1] == '~')
+        offer_values(x, name, x->word, "\"");
+    else
+        ask_labels(x, str_sub(x->word, 0, start), "=\"");
+}
+
+/* Where the last selector of a metric query begins; SIZE_MAX: there is none. */
+static size_t find_selector(struct str text)
+{
+    size_t at = SIZE_MAX;
+    char quote = '\0';
+
+    for (size_t i = 0; i < text.n; i++) {
+        char ch = text.p[i];
+
+        if (quote == '"' && ch == '\\')
+            i++;
+        else if (quote != '\0')
+            quote = ch == quote ? '\0' : quote;
+        else if (ch == '"' || ch == '`')
+            quote = ch;
+        else if (ch == '{')
+            at = i;
+        else if (ch == '[')
+            at = SIZE_MAX; /* its range: it is over */
     }
+    return at;
 }
 
 /* `piped`: stages may follow the selector. */
@@ -174,8 +225,14 @@ static void offer_query(struct completing *x, bool piped)
             offer(x, STR(""), buf_str(&name), "");
             buf_fini(&name);
         }
-    else if (x->word.p[0] == '{')
+    else if (x->word.p[0] == '{' || piped) {
+        size_t at = find_selector(x->word);
+
+        if (at == SIZE_MAX)
+            return;
+        settle(x, at);
         offer_in_selector(x, piped);
+    }
 }
 
 /* The flag that `word` is; FLAG_COUNT: none. */
@@ -191,19 +248,44 @@ static size_t find_flag(const char *word)
     return FLAG_COUNT;
 }
 
+/* The last of a list: what is before the last comma stays. */
+static void offer_listed(struct completing *x, const char *const *names, size_t n)
+{
+    size_t at = x->word.n;
+
+    while (at > 0 && x->word.p[at - 1] != ',')
+        at--;
+    settle(x, at);
+    offer_names(x, names, n);
+    ask_labels(x, STR(""), "");
+}
+
 static void offer_flag_value(struct completing *x, size_t flag)
 {
+    static const char *const columns[] = {"time", "level", "origin", "line", "labels"};
+
     if (flag == FLAG_OUTPUT)
         offer_names(x, ARGS_OUTPUT_NAMES, ARGS_OUTPUTS);
     else if (flag == FLAG_COLOR || flag == FLAG_PROGRESS)
         offer_names(x, ARGS_COLOR_NAMES, ARGS_COLORS);
     else if (flag == FLAG_DIRECTION)
         offer_names(x, ARGS_DIRECTION_NAMES, ARGS_DIRECTIONS);
-    else if (flag == FLAG_BY || flag == FLAG_COLUMNS)
-        ask(x, "/loki/api/v1/labels", STR(""), "");
+    else if (flag == FLAG_BY)
+        offer_listed(x, NULL, 0);
+    else if (flag == FLAG_COLUMNS)
+        offer_listed(x, columns, sizeof(columns) / sizeof(columns[0]));
     else if (flag == FLAG_SERVER)
         for (size_t i = 0; i < x->c->context->n_servers; i++)
             offer(x, STR(""), x->c->context->servers[i], "");
+}
+
+/* `first` is the operand before it. */
+static void offer_second(struct completing *x, enum args_command command, const char *first)
+{
+    static const char *const holds[] = {"list", "add", "release"};
+
+    if (command == ARGS_ADMIN && strcmp(first, "hold") == 0)
+        offer_names(x, holds, sizeof(holds) / sizeof(holds[0]));
 }
 
 static void offer_operand(struct completing *x, enum args_command command, size_t index)
@@ -215,7 +297,7 @@ static void offer_operand(struct completing *x, enum args_command command, size_
     if (command == ARGS_NONE)
         offer_commands(x);
     else if (command == ARGS_LABELS && index == 0)
-        ask(x, "/loki/api/v1/labels", STR(""), "");
+        ask_labels(x, STR(""), "");
     else if (command == ARGS_MAN && index == 0)
         offer_commands(x);
     else if (command == ARGS_COMPLETION && index == 0)
@@ -229,11 +311,27 @@ static void offer_operand(struct completing *x, enum args_command command, size_
                            command != ARGS_PATTERNS);
 }
 
+/* --flag=VALUE: the flag, and the value is what is asked for; FLAG_COUNT: something else. */
+static size_t take_flag(struct completing *x)
+{
+    size_t at = str_find_char(x->word, '=');
+    char name[64];
+    size_t flag;
+
+    if (at == SIZE_MAX || at >= sizeof(name) || x->word.p[0] != '-')
+        return FLAG_COUNT;
+    flag = find_flag(str_to_z(str_sub(x->word, 0, at), name, sizeof(name)));
+    if (flag < FLAG_COUNT)
+        settle(x, at + 1);
+    return flag;
+}
+
 static void offer_all(struct completing *x)
 {
     const struct args *a = x->c->args;
     enum args_command command = ARGS_NONE;
     size_t flag = FLAG_COUNT, operands = 0;
+    const char *before = "";
     struct err err;
 
     for (size_t i = 0; i + 1 < a->n_words; i++) {
@@ -244,15 +342,21 @@ static void offer_all(struct completing *x)
         flag = find_flag(a->words[i]);
         if (a->words[i][0] == '-')
             continue;
-        if (command != ARGS_NONE)
+        if (command != ARGS_NONE) {
             operands++;
-        else if (args_find(a->words[i], &command, &err) < 0)
+            before = a->words[i];
+        } else if (args_find(a->words[i], &command, &err) < 0) {
             return;
+        }
     }
+    if (flag == FLAG_COUNT)
+        flag = take_flag(x);
     if (flag < FLAG_COUNT && ARGS_FLAGS[flag].value != NULL)
         offer_flag_value(x, flag);
     else if (x->word.n > 0 && x->word.p[0] == '-')
         offer_flags(x, command);
+    else if (operands == 1)
+        offer_second(x, command, before);
     else
         offer_operand(x, command, operands);
 }
@@ -260,8 +364,8 @@ static void offer_all(struct completing *x)
 int cmd_complete(struct cmd *c)
 {
     const struct args *a = c->args;
-    struct completing x = {.c = c,
-                           .word = a->n_words > 0 ? str_of(a->words[a->n_words - 1]) : STR("")};
+    struct str word = a->n_words > 0 ? str_of(a->words[a->n_words - 1]) : STR("");
+    struct completing x = {.c = c, .fixed = str_sub(word, 0, 0), .word = word};
     struct err err;
 
     buf_init(&x.out, ANSWER_MAX);

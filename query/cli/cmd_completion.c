@@ -61,9 +61,14 @@ static const char FISH[] =
     "function __logq_complete\n"
     "    set -l typed (commandline -opc) (string trim --left --chars='\"\\'' -- (commandline "
     "-ct))\n"
-    "    command $typed[1] __complete $typed[2..-1] 2>/dev/null\n"
+    "    set -l found (command $typed[1] __complete $typed[2..-1] 2>/dev/null)\n"
+    "    if set -q found[1]\n"
+    "        printf '%s\\n' $found\n"
+    "    else\n"
+    "        __fish_complete_path (commandline -ct)\n"
+    "    end\n"
     "end\n"
-    "complete -c logq -a '(__logq_complete)'\n";
+    "complete -c logq -f -a '(__logq_complete)'\n";
 
 int cmd_completion(struct cmd *c)
 {

@@ -60,7 +60,7 @@ static void put_stats(struct buf *out, const json_t *s)
              number_of(s, "blocks_read"), blocks, pruned,
              blocks == 0 ? 0.0 : 100.0 * (double)pruned / (double)blocks);
     buf_addf(out,
-             ", in %" PRIu64 " segments of %" PRIu64 " days\n  memory      %" PRIu64
+             ", segments %" PRIu64 ", days %" PRIu64 "\n  memory      %" PRIu64
              " batches of recent records\n",
              number_of(s, "segments"), number_of(s, "partitions"), number_of(s, "head_batches"));
     buf_add_z(out, "  from disk   ");
@@ -126,7 +126,7 @@ int cmd_explain(struct cmd *c)
     struct err err;
     int r, code;
 
-    if (cmd_parse(c, text, &q) < 0)
+    if (cmd_check_form(c) < 0 || cmd_parse(c, text, &q) < 0)
         return CMD_USAGE;
     buf_init(&params, PARAMS_MAX);
     buf_init(&body, ANSWER_MAX);

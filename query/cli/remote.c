@@ -207,6 +207,10 @@ static int code_of(int status)
     case 401:
     case 403:
         return ERR_DENIED;
+    case 404:
+        return ERR_GONE;
+    case 409:
+        return ERR_EXISTS;
     case 429:
         return ERR_LIMIT;
     default:
@@ -226,7 +230,7 @@ static int explain_refusal(const struct call *call, struct remote_failure *fail,
     }
     if (message.n == 0)
         (void)err_set(err, code, "the server answered with status %d", call->status);
-    else if (code == ERR_IO)
+    else if (code == ERR_IO || message.p[0] == '<') /* a page of something in between */
         (void)err_set(err, code, "the server answered with status %d: %.*s", call->status,
                       STR_ARG(message));
     else

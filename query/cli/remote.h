@@ -42,8 +42,9 @@ struct remote_request {
 
 /*
  * Send, wait, hand out the body of an answer 200; 204 has none.  Any other status is a failure:
- * ERR_DENIED for 401 and 403, ERR_INVALID for 400, ERR_LIMIT for 429, else ERR_IO, with the
- * server's own sentence. What the transport reports has the address in front.  *fail is always set.
+ * ERR_DENIED for 401 and 403, ERR_INVALID for 400, ERR_GONE for 404, ERR_EXISTS for 409, ERR_LIMIT
+ * for 429, else ERR_IO, with the server's own sentence. What the transport reports has the address
+ * in front.  *fail is always set.
  */
 int remote_call(struct remote *r, const struct remote_request *req, struct remote_failure *fail,
                 struct err *err);

@@ -130,6 +130,8 @@ static void add_cell(struct buf *out, const struct rows_cell *c, enum rows_kind 
         buf_add_str(out, c->text);
         return;
     case ROWS_TIME:
+        if (c->ts == ROWS_NO_TIME)
+            return;
         if (local)
             add_local_time(out, c->ts);
         else

@@ -24,6 +24,8 @@ struct rows_column {
     enum rows_kind kind;
 };
 
+#define ROWS_NO_TIME INT64_MIN /* a cell that stays empty */
+
 /* What the kind of its column says is set. */
 struct rows_cell {
     struct str text;

@@ -178,6 +178,14 @@ def completion(server):
     assert offered("query", '{app="web"} | json --') == ['{app="web"} | json --arrays']
     assert offered("stats", '{app="web"} | de') == offered("query", '{app="web"} |= "| de') == offered("query", '{app="web"} de') == []
     assert offered("labels", "") == ["app", "host", "service_name"]
+    assert offered("query", '{app=') == ['{app="db"', '{app="web"'] and offered("query", '{app=~') == ['{app=~"db"', '{app=~"web"']
+    assert offered("query", 'sum(rate({app="w') == ['sum(rate({app="web"']  # in a metric query as well
+    assert offered("query", 'sum(rate({app="web"} | logf') == ['sum(rate({app="web"} | logfmt']
+    assert offered("query", 'sum(rate({app="web"}[5m])) by (a') == offered("stats", 'sum({app="w') == []
+    assert offered("query", "--output=js") == ["--output=jsonl", "--output=json"]
+    assert offered("volume", "--by", "app,h") == ["app,host"] and offered("volume", "--by=app,h") == ["--by=app,host"]
+    assert offered("query", "--columns", "time,l") == ["time,level", "time,line", "time,labels"]
+    assert offered("admin", "hold", "") == ["list", "add", "release"] and offered("admin", "flush", "") == []
     assert out(server, "__complete", "query", "{a", env={"LOGQ_ADDR": f"http://127.0.0.1:{free_port()}"}) == ""
     silent = logq(server, "__complete", "vol", check=False, env={"LOGQ_ADDR": "nonsense"})  # a prompt is there: no complaint
     assert (silent.returncode, silent.stdout, silent.stderr) == (0, "volume\n", ""), silent

@@ -172,40 +172,48 @@ struct saved {
     uint64_t created;
 };
 
+/* Where the text of member `key` belongs; NULL: it is none of ours. */
+static struct str *text_member(struct saved *s, struct str key)
+{
+    if (str_eq(key, STR("id")))
+        return &s->id;
+    if (str_eq(key, STR("url")))
+        return &s->url;
+    if (str_eq(key, STR("lane")))
+        return &s->lane;
+    return str_eq(key, STR("body")) ? &s->body : NULL;
+}
+
+static int parse_time(struct json_reader *json, uint64_t *ret, struct err *err)
+{
+    struct json_token t;
+    int r = json_next(json, &t, err);
+
+    if (r == 0 && (t.type != JSON_NUMBER || !str_to_u64(t.raw, ret)))
+        r = err_set(err, ERR_CORRUPT, "a saved notification has no time");
+    return r;
+}
+
+/* Members that a newer server wrote are passed over, whatever they hold. */
 static int parse_saved(struct str text, struct arena *a, struct saved *ret, struct err *err)
 {
     struct json_reader json;
     struct json_token key;
-    struct json_token t;
-    int r;
+    int r = json_reader_init_object(&json, text, err);
 
     memset(ret, 0, sizeof(*ret));
-    json_reader_init(&json, text);
-    r = json_next(&json, &t, err);
-    if (r == 0 && t.type != JSON_OBJECT)
-        return err_set(err, ERR_CORRUPT, "a saved notification is no object");
-    while (r == 0) {
-        r = json_next(&json, &key, err);
-        if (r < 0 || key.type == JSON_OBJECT_END)
-            break;
-        r = json_next(&json, &t, err);
-        if (r < 0)
-            break;
-        if (str_eq(key.raw, STR("id")))
-            ret->id = json_text(&t, a);
-        else if (str_eq(key.raw, STR("url")))
-            ret->url = json_text(&t, a);
-        else if (str_eq(key.raw, STR("lane")))
-            ret->lane = json_text(&t, a);
-        else if (str_eq(key.raw, STR("body")))
-            ret->body = json_text(&t, a);
-        else if (str_eq(key.raw, STR("created")) && !str_to_u64(t.raw, &ret->created))
-            r = err_set(err, ERR_CORRUPT, "a saved notification has no time");
+    while (r == 0 && (r = json_member(&json, &key, err)) == 0) {
+        struct str *member = text_member(ret, key.raw);
+        if (member != NULL)
+            r = json_string_or_null(&json, a, member, err);
+        else if (str_eq(key.raw, STR("created")))
+            r = parse_time(&json, &ret->created, err);
     }
-    if (r == 0 &&
-        (ret->id.n == 0 || ret->id.n > ID_MAX || ret->url.p == NULL || ret->body.p == NULL))
-        r = err_set(err, ERR_CORRUPT, "a saved notification lacks a part");
-    return r;
+    if (r < 0)
+        return r;
+    if (ret->id.n == 0 || ret->id.n > ID_MAX || ret->url.p == NULL || ret->body.p == NULL)
+        return err_set(err, ERR_CORRUPT, "a saved notification lacks a part");
+    return 0;
 }
 
 static size_t find_target(const struct delivery *d, struct str url)

@@ -42,14 +42,13 @@ void ingest_decided_pack(const struct ingest_decided *d, struct buf *out)
 static int parse_forced(struct json_reader *r, struct arena *a, struct labels *ret, struct err *err)
 {
     struct json_token key, value;
-    int n = json_next(r, &key, err);
+    int n = json_object(r, err);
 
-    if (n == 0 && key.type != JSON_OBJECT)
-        return err_set(err, ERR_CORRUPT, "decisions: forced labels are no object");
+    ret->n = 0;
     ret->v = arena_alloc(a, RECORD_LABELS_MAX * sizeof(*ret->v));
-    if (ret->v == NULL)
+    if (n == 0 && ret->v == NULL)
         return arena_err(a, err);
-    while (n == 0 && (n = json_next(r, &key, err)) == 0 && key.type == JSON_KEY) {
+    while (n == 0 && (n = json_member(r, &key, err)) == 0) {
         n = json_next(r, &value, err);
         if (n == 0 && (value.type != JSON_STRING || ret->n == RECORD_LABELS_MAX))
             return err_set(err, ERR_CORRUPT, "decisions: bad forced labels");
@@ -60,39 +59,55 @@ static int parse_forced(struct json_reader *r, struct arena *a, struct labels *r
             ret->v[ret->n++] = l;
         }
     }
-    if (n == 0)
-        ret->n = labels_sort(ret->v, ret->n);
-    return n;
+    if (n < 0)
+        return n;
+    ret->n = labels_sort(ret->v, ret->n);
+    return 0;
 }
 
+/* The value of a member that we know; what it is not is left as it was. */
+static int parse_scalar(struct json_reader *r, struct str key, struct arena *a,
+                        struct ingest_decided *ret, struct err *err)
+{
+    struct json_token value;
+    uint64_t number;
+    int n = json_next(r, &value, err);
+
+    if (n < 0)
+        return n;
+    if (value.type == JSON_OBJECT || value.type == JSON_ARRAY)
+        return err_set(err, ERR_CORRUPT, "'%.*s' is no plain value", STR_ARG(key));
+    if (str_eq(key, STR("parts"))) {
+        ret->may_have_parts = value.type == JSON_TRUE;
+    } else if (str_eq(key, STR("host"))) {
+        ret->host = json_text(&value, a);
+        if (ret->host.p == NULL)
+            return arena_err(a, err);
+    } else if (str_to_u64(value.raw, &number)) {
+        ret->payload_bytes = (size_t)number;
+    }
+    return 0;
+}
+
+static bool is_scalar(struct str key)
+{
+    return str_eq(key, STR("host")) || str_eq(key, STR("parts")) ||
+           str_eq(key, STR("payload_bytes"));
+}
+
+/* Members that a newer server wrote are passed over, whatever they hold. */
 static int parse_decided(struct str text, struct arena *a, struct ingest_decided *ret,
                          struct err *err)
 {
     struct json_reader r;
-    struct json_token key, value;
-    uint64_t number;
-    int n;
+    struct json_token key;
+    int n = json_reader_init_object(&r, text, err);
 
-    json_reader_init(&r, text);
-    n = json_next(&r, &key, err);
-    if (n == 0 && key.type != JSON_OBJECT)
-        return err_set(err, ERR_CORRUPT, "decisions are no object");
-    while (n == 0 && (n = json_next(&r, &key, err)) == 0 && key.type == JSON_KEY) {
-        if (str_eq(key.raw, STR("forced"))) {
+    while (n == 0 && (n = json_member(&r, &key, err)) == 0) {
+        if (str_eq(key.raw, STR("forced")))
             n = parse_forced(&r, a, &ret->forced, err);
-            continue;
-        }
-        n = json_next(&r, &value, err);
-        if (n < 0)
-            break;
-        if (str_eq(key.raw, STR("host"))) {
-            ret->host = json_text(&value, a);
-            if (ret->host.p == NULL)
-                n = arena_err(a, err);
-        } else if (str_eq(key.raw, STR("parts")))
-            ret->may_have_parts = value.type == JSON_TRUE;
-        else if (str_eq(key.raw, STR("payload_bytes")) && str_to_u64(value.raw, &number))
-            ret->payload_bytes = (size_t)number;
+        else if (is_scalar(key.raw))
+            n = parse_scalar(&r, key.raw, a, ret, err);
     }
     return n < 0 ? err_wrap(err, "decisions") : 0;
 }

@@ -201,6 +201,32 @@ static void a_restart_delivers_what_was_left(void **state)
     fixture_close(&x);
 }
 
+/* A newer server may have said more of it. */
+static void members_of_no_meaning_here_are_passed_over(void **state)
+{
+    static const char SAVED[] =
+        "{\"v\":1,\"later\":{\"id\":\"no\",\"created\":\"no\"},\"id\":\"msg_1\","
+        "\"list\":[[],{\"body\":\"no\"}],\"lane\":\"a\",\"created\":%llu,"
+        "\"body\":\"hello\",\"url\":\"%s\",\"end\":null}";
+    const struct hook_request *got;
+    struct fixture x;
+    struct err err;
+    char text[512];
+
+    (void)state;
+    fixture_open(&x, HOOK_SCRIPT(200));
+    (void)snprintf(text, sizeof(text), SAVED, (unsigned long long)time_now(), x.h.url);
+    assert_int_equal(store_kv_put(x.f.s, "deliveries", STR("1-msg_1"), str_of(text), &err), 0);
+    begin(&x);
+    assert_int_equal(delivery_queued(x.d), 1);
+    delivery_start(x.d);
+    got = hook_wait(&x.h, 1);
+    check_str(hook_header(&got[0], "webhook-id"), "msg_1");
+    assert_string_equal(got[0].body, "hello");
+    wait_until_queued(&x, 0);
+    fixture_close(&x);
+}
+
 static void what_no_webhook_wants_any_more_is_dropped_at_start(void **state)
 {
     struct fixture x;
@@ -259,6 +285,7 @@ CHECK_MAIN(cmocka_unit_test(what_arrived_is_forgotten),
            cmocka_unit_test(what_is_refused_is_dropped_and_counted),
            cmocka_unit_test(a_lane_keeps_its_order_and_others_do_not_wait),
            cmocka_unit_test(a_restart_delivers_what_was_left),
+           cmocka_unit_test(members_of_no_meaning_here_are_passed_over),
            cmocka_unit_test(what_no_webhook_wants_any_more_is_dropped_at_start),
            cmocka_unit_test(a_full_queue_drops_its_oldest),
            cmocka_unit_test(what_is_queued_already_is_queued_once))

@@ -332,6 +332,34 @@ static void decoding_twice_gives_the_same(void **state)
     batch_unref(&first);
 }
 
+/* The log may have been written by a newer server. */
+static void decisions_of_no_meaning_here_are_passed_over(void **state)
+{
+    static const char DECIDED[] =
+        "{\"v\":1,\"later\":{\"host\":\"no\",\"forced\":{\"app\":\"no\"}},\"host\":\"node1\","
+        "\"list\":[{\"parts\":true},[]],\"parts\":false,\"payload_bytes\":8388608,"
+        "\"forced\":{\"app\":\"web\"},\"end\":null}";
+    struct fixture *f = *state;
+    struct store_payload p = {.kind = INGEST_FORWARD,
+                              .tenant = STR("default"),
+                              .peer = STR("peer"),
+                              .received = RECEIVED_S * NS_PER_S,
+                              .decided = STR(DECIDED)};
+
+    add_entry(f, 1, "stdout", "hello");
+    pack(f, NULL, 0);
+    p.bytes = buf_str(&f->message);
+    if (ingest_decode(NULL, &p, &f->batch, &f->err) < 0)
+        fail_msg("%s", f->err.text);
+    check_str(label_of(f->batch, &f->batch->records[0], "host"), "node1");
+    check_str(label_of(f->batch, &f->batch->records[0], "app"), "web");
+    batch_unref(&f->batch);
+    p.decided = STR("{\"host\":{}}");
+    assert_int_equal(ingest_decode(NULL, &p, &f->batch, &f->err), ERR_CORRUPT);
+    p.decided = STR("{\"later\":{\"a\":1}");
+    assert_int_equal(ingest_decode(NULL, &p, &f->batch, &f->err), ERR_CORRUPT);
+}
+
 static int push(struct fixture *f, const char *body)
 {
     buf_clear(&f->message);
@@ -409,5 +437,5 @@ CHECK_MAIN(T(parts_of_our_collector_become_records_with_ranges),
            T(a_record_from_the_future_is_stored_when_it_came),
            T(a_record_of_a_day_before_keeps_its_time_and_is_counted),
            T(a_line_over_the_limit_is_cut_and_marked), T(decoding_twice_gives_the_same),
-           T(push_reads_lokis_json), T(push_names_what_is_wrong_and_where),
-           T(push_refuses_a_label_name_without_end))
+           T(decisions_of_no_meaning_here_are_passed_over), T(push_reads_lokis_json),
+           T(push_names_what_is_wrong_and_where), T(push_refuses_a_label_name_without_end))

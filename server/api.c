@@ -338,7 +338,7 @@ void api_observe(struct api *a, struct str tenant, struct batch *b)
 
 bool api_is_idle(const struct api *a)
 {
-    return a->http == NULL || http_server_active(a->http) == 0;
+    return a->http == NULL || http_server_is_idle(a->http);
 }
 
 void api_cut(struct api *a)
@@ -491,6 +491,12 @@ struct api_call *api_call_new(struct api *a, struct http_exchange *x,
     return c;
 }
 
+static void uncharge_answer(struct api_call *c)
+{
+    mem_budget_give(&c->api->server->memory, c->charged);
+    c->charged = 0;
+}
+
 void api_call_free(struct api_call **pc)
 {
     struct api_call *c = *pc;
@@ -502,7 +508,7 @@ void api_call_free(struct api_call **pc)
         query_unref(&c->selectors[i]);
     free(c->selectors);
     query_unref(&c->query);
-    mem_budget_give(&c->api->server->memory, c->charged);
+    uncharge_answer(c);
     buf_fini(&c->body);
     arena_free(&c->arena);
     c->magic = 0;
@@ -522,6 +528,7 @@ static void finish(void *arg)
 
     if (c->x != NULL && c->packed)
         say_packed(c->x);
+    uncharge_answer(c); /* the connection pays for it from here on */
     if (c->x != NULL)
         http_reply(c->x, c->status, c->type, buf_str(&c->body));
     api_call_free(&c);

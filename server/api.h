@@ -20,7 +20,7 @@ void api_drain(struct api *a); /* stop listening; what is under way goes on */
 void api_recheck(struct api *a);
 /* For followers: a batch became durable.  As a store_observe_fn, `arg` apart; never blocks. */
 void api_observe(struct api *a, struct str tenant, struct batch *b);
-/* No request is being answered. */
+/* No request is being answered, and all answers are out. */
 bool api_is_idle(const struct api *a);
 /* Close all connections: calls under way are cancelled and have nobody left to answer, so that from
  * here on each is freed by whoever finds the loop stopped.  On the loop, before it stops. */

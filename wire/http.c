@@ -14,7 +14,9 @@
  * (answered) or lose (client gone, server closed); `aborted` is called by `lose` alone, so at most
  * once; (3) bytes that come while BUSY wait in c->in; over PIPELINE_BYTES the stream is paused; (4)
  * no request is begun while the stream is full: who pipelines and does not read costs one answer
- * over the high mark, and has body_ms to read on.
+ * over the high mark, which is charged, and is cut when he has not read on for body_ms; (5)
+ * `charged` of the budget is the connection's for that answer, until the stream has drained or is
+ * closed.
  */
 #include "wire/http.h"
 
@@ -28,6 +30,7 @@ enum {
     PIPELINE_BYTES = 16 * 1024,
     PIPELINE_MAX = PIPELINE_BYTES + LOOP_READ_BYTES, /* what a pause can be late by */
     BODY_DEFAULT = 1 << 20,
+    READS_ON = 64 * 1024, /* in body_ms: who takes less than that has stopped reading */
 };
 
 enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_BUSY, CONN_CLOSING };
@@ -47,6 +50,9 @@ struct http_conn {
     struct buf in;
     size_t in_at; /* before it, `in` is used up */
     bool stall_armed;
+    uint64_t taken;            /* by the client, when the timer was armed for that */
+    struct mem_budget *budget; /* may be NULL */
+    size_t charged;            /* keeps (5) */
 };
 
 struct http_server {
@@ -191,12 +197,44 @@ void http_conn_upgraded(struct http_conn *c)
     loop_task_queue(&c->go_on);
 }
 
+/* Bytes of answers that are with the client, or with the kernel. */
+static uint64_t taken(const struct http_conn *c)
+{
+    return c->stream == NULL ? 0 : stream_bytes_out(c->stream) - stream_pending(c->stream);
+}
+
 void http_conn_stalled(struct http_conn *c)
 {
     if (c->stall_armed)
         return;
     c->stall_armed = true;
+    c->taken = taken(c);
     loop_timer_start(c->timer, c->server->opt.body_ms, 0);
+}
+
+bool http_conn_charge(struct http_conn *c, size_t bytes)
+{
+    struct err ignored;
+
+    if (c->budget == NULL)
+        return true;
+    if (mem_budget_take(c->budget, bytes, &ignored) < 0)
+        return false;
+    c->charged += bytes;
+    return true;
+}
+
+static void give_back(struct http_conn *c)
+{
+    if (c->charged > 0)
+        mem_budget_give(c->budget, c->charged);
+    c->charged = 0;
+}
+
+void http_conn_settle(struct http_conn *c)
+{
+    if (!has_unread(c))
+        give_back(c);
 }
 
 /* ---- requests ---- */
@@ -383,6 +421,7 @@ static void on_drained(struct stream *s, void *arg)
     struct http_conn *c = arg;
 
     (void)s;
+    give_back(c);
     if (c->state == CONN_IDLE) {
         set_state(c, CONN_IDLE, c->server->opt.idle_ms);
         loop_task_queue(&c->go_on);
@@ -407,16 +446,24 @@ static void on_closed(struct stream *s, const struct err *why, void *arg)
     c->next->prev = c->prev;
     loop_timer_free(&c->timer);
     loop_task_cancel(&c->go_on);
+    give_back(c);
     http_request_free(&c->req);
     buf_fini(&c->in);
     c->magic = 0;
     free(c);
 }
 
+/* Who reads slowly is waited for. */
 static void cut_unread(struct http_conn *c)
 {
+    uint64_t now = taken(c);
     struct err why;
 
+    if ((int64_t)(now - c->taken) >= READS_ON) { /* what TLS adds is in one and not in the other */
+        c->taken = now;
+        loop_timer_start(c->timer, c->server->opt.body_ms, 0);
+        return;
+    }
     c->server->stats.timeouts++;
     (void)err_set(&why, ERR_TIMEOUT, "the client stopped reading the answer");
     stream_close(c->stream, &why); /* on_closed tells the exchange */
@@ -466,6 +513,7 @@ static void on_connection(struct stream *s, void *arg)
     c->next = &server->conns;
     c->prev->next = c;
     server->conns.prev = c;
+    c->budget = server->opt.budget;
     c->timer = loop_timer_new(c->loop, on_timeout, c);
     loop_task_init(&c->go_on, c->loop, go_on, c);
     buf_init(&c->in, PIPELINE_MAX);
@@ -563,6 +611,17 @@ size_t http_server_active(const struct http_server *s)
 {
     OBJ_CHECK(s, HTTP_SERVER_MAGIC);
     return s->active;
+}
+
+bool http_server_is_idle(const struct http_server *s)
+{
+    OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    if (s->active > 0)
+        return false;
+    for (const struct http_conn *c = s->conns.next; c != &s->conns; c = c->next)
+        if (c->stream != NULL && stream_pending(c->stream) > 0)
+            return false;
+    return true;
 }
 
 void http_server_close(struct http_server **ps)

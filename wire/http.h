@@ -19,13 +19,14 @@ struct http_exchange;
 struct http_options {
     size_t header_bytes; /* 0: 16 KiB */
     uint64_t header_ms;  /* 0: 10,000 */
-    uint64_t body_ms;    /* 0: 60,000; also for a client that stops reading a streamed answer */
+    uint64_t body_ms;    /* 0: 60,000; also for a client that stops reading an answer */
     uint64_t idle_ms;    /* keep-alive, 0: 75,000 */
     /* Largest body for a request to `path` (0: none allowed), asked once the headers are in; NULL:
      * 1 MiB.  Also called to say early that a caller is not welcome: return SIZE_MAX to call the
      * handler without the body. */
     size_t (*body_max)(struct http_exchange *x, void *arg);
-    struct mem_budget *budget; /* request bodies are charged to it; may be NULL */
+    /* Request bodies are charged to it, and large answers that nobody reads; may be NULL. */
+    struct mem_budget *budget;
 };
 
 typedef void http_handler_fn(struct http_exchange *x, void *arg);
@@ -38,6 +39,9 @@ void http_server_set_tls(struct http_server *s, struct tls_ctx *tls);
 /* Stop listening; exchanges under way end by themselves; idle connections close. */
 void http_server_drain(struct http_server *s);
 size_t http_server_active(const struct http_server *s); /* exchanges under way */
+/* No exchange is under way, and nothing that was answered is still to be sent: close cuts nobody.
+ */
+bool http_server_is_idle(const struct http_server *s);
 void http_server_close(struct http_server **ps); /* cuts what is left: their `aborted` is called */
 
 /* What became of connections and requests since the server was opened. */
@@ -70,7 +74,8 @@ struct str http_param(struct http_exchange *x, const char *name, size_t i);
 bool http_param_next(struct http_exchange *x, size_t *pos, struct str *name, struct str *value);
 void http_peer(const struct http_exchange *x, struct stream_peer *ret);
 
-/* The answer.  _replyf: text, what is no UTF-8 in it as U+FFFD. */
+/* The answer.  _replyf: text, what is no UTF-8 in it as U+FFFD.  Without memory for a large body it
+ * is 503. */
 void http_reply(struct http_exchange *x, int status, const char *content_type, struct str body);
 void http_replyf(struct http_exchange *x, int status, const char *fmt, ...)
     PRINTF_LIKE(3, 4); /* text/plain */

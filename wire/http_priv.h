@@ -48,6 +48,11 @@ struct stream *http_conn_stream(const struct http_conn *c);
 void http_conn_upgraded(struct http_conn *c);
 /* The streamed answer is full: the client has a while to go on reading. */
 void http_conn_stalled(struct http_conn *c);
+/* Charge for a whole answer of so many bytes, which may have to wait for its reader.  false: there
+ * is no memory for it. */
+bool http_conn_charge(struct http_conn *c, size_t bytes);
+/* It is written: what does not have to wait goes back, the rest when it has been read. */
+void http_conn_settle(struct http_conn *c);
 /* The answer is complete, or given up when `why` is set. */
 void http_exchange_end(struct http_exchange *x, const struct err *why);
 

@@ -128,6 +128,13 @@ static void send_buf(struct stream *s, struct buf *b)
     buf_fini(b);
 }
 
+static void refuse_answer(struct http_exchange *x)
+{
+    buf_clear(&x->extra); /* what it said of the body */
+    http_reply_header(x, "Retry-After", STR("5"));
+    http_replyf(x, 503, "no memory for the answer at the moment\n");
+}
+
 void http_reply(struct http_exchange *x, int status, const char *content_type, struct str body)
 {
     struct stream *s;
@@ -136,6 +143,10 @@ void http_reply(struct http_exchange *x, int status, const char *content_type, s
     OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
     INVARIANT(x->state <= EXCHANGE_HANDLING);
     s = http_conn_stream(x->conn);
+    if (s != NULL && body.n > ONE_WRITE && !http_conn_charge(x->conn, body.n)) {
+        refuse_answer(x);
+        return;
+    }
     if (s != NULL) {
         buf_init(&b, HEAD_MAX + ONE_WRITE);
         add_head(x, &b, status, content_type);
@@ -150,6 +161,7 @@ void http_reply(struct http_exchange *x, int status, const char *content_type, s
         }
         send_buf(s, &b);
         stream_write(s, body);
+        http_conn_settle(x->conn);
     }
     http_exchange_end(x, NULL);
 }

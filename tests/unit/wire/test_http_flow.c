@@ -120,6 +120,39 @@ static void a_drained_server_finishes_and_closes(void **state)
     stop(&w);
 }
 
+static bool is_idle(void *arg)
+{
+    return http_server_is_idle(((struct world *)arg)->server);
+}
+
+/* Closing is for when the last answer is with its client, however slowly that reads. */
+static void a_server_is_idle_when_its_answers_are_out(void **state)
+{
+    enum { ANSWER = 32 << 20 };
+    struct world *w = start(NULL);
+    char *body = mem_new(ANSWER);
+    struct caller c;
+
+    (void)state;
+    call(w, &c);
+    say(&c, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(w->loop, w->has_held);
+    assert_false(http_server_is_idle(w->server));
+    stream_pause(c.s);
+    http_server_drain(w->server);
+    http_reply(w->held, 200, "text/plain", (struct str){body, ANSWER});
+    assert_int_equal(http_server_active(w->server), 0);
+    assert_false(http_server_is_idle(w->server));
+    stream_resume(c.s);
+    wait_check(w->loop, is_idle, w, "the answer is out");
+    http_server_close(&w->server);
+    WAIT_FOR(w->loop, c.closed);
+    assert_true(c.in.n > ANSWER);
+    free(body);
+    buf_fini(&c.in);
+    stop(&w);
+}
+
 static void on_late(void *arg)
 {
     *(bool *)arg = true;
@@ -186,6 +219,113 @@ static void a_reader_that_stops_for_long_is_cut(void **state)
     WAIT_FOR(w->loop, c.closed);
     buf_fini(&c.in);
     stop(&w);
+}
+
+struct slow {
+    struct caller c;
+    size_t seen;
+    unsigned turns;
+};
+
+/* Reads a piece when asked to. */
+static void slow_data(struct stream *s, struct str bytes, void *arg)
+{
+    struct slow *slow = arg;
+
+    slow->seen += bytes.n;
+    if (slow->seen > (size_t)512 << 10) {
+        slow->seen = 0;
+        stream_pause(s);
+    }
+}
+
+static void slow_closed(struct stream *s, const struct err *why, void *arg)
+{
+    struct slow *slow = arg;
+
+    caller_closed(s, why, &slow->c);
+}
+
+static void slow_turn(void *arg)
+{
+    struct slow *slow = arg;
+
+    slow->turns++;
+    if (slow->c.s != NULL)
+        stream_resume(slow->c.s);
+}
+
+/* A whole answer takes many times as long as nobody may stop reading for. */
+static void a_slow_reader_gets_all_of_an_answer(void **state)
+{
+    enum { ANSWER = 48 << 20, BODY_MS = 500, TURN_MS = 25 };
+    static const struct stream_handler SLOW = {.data = slow_data, .closed = slow_closed};
+    struct http_options opt = {.body_ms = BODY_MS};
+    struct world *w = start(&opt);
+    char *body = mem_new(ANSWER);
+    struct http_stats stats;
+    struct slow slow = {.seen = 0};
+    struct loop_timer *t;
+    struct err err;
+
+    (void)state;
+    t = loop_timer_new(w->loop, slow_turn, &slow);
+    assert_int_equal(stream_connect(w->loop, http_server_address(w->server), NULL, &SLOW, &slow,
+                                    &slow.c.s, &err),
+                     0);
+    stream_write(slow.c.s, STR("GET /hold HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"));
+    WAIT_FOR(w->loop, w->has_held);
+    http_reply(w->held, 200, "text/plain", (struct str){body, ANSWER});
+    loop_timer_start(t, TURN_MS, TURN_MS);
+    wait_check(w->loop, is_idle, w, "the answer is out");
+    assert_true(slow.turns > 2 * BODY_MS / TURN_MS);
+    http_server_stats(w->server, &stats);
+    assert_int_equal(stats.timeouts, 0);
+    loop_timer_free(&t);
+    free(body);
+    stream_close(slow.c.s, NULL);
+    WAIT_FOR(w->loop, slow.c.closed);
+    stop(&w);
+}
+
+/* What clients leave unread is memory, of which there is so much. */
+static void unread_answers_are_charged_to_the_budget(void **state)
+{
+    enum { ANSWER = 32 << 20 };
+    struct mem_budget budget = {.name = "test", .limit = 48 << 20};
+    struct http_options opt = {.budget = &budget};
+    struct world *w = start(&opt);
+    char *body = mem_new(ANSWER);
+    struct caller c, other;
+
+    (void)state;
+    call(w, &c);
+    say(&c, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(w->loop, w->has_held);
+    stream_pause(c.s);
+    http_reply(w->held, 200, "text/plain", (struct str){body, ANSWER});
+    assert_true(budget.used >= ANSWER);
+    for (int i = 0; i < 2; i++) {
+        w->has_held = false;
+        call(w, &other);
+        say(&other, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+        WAIT_FOR(w->loop, w->has_held);
+        http_reply_header(w->held, "Content-Encoding", STR("gzip"));
+        http_reply(w->held, 200, "text/plain", (struct str){body, ANSWER});
+        expect(&other, i == 0 ? "503 Service Unavailable" : "200 OK");
+        if (i == 0) {
+            expect(&other, "no memory for the answer");
+            expect_not(&other, "gzip");
+            stream_resume(c.s);
+            wait_check(w->loop, is_idle, w, "the answer is out");
+            assert_true(budget.used < ANSWER);
+        }
+        hang_up(&other);
+    }
+    hang_up(&c);
+    free(body);
+    stop(&w);
+    assert_int_equal(budget.used, 0);
 }
 
 enum { BIG_ANSWERS = 40 };
@@ -294,7 +434,10 @@ CHECK_MAIN(cmocka_unit_test(an_upgraded_connection_speaks_its_own_protocol),
            cmocka_unit_test(an_unwatched_exchange_is_answered_into_the_void),
            cmocka_unit_test(closing_the_server_aborts_what_is_under_way),
            cmocka_unit_test(a_drained_server_finishes_and_closes),
+           cmocka_unit_test(a_server_is_idle_when_its_answers_are_out),
            cmocka_unit_test(a_streamed_answer_waits_for_its_reader),
            cmocka_unit_test(a_reader_that_stops_for_long_is_cut),
+           cmocka_unit_test(a_slow_reader_gets_all_of_an_answer),
+           cmocka_unit_test(unread_answers_are_charged_to_the_budget),
            cmocka_unit_test(pipelined_answers_wait_for_their_reader),
            cmocka_unit_test(pipelined_answers_nobody_reads_are_cut))

@@ -21,6 +21,7 @@
 #include "server/websocket.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     LIMIT_DEFAULT = 100,
@@ -30,6 +31,7 @@ enum {
     HEARD_MAX_S = 60,
     CLIENT_FRAME_MAX = 4096, /* clients have nothing to say */
     FRAME_MAX = 8192,
+    JOINED_MAX = 8192, /* a caller's tenants */
 };
 
 struct conn {
@@ -40,6 +42,7 @@ struct conn {
     struct http_exchange *x;     /* NULL once it has ended */
     struct tail *tail;           /* owned */
     char *authorization, *scope; /* as in the request; owned */
+    char *tenants;               /* that it may follow, as join gives them; owned */
     struct websocket *websocket; /* owned; NULL: an event stream */
     dur_ns heard;                /* the client was */
     dur_ns told;
@@ -61,6 +64,7 @@ static void conn_free(struct conn *c)
     websocket_free(&c->websocket);
     free(c->authorization);
     free(c->scope);
+    free(c->tenants);
     c->prev->next = c->next;
     c->next->prev = c->prev;
     c->magic = 0;
@@ -193,6 +197,29 @@ struct api_tails *api_tails_new(struct api *a)
     return t;
 }
 
+static char *join(const struct auth_caller *caller)
+{
+    struct buf b;
+    char *text;
+
+    buf_init(&b, JOINED_MAX);
+    for (size_t i = 0; i < caller->n_tenants; i++)
+        buf_addf(&b, "%.*s|", STR_ARG(caller->tenants[i]));
+    text = mem_dup(b.n == 0 ? "" : b.p, b.n);
+    buf_fini(&b);
+    return text;
+}
+
+/* The same token may be for others now, and then it means them. */
+static int check_tenants(const struct conn *c, const struct auth_caller *caller, struct err *err)
+{
+    char *now = join(caller);
+    bool same = strcmp(now, c->tenants) == 0;
+
+    free(now);
+    return same ? 0 : err_set(err, ERR_DENIED, "this token is for another tenant now");
+}
+
 static bool may_follow(const struct conn *c, struct err *err)
 {
     const struct auth_request req = {
@@ -201,6 +228,8 @@ static bool may_follow(const struct conn *c, struct err *err)
     struct auth_caller caller;
     int r = auth_check(c->api->server->auth, &req, arena, &caller, err);
 
+    if (r == 0)
+        r = check_tenants(c, &caller, err);
     arena_free(&arena);
     return r == 0;
 }
@@ -305,7 +334,8 @@ static char *copy_header(const struct http_exchange *x, const char *name)
     return mem_dup(s.n == 0 ? "" : s.p, s.n);
 }
 
-static struct conn *conn_new(struct api *a, struct http_exchange *x, bool websocket)
+static struct conn *conn_new(struct api *a, struct http_exchange *x,
+                             const struct auth_caller *caller, bool websocket)
 {
     struct conn *c = mem_new(sizeof(*c));
 
@@ -314,6 +344,7 @@ static struct conn *conn_new(struct api *a, struct http_exchange *x, bool websoc
     c->x = x;
     c->authorization = copy_header(x, "Authorization");
     c->scope = copy_header(x, "X-Scope-OrgID");
+    c->tenants = join(caller);
     c->heard = c->told = time_mono();
     if (websocket)
         c->websocket = websocket_new(CLIENT_FRAME_MAX);
@@ -374,7 +405,7 @@ void api_tail(struct api *a, struct http_exchange *x, const struct auth_caller *
         query_unref(&opt.query);
         return;
     }
-    c = conn_new(a, x, websocket);
+    c = conn_new(a, x, caller, websocket);
     opt.arg = c;
     r = tail_open(a->hub, &opt, &c->tail, &err);
     query_unref(&opt.query);

@@ -523,6 +523,28 @@ static void a_revoked_token_ends_its_tails(void **state)
     hang_up(e);
 }
 
+/* A token without X-Scope-OrgID means its one tenant: when that becomes another, nobody goes on
+ * reading what was the first one's. */
+static void a_token_of_another_tenant_ends_its_tails(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = ask(f, TAIL "&limit=0", "", true);
+    struct auth *old = f->w->server.auth;
+    struct str other[] = {STR("other")};
+    struct err err;
+
+    expect(c, "101");
+    f->tokens[0].tenants = (struct conf_strs){other, 1};
+    assert_int_equal(auth_new(&f->w->server.conf, false, &f->w->server.auth, &err), 0);
+    auth_free(&old);
+    api_recheck(f->api);
+    WAIT_FOR(f->w->loop, c->closed);
+    read_messages(c);
+    assert_int_equal(c->code, WEBSOCKET_POLICY);
+    assert_string_equal(c->reason, "this token is for another tenant now");
+    hang_up(c);
+}
+
 /* ---- slow clients, many clients, the end ---- */
 
 static void a_client_that_does_not_read_loses_entries_and_is_told(void **state)
@@ -650,7 +672,7 @@ CHECK_MAIN(T(a_follower_gets_what_is_stored_then_what_comes), T(the_pipeline_of_
            T(pings_are_answered_and_closes_returned), T(who_breaks_the_protocol_is_told_and_closed),
            T(a_history_that_fails_closes_with_its_reason), T(what_cannot_be_followed_is_refused),
            T(odd_handshakes_do_no_harm), T(foreign_pages_may_not_follow),
-           T(a_revoked_token_ends_its_tails),
+           T(a_revoked_token_ends_its_tails), T(a_token_of_another_tenant_ends_its_tails),
            T(a_client_that_does_not_read_loses_entries_and_is_told), T(many_follow_at_once),
            T(who_asks_the_same_gets_each_his_own), T(a_drain_says_goodbye),
            T(a_stop_in_the_middle_frees_everything))

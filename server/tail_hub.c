@@ -18,13 +18,36 @@ void tail_hub_release(struct tail_hub *h, struct tail_item *i)
 {
     if (atomic_fetch_sub_explicit(&i->refs, 1, memory_order_acq_rel) > 1)
         return;
-    if (i->batch != NULL) {
+    if (i->is_kept) {
         (void)pthread_mutex_lock(&h->mutex);
-        h->queued_bytes -= i->bytes;
+        h->kept_bytes -= i->bytes;
         (void)pthread_mutex_unlock(&h->mutex);
-        batch_unref(&i->batch);
     }
+    if (i->batch != NULL)
+        batch_unref(&i->batch);
     free(i);
+}
+
+bool tail_hub_keep(struct tail_hub *h, struct tail_item *i)
+{
+    if (!i->is_kept) {
+        (void)pthread_mutex_lock(&h->mutex);
+        i->is_kept = i->bytes <= TAIL_KEPT_BYTES - h->kept_bytes;
+        if (i->is_kept)
+            h->kept_bytes += i->bytes;
+        (void)pthread_mutex_unlock(&h->mutex);
+    }
+    if (i->is_kept)
+        atomic_fetch_add_explicit(&i->refs, 1, memory_order_relaxed);
+    return i->is_kept;
+}
+
+/* What the tails have seen of it, or keep, is not the queue's any more. */
+static void leave_queue(struct tail_hub *h, const struct tail_item *i)
+{
+    (void)pthread_mutex_lock(&h->mutex);
+    h->queued_bytes -= i->bytes;
+    (void)pthread_mutex_unlock(&h->mutex);
 }
 
 static void push_locked(struct tail_hub *h, struct tail_item *i)
@@ -118,6 +141,7 @@ static void take_item(struct tail_hub *h, struct tail_item *i)
         break;
     case TAIL_ITEM_BATCH:
         tail_live_batch(h, i);
+        leave_queue(h, i);
         break;
     case TAIL_ITEM_CLOSE:
         on_close(h, t);

@@ -12,21 +12,33 @@ enum {
 
 /* ---- entries ---- */
 
-/* Into its place by ts and seq; most come last. */
+/* Most come in order.  The others find their places when some are due: a sender may bring any
+ * number in the worst of orders. */
 static void put_waiting(struct tail *t, struct tail_entry *e)
 {
-    size_t i = t->waiting.n;
+    const struct tail_entry *last = t->waiting.n == 0 ? NULL : t->waiting.p[t->waiting.n - 1];
 
-    if (i == 0)
+    if (last == NULL)
         t->first_due = e->due; /* who comes later is due later */
+    else if (last->ts > e->ts || (last->ts == e->ts && last->seq > e->seq))
+        t->is_mixed = true;
     VEC_PUSH(&t->waiting, e);
-    for (; i > 0; i--) {
-        const struct tail_entry *before = t->waiting.p[i - 1];
-        if (before->ts < e->ts || (before->ts == e->ts && before->seq < e->seq))
-            break;
-        t->waiting.p[i] = t->waiting.p[i - 1];
-    }
-    t->waiting.p[i] = e;
+}
+
+static int compare_waiting(const void *a, const void *b)
+{
+    const struct tail_entry *x = *(struct tail_entry *const *)a;
+    const struct tail_entry *y = *(struct tail_entry *const *)b;
+
+    return x->ts != y->ts ? (x->ts > y->ts) - (x->ts < y->ts)
+                          : (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+static void sort_waiting(struct tail *t)
+{
+    if (t->is_mixed)
+        qsort(t->waiting.p, t->waiting.n, sizeof(*t->waiting.p), compare_waiting);
+    t->is_mixed = false;
 }
 
 static void put_ready(struct tail *t, struct tail_entry *e)
@@ -78,6 +90,11 @@ static bool is_of(const struct tail *t, const char *tenant)
     return false;
 }
 
+static bool may_concern(const struct tail *t, const struct tail_item *i)
+{
+    return is_of(t, i->tenant) && query_touches(t->query, i->batch);
+}
+
 /* false: the query failed. */
 static bool follow(struct tail *t, const struct tail_item *i)
 {
@@ -89,7 +106,7 @@ static bool follow(struct tail *t, const struct tail_item *i)
     struct err err;
     int r;
 
-    if (!is_of(t, i->tenant) || !query_touches(t->query, i->batch))
+    if (!may_concern(t, i))
         return true;
     r = query_run_batch(t->query, i->batch, &p, take_live, t, &err);
     if (r < 0 && !t->cancel)
@@ -132,17 +149,40 @@ static void follow_shared(struct tail *t, const struct tail_item *i)
         c->answered = h->n_batches;
 }
 
+/* So many records passed it by. */
+static void lose(struct tail *t, uint64_t lost)
+{
+    const struct query_entry unknown = {.ts = time_now(), .line = STR("")};
+    struct tail_entry *e;
+    struct err err;
+
+    metric_add(METRIC_TAIL_DROPPED, lost);
+    t->n_dropped += lost;
+    if (t->dropped.n < TAIL_DROPPED_SHOWN &&
+        tail_entry_new(&unknown, t->opt.form, false, &t->hub->budget, &e, &err) == 0)
+        VEC_PUSH(&t->dropped, e); /* of which stream nobody knows: {} */
+}
+
+/* Until its history is there. */
+static void put_by(struct tail *t, struct tail_item *i)
+{
+    if (!may_concern(t, i))
+        return;
+    if (tail_hub_keep(t->hub, i))
+        VEC_PUSH(&t->backlog, i);
+    else
+        lose(t, i->batch->n_records);
+}
+
 void tail_live_batch(struct tail_hub *h, struct tail_item *i)
 {
     h->n_batches++;
     for (size_t k = 0; k < h->tails.n; k++) {
         struct tail *t = h->tails.p[k];
-        if (t->live) {
+        if (t->live)
             follow_shared(t, i);
-        } else {
-            atomic_fetch_add_explicit(&i->refs, 1, memory_order_relaxed);
-            VEC_PUSH(&t->backlog, i);
-        }
+        else
+            put_by(t, i);
     }
     for (struct tail_class *c = h->classes; c != NULL; c = c->next)
         tail_class_forget(c);
@@ -200,8 +240,10 @@ static void release(struct tail *t, size_t n)
 
 void tail_live_due(struct tail *t, dur_ns now)
 {
-    if (t->waiting.n > 0 && t->first_due <= now)
+    if (t->waiting.n > 0 && t->first_due <= now) {
+        sort_waiting(t);
         release(t, count_due(t, now));
+    }
     tail_out_tell(t);
 }
 
@@ -224,16 +266,7 @@ dur_ns tail_live_next_due(const struct tail_hub *h, dur_ns now)
 void tail_live_lost(struct tail_hub *h, uint64_t lost)
 {
     for (size_t i = 0; i < h->tails.n; i++) {
-        const struct query_entry unknown = {.ts = time_now(), .line = STR("")};
-        struct tail *t = h->tails.p[i];
-        struct tail_entry *e;
-        struct err err;
-
-        metric_add(METRIC_TAIL_DROPPED, lost);
-        t->n_dropped += lost;
-        if (t->dropped.n < TAIL_DROPPED_SHOWN &&
-            tail_entry_new(&unknown, t->opt.form, false, &h->budget, &e, &err) == 0)
-            VEC_PUSH(&t->dropped, e); /* of which stream nobody knows: {} */
-        tail_out_tell(t);
+        lose(h->tails.p[i], lost);
+        tail_out_tell(h->tails.p[i]);
     }
 }

@@ -15,11 +15,12 @@
  *   (1) a tail is counted: by who opened it, by each item in the queue but a BATCH, by each piece
  * on its way to the client, and by the hub from OPEN to CLOSE; (2) between OPEN and CLOSE a tail's
  * entries are touched by the hub's thread alone, but `history`, which is the worker's until its
- * HISTORY is in the queue; (3) batches that wait, in the queue or for a history, hold at most
- * TAIL_QUEUE_BYTES; one over it is dropped and every tail is told so; (4) entries are charged to
- * hub->budget while they live, and so is output, once for all who get the same; what is on its way
- * to one client is bounded (tail->queued); (5) what a class hands on is what a batch gave to one of
- * it to whom nothing was owed, to others to whom nothing is.
+ * HISTORY is in the queue; (3) batches that wait in the queue hold at most TAIL_QUEUE_BYTES; one
+ * over it is dropped and every tail is told so; those that wait for a history hold at most
+ * TAIL_KEPT_BYTES beside it; one over that is lost for the tail that waits, and no other; (4)
+ * entries are charged to hub->budget while they live, and so is output, once for all who get the
+ * same; what is on its way to one client is bounded (tail->queued); (5) what a class hands on is
+ * what a batch gave to one of it to whom nothing was owed, to others to whom nothing is.
  */
 #ifndef LOGQ_SERVER_TAIL_PRIV_H
 #define LOGQ_SERVER_TAIL_PRIV_H
@@ -33,6 +34,7 @@
 
 enum {
     TAIL_QUEUE_BYTES = 64 << 20,
+    TAIL_KEPT_BYTES = 32 << 20,
     TAIL_TENANTS_MAX = 8,
     TAIL_TENANT_MAX = 160,
 };
@@ -47,6 +49,7 @@ struct tail_item {
     size_t bytes;          /* keeps (3) */
     uint64_t min_seq;      /* of its records */
     _Atomic unsigned refs; /* of BATCH: the queue's and those of backlogs */
+    bool is_kept;          /* in a backlog, and counted there */
     char tenant[TAIL_TENANT_MAX];
 };
 
@@ -84,7 +87,8 @@ struct tail {
     size_t n_seen;
     VEC(struct tail_item *) backlog; /* a reference each */
     struct tail_entries ready;
-    struct tail_entries waiting; /* opt.delay: by ts and seq */
+    struct tail_entries waiting; /* opt.delay: by ts and seq, unless */
+    bool is_mixed;               /* they are in order of coming */
     dur_ns first_due;            /* of those waiting */
     struct tail_entries dropped; /* those that are told by name */
     uint64_t n_dropped;
@@ -106,8 +110,8 @@ struct tail_hub {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t came;
     struct tail_item *first, **last;
-    size_t queued_bytes;
-    uint64_t lost; /* records of dropped batches that nobody was told of yet */
+    size_t queued_bytes, kept_bytes; /* keeps (3) */
+    uint64_t lost;                   /* records of dropped batches that nobody was told of yet */
     bool closing;
 };
 
@@ -120,6 +124,8 @@ void tail_unref(struct tail *t);
 
 /* An item about a tail, behind all that are in the queue.  Any thread. */
 void tail_hub_push(struct tail_hub *h, enum tail_item_kind kind, struct tail *t);
+/* A batch is to wait for a history; false: too much does. */
+bool tail_hub_keep(struct tail_hub *h, struct tail_item *i);
 /* One reference less. */
 void tail_hub_release(struct tail_hub *h, struct tail_item *i);
 

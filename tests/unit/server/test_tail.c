@@ -3,8 +3,11 @@
 #include "server/tail.h"
 
 #include "server/metrics.h"
+#include "server/workers.h"
+#include "tests/lib/feed.h"
 #include "tests/lib/wait.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -244,6 +247,75 @@ static void batches_over_the_queue_are_lost_for_each(void **state)
     teardown(w);
 }
 
+struct gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool is_open;
+};
+
+static void stand_in(void *arg)
+{
+    struct gate *g = arg;
+
+    (void)pthread_mutex_lock(&g->mutex);
+    while (!g->is_open)
+        (void)pthread_cond_wait(&g->changed, &g->mutex);
+    (void)pthread_mutex_unlock(&g->mutex);
+}
+
+static bool has_told_of_drops(void *arg)
+{
+    return count(&((struct follower *)arg)->got, "event: dropped") > 0;
+}
+
+/* What waits for somebody's history is nobody else's loss. */
+static void a_slow_history_costs_who_asked_for_it_alone(void **state)
+{
+    enum { BATCHES = 80 };
+    static const struct str TENANT = STR_INIT("t");
+    struct gate g = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    struct world *w = setup(1, SAME);
+    struct follower *live = &w->v[0], *slow = &w->v[1];
+    struct tail_options opt = {.tenants = &TENANT,
+                               .n_tenants = 1,
+                               .limit = 10,
+                               .form = TAIL_EVENTS,
+                               .bytes = on_bytes,
+                               .failed = on_failed,
+                               .arg = slow};
+    struct feed feed;
+    struct err err;
+
+    (void)state;
+    feed_init(&feed);
+    feed_open(&feed);
+    w->server.store = feed.s;
+    w->n = 2;
+    live->takes = slow->takes = true;
+    buf_init(&slow->got, ALL_MAX);
+    assert_int_equal(workers_new(1, 4, &w->server.workers, &err), 0);
+    assert_true(workers_run(w->server.workers, TENANT, stand_in, &g));
+    assert_int_equal(query_parse(STR("{app=\"a\"}"), &opt.query, NULL, NULL, &err), 0);
+    assert_int_equal(tail_open(w->hub, &opt, &slow->tail, &err), 0);
+    query_unref(&opt.query);
+    for (unsigned i = 0; i < BATCHES; i++) {
+        buf_clear(&live->got);
+        observe(w, 1, LINE_MAX_BYTES);
+        await(w, METRIC_TAIL_ENTRIES, i + 1);
+    }
+    assert_in_range(metric_get(METRIC_TAIL_DROPPED), BATCHES / 2, BATCHES - 16);
+    wait_check(w->server.loop, has_told_of_drops, slow, "the loss to be told");
+    assert_int_equal(count(&live->got, "event: dropped"), 0);
+    (void)pthread_mutex_lock(&g.mutex);
+    g.is_open = true;
+    (void)pthread_cond_broadcast(&g.changed);
+    (void)pthread_mutex_unlock(&g.mutex);
+    await(w, METRIC_TAIL_ENTRIES, BATCHES + 1); /* what was kept for it */
+    workers_free(&w->server.workers);
+    teardown(w);
+    feed_fini(&feed);
+}
+
 static bool has_failed(void *arg)
 {
     return ((struct world *)arg)->v[0].failed != 0;
@@ -271,4 +343,5 @@ CHECK_MAIN(cmocka_unit_test(what_waits_for_many_is_held_and_charged_once),
            cmocka_unit_test(who_takes_no_more_is_given_no_more),
            cmocka_unit_test(what_is_dropped_for_a_class_counts_for_each),
            cmocka_unit_test(batches_over_the_queue_are_lost_for_each),
+           cmocka_unit_test(a_slow_history_costs_who_asked_for_it_alone),
            cmocka_unit_test(a_failure_comes_last))

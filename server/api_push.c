@@ -15,6 +15,7 @@
 #include "server/stream_limit.h"
 #include "wire/codec.h"
 
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <snappy-c.h>
 #include <stdio.h>
@@ -175,15 +176,15 @@ static void identify(struct http_exchange *x, struct push *p)
     uint8_t hash[32] = {0};
     char hex[2 * sizeof(hash) + 1];
     unsigned n = 0;
-    uint64_t ignored;
+    uint64_t batch;
 
-    if (number.n == 0 || !str_to_u64(number, &ignored) ||
+    if (number.n == 0 || !str_to_u64(number, &batch) ||
         EVP_Digest(p->body.p, p->body.n, hash, &n, EVP_sha256(), NULL) != 1)
         return; /* who gives no number wants each stored */
     for (size_t i = 0; i < sizeof(hash); i++)
         (void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-    (void)snprintf(p->dedup, sizeof(p->dedup), "import %.*s %s %s", STR_ARG(number), hex,
-                   p->tenant);
+    /* Of a bounded length: what is cut off here would make two batches one. */
+    (void)snprintf(p->dedup, sizeof(p->dedup), "import %" PRIu64 " %s %s", batch, hex, p->tenant);
     p->append.dedup = str_of(p->dedup);
 }
 

@@ -210,6 +210,38 @@ static void deflate_comes_with_a_header_or_without(void **state)
     buf_fini(&b);
 }
 
+/* ---- imports ---- */
+
+static void import(struct fixture *f, const char *number, const char *line)
+{
+    struct request r = {.method = "POST", .token = ADMIN};
+    char target[512], body[256];
+
+    (void)snprintf(target, sizeof(target), "/api/v1/import?batch=%s", number);
+    (void)snprintf(body, sizeof(body),
+                   "{\"ts_ns\":\"1768003200000000007\",\"labels\":{\"a\":\"b\"},\"line\":\"%s\"}",
+                   line);
+    r.target = target;
+    r.body = str_of(body);
+    check(f, &r, 204, NULL);
+}
+
+/* A number that is as long as an identity may be leaves no room in it for what tells two apart. */
+static void a_batch_is_stored_once_however_its_number_is_written(void **state)
+{
+    struct fixture *f = *state;
+    char number[302];
+
+    memset(number, '0', sizeof(number));
+    number[sizeof(number) - 2] = '7';
+    number[sizeof(number) - 1] = '\0';
+    import(f, number, "one");
+    import(f, number, "two");
+    import(f, "7", "one");
+    feed_check(&f->w->feed, "default", "one\ntwo\n");
+}
+
 CHECK_MAIN(T(protobuf_is_taken_as_json_is), T(a_push_without_entries_is_fine),
            T(protobuf_that_cannot_be_says_why), T(protobuf_cut_anywhere_is_no_crash),
-           T(deflate_comes_with_a_header_or_without))
+           T(deflate_comes_with_a_header_or_without),
+           T(a_batch_is_stored_once_however_its_number_is_written))

@@ -101,12 +101,15 @@ static int scan_all(struct api_call *c, scan_stream_fn *fn, struct texts *t)
     size_t times = c->n_selectors == 0 ? 1 : c->n_selectors;
     int r = 0;
 
+    if (c->deadline == 0)
+        c->deadline = time_mono() + c->params.limits.time;
     for (size_t i = 0; r == 0 && i < times; i++) {
         struct scan_request req = {.tenants = c->caller.tenants,
                                    .n_tenants = c->caller.n_tenants,
                                    .from = c->params.start,
                                    .to = c->params.end,
                                    .budget = &c->api->server->memory,
+                                   .deadline = c->deadline,
                                    .cancel = &c->cancel};
         if (c->n_selectors > 0)
             (void)query_selector(c->selectors[i], &req.matchers,
@@ -294,6 +297,7 @@ static void start(struct api *a, struct http_exchange *x, const struct auth_call
         return;
     }
     c->params = p;
+    api_fill_params(c);
     c->selectors = selectors;
     c->n_selectors = n;
     c->work = work;

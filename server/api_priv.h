@@ -53,6 +53,7 @@ struct api_call {
     struct query *query;
     struct query_params params;
     struct query_waiting waiting; /* of params */
+    dur_ns deadline;              /* of labels, for all their scans; 0: none has begun */
     struct str name;              /* label name, or what else is named */
     struct str second;            /* a second name */
     uint64_t max;                 /* of fields or values */

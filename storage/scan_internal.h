@@ -299,6 +299,7 @@ void scan_plan_free(struct scan *sc);
 void scan_damage(struct scan_stats *st, struct partition *p, const struct err *why);
 /* ERR_CANCELLED when the caller wants no more, ERR_TIMEOUT past the deadline. */
 int scan_check_cancel(const struct scan *sc, struct err *err);
+int scan_check_request(const struct scan_request *req, struct err *err);
 
 /* scan_list.c: segments by first time, with their streams and blocks; immutable. */
 struct scan_list_segment {

@@ -19,13 +19,18 @@
 
 enum { STREAM_ID_MAX = 1 << 24 };
 
-int scan_check_cancel(const struct scan *sc, struct err *err)
+int scan_check_request(const struct scan_request *req, struct err *err)
 {
-    if (sc->req.cancel != NULL && atomic_load_explicit(sc->req.cancel, memory_order_relaxed))
+    if (req->cancel != NULL && atomic_load_explicit(req->cancel, memory_order_relaxed))
         return err_set(err, ERR_CANCELLED, "the query was cancelled");
-    if (sc->req.deadline != 0 && time_mono() > sc->req.deadline)
+    if (req->deadline != 0 && time_mono() > req->deadline)
         return err_set(err, ERR_TIMEOUT, "the query took too long");
     return 0;
+}
+
+int scan_check_cancel(const struct scan *sc, struct err *err)
+{
+    return scan_check_request(&sc->req, err);
 }
 
 void scan_damage(struct scan_stats *st, struct partition *p, const struct err *why)

@@ -222,15 +222,14 @@ static int list_day(struct lister *ls, int32_t day, struct err *err)
 static int list_view(struct lister *ls, struct err *err)
 {
     const struct store_view *v = ls->view;
-    const atomic_bool *cancel = ls->req->cancel;
-    int r = 0;
+    int r = scan_check_request(ls->req, err);
 
     for (size_t i = 0; r == 0 && i < v->n_batch; i++)
         r = list_head(ls, v->batch[i], err);
     for (size_t i = 0; r == 0 && i < v->n_day; i++) {
-        if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed))
-            return err_set(err, ERR_CANCELLED, "the query was cancelled");
-        r = list_day(ls, v->day[i], err);
+        r = scan_check_request(ls->req, err);
+        if (r == 0)
+            r = list_day(ls, v->day[i], err);
     }
     return r;
 }

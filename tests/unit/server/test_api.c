@@ -424,6 +424,21 @@ static void the_empty_selector_is_for_who_may(void **state)
     f->w->server.conf.query.n_tenant_limits = 0;
 }
 
+static void labels_have_the_time_of_a_query(void **state)
+{
+    static const char *const TARGETS[] = {
+        "/loki/api/v1/labels?" DAY, "/loki/api/v1/label/app/values?" DAY,
+        "/loki/api/v1/series?" DAY, "/loki/api/v1/detected_labels?" DAY};
+    struct fixture *f = *state;
+
+    push_lines(f, 0, 1, 20);
+    for (size_t i = 0; i < sizeof(TARGETS) / sizeof(TARGETS[0]); i++)
+        check_get(f, TARGETS[i], 200, NULL);
+    f->w->server.conf.query.time = 1; /* ns: over before anything is read */
+    for (size_t i = 0; i < sizeof(TARGETS) / sizeof(TARGETS[0]); i++)
+        check_get(f, TARGETS[i], 504, "the query took too long");
+}
+
 static void when_too_many_wait_it_is_429(void **state)
 {
     struct fixture *f = *state;
@@ -700,8 +715,8 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(patterns_say_that_blocks_are_damaged), T(patterns_are_counted_by_step),
            T(get_and_form_give_the_same_answer), T(tenants_do_not_see_each_other),
            T(bad_parameters_are_400_in_words), T(a_parse_error_shows_its_place),
-           T(the_empty_selector_is_for_who_may), T(when_too_many_wait_it_is_429),
-           T(a_client_that_goes_away_while_it_waits_is_forgotten),
+           T(the_empty_selector_is_for_who_may), T(labels_have_the_time_of_a_query),
+           T(when_too_many_wait_it_is_429), T(a_client_that_goes_away_while_it_waits_is_forgotten),
            T(a_client_that_goes_away_ends_the_query_that_runs), T(lines_around_hits_are_marked),
            T(what_loki_refuses_can_be_had_with_a_warning), T(streams_over_the_limit_are_429),
            T(only_admins_delete_and_only_for_one_tenant),

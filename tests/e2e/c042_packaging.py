@@ -78,6 +78,9 @@ def check_manifests(work):
                               env=os.environ | env)
         assert done.returncode == 0, (name, done.stderr)
         assert ("api: \"https://10.96.0.1:443\"" in done.stdout or "api: https://10.96.0.1:443" in done.stdout) == ("labels" in name), name
+    sidecar = (ROOT / "packaging/k8s/sidecar.yaml").read_text()  # namespaces that enforce `restricted` take it
+    for wanted in ("allowPrivilegeEscalation: false", "capabilities: {drop: [ALL]}"):
+        assert sidecar.count(wanted) == sidecar.count(" image: ") == 2, wanted
     role = (ROOT / "packaging/k8s-labels/rbac.yaml").read_text()
     assert re.findall(r"(apiGroups|resources|verbs): (.*)", role) == [("apiGroups", '[""]'), ("resources", "[pods]"),
                                                                        ("verbs", "[list, watch]")], role

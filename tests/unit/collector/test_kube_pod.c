@@ -83,6 +83,43 @@ static void the_owner_is_what_a_person_has_made(void **state)
     check_str(pod.owner, "-h");
 }
 
+/* A pod of `job`, created then: who owns it. */
+static void check_job(const char *job, const char *created, const char *kind, const char *owner)
+{
+    struct buf object;
+
+    buf_init(&object, 4096);
+    buf_addf(&object,
+             "{\"metadata\":{\"ownerReferences\":[{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\","
+             "\"name\":\"%s\",\"controller\":true}]%s%s%s}}",
+             job, created[0] == '\0' ? "" : ",\"creationTimestamp\":\"", created,
+             created[0] == '\0' ? "" : "\"");
+    assert_int_equal(kube_pod_parse(buf_str(&object), a, &pod, &err), 0);
+    check_str(pod.owner_kind, kind);
+    check_str(pod.owner, owner);
+    buf_fini(&object);
+}
+
+/* 29922951 minutes after 1970 it is 2026-11-22T19:51Z. */
+static void a_job_that_is_called_by_its_minute_is_a_cron_jobs(void **state)
+{
+    (void)state;
+    check_job("night-backup-29922951", "2026-11-22T19:51:00Z", "cronjob", "night-backup");
+    check_job("night-backup-29922951", "2026-11-22T19:50:01Z", "cronjob", "night-backup");
+    check_job("night-backup-29922951", "2026-11-28T20:00:00Z", "cronjob", "night-backup");
+    check_job("night-backup-29922951", "2026-11-29T20:00:00Z", "job", "night-backup-29922951");
+    check_job("night-backup-29922951", "2026-11-22T19:40:00Z", "job", "night-backup-29922951");
+    check_job("night-backup-29922951", "", "job", "night-backup-29922951");
+    check_job("night-backup-29922951", "today", "job", "night-backup-29922951");
+    check_job("report-20261122", "2026-11-22T19:51:00Z", "job", "report-20261122");
+    check_job("x-029922951", "2026-11-22T19:51:00Z", "job", "x-029922951");
+    check_job("x-99999999999999999999", "2026-11-22T19:51:00Z", "job", "x-99999999999999999999");
+    check_job("-29922951", "2026-11-22T19:51:00Z", "job", "-29922951");
+    check_job("29922951", "2026-11-22T19:51:00Z", "job", "29922951");
+    check_job("by-hand", "2026-11-22T19:51:00Z", "job", "by-hand");
+    check_job("by-", "2026-11-22T19:51:00Z", "job", "by-");
+}
+
 static void a_static_pod_has_the_uid_of_its_directory(void **state)
 {
     (void)state;
@@ -195,6 +232,7 @@ static void names_of_labels_are_made_ours(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 CHECK_MAIN(TEST(what_matters_is_taken), TEST(the_owner_is_what_a_person_has_made),
+           TEST(a_job_that_is_called_by_its_minute_is_a_cron_jobs),
            TEST(a_static_pod_has_the_uid_of_its_directory), TEST(an_annotation_goes_before_a_label),
            TEST(what_is_written_says_the_same), TEST(what_no_log_shows_makes_no_other_text),
            TEST(hostile_objects_are_refused_or_cut), TEST(names_of_labels_are_made_ours))

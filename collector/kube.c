@@ -4,7 +4,9 @@
  * One request at a time: pages of a list until there are no more, then a watch from the list's
  * resourceVersion, which the server ends after some minutes and which then is begun again from the
  * newest version that it told.  410 Gone says that this version is too old: the list is read again.
- * So it is when a stream is not understood.
+ * So it is when a stream is not understood, and when two watches in a row have told nothing: a
+ * bookmark comes within two minutes, unless the versions went back (etcd was restored), when it
+ * would be silent until they are again where they were.
  *
  * The first list may come from the server's cache (resourceVersion=0), which spares the cluster
  * when all its nodes start at once, and may ignore `limit`.  When that is too large or too old, it
@@ -42,13 +44,15 @@ enum {
     LIST_IDLE_MS = 30000,
     WATCH_GRACE_MS = 30000, /* to end after its time */
     STEADY_MS = 1000,       /* a watch that lived that long was one */
-    LIMIT = 50,             /* pods a page */
+    SILENT_MAX = 2,
+    LIMIT = 50, /* pods a page */
     PAGES_MAX = 512,
     TICK_MS = 5000,
     SAVE_MS = 1000,
     PEM_MAX = 1 << 20,
     TOKEN_MAX = 64 << 10,
     TARGET_MAX = 32 << 10,
+    STATUS_MAX = 16 << 10, /* of what the server says of a refusal */
     SCRATCH_MAX = 2 * KUBE_WATCH_LINE_MAX,
 };
 
@@ -78,14 +82,19 @@ struct kube {
 
     /* Of the request under way. */
     int status;
-    int code; /* of the watch's ERROR event; 0: there was none */
+    int code;          /* of the watch's ERROR event; 0: there was none */
+    struct buf reason; /* the Status object of either */
     uint64_t retry_ms;
     dur_ns began_at;
+    bool told; /* an event, or a bookmark */
 
     dur_ns heard_at;
-    uint64_t saved; /* kube_pods_changes */
-    bool synced;    /* a list was complete, since when it is watched */
-    bool failed;    /* and that was logged */
+    unsigned silent; /* watches in a row that told nothing */
+    uint64_t saved;  /* kube_pods_changes */
+    bool synced;     /* a list was complete, since when it is watched */
+    bool failed;     /* and that was logged, as: */
+    int failed_status, failed_code;
+    bool full; /* a pod had no room since the list began, and that was logged */
     bool save_due, save_failed, orphan;
 };
 
@@ -176,6 +185,7 @@ static void list_anew(struct kube *k)
 {
     k->phase = KUBE_LISTING;
     k->pages = 0;
+    k->silent = 0;
     buf_clear(&k->more);
 }
 
@@ -195,15 +205,29 @@ static const char *refusal(int status)
     }
 }
 
-/* Later again, as it is now. */
-static void fail(struct kube *k, const char *what, const char *text)
+/* Once, and again when it is of another kind. */
+static void log_failure(struct kube *k, const char *what, int code, const char *text)
+{
+    struct kube_watch_status said;
+
+    if (k->failed && k->failed_status == k->status && k->failed_code == code)
+        return;
+    arena_reset(k->scratch);
+    kube_watch_status(buf_str(&k->reason), k->scratch, &said);
+    log_warn("kubernetes.failed", LOG_Z("api", k->api), LOG_Z("asked", what),
+             LOG_I64("status", k->status), LOG_Z("error", text),
+             LOG_STR(said.message.n > 0 ? "said" : NULL, said.message));
+    k->failed_status = k->status;
+    k->failed_code = code;
+}
+
+/* Later again, as it is now.  `code`: of the error; 0: the server refused it. */
+static void fail(struct kube *k, const char *what, int code, const char *text)
 {
     uint64_t wait = backoff_next_ms(&k->backoff);
 
     metric_add(METRIC_KUBE_ERRORS, 1);
-    if (!k->failed)
-        log_warn("kubernetes.failed", LOG_Z("api", k->api), LOG_Z("asked", what),
-                 LOG_I64("status", k->status), LOG_Z("error", text));
+    log_failure(k, what, code, text);
     k->failed = true;
     ask_in(k, wait > k->retry_ms ? wait : k->retry_ms);
 }
@@ -239,6 +263,10 @@ static void put(struct kube *k, const struct kube_pod *pod)
 
     if (r < 0 || pod->cut)
         metric_add(METRIC_KUBE_REFUSED, 1);
+    if (r == ERR_LIMIT && !k->full)
+        log_warn("kubernetes.full", LOG_STR("namespace", pod->namespace), LOG_STR("pod", pod->name),
+                 LOG_ERR(&err));
+    k->full = k->full || r == ERR_LIMIT;
     if (r < 0)
         log_debug("kubernetes.refused", LOG_ERR(&err));
     else if (r == 0)
@@ -262,16 +290,24 @@ static void take_version(struct kube *k, const struct kube_pod *pod)
         (void)str_to_z(pod->version, k->version, sizeof(k->version));
 }
 
+/* The server ends a watch by saying why. */
+static int take_error(struct kube *k, struct str object)
+{
+    struct kube_watch_status s;
+
+    kube_watch_status(object, k->scratch, &s);
+    k->code = s.code == 0 ? 500 : s.code;
+    buf_add_str(&k->reason, object);
+    return 1;
+}
+
 static int take_event(struct kube *k, const struct kube_watch_event *e)
 {
     struct kube_pod pod;
 
     switch (e->type) {
     case KUBE_WATCH_ERROR:
-        k->code = kube_watch_code(e->object);
-        if (k->code == 0)
-            k->code = 500;
-        return 1;
+        return take_error(k, e->object);
     case KUBE_WATCH_OTHER:
         return 0;
     case KUBE_WATCH_SET:
@@ -297,6 +333,7 @@ static int on_line(void *arg, struct str line)
     int r;
 
     metric_add(METRIC_KUBE_EVENTS, 1);
+    k->told = true;
     arena_reset(k->scratch);
     r = kube_watch_event(line, k->scratch, &e, &err);
     return r < 0 ? ERR_CORRUPT : take_event(k, &e);
@@ -338,8 +375,12 @@ static void on_body(struct http_client *c, struct str bytes, void *arg)
     uint64_t too_long = k->watch.too_long;
     int r;
 
-    if (k->orphan || k->status != 200)
+    if (k->orphan)
         return;
+    if (k->status != 200) {
+        buf_add_str(&k->reason, bytes);
+        return;
+    }
     k->heard_at = time_mono();
     if (k->phase == KUBE_LISTING) {
         buf_add_str(&k->page, bytes);
@@ -357,7 +398,7 @@ static void on_body(struct http_client *c, struct str bytes, void *arg)
 }
 
 /* A page could not be had, or not so. */
-static void list_failed(struct kube *k, const char *text)
+static void list_failed(struct kube *k, int code, const char *text)
 {
     bool is_large = k->page.over, is_old = k->status == 410;
 
@@ -366,7 +407,7 @@ static void list_failed(struct kube *k, const char *text)
         k->exact = true;
     else if (is_large && k->limit > 1)
         k->limit /= 2;
-    fail(k, "list", is_large ? "more than 8 MiB" : text);
+    fail(k, "list", is_large ? ERR_LIMIT : code, is_large ? "more than 8 MiB" : text);
 }
 
 static void page_done(struct kube *k)
@@ -376,14 +417,16 @@ static void page_done(struct kube *k)
     struct err err;
     int r;
 
-    if (k->pages++ == 0)
+    if (k->pages++ == 0) {
         kube_pods_begin_list(k->opt.pods);
+        k->full = false;
+    }
     r = kube_watch_page(buf_str(&k->page), a, on_item, k, &page, &err);
     if (r == 0 && page.more.n > 0 && k->pages == PAGES_MAX)
         r = err_set(&err, ERR_LIMIT, "more than %d pages", PAGES_MAX);
     if (r < 0) {
         arena_free(&a);
-        list_failed(k, err.text);
+        list_failed(k, err.code, err.text);
         return;
     }
     metric_add(METRIC_KUBE_LISTS, 1);
@@ -406,11 +449,13 @@ static void page_done(struct kube *k)
 static void list_done(struct kube *k, const struct err *err)
 {
     if (k->page.over || (k->status == 200 && err->code != 0))
-        list_failed(k, err->text);
+        list_failed(k, err->code, err->text);
     else if (k->status == 200)
         page_done(k);
+    else if (k->status == 0)
+        list_failed(k, err->code, err->text);
     else
-        list_failed(k, k->status == 0 ? err->text : refusal(k->status));
+        list_failed(k, 0, refusal(k->status));
     buf_fini(&k->page); /* pages are seldom and large */
     buf_init(&k->page, KUBE_WATCH_PAGE_MAX);
 }
@@ -427,14 +472,19 @@ static void watch_done(struct kube *k, const struct err *err)
         ask_in(k, backoff_next_ms(&k->backoff));
     } else if (k->code != 0) {
         list_anew(k);
-        fail(k, "watch", "the stream told an error, or is not understood");
+        fail(k, "watch", ERR_CORRUPT, "the stream told an error, or is not understood");
+    } else if (k->status == 0) {
+        fail(k, "watch", err->code, err->text);
     } else if (k->status != 200) {
         if (k->status == 400)
             list_anew(k);
-        fail(k, "watch", k->status == 0 ? err->text : refusal(k->status));
+        fail(k, "watch", 0, refusal(k->status));
     } else if (err->code != 0 && err->code != ERR_CANCELLED) {
-        fail(k, "watch", err->text);
+        fail(k, "watch", err->code, err->text);
     } else {
+        k->silent = k->told ? 0 : k->silent + 1;
+        if (k->silent == SILENT_MAX)
+            list_anew(k);
         ask_in(k, was_steady ? 0 : backoff_next_ms(&k->backoff));
     }
 }
@@ -447,6 +497,7 @@ static void destroy(struct kube *k)
     kube_watch_fini(&k->watch);
     buf_fini(&k->page);
     buf_fini(&k->more);
+    buf_fini(&k->reason);
     buf_fini(&k->ca);
     arena_free(&k->scratch);
     tls_ctx_unref(&k->tls);
@@ -598,6 +649,8 @@ static void ask(void *arg)
 
     k->status = k->code = 0;
     k->retry_ms = 0;
+    k->told = false;
+    buf_clear(&k->reason);
     k->began_at = time_mono();
     kube_watch_begin(&k->watch);
     buf_init(&target, TARGET_MAX);
@@ -610,9 +663,9 @@ static void ask(void *arg)
     if (r < 0) {
         k->client = NULL;
         if (k->phase == KUBE_LISTING)
-            list_failed(k, err.text);
+            list_failed(k, err.code, err.text);
         else
-            fail(k, "watch", err.text);
+            fail(k, "watch", err.code, err.text);
     }
 }
 
@@ -675,6 +728,7 @@ struct kube *kube_open(const struct kube_options *opt)
     buf_init(&k->ca, PEM_MAX);
     buf_init(&k->page, KUBE_WATCH_PAGE_MAX);
     buf_init(&k->more, KUBE_WATCH_CONTINUE_MAX);
+    buf_init(&k->reason, STATUS_MAX);
     kube_watch_init(&k->watch);
     k->scratch = arena_new(NULL, SCRATCH_MAX);
     k->timer = loop_timer_new(opt->loop, ask, k);

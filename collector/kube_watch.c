@@ -159,22 +159,22 @@ int kube_watch_event(struct str line, struct arena *a, struct kube_watch_event *
     return e;
 }
 
-int kube_watch_code(struct str object)
+void kube_watch_status(struct str object, struct arena *a, struct kube_watch_status *ret)
 {
-    struct arena *a = arena_new(NULL, 64 << 10);
     struct str key, value;
     struct json_reader r;
     struct err err;
-    uint64_t code = 0;
+    uint64_t code;
     int e = enter(&r, object, &err);
 
+    *ret = (struct kube_watch_status){.code = 0};
     while (e == 0) {
         e = next_member(&r, a, &key, &value, &err);
-        if (e == 0 && str_eq(key, STR("code")) && (!str_to_u64(value, &code) || code > 999))
-            code = 0;
+        if (e == 0 && str_eq(key, STR("code")))
+            ret->code = str_to_u64(value, &code) && code <= 999 ? (int)code : 0;
+        else if (e == 0 && str_eq(key, STR("message")))
+            ret->message = text_of(value, a);
     }
-    arena_free(&a);
-    return (int)code;
 }
 
 bool kube_watch_version_ok(struct str version)

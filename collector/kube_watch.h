@@ -58,8 +58,14 @@ struct kube_watch_event {
 int kube_watch_event(struct str line, struct arena *a, struct kube_watch_event *ret,
                      struct err *err);
 
-/* The member `code` of a Status object; 0: it has none. */
-int kube_watch_code(struct str object);
+/* What a Status object says: in an ERROR event, or as the body of a refusal. */
+struct kube_watch_status {
+    int code;           /* as of HTTP; 0: it has none */
+    struct str message; /* a view of `object`, or in the arena; empty: it has none */
+};
+
+/* What is no such object says nothing. */
+void kube_watch_status(struct str object, struct arena *a, struct kube_watch_status *ret);
 
 struct kube_watch_page {
     struct str version; /* resourceVersion of the list */

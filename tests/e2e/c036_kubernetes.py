@@ -3,15 +3,17 @@
 # timeout: 120
 """Logs of pods are labelled by what the Kubernetes API server says, over real HTTPS with a bearer token.
 
-    list       more pods than one page has; labels, attributes, image, owner and hints of a pod are those of its log
+    refused    what the server says of a role that is missing is told once, and what it says of a token that is not right too
+    list       labels, attributes, image, owner and hints of a pod are those of its log; a cron job's pod is not its job's
     before     a pod that the API tells before its log is there, and
     after      one whose log is there first: no record goes without its labels
     change     a label that changes is new for the records from then on
-    410        versions that the server has forgotten: it is listed again, and what was missed is known
+    410        versions that the server has forgotten: it is listed again, in pages, and what was missed is known
     rotation   a token that is replaced is used; the old one is never sent again
     outage     the API is away and the collector is killed: it starts, and knows its pods from the file; a pod nobody knows
                waits two seconds at most, and has its labels when the API is back
     deleted    a pod that is gone: its last lines have its labels
+    full       more pods than are kept: that is told once
     all        every line is stored once
 """
 import collections
@@ -71,13 +73,31 @@ def story(s, api):
         assert found[0]["labels"].get("team") == team, found[0]
         return found[0]["labels"], found[0].get("attributes", {})
 
+    # refused
+    def said(event):
+        return [line for line in s.collector.text().splitlines() if f"kubernetes.{event}" in line]
+
+    api.forbidden = True
+    s.collector.start()
+    wait_for("two refusals", lambda: api.count("list") >= 2)
+    api.tokens = set()
+    wait_for("another one", lambda: len(said("failed")) >= 2)
+    api.forbidden = False
+    api.tokens = {"first"}
+    wait_for("a list", lambda: said("connected"))
+    assert "status=403" in said("failed")[0] and "cannot list resource" in said("failed")[0], said("failed")
+    assert "status=401" in said("failed")[1] and len(said("failed")) == 2, said("failed")
+    s.collector.stop()
+    api.requests, api.denied = [], 0
     # list, before
     for i in range(120):
         put(f"filler{i:03}", "x")
     put("one", "pay", annotations={"logq.io/redact": "ip"}, owner=("ReplicaSet", "front-77"))
     put("hidden", "pay", annotations={"logq.io/exclude": "true"})
+    put("cron", "pay", owner=("Job", "night-backup-29922951"))
     pods.write("one", 1, 3)
     pods.write("hidden", 1, 1)
+    pods.write("cron", 1, 1)
     s.collector.start()
     stream, attributes = wait_line("one", 3, "pay")
     want = {"app": "shop", "container": "app", "image": "reg/web:1", "namespace": "shop", "pod": "one-pod", "x_io_tier": "db",
@@ -85,7 +105,9 @@ def story(s, api):
     assert want.items() <= stream.items(), stream
     want = {"node": NODE, "owner": "front", "owner_kind": "deployment", "label_pod_template_hash": "77", "pod_uid": "one"}
     assert want.items() <= attributes.items(), attributes
-    assert api.count("list") == 3, api.requests  # 50 a page
+    _, attributes = wait_line("cron", 1, "pay")
+    assert {"owner": "night-backup", "owner_kind": "cronjob"}.items() <= attributes.items(), attributes
+    assert api.count("list") == 1, api.requests  # all at once, from the server's cache
     pods.write("one", 100, 100, " from 10.1.2.3", " from [redacted:ip]")  # what its annotation asks for
     # after
     wait_for("a watch", lambda: api.count("watch") == 1)
@@ -101,7 +123,7 @@ def story(s, api):
     with api.changed:
         del api.pods["filler000"]  # nobody is told
     api.forget()
-    wait_for("another list", lambda: api.count("list") == 6)
+    wait_for("another list", lambda: api.count("list") == 4)  # 50 a page
     put("three", "late")
     pods.write("three", 1, 2)
     wait_line("three", 2, "late")
@@ -135,7 +157,13 @@ def story(s, api):
     wait_for("the news", lambda: '"two2"' in (s.collector.dir / "state/kube.cache").read_text())
     pods.write("two", 4, 5)
     wait_line("two", 5, "ops")
+    # full
+    for i in range(2048):
+        put(f"many{i:04}", "x")
+    wait_for("no more room", lambda: "kubernetes.full" in s.collector.text())
+    put("two3", "x")
     s.collector.stop()
+    assert s.collector.text().count("kubernetes.full") == 1
     stored = collections.Counter(e["line"] for e in s.server.entries('{source="container"}'))
     expected = pods.written - collections.Counter(["hidden n=1"])
     assert stored == expected, (stored - expected, expected - stored)

@@ -1,7 +1,8 @@
 """A small Kubernetes API server for stories: HTTPS, a bearer token, list and watch of the pods of one node.
 
-It does what the real one does as far as a watcher can see it: pages by limit and continue, resourceVersion, watches that
-end, bookmarks, 410 Gone for versions that it has forgotten, 401 for a token that is not (or no more) right.
+It does what the real one (1.35) does as far as a watcher can see it: pages by limit and continue, but everything at once
+where resourceVersion=0 lets it answer from its cache; resourceVersion, watches that end, bookmarks, 410 Gone for versions that
+it has forgotten, 401 for a token that is not (or no more) right, 403 where no role allows it, each with its words.
 """
 import base64
 import http.server
@@ -35,6 +36,7 @@ class KubeApi:
         self.changed = threading.Condition()
         self.requests = []  # (kind, resourceVersion or None, token)
         self.denied = 0
+        self.forbidden = False  # the ServiceAccount has no role
         self.end_watches = 0  # goes up: all watches end
         self.port = 0
         self.httpd = None
@@ -42,9 +44,10 @@ class KubeApi:
 
     # ---- the cluster
 
-    def pod(self, uid, namespace, name, labels, annotations=None, image="reg/web:1", owner=None):
+    def pod(self, uid, namespace, name, labels, annotations=None, image="reg/web:1", owner=None, created="2026-11-22T19:51:00Z"):
         found = {"apiVersion": "v1", "kind": "Pod",
                  "metadata": {"uid": uid, "namespace": namespace, "name": name, "labels": labels, "annotations": annotations or {},
+                              "creationTimestamp": created,
                               "managedFields": [{"manager": "kubelet", "fieldsV1": {"f:status": {"f:phase": {}}}}]},
                  "spec": {"nodeName": self.node, "containers": [{"name": "app", "image": image}]},
                  "status": {"phase": "Running"}}
@@ -136,8 +139,8 @@ class KubeApi:
         self.httpd = None
         self.cut()
 
-    def refuse(self, handler, code, reason):
-        body = self.status(code, reason)
+    def refuse(self, handler, code, reason, message=""):
+        body = self.status(code, reason, message)
         handler.send_response(code)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(body)))
@@ -145,8 +148,9 @@ class KubeApi:
         handler.wfile.write(body)
 
     @staticmethod
-    def status(code, reason):
-        return json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code}).encode()
+    def status(code, reason, message=""):
+        return json.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message or reason,
+                           "reason": reason, "code": code}).encode()
 
     def answer(self, handler):
         url = urllib.parse.urlsplit(handler.path)
@@ -157,6 +161,9 @@ class KubeApi:
         if token not in self.tokens:
             self.denied += 1
             self.refuse(handler, 401, "Unauthorized")
+        elif self.forbidden:
+            self.refuse(handler, 403, "Forbidden", 'pods is forbidden: User "system:serviceaccount:logq:logq-collector" cannot '
+                        f'{kind} resource "pods" in API group "" at the cluster scope')
         elif url.path != "/api/v1/pods" or query.get("fieldSelector") != f"spec.nodeName={self.node}":
             self.refuse(handler, 403, "Forbidden")
         elif kind == "list":
@@ -171,8 +178,8 @@ class KubeApi:
                 begin, version = json.loads(base64.urlsafe_b64decode(query["continue"]))
                 if version < self.oldest:
                     return self.refuse(handler, 410, "Expired")
-            end = begin + int(query["limit"])
             pods = [self.pods[uid] for uid in sorted(self.pods)]
+            end = len(pods) if query.get("resourceVersion") == "0" else begin + int(query["limit"])
             metadata = {"resourceVersion": str(self.version)}
             if end < len(pods):
                 metadata["continue"] = base64.urlsafe_b64encode(json.dumps([end, self.version]).encode()).decode()

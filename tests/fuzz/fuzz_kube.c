@@ -45,12 +45,13 @@ static void on_object(void *arg, struct str object)
 
 static int on_line(void *arg, struct str line)
 {
+    struct kube_watch_status status;
     struct kube_watch_event e;
     struct err err;
 
     if (kube_watch_event(line, scratch, &e, &err) < 0)
         return 1;
-    (void)kube_watch_code(e.object);
+    kube_watch_status(e.object, scratch, &status);
     on_object(arg, e.object);
     return 0;
 }

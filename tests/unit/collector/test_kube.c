@@ -355,6 +355,32 @@ static void a_bookmark_is_where_the_next_watch_begins(void **state)
     assert_int_equal(metric_get(METRIC_KUBE_REFUSED), 0);
 }
 
+static void end_watch(void)
+{
+    wait_watch();
+    http_reply_end(api.watch);
+    api.watch = NULL;
+    wait_watch();
+}
+
+/* As one is whose versions went back, when etcd was restored: it has nothing newer for a long time.
+ */
+static void a_server_that_stays_silent_is_listed_anew(void **state)
+{
+    (void)state;
+    start();
+    end_watch();
+    say("BOOKMARK", "{\"kind\":\"Pod\",\"metadata\":{\"resourceVersion\":\"4711\"}}");
+    end_watch();
+    end_watch();
+    assert_int_equal(api.first_pages, 1);
+    end_watch();
+    assert_int_equal(api.first_pages, 2);
+    assert_int_equal(api.exact, 'c');
+    assert_string_equal(api.from, "100");
+    assert_int_equal(metric_get(METRIC_KUBE_ERRORS), 0);
+}
+
 static void a_list_has_pages(void **state)
 {
     (void)state;
@@ -383,6 +409,7 @@ static void a_token_that_rotates_is_read_again(void **state)
     api.watch = NULL;
     wait_watch();
     assert_int_equal(api.denied, 0);
+    say("BOOKMARK", "{\"kind\":\"Pod\",\"metadata\":{\"resourceVersion\":\"4711\"}}");
     (void)snprintf(api.token, sizeof(api.token), "%s", "third"); /* before its file */
     http_reply_end(api.watch);
     api.watch = NULL;
@@ -509,7 +536,8 @@ CHECK_MAIN(TEST(a_log_has_the_labels_of_its_pod), TEST(a_log_waits_for_its_pod),
            TEST(no_log_waits_long), TEST(a_change_is_for_the_records_from_then_on),
            TEST(old_and_new_labels_may_be_in_one_chunk),
            TEST(a_restart_without_the_server_knows_them), TEST(what_is_too_old_is_listed_anew),
-           TEST(a_bookmark_is_where_the_next_watch_begins), TEST(a_list_has_pages),
+           TEST(a_bookmark_is_where_the_next_watch_begins),
+           TEST(a_server_that_stays_silent_is_listed_anew), TEST(a_list_has_pages),
            TEST(a_token_that_rotates_is_read_again),
            TEST(a_page_that_is_too_large_is_asked_for_otherwise),
            TEST(a_reload_begins_and_ends_to_ask), TEST(a_reload_labels_open_logs_from_the_cache),

@@ -155,16 +155,37 @@ static void events_are_told_apart(void **state)
         assert_int_equal(kube_watch_event(str_of(BAD[i]), a, &e, &err), ERR_CORRUPT);
 }
 
-static void an_error_has_a_code(void **state)
+static int code_of(const char *object)
+{
+    struct kube_watch_status s;
+
+    kube_watch_status(str_of(object), a, &s);
+    return s.code;
+}
+
+static struct str message_of(const char *object)
+{
+    struct kube_watch_status s;
+
+    kube_watch_status(str_of(object), a, &s);
+    return s.message;
+}
+
+static void an_error_has_a_code_and_a_message(void **state)
 {
     (void)state;
-    assert_int_equal(
-        kube_watch_code(STR("{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}")), 410);
-    assert_int_equal(kube_watch_code(STR("{\"code\":\"410\"}")), 0);
-    assert_int_equal(kube_watch_code(STR("{\"code\":-1}")), 0);
-    assert_int_equal(kube_watch_code(STR("{\"code\":99999999999999999999}")), 0);
-    assert_int_equal(kube_watch_code(STR("null")), 0);
-    assert_int_equal(kube_watch_code(STR("{")), 0);
+    assert_int_equal(code_of("{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}"), 410);
+    assert_int_equal(code_of("{\"code\":\"410\"}"), 0);
+    assert_int_equal(code_of("{\"code\":-1}"), 0);
+    assert_int_equal(code_of("{\"code\":99999999999999999999}"), 0);
+    assert_int_equal(code_of("null"), 0);
+    assert_int_equal(code_of("{"), 0);
+    assert_int_equal(code_of("<html>"), 0);
+    check_str(message_of("{\"message\":\"pods is forbidden: \\u0022x\\u0022\",\"code\":403}"),
+              "pods is forbidden: \"x\"");
+    assert_int_equal(message_of("{\"code\":403}").n, 0);
+    assert_int_equal(message_of("{\"message\":{\"a\":1}}").n, 0);
+    assert_int_equal(message_of("no").n, 0);
 }
 
 static void on_object(void *arg, struct str object)
@@ -225,6 +246,6 @@ static void what_is_no_list_is_not_taken_for_an_empty_one(void **state)
 
 CHECK_MAIN(TEST(lines_are_the_same_however_they_are_cut), TEST(a_new_stream_forgets_half_a_line),
            TEST(who_has_had_enough_ends_it), TEST(a_line_that_is_too_long_is_passed_over),
-           TEST(a_stream_has_an_end), TEST(events_are_told_apart), TEST(an_error_has_a_code),
-           TEST(a_page_has_items_and_where_to_go_on),
+           TEST(a_stream_has_an_end), TEST(events_are_told_apart),
+           TEST(an_error_has_a_code_and_a_message), TEST(a_page_has_items_and_where_to_go_on),
            TEST(what_is_no_list_is_not_taken_for_an_empty_one))

@@ -113,7 +113,8 @@ static void add_padded(struct buf *out, struct str s, size_t width)
 static void add_row(struct buf *out, const struct query_entry *e, const struct format_options *opt)
 {
     enum { LEVEL_WIDTH = 5, ORIGIN_WIDTH = 16 };
-    struct str level = format_level(e);
+    struct str known = format_level(e);
+    struct str level = str_eq(known, STR("unknown")) ? STR("") : known;
     const char *color = opt->color ? level_color(level) : "";
 
     if (opt->color)

@@ -196,7 +196,7 @@ int export_resume(struct remote *r, const struct export_request *q, export_entry
         if (q->limit > 0 && s.count >= q->limit)
             return 0; /* it broke behind the last one */
         e = export_run(r, &rest, pass_on, &s, fail, err);
-        if (e == 0 || !fail->is_cut || s.count == 0 || q->once)
+        if (e == 0 || !fail->is_cut || s.count == 0 || q->once || remote_is_interrupted(r))
             return e;
         if (s.count > before) {
             tries = 0;

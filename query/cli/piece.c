@@ -161,7 +161,7 @@ static int run(struct saving *s, struct remote *remote, struct remote_failure *f
 
         if (r == 0)
             return flush(s, err);
-        if (!fail->is_cut || s->now.seq == 0)
+        if (!fail->is_cut || s->now.seq == 0 || remote_is_interrupted(remote))
             return r;
         if (s->now.count > before) {
             tries = 0;

@@ -325,6 +325,7 @@ def exports(server, work):
         said = process.stderr.read()
         assert process.wait(20 * SLOW) == (3 if how == signal.SIGINT else -how), said
         process.stderr.close()
+    assert "interrupted; going on" not in said, said
     assert "lines are kept" in said and int(state.read_text().splitlines()[2].split()[1]) > 0, (said, state.read_text())
     assert not target.exists()
     assert "another query" in out(server, "export", '{app="db"}', target, *span, "--resume", "--addr", cutter.url, code=2)

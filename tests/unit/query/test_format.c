@@ -320,6 +320,24 @@ static void check_form(enum format_kind kind, bool color, const char *want)
     buf_fini(&out);
 }
 
+static void a_table_leaves_out_a_level_that_is_not_known(void **state)
+{
+    const struct format_options opt = {.kind = FORMAT_TABLE, .utc = true};
+    const struct query_entry e = {
+        .ts = 0,
+        .stream = LABELS({STR_INIT("app"), STR_INIT("web")}),
+        .meta = LABELS({STR_INIT("detected_level"), STR_INIT("unknown")}),
+        .line = STR_INIT("x"),
+    };
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 10000);
+    format_entry(&out, &e, &opt, true);
+    check_str(buf_str(&out), "1970-01-01 00:00:00.000Z       web              x\n");
+    buf_fini(&out);
+}
+
 static void the_command_line_has_its_forms(void **state)
 {
     (void)state;
@@ -433,4 +451,6 @@ CHECK_MAIN(cmocka_unit_test(a_caret_stands_below_the_place),
            cmocka_unit_test(streams_have_a_maximum), cmocka_unit_test(results_have_lokis_shapes),
            cmocka_unit_test(entries_are_read_back_from_json_lines),
            cmocka_unit_test(what_is_no_entry_is_refused),
-           cmocka_unit_test(the_command_line_has_its_forms), cmocka_unit_test(json_is_one_array))
+           cmocka_unit_test(the_command_line_has_its_forms),
+           cmocka_unit_test(a_table_leaves_out_a_level_that_is_not_known),
+           cmocka_unit_test(json_is_one_array))

@@ -52,8 +52,11 @@ void cmd_say(const char *fmt, ...)
 
 void cmd_say_lines(struct str text)
 {
-    while (text.n > 0)
-        cmd_say("%.*s", STR_ARG(str_cut(&text, '\n')));
+    while (text.n > 0) {
+        struct str line = str_cut(&text, '\n');
+
+        cmd_say("%.*s", STR_ARG(line));
+    }
 }
 
 /* The line of the query, and a caret. */

@@ -138,6 +138,7 @@ static bool *switch_of(enum flag_id id, struct args *a)
         {FLAG_STRUCTURE, &a->structure}, {FLAG_OVERLAP, &a->overlap},
         {FLAG_STDIN, &a->from_stdin},    {FLAG_RESUME, &a->resume},
         {FLAG_HISTOGRAM, &a->histogram}, {FLAG_NO_PAGER, &a->no_pager},
+        {FLAG_LENIENT, &a->lenient},     {FLAG_TOP_SERIES, &a->top_series},
         {FLAG_HELP, &a->help},           {FLAG_VERSION, &a->version},
     };
 

@@ -20,6 +20,8 @@ enum flag_id {
     FLAG_BEFORE,
     FLAG_AFTER,
     FLAG_CONTEXT,
+    FLAG_LENIENT,
+    FLAG_TOP_SERIES,
     FLAG_STDIN,
     FLAG_BY,
     FLAG_SAMPLE,

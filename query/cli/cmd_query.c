@@ -88,6 +88,10 @@ static int fetch_values(struct cmd *c, struct str text, struct buf *body,
     } else if (a->has_to) { /* else the server's own clock is the better one */
         params_add_ts(&params, "time", a->to);
     }
+    if (a->lenient)
+        params_add(&params, "lenient", STR("true"));
+    if (a->top_series)
+        params_add(&params, "top_series", STR("true"));
     req.params = buf_str(&params);
     r = remote_fetch(c->remote, &req, body, fail, err);
     buf_fini(&params);
@@ -131,6 +135,8 @@ static const char *misplaced(const struct args *a, enum query_kind kind)
     if (a->histogram && (a->has_limit || a->before + a->after > 0 ||
                          a->direction != ARGS_DIRECTION_AUTO || a->columns != NULL))
         return "--limit, --direction, --columns and lines of context do not go with --histogram";
+    if (kind == QUERY_LOG && (a->lenient || a->top_series))
+        return "--lenient and --top-series are for metric queries, and this is a log query";
     if (kind == QUERY_LOG)
         return a->step > 0 && !a->histogram
                    ? "--step is for metric queries, and this is a log query"

@@ -219,6 +219,8 @@ static const char *misplaced(const struct args *a, bool is_log)
     if (a->follow || a->histogram || a->before + a->after > 0 ||
         a->direction != ARGS_DIRECTION_AUTO)
         return "--follow, --histogram, --direction and lines of context do not go with --stdin";
+    if (a->lenient || a->top_series)
+        return "--lenient and --top-series are the server's, and do not go with --stdin";
     if (is_log && a->step > 0)
         return "--step is for metric queries, and this is a log query";
     return !is_log && a->has_limit ? "--limit is for log queries, and this is a metric query"

@@ -131,9 +131,10 @@ int cmd_tail(struct cmd *c)
         return CMD_USAGE;
     }
     if (!is_log || c->args->step > 0 || c->args->direction != ARGS_DIRECTION_AUTO ||
-        c->args->has_to || c->args->histogram || c->args->before + c->args->after > 0) {
-        cmd_say(is_log ? "--step, --direction, --to, --histogram and lines of context do not go "
-                         "with following"
+        c->args->has_to || c->args->histogram || c->args->before + c->args->after > 0 ||
+        c->args->lenient || c->args->top_series) {
+        cmd_say(is_log ? "--step, --direction, --to, --histogram, --lenient, --top-series and "
+                         "lines of context do not go with following"
                        : "only log queries can be followed");
         return CMD_USAGE;
     }

@@ -68,6 +68,22 @@ def looks(server):
     assert "metric" in out(server, "fields", "1 + 1", code=2)
 
 
+def faulty(server):
+    """Metric queries that would fail: on lines that are no JSON, and with more series than the limit."""
+    mixed = 'sum by (status) (count_over_time({app=~"web|db"} | json [1h]))'
+    assert "JSONParserErr" in out(server, "query", mixed, code=2)
+    done = logq(server, "query", mixed, "--lenient")
+    assert len(done.stdout.splitlines()) == 5 and f"{LINES} " in done.stderr, done
+    many = 'count_over_time({app="web"} | logfmt [1h])'
+    assert "maximum number of series (500)" in out(server, "query", many, code=2)
+    done = logq(server, "query", many, "--top-series")
+    assert len(done.stdout.splitlines()) == 500 and "4500" in done.stderr, done
+    for flag in ("--lenient", "--top-series"):
+        assert "metric queries" in out(server, "query", '{app="web"}', flag, code=2)
+        assert "following" in out(server, "query", '{app="web"}', flag, "-f", code=2)
+        assert "--stdin" in out(server, "query", "1", flag, "--stdin", code=2)
+
+
 def histogram(server):
     rows = out(server, "query", '{app="web"}', "--histogram", "--step", "5m", "-o", "csv").splitlines()
     assert rows[0] == "time,level,lines", rows
@@ -347,6 +363,7 @@ def run():
             fill(server, time.time_ns())
             logq(server, "admin", "flush")
             looks(server)
+            faulty(server)
             histogram(server)
             shown(server)
             offline(server, work)

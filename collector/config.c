@@ -76,8 +76,9 @@ static const struct conf_option SOURCE[] = {
      .type = CONF_STRS,
      .offset = IN(runtime_state),
      .fallback = "[]",
-     .help = "cri: directories of <id>/state.json or <id>/config.json, from which ids, images and "
-             "hints come; empty: the usual ones; none: nothing is looked for"},
+     .help = "cri: directories of <id>/state.json or <id>/config.json, journald: of Docker's and "
+             "podman's containers, from which ids, images and hints come; empty: the usual ones; "
+             "none: nothing is looked for"},
     {.path = "socket",
      .type = CONF_STR,
      .offset = IN(socket),
@@ -498,35 +499,10 @@ static const struct conf_option OPTIONS[] = {
 };
 enum { N_OPTIONS = sizeof(OPTIONS) / sizeof(OPTIONS[0]) };
 
-/* runc's of containerd, of CRI-O; crun's; bundles of containerd, of the one in k3s; of CRI-O. Where
- * there are several for one container the first has the least in it that is not asked for. */
-static struct str RUNTIME_STATE[] = {
-    STR_INIT("/run/containerd/runc/k8s.io"),
-    STR_INIT("/run/runc"),
-    STR_INIT("/run/crun"),
-    STR_INIT("/run/containerd/io.containerd.runtime.v2.task/k8s.io"),
-    STR_INIT("/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io"),
-    STR_INIT("/var/lib/containers/storage/overlay-containers"),
-};
-
 static bool is_glob(struct str s)
 {
     return str_find_char(s, '*') < s.n || str_find_char(s, '?') < s.n ||
            str_find_char(s, '[') < s.n;
-}
-
-static bool is_none(const struct conf_strs *s)
-{
-    return s->n == 1 && str_eq(s->v[0], STR("none"));
-}
-
-struct conf_strs config_runtime_state(const struct config_source *s)
-{
-    if (s->type != CONFIG_CRI || is_none(&s->runtime_state))
-        return (struct conf_strs){NULL, 0};
-    if (s->runtime_state.n > 0)
-        return s->runtime_state;
-    return (struct conf_strs){RUNTIME_STATE, sizeof(RUNTIME_STATE) / sizeof(RUNTIME_STATE[0])};
 }
 
 /* Is the address on this host?  Whoever may read our memory may read a loopback socket too. */
@@ -559,11 +535,11 @@ static void check_runtime_state(const struct checker *k, size_t i, const struct 
 {
     const struct conf_strs *v = &s->runtime_state;
 
-    if (v->n > 0 && s->type != CONFIG_CRI)
-        complain_source(k, i, "runtime_state", "it is for type cri");
+    if (v->n > 0 && s->type != CONFIG_CRI && s->type != CONFIG_JOURNALD)
+        complain_source(k, i, "runtime_state", "it is for types cri and journald");
     if (v->n > CONFIG_ROOTS_MAX)
         complain_source(k, i, "runtime_state", "at most 16");
-    for (size_t d = 0; d < v->n && !is_none(v); d++)
+    for (size_t d = 0; d < v->n && config_runtime_state(s).n > 0; d++)
         if (!str_starts(v->v[d], STR("/")) || is_glob(v->v[d]))
             complain_source(k, i, "runtime_state", "a directory, beginning with /; or none");
 }

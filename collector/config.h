@@ -41,7 +41,7 @@ struct config_source {
     int read_from;                   /* enum config_read_from */
     struct str docker_root;          /* where <id>/config.v2.json are; empty: beside the log */
     struct str runtime;              /* label `runtime` for cri; empty: found by looking */
-    struct conf_strs runtime_state;  /* cri: see config_runtime_state */
+    struct conf_strs runtime_state;  /* cri, journald: see config_runtime_state */
     struct str socket, events_file;  /* engines */
     struct str directory;            /* journald: of its files; empty: the system's */
     int since;                       /* journald: enum journal_since */
@@ -147,7 +147,7 @@ void config_print_example(struct buf *out);
 struct conf_strs config_default_paths(int type);
 
 /* Directories in which runtimes keep a directory per container, the usual ones unless they are
- * named; none for inputs of other types than cri. */
+ * named; none for inputs of other types than cri and journald. */
 struct conf_strs config_runtime_state(const struct config_source *s);
 
 #endif

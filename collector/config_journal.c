@@ -18,8 +18,6 @@ void config_journal_check(const struct config_source *s, config_journal_fn *comp
         complain(arg, "directory", "a path must begin with /");
     if (s->paths.n != 0)
         complain(arg, "paths", "the journal is in a directory");
-    if (s->multiline.start.n > 0 || s->multiline.format != 0)
-        complain(arg, "multiline", "an entry of the journal is a record");
     for (size_t m = 0; m < s->matches.n; m++)
         if (!journal_reader_is_match(s->matches.v[m]))
             complain(arg, "matches", "a match is FIELD=value");

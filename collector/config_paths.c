@@ -19,6 +19,40 @@ struct conf_strs config_default_paths(int type)
     return (struct conf_strs){NULL, 0};
 }
 
+/* runc's of containerd, of CRI-O; crun's; bundles of containerd, of the one in k3s; of CRI-O. Where
+ * there are several for one container the first has the least in it that is not asked for. */
+static struct str RUNTIME_STATE[] = {
+    STR_INIT("/run/containerd/runc/k8s.io"),
+    STR_INIT("/run/runc"),
+    STR_INIT("/run/crun"),
+    STR_INIT("/run/containerd/io.containerd.runtime.v2.task/k8s.io"),
+    STR_INIT("/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io"),
+    STR_INIT("/var/lib/containers/storage/overlay-containers"),
+};
+
+/* The same for containers that log to the journal: Docker's and podman's. */
+static struct str CONTAINERS[] = {
+    STR_INIT("/var/lib/docker/containers"),
+    STR_INIT("/var/lib/containers/storage/overlay-containers"),
+    STR_INIT("/var/lib/containers/storage/vfs-containers"),
+};
+
+static bool is_none(const struct conf_strs *s)
+{
+    return s->n == 1 && str_eq(s->v[0], STR("none"));
+}
+
+struct conf_strs config_runtime_state(const struct config_source *s)
+{
+    if ((s->type != CONFIG_CRI && s->type != CONFIG_JOURNALD) || is_none(&s->runtime_state))
+        return (struct conf_strs){NULL, 0};
+    if (s->runtime_state.n > 0)
+        return s->runtime_state;
+    if (s->type == CONFIG_JOURNALD)
+        return (struct conf_strs){CONTAINERS, sizeof(CONTAINERS) / sizeof(CONTAINERS[0])};
+    return (struct conf_strs){RUNTIME_STATE, sizeof(RUNTIME_STATE) / sizeof(RUNTIME_STATE[0])};
+}
+
 struct str config_engine_socket(const struct config_source *s)
 {
     if (s->type != CONFIG_DOCKER_EVENTS && s->type != CONFIG_PODMAN_EVENTS)

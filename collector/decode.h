@@ -27,6 +27,7 @@ struct piece {
     bool last;        /* ends its record */
     bool raw;         /* the line breaks its format: text is the line as it stands */
     bool partial;     /* the record is not whole, and never will be */
+    bool none;        /* the line is no record, nor a part of one: what else is here says nothing */
     uint64_t missing; /* bytes behind the text that were not even read (a line over the limit) */
     struct str text;
     /* Where a line brings its own: stream labels and attributes of this one record, sorted. */

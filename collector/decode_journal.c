@@ -1,13 +1,15 @@
 /*
  * collector/decode_journal.c - entries of the journal, as input_journal.c writes them down.
  *
- * A JSON object a line.  Beside the line's text: labels container, image, runtime, source and app,
- * attributes container_id, unit and level.  "at" and "open" are for input_journal.c alone.
+ * A JSON object a line: a record (journal_line.h) with labels container, image, runtime, source and
+ * app, attributes container_id, image_digest, unit and level; what rules have dropped, as of a
+ * notice (journal_drops.h); or how far the journal has come, which is none (journal_state.h).
  */
 #include "collector/decode.h"
 
 #include "base/json.h"
 #include "base/record.h"
+#include "collector/journal_state.h"
 
 #include <string.h>
 
@@ -18,7 +20,7 @@ static void add(struct label *v, size_t *n, const char *name, struct str value)
 
 /* Which member is which label or attribute. */
 static const char *const LABELS[] = {"app", "container", "image", "runtime"};
-static const char *const ATTRS[] = {"container_id", "level", "unit"};
+static const char *const ATTRS[] = {"container_id", "image_digest", "level", "unit"};
 
 static bool is_among(const char *const *names, size_t n, struct str name, const char **ret)
 {
@@ -57,8 +59,6 @@ static bool take_member(struct decoder *d, struct json_reader *r, struct str key
     struct str text;
     int64_t n;
 
-    if (str_eq(key, STR("open")))
-        return true; /* it is skipped */
     if (json_next(r, &t, &err) < 0)
         return false;
     if (t.type == JSON_STRING) {
@@ -100,6 +100,16 @@ static void finish(struct decoder *d, struct members *m, struct piece *p)
     p->n_attrs = labels_sort(d->attrs, m->n_attrs);
 }
 
+static bool decode_drop(struct decoder *d, struct str line, struct piece *ret)
+{
+    if (!decode_gap(d, line, ret))
+        return false;
+    d->labels[0] = (struct label){STR("source"), STR("logq")};
+    ret->labels = d->labels;
+    ret->n_labels = 1;
+    return true;
+}
+
 bool decode_journal(struct decoder *d, struct str line, struct piece *ret)
 {
     struct members m = {.n_labels = 0};
@@ -109,6 +119,12 @@ bool decode_journal(struct decoder *d, struct str line, struct piece *ret)
     struct err err;
     int e;
 
+    if (str_starts(line, STR(JOURNAL_STATE_BEGIN))) {
+        *ret = (struct piece){.last = true, .none = true};
+        return true;
+    }
+    if (str_starts(line, STR(JOURNAL_DROP_BEGIN)))
+        return decode_drop(d, line, ret);
     arena_reset(d->arena);
     e = json_reader_init_object(&r, line, &err);
     while (e == 0 && (e = json_member(&r, &t, &err)) == 0)

@@ -1,35 +1,37 @@
 /*
  * collector/input_journal.c - contract: input_journal.h.
  *
- * Where we are is told by the last line of the spool.  It ends in
+ * What is done to an entry is what is done to a line of a file, in the same order: pieces are
+ * joined, lines that belong together are, rules decide, secrets are taken out.  It is all done in
+ * front of the spool (docs/adr/0018-the-journal-in-a-process-of-its-own.md): many containers are in
+ * one of its files, and what is remembered of each of them is more than the bits of a part.
  *
- *     "at":"<cursor of its entry>","open":[["<key>","<cursor>"],...]}
- *
- * `open` names the records that are not whole yet, the oldest first, and is not there if there are
- * none.  Reading begins with the first entry that one of them has; entries up to `at` are known,
- * and only pieces of what is open are taken of them.
+ * Where we are is told by the spool (journal_state.h).  Reading begins with the first entry that a
+ * record has which was not whole yet; entries up to `at` are known, and only what is open is made
+ * of them again.
  *
  * A journal in which no container logs has no such lines, and its old files are removed all the
  * same.  So the place is also in the file POSITION, from time to time; it is never behind what is
  * spooled, and written only while nothing is open.
  *
  * Invariants
- *   (1) what is told in a line's `at` and `open` is what makes the lines after it the next ones;
+ *   (1) what a state in the spool tells is what makes the lines after it the next ones;
  *   (2) lines are appended in the order of the journal, and wait in `out` until they are synced;
- *   (3) POSITION is written only when nothing waits there.
+ *   (3) POSITION is written only when nothing waits there, nor drops that were not told.
  */
 #include "collector/input_journal.h"
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/obj.h"
 #include "base/record.h"
-#include "collector/journal_joins.h"
-#include "collector/journal_place.h"
-#include "collector/journal_streams.h"
+#include "collector/journal_line.h"
+#include "collector/journal_state.h"
+#include "collector/journal_whose.h"
 #include "collector/metrics.h"
 #include "collector/notice.h"
+#include "collector/patterns.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -43,152 +45,67 @@ enum {
     READ_BYTES = 128 << 10,
     TURN_BYTES = 1 << 20, /* of one turn: others want to be served, too */
     IN_MAX = JOURNAL_FRAME_MAX + READ_BYTES + 16,
-    LINE_ROOM = 16 << 10, /* what a text may grow by in JSON; beyond it is cut */
     OUT_MAX = 16 << 20,
-    END_BYTES = 32 << 10, /* of a line: `at` and `open` are in there */
     TICK_MS = 250,
-    DAMAGE_MS = 1000, /* what cannot be read meanwhile is one gap */
+    DAMAGE_MS = 1000,   /* what cannot be read meanwhile is one gap */
+    STATE_MS = 1000,    /* drops alone are a reason to write how far we are */
+    TELL_MS = 10000,    /* and to tell of them */
+    ASK_MS = 2000,      /* what a container is may be found out later, */
+    ASK_PAUSE_MS = 250, /* and is asked for so often */
     SAVE_MS = 60000,
     POSITION_MAX = 512,
     STREAMS_MAX = 4096,
-    ATTR_MAX = 256,
+    META_BYTES = 256 << 10,
 };
 
 static const char POSITION[] = "journald.position";
-
-/* A record that was open when we were stopped. */
-struct resumed {
-    char key[JOURNAL_KEY_MAX];
-    char cursor[JOURNAL_CURSOR_MAX];
-    bool found;
-};
 
 struct input_journal {
     unsigned magic;
 #define INPUT_JOURNAL_MAGIC 0x10a1210bu
     struct input_journal_options opt;
     size_t max_line;
-    dur_ns partial_timeout;
+    dur_ns partial_timeout, multiline_timeout;
     struct spool *spool;
     struct journal_joins *joins;
     struct journal_streams *streams;
+    struct journal_lines *lines; /* of these streams */
+    struct trace_rule trace;     /* of the input */
+    struct pattern *start;       /* owned: of that; NULL: none */
+    struct label common_v[1 + 2 * RECORD_LABELS_MAX];
+    struct labels common; /* of all streams */
     struct redact_scratch redacted;
     struct loop_timer *timer;
     int fd; /* to the reader; -1: none */
     uv_poll_t *poll;
     bool polling;
-    struct buf in, out, quoted;  /* out: lines that are not on the disk yet */
-    char at[JOURNAL_CURSOR_MAX]; /* of the last entry that is dealt with; "": none */
-    struct resumed resumed[JOURNAL_JOINS_MAX];
-    size_t n_resumed;
-    bool replaying; /* up to `at` entries are known */
-    bool caught_up; /* the reader has nothing more */
-    bool save;      /* `at` has moved since POSITION was written */
+    struct buf in, out, quoted; /* out: lines that are not on the disk yet */
+    struct journal_state state; /* its `open` is what was open when we were stopped */
+    bool replaying;             /* up to `at` entries are known */
+    bool caught_up;             /* the reader has nothing more */
+    bool stated;                /* what is in `out` ends in a state */
+    bool save;                  /* `at` has moved since POSITION was written */
     bool append_failed;
     uint64_t n_damaged; /* entries that cannot be read, and are not told */
     dur_ns damaged_since;
+    dur_ns dropped_since; /* drops that no state has; 0: there are none */
     unsigned attached;
-    dur_ns saved_at;
+    dur_ns saved_at, told_at;
 };
 
 /* ---- the place ---- */
 
-/* `later` is behind `than` in the journal, or one of them is none. */
-static bool is_later(struct str later, struct str than)
+static bool is_behind(const struct input_journal *in, struct str cursor)
 {
-    struct journal_place a, b;
-
-    if (!journal_place_parse(later, &a))
-        return false;
-    return !journal_place_parse(than, &b) || journal_place_cmp(&a, &b) > 0;
-}
-
-static bool take_text(struct json_reader *r, struct arena *a, char *ret, size_t cap)
-{
-    struct json_token t;
-    struct err err;
-    struct str text;
-
-    if (json_next(r, &t, &err) < 0 || t.type != JSON_STRING)
-        return false;
-    text = json_text(&t, a);
-    if (text.p == NULL || text.n >= cap)
-        return false;
-    (void)str_to_z(text, ret, cap);
-    return true;
-}
-
-/* The array behind "open". */
-static bool take_open(struct input_journal *in, struct json_reader *r, struct arena *a)
-{
-    struct json_token t;
-    struct err err;
-
-    if (json_next(r, &t, &err) < 0 || t.type != JSON_ARRAY)
-        return false;
-    for (;;) {
-        struct resumed *v = &in->resumed[in->n_resumed];
-        if (json_next(r, &t, &err) < 0)
-            return false;
-        if (t.type == JSON_ARRAY_END)
-            return true;
-        if (t.type != JSON_ARRAY || in->n_resumed == JOURNAL_JOINS_MAX ||
-            !take_text(r, a, v->key, sizeof(v->key)) ||
-            !take_text(r, a, v->cursor, sizeof(v->cursor)) || json_next(r, &t, &err) < 0 ||
-            t.type != JSON_ARRAY_END)
-            return false;
-        in->n_resumed++;
-    }
-}
-
-/* `end` is a line's end: `"at":"...","open":[...]}`, behind a brace now. */
-static bool take_end(struct input_journal *in, struct str end, struct arena *a)
-{
-    struct json_reader r;
-    struct json_token t;
-    struct err err;
-    int e = json_reader_init_object(&r, end, &err);
-
-    while (e == 0 && (e = json_member(&r, &t, &err)) == 0)
-        if ((str_eq(t.raw, STR("at")) && !take_text(&r, a, in->at, sizeof(in->at))) ||
-            (str_eq(t.raw, STR("open")) && !take_open(in, &r, a)))
-            return false;
-    return e == 1 && in->at[0] != '\0';
-}
-
-/* From the last line of the spool: quotes inside of a text are escaped, so the last ,"at":" is its
- * own. */
-static int find_in_spool(struct input_journal *in, struct err *err)
-{
-    static const char MARK[] = ",\"at\":\"";
-    char *bytes = mem_new(END_BYTES), *mark = NULL;
-    struct arena *a = arena_new(NULL, 4 * END_BYTES);
-    size_t n = 0;
-    int r = spool_end(in->spool, bytes, END_BYTES, &n, err);
-
-    for (size_t i = n; r == 0 && mark == NULL && i >= sizeof(MARK); i--)
-        if (memcmp(bytes + i - sizeof(MARK) + 1, MARK, sizeof(MARK) - 1) == 0)
-            mark = bytes + i - sizeof(MARK) + 1;
-    if (mark != NULL) {
-        *mark = '{';
-        if (!take_end(in, (struct str){mark, n - (size_t)(mark - bytes)}, a)) {
-            in->at[0] = '\0';
-            in->n_resumed = 0;
-            mark = NULL;
-        }
-    }
-    if (r == 0 && n > 0 && mark == NULL)
-        log_error("journal.place_lost", LOG_Z("spool", SPOOL_JOURNALD));
-    arena_free(&a);
-    free(bytes);
-    return r;
+    return journal_state_is_later(cursor, str_of(in->state.at));
 }
 
 static int find_place(struct input_journal *in, struct err *err)
 {
+    struct journal_state *s = &in->state;
     struct buf text;
     struct str saved;
-    int r = find_in_spool(in, err);
+    int r = journal_state_load(s, in->spool, err);
 
     buf_init(&text, POSITION_MAX);
     if (r == 0)
@@ -196,20 +113,22 @@ static int find_place(struct input_journal *in, struct err *err)
     if (r == ERR_GONE || r == ERR_LIMIT)
         r = 0;
     saved = str_trim(buf_str(&text));
-    if (r == 0 && saved.n < sizeof(in->at) && is_later(saved, str_of(in->at))) {
-        (void)str_to_z(saved, in->at, sizeof(in->at));
-        in->n_resumed = 0;
+    if (r == 0 && saved.n < sizeof(s->at) && is_behind(in, saved)) {
+        (void)str_to_z(saved, s->at, sizeof(s->at));
+        s->n_open = 0;
     }
     buf_fini(&text);
     return r;
 }
 
+static struct str path_of(const struct input_journal *in)
+{
+    return in->opt.conf->directory.n > 0 ? in->opt.conf->directory : STR("journal");
+}
+
 static void tell_gap(struct input_journal *in, const char *cause, const char *text)
 {
-    struct notice_gap gap = {.cause = cause,
-                             .path = in->opt.conf->directory.n > 0 ? in->opt.conf->directory
-                                                                   : STR("journal"),
-                             .text = str_of(text)};
+    struct notice_gap gap = {.cause = cause, .path = path_of(in), .text = str_of(text)};
     struct err err;
 
     in->saved_at = 0; /* and soon where we are now, so that it is not said again */
@@ -235,10 +154,11 @@ static void save_place(struct input_journal *in)
     struct err err;
 
     tell_damage(in); /* it is in front of where the next one begins */
-    if (!in->save || in->replaying || in->out.n > 0 || journal_joins_count(in->joins) > 0)
+    if (!in->save || in->replaying || in->out.n > 0 || journal_joins_count(in->joins) > 0 ||
+        journal_lines_count(in->lines) > 0 || in->state.drops.n > 0)
         return; /* keeps (3) */
     buf_init(&text, POSITION_MAX);
-    buf_addf(&text, "%s\n", in->at);
+    buf_addf(&text, "%s\n", in->state.at);
     in->saved_at = time_mono();
     if (file_replace(in->opt.state_fd, POSITION, 0600, buf_str(&text), &err) < 0)
         log_warn("journal.place_not_saved", LOG_ERR(&err));
@@ -249,162 +169,85 @@ static void save_place(struct input_journal *in)
 
 static void set_place(struct input_journal *in, struct str cursor)
 {
-    if (cursor.n == 0 || cursor.n >= sizeof(in->at))
+    if (cursor.n == 0 || cursor.n >= sizeof(in->state.at))
         return;
-    (void)str_to_z(cursor, in->at, sizeof(in->at));
+    (void)str_to_z(cursor, in->state.at, sizeof(in->state.at));
     in->save = true;
 }
 
-/* ---- records to lines ---- */
+/* ---- streams ---- */
 
-/* An entry of a container; else it is what `matches` asked for. */
-static bool is_container(const struct journal_frame *f)
+static void set_common(struct input_journal *in)
 {
-    return f->v[JOURNAL_ID].n > 0 || f->v[JOURNAL_NAME].n > 0;
-}
+    const struct config *c = in->opt.set->config;
+    struct labels *l = &in->common;
 
-static struct str runtime_of(const struct journal_frame *f)
-{
-    if (!is_container(f))
-        return STR_NULL;
-    if (str_eq(f->v[JOURNAL_COMM], STR("dockerd")))
-        return STR("docker");
-    return str_eq(f->v[JOURNAL_COMM], STR("conmon")) ? STR("podman") : STR_NULL;
-}
-
-static struct str app_of(const struct journal_frame *f)
-{
-    if (is_container(f))
-        return f->v[JOURNAL_NAME];
-    return f->v[JOURNAL_IDENTIFIER].n > 0 ? f->v[JOURNAL_IDENTIFIER] : f->v[JOURNAL_UNIT];
-}
-
-static void add(struct label *v, size_t *n, const char *name, struct str value)
-{
-    if (value.n > 0)
-        v[(*n)++] = (struct label){str_of(name), str_sub(value, 0, ATTR_MAX)};
-}
-
-/* The labels that select is about; unsorted, at most 8. */
-static size_t labels_of(const struct journal_frame *f, struct label v[8])
-{
-    size_t n = 0;
-
-    add(v, &n, "app", app_of(f));
-    add(v, &n, "container", f->v[JOURNAL_NAME]);
-    add(v, &n, "image", f->v[JOURNAL_IMAGE]);
-    add(v, &n, "runtime", runtime_of(f));
-    add(v, &n, "source", is_container(f) ? STR("container") : STR_NULL);
-    return n;
+    l->v = in->common_v;
+    l->v[l->n++] = (struct label){STR("host"), c->host};
+    for (size_t i = 0; i < c->labels.n && i < RECORD_LABELS_MAX; i++)
+        l->v[l->n++] = c->labels.v[i];
+    for (size_t i = 0; i < in->opt.conf->labels.n && i < RECORD_LABELS_MAX; i++)
+        l->v[l->n++] = in->opt.conf->labels.v[i];
+    l->n = labels_sort(l->v, l->n);
 }
 
 static const struct profile *find_profile(const struct input_journal *in,
-                                          const struct journal_frame *f)
+                                          const struct journal_stream *s,
+                                          const struct journal_frame *f,
+                                          const struct profile_hints *hints)
 {
-    const struct config *c = in->opt.set->config;
-    struct label v[8 + 1 + 2 * RECORD_LABELS_MAX];
-    struct labels all = {v, 0};
+    struct label v[JOURNAL_LABELS_MAX + 1 + 2 * RECORD_LABELS_MAX];
+    struct labels all = {v, journal_line_labels(f, s, v)};
 
-    all.n = labels_of(f, v);
-    v[all.n++] = (struct label){STR("host"), c->host};
-    for (size_t i = 0; i < c->labels.n && i < RECORD_LABELS_MAX; i++)
-        v[all.n++] = c->labels.v[i];
-    for (size_t i = 0; i < in->opt.conf->labels.n && i < RECORD_LABELS_MAX; i++)
-        v[all.n++] = in->opt.conf->labels.v[i];
+    for (size_t i = 0; i < in->common.n; i++)
+        v[all.n++] = in->common.v[i];
     all.n = labels_sort(v, all.n);
-    return profile_of_log(in->opt.set->profiles, in->opt.conf, &all, NULL);
+    return profile_of_log(in->opt.set->profiles, in->opt.conf, &all, hints);
 }
 
-/* Of this container and stream. */
+static void set_text(char **to, struct str text)
+{
+    if (text.n == 0)
+        return;
+    free(*to);
+    *to = mem_dup(text.p, text.n);
+}
+
+/* What is done to it, by the container of `f`. */
+static void describe(struct input_journal *in, struct journal_stream *s,
+                     const struct journal_frame *f)
+{
+    struct arena *a = arena_new(NULL, META_BYTES);
+    dur_ns now = time_mono();
+    struct meta m;
+    bool is_known = journal_whose_find(in->opt.set, in->opt.conf, f, a, &m) == 0;
+
+    if (s->since == 0)
+        s->since = now;
+    s->again_at =
+        is_known || now - s->since >= ASK_MS * NS_PER_MS ? 0 : now + ASK_PAUSE_MS * NS_PER_MS;
+    if (s->profile == NULL || is_known || m.has_hints) { /* what was known once stays */
+        set_text(&s->app, m.app);
+        set_text(&s->image, m.image);
+        set_text(&s->image_digest, m.image_digest);
+        s->profile = find_profile(in, s, f, &m.hints);
+        s->trace = profile_trace(s->profile, &in->trace);
+    }
+    arena_free(&a);
+}
+
+/* Of this container and stream, or unit. */
 static struct journal_stream *find_stream(struct input_journal *in, const struct journal_frame *f)
 {
     char name[JOURNAL_KEY_MAX];
-    struct journal_frame whole = *f;
-    struct journal_stream *s;
+    struct journal_stream *s = journal_streams_get(in->streams, journal_line_key(f, name));
 
-    whole.v[JOURNAL_PARTIAL_ID] = STR_NULL;
-    if (!is_container(f))
-        whole.v[JOURNAL_NAME] = app_of(f);
-    s = journal_streams_get(in->streams, journal_joins_key(&whole, name));
-    if (s->profile == NULL)
-        s->profile = find_profile(in, f);
+    if (s->profile == NULL || (s->again_at != 0 && time_mono() >= s->again_at))
+        describe(in, s, f);
     return s;
 }
 
-static void put_text(struct json_writer *w, const char *key, struct str value)
-{
-    if (value.n > 0)
-        json_put_kv_str(w, key, str_sub(value, 0, ATTR_MAX));
-}
-
-/* `text` as a JSON string in in->quoted, cut where that would be longer than a reader of lines
- * takes.  Returns the bytes of it that are in there. */
-static size_t quote(struct input_journal *in, struct str text)
-{
-    size_t limit = in->max_line + LINE_ROOM;
-
-    for (;;) {
-        buf_clear(&in->quoted);
-        json_quote(&in->quoted, text);
-        if (!in->quoted.over && in->quoted.n <= limit)
-            return text.n;
-        if (in->quoted.over)
-            text.n /= 2;
-        else /* what it may be, if the rest grows like all of it */
-            text.n = (size_t)((double)text.n * (double)limit / (double)in->quoted.n);
-        text.n -= text.n / 64 + (text.n > 0);
-    }
-}
-
-static void put_stream(struct json_writer *w, const struct journal_frame *f)
-{
-    struct str priority = f->v[JOURNAL_PRIORITY];
-    static const char *const LEVELS[] = {"fatal", "fatal", "critical", "error",
-                                         "warn",  "info",  "info",     "debug"};
-
-    if (is_container(f)) /* both runtimes log stderr with 3, stdout with 6 */
-        put_text(w, "stream", str_eq(priority, STR("3")) ? STR("stderr") : STR("stdout"));
-    else if (priority.n == 1 && priority.p[0] >= '0' && priority.p[0] <= '7')
-        put_text(w, "level", str_of(LEVELS[priority.p[0] - '0']));
-}
-
-/* One line behind in->out. */
-static void put_line(struct input_journal *in, const struct journal_record *rec, struct str text)
-{
-    const struct journal_frame *f = &rec->head;
-    size_t whole = rec->text.n, kept = quote(in, text);
-    struct json_writer w;
-
-    json_writer_init(&w, &in->out);
-    json_put_object(&w);
-    json_put_key(&w, STR("time"));
-    json_put_i64(&w, f->time);
-    put_stream(&w, f);
-    put_text(&w, "container", f->v[JOURNAL_NAME]);
-    put_text(&w, "container_id", f->v[JOURNAL_ID]);
-    put_text(&w, "image", f->v[JOURNAL_IMAGE]);
-    put_text(&w, "runtime", runtime_of(f));
-    put_text(&w, "app", app_of(f));
-    if (!is_container(f))
-        put_text(&w, "unit", f->v[JOURNAL_UNIT]);
-    json_put_key(&w, STR("line"));
-    json_put_raw(&w, buf_str(&in->quoted));
-    if (rec->total > whole || kept < text.n)
-        json_put_kv_u64(&w, "cut", rec->total - whole + (text.n - kept));
-    if (rec->partial) {
-        json_put_key(&w, STR("partial"));
-        json_put_bool(&w, true);
-    }
-    json_put_kv_str(&w, "at", str_of(in->at)); /* keeps (1) */
-    if (journal_joins_count(in->joins) > 0) {
-        json_put_key(&w, STR("open"));
-        journal_joins_put(in->joins, &w);
-    }
-    json_put_object_end(&w);
-    buf_add_char(&in->out, '\n');
-    INVARIANT(!in->out.over);
-    metric_add(METRIC_JOURNAL_RECORDS, 1);
-}
+/* ---- records to lines ---- */
 
 /* Not even the spool has secrets. */
 static void redact_line(struct input_journal *in, struct journal_stream *s,
@@ -423,66 +266,177 @@ static void redact_line(struct input_journal *in, struct journal_stream *s,
     s->cut = rec->partial;
 }
 
-static void take_record(struct input_journal *in, const struct journal_record *rec)
+static void drop(struct input_journal *in, const struct journal_record *rec,
+                 const struct rules_decision *d, const char *rule)
 {
-    struct journal_stream *s = find_stream(in, &rec->head);
-    struct str text = rec->text;
-
-    if (s->profile->excluded) {
-        metric_add(METRIC_EXCLUDED_BYTES, rec->total);
-        return; /* the place is written down with a later one */
-    }
-    if (rec->total == text.n && is_container(&rec->head) && str_ends(text, STR("\n")))
-        text.n--; /* conmon logs the end of the line, too */
-    if (s->profile->redact != NULL)
-        redact_line(in, s, rec, &text);
-    put_line(in, rec, text);
+    journal_drops_add(&in->state.drops, rule, &rec->head, rec->text.n);
+    rules_dropped(d, rec->text.n);
+    if (in->dropped_since == 0)
+        in->dropped_since = time_mono();
 }
 
-/* ---- entries ---- */
+static bool keeps(struct input_journal *in, struct journal_stream *s,
+                  const struct journal_record *rec)
+{
+    const struct profile *p = s->profile;
+    struct label level = {STR("level"), journal_line_level(&rec->head)};
+    struct str place = rec->head.v[JOURNAL_CURSOR];
+    struct rules_record r = {.line = rec->text,
+                             .stream = journal_line_stream(&rec->head),
+                             .ts = rec->head.time,
+                             .labels = &in->common,
+                             .attrs = &level,
+                             .n_attrs = level.value.n > 0,
+                             .place = hash_bytes(place.p, place.n, 0)};
+    struct rules_decision d = rules_decide(p->rules, p->of, s->rates.closed, &r);
 
-/* Is it a piece of what was open, and not older than its beginning? */
-static bool is_resumed(struct input_journal *in, const struct journal_frame *f)
+    if (d.limit != 0)
+        rules_count_in(p->rules, &d, r.ts, &s->rates);
+    if (d.by != RULES_KEEP)
+        drop(in, rec, &d, rules_name(p->rules, d.rule));
+    return d.by == RULES_KEEP;
+}
+
+/* A whole record: into `out` what is left of it. */
+static void finish(struct input_journal *in, struct journal_stream *s,
+                   const struct journal_record *rec)
+{
+    struct journal_line line = {.head = &rec->head,
+                                .stream = s,
+                                .text = rec->text,
+                                .cut = rec->total - rec->text.n,
+                                .partial = rec->partial};
+    bool kept = s->profile->of == 0 || keeps(in, s, rec);
+
+    if (rec->lines > 1)
+        metric_add(METRIC_RECORDS_MULTILINE, 1);
+    if (s->profile->redact != NULL)
+        redact_line(in, s, rec, &line.text); /* of dropped ones too: a key may begin in them */
+    if (!kept)
+        return;
+    journal_line_put(&in->out, &line, in->max_line, &in->quoted);
+    INVARIANT(!in->out.over);
+    in->stated = false;
+    metric_add(METRIC_JOURNAL_RECORDS, 1);
+}
+
+static void end_lines(struct input_journal *in, struct journal_stream *s)
+{
+    struct journal_record rec;
+
+    journal_lines_end(in->lines, s, &rec);
+    finish(in, s, &rec);
+}
+
+/* conmon logs the end of the line, too. */
+static struct journal_record trimmed(const struct journal_record *rec)
+{
+    struct journal_record r = *rec;
+
+    if (r.total == r.text.n && journal_line_is_container(&r.head) && str_ends(r.text, STR("\n"))) {
+        r.text.n--;
+        r.total--;
+    }
+    return r;
+}
+
+/* `got` ends with the entry at `end`. */
+static void take_record(struct input_journal *in, const struct journal_record *got, struct str end)
+{
+    struct journal_stream *s = find_stream(in, &got->head), *oldest;
+    struct journal_record rec = trimmed(got);
+    enum trace_step step;
+
+    if (s->profile->excluded) {
+        metric_add(METRIC_EXCLUDED_BYTES, rec.total);
+        return; /* the place is written down with a later one */
+    }
+    step = journal_lines_step(in->lines, s, &rec);
+    if (s->held != NULL && step != TRACE_GOES_ON)
+        end_lines(in, s);
+    if (step == TRACE_ALONE) {
+        finish(in, s, &rec);
+        return;
+    }
+    oldest = s->held == NULL ? journal_lines_oldest(in->lines) : NULL;
+    if (oldest != NULL)
+        end_lines(in, oldest);
+    if (journal_lines_hold(in->lines, s, &rec, end, time_mono()) == 0)
+        end_lines(in, s);
+}
+
+/* ---- entries that we had before ---- */
+
+/* Of the records that were open the one that is called `key`, if its first entry was read again. */
+static struct journal_open *find_open(struct input_journal *in, struct str key, bool is_lines,
+                                      struct str cursor)
+{
+    for (size_t i = 0; i < in->state.n_open; i++) {
+        struct journal_open *v = &in->state.open[i];
+        if ((v->end[0] != '\0') != is_lines || !str_eq(key, str_of(v->key)))
+            continue;
+        if (str_eq(cursor, str_of(v->cursor)))
+            v->found = true;
+        return v->found ? v : NULL;
+    }
+    return NULL;
+}
+
+/* Lines that belonged to a record then do so now, whatever they look like. */
+static void hold_again(struct input_journal *in, const struct journal_record *got, struct str end)
+{
+    struct journal_stream *s = find_stream(in, &got->head);
+    struct journal_record rec = trimmed(got);
+
+    if (s->profile->excluded)
+        return;
+    (void)journal_lines_step(in->lines, s, &rec);
+    (void)journal_lines_hold(in->lines, s, &rec, end, time_mono());
+}
+
+static void replay(struct input_journal *in, const struct journal_frame *f)
 {
     char name[JOURNAL_KEY_MAX];
-    struct str key = journal_joins_key(f, name);
+    struct str cursor = f->v[JOURNAL_CURSOR];
+    struct journal_open *lines = find_open(in, journal_line_key(f, name), true, cursor);
+    struct journal_open *piece = !journal_joins_is_piece(f)
+                                     ? NULL
+                                     : find_open(in, journal_joins_key(f, name), false, cursor);
+    struct journal_record rec;
 
-    for (size_t i = 0; i < in->n_resumed; i++) {
-        struct resumed *v = &in->resumed[i];
-        if (!str_eq(key, str_of(v->key)))
-            continue;
-        if (str_eq(f->v[JOURNAL_CURSOR], str_of(v->cursor)))
-            v->found = true;
-        return v->found;
-    }
-    return false;
+    if ((lines == NULL && piece == NULL) || journal_joins_add(in->joins, f, time_mono(), &rec) != 0)
+        return;
+    if (lines != NULL && str_eq(cursor, str_of(lines->end)))
+        lines->ended = true;
+    if (lines != NULL && lines->ended) /* else it was whole in front of that */
+        hold_again(in, &rec, cursor);
 }
 
 static void end_replay(struct input_journal *in)
 {
     in->replaying = false;
-    in->n_resumed = 0;
+    in->state.n_open = 0;
 }
 
 /* true: it is one that we had before we were stopped. */
 static bool is_known(struct input_journal *in, const struct journal_frame *f)
 {
     struct str cursor = f->v[JOURNAL_CURSOR];
-    struct journal_record rec;
 
     if (!in->replaying)
         return false;
-    if (is_later(cursor, str_of(in->at))) {
+    if (is_behind(in, cursor)) {
         end_replay(in);
         return false;
     }
-    if (journal_joins_is_piece(f) && is_resumed(in, f))
-        (void)journal_joins_add(in->joins, f, time_mono(), &rec);
-    if (str_eq(cursor, str_of(in->at)))
+    replay(in, f);
+    if (str_eq(cursor, str_of(in->state.at)))
         end_replay(in);
     metric_add(METRIC_JOURNAL_REPEATED, 1);
     return true;
 }
+
+/* ---- entries ---- */
 
 static void take_entry(struct input_journal *in, const struct journal_frame *f)
 {
@@ -492,10 +446,10 @@ static void take_entry(struct input_journal *in, const struct journal_frame *f)
     if (is_known(in, f))
         return;
     while (journal_joins_give_up(in->joins, f, &rec))
-        take_record(in, &rec);
+        take_record(in, &rec, STR_NULL);
     set_place(in, f->v[JOURNAL_CURSOR]);
     if (journal_joins_add(in->joins, f, time_mono(), &rec) == 0)
-        take_record(in, &rec);
+        take_record(in, &rec, f->v[JOURNAL_CURSOR]);
 }
 
 static void take_gap(struct input_journal *in, const struct journal_frame *f)
@@ -513,7 +467,7 @@ static void take_gap(struct input_journal *in, const struct journal_frame *f)
 /* Where some entries cannot be read there may be many such, between others: not each is a gap. */
 static void take_damage(struct input_journal *in, const struct journal_frame *f)
 {
-    if (in->replaying && !is_later(f->v[JOURNAL_CURSOR], str_of(in->at)))
+    if (in->replaying && !is_behind(in, f->v[JOURNAL_CURSOR]))
         return; /* it was counted before */
     end_replay(in);
     metric_add(METRIC_JOURNAL_UNREADABLE, f->total);
@@ -526,11 +480,11 @@ static void take_damage(struct input_journal *in, const struct journal_frame *f)
 static void take_here(struct input_journal *in, const struct journal_frame *f)
 {
     struct str cursor = f->v[JOURNAL_CURSOR];
-    bool first = in->at[0] == '\0';
+    bool first = in->state.at[0] == '\0';
 
     in->caught_up = true;
     end_replay(in);
-    if (is_later(cursor, str_of(in->at)))
+    if (is_behind(in, cursor))
         set_place(in, cursor);
     if (first)
         save_place(in); /* "from now on" is this moment, also for the next of us */
@@ -608,6 +562,12 @@ static bool append(struct input_journal *in)
     struct err err;
     int r;
 
+    if (!in->stated) {
+        journal_state_put(&in->state, in->joins, in->lines, &in->out); /* keeps (1) */
+        INVARIANT(!in->out.over);
+        in->stated = true;
+        in->dropped_since = 0;
+    }
     if (in->out.n == 0)
         return true;
     r = spool_append(in->spool, buf_str(&in->out), &err);
@@ -691,9 +651,29 @@ static void give_up_stale(struct input_journal *in)
 {
     struct journal_record rec;
 
+    struct journal_stream *s;
+    dur_ns now = time_mono();
+
     while (in->out.n < OUT_MAX / 2 &&
-           journal_joins_stale(in->joins, time_mono() - in->partial_timeout, &rec))
-        take_record(in, &rec);
+           journal_joins_stale(in->joins, now - in->partial_timeout, &rec))
+        take_record(in, &rec, STR_NULL);
+    while (in->out.n < OUT_MAX / 2 &&
+           (s = journal_lines_stale(in->lines, now - in->multiline_timeout)) != NULL)
+        end_lines(in, s);
+}
+
+/* What was dropped is written down now and then, and told less often. */
+static void tell_drops(struct input_journal *in)
+{
+    dur_ns now = time_mono();
+
+    if (in->state.drops.n > 0 && now - in->told_at >= TELL_MS * NS_PER_MS) {
+        journal_drops_tell(&in->state.drops, path_of(in), &in->out);
+        in->told_at = now;
+        in->stated = false;
+    } else if (in->dropped_since != 0 && now - in->dropped_since >= STATE_MS * NS_PER_MS) {
+        in->stated = false;
+    }
 }
 
 static void on_tick(void *arg)
@@ -708,8 +688,10 @@ static void on_tick(void *arg)
         }
         (void)append(in);
     }
-    if (in->caught_up && in->out.n == 0) { /* else what is next is only late */
+    if (in->caught_up && in->out.n == 0) /* else what is next is only late */
         give_up_stale(in);
+    if (in->out.n < OUT_MAX / 2 && in->state.n_open == 0) { /* else a state would lose these */
+        tell_drops(in);
         (void)append(in);
     }
     if (in->n_damaged > 0 && time_mono() - in->damaged_since >= DAMAGE_MS * NS_PER_MS)
@@ -728,14 +710,16 @@ void input_journal_attach(struct input_journal *in, int fd)
     detach(in);
     if (in->attached++ > 0)
         metric_add(METRIC_JOURNAL_RESTARTS, 1);
-    if (in->n_resumed > 0) { /* the one before did not come to the end of what is known */
+    if (in->state.n_open > 0) { /* the one before did not come to the end of what is known */
         journal_joins_free(&in->joins);
         in->joins = journal_joins_new(in->max_line);
-        for (size_t i = 0; i < in->n_resumed; i++)
-            in->resumed[i].found = false;
+        journal_lines_free(&in->lines);
+        in->lines = journal_lines_new(in->max_line);
+        for (size_t i = 0; i < in->state.n_open; i++)
+            in->state.open[i].found = in->state.open[i].ended = false;
     }
-    in->replaying = in->at[0] != '\0';
-    f.v[JOURNAL_CURSOR] = in->n_resumed > 0 ? str_of(in->resumed[0].cursor) : str_of(in->at);
+    in->replaying = in->state.at[0] != '\0';
+    f.v[JOURNAL_CURSOR] = journal_state_from(&in->state);
     buf_init(&start, 1024);
     journal_frame_put(&start, &f);
     n = send(fd, start.p, start.n, MSG_NOSIGNAL);
@@ -763,14 +747,20 @@ int input_journal_open(const struct input_journal_options *opt, struct input_jou
     in->opt = *opt;
     in->max_line = (size_t)c->max_line;
     in->partial_timeout = c->partial_timeout;
+    in->multiline_timeout = c->multiline_timeout;
     in->fd = -1;
-    in->saved_at = time_mono();
+    in->stated = true;
+    in->saved_at = in->told_at = time_mono();
     buf_init(&in->in, IN_MAX);
     buf_init(&in->out, OUT_MAX);
-    buf_init(&in->quoted, 8 * in->max_line + LINE_ROOM);
+    buf_init(&in->quoted, 8 * in->max_line + JOURNAL_LINE_ROOM);
     redact_scratch_init(&in->redacted, 8 * in->max_line);
     in->joins = journal_joins_new(in->max_line);
     in->streams = journal_streams_new(STREAMS_MAX);
+    in->lines = journal_lines_new(in->max_line);
+    journal_state_init(&in->state);
+    source_trace(opt->conf, &in->trace, &in->start);
+    set_common(in);
     in->timer = loop_timer_new(opt->loop, on_tick, in);
     r = spool_open(opt->state_fd, SPOOL_JOURNALD, &in->spool, err);
     if (r == 0)
@@ -779,6 +769,8 @@ int input_journal_open(const struct input_journal_options *opt, struct input_jou
         input_journal_free(&in);
         return r;
     }
+    if (in->state.drops.n > 0) /* it is time since the one before us stopped */
+        in->told_at -= TELL_MS * NS_PER_MS;
     loop_timer_start(in->timer, TICK_MS, TICK_MS);
     *ret = in;
     return 0;
@@ -795,7 +787,10 @@ void input_journal_free(struct input_journal **pin)
     tell_damage(in);
     loop_timer_free(&in->timer);
     journal_joins_free(&in->joins);
+    journal_lines_free(&in->lines);
     journal_streams_free(&in->streams);
+    journal_state_fini(&in->state);
+    patterns_free(&in->start);
     redact_scratch_fini(&in->redacted);
     buf_fini(&in->in);
     buf_fini(&in->out);

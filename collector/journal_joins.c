@@ -81,6 +81,9 @@ struct str journal_joins_key(const struct journal_frame *f, char key[JOURNAL_KEY
     (void)snprintf(key, JOURNAL_KEY_MAX, "%.*s/%c/%.*s", (int)id.n, id.n == 0 ? "" : id.p,
                    str_eq(f->v[JOURNAL_PRIORITY], STR("3")) ? 'e' : 'o', (int)piece.n,
                    piece.n == 0 ? "" : piece.p);
+    for (char *p = key; *p != '\0'; p++) /* it comes back from JSON as it went in */
+        if (*p <= ' ' || *p > '~' || *p == '"' || *p == '\\')
+            *p = '_';
     return str_of(key);
 }
 

@@ -5,8 +5,8 @@
  * mark that more follows: there a record ends with the next entry of its container and stream that
  * has no mark.
  *
- * What is open is told by (key, cursor of the first piece) alone, so that it can be read again:
- * journal_joins_put writes that beside each line that is spooled (input_journal.c).
+ * What is open is told by (key, cursor of the first piece) alone, so that it can be read again
+ * (journal_state.h).
  *
  * Bounds: JOURNAL_JOINS_MAX records, of each max_line bytes (what is beyond is counted), all
  * together JOURNAL_JOINS_BYTES; pieces as in join.h.  One thread.
@@ -31,6 +31,7 @@ struct journal_record {
     struct str text;
     uint64_t total; /* > text.n: it was cut */
     bool partial;   /* given up as it is */
+    unsigned lines; /* that were put together; 0: it is one */
 };
 
 struct journal_joins *journal_joins_new(size_t max_line);

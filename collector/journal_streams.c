@@ -22,6 +22,17 @@ struct journal_streams {
     struct journal_stream *newest, *oldest;
 };
 
+static void stream_free(void *value)
+{
+    struct journal_stream *v = value;
+
+    free(v->rates.buckets);
+    free(v->app);
+    free(v->image);
+    free(v->image_digest);
+    free(v);
+}
+
 struct journal_streams *journal_streams_new(size_t max)
 {
     struct journal_streams *s = mem_new(sizeof(*s));
@@ -29,7 +40,7 @@ struct journal_streams *journal_streams_new(size_t max)
     INVARIANT(max > 0);
     s->magic = JOURNAL_STREAMS_MAGIC;
     s->max = max;
-    s->all = map_new(max, free);
+    s->all = map_new(max, stream_free);
     return s;
 }
 
@@ -66,6 +77,15 @@ static void forget(struct journal_streams *s, struct journal_stream *v)
     (void)map_remove(s->all, (struct str){v->key, v->key_n}); /* keeps (1): it is there */
 }
 
+static void make_room(struct journal_streams *s)
+{
+    struct journal_stream *v = s->oldest;
+
+    while (v->held != NULL)
+        v = v->newer;
+    forget(s, v);
+}
+
 static struct journal_stream *add(struct journal_streams *s, struct str key)
 {
     struct journal_stream *v = mem_new(sizeof(*v));
@@ -76,7 +96,7 @@ static struct journal_stream *add(struct journal_streams *s, struct str key)
     v->key_n = key.n;
     v->in_key = v->maybe = true;
     if (map_count(s->all) == s->max)
-        forget(s, s->oldest);
+        make_room(s);
     INVARIANT(map_put(s->all, key, v));
     return v;
 }

@@ -323,14 +323,19 @@ static void add_meta_root(struct policy *p, struct str root)
         free_rule(&r);
 }
 
-/* `root`/<id>/ and the names that oci.h tells. */
-static void add_state_root(struct policy *p, struct str root)
+/* `root`/<id>/ and the names that oci.h tells; of the journal's containers, those that meta.h
+ * does. */
+static void add_state_root(struct policy *p, struct str root, bool is_journal)
 {
-    static const char *const NAMES[] = {"state.json", "config.json", "userdata/config.json"};
+    static const char *const OCI[] = {"*/state.json", "*/config.json", "*/userdata/config.json",
+                                      NULL};
+    static const char *const META[] = {"*/config.v2.json", "*/userdata/config.json",
+                                       "containers.json", "volatile-containers.json", NULL};
+    const char *const *names = is_journal ? META : OCI;
     char text[PATH_MAX];
 
-    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
-        int n = snprintf(text, sizeof(text), "%.*s/*/%s", STR_ARG(root), NAMES[i]);
+    for (size_t i = 0; names[i] != NULL; i++) {
+        int n = snprintf(text, sizeof(text), "%.*s/%s", STR_ARG(root), names[i]);
         struct rule r;
         if (n < 0 || (size_t)n >= sizeof(text))
             continue;
@@ -382,7 +387,7 @@ void policy_add(struct policy *p, const struct source_set *set)
         struct conf_strs roots = config_runtime_state(&c->sources[i]);
         add_meta_root(p, c->sources[i].docker_root);
         for (size_t k = 0; k < roots.n; k++)
-            add_state_root(p, roots.v[k]);
+            add_state_root(p, roots.v[k], c->sources[i].type == CONFIG_JOURNALD);
     }
     for (size_t i = 0; i < c->follow_into.n; i++)
         add_follow(p, c->follow_into.v[i]);

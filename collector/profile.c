@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/vec.h"
-#include "collector/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +132,15 @@ const struct profile *profile_of_log(struct profiles *p, const struct config_sou
                     (conf->select.exclude.n > 0 && rules_labels_fit(&conf->select.exclude, labels));
     /* Only what means something: a profile for each text that somebody writes would be too many. */
     return intern(p, &want, trace_by_name(h->multiline, &format) ? h->multiline : STR_NULL);
+}
+
+struct trace_rule profile_trace(const struct profile *p, const struct trace_rule *of_input)
+{
+    enum trace_format hint;
+
+    if (trace_by_name(str_of(p->multiline), &hint))
+        return (struct trace_rule){.format = hint};
+    return *of_input;
 }
 
 const struct profile *profile_of_other(struct profiles *p, bool redacted)

@@ -11,6 +11,7 @@
 #include "collector/config.h"
 #include "collector/redact.h"
 #include "collector/rules.h"
+#include "collector/trace.h"
 
 /* What a container's labels or annotations say of its logs; empty: nothing. */
 struct profile_hints {
@@ -40,6 +41,8 @@ void profiles_free(struct profiles **pp);
 const struct profile *profile_of_log(struct profiles *p, const struct config_source *conf,
                                      const struct labels *labels,
                                      const struct profile_hints *hints);
+/* Which of its lines are one record: `of_input` unless its container asks for another format. */
+struct trace_rule profile_trace(const struct profile *p, const struct trace_rule *of_input);
 /* For what is no log: only secrets are taken out (`redacted`: they are already). */
 const struct profile *profile_of_other(struct profiles *p, bool redacted);
 

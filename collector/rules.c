@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/record.h"
+#include "collector/metrics.h"
 #include "collector/patterns.h"
 
 #include <fnmatch.h>
@@ -267,4 +268,26 @@ unsigned rules_count(const struct rules *r, const struct rules_decision *d, ts_n
         return b->tokens >= (rate < burst ? rate : burst) ? closed & ~bit : closed;
     b->tokens -= 1;
     return b->tokens < 1 ? closed | bit : closed;
+}
+
+void rules_count_in(const struct rules *r, const struct rules_decision *d, ts_ns ts,
+                    struct rules_rates *rates)
+{
+    if (rates->buckets == NULL)
+        rates->buckets = mem_new(RULES_BUCKETS * sizeof(*rates->buckets));
+    rates->closed = rules_count(r, d, ts, rates->buckets, rates->closed);
+}
+
+void rules_dropped(const struct rules_decision *d, size_t bytes)
+{
+    static const unsigned METRICS[] = {
+        [RULES_KEEP] = METRIC_DROPPED_RULE,
+        [RULES_DROP] = METRIC_DROPPED_RULE,
+        [RULES_SAMPLE] = METRIC_DROPPED_SAMPLE,
+        [RULES_RATE] = METRIC_DROPPED_RATE,
+        [RULES_UNSEARCHED] = METRIC_DROPPED_UNSEARCHED,
+    };
+
+    metric_add(METRICS[d->by], 1);
+    metric_add(METRIC_DROPPED_BYTES, bytes);
 }

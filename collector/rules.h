@@ -74,6 +74,12 @@ struct rules_rates {
 unsigned rules_count(const struct rules *r, const struct rules_decision *d, ts_ns ts,
                      struct rules_bucket buckets[RULES_BUCKETS], unsigned closed);
 
+/* The same in `rates`. */
+void rules_count_in(const struct rules *r, const struct rules_decision *d, ts_ns ts,
+                    struct rules_rates *rates);
+/* A record with a text of `bytes` was dropped: for the metrics. */
+void rules_dropped(const struct rules_decision *d, size_t bytes);
+
 /* Do the values of `l` fit those of `want`, all of them?  Values of `want` are globs. */
 bool rules_labels_fit(const struct labels *want, const struct labels *l);
 

@@ -54,16 +54,16 @@ static bool is_start(const void *arg, struct str line)
     return patterns_matches(arg, line);
 }
 
-static void set_trace(struct source *v, const struct config_source *conf)
+void source_trace(const struct config_source *conf, struct trace_rule *ret, struct pattern **start)
 {
     struct err err;
 
-    v->trace.format = (enum trace_format)conf->multiline.format;
+    *start = NULL;
+    *ret = (struct trace_rule){.format = (enum trace_format)conf->multiline.format};
     if (conf->multiline.start.n == 0)
         return;
-    INVARIANT(patterns_new(conf->multiline.start, &v->start, &err) ==
-              0); /* config.c has tried it */
-    v->trace = (struct trace_rule){.format = TRACE_START, .starts = is_start, .arg = v->start};
+    INVARIANT(patterns_new(conf->multiline.start, start, &err) == 0); /* config.c has tried it */
+    *ret = (struct trace_rule){.format = TRACE_START, .starts = is_start, .arg = *start};
 }
 
 static struct source *add(struct source_set *s, enum source_kind kind)
@@ -115,7 +115,7 @@ static void add_input(struct source_set *s, const struct config_source *conf, bo
         v->from_end = conf->read_from == CONFIG_READ_END;
         v->conf = conf;
         v->keys = (struct decode_keys){conf->time_key, conf->level_key, conf->message_key};
-        set_trace(v, conf);
+        source_trace(conf, &v->trace, &v->start);
         return;
     case CONFIG_PODMAN_EVENTS:
         if (podman_by_file) {

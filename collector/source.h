@@ -75,6 +75,10 @@ struct config *source_set_release(struct source_set **ps);
 /* Where podman writes its events when nothing else is said. */
 struct str source_podman_events_file(const struct config_source *conf);
 
+/* Which lines are one record by the input's options.  *start is what it looks for, patterns_free it
+ * when *ret is not used any more; NULL: nothing. */
+void source_trace(const struct config_source *conf, struct trace_rule *ret, struct pattern **start);
+
 struct source_description {
     struct labels labels, attrs;   /* of everything that comes from there, sorted */
     const struct profile *profile; /* what is done to it; the set's */

@@ -154,15 +154,10 @@ static void keep_names(struct tail *t, const struct labels *labels, const struct
     t->attrs = made->attrs;
 }
 
-/* A container's hint goes before its input's option. */
 static void set_profile(struct tail *t, const struct profile *profile)
 {
-    enum trace_format hint;
-
     t->profile = profile;
-    t->trace = t->source->trace;
-    if (trace_by_name(str_of(profile->multiline), &hint))
-        t->trace = (struct trace_rule){.format = hint};
+    t->trace = profile_trace(profile, &t->source->trace);
 }
 
 bool tail_describe(struct tail *t)

@@ -71,14 +71,6 @@ static uint64_t place_of(const struct join_record *rec)
 
 static void drop(struct turn *u, const struct rules_record *r, const struct rules_decision *d)
 {
-    static const unsigned METRICS[] = {
-        [RULES_KEEP] = METRIC_DROPPED_RULE,
-        [RULES_DROP] = METRIC_DROPPED_RULE,
-        [RULES_SAMPLE] = METRIC_DROPPED_SAMPLE,
-        [RULES_RATE] = METRIC_DROPPED_RATE,
-        [RULES_UNSEARCHED] = METRIC_DROPPED_UNSEARCHED,
-    };
-
     uint64_t packed = r->line.n;
 
     if (u->whole) { /* it was counted when it was planned, unless by other rules: tail_rebuild */
@@ -89,8 +81,7 @@ static void drop(struct turn *u, const struct rules_record *r, const struct rule
     for (size_t i = 0; i < r->n_attrs; i++)
         packed += r->attrs[i].name.n + r->attrs[i].value.n;
     chunk_add_drop(u->c, u->t->file, rules_name(u->t->profile->rules, d->rule), r->line.n, packed);
-    metric_add(METRICS[d->by], 1);
-    metric_add(METRIC_DROPPED_BYTES, r->line.n);
+    rules_dropped(d, r->line.n);
 }
 
 /* One more in a rate; it may be used up by that, or open again. */
@@ -100,9 +91,7 @@ static void count_rate(struct turn *u, const struct rules_decision *d, ts_ns ts)
 
     if (u->whole)
         return; /* the part says what was used up */
-    if (rates->buckets == NULL)
-        rates->buckets = mem_new(RULES_BUCKETS * sizeof(*rates->buckets));
-    rates->closed = rules_count(u->t->profile->rules, d, ts, rates->buckets, rates->closed);
+    rules_count_in(u->t->profile->rules, d, ts, rates);
     u->border = u->border || rates->closed != u->closed;
 }
 

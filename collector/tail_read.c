@@ -127,6 +127,8 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
         return; /* no runtime writes it: not a record, only a byte to be passed over */
     if (!t->source->decode(&u->rd->decoder, text, &p))
         p = (struct piece){.last = true, .raw = true, .text = text};
+    if (p.none)
+        return;
     p.missing += missing;
     if (p.ts == 0)
         p.ts = t->last_ts;

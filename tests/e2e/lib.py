@@ -471,14 +471,15 @@ class Podman:
 
 
 class Docker:
-    """dockerd with all state in one directory, its own containerd, no bridge, no iptables."""
+    """dockerd with all state in one directory, its own containerd, no bridge, no iptables; `inside`: the beginning of its
+    command."""
 
-    def __init__(self):
+    def __init__(self, inside=()):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="logq-docker-"))
         self.socket = self.dir / "d.sock"
         self.log = open(self.dir / "dockerd.log", "wb")
         self.daemon = subprocess.Popen(
-            ["dockerd", "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--pidfile", self.dir / "pid",
+            [*inside, "dockerd", "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--pidfile", self.dir / "pid",
              "-H", f"unix://{self.socket}", "--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"],
             stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         self.env = {"DOCKER_HOST": f"unix://{self.socket}"}

@@ -1,6 +1,7 @@
 /* Fuzz target: what a process that reads the journal may say to the worker, and what stands in its
- * spool: frames, cursors, pieces, lines. */
+ * spool: frames, cursors, pieces, lines, what was dropped. */
 #include "collector/decode.h"
+#include "collector/journal_drops.h"
 #include "collector/journal_joins.h"
 #include "collector/journal_place.h"
 
@@ -54,11 +55,29 @@ static void take_line(struct str line)
 
     decoder_init(&d);
     if (decode_journal(&d, line, &p)) {
-        INVARIANT(p.last && p.n_attrs <= 6 && p.n_labels <= 7);
+        INVARIANT(p.last && p.n_attrs <= DECODE_ATTRS_MAX && p.n_labels <= 7);
         for (size_t i = 0; i < p.n_labels; i++)
             INVARIANT(p.labels[i].name.n > 0 && p.labels[i].value.n > 0);
     }
     decoder_fini(&d);
+}
+
+static void take_drops(struct str text)
+{
+    struct arena *a = arena_new(NULL, 1 << 20);
+    struct journal_drops d = {.n = 0};
+    struct json_reader r;
+    struct buf out;
+
+    json_reader_init(&r, text);
+    if (journal_drops_take(&d, &r, a)) {
+        buf_init(&out, 1 << 20);
+        journal_drops_tell(&d, STR("journal"), &out);
+        INVARIANT(!out.over && d.n == 0);
+        buf_fini(&out);
+    }
+    journal_drops_fini(&d);
+    arena_free(&a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -67,5 +86,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     take_frames(text);
     take_line(text);
+    take_drops(text);
     return 0;
 }

@@ -72,7 +72,7 @@ static void runtimes_state_is_where_it_is_usually_unless_it_is_named(void **stat
     (void)state;
     assert_int_equal(load(SERVER
                           "inputs: [{type: cri}, {type: cri, runtime_state: /x}, {type: cri, "
-                          "runtime_state: none}, {type: docker}]\n"),
+                          "runtime_state: none}, {type: docker}, {type: journald}]\n"),
                      0);
     v = config_runtime_state(&c->sources[0]);
     assert_true(v.n > 2);
@@ -82,6 +82,9 @@ static void runtimes_state_is_where_it_is_usually_unless_it_is_named(void **stat
     check_str(v.v[0], "/x");
     assert_int_equal(config_runtime_state(&c->sources[2]).n, 0);
     assert_int_equal(config_runtime_state(&c->sources[3]).n, 0);
+    v = config_runtime_state(&c->sources[4]);
+    assert_true(v.n > 1);
+    check_str(v.v[0], "/var/lib/docker/containers");
 }
 
 static void what_is_printed_loads_again(void **state)
@@ -124,7 +127,8 @@ static void what_does_not_fit_together_is_said(void **state)
     expect_error(SERVER "inputs:\n  - type: file\n",
                  ":3:11: an input of type file or json needs paths");
     expect_error(SERVER "inputs: [{type: cri, paths: [x]}]\n", "must begin with /");
-    expect_error(SERVER "inputs: [{type: docker, runtime_state: [/x]}]\n", "for type cri");
+    expect_error(SERVER "inputs: [{type: docker, runtime_state: [/x]}]\n",
+                 "for types cri and journald");
     expect_error(SERVER "inputs: [{type: cri, runtime_state: [/run/*]}]\n", "beginning with /");
     expect_error(SERVER "inputs: [{type: cri, runtime_state: [/x, none]}]\n", "beginning with /");
     expect_error(SERVER "inputs: [{type: docker_events, paths: [/x]}]\n", "not from paths");
@@ -133,7 +137,6 @@ static void what_does_not_fit_together_is_said(void **state)
     expect_error(SERVER "inputs: [{type: journald, directory: x}]\n", "must begin with /");
     expect_error(SERVER "inputs: [{type: journald, matches: [unit=x]}]\n", "a match is FIELD");
     expect_error(SERVER "inputs: [{type: journald, paths: [/x]}]\n", "in a directory");
-    expect_error(SERVER "inputs: [{type: journald, multiline: {format: go}}]\n", "is a record");
     expect_error(SERVER "inputs: [{type: journald, since: never}]\n", "never");
     expect_error(SERVER "inputs: [{type: journald}, {type: journald}]\n",
                  "one input of type journald");

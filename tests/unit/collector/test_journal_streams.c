@@ -64,6 +64,20 @@ static void the_one_seen_longest_ago_makes_room(void **state)
     assert_true(see("b"));
 }
 
+static void one_whose_lines_are_held_stays(void **state)
+{
+    struct journal_held *held = (struct journal_held *)(void *)&s;
+
+    (void)state;
+    journal_streams_get(s, STR("a"))->held = held;
+    assert_false(see("b"));
+    assert_false(see("c"));
+    assert_false(see("d"));
+    assert_false(see("e"));
+    assert_ptr_equal(journal_streams_get(s, STR("a"))->held, held);
+    assert_false(see("b"));
+}
+
 static void many_come_and_go(void **state)
 {
     char key[16];
@@ -80,4 +94,5 @@ static void many_come_and_go(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(a_stream_that_is_new_may_be_inside_of_a_key),
-           TEST(the_one_seen_longest_ago_makes_room), TEST(many_come_and_go))
+           TEST(the_one_seen_longest_ago_makes_room), TEST(one_whose_lines_are_held_stays),
+           TEST(many_come_and_go))

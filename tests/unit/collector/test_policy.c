@@ -150,6 +150,22 @@ static void of_runtimes_state_what_says_whose_a_log_is(void **state)
     assert_false(policy_may_list(p, "/run/ru"));
 }
 
+static void of_containers_that_log_to_the_journal_what_says_whose_they_are(void **state)
+{
+    (void)state;
+    use("  - {type: journald, runtime_state: [/var/docker, /var/podman]}\n");
+    assert_true(meta_by_name("/var/docker/abc/config.v2.json"));
+    assert_true(meta_by_name("/var/podman/abc/userdata/config.json"));
+    assert_true(meta_by_name("/var/podman/containers.json"));
+    assert_true(meta_by_name("/var/podman/volatile-containers.json"));
+    assert_false(meta_by_name("/var/docker/abc/hostconfig.json"));
+    assert_false(meta_by_name("/var/docker/abc/config.json"));
+    assert_false(meta_by_name("/var/docker/config.v2.json"));
+    assert_false(meta_by_name("/var/docker/abc/def/config.v2.json"));
+    assert_false(log_by_name("/var/docker/abc/abc-json.log"));
+    assert_false(log_by_name("/var/podman/abc/userdata/ctr.log"));
+}
+
 static void runtimes_state_that_nobody_asks_for_is_refused(void **state)
 {
     (void)state;
@@ -408,6 +424,7 @@ static void an_older_configuration_still_counts(void **state)
 CHECK_MAIN(TEST(a_glob_and_what_rotation_makes_of_its_names), TEST(a_path_that_climbs_is_no_path),
            TEST(what_is_excluded_is_refused), TEST(of_what_is_beside_logs_only_what_is_read),
            TEST(of_runtimes_state_what_says_whose_a_log_is),
+           TEST(of_containers_that_log_to_the_journal_what_says_whose_they_are),
            TEST(runtimes_state_that_nobody_asks_for_is_refused), TEST(runtimes_state_is_no_link),
            TEST(directories_on_the_way_of_a_glob_are_listed),
            TEST(certificates_are_the_ones_that_are_named),

@@ -1,0 +1,178 @@
+/* collector/journal_state.c - contract: journal_state.h. */
+#include "collector/journal_state.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "collector/journal_place.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A state is at most JOURNAL_OPEN_MAX records and as many drops as there can be. */
+enum { STATE_BYTES = 512 << 10, TEXTS_BYTES = 1 << 20 };
+
+void journal_state_init(struct journal_state *s)
+{
+    memset(s, 0, sizeof(*s));
+    s->open = mem_new(JOURNAL_OPEN_MAX * sizeof(s->open[0]));
+}
+
+void journal_state_fini(struct journal_state *s)
+{
+    free(s->open);
+    s->open = NULL;
+    journal_drops_fini(&s->drops);
+}
+
+void journal_state_put(const struct journal_state *s, const struct journal_joins *joins,
+                       const struct journal_lines *lines, struct buf *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out);
+    json_put_object(&w);
+    json_put_kv_str(&w, "at", str_of(s->at));
+    if (journal_joins_count(joins) > 0) {
+        json_put_key(&w, STR("open"));
+        journal_joins_put(joins, &w);
+    }
+    if (journal_lines_count(lines) > 0) {
+        json_put_key(&w, STR("lines"));
+        journal_lines_put(lines, &w);
+    }
+    if (s->drops.n > 0) {
+        json_put_key(&w, STR("dropped"));
+        journal_drops_put(&s->drops, &w);
+    }
+    json_put_object_end(&w);
+    buf_add_char(out, '\n');
+}
+
+/* ---- reading ---- */
+
+static bool take_text(struct json_reader *r, struct arena *a, char *ret, size_t cap)
+{
+    struct json_token t;
+    struct err err;
+    struct str text;
+
+    if (json_next(r, &t, &err) < 0 || t.type != JSON_STRING)
+        return false;
+    text = json_text(&t, a);
+    if (text.p == NULL || text.n >= cap)
+        return false;
+    (void)str_to_z(text, ret, cap);
+    return true;
+}
+
+/* The array behind "open" or, with a third member in each, "lines". */
+static bool take_open(struct journal_state *s, struct json_reader *r, struct arena *a,
+                      bool is_lines)
+{
+    struct json_token t;
+    struct err err;
+
+    if (json_next(r, &t, &err) < 0 || t.type != JSON_ARRAY)
+        return false;
+    for (;;) {
+        struct journal_open *v = &s->open[s->n_open];
+        if (json_next(r, &t, &err) < 0)
+            return false;
+        if (t.type == JSON_ARRAY_END)
+            return true;
+        if (t.type != JSON_ARRAY || s->n_open == JOURNAL_OPEN_MAX)
+            return false;
+        *v = (struct journal_open){.found = false};
+        if (!take_text(r, a, v->key, sizeof(v->key)) ||
+            !take_text(r, a, v->cursor, sizeof(v->cursor)) ||
+            (is_lines && !take_text(r, a, v->end, sizeof(v->end))) || json_next(r, &t, &err) < 0 ||
+            t.type != JSON_ARRAY_END)
+            return false;
+        s->n_open++;
+    }
+}
+
+static bool take_member(struct journal_state *s, struct json_reader *r, struct str key,
+                        struct arena *a)
+{
+    if (str_eq(key, STR("at")))
+        return take_text(r, a, s->at, sizeof(s->at));
+    if (str_eq(key, STR("open")))
+        return take_open(s, r, a, false);
+    if (str_eq(key, STR("lines")))
+        return take_open(s, r, a, true);
+    return !str_eq(key, STR("dropped")) || journal_drops_take(&s->drops, r, a);
+}
+
+static bool parse(struct journal_state *s, struct str line, struct arena *a)
+{
+    struct json_reader r;
+    struct json_token key;
+    struct err err;
+    int e = json_reader_init_object(&r, line, &err);
+
+    while (e == 0 && (e = json_member(&r, &key, &err)) == 0)
+        if (!take_member(s, &r, key.raw, a))
+            return false;
+    return e == 1 && s->at[0] != '\0';
+}
+
+static void see_line(void *arg, struct str head, uint64_t end)
+{
+    uint64_t *whole = arg;
+
+    if (str_starts(head, STR(JOURNAL_STATE_BEGIN)))
+        *whole = end;
+}
+
+/* What has no state behind it was being written. */
+static int cut_torn(struct spool *spool, struct err *err)
+{
+    uint64_t whole = 0;
+    int r = spool_heads(spool, see_line, &whole, err);
+
+    if (r < 0 || whole == spool_size(spool))
+        return r;
+    log_info("journal.torn", LOG_U64("bytes", spool_size(spool) - whole));
+    return spool_cut(spool, whole, err);
+}
+
+int journal_state_load(struct journal_state *s, struct spool *spool, struct err *err)
+{
+    char *line = mem_new(STATE_BYTES);
+    struct arena *a = arena_new(NULL, TEXTS_BYTES);
+    size_t n = 0;
+    int r = cut_torn(spool, err);
+
+    if (r == 0)
+        r = spool_end(spool, line, STATE_BYTES, &n, err);
+    if (r == 0 && n > 0 && !parse(s, (struct str){line, n}, a)) {
+        log_error("journal.place_lost", LOG_Z("spool", SPOOL_JOURNALD));
+        s->at[0] = '\0';
+        s->n_open = s->drops.n = 0;
+    }
+    arena_free(&a);
+    free(line);
+    return r;
+}
+
+/* ---- the place ---- */
+
+bool journal_state_is_later(struct str later, struct str than)
+{
+    struct journal_place a, b;
+
+    if (!journal_place_parse(later, &a))
+        return false;
+    return !journal_place_parse(than, &b) || journal_place_cmp(&a, &b) > 0;
+}
+
+struct str journal_state_from(const struct journal_state *s)
+{
+    struct str from = str_of(s->at);
+
+    for (size_t i = 0; i < s->n_open; i++)
+        if (journal_state_is_later(from, str_of(s->open[i].cursor)))
+            from = str_of(s->open[i].cursor);
+    return from;
+}

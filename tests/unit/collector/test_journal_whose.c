@@ -1,0 +1,92 @@
+/* Unit tests of collector/journal_whose: what is beside the logs that containers do not write. */
+#include "collector/journal_whose.h"
+
+#include "tests/unit/collector/dir_world.h"
+#include "tests/unit/collector/journal_world.h"
+
+#define ID "47faa53c8566946f30a8fc6281236b74c131ec9aea5e897c36a8fb5a14e97afe"
+
+static struct source_set set; /* without a memory, and all rights */
+static struct config_source conf;
+static struct str roots[2];
+static struct meta m;
+
+static int setup(void **state)
+{
+    (void)dir_setup(state);
+    memset(&set, 0, sizeof(set));
+    memset(&conf, 0, sizeof(conf));
+    conf.type = CONFIG_JOURNALD;
+    roots[0] = arena_printf(a, "%s/docker", root);
+    roots[1] = arena_printf(a, "%s/overlay-containers", root);
+    conf.runtime_state = (struct conf_strs){roots, 2};
+    return 0;
+}
+
+static int find(const char *comm, const char *id)
+{
+    struct journal_frame f = journal_entry(1, "web", "x");
+
+    f.v[JOURNAL_COMM] = str_of(comm);
+    f.v[JOURNAL_ID] = str_of(id);
+    return journal_whose_find(&set, &conf, &f, a, &m);
+}
+
+static void docker_says_it_beside_the_log_that_is_not_there(void **state)
+{
+    (void)state;
+    assert_int_equal(find("dockerd", ID), 1);
+    put_file("docker/" ID "/config.v2.json",
+             "{\"ID\":\"" ID "\",\"Name\":\"/web\",\"Config\":{\"Image\":\"bb:1\",\"Labels\":{"
+             "\"app\":\"shop\",\"logq.io/redact\":\"ip\"}}}");
+    assert_int_equal(find("dockerd", ID), 0);
+    check_str(m.app, "shop");
+    check_str(m.image, "bb:1");
+    check_str(m.hints.redact, "ip");
+    assert_int_equal(find("conmon", ID), 1); /* it is not podman's */
+    assert_int_equal(find("", ID), 0);       /* who it was is not said */
+}
+
+static void podman_says_it_in_its_bundle_and_its_list(void **state)
+{
+    (void)state;
+    put_file("overlay-containers/" ID "/userdata/config.json",
+             "{\"ociVersion\":\"1\",\"annotations\":{\"logq.io/exclude\":\"true\"}}");
+    assert_int_equal(find("conmon", ID), 1);
+    check_str(m.hints.exclude, "true");
+    assert_true(m.has_hints);
+    put_file("overlay-containers/containers.json",
+             "[{\"id\":\"" ID "\",\"names\":[\"web\"],\"image\":\"x\",\"metadata\":"
+             "\"{\\\"image-name\\\":\\\"bb:1\\\"}\"}]");
+    assert_int_equal(find("conmon", ID), 0);
+    check_str(m.image, "bb:1");
+    check_str(m.hints.exclude, "true");
+}
+
+static void what_is_no_container_is_not_asked_for(void **state)
+{
+    static const char *const IDS[] = {"", "../..", "47faa53c8566/..", "47FAA53C8566", "47faa53"};
+
+    (void)state;
+    put_file("docker/47FAA53C8566/config.v2.json",
+             "{\"Name\":\"/web\",\"Config\":{\"Image\":\"i\"}}");
+    for (size_t i = 0; i < sizeof(IDS) / sizeof(IDS[0]); i++) {
+        assert_int_equal(find("dockerd", IDS[i]), 0);
+        assert_int_equal(m.image.n, 0);
+    }
+}
+
+static void nobody_is_asked_where_the_configuration_says_so(void **state)
+{
+    (void)state;
+    roots[0] = STR("none");
+    conf.runtime_state.n = 1;
+    assert_int_equal(find("dockerd", ID), 0);
+    assert_int_equal(m.image.n, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, dir_teardown)
+CHECK_MAIN(TEST(docker_says_it_beside_the_log_that_is_not_there),
+           TEST(podman_says_it_in_its_bundle_and_its_list),
+           TEST(what_is_no_container_is_not_asked_for),
+           TEST(nobody_is_asked_where_the_configuration_says_so))

@@ -61,6 +61,7 @@ struct server_conf {
         int64_t max_message_bytes, max_payload_bytes;
         int64_t window_bytes; /* per connection: bytes not yet acknowledged before reading stops */
         int64_t max_connections;
+        dur_ns message_time;
     } forward;
     struct str forward_local; /* "unix:/path" or a loopback address; empty: off */
     struct str forward_local_tenant, forward_local_shared_key;

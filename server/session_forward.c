@@ -9,7 +9,8 @@
  * connection are not durable yet; the sender does not read its acks; the disk is full; or the
  * server's memory budget is spent.  In the last two cases the message stays in `in` and is tried
  * again.  Waiting for memory has an end, because what waiting connections hold may be what they all
- * wait for: then the connection is cut and the sender comes again.
+ * wait for: then the connection is cut and the sender comes again.  So is one that begins a message
+ * and does not go on with it (conf.forward.message_time), for what is here of it is memory too.
  *
  * Invariants
  *   (1) `queue` holds every message taken and not answered, oldest first; only its head is
@@ -44,6 +45,7 @@ enum {
     RETRY_MAX_MS = 1600,
     STARVE_S = 5, /* longest wait for memory */
     IN_KEEP = 64 << 10,
+    GOES_ON = 1 << 20, /* of a message in conf.forward.message_time */
     ANSWER_MAX = 1024,
     DECIDED_MAX = 64 << 10,
     PARSE_ARENA_MAX = 16 << 20,
@@ -89,7 +91,10 @@ struct session_forward {
     struct forward_limits limits;
     struct loop_timer *retry; /* of HOLD_DISK and HOLD_MEMORY */
     uint64_t retry_ms;
-    dur_ns starved_since; /* 0: memory is there */
+    dur_ns starved_since;    /* 0: memory is there */
+    struct loop_timer *rest; /* of a message, or PING, that is due */
+    bool waits_for_rest;
+    size_t had; /* in `in` when `rest` was started */
     char peer[PEER_MAX];
     char tenant[160];
     struct buf decided;
@@ -171,6 +176,7 @@ static void free_if_over(struct session_forward *s)
         s->next->link = s->link;
     drop_in(s);
     loop_timer_free(&s->retry);
+    loop_timer_free(&s->rest);
     buf_fini(&s->decided);
     (void)atomic_fetch_sub(s->group->open, 1);
     metric_sub(METRIC_FORWARD_OPEN, 1);
@@ -184,6 +190,7 @@ static void reject(struct session_forward *s, unsigned metric, const struct err 
 {
     metric_add(metric, 1);
     log_warn("forward.rejected", LOG_Z("peer", s->peer), LOG_ERR(err));
+    loop_timer_stop(s->rest);
     drop_in(s);
     stream_close(s->stream, err);
 }
@@ -564,6 +571,53 @@ static int take_message(struct session_forward *s, struct str bytes, struct err 
     return r;
 }
 
+/* ---- messages that do not end ---- */
+
+static void wait_for_rest(struct session_forward *s)
+{
+    s->waits_for_rest = true;
+    s->had = s->in.n;
+    loop_timer_start(s->rest, (uint64_t)(s->group->server->conf.forward.message_time / NS_PER_MS),
+                     0);
+}
+
+static void stop_waiting_for_rest(struct session_forward *s)
+{
+    s->waits_for_rest = false;
+    loop_timer_stop(s->rest);
+}
+
+/* `taken`: something was; the wait for what is behind it is a new one.  While nothing is read there
+ * is none. */
+static void note_rest(struct session_forward *s, bool taken)
+{
+    bool waits = s->in.n > 0 && s->held == 0 && !s->draining;
+
+    if (s->waits_for_rest && (taken || !waits))
+        stop_waiting_for_rest(s);
+    if (waits && !s->waits_for_rest)
+        wait_for_rest(s);
+}
+
+static void on_rest(void *arg)
+{
+    struct session_forward *s = arg;
+    struct err err;
+
+    s->waits_for_rest = false;
+    if (s->held != 0 || s->draining)
+        return; /* it is not read: `release` begins anew */
+    if (s->in.n >= GOES_ON && s->had <= s->in.n - GOES_ON) {
+        wait_for_rest(s); /* slow, but it moves */
+        return;
+    }
+    if (s->auth_state == AUTH_WAIT_PING && s->in.n == 0)
+        (void)err_set(&err, ERR_TIMEOUT, "no PING came");
+    else
+        (void)err_set(&err, ERR_TIMEOUT, "%zu bytes of a message and not the rest", s->in.n);
+    reject(s, METRIC_FORWARD_REJECT_SLOW, &err);
+}
+
 /* Take what `in` holds, message by message, until it is used up or the session is held.  The stream
  * is still ours, so the session stays. */
 static void take_messages(struct session_forward *s)
@@ -599,6 +653,7 @@ static void take_messages(struct session_forward *s)
         starve(s, &err);
     else if (s->held == 0)
         forget_waiting(s);
+    note_rest(s, at > 0);
     if (s->queue != NULL && s->queue->done)
         answer_queue(s);
 }
@@ -704,6 +759,7 @@ static void on_opened(struct stream *stream, void *arg)
     else
         stream_write(stream, buf_str(&out));
     buf_fini(&out);
+    wait_for_rest(s);
 }
 
 static void on_closed(struct stream *stream, const struct err *why, void *arg)
@@ -721,6 +777,7 @@ static void on_closed(struct stream *stream, const struct err *why, void *arg)
     s->stream = NULL;
     collectors_leave(s->group->server->collectors, &s->entry);
     loop_timer_stop(s->retry);
+    loop_timer_stop(s->rest);
     drop_in(s);
     free_if_over(s);
 }
@@ -740,6 +797,7 @@ void session_forward_new(struct session_group *g, struct stream *stream)
     s->queue_end = &s->queue;
     s->retry_ms = RETRY_MS;
     s->retry = loop_timer_new(g->loop, on_retry, s);
+    s->rest = loop_timer_new(g->loop, on_rest, s);
     buf_init(&s->in, s->limits.message_bytes + (1 << 20));
     buf_init(&s->decided, DECIDED_MAX);
     s->next = g->first;

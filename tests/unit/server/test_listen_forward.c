@@ -120,6 +120,21 @@ static void the_shared_key_opens_and_a_wrong_one_does_not(void **state)
     feed_check(&f->w->feed, "default", "let in\n");
 }
 
+static void who_says_nothing_to_a_helo_is_cut(void **state)
+{
+    struct fixture *f = *state;
+    struct peer *p;
+
+    f->w->server.conf.forward_local = STR("127.0.0.1:0");
+    f->w->server.conf.forward_local_shared_key = STR("secret");
+    f->w->server.conf.forward.message_time = 50 * NS_PER_MS;
+    serve(f, true);
+    p = greeted_peer(f);
+    WAIT_FOR(f->w->loop, p->closed);
+    assert_int_equal(metric_get(METRIC_FORWARD_REJECT_SLOW), 1);
+    peer_free(p);
+}
+
 /* ---- the end ---- */
 
 static void a_drain_answers_what_is_under_way_and_then_ends(void **state)
@@ -185,7 +200,7 @@ static void an_address_in_use_is_an_error_not_a_leak(void **state)
 
 CHECK_MAIN(T(one_connection_too_many_is_turned_away),
            T(a_unix_socket_knows_the_user_and_forces_labels),
-           T(the_shared_key_opens_and_a_wrong_one_does_not),
+           T(the_shared_key_opens_and_a_wrong_one_does_not), T(who_says_nothing_to_a_helo_is_cut),
            T(a_drain_answers_what_is_under_way_and_then_ends),
            T(a_close_with_work_under_way_frees_everything),
            T(an_address_in_use_is_an_error_not_a_leak))

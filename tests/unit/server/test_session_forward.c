@@ -487,6 +487,40 @@ static void memory_that_comes_back_lets_it_go_on(void **state)
     free(line);
 }
 
+/* What is here of a message is memory, which others need. */
+static void a_message_that_does_not_go_on_ends_its_connection(void **state)
+{
+    enum { LINE = 500000 };
+    struct fixture *f = *state;
+    char *line = malloc(LINE);
+    size_t before;
+    struct peer *p;
+    struct str m;
+
+    assert_non_null(line);
+    memset(line, 'x', LINE);
+    f->w->server.conf.forward.message_time = NS_PER_S;
+    serve(f, false);
+    p = connect_peer(f);
+    before = f->w->server.memory.used;
+    m = foreign_message(f, (struct str){line, LINE}, "t1");
+    post(p, str_sub(m, 0, 1));
+    post(p, str_from(m, 1));
+    wait_answers(p, 1);
+    post(p, m); /* one that is whole is no reason to wait for more */
+    post(p, str_sub(m, 0, m.n - 1));
+    WAIT_FOR(f->w->loop, p->closed);
+    assert_int_equal(p->acks, 2);
+    assert_int_equal(metric_get(METRIC_FORWARD_REJECT_SLOW), 1);
+    peer_free(p);
+    assert_true(f->w->server.memory.peak >= before + LINE);
+    p = connect_peer(f);
+    post(p, heartbeat(f, STR("t2")));
+    wait_answers(p, 1);
+    peer_free(p);
+    free(line);
+}
+
 static void a_hello_is_answered_with_what_was_known(void **state)
 {
     static const struct str TENANTS[] = {{"default", 7}};
@@ -542,6 +576,8 @@ CHECK_MAIN(T(an_ack_waits_for_durable), T(a_chunk_sent_twice_is_acked_and_stored
                                            setup_full_disk, teardown_full_disk),
            T(reading_stops_over_the_window_and_goes_on), T(small_messages_fill_the_window_as_well),
            T(a_sender_that_does_not_read_its_acks_is_not_read),
-           T(a_large_message_leaves_nothing_charged), T(a_hello_is_answered_with_what_was_known),
+           T(a_large_message_leaves_nothing_charged),
+           T(a_message_that_does_not_go_on_ends_its_connection),
+           T(a_hello_is_answered_with_what_was_known),
            T(without_memory_reading_stops_and_in_the_end_the_connection_is_cut),
            T(memory_that_comes_back_lets_it_go_on))

@@ -25,6 +25,7 @@ enum {
     ANSWER_MAX = 512 << 20,
     CALL_ARENA_MAX = 256 << 10,
     FAILURE_MAX = 4096,
+    CONNECTIONS_MAX = 10000,
     ADMIN_THREADS = 2,
     ADMIN_QUEUE = 16,
     HEADER_BYTES = 32 << 10, /* Grafana sends queries with hundreds of names by GET */
@@ -276,7 +277,7 @@ static int make_tls(const struct server *s, struct tls_ctx **ret, struct err *er
 int api_open(struct server *s, struct api **ret, struct err *err)
 {
     struct api *a = mem_new(sizeof(*a));
-    struct listener_options lo = {0};
+    struct listener_options lo = {.max_streams = CONNECTIONS_MAX};
     struct http_options opt = {
         .header_bytes = HEADER_BYTES, .body_max = body_max, .budget = &s->memory};
     char address[256];
@@ -284,6 +285,8 @@ int api_open(struct server *s, struct api **ret, struct err *err)
 
     a->magic = API_MAGIC;
     a->server = s;
+    if (s->connections > 0 && s->connections < CONNECTIONS_MAX)
+        lo.max_streams = s->connections;
     if (r == 0)
         r = workers_new((unsigned)s->conf.query.workers, (size_t)s->conf.query.concurrent,
                         &a->exports, err);

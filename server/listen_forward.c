@@ -72,12 +72,18 @@ static void turn_away(struct stream *s)
     stream_close(s, &why);
 }
 
+static unsigned max_connections(const struct server *s)
+{
+    unsigned told = (unsigned)s->conf.forward.max_connections;
+
+    return s->connections > 0 && s->connections < told ? s->connections : told;
+}
+
 static void on_accept(struct stream *s, void *arg)
 {
     struct forward_loop *fl = arg;
-    const struct server_conf *c = &fl->owner->server->conf;
 
-    if (fl->owner->sessions >= (unsigned)c->forward.max_connections)
+    if (fl->owner->sessions >= max_connections(fl->owner->server))
         turn_away(s);
     else
         session_forward_new(&fl->group, s);
@@ -112,11 +118,10 @@ static unsigned count_loops(const struct server *s, bool local)
 static int open_loop(struct listen_forward *l, struct forward_loop *fl, struct tls_ctx *tls,
                      bool local, struct err *err)
 {
-    const struct server_conf *c = &l->server->conf;
     struct listener_options opt = {.stream = {.tls = tls},
                                    .reuse_port = l->n_loops > 1,
                                    .unix_mode = 0660,
-                                   .max_streams = (unsigned)c->forward.max_connections + 1};
+                                   .max_streams = max_connections(l->server) + 1};
     int r = loop_new(&fl->loop, err);
 
     fl->owner = l;

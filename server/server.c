@@ -20,6 +20,7 @@
 #include "server/api.h"
 #include "server/auth.h"
 #include "server/collectors.h"
+#include "server/descriptors.h"
 #include "server/ingest.h"
 #include "server/listen_forward.h"
 #include "server/metrics.h"
@@ -557,6 +558,7 @@ int server_run(const struct server_options *opt)
         code = 2;
     } else {
         log_set_level((enum log_level)run->s.conf.log_level);
+        run->s.connections = descriptors_share(run->s.conf.forward_local.n > 0 ? 3 : 2);
         run->s.memory =
             (struct mem_budget){.name = "server", .limit = (size_t)run->s.conf.memory_bytes};
         if (addresses_lock(run->s.conf.dir.p, &run->addresses, &err) < 0 ||

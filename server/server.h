@@ -46,6 +46,7 @@ struct server {
     struct api *api;                      /* owned; HTTPS */
     struct listen_forward *forward;       /* owned */
     struct listen_forward *forward_local; /* owned; may be NULL */
+    unsigned connections;                 /* of each listener; 0: as many as its options say */
     bool dev;                             /* --dev: loopback, no TLS, no login */
     _Atomic bool draining;
 };

@@ -243,8 +243,14 @@ static bool is_followed(const struct input_file *in, const char *path)
 /* true: nothing more is to be done about it. */
 static bool look_at_name(struct input_file *in, const char *path, dur_ns age)
 {
+    struct slot *s = map_get(in->slots, str_of(path));
+
     in->source = input_file_source_of(in, path);
-    if (is_followed(in, path) || in->source == NULL)
+    if (in->source == NULL)
+        return true;
+    if (s != NULL) /* what came may have been renamed, and nothing else need come for a long time */
+        input_file_look(in, s);
+    if (is_followed(in, path))
         return true;
     input_file_found(in, path);
     if (is_followed(in, path))

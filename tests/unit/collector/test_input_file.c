@@ -200,6 +200,22 @@ static void a_log_that_was_only_seen_is_found_again_compressed(void **state)
     assert_int_equal(metric_get(METRIC_GAPS), 0);
 }
 
+/* Nothing else may ever come by that name. */
+static void
+a_file_that_was_rotated_before_it_could_be_opened_is_read_without_a_successor(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_rename("logs/a.log", "logs/a.log.2");
+    world_write("logs/a.log", T "stdout F two\n");
+    world_rename("logs/a.log", "logs/a.log.1");
+    world_wait("two");
+    world_check_once("one");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
 static void rotated_files_from_before_us_are_not_read(void **state)
 {
     (void)state;
@@ -765,6 +781,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(a_file_between_two_looks_is_not_missed),
            TEST(a_new_name_that_was_rotated_before_it_could_be_opened_is_read_whole),
            TEST(a_log_that_was_only_seen_is_found_again_compressed),
+           TEST(a_file_that_was_rotated_before_it_could_be_opened_is_read_without_a_successor),
            TEST(rotated_files_from_before_us_are_not_read),
            TEST(rotation_while_we_are_away_loses_nothing), TEST(a_truncated_file_begins_anew),
            TEST(what_copytruncate_took_away_is_read_from_the_copy),

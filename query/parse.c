@@ -1,6 +1,7 @@
 /* query/parse.c - see parse.h. */
 #include "query/parse.h"
 
+#include "base/near.h"
 #include "base/obj.h"
 #include "query/arith.h"
 #include "query/parse_log.h"
@@ -43,6 +44,25 @@ int parse_unexpected(struct parser *p, const char *expecting)
         return parse_fail(p, p->cur.at, ERR_INVALID, "syntax error: unexpected %s", found);
     return parse_fail(p, p->cur.at, ERR_INVALID, "syntax error: unexpected %s, expecting %s", found,
                       expecting);
+}
+
+int parse_mistyped(struct parser *p, struct str word, enum token_kind first, enum token_kind last)
+{
+    const char *found = lex_kind_name(p->cur.kind);
+    struct near near;
+
+    near_begin(&near, word);
+    for (int k = (int)first; k <= (int)last; k++)
+        near_offer(&near, str_of(lex_kind_name((enum token_kind)k)));
+    if (near.best.p == NULL)
+        return parse_unexpected(p, NULL);
+    if (str_eq(near.best, word)) /* a function's name is one only before its call */
+        return parse_fail(p, p->cur.at, ERR_INVALID,
+                          "syntax error: unexpected %s, %.*s is followed by ( or a grouping (...)",
+                          found, STR_ARG(word));
+    return parse_fail(p, p->cur.at, ERR_INVALID,
+                      "syntax error: unexpected %s, did you mean %.*s instead of %.*s?", found,
+                      STR_ARG(near.best), STR_ARG(word));
 }
 
 int parse_expect(struct parser *p, enum token_kind kind)
@@ -337,6 +357,8 @@ static int parse_call(struct parser *p, struct ast_node *n)
     } else if (p->cur.kind == TOKEN_LABEL_REPLACE) {
         n->kind = NODE_LABEL_REPLACE;
         r = parse_replace(p, n);
+    } else if (p->cur.kind == TOKEN_IDENTIFIER) {
+        r = parse_mistyped(p, p->cur.text, TOKEN_RATE, TOKEN_LABEL_REPLACE);
     } else {
         r = parse_unexpected(p, NULL);
     }

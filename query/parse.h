@@ -34,6 +34,9 @@ int parse_text(struct parser *p, enum token_kind kind, struct str *text);
 int parse_regexp(struct parser *p, struct str *text);
 /* Fail at the token in hand; `expecting` may be NULL. */
 int parse_unexpected(struct parser *p, const char *expecting);
+/* The same, where `word` seems to be meant for one of the words of kinds first..last: says for
+ * which; or for what is missing behind it. */
+int parse_mistyped(struct parser *p, struct str word, enum token_kind first, enum token_kind last);
 int parse_fail(struct parser *p, struct place at, int code, const char *fmt, ...) PRINTF_LIKE(4, 5);
 /* Around each recursion: fails when nested deeper than QUERY_DEPTH_MAX. */
 int parse_enter(struct parser *p);

@@ -215,7 +215,7 @@ static int parse_comparison(struct parser *p, struct ast_filter *f)
         return r;
     op = p->cur;
     if (!compare_of(op.kind, &f->op) && op.kind != TOKEN_RE && op.kind != TOKEN_NRE)
-        return parse_unexpected(p, NULL);
+        return parse_mistyped(p, name, TOKEN_JSON, TOKEN_UNWRAP);
     r = parse_advance(p); /* the kind of the value says what it is */
     if (r < 0)
         return r;

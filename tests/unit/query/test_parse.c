@@ -183,6 +183,15 @@ static void errors_name_what_and_where(void **state)
                            "@ 1:1"},
         {"sum by (a) (vector(1)) by (b)", "! syntax error: unexpected by @ 1:24"},
         {"ip", "! syntax error: unexpected IDENTIFIER @ 1:1"},
+        {"count_ovr_time({a=\"b\"}[5m])", "! syntax error: unexpected IDENTIFIER, did you mean "
+                                          "count_over_time instead of count_ovr_time? @ 1:1"},
+        {"sum by a (rate({a=\"b\"}[5m]))", "! syntax error: unexpected IDENTIFIER, sum is followed "
+                                           "by ( or a grouping (...) @ 1:1"},
+        {"{a=\"b\"} | jsn", "! syntax error: unexpected $end, did you mean json instead of jsn? @ "
+                            "1:14"},
+        {"{a=\"b\"} | total \"x\"", "! syntax error: unexpected STRING @ 1:17"},
+        {"{a=\"b\"} | lin_format \"x\"", "! syntax error: unexpected STRING, did you mean "
+                                         "line_format instead of lin_format? @ 1:22"},
         {"123KB", "! syntax error: unexpected BYTES @ 1:1"},
     };
     struct buf out;

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 /* ---- writing ---- */
 
@@ -190,18 +191,31 @@ static int read_object(struct json_reader *r, struct reading *in, struct err *er
     return e;
 }
 
+/* As many as there are: a body may have a line for every few bytes. */
+static int keep_pairs(const struct pairs *p, struct arena *a, struct labels *ret, struct err *err)
+{
+    *ret = (struct labels){NULL, 0};
+    if (p->n == 0)
+        return 0;
+    ret->v = arena_alloc(a, p->n * sizeof(*ret->v));
+    if (ret->v == NULL)
+        return arena_err(a, err);
+    memcpy(ret->v, p->v, p->n * sizeof(*ret->v));
+    ret->n = labels_sort(ret->v, p->n);
+    return 0;
+}
+
 int exact_get(struct str line, struct arena *a, struct exact_record *ret, struct err *err)
 {
-    struct reading in = {
-        .a = a, .ret = ret, .labels.max = RECORD_LABELS_MAX, .attrs.max = RECORD_ATTRS_MAX};
+    struct label labels[RECORD_LABELS_MAX + 1], attrs[RECORD_ATTRS_MAX + 1];
+    struct reading in = {.a = a,
+                         .ret = ret,
+                         .labels = {labels, 0, RECORD_LABELS_MAX},
+                         .attrs = {attrs, 0, RECORD_ATTRS_MAX}};
     struct json_reader r;
     struct json_token end;
     int e;
 
-    in.labels.v = arena_alloc(a, (RECORD_LABELS_MAX + 1) * sizeof(struct label));
-    in.attrs.v = arena_alloc(a, (RECORD_ATTRS_MAX + 1) * sizeof(struct label));
-    if (in.labels.v == NULL || in.attrs.v == NULL)
-        return arena_err(a, err);
     json_reader_init(&r, line);
     e = read_object(&r, &in, err);
     if (e == 0)
@@ -212,7 +226,6 @@ int exact_get(struct str line, struct arena *a, struct exact_record *ret, struct
         return e;
     if (!in.has_ts || !in.has_line)
         return err_set(err, ERR_INVALID, "a record needs 'ts_ns' and 'line' or 'line_base64'");
-    ret->labels = (struct labels){in.labels.v, labels_sort(in.labels.v, in.labels.n)};
-    ret->attrs = (struct labels){in.attrs.v, labels_sort(in.attrs.v, in.attrs.n)};
-    return 0;
+    e = keep_pairs(&in.labels, a, &ret->labels, err);
+    return e < 0 ? e : keep_pairs(&in.attrs, a, &ret->attrs, err);
 }

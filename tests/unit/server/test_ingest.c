@@ -427,6 +427,28 @@ static void push_refuses_a_label_name_without_end(void **state)
     assert_int_equal(decode(f, INGEST_PUSH_JSON, false, NULL), ERR_INVALID);
 }
 
+/* Many short lines do not take many times their length. */
+static void an_import_takes_about_what_it_brings(void **state)
+{
+    enum { LINES = 20000 };
+    struct fixture *f = *state;
+    struct mem_budget budget = {.name = "test"};
+    struct store_payload p = {.kind = INGEST_IMPORT,
+                              .tenant = STR("default"),
+                              .peer = STR("import"),
+                              .decided = STR("{}"),
+                              .received = RECEIVED_S * NS_PER_S};
+
+    for (int i = 0; i < LINES; i++)
+        buf_addf(&f->message, "{\"ts_ns\":\"%d\",\"labels\":{\"a\":\"b\"},\"line\":\"x\"}\n", i);
+    p.bytes = buf_str(&f->message);
+    budget.limit = 16 * p.bytes.n;
+    if (ingest_decode(&budget, &p, &f->batch, &f->err) < 0)
+        fail_msg("%s", f->err.text);
+    assert_int_equal(f->batch->n_records, LINES);
+    batch_unref(&f->batch);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 CHECK_MAIN(T(parts_of_our_collector_become_records_with_ranges),
            T(labels_make_room_for_those_that_every_stream_has),
@@ -438,4 +460,5 @@ CHECK_MAIN(T(parts_of_our_collector_become_records_with_ranges),
            T(a_record_of_a_day_before_keeps_its_time_and_is_counted),
            T(a_line_over_the_limit_is_cut_and_marked), T(decoding_twice_gives_the_same),
            T(decisions_of_no_meaning_here_are_passed_over), T(push_reads_lokis_json),
-           T(push_names_what_is_wrong_and_where), T(push_refuses_a_label_name_without_end))
+           T(push_names_what_is_wrong_and_where), T(push_refuses_a_label_name_without_end),
+           T(an_import_takes_about_what_it_brings))

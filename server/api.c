@@ -278,13 +278,17 @@ int api_open(struct server *s, struct api **ret, struct err *err)
 {
     struct api *a = mem_new(sizeof(*a));
     struct listener_options lo = {.max_streams = CONNECTIONS_MAX};
-    struct http_options opt = {
-        .header_bytes = HEADER_BYTES, .body_max = body_max, .budget = &s->memory};
+    struct http_options opt = {.header_bytes = HEADER_BYTES,
+                               .body_max = body_max,
+                               .budget = &s->memory,
+                               .answers = &s->answers};
     char address[256];
     int r = s->dev ? 0 : make_tls(s, &lo.stream.tls, err);
 
     a->magic = API_MAGIC;
     a->server = s;
+    s->answers = (struct mem_budget){
+        .name = "answers", .limit = s->memory.limit / 2, .parent = &s->memory}; /* pushes go on */
     if (s->connections > 0 && s->connections < CONNECTIONS_MAX)
         lo.max_streams = s->connections;
     if (r == 0)

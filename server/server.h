@@ -34,6 +34,7 @@ struct server {
     struct server_conf conf;
     struct loop *loop;                    /* main loop; owned */
     struct mem_budget memory;             /* everything below is charged to it */
+    struct mem_budget answers;            /* of it: those of HTTP that wait for their readers */
     struct stream_limit *streams;         /* owned */
     struct retention retention;           /* the store's rules */
     struct store *store;                  /* owned */

@@ -30,7 +30,7 @@ enum {
     PIPELINE_BYTES = 16 * 1024,
     PIPELINE_MAX = PIPELINE_BYTES + LOOP_READ_BYTES, /* what a pause can be late by */
     BODY_DEFAULT = 1 << 20,
-    READS_ON = 64 * 1024, /* in body_ms: who takes less than that has stopped reading */
+    READS_ON = 1 << 20, /* in body_ms: who takes less of an answer has stopped reading */
 };
 
 enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_BUSY, CONN_CLOSING };
@@ -453,20 +453,25 @@ static void on_closed(struct stream *s, const struct err *why, void *arg)
     free(c);
 }
 
-/* Who reads slowly is waited for. */
 static void cut_unread(struct http_conn *c)
 {
-    uint64_t now = taken(c);
     struct err why;
 
-    if ((int64_t)(now - c->taken) >= READS_ON) { /* what TLS adds is in one and not in the other */
-        c->taken = now;
-        loop_timer_start(c->timer, c->server->opt.body_ms, 0);
-        return;
-    }
     c->server->stats.timeouts++;
     (void)err_set(&why, ERR_TIMEOUT, "the client stopped reading the answer");
     stream_close(c->stream, &why); /* on_closed tells the exchange */
+}
+
+/* Of a whole answer: who reads slowly is waited for.  (A streamed one keeps somebody busy.) */
+static bool reads_on(struct http_conn *c)
+{
+    uint64_t now = taken(c);
+
+    if ((int64_t)(now - c->taken) < READS_ON) /* what TLS adds is in one and not in the other */
+        return false;
+    c->taken = now;
+    loop_timer_start(c->timer, c->server->opt.body_ms, 0);
+    return true;
 }
 
 static void on_timeout(void *arg)
@@ -483,10 +488,10 @@ static void on_timeout(void *arg)
         cut_unread(c);
         break;
     case CONN_IDLE:
-        if (has_unread(c))
-            cut_unread(c);
-        else
+        if (!has_unread(c))
             shut(c, NULL);
+        else if (!reads_on(c))
+            cut_unread(c);
         break;
     case CONN_CLOSING:
         shut(c, NULL);
@@ -513,7 +518,7 @@ static void on_connection(struct stream *s, void *arg)
     c->next = &server->conns;
     c->prev->next = c;
     server->conns.prev = c;
-    c->budget = server->opt.budget;
+    c->budget = server->opt.answers;
     c->timer = loop_timer_new(c->loop, on_timeout, c);
     loop_task_init(&c->go_on, c->loop, go_on, c);
     buf_init(&c->in, PIPELINE_MAX);

@@ -25,8 +25,8 @@ struct http_options {
      * 1 MiB.  Also called to say early that a caller is not welcome: return SIZE_MAX to call the
      * handler without the body. */
     size_t (*body_max)(struct http_exchange *x, void *arg);
-    /* Request bodies are charged to it, and large answers that nobody reads; may be NULL. */
-    struct mem_budget *budget;
+    struct mem_budget *budget;  /* request bodies are charged to it; may be NULL */
+    struct mem_budget *answers; /* and to this large answers that wait for their readers */
 };
 
 typedef void http_handler_fn(struct http_exchange *x, void *arg);

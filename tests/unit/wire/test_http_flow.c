@@ -293,7 +293,7 @@ static void unread_answers_are_charged_to_the_budget(void **state)
 {
     enum { ANSWER = 32 << 20 };
     struct mem_budget budget = {.name = "test", .limit = 48 << 20};
-    struct http_options opt = {.budget = &budget};
+    struct http_options opt = {.answers = &budget};
     struct world *w = start(&opt);
     char *body = mem_new(ANSWER);
     struct caller c, other;

@@ -179,6 +179,16 @@ void input_file_tell_unseen(struct input_file *in, dur_ns now)
     }
 }
 
+/* The file that had the name may have been renamed, and be there under another: now, and not much
+ * longer.  Once a second for each name. */
+static void look_around(struct input_file *in, struct str name)
+{
+    struct slot *s = map_get(in->slots, name);
+
+    if (s != NULL && !s->busy)
+        input_file_look(in, s);
+}
+
 void input_file_missed(struct input_file *in, enum missed_kind kind, struct str name)
 {
     struct missed *m;
@@ -188,10 +198,12 @@ void input_file_missed(struct input_file *in, enum missed_kind kind, struct str 
     m = mem_new(sizeof(*m));
     m->kind = kind;
     m->since = time_mono();
-    if (map_put(in->missed, name, m))
-        return;
-    free(m);
-    report(in, kind, name); /* too many at once to look again */
+    if (!map_put(in->missed, name, m)) {
+        free(m);
+        report(in, kind, name); /* too many at once to look again */
+    } else if (kind == MISSED_NAME) {
+        look_around(in, name);
+    }
 }
 
 void input_file_expect(struct input_file *in, enum source_kind kind, struct str id)

@@ -216,6 +216,23 @@ a_file_that_was_rotated_before_it_could_be_opened_is_read_without_a_successor(vo
     assert_int_equal(metric_get(METRIC_GAPS), 0);
 }
 
+static void a_file_that_was_rotated_before_it_could_be_opened_is_opened_at_once(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_rename("logs/a.log", "logs/a.log.2");
+    world_write("logs/a.log", T "stdout F two\n");
+    world_rename("logs/a.log", "logs/a.log.1");
+    world_write("logs/b.log", T "stdout F three\n");
+    world_wait("three"); /* so all that was said of names is heard */
+    assert_int_equal(unlinkat(w.dir, "logs/a.log.1", 0), 0);
+    world_wait("two");
+    world_check_once("two");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
 static void rotated_files_from_before_us_are_not_read(void **state)
 {
     (void)state;
@@ -782,6 +799,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(a_new_name_that_was_rotated_before_it_could_be_opened_is_read_whole),
            TEST(a_log_that_was_only_seen_is_found_again_compressed),
            TEST(a_file_that_was_rotated_before_it_could_be_opened_is_read_without_a_successor),
+           TEST(a_file_that_was_rotated_before_it_could_be_opened_is_opened_at_once),
            TEST(rotated_files_from_before_us_are_not_read),
            TEST(rotation_while_we_are_away_loses_nothing), TEST(a_truncated_file_begins_anew),
            TEST(what_copytruncate_took_away_is_read_from_the_copy),

@@ -83,6 +83,7 @@ int kube_labels_find(const struct kube_pods *pods, const struct config_kube *con
                      struct arena *a, struct kube_labels *ret)
 {
     size_t room = KUBE_LABELS_BYTES_MAX;
+    struct profile_hints hints;
     struct kube_pod pod;
 
     memset(ret, 0, sizeof(*ret));
@@ -102,8 +103,9 @@ int kube_labels_find(const struct kube_pods *pods, const struct config_kube *con
         m->image = kube_pod_image(&pod, m->name);
     prefer(&m->app, kube_pod_label(&pod, STR("app")));
     prefer(&m->app, kube_pod_label(&pod, STR("app.kubernetes.io/name")));
-    prefer(&m->hints.exclude, pod.hints.exclude);
-    prefer(&m->hints.redact, pod.hints.redact);
-    prefer(&m->hints.multiline, pod.hints.multiline);
+    kube_pod_hints(&pod, m->name, &hints);
+    prefer(&m->hints.exclude, hints.exclude);
+    prefer(&m->hints.redact, hints.redact);
+    prefer(&m->hints.multiline, hints.multiline);
     return 0;
 }

@@ -126,22 +126,36 @@ static int take_label(struct parse *p, struct str key, void *to)
     return 0;
 }
 
+/* <container>.logq.io/<hint>: names of containers have no dot in them. */
+static bool is_of_container(struct str key)
+{
+    struct profile_hints hints = {.types = 0};
+    struct str rest = key, container = str_cut(&rest, '.');
+
+    meta_take_hint(rest, container, &hints);
+    return hints.exclude.n + hints.redact.n + hints.multiline.n > 0;
+}
+
 static int take_annotation(struct parse *p, struct str key, void *to)
 {
-    bool is_mirror = str_eq(key, MIRROR);
+    bool is_mirror = str_eq(key, MIRROR), is_own = is_of_container(key);
+    struct kube_pod *pod = p->pod;
     struct str value;
     int r;
 
     (void)to;
-    if (!is_mirror && !str_starts(key, STR("logq.io/")))
+    if (!is_mirror && !is_own && !str_starts(key, STR("logq.io/")))
         return 0;
     r = take_text(p, TEXT_MAX, &value);
     if (r < 0 || value.n == 0)
         return r;
     if (is_mirror)
         p->mirror = value;
+    else if (is_own)
+        put(p, pod->own, &pod->n_own, is_fine(key, LABEL_NAME_MAX) ? KUBE_POD_OWN_MAX : 0,
+            (struct label){key, value});
     else
-        meta_take_hint(key, value, &p->pod->hints);
+        meta_take_hint(key, value, &pod->hints);
     return 0;
 }
 
@@ -371,6 +385,10 @@ static void put_metadata(struct json_writer *w, const struct kube_pod *pod)
     put_text(w, "logq.io/exclude", pod->hints.exclude);
     put_text(w, "logq.io/redact", pod->hints.redact);
     put_text(w, "logq.io/multiline", pod->hints.multiline);
+    for (size_t i = 0; i < pod->n_own; i++) {
+        json_put_key(w, pod->own[i].name);
+        json_put_string(w, pod->own[i].value);
+    }
     json_put_object_end(w);
     put_owners(w, pod);
 }
@@ -417,6 +435,16 @@ struct str kube_pod_label(const struct kube_pod *pod, struct str name)
 struct str kube_pod_image(const struct kube_pod *pod, struct str container)
 {
     return find(pod->images, pod->n_images, container);
+}
+
+void kube_pod_hints(const struct kube_pod *pod, struct str container, struct profile_hints *ret)
+{
+    *ret = pod->hints;
+    for (size_t i = 0; i < pod->n_own; i++) {
+        struct str rest = pod->own[i].name;
+        if (str_eq(str_cut(&rest, '.'), container))
+            meta_take_hint(rest, pod->own[i].value, ret);
+    }
 }
 
 void kube_pod_label_name(struct str name, struct buf *out)

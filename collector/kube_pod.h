@@ -17,6 +17,7 @@
 enum {
     KUBE_POD_LABELS_MAX = 64,     /* the first so many are taken */
     KUBE_POD_CONTAINERS_MAX = 64, /* of all kinds */
+    KUBE_POD_OWN_MAX = 32,
     KUBE_POD_UID_MAX = 128,
 };
 
@@ -31,6 +32,8 @@ struct kube_pod {
     struct label images[KUBE_POD_CONTAINERS_MAX]; /* container, image */
     size_t n_images;
     struct profile_hints hints;
+    struct label own[KUBE_POD_OWN_MAX]; /* hints for one container: <container>.logq.io/<hint> */
+    size_t n_own;
     bool cut; /* something was over a limit and is left out */
 };
 
@@ -44,6 +47,9 @@ void kube_pod_write(const struct kube_pod *pod, struct buf *out);
 /* STR_NULL: there is none. */
 struct str kube_pod_label(const struct kube_pod *pod, struct str name);
 struct str kube_pod_image(const struct kube_pod *pod, struct str container);
+
+/* What a container of it asks for: its own hints, then those of the pod. */
+void kube_pod_hints(const struct kube_pod *pod, struct str container, struct profile_hints *ret);
 
 /* A label's name as one of ours: what may not be in it is an underscore.  Appended to `out`. */
 void kube_pod_label_name(struct str name, struct buf *out);

@@ -94,9 +94,11 @@ def story(s, api):
         put(f"filler{i:03}", "x")
     put("one", "pay", annotations={"logq.io/redact": "ip"}, owner=("ReplicaSet", "front-77"))
     put("hidden", "pay", annotations={"logq.io/exclude": "true"})
+    put("loud", "pay", annotations={"logq.io/exclude": "true", "app.logq.io/exclude": "false"})
     put("cron", "pay", owner=("Job", "night-backup-29922951"))
     pods.write("one", 1, 3)
     pods.write("hidden", 1, 1)
+    pods.write("loud", 1, 1)
     pods.write("cron", 1, 1)
     s.collector.start()
     stream, attributes = wait_line("one", 3, "pay")
@@ -105,6 +107,7 @@ def story(s, api):
     assert want.items() <= stream.items(), stream
     want = {"node": NODE, "owner": "front", "owner_kind": "deployment", "label_pod_template_hash": "77", "pod_uid": "one"}
     assert want.items() <= attributes.items(), attributes
+    wait_line("loud", 1, "pay")
     _, attributes = wait_line("cron", 1, "pay")
     assert {"owner": "night-backup", "owner_kind": "cronjob"}.items() <= attributes.items(), attributes
     assert api.count("list") == 1, api.requests  # all at once, from the server's cache

@@ -99,6 +99,24 @@ static void the_app_is_what_the_pod_calls_it(void **state)
     check_str(m.app, "long");
 }
 
+static void a_container_has_the_last_word_on_its_hints(void **state)
+{
+    (void)state;
+    put("", "\"logq.io/exclude\":\"true\",\"logq.io/redact\":\"card\","
+            "\"c.logq.io/exclude\":\"false\",\"side.logq.io/redact\":\"all\","
+            "\"c.logq.io/multiline\":\"java\"");
+    assert_int_equal(find("", ""), 0);
+    check_str(m.hints.exclude, "false");
+    check_str(m.hints.redact, "card");
+    check_str(m.hints.multiline, "java");
+    m.name = STR("side");
+    m.hints = (struct profile_hints){.types = 0};
+    assert_int_equal(find("", ""), 0);
+    check_str(m.hints.exclude, "true");
+    check_str(m.hints.redact, "all");
+    assert_int_equal(m.hints.multiline.n, 0);
+}
+
 static void hints_and_image_of_the_runtime_stay_where_the_pod_has_none(void **state)
 {
     (void)state;
@@ -178,7 +196,7 @@ static void what_is_no_pod_is_not_looked_for(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 CHECK_MAIN(TEST(globs_say_what_becomes_of_a_label), TEST(a_pod_cannot_say_whose_log_it_is),
-           TEST(the_app_is_what_the_pod_calls_it),
+           TEST(the_app_is_what_the_pod_calls_it), TEST(a_container_has_the_last_word_on_its_hints),
            TEST(hints_and_image_of_the_runtime_stay_where_the_pod_has_none),
            TEST(there_is_room_for_our_own_labels), TEST(long_ones_are_bounded_together),
            TEST(what_is_no_pod_is_not_looked_for))

@@ -137,10 +137,43 @@ static void an_annotation_goes_before_a_label(void **state)
     check_str(pod.hints.redact, "ip");
 }
 
+static void check_hints(const char *container, const char *exclude, const char *redact)
+{
+    struct profile_hints hints;
+
+    kube_pod_hints(&pod, str_of(container), &hints);
+    check_str(hints.exclude, exclude);
+    check_str(hints.redact, redact);
+}
+
+static void a_hint_may_be_for_one_container(void **state)
+{
+    (void)state;
+    read_pod("{\"metadata\":{\"annotations\":{\"app.logq.io/redact\":\"card\",\"logq.io/redact\":"
+             "\"ip\",\"proxy.logq.io/exclude\":\"true\",\"proxy.logq.io/other\":\"x\","
+             "\".logq.io/exclude\":\"true\",\"a.b.logq.io/exclude\":\"true\",\"app.logq.io/"
+             "exclude\":7,\"app.example.com/exclude\":\"true\"},\"labels\":{"
+             "\"app.logq.io/exclude\":\"true\"}}}");
+    assert_int_equal(pod.n_own, 2);
+    check_hints("app", "", "card");
+    check_hints("proxy", "true", "ip");
+    check_hints("b", "", "ip");
+    check_hints("", "", "ip");
+    buf_add_z(&text, "{\"metadata\":{\"annotations\":{\"x\":\"y\"");
+    for (int i = 0; i <= KUBE_POD_OWN_MAX; i++)
+        buf_addf(&text, ",\"c%d.logq.io/exclude\":\"true\"", i);
+    buf_add_z(&text, "}}}");
+    assert_int_equal(kube_pod_parse(buf_str(&text), a, &pod, &err), 0);
+    assert_int_equal(pod.n_own, KUBE_POD_OWN_MAX);
+    assert_true(pod.cut);
+}
+
 static void what_is_written_says_the_same(void **state)
 {
     static const char *const PODS[] = {
         POD, "{}", "null",
+        "{\"metadata\":{\"annotations\":{\"side.logq.io/redact\":\"ip\","
+        "\"app.logq.io/exclude\":\"true\"}}}",
         "{\"metadata\":{\"uid\":\"\\u0000\\\"\\\\\\ud800\",\"labels\":{\"a\\nb\":\"\xff\"}}}"};
     struct buf again;
 
@@ -234,5 +267,6 @@ static void names_of_labels_are_made_ours(void **state)
 CHECK_MAIN(TEST(what_matters_is_taken), TEST(the_owner_is_what_a_person_has_made),
            TEST(a_job_that_is_called_by_its_minute_is_a_cron_jobs),
            TEST(a_static_pod_has_the_uid_of_its_directory), TEST(an_annotation_goes_before_a_label),
-           TEST(what_is_written_says_the_same), TEST(what_no_log_shows_makes_no_other_text),
-           TEST(hostile_objects_are_refused_or_cut), TEST(names_of_labels_are_made_ours))
+           TEST(a_hint_may_be_for_one_container), TEST(what_is_written_says_the_same),
+           TEST(what_no_log_shows_makes_no_other_text), TEST(hostile_objects_are_refused_or_cut),
+           TEST(names_of_labels_are_made_ours))

@@ -27,6 +27,7 @@
 #include "base/obj.h"
 #include "base/record.h"
 #include "collector/journal_line.h"
+#include "collector/journal_place.h"
 #include "collector/journal_state.h"
 #include "collector/journal_whose.h"
 #include "collector/metrics.h"
@@ -115,7 +116,7 @@ static int find_place(struct input_journal *in, struct err *err)
     saved = str_trim(buf_str(&text));
     if (r == 0 && saved.n < sizeof(s->at) && is_behind(in, saved)) {
         (void)str_to_z(saved, s->at, sizeof(s->at));
-        s->n_open = 0;
+        journal_state_forget_open(s);
     }
     buf_fini(&text);
     return r;
@@ -373,9 +374,9 @@ static struct journal_open *find_open(struct input_journal *in, struct str key, 
 {
     for (size_t i = 0; i < in->state.n_open; i++) {
         struct journal_open *v = &in->state.open[i];
-        if ((v->end[0] != '\0') != is_lines || !str_eq(key, str_of(v->key)))
+        if ((v->end[0] != '\0') != is_lines || v->key != journal_state_key(key))
             continue;
-        if (str_eq(cursor, str_of(v->cursor)))
+        if (journal_place_is(str_of(v->begin), str_of(in->state.at), cursor))
             v->found = true;
         return v->found ? v : NULL;
     }
@@ -406,7 +407,7 @@ static void replay(struct input_journal *in, const struct journal_frame *f)
 
     if ((lines == NULL && piece == NULL) || journal_joins_add(in->joins, f, time_mono(), &rec) != 0)
         return;
-    if (lines != NULL && str_eq(cursor, str_of(lines->end)))
+    if (lines != NULL && journal_place_is(str_of(lines->end), str_of(in->state.at), cursor))
         lines->ended = true;
     if (lines != NULL && lines->ended) /* else it was whole in front of that */
         hold_again(in, &rec, cursor);
@@ -415,7 +416,7 @@ static void replay(struct input_journal *in, const struct journal_frame *f)
 static void end_replay(struct input_journal *in)
 {
     in->replaying = false;
-    in->state.n_open = 0;
+    journal_state_forget_open(&in->state);
 }
 
 /* true: it is one that we had before we were stopped. */
@@ -719,7 +720,7 @@ void input_journal_attach(struct input_journal *in, int fd)
             in->state.open[i].found = in->state.open[i].ended = false;
     }
     in->replaying = in->state.at[0] != '\0';
-    f.v[JOURNAL_CURSOR] = journal_state_from(&in->state);
+    f.v[JOURNAL_CURSOR] = str_of(in->state.n_open > 0 ? in->state.from : in->state.at);
     buf_init(&start, 1024);
     journal_frame_put(&start, &f);
     n = send(fd, start.p, start.n, MSG_NOSIGNAL);

@@ -207,19 +207,15 @@ size_t journal_joins_count(const struct journal_joins *j)
     return j->open.n;
 }
 
-void journal_joins_put(const struct journal_joins *j, struct json_writer *w)
+void journal_joins_at(const struct journal_joins *j, size_t i, struct str *key, struct str *cursor)
 {
+    struct journal_frame head;
+    struct err err;
+    size_t used;
+
     OBJ_CHECK(j, JOURNAL_JOINS_MAGIC);
-    json_put_array(w);
-    for (size_t i = 0; i < j->open.n; i++) {
-        struct journal_frame head;
-        struct err err;
-        size_t used;
-        INVARIANT(journal_frame_take(buf_str(&j->open.p[i]->head), &head, &used, &err) == 0);
-        json_put_array(w);
-        json_put_string(w, str_of(j->open.p[i]->key));
-        json_put_string(w, head.v[JOURNAL_CURSOR]);
-        json_put_array_end(w);
-    }
-    json_put_array_end(w);
+    INVARIANT(i < j->open.n &&
+              journal_frame_take(buf_str(&j->open.p[i]->head), &head, &used, &err) == 0);
+    *key = str_of(j->open.p[i]->key);
+    *cursor = head.v[JOURNAL_CURSOR];
 }

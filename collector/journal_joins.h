@@ -54,7 +54,8 @@ int journal_joins_add(struct journal_joins *j, const struct journal_frame *f, du
 bool journal_joins_stale(struct journal_joins *j, dur_ns before, struct journal_record *ret);
 
 size_t journal_joins_count(const struct journal_joins *j);
-/* All that is open, as a JSON array of [key, cursor], the oldest first. */
-void journal_joins_put(const struct journal_joins *j, struct json_writer *w);
+/* Record `i` of those that are open, the oldest first: its key, and the cursor of its first piece.
+ * Views. */
+void journal_joins_at(const struct journal_joins *j, size_t i, struct str *key, struct str *cursor);
 
 #endif

@@ -158,21 +158,19 @@ size_t journal_lines_count(const struct journal_lines *l)
     return l->open.n;
 }
 
-void journal_lines_put(const struct journal_lines *l, struct json_writer *w)
+void journal_lines_at(const struct journal_lines *l, size_t i, struct str *key, struct str *cursor,
+                      struct str *end)
 {
+    const struct journal_held *h;
+    struct journal_frame head;
+    struct err err;
+    size_t used;
+
     OBJ_CHECK(l, JOURNAL_LINES_MAGIC);
-    json_put_array(w);
-    for (size_t i = 0; i < l->open.n; i++) {
-        const struct journal_held *h = l->open.p[i];
-        struct journal_frame head;
-        struct err err;
-        size_t used;
-        INVARIANT(journal_frame_take(buf_str(&h->head), &head, &used, &err) == 0);
-        json_put_array(w);
-        json_put_string(w, (struct str){h->of->key, h->of->key_n});
-        json_put_string(w, head.v[JOURNAL_CURSOR]);
-        json_put_string(w, str_of(h->end));
-        json_put_array_end(w);
-    }
-    json_put_array_end(w);
+    INVARIANT(i < l->open.n);
+    h = l->open.p[i];
+    INVARIANT(journal_frame_take(buf_str(&h->head), &head, &used, &err) == 0);
+    *key = (struct str){h->of->key, h->of->key_n};
+    *cursor = head.v[JOURNAL_CURSOR];
+    *end = str_of(h->end);
 }

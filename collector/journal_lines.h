@@ -14,7 +14,7 @@
 
 #include "collector/journal_streams.h"
 
-enum { JOURNAL_LINES_MAX = 128, JOURNAL_LINES_BYTES = 16 << 20 };
+enum { JOURNAL_LINES_MAX = 512, JOURNAL_LINES_BYTES = 16 << 20 };
 
 struct journal_lines;
 
@@ -39,7 +39,9 @@ struct journal_stream *journal_lines_oldest(const struct journal_lines *l);
 struct journal_stream *journal_lines_stale(const struct journal_lines *l, dur_ns before);
 
 size_t journal_lines_count(const struct journal_lines *l);
-/* All that is open, as a JSON array of [key, cursor, cursor], the oldest first. */
-void journal_lines_put(const struct journal_lines *l, struct json_writer *w);
+/* Record `i` of those that are open, the oldest first: its stream, the cursors of its first entry
+ * and of the last one of its first line.  Views. */
+void journal_lines_at(const struct journal_lines *l, size_t i, struct str *key, struct str *cursor,
+                      struct str *end);
 
 #endif

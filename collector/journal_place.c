@@ -83,3 +83,28 @@ bool journal_place_follows(const struct journal_place *a, const struct journal_p
 {
     return str_eq(a->source, b->source) && b->number == a->number + 1;
 }
+
+struct str journal_place_short(struct str cursor, struct str beside)
+{
+    struct journal_place a, b;
+    struct str rest = cursor, part;
+
+    if (!journal_place_parse(cursor, &a) || !journal_place_parse(beside, &b) ||
+        !str_eq(a.source, b.source))
+        return cursor;
+    do
+        part = str_cut(&rest, ';');
+    while (!str_starts(part, STR("i="))); /* it has one */
+    return str_from(part, 2);
+}
+
+bool journal_place_is(struct str written, struct str beside, struct str cursor)
+{
+    struct journal_place a, b;
+    uint64_t number;
+
+    if (str_find_char(written, '=') < written.n)
+        return str_eq(written, cursor);
+    return take_hex(written, &number) && journal_place_parse(cursor, &a) &&
+           journal_place_parse(beside, &b) && str_eq(a.source, b.source) && a.number == number;
+}

@@ -21,6 +21,12 @@ bool journal_place_parse(struct str cursor, struct journal_place *ret);
 /* Negative: `a` is told before `b`; 0: they are the same entry. */
 int journal_place_cmp(const struct journal_place *a, const struct journal_place *b);
 
+/* What has to be written down of `cursor` where `beside` is, too: its number alone if both have one
+ * source, else all of it.  A view of it. */
+struct str journal_place_short(struct str cursor, struct str beside);
+/* Is `written`, which was made so, the entry at `cursor`? */
+bool journal_place_is(struct str written, struct str beside, struct str cursor);
+
 /* Is `b` what the same journal wrote next after `a`? */
 bool journal_place_follows(const struct journal_place *a, const struct journal_place *b);
 

@@ -1,10 +1,13 @@
 /* collector/journal_state.c - contract: journal_state.h. */
 #include "collector/journal_state.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "collector/journal_place.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,22 +27,84 @@ void journal_state_fini(struct journal_state *s)
     journal_drops_fini(&s->drops);
 }
 
+uint64_t journal_state_key(struct str key)
+{
+    return hash_bytes(key.n == 0 ? "" : key.p, key.n, 0);
+}
+
+void journal_state_forget_open(struct journal_state *s)
+{
+    s->n_open = 0;
+    s->from[0] = '\0';
+}
+
+static void put_key(struct json_writer *w, struct str key)
+{
+    char text[20];
+
+    (void)snprintf(text, sizeof(text), "%016" PRIx64, journal_state_key(key));
+    json_put_array(w);
+    json_put_string(w, str_of(text));
+}
+
+/* The older of two cursors, of which the first may be none. */
+static struct str older_of(struct str a, struct str b)
+{
+    return a.n == 0 || journal_state_is_later(a, b) ? b : a;
+}
+
+static struct str put_joins(const struct journal_joins *joins, struct str at, struct json_writer *w)
+{
+    struct str key, cursor, oldest = STR_NULL;
+
+    json_put_key(w, STR("open"));
+    json_put_array(w);
+    for (size_t i = 0; i < journal_joins_count(joins); i++) {
+        journal_joins_at(joins, i, &key, &cursor);
+        put_key(w, key);
+        json_put_string(w, journal_place_short(cursor, at));
+        json_put_array_end(w);
+        oldest = older_of(oldest, cursor);
+    }
+    json_put_array_end(w);
+    return oldest;
+}
+
+static struct str put_lines(const struct journal_lines *lines, struct str at, struct json_writer *w)
+{
+    struct str key, cursor, end, oldest = STR_NULL;
+
+    json_put_key(w, STR("lines"));
+    json_put_array(w);
+    for (size_t i = 0; i < journal_lines_count(lines); i++) {
+        journal_lines_at(lines, i, &key, &cursor, &end);
+        put_key(w, key);
+        json_put_string(w, journal_place_short(cursor, at));
+        json_put_string(w, journal_place_short(end, at));
+        json_put_array_end(w);
+        oldest = older_of(oldest, cursor);
+    }
+    json_put_array_end(w);
+    return oldest;
+}
+
 void journal_state_put(const struct journal_state *s, const struct journal_joins *joins,
                        const struct journal_lines *lines, struct buf *out)
 {
+    struct str at = str_of(s->at), from = STR_NULL;
     struct json_writer w;
 
     json_writer_init(&w, out);
     json_put_object(&w);
-    json_put_kv_str(&w, "at", str_of(s->at));
-    if (journal_joins_count(joins) > 0) {
-        json_put_key(&w, STR("open"));
-        journal_joins_put(joins, &w);
-    }
+    json_put_kv_str(&w, "at", at);
+    if (journal_joins_count(joins) > 0)
+        from = put_joins(joins, at, &w);
     if (journal_lines_count(lines) > 0) {
-        json_put_key(&w, STR("lines"));
-        journal_lines_put(lines, &w);
+        struct str oldest = put_lines(lines, at, &w);
+        from = older_of(from, oldest);
     }
+    if (from.n > 0)
+        json_put_kv_str(&w, "from", from);
     if (s->drops.n > 0) {
         json_put_key(&w, STR("dropped"));
         journal_drops_put(&s->drops, &w);
@@ -65,6 +130,18 @@ static bool take_text(struct json_reader *r, struct arena *a, char *ret, size_t 
     return true;
 }
 
+static bool take_key(struct json_reader *r, uint64_t *ret)
+{
+    struct json_token t;
+    struct err err;
+    char text[20], *end;
+
+    if (json_next(r, &t, &err) < 0 || t.type != JSON_STRING || t.raw.n != 16)
+        return false;
+    *ret = strtoull(str_to_z(t.raw, text, sizeof(text)), &end, 16);
+    return *end == '\0';
+}
+
 /* The array behind "open" or, with a third member in each, "lines". */
 static bool take_open(struct journal_state *s, struct json_reader *r, struct arena *a,
                       bool is_lines)
@@ -83,8 +160,7 @@ static bool take_open(struct journal_state *s, struct json_reader *r, struct are
         if (t.type != JSON_ARRAY || s->n_open == JOURNAL_OPEN_MAX)
             return false;
         *v = (struct journal_open){.found = false};
-        if (!take_text(r, a, v->key, sizeof(v->key)) ||
-            !take_text(r, a, v->cursor, sizeof(v->cursor)) ||
+        if (!take_key(r, &v->key) || !take_text(r, a, v->begin, sizeof(v->begin)) ||
             (is_lines && !take_text(r, a, v->end, sizeof(v->end))) || json_next(r, &t, &err) < 0 ||
             t.type != JSON_ARRAY_END)
             return false;
@@ -97,6 +173,8 @@ static bool take_member(struct journal_state *s, struct json_reader *r, struct s
 {
     if (str_eq(key, STR("at")))
         return take_text(r, a, s->at, sizeof(s->at));
+    if (str_eq(key, STR("from")))
+        return take_text(r, a, s->from, sizeof(s->from));
     if (str_eq(key, STR("open")))
         return take_open(s, r, a, false);
     if (str_eq(key, STR("lines")))
@@ -114,7 +192,7 @@ static bool parse(struct journal_state *s, struct str line, struct arena *a)
     while (e == 0 && (e = json_member(&r, &key, &err)) == 0)
         if (!take_member(s, &r, key.raw, a))
             return false;
-    return e == 1 && s->at[0] != '\0';
+    return e == 1 && s->at[0] != '\0' && (s->n_open > 0) == (s->from[0] != '\0');
 }
 
 static void see_line(void *arg, struct str head, uint64_t end)
@@ -149,7 +227,8 @@ int journal_state_load(struct journal_state *s, struct spool *spool, struct err 
     if (r == 0 && n > 0 && !parse(s, (struct str){line, n}, a)) {
         log_error("journal.place_lost", LOG_Z("spool", SPOOL_JOURNALD));
         s->at[0] = '\0';
-        s->n_open = s->drops.n = 0;
+        s->drops.n = 0;
+        journal_state_forget_open(s);
     }
     arena_free(&a);
     free(line);
@@ -165,14 +244,4 @@ bool journal_state_is_later(struct str later, struct str than)
     if (!journal_place_parse(later, &a))
         return false;
     return !journal_place_parse(than, &b) || journal_place_cmp(&a, &b) > 0;
-}
-
-struct str journal_state_from(const struct journal_state *s)
-{
-    struct str from = str_of(s->at);
-
-    for (size_t i = 0; i < s->n_open; i++)
-        if (journal_state_is_later(from, str_of(s->open[i].cursor)))
-            from = str_of(s->open[i].cursor);
-    return from;
 }

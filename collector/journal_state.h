@@ -3,13 +3,15 @@
  *
  * Lines that are appended together end in one that is none of a record:
  *
- *     {"at":"<cursor of the last entry that is dealt with>","open":[...],"lines":[...],
+ *     {"at":"<cursor of the last entry that is dealt with>","from":"<cursor of the oldest
+ *      entry of an open record>","open":[[key,place],...],"lines":[[key,place,place],...],
  *      "dropped":[...]}
  *
  * with what is open (journal_joins.h, journal_lines.h) and what was dropped and not told
- * (journal_drops.h), in so far as there is any.  It is true of all lines in front of it.  Lines
- * without one behind them were being written when we were killed, and nobody has read them: they
- * are cut off, and made again.
+ * (journal_drops.h), in so far as there is any.  Of each key there is a hash, of each cursor what
+ * `at` does not say already (journal_place_short): there may be many of them, and often.  It is
+ * true of all lines in front of it.  Lines without one behind them were being written when we were
+ * killed, and nobody has read them: they are cut off, and made again.
  */
 #ifndef LOGQ_COLLECTOR_JOURNAL_STATE_H
 #define LOGQ_COLLECTOR_JOURNAL_STATE_H
@@ -24,15 +26,16 @@ enum { JOURNAL_OPEN_MAX = JOURNAL_JOINS_MAX + JOURNAL_LINES_MAX };
 
 /* A record that was open. */
 struct journal_open {
-    char key[JOURNAL_KEY_MAX];
-    char cursor[JOURNAL_CURSOR_MAX];
-    char end[JOURNAL_CURSOR_MAX]; /* of its first line; "": it is one line, of several entries */
-    bool found, ended;            /* the entry there was read again */
+    uint64_t key;                   /* journal_state_key of it */
+    char begin[JOURNAL_CURSOR_MAX]; /* places, as they are written */
+    char end[JOURNAL_CURSOR_MAX];   /* of its first line; "": it is one line, of several entries */
+    bool found, ended;              /* the entry there was read again */
 };
 
 struct journal_state {
-    char at[JOURNAL_CURSOR_MAX]; /* "": there is none */
-    struct journal_open *open;   /* owned; JOURNAL_OPEN_MAX */
+    char at[JOURNAL_CURSOR_MAX];   /* "": there is none */
+    char from[JOURNAL_CURSOR_MAX]; /* where reading has to begin again; "": at `at` */
+    struct journal_open *open;     /* owned; JOURNAL_OPEN_MAX */
     size_t n_open;
     struct journal_drops drops;
 };
@@ -40,15 +43,17 @@ struct journal_state {
 void journal_state_init(struct journal_state *s);
 void journal_state_fini(struct journal_state *s);
 
-/* What is in `s` but for `open`, with what is open now, as a line behind `out`. */
+uint64_t journal_state_key(struct str key);
+
+/* `at` and `drops` of `s` with what is open now, as a line behind `out`. */
 void journal_state_put(const struct journal_state *s, const struct journal_joins *joins,
                        const struct journal_lines *lines, struct buf *out);
 /* Read the last one of the spool, without what is behind it.  One that breaks its format is as
  * none, and is logged. */
 int journal_state_load(struct journal_state *s, struct spool *spool, struct err *err);
 
-/* The entry at which reading has to begin again: the oldest of an open record, or `at`. */
-struct str journal_state_from(const struct journal_state *s);
+/* As if nothing had been open. */
+void journal_state_forget_open(struct journal_state *s);
 /* `later` is behind `than` in the journal, or one of them is none. */
 bool journal_state_is_later(struct str later, struct str than);
 

@@ -1,83 +1,12 @@
 /* Unit tests of collector/input_journal: a reader of the journal that is the test, all the way to
  * the store. */
-#include "tests/unit/collector/collector_world.h"
-#include "tests/unit/collector/journal_world.h"
+#include "tests/unit/collector/journal_input_world.h"
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "collector/journal_lines.h"
 
 #include <stdlib.h>
-#include <sys/socket.h>
-
-#define JOURNALD   "  - {type: journald}\n"
-#define SPOOL_FILE "state/spool/journald/00000001.jsonl"
-
-static int reader;                     /* our end; -1: none */
-static char place[JOURNAL_CURSOR_MAX]; /* where the worker wants to begin */
-
-static int setup(void **state)
-{
-    (void)world_setup(state);
-    w.server.show_labels = true;
-    reader = -1;
-    return 0;
-}
-
-static void close_reader(void)
-{
-    if (reader >= 0)
-        (void)close(reader);
-    reader = -1;
-}
-
-static int teardown(void **state)
-{
-    world_die();
-    close_reader();
-    return world_teardown(state);
-}
-
-/* Another reader, which is told where to begin. */
-static void attach(void)
-{
-    struct journal_frame f;
-    char bytes[1024];
-    size_t used = 0;
-    ssize_t n;
-    int pair[2];
-
-    close_reader();
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    collector_set_journal(w.collector, pair[0]);
-    reader = pair[1];
-    n = recv(reader, bytes, sizeof(bytes), 0);
-    assert_true(n > 0);
-    assert_int_equal(journal_frame_take((struct str){bytes, (size_t)n}, &f, &used, &err), 0);
-    assert_int_equal(f.type, JOURNAL_START);
-    (void)str_to_z(f.v[JOURNAL_CURSOR], place, sizeof(place));
-}
-
-static void begin(const char *more, const char *inputs)
-{
-    world_start(more, inputs);
-    attach();
-}
-
-static void again(const char *more, const char *inputs)
-{
-    world_die();
-    begin(more, inputs);
-}
-
-static void say(struct journal_frame f)
-{
-    struct buf b;
-
-    buf_init(&b, 2 * JOURNAL_FRAME_MAX);
-    journal_frame_put(&b, &f);
-    assert_int_equal(send(reader, b.p, b.n, MSG_NOSIGNAL), (ssize_t)b.n);
-    buf_fini(&b);
-}
 
 /* One that is longer than what a socket holds: the loop has to take it meanwhile. */
 static void say_slowly(const struct journal_frame *f)
@@ -441,8 +370,6 @@ static struct journal_frame other(unsigned no, const char *text)
     return f;
 }
 
-#define NOISE "rules: [{name: noise, if: {line: noise}, then: drop}]\n"
-
 static void rules_decide_before_secrets_go_and_before_the_spool(void **state)
 {
     struct journal_frame f;
@@ -542,7 +469,6 @@ static void lines_without_a_state_behind_them_are_made_again(void **state)
 
 /* ---- records of several lines ---- */
 
-#define JAVA "  - {type: journald, multiline: {format: java}}\n"
 #define HEAD "Exception in thread \"main\" java.lang.IllegalStateException: "
 
 static void lines_of_a_trace_are_one_record(void **state)
@@ -657,11 +583,11 @@ static void lines_are_held_of_so_many_streams(void **state)
 
     (void)state;
     begin("", "  - {type: journald, multiline: {start: '^begin'}}\n");
-    for (unsigned no = 1; no <= 130; no++) {
+    for (unsigned no = 1; no <= JOURNAL_LINES_MAX + 2; no++) {
         struct journal_frame f = journal_entry(no, "web", "begin");
         (void)snprintf(id, sizeof(id), "%014x", no);
         f.v[JOURNAL_ID] = str_of(id);
-        say(f);
+        say_slowly(&f);
     }
     world_wait_records(2);
     world_wait("begin container_id=00000000000002");

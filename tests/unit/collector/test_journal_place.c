@@ -86,8 +86,30 @@ static void the_next_number_follows(void **state)
     assert_false(journal_place_follows(&a, &c));
 }
 
+/* Where one is written down another of its source is a number. */
+static void beside_another_a_number_is_enough(void **state)
+{
+    struct str at = STR(CURSOR("a", "ff", "b", "9", "9", "9"));
+    struct str one = STR(CURSOR("a", "1c", "b", "1", "1", "1"));
+    struct str foreign = STR(CURSOR("c", "1c", "b", "1", "1", "1"));
+
+    (void)state;
+    check_str(journal_place_short(one, at), "1c");
+    check_str(journal_place_short(foreign, at), CURSOR("c", "1c", "b", "1", "1", "1"));
+    check_str(journal_place_short(STR("x"), at), "x");
+    check_str(journal_place_short(one, STR("x")), CURSOR("a", "1c", "b", "1", "1", "1"));
+    assert_true(journal_place_is(STR("1c"), at, one));
+    assert_false(journal_place_is(STR("1c"), at, foreign));
+    assert_false(journal_place_is(STR("1d"), at, one));
+    assert_false(journal_place_is(STR("1c"), STR("x"), one));
+    assert_false(journal_place_is(STR(""), at, one));
+    assert_true(journal_place_is(foreign, at, foreign));
+    assert_false(journal_place_is(foreign, at, one));
+}
+
 CHECK_MAIN(cmocka_unit_test(a_cursor_is_taken_apart),
            cmocka_unit_test(what_is_no_cursor_is_refused),
            cmocka_unit_test(numbers_of_one_source_decide_whatever_the_clocks_say),
            cmocka_unit_test(then_the_boot_then_the_clock_then_the_content),
-           cmocka_unit_test(the_next_number_follows))
+           cmocka_unit_test(the_next_number_follows),
+           cmocka_unit_test(beside_another_a_number_is_enough))

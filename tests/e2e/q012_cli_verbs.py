@@ -215,7 +215,7 @@ def completion(server):
         return command(["bash", "-c", test], env=server.environment() | {"PATH": f"{BIN}:{os.environ['PATH']}"}).stdout.split("\n")[:-1]
 
     assert in_bash("logq vol") == ["volume"]
-    assert in_bash("logq query '{app=\"w") == ['{app="web"']
+    assert in_bash("logq query '{app=\"w") == ['{app="web"', '{app="web"...']
     assert in_bash("logq query '{ap") == ['{app="', '{app="...']  # two, so that the quote stays open
     assert in_bash("logq labels ho") == ["host"]
 

@@ -172,8 +172,8 @@ static void what_is_written_says_the_same(void **state)
 {
     static const char *const PODS[] = {
         POD, "{}", "null",
-        "{\"metadata\":{\"annotations\":{\"side.logq.io/redact\":\"ip\","
-        "\"app.logq.io/exclude\":\"true\"}}}",
+        ("{\"metadata\":{\"annotations\":{\"side.logq.io/redact\":\"ip\","
+         "\"app.logq.io/exclude\":\"true\"}}}"),
         "{\"metadata\":{\"uid\":\"\\u0000\\\"\\\\\\ud800\",\"labels\":{\"a\\nb\":\"\xff\"}}}"};
     struct buf again;
 

@@ -59,6 +59,19 @@ void cmd_say_lines(struct str text)
     }
 }
 
+void cmd_note(struct cmd *c, const char *text)
+{
+    if (c->out->errors_terminal)
+        c->out->note = text;
+}
+
+int cmd_nothing(struct cmd *c)
+{
+    if (!c->args->has_span && !c->args->has_to)
+        cmd_note(c, "nothing in the last hour: --since 1d looks further back");
+    return CMD_NOTHING;
+}
+
 /* The line of the query, and a caret. */
 static void show_place(const struct cmd *c, struct str query, const struct remote_failure *fail)
 {
@@ -151,7 +164,7 @@ int cmd_list(struct cmd *c, const struct cmd_question *q, struct buf *params)
     if (r < 0)
         code = cmd_fail(c, q->query, &fail, &err);
     else
-        code = rows_count(rows) > 0 ? CMD_FOUND : CMD_NOTHING;
+        code = rows_count(rows) > 0 ? CMD_FOUND : cmd_nothing(c);
     rows_free(&rows);
     return code;
 }

@@ -52,6 +52,12 @@ void cmd_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Each line of it. */
 void cmd_say_lines(struct str text);
 
+/* Say a static text to people, if stderr is a terminal, when the answer has been shown. */
+void cmd_note(struct cmd *c, const char *text);
+/* The exit code of an answer with nothing in it; says so where it was about the last hour only
+ * because nothing else had been asked for. */
+int cmd_nothing(struct cmd *c);
+
 /* Say `err`; with a place in `query` (p == NULL: none) also that line of it and a caret below.
  * Returns the exit code.  Nothing is said when only stdout's reader has gone: then 0. */
 int cmd_fail(const struct cmd *c, struct str query, const struct remote_failure *fail,

@@ -238,7 +238,7 @@ int cmd_histogram(struct cmd *c, struct str text)
     if (r < 0)
         code = cmd_fail(c, text, &fail, &err);
     else
-        code = b->most > 0 ? CMD_FOUND : CMD_NOTHING;
+        code = b->most > 0 ? CMD_FOUND : cmd_nothing(c);
     rows_free(&rows);
     free(b);
     return code;

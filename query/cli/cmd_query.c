@@ -43,7 +43,12 @@ static int run_log(struct cmd *c, struct str text, bool once)
     }
     if (r < 0)
         return cmd_fail(c, text, &fail, &err);
-    return c->out->entries > 0 ? CMD_FOUND : CMD_NOTHING;
+    if (c->out->entries == 0)
+        return cmd_nothing(c);
+    if (!a->has_limit && c->out->entries == LIMIT_DEFAULT)
+        cmd_note(c, q.export.backward ? "these are the newest 1000 lines: --limit 0 shows all"
+                                      : "these are the oldest 1000 lines: --limit 0 shows all");
+    return CMD_FOUND;
 }
 
 static int run_around(struct cmd *c, struct str text)
@@ -66,7 +71,7 @@ static int run_around(struct cmd *c, struct str text)
         r = output_finish(c->out, &err);
     if (r < 0)
         return cmd_fail(c, text, &fail, &err);
-    return hits > 0 ? CMD_FOUND : CMD_NOTHING;
+    return hits > 0 ? CMD_FOUND : cmd_nothing(c);
 }
 
 static int fetch_values(struct cmd *c, struct str text, struct buf *body,

@@ -125,6 +125,8 @@ static int run(struct args *args)
         r = CMD_USAGE;
     }
     output_fini(&out);
+    if (out.note != NULL)
+        cmd_say("%s", out.note);
     remote_free(&remote);
     context_fini(&ctx);
     return r;

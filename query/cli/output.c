@@ -33,7 +33,8 @@ static size_t lines_of(int fd)
 
 void output_init(struct output *o, int fd, const struct args *args, const struct output_env *env)
 {
-    *o = (struct output){.fd = fd, .terminal = env->terminal};
+    *o = (struct output){
+        .fd = fd, .terminal = env->terminal, .errors_terminal = env->errors_terminal};
     o->form.kind = args->has_output ? args->output : env->terminal ? FORMAT_TABLE : FORMAT_RAW;
     o->form.color = wants_color(args, env, env->terminal);
     o->color_errors = wants_color(args, env, env->errors_terminal);

@@ -25,6 +25,8 @@ struct output {
     int fd; /* borrowed */
     bool terminal;
     bool color_errors; /* what goes to stderr */
+    bool errors_terminal;
+    const char *note; /* to be said on stderr when all is shown, static; NULL: nothing */
     struct format_options form;
     struct buf buf;
     uint64_t entries;        /* printed */

@@ -247,6 +247,29 @@ def on_terminal(server, *args, rows=24, **env):
     return text.decode()
 
 
+def told(server, *args, code=0):
+    """What people are told beside an answer: stderr, where that is a terminal."""
+    mine, its = pty.openpty()
+    done = subprocess.run([BIN / "logq", *args], stdout=subprocess.DEVNULL, stderr=its, stdin=subprocess.DEVNULL,
+                          env=dict(os.environ, TERM="xterm", **server.environment()), timeout=30 * SLOW)
+    os.write(its, b".")  # so that there is something to read
+    os.close(its)
+    text = os.read(mine, 65536).decode()
+    os.close(mine)
+    assert done.returncode == code, (args, done, text)
+    return text[:-1].strip()
+
+
+def notes(server):
+    assert told(server, "query", '{app="web"}', "--progress", "never") == "logq: these are the newest 1000 lines: --limit 0 shows all"
+    assert "oldest 1000" in told(server, "query", '{app="web"}', "--direction", "forward", "--progress", "never")
+    for verb in ("query", "series", "stats", "volume", "patterns"):
+        assert "--since 1d" in told(server, verb, '{app="none"}', code=1), verb
+        assert told(server, verb, '{app="none"}', "--since", "2h", code=1) == "", verb
+    assert told(server, "query", '{app="web"}', "-n", "1000", "--progress", "never") == ""
+    assert out(server, "query", '{app="none"}', code=1) == "" == logq(server, "query", '{app="web"}').stderr  # nobody reads it
+
+
 def terminal(server, work):
     log = work / "paged"
     pager = {"LOGQ_PAGER": f"tee {log}"}
@@ -364,6 +387,7 @@ def run():
             logq(server, "admin", "flush")
             looks(server)
             faulty(server)
+            notes(server)
             histogram(server)
             shown(server)
             offline(server, work)

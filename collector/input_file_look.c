@@ -387,6 +387,17 @@ static bool open_sibling(struct input_file *in, const struct sibling *b, struct 
     return true;
 }
 
+/* Is open sibling `b` known by its inode?  Those of files that are gone are used again. */
+static bool is_of_inode(struct input_file *in, const struct sibling *b, struct reader *from)
+{
+    const struct checkpoint_file *f = find_inode(in, b->st.st_dev, b->st.st_ino);
+
+    return f != NULL && (f->user != NULL || tail_is_file(from, &(struct checkpoint_file){
+                                                                   .head_len = f->head_len,
+                                                                   .head_hash = f->head_hash,
+                                                               }));
+}
+
 /* Is all of `f`, which is `from`, planned and acknowledged? */
 static bool is_done(const struct checkpoint_file *f, struct reader *from)
 {
@@ -561,6 +572,8 @@ static bool is_to_read(struct input_file *in, const struct slot *s, const struct
 {
     if (b->entry != NULL)
         return !is_done(b->entry, from);
+    if (is_of_inode(in, b, from))
+        return false;
     if (is_in_making(b, from)) {
         in->look_again = true;
         return false;
@@ -581,7 +594,6 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
         known = known || f != NULL;
         if ((f != NULL && f->user != NULL) ||
             (f == NULL && ((!known && !is_ours(in, s, b)) || !b->is_rotated)) ||
-            (f == NULL && find_inode(in, b->st.st_dev, b->st.st_ino) != NULL) ||
             strcmp(b->path, s->path) == 0 || !open_sibling(in, b, &from))
             continue;
         if (!is_to_read(in, s, all, b, &from)) {
@@ -681,10 +693,9 @@ static bool find_old_content_once(struct input_file *in, const struct tail *t, s
     siblings_list(in->set->opener, t->slot->path, &all);
     for (size_t i = all.v.n; i > 0 && !found; i--) { /* the newest first */
         const struct sibling *b = &all.v.p[i - 1];
-        if (!b->is_rotated || strcmp(b->path, t->slot->path) == 0 ||
-            find_inode(in, b->st.st_dev, b->st.st_ino) != NULL || !open_sibling(in, b, ret))
+        if (!b->is_rotated || strcmp(b->path, t->slot->path) == 0 || !open_sibling(in, b, ret))
             continue;
-        found = tail_is_copy(t, ret);
+        found = !is_of_inode(in, b, ret) && tail_is_copy(t, ret);
         if (!found)
             reader_close(ret);
         *st = b->st;

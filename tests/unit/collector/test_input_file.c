@@ -306,6 +306,58 @@ static void what_copytruncate_took_away_is_read_from_the_copy(void **state)
     assert_false(w.server.overlapped);
 }
 
+/* `name` is another file with the same inode from now on, as when it was removed and the file
+ * system gives the number out again. */
+static void use_inode_again(const char *name, const char *text)
+{
+    int fd = openat(w.dir, name, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_all(fd, text, strlen(text), &err), 0);
+    (void)close(fd);
+}
+
+/* a.log.1 was read, a.log is followed, and only the journal knows the one. */
+static void start_behind_a_rotation(void)
+{
+    world_write("logs/a.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_rename("logs/a.log", "logs/a.log.1");
+    world_write("logs/a.log", T "stdout F two\n");
+    world_wait("two");
+    world_die();
+    world_start("", CRI);
+    world_write("logs/a.log", T "stdout F three\n");
+    world_wait("three");
+}
+
+static void a_copy_is_found_behind_an_inode_that_is_used_again(void **state)
+{
+    (void)state;
+    start_behind_a_rotation();
+    world_write("logs/a.log", T "stdout F four\n");
+    use_inode_again("logs/a.log.1", T "stdout F two\n" T "stdout F three\n" T "stdout F four\n");
+    use_inode_again("logs/a.log", T "stdout F five\n");
+    world_wait("five");
+    world_wait("four");
+    assert_int_equal(w.server.records, 5);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
+static void a_rotated_log_is_found_behind_an_inode_that_is_used_again(void **state)
+{
+    (void)state;
+    start_behind_a_rotation();
+    use_inode_again("logs/a.log.1", T "stdout F four\n");
+    world_rename("logs/a.log", "logs/a.log.2");
+    world_write("logs/a.log", T "stdout F five\n");
+    world_wait("five");
+    world_wait("four");
+    assert_int_equal(w.server.records, 5);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
 static void copies_that_a_glob_matches_are_not_read_twice(void **state)
 {
     (void)state;
@@ -803,6 +855,8 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(rotated_files_from_before_us_are_not_read),
            TEST(rotation_while_we_are_away_loses_nothing), TEST(a_truncated_file_begins_anew),
            TEST(what_copytruncate_took_away_is_read_from_the_copy),
+           TEST(a_copy_is_found_behind_an_inode_that_is_used_again),
+           TEST(a_rotated_log_is_found_behind_an_inode_that_is_used_again),
            TEST(copies_that_a_glob_matches_are_not_read_twice),
            TEST(copytruncate_while_we_are_away_loses_nothing),
            TEST(what_was_compressed_while_we_were_away_is_read),

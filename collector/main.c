@@ -97,8 +97,10 @@ static int run(const char *path)
     return priv_run(path, config, worker_run);
 }
 
-static int usage(void)
+static int usage(const char *why)
 {
+    if (why != NULL)
+        (void)fprintf(stderr, "logq-collector: %s\n", why);
     (void)fputs(USAGE, stderr);
     return EXIT_USAGE;
 }
@@ -127,16 +129,16 @@ int main(int argc, char **argv)
         else if (o == 'h')
             return fputs(USAGE, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         else
-            return usage();
+            return usage(NULL); /* getopt has said why */
     }
     if (optind + 1 != argc)
-        return usage();
+        return usage(optind == argc ? "a command is needed" : "one command at a time");
     verb = argv[optind];
     if (strcmp(verb, "example") == 0)
         return example();
+    if (strcmp(verb, "run") != 0 && strcmp(verb, "check") != 0)
+        return usage("there is no such command");
     if (path == NULL)
-        return usage();
-    if (strcmp(verb, "run") == 0)
-        return run(path);
-    return strcmp(verb, "check") == 0 ? check(path) : usage();
+        return usage("--config FILE is needed");
+    return strcmp(verb, "run") == 0 ? run(path) : check(path);
 }

@@ -14,7 +14,12 @@ static int parse_query(struct http_exchange *x, const char *name, bool all, stru
     struct err err;
     int r;
 
-    if (text.p == NULL)
+    if (text.p == NULL && str_starts(http_header(x, "Content-Type"), STR("application/json")))
+        r = err_set(&err, ERR_INVALID,
+                    "parameter '%s' is missing: a body is a form, as "
+                    "application/x-www-form-urlencoded",
+                    name);
+    else if (text.p == NULL)
         r = err_set(&err, ERR_INVALID, "parameter '%s' is missing", name);
     else
         r = all ? query_parse_all(text, ret, &line, &column, &err)

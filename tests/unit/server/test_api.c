@@ -293,8 +293,14 @@ static void get_and_form_give_the_same_answer(void **state)
                            .token = ADMIN,
                            .type = "application/x-www-form-urlencoded; charset=utf-8",
                            .body = STR("query=%7Bapp%3D%22web%22%7D&direction=forward&" DAY)};
+    const struct request json = {.method = "POST",
+                                 .target = "/loki/api/v1/query_range",
+                                 .token = ADMIN,
+                                 .type = "application/json",
+                                 .body = STR("{\"query\":\"{app=~\\\".+\\\"}\"}")};
 
     push_lines(f, 0, 3, 7);
+    check(f, &json, 400, "'query' is missing: a body is a form");
     check_get(f, TARGET, 200, "[[\"1768003200000000000\",\"0000000\"],[\"1768003200000000001\"");
     check(f, &form, 200, "[[\"1768003200000000000\",\"0000000\"],[\"1768003200000000001\"");
     check_get(f, "/loki/api/v1/labels?" DAY, 200, "[\"app\",\"service_name\"]");

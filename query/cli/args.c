@@ -134,12 +134,13 @@ static bool *switch_of(enum flag_id id, struct args *a)
         enum flag_id id;
         bool *to;
     } switches[] = {
-        {FLAG_FOLLOW, &a->follow},       {FLAG_FORCE, &a->force},
-        {FLAG_STRUCTURE, &a->structure}, {FLAG_OVERLAP, &a->overlap},
-        {FLAG_STDIN, &a->from_stdin},    {FLAG_RESUME, &a->resume},
-        {FLAG_HISTOGRAM, &a->histogram}, {FLAG_NO_PAGER, &a->no_pager},
-        {FLAG_LENIENT, &a->lenient},     {FLAG_TOP_SERIES, &a->top_series},
-        {FLAG_HELP, &a->help},           {FLAG_VERSION, &a->version},
+        {FLAG_FOLLOW, &a->follow},         {FLAG_FORCE, &a->force},
+        {FLAG_STRUCTURE, &a->structure},   {FLAG_OVERLAP, &a->overlap},
+        {FLAG_STDIN, &a->from_stdin},      {FLAG_RESUME, &a->resume},
+        {FLAG_HISTOGRAM, &a->histogram},   {FLAG_NO_PAGER, &a->no_pager},
+        {FLAG_LABELS, &a->by_label},       {FLAG_LENIENT, &a->lenient},
+        {FLAG_TOP_SERIES, &a->top_series}, {FLAG_HELP, &a->help},
+        {FLAG_VERSION, &a->version},
     };
 
     for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)

@@ -74,6 +74,7 @@ struct args {
     bool resume;
     const char *columns; /* NULL: not given */
     bool histogram;
+    bool by_label;            /* series */
     bool lenient, top_series; /* of a metric query: docs/http-api.md */
     bool no_pager;
     enum args_color progress;

@@ -24,6 +24,7 @@ enum flag_id {
     FLAG_TOP_SERIES,
     FLAG_STDIN,
     FLAG_BY,
+    FLAG_LABELS,
     FLAG_SAMPLE,
     FLAG_FORCE,
     FLAG_STRUCTURE,

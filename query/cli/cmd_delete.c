@@ -40,6 +40,8 @@ static int make(struct cmd *c, struct str text)
     params_add_ts(&params, "start", c->args->from);
     params_add_ts(&params, "end", c->args->to);
     r = call(c, "POST", buf_str(&params), &body, text);
+    if (r == CMD_FOUND)
+        cmd_note(c, "hidden from now on, gone from the disk within a day: see `logq delete list`");
     buf_fini(&params);
     buf_fini(&body);
     return r;

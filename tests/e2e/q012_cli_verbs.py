@@ -68,6 +68,14 @@ def looks(server):
     assert "metric" in out(server, "fields", "1 + 1", code=2)
 
 
+def labels_of_series(server):
+    rows = [json.loads(line) for line in out(server, "series", "{}", "--labels", "-o", "jsonl").splitlines()]
+    assert rows == [{"label": "app", "values": 2, "streams": 2}, {"label": "service_name", "values": 2, "streams": 2},
+                    {"label": "host", "values": 1, "streams": 1}], rows
+    assert out(server, "series", '{app="db"}', "--labels") == "app\t1\t1\nservice_name\t1\t1\n"
+    assert out(server, "series", '{app="none"}', "--labels", code=1) == ""
+
+
 def faulty(server):
     """Metric queries that would fail: on lines that are no JSON, and with more series than the limit."""
     mixed = 'sum by (status) (count_over_time({app=~"web|db"} | json [1h]))'
@@ -387,6 +395,7 @@ def run():
             logq(server, "admin", "flush")
             looks(server)
             faulty(server)
+            labels_of_series(server)
             notes(server)
             histogram(server)
             shown(server)

@@ -379,6 +379,8 @@ static void on_body(struct http_client *c, struct str bytes, void *arg)
         return;
     if (k->status != 200) {
         buf_add_str(&k->reason, bytes);
+        if (k->reason.over)
+            http_client_cancel(c);
         return;
     }
     k->heard_at = time_mono();

@@ -19,6 +19,7 @@ struct api {
     uint64_t limit;     /* of the last list */
     int status;         /* of lists */
     const char *answer; /* instead of a list; NULL: none */
+    bool endless;       /* and it goes on */
     unsigned lists, first_pages, watches, denied;
     char from[64]; /* resourceVersion of the last watch */
     char exact;    /* the last first page: 'c' may come from a cache, 'x' may not */
@@ -44,6 +45,12 @@ static void list(struct http_exchange *x)
         api.exact = http_param(x, "resourceVersion", 0).n == 0 ? 'x' : 'c';
     }
     assert_true(str_to_u64(http_param(x, "limit", 0), &api.limit));
+    if (api.endless) {
+        http_watch(x, on_aborted, NULL, NULL);
+        http_reply_start(x, api.status, "application/json");
+        http_reply_write(x, str_of(api.answer));
+        return;
+    }
     if (api.status != 200 || api.answer != NULL) {
         http_reply(x, api.status, "application/json",
                    api.answer == NULL ? STR("{\"kind\":\"Status\"}") : str_of(api.answer));
@@ -446,6 +453,23 @@ static void a_page_that_is_too_large_is_asked_for_otherwise(void **state)
     world_wait(LABELS("pay") "two");
 }
 
+static void a_refusal_that_does_not_end_is_cut_off(void **state)
+{
+    static char large[32 << 10];
+
+    (void)state;
+    memset(large, ' ', sizeof(large) - 1);
+    api.status = 503;
+    api.answer = large;
+    api.endless = true;
+    start();
+    world_wait_metric(METRIC_KUBE_ERRORS, 2);
+    api.endless = false;
+    api.answer = NULL;
+    api.status = 200;
+    wait_watch();
+}
+
 static void a_reload_begins_and_ends_to_ask(void **state)
 {
     (void)state;
@@ -532,15 +556,13 @@ static void a_server_of_another_ca_is_not_believed(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-CHECK_MAIN(TEST(a_log_has_the_labels_of_its_pod), TEST(a_log_waits_for_its_pod),
-           TEST(no_log_waits_long), TEST(a_change_is_for_the_records_from_then_on),
-           TEST(old_and_new_labels_may_be_in_one_chunk),
-           TEST(a_restart_without_the_server_knows_them), TEST(what_is_too_old_is_listed_anew),
-           TEST(a_bookmark_is_where_the_next_watch_begins),
-           TEST(a_server_that_stays_silent_is_listed_anew), TEST(a_list_has_pages),
-           TEST(a_token_that_rotates_is_read_again),
-           TEST(a_page_that_is_too_large_is_asked_for_otherwise),
-           TEST(a_reload_begins_and_ends_to_ask), TEST(a_reload_labels_open_logs_from_the_cache),
-           TEST(a_file_that_cannot_be_used_harms_nobody),
-           TEST(what_is_not_understood_changes_nothing),
-           TEST(a_server_of_another_ca_is_not_believed))
+CHECK_MAIN(
+    TEST(a_log_has_the_labels_of_its_pod), TEST(a_log_waits_for_its_pod), TEST(no_log_waits_long),
+    TEST(a_change_is_for_the_records_from_then_on), TEST(old_and_new_labels_may_be_in_one_chunk),
+    TEST(a_restart_without_the_server_knows_them), TEST(what_is_too_old_is_listed_anew),
+    TEST(a_bookmark_is_where_the_next_watch_begins),
+    TEST(a_server_that_stays_silent_is_listed_anew), TEST(a_list_has_pages),
+    TEST(a_token_that_rotates_is_read_again), TEST(a_page_that_is_too_large_is_asked_for_otherwise),
+    TEST(a_refusal_that_does_not_end_is_cut_off), TEST(a_reload_begins_and_ends_to_ask),
+    TEST(a_reload_labels_open_logs_from_the_cache), TEST(a_file_that_cannot_be_used_harms_nobody),
+    TEST(what_is_not_understood_changes_nothing), TEST(a_server_of_another_ca_is_not_believed))

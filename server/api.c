@@ -232,6 +232,8 @@ static size_t body_max(struct http_exchange *x, void *arg)
     if (route == NULL || !method_fits(route->methods, http_method(x)) ||
         let_in(a, x, route, &caller, &err) < 0)
         return SIZE_MAX;
+    if (route->access != ACCESS_OPEN)
+        http_trust(x);
     http_set_urgent(x, route->fn == api_push); /* a collector waits for its ack */
     return route->access == ACCESS_WRITE ? (size_t)a->server->conf.http.max_body_bytes : FORM_MAX;
 }

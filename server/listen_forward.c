@@ -25,7 +25,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { THREADS_MAX = 64, CLOSE_POLL_MS = 5 };
+enum {
+    THREADS_MAX = 64,
+    CLOSE_POLL_MS = 5,
+    ENDING_MAX = 16, /* streams of a loop that end for the sake of others */
+};
 
 struct forward_loop {
     struct listen_forward *owner;
@@ -67,7 +71,6 @@ static void turn_away(struct stream *s)
     struct err why;
 
     (void)err_set(&why, ERR_LIMIT, "too many connections");
-    metric_add(METRIC_FORWARD_TURNED_AWAY, 1);
     stream_set_handler(s, &NOBODY, NULL);
     stream_close(s, &why);
 }
@@ -83,10 +86,14 @@ static void on_accept(struct stream *s, void *arg)
 {
     struct forward_loop *fl = arg;
 
-    if (fl->owner->sessions >= max_connections(fl->owner->server))
-        turn_away(s);
-    else
-        session_forward_new(&fl->group, s);
+    if (fl->owner->sessions >= max_connections(fl->owner->server)) {
+        metric_add(METRIC_FORWARD_TURNED_AWAY, 1);
+        if (!session_forward_make_room(&fl->group)) {
+            turn_away(s);
+            return;
+        }
+    }
+    session_forward_new(&fl->group, s);
 }
 
 static int make_tls(const struct server *s, struct tls_ctx **ret, struct err *err)
@@ -121,12 +128,13 @@ static int open_loop(struct listen_forward *l, struct forward_loop *fl, struct t
     struct listener_options opt = {.stream = {.tls = tls},
                                    .reuse_port = l->n_loops > 1,
                                    .unix_mode = 0660,
-                                   .max_streams = max_connections(l->server) + 1};
+                                   .max_streams = max_connections(l->server) + ENDING_MAX};
     int r = loop_new(&fl->loop, err);
 
     fl->owner = l;
     fl->group = (struct session_group){
         .server = l->server, .loop = fl->loop, .local = local, .open = &l->sessions};
+    session_forward_begin(&fl->group);
     if (r == 0)
         r = listener_open(fl->loop, l->address, &opt, on_accept, fl, &fl->listener, err);
     /* The others follow the first to the port it got. */

@@ -83,8 +83,9 @@ struct session_forward {
     unsigned magic;
 #define SESSION_FORWARD_MAGIC 0x5e5510f0u
     struct session_group *group;
-    struct session_forward *next, **link; /* in group->first */
-    struct stream *stream;                /* NULL once closed */
+    struct session_forward *next, **link;                   /* in group->first */
+    struct session_forward *next_stranger, **stranger_link; /* NULL: it is none (any more) */
+    struct stream *stream;                                  /* NULL once closed */
     struct buf in;
     size_t charged; /* to the server's budget, for `in` */
     struct forward_frame frame;
@@ -103,7 +104,8 @@ struct session_forward {
     uint64_t incarnation;           /* of its hello */
     bool said_hello;                /* once: there are only so many entries, for all senders */
     bool opened, draining;
-    unsigned held; /* enum hold, or-ed */
+    bool gives_way; /* to another, and says no more */
+    unsigned held;  /* enum hold, or-ed */
     enum auth_state auth_state;
     struct forward_auth auth;
     struct chunk *queue, **queue_end;
@@ -182,6 +184,48 @@ static void free_if_over(struct session_forward *s)
     metric_sub(METRIC_FORWARD_OPEN, 1);
     s->magic = 0;
     free(s);
+}
+
+/* ---- strangers ---- */
+
+/* They are in order of coming. */
+static void add_stranger(struct session_group *g, struct session_forward *s)
+{
+    s->stranger_link = g->strangers_end;
+    *g->strangers_end = s;
+    g->strangers_end = &s->next_stranger;
+}
+
+static void remove_stranger(struct session_forward *s)
+{
+    if (s->stranger_link == NULL)
+        return;
+    *s->stranger_link = s->next_stranger;
+    if (s->next_stranger != NULL)
+        s->next_stranger->stranger_link = s->stranger_link;
+    else
+        s->group->strangers_end = s->stranger_link;
+    s->next_stranger = NULL;
+    s->stranger_link = NULL;
+}
+
+void session_forward_begin(struct session_group *g)
+{
+    g->strangers_end = &g->strangers;
+}
+
+bool session_forward_make_room(struct session_group *g)
+{
+    struct session_forward *s = g->strangers;
+    struct err why;
+
+    if (s == NULL)
+        return false;
+    (void)err_set(&why, ERR_LIMIT, "too many connections");
+    remove_stranger(s);
+    s->gives_way = true;
+    stream_close(s->stream, &why); /* it is there: on_closed makes it a stranger no more */
+    return true;
 }
 
 /* End the connection because of what came over it: one line that names the peer, counted by reason.
@@ -528,11 +572,13 @@ static int take_ping(struct session_forward *s, const struct forward_message *m,
                            str_of(host), &out, err);
     stream_write(s->stream, buf_str(&out));
     buf_fini(&out);
-    if (r == 0)
-        s->auth_state = AUTH_DONE;
-    else
+    if (r < 0) {
         metric_add(METRIC_FORWARD_TLS_FAILED, 1);
-    return r;
+        return r;
+    }
+    s->auth_state = AUTH_DONE;
+    remove_stranger(s);
+    return 0;
 }
 
 /* 0; 1: not now, the session is held; errors as take_events. */
@@ -750,8 +796,10 @@ static void on_opened(struct stream *stream, void *arg)
         return;
     }
     s->opened = true;
-    if (!s->group->local || s->group->server->conf.forward_local_shared_key.n == 0)
+    if (!s->group->local || s->group->server->conf.forward_local_shared_key.n == 0) {
+        remove_stranger(s);
         return;
+    }
     buf_init(&out, ANSWER_MAX);
     s->auth_state = AUTH_WAIT_PING;
     if (forward_auth_helo(&s->auth, &out, &err) < 0)
@@ -768,13 +816,16 @@ static void on_closed(struct stream *stream, const struct err *why, void *arg)
     struct stream_peer p;
 
     stream_peer(stream, &p);
-    if (why->code != 0 && !s->opened) {
+    if (s->gives_way) {
+        /* counted, as who is turned away; there may be very many */
+    } else if (why->code != 0 && !s->opened) {
         metric_add(METRIC_FORWARD_TLS_FAILED, 1);
         log_warn("forward.handshake_failed", LOG_STR("peer", p.address), LOG_ERR(why));
     } else if (why->code != 0) {
         log_info("forward.closed", LOG_Z("peer", s->peer), LOG_ERR(why));
     }
     s->stream = NULL;
+    remove_stranger(s);
     collectors_leave(s->group->server->collectors, &s->entry);
     loop_timer_stop(s->retry);
     loop_timer_stop(s->rest);
@@ -805,6 +856,7 @@ void session_forward_new(struct session_group *g, struct stream *stream)
     if (s->next != NULL)
         s->next->link = &s->next;
     g->first = s;
+    add_stranger(g, s);
     (void)atomic_fetch_add(g->open, 1);
     metric_add(METRIC_FORWARD_CONNECTIONS, 1);
     metric_add(METRIC_FORWARD_OPEN, 1);

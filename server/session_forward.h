@@ -16,12 +16,17 @@ struct session_forward;
 struct session_group {
     struct server *server;
     struct loop *loop;
-    bool local;                    /* forward_local */
-    struct session_forward *first; /* all sessions of this loop */
-    _Atomic unsigned *open;        /* sessions of the listener, all loops */
+    bool local;                                         /* forward_local */
+    struct session_forward *first;                      /* all sessions of this loop */
+    struct session_forward *strangers, **strangers_end; /* of these: who nobody knows yet */
+    _Atomic unsigned *open;                             /* sessions of the listener, all loops */
     bool draining;
 };
 
+/* Once, before the first session. */
+void session_forward_begin(struct session_group *g);
+/* End the session that has been a stranger's longest; false: there is none on this loop. */
+bool session_forward_make_room(struct session_group *g);
 /* Take over an accepted stream. */
 void session_forward_new(struct session_group *g, struct stream *s);
 /* Stop reading in all sessions; each ends when its appends are done. */

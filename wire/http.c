@@ -48,7 +48,8 @@ struct http_conn {
     struct loop_timer *timer;
     struct loop_task go_on;
     struct buf in;
-    size_t in_at; /* before it, `in` is used up */
+    size_t in_at;    /* before it, `in` is used up */
+    bool is_trusted; /* http_trust */
     bool stall_armed;
     uint64_t taken;            /* by the client, when the timer was armed for that */
     struct mem_budget *budget; /* may be NULL */
@@ -529,6 +530,22 @@ static void on_connection(struct stream *s, void *arg)
 
 /* ---- the server ---- */
 
+/* A stranger's that waits, drips a head, or lingers gives way. */
+static bool make_room(void *arg)
+{
+    struct http_server *s = arg;
+    struct err why;
+
+    (void)err_set(&why, ERR_LIMIT, "too many connections");
+    for (struct http_conn *c = s->conns.next; c != &s->conns; c = c->next) {
+        if (c->is_trusted || c->state == CONN_BODY || c->state == CONN_BUSY)
+            continue;
+        shut(c, &why);
+        return true;
+    }
+    return false;
+}
+
 static uint64_t or_ms(uint64_t ms, uint64_t otherwise)
 {
     return ms == 0 ? otherwise : ms;
@@ -538,7 +555,7 @@ int http_server_open(struct loop *l, const char *address, const struct listener_
                      const struct http_options *opt, http_handler_fn *fn, void *arg,
                      struct http_server **ret, struct err *err)
 {
-    static const struct listener_options NO_LISTENER_OPTIONS = {.backlog = 0};
+    struct listener_options own = {.backlog = 0};
     struct http_server *s = mem_new(sizeof(*s));
     int r;
 
@@ -554,8 +571,10 @@ int http_server_open(struct loop *l, const char *address, const struct listener_
     s->fn = fn;
     s->arg = arg;
     s->conns.prev = s->conns.next = &s->conns;
-    r = listener_open(l, address, lo == NULL ? &NO_LISTENER_OPTIONS : lo, on_connection, s,
-                      &s->listener, err);
+    if (lo != NULL)
+        own = *lo;
+    own.make_room = make_room;
+    r = listener_open(l, address, &own, on_connection, s, &s->listener, err);
     if (r < 0) {
         free(s);
         return r;
@@ -735,6 +754,13 @@ void http_set_urgent(struct http_exchange *x, bool urgent)
     s = http_conn_stream(x->conn);
     if (s != NULL)
         stream_set_patient(s, !urgent);
+}
+
+void http_trust(struct http_exchange *x)
+{
+    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
+    if (x->conn != NULL)
+        x->conn->is_trusted = true;
 }
 
 void http_watch(struct http_exchange *x, loop_fn *aborted, loop_fn *drained, void *arg)

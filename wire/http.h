@@ -59,6 +59,10 @@ void http_server_stats(const struct http_server *s, struct http_stats *ret);
  * stream_set_patient. */
 void http_set_urgent(struct http_exchange *x, bool urgent);
 
+/* Who asks is known: this connection is not ended for the sake of a new one, as those of strangers
+ * are, the oldest first, when there are as many as there may be. */
+void http_trust(struct http_exchange *x);
+
 /* The request.  Views live until the exchange ends. */
 struct loop *http_loop(const struct http_exchange *x);
 struct arena *http_arena(struct http_exchange *x); /* freed with the exchange */

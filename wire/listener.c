@@ -28,6 +28,7 @@
 
 enum {
     ACCEPT_BATCH = 16, /* then others on the loop get their turn */
+    ENDING_MAX = 16,   /* streams over the maximum: those for which others end */
     RETRY_MS = 100,
 };
 
@@ -81,12 +82,19 @@ static void read_uid(struct stream_accepted *a)
         a->uid = who.uid;
 }
 
+/* For one more; one is refused in any case. */
+static bool make_room(struct listener *ls)
+{
+    ls->refused++;
+    return ls->opt.make_room != NULL && ls->streams < ls->opt.max_streams + ENDING_MAX &&
+           ls->opt.make_room(ls->arg);
+}
+
 static void admit(struct listener *ls, struct stream_accepted *a)
 {
     struct err err;
 
-    if (ls->streams >= ls->opt.max_streams) {
-        ls->refused++;
+    if (ls->streams >= ls->opt.max_streams && !make_room(ls)) {
         (void)close(a->fd);
         return;
     }

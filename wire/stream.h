@@ -64,7 +64,10 @@ struct listener_options {
     bool reuse_port;  /* SO_REUSEPORT: several loops listen on one address */
     mode_t unix_mode; /* 0: 0600 */
     unsigned
-        max_streams;  /* connections at once; more are accepted and closed, counted.  0: 10,000 */
+        max_streams; /* connections at once; more are accepted and closed, counted.  0: 10,000 */
+    /* Over max_streams: end one that nobody misses, for the new one; false: there is none.  Called
+     * with the arg of the listener_fn.  NULL: the new one is closed. */
+    bool (*make_room)(void *arg);
     unsigned backlog; /* 0: 512 */
     int bound_fd; /* of listener_bind_unix, for who may make no such socket; taken, also when that
                      fails; its file stays.  0: we bind ourselves */
@@ -88,7 +91,8 @@ int listener_open(struct loop *l, const char *address, const struct listener_opt
 const char *listener_address(const struct listener *ls);
 /* For connections accepted from now on (certificate reload). */
 void listener_set_tls(struct listener *ls, struct tls_ctx *tls);
-uint64_t listener_refused(const struct listener *ls); /* over max_streams, or failed handshakes */
+uint64_t
+listener_refused(const struct listener *ls); /* closed over max_streams, or failed handshakes */
 uint64_t
 listener_starved(const struct listener *ls); /* pauses of accepting for want of descriptors */
 void listener_close(struct listener **pls);  /* accepted streams live on */

@@ -12,13 +12,48 @@ static void one_connection_too_many_is_turned_away(void **state)
     f->w->server.conf.forward.max_connections = 1;
     serve(f, false);
     first = connect_peer(f);
+    post(first, heartbeat(f, STR("here"))); /* else it is a stranger still */
+    wait_answers(first, 1);
     second = peer_start(f, listen_forward_address(f->l), f->tls);
     wait_metric(f->w, METRIC_FORWARD_TURNED_AWAY, 1);
     WAIT_FOR(f->w->loop, second->closed);
     post(first, heartbeat(f, STR("still here")));
-    wait_answers(first, 1);
+    wait_answers(first, 2);
     peer_free(first);
     peer_free(second);
+}
+
+/* Who only connects keeps nobody out. */
+static void strangers_give_way_the_first_first(void **state)
+{
+    enum { PLACES = 3 };
+    struct fixture *f = *state;
+    struct peer *strangers[PLACES], *known[PLACES], *late;
+
+    f->w->server.conf.forward.max_connections = PLACES;
+    f->w->server.conf.forward.threads = 1;
+    serve(f, false);
+    for (size_t i = 0; i < PLACES; i++)
+        strangers[i] = peer_start(f, listen_forward_address(f->l), NULL); /* they say nothing */
+    wait_metric(f->w, METRIC_FORWARD_OPEN, PLACES);
+    for (size_t i = 0; i < PLACES; i++) {
+        known[i] = connect_peer(f);
+        post(known[i], heartbeat(f, STR("here")));
+        wait_answers(known[i], 1);
+        WAIT_FOR(f->w->loop, strangers[i]->closed);
+        assert_true(i + 1 == PLACES || !strangers[i + 1]->closed);
+    }
+    assert_int_equal(metric_get(METRIC_FORWARD_TURNED_AWAY), PLACES);
+    assert_int_equal(metric_get(METRIC_FORWARD_TLS_FAILED), 0);
+    late = peer_start(f, listen_forward_address(f->l), f->tls);
+    WAIT_FOR(f->w->loop, late->closed);
+    peer_free(late);
+    for (size_t i = 0; i < PLACES; i++) {
+        post(known[i], heartbeat(f, STR("still here")));
+        wait_answers(known[i], 2);
+        peer_free(known[i]);
+        peer_free(strangers[i]);
+    }
 }
 
 /* ---- the listener of this host ---- */
@@ -198,7 +233,7 @@ static void an_address_in_use_is_an_error_not_a_leak(void **state)
     assert_non_null(strstr(err.text, "nowhere.crt"));
 }
 
-CHECK_MAIN(T(one_connection_too_many_is_turned_away),
+CHECK_MAIN(T(one_connection_too_many_is_turned_away), T(strangers_give_way_the_first_first),
            T(a_unix_socket_knows_the_user_and_forces_labels),
            T(the_shared_key_opens_and_a_wrong_one_does_not), T(who_says_nothing_to_a_helo_is_cut),
            T(a_drain_answers_what_is_under_way_and_then_ends),

@@ -124,12 +124,14 @@ static inline void handler(struct http_exchange *x, void *arg)
 static inline size_t body_max(struct http_exchange *x, void *arg)
 {
     (void)arg;
+    if (http_header(x, "X-Known").p != NULL)
+        http_trust(x);
     if (str_eq(http_path(x), STR("/denied")))
         return SIZE_MAX;
     return str_eq(http_path(x), STR("/none")) ? 0 : 1000;
 }
 
-static inline struct world *start(struct http_options *opt)
+static inline struct world *start_with(const struct listener_options *lo, struct http_options *opt)
 {
     struct world *w = mem_new(sizeof(*w));
     struct http_options standard = {.body_max = body_max};
@@ -138,10 +140,15 @@ static inline struct world *start(struct http_options *opt)
     assert_int_equal(loop_new(&w->loop, &err), 0);
     if (opt != NULL && opt->body_max == NULL)
         opt->body_max = body_max;
-    if (http_server_open(w->loop, "127.0.0.1:0", NULL, opt == NULL ? &standard : opt, handler, w,
+    if (http_server_open(w->loop, "127.0.0.1:0", lo, opt == NULL ? &standard : opt, handler, w,
                          &w->server, &err) < 0)
         fail_msg("%s", err.text);
     return w;
+}
+
+static inline struct world *start(struct http_options *opt)
+{
+    return start_with(NULL, opt);
 }
 
 static inline void stop(struct world **pw)

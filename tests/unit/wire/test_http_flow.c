@@ -328,6 +328,47 @@ static void unread_answers_are_charged_to_the_budget(void **state)
     assert_int_equal(budget.used, 0);
 }
 
+/* Connections that only wait keep nobody out; those of known clients stay. */
+static void strangers_give_way_the_first_first(void **state)
+{
+    enum { PLACES = 3 };
+    struct listener_options lo = {.max_streams = PLACES};
+    struct world *w = start_with(&lo, NULL);
+    struct caller strangers[PLACES], known[PLACES], late;
+    struct http_stats stats;
+
+    (void)state;
+    for (size_t i = 0; i < PLACES; i++) {
+        call(w, &strangers[i]);
+        if (i % 2 == 0)
+            say(&strangers[i], "GET /show HTTP/1.1\r\nX-Long: ");
+        else
+            say(&strangers[i], "GET /show HTTP/1.1\r\nHost: x\r\n\r\n");
+        WAIT_FOR(w->loop, strangers[i].opened);
+    }
+    expect(&strangers[1], "200 OK"); /* having been answered makes nobody known */
+    for (size_t i = 0; i < PLACES; i++) {
+        call(w, &known[i]);
+        say(&known[i], "GET /show HTTP/1.1\r\nHost: x\r\nX-Known: 1\r\n\r\n");
+        expect(&known[i], "200 OK");
+        WAIT_FOR(w->loop, strangers[i].closed);
+        assert_true(i + 1 == PLACES || !strangers[i + 1].closed);
+    }
+    call(w, &late);
+    WAIT_FOR(w->loop, late.closed);
+    http_server_stats(w->server, &stats);
+    assert_int_equal(stats.connections_refused, PLACES + 1);
+    for (size_t i = 0; i < PLACES; i++) {
+        buf_clear(&known[i].in);
+        say(&known[i], "GET /show HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(&known[i], "200 OK");
+        hang_up(&known[i]);
+        buf_fini(&strangers[i].in);
+    }
+    buf_fini(&late.in);
+    stop(&w);
+}
+
 enum { BIG_ANSWERS = 40 };
 
 static bool has_all_big(void *arg)
@@ -439,5 +480,6 @@ CHECK_MAIN(cmocka_unit_test(an_upgraded_connection_speaks_its_own_protocol),
            cmocka_unit_test(a_reader_that_stops_for_long_is_cut),
            cmocka_unit_test(a_slow_reader_gets_all_of_an_answer),
            cmocka_unit_test(unread_answers_are_charged_to_the_budget),
+           cmocka_unit_test(strangers_give_way_the_first_first),
            cmocka_unit_test(pipelined_answers_wait_for_their_reader),
            cmocka_unit_test(pipelined_answers_nobody_reads_are_cut))

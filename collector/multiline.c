@@ -56,15 +56,21 @@ static struct str put(char **at, struct str s)
     return r;
 }
 
-static void keep_attrs(struct multiline_stream *s, const struct piece *p)
+/* As far as the budget allows: who writes lines decides how much they say. */
+static void keep_attrs(struct multiline_stream *s, const struct piece *p,
+                       const struct join_limits *limits)
 {
     size_t n = 0;
+    struct err err;
     char *at;
 
     if (p == NULL || p->n_attrs == 0)
         return;
     for (size_t i = 0; i < p->n_attrs; i++)
         n += sizeof(struct label) + p->attrs[i].name.n + p->attrs[i].value.n;
+    if (limits->budget != NULL && mem_budget_take(limits->budget, n, &err) < 0)
+        return;
+    s->charged += limits->budget == NULL ? 0 : n;
     s->attrs = mem_new(n);
     s->n_attrs = p->n_attrs;
     at = (char *)(s->attrs + s->n_attrs);
@@ -84,7 +90,7 @@ int multiline_hold(struct multiline_stream *s, const struct join_record *rec,
         s->total = 0;
         s->lines = s->pieces = 0;
         s->after = 0;
-        keep_attrs(s, p);
+        keep_attrs(s, p, limits);
     } else {
         add_text(s, STR("\n"), limits);
     }

@@ -547,6 +547,33 @@ static void what_stands_between_pieces_fits_a_message_too(void **state)
     assert_int_equal(w.t->file->planned.n, 1);
 }
 
+static void attributes_that_are_held_count_in_the_budget(void **state)
+{
+    struct mem_budget budget = {.name = "test", .limit = 1500};
+    struct join_limits limits = {.max_line = 100, .budget = &budget};
+    struct multiline_stream s[2];
+    char value[1000];
+    struct label attr = {STR("a"), {value, sizeof(value)}};
+    struct piece p = {.attrs = &attr, .n_attrs = 1};
+    struct join_record rec = {.text = STR("x"), .total = 1, .pieces = 1};
+    struct join_segment seg = {.end = 2};
+
+    (void)state;
+    memset(value, 'v', sizeof(value));
+    memset(s, 0, sizeof(s));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(multiline_hold(&s[i], &rec, &seg, &p, 1, &limits), 1);
+    assert_int_equal(s[0].n_attrs, 1);
+    assert_int_equal(s[1].n_attrs, 0); /* it goes without */
+    assert_true(budget.used >= sizeof(value));
+    for (int i = 0; i < 2; i++) {
+        multiline_done(&s[i], &limits);
+        VEC_FINI(&s[i].held);
+        buf_fini(&s[i].text);
+    }
+    assert_int_equal(budget.used, 0);
+}
+
 static void a_line_that_does_not_fit_begins_a_record(void **state)
 {
     (void)state;
@@ -633,6 +660,8 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(a_record_of_many_pieces_fits_a_message, setup_start,
                                     teardown_multi),
     cmocka_unit_test_setup_teardown(what_stands_between_pieces_fits_a_message_too, setup_start,
+                                    teardown_multi),
+    cmocka_unit_test_setup_teardown(attributes_that_are_held_count_in_the_budget, setup_start,
                                     teardown_multi),
     cmocka_unit_test_setup_teardown(a_line_that_does_not_fit_begins_a_record, setup_start,
                                     teardown_multi),

@@ -262,6 +262,8 @@ static void drop(struct input_file *in, struct tail *t)
     struct err err;
 
     metric_add(METRIC_SPOOL_DROPPED_BYTES, t->seen - t->pos);
+    if (is_pinned(t)) /* its inode will be the next log's, long before all is acknowledged */
+        input_file_unbind(in, t);
     input_file_give_up(in, t, "spool_full");
     if (f->unacked == 0 || f->kept.end == 0 || keep_cut(in->keep, f->no, pos, &end, &err) < 0) {
         keep_remove(in->keep, f->no);

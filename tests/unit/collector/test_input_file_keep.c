@@ -464,6 +464,30 @@ static void what_is_over_the_budget_is_a_gap(void **state)
     wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
 }
 
+/* File systems give the numbers of removed files out again, and the server may be away for long. */
+static void what_took_the_inode_of_a_log_that_was_given_up_is_followed(void **state)
+{
+    enum { NEW = 32 };
+    unsigned followed;
+    char name[64];
+
+    (void)state;
+    write_log(1000);
+    w.server.hold_acks = true;
+    world_start(SMALL, DOCKER);
+    wait_check(w.loop, has_sent, NULL, "a chunk");
+    delete_log();
+    world_wait_metric(METRIC_SPOOL_DROPPED_BYTES, 1);
+    followed = (unsigned)metric_get(METRIC_FILES_OPEN);
+    assert_int_equal(file_make_dirs(w.dir, "logs/new", 0700, &err), 0);
+    for (int i = 0; i < NEW; i++) {
+        (void)snprintf(name, sizeof(name), "logs/new/%d-json.log", i);
+        world_write(name, "{\"log\":\"new\\n\",\"stream\":\"stdout\",\"time\":"
+                          "\"2026-11-21T19:14:38.000000000Z\"}\n");
+    }
+    world_wait_metric(METRIC_FILES_OPEN, followed + NEW);
+}
+
 static void what_no_input_wants_goes_first(void **state)
 {
     (void)state;
@@ -550,6 +574,7 @@ int main(void)
         TEST(what_the_journal_promised_and_is_gone_is_a_gap),
         TEST(only_what_is_damaged_of_a_kept_log_is_a_gap),
         TEST(what_is_over_the_budget_is_a_gap),
+        TEST(what_took_the_inode_of_a_log_that_was_given_up_is_followed),
         TEST(what_no_input_wants_goes_first),
         TEST(what_no_input_wants_goes_when_there_is_too_much_again),
     };

@@ -35,6 +35,7 @@ static struct str CONTAINERS[] = {
     STR_INIT("/var/lib/docker/containers"),
     STR_INIT("/var/lib/containers/storage/overlay-containers"),
     STR_INIT("/var/lib/containers/storage/vfs-containers"),
+    STR_INIT("/home/*/.local/share/containers/storage/overlay-containers"),
 };
 
 static bool is_none(const struct conf_strs *s)

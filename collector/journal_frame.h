@@ -36,6 +36,7 @@ enum journal_field {
     JOURNAL_IDENTIFIER, /* SYSLOG_IDENTIFIER */
     JOURNAL_UNIT,       /* _SYSTEMD_UNIT */
     JOURNAL_COMM,       /* _COMM */
+    JOURNAL_UID,        /* _UID: who wrote it; the one of these that nobody else can say */
     JOURNAL_FIELDS
 };
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ID_MAX = 70 };
+enum { ID_MAX = 70, UID_MAX = 10 };
 
 struct open {
     struct buf head; /* the first piece as a frame, without its message */
@@ -76,11 +76,12 @@ struct str journal_joins_key(const struct journal_frame *f, char key[JOURNAL_KEY
 {
     struct str id = f->v[JOURNAL_ID].n > 0 ? f->v[JOURNAL_ID] : f->v[JOURNAL_NAME];
     struct str piece = str_sub(f->v[JOURNAL_PARTIAL_ID], 0, ID_MAX);
+    struct str uid = str_sub(f->v[JOURNAL_UID], 0, UID_MAX);
 
     id = str_sub(id, 0, ID_MAX);
-    (void)snprintf(key, JOURNAL_KEY_MAX, "%.*s/%c/%.*s", (int)id.n, id.n == 0 ? "" : id.p,
-                   str_eq(f->v[JOURNAL_PRIORITY], STR("3")) ? 'e' : 'o', (int)piece.n,
-                   piece.n == 0 ? "" : piece.p);
+    (void)snprintf(key, JOURNAL_KEY_MAX, "%.*s/%c/%.*s/%.*s", (int)id.n, id.n == 0 ? "" : id.p,
+                   str_eq(f->v[JOURNAL_PRIORITY], STR("3")) ? 'e' : 'o', (int)uid.n,
+                   uid.n == 0 ? "" : uid.p, (int)piece.n, piece.n == 0 ? "" : piece.p);
     for (char *p = key; *p != '\0'; p++) /* it comes back from JSON as it went in */
         if (*p <= ' ' || *p > '~' || *p == '"' || *p == '\\')
             *p = '_';

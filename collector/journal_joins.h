@@ -39,7 +39,9 @@ void journal_joins_free(struct journal_joins **pj);
 
 /* Is `f` a piece behind which more follows? */
 bool journal_joins_is_piece(const struct journal_frame *f);
-/* What pieces of one record have in common; `key` holds it. */
+/* What pieces of one record have in common; `key` holds it.  Anybody may write entries in the name
+ * of a container; who it was is part of the key, so they are none of what its runtime has written.
+ */
 struct str journal_joins_key(const struct journal_frame *f, char key[JOURNAL_KEY_MAX]);
 
 /* Must a record that is open be given up before `f` can be taken?  true: it is *ret, which is valid

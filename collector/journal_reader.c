@@ -179,6 +179,7 @@ static int tell_entry(struct reader *rd, struct err *err)
         [JOURNAL_IDENTIFIER] = "SYSLOG_IDENTIFIER",
         [JOURNAL_UNIT] = "_SYSTEMD_UNIT",
         [JOURNAL_COMM] = "_COMM",
+        [JOURNAL_UID] = "_UID",
     };
     struct journal_frame f = {.type = JOURNAL_ENTRY};
     char values[JOURNAL_FIELDS][JOURNAL_VALUE_MAX];

@@ -182,17 +182,25 @@ static bool take_member(struct journal_state *s, struct json_reader *r, struct s
     return !str_eq(key, STR("dropped")) || journal_drops_take(&s->drops, r, a);
 }
 
-static bool parse(struct journal_state *s, struct str line, struct arena *a)
+bool journal_state_parse(struct journal_state *s, struct str line)
 {
+    struct arena *a = arena_new(NULL, TEXTS_BYTES);
     struct json_reader r;
     struct json_token key;
     struct err err;
+    bool ok = true;
     int e = json_reader_init_object(&r, line, &err);
 
-    while (e == 0 && (e = json_member(&r, &key, &err)) == 0)
-        if (!take_member(s, &r, key.raw, a))
-            return false;
-    return e == 1 && s->at[0] != '\0' && (s->n_open > 0) == (s->from[0] != '\0');
+    while (ok && e == 0 && (e = json_member(&r, &key, &err)) == 0)
+        ok = take_member(s, &r, key.raw, a);
+    ok = ok && e == 1 && s->at[0] != '\0' && (s->n_open > 0) == (s->from[0] != '\0');
+    if (!ok) {
+        s->at[0] = '\0';
+        s->drops.n = 0;
+        journal_state_forget_open(s);
+    }
+    arena_free(&a);
+    return ok;
 }
 
 static void see_line(void *arg, struct str head, uint64_t end)
@@ -218,19 +226,13 @@ static int cut_torn(struct spool *spool, struct err *err)
 int journal_state_load(struct journal_state *s, struct spool *spool, struct err *err)
 {
     char *line = mem_new(STATE_BYTES);
-    struct arena *a = arena_new(NULL, TEXTS_BYTES);
     size_t n = 0;
     int r = cut_torn(spool, err);
 
     if (r == 0)
         r = spool_end(spool, line, STATE_BYTES, &n, err);
-    if (r == 0 && n > 0 && !parse(s, (struct str){line, n}, a)) {
+    if (r == 0 && n > 0 && !journal_state_parse(s, (struct str){line, n}))
         log_error("journal.place_lost", LOG_Z("spool", SPOOL_JOURNALD));
-        s->at[0] = '\0';
-        s->drops.n = 0;
-        journal_state_forget_open(s);
-    }
-    arena_free(&a);
     free(line);
     return r;
 }

@@ -48,6 +48,10 @@ uint64_t journal_state_key(struct str key);
 /* `at` and `drops` of `s` with what is open now, as a line behind `out`. */
 void journal_state_put(const struct journal_state *s, const struct journal_joins *joins,
                        const struct journal_lines *lines, struct buf *out);
+/* What `line` says, in a `s` that was just made.  false: it breaks its format, and `s` is as it
+ * was.
+ */
+bool journal_state_parse(struct journal_state *s, struct str line);
 /* Read the last one of the spool, without what is behind it.  One that breaks its format is as
  * none, and is logged. */
 int journal_state_load(struct journal_state *s, struct spool *spool, struct err *err);

@@ -3,8 +3,9 @@
  * hints, app, image.
  *
  * The same files as those of containers that log to files (containers.h), found by
- * CONTAINER_ID_FULL in the directories `runtime_state` of the input.  Nothing is waited for: a
- * container is there before its first entry.  Loop thread.
+ * CONTAINER_ID_FULL in the directories `runtime_state` of the input, if they belong to who has
+ * written the entry (_UID).  Nothing is waited for: a container is there before its first entry.
+ * Loop thread.
  */
 #ifndef LOGQ_COLLECTOR_JOURNAL_WHOSE_H
 #define LOGQ_COLLECTOR_JOURNAL_WHOSE_H

@@ -1,9 +1,8 @@
 /* Fuzz target: what a process that reads the journal may say to the worker, and what stands in its
- * spool: frames, cursors, pieces, lines, what was dropped. */
+ * spool: frames, cursors, pieces, lines, drops, states. */
 #include "collector/decode.h"
-#include "collector/journal_drops.h"
-#include "collector/journal_joins.h"
 #include "collector/journal_place.h"
+#include "collector/journal_state.h"
 
 #include "base/obj.h"
 
@@ -80,6 +79,28 @@ static void take_drops(struct str text)
     arena_free(&a);
 }
 
+static void take_state(struct str line)
+{
+    struct journal_joins *joins = journal_joins_new(MAX_LINE);
+    struct journal_lines *lines = journal_lines_new(MAX_LINE);
+    struct journal_state s;
+    struct buf out;
+
+    journal_state_init(&s);
+    buf_init(&out, 1 << 20);
+    if (journal_state_parse(&s, line)) {
+        INVARIANT(s.at[0] != '\0' && s.n_open <= JOURNAL_OPEN_MAX);
+        journal_state_put(&s, joins, lines, &out);
+        INVARIANT(!out.over && str_starts(buf_str(&out), STR(JOURNAL_STATE_BEGIN)));
+    } else {
+        INVARIANT(s.at[0] == '\0' && s.n_open == 0 && s.drops.n == 0);
+    }
+    buf_fini(&out);
+    journal_state_fini(&s);
+    journal_lines_free(&lines);
+    journal_joins_free(&joins);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data, size};
@@ -87,5 +108,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     take_frames(text);
     take_line(text);
     take_drops(text);
+    take_state(text);
     return 0;
 }

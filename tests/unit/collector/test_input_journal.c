@@ -666,6 +666,30 @@ static void a_container_that_is_gone_is_what_it_was(void **state)
     world_wait("now 10.1.2.3");
 }
 
+/* What another user writes in a container's name is put together with nothing of it. */
+static void who_writes_in_the_name_of_a_container_changes_nothing_of_it(void **state)
+{
+    struct journal_frame forged;
+
+    (void)state;
+    write_meta("docker/" DOCKER_ID, "config.v2.json",
+               "{\"ID\":\"" DOCKER_ID "\",\"Name\":\"/web\",\"Config\":{\"Labels\":{"
+               "\"logq.io/redact\":\"ip\",\"logq.io/multiline\":\"java\"}}}");
+    begin("", HINTED);
+    forged = docker_entry(1, DOCKER_ID, "forged");
+    forged.v[JOURNAL_COMM] = STR("conmon"); /* so that it is looked for elsewhere */
+    forged.v[JOURNAL_UID] = STR("4711");
+    say(forged);
+    say(docker_entry(2, DOCKER_ID, HEAD "at 10.1.2.3"));
+    forged.v[JOURNAL_CURSOR] = str_of(journal_cursor(3));
+    say(forged);
+    say(docker_entry(4, DOCKER_ID, "\tat a.b.C.d(C.java:1)"));
+    say(docker_entry(5, DOCKER_ID, "after"));
+    world_wait("after");
+    world_check_once(HEAD "at [redacted:ip]\n\tat a.b.C.d(C.java:1) container_id");
+    assert_int_equal(w.server.records, 4);
+}
+
 /* Anybody may write entries. */
 static void what_is_no_id_is_no_path(void **state)
 {
@@ -708,4 +732,6 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(lines_are_held_of_so_many_streams, setup, teardown),
     cmocka_unit_test_setup_teardown(containers_say_what_is_done_to_their_entries, setup, teardown),
     cmocka_unit_test_setup_teardown(a_container_that_is_gone_is_what_it_was, setup, teardown),
-    cmocka_unit_test_setup_teardown(what_is_no_id_is_no_path, setup, teardown))
+    cmocka_unit_test_setup_teardown(what_is_no_id_is_no_path, setup, teardown),
+    cmocka_unit_test_setup_teardown(who_writes_in_the_name_of_a_container_changes_nothing_of_it,
+                                    setup, teardown))

@@ -53,14 +53,17 @@ static void an_entry_says_whose_it_is(void **state)
     check_str(journal_line_level(&f), "");
     assert_int_equal(journal_line_stream(&f), DECODE_STDOUT);
     f.v[JOURNAL_PARTIAL_ID] = STR("77");
-    check_str(journal_line_key(&f, key), "4f5e6a7b8c9d/o/");
+    check_str(journal_line_key(&f, key), "4f5e6a7b8c9d/o//");
+    f.v[JOURNAL_UID] = STR("1000"); /* somebody else in its name */
+    check_str(journal_line_key(&f, key), "4f5e6a7b8c9d/o/1000/");
+    f.v[JOURNAL_UID] = STR_NULL;
     make_unit();
     assert_false(journal_line_is_container(&f));
     check_str(journal_line_runtime(&f), "");
     check_str(journal_line_app(&f), "sshd");
     check_str(journal_line_level(&f), "info");
     assert_int_equal(journal_line_stream(&f), DECODE_NONE);
-    check_str(journal_line_key(&f, key), "sshd/o/");
+    check_str(journal_line_key(&f, key), "sshd/o//");
 }
 
 static void its_runtime_says_more(void **state)

@@ -70,7 +70,7 @@ static void what_is_put_comes_back(void **state)
     assert_string_equal(st.at, journal_cursor(9));
     assert_string_equal(st.from, journal_cursor(3));
     assert_int_equal(st.n_open, 2);
-    assert_int_equal(st.open[0].key, journal_state_key(STR("we__b/o/")));
+    assert_int_equal(st.open[0].key, journal_state_key(STR("we__b/o//")));
     assert_string_equal(st.open[0].begin, "4");
     assert_string_equal(st.open[0].end, "");
     assert_int_equal(st.open[1].key, journal_state_key(STR("k")));

@@ -4,16 +4,20 @@
 #include "tests/unit/collector/dir_world.h"
 #include "tests/unit/collector/journal_world.h"
 
+#include <unistd.h>
+
 #define ID "47faa53c8566946f30a8fc6281236b74c131ec9aea5e897c36a8fb5a14e97afe"
 
 static struct source_set set; /* without a memory, and all rights */
 static struct config_source conf;
 static struct str roots[2];
 static struct meta m;
+static const char *uid; /* of who has written the entry */
 
 static int setup(void **state)
 {
     (void)dir_setup(state);
+    uid = "";
     memset(&set, 0, sizeof(set));
     memset(&conf, 0, sizeof(conf));
     conf.type = CONFIG_JOURNALD;
@@ -29,6 +33,7 @@ static int find(const char *comm, const char *id)
 
     f.v[JOURNAL_COMM] = str_of(comm);
     f.v[JOURNAL_ID] = str_of(id);
+    f.v[JOURNAL_UID] = str_of(uid);
     return journal_whose_find(&set, &conf, &f, a, &m);
 }
 
@@ -63,6 +68,48 @@ static void podman_says_it_in_its_bundle_and_its_list(void **state)
     check_str(m.hints.exclude, "true");
 }
 
+/* Who makes a directory of that name says nothing of the containers of others. */
+static void only_the_owner_says_what_it_is(void **state)
+{
+    char own[16], other[16];
+
+    (void)state;
+    (void)snprintf(own, sizeof(own), "%u", (unsigned)geteuid());
+    (void)snprintf(other, sizeof(other), "%u", (unsigned)geteuid() + 1);
+    put_file("overlay-containers/" ID "/userdata/config.json",
+             "{\"ociVersion\":\"1\",\"annotations\":{\"logq.io/exclude\":\"true\"}}");
+    uid = other;
+    assert_int_equal(find("conmon", ID), 1);
+    assert_int_equal(m.hints.exclude.n, 0);
+    uid = own;
+    assert_int_equal(find("conmon", ID), 1);
+    check_str(m.hints.exclude, "true");
+}
+
+/* Each user has containers of his own; root's are elsewhere. */
+static void users_have_theirs_at_home(void **state)
+{
+    char joe[16];
+
+    (void)state;
+    (void)snprintf(joe, sizeof(joe), "%u", 4711u);
+    roots[0] = arena_printf(a, "%s/home/*/storage", root);
+    conf.runtime_state.n = 1;
+    put_file("home/ann/storage/other/userdata/config.json", "{}");
+    put_file("home/joe/storage/" ID "/userdata/config.json",
+             "{\"ociVersion\":\"1\",\"annotations\":{\"logq.io/redact\":\"ip\"}}");
+    uid = "0";
+    assert_int_equal(find("conmon", ID), 1);
+    assert_false(m.has_hints);
+    uid = joe;
+    assert_int_equal(find("conmon", ID), 1); /* he does not own it */
+    assert_false(m.has_hints);
+    if (fchownat(dir, "home/joe/storage/" ID "/userdata/config.json", 4711, (gid_t)-1, 0) < 0)
+        return; /* only root can give it to him */
+    assert_int_equal(find("conmon", ID), 1);
+    check_str(m.hints.redact, "ip");
+}
+
 static void what_is_no_container_is_not_asked_for(void **state)
 {
     static const char *const IDS[] = {"", "../..", "47faa53c8566/..", "47FAA53C8566", "47faa53"};
@@ -87,6 +134,6 @@ static void nobody_is_asked_where_the_configuration_says_so(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, dir_teardown)
 CHECK_MAIN(TEST(docker_says_it_beside_the_log_that_is_not_there),
-           TEST(podman_says_it_in_its_bundle_and_its_list),
-           TEST(what_is_no_container_is_not_asked_for),
+           TEST(podman_says_it_in_its_bundle_and_its_list), TEST(only_the_owner_says_what_it_is),
+           TEST(users_have_theirs_at_home), TEST(what_is_no_container_is_not_asked_for),
            TEST(nobody_is_asked_where_the_configuration_says_so))

@@ -164,6 +164,13 @@ static void of_containers_that_log_to_the_journal_what_says_whose_they_are(void 
     assert_false(meta_by_name("/var/docker/abc/def/config.v2.json"));
     assert_false(log_by_name("/var/docker/abc/abc-json.log"));
     assert_false(log_by_name("/var/podman/abc/userdata/ctr.log"));
+    use("  - {type: journald}\n");
+    assert_true(policy_may_list(p, "/home"));
+    assert_true(meta_by_name("/home/joe/.local/share/containers/storage/overlay-containers/abc/"
+                             "userdata/config.json"));
+    assert_true(meta_by_name(
+        "/home/joe/.local/share/containers/storage/overlay-containers/containers.json"));
+    assert_false(policy_may_list(p, "/home/joe"));
 }
 
 static void runtimes_state_that_nobody_asks_for_is_refused(void **state)

@@ -62,14 +62,30 @@ static int read_pairs(struct push *p, struct json_reader *r, struct label *v, si
     return e;
 }
 
+static int check_name(struct str name, size_t offset, struct err *err)
+{
+    int shown = (int)(name.n < 64 ? name.n : 64);
+
+    if (!label_name_ok(name))
+        return err_set(err, ERR_INVALID, "'%.*s' is no label name (in the stream at byte %zu)",
+                       shown, name.p, offset);
+    if (name.n > RECORD_LABEL_NAME_MAX)
+        return err_set(err, ERR_INVALID,
+                       "a label's name has %zu bytes, more than %d: '%.*s...' (in the stream at "
+                       "byte %zu)",
+                       name.n, RECORD_LABEL_NAME_MAX, shown, name.p, offset);
+    return 0;
+}
+
 int ingest_push_stream(struct ingest_build *ib, const struct ingest_decided *d, struct labels *l,
                        size_t offset, uint32_t *ret, struct err *err)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (!label_name_ok(l->v[i].name) || l->v[i].name.n > RECORD_LABEL_NAME_MAX)
-            return err_set(err, ERR_INVALID, "'%.*s' is no label name (in the stream at byte %zu)",
-                           (int)(l->v[i].name.n < 64 ? l->v[i].name.n : 64), l->v[i].name.p,
-                           offset);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < l->n; i++)
+        r = check_name(l->v[i].name, offset, err);
+    if (r < 0)
+        return r;
     l->n = labels_sort(l->v, l->n);
     if (l->n == 0)
         return err_set(err, ERR_INVALID, "error at least one label pair is required per stream");

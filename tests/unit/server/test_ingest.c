@@ -425,6 +425,7 @@ static void push_refuses_a_label_name_without_end(void **state)
         buf_add_char(&f->message, 'n');
     buf_add_z(&f->message, "\":\"v\"},\"values\":[]}]}");
     assert_int_equal(decode(f, INGEST_PUSH_JSON, false, NULL), ERR_INVALID);
+    assert_non_null(strstr(f->err.text, "name has 1025 bytes, more than 1024: 'nnn"));
 }
 
 /* Many short lines do not take many times their length. */

@@ -18,10 +18,10 @@
  * Who writes a log decides what stands between the pieces of its records, and so how many parts
  * there are.  A message has FORWARD_PARTS_MAX at most, for all of them.
  */
-enum { RECORD_PARTS = MULTILINE_PIECES_MAX + JOIN_PIECES_MAX, CROWDED = 2000, FEW = 8 };
+enum { RECORD_PARTS = MULTILINE_PIECES_MAX + JOIN_PIECES_MAX, FEW = 8 };
 _Static_assert(CHUNK_PARTS_MAX + 2 * RECORD_PARTS + FEW < FORWARD_PARTS_MAX,
                "a chunk that is not full has room for what is open of both streams");
-_Static_assert(CROWDED + RECORD_PARTS + FEW < FORWARD_PARTS_MAX,
+_Static_assert(TURN_CROWDED + RECORD_PARTS + FEW < FORWARD_PARTS_MAX,
                "behind a turn that is not crowded one more line has room");
 
 /* ---- parts ---- */
@@ -162,11 +162,6 @@ void turn_end_run(struct turn *u, uint64_t end)
     u->mark = u->c->entries;
     u->ts = u->t->last_ts;
     turn_begin_state(u);
-}
-
-bool turn_is_crowded(const struct turn *u)
-{
-    return u->c->parts.n + u->rd->fills.n + u->held >= CROWDED;
 }
 
 /* ---- unfinished lines ---- */

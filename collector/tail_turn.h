@@ -80,8 +80,12 @@ unsigned turn_end_flags(const struct turn *u, uint64_t end, uint64_t next);
 /* Make parts of [run_start, end) and begin the next run there. */
 void turn_end_run(struct turn *u, uint64_t end);
 /* Will these be so many, with those of the chunk, that the turn should end?  The next line may
- * bring all pieces of a record more. */
-bool turn_is_crowded(const struct turn *u);
+ * bring all pieces of a record more.  Asked behind every line. */
+enum { TURN_CROWDED = 2000 };
+static inline bool turn_is_crowded(const struct turn *u)
+{
+    return u->c->parts.n + u->rd->fills.n + u->held >= TURN_CROWDED;
+}
 
 /* It was read up to pos: for tail_is_copy. */
 void tail_remember(struct tail *t);

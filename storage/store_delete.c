@@ -25,6 +25,7 @@
 enum { ACTIVE_MAX = 1000, ALL_MAX = 10000, BODY_MAX = 4 << 20 };
 
 static const char SPACE[] = "storage.tombstone";
+static const char LAST_SPACE[] = "storage.tombstone.last"; /* one value, of key "id" */
 
 static struct str key_of(const uint64_t *id_be)
 {
@@ -73,6 +74,34 @@ static int load_one(void *arg, struct str key, struct str value)
     return r;
 }
 
+/* The last number may be that of a request that was cancelled. */
+static int load_last(struct store *s, struct err *err)
+{
+    uint64_t id = 0;
+    struct buf b;
+    int r;
+
+    buf_init(&b, sizeof(id));
+    r = store_kv_get(s, LAST_SPACE, STR("id"), &b, err);
+    if (r == 0 && b.n == sizeof(id))
+        memcpy(&id, b.p, sizeof(id));
+    else if (r == 0)
+        r = err_set(err, ERR_CORRUPT, "the last number has %zu bytes", b.n);
+    if (r == 0 && be64toh(id) > s->last_delete)
+        s->last_delete = be64toh(id);
+    buf_fini(&b);
+    return r > 0 ? 0 : r; /* none was cancelled yet */
+}
+
+/* Where it cannot be kept the number may come again after a restart: no reason not to cancel. */
+static void keep_last(struct store *s)
+{
+    uint64_t id = htobe64(s->last_delete);
+    struct err ignored;
+
+    (void)store_kv_put(s, LAST_SPACE, STR("id"), key_of(&id), &ignored);
+}
+
 int store_delete_load(struct store *s, struct err *err)
 {
     struct loader ld = {s, err};
@@ -81,6 +110,8 @@ int store_delete_load(struct store *s, struct err *err)
     void *t;
     int r = store_kv_each(s, SPACE, load_one, &ld, err);
 
+    if (r == 0)
+        r = load_last(s, err);
     while (r == 0 && map_next(s->tenants, &pos, &name, &t))
         store_delete_renew(s, t);
     return r < 0 ? err_wrap(err, "load delete requests") : 0;
@@ -286,6 +317,8 @@ static int cancel(struct store *s, struct str tenant, struct str id, bool force,
                        "delete request %s is older than 12 h and may be done in part: cancel what "
                        "is left of it with force",
                        d.id);
+    if (be64toh(key) == s->last_delete)
+        keep_last(s);
     r = store_kv_delete(s, SPACE, key_of(&key), err);
     if (r < 0)
         return r;

@@ -240,6 +240,27 @@ static void a_cancelled_request_shows_its_records_again(void **state)
     fini(&f);
 }
 
+/* Whoever cancels the first one twice must not meet another's. */
+static void a_cancelled_number_never_comes_again(void **state)
+{
+    struct store_delete one, two;
+    struct feed f;
+    struct err err;
+    (void)state;
+
+    init(&f);
+    put(&f, "t", 1, "a", "a");
+    one = must_del(&f, "a", 0, 5, NULL);
+    assert_int_equal(store_delete_cancel(f.s, STR("t"), str_of(one.id), false, &err), 0);
+    feed_reopen(&f);
+    two = must_del(&f, "a", 0, 5, NULL);
+    assert_string_equal(two.id, "0000000000000002");
+    feed_reopen(&f);
+    assert_int_equal(store_delete_cancel(f.s, STR("t"), str_of(one.id), false, &err), ERR_GONE);
+    assert_int_equal(store_delete_cancel(f.s, STR("t"), str_of(two.id), false, &err), 0);
+    fini(&f);
+}
+
 static void after_a_day_only_force_cancels(void **state)
 {
     struct store_delete d;
@@ -593,6 +614,7 @@ CHECK_MAIN(cmocka_unit_test(a_request_hides_its_streams_and_times_at_once),
            cmocka_unit_test(a_stream_of_which_nothing_is_left_is_not_listed),
            cmocka_unit_test(requests_are_listed_and_outlive_a_restart),
            cmocka_unit_test(a_cancelled_request_shows_its_records_again),
+           cmocka_unit_test(a_cancelled_number_never_comes_again),
            cmocka_unit_test(after_a_day_only_force_cancels),
            cmocka_unit_test(the_bytes_go_when_it_cannot_be_taken_back_any_more),
            cmocka_unit_test(what_was_made_of_the_records_is_to_be_forgotten),

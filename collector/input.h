@@ -27,7 +27,9 @@ struct input_ops {
     void (*stop)(void *self);
     /* Inputs with files; all NULL for the others. */
     /* Build planned chunk `plan` again in the empty `c`, the parts that can be built; the others
-     * are reported as gaps. 1: a file's labels are not known yet, ask again. */
+     * are reported as gaps.  1: a file's labels are not known yet, ask again.  2: some of its files
+     * cannot be read now: ask again for the parts of those, when the ones in `c` were acknowledged
+     * and resume with a NULL `c` is 0, not 2; until then these files are not read on. */
     int (*resume)(void *self, const struct checkpoint_chunk *plan, struct chunk *c);
     /* Put about one quantum of one file into the chunk that is its.  1: there is nothing to read
      * now, or no room for what there is. */

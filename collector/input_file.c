@@ -110,14 +110,26 @@ struct tail *input_file_successor(const struct tail *t)
     return NULL;
 }
 
+/* Is a part of it still to be built again? */
+static bool is_held_back(const struct input_file *in, const struct checkpoint_file *f)
+{
+    for (size_t i = 0; i < in->waiting_parts.n; i++) {
+        const struct checkpoint_chunk *c =
+            checkpoint_chunk_find(in->opt.checkpoint, in->waiting_parts.p[i].chunk);
+        if (c != NULL && c->parts.p[in->waiting_parts.p[i].i].file == f)
+            return true;
+    }
+    return false;
+}
+
 bool input_file_may_read(const struct input_file *in, const struct tail *t)
 {
     for (size_t i = 0; i < t->slot->tails.n && t->slot->tails.p[i] != t; i++)
-        if (!t->slot->tails.p[i]->drained)
+        if (!t->slot->tails.p[i]->drained && !t->slot->tails.p[i]->sought)
             return false;
     if (!reader_is_plain(&t->from) && in->unpacking != NULL && in->unpacking != t)
         return false; /* it takes memory: one at a time */
-    return t->described;
+    return t->described && !t->sought && !is_held_back(in, t->file);
 }
 
 void input_file_complain(struct input_file *in, const char *path, int why)
@@ -496,34 +508,111 @@ static const char *why_not_rebuilt(const struct tail *t, const struct checkpoint
     return part->end <= part->file->kept.end ? "spool_damaged" : "file_gone";
 }
 
+/* Where part `i` of chunk `no` is in in->waiting_parts; its end: nowhere. */
+static size_t find_waiting(const struct input_file *in, uint64_t no, size_t i)
+{
+    size_t at = 0;
+
+    while (at < in->waiting_parts.n &&
+           (in->waiting_parts.p[at].chunk != no || in->waiting_parts.p[at].i != i))
+        at++;
+    return at;
+}
+
+static bool is_waiting(const struct input_file *in, uint64_t no, size_t i)
+{
+    return find_waiting(in, no, i) < in->waiting_parts.n;
+}
+
+/* It was not to be built the first time. */
+static bool was_put_off(const struct input_file *in, uint64_t no)
+{
+    for (size_t i = 0; i < in->waiting_parts.n; i++)
+        if (in->waiting_parts.p[i].chunk == no)
+            return true;
+    return false;
+}
+
+/* Does part `i` have to wait: for its file, or, because it goes on with what another part holds,
+ * for that one?  `waits` says it of the parts before it. */
+static bool has_to_wait(const struct input_file *in, const struct checkpoint_chunk *plan, size_t i,
+                        const bool *waits)
+{
+    const struct checkpoint_part *p = plan->parts.p;
+
+    if (i > 0 && waits[i - 1] && (p[i - 1].flags & CHECKPOINT_CARRY) != 0)
+        return true;
+    for (size_t k = 0; k < i; k++)
+        if (waits[k] && p[k].file == p[i].file)
+            return true;
+    return input_file_may_come(in, p[i].file);
+}
+
+/* From file to file what is held goes on, so `next` is that of part i + 1. */
+static void build_part(struct input_file *in, const struct checkpoint_chunk *plan, size_t i,
+                       struct chunk *c)
+{
+    struct checkpoint_part part = plan->parts.p[i];
+    struct tail *t = part.file->user;
+    struct tail *next = i + 1 < plan->parts.n ? plan->parts.p[i + 1].file->user : NULL;
+    struct err err;
+
+    if (is_last_of_file(plan, i))
+        part.flags |= CHECKPOINT_FLUSH_STDOUT | CHECKPOINT_FLUSH_STDERR;
+    if (t == NULL)
+        input_file_gap(in, why_not_rebuilt(t, &part, &err), part.file, part.start, part.end);
+    else if (tail_rebuild(t, &in->reader, c, &part, next, &err) < 0) {
+        log_error("chunk.not_rebuilt", LOG_ERR(&err));
+        input_file_gap(in, why_not_rebuilt(t, &part, &err), part.file, part.start, part.end);
+    }
+    if (t != NULL)
+        reader_rest(&t->from);
+}
+
+static void build(struct input_file *in, const struct checkpoint_chunk *plan, const bool *waits,
+                  struct chunk *c)
+{
+    bool again = was_put_off(in, plan->no);
+
+    for (size_t i = 0; i < plan->parts.n; i++) {
+        size_t at = find_waiting(in, plan->no, i);
+        if (waits[i] && !again) {
+            struct waiting_part part = {plan->no, i};
+            VEC_PUSH(&in->waiting_parts, part);
+        } else if (!waits[i] && (!again || at < in->waiting_parts.n)) {
+            build_part(in, plan, i, c);
+            if (again)
+                VEC_REMOVE(&in->waiting_parts, at);
+        }
+    }
+}
+
 static int resume(void *self, const struct checkpoint_chunk *plan, struct chunk *c)
 {
     struct input_file *in = self;
+    bool again = was_put_off(in, plan->no), some = false, any = false;
+    bool *waits = mem_new((plan->parts.n + 1) * sizeof(*waits));
+    int r = 0;
 
     OBJ_CHECK(in, INPUT_FILE_MAGIC);
     for (size_t i = 0; i < plan->parts.n; i++) {
         struct tail *t = plan->parts.p[i].file->user;
-        if (t != NULL && !tail_describe(t))
-            return 1;
+        bool due = !again || is_waiting(in, plan->no, i);
+        waits[i] = due && has_to_wait(in, plan, i, waits);
+        some = some || waits[i];
+        any = any || (due && !waits[i]);
+        if (due && t != NULL && !tail_describe(t))
+            r = 1;
     }
-    for (size_t i = 0; i < plan->parts.n; i++) {
-        struct checkpoint_part part = plan->parts.p[i];
-        struct tail *t = part.file->user;
-        struct tail *next = i + 1 < plan->parts.n ? plan->parts.p[i + 1].file->user : NULL;
-        struct err err;
-        if (is_last_of_file(plan, i))
-            part.flags |= CHECKPOINT_FLUSH_STDOUT | CHECKPOINT_FLUSH_STDERR;
-        if (t == NULL)
-            input_file_gap(in, why_not_rebuilt(t, &part, &err), part.file, part.start, part.end);
-        else if (tail_rebuild(t, &in->reader, c, &part, next, &err) < 0) {
-            log_error("chunk.not_rebuilt", LOG_ERR(&err));
-            input_file_gap(in, why_not_rebuilt(t, &part, &err), part.file, part.start, part.end);
-        }
-        if (t != NULL)
-            reader_rest(&t->from);
+    if (c == NULL)
+        r = any && r == 0 ? 0 : 2;
+    else if (r == 0) {
+        build(in, plan, waits, c);
+        metric_add(METRIC_CHUNKS_REBUILT, !again);
+        r = some ? 2 : 0;
     }
-    metric_add(METRIC_CHUNKS_REBUILT, 1);
-    return 0;
+    free(waits);
+    return r;
 }
 
 void input_file_tell_old(struct input_file *in)
@@ -628,6 +717,7 @@ void input_file_free(struct input_file **pin)
     map_free(&in->missed);
     map_free(&in->unseen);
     VEC_FINI(&in->dead);
+    VEC_FINI(&in->waiting_parts);
     loop_timer_free(&in->drain);
     keep_close(&in->keep);
     tail_reader_fini(&in->reader);

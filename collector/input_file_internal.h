@@ -1,8 +1,8 @@
 /*
  * collector/input_file_internal.h - what the parts of input_file share: input_file.c (the seam and
- * turns), input_file_look.c (which file is which), input_file_tick.c (from time to time),
- * input_file_keep.c (deleted before they were read), input_file_missed.c (gone before they were
- * opened), input_file_lag.c (how far behind).
+ * turns), input_file_follow.c (slots, and what is followed), input_file_look.c (which file is
+ * which), input_file_tick.c (from time to time), input_file_keep.c (deleted before they were read),
+ * input_file_missed.c (gone before they were opened), input_file_lag.c (how far behind).
  *
  * A slot is a path that a glob matched, with the files that have had that name, oldest first; `of`
  * are the journal's entries for them, followed or not.  Invariants
@@ -31,8 +31,16 @@ struct slot {
     bool busy;       /* it is being looked at */
     bool is_new;     /* its name came while we were looking: what it was rotated to since is ours */
     bool older_gone; /* a file was lost, and what is younger not looked at since */
-    dur_ns missed_at; /* since then a file is looked for in vain; 0: none is */
-    uint64_t lost;    /* bytes of files that are not in `of` any more */
+    dur_ns missed_at;  /* since then a file is looked for in vain; 0: none is */
+    dur_ns look_at;    /* not before; 0: with the next tick */
+    unsigned retry_ms; /* that it was put off last, because something could not be read; 0: not */
+    uint64_t lost;     /* bytes of files that are not in `of` any more */
+};
+
+/* A part of a planned chunk that is built again when its file can be read. */
+struct waiting_part {
+    uint64_t chunk;
+    size_t i;
 };
 
 struct input_file {
@@ -56,6 +64,7 @@ struct input_file {
     struct tail *unpacking;      /* the one packed file that is read now; NULL: none */
     const struct source *source; /* while globbing */
     dur_ns walked_at, walk_took, swept_at, told_drops_at;
+    VEC(struct waiting_part) waiting_parts;
     VEC(struct checkpoint_file *) dead; /* to be forgotten once nothing of them is on its way */
     bool started, first_scan, soon;
     bool is_first; /* what is found was there before us, or before this configuration */
@@ -65,14 +74,19 @@ struct input_file {
     struct loop_timer *drain;
     loop_fn *drain_done;
     void *drain_arg;
-    dur_ns over_since;                 /* more is pinned and kept than may be; 0: not */
-    bool has_unwanted;                 /* logs in keep/ that no input asks for */
-    size_t drained_to;                 /* tails before it are done with */
-    bool keeping;                      /* there is more to copy right now */
-    bool look_again;                   /* what is looked at is not yet as it will be */
-    bool name_went;                    /* a name was gone when it was opened, or another file's */
-    dur_ns settled_at;                 /* when the last batch of events was done with */
-    uint64_t seen_ids[INPUT_FILE_IDS]; /* a ring: hashes of containers that we looked at, */
+    dur_ns over_since; /* more is pinned and kept than may be; 0: not */
+    bool has_unwanted; /* logs in keep/ that no input asks for */
+    size_t drained_to; /* tails before it are done with */
+    bool keeping;      /* there is more to copy right now */
+    bool look_again;   /* what is looked at is not yet as it will be */
+    bool name_went;    /* a name was gone when it was opened, or another file's */
+    bool unreadable;   /* something cannot be opened or read now, and may be later */
+    bool blind;        /* nor some of a directory be listed */
+    bool keep_waits;   /* the same of something in keep/, which is tried again */
+    dur_ns keep_at;    /* then, */
+    unsigned keep_ms;  /* put off so long */
+    dur_ns settled_at; /* when the last batch of events was done with */
+    uint64_t seen_ids[INPUT_FILE_IDS];     /* a ring: hashes of containers that we looked at, */
     uint64_t reported_ids[INPUT_FILE_IDS]; /* and of those and paths that were gone before */
     size_t next_seen, next_reported;
     struct map *unseen;     /* path -> struct unseen of input_file_missed.c */
@@ -94,32 +108,57 @@ void input_file_give_up(struct input_file *in, struct tail *t, const char *cause
 /* The file that is read after `t`; NULL: there is none. */
 struct tail *input_file_successor(const struct tail *t);
 
-/* input_file_look.c */
+/* input_file_follow.c */
 void input_file_load(struct input_file *in); /* the journal's entries into slots, at start */
-void input_file_glob(struct input_file *in); /* those of the configuration, now and from now on */
-void input_file_walk(struct input_file *in); /* them again */
-/* `path` matches a glob of in->source. */
-void input_file_found(struct input_file *in, const char *path);
-/* The source whose globs match; NULL: none. */
-const struct source *input_file_source_of(const struct input_file *in, const char *path);
+/* The slot of a path, made if there is none; and gone if it is empty now. */
+struct slot *input_file_slot_of(struct input_file *in, const char *path);
+void input_file_slot_check(struct input_file *in, struct slot *s);
+void input_file_slot_free(void *slot);
+void input_file_slot_add_file(struct input_file *in, struct slot *s, struct checkpoint_file *f);
+/* The file whose turn comes last: the one that is written to.  NULL: there is none. */
+struct tail *input_file_newest(const struct slot *s);
+/* The entry that is file (dev, ino), if any; from now on it is `f`; `f` is it no more. */
+struct checkpoint_file *input_file_find_inode(const struct input_file *in, uint64_t dev,
+                                              uint64_t ino);
+void input_file_bind(struct input_file *in, struct checkpoint_file *f, uint64_t dev, uint64_t ino);
+void input_file_drop_inode(struct input_file *in, const struct checkpoint_file *f);
+/* A descriptor; -1: it is not there (in->name_went) or never to be opened; INPUT_FILE_LATER: it
+ * cannot be now.  Said unless it is not there. */
+enum { INPUT_FILE_LATER = -2 };
+int input_file_open_log(struct input_file *in, const char *path);
+/* What was found out of `path`, which is returned; r < 0: nothing, because of errno `why`: that is
+ * said, and in->unreadable set if it may be found out later. */
+int input_file_told(struct input_file *in, const char *path, int r, int why);
+/* A new tail, before `before` or last of slot `s`. */
+void input_file_add_tail(struct input_file *in, struct slot *s, struct tail *t,
+                         const struct tail *before);
 /* Follow an open file as one of those that have had the name `path`, as `f` or (NULL) as a new one,
  * before `before` or last; takes `from`.  in->source is its source.  NULL: it cannot be. */
 struct tail *input_file_follow(struct input_file *in, const char *path, struct reader *from,
                                struct checkpoint_file *f, const struct tail *before);
 /* Its place on the disk will be another's: it is not found by its inode any more. */
 void input_file_unbind(struct input_file *in, struct tail *t);
+/* Nothing more of it can be read: what was not read is reported. */
+void input_file_lose(struct input_file *in, struct checkpoint_file *f, const char *cause);
+/* Stop following. */
+void input_file_let_go(struct input_file *in, struct tail *t);
+void input_file_forget_dead(struct input_file *in);
+
+/* input_file_look.c */
+void input_file_glob(struct input_file *in); /* those of the configuration, now and from now on */
+void input_file_walk(struct input_file *in); /* them again */
+/* `path` matches a glob of in->source. */
+void input_file_found(struct input_file *in, const char *path);
+/* The source whose globs match; NULL: none. */
+const struct source *input_file_source_of(const struct input_file *in, const char *path);
+/* `f`, which is not followed, is still looked for: nothing of it is lost yet. */
+bool input_file_may_come(const struct input_file *in, const struct checkpoint_file *f);
 /* Find out what became of the slot's files, and what had its name while nobody looked. */
 void input_file_look(struct input_file *in, struct slot *s);
 void input_file_look_later(struct input_file *in, struct slot *s);
 void input_file_look_all(struct input_file *in); /* at start: slots with files nobody follows */
 /* The content of `t` was replaced: look for a copy of the old one, and begin anew. */
 void input_file_replaced(struct input_file *in, struct tail *t);
-/* Nothing more of it can be read: what was not read is reported. */
-void input_file_lose(struct input_file *in, struct checkpoint_file *f, const char *cause);
-/* Stop following. */
-void input_file_let_go(struct input_file *in, struct tail *t);
-void input_file_forget_dead(struct input_file *in);
-void input_file_slot_free(void *slot);
 
 /* input_file_tick.c */
 void input_file_soon(struct input_file *in); /* the next tick comes soon */
@@ -141,6 +180,9 @@ void input_file_saw(struct input_file *in, const char *path);
 
 /* input_file_keep.c */
 void input_file_take_kept(struct input_file *in); /* what was kept before, at start */
+void input_file_take_kept_again(struct input_file *in, dur_ns now); /* if some could not be read */
+/* Is there something of `f` in keep/ that cannot be read now? */
+bool input_file_waits_in_keep(const struct input_file *in, const struct checkpoint_file *f);
 void input_file_keep(struct input_file *in, dur_ns now);
 
 /* input_file_drops.c: what rules dropped, every ten seconds, or of one file now. */

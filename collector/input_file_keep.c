@@ -28,6 +28,8 @@ enum {
     RETRY_MS = 10000,
     RETRY_OVER_MS = 500,
     GRACE_MS = 10000,
+    READ_RETRY_MS = 1000, /* what is in keep/ and cannot be read, and longer each time, */
+    READ_RETRY_MAX_MS = 30000,
 };
 
 /* ---- which ---- */
@@ -212,7 +214,8 @@ static void drop_unwanted(void *arg, const struct keep_head *head, const struct 
     struct checkpoint *c = in->opt.checkpoint;
     struct checkpoint_file *f = find_entry(c, head, names);
 
-    if (f == NULL || f->user != NULL || !is_same(c, head, f))
+    if (f == NULL || f->user != NULL || !is_same(c, head, f) ||
+        (in->keep_waits && input_file_source_of(in, f->path) != NULL))
         return;
     if (keep_bytes(in->keep) <= in->opt.spool_bytes) {
         in->has_unwanted = true; /* for the next time */
@@ -458,9 +461,11 @@ static struct keep_reader *open_kept(struct input_file *in, struct checkpoint_fi
     struct err err;
 
     if (keep_read(in->keep, f->no, f->kept.end, &kept, &err) < 0) {
+        in->keep_waits = in->keep_waits || err.code == ERR_IO;
         input_file_complain(in, f->path, err.sys);
         return NULL;
     }
+    (void)input_file_told(in, f->path, 0, 0);
     if (f->kept.end == 0 && keep_reader_end(kept) == keep_reader_start(kept)) {
         keep_reader_free(&kept);
         keep_remove_orphan(in->keep, f->no, "nothing of its log is whole");
@@ -468,6 +473,17 @@ static struct keep_reader *open_kept(struct input_file *in, struct checkpoint_fi
     }
     promise(in, f, kept);
     return kept;
+}
+
+/* The first that is read after `f`, if it could not be read when it was its turn; NULL: nobody. */
+static const struct tail *younger(const struct input_file *in, const struct checkpoint_file *f)
+{
+    const struct slot *s = map_get(in->slots, str_of(f->path));
+
+    for (size_t i = 0; s != NULL && i < s->tails.n; i++)
+        if (s->tails.p[i]->file != NULL && s->tails.p[i]->file->no > f->no)
+            return s->tails.p[i];
+    return NULL;
 }
 
 static void read_from_keep(struct input_file *in, struct checkpoint_file *f,
@@ -482,7 +498,7 @@ static void read_from_keep(struct input_file *in, struct checkpoint_file *f,
     reader_open_kept(&from, kept);
     log_info("file.found", LOG_Z("file", "keep"), LOG_Z("of", f->path));
     metric_add(METRIC_FILES_RECOVERED, 1);
-    t = input_file_follow(in, f->path, &from, f, NULL);
+    t = input_file_follow(in, f->path, &from, f, younger(in, f));
     if (t == NULL)
         return;
     t->unlinked = true;
@@ -519,6 +535,7 @@ static void take(void *arg, const struct keep_head *head, const struct keep_name
     struct checkpoint_file *f = find_entry(c, head, names);
     char path[CHECKPOINT_PATH_MAX + 1];
     struct err err;
+    bool is_new;
 
     if (f != NULL && f->user != NULL)
         return;
@@ -530,12 +547,18 @@ static void take(void *arg, const struct keep_head *head, const struct keep_name
     in->source = input_file_source_of(in, str_to_z(names->path, path, sizeof(path)));
     if (in->source == NULL)
         in->has_unwanted = true; /* until a reload, or for good */
-    if (f == NULL)               /* also if nobody asks for it: what nobody knows nobody removes */
+    is_new = f == NULL;
+    if (is_new) /* also if nobody asks for it: what nobody knows nobody removes */
         f = checkpoint_file_new(c, 0, 0, path);
     if (checkpoint_file_end(f) < head->start) /* all of that was at the server */
         checkpoint_skip(c, f, checkpoint_file_end(f), head->start);
     if (!is_same(c, head, f) && adopt(in, head, f, &err) < 0) {
         log_error("spool.failed", LOG_Z("file", path), LOG_ERR(&err));
+        in->keep_waits = true;
+        if (is_new) { /* the next try draws another number */
+            f->dead = true;
+            VEC_PUSH(&in->dead, f);
+        }
         return;
     }
     if (in->source != NULL)
@@ -546,8 +569,30 @@ static void take(void *arg, const struct keep_head *head, const struct keep_name
 
 void input_file_take_kept(struct input_file *in)
 {
+    bool waited = in->keep_waits;
     struct err err;
 
-    if (keep_each(in->keep, take, in, &err) < 0)
-        log_error("spool.failed", LOG_ERR(&err));
+    in->keep_waits = false;
+    if (keep_each(in->keep, take, in, &err) < 0) {
+        in->keep_waits = true;
+        if (!waited) /* once; it is tried again and counted */
+            log_error("spool.unreadable", LOG_ERR(&err));
+    } else if (waited && !in->keep_waits) {
+        log_info("spool.readable", LOG_Z("directory", "keep"));
+    }
+    in->keep_ms = !in->keep_waits ? 0 : in->keep_ms == 0 ? READ_RETRY_MS : 2 * in->keep_ms;
+    if (in->keep_ms > READ_RETRY_MAX_MS)
+        in->keep_ms = READ_RETRY_MAX_MS;
+    in->keep_at = time_mono() + (dur_ns)in->keep_ms * NS_PER_MS;
+}
+
+void input_file_take_kept_again(struct input_file *in, dur_ns now)
+{
+    if (in->keep_waits && now >= in->keep_at)
+        input_file_take_kept(in);
+}
+
+bool input_file_waits_in_keep(const struct input_file *in, const struct checkpoint_file *f)
+{
+    return in->keep_waits && (f->kept.end > 0 || keep_has(in->keep, f->no));
 }

@@ -54,7 +54,7 @@ static void drain(struct input_file *in, struct tail *t, dur_ns now)
     struct tail *next = input_file_successor(t);
     dur_ns quiet = t->successor_at > t->seen_at ? t->successor_at : t->seen_at;
 
-    if (t->drained || next == NULL)
+    if (t->drained || t->sought || next == NULL)
         return;
     if (!t->caught_up || t->holes_due || !input_file_may_read(in, t) ||
         now - quiet < DRAIN_MS * NS_PER_MS) {
@@ -139,14 +139,23 @@ static dur_ns walk_pause(const struct input_file *in)
     return pause > least ? pause : least;
 }
 
-static void look_at_due(struct input_file *in)
+static void look_at_due(struct input_file *in, dur_ns now)
 {
+    size_t waiting = 0;
+
     for (size_t n = in->looks.n; n > 0; n--) { /* those that are added meanwhile wait */
         struct slot *s = in->looks.p[0];
         VEC_REMOVE(&in->looks, 0);
-        s->look_due = false;
-        input_file_look(in, s);
+        if (s->look_at > now) {
+            VEC_PUSH(&in->looks, s);
+        } else {
+            s->look_due = false;
+            input_file_look(in, s);
+        }
     }
+    for (size_t i = 0; i < in->looks.n; i++)
+        waiting += in->looks.p[i]->retry_ms > 0;
+    metric_set(METRIC_FILES_WAITING, waiting + in->keep_waits);
 }
 
 void input_file_tick(void *arg)
@@ -165,7 +174,8 @@ void input_file_tick(void *arg)
     }
     if (now - in->swept_at >= SWEEP_MS * NS_PER_MS) {
         sweep(in, now);
-        look_at_due(in);
+        input_file_take_kept_again(in, now);
+        look_at_due(in, now);
         input_file_look_at_missed(in, now);
         input_file_tell_unseen(in, now);
         in->keeping = true;

@@ -139,6 +139,16 @@ void keep_close(struct keep **pk)
     *pk = NULL;
 }
 
+bool keep_has(const struct keep *k, uint64_t no)
+{
+    char name[NAME_BYTES];
+    struct stat st;
+
+    OBJ_CHECK(k, KEEP_MAGIC);
+    name_of(k->incarnation, no, name);
+    return fstatat(k->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 uint64_t keep_bytes(const struct keep *k)
 {
     return k->bytes;
@@ -464,6 +474,10 @@ static int open_reader(struct keep *k, const char *name, uint64_t sure, struct k
     uint64_t used;
     int e;
 
+    if (fault_hit("keep.open")) {
+        errno = EIO;
+        return err_sys(err, "open");
+    }
     r->fd = openat(k->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (r->fd < 0 && errno == ENOENT)
         return err_set(err, ERR_GONE, "there is none");
@@ -725,8 +739,13 @@ static int look_at(struct keep *k, const char *name, struct arena *a, struct buf
     struct keep_frame f;
     int r, fd = openat(k->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
+    if (fault_hit("keep.look") && fd >= 0) {
+        (void)close(fd);
+        errno = EMFILE;
+        fd = -1;
+    }
     if (fd < 0)
-        return err_sys(err, "open");
+        return err_sys(err, "open keep/%s", name);
     r = read_head(fd, head, err);
     if (r == 0)
         r = read_frame(fd, KEEP_HEAD_BYTES, UINT64_MAX, &f, err);
@@ -745,6 +764,7 @@ int keep_each(struct keep *k, keep_found_fn *fn, void *arg, struct err *err)
     struct found all = {{0}};
     struct arena *a = arena_new(NULL, NAMES_ARENA);
     struct buf text;
+    bool all_read = true;
     int r;
 
     OBJ_CHECK(k, KEEP_MAGIC);
@@ -766,11 +786,15 @@ int keep_each(struct keep *k, keep_found_fn *fn, void *arg, struct err *err)
             remove_orphan(k, name, why.text);
         else
             metric_add(METRIC_FILES_UNREADABLE, 1);
+        if (e == ERR_IO) {
+            all_read = false;
+            *err = why;
+        }
     }
     VEC_FINI(&all.v);
     buf_fini(&text);
     arena_free(&a);
-    return r;
+    return r == 0 && !all_read ? ERR_IO : r;
 }
 
 int keep_adopt(struct keep *k, const struct keep_head *log, uint64_t no, uint32_t salt,

@@ -26,13 +26,16 @@ uint64_t keep_bytes(const struct keep *k); /* of all its files */
 /* Call fn for every log that is kept, of other incarnations too, in the order of their numbers;
  * `names` live until it returns.  What is torn before its first byte of a log goes, see
  * keep_remove_orphan; what cannot be read now, or not by this program, is left alone and counted as
- * unreadable. */
+ * unreadable.  ERR_IO: some cannot be read now, or not even be listed; all others were told. */
 typedef void keep_found_fn(void *arg, const struct keep_head *head, const struct keep_names *names);
 int keep_each(struct keep *k, keep_found_fn *fn, void *arg, struct err *err);
 
 /* `log` was kept by another journal or under another number: now it is `no`, `salt`. */
 int keep_adopt(struct keep *k, const struct keep_head *log, uint64_t no, uint32_t salt,
                struct err *err);
+
+/* Is there anything of log `no`?  Where that cannot be told, too. */
+bool keep_has(const struct keep *k, uint64_t no);
 
 /* Begin with log `head`, in place of what was kept of a log of its number. */
 int keep_begin(struct keep *k, const struct keep_head *head, const struct keep_names *names,

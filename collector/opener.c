@@ -32,6 +32,24 @@ int opener_err(struct err *err, int sys, const char *what, const char *path)
     return code;
 }
 
+bool opener_may_pass(int sys)
+{
+    switch (sys) {
+    case 0:
+    case ENOENT:
+    case ENOTDIR:
+    case EPERM:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EINVAL:
+    case EISDIR:
+    case ENXIO:
+        return false;
+    default:
+        return true;
+    }
+}
+
 /* ---- this process itself ---- */
 
 static int local_open(struct opener *o, enum opener_kind kind, const char *path, int *ret,
@@ -65,7 +83,8 @@ static int take_name(void *arg, int dir_fd, const char *name, struct err *err)
     struct stat st;
 
     if (l->with_stat) {
-        if (fstatat(dir_fd, name, &st, 0) < 0)
+        memset(&st, 0, sizeof(st));
+        if (fstatat(dir_fd, name, &st, 0) < 0 && !opener_may_pass(errno))
             return 0;
         buf_add(&l->names, &st, sizeof(st));
     }

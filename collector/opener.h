@@ -52,8 +52,8 @@ int opener_open(struct opener *o, enum opener_kind kind, const char *path, int *
 /* What `path` leads to. */
 int opener_stat(struct opener *o, const char *path, struct stat *ret, struct err *err);
 /* Call fn for each name in `dir` but . and .., after all were read: fn may use the opener.  `st` is
- * what the name leads to (names that lead nowhere are left out); NULL without with_stat. ERR_LIMIT:
- * more than 64 MiB of names. */
+ * what the name leads to (names that lead nowhere are left out; its st_mode is 0 where that cannot
+ * be told now); NULL without with_stat. ERR_LIMIT: more than 64 MiB of names. */
 int opener_list(struct opener *o, const char *dir, bool with_stat, opener_entry_fn *fn, void *arg,
                 struct err *err);
 /* The whole of a file appended to `b`; ERR_LIMIT when over b->max. */
@@ -69,6 +69,10 @@ int opener_watch_file(struct opener *o, int inotify, int fd, int *ret, struct er
 
 /* A stream socket connected to the unix socket `path`, which does not block. */
 int opener_connect(struct opener *o, const char *path, int *ret, struct err *err);
+
+/* May what failed with errno `sys` succeed later, while everything is where it is?  Not what does
+ * not exist (ERR_GONE), what we are not to open, and names that are none. */
+bool opener_may_pass(int sys);
 
 /* For implementations: errno `sys` as this header's errors. */
 int opener_err(struct err *err, int sys, const char *what, const char *path);

@@ -5,7 +5,8 @@
  *
  * Invariants (the argument for exactly-once is in docs/collector.md)
  *   (1) a chunk is sent, also to another server, only when the journal says on the disk that it is
- * planned for that server; (2) nothing is pulled before every chunk of the journal was built again,
+ * planned for that server; (2) nothing is pulled of a file before every chunk of the journal that
+ * has some of it was built again (others wait for nothing, also not where a file cannot be read),
  * so the joins that these leave empty are the ones that reading begins with; (3) a refused chunk is
  * acknowledged in the journal only after its gap record is in the spool (on a full disk: in its
  * memory); (4) a chunk that a server may have is sent to another one marked maybe_twice.
@@ -41,6 +42,12 @@ struct sealed {
     struct buf message;
 };
 
+/* A chunk of the journal of which some parts cannot be built now. */
+struct put_off {
+    uint64_t no;
+    bool on_its_way; /* the others are: of a number one message at a time */
+};
+
 struct lane {
     uint32_t server;     /* the journal's number */
     struct chunk *chunk; /* being filled; NULL: none ever was */
@@ -61,7 +68,8 @@ struct pipeline {
     struct lane *filling; /* that was chosen last */
     bool undecided;       /* a file waits for a server */
     VEC(struct sealed) sealed;
-    VEC(uint64_t) again;  /* chunks of the journal still to be built, oldest first */
+    VEC(uint64_t) again; /* chunks of the journal still to be built, oldest first */
+    VEC(struct put_off) put_off;
     uint64_t first_new;   /* chunks below were in the journal: they may have been sent */
     uint64_t again_mark;  /* of the journal, when it was said where they go */
     uint64_t next;        /* next new file, as far as the journal has it on the disk */
@@ -303,26 +311,58 @@ static void on_synced(void *arg, const struct err *err)
 
 /* ---- after a restart ---- */
 
+/* Build chunk `plan`, as far as it can be, and seal that.  As resume. */
+static int build(struct pipeline *p, const struct checkpoint_chunk *plan, bool *on_its_way)
+{
+    struct lane *l = lane_of_chunk(p, plan);
+    struct chunk *c = chunk_of(p, l);
+    int r;
+
+    INVARIANT(chunk_is_empty(c));
+    r = p->input.ops->resume(p->input.self, plan, c);
+    *on_its_way = !chunk_is_empty(c);
+    c->maybe_twice = plan->maybe_twice;
+    if (*on_its_way)
+        seal(p, c, l, plan->no);
+    else if (r == 0) /* all of it is gone and reported */
+        checkpoint_ack(p->opt.checkpoint, plan->no);
+    return r;
+}
+
 /* Build what the journal says is not acknowledged.  false: not all could be done now. */
 static bool rebuild(struct pipeline *p)
 {
     while (p->again.n > 0) {
-        struct checkpoint_chunk *plan = checkpoint_chunk_find(p->opt.checkpoint, p->again.p[0]);
-        struct lane *l = lane_of_chunk(p, plan);
-        struct chunk *c = chunk_of(p, l);
-        INVARIANT(chunk_is_empty(c));
-        if (p->input.ops->resume(p->input.self, plan, c) == 1) {
+        const struct checkpoint_chunk *plan =
+            checkpoint_chunk_find(p->opt.checkpoint, p->again.p[0]);
+        struct put_off later = {.no = p->again.p[0]};
+        int r = build(p, plan, &later.on_its_way);
+        if (r == 1) {
             loop_timer_start(p->timer, RESUME_MS, 0);
             return false;
         }
         VEC_REMOVE(&p->again, 0);
-        c->maybe_twice = plan->maybe_twice;
-        if (chunk_is_empty(c)) /* all of it is gone and reported */
-            checkpoint_ack(p->opt.checkpoint, plan->no);
-        else
-            seal(p, c, l, plan->no);
+        if (r == 2)
+            VEC_PUSH(&p->put_off, later);
     }
     return true;
+}
+
+/* What can be built now of chunks that were put off.  The files that it is of are not read before.
+ */
+static void build_rest(struct pipeline *p)
+{
+    for (size_t i = 0; i < p->put_off.n; i++) {
+        struct put_off *o = &p->put_off.p[i];
+        const struct checkpoint_chunk *plan = checkpoint_chunk_find(p->opt.checkpoint, o->no);
+        struct lane *l = lane_of_chunk(p, plan);
+        if (o->on_its_way || p->input.ops->resume(p->input.self, plan, NULL) != 0)
+            continue;
+        if (is_filling(l) && has_room(p, l))
+            seal_lane(p, l, l);
+        if (!is_filling(l) && has_room(p, l) && build(p, plan, &o->on_its_way) == 0)
+            VEC_REMOVE(&p->put_off, i--);
+    }
 }
 
 /* ---- the pump ---- */
@@ -400,9 +440,12 @@ static void pump(struct pipeline *p)
                 seal_lane(p, &p->lanes[i], &p->lanes[i]);
     } else {
         wake_files(p);
+        build_rest(p);
         wait = fill(p);
     }
     send_sealed(p);
+    if (p->put_off.n > 0 && !p->draining && (wait < 0 || wait > RETRY_MS))
+        wait = RETRY_MS;
     if (wait < 0 && p->retry_at != 0)
         wait = RETRY_MS;
     if (p->draining && p->sealed.n == 0 && fleet_in_flight_all(p->fleet) == 0)
@@ -416,8 +459,15 @@ static void pump(struct pipeline *p)
 static void on_acked(void *arg, uint64_t no)
 {
     struct pipeline *p = arg;
+    bool is_all = true;
 
-    checkpoint_ack(p->opt.checkpoint, no);
+    for (size_t i = 0; i < p->put_off.n; i++)
+        if (p->put_off.p[i].no == no) {
+            p->put_off.p[i].on_its_way = false;
+            is_all = false; /* the rest is still to come */
+        }
+    if (is_all)
+        checkpoint_ack(p->opt.checkpoint, no);
     if (p->opt.acked != NULL)
         p->opt.acked(p->opt.arg);
 }
@@ -559,6 +609,12 @@ static void move_sealed(struct moving *m)
 
 static void move_unbuilt(struct moving *m)
 {
+    for (size_t i = 0; i < m->p->put_off.n; i++) {
+        const struct put_off *o = &m->p->put_off.p[i];
+        if (!o->on_its_way &&
+            checkpoint_chunk_find(m->p->opt.checkpoint, o->no)->server == m->from->server)
+            (void)move_plan(m, o->no, true);
+    }
     for (size_t i = 0; i < m->p->again.n; i++) {
         const struct checkpoint_chunk *c =
             checkpoint_chunk_find(m->p->opt.checkpoint, m->p->again.p[i]);
@@ -750,6 +806,7 @@ void pipeline_free(struct pipeline **pp)
         buf_fini(&p->sealed.p[i].message);
     VEC_FINI(&p->sealed);
     VEC_FINI(&p->again);
+    VEC_FINI(&p->put_off);
     p->magic = 0;
     free(p);
     *pp = NULL;

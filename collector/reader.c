@@ -1,6 +1,7 @@
 /* collector/reader.c - contract: reader.h. */
 #include "collector/reader.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "collector/keep.h"
 #include "wire/codec.h"
@@ -96,6 +97,10 @@ static ssize_t read_plain(int fd, char *p, size_t n, uint64_t offset)
 {
     size_t done = 0;
 
+    if (fault_hit("reader.read")) {
+        errno = EIO;
+        return -1;
+    }
     while (done < n) {
         ssize_t r = pread(fd, p + done, n - done, (off_t)(offset + done));
         if (r < 0 && errno == EINTR)
@@ -241,14 +246,22 @@ int reader_stat(const struct reader *r, struct reader_stat *ret)
     return 0;
 }
 
-bool reader_reaches(struct reader *r, uint64_t size)
+/* What a read of `n` bytes that returned `got` says of there being as many. */
+static int has_got(ssize_t got, size_t n)
+{
+    if (got < 0 && errno != EBADMSG)
+        return -1;
+    return got >= 0 && (size_t)got == n;
+}
+
+int reader_reaches(struct reader *r, uint64_t size)
 {
     struct reader_stat st;
     char c;
 
     if (r->packed != NULL && size > r->packed->size && !r->packed->is_sure)
-        return read_packed(r, &c, 1, size - 1) == 1;
-    return reader_stat(r, &st) == 0 && st.size >= size;
+        return has_got(read_packed(r, &c, 1, size - 1), 1);
+    return reader_stat(r, &st) < 0 ? -1 : st.size >= size;
 }
 
 bool reader_is_claimed(const struct reader *r, uint64_t size)
@@ -264,23 +277,30 @@ bool reader_is_claimed(const struct reader *r, uint64_t size)
            (uint32_t)size;
 }
 
-bool reader_have_same_bytes(struct reader *a, struct reader *b)
+int reader_have_same_bytes(struct reader *a, struct reader *b)
 {
     struct reader *plain = a->packed == NULL ? a : b, *other = plain == a ? b : a;
     char last[2][TAIL_BYTES];
     struct reader_stat st;
     uint64_t size;
     size_t n;
+    int r;
 
-    if (plain->packed != NULL || reader_stat(plain, &st) < 0)
-        return false;
+    if (plain->packed != NULL)
+        return 0;
+    if (reader_stat(plain, &st) < 0)
+        return -1;
     size = st.size;
-    if (!reader_reaches(other, size)) {
-        if (reader_stat(other, &st) < 0)
-            return false;
+    r = reader_reaches(other, size);
+    if (r < 0 || (r == 0 && reader_stat(other, &st) < 0))
+        return -1;
+    if (r == 0)
         size = st.size;
-    }
     n = size < TAIL_BYTES ? (size_t)size : TAIL_BYTES;
-    return n > 0 && reader_read(a, last[0], n, size - n) == (ssize_t)n &&
-           reader_read(b, last[1], n, size - n) == (ssize_t)n && memcmp(last[0], last[1], n) == 0;
+    if (n == 0)
+        return 0;
+    r = has_got(reader_read(a, last[0], n, size - n), n);
+    if (r == 1)
+        r = has_got(reader_read(b, last[1], n, size - n), n);
+    return r == 1 ? memcmp(last[0], last[1], n) == 0 : r;
 }

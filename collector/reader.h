@@ -49,8 +49,9 @@ struct reader_stat {
 };
 /* -1 and errno. */
 int reader_stat(const struct reader *r, struct reader_stat *ret);
-/* Are there `size` bytes?  Unpacks up to there.  False when it cannot be read, too. */
-bool reader_reaches(struct reader *r, uint64_t size);
+/* Are there `size` bytes?  Unpacks up to there.  1: yes, 0: no, -1 and errno: it cannot be read
+ * now. */
+int reader_reaches(struct reader *r, uint64_t size);
 
 /* Give back the memory for unpacking until the next read. */
 void reader_rest(struct reader *r);
@@ -60,7 +61,7 @@ bool reader_is_resting(const struct reader *r);
  * size modulo 2^32. */
 bool reader_is_claimed(const struct reader *r, uint64_t size);
 /* Is the shorter of the two the beginning of the other?  Judged by its last bytes; one of them is
- * plain at least. */
-bool reader_have_same_bytes(struct reader *a, struct reader *b);
+ * plain at least.  As reader_reaches. */
+int reader_have_same_bytes(struct reader *a, struct reader *b);
 
 #endif

@@ -11,6 +11,7 @@
 #include "collector/reader.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,14 +66,17 @@ struct listing {
     struct siblings *ret;
     const char *base;
     struct str dir;
+    bool is_blind; /* one of ours could not be looked at */
 };
 
 static void take_entry(void *arg, const char *name, const struct stat *st)
 {
-    const struct listing *l = arg;
+    struct listing *l = arg;
     struct sibling s = {.st = *st};
     char path[PATH_BYTES];
 
+    if (st->st_mode == 0 && (strcmp(name, l->base) == 0 || siblings_is_rotated(name, l->base)))
+        l->is_blind = true;
     if (l->ret->v.n == SIBLINGS_MAX || !S_ISREG(st->st_mode))
         return;
     if (snprintf(path, sizeof(path), "%.*s/%s", STR_ARG(l->dir), name) >= (int)sizeof(path))
@@ -222,18 +226,21 @@ static void sort(struct siblings *s, const char *base)
     free(sorted);
 }
 
-void siblings_list(struct opener *o, const char *path, struct siblings *ret)
+int siblings_list(struct opener *o, const char *path, struct siblings *ret, struct err *err)
 {
     const char *base = base_of(path);
-    struct listing l = {ret, base, {path, base == path ? 0 : (size_t)(base - path - 1)}};
+    struct listing l = {ret, base, {path, base == path ? 0 : (size_t)(base - path - 1)}, false};
     char dir[PATH_BYTES];
-    struct err err;
+    int r = 0;
 
     ret->v.p = NULL;
     ret->v.n = ret->v.cap = 0;
     if (l.dir.n > 0 && l.dir.n < sizeof(dir)) /* a directory that is gone has none */
-        (void)opener_list(o, str_to_z(l.dir, dir, sizeof(dir)), true, take_entry, &l, &err);
+        r = opener_list(o, str_to_z(l.dir, dir, sizeof(dir)), true, take_entry, &l, err);
     sort(ret, base);
+    if (r == 0 && l.is_blind)
+        return opener_err(err, EIO, "look at what lies beside", path);
+    return r == ERR_GONE ? 0 : r;
 }
 
 void siblings_fini(struct siblings *s)

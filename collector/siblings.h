@@ -21,7 +21,7 @@ struct sibling {
     bool is_rotated; /* its name is one that rotation of the base makes, or the base's own */
     bool is_packed;
     struct checkpoint_file *entry; /* the caller's: the journal's entry for it */
-    bool is_twin;                  /* the caller's: the same bytes lie in another file, too */
+    bool is_unread;                /* the caller's: whether it is, cannot be told now */
 };
 struct siblings {
     VEC(struct sibling) v;
@@ -34,9 +34,12 @@ bool siblings_is_rotated(const char *name, const char *base);
 /*
  * Every regular file in the directory of `path`, oldest first as far as they are rotated: by the
  * numbers or dates in their names, or, when these are of several kinds, by the time of their last
- * write.  The file at `path` itself is the last of them; others stand in front.
+ * write.  The file at `path` itself is the last of them; others stand in front.  *ret is whole,
+ * even if there are none, when the directory is gone.  As opener_list fails, or ERR_IO with the
+ * errno for a rotated file that cannot be looked at now: then what there is of *ret is what could
+ * be seen.
  */
-void siblings_list(struct opener *o, const char *path, struct siblings *ret);
+int siblings_list(struct opener *o, const char *path, struct siblings *ret, struct err *err);
 void siblings_fini(struct siblings *s);
 
 #endif

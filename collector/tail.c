@@ -9,6 +9,7 @@
 #include "collector/metrics.h"
 #include "collector/tail_turn.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -233,56 +234,62 @@ void tail_set_source(struct tail *t, const struct source *source)
 
 /* ---- identity ---- */
 
-/* Hash of the first n bytes; false: they cannot be read. */
-static bool head_hash(struct reader *from, uint32_t n, uint64_t *ret)
+/* Are `hash` those of bytes [start, start + n)?  As tail_is_file. */
+static int has_hash(struct reader *from, uint64_t start, size_t n, uint64_t hash)
 {
-    char head[CHECKPOINT_HEAD_MAX];
-    ssize_t got = reader_read(from, head, n, 0);
+    char bytes[CHECKPOINT_HEAD_MAX];
+    ssize_t got = n == 0 ? 0 : reader_read(from, bytes, n, start);
 
-    if (got < 0 || (uint32_t)got != n)
-        return false;
-    *ret = hash_bytes(head, n, 0);
-    return true;
+    if (got < 0 && errno != EBADMSG)
+        return -1;
+    return n == 0 || (got >= 0 && (size_t)got == n && hash_bytes(bytes, n, 0) == hash);
 }
 
 /* Does the file begin as `f` says?  One that was empty when it was seen begins with anything. */
-static bool has_head(struct reader *from, const struct checkpoint_file *f)
+static int has_head(struct reader *from, const struct checkpoint_file *f)
 {
-    uint64_t hash;
-
-    return f->head_len == 0 || (head_hash(from, f->head_len, &hash) && hash == f->head_hash);
+    return has_hash(from, 0, f->head_len, f->head_hash);
 }
 
-bool tail_is_file(struct reader *from, const struct checkpoint_file *f)
+int tail_is_file(struct reader *from, const struct checkpoint_file *f)
 {
-    return has_head(from, f) && reader_reaches(from, checkpoint_file_end(f));
+    int r = has_head(from, f);
+
+    return r == 1 ? reader_reaches(from, checkpoint_file_end(f)) : r;
 }
 
-/* Hash of the last bytes in front of `at`. */
-static bool last_hash(struct reader *from, uint64_t at, uint64_t *ret)
+static size_t last_bytes(uint64_t at)
 {
-    char last[LAST_BYTES];
-    size_t n = at < LAST_BYTES ? (size_t)at : LAST_BYTES;
+    return at < LAST_BYTES ? (size_t)at : LAST_BYTES;
+}
 
-    if (reader_read(from, last, n, at - n) != (ssize_t)n)
-        return false;
-    *ret = hash_bytes(last, n, 0);
-    return true;
+/* Do the bytes in front of where it was read last stand there? */
+static int has_last(const struct tail *t, struct reader *from)
+{
+    size_t n = last_bytes(t->last_at);
+
+    return has_hash(from, t->last_at - n, n, t->last_hash);
 }
 
 void tail_remember(struct tail *t)
 {
-    if (reader_is_plain(&t->from) && t->last_at != t->pos &&
-        last_hash(&t->from, t->pos, &t->last_hash))
-        t->last_at = t->pos;
+    char last[LAST_BYTES];
+    size_t n = last_bytes(t->pos);
+
+    if (!reader_is_plain(&t->from) || t->last_at == t->pos ||
+        reader_read(&t->from, last, n, t->pos - n) != (ssize_t)n)
+        return;
+    t->last_hash = hash_bytes(last, n, 0);
+    t->last_at = t->pos;
 }
 
-bool tail_is_copy(const struct tail *t, struct reader *from)
+int tail_is_copy(const struct tail *t, struct reader *from)
 {
-    uint64_t hash;
+    int r = t->file == NULL ? 0 : has_head(from, t->file);
 
-    return t->file != NULL && has_head(from, t->file) && reader_reaches(from, t->pos) &&
-           last_hash(from, t->last_at, &hash) && (t->last_at == 0 || hash == t->last_hash);
+    if (r == 1)
+        r = reader_reaches(from, t->pos);
+    return r == 1 ? has_last(t, from) : r;
 }
 
 void tail_adopt(struct tail *t, struct checkpoint_file *f)
@@ -303,13 +310,15 @@ static void learn_head(struct tail *t, struct tail_reader *rd, uint64_t size)
 {
     uint32_t len = size < CHECKPOINT_HEAD_MAX ? (uint32_t)size : CHECKPOINT_HEAD_MAX;
     struct checkpoint_file *f = t->file;
-    uint64_t hash;
+    char head[CHECKPOINT_HEAD_MAX];
 
     if (len <= f->head_len || (len < CHECKPOINT_HEAD_MAX && len < 2 * f->head_len) ||
-        !head_hash(&t->from, len, &hash))
+        reader_read(&t->from, head, len, 0) != (ssize_t)len)
         return;
+    if (f->head_len > 0 && hash_bytes(head, f->head_len, 0) != f->head_hash)
+        return; /* it is another's by now: whoever reads it finds out */
     f->head_len = len;
-    f->head_hash = hash;
+    f->head_hash = hash_bytes(head, len, 0);
     checkpoint_file_changed(rd->checkpoint, f);
 }
 
@@ -327,23 +336,24 @@ void tail_register(struct tail *t, struct tail_reader *rd)
     t->file = checkpoint_file_new(rd->checkpoint, t->dev, t->ino, t->path);
     t->file->user = t;
     t->keys = KEY_UNKNOWN;
-    if (reader_reaches(&t->from, CHECKPOINT_HEAD_MAX))
+    if (reader_reaches(&t->from, CHECKPOINT_HEAD_MAX) == 1)
         learn_head(t, rd, CHECKPOINT_HEAD_MAX);
     else if (reader_stat(&t->from, &st) == 0)
         learn_head(t, rd, st.size);
 }
 
-/* A file of `size` bytes is about to be read.  false: it is not what it was. */
-bool tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size)
+int tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size)
 {
+    int r;
+
     if (t->file == NULL)
         tail_register(t, rd);
     if (!reader_is_plain(&t->from))
-        return true; /* nobody writes to those */
-    if (size < t->pos || !has_head(&t->from, t->file))
-        return false;
-    learn_head(t, rd, size);
-    return true;
+        return 1; /* nobody writes to those */
+    r = size < t->pos ? 0 : has_head(&t->from, t->file);
+    if (r == 1)
+        learn_head(t, rd, size);
+    return r;
 }
 
 /* ---- changes ---- */
@@ -351,6 +361,7 @@ bool tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size)
 enum tail_look tail_look(struct tail *t)
 {
     struct reader_stat st;
+    int r = 1;
 
     OBJ_CHECK(t, TAIL_MAGIC);
     if (t->from.fd < 0 || reader_stat(&t->from, &st) < 0)
@@ -359,8 +370,12 @@ enum tail_look tail_look(struct tail *t)
     t->disk = st.disk;
     if (!reader_is_plain(&t->from) || t->file == NULL)
         return st.size > t->seen ? TAIL_GREW : TAIL_SAME;
-    if (st.size < t->seen || (st.size != t->looked && !has_head(&t->from, t->file)))
+    if (st.size >= t->seen && st.size != t->looked)
+        r = has_head(&t->from, t->file);
+    if (st.size < t->seen || r == 0)
         return TAIL_REPLACED;
+    if (r < 0)
+        return TAIL_SAME; /* reading it says so */
     t->looked = st.size;
     if (st.size == t->seen)
         return TAIL_SAME;
@@ -370,19 +385,19 @@ enum tail_look tail_look(struct tail *t)
     return TAIL_GREW;
 }
 
-struct tail *tail_split(struct tail *t, struct reader *copy)
+struct tail *tail_split(struct tail *t)
 {
     struct tail *old = tail_new(t->path, t->source);
 
     OBJ_CHECK(t, TAIL_MAGIC);
-    if (copy != NULL)
-        old->from = *copy;
     old->file = t->file;
     if (old->file != NULL)
         old->file->user = old;
     old->pos = old->scanned = t->pos;
-    old->seen = copy == NULL ? t->pos : t->seen;
+    old->seen = t->seen;
     old->last_ts = t->last_ts;
+    old->last_at = t->last_at;
+    old->last_hash = t->last_hash;
     old->join = t->join;
     old->profile = t->profile;
     old->rates.closed = t->rates.closed;

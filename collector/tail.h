@@ -42,7 +42,7 @@ enum tail_result {
 struct tail {
     unsigned magic;
 #define TAIL_MAGIC 0x7a11f11eu
-    struct reader from;
+    struct reader from; /* fd -1: nothing more can be read of it */
     uint64_t dev, ino;
     char *path; /* owned */
     const struct source *source;
@@ -72,6 +72,7 @@ struct tail {
     int wd;
     size_t index; /* in its list of all */
     bool queued, drained, unlinked;
+    bool sought;    /* it was cut, and whether there is a copy is not known yet */
     bool holes_due; /* tail_resume is still to come */
     bool adopted;   /* it was in the journal */
     dur_ns successor_at;
@@ -112,8 +113,9 @@ void tail_describe_again(struct tail *t);
 /* It is known already, from when the file could still be described. */
 void tail_set_names(struct tail *t, const struct labels *labels, const struct labels *attrs);
 
-/* Is the file the one that `f` describes: same head, not shorter than what was planned? */
-bool tail_is_file(struct reader *from, const struct checkpoint_file *f);
+/* Is the file the one that `f` describes: same head, not shorter than what was planned?  1: yes, 0:
+ * no, -1 and errno: it cannot be read now. */
+int tail_is_file(struct reader *from, const struct checkpoint_file *f);
 /* Go on as journal file `f`. */
 void tail_adopt(struct tail *t, struct checkpoint_file *f);
 /* It was not in the journal: now it is. */
@@ -136,7 +138,7 @@ bool tail_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)
 /* Put it into `c` as it is. */
 void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns now);
 
-/* Look at it without reading on. */
+/* Look at it without reading on.  Where it cannot be, nothing has changed. */
 enum tail_look {
     TAIL_SAME,
     TAIL_GREW,
@@ -147,15 +149,16 @@ enum tail_look tail_look(struct tail *t);
 void tail_learn(struct tail *t, struct tail_reader *rd);
 
 /* The content was replaced: `t` is a new file from now on (tail_register is to come).  What it was
- * is returned as another, which goes on in a copy (`copy`, taken) or, when that is NULL, only has
- * what its joins hold; it has a path and labels of its own. */
-struct tail *tail_split(struct tail *t, struct reader *copy);
+ * is returned as another, which has no bytes to read, unless it is given those of a copy, but what
+ * its joins hold; it has a path and labels of its own. */
+struct tail *tail_split(struct tail *t);
 /* Nothing more can be read of it: what its joins hold goes into `c` as partial records. */
 void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c);
 /* What is held is no record any more. */
 void tail_forget_held(struct tail *t, struct tail_reader *rd);
-/* Could this be a copy of `t` as it was when it was read last: the bytes in front of pos? */
-bool tail_is_copy(const struct tail *t, struct reader *from);
+/* Could this be a copy of `t` as it was when it was read last: the bytes in front of pos?  As
+ * tail_is_file. */
+int tail_is_copy(const struct tail *t, struct reader *from);
 
 /* Read [part->start, part->end) again into `c` exactly as it was planned, if the rules are those of
  * then: else by these, without rates, for checkpoint_replan.  With CHECKPOINT_CARRY

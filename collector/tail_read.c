@@ -287,13 +287,18 @@ struct turn turn_begin(struct tail *t, struct tail_reader *rd, struct chunk *c, 
 static enum tail_result look_first(struct tail *t, struct tail_reader *rd, struct reader_stat *ret,
                                    struct err *err)
 {
+    int r;
+
     OBJ_CHECK(t, TAIL_MAGIC);
     if (reader_stat(&t->from, ret) < 0) {
         (void)err_sys(err, "stat %s", t->path);
         return TAIL_FAILED;
     }
     t->unlinked = ret->unlinked;
-    return tail_identify(t, rd, ret->size) ? TAIL_END : TAIL_CHANGED;
+    r = tail_identify(t, rd, ret->size);
+    if (r < 0)
+        (void)err_sys(err, "read the beginning of %s", t->path);
+    return r < 0 ? TAIL_FAILED : r == 0 ? TAIL_CHANGED : TAIL_END;
 }
 
 enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk *c, size_t quantum,

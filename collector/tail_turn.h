@@ -90,7 +90,8 @@ static inline bool turn_is_crowded(const struct turn *u)
 /* It was read up to pos: for tail_is_copy. */
 void tail_remember(struct tail *t);
 
-/* A file of `size` bytes is about to be read.  false: it is not what it was. */
-bool tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size);
+/* A file of `size` bytes is about to be read.  1: it is what it was, 0: it is not, -1 and errno:
+ * nobody can tell now. */
+int tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size);
 
 #endif

@@ -2,6 +2,7 @@
  * Unit tests of collector/input_file_keep: logs that are deleted before they were read, with the
  * whole collector round it.  The server holds its acks back, so that only a window is sent.
  */
+#include "base/fault.h"
 #include "collector/keep_format.h"
 #include "collector/le.h"
 #include "tests/unit/collector/collector_world.h"
@@ -123,6 +124,31 @@ static void a_log_deleted_before_it_was_read_survives_our_end(void **state)
     assert_int_equal(metric_get(METRIC_GAPS), 0);
     assert_int_equal(metric_get(METRIC_UNRESOLVED), 0);
     wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+}
+
+/* A disk that stutters, no descriptor left: it is there, so it is read later, and what was on its
+ * way is built again then. */
+static void what_cannot_be_read_of_keep_for_a_while_is_not_lost(void **state)
+{
+    static const char *const POINTS[] = {"keep.look", "keep.open"};
+
+    for (size_t i = 0; i < sizeof(POINTS) / sizeof(POINTS[0]); i++) {
+        (void)world_teardown(state);
+        (void)world_setup(state);
+        write_log(20);
+        read_begin_delete_and_stop(SMALL);
+        fault_start(POINTS[i]);
+        assert_true(fault_next());
+        world_start(SMALL, DOCKER);
+        assert_int_equal(metric_get(METRIC_FILES_UNREADABLE), 1);
+        world_wait_records(LINES);
+        assert_int_equal(w.server.records, LINES);
+        assert_int_equal(count_lines(), LINES);
+        assert_int_equal(metric_get(METRIC_GAPS), 0);
+        while (fault_next())
+            ;
+        wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+    }
 }
 
 /* Its labels were gone with it; the parts that were planned are the same, and so is what is new. */
@@ -563,6 +589,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_log_deleted_before_it_was_read_survives_our_end),
+        TEST(what_cannot_be_read_of_keep_for_a_while_is_not_lost),
         TEST(what_a_deleted_container_asked_for_is_still_done),
         TEST(what_is_kept_waits_through_more_ends),
         TEST(a_log_that_is_there_again_is_another),

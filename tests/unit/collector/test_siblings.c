@@ -28,7 +28,7 @@ static void expect(const char *expected)
     bool bar = false;
 
     (void)snprintf(log, sizeof(log), "%s/x.log", root);
-    siblings_list(NULL, log, &all);
+    assert_int_equal(siblings_list(NULL, log, &all, &err), 0);
     buf_init(&got, 4096);
     for (size_t i = 0; i < all.v.n; i++) {
         if (all.v.p[i].is_rotated && !bar)

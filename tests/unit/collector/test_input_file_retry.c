@@ -1,0 +1,288 @@
+/*
+ * Unit tests of collector/input_file: what cannot be opened or read for a while.  Nothing of it is
+ * given up, nothing is read as another file's, and once it can be read each line arrives once.
+ */
+#include "base/fault.h"
+#include "tests/unit/collector/collector_world.h"
+
+#include <errno.h>
+
+#define CRI "  - {type: cri, paths: ['@/logs/*.log']}\n"
+#define T   "2026-11-21T19:14:38Z "
+#define LOG "logs/a.log"
+
+enum { TRIES = 3 };
+
+/* An opener of this process for which some names cannot be opened, or directories not be listed. */
+static struct {
+    struct opener opener;
+    const char *ending; /* NULL: none */
+    bool lists;         /* it is listings that fail */
+    int why;
+    unsigned failed;
+} bad;
+
+static bool is_bad(const char *path, bool lists)
+{
+    if (bad.ending == NULL || lists != bad.lists || !str_ends(str_of(path), str_of(bad.ending)))
+        return false;
+    bad.failed++;
+    return true;
+}
+
+static int bad_open(struct opener *o, enum opener_kind kind, const char *path, int *ret,
+                    struct err *e)
+{
+    (void)o;
+    if (is_bad(path, false))
+        return opener_err(e, bad.why, "open", path);
+    return opener_open(NULL, kind, path, ret, e);
+}
+
+static int bad_stat(struct opener *o, const char *path, struct stat *ret, struct err *e)
+{
+    (void)o;
+    return opener_stat(NULL, path, ret, e);
+}
+
+static int bad_list(struct opener *o, const char *path, bool with_stat, opener_entry_fn *fn,
+                    void *arg, struct err *e)
+{
+    (void)o;
+    if (is_bad(path, true))
+        return opener_err(e, bad.why, "open directory", path);
+    return opener_list(NULL, path, with_stat, fn, arg, e);
+}
+
+static int bad_inotify(struct opener *o, int *ret, struct err *e)
+{
+    (void)o;
+    return opener_inotify(NULL, ret, e);
+}
+
+static int bad_watch_dir(struct opener *o, int inotify, const char *path, int *ret, struct err *e)
+{
+    (void)o;
+    return opener_watch_dir(NULL, inotify, path, ret, e);
+}
+
+static int bad_watch_file(struct opener *o, int inotify, int fd, int *ret, struct err *e)
+{
+    (void)o;
+    return opener_watch_file(NULL, inotify, fd, ret, e);
+}
+
+static int bad_connect(struct opener *o, const char *path, int *ret, struct err *e)
+{
+    (void)o;
+    return opener_connect(NULL, path, ret, e);
+}
+
+static void start(void)
+{
+    static const struct opener_ops OPS = {bad_open,      bad_stat,       bad_list,    bad_inotify,
+                                          bad_watch_dir, bad_watch_file, bad_connect, NULL};
+    struct collector_rights rights = {.opener = &bad.opener, .pid = getpid()};
+
+    bad.opener.ops = &OPS;
+    assert_int_equal(file_make_dirs(w.dir, "state", 0700, &err), 0);
+    assert_int_equal(file_open_dir(w.dir, "state", &rights.state_fd, &err), 0);
+    if (collector_open(w.loop, &rights, world_config("", CRI), &w.collector, &err) < 0)
+        fail_msg("%s", err.text);
+    (void)close(rights.state_fd);
+}
+
+/* From now on names that end so fail, or the listings of such directories. */
+static void break_names(const char *ending, bool lists, int why)
+{
+    bad.ending = ending;
+    bad.lists = lists;
+    bad.why = why;
+    bad.failed = 0;
+}
+
+static bool has_tried(void *arg)
+{
+    (void)arg;
+    return bad.failed >= TRIES || metric_get(METRIC_GAPS) > 0;
+}
+
+/* It was tried several times, and nothing was given up; now it works again. */
+static void mend_names(void)
+{
+    wait_check(w.loop, has_tried, NULL, "more tries");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_true(metric_get(METRIC_FILES_UNREADABLE) > 0);
+    bad.ending = NULL;
+}
+
+static void check_all(size_t records)
+{
+    world_wait_records(records);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_int_equal(w.server.records, records);
+    assert_false(w.server.overlapped);
+}
+
+static bool nothing_waits(void *arg)
+{
+    (void)arg;
+    return metric_get(METRIC_FILES_WAITING) == 0;
+}
+
+/* One line of a.log is acknowledged; it is away, has another and was renamed when we come back. */
+static void write_and_rotate(void)
+{
+    world_write(LOG, T "stdout F one\n");
+    start();
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_die();
+    world_write(LOG, T "stdout F two\n");
+    world_rename(LOG, LOG ".1");
+    world_write(LOG, T "stdout F three\n");
+}
+
+static void a_rotated_file_that_cannot_be_opened_is_tried_again(void **state)
+{
+    (void)state;
+    write_and_rotate();
+    break_names("a.log.1", false, EMFILE);
+    start();
+    world_wait("three"); /* what can be read is not held up */
+    mend_names();
+    check_all(3);
+    wait_check(w.loop, nothing_waits, NULL, "nothing to wait");
+}
+
+static void a_log_that_cannot_be_opened_is_no_new_one_later(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n");
+    start();
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_die();
+    world_write(LOG, T "stdout F two\n");
+    break_names("a.log", false, EACCES);
+    start();
+    mend_names();
+    check_all(2);
+    world_check_once("one");
+}
+
+static void a_directory_that_cannot_be_listed_is_tried_again(void **state)
+{
+    (void)state;
+    write_and_rotate();
+    start();
+    world_wait("three");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 2);
+    world_die();
+    world_write(LOG, T "stdout F four\n");
+    world_rename(LOG ".1", LOG ".2");
+    world_rename(LOG, LOG ".1");
+    break_names("/logs", true, EIO);
+    start();
+    mend_names();
+    check_all(4);
+}
+
+static bool has_sent(void *arg)
+{
+    (void)arg;
+    return w.server.held.n > 0;
+}
+
+/* What was on its way when we were killed is built again, of each file when it can be read. */
+static void a_planned_file_that_cannot_be_opened_is_tried_again(void **state)
+{
+    (void)state;
+    w.server.hold_acks = true;
+    world_write(LOG, T "stdout F one\n");
+    world_write("logs/b.log", T "stdout F two\n");
+    start();
+    wait_check(w.loop, has_sent, NULL, "a chunk");
+    world_die();
+    w.server.hold_acks = false;
+    world_write(LOG, T "stdout F three\n");
+    world_write("logs/b.log", T "stdout F four\n");
+    break_names("a.log", false, EIO);
+    start();
+    world_wait("four"); /* what can be read is not held up */
+    mend_names();
+    check_all(4);
+    world_check_once("one");
+    world_check_once("two");
+}
+
+static void a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n" T "stdout F two ");
+    start();
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    break_names("a.log.1", false, ENFILE);
+    world_write(LOG, "and a half\n" T "stdout F three\n");
+    world_copytruncate(LOG, LOG ".1", false);
+    world_write(LOG, T "stdout F four\n");
+    world_wait("four"); /* what can be read is not held up */
+    mend_names();
+    check_all(4);
+    world_check_once("two and a half");
+    world_check_once("three");
+}
+
+static void a_kill_while_a_copy_is_sought_loses_nothing(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n");
+    start();
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    break_names("a.log.1", false, EIO);
+    world_write(LOG, T "stdout F two\n");
+    world_copytruncate(LOG, LOG ".1", false);
+    world_write(LOG, T "stdout F three\n");
+    world_wait("three");
+    mend_names();
+    world_die();
+    start();
+    check_all(3);
+    world_check_once("two");
+}
+
+/* The bytes themselves: a beginning that cannot be read is not another one. */
+static void a_beginning_that_cannot_be_read_is_not_another(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n");
+    start();
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    fault_start("reader.read");
+    assert_true(fault_next());
+    world_write(LOG, T "stdout F two\n");
+    world_wait("two");
+    while (fault_next())
+        ;
+    assert_int_equal(metric_get(METRIC_FILES_TRUNCATED), 0);
+    check_all(2);
+    world_check_once("one");
+}
+
+static int setup(void **state)
+{
+    bad.ending = NULL;
+    return world_setup(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
+CHECK_MAIN(TEST(a_rotated_file_that_cannot_be_opened_is_tried_again),
+           TEST(a_log_that_cannot_be_opened_is_no_new_one_later),
+           TEST(a_directory_that_cannot_be_listed_is_tried_again),
+           TEST(a_planned_file_that_cannot_be_opened_is_tried_again),
+           TEST(a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again),
+           TEST(a_kill_while_a_copy_is_sought_loses_nothing),
+           TEST(a_beginning_that_cannot_be_read_is_not_another))

@@ -20,7 +20,6 @@ enum {
     JOINS_BYTES = 64 << 20,
     LABELS_BYTES = 256 << 10,
     DESCRIBE_MS = 2000, /* how long a container may stay unknown */
-    LAST_BYTES = 64,
     KEY_UNKNOWN = CHECKPOINT_KEY_STDOUT | CHECKPOINT_KEY_STDERR | CHECKPOINT_KEY_MAYBE,
     REDACTED_BYTES = 8 << 20, /* marks may be longer than what they stand for */
 };
@@ -258,29 +257,42 @@ int tail_is_file(struct reader *from, const struct checkpoint_file *f)
     return r == 1 ? reader_reaches(from, checkpoint_file_end(f)) : r;
 }
 
-static size_t last_bytes(uint64_t at)
-{
-    return at < LAST_BYTES ? (size_t)at : LAST_BYTES;
-}
-
 /* Do the bytes in front of where it was read last stand there? */
 static int has_last(const struct tail *t, struct reader *from)
 {
-    size_t n = last_bytes(t->last_at);
+    char last[TAIL_LAST_BYTES];
+    ssize_t got = t->last_n == 0 ? 0 : reader_read(from, last, t->last_n, t->last_at - t->last_n);
 
-    return has_hash(from, t->last_at - n, n, t->last_hash);
+    if (got < 0 && errno != EBADMSG)
+        return -1;
+    return got == t->last_n && memcmp(last, t->last, t->last_n) == 0;
 }
 
-void tail_remember(struct tail *t)
+void tail_remember(struct tail *t, const char *p, size_t n, uint64_t at)
 {
-    char last[LAST_BYTES];
-    size_t n = last_bytes(t->pos);
+    size_t before = at - n == t->last_at ? t->last_n : 0;
 
-    if (!reader_is_plain(&t->from) || t->last_at == t->pos ||
-        reader_read(&t->from, last, n, t->pos - n) != (ssize_t)n)
-        return;
-    t->last_hash = hash_bytes(last, n, 0);
-    t->last_at = t->pos;
+    if (n > TAIL_LAST_BYTES) {
+        p += n - TAIL_LAST_BYTES;
+        n = TAIL_LAST_BYTES;
+    }
+    if (before > TAIL_LAST_BYTES - n)
+        before = TAIL_LAST_BYTES - n;
+    memmove(t->last, t->last + t->last_n - before, before);
+    memcpy(t->last + before, p, n);
+    t->last_n = (uint8_t)(before + n);
+    t->last_at = at;
+}
+
+int tail_is_current(const struct tail *t)
+{
+    struct reader from = t->from;
+    int r;
+
+    if (!reader_is_plain(&t->from) || t->file == NULL)
+        return 1; /* nobody writes to those */
+    r = has_head(&from, t->file);
+    return r == 1 ? has_last(t, &from) : r;
 }
 
 int tail_is_copy(const struct tail *t, struct reader *from)
@@ -350,7 +362,7 @@ int tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size)
         tail_register(t, rd);
     if (!reader_is_plain(&t->from))
         return 1; /* nobody writes to those */
-    r = size < t->pos ? 0 : has_head(&t->from, t->file);
+    r = size < t->pos ? 0 : tail_is_current(t);
     if (r == 1)
         learn_head(t, rd, size);
     return r;
@@ -371,7 +383,7 @@ enum tail_look tail_look(struct tail *t)
     if (!reader_is_plain(&t->from) || t->file == NULL)
         return st.size > t->seen ? TAIL_GREW : TAIL_SAME;
     if (st.size >= t->seen && st.size != t->looked)
-        r = has_head(&t->from, t->file);
+        r = tail_is_current(t);
     if (st.size < t->seen || r == 0)
         return TAIL_REPLACED;
     if (r < 0)
@@ -397,7 +409,8 @@ struct tail *tail_split(struct tail *t)
     old->seen = t->seen;
     old->last_ts = t->last_ts;
     old->last_at = t->last_at;
-    old->last_hash = t->last_hash;
+    old->last_n = t->last_n;
+    memcpy(old->last, t->last, sizeof(old->last));
     old->join = t->join;
     old->profile = t->profile;
     old->rates.closed = t->rates.closed;
@@ -405,13 +418,14 @@ struct tail *tail_split(struct tail *t)
     old->multi = t->multi;
     old->trace = t->trace;
     old->holes_due = t->holes_due;
-    old->adopted = true;
+    old->adopted = old->came = true;
     old->described = t->described; /* nobody may be able to say it again */
     keep_names(old, &t->labels, &t->attrs);
     memset(&t->join, 0, sizeof(t->join));
     t->multi = NULL;
     t->file = NULL;
     t->pos = t->seen = t->scanned = t->looked = t->last_at = 0;
+    t->last_n = 0;
     t->caught_up = t->drained = t->holes_due = t->adopted = false;
     t->successor_at = 0;
     metric_add(METRIC_FILES_TRUNCATED, 1);

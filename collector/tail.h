@@ -32,6 +32,8 @@ void tail_reader_init(struct tail_reader *rd, struct checkpoint *checkpoint, siz
                       dur_ns partial_timeout);
 void tail_reader_fini(struct tail_reader *rd);
 
+enum { TAIL_LAST_BYTES = 64 };
+
 enum tail_result {
     TAIL_END,     /* all there is now was read */
     TAIL_MORE,    /* stopped because of the quantum or a full chunk */
@@ -59,8 +61,9 @@ struct tail {
     uint64_t seen;    /* size at the last look */
     uint64_t looked;  /* its size when its head was looked at last, tail_look */
     uint64_t scanned; /* no newline between pos and here */
-    uint64_t last_at; /* what was read ended here, with bytes of this hash */
-    uint64_t last_hash;
+    uint64_t last_at; /* what was read ended here, with */
+    uint8_t last_n;   /* these bytes */
+    char last[TAIL_LAST_BYTES];
     dur_ns seen_at; /* when it last grew */
     bool caught_up; /* nothing was left unread at the last look */
     ts_ns last_ts;  /* for lines without a time */
@@ -75,6 +78,7 @@ struct tail {
     bool sought;    /* it was cut, and whether there is a copy is not known yet */
     bool holes_due; /* tail_resume is still to come */
     bool adopted;   /* it was in the journal */
+    bool came;      /* the event of its name was taken: input_file_came */
     dur_ns successor_at;
     uint64_t acked, mark; /* input_file_lag.c: acknowledged before here; size at mark_at */
     dur_ns mark_at;

@@ -174,22 +174,40 @@ static void grow_buffer(struct tail_reader *rd)
     rd->buf = mem_grow(rd->buf, rd->cap);
 }
 
-/* A line that is longer than we look at: its beginning is in the buffer.  Returns where it ends, 0:
- * not before `to`. */
-static uint64_t take_long_line(struct turn *u, uint64_t start, uint64_t to)
+/* What was just read was read from what the file is: a writer that cuts it and begins anew does
+ * that at any moment, also after it was looked at.  Before anything of it is used. */
+static int check(struct turn *u, struct err *err)
+{
+    int r = tail_is_current(u->t);
+
+    if (r < 0)
+        return err_sys(err, "read the beginning");
+    u->changed = u->changed || r == 0;
+    return r == 1 ? 0 : err_set(err, ERR_CORRUPT, "it was cut or rewritten meanwhile");
+}
+
+/* A line that is longer than we look at: its beginning is in the buffer.  *ret is where it ends, 0:
+ * not before `to`.  As turn_lines. */
+static int take_long_line(struct turn *u, uint64_t start, uint64_t to, uint64_t *ret,
+                          struct err *err)
 {
     struct tail_reader *rd = u->rd;
     bool on = u->c != NULL && !u->whole; /* `scanned` speaks of what is read on, not of old bytes */
     uint64_t from = start + rd->cap, end;
+    int r;
 
     if (on && u->t->scanned > from)
         from = u->t->scanned;
     end = find_newline(u, from, to);
+    r = check(u, err);
+    if (r < 0)
+        return r;
     if (on)
         u->t->scanned = end != 0 ? end : to;
     if (end != 0)
         take_line(u, (struct str){rd->buf, rd->cap}, start, end, end - 1 - start - rd->cap);
-    return end;
+    *ret = end;
+    return 0;
 }
 
 /* Behind the line that begins at `start`: is the chunk full, or the turn over? */
@@ -213,6 +231,8 @@ int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *s
             return err_sys(err, "read at %llu", (unsigned long long)*at);
         if (n == 0)
             return 0;
+        if (check(u, err) < 0)
+            return err->code;
         while ((nl = memchr(p, '\n', (size_t)(rd->buf + n - p))) != NULL) {
             uint64_t start = *at + (uint64_t)(p - rd->buf);
             take_line(u, (struct str){p, (size_t)(nl - p)}, start, start + (uint64_t)(nl - p) + 1,
@@ -227,15 +247,18 @@ int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *s
             continue; /* p is a place in the old one */
         }
         if (p == rd->buf && (size_t)n == rd->cap) {
-            uint64_t end = take_long_line(u, *at, to);
-            if (end == 0)
-                return 0;
+            uint64_t end;
+            int r = take_long_line(u, *at, to, &end, err);
+            if (r < 0 || end == 0)
+                return r;
             *stopped = must_stop(u, *at, stop);
             *at = end;
         } else if (p == rd->buf) {
             return 0; /* an unfinished line */
         }
         *at += (uint64_t)(p - rd->buf);
+        if (p != rd->buf)
+            tail_remember(u->t, rd->buf, (size_t)(p - rd->buf), *at);
     }
     return 0;
 }
@@ -255,6 +278,8 @@ int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err
         return n < 0 ? err_sys(err, "read at %llu", (unsigned long long)start)
                      : err_set(err, ERR_CORRUPT, "the file ends before %llu",
                                (unsigned long long)end);
+    if (check(u, err) < 0)
+        return err->code;
     rec.ts = u->t->last_ts;
     rec.text = str_sub((struct str){rd->buf, want}, 0, rd->limits.max_line);
     rec.total = end - start;
@@ -320,7 +345,6 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
         t->seen_at = u.now;
     r = turn_lines(&u, &t->pos, st.is_sure ? st.size : UINT64_MAX, t->pos + quantum, &stopped, err);
     turn_end_run(&u, t->pos);
-    tail_remember(t);
     if (!reader_is_plain(&t->from))
         (void)reader_stat(&t->from, &st); /* it has succeeded before */
     if (r == 0 && !stopped && st.damaged) {
@@ -332,6 +356,8 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
     t->caught_up = r == 0 && !stopped;
     if (t->pos > before || t->scanned < t->pos)
         t->scanned = t->pos;
+    if (u.changed)
+        return TAIL_CHANGED;
     if (r < 0) {
         (void)err_wrap(err, "%s", t->path);
         return TAIL_FAILED;

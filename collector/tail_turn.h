@@ -24,6 +24,7 @@ struct turn {
     uint64_t dropped, dropped_bytes; /* and so much of it is dropped now */
     bool look;                       /* records are only looked at, for keys and cuts */
     unsigned held;                   /* lines of the run that were held, at least for a while */
+    bool changed;                    /* the file was cut or rewritten meanwhile */
     bool border;                     /* they are others behind this line: the part ends there */
     dur_ns now;
     uint64_t lost; /* records that had no chunk to go to */
@@ -33,10 +34,12 @@ struct turn {
 struct turn turn_begin(struct tail *t, struct tail_reader *rd, struct chunk *c, uint64_t start);
 
 /* Decode whole lines from *at up to `to`, and stop (*stopped) where the chunk is full or `stop` is
- * passed.  Bytes behind the last newline are left.  *at moves.  ERR_IO. */
+ * passed.  Bytes behind the last newline are left.  *at moves.  ERR_IO.  ERR_CORRUPT: the file is
+ * another one's now (u->changed); nothing of that was used. */
 int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *stopped,
                struct err *err);
-/* The bytes [start, end) without a newline, as a partial record.  ERR_IO, ERR_CORRUPT. */
+/* The bytes [start, end) without a newline, as a partial record.  ERR_IO, ERR_CORRUPT as above or
+ * where the file ends before. */
 int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err);
 /* Put a record into the chunk; `p` (may be NULL) is the piece that ended it. */
 void turn_emit(struct turn *u, const struct join_record *rec, const struct piece *p);
@@ -87,8 +90,11 @@ static inline bool turn_is_crowded(const struct turn *u)
     return u->c->parts.n + u->rd->fills.n + u->held >= TURN_CROWDED;
 }
 
-/* It was read up to pos: for tail_is_copy. */
-void tail_remember(struct tail *t);
+/* Bytes [at - n, at) were read: for tail_is_copy, and for the next look. */
+void tail_remember(struct tail *t, const char *p, size_t n, uint64_t at);
+/* After some of it was read and before any of that is used: is it what it was, so that these bytes
+ * are its own?  Told by its beginning and by what was in front of them.  As tail_identify. */
+int tail_is_current(const struct tail *t);
 
 /* A file of `size` bytes is about to be read.  1: it is what it was, 0: it is not, -1 and errno:
  * nobody can tell now. */

@@ -4,6 +4,7 @@
  * dying fall, every record arrives exactly once, and a chunk that is built again is the same to the
  * byte.
  */
+#include "collector/tail_turn.h"
 #include "tests/unit/collector/tail_world.h"
 
 /* ---- the property ---- */
@@ -502,6 +503,115 @@ static void a_copy_is_read_on_under_the_old_id(void **state)
     assert_false(join_is_open(&w.t->join));
 }
 
+/* Cut, and something longer written: whoever reads on at the old place is in the middle of it. */
+static void rewrite(const char *beginning)
+{
+    struct buf text;
+
+    buf_init(&text, 1 << 20);
+    buf_add_z(&text, beginning);
+    for (unsigned i = 0; i < 100; i++)
+        buf_addf(&text, T "stdout F new %u\n", i);
+    assert_int_equal(truncate(w.log, 0), 0);
+    append(buf_str(&text));
+    buf_fini(&text);
+}
+
+static void expect_only_new(void)
+{
+    assert_int_equal(w.stored, 1 + 100);
+    for (unsigned i = 0; i < 100; i++) {
+        char line[32];
+        (void)snprintf(line, sizeof(line), "stdout|new %u\n", i);
+        assert_true(str_find(buf_str(&w.lines), str_of(line)) != SIZE_MAX);
+    }
+}
+
+/* After it was looked at and before it is read. */
+static void a_file_rewritten_right_before_it_is_read_is_a_new_one(void **state)
+{
+    struct turn u;
+    bool stopped;
+
+    (void)state;
+    append(STR(T "stdout F old\n"));
+    deliver_everything();
+    append(STR(T "stdout F gone\n"));
+    assert_int_equal(tail_look(w.t), TAIL_GREW);
+    u = turn_begin(w.t, &w.rd, w.c, w.t->pos);
+    rewrite("");
+    assert_int_equal(turn_lines(&u, &w.t->pos, 1000, UINT64_MAX, &stopped, &err), ERR_CORRUPT);
+    assert_true(u.changed);
+    turn_end_run(&u, w.t->pos);
+    assert_true(chunk_is_empty(w.c));
+    assert_int_equal(read_some(1 << 20), TAIL_CHANGED);
+    forget_old();
+    deliver_everything();
+    expect_only_new();
+}
+
+/* A program that begins with the same words whenever it is started. */
+static void a_file_rewritten_with_the_same_beginning_is_a_new_one(void **state)
+{
+    char beginning[2 * CHECKPOINT_HEAD_MAX];
+
+    (void)state;
+    memset(beginning, '.', sizeof(beginning));
+    memcpy(beginning, T "stdout P ", strlen(T "stdout P "));
+    beginning[sizeof(beginning) - 2] = '\n';
+    beginning[sizeof(beginning) - 1] = '\0';
+    append(str_of(beginning));
+    append(STR(T "stdout F old\n"));
+    deliver_everything();
+    rewrite(beginning);
+    assert_int_equal(tail_look(w.t), TAIL_REPLACED);
+    assert_int_equal(read_some(1 << 20), TAIL_CHANGED);
+    forget_old();
+    deliver_everything();
+    assert_int_equal(w.stored, 1 + 100);
+}
+
+static decode_fn *real_decode;
+static unsigned lines_decoded;
+static char first_new[300 << 10];
+
+static bool decode_and_rewrite(struct decoder *d, struct str line, struct piece *ret)
+{
+    bool r = real_decode(d, line, ret);
+
+    if (++lines_decoded == 2)
+        rewrite(first_new);
+    return r;
+}
+
+/* Between two reads of a turn: what the first brought stays, what the second brings is nobody's. */
+static void a_file_rewritten_in_the_midst_of_a_turn_is_a_new_one(void **state)
+{
+    struct buf line;
+
+    (void)state;
+    buf_init(&line, 1 << 20);
+    buf_add_z(&line, T "stdout F ");
+    while (line.n < 200 << 10)
+        buf_add_z(&line, "0123456789");
+    buf_add_char(&line, '\n');
+    append(STR(T "stdout F old\n"));
+    append(buf_str(&line));
+    append(buf_str(&line));
+    buf_fini(&line);
+    memset(first_new, '.', sizeof(first_new) - 1);
+    memcpy(first_new, T "stdout F ", strlen(T "stdout F "));
+    first_new[sizeof(first_new) - 2] = '\n';
+    real_decode = w.set->v[0].decode;
+    w.set->v[0].decode = decode_and_rewrite;
+    lines_decoded = 0;
+    assert_int_equal(read_some(1 << 20), TAIL_CHANGED);
+    seal();
+    forget_old();
+    deliver_everything();
+    assert_int_equal(w.stored, 2 + 1 + 100);
+}
+
 static void a_shrunken_file_is_a_new_one(void **state)
 {
     (void)state;
@@ -574,6 +684,12 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_
            cmocka_unit_test_setup_teardown(giant_lines_in_a_row_take_turns, setup, teardown),
            cmocka_unit_test_setup_teardown(a_copy_is_read_on_under_the_old_id, setup, teardown),
            cmocka_unit_test_setup_teardown(a_shrunken_file_is_a_new_one, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_file_rewritten_right_before_it_is_read_is_a_new_one,
+                                           setup, teardown),
+           cmocka_unit_test_setup_teardown(a_file_rewritten_with_the_same_beginning_is_a_new_one,
+                                           setup, teardown),
+           cmocka_unit_test_setup_teardown(a_file_rewritten_in_the_midst_of_a_turn_is_a_new_one,
+                                           setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_rewritten_in_place_is_a_new_one, setup, teardown),
            cmocka_unit_test_setup_teardown(a_file_that_lost_what_was_planned_is_not_rebuilt, setup,
                                            teardown))

@@ -161,7 +161,7 @@ static void on_found(void *arg, void *tag, const char *path)
     struct input_file *in = arg;
 
     in->source = tag;
-    input_file_found(in, path);
+    in->found = input_file_found(in, path);
 }
 
 static void on_vanished(void *arg, void *tag, const char *dir)
@@ -193,18 +193,14 @@ static void on_denied(void *arg, const char *dir, int why)
     input_file_complain(arg, dir, why);
 }
 
-/* Unless it was opened meanwhile, for another reason than that its name came. */
-static void on_replaced(void *arg, const char *path)
+static void on_came(void *arg, const char *path, bool by_rename)
 {
-    struct input_file *in = arg;
-    const struct slot *s = map_get(in->slots, str_of(path));
+    input_file_came(arg, path, by_rename);
+}
 
-    if (input_file_source_of(in, path) == NULL)
-        return;
-    for (size_t i = 0; s != NULL && i < s->tails.n; i++)
-        if (s->tails.p[i]->opened_at > in->settled_at)
-            return;
-    input_file_replaced_unseen(in, path);
+static void on_went(void *arg, const char *path)
+{
+    input_file_went(arg, path);
 }
 
 static void on_overflow(void *arg)
@@ -212,21 +208,23 @@ static void on_overflow(void *arg)
     struct input_file *in = arg;
     struct tail **t;
 
+    in->settled_at = time_mono();
     VEC_EACH(&in->tails, t)
         input_file_make_ready(in, *t);
     /* The walk may be why the next events are lost: they are not let be all we do. */
     loop_timer_start(in->rescan, SOON_MS + (uint64_t)(in->walk_took / NS_PER_MS) * 4, 0);
 }
 
-static void on_settled(void *arg)
+static void on_settled(void *arg, bool all)
 {
     struct input_file *in = arg;
 
     if (in->has_new)
         input_file_save(in);
     in->has_new = false;
-    in->settled_at = time_mono();
-    input_file_tell_unseen(in, in->settled_at);
+    if (all)
+        in->settled_at = time_mono();
+    input_file_tell_unseen(in, time_mono());
     input_file_call_ready(in);
 }
 
@@ -447,8 +445,9 @@ static void tell_renewed(struct input_file *in)
 
 static int start(void *self, struct err *err)
 {
-    static const struct watch_handler HANDLER = {on_found,    on_vanished, on_looked, on_file,
-                                                 on_overflow, on_settled,  on_denied, on_replaced};
+    static const struct watch_handler HANDLER = {on_found,  on_vanished, on_looked,
+                                                 on_file,   on_overflow, on_settled,
+                                                 on_denied, on_came,     on_went};
     struct input_file *in = self;
     int r = watch_open(in->opt.loop, in->set->opener, &HANDLER, in, &in->watch, err);
 

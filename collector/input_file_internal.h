@@ -34,6 +34,8 @@ struct slot {
     dur_ns missed_at;  /* since then a file is looked for in vain; 0: none is */
     dur_ns look_at;    /* not before; 0: with the next tick */
     unsigned retry_ms; /* that it was put off last, because something could not be read; 0: not */
+    unsigned went;     /* files that had its name and have another, */
+    dur_ns went_at;    /* the last of them then */
     uint64_t lost;     /* bytes of files that are not in `of` any more */
 };
 
@@ -74,18 +76,19 @@ struct input_file {
     struct loop_timer *drain;
     loop_fn *drain_done;
     void *drain_arg;
-    dur_ns over_since; /* more is pinned and kept than may be; 0: not */
-    bool has_unwanted; /* logs in keep/ that no input asks for */
-    size_t drained_to; /* tails before it are done with */
-    bool keeping;      /* there is more to copy right now */
-    bool look_again;   /* what is looked at is not yet as it will be */
-    bool name_went;    /* a name was gone when it was opened, or another file's */
-    bool unreadable;   /* something cannot be opened or read now, and may be later */
-    bool blind;        /* nor some of a directory be listed */
-    bool keep_waits;   /* the same of something in keep/, which is tried again */
-    dur_ns keep_at;    /* then, */
-    unsigned keep_ms;  /* put off so long */
-    dur_ns settled_at; /* when the last batch of events was done with */
+    dur_ns over_since;  /* more is pinned and kept than may be; 0: not */
+    bool has_unwanted;  /* logs in keep/ that no input asks for */
+    size_t drained_to;  /* tails before it are done with */
+    bool keeping;       /* there is more to copy right now */
+    bool look_again;    /* what is looked at is not yet as it will be */
+    bool name_went;     /* a name was gone when it was opened, or another file's */
+    bool unreadable;    /* something cannot be opened or read now, and may be later */
+    bool blind;         /* nor some of a directory be listed */
+    bool keep_waits;    /* the same of something in keep/, which is tried again */
+    dur_ns keep_at;     /* then, */
+    unsigned keep_ms;   /* put off so long */
+    dur_ns settled_at;  /* when all events had been taken, last */
+    struct tail *found; /* what the last name that came is; NULL: nothing */
     uint64_t seen_ids[INPUT_FILE_IDS];     /* a ring: hashes of containers that we looked at, */
     uint64_t reported_ids[INPUT_FILE_IDS]; /* and of those and paths that were gone before */
     size_t next_seen, next_reported;
@@ -147,8 +150,8 @@ void input_file_forget_dead(struct input_file *in);
 /* input_file_look.c */
 void input_file_glob(struct input_file *in); /* those of the configuration, now and from now on */
 void input_file_walk(struct input_file *in); /* them again */
-/* `path` matches a glob of in->source. */
-void input_file_found(struct input_file *in, const char *path);
+/* `path` matches a glob of in->source.  What is followed and has that name now; NULL: nothing. */
+struct tail *input_file_found(struct input_file *in, const char *path);
 /* The source whose globs match; NULL: none. */
 const struct source *input_file_source_of(const struct input_file *in, const char *path);
 /* `f`, which is not followed, is still looked for: nothing of it is lost yet. */
@@ -171,9 +174,11 @@ enum missed_kind { MISSED_NAME, MISSED_DIR, MISSED_CONTAINER };
  */
 void input_file_missed(struct input_file *in, enum missed_kind kind, struct str name);
 void input_file_look_at_missed(struct input_file *in, dur_ns now);
-/* What had this name came and was replaced before it could be opened: counted.  Told by the other,
- * one record for a name and second. */
-void input_file_replaced_unseen(struct input_file *in, const char *path);
+/* The name was given to a file, and what in->found is now was found under it; the file that had it
+ * has another.  What had it and was replaced before it could be opened is counted, and told by the
+ * last of these, one record for a name and second. */
+void input_file_came(struct input_file *in, const char *path, bool by_rename);
+void input_file_went(struct input_file *in, const char *path);
 void input_file_tell_unseen(struct input_file *in, dur_ns now);
 /* The container that this is about was not missed. */
 void input_file_saw(struct input_file *in, const char *path);

@@ -92,8 +92,8 @@ static void look_after_a_while(struct input_file *in, struct slot *s)
     s->look_at = time_mono() + (dur_ns)s->retry_ms * NS_PER_MS;
 }
 
-/* Is open sibling `b` known by its inode?  Those of files that are gone are used again.  -1 with errno
- * only. */
+/* Is open sibling `b` known by its inode?  Those of files that are gone are used again.  -1 with
+ * errno only. */
 static int is_of_inode(struct input_file *in, const struct sibling *b, struct reader *from)
 {
     const struct checkpoint_file *f = input_file_find_inode(in, b->st.st_dev, b->st.st_ino);
@@ -165,8 +165,8 @@ static int find_old_content_once(struct input_file *in, const struct tail *t, st
         is = open_sibling(in, b, ret);
         if (is == 1) {
             is = is_of_inode(in, b, ret);
-            is = input_file_told(in, b->path, is == 0 ? tail_is_copy(t, ret) : is < 0 ? is : 0,
-                                 errno);
+            is = is == 0 ? tail_is_copy(t, ret) : is == 1 ? 0 : is;
+            is = input_file_told(in, b->path, is, errno);
             if (is != 1)
                 reader_close(ret);
         }
@@ -479,6 +479,7 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
         struct checkpoint_file *f = b->entry;
         const struct tail *before;
         struct reader from;
+        struct tail *t;
         known = known || f != NULL;
         if (b->is_unread || (f != NULL && f->user != NULL) ||
             (f == NULL && ((!known && !is_ours(in, s, b)) || !b->is_rotated)) ||
@@ -492,8 +493,10 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
         log_info("file.found", LOG_Z("file", b->path), LOG_Z("of", s->path));
         metric_add(METRIC_FILES_RECOVERED, 1);
         before = input_file_newest(s);
-        (void)input_file_follow(in, s->path, &from, f,
-                                before != NULL && before->from.kept != NULL ? NULL : before);
+        t = input_file_follow(in, s->path, &from, f,
+                              before != NULL && before->from.kept != NULL ? NULL : before);
+        if (t != NULL)
+            t->came = true; /* whatever event there is, it is not of its name now */
     }
 }
 
@@ -546,7 +549,7 @@ void input_file_look(struct input_file *in, struct slot *s)
     else if (in->unreadable || count_sought(s) > 0)
         look_after_a_while(in, s);
     if (is_back && in->source != NULL && s->tails.n == 0)
-        input_file_found(in, s->path); /* its name is its own file's, perhaps */
+        (void)input_file_found(in, s->path); /* its name is its own file's, perhaps */
     s->busy = was_busy;
     in->source = before;
     input_file_slot_check(in, s);
@@ -655,11 +658,11 @@ static int is_copy_of_followed(struct input_file *in, const char *path, const st
 }
 
 /* By this name or another. */
-static bool is_followed(const struct input_file *in, const struct stat *st)
+static struct tail *followed(const struct input_file *in, const struct stat *st)
 {
     const struct checkpoint_file *f = input_file_find_inode(in, st->st_dev, st->st_ino);
 
-    return f != NULL && f->user != NULL;
+    return f == NULL ? NULL : f->user;
 }
 
 /* Is open file `from` to be followed under `path`, as *ret or (NULL) as a new one?  As the others.
@@ -677,26 +680,27 @@ static int is_to_follow(struct input_file *in, const char *path, const struct st
     return r < 0 ? r : !r;
 }
 
-void input_file_found(struct input_file *in, const char *path)
+struct tail *input_file_found(struct input_file *in, const char *path)
 {
     struct checkpoint_file *f = NULL;
     struct reader from;
     struct tail *t;
     struct stat st;
     struct err err;
-    int fd;
+    int fd, r;
 
     if (!is_wanted(in, path))
-        return;
+        return NULL;
     if (opener_stat(in->set->opener, path, &st, &err) < 0) {
         if (err.code != ERR_GONE)
             input_file_complain(in, path, err.sys);
         else
             input_file_missed(in, MISSED_NAME, str_of(path));
-        return;
+        return NULL;
     }
-    if (!S_ISREG(st.st_mode) || is_followed(in, &st))
-        return;
+    t = followed(in, &st);
+    if (!S_ISREG(st.st_mode) || t != NULL)
+        return t;
     in->name_went = false;
     fd = input_file_open_log(in, path);
     reader_open(&from, fd < 0 ? -1 : fd, reader_is_packed(str_of(path)));
@@ -704,26 +708,29 @@ void input_file_found(struct input_file *in, const char *path)
         reader_close(&from);
         if (in->name_went)
             input_file_missed(in, MISSED_NAME, str_of(path));
-        return;
+        return NULL;
     }
-    if (fstat(from.fd, &st) < 0 || is_followed(in, &st)) { /* the name went to another file */
+    r = fstat(from.fd, &st);
+    t = r < 0 ? NULL : followed(in, &st);
+    if (r < 0 || t != NULL) { /* the name went to another file */
         reader_close(&from);
-        return;
+        return t;
     }
     if (is_to_follow(in, path, &st, &from, &f) != 1) { /* or not yet: it is come upon again */
         reader_close(&from);
-        return;
+        return NULL;
     }
     t = input_file_follow(in, path, &from, f, NULL);
     if (t == NULL)
-        return;
+        return NULL;
     skip_old(in, t);
     if (in->source->is_spool || t->adopted)
-        return;
+        return t;
     /* Its first file that we see need not be the first that there was. */
     t->slot->is_new = t->slot->is_new || (!in->is_first && t->slot->of.n == 1);
     if (t->slot->is_new || t->slot->of.n > 1)
         input_file_look(in, t->slot);
+    return t;
 }
 
 void input_file_glob(struct input_file *in)

@@ -129,7 +129,7 @@ static void report(struct input_file *in, enum missed_kind kind, struct str name
               STR("gone before its log could be opened"));
 }
 
-void input_file_replaced_unseen(struct input_file *in, const char *path)
+static void replaced_unseen(struct input_file *in, const char *path)
 {
     struct str name = str_of(path);
     struct unseen *u;
@@ -217,6 +217,49 @@ void input_file_expect(struct input_file *in, enum source_kind kind, struct str 
         input_file_missed(in, MISSED_CONTAINER, id);
 }
 
+/* ---- names that came ---- */
+
+/*
+ * Each time a name is given to a file there is an event, and for each event a file should be
+ * opened: the one that it is about, or a later one, whose event then finds it followed.  So a
+ * rename for which no file is left was about one that was replaced before it was opened, however
+ * the events and what we do lie between each other.  A walk may open a file before its event: until
+ * all events were taken, that is expected.
+ */
+void input_file_came(struct input_file *in, const char *path, bool by_rename)
+{
+    struct slot *s = map_get(in->slots, str_of(path));
+    struct tail *t = in->found;
+
+    if (s == NULL || t == NULL || t->slot != s)
+        return;
+    for (size_t i = 0; i < s->tails.n; i++) {
+        struct tail *opened = s->tails.p[i];
+        if (!opened->came && opened->opened_at > in->settled_at) {
+            opened->came = true;
+            return;
+        }
+    }
+    if (s->went > 0 && s->went_at > in->settled_at)
+        s->went--; /* it has another name now */
+    else if (!t->came)
+        t->came = true; /* or it is a link that was made anew */
+    else if (by_rename)
+        replaced_unseen(in, path);
+}
+
+void input_file_went(struct input_file *in, const char *path)
+{
+    struct slot *s = map_get(in->slots, str_of(path));
+
+    if (s == NULL)
+        return;
+    if (s->went_at <= in->settled_at)
+        s->went = 0;
+    s->went++;
+    s->went_at = time_mono();
+}
+
 /* ---- a second look ---- */
 
 struct search {
@@ -264,7 +307,7 @@ static bool look_at_name(struct input_file *in, const char *path, dur_ns age)
         input_file_look(in, s);
     if (is_followed(in, path))
         return true;
-    input_file_found(in, path);
+    (void)input_file_found(in, path);
     if (is_followed(in, path))
         return true;
     if (has_name(in, path))

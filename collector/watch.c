@@ -11,7 +11,6 @@
  */
 #include "collector/watch.h"
 
-#include "base/hash.h"
 #include "base/map.h"
 #include "base/obj.h"
 #include "base/vec.h"
@@ -28,17 +27,11 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { PAUSE_MS = 25, EVENT_BYTES = 64 << 10, BATCH_READS = 16, PATH_BYTES = 4096, CAME_MAX = 256 };
+enum { PAUSE_MS = 25, EVENT_BYTES = 64 << 10, BATCH_READS = 16, PATH_BYTES = 4096 };
 
 struct glob {
     char *pattern; /* owned */
     void *tag;
-};
-
-/* A name that came in this batch of events. */
-struct came {
-    int wd;
-    uint64_t name; /* its hash */
 };
 
 struct watch {
@@ -52,7 +45,6 @@ struct watch {
     void *arg;
     char *events; /* owned, EVENT_BYTES */
     VEC(struct glob) globs;
-    VEC(struct came) came;
     struct map *dirs; /* watch -> path of the directory */
     bool failed;      /* something could not be watched */
 };
@@ -71,10 +63,8 @@ static struct str key_of(const int *wd)
     return (struct str){(const char *)wd, sizeof(*wd)};
 }
 
-typedef void event_fn(struct watch *w, const struct inotify_event *e, const char *name);
-
-static void name_came(struct watch *w, const char *dir, const char *name);
-static void name_replaced(struct watch *w, const char *dir, const char *name);
+static void name_came(struct watch *w, const char *dir, const char *name, bool by_rename);
+static void name_went(struct watch *w, const char *dir, const char *name);
 
 /* A directory that has another name now is watched under that when it matches. */
 static void dir_moved(struct watch *w, int wd, const char *path)
@@ -101,47 +91,21 @@ static void take_event(struct watch *w, const struct inotify_event *e, const cha
     } else if (dir != NULL && (e->mask & IN_IGNORED) != 0) {
         (void)map_remove(w->dirs, key_of(&e->wd));
     } else if (dir != NULL && (e->mask & (IN_CREATE | IN_MOVED_TO)) != 0 && *name != '\0') {
-        name_came(w, dir, name);
+        name_came(w, dir, name, (e->mask & IN_MOVED_TO) != 0);
+    } else if (dir != NULL && (e->mask & IN_MOVED_FROM) != 0 && *name != '\0') {
+        name_went(w, dir, name);
     } else if (dir != NULL && (e->mask & IN_MOVE_SELF) != 0) {
         dir_moved(w, e->wd, dir);
     }
 }
 
-/* Where that name is in w->came; its end: nowhere. */
-static size_t find_came(const struct watch *w, struct came c)
-{
-    size_t i = 0;
-
-    while (i < w->came.n && (w->came.p[i].wd != c.wd || w->came.p[i].name != c.name))
-        i++;
-    return i;
-}
-
-/* By a rename: one that was removed first may be a link that was made anew. */
-static void look_for_replaced(struct watch *w, const struct inotify_event *e, const char *name)
-{
-    struct came c = {e->wd, 0};
-    size_t i;
-
-    if ((e->mask & (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM)) == 0)
-        return;
-    c.name = hash_bytes(name, strlen(name), 0);
-    i = find_came(w, c);
-    if ((e->mask & IN_MOVED_FROM) != 0 && i < w->came.n)
-        VEC_REMOVE(&w->came, i);
-    else if ((e->mask & IN_MOVED_TO) != 0 && i < w->came.n)
-        name_replaced(w, map_get(w->dirs, key_of(&e->wd)), name);
-    else if ((e->mask & IN_MOVED_FROM) == 0 && i == w->came.n && i < CAME_MAX)
-        VEC_PUSH(&w->came, c);
-}
-
 /* The events in w->events[0..n). */
-static void take_events(struct watch *w, size_t n, event_fn *fn)
+static void take_events(struct watch *w, size_t n)
 {
     for (size_t at = 0; at < n;) {
         struct inotify_event e;
         memcpy(&e, w->events + at, sizeof(e));
-        fn(w, &e, e.len == 0 ? "" : w->events + at + sizeof(e));
+        take_event(w, &e, e.len == 0 ? "" : w->events + at + sizeof(e));
         at += sizeof(e) + e.len;
     }
 }
@@ -149,18 +113,17 @@ static void take_events(struct watch *w, size_t n, event_fn *fn)
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = poll->data;
+    ssize_t n = 1;
 
     (void)status;
     (void)events;
-    for (int i = 0; i < BATCH_READS; i++) {
-        ssize_t n = read(w->fd, w->events, EVENT_BYTES);
+    for (int i = 0; i < BATCH_READS && n > 0; i++) {
+        n = read(w->fd, w->events, EVENT_BYTES);
         if (n <= 0)
             break;
-        w->came.n = 0;
-        take_events(w, (size_t)n, look_for_replaced);
-        take_events(w, (size_t)n, take_event);
+        take_events(w, (size_t)n);
     }
-    w->handler.settled(w->arg);
+    w->handler.settled(w->arg, n <= 0);
     (void)uv_poll_stop(w->poll);
     loop_timer_start(w->pause, PAUSE_MS, 0);
 }
@@ -208,7 +171,6 @@ void watch_close(struct watch **pw)
     (void)close(w->fd);
     free(w->events);
     watch_forget(w);
-    VEC_FINI(&w->came);
     VEC_FINI(&w->globs);
     map_free(&w->dirs);
     w->magic = 0;
@@ -455,10 +417,11 @@ static const char *match_beginning(const char *pattern, const char *path, bool *
     return rest.n == 0 ? "" : rest.p;
 }
 
-static void name_came(struct watch *w, const char *dir, const char *name)
+static void name_came(struct watch *w, const char *dir, const char *name, bool by_rename)
 {
     struct walk k = {.w = w};
     int n = snprintf(k.path, sizeof(k.path), "%s/%s", dir, name);
+    bool is_file = false;
 
     if (n < 0 || (size_t)n >= sizeof(k.path))
         return;
@@ -467,25 +430,28 @@ static void name_came(struct watch *w, const char *dir, const char *name)
         k.glob = &w->globs.p[i];
         if (rest == NULL)
             continue;
+        is_file = is_file || *rest == '\0';
         if (*rest == '\0')
             w->handler.found(w->arg, k.glob->tag, k.path);
         else
             walk(&k, (size_t)n, str_of(rest));
     }
+    if (is_file)
+        w->handler.came(w->arg, k.path, by_rename);
 }
 
-static void name_replaced(struct watch *w, const char *dir, const char *name)
+static void name_went(struct watch *w, const char *dir, const char *name)
 {
     char path[PATH_BYTES];
-    bool is = false;
-    int n = dir == NULL ? -1 : snprintf(path, sizeof(path), "%s/%s", dir, name);
+    bool is_file = false;
+    int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
 
     if (n < 0 || (size_t)n >= sizeof(path))
         return;
-    for (size_t i = 0; i < w->globs.n && !is; i++)
-        is = watch_matches(str_of(w->globs.p[i].pattern), path);
-    if (is)
-        w->handler.replaced(w->arg, path);
+    for (size_t i = 0; i < w->globs.n && !is_file; i++)
+        is_file = watch_matches(str_of(w->globs.p[i].pattern), path);
+    if (is_file)
+        w->handler.went(w->arg, path);
 }
 
 bool watch_matches(struct str pattern, const char *path)

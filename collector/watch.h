@@ -23,11 +23,13 @@ struct watch_handler {
     void (*looked)(void *arg, const char *dir);
     void (*file)(void *arg, int wd); /* the file of this watch was written to, or lost a name */
     void (*overflow)(void *arg);     /* events were lost: look at everything */
-    void (*settled)(void *arg);      /* after a batch of the above */
+    /* After a batch of the above; `all`: nothing more was to be told. */
+    void (*settled)(void *arg, bool all);
     void (*denied)(void *arg, const char *dir, int why); /* errno: a glob cannot go on there */
-    /* `path` matches; what had that name came after the last batch, and another was put in its
-     * place in front of this one. Before anything of this batch is told. */
-    void (*replaced)(void *arg, const char *path);
+    /* The name `path`, which matches, was given to a file, by a rename or to a new one; it may be
+     * another one's by now.  Right after `found`.  And: the file that had it has another name. */
+    void (*came)(void *arg, const char *path, bool by_rename);
+    void (*went)(void *arg, const char *path);
 };
 
 /* `o` is borrowed: the way to the directories. */

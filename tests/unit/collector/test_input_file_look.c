@@ -250,6 +250,113 @@ static void at_each_question(void (*run)(unsigned at))
     assert_true(at > 2); /* it has asked */
 }
 
+/* ---- another file is put over a log, as podman does ---- */
+
+enum { OVER_MAX = 8 };
+
+static struct {
+    unsigned first, end; /* of its lines */
+} over[OVER_MAX];
+static unsigned n_over, n_at_once;
+static bool is_walked;
+
+static void put_over(void)
+{
+    assert_true(n_over < OVER_MAX);
+    over[n_over].first = n_lines;
+    write_lines("logs/tmp");
+    over[n_over++].end = n_lines;
+    world_rename("logs/tmp", LOG);
+}
+
+static void put_some_over(void)
+{
+    for (unsigned i = 0; i < n_at_once; i++)
+        put_over();
+}
+
+static unsigned count_lines(unsigned first, unsigned end)
+{
+    char line[64];
+    unsigned n = 0;
+
+    for (unsigned i = first; i < end; i++) {
+        (void)snprintf(line, sizeof(line), "stdout|<%u> is what it says\n", i);
+        n += str_find(buf_str(&w.server.lines), str_of(line)) != SIZE_MAX;
+    }
+    return n;
+}
+
+/* Files of which nothing arrived; a part of one is none. */
+static unsigned count_lost(void)
+{
+    unsigned lost = 0;
+
+    for (unsigned i = 0; i < n_over; i++)
+        lost += count_lines(over[i].first, over[i].end) == 0;
+    return lost;
+}
+
+static bool are_accounted_for(void *arg)
+{
+    const unsigned *other = arg;
+    unsigned first = over[n_over - 1].first, end = over[n_over - 1].end;
+
+    return count_lines(*other, *other + 1) == 1 && count_lines(first, end) == end - first &&
+           metric_get(METRIC_NEVER_OPENED) >= count_lost();
+}
+
+/* Whatever was not read is told, and nothing else; of what was opened all is read, once. */
+static void check_over(void)
+{
+    unsigned other = n_lines;
+    char line[64];
+
+    write_lines("logs/other.log");
+    wait_check(w.loop, are_accounted_for, &other, "each file, read or told of");
+    assert_int_equal(metric_get(METRIC_NEVER_OPENED), count_lost());
+    for (unsigned i = 0; i < n_over; i++) {
+        unsigned n = count_lines(over[i].first, over[i].end);
+        assert_true(n == 0 || n == over[i].end - over[i].first);
+    }
+    assert_false(w.server.overlapped);
+    for (unsigned i = 0; i < n_lines; i++)
+        if (count_lines(i, i + 1) == 1) {
+            (void)snprintf(line, sizeof(line), "stdout|<%u> is what it says\n", i);
+            world_check_once(line);
+        }
+}
+
+static void put_over_at(unsigned at)
+{
+    n_over = 0;
+    write_lines(LOG);
+    start();
+    check_lines();
+    put_over();
+    move_at(at, put_some_over);
+    if (is_walked)
+        assert_int_equal(collector_reload(w.collector, world_config("", CRI), &err), 0);
+    check_over();
+}
+
+static void what_is_put_over_a_log_is_read_or_told_of(void **state)
+{
+    (void)state;
+    is_walked = false;
+    for (n_at_once = 1; n_at_once <= 3; n_at_once++)
+        at_each_question(put_over_at);
+}
+
+/* A walk sees names before their events do. */
+static void what_a_walk_sees_before_its_event_is_not_told_of(void **state)
+{
+    (void)state;
+    is_walked = true;
+    for (n_at_once = 1; n_at_once <= 3; n_at_once++)
+        at_each_question(put_over_at);
+}
+
 static void rotation_while_copies_are_looked_for_misleads_nobody(void **state)
 {
     (void)state;
@@ -281,4 +388,6 @@ static void a_name_that_goes_to_a_followed_file_is_no_new_one(void **state)
 CHECK_MAIN(TEST(rotation_while_copies_are_looked_for_misleads_nobody),
            TEST(rotation_while_packed_files_are_looked_for_misleads_nobody),
            TEST(a_copy_is_found_while_its_name_moves),
+           TEST(what_is_put_over_a_log_is_read_or_told_of),
+           TEST(what_a_walk_sees_before_its_event_is_not_told_of),
            TEST(a_name_that_goes_to_a_followed_file_is_no_new_one))

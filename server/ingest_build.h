@@ -56,7 +56,9 @@ int ingest_push(struct ingest_build *ib, const struct store_payload *p,
                 const struct ingest_decided *d, struct err *err);
 int ingest_push_proto(struct ingest_build *ib, const struct store_payload *p,
                       const struct ingest_decided *d, struct err *err);
-/* Labels of a pushed stream, checked, as ingest_build_stream; `offset` of it in the body. */
+/* Labels of a pushed stream, checked, as ingest_build_stream; `offset` of it in the body.  l->v is
+ * the caller's again afterwards, and has room for ingest_push_labels of them. */
+size_t ingest_push_labels(const struct ingest_decided *d);
 int ingest_push_stream(struct ingest_build *ib, const struct ingest_decided *d, struct labels *l,
                        size_t offset, uint32_t *ret, struct err *err);
 int ingest_import(struct ingest_build *ib, const struct store_payload *p, struct err *err);

@@ -19,7 +19,8 @@ struct push {
     const struct ingest_decided *d;
     struct arena *a;
     struct str body;
-    struct label *attr; /* scratch: RECORD_ATTRS_MAX of them */
+    struct label *attr;   /* scratch: RECORD_ATTRS_MAX of them */
+    struct label *labels; /* scratch of one stream: ingest_push_labels of them */
 };
 
 static int expect(struct json_reader *r, enum json_type type, const char *what,
@@ -77,6 +78,11 @@ static int check_name(struct str name, size_t offset, struct err *err)
     return 0;
 }
 
+size_t ingest_push_labels(const struct ingest_decided *d)
+{
+    return RECORD_LABELS_MAX + d->forced.n + 1;
+}
+
 int ingest_push_stream(struct ingest_build *ib, const struct ingest_decided *d, struct labels *l,
                        size_t offset, uint32_t *ret, struct err *err)
 {
@@ -97,12 +103,9 @@ static int read_stream_labels(struct push *p, struct str text, size_t offset, ui
 {
     struct json_reader r;
     struct json_token t;
-    struct labels l = {arena_alloc(p->a, (RECORD_LABELS_MAX + p->d->forced.n + 1) * sizeof(*l.v)),
-                       0};
+    struct labels l = {p->labels, 0};
     int e;
 
-    if (l.v == NULL)
-        return arena_err(p->a, err);
     json_reader_init_part(&r, p->body, text);
     e = expect(&r, JSON_OBJECT, "an object of labels", &t, err);
     if (e == 0)
@@ -203,7 +206,8 @@ int ingest_push(struct ingest_build *ib, const struct store_payload *sp,
 
     p.body = arena_str(p.a, sp->bytes); /* lines without escapes stay where they are */
     p.attr = arena_alloc(p.a, RECORD_ATTRS_MAX * sizeof(*p.attr));
-    if (p.body.p == NULL || p.attr == NULL)
+    p.labels = arena_alloc(p.a, ingest_push_labels(d) * sizeof(*p.labels));
+    if (p.body.p == NULL || p.attr == NULL || p.labels == NULL)
         return arena_err(p.a, err);
     json_reader_init(&r, p.body);
     e = expect(&r, JSON_OBJECT, "an object", &t, err);

@@ -14,14 +14,18 @@
 
 #include <string.h>
 
+enum { LABELS_TEXT_MAX = 4 << 20 }; /* of one stream, taken apart */
+
 enum wire_kind { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
 struct push {
     struct ingest_build *ib;
     const struct ingest_decided *d;
     struct arena *a;
-    const char *begin;  /* of the body, for offsets */
-    struct label *attr; /* scratch: RECORD_ATTRS_MAX of them */
+    const char *begin;    /* of the body, for offsets */
+    struct label *attr;   /* scratch: RECORD_ATTRS_MAX of them */
+    struct label *labels; /* scratch of one stream: ingest_push_labels of them */
+    struct arena *parsed; /* scratch: its text, taken apart */
 };
 
 struct field {
@@ -171,8 +175,10 @@ static int read_labels(struct push *p, struct str text, uint32_t *ret, struct er
 {
     struct labels parsed = {NULL, 0};
     struct labels l;
-    int e = labels_parse(p->a, text, &parsed, err);
+    int e;
 
+    arena_reset(p->parsed); /* the batch has copies */
+    e = labels_parse(p->parsed, text, &parsed, err);
     if (e == ERR_INVALID)
         return err_wrap(err, "labels of the stream at byte %zu", (size_t)(text.p - p->begin));
     if (e < 0)
@@ -181,9 +187,7 @@ static int read_labels(struct push *p, struct str text, uint32_t *ret, struct er
         return err_set(err, ERR_LIMIT, "more than %d labels at byte %zu",
                        (int)(RECORD_LABELS_MAX - 1), (size_t)(text.p - p->begin));
     l.n = parsed.n;
-    l.v = arena_alloc(p->a, (RECORD_LABELS_MAX + p->d->forced.n + 1) * sizeof(*l.v));
-    if (l.v == NULL)
-        return arena_err(p->a, err);
+    l.v = p->labels;
     if (parsed.n > 0)
         memcpy(l.v, parsed.v, parsed.n * sizeof(*l.v));
     return ingest_push_stream(p->ib, p->d, &l, (size_t)(text.p - p->begin), ret, err);
@@ -223,12 +227,15 @@ int ingest_push_proto(struct ingest_build *ib, const struct store_payload *sp,
 
     p.begin = rest.p;
     p.attr = arena_alloc(p.a, RECORD_ATTRS_MAX * sizeof(*p.attr));
-    if (rest.p == NULL || p.attr == NULL)
+    p.labels = arena_alloc(p.a, ingest_push_labels(d) * sizeof(*p.labels));
+    if (rest.p == NULL || p.attr == NULL || p.labels == NULL)
         return arena_err(p.a, err);
+    p.parsed = arena_new(NULL, LABELS_TEXT_MAX);
     while ((e = next_field(&p, &rest, &f, err)) == 0) {
         e = is_bytes(&f, 1) ? read_stream(&p, f.bytes, err) : 0;
         if (e < 0)
             break;
     }
+    arena_free(&p.parsed);
     return e < 0 ? err_wrap(err, "push") : 0;
 }

@@ -428,6 +428,39 @@ static void push_refuses_a_label_name_without_end(void **state)
     assert_non_null(strstr(f->err.text, "name has 1025 bytes, more than 1024: 'nnn"));
 }
 
+static void push_streams(struct fixture *f, uint32_t kind, unsigned n)
+{
+    struct mem_budget budget = {.name = "test", .limit = 16 * f->message.n};
+    struct store_payload p = {.kind = kind,
+                              .tenant = STR("default"),
+                              .peer = STR("push"),
+                              .decided = STR("{}"),
+                              .received = RECEIVED_S * NS_PER_S,
+                              .bytes = buf_str(&f->message)};
+
+    if (ingest_decode(&budget, &p, &f->batch, &f->err) < 0)
+        fail_msg("%s", f->err.text);
+    assert_int_equal(f->batch->n_streams, n);
+    batch_unref(&f->batch);
+}
+
+/* Nor do many streams. */
+static void a_push_takes_about_what_it_brings(void **state)
+{
+    enum { STREAMS = 20000 };
+    struct fixture *f = *state;
+
+    buf_add_z(&f->message, "{\"streams\":[");
+    for (unsigned i = 0; i < STREAMS; i++)
+        buf_addf(&f->message, "%s{\"stream\":{\"a\":\"%u\"},\"values\":[]}", i > 0 ? "," : "", i);
+    buf_add_z(&f->message, "]}");
+    push_streams(f, INGEST_PUSH_JSON, STREAMS);
+    buf_clear(&f->message);
+    for (unsigned i = 0; i < STREAMS; i++)
+        buf_addf(&f->message, "\n%c\n%c{aaaaaa=\"value_%08u\"}", 27, 25, i);
+    push_streams(f, INGEST_PUSH_PROTO, STREAMS);
+}
+
 /* Many short lines do not take many times their length. */
 static void an_import_takes_about_what_it_brings(void **state)
 {
@@ -462,4 +495,4 @@ CHECK_MAIN(T(parts_of_our_collector_become_records_with_ranges),
            T(a_line_over_the_limit_is_cut_and_marked), T(decoding_twice_gives_the_same),
            T(decisions_of_no_meaning_here_are_passed_over), T(push_reads_lokis_json),
            T(push_names_what_is_wrong_and_where), T(push_refuses_a_label_name_without_end),
-           T(an_import_takes_about_what_it_brings))
+           T(an_import_takes_about_what_it_brings), T(a_push_takes_about_what_it_brings))

@@ -73,10 +73,15 @@ static size_t place(const struct tenant *t, uint64_t h)
     return at;
 }
 
-static void grow(struct tenant *t)
+/* Room for so many more. */
+static void reserve(struct tenant *t, size_t more)
 {
-    struct tenant wider = {.cap = t->cap == 0 ? FIRST : 2 * t->cap};
+    struct tenant wider = {.cap = t->cap == 0 ? FIRST : t->cap};
 
+    while (wider.cap < 2 * (t->n + more))
+        wider.cap *= 2;
+    if (wider.cap == t->cap)
+        return;
     wider.slot = mem_new(wider.cap * sizeof(*wider.slot));
     for (size_t i = 0; i < t->cap; i++)
         if (t->slot[i] != 0)
@@ -105,7 +110,7 @@ static struct tenant *tenant_of(struct stream_limit *l, struct str name, ts_ns n
 
 static uint64_t hash_of(const struct batch *b, uint32_t i)
 {
-    uint64_t h = labels_hash(&b->streams[i]).lo;
+    uint64_t h = b->hashes[i].lo;
 
     return h == 0 ? 1 : h;
 }
@@ -115,12 +120,13 @@ static bool is_known(const struct tenant *t, uint64_t h)
     return t->cap > 0 && t->slot[place(t, h)] == h;
 }
 
+/* If it is new. */
 static void add(struct tenant *t, uint64_t h)
 {
-    if (2 * (t->n + 1) > t->cap)
-        grow(t);
-    t->slot[place(t, h)] = h;
-    t->n++;
+    size_t at = place(t, h);
+
+    t->n += t->slot[at] == 0;
+    t->slot[at] = h;
 }
 
 static int refuse(const struct stream_limit *l, struct str tenant, const struct labels *labels,
@@ -155,9 +161,10 @@ static int admit(struct stream_limit *l, struct str name, const struct batch *b,
     }
     if (fresh > 0 && (t->n > l->max || fresh > l->max - t->n))
         return refuse(l, name, &b->streams[first], err);
+    if (fresh > 0)
+        reserve(t, fresh);
     for (uint32_t i = first; fresh > 0 && i < b->n_streams; i++)
-        if (!is_known(t, hash_of(b, i)))
-            add(t, hash_of(b, i));
+        add(t, hash_of(b, i));
     return 0;
 }
 

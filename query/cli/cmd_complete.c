@@ -134,7 +134,8 @@ static void offer_stages(struct completing *x, size_t from)
         if (quote == '"' && ch == '\\') {
             i++;
         } else if (quote != '\0') {
-            quote = ch == quote ? '\0' : quote;
+            if (ch == quote)
+                quote = '\0';
         } else if (ch == '"' || ch == '`') {
             quote = ch;
             start = 0;
@@ -197,16 +198,18 @@ static size_t find_selector(struct str text)
     for (size_t i = 0; i < text.n; i++) {
         char ch = text.p[i];
 
-        if (quote == '"' && ch == '\\')
+        if (quote == '"' && ch == '\\') {
             i++;
-        else if (quote != '\0')
-            quote = ch == quote ? '\0' : quote;
-        else if (ch == '"' || ch == '`')
+        } else if (quote != '\0') {
+            if (ch == quote)
+                quote = '\0';
+        } else if (ch == '"' || ch == '`') {
             quote = ch;
-        else if (ch == '{')
+        } else if (ch == '{') {
             at = i;
-        else if (ch == '[')
+        } else if (ch == '[') {
             at = SIZE_MAX; /* its range: it is over */
+        }
     }
     return at;
 }
@@ -294,12 +297,10 @@ static void offer_operand(struct completing *x, enum args_command command, size_
     static const char *const deletes[] = {"list", "cancel"};
     static const char *const admins[] = {"flush", "compact", "backup", "hold"};
 
-    if (command == ARGS_NONE)
+    if (command == ARGS_NONE || (command == ARGS_MAN && index == 0))
         offer_commands(x);
     else if (command == ARGS_LABELS && index == 0)
         ask_labels(x, STR(""), "");
-    else if (command == ARGS_MAN && index == 0)
-        offer_commands(x);
     else if (command == ARGS_COMPLETION && index == 0)
         offer_names(x, shells, sizeof(shells) / sizeof(shells[0]));
     else if (command == ARGS_ADMIN && index == 0)

@@ -55,6 +55,17 @@ static int compare(const void *x, const void *y)
     return n != m ? (n < m) - (n > m) : str_cmp(a->name, b->name);
 }
 
+static int add_row(const struct counted *c, struct rows *rows, struct err *err)
+{
+    const struct rows_cell cells[3] = {
+        {.text = arena_str(rows_arena(rows), c->name)},
+        {.value = (double)map_count(c->values)},
+        {.value = (double)c->streams},
+    };
+
+    return cells[0].text.p == NULL ? arena_err(rows_arena(rows), err) : rows_add(rows, cells, err);
+}
+
 static int add_counted(const struct map *names, struct rows *rows, struct err *err)
 {
     VEC(struct counted *) all = {0};
@@ -66,14 +77,8 @@ static int add_counted(const struct map *names, struct rows *rows, struct err *e
         VEC_PUSH(&all, (struct counted *)value);
     if (all.n > 0)
         qsort(all.p, all.n, sizeof(struct counted *), compare);
-    for (size_t i = 0; r == 0 && i < all.n; i++) {
-        const struct rows_cell cells[3] = {
-            {.text = arena_str(rows_arena(rows), all.p[i]->name)},
-            {.value = (double)map_count(all.p[i]->values)},
-            {.value = (double)all.p[i]->streams},
-        };
-        r = cells[0].text.p == NULL ? arena_err(rows_arena(rows), err) : rows_add(rows, cells, err);
-    }
+    for (size_t i = 0; r == 0 && i < all.n; i++)
+        r = add_row(all.p[i], rows, err);
     VEC_FINI(&all);
     return r;
 }

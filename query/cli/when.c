@@ -6,7 +6,7 @@
  */
 #include "query/cli/when.h"
 
-#include <string.h>
+#include <stdio.h>
 #include <time.h>
 
 static bool parse_number(struct str s, ts_ns *ret)
@@ -46,16 +46,16 @@ static bool parse_without_zone(struct str s, bool utc, ts_ns *ret)
     enum { DATE = 10, MINUTES = 16, TEXT_MAX = 40 };
     char text[TEXT_MAX];
     ts_ns read;
+    int n;
 
-    if (s.n < DATE || s.n > TEXT_MAX - sizeof("T00:00:00Z"))
+    if (s.n < DATE || s.n > TEXT_MAX)
         return false;
-    memcpy(text, s.p, s.n);
-    text[s.n] = '\0';
-    if (s.n == DATE)
-        (void)strcat(text, "T00:00:00");
-    else if (s.n == MINUTES)
-        (void)strcat(text, ":00");
-    (void)strcat(text, "Z");
+    n = snprintf(text, sizeof(text), "%.*s%sZ", STR_ARG(s),
+                 s.n == DATE      ? "T00:00:00"
+                 : s.n == MINUTES ? ":00"
+                                  : "");
+    if (n >= TEXT_MAX)
+        return false;
     if (!time_parse_rfc3339(str_of(text), &read))
         return false;
     if (!utc)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -18,6 +19,13 @@ int channel_pair(int ret[2], struct err *err)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0)
         return err_sys(err, "socket pair");
     return 0;
+}
+
+void channel_limit_sending(int channel, int seconds)
+{
+    struct timeval limit = {.tv_sec = seconds};
+
+    (void)setsockopt(channel, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 }
 
 int channel_send(int channel, const void *p, size_t n, int fd, struct err *err)

@@ -15,6 +15,9 @@ enum { CHANNEL_PACKET_MAX = 32 << 10 };
 
 int channel_pair(int ret[2], struct err *err); /* close-on-exec, blocking */
 
+/* Who does not take what is sent is waited for so long at most. */
+void channel_limit_sending(int channel, int seconds);
+
 /* Send `n` bytes, and a copy of `fd` unless it is negative.  ERR_GONE: nobody is there any more. */
 int channel_send(int channel, const void *p, size_t n, int fd, struct err *err);
 

@@ -14,6 +14,7 @@
 #include "collector/input_journal.h"
 #include "collector/kube.h"
 #include "collector/metrics.h"
+#include "collector/opener_remote.h"
 #include "collector/pipeline.h"
 #include "collector/source.h"
 #include "wire/http.h"
@@ -275,6 +276,11 @@ static void reply_health(struct collector *c, struct http_exchange *x)
     json_put_kv_u64(&w, "lag_bytes", lag.bytes);
     json_put_kv_u64(&w, "lag_s", (uint64_t)(lag.age / NS_PER_S));
     json_put_kv_u64(&w, "worker_restarts", metric_get(METRIC_WORKER_RESTARTS));
+    json_put_key(&w, STR("hanging"));
+    json_put_array(&w);
+    for (size_t i = 0; opener_remote_hanging(c->opener, i) != NULL; i++)
+        json_put_string(&w, str_of(opener_remote_hanging(c->opener, i)));
+    json_put_array_end(&w);
     if (c->kube != NULL)
         kube_health(c->kube, &w);
     json_put_object_end(&w);

@@ -17,7 +17,7 @@ enum opener_op {
     OPENER_OP_OPEN,
     OPENER_OP_STAT,
     OPENER_OP_LIST,
-    OPENER_OP_INOTIFY,
+    OPENER_OP_INOTIFY, /* with one that was made before: go on with that */
     OPENER_OP_WATCH_DIR,
     OPENER_OP_WATCH_FILE, /* with the file's descriptor */
     OPENER_OP_CONNECT,    /* to the gate, not to the one that opens files */

@@ -185,8 +185,8 @@ static int sys_of(int r, const struct err *why)
     return why->sys == 0 ? EIO : why->sys;
 }
 
-/* The worker that was before has had its own. */
-static int new_inotify(struct opener_serve *s)
+/* The one that they have (`given`), or a new one; the worker that was before has had its own. */
+static int new_inotify(struct opener_serve *s, int given)
 {
     struct err why;
     int r;
@@ -194,6 +194,10 @@ static int new_inotify(struct opener_serve *s)
     if (s->inotify >= 0)
         (void)close(s->inotify);
     s->inotify = -1;
+    if (given >= 0) { /* it is theirs to make sure that it is one: on others no watch can be put */
+        s->inotify = fcntl(given, F_DUPFD_CLOEXEC, 0);
+        return s->inotify < 0 ? errno : 0;
+    }
     r = opener_inotify(NULL, &s->inotify, &why);
     return sys_of(r, &why);
 }
@@ -261,8 +265,8 @@ static int answer(struct opener_serve *s, int with, struct err *err)
         s->answer.sys = look_at(s);
         break;
     case OPENER_OP_INOTIFY:
-        s->answer.sys = new_inotify(s);
-        return send_answer(s, s->inotify, err);
+        s->answer.sys = new_inotify(s, with);
+        return send_answer(s, with < 0 ? s->inotify : -1, err);
     case OPENER_OP_WATCH_DIR:
         s->answer.sys = watch_dir(s);
         break;

@@ -18,7 +18,7 @@
 #include "collector/gate.h"
 #include "collector/journal_process.h"
 #include "collector/opener_remote.h"
-#include "collector/opener_serve.h"
+#include "collector/priv_files.h"
 #include "collector/sandbox.h"
 #include "collector/statedir.h"
 #include "wire/stream.h"
@@ -34,7 +34,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,9 +58,9 @@ struct priv {
     bool read_again;     /* when that is settled */
     priv_worker_fn *run;
     struct policy *policy;
-    struct opener_serve *serve;
+    struct priv_files openers;
     int state_fd, signals;
-    int files, orders; /* to the worker; -1: there is none */
+    int files, orders; /* from the worker, who wants files opened; to it; -1: there is none */
     size_t max_fds;
     struct bound metrics;
     struct bound forward[CONFIG_LISTEN_MAX];
@@ -301,7 +300,6 @@ static _Noreturn void be_journal(struct priv *p, const struct config_source *s, 
     close_bound(p);
     close_fd(&p->next_fd);
     close_fd(&p->state_fd);
-    opener_serve_free(&p->serve);
     _exit(journal_process_run(p->config, s, parent, channel));
 }
 
@@ -400,7 +398,6 @@ static int be_worker(struct priv *p, int files, int orders)
     close_fd(&p->signals);
     for (size_t i = 0; i < listen.n; i++)
         w.forward_fds[i] = take_bound(&p->forward[i], listen.v[i]);
-    opener_serve_free(&p->serve); /* with what it watches for the worker before us */
     r = sandbox_die_with(p->self, &err);
     if (r == 0)
         r = confine_worker(p, &err);
@@ -413,19 +410,12 @@ static int be_worker(struct priv *p, int files, int orders)
     if (taken_over)
         start_program();
     w.parent = p->self;
-    w.opener = opener_remote(files, p->gate, ANSWER_MS);
+    w.opener = opener_remote(-1, files, p->gate, ANSWER_MS);
     r = p->run(&w);
     opener_free(&w.opener);
     (void)close(files);
     (void)close(orders);
     return r;
-}
-
-static void limit_sending(int channel)
-{
-    struct timeval limit = {.tv_sec = SEND_S};
-
-    (void)setsockopt(channel, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 }
 
 /* 1: we are the child, and it has ended with p->exit_code. */
@@ -457,8 +447,8 @@ static int spawn(struct priv *p, struct err *err)
     (void)close(orders[1]);
     p->files = files[0];
     p->orders = orders[0];
-    limit_sending(p->files);
-    limit_sending(p->orders);
+    channel_limit_sending(p->files, SEND_S);
+    channel_limit_sending(p->orders, SEND_S);
     if (pid < 0) {
         r = err_sys(err, "fork");
         close_fd(&p->files);
@@ -482,6 +472,7 @@ static void worker_died(struct priv *p, int status)
     p->worker = 0;
     close_fd(&p->files);
     close_fd(&p->orders);
+    priv_files_end(&p->openers);
     if (p->journal != 0)
         (void)kill(p->journal, SIGKILL);     /* what it has told nobody will be asked for again */
     if (p->next != NULL && p->next_fd < 0) { /* perhaps of it: not another one */
@@ -505,10 +496,14 @@ static void reap(struct priv *p)
 {
     pid_t pid;
     int status;
+    bool failed;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid == p->worker) {
             worker_died(p, status);
+        } else if (priv_files_ended(&p->openers, pid, status, &failed)) {
+            if (failed && p->worker > 0) /* it would go on asking like that */
+                (void)kill(p->worker, SIGKILL);
         } else if (pid == p->journal) {
             journal_died(p, status);
         } else if (pid == p->gate_pid) { /* it cannot be made again: its rights are given up */
@@ -580,6 +575,7 @@ static void reload(struct priv *p)
         return;
     }
     add_policy(p->policy, &config); /* to find out whether it works the worker opens its files */
+    priv_files_renew(&p->openers);
     config_free(&p->next);
     close_fd(&p->next_fd);
     p->next = config;
@@ -645,7 +641,7 @@ static void take_report(struct priv *p)
 static void take_question(struct priv *p)
 {
     struct err err;
-    int r = opener_serve_one(p->serve, p->files, &err);
+    int r = priv_files_serve(&p->openers, p->policy, p->files, &err);
 
     if (r != 0)
         close_fd(&p->files);
@@ -798,7 +794,6 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
     raise_limit(&p);
     p.self = getpid();
     p.policy = policy_new();
-    p.serve = opener_serve_new(p.policy);
     add_policy(p.policy, &p.config);
     r = catch_signals(&p, &err);
     if (r == 0)
@@ -816,7 +811,6 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
     bound_remove(&p.metrics);
     for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++)
         bound_remove(&p.forward[i]);
-    opener_serve_free(&p.serve);
     policy_free(&p.policy);
     config_free(&p.config);
     config_free(&p.next);

@@ -1,9 +1,10 @@
 /*
  * collector/priv.h - one collector, three processes, and which of them may do what.
  *
- *     parent    opens files by policy.h and hands over descriptors; signals; restarts the worker.
- *               Its user is privileges.user, its capability CAP_DAC_READ_SEARCH.  Reads nothing of
- *               what it opens.
+ *     parent    signals; restarts the others.  Its user is privileges.user, its capability
+ *               CAP_DAC_READ_SEARCH.
+ *     files     opens files by policy.h and hands over descriptors, with the parent's rights
+ *               (priv_files.h).  Reads nothing of what it opens.
  *     gate      connects to engines' sockets (gate.h).  Only where such are configured.
  *     journal   reads the journal for the worker (journal_process.h).  Only where that is
  * configured. worker    everything else: reads, decodes, ships, listens.  The same user, no

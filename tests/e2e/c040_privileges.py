@@ -4,7 +4,7 @@
 
     worker      has no capability, a filter of system calls, and where the collector was started by root another user;
                 still it ships logs that only their owner can read
-    parent      opens logs, and not what a link among them leads to
+    files       opens logs, with the rights of the parent, and not what a link among them leads to
     metrics     on a unix socket are bound by the parent, as the worker may make none; they outlive a worker
     users       may be numbers; one that does not exist is an error where privileges are required
     reload      to certificates that are none leaves the worker as it was, and the next one as well; to good ones it is the next one's
@@ -53,6 +53,8 @@ def check_rights(parent):
     if ROOT:
         assert status(worker)["Uid"].split()[0] == s["Uid"].split()[0] != "0", s
         assert s["CapEff"].strip("0") == "4" and int(s["CapBnd"], 16) == 0, s
+    opens = status(wait_for("who opens files", lambda: child(parent, "logq-files")))
+    assert all(opens[key] == s[key] for key in ("Uid", "CapEff", "CapPrm", "CapBnd", "Seccomp", "NoNewPrivs")), (opens, s)
     gate = wait_for("a gate", lambda: child(parent, "logq-gate"))
     assert int(status(gate)["CapEff"], 16) == 0
     return worker

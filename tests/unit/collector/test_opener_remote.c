@@ -89,7 +89,7 @@ static int setup(void **state)
     assert_int_equal(channel_pair(gate, &err), 0);
     assert_int_equal(pthread_create(&opens, NULL, serve_files, NULL), 0);
     assert_int_equal(pthread_create(&connects, NULL, serve_gate, NULL), 0);
-    o = opener_remote(files[1], gate[1], 60000);
+    o = opener_remote(files[1], -1, gate[1], 60000);
     return 0;
 }
 
@@ -385,7 +385,7 @@ static void a_question_that_is_not_answered_is_given_up(void **state)
 
     (void)state;
     assert_int_equal(channel_pair(pair, &err), 0);
-    late = opener_remote(pair[1], -1, 20);
+    late = opener_remote(pair[1], -1, -1, 20);
     for (int i = 0; i < 3; i++) { /* asked once, and not again meanwhile */
         assert_int_equal(opener_stat(late, at("a.log"), &st, &err), ERR_IO);
         assert_int_equal(err.sys, ETIMEDOUT);
@@ -403,8 +403,109 @@ static void a_question_that_is_not_answered_is_given_up(void **state)
     (void)close(pair[0]);
 }
 
+/* ---- more of them ---- */
+
+enum { HELPERS = 4, FIRST_ANSWERS = 2 };
+
+static struct {
+    int more[2], channels[HELPERS];
+    struct opener_serve *serves[HELPERS];
+    pthread_t threads[HELPERS], giver;
+    unsigned n;
+} given;
+
+/* The first answers so many questions, and hangs in the next. */
+static void *serve_given(void *arg)
+{
+    size_t i = (size_t)(uintptr_t)arg;
+    struct err why;
+
+    for (unsigned n = 0; i > 0 || n < FIRST_ANSWERS; n++)
+        if (opener_serve_one(given.serves[i], given.channels[i], &why) != 0)
+            break;
+    return NULL;
+}
+
+/* What priv_files does, with threads. */
+static void *give(void *arg)
+{
+    struct err why;
+    char want;
+    size_t n;
+    int pair[2], fd;
+
+    (void)arg;
+    while (channel_receive(given.more[0], &want, 1, &n, &fd, &why) == 0 && given.n < HELPERS &&
+           channel_pair(pair, &why) == 0) {
+        int32_t sys = 0;
+        given.channels[given.n] = pair[0];
+        given.serves[given.n] = opener_serve_new(policy);
+        (void)pthread_create(&given.threads[given.n], NULL, serve_given,
+                             (void *)(uintptr_t)given.n);
+        given.n++;
+        (void)channel_send(given.more[0], &sys, sizeof(sys), pair[1], &why);
+        (void)close(pair[1]);
+    }
+    return NULL;
+}
+
+static void end_given(struct opener **po)
+{
+    opener_free(po);
+    (void)close(given.more[1]);
+    (void)pthread_join(given.giver, NULL);
+    (void)close(given.more[0]);
+    for (unsigned i = 0; i < given.n; i++) {
+        (void)pthread_join(given.threads[i], NULL);
+        (void)close(given.channels[i]);
+        opener_serve_free(&given.serves[i]);
+    }
+}
+
+/* Others answer for it, with what is watched; not about what lies where it hangs. */
+static void one_that_hangs_holds_up_its_directory_alone(void **state)
+{
+    struct opener *r;
+    struct stat st;
+    char text[4096];
+    int fd, wd, inotify;
+
+    (void)state;
+    memset(&given, 0, sizeof(given));
+    assert_int_equal(file_make_dirs(dir, "logs/x", 0755, &err), 0);
+    assert_int_equal(channel_pair(given.more, &err), 0);
+    assert_int_equal(pthread_create(&given.giver, NULL, give, NULL), 0);
+    r = opener_remote(-1, given.more[1], -1, 1000);
+    assert_int_equal(opener_inotify(r, &inotify, &err), 0);
+    assert_int_equal(opener_watch_dir(r, inotify, root, &wd, &err), 0);
+    assert_null(opener_remote_hanging(r, 0));
+    assert_int_equal(opener_open(r, OPENER_LOG, at("logs/x/a.log"), &fd, &err), ERR_IO);
+    assert_int_equal(err.sys, ETIMEDOUT);
+    assert_string_equal(opener_remote_hanging(r, 0), at("logs/x"));
+    assert_int_equal(opener_stat(r, at("logs/x/b.log"), &st, &err), ERR_IO); /* at once */
+    assert_int_equal(opener_stat(r, at("logs/x"), &st, &err), ERR_IO);
+    assert_int_equal(metric_get(METRIC_OPENS_LATE), 1);
+    assert_int_equal(metric_get(METRIC_OPENS_HANGING), 1);
+    assert_int_equal(opener_open(r, OPENER_LOG, at("a.log"), &fd, &err), 0);
+    assert_int_equal(opener_watch_file(r, inotify, fd, &wd, &err), 0);
+    (void)close(fd);
+    fd = openat(dir, "a.log", O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_int_equal(file_write_all(fd, "x", 1, &err), 0);
+    assert_true(read(inotify, text, sizeof(text)) > 0); /* the same inotify */
+    (void)close(fd);
+    assert_int_equal(opener_serve_one(given.serves[0], given.channels[0], &err), 0);
+    assert_int_equal(opener_stat(r, at("logs/x"), &st, &err), 0);
+    assert_null(opener_remote_hanging(r, 0));
+    (void)shutdown(given.channels[1], SHUT_RDWR); /* as when it is killed */
+    assert_int_equal(opener_stat(r, at("a.log"), &st, &err), 0);
+    assert_int_equal(given.n, 3);
+    (void)close(inotify);
+    end_given(&r);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-CHECK_MAIN(TEST(a_log_comes_as_a_descriptor), TEST(what_nobody_asked_for_is_refused_and_counted),
+CHECK_MAIN(TEST(one_that_hangs_holds_up_its_directory_alone), TEST(a_log_comes_as_a_descriptor),
+           TEST(what_nobody_asked_for_is_refused_and_counted),
            TEST(directories_behind_links_of_others_are_not_looked_into),
            TEST(a_long_listing_comes_in_many_packets), TEST(watches_are_added_there_and_heard_here),
            TEST(whoever_does_not_ask_properly_is_not_answered),

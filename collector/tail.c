@@ -312,6 +312,7 @@ void tail_adopt(struct tail *t, struct checkpoint_file *f)
     f->dev = t->dev;
     f->ino = t->ino;
     t->pos = t->seen = t->scanned = checkpoint_file_end(f);
+    t->looked = UINT64_MAX; /* never: it may have been cut to nothing since */
     t->holes_due = t->adopted = true;
     if (t->pos == 0)
         t->keys = KEY_UNKNOWN;

@@ -658,38 +658,51 @@ static void a_file_that_lost_what_was_planned_is_not_rebuilt(void **state)
     assert_int_equal(w.c->message.n, w.c->head);
 }
 
-CHECK_MAIN(cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_is_cut, setup,
-                                           teardown),
-           cmocka_unit_test_setup_teardown(processing_is_the_same_again, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_file_may_begin_inside_a_key, setup, teardown),
-           cmocka_unit_test_setup_teardown(words_at_the_beginning_are_no_key, setup, teardown),
-           cmocka_unit_test_setup_teardown(what_is_given_up_can_be_dropped, setup, teardown),
-           cmocka_unit_test_setup_teardown(what_other_rules_drop_after_a_restart_is_counted, setup,
-                                           teardown),
-           cmocka_unit_test_setup_teardown(a_rate_of_other_rules_drops_nothing_after_a_restart,
-                                           setup, teardown),
-           cmocka_unit_test_setup_teardown(the_halves_of_a_record_show_no_half_of_a_secret, setup,
-                                           teardown),
-           cmocka_unit_test_setup_teardown(what_is_cut_at_max_line_shows_no_half_of_a_secret, setup,
-                                           teardown),
-           cmocka_unit_test_setup_teardown(held_bytes_are_inside_no_range, setup, teardown),
-           cmocka_unit_test_setup_teardown(an_unfinished_record_is_sent_partial_when_it_is_due,
-                                           setup, teardown),
-           cmocka_unit_test_setup_teardown(a_line_without_its_newline_waits, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_torn_line_is_sent_as_it_stands, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_line_that_breaks_the_format_is_kept, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_giant_line_is_cut_in_bounded_memory, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_giant_line_is_built_again_after_a_death, setup,
-                                           teardown),
-           cmocka_unit_test_setup_teardown(giant_lines_in_a_row_take_turns, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_copy_is_read_on_under_the_old_id, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_shrunken_file_is_a_new_one, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_file_rewritten_right_before_it_is_read_is_a_new_one,
-                                           setup, teardown),
-           cmocka_unit_test_setup_teardown(a_file_rewritten_with_the_same_beginning_is_a_new_one,
-                                           setup, teardown),
-           cmocka_unit_test_setup_teardown(a_file_rewritten_in_the_midst_of_a_turn_is_a_new_one,
-                                           setup, teardown),
-           cmocka_unit_test_setup_teardown(a_file_rewritten_in_place_is_a_new_one, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_file_that_lost_what_was_planned_is_not_rebuilt, setup,
-                                           teardown))
+/* Nothing of it was planned, and it was not looked at since. */
+static void what_was_cut_just_after_a_start_is_noticed(void **state)
+{
+    (void)state;
+    append(STR(T "stdout F one\n"));
+    assert_int_equal(read_some(1 << 20), TAIL_END);
+    assert_int_equal(checkpoint_sync(w.cp, &err), 0);
+    die_and_return();
+    assert_int_equal(w.t->pos, 0);
+    assert_int_equal(truncate(w.log, 0), 0);
+    assert_int_equal(tail_look(w.t), TAIL_REPLACED);
+}
+
+CHECK_MAIN(
+    cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_is_cut, setup, teardown),
+    cmocka_unit_test_setup_teardown(processing_is_the_same_again, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_file_may_begin_inside_a_key, setup, teardown),
+    cmocka_unit_test_setup_teardown(words_at_the_beginning_are_no_key, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_is_given_up_can_be_dropped, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_other_rules_drop_after_a_restart_is_counted, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(a_rate_of_other_rules_drops_nothing_after_a_restart, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(the_halves_of_a_record_show_no_half_of_a_secret, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(what_is_cut_at_max_line_shows_no_half_of_a_secret, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(held_bytes_are_inside_no_range, setup, teardown),
+    cmocka_unit_test_setup_teardown(an_unfinished_record_is_sent_partial_when_it_is_due, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(a_line_without_its_newline_waits, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_torn_line_is_sent_as_it_stands, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_line_that_breaks_the_format_is_kept, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_giant_line_is_cut_in_bounded_memory, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_giant_line_is_built_again_after_a_death, setup, teardown),
+    cmocka_unit_test_setup_teardown(giant_lines_in_a_row_take_turns, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_copy_is_read_on_under_the_old_id, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_shrunken_file_is_a_new_one, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_file_rewritten_right_before_it_is_read_is_a_new_one, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(a_file_rewritten_with_the_same_beginning_is_a_new_one, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(a_file_rewritten_in_the_midst_of_a_turn_is_a_new_one, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(a_file_rewritten_in_place_is_a_new_one, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_file_that_lost_what_was_planned_is_not_rebuilt, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(what_was_cut_just_after_a_start_is_noticed, setup, teardown))

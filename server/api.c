@@ -214,7 +214,9 @@ static int let_in(struct api *a, struct http_exchange *x, const struct route *ro
     if (route->access == ACCESS_OPEN ||
         (route->access == ACCESS_METRICS && s->conf.http.metrics_public))
         return 0;
+    (void)pthread_mutex_lock(&a->letting_in);
     r = auth_check(s->auth, &req, http_arena(x), ret, err);
+    (void)pthread_mutex_unlock(&a->letting_in);
     if (r == 0 && route->access == ACCESS_ADMIN && ret->role != ROLE_ADMIN) {
         r = err_set(err, ERR_DENIED, "%s needs a token of role admin", route->path);
         err->sys = 403;
@@ -276,6 +278,33 @@ static int make_tls(const struct server *s, struct tls_ctx **ret, struct err *er
     return r;
 }
 
+static void be_prompt(void *arg)
+{
+    loop_be_prompt(arg);
+}
+
+/* Pushes get a loop of their own: who waits for an ack waits for no answer of a query. */
+static int open_pushes(struct api *a, struct err *err)
+{
+    int r = loop_new(&a->pushes, err);
+
+    if (r < 0)
+        return r;
+    http_server_branch(a->http, a->pushes, "POST /loki/api/v1/push");
+    (void)loop_post(a->pushes, be_prompt, a->pushes);
+    return loop_start(a->pushes, "pushes", err);
+}
+
+/* All connections.  The loop of pushes stays: the store still looks for it. */
+static void cut(struct api *a)
+{
+    if (a->http != NULL)
+        http_server_cut_branch(a->http);
+    if (a->pushes != NULL)
+        loop_join(a->pushes);
+    http_server_close(&a->http);
+}
+
 int api_open(struct server *s, struct api **ret, struct err *err)
 {
     struct api *a = mem_new(sizeof(*a));
@@ -293,6 +322,7 @@ int api_open(struct server *s, struct api **ret, struct err *err)
         .name = "answers", .limit = s->memory.limit / 2, .parent = &s->memory}; /* pushes go on */
     if (s->connections > 0 && s->connections < CONNECTIONS_MAX)
         lo.max_streams = s->connections;
+    (void)pthread_mutex_init(&a->letting_in, NULL);
     if (r == 0)
         r = workers_new((unsigned)s->conf.query.workers, (size_t)s->conf.query.concurrent,
                         &a->exports, err);
@@ -306,6 +336,8 @@ int api_open(struct server *s, struct api **ret, struct err *err)
     if (r == 0)
         r = http_server_open(s->loop, str_to_z(s->conf.http.listen, address, sizeof(address)), &lo,
                              &opt, handle, a, &a->http, err);
+    if (r == 0)
+        r = open_pushes(a, err);
     tls_ctx_unref(&lo.stream.tls);
     if (r < 0) {
         api_close(&a);
@@ -333,9 +365,16 @@ void api_drain(struct api *a)
     api_tails_end(a->tails);
 }
 
-void api_recheck(struct api *a)
+void api_take_auth(struct api *a, struct auth *next)
 {
+    struct auth *last;
+
     OBJ_CHECK(a, API_MAGIC);
+    (void)pthread_mutex_lock(&a->letting_in);
+    last = a->server->auth;
+    a->server->auth = next;
+    (void)pthread_mutex_unlock(&a->letting_in);
+    auth_free(&last);
     api_tails_recheck(a->tails);
 }
 
@@ -353,7 +392,7 @@ bool api_is_idle(const struct api *a)
 void api_cut(struct api *a)
 {
     OBJ_CHECK(a, API_MAGIC);
-    http_server_close(&a->http);
+    cut(a);
 }
 
 void api_close(struct api **pa)
@@ -363,12 +402,14 @@ void api_close(struct api **pa)
     if (a == NULL)
         return;
     OBJ_CHECK(a, API_MAGIC);
-    http_server_close(&a->http); /* still there when the loop never ran */
-    workers_free(&a->exports);   /* after it: that cancels what they run */
+    cut(a); /* still to be done when the loop never ran */
+    loop_free(&a->pushes);
+    workers_free(&a->exports); /* after it: that cancels what they run */
     workers_free(&a->admin);
     api_compaction_free(&a->compaction);
     api_tails_free(&a->tails);
     tail_hub_close(&a->hub);
+    (void)pthread_mutex_destroy(&a->letting_in);
     a->magic = 0;
     free(a);
     *pa = NULL;

@@ -1,8 +1,8 @@
 /*
  * server/api.h - the HTTPS side: router and endpoint families (api_*.c).
  *
- * Handlers run on the main loop and must not block; api_call_start (api_priv.h) moves the
- * rest to the workers and back.
+ * Handlers run on the main loop, that of pushes on one of its own, and must not block;
+ * api_call_start (api_priv.h) moves the rest to the workers and back.
  */
 #ifndef LOGQ_SERVER_API_H
 #define LOGQ_SERVER_API_H
@@ -16,8 +16,9 @@ int api_open(struct server *s, struct api **ret, struct err *err);
 const char *api_address(const struct api *a); /* as bound; until api_cut */
 void api_set_tls(struct api *a, struct tls_ctx *tls);
 void api_drain(struct api *a); /* stop listening; what is under way goes on */
-/* server->auth is another one: what goes on for long is judged again.  On the loop. */
-void api_recheck(struct api *a);
+/* From here on `next`, which it takes, is server->auth; what goes on for long is judged again.  On
+ * the loop. */
+void api_take_auth(struct api *a, struct auth *next);
 /* For followers: a batch became durable.  As a store_observe_fn, `arg` apart; never blocks. */
 void api_observe(struct api *a, struct str tenant, struct batch *b);
 /* No request is being answered, and all answers are out. */

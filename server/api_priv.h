@@ -1,12 +1,14 @@
 /*
  * server/api_priv.h - what the endpoint families share.  Only for api*.c.
  *
+ * Handlers are called on the main loop, but api_push: it is called on a loop of its own, too.
+ *
  * An api_call is one request that outlives its handler: it is made on the main loop, worked on by a
  * worker, finished on the main loop, and survives a client that goes away in between (then `x` is
  * NULL and `cancel` set).
  *
  * Invariant
- *   (1) the loop stops after api_cut only, which takes `x` from every call: whoever cannot post to
+ *   (1) a loop stops after api_cut only, which takes `x` from every call: whoever cannot post to
  *       the loop any more is the call's only owner, on whatever thread, and frees it.
  */
 #ifndef LOGQ_SERVER_API_PRIV_H
@@ -16,15 +18,18 @@
 #include "server/api.h"
 #include "server/loki_time.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct api {
     unsigned magic;
 #define API_MAGIC 0xa9153c77u
     struct server *server;
-    struct http_server *http; /* NULL after api_cut */
-    struct workers *exports;  /* owned; apart, for an export waits as long as its client reads */
-    struct workers *admin;    /* owned; apart, for a compaction takes minutes */
+    struct http_server *http;   /* NULL after api_cut */
+    struct loop *pushes;        /* owned; handles pushes and nothing else, on its own thread */
+    pthread_mutex_t letting_in; /* guards server->auth, for that thread */
+    struct workers *exports;    /* owned; apart, for an export waits as long as its client reads */
+    struct workers *admin;      /* owned; apart, for a compaction takes minutes */
     struct api_compaction *compaction; /* owned; the last one that was asked for */
     struct tail_hub *hub;              /* owned */
     struct api_tails *tails;           /* owned; the main loop's */

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/obj.h"
+#include "base/priority.h"
 #include "query/query.h"
 #include "server/addresses.h"
 #include "server/alerts.h"
@@ -439,9 +440,7 @@ static int reload(struct running *run, struct err *err)
     if (r == 0)
         r = alerts_reload(s->alerts, &rule_errors, err);
     if (r == 0) {
-        auth_free(&s->auth);
-        s->auth = auth;
-        api_recheck(s->api);
+        api_take_auth(s->api, auth);
         log_set_level((enum log_level)conf.log_level);
         warn_waiting(s, &conf);
         if (!s->dev) {
@@ -538,6 +537,8 @@ static int serve(struct running *run, struct err *err)
                  LOG_Z("note", "no TLS, no login: whoever is on this host may do all"));
     log_info("server.ready", LOG_Z(s->dev ? "http" : "https", api_address(s->api)),
              LOG_Z("forward", listen_forward_address(s->forward)), LOG_Z("version", LOGQ_VERSION));
+    priority_set(
+        PRIORITY_BULK); /* no ack waits for it; what it starts from here on gives way too */
     loop_run(s->loop);
     return 0;
 }

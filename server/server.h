@@ -4,9 +4,9 @@
  * One struct, made by server_open, read-only for the rooms afterwards except where a field says
  * otherwise.
  *
- * Threads: `main` loop (signals, timers, HTTPS), `conf.forward.threads` forward loops (TLS and
- * decode), libuv's pool for handshakes of both, the store's two, the query workers, one alert
- * thread.  Loop threads never block: queries
+ * Threads: `main` loop (signals, timers, HTTPS), one for pushes over HTTPS, `conf.forward.threads`
+ * forward loops (TLS and decode), those for handshakes of all, the store's two, the query workers,
+ * one alert thread.  Loop threads never block: queries
  * and meta.db go to the workers.
  */
 #ifndef LOGQ_SERVER_SERVER_H
@@ -40,7 +40,7 @@ struct server {
     struct store *store;                  /* owned */
     struct peers *peers;                  /* owned; may be NULL (tests) */
     struct collectors *collectors;        /* owned; may be NULL (tests) */
-    struct auth *auth;                    /* owned; swapped whole on reload, on the main loop */
+    struct auth *auth;                    /* owned; swapped whole on reload (api_take_auth) */
     struct workers *workers;              /* owned; threads for blocking work */
     struct query_cache *results;          /* owned; NULL: none are kept */
     struct alerts *alerts;                /* owned */

@@ -36,11 +36,12 @@ void store_append(struct store *s, struct store_append *a)
             s->last->next = a;
         s->last = a;
         s->queued_bytes += a->payload.bytes.n;
-        (void)pthread_cond_signal(&s->wal_wake);
     }
     (void)pthread_mutex_unlock(&s->mutex);
     if (closing)
         fail_one(a);
+    else /* not under the mutex: who wakes up takes our core at once, and would wait for it */
+        (void)pthread_cond_signal(&s->wal_wake);
 }
 
 /* What a request costs: in the WAL, or in the head. */
@@ -141,11 +142,15 @@ static void fail_queued(struct store *s)
 void *store_append_main(void *arg)
 {
     struct store *s = arg;
+    struct priority_pace pace = {0};
     struct store_append *group;
 
     priority_set(PRIORITY_PROMPT);
-    while ((group = next_group(s)) != NULL)
+    priority_pace(&pace);
+    while ((group = next_group(s)) != NULL) {
         store_commit_group(s, group);
+        priority_pace(&pace);
+    }
     fail_queued(s);
     return NULL;
 }

@@ -8,6 +8,10 @@
  * answers, as BUSY), HEAD and BODY how long the client may take, BUSY (only while a streamed answer
  * is full) how long it may stop reading.
  *
+ * A server may have a branch on another loop that handles what comes for one path.  A connection
+ * changes between the two where a request begins, before any of it is parsed: then nothing is known
+ * of it but its stream and these bytes.
+ *
  * Invariants
  *   (1) c->x is set in BODY and BUSY only; its handler was called exactly if the state is BUSY, and
  * then it is counted in server->active; (2) an exchange leaves its connection by http_exchange_end
@@ -16,7 +20,8 @@
  * no request is begun while the stream is full: who pipelines and does not read costs one answer
  * over the high mark, which is charged, and is cut when he has not read on for body_ms; (5)
  * `charged` of the budget is the connection's for that answer, until the stream has drained or is
- * closed.
+ * closed; (6) a branch hands on what its path is not for, or ends the connection: the handler meets
+ * nothing else there; (7) `strangers` connections of the ring are not trusted.
  */
 #include "wire/http.h"
 
@@ -33,7 +38,14 @@ enum {
     READS_ON = 1 << 20, /* in body_ms: who takes less of an answer has stopped reading */
 };
 
-enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_BUSY, CONN_CLOSING };
+enum conn_state {
+    CONN_IDLE,
+    CONN_HEAD,
+    CONN_BODY,
+    CONN_BUSY,
+    CONN_CLOSING,
+    CONN_MOVED, /* to the other server; what is left goes with the task `go_on` */
+};
 
 struct http_conn {
     unsigned magic;
@@ -65,10 +77,25 @@ struct http_server {
     struct http_options opt;
     http_handler_fn *fn;
     void *arg;
-    struct http_conn conns; /* head of the ring */
-    size_t active;
+    struct http_conn conns;                      /* head of the ring */
+    uint64_t connections_refused, accept_pauses; /* of the listener, once draining */
     bool draining;
-    struct http_stats stats;
+    bool closed;                        /* gone when the last connection on its way here has come */
+    struct http_server *trunk, *branch; /* the other one; a trunk's thread sets `branch` */
+    char *line;                         /* branch: how a request for it begins */
+    /* Read by the trunk's thread too: */
+    _Atomic size_t active;
+    _Atomic size_t on_the_way; /* connections */
+    _Atomic size_t strangers;
+    _Atomic uint64_t requests, refused, timeouts, aborted;
+};
+
+/* A connection on its way to another server. */
+struct http_parcel {
+    struct http_server *to;
+    struct stream_parcel *stream;
+    struct buf bytes; /* of its next request */
+    bool is_trusted;
 };
 
 static const struct stream_handler HANDLER;
@@ -135,7 +162,7 @@ static void lose(struct http_exchange *x)
     bool handled = x->state == EXCHANGE_HANDLING || x->state == EXCHANGE_STREAMING;
 
     if (handled)
-        x->conn->server->stats.aborted++;
+        x->conn->server->aborted++;
     detach(x);
     if (handled && x->aborted == NULL)
         return; /* it is answered some day; that ends it */
@@ -245,19 +272,9 @@ static void refuse(struct http_conn *c, int status, const char *text)
 {
     struct http_exchange *x = c->x == NULL ? new_exchange(c) : c->x;
 
-    c->server->stats.refused++;
+    c->server->refused++;
     x->close_after = true;
     http_replyf(x, status, "%s\n", text);
-}
-
-static bool has_form(const struct http_exchange *x)
-{
-    struct str type = http_request_header(x->req, STR("content-type"));
-    struct str rest = type;
-
-    return str_eq(http_request_method(x->req), STR("POST")) &&
-           str_eq_nocase(str_trim(str_cut(&rest, ';')), STR("application/x-www-form-urlencoded")) &&
-           http_request_header(x->req, STR("content-encoding")).p == NULL;
 }
 
 /* false: was refused. */
@@ -277,12 +294,12 @@ static void handle(struct http_conn *c)
     struct http_exchange *x = c->x;
     struct http_server *s = c->server;
 
-    if (has_form(x) && !read_params(c, http_request_body(x->req)))
+    if (http_exchange_has_form(x) && !read_params(c, http_request_body(x->req)))
         return;
     set_state(c, CONN_BUSY, 0);
     x->state = EXCHANGE_HANDLING;
     s->active++;
-    s->stats.requests++;
+    s->requests++;
     s->fn(x, s->arg);
 }
 
@@ -315,6 +332,97 @@ static void on_head(struct http_conn *c)
         stream_write(c->stream, STR("HTTP/1.1 100 Continue\r\n\r\n"));
 }
 
+/* ---- to another loop and back ---- */
+
+static void release_conn(struct http_conn *c)
+{
+    loop_timer_free(&c->timer);
+    loop_task_cancel(&c->go_on);
+    give_back(c);
+    http_request_free(&c->req);
+    buf_fini(&c->in);
+    c->magic = 0;
+    free(c);
+}
+
+static void leave_ring(struct http_conn *c)
+{
+    if (c->server != NULL && !c->is_trusted)
+        c->server->strangers--;
+    c->prev->next = c->next;
+    c->next->prev = c->prev;
+    c->prev = c->next = c;
+}
+
+static void release_server(struct http_server *s)
+{
+    s->magic = 0;
+    free(s->line);
+    free(s);
+}
+
+static void on_parcel(void *arg);
+
+/* Who takes a request that begins with `bytes`; NULL: nobody else. */
+static struct http_server *other_for(const struct http_server *s, struct str bytes)
+{
+    const struct http_server *branch = s->trunk != NULL ? s : s->branch;
+    struct str line, rest;
+    bool fits;
+
+    if (branch == NULL)
+        return NULL;
+    line = str_of(branch->line);
+    rest = str_from(bytes, line.n);
+    fits = str_starts(bytes, line) && rest.n > 0 && (rest.p[0] == ' ' || rest.p[0] == '?');
+    if (s->trunk != NULL)
+        return fits ? NULL : s->trunk;
+    return fits ? s->branch : NULL;
+}
+
+/* false: it cannot go now. */
+static bool move(struct http_conn *c, struct http_server *to, struct str bytes)
+{
+    struct stream_parcel *stream = stream_pack(c->stream);
+    struct http_parcel *p;
+
+    if (stream == NULL)
+        return false;
+    c->stream = NULL;
+    leave_ring(c);
+    set_state(c, CONN_MOVED, 0);
+    loop_task_queue(&c->go_on);
+    p = mem_new(sizeof(*p));
+    p->to = to;
+    p->stream = stream;
+    p->is_trusted = c->is_trusted;
+    buf_init(&p->bytes, PIPELINE_MAX);
+    buf_add_str(&p->bytes, bytes);
+    to->on_the_way++;
+    if (!p->bytes.over && loop_post(to->loop, on_parcel, p))
+        return true;
+    to->on_the_way--;
+    stream_parcel_free(&p->stream);
+    buf_fini(&p->bytes);
+    free(p);
+    return true;
+}
+
+/* A request begins: is it another's?  Keeps (6). */
+static bool moves(struct http_conn *c, struct str bytes)
+{
+    struct http_server *to = other_for(c->server, bytes);
+
+    if (to == NULL)
+        return false;
+    if (move(c, to, bytes))
+        return true;
+    if (c->server->trunk == NULL)
+        return false; /* then it is handled here */
+    shut(c, NULL);
+    return true;
+}
+
 /* Use up bytes as far as the state allows; returns the rest. */
 static struct str consume(struct http_conn *c, struct str bytes)
 {
@@ -326,6 +434,8 @@ static struct str consume(struct http_conn *c, struct str bytes)
         if (c->state == CONN_IDLE) {
             if (has_unread(c))
                 break; /* keeps (4) */
+            if (moves(c, bytes))
+                return STR_NULL;
             c->req = http_request_new(c->server->opt.header_bytes);
             set_state(c, CONN_HEAD, c->server->opt.header_ms);
         }
@@ -403,6 +513,10 @@ static void go_on(void *arg)
         hand_on(c);
         return;
     }
+    if (c->state == CONN_MOVED) {
+        release_conn(c);
+        return;
+    }
     if (c->state != CONN_IDLE || c->stream == NULL)
         return;
     left = consume(c, str_from(buf_str(&c->in), c->in_at));
@@ -411,7 +525,7 @@ static void go_on(void *arg)
         buf_fini(&c->in); /* idle connections hold nothing */
         c->in_at = 0;
     }
-    if (left.n <= PIPELINE_BYTES && c->state != CONN_CLOSING)
+    if (left.n <= PIPELINE_BYTES && c->state < CONN_CLOSING)
         stream_resume(c->stream);
 }
 
@@ -443,22 +557,15 @@ static void on_closed(struct stream *s, const struct err *why, void *arg)
     c->stream = NULL;
     if (c->x != NULL)
         lose(c->x);
-    c->prev->next = c->next;
-    c->next->prev = c->prev;
-    loop_timer_free(&c->timer);
-    loop_task_cancel(&c->go_on);
-    give_back(c);
-    http_request_free(&c->req);
-    buf_fini(&c->in);
-    c->magic = 0;
-    free(c);
+    leave_ring(c);
+    release_conn(c);
 }
 
 static void cut_unread(struct http_conn *c)
 {
     struct err why;
 
-    c->server->stats.timeouts++;
+    c->server->timeouts++;
     (void)err_set(&why, ERR_TIMEOUT, "the client stopped reading the answer");
     stream_close(c->stream, &why); /* on_closed tells the exchange */
 }
@@ -482,7 +589,7 @@ static void on_timeout(void *arg)
     switch (c->state) {
     case CONN_HEAD:
     case CONN_BODY:
-        c->server->stats.timeouts++;
+        c->server->timeouts++;
         refuse(c, 408, "the request took too long");
         break;
     case CONN_BUSY:
@@ -497,6 +604,8 @@ static void on_timeout(void *arg)
     case CONN_CLOSING:
         shut(c, NULL);
         break;
+    case CONN_MOVED:
+        break;
     }
 }
 
@@ -506,15 +615,13 @@ static const struct stream_handler HANDLER = {
     .closed = on_closed,
 };
 
-static void on_connection(struct stream *s, void *arg)
+static struct http_conn *new_conn(struct http_server *server, bool is_trusted)
 {
-    struct http_server *server = arg;
     struct http_conn *c = mem_new(sizeof(*c));
 
     c->magic = HTTP_CONN_MAGIC;
     c->server = server;
     c->loop = server->loop;
-    c->stream = s;
     c->prev = server->conns.prev;
     c->next = &server->conns;
     c->prev->next = c;
@@ -523,17 +630,51 @@ static void on_connection(struct stream *s, void *arg)
     c->timer = loop_timer_new(c->loop, on_timeout, c);
     loop_task_init(&c->go_on, c->loop, go_on, c);
     buf_init(&c->in, PIPELINE_MAX);
+    c->is_trusted = is_trusted;
+    if (!is_trusted)
+        server->strangers++;
     set_state(c, CONN_IDLE, server->opt.header_ms); /* the first request is due */
+    return c;
+}
+
+static void on_connection(struct stream *s, void *arg)
+{
+    struct http_conn *c = new_conn(arg, false);
+
+    c->stream = s;
     stream_set_handler(s, &HANDLER, c);
     stream_set_patient(s, true);
+}
+
+/* A connection has come from the other server. */
+static void on_parcel(void *arg)
+{
+    struct http_parcel *p = arg;
+    struct http_server *s = p->to;
+
+    OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    if (s->closed) {
+        stream_parcel_free(&p->stream);
+        buf_fini(&p->bytes);
+    } else {
+        struct http_conn *c = new_conn(s, p->is_trusted);
+
+        c->stream = stream_unpack(s->loop, &p->stream, &HANDLER, c);
+        stream_set_patient(c->stream, s->trunk == NULL);
+        buf_fini(&c->in);
+        c->in = p->bytes;
+        go_on(c); /* it counts as active before it is here */
+    }
+    free(p);
+    if (--s->on_the_way == 0 && s->closed)
+        release_server(s);
 }
 
 /* ---- the server ---- */
 
 /* A stranger's that waits, drips a head, or lingers gives way. */
-static bool make_room(void *arg)
+static bool end_stranger(struct http_server *s)
 {
-    struct http_server *s = arg;
     struct err why;
 
     (void)err_set(&why, ERR_LIMIT, "too many connections");
@@ -544,6 +685,24 @@ static bool make_room(void *arg)
         return true;
     }
     return false;
+}
+
+static void end_one(void *arg)
+{
+    struct http_server *s = arg;
+
+    (void)end_stranger(s);
+}
+
+/* On the branch, in a moment. */
+static bool make_room(void *arg)
+{
+    struct http_server *s = arg;
+
+    if (end_stranger(s))
+        return true;
+    return s->branch != NULL && s->branch->strangers > 0 &&
+           loop_post(s->branch->loop, end_one, s->branch);
 }
 
 static uint64_t or_ms(uint64_t ms, uint64_t otherwise)
@@ -597,22 +756,71 @@ void http_server_set_tls(struct http_server *s, struct tls_ctx *tls)
         listener_set_tls(s->listener, tls);
 }
 
+void http_server_branch(struct http_server *s, struct loop *l, const char *line)
+{
+    struct http_server *b = mem_new(sizeof(*b));
+
+    OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    INVARIANT(s->branch == NULL && s->trunk == NULL);
+    b->magic = HTTP_SERVER_MAGIC;
+    b->loop = l;
+    b->opt = s->opt;
+    b->fn = s->fn;
+    b->arg = s->arg;
+    b->conns.prev = b->conns.next = &b->conns;
+    b->trunk = s;
+    b->line = mem_dup(line, strlen(line));
+    s->branch = b;
+}
+
+static void close_branch(void *arg)
+{
+    struct http_server *b = arg;
+    struct loop *l = b->loop;
+
+    http_server_close(&b);
+    loop_stop(l);
+}
+
+void http_server_cut_branch(struct http_server *s)
+{
+    OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    if (s->branch == NULL)
+        return;
+    INVARIANT(loop_post(s->branch->loop, close_branch, s->branch));
+    s->branch = NULL;
+}
+
 static void read_listener(struct http_server *s)
 {
     if (s->listener == NULL)
         return;
-    s->stats.connections_refused = listener_refused(s->listener);
-    s->stats.accept_pauses = listener_starved(s->listener);
+    s->connections_refused = listener_refused(s->listener);
+    s->accept_pauses = listener_starved(s->listener);
 }
 
-void http_server_stats(const struct http_server *s, struct http_stats *ret)
+static void add_stats(const struct http_server *s, struct http_stats *ret)
+{
+    ret->requests += s->requests;
+    ret->refused += s->refused;
+    ret->timeouts += s->timeouts;
+    ret->aborted += s->aborted;
+}
+
+void http_server_stats(struct http_server *s, struct http_stats *ret)
 {
     OBJ_CHECK(s, HTTP_SERVER_MAGIC);
-    *ret = s->stats;
-    if (s->listener != NULL) {
-        ret->connections_refused = listener_refused(s->listener);
-        ret->accept_pauses = listener_starved(s->listener);
-    }
+    read_listener(s);
+    *ret = (struct http_stats){.connections_refused = s->connections_refused,
+                               .accept_pauses = s->accept_pauses};
+    add_stats(s, ret);
+    if (s->branch != NULL)
+        add_stats(s->branch, ret);
+}
+
+static void drain(void *arg)
+{
+    http_server_drain(arg);
 }
 
 void http_server_drain(struct http_server *s)
@@ -621,6 +829,8 @@ void http_server_drain(struct http_server *s)
     if (s->draining)
         return;
     s->draining = true;
+    if (s->branch != NULL)
+        (void)loop_post(s->branch->loop, drain, s->branch); /* accepted: it was not cut */
     read_listener(s);
     listener_close(&s->listener);
     for (struct http_conn *c = s->conns.next; c != &s->conns; c = c->next) {
@@ -634,13 +844,14 @@ void http_server_drain(struct http_server *s)
 size_t http_server_active(const struct http_server *s)
 {
     OBJ_CHECK(s, HTTP_SERVER_MAGIC);
-    return s->active;
+    return s->active + s->on_the_way +
+           (s->branch == NULL ? 0 : s->branch->active + s->branch->on_the_way);
 }
 
 bool http_server_is_idle(const struct http_server *s)
 {
     OBJ_CHECK(s, HTTP_SERVER_MAGIC);
-    if (s->active > 0)
+    if (http_server_active(s) > 0) /* an ack of a branch is small: it goes out at once */
         return false;
     for (const struct http_conn *c = s->conns.next; c != &s->conns; c = c->next)
         if (c->stream != NULL && stream_pending(c->stream) > 0)
@@ -656,6 +867,7 @@ void http_server_close(struct http_server **ps)
     if (s == NULL)
         return;
     OBJ_CHECK(s, HTTP_SERVER_MAGIC);
+    INVARIANT(s->branch == NULL);
     *ps = NULL;
     listener_close(&s->listener);
     (void)err_set(&why, ERR_CANCELLED, "the server closes");
@@ -671,102 +883,17 @@ void http_server_close(struct http_server **ps)
         shut(c, &why);
     }
     free(s->address);
-    s->magic = 0;
-    free(s);
-}
-
-/* ---- what a handler may ask ---- */
-
-static struct http_exchange *check(struct http_exchange *x)
-{
-    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    return x;
-}
-
-struct loop *http_loop(const struct http_exchange *x)
-{
-    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    return x->loop;
-}
-
-struct arena *http_arena(struct http_exchange *x)
-{
-    return check(x)->arena;
-}
-
-struct str http_method(const struct http_exchange *x)
-{
-    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    return http_request_method(x->req);
-}
-
-struct str http_path(const struct http_exchange *x)
-{
-    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    return http_request_path(x->req);
-}
-
-struct str http_header(const struct http_exchange *x, const char *name)
-{
-    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    return http_request_header(x->req, str_of(name));
-}
-
-struct str http_body(const struct http_exchange *x)
-{
-    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    return http_request_body(x->req);
-}
-
-struct str http_param(struct http_exchange *x, const char *name, size_t i)
-{
-    const struct http_params *p = &check(x)->params;
-
-    for (size_t k = 0; k < p->n; k++)
-        if (str_eq(p->v[k].name, str_of(name)) && i-- == 0)
-            return p->v[k].value;
-    return STR_NULL;
-}
-
-bool http_param_next(struct http_exchange *x, size_t *pos, struct str *name, struct str *value)
-{
-    const struct http_params *p = &check(x)->params;
-
-    if (*pos >= p->n)
-        return false;
-    *name = p->v[*pos].name;
-    *value = p->v[*pos].value;
-    (*pos)++;
-    return true;
-}
-
-void http_peer(const struct http_exchange *x, struct stream_peer *ret)
-{
-    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    *ret = x->peer;
-}
-
-void http_set_urgent(struct http_exchange *x, bool urgent)
-{
-    struct stream *s;
-
-    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    s = http_conn_stream(x->conn);
-    if (s != NULL)
-        stream_set_patient(s, !urgent);
+    s->address = NULL;
+    s->closed = true;
+    if (s->on_the_way == 0)
+        release_server(s);
 }
 
 void http_trust(struct http_exchange *x)
 {
     OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    if (x->conn != NULL)
-        x->conn->is_trusted = true;
-}
-
-void http_watch(struct http_exchange *x, loop_fn *aborted, loop_fn *drained, void *arg)
-{
-    OBJ_CHECK(x, HTTP_EXCHANGE_MAGIC);
-    x->aborted = aborted;
-    x->drained = drained;
-    x->watcher = arg;
+    if (x->conn == NULL || x->conn->is_trusted)
+        return;
+    x->conn->is_trusted = true;
+    x->conn->server->strangers--;
 }

@@ -4,8 +4,8 @@
  * One exchange at a time per connection (pipelined requests wait).  Limits and deadlines for
  * header, body and idle time; the body is gathered up to a per-route maximum before the handler is
  * called.  A response is either whole (http_reply) or streamed with back-pressure.  Loop thread
- * only, but an exchange may be answered later: from another thread, loop_post to http_loop(x)
- * first.  Who asks for something urgent goes first (http_set_urgent).
+ * only, each server's own, but an exchange may be answered later: from another thread, loop_post to
+ * http_loop(x) first.  Who asks for something urgent goes first (http_set_urgent).
  */
 #ifndef LOGQ_WIRE_HTTP_H
 #define LOGQ_WIRE_HTTP_H
@@ -44,6 +44,21 @@ size_t http_server_active(const struct http_server *s); /* exchanges under way *
 bool http_server_is_idle(const struct http_server *s);
 void http_server_close(struct http_server **ps); /* cuts what is left: their `aborted` is called */
 
+/*
+ * Requests that begin with `line` ("POST /path", and a blank or a question mark behind it) are
+ * handled on loop `l` from now on, by the same handler with the same options, on that loop's
+ * thread: what is urgent does not wait for what else the server's loop does, nor for the processor
+ * that this has used up.  A connection goes over where such a request begins, and comes back where
+ * another does.  Where it cannot go (no descriptor, an answer not yet written) the request is
+ * handled here after all; on the branch the connection ends instead.  Drains with the server, which
+ * counts what the branch does as its own.  The server's loop thread, before `l` runs or while it
+ * does.
+ */
+void http_server_branch(struct http_server *s, struct loop *l, const char *line);
+/* Close the branch, if there is one, and stop its loop, which the caller then joins and frees: both
+ * before http_server_close.  The server's loop thread. */
+void http_server_cut_branch(struct http_server *s);
+
 /* What became of connections and requests since the server was opened. */
 struct http_stats {
     uint64_t requests; /* given to the handler */
@@ -52,7 +67,7 @@ struct http_stats {
     uint64_t aborted;  /* the client went away before the answer was complete */
     uint64_t connections_refused, accept_pauses; /* listener_refused, listener_starved */
 };
-void http_server_stats(const struct http_server *s, struct http_stats *ret);
+void http_server_stats(struct http_server *s, struct http_stats *ret);
 
 /* What comes on this exchange's connection from here on, the rest of its body and the requests
  * behind it, is of a kind that others wait for (true) or not (false, as it is at first): see

@@ -1,5 +1,6 @@
 /*
- * wire/http_priv.h - between http.c (connections, requests) and http_reply.c (answers).
+ * wire/http_priv.h - between http.c (connections, requests), http_exchange.c (what is asked of a
+ * request) and http_reply.c (answers).
  */
 #ifndef LOGQ_WIRE_HTTP_PRIV_H
 #define LOGQ_WIRE_HTTP_PRIV_H
@@ -41,6 +42,9 @@ struct http_exchange {
     loop_fn *aborted, *drained;
     void *watcher;
 };
+
+/* Its body is a form, to be read as parameters. */
+bool http_exchange_has_form(const struct http_exchange *x);
 
 /* The connection's stream; NULL when there is nobody to write to. */
 struct stream *http_conn_stream(const struct http_conn *c);

@@ -63,9 +63,22 @@ static void unref(struct listener *ls)
     free(ls);
 }
 
+static void on_moved_ended(void *arg)
+{
+    struct listener *ls = arg;
+
+    OBJ_CHECK(ls, LISTENER_MAGIC);
+    ls->streams--;
+    unref(ls);
+}
+
 void listener_stream_ended(struct listener *ls, bool handshake_failed)
 {
     OBJ_CHECK(ls, LISTENER_MAGIC);
+    if (!loop_is_current(ls->loop)) {
+        loop_post_awaited(ls->loop, on_moved_ended, ls); /* it was open: no handshake failed */
+        return;
+    }
     ls->streams--;
     if (handshake_failed)
         ls->refused++;

@@ -18,9 +18,11 @@
 
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/priority.h"
 #include "wire/loop_priv.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -54,12 +56,15 @@ struct loop {
 #define LOOP_MAGIC 0x10091e57u
     uv_loop_t uv;
     uv_async_t wake;
+    uv_prepare_t prepare; /* active in a prompt one: before it sleeps */
+    struct priority_pace pace;
     uv_idle_t idle; /* active while tasks are queued: keeps the loop from sleeping */
     bool closing;
 
     pthread_mutex_t mutex; /* guards first, last, stopped */
     struct post *first, *last;
     bool stopped;
+    atomic_uint waking; /* threads that are about to wake us; we stay until they have */
 
     _Atomic(const char *) owner; /* address of a thread-local of the thread that may touch us */
     pthread_t thread;
@@ -256,9 +261,11 @@ int loop_new(struct loop **ret, struct err *err)
         return loop_uv_err(err, r, "make an event loop");
     }
     (void)uv_idle_init(&l->uv, &l->idle);
+    (void)uv_prepare_init(&l->uv, &l->prepare);
     l->magic = LOOP_MAGIC;
     l->wake.data = l;
     l->idle.data = l;
+    l->prepare.data = l;
     pthread_mutex_init(&l->mutex, NULL);
     l->speaks.prev = l->speaks.next = &l->speaks;
     l->silent.prev = l->silent.next = &l->silent;
@@ -268,6 +275,20 @@ int loop_new(struct loop **ret, struct err *err)
     atomic_init(&l->owner, &this_thread);
     *ret = l;
     return 0;
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+    struct loop *l = h->data;
+
+    priority_pace(&l->pace);
+}
+
+void loop_be_prompt(struct loop *l)
+{
+    OBJ_CHECK(l, LOOP_MAGIC);
+    priority_set(PRIORITY_PROMPT);
+    (void)uv_prepare_start(&l->prepare, on_prepare);
 }
 
 struct uv_loop_s *loop_uv(struct loop *l)
@@ -346,12 +367,17 @@ static bool post(struct loop *l, loop_fn *fn, void *arg, enum post_kind kind)
         else
             l->last->next = p;
         l->last = p;
-        (void)uv_async_send(&l->wake); /* only fails on a handle that is no async */
+        l->waking++;
     }
     pthread_mutex_unlock(&l->mutex);
-    if (!accepted)
+    if (!accepted) {
         free(p);
-    return accepted;
+        return false;
+    }
+    /* Not under the mutex: the loop may take our core as soon as it wakes up, and would wait. */
+    (void)uv_async_send(&l->wake); /* only fails on a handle that is no async */
+    l->waking--;
+    return true;
 }
 
 bool loop_post(struct loop *l, loop_fn *fn, void *arg)
@@ -416,6 +442,8 @@ void loop_free(struct loop **pl)
     run_posts(l, take_posts(l, &stopped)); /* keeps (1) */
     run_later(l);
     close_speaking(l); /* keeps (3) */
+    while (l->waking > 0)
+        (void)sched_yield();
     while (l->silent.next != &l->silent) {
         struct loop_item *i = l->silent.next;
         loop_item_remove(i);

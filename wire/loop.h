@@ -19,6 +19,10 @@ typedef void loop_fn(void *arg);
 int loop_new(struct loop **ret, struct err *err);
 struct uv_loop_s *loop_uv(struct loop *l); /* for handles that wire has no word for; loop thread */
 
+/* What this loop does is little and somebody waits for it: its thread, the calling one, goes before
+ * others (base/priority, PRIORITY_PROMPT and its pace).  Loop thread. */
+void loop_be_prompt(struct loop *l);
+
 /* Run on the calling thread until loop_stop. */
 void loop_run(struct loop *l);
 /* Run on a thread of its own named `name` (<= 15 bytes), all signals blocked.  loop_join waits for

@@ -586,19 +586,30 @@ void stream_begin(struct stream *s)
     update_reading(s);
 }
 
+void stream_set_loop(struct stream *s, struct loop *l)
+{
+    s->loop = l;
+    loop_task_init(&s->task, l, on_task, s);
+}
+
 struct stream *stream_make(struct loop *l, const struct stream_options *opt)
 {
     struct stream *s = mem_new(sizeof(*s));
 
     s->magic = STREAM_MAGIC;
-    s->loop = l;
+    stream_set_loop(s, l);
     s->high = opt->high_bytes == 0 ? 1 << 20 : opt->high_bytes;
     s->low = opt->low_bytes == 0 ? 256 << 10 : opt->low_bytes;
     if (s->low > s->high)
         s->low = s->high;
     buf_init(&s->early, SIZE_MAX);
-    loop_task_init(&s->task, l, on_task, s);
     return s;
+}
+
+void stream_go_on(struct stream *s)
+{
+    s->state = STATE_OPEN;
+    loop_task_queue(&s->task);
 }
 
 /* Gives `fd` to a libuv handle. */

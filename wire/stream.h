@@ -119,6 +119,19 @@ void stream_set_patient(struct stream *s, bool patient);
  * bytes; or at once when `why` is set, which `closed` then reports.  NULL: orderly. */
 void stream_close(struct stream *s, const struct err *why);
 
+/*
+ * To another loop: an open, accepted stream is packed up on its own, from its `data` too, and
+ * unpacked on the other's thread.  After stream_pack the old stream is gone without `closed`.
+ * NULL: nothing has changed; it has not written everything yet, has ended, or there is no
+ * descriptor.  After stream_unpack it is open there, without `opened`, not patient and not paused;
+ * what TLS has read already comes as `data` from the loop.
+ */
+struct stream_parcel;
+struct stream_parcel *stream_pack(struct stream *s);
+struct stream *stream_unpack(struct loop *l, struct stream_parcel **pp,
+                             const struct stream_handler *h, void *arg);
+void stream_parcel_free(struct stream_parcel **pp); /* hangs up */
+
 /* Who is there; views live as long as the stream. */
 struct stream_peer {
     struct str address;  /* "127.0.0.1:55555", "unix" */

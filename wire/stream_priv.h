@@ -1,5 +1,6 @@
 /*
- * wire/stream_priv.h - between listener.c, stream.c and stream_connect.c.  Loop thread only.
+ * wire/stream_priv.h - between listener.c, stream.c, stream_connect.c and stream_move.c.  Loop
+ * thread only.
  */
 #ifndef LOGQ_WIRE_STREAM_PRIV_H
 #define LOGQ_WIRE_STREAM_PRIV_H
@@ -95,6 +96,7 @@ int stream_accept(struct loop *l, const struct stream_accepted *a, const struct 
 
 /* Accepted or connecting: with a loop and options, no handle yet. */
 struct stream *stream_make(struct loop *l, const struct stream_options *opt);
+void stream_set_loop(struct stream *s, struct loop *l); /* of one that has not entered */
 /* Give `fd` to a libuv handle; < 0, libuv's: it was not taken. */
 int stream_adopt(struct stream *s, int fd, bool is_unix);
 /* The stream takes its place on the loop: from here on it ends through stream_finish only. */
@@ -107,9 +109,13 @@ void stream_on_closed(uv_handle_t *handle); /* of its handle */
 void stream_finish(struct stream *s);       /* `closed`, and release */
 void stream_release(struct stream *s);      /* free what never entered, or has ended */
 
+/* It is open already, on this loop: read on, with what TLS has first. */
+void stream_go_on(struct stream *s);
+
 /* Try the next address of s->tries. */
 void stream_connect_next(struct stream *s);
 
+/* Any thread. */
 void listener_stream_ended(struct listener *ls, bool handshake_failed);
 
 #endif

@@ -6,9 +6,11 @@
 #include "tests/lib/check.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static int nice_now(void)
@@ -116,5 +118,96 @@ static void turns_are_not_inherited(void **state)
     assert_true(prompt.of_child == prompt.usual);
 }
 
+/* ---- pace ---- */
+
+struct paced {
+    int first, other;  /* what the kernel says its policy is, at first; after a policy of its own */
+    int worked, later; /* when it has worked for long; in the next span */
+    int of_child;
+    bool refused;
+};
+
+static int policy_now(void)
+{
+    return sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+}
+
+static void *note_policy(void *arg)
+{
+    *(int *)arg = policy_now();
+    return NULL;
+}
+
+static void work(dur_ns cpu)
+{
+    struct timespec t;
+    dur_ns end;
+
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
+    end = t.tv_sec * NS_PER_S + t.tv_nsec + cpu;
+    while (t.tv_sec * NS_PER_S + t.tv_nsec < end)
+        (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+}
+
+static void *keep_pace(void *arg)
+{
+    struct paced *seen = arg;
+    struct priority_pace pace = {0};
+    dur_ns began;
+
+    priority_set(PRIORITY_PROMPT);
+    do { /* until it has done its share within one span, whatever else runs here */
+        pace.began = 0;
+        priority_pace(&pace);
+        began = pace.began;
+        seen->refused = pace.refused;
+        seen->first = policy_now();
+        on_thread(note_policy, &seen->of_child);
+        work(21 * NS_PER_MS);
+        priority_pace(&pace);
+        seen->worked = policy_now();
+    } while (pace.began != began);
+    pace.began -= NS_PER_S; /* the span is over */
+    priority_pace(&pace);
+    seen->later = policy_now();
+    return NULL;
+}
+
+static void who_works_for_long_is_no_real_time_thread(void **state)
+{
+    struct paced seen = {0};
+
+    (void)state;
+    on_thread(keep_pace, &seen);
+    assert_int_equal(seen.worked, SCHED_OTHER);
+    assert_int_equal(seen.of_child, SCHED_OTHER);
+    assert_int_equal(seen.first, seen.refused ? SCHED_OTHER : SCHED_RR);
+    assert_int_equal(seen.later, seen.first);
+}
+
+static void *pace_of_batch(void *arg)
+{
+    struct priority_pace pace = {0};
+    struct sched_param none = {0};
+    struct paced *seen = arg;
+
+    assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &none), 0);
+    priority_set(PRIORITY_PROMPT);
+    priority_pace(&pace);
+    seen->other = policy_now();
+    return NULL;
+}
+
+static void a_policy_that_was_chosen_stays(void **state)
+{
+    struct paced seen = {0};
+
+    (void)state;
+    on_thread(pace_of_batch, &seen);
+    assert_int_equal(seen.other, SCHED_BATCH);
+}
+
 CHECK_MAIN(cmocka_unit_test(who_is_waited_for_has_the_shortest_turns),
-           cmocka_unit_test(nobody_becomes_less_nice), cmocka_unit_test(turns_are_not_inherited))
+           cmocka_unit_test(nobody_becomes_less_nice), cmocka_unit_test(turns_are_not_inherited),
+           cmocka_unit_test(who_works_for_long_is_no_real_time_thread),
+           cmocka_unit_test(a_policy_that_was_chosen_stays))

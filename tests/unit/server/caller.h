@@ -198,7 +198,8 @@ static inline void open_api(struct fixture *f, unsigned workers, size_t queued)
     assert_int_equal(workers_new(workers, queued, &f->w->server.workers, &err), 0);
     if (f->api == NULL && api_open(&f->w->server, &f->api, &err) < 0)
         fail_msg("%s", err.text);
-    f->w->server.api = f->api;
+    if (f->w->server.api == NULL)
+        f->w->server.api = f->api;
 }
 
 static inline int setup(void **state)

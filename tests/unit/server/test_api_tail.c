@@ -501,19 +501,19 @@ static void a_revoked_token_ends_its_tails(void **state)
     struct fixture *f = *state;
     struct client *c = ask(f, TAIL "&limit=0", "", true);
     struct client *e = ask(f, EVENTS "&limit=0", "", false);
-    struct auth *old = f->w->server.auth;
+    struct auth *next;
     struct err err;
 
     expect(c, "101");
     expect(e, "200 OK");
-    api_recheck(f->api); /* as before: they stay */
+    assert_int_equal(auth_new(&f->w->server.conf, false, &next, &err), 0);
+    api_take_auth(f->api, next); /* as before: they stay */
     push_line(f, "web", 1, "still here");
     expect(c, "still here");
     expect(e, "still here");
     f->w->server.conf.n_tokens = 0;
-    assert_int_equal(auth_new(&f->w->server.conf, false, &f->w->server.auth, &err), 0);
-    auth_free(&old);
-    api_recheck(f->api);
+    assert_int_equal(auth_new(&f->w->server.conf, false, &next, &err), 0);
+    api_take_auth(f->api, next);
     WAIT_FOR(f->w->loop, c->closed);
     read_messages(c);
     assert_int_equal(c->code, WEBSOCKET_POLICY);
@@ -529,15 +529,14 @@ static void a_token_of_another_tenant_ends_its_tails(void **state)
 {
     struct fixture *f = *state;
     struct client *c = ask(f, TAIL "&limit=0", "", true);
-    struct auth *old = f->w->server.auth;
+    struct auth *next;
     struct str other[] = {STR("other")};
     struct err err;
 
     expect(c, "101");
     f->tokens[0].tenants = (struct conf_strs){other, 1};
-    assert_int_equal(auth_new(&f->w->server.conf, false, &f->w->server.auth, &err), 0);
-    auth_free(&old);
-    api_recheck(f->api);
+    assert_int_equal(auth_new(&f->w->server.conf, false, &next, &err), 0);
+    api_take_auth(f->api, next);
     WAIT_FOR(f->w->loop, c->closed);
     read_messages(c);
     assert_int_equal(c->code, WEBSOCKET_POLICY);

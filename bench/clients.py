@@ -126,16 +126,15 @@ def leave(server, path, after):
 
 
 class Asker:
-    """One connection that asks once, driven by whoever selects: its handshake, then the request, then the answer."""
+    """One connection that asks, driven by whoever selects: its handshake, then a request and its answer, and perhaps more of them."""
 
-    def __init__(self, server, path):
+    def __init__(self, server):
         host, port = server.addresses["https"][0].rsplit(":", 1)
         plain = socket.create_connection((host, int(port)), 60)
         plain.setblocking(False)
         self.wire = server.context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
-        self.request = (f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {server.token}\r\n"
-                        "Connection: close\r\n\r\n").encode()
-        self.pieces, self.shaken, self.over = [], False, False
+        self.head = f" HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {server.token}\r\n"
+        self.answer, self.wanted, self.shaken, self.ended = bytearray(), None, False, False
 
     def shake(self):
         """Go on with the handshake; true: it is over."""
@@ -144,26 +143,34 @@ class Asker:
             self.shaken = True
         return self.shaken
 
-    def ask(self):
+    def ask(self, path, keep):
+        """`keep`: this is not the last request."""
+        self.answer, self.wanted = bytearray(), None
         self.begin = time.monotonic()
-        self.wire.sendall(self.request)
+        self.wire.sendall(f"GET {path}{self.head}{'' if keep else 'Connection: close' + chr(13) + chr(10)}\r\n".encode())
 
     def read(self):
         """Take what is there; true: the answer has come, or ended early."""
         with contextlib.suppress(ssl.SSLWantReadError):
-            while not self.over:
+            while self.wanted is None or len(self.answer) < self.wanted:
                 piece = self.wire.recv(65536)
-                self.pieces.append(piece)
-                self.over = not piece
-        return self.over
+                self.ended = not piece
+                if self.ended:
+                    return True
+                self.answer += piece
+                end = self.answer.find(b"\r\n\r\n") if self.wanted is None else -1
+                if end >= 0:
+                    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", self.answer[:end])
+                    self.wanted = end + 4 + int(length[1]) if length else None
+            return True
+        return False
 
     def failure(self):
         """What is wrong with the answer; "": nothing."""
-        head, _, body = b"".join(self.pieces).partition(b"\r\n\r\n")
-        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+        head, _, body = self.answer.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 "):
             return (head.split(b"\r\n")[0] + b" " + body[:120]).decode("utf-8", "replace")
-        return "" if length and len(body) == int(length[1]) else "the answer was cut"
+        return "" if self.wanted == len(self.answer) else "the answer was cut"
 
 
 def select_all(askers, step):
@@ -179,12 +186,18 @@ def select_all(askers, step):
                     selector.unregister(key.data.wire)
 
 
-def all_at_once(server, paths):
-    """Each path over a connection of its own, their handshakes at once, and when all are open the requests at once; milliseconds of
-    each answer, and what failed.  One thread: hundreds that run at the same time would take the server's turns on this machine,
-    which clients on machines of their own do not."""
-    took, wrong = [], []
-    askers = [Asker(server, path) for path in paths]
+def open_all(server, count):
+    """So many connections, their handshakes at once."""
+    askers = [Asker(server) for _ in range(count)]
+    for asker in askers:
+        asker.shake()
+    select_all(askers, Asker.shake)
+    return askers
+
+
+def ask_all(askers, paths, keep):
+    """All at once; milliseconds of each answer, and what failed."""
+    took = []
 
     def answered(asker):
         if not asker.read():
@@ -192,33 +205,46 @@ def all_at_once(server, paths):
         took.append((time.monotonic() - asker.begin) * 1000)
         return True
 
-    for asker in askers:
-        asker.shake()
-    select_all(askers, Asker.shake)
-    for asker in askers:
-        asker.ask()
+    for asker, path in zip(askers, paths):
+        asker.ask(path, keep)
     select_all(askers, answered)
-    for asker in askers:
-        asker.wire.close()
-        wrong += filter(None, [asker.failure()])
-    return took, wrong
+    return took, list(filter(None, map(Asker.failure, askers)))
 
 
-def crowd(server, paths, nice, pipe):
+def crowd_until_end(server, nice, keep, pipe):
     os.nice(nice)
-    pipe.send(all_at_once(server, paths))
+    askers = []
+    while paths := pipe.recv():
+        askers += open_all(server, len(paths) - len(askers))
+        pipe.send(ask_all(askers, paths, keep))
+        for asker in askers:
+            if asker.ended or not keep:
+                asker.wire.close()
+        askers = [asker for asker in askers if keep and not asker.ended]
 
 
-def crowd_at_once(server, paths, nice):
-    """all_at_once by a process of its own; at nice 19 it gives way to the server and to who pushes, as clients on machines of their
-    own do."""
-    ours, theirs = FORK.Pipe()
-    process = FORK.Process(target=crowd, args=(server, paths, nice, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    result = ours.recv()
-    process.join(10)
-    return result
+class Crowd:
+    """Clients that ask all at once whenever they are told, each path over a connection of its own: of new ones each time, with their
+    handshakes at once before, or of those they have (`keep`).  One process and one thread: hundreds that run at the same time would
+    take the server's turns on this machine, which clients on machines of their own do not; at nice 19 it gives way to the server and
+    to who pushes altogether."""
+
+    def __init__(self, server, nice, keep):
+        self.pipe, theirs = FORK.Pipe()
+        self.process = FORK.Process(target=crowd_until_end, args=(server, nice, keep, theirs), daemon=True)
+
+    def __enter__(self):
+        self.process.start()
+        return self
+
+    def ask(self, paths):
+        """Milliseconds of each answer, and what failed."""
+        self.pipe.send(paths)
+        return self.pipe.recv()
+
+    def __exit__(self, *what):
+        self.pipe.send(None)
+        self.process.join(10)
 
 
 def open_tail(server, query):

@@ -63,6 +63,13 @@ class Watched(subprocess.Popen):
                         total += int(line.split()[1]) * 1024
         return total
 
+    def high_water(self):
+        """Bytes that were resident at once, at most, of the one that was started."""
+        for line in open(f"/proc/{self.pid}/status"):
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        return 0
+
     def processes(self):
         """The one that was started and those that it has started."""
         with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{self.pid}/task/{self.pid}/children") as f:

@@ -111,12 +111,11 @@ static inline void world_rename(const char *from, const char *to)
     assert_int_equal(renameat(w.dir, from, w.dir, to), 0);
 }
 
-/* What copytruncate does, with gzip behind it when `packed`. */
-static inline void world_copytruncate(const char *from, const char *to, bool packed)
+/* All of `from`, packed or not, is `to`. */
+static inline void world_copy(const char *from, const char *to, bool packed)
 {
     struct codec_writer *writer = codec_writer_new();
     struct buf text, out;
-    int fd;
 
     buf_init(&text, 1 << 20);
     buf_init(&out, 1 << 20);
@@ -124,12 +123,20 @@ static inline void world_copytruncate(const char *from, const char *to, bool pac
     assert_int_equal(
         codec_pack(writer, packed ? CODEC_GZIP : CODEC_NONE, 1, buf_str(&text), &out, &err), 0);
     assert_int_equal(file_replace(w.dir, to, 0600, buf_str(&out), &err), 0);
-    fd = openat(w.dir, from, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    assert_true(fd >= 0);
-    (void)close(fd);
     codec_writer_free(&writer);
     buf_fini(&text);
     buf_fini(&out);
+}
+
+/* What copytruncate does, with gzip behind it when `packed`. */
+static inline void world_copytruncate(const char *from, const char *to, bool packed)
+{
+    int fd;
+
+    world_copy(from, to, packed);
+    fd = openat(w.dir, from, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)close(fd);
 }
 
 static inline bool world_has_text(void *arg)

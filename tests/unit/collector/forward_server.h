@@ -34,6 +34,7 @@ struct forward_server {
     struct buf lines; /* "stream|text key=value ...\n" of what was stored, with labels in front when
                          asked */
     bool show_labels;
+    bool show_marks; /* "?" behind what may be stored twice */
     size_t records, messages, connections, repeated;
     /* What to do. */
     bool hold_acks;      /* gather tokens in `held` */
@@ -112,6 +113,8 @@ static inline void forward_server_store(struct forward_server *f, const struct f
         if (!str_eq(e->fields[i].key, STR("log")) && !str_eq(e->fields[i].key, STR("stream")))
             buf_addf(&f->lines, " %.*s=%.*s", STR_ARG(e->fields[i].key),
                      STR_ARG(e->fields[i].text));
+    if (f->show_marks && p->maybe_twice)
+        buf_add_char(&f->lines, '?');
     buf_add_char(&f->lines, '\n');
 }
 

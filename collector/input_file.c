@@ -179,12 +179,18 @@ static void on_file(void *arg, int wd)
 {
     struct input_file *in = arg;
     struct tail *t = map_get(in->by_watch, (struct str){(const char *)&wd, sizeof(wd)});
+    enum tail_look look;
 
     if (t == NULL)
         return;
     /* Now, not when there is room to read on: it may be cut again before that. */
-    if (tail_look(t) == TAIL_REPLACED)
+    look = tail_look(t);
+    if (look == TAIL_REPLACED)
         input_file_replaced(in, t);
+    if (look == TAIL_SAME && t->seen == 0) { /* written, copied and cut since it was empty? */
+        t->slot->is_new = true;
+        input_file_look_later(in, t->slot);
+    }
     input_file_make_ready(in, t);
 }
 

@@ -332,6 +332,23 @@ static void start_behind_a_rotation(void)
     world_wait("three");
 }
 
+/* It is as empty as before. */
+static void what_was_written_and_copied_and_cut_between_two_looks_is_read(void **state)
+{
+    (void)state;
+    world_write("logs/a.log", "");
+    world_write("logs/b.log", T "stdout F one\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_write("logs/a.log", T "stdout F two\n");
+    world_copytruncate("logs/a.log", "logs/a.log.1", false);
+    world_wait("two");
+    world_write("logs/a.log", T "stdout F three\n");
+    world_wait("three");
+    assert_int_equal(w.server.records, 3);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
 static void a_copy_is_found_behind_an_inode_that_is_used_again(void **state)
 {
     (void)state;
@@ -855,6 +872,7 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(rotated_files_from_before_us_are_not_read),
            TEST(rotation_while_we_are_away_loses_nothing), TEST(a_truncated_file_begins_anew),
            TEST(what_copytruncate_took_away_is_read_from_the_copy),
+           TEST(what_was_written_and_copied_and_cut_between_two_looks_is_read),
            TEST(a_copy_is_found_behind_an_inode_that_is_used_again),
            TEST(a_rotated_log_is_found_behind_an_inode_that_is_used_again),
            TEST(copies_that_a_glob_matches_are_not_read_twice),

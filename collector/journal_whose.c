@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { ID_MIN = 12, ID_MAX = 64, HOMES_MAX = 256 };
+enum { ID_MIN = 12, ID_MAX = 64, HOMES_MAX = 16 };
 
 /* Anybody may write entries: what is no id of a container is no part of a path. */
 static bool is_id(struct str s)
@@ -84,16 +84,19 @@ struct homes {
     struct question *q;
     const char *front;
     struct str behind; /* of a name */
+    int64_t uid;
     size_t n;
 };
 
+/* Only at his own, or one that root has made: others could put there what they like between two
+ * looks, and anybody may ask, by an entry, as often as he likes. */
 static void look_at_home(void *arg, const char *name, const struct stat *st)
 {
     struct homes *h = arg;
     struct str dir;
 
-    (void)st;
-    if (h->q->r == 0 || ++h->n > HOMES_MAX)
+    if (h->q->r == 0 || !S_ISDIR(st->st_mode) ||
+        ((int64_t)st->st_uid != h->uid && st->st_uid != 0) || ++h->n > HOMES_MAX)
         return;
     dir = arena_printf(h->q->a, "%s/%s%.*s", h->front, name, STR_ARG(h->behind));
     if (dir.p != NULL)
@@ -106,11 +109,11 @@ static void look_in_homes(struct question *q, struct str dir, size_t star)
     struct homes h = {.q = q, .behind = str_from(dir, star + 1)};
     struct err err;
 
-    if (q->uid.n == 0 || str_eq(q->uid, STR("0")))
+    if (is_root(q) || !str_to_i64(q->uid, &h.uid))
         return;
     h.front = arena_printf(q->a, "%.*s", STR_ARG(str_sub(dir, 0, star - 1))).p;
     if (h.front != NULL)
-        (void)opener_list(q->set->opener, h.front, false, look_at_home, &h, &err);
+        (void)opener_list(q->set->opener, h.front, true, look_at_home, &h, &err);
 }
 
 int journal_whose_find(const struct source_set *set, const struct config_source *conf,

@@ -110,6 +110,64 @@ static void users_have_theirs_at_home(void **state)
     check_str(m.hints.redact, "ip");
 }
 
+/* An entry is written as often as one likes: what is done for it does not grow with the users that
+ * there are, and none of them can speak of another's containers between two looks. */
+static unsigned stats;
+
+static int counted_stat(struct opener *o, const char *path, struct stat *ret, struct err *e)
+{
+    (void)o;
+    stats++;
+    return opener_stat(NULL, path, ret, e);
+}
+
+static int real_open(struct opener *o, enum opener_kind kind, const char *path, int *ret,
+                     struct err *e)
+{
+    (void)o;
+    return opener_open(NULL, kind, path, ret, e);
+}
+
+static int real_list(struct opener *o, const char *path, bool with_stat, opener_entry_fn *fn,
+                     void *arg, struct err *e)
+{
+    (void)o;
+    return opener_list(NULL, path, with_stat, fn, arg, e);
+}
+
+static void nobody_is_looked_for_in_the_homes_of_others(void **state)
+{
+    static const struct opener_ops OPS = {
+        .open = real_open, .stat = counted_stat, .list = real_list};
+    struct opener counting = {&OPS};
+    char home[32];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* only root can give homes to others */
+    set.opener = &counting;
+    roots[0] = arena_printf(a, "%s/home/*/storage", root);
+    conf.runtime_state.n = 1;
+    for (unsigned i = 0; i < 300; i++) {
+        (void)snprintf(home, sizeof(home), "home/%03u", i);
+        assert_int_equal(file_make_dirs(dir, home, 0700, &err), 0);
+        assert_int_equal(fchownat(dir, home, 5000 + i, (gid_t)-1, 0), 0);
+    }
+    put_file("home/299/storage/" ID "/userdata/config.json",
+             "{\"ociVersion\":\"1\",\"annotations\":{\"logq.io/redact\":\"ip\"}}");
+    assert_int_equal(
+        fchownat(dir, "home/299/storage/" ID "/userdata/config.json", 5299, (gid_t)-1, 0), 0);
+    uid = "5299";
+    stats = 0;
+    assert_int_equal(find("conmon", ID), 1);
+    check_str(m.hints.redact, "ip");
+    assert_in_range(stats, 1, 8);
+    uid = "4711";
+    stats = 0;
+    assert_int_equal(find("conmon", ID), 1);
+    assert_int_equal(stats, 0);
+}
+
 static void what_is_no_container_is_not_asked_for(void **state)
 {
     static const char *const IDS[] = {"", "../..", "47faa53c8566/..", "47FAA53C8566", "47faa53"};
@@ -135,5 +193,6 @@ static void nobody_is_asked_where_the_configuration_says_so(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, dir_teardown)
 CHECK_MAIN(TEST(docker_says_it_beside_the_log_that_is_not_there),
            TEST(podman_says_it_in_its_bundle_and_its_list), TEST(only_the_owner_says_what_it_is),
-           TEST(users_have_theirs_at_home), TEST(what_is_no_container_is_not_asked_for),
+           TEST(users_have_theirs_at_home), TEST(nobody_is_looked_for_in_the_homes_of_others),
+           TEST(what_is_no_container_is_not_asked_for),
            TEST(nobody_is_asked_where_the_configuration_says_so))

@@ -377,8 +377,9 @@ static struct journal_open *find_open(struct input_journal *in, struct str key, 
         if ((v->end[0] != '\0') != is_lines || v->key != journal_state_key(key))
             continue;
         if (journal_place_is(str_of(v->begin), str_of(in->state.at), cursor))
-            v->found = true;
-        return v->found ? v : NULL;
+            (void)str_to_z(key, v->whole, sizeof(v->whole));
+        if (str_eq(str_of(v->whole), key))
+            return v;
     }
     return NULL;
 }
@@ -716,8 +717,10 @@ void input_journal_attach(struct input_journal *in, int fd)
         in->joins = journal_joins_new(in->max_line);
         journal_lines_free(&in->lines);
         in->lines = journal_lines_new(in->max_line);
-        for (size_t i = 0; i < in->state.n_open; i++)
-            in->state.open[i].found = in->state.open[i].ended = false;
+        for (size_t i = 0; i < in->state.n_open; i++) {
+            in->state.open[i].whole[0] = '\0';
+            in->state.open[i].ended = false;
+        }
     }
     in->replaying = in->state.at[0] != '\0';
     f.v[JOURNAL_CURSOR] = str_of(in->state.n_open > 0 ? in->state.from : in->state.at);

@@ -159,7 +159,7 @@ static bool take_open(struct journal_state *s, struct json_reader *r, struct are
             return true;
         if (t.type != JSON_ARRAY || s->n_open == JOURNAL_OPEN_MAX)
             return false;
-        *v = (struct journal_open){.found = false};
+        *v = (struct journal_open){.ended = false};
         if (!take_key(r, &v->key) || !take_text(r, a, v->begin, sizeof(v->begin)) ||
             (is_lines && !take_text(r, a, v->end, sizeof(v->end))) || json_next(r, &t, &err) < 0 ||
             t.type != JSON_ARRAY_END)

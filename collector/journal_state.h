@@ -12,6 +12,9 @@
  * `at` does not say already (journal_place_short): there may be many of them, and often.  It is
  * true of all lines in front of it.  Lines without one behind them were being written when we were
  * killed, and nobody has read them: they are cut off, and made again.
+ *
+ * Whoever writes entries can find two keys of one hash.  So a hash only says where to look: what a
+ * record's key is says the entry that it begins with.
  */
 #ifndef LOGQ_COLLECTOR_JOURNAL_STATE_H
 #define LOGQ_COLLECTOR_JOURNAL_STATE_H
@@ -29,7 +32,8 @@ struct journal_open {
     uint64_t key;                   /* journal_state_key of it */
     char begin[JOURNAL_CURSOR_MAX]; /* places, as they are written */
     char end[JOURNAL_CURSOR_MAX];   /* of its first line; "": it is one line, of several entries */
-    bool found, ended;              /* the entry there was read again */
+    char whole[JOURNAL_KEY_MAX];    /* the key of the entry at `begin`, which was read again */
+    bool ended;                     /* the one at `end` was */
 };
 
 struct journal_state {

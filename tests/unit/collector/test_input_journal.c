@@ -595,6 +595,54 @@ static void lines_are_held_of_so_many_streams(void **state)
     assert_string_equal(place, journal_cursor(3));
 }
 
+/* Entry `no` of these: a trace of each of so many streams, then lines and pieces of one more. */
+static struct journal_frame entry_of_twins(unsigned no, char id[32])
+{
+    /* What a state has of both streams is one number: whoever writes entries can find such pairs.
+     */
+    static const char *const TWINS[] = {"e4e1794468ae9067", "4ecec0203a580214"};
+    bool is_last = no > JOURNAL_LINES_MAX;
+    struct journal_frame f =
+        journal_entry(no, "web", is_last ? "x" : "java.lang.IllegalStateException: one");
+
+    (void)snprintf(id, 32, "%016x", no);
+    f.v[JOURNAL_ID] = no == 1 ? str_of(TWINS[0]) : is_last ? str_of(TWINS[1]) : str_of(id);
+    if (no > JOURNAL_LINES_MAX + 1) {
+        f.v[JOURNAL_PARTIAL] = STR("true");
+        f.v[JOURNAL_PARTIAL_ID] = str_of(id);
+    }
+    return f;
+}
+
+static void streams_that_look_alike_in_a_state_are_not_mixed_up(void **state)
+{
+    enum { MORE = 8, LAST = JOURNAL_LINES_MAX + 1 + JOURNAL_JOINS_MAX + MORE };
+    struct journal_frame f;
+    char id[32];
+
+    (void)state;
+    begin("", JAVA);
+    for (unsigned no = 1; no <= LAST; no++) {
+        f = entry_of_twins(no, id);
+        say_slowly(&f);
+    }
+    world_wait_records(1 + MORE);
+    again("", JAVA);
+    assert_string_equal(place, journal_cursor(1));
+    for (unsigned no = 1; no <= LAST; no++) {
+        f = entry_of_twins(no, id);
+        say_slowly(&f);
+    }
+    for (unsigned no = LAST + 1; no <= LAST + 2; no++) {
+        f = journal_entry(no, "web", no == LAST + 1 ? "\tat a.b.C.d(C.java:1)" : "after");
+        f.v[JOURNAL_ID] = entry_of_twins(1, id).v[JOURNAL_ID];
+        say_slowly(&f);
+    }
+    world_wait("after");
+    world_check_once("java.lang.IllegalStateException: one\n\tat a.b.C.d(C.java:1) container_id");
+    assert_int_equal(w.server.records, 1 + MORE + 2);
+}
+
 /* ---- hints ---- */
 
 static void write_meta(const char *dir, const char *name, const char *text)
@@ -730,6 +778,8 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(what_was_whole_is_not_read_into_a_trace, setup, teardown),
     cmocka_unit_test_setup_teardown(lines_that_nobody_goes_on_with_are_a_record, setup, teardown),
     cmocka_unit_test_setup_teardown(lines_are_held_of_so_many_streams, setup, teardown),
+    cmocka_unit_test_setup_teardown(streams_that_look_alike_in_a_state_are_not_mixed_up, setup,
+                                    teardown),
     cmocka_unit_test_setup_teardown(containers_say_what_is_done_to_their_entries, setup, teardown),
     cmocka_unit_test_setup_teardown(a_container_that_is_gone_is_what_it_was, setup, teardown),
     cmocka_unit_test_setup_teardown(what_is_no_id_is_no_path, setup, teardown),

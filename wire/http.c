@@ -5,8 +5,8 @@
  *   IDLE -> HEAD -> BODY -> BUSY -> IDLE ... -> CLOSING
  *
  * One timer per connection, and each state says what it means: IDLE keep-alive (or, with unread
- * answers, as BUSY), HEAD and BODY how long the client may take, BUSY (only while a streamed answer
- * is full) how long it may stop reading.
+ * answers, how long until a piece of them is taken, as CLOSING), HEAD and BODY how long the client
+ * may take, BUSY (only while a streamed answer is full) how long it may stop reading.
  *
  * A server may have a branch on another loop that handles what comes for one path.  A connection
  * changes between the two where a request begins, before any of it is parsed: then nothing is known
@@ -62,6 +62,7 @@ struct http_conn {
     struct buf in;
     size_t in_at;    /* before it, `in` is used up */
     bool is_trusted; /* http_trust */
+    bool gives_way;  /* to a new one: it is about to be gone */
     bool stall_armed;
     uint64_t taken;            /* by the client, when the timer was armed for that */
     struct mem_budget *budget; /* may be NULL */
@@ -204,15 +205,14 @@ void http_exchange_end(struct http_exchange *x, const struct err *why)
     end(x);
     if (c == NULL)
         return;
-    if (why != NULL || close || c->server->draining) {
+    if (why != NULL || close || c->server->draining)
         shut(c, why);
-    } else {
+    else
         set_state(c, CONN_IDLE, c->server->opt.idle_ms);
-        if (has_unread(c))
-            http_conn_stalled(c); /* on_drained goes on */
-        else
-            loop_task_queue(&c->go_on);
-    }
+    if (has_unread(c))
+        http_conn_stalled(c); /* on_drained goes on; who takes the last one has as long for it */
+    else if (c->state == CONN_IDLE)
+        loop_task_queue(&c->go_on);
 }
 
 struct stream *http_conn_stream(const struct http_conn *c)
@@ -596,13 +596,13 @@ static void on_timeout(void *arg)
         cut_unread(c);
         break;
     case CONN_IDLE:
-        if (!has_unread(c))
-            shut(c, NULL);
-        else if (!reads_on(c))
-            cut_unread(c);
-        break;
     case CONN_CLOSING:
-        shut(c, NULL);
+        if (!has_unread(c)) {
+            give_back(c); /* a stream that ends tells nobody that it has drained */
+            shut(c, NULL);
+        } else if (!reads_on(c)) {
+            cut_unread(c);
+        }
         break;
     case CONN_MOVED:
         break;
@@ -672,15 +672,16 @@ static void on_parcel(void *arg)
 
 /* ---- the server ---- */
 
-/* A stranger's that waits, drips a head, or lingers gives way. */
+/* A stranger's that waits, drips a request, or lingers gives way. */
 static bool end_stranger(struct http_server *s)
 {
     struct err why;
 
     (void)err_set(&why, ERR_LIMIT, "too many connections");
     for (struct http_conn *c = s->conns.next; c != &s->conns; c = c->next) {
-        if (c->is_trusted || c->state == CONN_BODY || c->state == CONN_BUSY)
+        if (c->is_trusted || c->gives_way || c->state == CONN_BUSY)
             continue;
+        c->gives_way = true;
         shut(c, &why);
         return true;
     }

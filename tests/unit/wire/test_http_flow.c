@@ -256,7 +256,7 @@ static void slow_turn(void *arg)
 }
 
 /* A whole answer takes many times as long as nobody may stop reading for. */
-static void a_slow_reader_gets_all_of_an_answer(void **state)
+static void read_slowly(const char *request)
 {
     enum { ANSWER = 48 << 20, BODY_MS = 500, TURN_MS = 25 };
     static const struct stream_handler SLOW = {.data = slow_data, .closed = slow_closed};
@@ -268,12 +268,11 @@ static void a_slow_reader_gets_all_of_an_answer(void **state)
     struct loop_timer *t;
     struct err err;
 
-    (void)state;
     t = loop_timer_new(w->loop, slow_turn, &slow);
     assert_int_equal(stream_connect(w->loop, http_server_address(w->server), NULL, &SLOW, &slow,
                                     &slow.c.s, &err),
                      0);
-    stream_write(slow.c.s, STR("GET /hold HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"));
+    stream_write(slow.c.s, str_of(request));
     WAIT_FOR(w->loop, w->has_held);
     http_reply(w->held, 200, "text/plain", (struct str){body, ANSWER});
     loop_timer_start(t, TURN_MS, TURN_MS);
@@ -281,11 +280,19 @@ static void a_slow_reader_gets_all_of_an_answer(void **state)
     assert_true(slow.turns > 2 * BODY_MS / TURN_MS);
     http_server_stats(w->server, &stats);
     assert_int_equal(stats.timeouts, 0);
-    loop_timer_free(&t);
     free(body);
-    stream_close(slow.c.s, NULL);
+    if (slow.c.s != NULL)
+        stream_close(slow.c.s, NULL);
     WAIT_FOR(w->loop, slow.c.closed);
+    loop_timer_free(&t);
     stop(&w);
+}
+
+static void a_slow_reader_gets_all_of_an_answer(void **state)
+{
+    (void)state;
+    read_slowly("GET /hold HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n");
+    read_slowly("GET /hold HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 }
 
 /* What clients leave unread is memory, of which there is so much. */
@@ -367,6 +374,90 @@ static void strangers_give_way_the_first_first(void **state)
     }
     buf_fini(&late.in);
     stop(&w);
+}
+
+/* Each of those who come in one round takes the place of another. */
+static void newcomers_take_a_place_each(void **state)
+{
+    enum { PLACES = 6 };
+    struct listener_options lo = {.max_streams = PLACES};
+    struct http_options opt = {.header_ms = 600 * 1000};
+    struct world *w = start_with(&lo, &opt);
+    struct caller strangers[PLACES], known[PLACES];
+
+    (void)state;
+    for (size_t i = 0; i < PLACES; i++) {
+        call(w, &strangers[i]);
+        say(&strangers[i], "GET /show HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(&strangers[i], "200 OK");
+    }
+    for (size_t i = 0; i < PLACES; i++) {
+        call(w, &known[i]);
+        say(&known[i], "GET /show HTTP/1.1\r\nHost: x\r\nX-Known: 1\r\n\r\n");
+    }
+    for (size_t i = 0; i < PLACES; i++) {
+        expect(&known[i], "200 OK");
+        WAIT_FOR(w->loop, strangers[i].closed);
+        buf_fini(&strangers[i].in);
+        hang_up(&known[i]);
+    }
+    stop(&w);
+}
+
+/* A body that may come and does not makes nobody known. */
+static void a_stranger_that_owes_a_body_gives_way(void **state)
+{
+    struct listener_options lo = {.max_streams = 1};
+    struct world *w = start_with(&lo, NULL);
+    struct caller stranger, known, late;
+
+    (void)state;
+    call(w, &stranger);
+    say(&stranger, "POST /show HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+                   "Expect: 100-continue\r\n\r\nbody");
+    expect(&stranger, "100 Continue");
+    call(w, &known);
+    say(&known, "POST /show HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nX-Known: 1\r\n"
+                "Expect: 100-continue\r\n\r\nbody");
+    expect(&known, "100 Continue");
+    WAIT_FOR(w->loop, stranger.closed);
+    call(w, &late);
+    WAIT_FOR(w->loop, late.closed);
+    say(&known, " here");
+    expect(&known, "body=body here");
+    hang_up(&known);
+    buf_fini(&stranger.in);
+    buf_fini(&late.in);
+    stop(&w);
+}
+
+/* That it is the last answer gives nobody more time to take it. */
+static void a_last_answer_that_nobody_reads_is_cut(void **state)
+{
+    enum { ANSWER = 32 << 20 };
+    struct mem_budget budget = {.name = "test", .limit = 48 << 20};
+    struct http_options opt = {.answers = &budget, .body_ms = 40};
+    struct world *w = start(&opt);
+    char *body = mem_new(ANSWER);
+    struct http_stats stats;
+    struct caller c;
+
+    (void)state;
+    call(w, &c);
+    say(&c, "GET /hold HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    WAIT_FOR(w->loop, w->has_held);
+    stream_pause(c.s);
+    http_reply(w->held, 200, "text/plain", (struct str){body, ANSWER});
+    free(body);
+    assert_true(budget.used >= ANSWER);
+    wait_check(w->loop, is_idle, w, "the end of the answer");
+    http_server_stats(w->server, &stats);
+    assert_int_equal(stats.timeouts, 1);
+    stream_resume(c.s);
+    WAIT_FOR(w->loop, c.closed);
+    buf_fini(&c.in);
+    stop(&w);
+    assert_int_equal(budget.used, 0);
 }
 
 enum { BIG_ANSWERS = 40 };
@@ -480,6 +571,9 @@ CHECK_MAIN(cmocka_unit_test(an_upgraded_connection_speaks_its_own_protocol),
            cmocka_unit_test(a_reader_that_stops_for_long_is_cut),
            cmocka_unit_test(a_slow_reader_gets_all_of_an_answer),
            cmocka_unit_test(unread_answers_are_charged_to_the_budget),
+           cmocka_unit_test(a_last_answer_that_nobody_reads_is_cut),
            cmocka_unit_test(strangers_give_way_the_first_first),
+           cmocka_unit_test(newcomers_take_a_place_each),
+           cmocka_unit_test(a_stranger_that_owes_a_body_gives_way),
            cmocka_unit_test(pipelined_answers_wait_for_their_reader),
            cmocka_unit_test(pipelined_answers_nobody_reads_are_cut))

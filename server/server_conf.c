@@ -264,7 +264,8 @@ static const struct conf_option OPTIONS[] = {
      .fallback = "1m",
      .min = 10 * NS_PER_MS,
      .max = 3600 * NS_PER_S,
-     .help = "a message that has begun is whole after this time, or has brought a MiB more in it"},
+     .help = "a message that has begun is whole after this time, or has grown by a 16th: by 64 KiB "
+             "at least, a MiB will do"},
     {.path = "forward_local",
      .type = CONF_STR,
      .offset = SERVER(forward_local),

@@ -45,7 +45,8 @@ enum {
     RETRY_MAX_MS = 1600,
     STARVE_S = 5, /* longest wait for memory */
     IN_KEEP = 64 << 10,
-    GOES_ON = 1 << 20, /* of a message in conf.forward.message_time */
+    GOES_ON_MIN = 64 << 10, /* of a message in conf.forward.message_time */
+    GOES_ON_MAX = 1 << 20,
     ANSWER_MAX = 1024,
     DECIDED_MAX = 64 << 10,
     PARSE_ARENA_MAX = 16 << 20,
@@ -645,6 +646,15 @@ static void note_rest(struct session_forward *s, bool taken)
         wait_for_rest(s);
 }
 
+/* So much more of a message is due: the less is here of it, the longer it may take. */
+static size_t more_due(const struct session_forward *s)
+{
+    size_t part = s->had / 16;
+
+    part = part < GOES_ON_MIN ? GOES_ON_MIN : part;
+    return part < GOES_ON_MAX ? part : GOES_ON_MAX;
+}
+
 static void on_rest(void *arg)
 {
     struct session_forward *s = arg;
@@ -653,7 +663,7 @@ static void on_rest(void *arg)
     s->waits_for_rest = false;
     if (s->held != 0 || s->draining)
         return; /* it is not read: `release` begins anew */
-    if (s->in.n >= GOES_ON && s->had <= s->in.n - GOES_ON) {
+    if (s->in.n >= s->had + more_due(s)) {
         wait_for_rest(s); /* slow, but it moves */
         return;
     }

@@ -521,6 +521,46 @@ static void a_message_that_does_not_go_on_ends_its_connection(void **state)
     free(line);
 }
 
+struct drip {
+    struct peer *p;
+    struct str rest;
+};
+
+static void drip_some(void *arg)
+{
+    enum { DROP = 20000 };
+    struct drip *d = arg;
+
+    if (d->p->closed || d->rest.n == 0)
+        return;
+    post(d->p, str_sub(d->rest, 0, DROP));
+    d->rest = str_from(d->rest, d->rest.n < DROP ? d->rest.n : DROP);
+}
+
+/* Over a thin line it goes on, if slowly. */
+static void a_message_that_comes_slowly_is_waited_for(void **state)
+{
+    enum { LINE = 900000, EVERY_MS = 50 };
+    struct fixture *f = *state;
+    char *line = malloc(LINE);
+    struct loop_timer *t;
+    struct drip d;
+
+    assert_non_null(line);
+    memset(line, 'x', LINE);
+    f->w->server.conf.forward.message_time = NS_PER_S;
+    serve(f, false);
+    d.p = connect_peer(f);
+    d.rest = foreign_message(f, (struct str){line, LINE}, "t1");
+    t = loop_timer_new(f->w->loop, drip_some, &d);
+    loop_timer_start(t, EVERY_MS, EVERY_MS);
+    wait_answers(d.p, 1);
+    assert_int_equal(metric_get(METRIC_FORWARD_REJECT_SLOW), 0);
+    loop_timer_free(&t);
+    peer_free(d.p);
+    free(line);
+}
+
 static void a_hello_is_answered_with_what_was_known(void **state)
 {
     static const struct str TENANTS[] = {{"default", 7}};
@@ -578,6 +618,6 @@ CHECK_MAIN(T(an_ack_waits_for_durable), T(a_chunk_sent_twice_is_acked_and_stored
            T(a_sender_that_does_not_read_its_acks_is_not_read),
            T(a_large_message_leaves_nothing_charged),
            T(a_message_that_does_not_go_on_ends_its_connection),
-           T(a_hello_is_answered_with_what_was_known),
+           T(a_message_that_comes_slowly_is_waited_for), T(a_hello_is_answered_with_what_was_known),
            T(without_memory_reading_stops_and_in_the_end_the_connection_is_cut),
            T(memory_that_comes_back_lets_it_go_on))

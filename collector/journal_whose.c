@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { ID_MIN = 12, ID_MAX = 64, HOMES_MAX = 16 };
+enum { ID_MIN = 12, ID_MAX = 64, OF_ROOT_MAX = 16 };
 
 /* Anybody may write entries: what is no id of a container is no part of a path. */
 static bool is_id(struct str s)
@@ -85,18 +85,19 @@ struct homes {
     const char *front;
     struct str behind; /* of a name */
     int64_t uid;
-    size_t n;
+    size_t of_root;
 };
 
-/* Only at his own, or one that root has made: others could put there what they like between two
+/* Only at his own, or some that root has made: others could put there what they like between two
  * looks, and anybody may ask, by an entry, as often as he likes. */
 static void look_at_home(void *arg, const char *name, const struct stat *st)
 {
     struct homes *h = arg;
     struct str dir;
 
-    if (h->q->r == 0 || !S_ISDIR(st->st_mode) ||
-        ((int64_t)st->st_uid != h->uid && st->st_uid != 0) || ++h->n > HOMES_MAX)
+    if (h->q->r == 0 || !S_ISDIR(st->st_mode))
+        return;
+    if ((int64_t)st->st_uid != h->uid && (st->st_uid != 0 || ++h->of_root > OF_ROOT_MAX))
         return;
     dir = arena_printf(h->q->a, "%s/%s%.*s", h->front, name, STR_ARG(h->behind));
     if (dir.p != NULL)

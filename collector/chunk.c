@@ -253,6 +253,29 @@ int chunk_pack(struct chunk *c, struct buf *message, char token[CHUNK_TOKEN_BYTE
     return buf_err(message, "chunk", err);
 }
 
+static int parse(struct str message, struct arena *a, struct forward_message *ret, struct err *err)
+{
+    static const struct forward_limits LIMITS = {.message_bytes = MESSAGE_MAX};
+
+    return forward_parse(message, &LIMITS, a, ret, err);
+}
+
+void chunk_sent(struct str message, const struct checkpoint_part *parts, size_t n, bool *ret)
+{
+    struct arena *a = arena_new(NULL, LABELS_MAX);
+    struct forward_message m;
+    struct err err;
+    bool is_read = parse(message, a, &m, &err) == 0;
+
+    for (size_t i = 0, k = 0; i < n; i++) {
+        const struct forward_part *p = is_read && k < m.n_parts ? &m.parts[k] : NULL;
+        ret[i] = !is_read || (p != NULL && p->start == parts[i].start && p->end == parts[i].end &&
+                              str_eq(p->file_id, str_of(parts[i].file->id)));
+        k += ret[i];
+    }
+    arena_free(&a);
+}
+
 static int mark(struct forward_message *m, uint64_t *n_entries, struct err *err)
 {
     *n_entries = 0;
@@ -268,11 +291,10 @@ static int mark(struct forward_message *m, uint64_t *n_entries, struct err *err)
 int chunk_mark_twice(struct str message, char token[CHUNK_TOKEN_BYTES], struct buf *ret,
                      struct err *err)
 {
-    static const struct forward_limits LIMITS = {.message_bytes = MESSAGE_MAX};
     struct arena *a = arena_new(NULL, LABELS_MAX);
     struct forward_message m;
     struct forward_chunk out = {.tag = TAG};
-    int r = forward_parse(message, &LIMITS, a, &m, err);
+    int r = parse(message, a, &m, err);
 
     if (r == 0)
         r = mark(&m, &out.n_entries, err);

@@ -100,6 +100,10 @@ struct chunk_mark {
 struct chunk_mark chunk_mark(const struct chunk *c);
 void chunk_back(struct chunk *c, struct chunk_mark mark);
 
+/* Which of the `n` parts of a plan are in `message`, which chunk_pack made of some of them, in
+ * their order; all, if it cannot be read. */
+void chunk_sent(struct str message, const struct checkpoint_part *parts, size_t n, bool *ret);
+
 /* Append to `ret` what chunk_pack once made, `message`, with all of its parts marked as maybe
  * stored in part already; `token` is its own.  ERR_EXISTS: they are; ERR_CORRUPT, ERR_LIMIT. */
 int chunk_mark_twice(struct str message, char token[CHUNK_TOKEN_BYTES], struct buf *ret,

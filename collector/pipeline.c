@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/obj.h"
 #include "collector/metrics.h"
 #include "collector/notice.h"
@@ -321,11 +322,12 @@ static int build(struct pipeline *p, const struct checkpoint_chunk *plan, bool *
     INVARIANT(chunk_is_empty(c));
     r = p->input.ops->resume(p->input.self, plan, c);
     *on_its_way = !chunk_is_empty(c);
-    c->maybe_twice = plan->maybe_twice;
-    if (*on_its_way)
+    if (*on_its_way) {
+        c->maybe_twice = plan->maybe_twice;
         seal(p, c, l, plan->no);
-    else if (r == 0) /* all of it is gone and reported */
+    } else if (r == 0) { /* all of it is gone and reported */
         checkpoint_ack(p->opt.checkpoint, plan->no);
+    }
     return r;
 }
 
@@ -484,10 +486,10 @@ static bool is_own(const struct checkpoint_chunk *c)
 /*
  * The server has some of a part and not the rest: then we do not remember what we sent, because the
  * journal is an older one that was put back.  Nobody can tell the new records from the others; so
- * all are sent once more, and it is said which.
+ * all are sent once more, and it is said which: those that `sent` says are in the message.
  */
 static int send_twice(struct pipeline *p, const struct checkpoint_chunk *c, struct str message,
-                      struct err *err)
+                      const bool *sent, struct err *err)
 {
     char token[CHUNK_TOKEN_BYTES];
     struct buf marked;
@@ -496,7 +498,8 @@ static int send_twice(struct pipeline *p, const struct checkpoint_chunk *c, stru
     buf_init(&marked, message.n + MESSAGE_SLACK);
     r = chunk_mark_twice(message, token, &marked, err);
     for (size_t i = 0; r == 0 && !is_own(c) && i < c->parts.n; i++)
-        r = notice_maybe_twice(p->opt.own, &c->parts.p[i], err);
+        if (sent[i])
+            r = notice_maybe_twice(p->opt.own, &c->parts.p[i], err);
     (void)spool_retry(p->opt.own); /* what it says of a full disk is no reason to lose the chunk */
     if (r == 0)
         fleet_add(p->fleet, index_of(p, lane_of_chunk(p, c)), c->no, token, &marked);
@@ -504,19 +507,13 @@ static int send_twice(struct pipeline *p, const struct checkpoint_chunk *c, stru
     return r;
 }
 
-static void on_refused(void *arg, uint64_t no, struct str message, struct str code, struct str text)
+/* Only what `sent` says: of the others it was told why they are not there, or they are to come. */
+static void tell_refused(struct pipeline *p, const struct checkpoint_chunk *c, const bool *sent,
+                         struct str text)
 {
-    struct pipeline *p = arg;
-    const struct checkpoint_chunk *c = checkpoint_chunk_find(p->opt.checkpoint, no);
     struct err err;
 
-    if (c != NULL && str_eq(code, STR("EXISTS")) && send_twice(p, c, message, &err) == 0) {
-        log_warn("ship.maybe_twice", LOG_U64("chunk", no), LOG_STR("text", text));
-        return;
-    }
-    log_error("ship.refused", LOG_U64("chunk", no), LOG_STR("code", code), LOG_STR("text", text));
-    refused_keep(p->refused, no, message);
-    for (size_t i = 0; c != NULL && !is_own(c) && i < c->parts.n; i++) {
+    for (size_t i = 0; !is_own(c) && i < c->parts.n; i++) {
         const struct checkpoint_part *part = &c->parts.p[i];
         struct notice_gap gap = {.cause = "refused",
                                  .path = str_of(part->file->path),
@@ -524,11 +521,35 @@ static void on_refused(void *arg, uint64_t no, struct str message, struct str co
                                  .text = text,
                                  .start = part->start,
                                  .end = part->end};
-        if (notice_gap_begin(p->opt.own, &gap, &err) < 0)
+        if (sent[i] && notice_gap_begin(p->opt.own, &gap, &err) < 0)
             log_error("gap.not_written", LOG_ERR(&err));
     }
-    (void)spool_retry(p->opt.own);
-    on_acked(p, no); /* keeps (3) */
+}
+
+static void on_refused(void *arg, uint64_t no, struct str message, struct str code, struct str text)
+{
+    struct pipeline *p = arg;
+    const struct checkpoint_chunk *c = checkpoint_chunk_find(p->opt.checkpoint, no);
+    size_t n = c == NULL ? 0 : c->parts.n;
+    bool *sent = mem_new((n + 1) * sizeof(*sent)), again = false;
+    struct err err;
+
+    if (c != NULL)
+        chunk_sent(message, c->parts.p, n, sent);
+    if (c != NULL && str_eq(code, STR("EXISTS")))
+        again = send_twice(p, c, message, sent, &err) == 0;
+    if (again) {
+        log_warn("ship.maybe_twice", LOG_U64("chunk", no), LOG_STR("text", text));
+    } else {
+        log_error("ship.refused", LOG_U64("chunk", no), LOG_STR("code", code),
+                  LOG_STR("text", text));
+        refused_keep(p->refused, no, message);
+        if (c != NULL)
+            tell_refused(p, c, sent, text);
+        (void)spool_retry(p->opt.own);
+        on_acked(p, no); /* keeps (3) */
+    }
+    free(sent);
 }
 
 static void on_room(void *arg)

@@ -168,6 +168,25 @@ static void a_server_that_is_taken_from_the_list_is_left_at_the_start(void **sta
     wait_second("failover");
 }
 
+static void what_follows_a_chunk_that_is_gone_is_not_marked(void **state)
+{
+    (void)state;
+    w.server.hold_acks = true;
+    world_write("logs/a.log", T "stdout F one\n");
+    (void)snprintf(w.servers, sizeof(w.servers), "['%s']", listener_address(w.server.listener));
+    world_start("", CRI);
+    world_wait("one");
+    world_die();
+    assert_int_equal(unlinkat(w.dir, "logs/a.log", 0), 0);
+    world_write("logs/b.log", T "stdout F two\n");
+    (void)snprintf(w.servers, sizeof(w.servers), "['%s']", listener_address(second.listener));
+    world_start("", CRI);
+    wait_second("two");
+    wait_second("failover");
+    wait_second("file_gone");
+    assert_int_equal(second.marked, 0);
+}
+
 static bool has_young(void *arg)
 {
     unsigned *n = arg;
@@ -217,4 +236,5 @@ CHECK_MAIN(F(all_goes_to_the_first_while_that_is_there), F(what_was_in_flight_go
            F(when_all_are_silent_nobody_moves),
            F(a_restart_goes_on_with_the_server_it_was_moved_to),
            F(a_server_that_is_taken_from_the_list_is_left_at_the_start),
+           F(what_follows_a_chunk_that_is_gone_is_not_marked),
            F(a_server_that_is_back_gets_what_is_new))

@@ -216,6 +216,31 @@ static void a_planned_file_that_cannot_be_opened_is_tried_again(void **state)
     world_check_once("two");
 }
 
+/* What is refused of a chunk is what was in the message, and not what is still to come. */
+static void what_is_not_built_yet_is_not_refused(void **state)
+{
+    (void)state;
+    w.server.hold_acks = true;
+    world_write(LOG, T "stdout F one\n");
+    world_write("logs/b.log", T "stdout F two\n");
+    start();
+    wait_check(w.loop, has_sent, NULL, "a chunk");
+    world_die();
+    w.server.hold_acks = false;
+    w.server.refuse = "INVALID";
+    break_names("a.log", false, EIO);
+    start();
+    world_wait_metric(METRIC_CHUNKS_REFUSED, 1);
+    w.server.refuse = NULL;
+    bad.ending = NULL;
+    world_wait("gap=refused");
+    wait_check(w.loop, nothing_waits, NULL, "nothing to wait");
+    world_write(LOG, T "stdout F three\n");
+    world_wait("three");
+    assert_int_equal(metric_get(METRIC_GAPS), 1);
+    assert_int_equal(metric_get(METRIC_CHUNKS_REFUSED), 1);
+}
+
 static void a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again(void **state)
 {
     (void)state;
@@ -283,6 +308,7 @@ CHECK_MAIN(TEST(a_rotated_file_that_cannot_be_opened_is_tried_again),
            TEST(a_log_that_cannot_be_opened_is_no_new_one_later),
            TEST(a_directory_that_cannot_be_listed_is_tried_again),
            TEST(a_planned_file_that_cannot_be_opened_is_tried_again),
+           TEST(what_is_not_built_yet_is_not_refused),
            TEST(a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again),
            TEST(a_kill_while_a_copy_is_sought_loses_nothing),
            TEST(a_beginning_that_cannot_be_read_is_not_another))

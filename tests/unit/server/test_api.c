@@ -583,6 +583,7 @@ static void streams_over_the_limit_are_429(void **state)
                  "\"1768003200000000007\",\"hello\"]]}]}");
     check(f, &r, 429, "tenant 'default' has 1 streams today");
     feed_check(&f->w->feed, "default", "hello\nhello\n");
+    stop(f); /* until then it is looked at by the loop of pushes, too */
     stream_limit_free(&f->w->server.streams);
 }
 

@@ -73,11 +73,14 @@ static void set_real(struct priority_pace *p, bool real)
 {
     struct sched_param param = {.sched_priority = REAL_TIME};
 
-    if (!real)
-        (void)set_fair(PRIORITY_PROMPT, getpriority(PRIO_PROCESS, 0)); /* giving up is free */
-    else if (sched_getscheduler(0) != (SCHED_OTHER | SCHED_RESET_ON_FORK) ||
-             sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param) != 0)
+    if (!real) {
+        struct sched_param none = {0};
+        if (!set_fair(PRIORITY_PROMPT, getpriority(PRIO_PROCESS, 0))) /* giving up is free */
+            (void)sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
+    } else if (sched_getscheduler(0) != (SCHED_OTHER | SCHED_RESET_ON_FORK) ||
+               sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param) != 0) {
         p->refused = true;
+    }
     p->real = real && !p->refused;
 }
 

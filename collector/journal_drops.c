@@ -73,14 +73,10 @@ void journal_drops_put(const struct journal_drops *d, struct json_writer *w)
 
 static bool take_text(struct json_reader *r, struct arena *a, char *ret, size_t cap)
 {
-    struct json_token t;
     struct err err;
-    struct str text;
+    struct str text = {0};
 
-    if (json_next(r, &t, &err) < 0 || t.type != JSON_STRING)
-        return false;
-    text = json_text(&t, a);
-    if (text.p == NULL)
+    if (json_string_or_null(r, a, &text, &err) < 0 || text.p == NULL)
         return false;
     set(ret, cap, text);
     return true;

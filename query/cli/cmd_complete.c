@@ -118,6 +118,25 @@ static void offer_values(struct completing *x, struct str name, struct str befor
 
 /* ---- where in the line we are ---- */
 
+/* Whether the character at *i stands in quotes, or is one; *quote is the one that is open, else 0.
+ * What a backslash escapes is stepped over. */
+static bool is_quoted(struct str text, size_t *i, char *quote)
+{
+    char ch = text.p[*i];
+
+    if (*quote == '"' && ch == '\\') {
+        ++*i;
+    } else if (*quote != '\0') {
+        if (ch == *quote)
+            *quote = '\0';
+    } else if (ch == '"' || ch == '`') {
+        *quote = ch;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* Behind {...}: the stage that the last bar begins, if it has been begun by no more than a word. */
 static void offer_stages(struct completing *x, size_t from)
 {
@@ -129,19 +148,10 @@ static void offer_stages(struct completing *x, size_t from)
     char quote = '\0';
 
     for (size_t i = from; i < x->word.n; i++) {
-        char ch = x->word.p[i];
-
-        if (quote == '"' && ch == '\\') {
-            i++;
-        } else if (quote != '\0') {
-            if (ch == quote)
-                quote = '\0';
-        } else if (ch == '"' || ch == '`') {
-            quote = ch;
+        if (is_quoted(x->word, &i, &quote))
             start = 0;
-        } else if (ch == '|') {
+        else if (x->word.p[i] == '|')
             start = i + 1;
-        }
     }
     if (quote != '\0' || start == 0)
         return;
@@ -196,20 +206,12 @@ static size_t find_selector(struct str text)
     char quote = '\0';
 
     for (size_t i = 0; i < text.n; i++) {
-        char ch = text.p[i];
-
-        if (quote == '"' && ch == '\\') {
-            i++;
-        } else if (quote != '\0') {
-            if (ch == quote)
-                quote = '\0';
-        } else if (ch == '"' || ch == '`') {
-            quote = ch;
-        } else if (ch == '{') {
+        if (is_quoted(text, &i, &quote))
+            continue;
+        if (text.p[i] == '{')
             at = i;
-        } else if (ch == '[') {
+        else if (text.p[i] == '[')
             at = SIZE_MAX; /* its range: it is over */
-        }
     }
     return at;
 }

@@ -1,6 +1,6 @@
 /*
- * wire/http_priv.h - between http.c (connections, requests), http_exchange.c (what is asked of a
- * request) and http_reply.c (answers).
+ * wire/http_priv.h - between http_conn.c (connections, requests), http_exchange.c (what is asked of
+ * a request) and http_reply.c (answers).
  */
 #ifndef LOGQ_WIRE_HTTP_PRIV_H
 #define LOGQ_WIRE_HTTP_PRIV_H

@@ -1,0 +1,110 @@
+/*
+ * collector/pipeline_answer.c - what a server says to a chunk: it is stored, refused for good, or
+ * partly there already.  Contract and invariants: pipeline_internal.h.
+ *
+ * Of a number there may be several messages, one after the other, when files cannot be read for a
+ * while; it is acknowledged in the journal when all of it is.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "collector/notice.h"
+#include "collector/pipeline_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void pipeline_on_acked(void *arg, uint64_t no)
+{
+    struct pipeline *p = arg;
+    bool is_all = true;
+
+    for (size_t i = 0; i < p->put_off.n; i++)
+        if (p->put_off.p[i].no == no) {
+            p->put_off.p[i].on_its_way = false;
+            is_all = false; /* the rest is still to come */
+        }
+    if (is_all)
+        checkpoint_ack(p->opt.checkpoint, no);
+    if (p->opt.acked != NULL)
+        p->opt.acked(p->opt.arg);
+}
+
+/* Is every part our own gap records?  Those are not reported by more of them. */
+static bool is_own(const struct checkpoint_chunk *c)
+{
+    for (size_t i = 0; i < c->parts.n; i++)
+        if (strstr(c->parts.p[i].file->path, "/" SPOOL_DIR "/" SPOOL_OWN "/") == NULL)
+            return false;
+    return true;
+}
+
+/*
+ * The server has some of a part and not the rest: then we do not remember what we sent, because the
+ * journal is an older one that was put back.  Nobody can tell the new records from the others; so
+ * all are sent once more, and it is said which: those that `sent` says are in the message.
+ */
+static int send_twice(struct pipeline *p, const struct checkpoint_chunk *c, struct str message,
+                      const bool *sent, struct err *err)
+{
+    char token[CHUNK_TOKEN_BYTES];
+    struct buf marked;
+    int r;
+
+    buf_init(&marked, message.n + PIPELINE_MESSAGE_SLACK);
+    r = chunk_mark_twice(message, token, &marked, err);
+    for (size_t i = 0; r == 0 && !is_own(c) && i < c->parts.n; i++)
+        if (sent[i])
+            r = notice_maybe_twice(p->opt.own, &c->parts.p[i], err);
+    (void)spool_retry(p->opt.own); /* what it says of a full disk is no reason to lose the chunk */
+    if (r == 0)
+        fleet_add(p->fleet, pipeline_index_of(p, pipeline_lane_of_chunk(p, c)), c->no, token,
+                  &marked);
+    buf_fini(&marked);
+    return r;
+}
+
+/* Only what `sent` says: of the others it was told why they are not there, or they are to come. */
+static void tell_refused(struct pipeline *p, const struct checkpoint_chunk *c, const bool *sent,
+                         struct str text)
+{
+    struct err err;
+
+    for (size_t i = 0; !is_own(c) && i < c->parts.n; i++) {
+        const struct checkpoint_part *part = &c->parts.p[i];
+        struct notice_gap gap = {.cause = "refused",
+                                 .path = str_of(part->file->path),
+                                 .file_id = str_of(part->file->id),
+                                 .text = text,
+                                 .start = part->start,
+                                 .end = part->end};
+        if (sent[i] && notice_gap_begin(p->opt.own, &gap, &err) < 0)
+            log_error("gap.not_written", LOG_ERR(&err));
+    }
+}
+
+void pipeline_on_refused(void *arg, uint64_t no, struct str message, struct str code,
+                         struct str text)
+{
+    struct pipeline *p = arg;
+    const struct checkpoint_chunk *c = checkpoint_chunk_find(p->opt.checkpoint, no);
+    size_t n = c == NULL ? 0 : c->parts.n;
+    bool *sent = mem_new((n + 1) * sizeof(*sent)), again = false;
+    struct err err;
+
+    if (c != NULL)
+        chunk_sent(message, c->parts.p, n, sent);
+    if (c != NULL && str_eq(code, STR("EXISTS")))
+        again = send_twice(p, c, message, sent, &err) == 0;
+    if (again) {
+        log_warn("ship.maybe_twice", LOG_U64("chunk", no), LOG_STR("text", text));
+    } else {
+        log_error("ship.refused", LOG_U64("chunk", no), LOG_STR("code", code),
+                  LOG_STR("text", text));
+        refused_keep(p->refused, no, message);
+        if (c != NULL)
+            tell_refused(p, c, sent, text);
+        (void)spool_retry(p->opt.own);
+        pipeline_on_acked(p, no); /* keeps (3) */
+    }
+    free(sent);
+}

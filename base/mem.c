@@ -9,12 +9,17 @@
 #include "base/obj.h"
 
 #include <limits.h>
+#include <link.h>
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { OBJECT_SEGMENTS_MAX = 16 }; /* linkers make four or five */
 
 _Noreturn static void out_of_memory(size_t bytes)
 {
@@ -91,6 +96,49 @@ void mem_keep(size_t bytes)
 void mem_trim(void)
 {
     (void)malloc_trim(0); /* 0: there was nothing to give */
+}
+
+/* Pages of a private mapping that were written are lost by this: relocated ones, where the linker
+ * could not keep them among those that may be written. */
+static bool has_relocated_code(const struct dl_phdr_info *o)
+{
+    for (size_t i = 0; i < o->dlpi_phnum; i++) {
+        const ElfW(Dyn) *d = (const ElfW(Dyn) *)(o->dlpi_addr + o->dlpi_phdr[i].p_vaddr);
+        for (; o->dlpi_phdr[i].p_type == PT_DYNAMIC && d->d_tag != DT_NULL; d++)
+            if (d->d_tag == DT_TEXTREL || (d->d_tag == DT_FLAGS && (d->d_un.d_val & DF_TEXTREL)))
+                return true;
+    }
+    return false;
+}
+
+static int forget_object(struct dl_phdr_info *o, size_t bytes, void *arg)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    struct {
+        uintptr_t from, to;
+    } v[OBJECT_SEGMENTS_MAX];
+    size_t n = 0;
+
+    (void)bytes;
+    (void)arg;
+    if (has_relocated_code(o))
+        return 0;
+    for (size_t i = 0; i < o->dlpi_phnum && n < OBJECT_SEGMENTS_MAX; i++) {
+        const ElfW(Phdr) *h = &o->dlpi_phdr[i];
+        uintptr_t from = o->dlpi_addr + h->p_vaddr;
+        if (h->p_type != PT_LOAD || (h->p_flags & PF_W) != 0)
+            continue;
+        v[n].from = from & ~(page - 1);
+        v[n++].to = from + h->p_filesz;
+    }
+    for (; n > 0; n--) /* behind the headers, which lie in one of them; refused for the kernel's */
+        (void)madvise((void *)v[n - 1].from, v[n - 1].to - v[n - 1].from, MADV_DONTNEED);
+    return 0;
+}
+
+void mem_forget_code(void)
+{
+    (void)dl_iterate_phdr(forget_object, NULL);
 }
 
 int mem_budget_take(struct mem_budget *b, size_t bytes, struct err *err)

@@ -32,6 +32,11 @@ void mem_keep(size_t bytes);
  * priority. */
 void mem_trim(void);
 
+/* Let go of the pages of code and constants, the program's and its libraries', that were touched so
+ * far: what only the start or a handshake needed is no longer held, and what is needed again comes
+ * back from the page cache, a few microseconds for each of some dozen places.  Any thread. */
+void mem_forget_code(void);
+
 /* How much may be in use at once.  Thread-safe; shared by everything that is charged to it. */
 struct mem_budget {
     const char *name;          /* for the error text: "query", "server"; borrowed */

@@ -636,6 +636,7 @@ static void take_report(struct priv *p)
         p->started = true;
     else if (n == sizeof(o) && (o.type == PRIV_RELOADED || o.type == PRIV_RELOAD_FAILED))
         settle_reload(p, o.type == PRIV_RELOADED);
+    mem_forget_code(); /* what is left to do is little, and seldom */
 }
 
 static void take_question(struct priv *p)

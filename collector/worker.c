@@ -18,14 +18,21 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { DRAIN_S = 5, LOCK_WAIT_S = 5, KEEP_BYTES = 16 << 20 };
+enum {
+    DRAIN_S = 5,
+    LOCK_WAIT_S = 5,
+    KEEP_BYTES = 16 << 20,
+    REST_MS = 10000, /* after the start; then */
+    REST_AGAIN_MS = 60000,
+};
 
 struct worker {
     const struct priv_worker *given;
     struct loop *loop;
     struct collector *collector;
     uv_poll_t *orders; /* freed by its close callback */
-    struct str dir;    /* of the configuration; owned */
+    struct loop_timer *rest;
+    struct str dir; /* of the configuration; owned */
     bool stopping;
 };
 
@@ -128,6 +135,14 @@ static void listen_to_orders(struct worker *w)
     tell_parent(w, PRIV_STARTED);
 }
 
+/* What the start needed, and a new connection, is more than what following quiet logs needs. */
+static void rest(void *arg)
+{
+    (void)arg;
+    mem_trim();
+    mem_forget_code();
+}
+
 int worker_run(const struct priv_worker *given)
 {
     struct collector_rights rights = {.opener = given->opener,
@@ -154,7 +169,10 @@ int worker_run(const struct priv_worker *given)
     if (r == 0) {
         log_info("collector.started", LOG_Z("version", LOGQ_VERSION), LOG_Z("config", given->path));
         listen_to_orders(&w);
+        w.rest = loop_timer_new(w.loop, rest, &w);
+        loop_timer_start(w.rest, REST_MS, REST_AGAIN_MS);
         loop_run(w.loop);
+        loop_timer_free(&w.rest);
         (void)uv_poll_stop(w.orders);
         uv_close((uv_handle_t *)w.orders, on_poll_closed);
     } else {

@@ -3,6 +3,9 @@
 
 #include "tests/lib/check.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +59,48 @@ static void a_parents_refusal_charges_nobody(void **state)
     assert_int_equal(server.used + query.used + scan.used, 0);
 }
 
+/* Of the mapping that `p` lies in. */
+static size_t resident_around(const volatile void *p)
+{
+    FILE *f = fopen("/proc/self/smaps", "re");
+    char line[512];
+    bool is_it = false;
+    size_t kb = 0;
+
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f) != NULL) {
+        unsigned long from, to;
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+            is_it = (uintptr_t)p >= from && (uintptr_t)p < to;
+        else if (is_it && sscanf(line, "Rss: %zu kB", &kb) == 1)
+            break;
+    }
+    (void)fclose(f);
+    return kb << 10;
+}
+
+static void forgotten_code_comes_back(void **state)
+{
+    enum { BYTES = 1 << 20, PAGE = 4096 };
+    static const char TABLE[BYTES] = {[0] = 1, [BYTES - PAGE] = 2};
+    const volatile char *table = TABLE; /* read when we say so */
+    static volatile int written = 3;    /* what is no constant stays */
+    int sum = 0;
+
+    (void)state;
+    written = 4;
+    for (size_t i = 0; i < BYTES; i += PAGE)
+        sum += table[i];
+    assert_true(resident_around(table) >= BYTES - PAGE);
+    mem_forget_code();
+    assert_true(resident_around(table) < BYTES / 2);
+    for (size_t i = 0; i < BYTES; i += PAGE)
+        sum += table[i];
+    assert_int_equal(sum, 6);
+    assert_int_equal(written, 4);
+}
+
 CHECK_MAIN(cmocka_unit_test(new_is_zeroed_and_dup_is_terminated),
            cmocka_unit_test(budget_takes_up_to_its_limit),
-           cmocka_unit_test(a_parents_refusal_charges_nobody))
+           cmocka_unit_test(a_parents_refusal_charges_nobody),
+           cmocka_unit_test(forgotten_code_comes_back))

@@ -7,6 +7,7 @@
 #include "base/labels.h"
 
 #include "base/hex.h"
+#include "base/json.h"
 #include "base/utf8.h"
 
 #include <stdlib.h>
@@ -225,6 +226,16 @@ void labels_format(struct buf *b, const struct labels *l)
         quote_add(b, l->v[i].value);
     }
     buf_add_char(b, '}');
+}
+
+void labels_put_json(struct json_writer *w, const struct labels *l)
+{
+    json_put_object(w);
+    for (size_t i = 0; i < l->n; i++) {
+        json_put_key(w, l->v[i].name);
+        json_put_string(w, l->v[i].value);
+    }
+    json_put_object_end(w);
 }
 
 /* Ranges of code points above ASCII that have no visible form: controls, spaces but U+0020, format

@@ -12,6 +12,8 @@
 #include "base/hash.h"
 #include "base/str.h"
 
+struct json_writer;
+
 struct label {
     struct str name, value;
 };
@@ -36,6 +38,9 @@ struct hash128 labels_hash(const struct labels *l);
 int labels_copy(struct arena *a, const struct labels *from, struct labels *ret, struct err *err);
 
 void labels_format(struct buf *b, const struct labels *l);
+
+/* As an object {"a":"b"}; what is no UTF-8 as U+FFFD. */
+void labels_put_json(struct json_writer *w, const struct labels *l);
 
 /* Parse the text form (blanks free, trailing comma allowed) into `a`.  ERR_INVALID names the
  * column. */

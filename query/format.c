@@ -64,12 +64,7 @@ void format_value(struct buf *out, double v)
 static void write_labels(struct json_writer *w, const char *key, const struct labels *l)
 {
     json_put_key(w, str_of(key));
-    json_put_object(w);
-    for (size_t i = 0; i < l->n; i++) {
-        json_put_key(w, l->v[i].name);
-        json_put_string(w, l->v[i].value);
-    }
-    json_put_object_end(w);
+    labels_put_json(w, l);
 }
 
 void format_entry_json(struct buf *out, const struct query_entry *e)

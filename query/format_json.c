@@ -136,16 +136,6 @@ static void end(struct json_writer *w, const struct query_stats *stats)
     json_put_object_end(w);
 }
 
-static void write_labels(struct json_writer *w, const struct labels *l)
-{
-    json_put_object(w);
-    for (size_t i = 0; i < l->n; i++) {
-        json_put_key(w, l->v[i].name);
-        json_put_string(w, l->v[i].value);
-    }
-    json_put_object_end(w);
-}
-
 /* ---- cursors ---- */
 
 void format_cursor(struct buf *out, const struct query_cursor *c)
@@ -232,11 +222,11 @@ static void write_value(struct buf *out, const struct query_entry *e, bool categ
         }
         if (categorize && e->meta.n > 0) {
             json_put_key(&w, STR("structuredMetadata"));
-            write_labels(&w, &e->meta);
+            labels_put_json(&w, &e->meta);
         }
         if (categorize && e->parsed.n > 0) {
             json_put_key(&w, STR("parsed"));
-            write_labels(&w, &e->parsed);
+            labels_put_json(&w, &e->parsed);
         }
         json_put_object_end(&w);
     }
@@ -358,7 +348,7 @@ void format_loki_streams(struct buf *out, struct format_streams *f, const struct
         const struct group *g = f->groups.v[i];
         json_put_object(&w);
         json_put_key(&w, STR("stream"));
-        write_labels(&w, &g->labels);
+        labels_put_json(&w, &g->labels);
         json_put_key(&w, STR("values"));
         json_put_array(&w);
         for (const struct value_text *v = ((const struct stream *)g->data)->first; v != NULL;
@@ -399,7 +389,7 @@ static void write_series(struct json_writer *w, struct buf *scratch, const struc
 {
     json_put_object(w);
     json_put_key(w, STR("metric"));
-    write_labels(w, &s->labels);
+    labels_put_json(w, &s->labels);
     json_put_key(w, matrix ? STR("values") : STR("value"));
     if (matrix) {
         json_put_array(w);

@@ -75,12 +75,7 @@ static size_t order(struct alert_body *b)
 static void print_map(struct json_writer *w, const char *key, const struct labels *l)
 {
     json_put_key(w, str_of(key));
-    json_put_object(w);
-    for (size_t i = 0; i < l->n; i++) {
-        json_put_key(w, l->v[i].name);
-        json_put_string(w, l->v[i].value);
-    }
-    json_put_object_end(w);
+    labels_put_json(w, l);
 }
 
 static bool is_common(const struct alert_body *b, size_t n, bool annotations, const struct label *l)

@@ -67,12 +67,7 @@ static void print_labels(struct buf *out, const struct labels *l)
     struct json_writer w;
 
     json_writer_init(&w, out);
-    json_put_object(&w);
-    for (size_t i = 0; i < l->n; i++) {
-        json_put_key(&w, l->v[i].name);
-        json_put_string(&w, l->v[i].value);
-    }
-    json_put_object_end(&w);
+    labels_put_json(&w, l);
 }
 
 static int add_series(void *arg, const struct labels *l)

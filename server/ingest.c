@@ -30,12 +30,7 @@ void ingest_decided_pack(const struct ingest_decided *d, struct buf *out)
     json_put_bool(&w, d->may_have_parts);
     json_put_kv_u64(&w, "payload_bytes", d->payload_bytes);
     json_put_key(&w, STR("forced"));
-    json_put_object(&w);
-    for (size_t i = 0; i < d->forced.n; i++) {
-        json_put_key(&w, d->forced.v[i].name);
-        json_put_string(&w, d->forced.v[i].value);
-    }
-    json_put_object_end(&w);
+    labels_put_json(&w, &d->forced);
     json_put_object_end(&w);
 }
 

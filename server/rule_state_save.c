@@ -22,12 +22,7 @@ enum { ARENA_MAX = 64 << 20, LABELS_MAX = 1000 };
 static void print_labels(struct json_writer *w, const char *key, const struct labels *l)
 {
     json_put_key(w, str_of(key));
-    json_put_object(w);
-    for (size_t i = 0; i < l->n; i++) {
-        json_put_key(w, l->v[i].name);
-        json_put_string(w, l->v[i].value);
-    }
-    json_put_object_end(w);
+    labels_put_json(w, l);
 }
 
 static void print_time(struct json_writer *w, const char *key, ts_ns t)

@@ -262,12 +262,7 @@ static void write_cell(struct json_writer *w, const struct rows_cell *c, enum ro
         return;
     }
     if (kind == ROWS_LABELS) {
-        json_put_object(w);
-        for (size_t i = 0; i < c->labels.n; i++) {
-            json_put_key(w, c->labels.v[i].name);
-            json_put_string(w, c->labels.v[i].value);
-        }
-        json_put_object_end(w);
+        labels_put_json(w, &c->labels);
         return;
     }
     buf_init(&text, CELL_MAX);

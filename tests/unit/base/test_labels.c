@@ -1,6 +1,7 @@
 /* base/labels.c: sorting, identity, and the text form there and back. */
 #include "base/labels.h"
 
+#include "base/json.h"
 #include "tests/lib/check.h"
 
 #include <stdio.h>
@@ -231,6 +232,24 @@ static void a_full_arena_is_an_error(void **state)
     assert_in_range(ok, 1, 900);
 }
 
+static void an_object_has_each_label_and_only_utf8(void **state)
+{
+    struct label v[] = {{STR("a"), STR("say \"no\"")}, {STR("b"), STR("\xff")}};
+    struct labels none = {NULL, 0}, l = {v, 2};
+    struct json_writer w;
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 1000);
+    json_writer_init(&w, &b);
+    json_put_array(&w);
+    labels_put_json(&w, &none);
+    labels_put_json(&w, &l);
+    json_put_array_end(&w);
+    check_str(buf_str(&b), "[{},{\"a\":\"say \\\"no\\\"\",\"b\":\"\xef\xbf\xbd\"}]");
+    buf_fini(&b);
+}
+
 static void absent_labels_are_null(void **state)
 {
     struct label v[] = {{STR("a"), STR("1")}};
@@ -250,4 +269,6 @@ CHECK_MAIN(cmocka_unit_test(names_are_identifiers),
            cmocka_unit_test(any_value_comes_back_from_its_text),
            cmocka_unit_test(parses_loosely_set_text),
            cmocka_unit_test(names_the_column_of_what_is_wrong),
-           cmocka_unit_test(a_full_arena_is_an_error), cmocka_unit_test(absent_labels_are_null))
+           cmocka_unit_test(a_full_arena_is_an_error),
+           cmocka_unit_test(an_object_has_each_label_and_only_utf8),
+           cmocka_unit_test(absent_labels_are_null))

@@ -13,15 +13,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "collector/bound.h"
 #include "collector/channel.h"
 #include "collector/gate.h"
 #include "collector/journal_process.h"
 #include "collector/opener_remote.h"
 #include "collector/priv_files.h"
+#include "collector/priv_listen.h"
 #include "collector/sandbox.h"
 #include "collector/statedir.h"
-#include "wire/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,12 +41,9 @@ enum {
     BACKOFF_MAX_MS = 5000,
     STEADY_MS = 30000, /* a worker that lived that long did not die of its start */
     JOURNAL_AGAIN_MS = 2000,
-    STOP_MS = 20000, /* to end after it was told to; it drains for five seconds */
-    METRICS_MODE = 0600,
+    STOP_MS = 20000,  /* to end after it was told to; it drains for five seconds */
     ANSWER_MS = 5000, /* that the worker waits for us */
-    BIND_WAIT_MS = 5000,
-    BIND_RETRY_MS = 50,
-    SEND_S = 10, /* to take what it is sent: it may not keep us from our signals */
+    SEND_S = 10,      /* to take what it is sent: it may not keep us from our signals */
 };
 
 struct priv {
@@ -62,8 +58,7 @@ struct priv {
     int state_fd, signals;
     int files, orders; /* from the worker, who wants files opened; to it; -1: there is none */
     size_t max_fds;
-    struct bound metrics;
-    struct bound forward[CONFIG_LISTEN_MAX];
+    struct priv_listen listen;
     int gate; /* the worker's end of the channel to it, kept for the next worker; -1 */
     pid_t self, worker, gate_pid, journal;
     bool started, stopping;
@@ -102,104 +97,6 @@ static int confine_worker(const struct priv *p, struct err *err)
     return r;
 }
 
-/* ---- sockets to listen on ---- */
-
-/* In a process that has no business with them. */
-static void close_bound(struct priv *p)
-{
-    close_fd(&p->metrics.fd);
-    for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++)
-        close_fd(&p->forward[i].fd);
-}
-
-/* At the start the worker of a collector that was killed may still be dying. */
-static int bind_patiently(const struct priv *p, const char *address, mode_t mode, int *ret,
-                          struct err *err)
-{
-    dur_ns until = p->born_at == 0 ? time_mono() + BIND_WAIT_MS * NS_PER_MS : 0;
-    struct pollfd signals = {.fd = p->signals, .events = POLLIN};
-    int r;
-
-    while ((r = listener_bind_unix(address, mode, ret, err)) == ERR_EXISTS && time_mono() < until)
-        if (poll(&signals, 1, BIND_RETRY_MS) > 0)
-            break; /* to be stopped */
-    return r;
-}
-
-/* A worker that could make unix sockets could connect to engines, past the gate.  1: it was bound
- * now. */
-static int bind_unix(const struct priv *p, struct str address, mode_t mode, struct bound *b,
-                     struct err *err)
-{
-    struct str path = str_from(address, sizeof("unix:") - 1);
-    int r;
-
-    if (bound_is(b, address))
-        return 0;
-    bound_remove(b); /* a reload has named another */
-    if (!str_starts(address, STR("unix:")))
-        return 0;
-    r = bind_patiently(p, address.p, mode, &b->fd, err);
-    if (r < 0)
-        return r;
-    (void)str_to_z(path, b->at.sun_path, sizeof(b->at.sun_path));
-    return 1;
-}
-
-/* What a reload has named may not be there to be bound: all else is collected without it. */
-static int do_without(const struct priv *p, const char *what, struct str address, struct err *err)
-{
-    if (p->born_at == 0)
-        return err_wrap(err, "%s", what);
-    log_error("listen.failed", LOG_Z("option", what), LOG_STR("address", address), LOG_ERR(err));
-    return 0;
-}
-
-static int bind_metrics(struct priv *p, struct err *err)
-{
-    struct str address = p->config->metrics_listen;
-    int r = bind_unix(p, address, METRICS_MODE, &p->metrics, err);
-
-    return r < 0 ? do_without(p, "metrics.listen", address, err) : 0;
-}
-
-static int give_to_group(const struct bound *b, mode_t mode, const char *name, struct err *err)
-{
-    gid_t gid;
-
-    if (!sandbox_find_group(name, &gid))
-        return err_set(err, ERR_INVALID, "there is no group '%s'", name);
-    return listener_give_unix(b->at.sun_path, mode, gid, err);
-}
-
-static struct conf_strs forward_listen(const struct config *c)
-{
-    const struct config_source *s = config_find_source(c, CONFIG_FORWARD);
-
-    return s == NULL ? (struct conf_strs){NULL, 0} : s->forward.listen;
-}
-
-/* Where fluent clients connect.  First with the rights of the start: the directory may be root's.
- */
-static int bind_forward(struct priv *p, struct err *err)
-{
-    const struct config_source *s = config_find_source(p->config, CONFIG_FORWARD);
-    struct conf_strs listen = forward_listen(p->config);
-    int r = 0;
-
-    bound_arrange(p->forward, CONFIG_LISTEN_MAX, listen);
-    for (size_t i = 0; s != NULL && r >= 0 && i < listen.n; i++) {
-        r = bind_unix(p, listen.v[i], (mode_t)s->forward.mode, &p->forward[i], err);
-        if (r == 1 && s->forward.group.n > 0)
-            r = give_to_group(&p->forward[i], (mode_t)s->forward.mode, s->forward.group.p, err);
-        if (r < 0) {
-            bound_remove(&p->forward[i]);
-            r = do_without(p, "inputs.listen", listen.v[i], err);
-        }
-    }
-    return r < 0 ? r : 0;
-}
-
 /* ---- the gate ---- */
 
 static void add_socket(struct gate_sockets *s, struct str path)
@@ -232,7 +129,7 @@ static _Noreturn void be_gate(struct priv *p, const struct gate_sockets *sockets
     (void)signal(SIGHUP, SIG_IGN);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_NAME, "logq-gate");
-    close_bound(p);
+    priv_listen_close(&p->listen);
     r = sandbox_drop(NULL, 0, &err);
     if (r == 0)
         r = confine(p, sandbox_syscalls(SANDBOX_GATE, &err), "gate", &err);
@@ -297,7 +194,7 @@ static _Noreturn void be_journal(struct priv *p, const struct config_source *s, 
     close_fd(&p->files);
     close_fd(&p->orders);
     close_fd(&p->gate);
-    close_bound(p);
+    priv_listen_close(&p->listen);
     close_fd(&p->next_fd);
     close_fd(&p->state_fd);
     _exit(journal_process_run(p->config, s, parent, channel));
@@ -364,15 +261,6 @@ static void start_program(void)
     (void)execve("/bin/true", argv, envp);
 }
 
-/* As struct priv_worker says. */
-static int take_bound(struct bound *b, struct str address)
-{
-    int fd = b->fd >= 0 ? b->fd : str_starts(address, STR("unix:")) ? -1 : 0;
-
-    b->fd = -1; /* the worker's, and the file is not */
-    return fd;
-}
-
 /* In the child.  Returns its exit code. */
 static int be_worker(struct priv *p, int files, int orders)
 {
@@ -381,9 +269,7 @@ static int be_worker(struct priv *p, int files, int orders)
                             .orders = orders,
                             .state_fd = p->state_fd,
                             .max_fds = p->max_fds,
-                            .metrics_fd = take_bound(&p->metrics, p->config->metrics_listen),
                             .restarts = p->restarts};
-    struct conf_strs listen = forward_listen(p->config);
     bool taken_over = fault_hit("worker.exec");
     struct err err;
     sigset_t none;
@@ -396,8 +282,7 @@ static int be_worker(struct priv *p, int files, int orders)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_NAME, "logq-worker");
     close_fd(&p->signals);
-    for (size_t i = 0; i < listen.n; i++)
-        w.forward_fds[i] = take_bound(&p->forward[i], listen.v[i]);
+    priv_listen_take(&p->listen, p->config, &w.metrics_fd, w.forward_fds);
     r = sandbox_die_with(p->self, &err);
     if (r == 0)
         r = confine_worker(p, &err);
@@ -421,11 +306,11 @@ static int be_worker(struct priv *p, int files, int orders)
 /* 1: we are the child, and it has ended with p->exit_code. */
 static int spawn(struct priv *p, struct err *err)
 {
-    int files[2], orders[2], r = bind_metrics(p, err);
+    int files[2], orders[2], r = priv_listen_metrics(&p->listen, p->config, err);
     pid_t pid;
 
     if (r == 0)
-        r = bind_forward(p, err);
+        r = priv_listen_forward(&p->listen, p->config, err);
     if (r == 0)
         r = channel_pair(files, err);
     if (r < 0)
@@ -457,6 +342,7 @@ static int spawn(struct priv *p, struct err *err)
     }
     p->worker = pid;
     p->born_at = time_mono();
+    p->listen.had_worker = true;
     p->next_at = 0;
     offer_next(p);
     restart_journal(p);
@@ -784,21 +670,20 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
                      .files = -1,
                      .orders = -1,
                      .gate = -1,
-                     .metrics = {.fd = -1},
                      .next_fd = -1,
                      .exit_code = -1};
     struct err err;
     int r;
 
-    for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++)
-        p.forward[i].fd = -1;
+    priv_listen_init(&p.listen);
     raise_limit(&p);
     p.self = getpid();
     p.policy = policy_new();
     add_policy(p.policy, &p.config);
     r = catch_signals(&p, &err);
-    if (r == 0)
-        r = bind_forward(&p, &err);
+    p.listen.signals = p.signals;
+    if (r == 0) /* with the rights of the start: the directory may be root's */
+        r = priv_listen_forward(&p.listen, p.config, &err);
     if (r == 0)
         r = give_up_rights(&p, &err);
     if (r == 0)
@@ -809,9 +694,7 @@ int priv_run(const char *path, struct config *config, priv_worker_fn *worker)
         log_error("collector.failed", LOG_ERR(&err));
         p.exit_code = EXIT_FAILURE;
     }
-    bound_remove(&p.metrics);
-    for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++)
-        bound_remove(&p.forward[i]);
+    priv_listen_fini(&p.listen);
     policy_free(&p.policy);
     config_free(&p.config);
     config_free(&p.next);

@@ -226,6 +226,20 @@ ssize_t reader_read(struct reader *r, char *p, size_t n, uint64_t offset)
     return r->packed == NULL ? read_plain(r->fd, p, n, offset) : read_packed(r, p, n, offset);
 }
 
+uint64_t reader_pass_hole(const struct reader *r, uint64_t offset, uint64_t to)
+{
+    struct stat st;
+    off_t data;
+
+    /* its size first: what is written behind that is no hole */
+    if (!reader_is_plain(r) || fstat(r->fd, &st) < 0 || (uint64_t)st.st_size <= offset)
+        return offset;
+    data = lseek(r->fd, (off_t)offset, SEEK_DATA);
+    if (data < 0)
+        data = errno == ENXIO ? st.st_size : (off_t)offset;
+    return (uint64_t)data < to ? (uint64_t)data : to;
+}
+
 int reader_stat(const struct reader *r, struct reader_stat *ret)
 {
     const struct unpacker *u = r->packed;

@@ -49,6 +49,9 @@ struct reader_stat {
 };
 /* -1 and errno. */
 int reader_stat(const struct reader *r, struct reader_stat *ret);
+/* The first byte from `offset` on, `to` at most, that need not be zero: in front of it is a hole of
+ * the file.  Where nobody can tell: `offset`. */
+uint64_t reader_pass_hole(const struct reader *r, uint64_t offset, uint64_t to);
 /* Are there `size` bytes?  Unpacks up to there.  1: yes, 0: no, -1 and errno: it cannot be read
  * now. */
 int reader_reaches(struct reader *r, uint64_t size);

@@ -127,7 +127,8 @@ void tail_register(struct tail *t, struct tail_reader *rd);
 /* Put held bytes back into the joins after a restart.  ERR_IO, ERR_CORRUPT. */
 int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err);
 
-/* Go to the end of what is there, at a line's start, without reading it. */
+/* Go to the end of what is there, at a line's start (in a line that is longer than we look at: at
+ * its end so far), without reading it. */
 void tail_skip(struct tail *t, struct tail_reader *rd);
 /* The same for one that is excluded, whatever it holds.  Not TAIL_MORE. */
 enum tail_result tail_pass(struct tail *t, struct tail_reader *rd, struct err *err);

@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SKIP_BYTES = 256 << 10, FIELDS_MAX = DECODE_ATTRS_MAX + 8 };
+enum {
+    SKIP_BYTES = 256 << 10,
+    LONG_BYTES = 8 << 20, /* of a line that is longer than we look at, in one turn */
+    FIELDS_MAX = DECODE_ATTRS_MAX + 8,
+};
 
 /* ---- records ---- */
 
@@ -149,23 +153,31 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
 
 /* ---- bytes ---- */
 
-/* The end of the line that goes on at `from`, in bytes that the reader's buffer need not hold; 0:
- * none before `to`. */
-static uint64_t find_newline(struct turn *u, uint64_t from, uint64_t to)
+/* The end of the line that goes on at *at, in bytes that the reader's buffer need not hold.  0: *at
+ * is behind it.  1: there is none before `to`, or the end; *at is there.  2: nor in the next `most`
+ * bytes, *at is behind these.  ERR_IO. */
+static int find_newline(struct turn *u, uint64_t *at, uint64_t to, uint64_t most, struct err *err)
 {
     char piece[16 << 10];
 
-    while (from < to) {
-        size_t want = to - from < sizeof(piece) ? (size_t)(to - from) : sizeof(piece);
-        ssize_t n = reader_read(&u->t->from, piece, want, from);
+    while (*at < to && most > 0) {
+        size_t want = to - *at < sizeof(piece) ? (size_t)(to - *at) : sizeof(piece);
+        ssize_t n = reader_read(&u->t->from, piece, want, *at);
         const char *nl = n <= 0 ? NULL : memchr(piece, '\n', (size_t)n);
-        if (nl != NULL)
-            return from + (uint64_t)(nl - piece) + 1;
-        if (n <= 0)
+        if (n < 0)
+            return err_sys(err, "read at %llu", (unsigned long long)*at);
+        if (n == 0)
+            return 1;
+        if (nl != NULL) {
+            *at += (uint64_t)(nl - piece) + 1;
             return 0;
-        from += (uint64_t)n;
+        }
+        *at += (uint64_t)n;
+        most -= (uint64_t)n < most ? (uint64_t)n : most;
+        if (piece[n - 1] == '\0')
+            *at = reader_pass_hole(&u->t->from, *at, to);
     }
-    return 0;
+    return *at < to ? 2 : 1;
 }
 
 static void grow_buffer(struct tail_reader *rd)
@@ -187,26 +199,28 @@ static int check(struct turn *u, struct err *err)
 }
 
 /* A line that is longer than we look at: its beginning is in the buffer.  *ret is where it ends, 0:
- * not before `to`.  As turn_lines. */
-static int take_long_line(struct turn *u, uint64_t start, uint64_t to, uint64_t *ret,
+ * not before `to`, or (*stopped) others have their turn before more of it is looked at.  As
+ * turn_lines. */
+static int take_long_line(struct turn *u, uint64_t start, uint64_t to, uint64_t *ret, bool *stopped,
                           struct err *err)
 {
     struct tail_reader *rd = u->rd;
     bool on = u->c != NULL && !u->whole; /* `scanned` speaks of what is read on, not of old bytes */
-    uint64_t from = start + rd->cap, end;
-    int r;
+    uint64_t at = start + rd->cap;
+    int r, found;
 
-    if (on && u->t->scanned > from)
-        from = u->t->scanned;
-    end = find_newline(u, from, to);
-    r = check(u, err);
+    if (on && u->t->scanned > at)
+        at = u->t->scanned;
+    found = find_newline(u, &at, to, on ? LONG_BYTES : UINT64_MAX, err);
+    r = found < 0 ? found : check(u, err);
     if (r < 0)
         return r;
     if (on)
-        u->t->scanned = end != 0 ? end : to;
-    if (end != 0)
-        take_line(u, (struct str){rd->buf, rd->cap}, start, end, end - 1 - start - rd->cap);
-    *ret = end;
+        u->t->scanned = at;
+    if (found == 0)
+        take_line(u, (struct str){rd->buf, rd->cap}, start, at, at - 1 - start - rd->cap);
+    *ret = found == 0 ? at : 0;
+    *stopped = found == 2;
     return 0;
 }
 
@@ -248,7 +262,7 @@ int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *s
         }
         if (p == rd->buf && (size_t)n == rd->cap) {
             uint64_t end;
-            int r = take_long_line(u, *at, to, &end, err);
+            int r = take_long_line(u, *at, to, &end, stopped, err);
             if (r < 0 || end == 0)
                 return r;
             *stopped = must_stop(u, *at, stop);
@@ -354,7 +368,7 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
     t->seen = st.size;
     metric_add(METRIC_READ_BYTES, t->pos - before);
     t->caught_up = r == 0 && !stopped;
-    if (t->pos > before || t->scanned < t->pos)
+    if (t->scanned < t->pos)
         t->scanned = t->pos;
     if (u.changed)
         return TAIL_CHANGED;
@@ -365,21 +379,25 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
     return stopped ? TAIL_MORE : TAIL_END;
 }
 
+/* Not far back: a file may be longer than anybody could read. */
 void tail_skip(struct tail *t, struct tail_reader *rd)
 {
     struct reader_stat st;
-    uint64_t end = 0;
+    uint64_t least, end = 0;
 
-    if (reader_stat(&t->from, &st) < 0 || st.size == 0)
+    if (reader_stat(&t->from, &st) < 0 || st.size <= t->pos)
         return;
-    for (uint64_t at = st.size; at > 0 && end == 0;) {
-        size_t want = at < SKIP_BYTES ? (size_t)at : SKIP_BYTES;
+    least = st.size - t->pos > rd->line_max ? st.size - rd->line_max : t->pos;
+    for (uint64_t at = st.size; at > least && end == 0;) {
+        size_t want = at - least < SKIP_BYTES ? (size_t)(at - least) : SKIP_BYTES;
         ssize_t n = reader_read(&t->from, rd->buf, want, at - want);
         const char *nl = n < 0 ? NULL : memrchr(rd->buf, '\n', (size_t)n);
         if (nl != NULL)
             end = at - want + (uint64_t)(nl - rd->buf) + 1;
         at -= want;
     }
+    if (end == 0)
+        end = least == t->pos ? t->pos : st.size;
     checkpoint_skip(rd->checkpoint, t->file, 0, end);
     t->pos = t->scanned = end;
 }

@@ -4,6 +4,7 @@
  * dying fall, every record arrives exactly once, and a chunk that is built again is the same to the
  * byte.
  */
+#include "base/fault.h"
 #include "collector/tail_turn.h"
 #include "tests/unit/collector/tail_world.h"
 
@@ -453,6 +454,108 @@ static void giant_lines_in_a_row_take_turns(void **state)
     assert_int_equal(w.stored, 8);
 }
 
+/* Others want to be read, too. */
+static void a_line_without_end_is_gone_through_in_turns(void **state)
+{
+    enum { BYTES = 48 << 20, TURN = 10 << 20 };
+    uint64_t before = 0;
+    struct buf line;
+    int turns = 0;
+
+    (void)state;
+    buf_init(&line, BYTES + 64);
+    buf_add_z(&line, T "stdout F ");
+    memset(buf_room(&line, BYTES), 'x', BYTES);
+    line.n += BYTES;
+    append(buf_str(&line));
+    while (read_some(0) == TAIL_MORE) {
+        assert_in_range(w.t->scanned - before, 1, TURN);
+        assert_false(w.t->caught_up); /* else it would be taken for one that nobody ends */
+        before = w.t->scanned;
+        turns++;
+    }
+    assert_in_range(turns, BYTES / TURN, BYTES / (1 << 20));
+    assert_int_equal(w.t->scanned, w.t->seen);
+    append(STR("\n" T "stdout F next\n"));
+    deliver_everything();
+    assert_int_equal(w.stored, 2);
+    assert_true(str_find(buf_str(&w.lines), STR(" truncated=50331648\n")) != SIZE_MAX);
+    assert_true(str_ends(buf_str(&w.lines), STR("stdout|next\n")));
+    die_and_return();
+    buf_fini(&line);
+}
+
+static void read_on(void)
+{
+    while (tail_read(w.t, &w.rd, w.c, 1 << 20, &err) != TAIL_END)
+        seal();
+    seal();
+}
+
+/* What could not be read for a moment is read later: the end of a line may be there. */
+static void a_read_that_fails_in_a_giant_line_hides_nothing(void **state)
+{
+    struct buf line;
+
+    buf_init(&line, 1 << 20);
+    buf_add_z(&line, T "stdout F ");
+    while (line.n < 600 << 10)
+        buf_add_z(&line, "0123456789");
+    buf_add_z(&line, "\n" T "stdout F next\n");
+    FAULT_EACH("reader.read") {
+        (void)teardown(state);
+        (void)setup(state);
+        append(buf_str(&line));
+        read_on();
+        append(STR(T "stdout F last\n"));
+        read_on();
+        for (; w.sent.n > 0; ack(0))
+            server_take(buf_str(&w.sent.p[0].message));
+        assert_int_equal(w.stored, 3);
+        assert_true(str_ends(buf_str(&w.lines), STR("stdout|next\nstdout|last\n")));
+    }
+    buf_fini(&line);
+}
+
+/* A file may be longer than anybody could read, and take no room. */
+static void a_hole_holds_up_nobody(void **state)
+{
+    const off_t size = (off_t)8 << 40;
+
+    (void)state;
+    append(STR(T "stdout F one\n" T "stdout F hole"));
+    assert_int_equal(truncate(w.log, size), 0);
+    while (read_some(1 << 20) == TAIL_MORE)
+        ;
+    assert_int_equal(w.t->scanned, size);
+    append(STR("\n" T "stdout F next\n"));
+    while (read_some(1 << 20) == TAIL_MORE)
+        ;
+    seal();
+    die_and_return();
+    deliver_everything();
+    assert_int_equal(w.stored, 3);
+    assert_true(str_find(buf_str(&w.lines), STR(" truncated=8796093022")) != SIZE_MAX);
+    assert_true(str_ends(buf_str(&w.lines), STR("stdout|next\n")));
+}
+
+static void what_is_passed_over_is_not_gone_through(void **state)
+{
+    const off_t size = (off_t)8 << 40;
+
+    (void)state;
+    append(STR(T "stdout F one\n"));
+    assert_int_equal(tail_pass(w.t, &w.rd, &err), TAIL_END);
+    assert_int_equal(w.t->pos, w.t->seen);
+    assert_int_equal(truncate(w.log, size), 0);
+    assert_int_equal(tail_pass(w.t, &w.rd, &err), TAIL_END);
+    append(STR("\n" T "stdout F next\n"));
+    assert_int_equal(tail_pass(w.t, &w.rd, &err), TAIL_END);
+    append(STR(T "stdout F read\n"));
+    deliver_everything();
+    expect_lines("stdout|read\n");
+}
+
 /* What the file was is nowhere any more. */
 static void forget_old(void)
 {
@@ -694,6 +797,11 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(a_giant_line_is_cut_in_bounded_memory, setup, teardown),
     cmocka_unit_test_setup_teardown(a_giant_line_is_built_again_after_a_death, setup, teardown),
     cmocka_unit_test_setup_teardown(giant_lines_in_a_row_take_turns, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_line_without_end_is_gone_through_in_turns, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_read_that_fails_in_a_giant_line_hides_nothing, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(a_hole_holds_up_nobody, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_is_passed_over_is_not_gone_through, setup, teardown),
     cmocka_unit_test_setup_teardown(a_copy_is_read_on_under_the_old_id, setup, teardown),
     cmocka_unit_test_setup_teardown(a_shrunken_file_is_a_new_one, setup, teardown),
     cmocka_unit_test_setup_teardown(a_file_rewritten_right_before_it_is_read_is_a_new_one, setup,

@@ -138,11 +138,6 @@ struct checkpoint_file *checkpoint_file_find(const struct checkpoint *c, uint64_
     return map_get(c->by_no, number_key(&no));
 }
 
-bool checkpoint_has_drawn(const struct checkpoint *c, uint64_t no)
-{
-    return no < c->next_file;
-}
-
 /* ---- chunks in memory ---- */
 
 static void chunk_free(struct checkpoint_chunk *chunk)
@@ -333,6 +328,28 @@ struct checkpoint_file *checkpoint_file_new(struct checkpoint *c, uint64_t dev, 
     f->path = mem_dup(path, strlen(path));
     checkpoint_put_file(c, f);
     return f;
+}
+
+struct checkpoint_file *checkpoint_file_again(struct checkpoint *c, uint64_t no, uint32_t salt,
+                                              const char *path)
+{
+    struct checkpoint_file *f;
+
+    OBJ_CHECK(c, CHECKPOINT_MAGIC);
+    if (checkpoint_file_find(c, no) != NULL)
+        return NULL;
+    f = checkpoint_add_file(c, no, salt);
+    free(f->path);
+    f->path = mem_dup(path, strlen(path));
+    checkpoint_put_file(c, f);
+    return f;
+}
+
+void checkpoint_pass_numbers(struct checkpoint *c, uint64_t next)
+{
+    OBJ_CHECK(c, CHECKPOINT_MAGIC);
+    if (next > c->next_file)
+        c->next_file = next; /* keeps (2) */
 }
 
 void checkpoint_file_changed(struct checkpoint *c, struct checkpoint_file *f)

@@ -116,6 +116,14 @@ void checkpoint_told(struct checkpoint *c);
 /* A new file with a new id; in the journal with the next sync.  `path` is copied. */
 struct checkpoint_file *checkpoint_file_new(struct checkpoint *c, uint64_t dev, uint64_t ino,
                                             const char *path);
+/* The one that had `no` and `salt` in this incarnation, of which the journal knows nothing: it is
+ * an older copy that was put back.  Its id is what it was, so a server knows what it has of it.
+ * NULL: another has that number. */
+struct checkpoint_file *checkpoint_file_again(struct checkpoint *c, uint64_t no, uint32_t salt,
+                                              const char *path);
+/* Numbers below `next` were drawn by somebody: none of them is drawn again.  In the journal with
+ * the next one that is. */
+void checkpoint_pass_numbers(struct checkpoint *c, uint64_t next);
 /* Journal what is known about it now, with the next sync. */
 void checkpoint_file_changed(struct checkpoint *c, struct checkpoint_file *f);
 void checkpoint_file_set_path(struct checkpoint *c, struct checkpoint_file *f, const char *path);
@@ -131,8 +139,6 @@ void checkpoint_file_forget(struct checkpoint *c, struct checkpoint_file *f);
  * one that goes. */
 struct checkpoint_file *checkpoint_file_at(const struct checkpoint *c, size_t i);
 struct checkpoint_file *checkpoint_file_find(const struct checkpoint *c, uint64_t no);
-/* Was number `no` drawn in this incarnation, as far as the journal knows? */
-bool checkpoint_has_drawn(const struct checkpoint *c, uint64_t no);
 
 /* End of the last planned byte; and its first hole below that: *start >= *end when there is none.
  * Begin with from 0, go on from the last *end. */

@@ -698,6 +698,7 @@ int input_file_open(const struct input_file_options *opt, struct source_set *set
         input_file_free(&in);
         return r;
     }
+    checkpoint_pass_numbers(opt->checkpoint, keep_next(in->keep)); /* what is kept keeps its own */
     *ret = in;
     return 0;
 }

@@ -514,6 +514,13 @@ static void know_extent(struct input_file *in, struct checkpoint_file *f)
     keep_reader_free(&kept);
 }
 
+static void set_head(struct input_file *in, const struct keep_head *head, struct checkpoint_file *f)
+{
+    f->head_len = head->head_len; /* nor may another file be taken for it */
+    f->head_hash = head->head_hash;
+    checkpoint_file_changed(in->opt.checkpoint, f);
+}
+
 /* The number is on the disk first: drawn again after a kill, it would be another log's, and put
  * that in place of this one. */
 static int adopt(struct input_file *in, const struct keep_head *head, struct checkpoint_file *f,
@@ -521,11 +528,25 @@ static int adopt(struct input_file *in, const struct keep_head *head, struct che
 {
     int r;
 
-    f->head_len = head->head_len; /* nor may another file be taken for it then */
-    f->head_hash = head->head_hash;
-    checkpoint_file_changed(in->opt.checkpoint, f);
+    set_head(in, head, f);
     r = checkpoint_sync(in->opt.checkpoint, err);
     return r < 0 ? r : keep_adopt(in->keep, head, f->no, f->salt, err);
+}
+
+/* No entry is there for what lies in keep/.  Of this incarnation it has a number already, which an
+ * older journal that was put back does not know. */
+static struct checkpoint_file *enter(struct input_file *in, const struct keep_head *head,
+                                     const char *path)
+{
+    struct checkpoint *c = in->opt.checkpoint;
+    struct checkpoint_file *f = NULL;
+
+    if (head->incarnation == checkpoint_incarnation(c))
+        f = checkpoint_file_again(c, head->no, head->salt, path);
+    if (f == NULL)
+        return checkpoint_file_new(c, 0, 0, path);
+    set_head(in, head, f);
+    return f;
 }
 
 static void take(void *arg, const struct keep_head *head, const struct keep_names *names)
@@ -535,21 +556,15 @@ static void take(void *arg, const struct keep_head *head, const struct keep_name
     struct checkpoint_file *f = find_entry(c, head, names);
     char path[CHECKPOINT_PATH_MAX + 1];
     struct err err;
-    bool is_new;
+    bool is_new = f == NULL;
 
     if (f != NULL && f->user != NULL)
         return;
-    if (f == NULL && head->incarnation == checkpoint_incarnation(c) &&
-        checkpoint_has_drawn(c, head->no)) {
-        keep_remove_orphan(in->keep, head->no, "the journal is done with its log");
-        return;
-    }
     in->source = input_file_source_of(in, str_to_z(names->path, path, sizeof(path)));
     if (in->source == NULL)
         in->has_unwanted = true; /* until a reload, or for good */
-    is_new = f == NULL;
-    if (is_new) /* also if nobody asks for it: what nobody knows nobody removes */
-        f = checkpoint_file_new(c, 0, 0, path);
+    if (is_new)                  /* also if nobody asks for it: what nobody knows nobody removes */
+        f = enter(in, head, path);
     if (checkpoint_file_end(f) < head->start) /* all of that was at the server */
         checkpoint_skip(c, f, checkpoint_file_end(f), head->start);
     if (!is_same(c, head, f) && adopt(in, head, f, &err) < 0) {

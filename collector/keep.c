@@ -66,11 +66,16 @@ static uint64_t size_of(const struct keep *k, const char *name)
 static int add_size(void *arg, int dir_fd, const char *name, struct err *err)
 {
     struct keep *k = arg;
+    uint64_t no;
 
     (void)dir_fd;
     (void)err;
-    if (is_ours(name))
-        k->bytes += size_of(k, name);
+    if (!is_ours(name))
+        return 0;
+    k->bytes += size_of(k, name);
+    no = strtoull(name + 17, NULL, 16);
+    if (strtoull(name, NULL, 16) == k->incarnation && no >= k->next)
+        k->next = no + 1;
     return 0;
 }
 
@@ -124,6 +129,11 @@ bool keep_has(const struct keep *k, uint64_t no)
 uint64_t keep_bytes(const struct keep *k)
 {
     return k->bytes;
+}
+
+uint64_t keep_next(const struct keep *k)
+{
+    return k->next;
 }
 
 void keep_set_bytes(struct keep *k, uint64_t less, uint64_t more)

@@ -22,6 +22,9 @@ struct keep_reader; /* of one log */
 int keep_open(int state_fd, uint64_t incarnation, struct keep **ret, struct err *err);
 void keep_close(struct keep **pk);
 uint64_t keep_bytes(const struct keep *k); /* of all its files */
+/* Above the numbers of all that was there of this incarnation when it was opened, by their names.
+ */
+uint64_t keep_next(const struct keep *k);
 
 /* Call fn for every log that is kept, of other incarnations too, in the order of their numbers;
  * `names` live until it returns.  What is torn before its first byte of a log goes, see
@@ -30,7 +33,7 @@ uint64_t keep_bytes(const struct keep *k); /* of all its files */
 typedef void keep_found_fn(void *arg, const struct keep_head *head, const struct keep_names *names);
 int keep_each(struct keep *k, keep_found_fn *fn, void *arg, struct err *err);
 
-/* `log` was kept by another journal or under another number: now it is `no`, `salt`. */
+/* `log` was kept by another journal, or its number is another's: now it is `no`, `salt`. */
 int keep_adopt(struct keep *k, const struct keep_head *log, uint64_t no, uint32_t salt,
                struct err *err);
 

@@ -15,7 +15,7 @@ struct keep {
 #define KEEP_MAGIC 0x4ee9f11eu
     int dir_fd;
     uint64_t incarnation;
-    uint64_t bytes;
+    uint64_t bytes, next;
     struct codec_writer *codec; /* while something is written */
     unsigned writers;
 };

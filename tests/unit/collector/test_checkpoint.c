@@ -366,6 +366,26 @@ static void a_journal_put_back_does_not_draw_an_id_again(void **state)
     buf_fini(&copy);
 }
 
+static void what_an_older_journal_does_not_know_has_its_id_again(void **state)
+{
+    char id[CHECKPOINT_ID_MAX];
+    struct checkpoint_file *f;
+
+    (void)state;
+    checkpoint_pass_numbers(c, 10);
+    f = checkpoint_file_again(c, 5, 77, "/a");
+    assert_non_null(f);
+    assert_true(str_ends(str_of(f->id), STR("-5-0000004d")));
+    assert_string_equal(f->path, "/a");
+    (void)str_to_z(str_of(f->id), id, sizeof(id));
+    assert_null(checkpoint_file_again(c, 5, 78, "/a")); /* it is another's now */
+    assert_int_equal(new_file(1, "/b")->no, 10);
+    assert_int_equal(checkpoint_sync(c, &err), 0);
+    reopen();
+    assert_string_equal(checkpoint_file_find(c, 5)->id, id);
+    assert_int_equal(checkpoint_next_file(c), 11);
+}
+
 static void what_was_seen_of_a_file_is_remembered(void **state)
 {
     struct checkpoint_file *f = new_file(42, "/x");
@@ -787,6 +807,8 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(a_lost_journal_begins_a_new_incarnation, setup, teardown),
     cmocka_unit_test_setup_teardown(another_version_is_left_alone, setup, teardown),
     cmocka_unit_test_setup_teardown(a_journal_put_back_does_not_draw_an_id_again, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_an_older_journal_does_not_know_has_its_id_again, setup,
+                                    teardown),
     cmocka_unit_test_setup_teardown(what_was_seen_of_a_file_is_remembered, setup, teardown),
     cmocka_unit_test_setup_teardown(a_chunk_can_be_planned_again, setup, teardown),
     cmocka_unit_test_setup_teardown(a_part_that_could_not_be_built_stays_as_it_was, setup,

@@ -219,6 +219,68 @@ static void a_lost_journal_loses_nothing_that_is_kept(void **state)
     wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
 }
 
+/* A journal that knows of no log is put back over the one that has drawn the number of ours. */
+static void put_old_journal_back(void)
+{
+    struct buf old;
+
+    buf_init(&old, 4 << 20);
+    world_start(SMALL, DOCKER);
+    world_stop();
+    assert_int_equal(file_read(w.dir, "state/checkpoint", &old, &err), 0);
+    write_log(20);
+    read_begin_delete_and_stop(SMALL);
+    assert_int_equal(file_replace(w.dir, "state/checkpoint", 0600, buf_str(&old), &err), 0);
+    buf_fini(&old);
+}
+
+static void an_old_journal_finds_what_is_kept_under_its_own_id(void **state)
+{
+    (void)state;
+    put_old_journal_back();
+    for (int i = 0; i < 2; i++) { /* killed while it is read, too */
+        w.server.hold_acks = i == 0;
+        world_start(SMALL, DOCKER);
+        world_wait_records(i == 0 ? 1 : LINES);
+        if (i == 0)
+            world_die();
+    }
+    assert_int_equal(count_lines(), LINES);
+    assert_int_equal(w.server.records, LINES); /* the server knows what it has */
+    wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_int_equal(metric_get(METRIC_SPOOL_ORPHANS), 0);
+}
+
+/* What was kept could not be read at first, and another log drew its number. */
+static void what_is_kept_is_no_other_log_of_its_number(void **state)
+{
+    static const char other[] =
+        "logs/fedcba9876543210fedcba9876543210fedcba9876543210fedcba98765432"
+        "10";
+    char log[256];
+
+    (void)state;
+    put_old_journal_back();
+    world_rename("state/keep", "state/aside");
+    assert_int_equal(file_make_dirs(w.dir, other, 0700, &err), 0);
+    (void)snprintf(log, sizeof(log), "%s/%s-json.log", other, strrchr(other, '/') + 1);
+    world_write(log,
+                "{\"log\":\"other\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T19:15:00Z\"}\n");
+    world_start(SMALL, DOCKER);
+    world_wait("other");
+    world_die();
+    assert_int_equal(unlinkat(w.dir, "state/keep", AT_REMOVEDIR), 0);
+    world_rename("state/aside", "state/keep");
+    world_start(SMALL, DOCKER);
+    world_wait("n=000499");
+    assert_int_equal(count_lines(), LINES);
+    world_check_once("other");
+    wait_check(w.loop, keep_is_empty, NULL, "keep/ to be empty");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_int_equal(metric_get(METRIC_SPOOL_ORPHANS), 0);
+}
+
 /* Records of the journal (docs/formats/checkpoint.md). */
 enum { RECORD_BYTES = 64, SEEN = 7, KEPT = 10 };
 
@@ -594,6 +656,8 @@ int main(void)
         TEST(what_is_kept_waits_through_more_ends),
         TEST(a_log_that_is_there_again_is_another),
         TEST(a_lost_journal_loses_nothing_that_is_kept),
+        TEST(an_old_journal_finds_what_is_kept_under_its_own_id),
+        TEST(what_is_kept_is_no_other_log_of_its_number),
         TEST(what_was_kept_before_the_journal_said_so_is_read_and_removed),
         TEST(what_is_read_from_keep_is_promised),
         TEST(what_nobody_can_read_in_keep_is_removed_and_counted),

@@ -27,7 +27,7 @@ static int tell(struct input_file *in, struct checkpoint_file *f, struct checkpo
     return r;
 }
 
-void input_file_tell_drops(struct input_file *in, struct checkpoint_file *f)
+bool input_file_tell_drops(struct input_file *in, struct checkpoint_file *f)
 {
     struct checkpoint_drop *d;
     struct err err;
@@ -35,8 +35,9 @@ void input_file_tell_drops(struct input_file *in, struct checkpoint_file *f)
     VEC_EACH(&f->drops, d)
         if (tell(in, f, d, &err) < 0) {
             log_error("drops.not_written", LOG_ERR(&err));
-            return;
+            return false;
         }
+    return true;
 }
 
 void input_file_tell_all_drops(struct input_file *in, dur_ns now)
@@ -47,7 +48,7 @@ void input_file_tell_all_drops(struct input_file *in, dur_ns now)
         return;
     in->told_drops_at = now;
     for (size_t i = 0; (f = checkpoint_file_at(in->opt.checkpoint, i)) != NULL; i++)
-        input_file_tell_drops(in, f);
+        (void)input_file_tell_drops(in, f); /* or in ten seconds */
 }
 
 /* ---- after a start ---- */

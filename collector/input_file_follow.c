@@ -194,7 +194,8 @@ void input_file_forget_dead(struct input_file *in)
     for (size_t i = 0; i < in->dead.n; i++) {
         struct checkpoint_file *f = in->dead.p[i];
         if (f->unacked == 0 && f->user == NULL) {
-            input_file_tell_drops(in, f);
+            if (!input_file_tell_drops(in, f))
+                spool_missed(in->opt.own)->others++;
             checkpoint_file_forget(in->opt.checkpoint, f);
         } else {
             in->dead.p[left++] = f;

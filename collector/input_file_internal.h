@@ -190,10 +190,11 @@ void input_file_take_kept_again(struct input_file *in, dur_ns now); /* if some c
 bool input_file_waits_in_keep(const struct input_file *in, const struct checkpoint_file *f);
 void input_file_keep(struct input_file *in, dur_ns now);
 
-/* input_file_drops.c: what rules dropped, every ten seconds, or of one file now. */
+/* input_file_drops.c: what rules dropped, every ten seconds, or of one file now: false if that
+ * cannot be said now. */
 void input_file_load_drops(struct input_file *in); /* what was told before the start */
 void input_file_tell_all_drops(struct input_file *in, dur_ns now);
-void input_file_tell_drops(struct input_file *in, struct checkpoint_file *f);
+bool input_file_tell_drops(struct input_file *in, struct checkpoint_file *f);
 
 /* input_file_lag.c */
 void input_file_look_at_lag(struct input_file *in, dur_ns now);

@@ -17,6 +17,7 @@
 #include "base/obj.h"
 #include "collector/input_file_internal.h"
 #include "collector/metrics.h"
+#include "collector/notice.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -417,7 +418,7 @@ static void on_drain(void *arg)
         if (t->keeping != NULL)
             input_file_unbind(in, t);
     }
-    (void)spool_retry(in->opt.own);
+    (void)notice_retry(in->opt.own);
     if (checkpoint_sync(in->opt.checkpoint, &err) < 0)
         log_error("checkpoint.failed", LOG_ERR(&err));
     in->drain_done(in->drain_arg);

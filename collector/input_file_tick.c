@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "collector/input_file_internal.h"
 #include "collector/metrics.h"
+#include "collector/notice.h"
 
 #include <sys/stat.h>
 
@@ -35,7 +36,8 @@ void input_file_soon(struct input_file *in)
  * rotated away is found again only by the journal.  Who sends hears whether it went well. */
 void input_file_save(struct input_file *in)
 {
-    (void)spool_retry(in->opt.own); /* gaps, before the journal passes over them; it says why not */
+    (void)notice_retry(
+        in->opt.own); /* gaps, before the journal passes over them; it says why not */
     checkpoint_sync_begin(in->opt.checkpoint);
 }
 

@@ -53,6 +53,15 @@ static int end(struct notice *n, struct spool *own, struct err *err)
     return r;
 }
 
+/* The same, for what is not told again. */
+static int end_once(struct notice *n, struct spool *own, struct err *err)
+{
+    int r = end(n, own, err);
+
+    spool_missed(own)->others += r < 0;
+    return r;
+}
+
 int notice_gap_begin(struct spool *own, const struct notice_gap *gap, struct err *err)
 {
     struct notice n;
@@ -68,6 +77,10 @@ int notice_gap_begin(struct spool *own, const struct notice_gap *gap, struct err
     if (gap->text.n > 0)
         json_put_kv_str(&n.w, "text", str_sub(gap->text, 0, TEXT_MAX));
     r = end(&n, own, err);
+    if (r < 0) {
+        spool_missed(own)->gaps += gap->count > 1 ? gap->count : 1;
+        spool_missed(own)->bytes += gap->end - gap->start;
+    }
     metric_add(METRIC_GAPS, 1);
     metric_add(METRIC_GAP_BYTES, gap->end - gap->start);
     log_error("gap", LOG_Z("cause", gap->cause), LOG_STR("file", gap->path),
@@ -80,8 +93,37 @@ int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err)
     int r = notice_gap_begin(own, gap, err);
 
     if (r == 0)
-        (void)spool_retry(own); /* which says why not, and holds it */
+        (void)notice_retry(own); /* which says why not, and holds it */
     return r;
+}
+
+static int tell_missed(struct spool *own, const struct spool_missed *missed, struct err *err)
+{
+    struct notice n;
+
+    begin(&n);
+    json_put_kv_str(&n.w, "gap", STR("not_told"));
+    json_put_kv_u64(&n.w, "bytes", missed->bytes);
+    json_put_kv_u64(&n.w, "count", missed->gaps);
+    json_put_kv_u64(&n.w, "others", missed->others);
+    return end(&n, own, err);
+}
+
+bool notice_retry(struct spool *own)
+{
+    struct spool_missed *missed = spool_missed(own);
+    struct err err;
+
+    if (!spool_retry(own))
+        return false;
+    if (missed->gaps + missed->others == 0)
+        return true;
+    log_error("gaps.not_told", LOG_U64("gaps", missed->gaps), LOG_U64("bytes", missed->bytes),
+              LOG_U64("others", missed->others));
+    if (tell_missed(own, missed, &err) < 0)
+        return false; /* it is tried again */
+    *missed = (struct spool_missed){.gaps = 0};
+    return spool_retry(own);
 }
 
 static void put_id(struct notice *n, const char *key, uint64_t id)
@@ -121,18 +163,20 @@ int notice_failover(struct spool *own, const struct notice_failover *f, struct e
     json_put_kv_u64(&n.w, "ranges", f->ranges);
     json_put_kv_u64(&n.w, "bytes", f->bytes);
     metric_add(METRIC_MAYBE_TWICE_BYTES, f->bytes);
-    return end(&n, own, err);
+    return end_once(&n, own, err);
 }
 
-int notice_maybe_twice(struct spool *own, const struct checkpoint_part *part, struct err *err)
+void notice_maybe_twice(struct spool *own, const struct checkpoint_part *part)
 {
     struct notice n;
+    struct err err;
 
     begin(&n);
     json_put_kv_str(&n.w, "maybe_twice", STR("journal_old"));
     put_range(&n, str_of(part->file->path), str_of(part->file->id), part->start, part->end);
     metric_add(METRIC_MAYBE_TWICE_BYTES, part->end - part->start);
-    return end(&n, own, err);
+    if (end_once(&n, own, &err) < 0)
+        log_error("maybe_twice.not_written", LOG_ERR(&err));
 }
 
 int notice_drop(struct spool *own, const struct checkpoint_file *file,

@@ -10,9 +10,14 @@
 #include "collector/checkpoint.h"
 #include "collector/spool.h"
 
+/*
+ * On a disk that is full or fails notices wait in memory (spool_keep).  One for which there is no
+ * room there, either (ERR_LIMIT), is counted, if nobody will tell it again, and notice_retry says
+ * how many there were: "gap":"not_told", `count` gaps of `bytes` bytes, and `others`.
+ */
+
 /* "gap": [start, end) of `path` is lost, and why.  Counted, logged, and durable when it returns 0,
- * but on a disk that is full or fails: there it waits in memory (spool_keep).  notice_gap_begin
- * leaves the sync to who has several. */
+ * but on such a disk.  notice_gap_begin leaves the sync to who has several. */
 struct notice_gap {
     const char *cause; /* one of those in docs/collector.md */
     struct str path, file_id, text;
@@ -23,6 +28,9 @@ struct notice_gap {
 int notice_gap(struct spool *own, const struct notice_gap *gap, struct err *err);
 int notice_gap_begin(struct spool *own, const struct notice_gap *gap, struct err *err);
 
+/* spool_retry, and then what could not be told.  true: nothing waits any more, and all was told. */
+bool notice_retry(struct spool *own);
+
 /* "incarnation": the journal had to be begun anew, or is an old one.  With file NULL that alone,
  * else that [start, end) of `file`, which is read under this id, may be stored already.  Not
  * synced. */
@@ -32,7 +40,7 @@ int notice_incarnation(struct spool *own, const struct checkpoint *c,
 
 /* "maybe_twice": some of [start, end) of `path` was stored before, and all of it is sent once more.
  * Not synced. */
-int notice_maybe_twice(struct spool *own, const struct checkpoint_part *part, struct err *err);
+void notice_maybe_twice(struct spool *own, const struct checkpoint_part *part);
 
 /* "drop": what a rule dropped of a file since the last of these, and the sums up to now.  Not
  * synced. */

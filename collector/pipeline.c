@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "collector/metrics.h"
+#include "collector/notice.h"
 #include "collector/pipeline_internal.h"
 
 #include <stdlib.h>
@@ -203,7 +204,7 @@ static void trim_later(struct pipeline *p, size_t bytes)
 /* Gaps first: what is planned or acknowledged passes over them.  The spool says why not. */
 static void save(struct pipeline *p)
 {
-    (void)spool_retry(p->opt.own);
+    (void)notice_retry(p->opt.own);
     checkpoint_sync_begin(p->opt.checkpoint);
 }
 
@@ -357,7 +358,7 @@ static void finish_drain(struct pipeline *p)
     if (!p->draining || p->drained)
         return;
     p->drained = true;
-    (void)spool_retry(p->opt.own);
+    (void)notice_retry(p->opt.own);
     (void)checkpoint_sync(p->opt.checkpoint,
                           &err); /* acks: one that is lost is a chunk sent again */
     p->drain_done(p->drain_arg);

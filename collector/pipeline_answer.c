@@ -53,9 +53,9 @@ static int send_twice(struct pipeline *p, const struct checkpoint_chunk *c, stru
     buf_init(&marked, message.n + PIPELINE_MESSAGE_SLACK);
     r = chunk_mark_twice(message, token, &marked, err);
     for (size_t i = 0; r == 0 && !is_own(c) && i < c->parts.n; i++)
-        if (sent[i])
-            r = notice_maybe_twice(p->opt.own, &c->parts.p[i], err);
-    (void)spool_retry(p->opt.own); /* what it says of a full disk is no reason to lose the chunk */
+        if (sent[i]) /* a full disk, and full memory, are no reason to lose the chunk */
+            notice_maybe_twice(p->opt.own, &c->parts.p[i]);
+    (void)notice_retry(p->opt.own);
     if (r == 0)
         fleet_add(p->fleet, pipeline_index_of(p, pipeline_lane_of_chunk(p, c)), c->no, token,
                   &marked);
@@ -103,7 +103,7 @@ void pipeline_on_refused(void *arg, uint64_t no, struct str message, struct str 
         refused_keep(p->refused, no, message);
         if (c != NULL)
             tell_refused(p, c, sent, text);
-        (void)spool_retry(p->opt.own);
+        (void)notice_retry(p->opt.own);
         pipeline_on_acked(p, no); /* keeps (3) */
     }
     free(sent);

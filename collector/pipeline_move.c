@@ -103,7 +103,7 @@ static void tell_moved(const struct moving *m)
         return;
     if (notice_failover(m->p->opt.own, &m->told, &err) < 0)
         log_error("failover.not_written", LOG_ERR(&err));
-    (void)spool_retry(m->p->opt.own);
+    (void)notice_retry(m->p->opt.own);
 }
 
 void pipeline_on_left(void *arg, size_t from, size_t to)

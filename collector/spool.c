@@ -38,6 +38,7 @@ struct spool {
     struct buf held; /* lines of spool_keep that are not durable, */
     size_t written;  /* so much of it is in the file, at its end */
     dur_ns retry_at; /* not before; 0: the last sync went well */
+    struct spool_missed missed;
 };
 
 static void name_of(unsigned no, char name[32])
@@ -216,6 +217,12 @@ int spool_keep(struct spool *s, struct str line, struct err *err)
     if (in_order && spool_append(s, line, err) == 0)
         s->written += line.n;
     return 0;
+}
+
+struct spool_missed *spool_missed(struct spool *s)
+{
+    OBJ_CHECK(s, SPOOL_MAGIC);
+    return &s->missed;
 }
 
 bool spool_retry(struct spool *s)

@@ -45,6 +45,13 @@ void spool_again(struct spool *s, size_t n);
  * by spool_sync and spool_retry until it is.  ERR_LIMIT: SPOOL_LATE_MAX bytes wait already.
  */
 int spool_keep(struct spool *s, struct str line, struct err *err);
+/* For who wants to tell later of what there was no room for (notice.h): its to count and to clear.
+ */
+struct spool_missed {
+    uint64_t gaps, bytes; /* of gaps, and what these are about */
+    uint64_t others;
+};
+struct spool_missed *spool_missed(struct spool *s);
 /* Make durable what is held, if that can be now.  true: nothing waits any more.  Cheap when nothing
  * does, and for a while after it has failed; logs the first of several failures. */
 bool spool_retry(struct spool *s);

@@ -592,6 +592,21 @@ size_t store_ranges(struct store *s, struct str peer, struct str file_id, struct
     return count;
 }
 
+bool store_has_range(struct store *s, struct str peer, struct str file_id, uint64_t start,
+                     uint64_t end)
+{
+    struct ranges_key key;
+    uint64_t have;
+
+    OBJ_CHECK(s, STORE_MAGIC);
+    if (start >= end || !ranges_key_make(peer, file_id, &key))
+        return false;
+    (void)pthread_mutex_lock(&s->mutex);
+    have = ranges_covered(s->ranges, (struct str){key.bytes, key.n}, start, end);
+    (void)pthread_mutex_unlock(&s->mutex);
+    return have == end - start;
+}
+
 int store_overlaps(struct store *s, store_overlap_fn *fn, void *arg)
 {
     struct ranges_row *rows;

@@ -125,7 +125,7 @@ ts_ns store_receive_time(struct store *s);
 
 enum store_outcome {
     STORE_STORED,    /* durable and searchable: acknowledge */
-    STORE_DUPLICATE, /* all of it was stored before: acknowledge */
+    STORE_DUPLICATE, /* all of it was stored before, less its refused parts: acknowledge */
     STORE_REFUSED,   /* will never be accepted, err says why (a part overlaps what is stored only
                         partly) */
     STORE_FAILED,    /* the store is closing or broken: no acknowledgement */
@@ -137,6 +137,11 @@ struct store_append {
                             stored before */
     struct str dedup; /* foreign senders: identity of this chunk (peer, tag, token, hash, length);
                          empty: none */
+    /* One for each part, the caller's until done: nothing is stored of those that are set, nor
+     * remembered, and the others are stored all the same.  The store sets those whose range it has
+     * no room to remember, and tells the reason with the outcome.  NULL: one part that is refused
+     * refuses the chunk. */
+    bool *refused;
     /* On the WAL thread, in order of commit; must not block.  `a` is the caller's again.  While the
      * disk is full it just does not come: nothing is lost, nothing is acknowledged. */
     void (*done)(struct store_append *a, enum store_outcome outcome, const struct err *err);
@@ -149,7 +154,7 @@ struct store_append {
     struct err *why;
 };
 /* Never blocks.  Several may be under way; each partially stored chunk is impossible: a chunk is
- * stored whole (less its duplicate parts) or not at all. */
+ * stored whole (less its duplicate and its refused parts) or not at all. */
 void store_append(struct store *s, struct store_append *a);
 
 enum store_state {
@@ -164,6 +169,7 @@ enum store_state store_state(struct store *s, char *reason, size_t cap);
 struct store_stats {
     uint64_t records, line_bytes; /* appended since start */
     uint64_t duplicate_parts, duplicate_chunks, refused_chunks;
+    uint64_t refused_parts;    /* of chunks that were taken */
     uint64_t overlaps;         /* ranges that store_overlaps knows now */
     uint64_t overlaps_dropped; /* since start: it does not, there was no room */
     uint64_t twice_bytes;      /* of senders' files, stored again because a part said maybe_twice */
@@ -296,6 +302,14 @@ struct store_range {
 };
 size_t store_ranges(struct store *s, struct str peer, struct str file_id, struct store_range *ret,
                     size_t n);
+
+/* Is all of [start, end) of a peer's file stored? */
+bool store_has_range(struct store *s, struct str peer, struct str file_id, uint64_t start,
+                     uint64_t end);
+
+/* The names of all tenants, in no order; non-zero from fn ends the walk and is returned. */
+typedef int store_tenant_fn(void *arg, struct str tenant);
+int store_tenants(struct store *s, store_tenant_fn *fn, void *arg);
 
 /* All ranges of parts that said maybe_twice and were stored: another server may have them, or some
  * of them were here before.  In no order; non-zero from fn ends the walk and is returned. */

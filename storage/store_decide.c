@@ -125,7 +125,8 @@ static int decide_part(struct store *s, struct str peer, struct record_part *p, 
         add_new(s, key, p->start, p->end);
     if (r == 0 && p->maybe_twice)
         note_overlap(s, peer, p);
-    *twice += have;
+    if (r == 0)
+        *twice += have;
     return r;
 }
 
@@ -167,6 +168,23 @@ void store_decide_number(struct batch *b, uint64_t first_seq)
         b->records[i].seq = first_seq + i;
 }
 
+/* As decide_part of part `i`, or it is refused alone: then its records do not count, and nothing is
+ * remembered of it.  So it is on the disk, too: what is dropped there has no range. */
+static int decide_part_of(struct store *s, struct store_append *a, uint32_t i, uint64_t *twice,
+                          struct err *err)
+{
+    struct record_part *p = &a->batch->parts[i];
+    int r = 0;
+
+    if (a->refused == NULL || !a->refused[i])
+        r = decide_part(s, a->payload.peer, p, twice, err);
+    if (a->refused == NULL || (r < 0 && r != ERR_LIMIT))
+        return r;
+    a->refused[i] = a->refused[i] || r == ERR_LIMIT;
+    p->dropped = p->dropped || a->refused[i];
+    return 0;
+}
+
 /* Under mutex: other threads write ranges out meanwhile. */
 static enum store_outcome decide(struct store *s, struct store_append *a, uint8_t *key,
                                  uint32_t *dropped, struct err *err)
@@ -177,7 +195,7 @@ static enum store_outcome decide(struct store *s, struct store_append *a, uint8_
     if (a->dedup.n != 0 && (dedup_has(s->dedup, key) || dedup_has(s->pending_dedup, key)))
         return STORE_DUPLICATE;
     for (uint32_t i = 0; i < a->batch->n_parts; i++) {
-        if (decide_part(s, a->payload.peer, &a->batch->parts[i], &twice, err) < 0)
+        if (decide_part_of(s, a, i, &twice, err) < 0)
             return STORE_REFUSED;
         *dropped += a->batch->parts[i].dropped ? 1 : 0;
     }
@@ -187,6 +205,20 @@ static enum store_outcome decide(struct store *s, struct store_append *a, uint8_
         return err->code == ERR_LIMIT ? STORE_REFUSED : STORE_FAILED;
     s->stats.twice_bytes += twice;
     return STORE_STORED;
+}
+
+/* Under mutex: of `dropped` parts, those that were stored before and those that are refused. */
+static void count_parts(struct store *s, const struct store_append *a, enum store_outcome out,
+                        uint32_t dropped)
+{
+    uint32_t refused = 0;
+
+    if (out != STORE_STORED && out != STORE_DUPLICATE)
+        return;
+    for (uint32_t i = 0; a->refused != NULL && i < a->batch->n_parts; i++)
+        refused += a->refused[i] ? 1 : 0;
+    s->stats.refused_parts += refused;
+    s->stats.duplicate_parts += dropped - refused;
 }
 
 enum store_outcome store_decide(struct store *s, struct store_append *a, struct err *err)
@@ -200,7 +232,7 @@ enum store_outcome store_decide(struct store *s, struct store_append *a, struct 
     if (check_request(a, err) == 0) {
         (void)pthread_mutex_lock(&s->mutex);
         out = decide(s, a, e.key, &dropped, err);
-        s->stats.duplicate_parts += out == STORE_STORED || out == STORE_DUPLICATE ? dropped : 0;
+        count_parts(s, a, out, dropped);
         s->stats.duplicate_chunks += out == STORE_DUPLICATE ? 1 : 0;
         s->stats.refused_chunks += out == STORE_REFUSED ? 1 : 0;
         (void)pthread_mutex_unlock(&s->mutex);

@@ -118,3 +118,22 @@ void store_tenant_set_day(struct store *s, const struct meta_partition *p)
     }
     s->days.p[at] = *p;
 }
+
+int store_tenants(struct store *s, store_tenant_fn *fn, void *arg)
+{
+    VEC(const char *) names = {0};
+    struct str name;
+    size_t pos = 0;
+    void *t;
+    int r = 0;
+
+    OBJ_CHECK(s, STORE_MAGIC);
+    (void)pthread_mutex_lock(&s->mutex);
+    while (map_next(s->tenants, &pos, &name, &t))
+        VEC_PUSH(&names, ((const struct store_tenant *)t)->name);
+    (void)pthread_mutex_unlock(&s->mutex);
+    for (size_t i = 0; r == 0 && i < names.n; i++) /* none ever goes, nor changes its name */
+        r = fn(arg, str_of(names.p[i]));
+    VEC_FINI(&names);
+    return r;
+}

@@ -150,9 +150,9 @@ static inline void feed_done(struct store_append *a, enum store_outcome outcome,
     (void)pthread_mutex_unlock(&c->mutex);
 }
 
-/* Send without waiting; feed_answer waits and frees. */
-static inline struct feed_chunk *feed_send(struct feed *f, const char *tenant, const char *peer,
-                                           const char *text, const char *dedup)
+/* What feed_send sends. */
+static inline struct feed_chunk *feed_prepare(struct feed *f, const char *tenant, const char *peer,
+                                              const char *text, const char *dedup)
 {
     struct feed_chunk *c = calloc(1, sizeof(*c));
     struct err err;
@@ -174,6 +174,15 @@ static inline struct feed_chunk *feed_send(struct feed *f, const char *tenant, c
     c->a.arg = c;
     if ((f->make != NULL ? f->make : feed_decode)(NULL, &c->a.payload, &c->a.batch, &err) != 0)
         fail_msg("chunk: %s", err.text);
+    return c;
+}
+
+/* Send without waiting; feed_answer waits and frees. */
+static inline struct feed_chunk *feed_send(struct feed *f, const char *tenant, const char *peer,
+                                           const char *text, const char *dedup)
+{
+    struct feed_chunk *c = feed_prepare(f, tenant, peer, text, dedup);
+
     store_append(f->s, &c->a);
     return c;
 }

@@ -99,8 +99,8 @@ static bool has_later(const struct containers_question *q, uint64_t restart)
 
     if (meta_dir(q->path).n >= sizeof(dir))
         return false;
-    (void)opener_list(q->opener, str_to_z(meta_dir(q->path), dir, sizeof(dir)), false, see_log, &l,
-                      &err);
+    (void)opener_list(q->opener, str_to_z(meta_dir(q->path), dir, sizeof(dir)), OPENER_NO_STATS,
+                      see_log, &l, &err);
     return l.is_there;
 }
 

@@ -156,12 +156,12 @@ static void on_rescan(void *arg)
     input_file_call_ready(in);
 }
 
-static void on_found(void *arg, void *tag, const char *path)
+static void on_found(void *arg, void *tag, const char *path, const struct stat *st)
 {
     struct input_file *in = arg;
 
     in->source = tag;
-    in->found = input_file_found(in, path);
+    in->found = input_file_found(in, path, st);
 }
 
 static void on_vanished(void *arg, void *tag, const char *dir)

@@ -150,8 +150,9 @@ void input_file_forget_dead(struct input_file *in);
 /* input_file_look.c */
 void input_file_glob(struct input_file *in); /* those of the configuration, now and from now on */
 void input_file_walk(struct input_file *in); /* them again */
-/* `path` matches a glob of in->source.  What is followed and has that name now; NULL: nothing. */
-struct tail *input_file_found(struct input_file *in, const char *path);
+/* `path` matches a glob of in->source.  What is followed and has that name now; NULL: nothing.
+ * `listed`, or NULL: what it has just led to. */
+struct tail *input_file_found(struct input_file *in, const char *path, const struct stat *listed);
 /* The source whose globs match; NULL: none. */
 const struct source *input_file_source_of(const struct input_file *in, const char *path);
 /* `f`, which is not followed, is still looked for: nothing of it is lost yet. */

@@ -549,7 +549,7 @@ void input_file_look(struct input_file *in, struct slot *s)
     else if (in->unreadable || count_sought(s) > 0)
         look_after_a_while(in, s);
     if (is_back && in->source != NULL && s->tails.n == 0)
-        (void)input_file_found(in, s->path); /* its name is its own file's, perhaps */
+        (void)input_file_found(in, s->path, NULL); /* its name is its own file's, perhaps */
     s->busy = was_busy;
     in->source = before;
     input_file_slot_check(in, s);
@@ -680,7 +680,7 @@ static int is_to_follow(struct input_file *in, const char *path, const struct st
     return r < 0 ? r : !r;
 }
 
-struct tail *input_file_found(struct input_file *in, const char *path)
+struct tail *input_file_found(struct input_file *in, const char *path, const struct stat *listed)
 {
     struct checkpoint_file *f = NULL;
     struct reader from;
@@ -691,6 +691,9 @@ struct tail *input_file_found(struct input_file *in, const char *path)
 
     if (!is_wanted(in, path))
         return NULL;
+    t = listed == NULL ? NULL : followed(in, listed);
+    if (t != NULL)
+        return t;
     if (opener_stat(in->set->opener, path, &st, &err) < 0) {
         if (err.code != ERR_GONE)
             input_file_complain(in, path, err.sys);

@@ -284,7 +284,8 @@ static bool has_name(const struct input_file *in, const char *path)
     struct err err;
 
     (void)str_to_z((struct str){path, (size_t)(slash - path)}, dir, sizeof(dir));
-    (void)opener_list(in->set->opener, *dir == '\0' ? "/" : dir, false, compare, &s, &err);
+    (void)opener_list(in->set->opener, *dir == '\0' ? "/" : dir, OPENER_NO_STATS, compare, &s,
+                      &err);
     return s.found;
 }
 
@@ -307,7 +308,7 @@ static bool look_at_name(struct input_file *in, const char *path, dur_ns age)
         input_file_look(in, s);
     if (is_followed(in, path))
         return true;
-    (void)input_file_found(in, path);
+    (void)input_file_found(in, path, NULL);
     if (is_followed(in, path))
         return true;
     if (has_name(in, path))

@@ -114,7 +114,7 @@ static void look_in_homes(struct question *q, struct str dir, size_t star)
         return;
     h.front = arena_printf(q->a, "%.*s", STR_ARG(str_sub(dir, 0, star - 1))).p;
     if (h.front != NULL)
-        (void)opener_list(q->set->opener, h.front, true, look_at_home, &h, &err);
+        (void)opener_list(q->set->opener, h.front, OPENER_STATS, look_at_home, &h, &err);
 }
 
 int journal_whose_find(const struct source_set *set, const struct config_source *conf,

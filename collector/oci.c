@@ -264,7 +264,7 @@ static void look(struct oci *x, struct root *r)
     r->round++;
     r->is_partial = false;
     x->reads = OCI_READS_MAX;
-    got = opener_list(x->opener, r->path, true, see, &l, &err);
+    got = opener_list(x->opener, r->path, OPENER_STATS, see, &l, &err);
     if (got == 0 || got == ERR_GONE) /* no such runtime here, mostly */
         forget_gone(x, r);
     else if (got != ERR_DENIED) /* which will not be otherwise in a moment */

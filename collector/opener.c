@@ -74,7 +74,7 @@ static int local_stat(struct opener *o, const char *path, struct stat *ret, stru
 /* Names are gathered before any is told, so that a directory is open no longer than it is read. */
 struct listing {
     struct buf names; /* each with its NUL, in front of it a struct stat where they are wanted */
-    bool with_stat;
+    enum opener_stats stats;
 };
 
 static int take_name(void *arg, int dir_fd, const char *name, struct err *err)
@@ -82,9 +82,10 @@ static int take_name(void *arg, int dir_fd, const char *name, struct err *err)
     struct listing *l = arg;
     struct stat st;
 
-    if (l->with_stat) {
+    if (l->stats != OPENER_NO_STATS) {
         memset(&st, 0, sizeof(st));
-        if (fstatat(dir_fd, name, &st, 0) < 0 && !opener_may_pass(errno))
+        if (fstatat(dir_fd, name, &st, 0) < 0 && l->stats == OPENER_STATS &&
+            !opener_may_pass(errno))
             return 0;
         buf_add(&l->names, &st, sizeof(st));
     }
@@ -99,20 +100,20 @@ static void tell_names(const struct listing *l, opener_entry_fn *fn, void *arg)
     while (at < l->names.n) {
         struct stat st;
         const char *name;
-        if (l->with_stat) {
+        if (l->stats != OPENER_NO_STATS) {
             memcpy(&st, l->names.p + at, sizeof(st));
             at += sizeof(st);
         }
         name = l->names.p + at;
         at += strlen(name) + 1;
-        fn(arg, name, l->with_stat ? &st : NULL);
+        fn(arg, name, l->stats != OPENER_NO_STATS ? &st : NULL);
     }
 }
 
-static int local_list(struct opener *o, const char *dir, bool with_stat, opener_entry_fn *fn,
-                      void *arg, struct err *err)
+static int local_list(struct opener *o, const char *dir, enum opener_stats stats,
+                      opener_entry_fn *fn, void *arg, struct err *err)
 {
-    struct listing l = {.with_stat = with_stat};
+    struct listing l = {.stats = stats};
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r;
 
@@ -215,10 +216,10 @@ int opener_stat(struct opener *o, const char *path, struct stat *ret, struct err
     return ops(o)->stat(o, path, ret, err);
 }
 
-int opener_list(struct opener *o, const char *dir, bool with_stat, opener_entry_fn *fn, void *arg,
-                struct err *err)
+int opener_list(struct opener *o, const char *dir, enum opener_stats stats, opener_entry_fn *fn,
+                void *arg, struct err *err)
 {
-    return ops(o)->list(o, dir, with_stat, fn, arg, err);
+    return ops(o)->list(o, dir, stats, fn, arg, err);
 }
 
 int opener_read(struct opener *o, enum opener_kind kind, const char *path, struct buf *b,

@@ -24,6 +24,13 @@ enum opener_kind {
     OPENER_CONF, /* named by the configuration itself: certificates, a token */
 };
 
+/* What a listing tells of what each name leads to. */
+enum opener_stats {
+    OPENER_NO_STATS,
+    OPENER_STATS,     /* names that lead nowhere are left out */
+    OPENER_STATS_ALL, /* with st_mode 0 for those */
+};
+
 struct opener;
 typedef void opener_entry_fn(void *arg, const char *name, const struct stat *st);
 
@@ -31,8 +38,8 @@ struct opener_ops {
     int (*open)(struct opener *o, enum opener_kind kind, const char *path, int *ret,
                 struct err *err);
     int (*stat)(struct opener *o, const char *path, struct stat *ret, struct err *err);
-    int (*list)(struct opener *o, const char *dir, bool with_stat, opener_entry_fn *fn, void *arg,
-                struct err *err);
+    int (*list)(struct opener *o, const char *dir, enum opener_stats stats, opener_entry_fn *fn,
+                void *arg, struct err *err);
     int (*inotify)(struct opener *o, int *ret, struct err *err);
     int (*watch_dir)(struct opener *o, int inotify, const char *dir, int *ret, struct err *err);
     int (*watch_file)(struct opener *o, int inotify, int fd, int *ret, struct err *err);
@@ -52,10 +59,10 @@ int opener_open(struct opener *o, enum opener_kind kind, const char *path, int *
 /* What `path` leads to. */
 int opener_stat(struct opener *o, const char *path, struct stat *ret, struct err *err);
 /* Call fn for each name in `dir` but . and .., after all were read: fn may use the opener.  `st` is
- * what the name leads to (names that lead nowhere are left out; its st_mode is 0 where that cannot
- * be told now); NULL without with_stat. ERR_LIMIT: more than 64 MiB of names. */
-int opener_list(struct opener *o, const char *dir, bool with_stat, opener_entry_fn *fn, void *arg,
-                struct err *err);
+ * what the name leads to (its st_mode is 0 where that cannot be told now), NULL without stats.
+ * ERR_LIMIT: more than 64 MiB of names. */
+int opener_list(struct opener *o, const char *dir, enum opener_stats stats, opener_entry_fn *fn,
+                void *arg, struct err *err);
 /* The whole of a file appended to `b`; ERR_LIMIT when over b->max. */
 int opener_read(struct opener *o, enum opener_kind kind, const char *path, struct buf *b,
                 struct err *err);

@@ -26,8 +26,8 @@ enum opener_op {
 struct opener_ask {
     uint64_t tag; /* an answer has the same: what was meant for a worker that died is passed over */
     uint32_t op;
-    uint32_t kind; /* enum opener_kind */
-    uint32_t with_stat;
+    uint32_t kind;       /* enum opener_kind */
+    uint32_t stats;      /* enum opener_stats */
     uint32_t path_bytes; /* with the NUL */
     char path[PATH_MAX]; /* only path_bytes of it are sent */
 };

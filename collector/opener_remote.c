@@ -236,7 +236,7 @@ static int about(struct remote *r, enum opener_op op, const char *path, struct e
         return opener_err(err, ENAMETOOLONG, "ask for", path);
     r->ask.op = op;
     r->ask.kind = 0;
-    r->ask.with_stat = 0;
+    r->ask.stats = OPENER_NO_STATS;
     r->ask.path_bytes = (uint32_t)n;
     memcpy(r->ask.path, path, n);
     return 0;
@@ -292,9 +292,9 @@ static int remote_stat(struct opener *o, const char *path, struct stat *ret, str
     return 0;
 }
 
-static void tell(const struct buf *names, bool with_stat, opener_entry_fn *fn, void *arg)
+static void tell(const struct buf *names, enum opener_stats stats, opener_entry_fn *fn, void *arg)
 {
-    size_t head = with_stat ? sizeof(struct stat) : 0, at = 0;
+    size_t head = stats != OPENER_NO_STATS ? sizeof(struct stat) : 0, at = 0;
 
     while (names->n - at > head) {
         struct stat st;
@@ -303,15 +303,15 @@ static void tell(const struct buf *names, bool with_stat, opener_entry_fn *fn, v
         size_t n = strnlen(name, left);
         if (n == left)
             return; /* not ended: no name */
-        if (with_stat)
+        if (head > 0)
             memcpy(&st, names->p + at, sizeof(st));
-        fn(arg, name, with_stat ? &st : NULL);
+        fn(arg, name, head > 0 ? &st : NULL);
         at += head + n + 1;
     }
 }
 
-static int remote_list(struct opener *o, const char *dir, bool with_stat, opener_entry_fn *fn,
-                       void *arg, struct err *err)
+static int remote_list(struct opener *o, const char *dir, enum opener_stats stats,
+                       opener_entry_fn *fn, void *arg, struct err *err)
 {
     struct remote *r = of(o);
     struct buf names;
@@ -319,7 +319,7 @@ static int remote_list(struct opener *o, const char *dir, bool with_stat, opener
 
     if (e < 0)
         return e;
-    r->ask.with_stat = with_stat;
+    r->ask.stats = stats;
     buf_init(&names, LIST_MAX);
     e = ask(r, FILES, -1, &got, err);
     while (e == 0 && r->answer.sys == 0) {
@@ -333,7 +333,7 @@ static int remote_list(struct opener *o, const char *dir, bool with_stat, opener
     if (e == 0)
         e = buf_err(&names, "names in a directory", err);
     if (e == 0)
-        tell(&names, with_stat, fn, arg);
+        tell(&names, stats, fn, arg);
     buf_fini(&names);
     return e;
 }

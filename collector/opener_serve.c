@@ -169,7 +169,7 @@ static int list(struct opener_serve *s, struct err *err)
     if (r < 0) {
         s->answer.sys = -r;
     } else {
-        if (opener_list(NULL, h.link, s->ask.with_stat != 0, add_name, &l, &why) < 0)
+        if (opener_list(NULL, h.link, (enum opener_stats)s->ask.stats, add_name, &l, &why) < 0)
             s->answer.sys = why.sys == 0 ? EIO : why.sys;
         release(&h);
     }

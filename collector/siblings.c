@@ -236,7 +236,7 @@ int siblings_list(struct opener *o, const char *path, struct siblings *ret, stru
     ret->v.p = NULL;
     ret->v.n = ret->v.cap = 0;
     if (l.dir.n > 0 && l.dir.n < sizeof(dir)) /* a directory that is gone has none */
-        r = opener_list(o, str_to_z(l.dir, dir, sizeof(dir)), true, take_entry, &l, err);
+        r = opener_list(o, str_to_z(l.dir, dir, sizeof(dir)), OPENER_STATS, take_entry, &l, err);
     sort(ret, base);
     if (r == 0 && l.is_blind)
         return opener_err(err, EIO, "look at what lies beside", path);

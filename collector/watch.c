@@ -8,6 +8,11 @@
  * A name that comes into a directory is matched with the globs by the directory's path, and only
  * what is below it is walked.  A directory is watched before it is listed: what comes later is
  * told.
+ *
+ * Every minute all is walked though nothing has changed, mostly, and each question costs a turn of
+ * the process that has the rights.  So a listing brings what its names lead to: a directory that is
+ * watched already by that name and inode is not watched again, and whoever is told of a file knows
+ * which one it is.
  */
 #include "collector/watch.h"
 
@@ -34,6 +39,17 @@ struct glob {
     void *tag;
 };
 
+struct inode {
+    uint64_t dev, no;
+};
+
+struct dir {
+    int wd;
+    bool is_known; /* in `inodes` */
+    struct inode inode;
+    char path[];
+};
+
 struct watch {
     unsigned magic;
 #define WATCH_MAGIC 0x3a7c4001u
@@ -45,8 +61,9 @@ struct watch {
     void *arg;
     char *events; /* owned, EVENT_BYTES */
     VEC(struct glob) globs;
-    struct map *dirs; /* watch -> path of the directory */
-    bool failed;      /* something could not be watched */
+    struct map *dirs;   /* watch -> struct dir */
+    struct map *inodes; /* struct inode -> the same; only what was listed as such when it came */
+    bool failed;        /* something could not be watched */
 };
 
 static void on_readable(uv_poll_t *poll, int status, int events);
@@ -63,6 +80,54 @@ static struct str key_of(const int *wd)
     return (struct str){(const char *)wd, sizeof(*wd)};
 }
 
+static struct str key_of_inode(const struct inode *i)
+{
+    return (struct str){(const char *)i, sizeof(*i)};
+}
+
+/* It is watched no longer, or as another one. */
+static void forget_dir(struct watch *w, int wd)
+{
+    struct dir *d = map_get(w->dirs, key_of(&wd));
+
+    if (d == NULL)
+        return;
+    if (d->is_known)
+        (void)map_remove(w->inodes, key_of_inode(&d->inode));
+    (void)map_remove(w->dirs, key_of(&wd));
+}
+
+/* `st` as in struct walk. */
+static void remember_dir(struct watch *w, int wd, const char *path, const struct stat *st)
+{
+    size_t n = strlen(path) + 1;
+    struct dir *d = mem_new(sizeof(*d) + n), *other;
+
+    forget_dir(w, wd);
+    d->wd = wd;
+    memcpy(d->path, path, n);
+    (void)map_put(w->dirs, key_of(&wd), d);
+    if (st == NULL)
+        return;
+    d->inode = (struct inode){st->st_dev, st->st_ino};
+    other = map_get(w->inodes, key_of_inode(&d->inode));
+    if (other != NULL)
+        other->is_known = false;
+    d->is_known = map_put(w->inodes, key_of_inode(&d->inode), d);
+}
+
+/* After events were lost: one of them may have been the end of a watch. */
+static void doubt_dirs(struct watch *w)
+{
+    struct str wd;
+    void *dir;
+
+    for (size_t pos = 0; map_next(w->dirs, &pos, &wd, &dir);)
+        ((struct dir *)dir)->is_known = false;
+    map_free(&w->inodes);
+    w->inodes = map_new(0, NULL);
+}
+
 static void name_came(struct watch *w, const char *dir, const char *name, bool by_rename);
 static void name_went(struct watch *w, const char *dir, const char *name);
 
@@ -75,21 +140,23 @@ static void dir_moved(struct watch *w, int wd, const char *path)
     if (opener_stat(w->opener, path, &st, &err) == 0)
         return;
     (void)inotify_rm_watch(w->fd, wd);
-    (void)map_remove(w->dirs, key_of(&wd));
+    forget_dir(w, wd);
 }
 
 /* `name` is the event's, "" when it has none. */
 static void take_event(struct watch *w, const struct inotify_event *e, const char *name)
 {
-    const char *dir = map_get(w->dirs, key_of(&e->wd));
+    const struct dir *d = map_get(w->dirs, key_of(&e->wd));
+    const char *dir = d == NULL ? NULL : d->path;
 
     if ((e->mask & IN_Q_OVERFLOW) != 0) {
         metric_add(METRIC_INOTIFY_OVERFLOW, 1);
+        doubt_dirs(w);
         w->handler.overflow(w->arg);
     } else if (dir == NULL && (e->mask & (IN_MODIFY | IN_ATTRIB)) != 0) {
         w->handler.file(w->arg, e->wd);
     } else if (dir != NULL && (e->mask & IN_IGNORED) != 0) {
-        (void)map_remove(w->dirs, key_of(&e->wd));
+        forget_dir(w, e->wd);
     } else if (dir != NULL && (e->mask & (IN_CREATE | IN_MOVED_TO)) != 0 && *name != '\0') {
         name_came(w, dir, name, (e->mask & IN_MOVED_TO) != 0);
     } else if (dir != NULL && (e->mask & IN_MOVED_FROM) != 0 && *name != '\0') {
@@ -144,6 +211,7 @@ int watch_open(struct loop *l, struct opener *o, const struct watch_handler *h, 
     w->arg = arg;
     w->events = mem_new(EVENT_BYTES);
     w->dirs = map_new(0, free);
+    w->inodes = map_new(0, NULL);
     w->poll = mem_new(sizeof(*w->poll));
     w->poll->data = w;
     (void)uv_poll_init(loop_uv(l), w->poll, fd);
@@ -172,6 +240,7 @@ void watch_close(struct watch **pw)
     free(w->events);
     watch_forget(w);
     VEC_FINI(&w->globs);
+    map_free(&w->inodes);
     map_free(&w->dirs);
     w->magic = 0;
     free(w);
@@ -212,6 +281,7 @@ struct walk {
     struct watch *w;
     const struct glob *glob;
     bool matched;          /* something was matched on the way: it is a container's, so to say */
+    const struct stat *st; /* what path leads to, while that is known from a listing; or NULL */
     char path[PATH_BYTES]; /* what is fixed so far, n bytes */
 };
 
@@ -236,9 +306,10 @@ static void enter(struct walk *k, size_t n, const char *name, struct str rest)
     k->path[n] = '/';
     memcpy(k->path + n + 1, name, len + 1);
     if (rest.n == 0)
-        k->w->handler.found(k->w->arg, k->glob->tag, k->path);
+        k->w->handler.found(k->w->arg, k->glob->tag, k->path, k->st);
     else
         walk(k, n + 1 + len, rest);
+    k->st = NULL;
     k->path[n] = '\0';
 }
 
@@ -256,7 +327,7 @@ static bool is_watched(const struct watch *w, const char *path)
     void *dir;
 
     for (size_t pos = 0; map_next(w->dirs, &pos, &wd, &dir);)
-        if (strcmp(dir, path) == 0)
+        if (strcmp(((const struct dir *)dir)->path, path) == 0)
             return true;
     return false;
 }
@@ -268,12 +339,24 @@ static void dir_gone(struct walk *k, int why)
         k->w->handler.vanished(k->w->arg, k->glob->tag, k->path);
 }
 
-/* false: it is gone. */
-static bool watch_dir(struct walk *k)
+/* The directory `st` by the name k->path? */
+static bool is_watched_as(const struct walk *k, const struct stat *st)
 {
-    const char *path = *k->path == '\0' ? "/" : k->path, *before;
+    struct inode inode = {st->st_dev, st->st_ino};
+    const struct dir *d = map_get(k->w->inodes, key_of_inode(&inode));
+
+    return d != NULL && strcmp(d->path, k->path) == 0;
+}
+
+/* `st` as in struct walk.  false: it is gone. */
+static bool watch_dir(struct walk *k, const struct stat *st)
+{
+    const char *path = *k->path == '\0' ? "/" : k->path;
     struct err err;
     int wd;
+
+    if (st != NULL && is_watched_as(k, st))
+        return true;
 
     if (opener_watch_dir(k->w->opener, k->w->fd, path, &wd, &err) < 0) {
         if (err.code != ERR_GONE) {
@@ -283,9 +366,7 @@ static bool watch_dir(struct walk *k)
         dir_gone(k, err.sys);
         return false;
     }
-    before = map_get(k->w->dirs, key_of(&wd));
-    if (before == NULL || strcmp(before, k->path) != 0)
-        (void)map_put(k->w->dirs, key_of(&wd), mem_dup(k->path, strlen(k->path)));
+    remember_dir(k->w, wd, k->path, st);
     return true;
 }
 
@@ -300,10 +381,10 @@ static void enter_matching(void *arg, const char *name, const struct stat *st)
 {
     const struct listing *l = arg;
 
-    (void)st;
     if (fnmatch(l->pattern, name, FNM_PERIOD) != 0)
         return;
     l->k->matched = true;
+    l->k->st = st->st_mode == 0 ? NULL : st; /* nowhere, or nobody can tell now */
     enter(l->k, l->n, name, l->rest);
 }
 
@@ -313,7 +394,8 @@ static void enter_all(struct walk *k, size_t n, const char *pattern, struct str 
     bool matched = k->matched;
     struct err err;
 
-    if (opener_list(k->w->opener, n == 0 ? "/" : k->path, false, enter_matching, &l, &err) < 0)
+    if (opener_list(k->w->opener, n == 0 ? "/" : k->path, OPENER_STATS_ALL, enter_matching, &l,
+                    &err) < 0)
         tell_denied(k, k->path, err.sys); /* the next look tries again */
     k->matched = matched;
 }
@@ -323,6 +405,7 @@ static void walk(struct walk *k, size_t n, struct str rest)
 {
     struct str name = str_cut(&rest, '/');
     char text[NAME_MAX + 1];
+    const struct stat *listed = k->st;
     struct stat st;
     bool wild = is_wild(name);
     struct err err;
@@ -331,10 +414,12 @@ static void walk(struct walk *k, size_t n, struct str rest)
         walk(k, n, rest);
         return;
     }
+    k->st = NULL; /* below it is another's */
     if (name.n == 0 || name.n > NAME_MAX)
         return;
     (void)str_to_z(name, text, sizeof(text));
-    if ((wild || rest.n == 0) && !watch_dir(k)) /* before it is read: what comes later is heard */
+    if ((wild || rest.n == 0) &&
+        !watch_dir(k, listed)) /* before it is read: what comes later is heard */
         return;
     if (k->matched && (wild || rest.n == 0))
         k->w->handler.looked(k->w->arg, k->path);
@@ -354,7 +439,7 @@ static void walk(struct walk *k, size_t n, struct str rest)
     k->path[n] = '\0';
     tell_denied(k, k->path, err.sys);
     if (rest.n > 0)
-        (void)watch_dir(k);
+        (void)watch_dir(k, listed);
 }
 
 /* NOLINTEND(misc-no-recursion) */
@@ -432,7 +517,7 @@ static void name_came(struct watch *w, const char *dir, const char *name, bool b
             continue;
         is_file = is_file || *rest == '\0';
         if (*rest == '\0')
-            w->handler.found(w->arg, k.glob->tag, k.path);
+            w->handler.found(w->arg, k.glob->tag, k.path, NULL);
         else
             walk(&k, (size_t)n, str_of(rest));
     }

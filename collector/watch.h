@@ -14,8 +14,9 @@
 struct watch;
 
 struct watch_handler {
-    /* `path` matches the glob of `tag`.  Also when it has been told before. */
-    void (*found)(void *arg, void *tag, const char *path);
+    /* `path` matches the glob of `tag`.  Also when it has been told before.  `st` is what it led to
+     * when its directory was listed; NULL where nobody has looked. */
+    void (*found)(void *arg, void *tag, const char *path, const struct stat *st);
     /* A directory on the way of that glob was there, and was gone before it could be looked into.
      */
     void (*vanished)(void *arg, void *tag, const char *dir);

@@ -58,12 +58,12 @@ static int moving_stat(struct opener *o, const char *path, struct stat *ret, str
     return opener_stat(NULL, path, ret, e);
 }
 
-static int moving_list(struct opener *o, const char *dir, bool with_stat, opener_entry_fn *fn,
-                       void *arg, struct err *e)
+static int moving_list(struct opener *o, const char *dir, enum opener_stats stats,
+                       opener_entry_fn *fn, void *arg, struct err *e)
 {
     (void)o;
     count_call(dir);
-    return opener_list(NULL, dir, with_stat, fn, arg, e);
+    return opener_list(NULL, dir, stats, fn, arg, e);
 }
 
 static int moving_inotify(struct opener *o, int *ret, struct err *e)

@@ -45,13 +45,13 @@ static int bad_stat(struct opener *o, const char *path, struct stat *ret, struct
     return opener_stat(NULL, path, ret, e);
 }
 
-static int bad_list(struct opener *o, const char *path, bool with_stat, opener_entry_fn *fn,
-                    void *arg, struct err *e)
+static int bad_list(struct opener *o, const char *path, enum opener_stats stats,
+                    opener_entry_fn *fn, void *arg, struct err *e)
 {
     (void)o;
     if (is_bad(path, true))
         return opener_err(e, bad.why, "open directory", path);
-    return opener_list(NULL, path, with_stat, fn, arg, e);
+    return opener_list(NULL, path, stats, fn, arg, e);
 }
 
 static int bad_inotify(struct opener *o, int *ret, struct err *e)

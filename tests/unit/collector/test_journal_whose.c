@@ -128,11 +128,11 @@ static int real_open(struct opener *o, enum opener_kind kind, const char *path, 
     return opener_open(NULL, kind, path, ret, e);
 }
 
-static int real_list(struct opener *o, const char *path, bool with_stat, opener_entry_fn *fn,
-                     void *arg, struct err *e)
+static int real_list(struct opener *o, const char *path, enum opener_stats what,
+                     opener_entry_fn *fn, void *arg, struct err *e)
 {
     (void)o;
-    return opener_list(NULL, path, with_stat, fn, arg, e);
+    return opener_list(NULL, path, what, fn, arg, e);
 }
 
 static void nobody_is_looked_for_in_the_homes_of_others(void **state)

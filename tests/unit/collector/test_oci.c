@@ -20,11 +20,11 @@ static struct opener_ops ops;
 static struct opener opener = {&ops};
 static int fails; /* errno; 0: it does not */
 
-static int list(struct opener *o, const char *name, bool with_stat, opener_entry_fn *fn, void *arg,
-                struct err *e)
+static int list(struct opener *o, const char *name, enum opener_stats stats, opener_entry_fn *fn,
+                void *arg, struct err *e)
 {
     return fails != 0 ? opener_err(e, fails, "list", name)
-                      : opener_local.list(o, name, with_stat, fn, arg, e);
+                      : opener_local.list(o, name, stats, fn, arg, e);
 }
 
 static int setup(void **state)

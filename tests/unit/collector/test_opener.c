@@ -94,13 +94,13 @@ static void lists_names_and_what_they_lead_to(void **state)
 
     (void)state;
     assert_int_equal(symlinkat("none", dir, "nowhere"), 0);
-    assert_int_equal(opener_list(NULL, root, false, see, &names, &err), 0);
+    assert_int_equal(opener_list(NULL, root, OPENER_NO_STATS, see, &names, &err), 0);
     assert_int_equal(names.n, 3);
     assert_false(names.with_stat);
-    assert_int_equal(opener_list(NULL, root, true, see, &stats, &err), 0);
+    assert_int_equal(opener_list(NULL, root, OPENER_STATS, see, &stats, &err), 0);
     assert_int_equal(stats.n, 2); /* not the name that leads nowhere */
     assert_int_equal(stats.bytes, 11);
-    assert_int_equal(opener_list(NULL, at("none"), true, see, &stats, &err), ERR_GONE);
+    assert_int_equal(opener_list(NULL, at("none"), OPENER_STATS, see, &stats, &err), ERR_GONE);
 }
 
 static void hears_writes_to_a_file_that_has_no_name(void **state)

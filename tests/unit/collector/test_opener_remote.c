@@ -160,15 +160,15 @@ static void directories_behind_links_of_others_are_not_looked_into(void **state)
     assert_int_equal(symlinkat("../private", dir, "logs/link"), 0);
     assert_int_equal(symlinkat("key", dir, "evil.log"), 0);
     assert_int_equal(opener_inotify(o, &inotify, &err), 0);
-    assert_int_equal(opener_list(o, at("logs/plain"), true, count, &n, &why), 0);
+    assert_int_equal(opener_list(o, at("logs/plain"), OPENER_STATS, count, &n, &why), 0);
     assert_int_equal(opener_watch_dir(o, inotify, path, &wd, &why), 0);
     assert_int_equal(opener_stat(o, path, &st, &why), 0);
     assert_true(S_ISDIR(st.st_mode));
-    assert_int_equal(opener_list(o, at("logs/link"), true, count, &n, &why), ERR_DENIED);
+    assert_int_equal(opener_list(o, at("logs/link"), OPENER_STATS, count, &n, &why), ERR_DENIED);
     assert_int_equal(opener_watch_dir(o, inotify, path, &wd, &why), ERR_DENIED);
     assert_int_equal(opener_stat(o, path, &st, &why), ERR_DENIED);
     assert_int_equal(opener_stat(o, at("evil.log"), &st, &why), ERR_DENIED);
-    assert_int_equal(opener_list(o, at("logs/none"), true, count, &n, &why), ERR_GONE);
+    assert_int_equal(opener_list(o, at("logs/none"), OPENER_STATS, count, &n, &why), ERR_GONE);
     (void)close(inotify);
 }
 
@@ -182,12 +182,12 @@ static void a_long_listing_comes_in_many_packets(void **state)
         (void)snprintf(name, sizeof(name), "a-name-that-is-not-short-at-all-%06u.log", i);
         (void)close(openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     }
-    assert_int_equal(opener_list(o, root, false, count, &names, &err), 0);
+    assert_int_equal(opener_list(o, root, OPENER_NO_STATS, count, &names, &err), 0);
     assert_int_equal(names, 1502);
-    assert_int_equal(opener_list(o, root, true, count, &stats, &err), 0);
+    assert_int_equal(opener_list(o, root, OPENER_STATS, count, &stats, &err), 0);
     assert_int_equal(stats, 1502);
-    assert_int_equal(opener_list(o, "/etc", false, count, &names, &err), ERR_DENIED);
-    assert_int_equal(opener_list(o, at("a.log"), false, count, &names, &err), ERR_DENIED);
+    assert_int_equal(opener_list(o, "/etc", OPENER_NO_STATS, count, &names, &err), ERR_DENIED);
+    assert_int_equal(opener_list(o, at("a.log"), OPENER_NO_STATS, count, &names, &err), ERR_DENIED);
 }
 
 static void watches_are_added_there_and_heard_here(void **state)
@@ -237,7 +237,7 @@ static size_t count_fds(void)
 {
     size_t n = 0;
 
-    assert_int_equal(opener_list(NULL, "/proc/self/fd", false, count_each, &n, &err), 0);
+    assert_int_equal(opener_list(NULL, "/proc/self/fd", OPENER_NO_STATS, count_each, &n, &err), 0);
     return n;
 }
 

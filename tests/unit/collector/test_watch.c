@@ -19,7 +19,8 @@ struct fixture {
     struct opener opener;
     struct watch *watch;
     struct buf told; /* "found TAG NAME\n", "vanished NAME\n", paths below `path` */
-    unsigned lists;
+    unsigned lists, watches, stats;
+    unsigned found_listed; /* of those found, with what they lead to */
     bool settled;
     const char *waiting_for;
 };
@@ -30,11 +31,23 @@ static struct err err;
 
 static struct opener_ops counting;
 
-static int count_list(struct opener *o, const char *dir, bool with_stat, opener_entry_fn *fn,
-                      void *arg, struct err *e)
+static int count_list(struct opener *o, const char *dir, enum opener_stats stats,
+                      opener_entry_fn *fn, void *arg, struct err *e)
 {
     f.lists++;
-    return opener_local.list(o, dir, with_stat, fn, arg, e);
+    return opener_local.list(o, dir, stats, fn, arg, e);
+}
+
+static int count_watch_dir(struct opener *o, int inotify, const char *dir, int *ret, struct err *e)
+{
+    f.watches++;
+    return opener_local.watch_dir(o, inotify, dir, ret, e);
+}
+
+static int count_stat(struct opener *o, const char *path, struct stat *ret, struct err *e)
+{
+    f.stats++;
+    return opener_local.stat(o, path, ret, e);
 }
 
 static const char *below(const char *path)
@@ -42,9 +55,16 @@ static const char *below(const char *path)
     return strncmp(path, f.path, strlen(f.path)) == 0 ? path + strlen(f.path) : path;
 }
 
-static void on_found(void *arg, void *tag, const char *path)
+static void on_found(void *arg, void *tag, const char *path, const struct stat *st)
 {
+    struct stat now;
+
     (void)arg;
+    if (st != NULL) {
+        f.found_listed++;
+        assert_int_equal(stat(path, &now), 0);
+        assert_int_equal(now.st_ino, st->st_ino);
+    }
     buf_addf(&f.told, "found %s %s\n", (const char *)tag, below(path));
 }
 
@@ -107,6 +127,8 @@ static int setup(void **state)
     metrics_setup();
     counting = opener_local;
     counting.list = count_list;
+    counting.watch_dir = count_watch_dir;
+    counting.stat = count_stat;
     f.opener.ops = &counting;
     f.dir = tmpdir_open(f.path);
     buf_init(&f.told, 1 << 20);
@@ -289,6 +311,51 @@ static void names_that_come_and_go_are_told_of(void **state)
                                 "found A /new.log\ncame /new.log\nwent /new.log\n");
 }
 
+/* A walk of what has not changed: a listing for each directory, and nothing else is asked. */
+static void what_is_known_is_not_asked_for_again(void **state)
+{
+    (void)state;
+    make_dir("pods/a/c");
+    make_dir("pods/b/c");
+    make_file("pods/a/c/0.log");
+    make_file("pods/b/c/0.log");
+    add("/pods/*/*/*.log", "cri");
+    f.lists = f.watches = f.stats = f.found_listed = 0;
+    watch_walk(f.watch);
+    assert_int_equal(f.lists, 5);
+    assert_int_equal(f.watches, 1); /* pods itself, which no glob finds */
+    assert_int_equal(f.found_listed, 2);
+}
+
+static void another_directory_by_that_name_is_watched(void **state)
+{
+    (void)state;
+    make_dir("pods/a");
+    make_file("pods/a/0.log");
+    add("/pods/*/*.log", "cri");
+    assert_int_equal(renameat(f.dir, "pods/a", f.dir, "old"), 0);
+    make_dir("pods/a");
+    f.watches = 0;
+    watch_walk(f.watch);
+    assert_int_equal(f.watches, 2);
+    assert_int_equal(renameat(f.dir, "pods/a", f.dir, "older"), 0);
+    assert_int_equal(renameat(f.dir, "old", f.dir, "pods/a"), 0); /* the first is there again */
+    buf_clear(&f.told);
+    watch_walk(f.watch);
+    make_file("pods/a/1.log");
+    wait_told("found cri /pods/a/1.log\n");
+}
+
+static void a_name_that_leads_nowhere_is_found_all_the_same(void **state)
+{
+    (void)state;
+    make_dir("logs");
+    assert_int_equal(symlinkat("nowhere", f.dir, "logs/a.log"), 0);
+    add("/logs/*.log", "cri");
+    check_str(buf_str(&f.told), "found cri /logs/a.log\n");
+    assert_int_equal(f.found_listed, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -301,6 +368,9 @@ int main(void)
         TEST(a_directory_that_is_gone_at_once_has_vanished),
         TEST(a_file_that_loses_its_name_is_told_of),
         TEST(names_that_come_and_go_are_told_of),
+        TEST(what_is_known_is_not_asked_for_again),
+        TEST(another_directory_by_that_name_is_watched),
+        TEST(a_name_that_leads_nowhere_is_found_all_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,6 +51,9 @@ void format_entry_json(struct buf *out, const struct query_entry *e);
 /* Read it back (labels sorted, in `a`).  ERR_CORRUPT. */
 int format_entry_parse(struct str json, struct arena *a, struct query_entry *ret, struct err *err);
 
+/* One cell of CSV: in quotes where there is a quote, a comma or the end of a line in it. */
+void format_csv_text(struct buf *out, struct str s);
+
 /* The forms of `-o`.  json is one array.  In table, bytes that a terminal would obey are shown as
  * escapes. */
 enum format_kind { FORMAT_TABLE, FORMAT_RAW, FORMAT_JSONL, FORMAT_JSON, FORMAT_CSV, FORMAT_LOGFMT };

@@ -140,7 +140,7 @@ static void add_row(struct buf *out, const struct query_entry *e, const struct f
 
 /* ---- csv ---- */
 
-static void add_csv(struct buf *out, struct str s)
+void format_csv_text(struct buf *out, struct str s)
 {
     bool quote = false;
 
@@ -174,13 +174,13 @@ static void add_csv_row(struct buf *out, const struct query_entry *e, bool first
     labels_format(&labels, &e->stream);
     buf_add_str(out, time_format_rfc3339(e->ts, time));
     buf_add_char(out, ',');
-    add_csv(out, format_level(e));
+    format_csv_text(out, format_level(e));
     buf_add_char(out, ',');
-    add_csv(out, format_origin(e));
+    format_csv_text(out, format_origin(e));
     buf_add_char(out, ',');
-    add_csv(out, buf_str(&labels));
+    format_csv_text(out, buf_str(&labels));
     buf_add_char(out, ',');
-    add_csv(out, e->line);
+    format_csv_text(out, e->line);
     buf_add_char(out, '\n');
     buf_fini(&labels);
 }

@@ -149,6 +149,21 @@ static int fetch(struct cmd *c, const struct cmd_question *q, struct buf *params
     return r;
 }
 
+int cmd_print_rows(struct cmd *c, struct rows **rows, int r, struct str query,
+                   const struct remote_failure *fail, struct err *err)
+{
+    int code;
+
+    if (r == 0)
+        r = rows_print(*rows, c->out, err);
+    if (r < 0)
+        code = cmd_fail(c, query, fail, err);
+    else
+        code = rows_count(*rows) > 0 ? CMD_FOUND : CMD_NOTHING;
+    rows_free(rows);
+    return code;
+}
+
 int cmd_list(struct cmd *c, const struct cmd_question *q, struct buf *params)
 {
     struct rows *rows = rows_new(q->columns, q->n_columns);

@@ -68,6 +68,11 @@ int cmd_fail(const struct cmd *c, struct str query, const struct remote_failure 
  * *ret. */
 int cmd_parse(const struct cmd *c, struct str text, struct query **ret);
 
+/* The end of a command that answers with rows: print them if `r` is 0, else say `fail` and `err`,
+ * as cmd_fail does.  Frees *rows.  Returns the exit code. */
+int cmd_print_rows(struct cmd *c, struct rows **rows, int r, struct str query,
+                   const struct remote_failure *fail, struct err *err);
+
 /* A question whose answer is a list of rows. */
 typedef int cmd_read_fn(struct str json, struct rows *rows, struct err *err);
 struct cmd_question {

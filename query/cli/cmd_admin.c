@@ -139,14 +139,7 @@ static int print_holds(struct cmd *c, struct str body)
     struct err err;
     int r = loki_holds(body, rows, &err);
 
-    if (r == 0)
-        r = rows_print(rows, c->out, &err);
-    if (r < 0)
-        r = cmd_fail(c, STR_NULL, &none, &err);
-    else
-        r = rows_count(rows) > 0 ? CMD_FOUND : CMD_NOTHING;
-    rows_free(&rows);
-    return r;
+    return cmd_print_rows(c, &rows, r, STR_NULL, &none, &err);
 }
 
 static int hold(struct cmd *c)

@@ -77,20 +77,6 @@ static int read_collectors(struct str body, struct rows *rows, struct err *err)
     return r;
 }
 
-/* Print `rows` unless it has failed before, and free them; the exit code. */
-static int end(struct cmd *c, struct rows *rows, int r, const struct remote_failure *fail,
-               struct err *err)
-{
-    if (r == 0)
-        r = rows_print(rows, c->out, err);
-    if (r < 0)
-        r = cmd_fail(c, STR_NULL, fail, err);
-    else
-        r = rows_count(rows) > 0 ? CMD_FOUND : CMD_NOTHING;
-    rows_free(&rows);
-    return r;
-}
-
 static int list(struct cmd *c)
 {
     static const struct rows_column COLUMNS[] = {
@@ -109,7 +95,7 @@ static int list(struct cmd *c)
     r = remote_fetch(c->remote, &req, &body, &fail, &err);
     if (r == 0)
         r = read_collectors(buf_str(&body), rows, &err);
-    r = end(c, rows, r, &fail, &err);
+    r = cmd_print_rows(c, &rows, r, STR_NULL, &fail, &err);
     buf_fini(&body);
     return r;
 }
@@ -343,7 +329,7 @@ static int overlap(struct cmd *c)
         r = look_at_other(c, &marked, &fail, &err);
     if (r == 0)
         r = put_ranges(rows, &marked, &err);
-    r = end(c, rows, r, &fail, &err);
+    r = cmd_print_rows(c, &rows, r, STR_NULL, &fail, &err);
     ranges_fini(&marked);
     return r;
 }

@@ -83,13 +83,7 @@ static int list(struct cmd *c)
     }
     rows = rows_new(COLUMNS, sizeof(COLUMNS) / sizeof(COLUMNS[0]));
     r = loki_deletes(buf_str(&body), rows, &err);
-    if (r == 0)
-        r = rows_print(rows, c->out, &err);
-    if (r < 0)
-        r = cmd_fail(c, STR_NULL, &none, &err);
-    else
-        r = rows_count(rows) > 0 ? CMD_FOUND : CMD_NOTHING;
-    rows_free(&rows);
+    r = cmd_print_rows(c, &rows, r, STR_NULL, &none, &err);
     buf_fini(&body);
     return r;
 }

@@ -120,15 +120,9 @@ static int run_metric(struct cmd *c, struct str text)
     if (r == 0)
         r = loki_result(buf_str(&body), timed, rows, &warnings, &err);
     cmd_say_lines(buf_str(&warnings));
-    if (r == 0)
-        r = rows_print(rows, c->out, &err);
-    if (r < 0)
-        r = cmd_fail(c, text, &fail, &err);
-    else
-        r = rows_count(rows) > 0 ? CMD_FOUND : CMD_NOTHING;
+    r = cmd_print_rows(c, &rows, r, text, &fail, &err);
     buf_fini(&body);
     buf_fini(&warnings);
-    rows_free(&rows);
     return r;
 }
 

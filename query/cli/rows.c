@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "base/vec.h"
 #include "query/cli/visible.h"
+#include "query/format.h"
 
 #include <math.h>
 #include <time.h>
@@ -293,26 +294,6 @@ static void add_json(struct buf *out, const struct rows *r, size_t row)
 
 /* ---- csv and logfmt ---- */
 
-static void add_csv_text(struct buf *out, struct str s)
-{
-    bool quote = false;
-
-    for (size_t i = 0; i < s.n; i++)
-        quote |= s.p[i] == '"' || s.p[i] == ',' || s.p[i] == '\n' || s.p[i] == '\r';
-    if (!quote) {
-        utf8_repair(out, s);
-        return;
-    }
-    buf_add_char(out, '"');
-    while (s.p != NULL) {
-        bool more = str_find_char(s, '"') != SIZE_MAX;
-        utf8_repair(out, str_cut(&s, '"'));
-        if (more)
-            buf_add_z(out, "\"\"");
-    }
-    buf_add_char(out, '"');
-}
-
 static void add_csv(struct buf *out, const struct rows *r, size_t row)
 {
     struct buf text;
@@ -323,7 +304,7 @@ static void add_csv(struct buf *out, const struct rows *r, size_t row)
         add_cell(&text, &r->v.p[row][i], r->columns[i].kind, false);
         if (i > 0)
             buf_add_char(out, ',');
-        add_csv_text(out, buf_str(&text));
+        format_csv_text(out, buf_str(&text));
     }
     end_piece(&text, out);
     buf_add_char(out, '\n');

@@ -260,20 +260,102 @@ static int parse(struct str message, struct arena *a, struct forward_message *re
     return forward_parse(message, &LIMITS, a, ret, err);
 }
 
-void chunk_sent(struct str message, const struct checkpoint_part *parts, size_t n, bool *ret)
+/* Those of the message's parts that are refused, in the arena; NULL: ERR_NOMEM. */
+static bool *refused_of(const struct forward_message *m, const struct forward_ack *why,
+                        struct arena *a)
+{
+    bool *refused = arena_alloc(a, m->n_parts * sizeof(*refused) + 1);
+
+    if (refused != NULL)
+        forward_ack_parts(why, m->n_parts, refused);
+    return refused;
+}
+
+void chunk_refused(struct str message, const struct forward_ack *why,
+                   const struct checkpoint_part *parts, size_t n, bool *ret)
 {
     struct arena *a = arena_new(NULL, LABELS_MAX);
     struct forward_message m;
     struct err err;
-    bool is_read = parse(message, a, &m, &err) == 0;
+    const bool *refused = parse(message, a, &m, &err) == 0 ? refused_of(&m, why, a) : NULL;
 
     for (size_t i = 0, k = 0; i < n; i++) {
-        const struct forward_part *p = is_read && k < m.n_parts ? &m.parts[k] : NULL;
-        ret[i] = !is_read || (p != NULL && p->start == parts[i].start && p->end == parts[i].end &&
-                              str_eq(p->file_id, str_of(parts[i].file->id)));
-        k += ret[i];
+        const struct forward_part *p = refused != NULL && k < m.n_parts ? &m.parts[k] : NULL;
+        bool sent = p != NULL && p->start == parts[i].start && p->end == parts[i].end &&
+                    str_eq(p->file_id, str_of(parts[i].file->id));
+        ret[i] = refused == NULL || (sent && refused[k]);
+        k += sent;
     }
     arena_free(&a);
+}
+
+static int pack_field(struct buf *payload, const struct forward_entry *e, struct arena *a,
+                      struct err *err)
+{
+    struct label *fields = arena_alloc(a, e->n_fields * sizeof(*fields) + 1);
+
+    if (fields == NULL)
+        return arena_err(a, err);
+    for (size_t i = 0; i < e->n_fields; i++) /* what we send is flat, and text */
+        fields[i] = (struct label){e->fields[i].key, e->fields[i].text};
+    forward_pack_entry(payload, e->ts, fields, e->n_fields);
+    return 0;
+}
+
+/* The entries of refused parts to out->payload, and these parts to the front of m->parts. */
+static int pick(struct forward_message *m, const bool *refused, struct forward_reader *reader,
+                struct arena *a, struct buf *payload, struct forward_chunk *out, struct err *err)
+{
+    struct forward_entry e;
+
+    for (size_t i = 0; i < m->n_parts; i++) {
+        for (uint32_t k = 0; k < m->parts[i].count; k++) {
+            int r = forward_reader_next(reader, &e, err);
+            if (r == 0 && refused[i])
+                r = pack_field(payload, &e, a, err);
+            if (r != 0)
+                return r < 0 ? r : err_set(err, ERR_CORRUPT, "fewer entries than the parts count");
+        }
+        if (!refused[i])
+            continue;
+        out->n_entries += m->parts[i].count;
+        m->parts[out->n_parts++] = m->parts[i];
+    }
+    out->parts = m->parts;
+    return buf_err(payload, "refused parts", err);
+}
+
+int chunk_only_refused(struct str message, const struct forward_ack *why, struct buf *ret,
+                       struct err *err)
+{
+    static const struct forward_limits LIMITS = {.message_bytes = MESSAGE_MAX};
+    struct arena *a = arena_new(NULL, MESSAGE_MAX);
+    struct forward_reader *reader = forward_reader_new();
+    struct forward_chunk out = {.tag = TAG, .codec = CODEC_NONE};
+    char token[CHUNK_TOKEN_BYTES];
+    struct forward_message m;
+    struct buf payload;
+    const bool *refused = NULL;
+    int r = parse(message, a, &m, err);
+
+    buf_init(&payload, MESSAGE_MAX);
+    if (r == 0 && (refused = refused_of(&m, why, a)) == NULL)
+        r = arena_err(a, err);
+    if (r == 0)
+        r = forward_reader_start(reader, &m, &LIMITS, 0, a, err);
+    if (r == 0)
+        r = pick(&m, refused, reader, a, &payload, &out, err);
+    if (r == 0) {
+        forward_token(out.parts, out.n_parts, token);
+        out.token = str_of(token);
+        out.payload = buf_str(&payload);
+        forward_pack_chunk(ret, &out);
+        r = buf_err(ret, "refused parts", err);
+    }
+    buf_fini(&payload);
+    forward_reader_free(&reader);
+    arena_free(&a);
+    return r;
 }
 
 static int mark(struct forward_message *m, uint64_t *n_entries, struct err *err)

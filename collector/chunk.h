@@ -12,6 +12,7 @@
 #include "collector/checkpoint.h"
 #include "wire/codec.h"
 #include "wire/forward.h"
+#include "wire/forward_parse.h"
 
 enum {
     CHUNK_PARTS_MAX = 500, /* full from there on: one turn more stays below FORWARD_PARTS_MAX */
@@ -101,8 +102,14 @@ struct chunk_mark chunk_mark(const struct chunk *c);
 void chunk_back(struct chunk *c, struct chunk_mark mark);
 
 /* Which of the `n` parts of a plan are in `message`, which chunk_pack made of some of them, in
- * their order; all, if it cannot be read. */
-void chunk_sent(struct str message, const struct checkpoint_part *parts, size_t n, bool *ret);
+ * their order, and are refused by `why`; all, if it cannot be read. */
+void chunk_refused(struct str message, const struct forward_ack *why,
+                   const struct checkpoint_part *parts, size_t n, bool *ret);
+
+/* Append to `ret` a message of those parts of `message` alone that `why` refuses, not compressed,
+ * with a token of its own.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
+int chunk_only_refused(struct str message, const struct forward_ack *why, struct buf *ret,
+                       struct err *err);
 
 /* Append to `ret` what chunk_pack once made, `message`, with all of its parts marked as maybe
  * stored in part already; `token` is its own.  ERR_EXISTS: they are; ERR_CORRUPT, ERR_LIMIT. */

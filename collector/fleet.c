@@ -126,12 +126,12 @@ static void on_acked(void *arg, uint64_t no)
     m->fleet->handler.ship.acked(m->fleet->arg, no);
 }
 
-static void on_refused(void *arg, uint64_t no, struct str message, struct str code, struct str text)
+static void on_refused(void *arg, uint64_t no, struct str message, const struct forward_ack *why)
 {
     struct member *m = arg;
 
     m->pause = 0;
-    m->fleet->handler.ship.refused(m->fleet->arg, no, message, code, text);
+    m->fleet->handler.ship.refused(m->fleet->arg, no, message, why);
 }
 
 static void on_room(void *arg)

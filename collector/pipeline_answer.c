@@ -7,6 +7,7 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
+#include "collector/metrics.h"
 #include "collector/notice.h"
 #include "collector/pipeline_internal.h"
 
@@ -29,11 +30,16 @@ void pipeline_on_acked(void *arg, uint64_t no)
         p->opt.acked(p->opt.arg);
 }
 
-/* Is every part our own gap records?  Those are not reported by more of them. */
+/* Are these our own gap records?  Those are not reported by more of them. */
+static bool is_own_part(const struct checkpoint_part *p)
+{
+    return strstr(p->file->path, "/" SPOOL_DIR "/" SPOOL_OWN "/") != NULL;
+}
+
 static bool is_own(const struct checkpoint_chunk *c)
 {
     for (size_t i = 0; i < c->parts.n; i++)
-        if (strstr(c->parts.p[i].file->path, "/" SPOOL_DIR "/" SPOOL_OWN "/") == NULL)
+        if (!is_own_part(&c->parts.p[i]))
             return false;
     return true;
 }
@@ -63,9 +69,10 @@ static int send_twice(struct pipeline *p, const struct checkpoint_chunk *c, stru
     return r;
 }
 
-/* Only what `sent` says: of the others it was told why they are not there, or they are to come. */
-static void tell_refused(struct pipeline *p, const struct checkpoint_chunk *c, const bool *sent,
-                         struct str text)
+/* Only what `refused` says: of the others it was told why they are not there, or they are to come,
+ * or they are stored. */
+static void tell_refused(struct pipeline *p, const struct checkpoint_chunk *c, const bool *refused,
+                         const struct forward_ack *why)
 {
     struct err err;
 
@@ -74,37 +81,56 @@ static void tell_refused(struct pipeline *p, const struct checkpoint_chunk *c, c
         struct notice_gap gap = {.cause = "refused",
                                  .path = str_of(part->file->path),
                                  .file_id = str_of(part->file->id),
-                                 .text = text,
+                                 .text = why->text,
                                  .start = part->start,
                                  .end = part->end};
-        if (sent[i] && notice_gap_begin(p->opt.own, &gap, &err) < 0)
+        if (!refused[i])
+            continue;
+        metric_add(METRIC_PARTS_REFUSED, why->has_parts);
+        if (why->has_parts && is_own_part(part))
+            continue;
+        if (notice_gap_begin(p->opt.own, &gap, &err) < 0)
             log_error("gap.not_written", LOG_ERR(&err));
     }
 }
 
-void pipeline_on_refused(void *arg, uint64_t no, struct str message, struct str code,
-                         struct str text)
+/* What is refused, in refused/. */
+static void keep_refused(struct pipeline *p, uint64_t no, struct str message,
+                         const struct forward_ack *why)
+{
+    struct buf only;
+    struct err err;
+
+    buf_init(&only, message.n + p->opt.chunk.bytes_busy + 2 * PIPELINE_MESSAGE_SLACK);
+    if (why->has_parts && chunk_only_refused(message, why, &only, &err) == 0)
+        message = buf_str(&only);
+    refused_keep(p->refused, no, message);
+    buf_fini(&only);
+}
+
+void pipeline_on_refused(void *arg, uint64_t no, struct str message, const struct forward_ack *why)
 {
     struct pipeline *p = arg;
     const struct checkpoint_chunk *c = checkpoint_chunk_find(p->opt.checkpoint, no);
     size_t n = c == NULL ? 0 : c->parts.n;
-    bool *sent = mem_new((n + 1) * sizeof(*sent)), again = false;
+    bool *refused = mem_new((n + 1) * sizeof(*refused)), again = false;
     struct err err;
 
     if (c != NULL)
-        chunk_sent(message, c->parts.p, n, sent);
-    if (c != NULL && str_eq(code, STR("EXISTS")))
-        again = send_twice(p, c, message, sent, &err) == 0;
+        chunk_refused(message, why, c->parts.p, n, refused);
+    if (c != NULL && !why->has_parts && str_eq(why->code, STR("EXISTS")))
+        again = send_twice(p, c, message, refused, &err) == 0;
     if (again) {
-        log_warn("ship.maybe_twice", LOG_U64("chunk", no), LOG_STR("text", text));
+        log_warn("ship.maybe_twice", LOG_U64("chunk", no), LOG_STR("text", why->text));
     } else {
-        log_error("ship.refused", LOG_U64("chunk", no), LOG_STR("code", code),
-                  LOG_STR("text", text));
-        refused_keep(p->refused, no, message);
+        log_error("ship.refused", LOG_U64("chunk", no),
+                  LOG_Z("what", why->has_parts ? "some parts" : "all of it"),
+                  LOG_STR("code", why->code), LOG_STR("text", why->text));
+        keep_refused(p, no, message, why);
         if (c != NULL)
-            tell_refused(p, c, sent, text);
+            tell_refused(p, c, refused, why);
         (void)notice_retry(p->opt.own);
         pipeline_on_acked(p, no); /* keeps (3) */
     }
-    free(sent);
+    free(refused);
 }

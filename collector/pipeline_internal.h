@@ -9,9 +9,10 @@
  *   (1) a chunk is sent, also to another server, only when the journal says on the disk that it is
  * planned for that server; (2) nothing is pulled of a file before every chunk of the journal that
  * has some of it was built again (others wait for nothing, also not where a file cannot be read),
- * so the joins that these leave empty are the ones that reading begins with; (3) a refused chunk is
- * acknowledged in the journal only after its gap record is in the spool (on a full disk: in its
- * memory); (4) a chunk that a server may have is sent to another one marked maybe_twice.
+ * so the joins that these leave empty are the ones that reading begins with; (3) a chunk that is
+ * refused, all or some parts, is acknowledged in the journal only after its gap records are in the
+ * spool (on a full disk: in its memory); (4) a chunk that a server may have is sent to another one
+ * marked maybe_twice.
  */
 #ifndef LOGQ_COLLECTOR_PIPELINE_INTERNAL_H
 #define LOGQ_COLLECTOR_PIPELINE_INTERNAL_H
@@ -86,8 +87,8 @@ void pipeline_seal_lane(struct pipeline *p, struct lane *from, struct lane *to);
 
 /* pipeline_answer.c: struct ship_handler */
 void pipeline_on_acked(void *pipeline, uint64_t no);
-void pipeline_on_refused(void *pipeline, uint64_t no, struct str message, struct str code,
-                         struct str text);
+void pipeline_on_refused(void *pipeline, uint64_t no, struct str message,
+                         const struct forward_ack *why);
 
 /* pipeline_move.c */
 /* struct fleet_handler: everything of one server is the other's from now on. */

@@ -1,8 +1,8 @@
 /*
  * collector/refused.h - chunks that the server will never take, kept for whoever wants to know why.
  *
- * Files state_dir/refused/<chunk>.fwd, each the message as it was sent, the oldest removed when
- * there is no room.
+ * Files state_dir/refused/<chunk>.fwd, each the message as it was sent, or one of those of its
+ * parts that were refused, the oldest removed when there is no room.
  */
 #ifndef LOGQ_COLLECTOR_REFUSED_H
 #define LOGQ_COLLECTOR_REFUSED_H

@@ -16,7 +16,6 @@
 #include "collector/backoff.h"
 #include "collector/metrics.h"
 #include "wire/forward_about.h"
-#include "wire/forward_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -222,13 +221,11 @@ static int take_ack(struct ship *s, struct str bytes, struct err *err)
     s->last_ack = s->quiet_at = time_mono();
     (void)fault_hit("ship.acked");
     metric_observe(METRIC_ACK_SECONDS, (double)(s->last_ack - p->sent_at) / 1e9);
-    if (ack.refused) {
-        metric_add(METRIC_CHUNKS_REFUSED, 1);
-        s->handler.refused(s->arg, p->no, buf_str(&p->message), ack.code, ack.text);
-    } else {
-        metric_add(METRIC_CHUNKS_ACKED, 1);
+    metric_add(ack.refused && !ack.has_parts ? METRIC_CHUNKS_REFUSED : METRIC_CHUNKS_ACKED, 1);
+    if (ack.refused)
+        s->handler.refused(s->arg, p->no, buf_str(&p->message), &ack);
+    else
         s->handler.acked(s->arg, p->no);
-    }
     parcel_free(p);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "collector/chunk.h"
 #include "collector/opener.h"
 #include "wire/forward_about.h"
+#include "wire/forward_parse.h"
 #include "wire/loop.h"
 #include "wire/stream.h"
 
@@ -34,8 +35,9 @@ struct ship_options {
 struct ship_handler {
     /* Chunk `no` is durable.  It is forgotten when this returns. */
     void (*acked)(void *arg, uint64_t no);
-    /* Chunk `no` will never be taken; `message` is what was sent, valid during the call. */
-    void (*refused)(void *arg, uint64_t no, struct str message, struct str code, struct str text);
+    /* Chunk `no` will never be taken, or some of its parts, while the others are durable: `why`
+     * says which.  `message` is what was sent; both are valid during the call. */
+    void (*refused)(void *arg, uint64_t no, struct str message, const struct forward_ack *why);
     /* There is room in the window again, or a connection. */
     void (*room)(void *arg);
     /* Say who we are (`is_hello`, first on each connection) and how; may be NULL: nothing is said.

@@ -233,9 +233,9 @@ static void take(struct api *a, struct http_exchange *x, const struct auth_calle
         r = stream_limit_admit(a->server->streams, p->append.payload.tenant, b,
                                p->append.payload.received, &err);
         if (r < 0) {
-            metric_add(METRIC_INGEST_STREAMS_REFUSED, 1);
+            metric_add(METRIC_INGEST_STREAMS_REFUSED, r == ERR_LIMIT);
             batch_unref(&b);
-            status = 429;
+            status = r == ERR_LIMIT ? 429 : 503;
         }
     }
     if (r < 0 || b == NULL) {

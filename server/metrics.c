@@ -36,6 +36,7 @@ void metrics_update(struct server *s)
         metric_set(METRIC_COLLECTORS, collectors_n(s->collectors));
     metric_set(METRIC_STORE_RECORDS, st.records);
     metric_set(METRIC_STORE_LINE_BYTES, st.line_bytes);
+    metric_set(METRIC_STORE_REFUSED_PARTS, st.refused_parts);
     metric_set(METRIC_STORE_DUPLICATE_PARTS, st.duplicate_parts);
     metric_set(METRIC_STORE_DUPLICATE_CHUNKS, st.duplicate_chunks);
     metric_set(METRIC_STORE_TWICE_BYTES, st.twice_bytes);

@@ -347,6 +347,8 @@ static int open_rooms(struct running *run, bool recover, struct err *err)
     if (r == 0)
         r = open_store(s, recover, err);
     if (r == 0)
+        r = stream_limit_learn(s->streams, s->store, &s->memory, err);
+    if (r == 0)
         r = open_collectors(run, err);
     if (r == 0)
         r = open_alerts(s, err);
@@ -388,10 +390,10 @@ static void close_rooms(struct running *run)
     if (s->store != NULL)
         save_collectors(s);
     collectors_free(&s->collectors);
+    stream_limit_free(&s->streams); /* nobody asks any more; it may still read the store */
     store_close(&s->store);
     query_cache_free(&s->results); /* the store says what it has to forget */
     retention_fini(&s->retention);
-    stream_limit_free(&s->streams);
     auth_free(&s->auth);
     if (s->loop != NULL)
         loop_free(&s->loop);

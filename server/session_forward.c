@@ -6,11 +6,12 @@
  * per read).
  *
  * Back-pressure only stops reading (enum hold): more than conf.forward.window_bytes of this
- * connection are not durable yet; the sender does not read its acks; the disk is full; or the
- * server's memory budget is spent.  In the last two cases the message stays in `in` and is tried
- * again.  Waiting for memory has an end, because what waiting connections hold may be what they all
- * wait for: then the connection is cut and the sender comes again.  So is one that begins a message
- * and does not go on with it (conf.forward.message_time), for what is here of it is memory too.
+ * connection are not durable yet; the sender does not read its acks; the disk is full; it is
+ * not known yet which streams there are; or the server's memory budget is spent.  In the last three
+ * cases the message stays in `in` and is tried again.  Waiting for memory has an end, because what
+ * waiting connections hold may be what they all wait for: then the connection is cut and the sender
+ * comes again.  So is one that begins a message and does not go on with it
+ * (conf.forward.message_time), for what is here of it is memory too.
  *
  * Invariants
  *   (1) `queue` holds every message taken and not answered, oldest first; only its head is
@@ -22,23 +23,17 @@
 #include "server/session_forward.h"
 
 #include "base/fault.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/obj.h"
 #include "server/collectors.h"
 #include "server/ingest.h"
 #include "server/metrics.h"
-#include "server/peers.h"
-#include "server/stream_limit.h"
-#include "wire/forward_auth.h"
+#include "server/session_forward_priv.h"
 #include "wire/forward_pack.h"
-#include "wire/forward_parse.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     RETRY_MS = 100, /* doubled with each retry up to */
@@ -47,86 +42,19 @@ enum {
     IN_KEEP = 64 << 10,
     GOES_ON_MIN = 64 << 10, /* of a message in conf.forward.message_time */
     GOES_ON_MAX = 1 << 20,
-    ANSWER_MAX = 1024,
     DECIDED_MAX = 64 << 10,
-    PARSE_ARENA_MAX = 16 << 20,
-    TOKEN_MAX = 256,
-    PEER_MAX = 256
-};
-
-/* Why nothing is read. */
-enum hold { HOLD_WINDOW = 1, HOLD_ACKS = 2, HOLD_DISK = 4, HOLD_MEMORY = 8 };
-
-struct chunk {
-    unsigned magic;
-#define CHUNK_MAGIC 0xc4a9e05bu
-    struct store_append append;
-    struct session_forward *session;
-    struct chunk *next;
-    char *bytes; /* payload; owned */
-    size_t n_bytes;
-    size_t charged; /* to the server's budget: all of us */
-    char dedup[PEER_MAX + TOKEN_MAX + 128];
-    char token[TOKEN_MAX];
-    size_t n_token;
-    bool has_token;
-    bool has_parts; /* of our collector, who understands a refusal */
-    bool done;
-    bool is_hello; /* the answer says what was known of that incarnation */
-    uint64_t incarnation, known;
-    enum store_outcome outcome;
-    struct err err; /* when REFUSED or FAILED */
-};
-
-enum auth_state { AUTH_NONE, AUTH_WAIT_PING, AUTH_DONE };
-
-struct session_forward {
-    unsigned magic;
-#define SESSION_FORWARD_MAGIC 0x5e5510f0u
-    struct session_group *group;
-    struct session_forward *next, **link;                   /* in group->first */
-    struct session_forward *next_stranger, **stranger_link; /* NULL: it is none (any more) */
-    struct stream *stream;                                  /* NULL once closed */
-    struct buf in;
-    size_t charged; /* to the server's budget, for `in` */
-    struct forward_frame frame;
-    struct forward_limits limits;
-    struct loop_timer *retry; /* of HOLD_DISK and HOLD_MEMORY */
-    uint64_t retry_ms;
-    dur_ns starved_since;    /* 0: memory is there */
-    struct loop_timer *rest; /* of a message, or PING, that is due */
-    bool waits_for_rest;
-    size_t had; /* in `in` when `rest` was started */
-    char peer[PEER_MAX];
-    char tenant[160];
-    struct buf decided;
-    bool own;                       /* may send parts */
-    struct collectors_entry *entry; /* ours; NULL: it has not said hello */
-    uint64_t incarnation;           /* of its hello */
-    bool said_hello;                /* once: there are only so many entries, for all senders */
-    bool opened, draining;
-    bool gives_way; /* to another, and says no more */
-    unsigned held;  /* enum hold, or-ed */
-    enum auth_state auth_state;
-    struct forward_auth auth;
-    struct chunk *queue, **queue_end;
-    size_t queued_bytes; /* charged for the queue */
 };
 
 static void take_messages(struct session_forward *s);
 
-static struct mem_budget *budget_of(const struct session_forward *s)
-{
-    return &s->group->server->memory;
-}
-
 /* ---- life ---- */
 
-static void free_chunk(struct chunk *c)
+void session_forward_free_chunk(struct session_chunk *c)
 {
-    OBJ_CHECK(c, CHUNK_MAGIC);
-    mem_budget_give(budget_of(c->session), c->charged);
+    OBJ_CHECK(c, SESSION_CHUNK_MAGIC);
+    mem_budget_give(session_forward_budget(c->session), c->charged);
     free(c->bytes);
+    free(c->refused);
     c->magic = 0;
     free(c);
 }
@@ -137,9 +65,9 @@ static int charge_in(struct session_forward *s, struct err *err)
     int r = 0;
 
     if (s->in.cap > s->charged)
-        r = mem_budget_take(budget_of(s), s->in.cap - s->charged, err);
+        r = mem_budget_take(session_forward_budget(s), s->in.cap - s->charged, err);
     else
-        mem_budget_give(budget_of(s), s->charged - s->in.cap);
+        mem_budget_give(session_forward_budget(s), s->charged - s->in.cap);
     if (r == 0)
         s->charged = s->in.cap;
     return r;
@@ -148,7 +76,7 @@ static int charge_in(struct session_forward *s, struct err *err)
 static void drop_in(struct session_forward *s)
 {
     buf_fini(&s->in);
-    mem_budget_give(budget_of(s), s->charged);
+    mem_budget_give(session_forward_budget(s), s->charged);
     s->charged = 0;
 }
 
@@ -197,7 +125,7 @@ static void add_stranger(struct session_group *g, struct session_forward *s)
     g->strangers_end = &s->next_stranger;
 }
 
-static void remove_stranger(struct session_forward *s)
+void session_forward_know(struct session_forward *s)
 {
     if (s->stranger_link == NULL)
         return;
@@ -223,7 +151,7 @@ bool session_forward_make_room(struct session_group *g)
     if (s == NULL)
         return false;
     (void)err_set(&why, ERR_LIMIT, "too many connections");
-    remove_stranger(s);
+    session_forward_know(s);
     s->gives_way = true;
     stream_close(s->stream, &why); /* it is there: on_closed makes it a stranger no more */
     return true;
@@ -270,7 +198,7 @@ static void release(struct session_forward *s, unsigned why)
     take_messages(s);
 }
 
-static void hold_and_retry(struct session_forward *s, enum hold why)
+void session_forward_wait(struct session_forward *s, enum hold why)
 {
     hold(s, why);
     loop_timer_start(s->retry, s->retry_ms, 0);
@@ -294,10 +222,10 @@ static void starve(struct session_forward *s, const struct err *err)
     if (now - s->starved_since > STARVE_S * NS_PER_S)
         reject(s, METRIC_FORWARD_REJECT_MEMORY, err);
     else
-        hold_and_retry(s, HOLD_MEMORY);
+        session_forward_wait(s, HOLD_MEMORY);
 }
 
-static bool disk_is_full(const struct session_forward *s)
+bool session_forward_disk_is_full(const struct session_forward *s)
 {
     return store_state(s->group->server->store, NULL, 0) == STORE_FULL;
 }
@@ -307,25 +235,62 @@ static void on_retry(void *arg)
     struct session_forward *s = arg;
     struct err err;
 
-    if (disk_is_full(s))
-        hold_and_retry(s, HOLD_DISK);
+    if (session_forward_disk_is_full(s))
+        session_forward_wait(s, HOLD_DISK);
     else if (charge_in(s, &err) < 0)
         starve(s, &err);
     else
-        release(s, HOLD_DISK | HOLD_MEMORY);
+        release(s, HOLD_DISK | HOLD_MEMORY | HOLD_STREAMS);
 }
 
 /* ---- answers ---- */
 
+static size_t refused_parts(const struct session_chunk *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_parts; i++)
+        n += c->refused[i];
+    return n;
+}
+
+/* The chunk is stored, or was before, but for some parts. */
+static void answer_parts(struct session_forward *s, const struct session_chunk *c, size_t n)
+{
+    struct buf out;
+
+    log_warn("forward.parts_refused", LOG_Z("peer", s->peer), LOG_U64("refused", n),
+             LOG_U64("of", c->n_parts), LOG_ERR(&c->err));
+    collectors_count(s->group->server->collectors, s->entry, STORE_REFUSED);
+    if (!c->has_token || fault_hit("ack.send"))
+        return;
+    buf_init(&out, SESSION_ANSWER_MAX + 3 * n);
+    forward_pack_refused_parts(&out, (struct str){c->token, c->n_token},
+                               str_of(err_name(c->err.code)), str_of(c->err.text), c->refused,
+                               c->n_parts);
+    INVARIANT(!out.over); /* its texts are bounded */
+    metric_add(METRIC_FORWARD_PARTS_REFUSED, n);
+    metric_add(METRIC_FORWARD_ACKS, 1);
+    stream_write(s->stream, buf_str(&out));
+    buf_fini(&out);
+    if (stream_is_full(s->stream))
+        hold(s, HOLD_ACKS);
+}
+
 /* A refusal tells our collector to put the chunk aside.  Everybody else would take it for an ack,
  * so he loses his connection instead. */
-static void answer(struct session_forward *s, const struct chunk *c)
+static void answer(struct session_forward *s, const struct session_chunk *c)
 {
     bool refused = c->outcome == STORE_REFUSED;
+    size_t parts = refused_parts(c);
     struct buf out;
 
     if (c->outcome == STORE_FAILED) {
         stream_close(s->stream, &c->err);
+        return;
+    }
+    if (!refused && parts > 0) {
+        answer_parts(s, c, parts);
         return;
     }
     if (refused && !c->has_parts) {
@@ -338,7 +303,7 @@ static void answer(struct session_forward *s, const struct chunk *c)
         collectors_count(s->group->server->collectors, s->entry, c->outcome);
     if (!c->has_token || fault_hit("ack.send"))
         return;
-    buf_init(&out, ANSWER_MAX);
+    buf_init(&out, SESSION_ANSWER_MAX);
     if (c->is_hello && c->known != 0)
         forward_about_answer(&out, (struct str){c->token, c->n_token}, c->incarnation, c->known);
     else if (refused)
@@ -354,268 +319,25 @@ static void answer(struct session_forward *s, const struct chunk *c)
 }
 
 /* Answer the head of the queue as far as it is done.  May free the session. */
-static void answer_queue(struct session_forward *s)
+void session_forward_answer(struct session_forward *s)
 {
     size_t window = (size_t)s->group->server->conf.forward.window_bytes;
 
     while (s->queue != NULL && s->queue->done) {
-        struct chunk *c = s->queue;
+        struct session_chunk *c = s->queue;
         s->queue = c->next;
         if (s->queue == NULL)
             s->queue_end = &s->queue;
         s->queued_bytes -= c->charged;
         if (s->stream != NULL)
             answer(s, c);
-        free_chunk(c);
+        session_forward_free_chunk(c);
     }
     if (s->queued_bytes <= window / 2)
         release(s, HOLD_WINDOW);
     if (s->draining && s->queue == NULL && s->stream != NULL)
         stream_close(s->stream, NULL);
     free_if_over(s);
-}
-
-static void on_done_loop(void *arg)
-{
-    struct chunk *c = arg;
-
-    c->done = true;
-    answer_queue(c->session);
-}
-
-/* WAL thread. */
-static void on_done(struct store_append *a, enum store_outcome outcome, const struct err *err)
-{
-    struct chunk *c = a->arg;
-
-    c->outcome = outcome;
-    if (outcome == STORE_REFUSED || outcome == STORE_FAILED)
-        c->err = *err;
-    /* The loop outlives its sessions' appends (listen_forward_close), so the post cannot fail. */
-    INVARIANT(loop_post(c->session->group->loop, on_done_loop, c));
-}
-
-/* ---- messages ---- */
-
-/* A copy of what `bytes` and the message say, charged.  NULL: ERR_NOMEM. */
-static struct chunk *new_chunk(struct session_forward *s, const struct forward_message *m,
-                               struct str bytes, struct err *err)
-{
-    size_t cost = sizeof(struct chunk) + bytes.n;
-    struct chunk *c;
-
-    if (mem_budget_take(budget_of(s), cost, err) < 0)
-        return NULL;
-    c = mem_new(sizeof(*c));
-    c->magic = CHUNK_MAGIC;
-    c->session = s;
-    c->charged = cost;
-    c->has_token = m->has_chunk;
-    c->has_parts = s->own && m->n_parts > 0;
-    c->n_token = m->chunk.n < TOKEN_MAX ? m->chunk.n : TOKEN_MAX;
-    if (c->n_token > 0)
-        memcpy(c->token, m->chunk.p, c->n_token);
-    c->n_bytes = bytes.n;
-    c->bytes = malloc(bytes.n + 1);
-    if (c->bytes == NULL) {
-        free_chunk(c);
-        (void)err_set(err, ERR_NOMEM, "no memory for a message of %zu bytes", bytes.n);
-        return NULL;
-    }
-    if (bytes.n > 0)
-        memcpy(c->bytes, bytes.p, bytes.n);
-    return c;
-}
-
-static void enqueue(struct session_forward *s, struct chunk *c)
-{
-    *s->queue_end = c;
-    s->queue_end = &c->next;
-    s->queued_bytes += c->charged;
-}
-
-/* What is answered without the store: heartbeats with a token, signals, refusals (`why`). */
-static int enqueue_done(struct session_forward *s, const struct forward_message *m,
-                        const struct err *why, struct chunk **ret, struct err *err)
-{
-    struct chunk *c = new_chunk(s, m, STR_NULL, err);
-
-    if (c == NULL)
-        return ERR_NOMEM;
-    c->done = true;
-    c->outcome = why == NULL ? STORE_STORED : STORE_REFUSED;
-    if (why != NULL)
-        c->err = *why;
-    enqueue(s, c);
-    *ret = c;
-    return 0;
-}
-
-/* A collector says who it is. */
-static void take_hello(struct session_forward *s, const struct forward_about *about,
-                       struct chunk *c)
-{
-    struct collectors *all = s->group->server->collectors;
-    struct collectors_peer who = {.tenant = str_of(s->tenant), .identity = str_of(s->peer)};
-    struct stream_peer p;
-
-    stream_peer(s->stream, &p);
-    who.address = p.address;
-    who.not_after = p.cert_not_after;
-    s->said_hello = true;
-    s->entry = collectors_enter(all, &who, about, &c->known);
-    c->is_hello = true;
-    c->incarnation = s->incarnation = about->hello.incarnation;
-}
-
-/* A message without entries. */
-static int take_heartbeat(struct session_forward *s, const struct forward_message *m,
-                          struct err *err)
-{
-    struct collectors *all = s->group->server->collectors;
-    struct chunk *last = NULL;
-    int r = 0;
-
-    if (m->has_chunk)
-        r = enqueue_done(s, m, NULL, &last, err);
-    if (r < 0 || !s->own || all == NULL)
-        return r;
-    if (m->about.has_hello && last != NULL && !s->said_hello)
-        take_hello(s, &m->about, last);
-    else if (m->about.has_hello || m->about.has_status)
-        collectors_note(all, s->entry, s->incarnation, &m->about);
-    return 0;
-}
-
-/* A foreign chunk's identity: what a resend after a lost ack repeats. */
-static void set_dedup(struct session_forward *s, struct chunk *c, const struct forward_message *m)
-{
-    struct hash128 h = hash128_bytes(c->bytes, c->n_bytes);
-    struct hash128 tag = hash128_bytes(m->tag.p, m->tag.n);
-    int n = snprintf(c->dedup, sizeof(c->dedup),
-                     "%s|%016" PRIx64 "%016" PRIx64 "|%016" PRIx64 "%016" PRIx64 "|%zu|", s->peer,
-                     tag.hi, tag.lo, h.hi, h.lo, c->n_bytes);
-
-    memcpy(c->dedup + n, c->token, c->n_token); /* fits: see the size of dedup */
-    c->append.dedup = (struct str){c->dedup, (size_t)n + c->n_token};
-}
-
-static void append(struct session_forward *s, struct chunk *c, struct batch *b)
-{
-    c->append.batch = b;
-    c->append.done = on_done;
-    c->append.arg = c;
-    enqueue(s, c);
-    store_append(s->group->server->store, &c->append);
-}
-
-/* 0: taken, answered or refused; ERR_NOMEM: try again later; other codes: the connection must end.
- */
-static int take_events(struct session_forward *s, const struct forward_message *m, struct str bytes,
-                       struct err *err)
-{
-    struct server *server = s->group->server;
-    struct ingest_times times = {0, 0};
-    struct batch *b = NULL;
-    struct chunk *c = new_chunk(s, m, bytes, err);
-    struct err why;
-    int r;
-
-    if (c == NULL)
-        return ERR_NOMEM;
-    c->append.payload = (struct store_payload){.kind = INGEST_FORWARD,
-                                               .tenant = str_of(s->tenant),
-                                               .peer = str_of(s->peer),
-                                               .decided = buf_str(&s->decided),
-                                               .received = store_receive_time(server->store),
-                                               .bytes = {c->bytes, c->n_bytes}};
-    r = ingest_decode_times(&server->memory, &c->append.payload, &b, &times, err);
-    if (r == 0 && fault_hit("ingest.decoded")) {
-        batch_unref(&b);
-        r = err_set(err, ERR_NOMEM, "fault ingest.decoded");
-    }
-    if (r == 0) {
-        r = stream_limit_admit(server->streams, c->append.payload.tenant, b,
-                               c->append.payload.received, err);
-        if (r < 0) {
-            metric_add(METRIC_INGEST_STREAMS_REFUSED, 1);
-            batch_unref(&b);
-        }
-    }
-    if (r < 0) {
-        bool refuse = c->has_parts && r != ERR_NOMEM;
-        free_chunk(c);
-        if (!refuse)
-            return r;
-        why = *err;
-        return enqueue_done(s, m, &why, &c, err);
-    }
-    if (!c->has_parts && m->has_chunk)
-        set_dedup(s, c, m);
-    peers_note(server->peers, str_of(s->peer), &times);
-    if (m->about.next != 0)
-        collectors_note(server->collectors, s->entry, s->incarnation, &m->about);
-    append(s, c, b);
-    return 0;
-}
-
-static int take_ping(struct session_forward *s, const struct forward_message *m, struct err *err)
-{
-    char host[256] = "logq";
-    struct buf out;
-    int r;
-
-    if (s->auth_state != AUTH_WAIT_PING)
-        return err_set(err, ERR_CORRUPT, "PING where none is due");
-    (void)gethostname(host, sizeof(host) - 1);
-    buf_init(&out, ANSWER_MAX);
-    r = forward_auth_check(&s->auth, m, s->group->server->conf.forward_local_shared_key,
-                           str_of(host), &out, err);
-    stream_write(s->stream, buf_str(&out));
-    buf_fini(&out);
-    if (r < 0) {
-        metric_add(METRIC_FORWARD_TLS_FAILED, 1);
-        return r;
-    }
-    s->auth_state = AUTH_DONE;
-    remove_stranger(s);
-    return 0;
-}
-
-/* 0; 1: not now, the session is held; errors as take_events. */
-static int take_message(struct session_forward *s, struct str bytes, struct err *err)
-{
-    struct arena *a = arena_new(NULL, PARSE_ARENA_MAX);
-    struct forward_message m;
-    int r = forward_parse(bytes, &s->limits, a, &m, err);
-
-    if (r == 0 && s->auth_state == AUTH_WAIT_PING && m.kind != FORWARD_PING)
-        r = err_set(err, ERR_DENIED, "data where PING is due");
-    if (r == 0) {
-        switch (m.kind) {
-        case FORWARD_PING:
-            r = take_ping(s, &m, err);
-            break;
-        case FORWARD_EVENTS:
-            if (disk_is_full(s)) {
-                hold_and_retry(s, HOLD_DISK);
-                r = 1;
-                break;
-            }
-            r = take_events(s, &m, bytes, err);
-            if (r == 0)
-                metric_add(METRIC_FORWARD_MESSAGES, 1);
-            break;
-        case FORWARD_HEARTBEAT:
-        case FORWARD_SIGNAL:
-            metric_add(
-                m.kind == FORWARD_SIGNAL ? METRIC_FORWARD_SIGNALS : METRIC_FORWARD_HEARTBEATS, 1);
-            r = take_heartbeat(s, &m, err);
-            break;
-        }
-    }
-    arena_free(&a);
-    return r;
 }
 
 /* ---- messages that do not end ---- */
@@ -690,7 +412,7 @@ static void take_messages(struct session_forward *s)
         if (r != 0)
             break;
         s->frame = (struct forward_frame){0};
-        r = take_message(s, str_sub(rest, 0, n), &err);
+        r = session_forward_take(s, str_sub(rest, 0, n), &err);
         if (r != 0)
             break;
         forget_waiting(s);
@@ -711,7 +433,7 @@ static void take_messages(struct session_forward *s)
         forget_waiting(s);
     note_rest(s, at > 0);
     if (s->queue != NULL && s->queue->done)
-        answer_queue(s);
+        session_forward_answer(s);
 }
 
 /* ---- stream ---- */
@@ -758,7 +480,7 @@ static int name_peer(struct session_forward *s, struct str identity, struct err 
     if (identity.n >= sizeof(s->peer) || memchr(identity.p, '\0', identity.n) != NULL)
         return err_set(err, ERR_DENIED,
                        "the name in the certificate is over %d bytes, or holds a NUL",
-                       PEER_MAX - 1);
+                       SESSION_PEER_MAX - 1);
     (void)str_to_z(identity, s->peer, sizeof(s->peer));
     return 0;
 }
@@ -807,10 +529,10 @@ static void on_opened(struct stream *stream, void *arg)
     }
     s->opened = true;
     if (!s->group->local || s->group->server->conf.forward_local_shared_key.n == 0) {
-        remove_stranger(s);
+        session_forward_know(s);
         return;
     }
-    buf_init(&out, ANSWER_MAX);
+    buf_init(&out, SESSION_ANSWER_MAX);
     s->auth_state = AUTH_WAIT_PING;
     if (forward_auth_helo(&s->auth, &out, &err) < 0)
         stream_close(stream, &err);
@@ -835,7 +557,7 @@ static void on_closed(struct stream *stream, const struct err *why, void *arg)
         log_info("forward.closed", LOG_Z("peer", s->peer), LOG_ERR(why));
     }
     s->stream = NULL;
-    remove_stranger(s);
+    session_forward_know(s);
     collectors_leave(s->group->server->collectors, &s->entry);
     loop_timer_stop(s->retry);
     loop_timer_stop(s->rest);

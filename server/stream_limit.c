@@ -6,15 +6,22 @@
  */
 #include "server/stream_limit.h"
 
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "storage/scan.h"
+#include "storage/store.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST = 64, LABELS_SHOWN = 120 };
+enum {
+    FIRST = 64,
+    LABELS_SHOWN = 120,
+    NOTICES = 1000, /* streams of collectors' own beyond the limit */
+};
 
 struct tenant {
     int32_t day;
@@ -26,8 +33,14 @@ struct stream_limit {
     unsigned magic;
 #define STREAM_LIMIT_MAGIC 0x57e4311eu
     size_t max;
-    pthread_mutex_t mutex; /* guards tenants */
+    pthread_mutex_t mutex; /* guards tenants, learning */
     struct map *tenants;   /* name -> struct tenant (owned) */
+    bool learning;         /* tenants lack what the store has */
+    struct store *store;   /* the thread's, as are the next four */
+    struct mem_budget *budget;
+    pthread_t thread;
+    bool has_thread;
+    atomic_bool stop;
 };
 
 static void free_tenant(void *value)
@@ -56,6 +69,9 @@ void stream_limit_free(struct stream_limit **pl)
     if (l == NULL)
         return;
     OBJ_CHECK(l, STREAM_LIMIT_MAGIC);
+    atomic_store(&l->stop, true);
+    if (l->has_thread)
+        (void)pthread_join(l->thread, NULL);
     map_free(&l->tenants);
     (void)pthread_mutex_destroy(&l->mutex);
     l->magic = 0;
@@ -108,11 +124,14 @@ static struct tenant *tenant_of(struct stream_limit *l, struct str name, ts_ns n
     return t;
 }
 
+static uint64_t slot_hash(struct hash128 h)
+{
+    return h.lo == 0 ? 1 : h.lo;
+}
+
 static uint64_t hash_of(const struct batch *b, uint32_t i)
 {
-    uint64_t h = b->hashes[i].lo;
-
-    return h == 0 ? 1 : h;
+    return slot_hash(b->hashes[i]);
 }
 
 static bool is_known(const struct tenant *t, uint64_t h)
@@ -120,7 +139,7 @@ static bool is_known(const struct tenant *t, uint64_t h)
     return t->cap > 0 && t->slot[place(t, h)] == h;
 }
 
-/* If it is new. */
+/* If it is new; there is room. */
 static void add(struct tenant *t, uint64_t h)
 {
     size_t at = place(t, h);
@@ -145,39 +164,200 @@ static int refuse(const struct stream_limit *l, struct str tenant, const struct 
     return r;
 }
 
-/* Under mutex. */
-static int admit(struct stream_limit *l, struct str name, const struct batch *b, ts_ns now,
-                 struct err *err)
+/* Under mutex: take in all of the batch, if they fit.  Else *first is one that is new. */
+static bool admit_all(const struct stream_limit *l, struct tenant *t, const struct batch *b,
+                      uint32_t *first)
 {
-    struct tenant *t = tenant_of(l, name, now);
-    uint32_t first = UINT32_MAX; /* that is new */
     size_t fresh = 0;
 
-    for (uint32_t i = 0; i < b->n_streams; i++) {
+    for (uint32_t i = b->n_streams; i-- > 0;) {
         if (is_known(t, hash_of(b, i)))
             continue;
-        first = first == UINT32_MAX ? i : first;
+        *first = i;
         fresh++;
     }
     if (fresh > 0 && (t->n > l->max || fresh > l->max - t->n))
-        return refuse(l, name, &b->streams[first], err);
+        return false;
     if (fresh > 0)
         reserve(t, fresh);
-    for (uint32_t i = first; fresh > 0 && i < b->n_streams; i++)
+    for (uint32_t i = *first; fresh > 0 && i < b->n_streams; i++)
         add(t, hash_of(b, i));
-    return 0;
+    return true;
+}
+
+static int wait_for_past(struct err *err)
+{
+    return err_set(err, ERR_TIMEOUT, "the streams from before the start are not known yet");
 }
 
 int stream_limit_admit(struct stream_limit *l, struct str tenant, const struct batch *b, ts_ns now,
                        struct err *err)
 {
-    int r;
+    uint32_t first = 0;
+    int r = 0;
 
     if (l == NULL || l->max == 0)
         return 0;
     OBJ_CHECK(l, STREAM_LIMIT_MAGIC);
     (void)pthread_mutex_lock(&l->mutex);
-    r = admit(l, tenant, b, now, err);
+    if (!admit_all(l, tenant_of(l, tenant, now), b, &first))
+        r = l->learning ? wait_for_past(err) : refuse(l, tenant, &b->streams[first], err);
     (void)pthread_mutex_unlock(&l->mutex);
     return r;
+}
+
+/* ---- part by part ---- */
+
+static bool is_notice(const struct labels *l)
+{
+    return str_eq(labels_get(l, STR("source")), STR("logq"));
+}
+
+/* Take in the streams of a part; `seen`, of each stream of the batch, is the part it was met in
+ * last.  false: there is no room, and *first is new. */
+static bool admit_part(const struct stream_limit *l, struct tenant *t, const struct batch *b,
+                       uint32_t part, uint32_t *seen, uint32_t *first)
+{
+    const struct record_part *p = &b->parts[part];
+    size_t fresh = 0, room = l->max;
+    bool has_known = false;
+
+    for (uint32_t i = p->first; i < p->first + p->count; i++) {
+        uint32_t stream = b->records[i].stream;
+        if (seen[stream] == part + 1)
+            continue;
+        seen[stream] = part + 1;
+        if (is_known(t, hash_of(b, stream))) {
+            has_known = true;
+            continue;
+        }
+        if (is_notice(&b->streams[stream]))
+            room = l->max + NOTICES;
+        *first = stream;
+        fresh++;
+    }
+    if (fresh > 0 && !has_known && (t->n > room || fresh > room - t->n))
+        return false;
+    if (fresh > 0)
+        reserve(t, fresh);
+    for (uint32_t i = p->first; fresh > 0 && i < p->first + p->count; i++)
+        add(t, hash_of(b, b->records[i].stream));
+    return true;
+}
+
+/* Part `i` is refused, and what is in front of it without records of its own. */
+static void refuse_part(const struct batch *b, uint32_t i, bool *refused)
+{
+    struct str file = b->parts[i].file_id;
+
+    refused[i] = true;
+    while (i > 0 && b->parts[i - 1].count == 0 && str_eq(b->parts[i - 1].file_id, file))
+        refused[--i] = true;
+}
+
+/* Under mutex. */
+static int admit_each(const struct stream_limit *l, struct str tenant, struct tenant *t,
+                      const struct batch *b, bool *refused, struct err *err)
+{
+    uint32_t *seen = mem_new((b->n_streams + (size_t)1) * sizeof(*seen));
+    uint32_t first = 0;
+    int r = 0;
+
+    for (uint32_t i = 0; i < b->n_parts; i++) {
+        if (admit_part(l, t, b, i, seen, &first))
+            continue;
+        refuse_part(b, i, refused);
+        r = r == 0 ? refuse(l, tenant, &b->streams[first], err) : r;
+    }
+    free(seen);
+    return r;
+}
+
+int stream_limit_admit_parts(struct stream_limit *l, struct str tenant, const struct batch *b,
+                             ts_ns now, bool *refused, struct err *err)
+{
+    struct tenant *t;
+    uint32_t first = 0;
+    int r = 0;
+
+    memset(refused, 0, b->n_parts * sizeof(*refused));
+    if (l == NULL || l->max == 0)
+        return 0;
+    OBJ_CHECK(l, STREAM_LIMIT_MAGIC);
+    (void)pthread_mutex_lock(&l->mutex);
+    t = tenant_of(l, tenant, now);
+    if (!admit_all(l, t, b, &first))
+        r = l->learning ? wait_for_past(err) : admit_each(l, tenant, t, b, refused, err);
+    (void)pthread_mutex_unlock(&l->mutex);
+    return r;
+}
+
+/* ---- what was before the start ---- */
+
+struct learner {
+    struct stream_limit *l;
+    struct str tenant;
+    ts_ns now;
+    struct err err;
+};
+
+static int learn_stream(void *arg, const struct labels *labels)
+{
+    struct learner *le = arg;
+    struct tenant *t;
+
+    (void)pthread_mutex_lock(&le->l->mutex);
+    t = tenant_of(le->l, le->tenant, le->now);
+    reserve(t, 1);
+    add(t, slot_hash(labels_hash(labels)));
+    (void)pthread_mutex_unlock(&le->l->mutex);
+    return atomic_load(&le->l->stop) ? 1 : 0;
+}
+
+/* What cannot be learned counts when it comes again. */
+static int learn_tenant(void *arg, struct str tenant)
+{
+    struct learner *le = arg;
+    struct scan_request req = {.tenants = &tenant,
+                               .n_tenants = 1,
+                               .from = time_day_start(le->now),
+                               .to = time_day_start(le->now) + NS_PER_DAY,
+                               .budget = le->l->budget,
+                               .cancel = &le->l->stop};
+
+    le->tenant = tenant;
+    if (scan_streams(le->l->store, &req, learn_stream, le, &le->err) < 0)
+        log_warn("streams.not_learned", LOG_STR("tenant", tenant), LOG_ERR(&le->err));
+    return atomic_load(&le->l->stop) ? 1 : 0;
+}
+
+static void *learn(void *arg)
+{
+    struct stream_limit *l = arg;
+    struct learner le = {.l = l};
+
+    /* The server says itself what there is to say of a replay that fails. */
+    if (store_wait_replay(l->store, &le.err) == 0) {
+        le.now = store_receive_time(l->store);
+        (void)store_tenants(l->store, learn_tenant, &le); /* or it was stopped */
+    }
+    (void)pthread_mutex_lock(&l->mutex);
+    l->learning = false;
+    (void)pthread_mutex_unlock(&l->mutex);
+    return NULL;
+}
+
+int stream_limit_learn(struct stream_limit *l, struct store *s, struct mem_budget *budget,
+                       struct err *err)
+{
+    OBJ_CHECK(l, STREAM_LIMIT_MAGIC);
+    if (l->max == 0)
+        return 0;
+    l->store = s;
+    l->budget = budget;
+    l->learning = true;
+    if (pthread_create(&l->thread, NULL, learn, l) != 0)
+        return err_set(err, ERR_NOMEM, "no thread to learn which streams there are");
+    l->has_thread = true;
+    return 0;
 }

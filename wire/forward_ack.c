@@ -65,11 +65,37 @@ static int parse_ours(struct str rest, struct forward_ack *ret, struct err *err)
             take_text(value, &ret->code);
         } else if (str_eq(key, STR("text"))) {
             take_text(value, &ret->text);
+        } else if (str_eq(key, STR("parts"))) {
+            ret->has_parts = true;
+            ret->parts = value;
         } else if (str_eq(key, STR("known"))) {
             take_known(value, ret);
         }
     }
     return 0;
+}
+
+/* false: it is no array of numbers below `n`. */
+static bool take_parts(struct str rest, size_t n, bool *ret)
+{
+    struct mp_value list, v;
+
+    if (mp_next(&rest, &list) != 0 || list.type != MP_ARRAY)
+        return false;
+    for (uint32_t i = 0; i < list.n; i++) {
+        if (mp_next(&rest, &v) != 0 || v.type != MP_UINT || v.u >= n)
+            return false;
+        ret[v.u] = true;
+    }
+    return true;
+}
+
+void forward_ack_parts(const struct forward_ack *ack, size_t n, bool *ret)
+{
+    memset(ret, 0, n * sizeof(*ret));
+    if (!ack->has_parts || !take_parts(ack->parts, n, ret))
+        for (size_t i = 0; i < n; i++)
+            ret[i] = true;
 }
 
 int forward_ack_parse(struct str bytes, struct forward_ack *ret, struct err *err)

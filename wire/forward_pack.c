@@ -215,17 +215,40 @@ void forward_pack_ack(struct buf *b, struct str token)
     mp_pack_ack(&pk, token, false);
 }
 
+static void pack_refusal(msgpack_packer *pk, struct str token, struct str code, struct str text,
+                         bool more)
+{
+    mp_pack_ack(pk, token, true);
+    (void)msgpack_pack_map(pk, more ? 3 : 2);
+    mp_pack_text(pk, STR("refused"));
+    mp_pack_text(pk, code);
+    mp_pack_text(pk, STR("text"));
+    mp_pack_text(pk, text);
+}
+
 void forward_pack_refusal(struct buf *b, struct str token, struct str code, struct str text)
 {
     msgpack_packer pk;
 
     mp_pack_init(&pk, b);
-    mp_pack_ack(&pk, token, true);
-    (void)msgpack_pack_map(&pk, 2);
-    mp_pack_text(&pk, STR("refused"));
-    mp_pack_text(&pk, code);
-    mp_pack_text(&pk, STR("text"));
-    mp_pack_text(&pk, text);
+    pack_refusal(&pk, token, code, text, false);
+}
+
+void forward_pack_refused_parts(struct buf *b, struct str token, struct str code, struct str text,
+                                const bool *refused, size_t n)
+{
+    msgpack_packer pk;
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++)
+        count += refused[i];
+    mp_pack_init(&pk, b);
+    pack_refusal(&pk, token, code, text, true);
+    mp_pack_text(&pk, STR("parts"));
+    (void)msgpack_pack_array(&pk, count);
+    for (size_t i = 0; i < n; i++)
+        if (refused[i])
+            (void)msgpack_pack_uint32(&pk, (uint32_t)i);
 }
 
 void forward_token(const struct forward_part *parts, size_t n, char ret[25])

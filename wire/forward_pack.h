@@ -43,6 +43,10 @@ void forward_pack_end(struct buf *b, const struct forward_chunk *c);
  * write. */
 void forward_pack_ack(struct buf *b, struct str token);
 void forward_pack_refusal(struct buf *b, struct str token, struct str code, struct str text);
+/* The same with "parts": [number, ...]: of the chunk's `n` parts only those that `refused` names
+ * are; the others are stored.  Takes at most three bytes a part. */
+void forward_pack_refused_parts(struct buf *b, struct str token, struct str code, struct str text,
+                                const bool *refused, size_t n);
 
 /* base64(first 16 bytes of SHA-256(for each part: file id, a 0 byte, start and end as 8 bytes
  * big-endian)); 24 bytes + NUL.  The same parts give the same token for ever: a resend has the

@@ -108,11 +108,16 @@ forward_reader_skipped(const struct forward_reader *r); /* group markers passed 
 /* An ack as the sender sees it: {"ack": token, "lq": {...}}; same framing.  0, ERR_CORRUPT. */
 struct forward_ack {
     struct str token;
-    bool refused; /* will never be accepted */
+    bool refused; /* will never be accepted: */
     struct str code, text;
-    bool has_known; /* the answer to a hello: forward_about_answer */
+    bool has_parts;   /* not all of it, but these: */
+    struct str parts; /* an array of numbers; for forward_ack_parts */
+    bool has_known;   /* the answer to a hello: forward_about_answer */
     uint64_t known_incarnation, known_next;
 };
 int forward_ack_parse(struct str bytes, struct forward_ack *ret, struct err *err);
+/* Which of the chunk's `n` parts a refusal names: ret[i] is set or cleared.  Without `has_parts`,
+ * or when that cannot be read, all. */
+void forward_ack_parts(const struct forward_ack *ack, size_t n, bool *ret);
 
 #endif

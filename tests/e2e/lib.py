@@ -282,7 +282,7 @@ class Feed(Program):
 class Stage:
     """A server on ports that stay, a collector that is not started yet, and feeds; see stage()."""
 
-    def __init__(self, work, inputs, more=""):
+    def __init__(self, work, inputs, more="", edit=None):
         self.work = work
         self.programs = []
         ports = [free_port(), free_port()]
@@ -290,7 +290,7 @@ class Stage:
         def fixed(text):
             for port in ports:
                 text = text.replace("127.0.0.1:0", f"127.0.0.1:{port}", 1)
-            return text
+            return edit(text) if edit else text
 
         self.server = Server(work / "server").init(fixed)
         self.collector = Collector(work / "collector", self.server, inputs.replace("@", str(work)), more=more)
@@ -306,10 +306,11 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(inputs, more=""):
-    """A Stage in a workspace; the server runs.  `inputs`: @ is the work directory.  At the end nothing runs any more."""
+def stage(inputs, more="", edit=None):
+    """A Stage in a workspace; the server runs.  `inputs`: @ is the work directory; edit(text) -> text changes server.yaml.
+    At the end nothing runs any more."""
     with workspace() as work:
-        s = Stage(work, inputs, more)
+        s = Stage(work, inputs, more, edit)
         try:
             s.server.start()
             yield s

@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str s = {(const char *)data, size};
     struct forward_frame f = {0};
     struct forward_ack ack;
+    bool refused[16];
     struct err err;
     size_t n = 0;
 
@@ -27,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_view(ack.token, s);
         check_view(ack.code, s);
         check_view(ack.text, s);
+        forward_ack_parts(&ack, sizeof(refused) / sizeof(refused[0]), refused);
     }
     return 0;
 }

@@ -41,6 +41,7 @@ struct forward_server {
     unsigned lose_after; /* store this many messages, cut the connection instead of the last ack; 0:
                             never */
     const char *refuse;  /* code: refuse every message */
+    const char *refuse_line; /* refuse the parts that have this line */
     bool half; /* refuse every part that is not marked maybe_twice, as if half of it were stored */
     VEC(char *) held;
     bool overlapped;           /* a part overlapped another in part */
@@ -118,6 +119,29 @@ static inline void forward_server_store(struct forward_server *f, const struct f
     buf_add_char(&f->lines, '\n');
 }
 
+/* The first pass over a message: which parts have f->refuse_line. */
+static inline void forward_server_judge(struct forward_server *f, const struct forward_message *m,
+                                        bool *refused)
+{
+    static const struct forward_limits LIMITS = {0};
+    struct arena *a = arena_new(NULL, FORWARD_SERVER_TEXT);
+    struct forward_reader *r = forward_reader_new();
+    struct forward_entry e;
+    struct err err;
+
+    assert_int_equal(forward_reader_start(r, m, &LIMITS, 1, a, &err), 0);
+    for (size_t i = 0; i < m->n_parts; i++)
+        for (uint32_t k = 0; k < m->parts[i].count; k++) {
+            assert_int_equal(forward_reader_next(r, &e, &err), 0);
+            for (size_t n = 0; n < e.n_fields; n++)
+                if (str_eq(e.fields[n].key, STR("log")) &&
+                    str_eq(e.fields[n].text, str_of(f->refuse_line)))
+                    refused[i] = true;
+        }
+    forward_reader_free(&r);
+    arena_free(&a);
+}
+
 static inline void forward_server_about(struct forward_server *f, const struct forward_message *m)
 {
     struct buf b;
@@ -143,6 +167,7 @@ static inline void forward_server_take(struct forward_server *f, struct str mess
     static const struct forward_limits LIMITS = {0};
     struct arena *a = arena_new(NULL, FORWARD_SERVER_TEXT);
     struct forward_reader *r = forward_reader_new();
+    bool refused[FORWARD_PARTS_MAX] = {false}, some = false;
     struct forward_message m;
     struct forward_entry e;
     struct err err;
@@ -163,6 +188,8 @@ static inline void forward_server_take(struct forward_server *f, struct str mess
         arena_free(&a);
         return;
     }
+    if (f->refuse_line != NULL)
+        forward_server_judge(f, &m, refused);
     for (size_t i = 0; i < m.n_parts && f->refuse == NULL; i++) {
         const struct forward_part *p = &m.parts[i];
         bool known = forward_server_knows(f, p);
@@ -171,9 +198,12 @@ static inline void forward_server_take(struct forward_server *f, struct str mess
         for (uint32_t k = 0; k < p->count; k++) {
             if (forward_reader_next(r, &e, &err) != 0)
                 fail_msg("fewer entries than the parts say");
-            if (!known)
+            if (!known && !refused[i])
                 forward_server_store(f, p, &e);
         }
+        some = some || refused[i];
+        if (refused[i])
+            continue;
         (void)str_to_z(p->file_id, range.id, sizeof(range.id));
         f->marked += !known && p->maybe_twice;
         if (!known)
@@ -185,6 +215,12 @@ static inline void forward_server_take(struct forward_server *f, struct str mess
         f->stream = NULL;
     } else if (f->hold_acks) {
         VEC_PUSH(&f->held, mem_dup(m.chunk.p, m.chunk.n));
+    } else if (some) {
+        struct buf b;
+        buf_init(&b, 64 << 10);
+        forward_pack_refused_parts(&b, m.chunk, STR("LIMIT"), STR("because"), refused, m.n_parts);
+        stream_write(f->stream, buf_str(&b));
+        buf_fini(&b);
     } else {
         forward_server_ack(f, m.chunk);
     }

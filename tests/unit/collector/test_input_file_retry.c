@@ -241,6 +241,36 @@ static void what_is_not_built_yet_is_not_refused(void **state)
     assert_int_equal(metric_get(METRIC_CHUNKS_REFUSED), 1);
 }
 
+/* A part that is refused is one gap, and its lines alone are kept; the others are acknowledged. */
+static void what_is_refused_of_a_chunk_is_one_gap(void **state)
+{
+    struct buf kept;
+    (void)state;
+
+    world_write(LOG, T "stdout F one\n");
+    world_write("logs/b.log", T "stdout F two\n");
+    world_write("logs/c.log", T "stdout F three\n");
+    w.server.refuse_line = "two";
+    start();
+    world_wait("gap=refused");
+    world_check_once("one");
+    world_check_once("three");
+    assert_int_equal(metric_get(METRIC_GAPS), 1);
+    assert_int_equal(metric_get(METRIC_PARTS_REFUSED), 1);
+    assert_int_equal(metric_get(METRIC_CHUNKS_REFUSED), 0);
+    buf_init(&kept, 1 << 20);
+    assert_int_equal(file_read(w.dir, "state/refused/1.fwd", &kept, &err), 0);
+    assert_true(str_find(buf_str(&kept), STR("two")) < kept.n &&
+                str_find(buf_str(&kept), STR("three")) >= kept.n);
+    buf_fini(&kept);
+    world_die(); /* its ack may be lost, then it is sent again */
+    start();
+    world_write("logs/b.log", T "stdout F four\n");
+    world_wait("four");
+    world_check_once("one");
+    world_check_once("three");
+}
+
 static void a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again(void **state)
 {
     (void)state;
@@ -308,7 +338,7 @@ CHECK_MAIN(TEST(a_rotated_file_that_cannot_be_opened_is_tried_again),
            TEST(a_log_that_cannot_be_opened_is_no_new_one_later),
            TEST(a_directory_that_cannot_be_listed_is_tried_again),
            TEST(a_planned_file_that_cannot_be_opened_is_tried_again),
-           TEST(what_is_not_built_yet_is_not_refused),
+           TEST(what_is_not_built_yet_is_not_refused), TEST(what_is_refused_of_a_chunk_is_one_gap),
            TEST(a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again),
            TEST(a_kill_while_a_copy_is_sought_loses_nothing),
            TEST(a_beginning_that_cannot_be_read_is_not_another))

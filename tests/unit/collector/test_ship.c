@@ -35,13 +35,13 @@ static void on_acked(void *arg, uint64_t no)
     w.all_acked = w.acked == w.expected;
 }
 
-static void on_refused(void *arg, uint64_t no, struct str message, struct str code, struct str text)
+static void on_refused(void *arg, uint64_t no, struct str message, const struct forward_ack *why)
 {
     (void)arg;
     (void)no;
     assert_true(message.n > 10);
-    check_str(text, "because");
-    (void)str_to_z(code, w.code, sizeof(w.code));
+    check_str(why->text, "because");
+    (void)str_to_z(why->code, w.code, sizeof(w.code));
     w.refused++;
     w.all_acked = true;
 }

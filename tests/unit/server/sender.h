@@ -25,7 +25,8 @@ struct peer {
         char token[64];
         bool refused;
         char code[32];
-    } answers[ANSWERS_MAX]; /* the first of them */
+        bool has_parts, parts[8]; /* parts: of eight, those refused */
+    } answers[ANSWERS_MAX];       /* the first of them */
     size_t want;
     uint64_t known; /* of the last answer that said */
 };
@@ -53,6 +54,8 @@ static inline void keep_answer(struct peer *p, const struct forward_ack *ack)
         (void)str_to_z(ack->token, p->answers[n].token, sizeof(p->answers[n].token));
         (void)str_to_z(ack->code, p->answers[n].code, sizeof(p->answers[n].code));
         p->answers[n].refused = ack->refused;
+        p->answers[n].has_parts = ack->has_parts;
+        forward_ack_parts(ack, 8, p->answers[n].parts);
     }
     if (ack->has_known)
         p->known = ack->known_next;

@@ -5,6 +5,7 @@
  */
 #include "base/fault.h"
 #include "server/collectors.h"
+#include "server/stream_limit.h"
 #include "tests/unit/server/sender.h"
 
 /* ---- what a sender can rely on ---- */
@@ -73,6 +74,88 @@ static void a_part_that_overlaps_half_is_refused_for_ever(void **state)
     feed_check(&f->w->feed, "default",
                "line 0000\nline 0001\nline 0002\nline 0003\nline 0004\nline 0005\n");
     peer_free(p);
+}
+
+/* A part of each of `n` files, each a line of a stream of its own, {app=letter}. */
+static struct str letters_message(struct fixture *f, const char *letters, unsigned from,
+                                  const char *token)
+{
+    struct label labels[8][1];
+    struct forward_part parts[8] = {{.file_id = STR_NULL}};
+    struct forward_chunk c = {.tag = STR("logq"), .token = str_of(token), .parts = parts};
+    struct buf payload;
+
+    buf_init(&payload, TEXT_MAX);
+    for (; letters[c.n_parts] != '\0'; c.n_parts++) {
+        struct str letter = {letters + c.n_parts, 1};
+        struct label field = {STR("log"), letter};
+        labels[c.n_parts][0] = (struct label){STR("app"), letter};
+        parts[c.n_parts] = (struct forward_part){.file_id = letter,
+                                                 .start = from,
+                                                 .end = from + 2,
+                                                 .count = 1,
+                                                 .labels = {labels[c.n_parts], 1}};
+        forward_pack_entry(&payload, FEED_DAY + 1 + from, &field, 1);
+    }
+    c.payload = buf_str(&payload);
+    c.n_entries = c.n_parts;
+    buf_clear(&f->message);
+    forward_pack_chunk(&f->message, &c);
+    buf_fini(&payload);
+    return buf_str(&f->message);
+}
+
+static void streams_over_the_limit_are_refused_and_the_rest_is_stored(void **state)
+{
+    struct fixture *f = *state;
+    struct store_range range;
+    struct peer *p;
+
+    f->w->server.streams = stream_limit_new(2);
+    serve(f, false);
+    p = connect_peer(f);
+    post(p, letters_message(f, "ab", 0, "t1"));
+    post(p, letters_message(f, "acb", 2, "t2"));
+    post(p, letters_message(f, "acb", 2, "t2")); /* its ack was lost */
+    post(p, letters_message(f, "cd", 4, "t3"));
+    wait_answers(p, 4);
+    assert_int_equal(p->refusals, 3);
+    assert_false(p->answers[0].refused);
+    for (unsigned i = 1; i < 3; i++) {
+        assert_string_equal(p->answers[i].token, "t2");
+        assert_string_equal(p->answers[i].code, "LIMIT");
+        assert_true(p->answers[i].has_parts && !p->answers[i].parts[0] && p->answers[i].parts[1] &&
+                    !p->answers[i].parts[2]);
+    }
+    assert_true(p->answers[3].parts[0] && p->answers[3].parts[1]);
+    feed_check(&f->w->feed, "default", "a\nb\na\nb\n");
+    assert_int_equal(
+        store_ranges(f->w->server.store, STR("logq://collector/one"), STR("c"), &range, 1), 0);
+    assert_int_equal(metric_get(METRIC_FORWARD_PARTS_REFUSED), 4);
+    assert_int_equal(metric_get(METRIC_FORWARD_REFUSED), 0);
+    peer_free(p);
+    listen_forward_close(&f->l);
+    stream_limit_free(&f->w->server.streams);
+}
+
+/* The server was started anew and knows less: what is stored was admitted once. */
+static void what_is_stored_is_not_refused_when_it_is_sent_again(void **state)
+{
+    struct fixture *f = *state;
+    struct peer *p;
+
+    serve(f, false);
+    p = connect_peer(f);
+    post(p, letters_message(f, "abc", 0, "t1"));
+    wait_answers(p, 1);
+    f->w->server.streams = stream_limit_new(1);
+    post(p, letters_message(f, "abc", 0, "t1"));
+    wait_answers(p, 2);
+    assert_int_equal(p->refusals, 0);
+    feed_check(&f->w->feed, "default", "a\nb\nc\n");
+    peer_free(p);
+    listen_forward_close(&f->l);
+    stream_limit_free(&f->w->server.streams);
 }
 
 static void a_chunk_of_ours_that_cannot_be_read_is_refused_not_cut(void **state)
@@ -607,6 +690,8 @@ static void a_hello_is_answered_with_what_was_known(void **state)
 CHECK_MAIN(T(an_ack_waits_for_durable), T(a_chunk_sent_twice_is_acked_and_stored_once),
            T(a_part_that_overlaps_half_is_refused_for_ever),
            T(a_chunk_of_ours_that_cannot_be_read_is_refused_not_cut),
+           T(streams_over_the_limit_are_refused_and_the_rest_is_stored),
+           T(what_is_stored_is_not_refused_when_it_is_sent_again),
            T(shuffled_parts_over_two_connections_store_each_line_once),
            T(a_connection_cut_before_the_ack_loses_and_doubles_nothing),
            T(heartbeats_are_answered_and_stored_nowhere), T(the_certificate_names_the_tenant),

@@ -188,6 +188,30 @@ static void answers_are_what_senders_expect(void **state)
                 " a4 'text' af 'part 1 overlaps'");
 }
 
+static void a_refusal_may_name_parts(void **state)
+{
+    const bool refused[4] = {false, true, false, true};
+    struct fixture *f = *state;
+    struct forward_ack ack;
+    bool got[4];
+    struct buf b;
+
+    buf_init(&b, 1000);
+    forward_pack_refused_parts(&b, STR("abc"), STR("LIMIT"), STR("why"), refused, 4);
+    assert_int_equal(forward_ack_parse(buf_str(&b), &ack, &f->err), 0);
+    assert_true(ack.refused && ack.has_parts);
+    forward_ack_parts(&ack, 4, got);
+    assert_memory_equal(got, refused, sizeof(got));
+    forward_ack_parts(&ack, 3, got); /* it cannot be about these: then about all */
+    assert_true(got[0] && got[1] && got[2]);
+    ack.has_parts = false;
+    forward_ack_parts(&ack, 4, got);
+    assert_true(got[0] && got[1] && got[2] && got[3]);
+    check_bytes(f, &b,
+                "82 a3 'ack' a3 'abc' a2 'lq' 83 a7 'refused' a5 'LIMIT'"
+                " a4 'text' a3 'why' a5 'parts' 92 01 03");
+}
+
 static void a_token_names_its_parts(void **state)
 {
     struct forward_part p[2] = {{.file_id = STR("0a1b-7"), .end = 4096},
@@ -209,4 +233,5 @@ static void a_token_names_its_parts(void **state)
 
 CHECK_MAIN(T(an_entry_is_time_and_map), T(an_entry_that_does_not_fit_leaves_nothing),
            T(every_length_comes_back), T(a_chunk_is_what_the_manual_says), T(what_is_packed_parses),
-           T(answers_are_what_senders_expect), T(a_token_names_its_parts))
+           T(answers_are_what_senders_expect), T(a_refusal_may_name_parts),
+           T(a_token_names_its_parts))

@@ -62,15 +62,18 @@ int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_param
                     struct err *err)
 {
     struct str since = http_param(x, "since", 0);
+    const ts_ns now = time_now();
+    ts_ns last; /* what `since` counts from */
     int r;
 
-    p->end = time_now();
+    p->end = now;
     r = parse_time(x, "end", &p->end, err);
     if (r == 0 && since.n > 0 && (!loki_duration_parse(since, &fallback) || fallback < 0))
         r = api_bad_param(err, "since", since, "duration");
     if (r < 0)
         return r;
-    p->start = p->end < INT64_MIN + fallback ? INT64_MIN : p->end - fallback;
+    last = p->end < now ? p->end : now; /* an end ahead of us leaves the past in view */
+    p->start = last < INT64_MIN + fallback ? INT64_MIN : last - fallback;
     r = parse_time(x, "start", &p->start, err);
     if (r == 0 && p->end < p->start)
         r = err_set(err, ERR_INVALID, "end timestamp must not be before or equal to start time");

@@ -129,7 +129,8 @@ int api_parse_query(struct http_exchange *x, const char *name, struct query **re
  * tenants, says so it may take all streams. */
 int api_parse_read(const struct api *a, struct http_exchange *x, const struct auth_caller *caller,
                    struct query **ret);
-/* start, end, since -> params->start, end.  ERR_INVALID. */
+/* start, end, since -> params->start, end; without start it is since, or `fallback`, before the end
+ * or before now, whichever is earlier.  ERR_INVALID. */
 int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p,
                     struct err *err);
 /* A selector, the `nth` value of parameter `name`; NULL in *ret: it is `{}` or nothing.  Answers

@@ -77,8 +77,10 @@ static void work(struct api_call *c)
     count_end(c, r, &err);
 }
 
+/* Of entries: a metric query has none, so the most that may be asked for says nothing of it. */
 static int parse_limit(const struct api *a, struct http_exchange *x,
-                       const struct auth_caller *caller, uint64_t *ret, struct err *err)
+                       const struct auth_caller *caller, enum query_kind kind, uint64_t *ret,
+                       struct err *err)
 {
     struct str limit = http_param(x, "limit", 0);
     struct tenant_limits limits;
@@ -86,6 +88,8 @@ static int parse_limit(const struct api *a, struct http_exchange *x,
     *ret = LIMIT_DEFAULT;
     if (limit.n > 0 && (!str_to_u64(limit, ret) || *ret == 0))
         return api_bad_param(err, "limit", limit, "positive number");
+    if (kind == QUERY_METRIC)
+        return 0;
     tenant_limits_of(&a->server->conf, caller->tenants, caller->n_tenants, &limits);
     return tenant_limits_entries(&limits, *ret, err);
 }
@@ -144,7 +148,7 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     r = api_parse_range(x, NS_PER_H, &p, &err);
     p.step = loki_default_step(p.start, p.end);
     if (r == 0)
-        r = parse_limit(a, x, caller, &p.limit, &err);
+        r = parse_limit(a, x, caller, query_kind(q), &p.limit, &err);
     if (r == 0)
         r = parse_direction(x, &p.direction, &err);
     if (r == 0)

@@ -88,9 +88,9 @@ int http_params_parse(struct arena *a, struct str query, struct str form, struct
     found.v = arena_alloc(a, max * sizeof(*found.v));
     if (found.v == NULL)
         return arena_err(a, err);
-    r = add(a, query, &found, err);
+    r = add(a, form, &found, err);
     if (r == 0)
-        r = add(a, form, &found, err);
+        r = add(a, query, &found, err);
     if (r == 0)
         *ret = found;
     return r;

@@ -25,9 +25,10 @@ struct http_params {
 size_t http_params_unescape(struct str s, bool plus_is_blank, char *dst);
 
 /*
- * The parameters of `query`, then those of `form`, in their order; a piece without '=' has an empty
- * value, an empty piece is none.  ERR_INVALID: a malformed escape; ERR_LIMIT: more than
- * HTTP_PARAMS_MAX; the arena's errors.
+ * The parameters of `form`, then those of `query`, in their order, so that of one in both that of
+ * the form comes first, as Loki's clients expect; a piece without '=' has an empty value, an empty
+ * piece is none.  ERR_INVALID: a malformed escape; ERR_LIMIT: more than HTTP_PARAMS_MAX; the
+ * arena's errors.
  */
 int http_params_parse(struct arena *a, struct str query, struct str form, struct http_params *ret,
                       struct err *err);

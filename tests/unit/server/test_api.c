@@ -303,6 +303,8 @@ static void get_and_form_give_the_same_answer(void **state)
     check(f, &json, 400, "'query' is missing: a body is a form");
     check_get(f, TARGET, 200, "[[\"1768003200000000000\",\"0000000\"],[\"1768003200000000001\"");
     check(f, &form, 200, "[[\"1768003200000000000\",\"0000000\"],[\"1768003200000000001\"");
+    form.target = "/loki/api/v1/query_range?query={app=%22else%22}&direction=up"; /* form first */
+    check(f, &form, 200, "[[\"1768003200000000000\",\"0000000\"],[\"1768003200000000001\"");
     check_get(f, "/loki/api/v1/labels?" DAY, 200, "[\"app\",\"service_name\"]");
     check_get(f, "/loki/api/v1/label/app/values?" DAY, 200, "[\"web\"]");
     check_get(f, "/loki/api/v1/label/a-b/values?" DAY, 400, "no label name");
@@ -359,6 +361,38 @@ static void bad_parameters_are_400_in_words(void **state)
               "/loki/api/v1/query_range?query={a=%22b%22}&start=-9223372036854775808"
               "&end=9223372036854775807",
               200, "streams");
+}
+
+static void the_limit_of_entries_is_no_limit_of_a_metric_query(void **state)
+{
+    struct fixture *f = *state;
+
+    check_get(f, "/loki/api/v1/query_range?query=vector(1)&limit=5001&step=60", 200, "matrix");
+    check_get(f, "/loki/api/v1/query_range?query=vector(1)&limit=0", 400, "positive number");
+    check_get(f, "/loki/api/v1/query_range?query={a=%22b%22}&limit=5001", 400, "max entries limit");
+}
+
+/* An end in the future, as dashboards have it, hides nothing of the last hour. */
+static void without_a_start_the_past_is_asked(void **state)
+{
+#define SOON "end=1768010000" /* two hours from now on */
+    static const char *const TARGETS[] = {
+        "/loki/api/v1/query_range?query={app=%22web%22}&" SOON,
+        "/loki/api/v1/query_range?query={app=%22web%22}&since=10s&" SOON,
+        "/loki/api/v1/labels?since=1h&" SOON,
+        "/loki/api/v1/series?" SOON,
+    };
+    struct fixture *f = *state;
+    struct request r = push_of(STR(ONE_LINE));
+
+    check(f, &r, 204, NULL);
+    time_set(INT64_C(1768003205) * NS_PER_S);
+    for (size_t i = 0; i < sizeof(TARGETS) / sizeof(TARGETS[0]); i++)
+        check_get(f, TARGETS[i], 200, "app");
+    check_get(f, "/loki/api/v1/query_range?query={app=%22web%22}&since=2s&" SOON, 200,
+              "\"result\":[]");
+    time_unset();
+#undef SOON
 }
 
 /* The message first, as Loki has it; below it the line of the query, and where in it. */
@@ -721,7 +755,9 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(a_stopped_store_is_503_come_again), T(without_memory_a_push_is_503),
            T(patterns_say_that_blocks_are_damaged), T(patterns_are_counted_by_step),
            T(get_and_form_give_the_same_answer), T(tenants_do_not_see_each_other),
-           T(bad_parameters_are_400_in_words), T(a_parse_error_shows_its_place),
+           T(bad_parameters_are_400_in_words),
+           T(the_limit_of_entries_is_no_limit_of_a_metric_query),
+           T(without_a_start_the_past_is_asked), T(a_parse_error_shows_its_place),
            T(the_empty_selector_is_for_who_may), T(labels_have_the_time_of_a_query),
            T(when_too_many_wait_it_is_429), T(a_client_that_goes_away_while_it_waits_is_forgotten),
            T(a_client_that_goes_away_ends_the_query_that_runs), T(lines_around_hits_are_marked),

@@ -15,7 +15,7 @@ static void a_request_reaches_the_handler_and_the_answer_the_client(void **state
     say(&c,
         "POST /sh%6Fw?q=a+b&q=c HTTP/1.1\r\nHost: x\r\nUser-Agent: test\r\nContent-Type: "
         "application/x-www-form-urlencoded; charset=utf-8\r\nContent-Length: 8\r\n\r\nz=%31&y=");
-    expect(&c, "POST /show|q=a b|q=c|z=1|y=|body=z=%31&y=|agent=test|peer=127.0.0.1:");
+    expect(&c, "POST /show|z=1|y=|q=a b|q=c|body=z=%31&y=|agent=test|peer=127.0.0.1:");
     expect(&c, "HTTP/1.1 200 OK\r\n");
     expect(&c, "Content-Type: text/plain\r\n");
     expect(&c, "X-Content-Type-Options: nosniff\r\n");

@@ -269,15 +269,15 @@ static void parameters_are_decoded_in_order(void **state)
     assert_int_equal(
         http_params_parse(a, STR("a=1+2&b&&=v&a=%E2%82%AC%26"), STR("c=x=y"), &p, &err), 0);
     assert_int_equal(p.n, 5);
-    check_str(p.v[0].name, "a");
-    check_str(p.v[0].value, "1 2");
-    check_str(p.v[1].name, "b");
-    check_str(p.v[1].value, "");
-    check_str(p.v[2].name, "");
-    check_str(p.v[2].value, "v");
-    check_str(p.v[3].value, "\xE2\x82\xAC&");
-    check_str(p.v[4].name, "c");
-    check_str(p.v[4].value, "x=y");
+    check_str(p.v[0].name, "c"); /* the form first */
+    check_str(p.v[0].value, "x=y");
+    check_str(p.v[1].name, "a");
+    check_str(p.v[1].value, "1 2");
+    check_str(p.v[2].name, "b");
+    check_str(p.v[2].value, "");
+    check_str(p.v[3].name, "");
+    check_str(p.v[3].value, "v");
+    check_str(p.v[4].value, "\xE2\x82\xAC&");
     assert_int_equal(http_params_parse(a, STR("a=%4"), STR_NULL, &p, &err), ERR_INVALID);
     assert_int_equal(http_params_parse(a, STR("%g0=1"), STR_NULL, &p, &err), ERR_INVALID);
     assert_int_equal(p.n, 5); /* untouched */

@@ -12,17 +12,94 @@
 
 /* ---- values ---- */
 
+__extension__ typedef unsigned __int128 wide;
+
+enum {
+    SURE_DIGITS = 15, /* a decimal of so many is what its double reads back as */
+    MOST_DIGITS = 17,
+    SMALL_ZEROS = 4, /* of 10^-5 behind the point */
+    PLACES_MAX = MOST_DIGITS + SMALL_ZEROS,
+};
+
+static wide power_of_ten(int n)
+{
+    wide p = 1;
+
+    while (n-- > 0)
+        p *= 10;
+    return p;
+}
+
+/* Digits before the point; of less than 0.1 minus the zeros behind it. */
+static int point_of(double v)
+{
+    static const double SMALL[SMALL_ZEROS + 1] = {1e-1, 1e-2, 1e-3, 1e-4, 1e-5};
+    double bound = 1;
+    int n = 0;
+
+    if (v >= 1)
+        for (; v >= bound; bound *= 10)
+            n++;
+    else
+        while (v < SMALL[-n])
+            n--;
+    return n;
+}
+
+/*
+ * v * 10^places, rounded half to even; true if it tells v from its neighbours.
+ *
+ * v = m * 2^-shift, so v * 10^places = scaled / 2^shift.  As 10^-5 <= v < 10^15, m < 2^53, places
+ * <= 21 and shift <= 69, what is computed stays below 2^124 and is exact.  Half way between two
+ * neighbours lies nothing of 17 digits there, and that the one below a power of two is closer than
+ * others decides about none of these powers (tried one by one in the test).
+ */
+static bool round_to(uint64_t m, int shift, int places, uint64_t *ret)
+{
+    wide ten = power_of_ten(places);
+    wide scaled = ten * m;
+    wide one = (wide)1 << shift;
+    wide rest = scaled & (one - 1);
+    uint64_t whole = (uint64_t)(scaled >> shift);
+    bool is_up = rest > one / 2 || (rest == one / 2 && whole % 2 != 0);
+
+    *ret = whole + is_up;
+    return (is_up ? one - rest : rest) * 2 < ten;
+}
+
+/* v >= 10^-5, < 10^15 and no whole number: without printf, which takes microseconds. */
+static void add_usual(struct buf *out, double v)
+{
+    char text[PLACES_MAX];
+    int exponent;
+    uint64_t m = (uint64_t)ldexp(frexp(v, &exponent), 53);
+    int point = point_of(v);
+    int places = SURE_DIGITS - point;
+    uint64_t n = 0;
+    int used;
+
+    while (!round_to(m, 53 - exponent, places, &n) && places < MOST_DIGITS - point)
+        places++;
+    for (int i = places; i-- > 0; n /= 10)
+        text[i] = (char)('0' + (int)(n % 10));
+    for (used = places; used > 1 && text[used - 1] == '0';)
+        used--;
+    buf_addf(out, "%" PRIu64 ".", n);
+    buf_add(out, text, (size_t)used);
+}
+
 /* The fewest significant digits that read back as `v`, as d.ddde+xx in `text`. */
 static void shortest(double v, char *text, size_t cap)
 {
-    int digits = 0;
+    int digits = fabs(v) < 0x1p-1000 ? 0 : SURE_DIGITS - 1; /* behind the point */
 
     do
         (void)snprintf(text, cap, "%.*e", digits, v);
-    while (digits++ < 17 && strtod(text, NULL) != v);
+    while (digits++ < MOST_DIGITS - 1 && strtod(text, NULL) != v);
 }
 
-void format_value(struct buf *out, double v)
+/* Very large or very small. */
+static void add_unusual(struct buf *out, double v)
 {
     char text[40];
     char digits[40];
@@ -30,22 +107,14 @@ void format_value(struct buf *out, double v)
     const char *e;
     long exponent;
 
-    if (isnan(v) || isinf(v)) {
-        buf_add_z(out, isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
-        return;
-    }
-    if (v == floor(v) && fabs(v) < 1e15) { /* most are counts */
-        buf_addf(out, "%.0f", v);
-        return;
-    }
     shortest(v, text, sizeof(text));
     e = strchr(text, 'e');
     exponent = strtol(e + 1, NULL, 10);
     for (const char *p = text; p < e; p++)
         if (*p >= '0' && *p <= '9')
             digits[n++] = *p;
-    if (v < 0)
-        buf_add_char(out, '-');
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
     if (exponent < 0)
         buf_add_z(out, "0.");
     for (long i = exponent + 1; i < 0; i++)
@@ -57,6 +126,26 @@ void format_value(struct buf *out, double v)
     }
     for (long i = (long)n; i <= exponent; i++)
         buf_add_char(out, '0');
+}
+
+void format_value(struct buf *out, double v)
+{
+    double size = fabs(v);
+
+    if (isnan(v) || isinf(v)) {
+        buf_add_z(out, isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
+        return;
+    }
+    if (v == floor(v) && size < 1e15) { /* most are counts */
+        buf_addf(out, "%.0f", v);
+        return;
+    }
+    if (v < 0)
+        buf_add_char(out, '-');
+    if (size >= 1e-5 && size < 1e15)
+        add_usual(out, size);
+    else
+        add_unusual(out, size);
 }
 
 /* ---- JSON lines ---- */

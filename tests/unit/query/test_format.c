@@ -5,6 +5,7 @@
 #include "tests/lib/check.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,80 @@ static void values_are_short_and_without_exponent(void **state)
     buf_clear(&b);
     format_value(&b, 5e-324);
     assert_int_equal(b.n, 326); /* 0. 323 zeros and a 5 */
+    buf_fini(&b);
+}
+
+/* By trying all lengths: the digits of `v` without a point, zeros at both ends left out. */
+static void find_digits(double v, char *ret)
+{
+    char text[40];
+    int digits = 0;
+    size_t n = 0;
+
+    do
+        (void)snprintf(text, sizeof(text), "%.*e", digits, v);
+    while (digits++ < 17 && strtod(text, NULL) != v);
+    for (const char *p = text; *p != 'e'; p++)
+        if (*p != '.' && (n > 0 || *p != '0'))
+            ret[n++] = *p;
+    while (n > 0 && ret[n - 1] == '0')
+        n--;
+    ret[n] = '\0';
+}
+
+static void check_digits(struct buf *b, double v)
+{
+    char want[40];
+    char got[400];
+    size_t n = 0;
+    size_t zeros = 0;
+
+    buf_clear(b);
+    format_value(b, v);
+    buf_add_char(b, '\0');
+    find_digits(v, want);
+    for (size_t i = 0; i + 1 < b->n; i++)
+        if (b->p[i] != '.' && (n > 0 || b->p[i] != '0'))
+            got[n++] = b->p[i];
+    while (n > 0 && got[n - 1] == '0')
+        n--;
+    got[n] = '\0';
+    while (b->p[zeros] == '0')
+        zeros++;
+    if (strtod(b->p, NULL) != v || strcmp(got, want) != 0 || zeros > 1)
+        fail_msg("%a is '%s', not %s", v, b->p, want);
+}
+
+static void values_have_the_fewest_digits(void **state)
+{
+    uint64_t seed = 88172645463325252u;
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 1000);
+    for (int e = -30; e < 60; e++) { /* the neighbours of powers of two and ten */
+        double two = ldexp(1, e);
+        double ten = strtod((char[]){'1', 'e', e < 0 ? '-' : '+', (char)('0' + abs(e) / 10),
+                                     (char)('0' + abs(e) % 10), '\0'},
+                            NULL);
+        for (int i = 0; i < 3; i++) {
+            check_digits(&b, two);
+            check_digits(&b, nextafter(two, 0));
+            check_digits(&b, ten);
+            check_digits(&b, nextafter(ten, 0));
+            two = nextafter(two, HUGE_VAL);
+            ten = nextafter(ten, HUGE_VAL);
+        }
+    }
+    for (int i = 0; i < 30000; i++) {
+        double part = (double)(seed >> 11) * 0x1p-53;
+        check_digits(&b, part * pow(10, (double)(seed % 24) - 7) + 1e-9);
+        check_digits(&b, (double)(seed % 100000) / 3600);
+        check_digits(&b, (double)(seed % 100000000) / 1000);
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+    }
     buf_fini(&b);
 }
 
@@ -444,6 +519,7 @@ static void a_caret_stands_below_the_place(void **state)
 CHECK_MAIN(cmocka_unit_test(a_caret_stands_below_the_place),
            cmocka_unit_test(cursors_are_read_as_they_are_written),
            cmocka_unit_test(values_are_short_and_without_exponent),
+           cmocka_unit_test(values_have_the_fewest_digits),
            cmocka_unit_test(streams_are_distinct_label_sets),
            cmocka_unit_test(kinds_of_labels_are_kept_apart_on_demand),
            cmocka_unit_test(damage_is_a_warning),

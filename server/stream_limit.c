@@ -16,11 +16,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     FIRST = 64,
     LABELS_SHOWN = 120,
     NOTICES = 1000, /* streams of collectors' own beyond the limit */
+    LOOK_MS = 50,   /* whether the replay is over */
 };
 
 struct tenant {
@@ -331,13 +333,23 @@ static int learn_tenant(void *arg, struct str tenant)
     return atomic_load(&le->l->stop) ? 1 : 0;
 }
 
+/* Not store_wait_replay alone: who stops the server does not wait for a long replay. */
+static bool wait_for_replay(struct stream_limit *l, struct err *err)
+{
+    const struct timespec look = {.tv_nsec = LOOK_MS * NS_PER_MS};
+
+    while (!atomic_load(&l->stop) && store_state(l->store, NULL, 0) == STORE_REPLAYING)
+        (void)nanosleep(&look, NULL);
+    return !atomic_load(&l->stop) && store_wait_replay(l->store, err) == 0;
+}
+
 static void *learn(void *arg)
 {
     struct stream_limit *l = arg;
     struct learner le = {.l = l};
 
     /* The server says itself what there is to say of a replay that fails. */
-    if (store_wait_replay(l->store, &le.err) == 0) {
+    if (wait_for_replay(l, &le.err)) {
         le.now = store_receive_time(l->store);
         (void)store_tenants(l->store, learn_tenant, &le); /* or it was stopped */
     }

@@ -262,12 +262,44 @@ static void read_failed(struct tail *t, const struct err *err)
     t->failed_at = time_mono();
 }
 
+void input_file_end(struct input_file *in, struct tail *t)
+{
+    t->caught_up = t->drained = !tail_is_holding(t);
+    if (t->drained) {
+        input_file_unready(in, t);
+        input_file_soon(in);
+    } else {
+        input_file_make_ready(in, t);
+    }
+}
+
+static void lose(struct input_file *in, struct tail *t, const char *cause, uint64_t start,
+                 uint64_t end)
+{
+    input_file_gap(in, cause, t->file, start, end);
+    checkpoint_skip(in->opt.checkpoint, t->file, start, end);
+}
+
+void input_file_lose_held(struct input_file *in, struct tail *t, const char *cause)
+{
+    uint64_t start, end;
+
+    if (!t->holes_due)
+        return;
+    for (checkpoint_file_hole(t->file, 0, &start, &end); start < end;
+         checkpoint_file_hole(t->file, 0, &start, &end))
+        lose(in, t, cause, start, end);
+    tail_forget_held(t, &in->reader);
+    t->holes_due = false;
+}
+
 void input_file_give_up(struct input_file *in, struct tail *t, const char *cause)
 {
     uint64_t end = t->file->seen > t->seen ? t->file->seen : t->seen;
 
     if (end < t->pos)
         end = t->pos;
+    input_file_lose_held(in, t, cause);
     input_file_gap(in, cause, t->file, t->pos, end);
     checkpoint_skip(in->opt.checkpoint, t->file, t->pos, end);
     keep_writer_free(&t->keeping);
@@ -277,7 +309,7 @@ void input_file_give_up(struct input_file *in, struct tail *t, const char *cause
     t->pos = t->scanned = t->seen = end;
     t->unlinked = true;
     t->failed = 0;
-    input_file_make_ready(in, t);
+    input_file_end(in, t);
 }
 
 /* What is left of a file of which nothing more can be read. */
@@ -288,27 +320,17 @@ static void flush(struct input_file *in, struct tail *t, struct chunk *c)
     input_file_soon(in);
 }
 
-static void lose(struct input_file *in, struct tail *t, uint64_t start, uint64_t end)
-{
-    input_file_gap(in, "spool_damaged", t->file, start, end);
-    checkpoint_skip(in->opt.checkpoint, t->file, start, end);
-}
-
 /* Some of a kept log is damaged: what is held when reading cannot get at it again, or what is next.
  * Behind it reading goes on.  false: nothing is behind it. */
 static bool pass_damage(struct input_file *in, struct tail *t, struct chunk *c)
 {
-    uint64_t to = keep_reader_skip(t->from.kept, t->pos), start, end;
+    uint64_t to = keep_reader_skip(t->from.kept, t->pos);
 
     if (t->holes_due) {
-        for (checkpoint_file_hole(t->file, 0, &start, &end); start < end;
-             checkpoint_file_hole(t->file, 0, &start, &end))
-            lose(in, t, start, end);
-        tail_forget_held(t, &in->reader);
-        t->holes_due = false;
+        input_file_lose_held(in, t, "spool_damaged");
     } else if (to > t->pos && to < keep_reader_end(t->from.kept)) {
         tail_flush(t, &in->reader, c); /* it does not go on */
-        lose(in, t, t->pos, to);
+        lose(in, t, "spool_damaged", t->pos, to);
         t->pos = t->scanned = to;
     } else {
         return false;
@@ -358,6 +380,10 @@ static void turn(struct input_file *in, struct tail *t, struct chunk *c)
     }
     if (!reader_is_plain(&t->from))
         in->unpacking = t;
+    if (t->holes_due && tail_look(t) == TAIL_REPLACED) {
+        input_file_replaced(in, t); /* what it held is in its copy, or nowhere */
+        return;
+    }
     if (t->holes_due && tail_resume(t, &in->reader, &err) < 0) {
         t->holes_due = true;
         turn_failed(in, t, c, &err);

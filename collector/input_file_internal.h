@@ -106,6 +106,11 @@ void input_file_gap(struct input_file *in, const char *cause, const struct check
 void input_file_complain(struct input_file *in, const char *path, int why);
 /* Is it this file's turn?  A drained one may grow a little, too. */
 bool input_file_may_read(const struct input_file *in, const struct tail *t);
+/* Nothing of `t` is left to be read, and from.fd is -1: what it still holds has its turn when there
+ * is room; where it holds nothing it is done with, for there may be many while a server is away. */
+void input_file_end(struct input_file *in, struct tail *t);
+/* What was held before the start and was not read again since is lost, if there is any. */
+void input_file_lose_held(struct input_file *in, struct tail *t, const char *cause);
 /* No more of it can be read or kept: what was not read is a gap. */
 void input_file_give_up(struct input_file *in, struct tail *t, const char *cause);
 /* The file that is read after `t`; NULL: there is none. */

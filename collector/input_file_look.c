@@ -217,11 +217,13 @@ static void end_without_copy(struct input_file *in, struct tail *old)
     uint64_t seen = old->seen > f->seen ? old->seen : f->seen;
 
     old->unlinked = true;
+    input_file_lose_held(in, old, "truncated");
     if (seen > old->pos) {
         input_file_gap(in, "truncated", f, old->pos, seen);
         checkpoint_skip(in->opt.checkpoint, f, old->pos, seen); /* reported once */
         old->scanned = old->seen = old->pos = seen;
     }
+    input_file_end(in, old);
 }
 
 static size_t count_sought(const struct slot *s)
@@ -244,11 +246,12 @@ static int seek_copy(struct input_file *in, struct tail *old)
     if (old->sought)
         return -1;
     old->caught_up = false;
-    if (found == 1)
+    if (found == 1) {
         go_on_in_copy(in, old, &copy, &st);
-    else
+        input_file_make_ready(in, old);
+    } else {
         end_without_copy(in, old);
-    input_file_make_ready(in, old);
+    }
     return found == 1;
 }
 
@@ -281,6 +284,7 @@ void input_file_replaced(struct input_file *in, struct tail *t)
     }
     tail_register(t, &in->reader);
     input_file_slot_add_file(in, t->slot, t->file);
+    (void)tail_look(t); /* should it be cut again before it is read, that much is known of it */
     input_file_make_ready(in, t);
 }
 

@@ -75,7 +75,7 @@ static bool finish(struct input_file *in, struct tail *t, dur_ns now)
     bool is_spool = t->source->is_spool;
 
     if (t->queued || !t->caught_up || !tail_is_settled(t) ||
-        (!is_spool && now - t->seen_at < LINGER_MS * NS_PER_MS))
+        (!is_spool && t->from.fd >= 0 && now - t->seen_at < LINGER_MS * NS_PER_MS))
         return false;
     if (is_spool && !t->unlinked) {
         if (tail_look(t) != TAIL_SAME) { /* we write to it, and nobody has told us yet */

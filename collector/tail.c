@@ -454,11 +454,16 @@ void tail_forget_held(struct tail *t, struct tail_reader *rd)
     }
 }
 
+bool tail_is_holding(const struct tail *t)
+{
+    return join_is_open(&t->join) || multiline_is_open(t->multi);
+}
+
 bool tail_is_settled(const struct tail *t)
 {
     const struct checkpoint_file *f = t->file;
 
-    if (t->pos < t->seen || join_is_open(&t->join) || multiline_is_open(t->multi))
+    if (t->pos < t->seen || tail_is_holding(t))
         return false;
     if (f == NULL)
         return t->pos == 0;

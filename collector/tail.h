@@ -159,6 +159,8 @@ void tail_learn(struct tail *t, struct tail_reader *rd);
 struct tail *tail_split(struct tail *t);
 /* Nothing more can be read of it: what its joins hold goes into `c` as partial records. */
 void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c);
+/* Does it hold lines or pieces that are no record yet? */
+bool tail_is_holding(const struct tail *t);
 /* What is held is no record any more. */
 void tail_forget_held(struct tail *t, struct tail_reader *rd);
 /* Could this be a copy of `t` as it was when it was read last: the bytes in front of pos?  As

@@ -385,7 +385,7 @@ void tail_skip(struct tail *t, struct tail_reader *rd)
     struct reader_stat st;
     uint64_t least, end = 0;
 
-    if (reader_stat(&t->from, &st) < 0 || st.size <= t->pos)
+    if (reader_stat(&t->from, &st) < 0 || st.size == 0 || st.size < t->pos)
         return;
     least = st.size - t->pos > rd->line_max ? st.size - rd->line_max : t->pos;
     for (uint64_t at = st.size; at > least && end == 0;) {

@@ -12,12 +12,14 @@
  * Every minute all is walked though nothing has changed, mostly, and each question costs a turn of
  * the process that has the rights.  So a listing brings what its names lead to: a directory that is
  * watched already by that name and inode is not watched again, and whoever is told of a file knows
- * which one it is.
+ * which one it is.  A directory of directories that has not been changed since it was listed is not
+ * listed again: those in it are the same.
  */
 #include "collector/watch.h"
 
 #include "base/map.h"
 #include "base/obj.h"
+#include "base/time.h"
 #include "base/vec.h"
 #include "collector/metrics.h"
 
@@ -32,7 +34,14 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { PAUSE_MS = 25, EVENT_BYTES = 64 << 10, BATCH_READS = 16, PATH_BYTES = 4096 };
+enum {
+    PAUSE_MS = 25,
+    EVENT_BYTES = 64 << 10,
+    BATCH_READS = 16,
+    PATH_BYTES = 4096,
+    LISTED_MAX = 64 << 10, /* of names that are remembered of a directory */
+    SETTLED_S = 2,         /* changes that are closer to each other may have one time */
+};
 
 struct glob {
     char *pattern; /* owned */
@@ -43,10 +52,18 @@ struct inode {
     uint64_t dev, no;
 };
 
+/* What matched in a directory: for each a struct inode, and its name with the NUL. */
+struct listed {
+    struct buf names;
+    struct timespec mtime, ctime; /* of the directory, before it was listed */
+    size_t glob;                  /* for which of them, by number; SIZE_MAX: nothing is known */
+};
+
 struct dir {
     int wd;
     bool is_known; /* in `inodes` */
     struct inode inode;
+    struct listed listed;
     char path[];
 };
 
@@ -85,6 +102,14 @@ static struct str key_of_inode(const struct inode *i)
     return (struct str){(const char *)i, sizeof(*i)};
 }
 
+static void free_dir(void *value)
+{
+    struct dir *d = value;
+
+    buf_fini(&d->listed.names);
+    free(d);
+}
+
 /* It is watched no longer, or as another one. */
 static void forget_dir(struct watch *w, int wd)
 {
@@ -105,6 +130,8 @@ static void remember_dir(struct watch *w, int wd, const char *path, const struct
 
     forget_dir(w, wd);
     d->wd = wd;
+    buf_init(&d->listed.names, LISTED_MAX);
+    d->listed.glob = SIZE_MAX;
     memcpy(d->path, path, n);
     (void)map_put(w->dirs, key_of(&wd), d);
     if (st == NULL)
@@ -210,7 +237,7 @@ int watch_open(struct loop *l, struct opener *o, const struct watch_handler *h, 
     w->handler = *h;
     w->arg = arg;
     w->events = mem_new(EVENT_BYTES);
-    w->dirs = map_new(0, free);
+    w->dirs = map_new(0, free_dir);
     w->inodes = map_new(0, NULL);
     w->poll = mem_new(sizeof(*w->poll));
     w->poll->data = w;
@@ -339,13 +366,13 @@ static void dir_gone(struct walk *k, int why)
         k->w->handler.vanished(k->w->arg, k->glob->tag, k->path);
 }
 
-/* The directory `st` by the name k->path? */
-static bool is_watched_as(const struct walk *k, const struct stat *st)
+/* The directory `st`, if it is watched by the name k->path. */
+static struct dir *known_dir(const struct walk *k, const struct stat *st)
 {
     struct inode inode = {st->st_dev, st->st_ino};
-    const struct dir *d = map_get(k->w->inodes, key_of_inode(&inode));
+    struct dir *d = map_get(k->w->inodes, key_of_inode(&inode));
 
-    return d != NULL && strcmp(d->path, k->path) == 0;
+    return d != NULL && strcmp(d->path, k->path) == 0 ? d : NULL;
 }
 
 /* `st` as in struct walk.  false: it is gone. */
@@ -355,7 +382,7 @@ static bool watch_dir(struct walk *k, const struct stat *st)
     struct err err;
     int wd;
 
-    if (st != NULL && is_watched_as(k, st))
+    if (st != NULL && known_dir(k, st) != NULL)
         return true;
 
     if (opener_watch_dir(k->w->opener, k->w->fd, path, &wd, &err) < 0) {
@@ -375,29 +402,118 @@ struct listing {
     size_t n;
     const char *pattern;
     struct str rest;
+    struct listed *listed; /* to be filled; NULL: it will not be asked for */
 };
 
 static void enter_matching(void *arg, const char *name, const struct stat *st)
 {
     const struct listing *l = arg;
+    struct inode inode = {st->st_dev, st->st_ino};
 
     if (fnmatch(l->pattern, name, FNM_PERIOD) != 0)
         return;
+    if (l->listed != NULL) {
+        buf_add(&l->listed->names, &inode, sizeof(inode));
+        buf_add(&l->listed->names, name, strlen(name) + 1);
+        if (st->st_mode == 0)
+            l->listed->glob = SIZE_MAX; /* it may lead somewhere the next time */
+    }
     l->k->matched = true;
     l->k->st = st->st_mode == 0 ? NULL : st; /* nowhere, or nobody can tell now */
     enter(l->k, l->n, name, l->rest);
 }
 
-static void enter_all(struct walk *k, size_t n, const char *pattern, struct str rest)
+static bool is_same_time(struct timespec a, struct timespec b)
 {
-    struct listing l = {k, n, pattern, rest};
-    bool matched = k->matched;
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* What is known of the directory `st`, now the caller's; glob SIZE_MAX: it has to be listed. */
+static struct listed take_listed(const struct walk *k, const struct stat *st)
+{
+    struct listed l = {.mtime = st->st_mtim, .ctime = st->st_ctim, .glob = SIZE_MAX};
+    struct dir *d = known_dir(k, st);
+
+    buf_init(&l.names, LISTED_MAX);
+    if (d == NULL || d->listed.glob != (size_t)(k->glob - k->w->globs.p) ||
+        !is_same_time(d->listed.mtime, l.mtime) || !is_same_time(d->listed.ctime, l.ctime))
+        return l;
+    l = d->listed;
+    buf_init(&d->listed.names, LISTED_MAX);
+    d->listed.glob = SIZE_MAX;
+    return l;
+}
+
+/* Remember it for the directory `st`, if that is watched by this name: it is freed otherwise. */
+static void keep_listed(const struct walk *k, const struct stat *st, struct listed *l)
+{
+    struct dir *d = known_dir(k, st);
+
+    if (d == NULL || l->glob == SIZE_MAX || l->names.over) {
+        buf_fini(&l->names);
+        return;
+    }
+    buf_fini(&d->listed.names);
+    d->listed = *l;
+}
+
+static void enter_listed(struct walk *k, size_t n, const struct listed *l, struct str rest)
+{
+    for (size_t at = 0; at < l->names.n;) {
+        struct stat st = {.st_mode = S_IFDIR}; /* and times that no directory has */
+        struct inode inode;
+        const char *name = l->names.p + at + sizeof(inode);
+        memcpy(&inode, l->names.p + at, sizeof(inode));
+        st.st_dev = inode.dev;
+        st.st_ino = inode.no;
+        k->matched = true;
+        k->st = &st;
+        enter(k, n, name, rest);
+        at += sizeof(inode) + strlen(name) + 1;
+    }
+}
+
+static void list_all(struct walk *k, size_t n, struct listing *l)
+{
     struct err err;
 
-    if (opener_list(k->w->opener, n == 0 ? "/" : k->path, OPENER_STATS_ALL, enter_matching, &l,
-                    &err) < 0)
+    if (opener_list(k->w->opener, n == 0 ? "/" : k->path, OPENER_STATS_ALL, enter_matching, l,
+                    &err) < 0) {
         tell_denied(k, k->path, err.sys); /* the next look tries again */
+        if (l->listed != NULL)
+            l->listed->glob = SIZE_MAX;
+    }
+}
+
+/* `st` as in struct walk. */
+static void enter_all(struct walk *k, size_t n, const char *pattern, struct str rest,
+                      const struct stat *st)
+{
+    /* One step above the files: what leads to others is listed, so that their times are known. */
+    bool is_next = st != NULL && rest.n > 0 && memchr(rest.p, '/', rest.n) == NULL;
+    struct listing l = {.k = k, .n = n, .pattern = pattern, .rest = rest};
+    bool matched = k->matched;
+    struct stat is;
+    struct listed known;
+
+    if (!is_next) {
+        list_all(k, n, &l);
+        k->matched = matched;
+        return;
+    }
+    is = *st;
+    known = take_listed(k, &is);
+    if (known.glob != SIZE_MAX) {
+        enter_listed(k, n, &known, rest);
+    } else {
+        if (time_now() - (ts_ns)is.st_ctim.tv_sec * NS_PER_S >= SETTLED_S * NS_PER_S &&
+            time_now() - (ts_ns)is.st_mtim.tv_sec * NS_PER_S >= SETTLED_S * NS_PER_S)
+            known.glob = (size_t)(k->glob - k->w->globs.p);
+        l.listed = &known;
+        list_all(k, n, &l);
+    }
     k->matched = matched;
+    keep_listed(k, &is, &known);
 }
 
 /* `rest` is what comes behind the slash after k->path.  As deep as the pattern has components. */
@@ -424,7 +540,7 @@ static void walk(struct walk *k, size_t n, struct str rest)
     if (k->matched && (wild || rest.n == 0))
         k->w->handler.looked(k->w->arg, k->path);
     if (wild) {
-        enter_all(k, n, text, rest);
+        enter_all(k, n, text, rest, listed);
         return;
     }
     if (n + 1 + name.n >= sizeof(k->path))
@@ -433,6 +549,7 @@ static void walk(struct walk *k, size_t n, struct str rest)
     memcpy(k->path + n + 1, text, name.n + 1);
     if (opener_stat(k->w->opener, k->path, &st, &err) == 0) {
         k->path[n] = '\0';
+        k->st = &st;
         enter(k, n, text, rest);
         return;
     }
@@ -472,8 +589,13 @@ void watch_walk(struct watch *w)
 
 void watch_forget(struct watch *w)
 {
+    struct str wd;
+    void *dir;
+
     while (w->globs.n > 0)
         free(w->globs.p[--w->globs.n].pattern);
+    for (size_t pos = 0; map_next(w->dirs, &pos, &wd, &dir);)
+        ((struct dir *)dir)->listed.glob = SIZE_MAX;
 }
 
 /* What of the pattern lies behind `path`, when its beginning matches; NULL when it does not. */

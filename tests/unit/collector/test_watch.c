@@ -2,6 +2,7 @@
 #include "collector/watch.h"
 
 #include "base/file.h"
+#include "base/time.h"
 #include "collector/metrics.h"
 #include "tests/lib/check.h"
 #include "tests/lib/tmpdir.h"
@@ -311,6 +312,16 @@ static void names_that_come_and_go_are_told_of(void **state)
                                 "found A /new.log\ncame /new.log\nwent /new.log\n");
 }
 
+/* The directories on the way to ours, each of which is looked at. */
+static unsigned below_root(void)
+{
+    unsigned n = 0;
+
+    for (const char *p = f.path; *p != '\0'; p++)
+        n += *p == '/';
+    return n;
+}
+
 /* A walk of what has not changed: a listing for each directory, and nothing else is asked. */
 static void what_is_known_is_not_asked_for_again(void **state)
 {
@@ -323,8 +334,64 @@ static void what_is_known_is_not_asked_for_again(void **state)
     f.lists = f.watches = f.stats = f.found_listed = 0;
     watch_walk(f.watch);
     assert_int_equal(f.lists, 5);
-    assert_int_equal(f.watches, 1); /* pods itself, which no glob finds */
+    assert_int_equal(f.watches, 0);
+    assert_int_equal(f.stats, below_root() + 1);
     assert_int_equal(f.found_listed, 2);
+}
+
+/* And one above the files not even that, once its times can be trusted. */
+static void what_has_not_changed_is_not_listed_again(void **state)
+{
+    (void)state;
+    make_dir("pods/a/c");
+    make_dir("pods/b/c");
+    make_file("pods/a/c/0.log");
+    make_file("pods/b/c/0.log");
+    add("/pods/*/*/*.log", "cri");
+    watch_walk(f.watch); /* just made: they may change within the same moment */
+    f.lists = f.watches = 0;
+    watch_walk(f.watch);
+    assert_int_equal(f.lists, 5);
+    time_set(time_now() + 10 * NS_PER_S);
+    watch_walk(f.watch);
+    f.lists = f.found_listed = 0;
+    watch_walk(f.watch);
+    assert_int_equal(f.lists, 3);
+    assert_int_equal(f.found_listed, 2);
+    make_dir("pods/a/d");
+    make_file("pods/a/d/0.log");
+    f.lists = f.found_listed = 0;
+    watch_walk(f.watch);
+    assert_int_equal(f.lists, 5);
+    assert_int_equal(f.found_listed, 3);
+    time_unset();
+}
+
+/* What is remembered is of one glob. */
+static void each_glob_is_walked_by_itself(void **state)
+{
+    (void)state;
+    make_dir("pods/a/c");
+    make_dir("pods/a/d");
+    make_file("pods/a/c/0.log");
+    make_file("pods/a/d/0.log");
+    time_set(time_now() + 10 * NS_PER_S);
+    add("/pods/*/c/*.log", "c");
+    add("/pods/*/c*/*.log", "c*");
+    add("/pods/*/d*/*.log", "d*");
+    for (int i = 0; i < 2; i++) {
+        buf_clear(&f.told);
+        watch_walk(f.watch);
+        check_str(buf_str(&f.told), "looked /pods/a/c\nfound c /pods/a/c/0.log\n"
+                                    "looked /pods/a\nlooked /pods/a/c\nfound c* /pods/a/c/0.log\n"
+                                    "looked /pods/a\nlooked /pods/a/d\nfound d* /pods/a/d/0.log\n");
+    }
+    watch_forget(f.watch);
+    add("/pods/*/d*/*.log", "d*");
+    buf_clear(&f.told);
+    watch_walk(f.watch);
+    check_str(buf_str(&f.told), "looked /pods/a\nlooked /pods/a/d\nfound d* /pods/a/d/0.log\n");
+    time_unset();
 }
 
 static void another_directory_by_that_name_is_watched(void **state)
@@ -337,7 +404,7 @@ static void another_directory_by_that_name_is_watched(void **state)
     make_dir("pods/a");
     f.watches = 0;
     watch_walk(f.watch);
-    assert_int_equal(f.watches, 2);
+    assert_int_equal(f.watches, 1);
     assert_int_equal(renameat(f.dir, "pods/a", f.dir, "older"), 0);
     assert_int_equal(renameat(f.dir, "old", f.dir, "pods/a"), 0); /* the first is there again */
     buf_clear(&f.told);
@@ -369,6 +436,8 @@ int main(void)
         TEST(a_file_that_loses_its_name_is_told_of),
         TEST(names_that_come_and_go_are_told_of),
         TEST(what_is_known_is_not_asked_for_again),
+        TEST(what_has_not_changed_is_not_listed_again),
+        TEST(each_glob_is_walked_by_itself),
         TEST(another_directory_by_that_name_is_watched),
         TEST(a_name_that_leads_nowhere_is_found_all_the_same),
     };

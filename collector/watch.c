@@ -40,7 +40,8 @@ enum {
     BATCH_READS = 16,
     PATH_BYTES = 4096,
     LISTED_MAX = 64 << 10, /* of names that are remembered of a directory */
-    SETTLED_S = 2,         /* changes that are closer to each other may have one time */
+    SETTLED_MS = 100,      /* changes that are closer to each other may have one time, */
+    SETTLED_COARSE_S = 2,  /* where a file system counts seconds */
 };
 
 struct glob {
@@ -428,6 +429,14 @@ static bool is_same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+/* Will a change that comes now have another time? */
+static bool is_settled(struct timespec t)
+{
+    dur_ns least = t.tv_nsec == 0 ? SETTLED_COARSE_S * NS_PER_S : SETTLED_MS * NS_PER_MS;
+
+    return time_now() - ((ts_ns)t.tv_sec * NS_PER_S + t.tv_nsec) >= least;
+}
+
 /* What is known of the directory `st`, now the caller's; glob SIZE_MAX: it has to be listed. */
 static struct listed take_listed(const struct walk *k, const struct stat *st)
 {
@@ -506,8 +515,7 @@ static void enter_all(struct walk *k, size_t n, const char *pattern, struct str 
     if (known.glob != SIZE_MAX) {
         enter_listed(k, n, &known, rest);
     } else {
-        if (time_now() - (ts_ns)is.st_ctim.tv_sec * NS_PER_S >= SETTLED_S * NS_PER_S &&
-            time_now() - (ts_ns)is.st_mtim.tv_sec * NS_PER_S >= SETTLED_S * NS_PER_S)
+        if (is_settled(is.st_mtim) && is_settled(is.st_ctim))
             known.glob = (size_t)(k->glob - k->w->globs.p);
         l.listed = &known;
         list_all(k, n, &l);
@@ -576,7 +584,7 @@ void watch_add(struct watch *w, struct str pattern, void *tag)
 
     OBJ_CHECK(w, WATCH_MAGIC);
     VEC_PUSH(&w->globs, g);
-    walk_glob(w, &g);
+    walk_glob(w, &w->globs.p[w->globs.n - 1]);
 }
 
 void watch_walk(struct watch *w)

@@ -343,6 +343,7 @@ static void what_is_known_is_not_asked_for_again(void **state)
 static void what_has_not_changed_is_not_listed_again(void **state)
 {
     (void)state;
+    time_set(time_now());
     make_dir("pods/a/c");
     make_dir("pods/b/c");
     make_file("pods/a/c/0.log");
@@ -376,6 +377,11 @@ static void each_glob_is_walked_by_itself(void **state)
     make_file("pods/a/c/0.log");
     make_file("pods/a/d/0.log");
     time_set(time_now() + 10 * NS_PER_S);
+    add("/pods/*/*/*.log", "first");
+    f.lists = 0;
+    watch_walk(f.watch);
+    assert_int_equal(f.lists, 3); /* what was found when it was added is remembered */
+    watch_forget(f.watch);
     add("/pods/*/c/*.log", "c");
     add("/pods/*/c*/*.log", "c*");
     add("/pods/*/d*/*.log", "d*");

@@ -10,10 +10,12 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { LINKS_MAX = 40 }; /* on the way to one directory; the kernel's own limit */
@@ -569,6 +571,19 @@ static bool step(struct walk *w)
     return true;
 }
 
+/* The common case, in one step: no link is on the way.  -1: there is one, or it cannot be told so.
+ */
+static int open_without_links(struct str dir)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    char path[PATH_MAX];
+
+    if (dir.n == 0 || dir.p[0] != '/' || dir.n >= sizeof(path))
+        return -1;
+    return (int)syscall(SYS_openat2, AT_FDCWD, str_to_z(dir, path, sizeof(path)), &how,
+                        sizeof(how));
+}
+
 /*
  * Where the directory `dir` really is; false: it is not to be had, or a link on the way stands
  * where others could have put it.  Each step is taken from the descriptor of the one before, so
@@ -577,13 +592,17 @@ static bool step(struct walk *w)
  */
 static bool find_dir(struct str dir, char *to, size_t cap)
 {
-    struct walk w = {.at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    struct walk w = {.at = open_without_links(dir)};
     char link[64];
     ssize_t n = -1;
-    bool ok = w.at >= 0 && dir.n < sizeof(w.rest);
+    bool ok = true;
 
-    if (ok)
-        (void)str_to_z(dir, w.rest, sizeof(w.rest));
+    if (w.at < 0) {
+        w.at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        ok = w.at >= 0 && dir.n < sizeof(w.rest);
+        if (ok)
+            (void)str_to_z(dir, w.rest, sizeof(w.rest));
+    }
     while (ok && w.rest[0] != '\0')
         ok = step(&w);
     if (ok) {

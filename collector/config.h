@@ -92,7 +92,7 @@ struct config_kube {
     struct conf_strs labels, attributes; /* globs of pod labels */
 };
 
-enum { CONFIG_SERVERS_MAX = 16 };
+enum { CONFIG_SERVERS_MAX = 16, CONFIG_CHUNK_MAX = 4 << 20 };
 
 struct config {
     struct str address, ca, cert, key, server_name;

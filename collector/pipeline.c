@@ -8,12 +8,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "collector/config.h"
 #include "collector/metrics.h"
 #include "collector/notice.h"
 #include "collector/pipeline_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+_Static_assert(2 * (CONFIG_CHUNK_MAX + PIPELINE_MESSAGE_SLACK) <= FORWARD_CHUNK_MAX,
+               "a server might never take a chunk");
 
 enum {
     PUMP_MS = 5,     /* one pump at most: acks and timers get their turn */

@@ -9,6 +9,7 @@
 #include "server/auth.h"
 #include "server/retention.h"
 #include "wire/address.h"
+#include "wire/forward.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -234,14 +235,14 @@ static const struct conf_option OPTIONS[] = {
      .type = CONF_BYTES,
      .offset = SERVER(forward.max_message_bytes),
      .fallback = "64MiB",
-     .min = 65536,
+     .min = FORWARD_CHUNK_MAX,
      .max = 256 * (int64_t)MIB,
      .help = "largest message on the wire"},
     {.path = "forward.max_payload",
      .type = CONF_BYTES,
      .offset = SERVER(forward.max_payload_bytes),
      .fallback = "256MiB",
-     .min = 65536,
+     .min = FORWARD_CHUNK_MAX,
      .max = 1024 * (int64_t)MIB,
      .help = "the same after decompression"},
     {.path = "forward.window",

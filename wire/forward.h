@@ -28,6 +28,9 @@ enum {
     FORWARD_DEPTH_MAX = 32,   /* no limit on depth may be higher */
     FORWARD_PARTS_MAX = 4096, /* per message */
     FORWARD_TOKEN_MAX = 256,  /* bytes of an ack token */
+    /* No message of our collector is larger, packed or not, and whoever receives takes as much: one
+     * that can never be taken would be sent again for ever, and all behind it would wait. */
+    FORWARD_CHUNK_MAX = 32 << 20,
     FORWARD_VALUES_PER_FIELD =
         64, /* an entry holds at most limits.fields times this many values, nested ones too */
 };

@@ -88,6 +88,8 @@ static void mistakes_are_named_with_their_place(void **state)
         {"http:\n  listen: nowhere\n", ":2:11: ", "no address"},
         {"forward:\n  listen: 127.0.0.1:99999\n", ":2:11: ", "port"},
         {"forward:\n  threads: 65\n", ":2:12: ", "threads"},
+        {"forward:\n  max_message: 16MiB\n", ":2:16: ", "max_message"},
+        {"forward:\n  max_payload: 16MiB\n", ":2:16: ", "max_payload"},
         {"forward:\n  tenant: a/b\n", ":2:11: ", "no tenant name"},
         {"forward_local_tenant: ..\n", ":1:23: ", "no tenant name"},
         {"forward_local: 0.0.0.0:24225\n", ":1:16: ", "loopback"},

@@ -28,7 +28,7 @@ struct record_part {
     uint64_t start, end;
     uint32_t first, count; /* records [first, first + count) of the batch; count may be 0 */
     bool maybe_twice;      /* the sender would rather have some of it twice than none of it */
-    bool dropped;          /* stored before: these records do not count (set by the store) */
+    bool dropped; /* stored before, or refused: these records do not count (set by the store) */
 };
 
 enum {

@@ -20,6 +20,7 @@ struct late {
     int channel;
     uint64_t tag;
     char where[PATH_MAX]; /* what hangs: this, and what is below it */
+    bool is_stats; /* or one of the names in it: what a listing looked at, nobody knows which */
 };
 
 struct remote {
@@ -70,6 +71,11 @@ static void put_where(const struct opener_ask *ask, char where[PATH_MAX])
         *slash = '\0';
 }
 
+static bool is_listing_with_stats(const struct opener_ask *ask)
+{
+    return ask->op == OPENER_OP_LIST && ask->stats != OPENER_NO_STATS;
+}
+
 /* Give the question up: its answer will be of no use. */
 static int too_late(struct remote *r, struct err *err)
 {
@@ -78,6 +84,7 @@ static int too_late(struct remote *r, struct err *err)
     l->channel = r->files;
     l->tag = r->tag;
     put_where(&r->ask, l->where);
+    l->is_stats = is_listing_with_stats(&r->ask);
     if (r->more >= 0)
         r->files = -1;
     metric_add(METRIC_OPENS_LATE, 1);
@@ -123,7 +130,8 @@ static bool is_below(const char *path, const char *where)
 {
     size_t n = strlen(where);
 
-    return n > 0 && strncmp(path, where, n) == 0 && (path[n] == '\0' || path[n] == '/');
+    return n > 0 && strncmp(path, where, n) == 0 &&
+           (where[n - 1] == '/' || path[n] == '\0' || path[n] == '/');
 }
 
 /* Would this question hang, too? */
@@ -131,9 +139,12 @@ static bool may_hang(const struct remote *r)
 {
     if (r->n_late == OPENER_REMOTE_HANGING_MAX || (r->n_late > 0 && r->more < 0))
         return true;
-    for (size_t i = 0; i < r->n_late; i++)
-        if (is_below(r->ask.path, r->late[i].where))
+    for (size_t i = 0; i < r->n_late; i++) {
+        const struct late *l = &r->late[i];
+        if (l->is_stats ? is_listing_with_stats(&r->ask) && strcmp(r->ask.path, l->where) == 0
+                        : is_below(r->ask.path, l->where))
             return true;
+    }
     return false;
 }
 

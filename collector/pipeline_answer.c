@@ -76,7 +76,7 @@ static void tell_refused(struct pipeline *p, const struct checkpoint_chunk *c, c
 {
     struct err err;
 
-    for (size_t i = 0; !is_own(c) && i < c->parts.n; i++) {
+    for (size_t i = 0; i < c->parts.n; i++) {
         const struct checkpoint_part *part = &c->parts.p[i];
         struct notice_gap gap = {.cause = "refused",
                                  .path = str_of(part->file->path),
@@ -87,7 +87,7 @@ static void tell_refused(struct pipeline *p, const struct checkpoint_chunk *c, c
         if (!refused[i])
             continue;
         metric_add(METRIC_PARTS_REFUSED, why->has_parts);
-        if (why->has_parts && is_own_part(part))
+        if (is_own(c) || (why->has_parts && is_own_part(part)))
             continue;
         if (notice_gap_begin(p->opt.own, &gap, &err) < 0)
             log_error("gap.not_written", LOG_ERR(&err));

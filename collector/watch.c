@@ -40,6 +40,7 @@ enum {
     BATCH_READS = 16,
     PATH_BYTES = 4096,
     LISTED_MAX = 64 << 10, /* of names that are remembered of a directory */
+    DOUBT_WALKS = 10,      /* of so many walks one goes by nothing that is remembered */
     SETTLED_MS = 100,      /* changes that are closer to each other may have one time, */
     SETTLED_COARSE_S = 2,  /* where a file system counts seconds */
 };
@@ -82,6 +83,7 @@ struct watch {
     struct map *dirs;   /* watch -> struct dir */
     struct map *inodes; /* struct inode -> the same; only what was listed as such when it came */
     bool failed;        /* something could not be watched */
+    unsigned walks;
 };
 
 static void on_readable(uv_poll_t *poll, int status, int events);
@@ -144,7 +146,9 @@ static void remember_dir(struct watch *w, int wd, const char *path, const struct
     d->is_known = map_put(w->inodes, key_of_inode(&d->inode), d);
 }
 
-/* After events were lost: one of them may have been the end of a watch. */
+/* After events were lost: one of them may have been the end of a watch.  And now and then: a mount
+ * upon a directory changes nothing in the one that it is in, nor does every file system of others
+ * tell by its times what they did. */
 static void doubt_dirs(struct watch *w)
 {
     struct str wd;
@@ -409,18 +413,18 @@ struct listing {
 static void enter_matching(void *arg, const char *name, const struct stat *st)
 {
     const struct listing *l = arg;
-    struct inode inode = {st->st_dev, st->st_ino};
 
     if (fnmatch(l->pattern, name, FNM_PERIOD) != 0)
         return;
-    if (l->listed != NULL) {
+    l->k->matched = true;
+    l->k->st = st == NULL || st->st_mode == 0 ? NULL : st; /* nowhere, or nobody can tell now */
+    if (l->listed != NULL && l->k->st == NULL) {
+        l->listed->glob = SIZE_MAX; /* it may lead somewhere the next time */
+    } else if (l->listed != NULL) {
+        struct inode inode = {st->st_dev, st->st_ino};
         buf_add(&l->listed->names, &inode, sizeof(inode));
         buf_add(&l->listed->names, name, strlen(name) + 1);
-        if (st->st_mode == 0)
-            l->listed->glob = SIZE_MAX; /* it may lead somewhere the next time */
     }
-    l->k->matched = true;
-    l->k->st = st->st_mode == 0 ? NULL : st; /* nowhere, or nobody can tell now */
     enter(l->k, l->n, name, l->rest);
 }
 
@@ -484,14 +488,19 @@ static void enter_listed(struct walk *k, size_t n, const struct listed *l, struc
 
 static void list_all(struct walk *k, size_t n, struct listing *l)
 {
+    const char *dir = n == 0 ? "/" : k->path;
     struct err err;
+    int r = opener_list(k->w->opener, dir, OPENER_STATS_ALL, enter_matching, l, &err);
 
-    if (opener_list(k->w->opener, n == 0 ? "/" : k->path, OPENER_STATS_ALL, enter_matching, l,
-                    &err) < 0) {
-        tell_denied(k, k->path, err.sys); /* the next look tries again */
-        if (l->listed != NULL)
-            l->listed->glob = SIZE_MAX;
-    }
+    /* One of the names may be a mount that hangs, or there are very many: each is for itself then.
+     */
+    if (r == ERR_LIMIT || (r < 0 && err.sys == ETIMEDOUT))
+        r = opener_list(k->w->opener, dir, OPENER_NO_STATS, enter_matching, l, &err);
+    if (r == 0)
+        return;
+    tell_denied(k, k->path, err.sys); /* the next look tries again */
+    if (l->listed != NULL)
+        l->listed->glob = SIZE_MAX;
 }
 
 /* `st` as in struct walk. */
@@ -591,6 +600,8 @@ void watch_walk(struct watch *w)
 {
     OBJ_CHECK(w, WATCH_MAGIC);
     w->failed = false;
+    if (++w->walks % DOUBT_WALKS == 0)
+        doubt_dirs(w);
     for (size_t i = 0; i < w->globs.n; i++)
         walk_glob(w, &w->globs.p[i]);
 }

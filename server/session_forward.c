@@ -29,6 +29,7 @@
 #include "server/ingest.h"
 #include "server/metrics.h"
 #include "server/session_forward_priv.h"
+#include "server/stream_limit.h"
 #include "wire/forward_pack.h"
 
 #include <stdio.h>
@@ -237,6 +238,8 @@ static void on_retry(void *arg)
 
     if (session_forward_disk_is_full(s))
         session_forward_wait(s, HOLD_DISK);
+    else if ((s->held & HOLD_STREAMS) != 0 && stream_limit_is_learning(s->group->server->streams))
+        session_forward_wait(s, HOLD_STREAMS);
     else if (charge_in(s, &err) < 0)
         starve(s, &err);
     else

@@ -10,19 +10,23 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/priority.h"
+#include "server/metrics.h"
 #include "storage/scan.h"
 #include "storage/store.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     FIRST = 64,
     LABELS_SHOWN = 120,
-    NOTICES = 1000, /* streams of collectors' own beyond the limit */
-    LOOK_MS = 50,   /* whether the replay is over */
+    NOTICES = 1000,  /* streams of collectors' own beyond the limit */
+    TRIES = 60,      /* to read a tenant's streams where memory is short, */
+    AGAIN_MS = 1000, /* so far apart */
 };
 
 struct tenant {
@@ -35,10 +39,11 @@ struct stream_limit {
     unsigned magic;
 #define STREAM_LIMIT_MAGIC 0x57e4311eu
     size_t max;
-    pthread_mutex_t mutex; /* guards tenants, learning */
-    struct map *tenants;   /* name -> struct tenant (owned) */
-    bool learning;         /* tenants lack what the store has */
-    struct store *store;   /* the thread's, as are the next four */
+    pthread_mutex_t mutex;   /* guards tenants, learning */
+    pthread_cond_t stopping; /* `stop` is set */
+    struct map *tenants;     /* name -> struct tenant (owned) */
+    bool learning;           /* tenants lack what the store has */
+    struct store *store;     /* the thread's, as are the next four */
     struct mem_budget *budget;
     pthread_t thread;
     bool has_thread;
@@ -60,7 +65,8 @@ struct stream_limit *stream_limit_new(size_t max)
     l->magic = STREAM_LIMIT_MAGIC;
     l->max = max;
     (void)pthread_mutex_init(&l->mutex, NULL); /* cannot fail for a default mutex here */
-    l->tenants = map_new(0, free_tenant);      /* as many as the store has */
+    (void)pthread_cond_init(&l->stopping, NULL);
+    l->tenants = map_new(0, free_tenant); /* as many as the store has */
     return l;
 }
 
@@ -71,10 +77,14 @@ void stream_limit_free(struct stream_limit **pl)
     if (l == NULL)
         return;
     OBJ_CHECK(l, STREAM_LIMIT_MAGIC);
+    (void)pthread_mutex_lock(&l->mutex);
     atomic_store(&l->stop, true);
+    (void)pthread_cond_signal(&l->stopping);
+    (void)pthread_mutex_unlock(&l->mutex);
     if (l->has_thread)
         (void)pthread_join(l->thread, NULL);
     map_free(&l->tenants);
+    (void)pthread_cond_destroy(&l->stopping);
     (void)pthread_mutex_destroy(&l->mutex);
     l->magic = 0;
     free(l);
@@ -109,6 +119,7 @@ static void reserve(struct tenant *t, size_t more)
     t->cap = wider.cap;
 }
 
+/* A day that is over counts as the one that has begun: what was read in between comes late. */
 static struct tenant *tenant_of(struct stream_limit *l, struct str name, ts_ns now)
 {
     struct tenant *t = map_get(l->tenants, name);
@@ -119,7 +130,7 @@ static struct tenant *tenant_of(struct stream_limit *l, struct str name, ts_ns n
         t->day = day;
         INVARIANT(map_put(l->tenants, name, t)); /* it has no bound */
     }
-    if (t->day != day) {
+    if (t->day < day) {
         free(t->slot);
         *t = (struct tenant){.day = day};
     }
@@ -310,37 +321,50 @@ static int learn_stream(void *arg, const struct labels *labels)
 
     (void)pthread_mutex_lock(&le->l->mutex);
     t = tenant_of(le->l, le->tenant, le->now);
-    reserve(t, 1);
-    add(t, slot_hash(labels_hash(labels)));
+    if (t->day == time_day(le->now)) { /* else it begins anew meanwhile */
+        reserve(t, 1);
+        add(t, slot_hash(labels_hash(labels)));
+    }
     (void)pthread_mutex_unlock(&le->l->mutex);
     return atomic_load(&le->l->stop) ? 1 : 0;
 }
 
-/* What cannot be learned counts when it comes again. */
+/* true: it is over. */
+static bool wait_a_while(struct stream_limit *l)
+{
+    ts_ns until = time_now() + AGAIN_MS * NS_PER_MS;
+    struct timespec at = {.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
+
+    (void)pthread_mutex_lock(&l->mutex);
+    if (!atomic_load(&l->stop))
+        (void)pthread_cond_timedwait(&l->stopping, &l->mutex, &at);
+    (void)pthread_mutex_unlock(&l->mutex);
+    return atomic_load(&l->stop);
+}
+
+/* Right after a replay memory may be short for a while.  What cannot be learned at all counts as
+ * new when it comes again. */
 static int learn_tenant(void *arg, struct str tenant)
 {
     struct learner *le = arg;
+    struct stream_limit *l = le->l;
     struct scan_request req = {.tenants = &tenant,
                                .n_tenants = 1,
                                .from = time_day_start(le->now),
                                .to = time_day_start(le->now) + NS_PER_DAY,
-                               .budget = le->l->budget,
-                               .cancel = &le->l->stop};
+                               .budget = l->budget,
+                               .cancel = &l->stop};
+    int r;
 
     le->tenant = tenant;
-    if (scan_streams(le->l->store, &req, learn_stream, le, &le->err) < 0)
+    r = scan_streams(l->store, &req, learn_stream, le, &le->err);
+    for (int i = 1; i < TRIES && r == ERR_NOMEM && !wait_a_while(l); i++)
+        r = scan_streams(l->store, &req, learn_stream, le, &le->err);
+    if (r < 0 && !atomic_load(&l->stop)) {
+        metric_add(METRIC_INGEST_STREAMS_NOT_LEARNED, 1);
         log_warn("streams.not_learned", LOG_STR("tenant", tenant), LOG_ERR(&le->err));
-    return atomic_load(&le->l->stop) ? 1 : 0;
-}
-
-/* Not store_wait_replay alone: who stops the server does not wait for a long replay. */
-static bool wait_for_replay(struct stream_limit *l, struct err *err)
-{
-    const struct timespec look = {.tv_nsec = LOOK_MS * NS_PER_MS};
-
-    while (!atomic_load(&l->stop) && store_state(l->store, NULL, 0) == STORE_REPLAYING)
-        (void)nanosleep(&look, NULL);
-    return !atomic_load(&l->stop) && store_wait_replay(l->store, err) == 0;
+    }
+    return atomic_load(&l->stop) ? 1 : 0;
 }
 
 static void *learn(void *arg)
@@ -348,8 +372,9 @@ static void *learn(void *arg)
     struct stream_limit *l = arg;
     struct learner le = {.l = l};
 
+    priority_set(PRIORITY_BULK);
     /* The server says itself what there is to say of a replay that fails. */
-    if (wait_for_replay(l, &le.err)) {
+    if (store_wait_replay(l->store, &le.err) == 0) {
         le.now = store_receive_time(l->store);
         (void)store_tenants(l->store, learn_tenant, &le); /* or it was stopped */
     }
@@ -362,14 +387,33 @@ static void *learn(void *arg)
 int stream_limit_learn(struct stream_limit *l, struct store *s, struct mem_budget *budget,
                        struct err *err)
 {
+    sigset_t all, old;
+
     OBJ_CHECK(l, STREAM_LIMIT_MAGIC);
     if (l->max == 0)
         return 0;
     l->store = s;
     l->budget = budget;
     l->learning = true;
-    if (pthread_create(&l->thread, NULL, learn, l) != 0)
-        return err_set(err, ERR_NOMEM, "no thread to learn which streams there are");
-    l->has_thread = true;
-    return 0;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    errno = pthread_create(&l->thread, NULL, learn, l);
+    l->has_thread = errno == 0;
+    if (!l->has_thread)
+        (void)err_sys(err, "start a thread that learns which streams there are");
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return l->has_thread ? 0 : ERR_NOMEM;
+}
+
+bool stream_limit_is_learning(struct stream_limit *l)
+{
+    bool is;
+
+    if (l == NULL)
+        return false;
+    OBJ_CHECK(l, STREAM_LIMIT_MAGIC);
+    (void)pthread_mutex_lock(&l->mutex);
+    is = l->learning;
+    (void)pthread_mutex_unlock(&l->mutex);
+    return is;
 }

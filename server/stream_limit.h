@@ -15,14 +15,19 @@ struct store;
 struct stream_limit;
 
 struct stream_limit *stream_limit_new(size_t max); /* 0: no limit */
-/* Ends the thread of stream_limit_learn, whose store is still open. */
+/* Ends the thread of stream_limit_learn, whose store is still open and was told to stop, or has no
+ * replay. */
 void stream_limit_free(struct stream_limit **pl);
 
 /* Once, before the first batch: know the streams that the store has of today, on a thread of its
  * own that first waits until the store's replay is over, and charges `budget` for what it holds
- * meanwhile.  Until then nothing is refused: what would be has to wait.  ERR_NOMEM: no thread. */
+ * meanwhile.  Until then nothing is refused: what would be has to wait, and what fits is taken, so
+ * that a day with a restart may have more than the limit.  ERR_NOMEM: no thread. */
 int stream_limit_learn(struct stream_limit *l, struct store *s, struct mem_budget *budget,
                        struct err *err);
+
+/* Is that still to come?  Then another try of what has to wait is in vain. */
+bool stream_limit_is_learning(struct stream_limit *l);
 
 /* Take the batch's streams in, all or none.  ERR_LIMIT names the tenant, the limit and one of the
  * new streams; ERR_TIMEOUT: not now, the streams from before the start are not known yet. */

@@ -331,6 +331,7 @@ void store_stop(struct store *s)
     (void)pthread_mutex_lock(&s->mutex);
     s->closing = true;
     (void)pthread_cond_broadcast(&s->wal_wake);
+    (void)pthread_cond_broadcast(&s->replay_wake); /* who waits for the replay */
     (void)pthread_mutex_unlock(&s->mutex);
     if (s->has_wal_thread)
         (void)pthread_join(s->wal_thread, NULL); /* joined once, by (2) it exists */

@@ -111,7 +111,7 @@ struct store_options {
  */
 int store_open(const struct store_options *opt, struct store **ret, struct err *err);
 /* Blocking: until the records of the WAL are back.  Below zero: they will not come, store_state has
- * the reason. */
+ * the reason; or nobody waits for them any more, after store_stop. */
 int store_wait_replay(struct store *s, struct err *err);
 /* Stop accepting (blocking): when it returns every append is done, what was not durable yet as
  * STORE_FAILED; further ones are done so at once.  Compaction ends, too, at its next block. Reading

@@ -366,7 +366,7 @@ int store_wait_replay(struct store *s, struct err *err)
 
     OBJ_CHECK(s, STORE_MAGIC);
     (void)pthread_mutex_lock(&s->mutex);
-    while (s->replaying && s->replay_err.code == 0 && !s->replay_stop)
+    while (s->replaying && s->replay_err.code == 0 && !s->replay_stop && !s->closing)
         (void)pthread_cond_wait(&s->replay_wake, &s->mutex);
     if (s->replay_err.code != 0) {
         *err = s->replay_err;

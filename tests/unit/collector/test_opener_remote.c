@@ -503,8 +503,39 @@ static void one_that_hangs_holds_up_its_directory_alone(void **state)
     end_given(&r);
 }
 
+/* One of the names in it hangs, and nobody knows which: all but that question is asked. */
+static void a_listing_that_hangs_holds_up_no_other_question(void **state)
+{
+    struct opener *r;
+    struct stat st;
+    size_t n = 0;
+    int wd, inotify;
+
+    (void)state;
+    memset(&given, 0, sizeof(given));
+    assert_int_equal(file_make_dirs(dir, "logs/x", 0755, &err), 0);
+    assert_int_equal(channel_pair(given.more, &err), 0);
+    assert_int_equal(pthread_create(&given.giver, NULL, give, NULL), 0);
+    r = opener_remote(-1, given.more[1], -1, 1000);
+    assert_int_equal(opener_inotify(r, &inotify, &err), 0);
+    assert_int_equal(opener_watch_dir(r, inotify, root, &wd, &err), 0);
+    for (int i = 0; i < 2; i++) { /* asked once */
+        assert_int_equal(opener_list(r, at("logs"), OPENER_STATS_ALL, count, &n, &err), ERR_IO);
+        assert_int_equal(err.sys, ETIMEDOUT);
+    }
+    assert_int_equal(metric_get(METRIC_OPENS_HANGING), 1);
+    assert_int_equal(opener_list(r, at("logs"), OPENER_NO_STATS, count, &n, &err), 0);
+    assert_true(n > 0);
+    assert_int_equal(opener_stat(r, at("logs/x"), &st, &err), 0);
+    assert_int_equal(opener_serve_one(given.serves[0], given.channels[0], &err), 0);
+    assert_int_equal(opener_list(r, at("logs"), OPENER_STATS_ALL, count, &n, &err), 0);
+    (void)close(inotify);
+    end_given(&r);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-CHECK_MAIN(TEST(one_that_hangs_holds_up_its_directory_alone), TEST(a_log_comes_as_a_descriptor),
+CHECK_MAIN(TEST(a_listing_that_hangs_holds_up_no_other_question),
+           TEST(one_that_hangs_holds_up_its_directory_alone), TEST(a_log_comes_as_a_descriptor),
            TEST(what_nobody_asked_for_is_refused_and_counted),
            TEST(directories_behind_links_of_others_are_not_looked_into),
            TEST(a_long_listing_comes_in_many_packets), TEST(watches_are_added_there_and_heard_here),

@@ -8,6 +8,7 @@
 #include "tests/lib/tmpdir.h"
 #include "tests/lib/wait.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct fixture {
     struct watch *watch;
     struct buf told; /* "found TAG NAME\n", "vanished NAME\n", paths below `path` */
     unsigned lists, watches, stats;
+    bool hangs;            /* what is asked with a listing */
     unsigned found_listed; /* of those found, with what they lead to */
     bool settled;
     const char *waiting_for;
@@ -36,6 +38,8 @@ static int count_list(struct opener *o, const char *dir, enum opener_stats stats
                       opener_entry_fn *fn, void *arg, struct err *e)
 {
     f.lists++;
+    if (f.hangs && stats != OPENER_NO_STATS)
+        return opener_err(e, ETIMEDOUT, "list", dir);
     return opener_local.list(o, dir, stats, fn, arg, e);
 }
 
@@ -368,6 +372,37 @@ static void what_has_not_changed_is_not_listed_again(void **state)
     time_unset();
 }
 
+static void what_is_remembered_is_doubted_now_and_then(void **state)
+{
+    unsigned most = 0;
+
+    (void)state;
+    make_dir("pods/a/c");
+    make_file("pods/a/c/0.log");
+    time_set(time_now() + 10 * NS_PER_S);
+    add("/pods/*/*/*.log", "cri");
+    for (int i = 0; i < 10; i++) {
+        f.lists = f.watches = 0;
+        watch_walk(f.watch);
+        most = f.watches > most ? f.watches : most;
+        assert_int_equal(f.lists, f.watches > 0 ? 3 : 2);
+    }
+    assert_int_equal(most, 3);
+    time_unset();
+}
+
+/* As where one of the names is a mount whose server is gone. */
+static void where_looking_hangs_names_are_found_all_the_same(void **state)
+{
+    (void)state;
+    make_dir("pods/a/c");
+    make_file("pods/a/c/0.log");
+    f.hangs = true;
+    add("/pods/*/*/*.log", "cri");
+    check_str(buf_str(&f.told), "looked /pods/a\nlooked /pods/a/c\nfound cri /pods/a/c/0.log\n");
+    assert_int_equal(f.found_listed, 0);
+}
+
 /* What is remembered is of one glob. */
 static void each_glob_is_walked_by_itself(void **state)
 {
@@ -443,6 +478,8 @@ int main(void)
         TEST(names_that_come_and_go_are_told_of),
         TEST(what_is_known_is_not_asked_for_again),
         TEST(what_has_not_changed_is_not_listed_again),
+        TEST(what_is_remembered_is_doubted_now_and_then),
+        TEST(where_looking_hangs_names_are_found_all_the_same),
         TEST(each_glob_is_walked_by_itself),
         TEST(another_directory_by_that_name_is_watched),
         TEST(a_name_that_leads_nowhere_is_found_all_the_same),

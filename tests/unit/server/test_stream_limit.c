@@ -71,6 +71,19 @@ static void the_next_day_begins_anew(void **state)
     stream_limit_free(&l);
 }
 
+/* What was received before midnight may be read after what was received behind it. */
+static void a_day_that_is_over_does_not_come_back(void **state)
+{
+    struct stream_limit *l = stream_limit_new(3);
+    struct err err;
+    (void)state;
+
+    assert_int_equal(offer(l, "t", 0, 3, NOW + NS_PER_DAY, &err), 0);
+    assert_int_equal(offer(l, "t", 0, 1, NOW, &err), 0);
+    assert_int_equal(offer(l, "t", 3, 4, NOW + NS_PER_DAY, &err), ERR_LIMIT);
+    stream_limit_free(&l);
+}
+
 static void without_a_limit_everything_is_taken(void **state)
 {
     struct stream_limit *l = stream_limit_new(0);
@@ -204,6 +217,7 @@ static void what_the_store_has_of_today_is_known(void **state)
 CHECK_MAIN(cmocka_unit_test(new_streams_are_taken_up_to_the_limit),
            cmocka_unit_test(a_batch_is_taken_whole_or_not_at_all),
            cmocka_unit_test(the_next_day_begins_anew),
+           cmocka_unit_test(a_day_that_is_over_does_not_come_back),
            cmocka_unit_test(without_a_limit_everything_is_taken),
            cmocka_unit_test(only_parts_with_new_streams_are_refused),
            cmocka_unit_test(the_first_ones_that_fit_are_taken),

@@ -131,6 +131,37 @@ static void what_comes_during_a_replay_is_decided_right_and_stored(void **state)
     feed_fini(&f);
 }
 
+static void *wait_for_replay(void *arg)
+{
+    struct err err;
+
+    return store_wait_replay(arg, &err) < 0 ? arg : NULL;
+}
+
+/* It may never be over: on a full disk. */
+static void who_waits_for_a_replay_hears_that_the_store_stops(void **state)
+{
+    pthread_t waits;
+    void *failed = NULL;
+    struct feed f;
+    (void)state;
+
+    feed_init(&f);
+    f.opt.ballast_bytes = UINT64_MAX;
+    feed_open(&f);
+    assert_int_equal(feed_put(&f, "t", "R 5 a one\n"), STORE_STORED);
+    close_unflushed(&f);
+    open_gated(&f);
+    assert_int_equal(pthread_create(&waits, NULL, wait_for_replay, f.s), 0);
+    store_stop(f.s);
+    assert_int_equal(pthread_join(waits, &failed), 0);
+    assert_ptr_equal(failed, f.s);
+    let(100, false);
+    feed_reopen(&f);
+    feed_check(&f, "t", "one\n");
+    feed_fini(&f);
+}
+
 static void put_lines(struct feed *f, unsigned from, unsigned to)
 {
     char *text = calloc(1, 4096);
@@ -421,6 +452,7 @@ static void a_gap_is_told_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_waits_for_a_replay_hears_that_the_store_stops),
         cmocka_unit_test(what_comes_during_a_replay_is_decided_right_and_stored),
         cmocka_unit_test(a_store_that_closes_during_a_replay_loses_nothing),
         cmocka_unit_test(a_large_request_during_a_replay_does_not_stop_it),

@@ -333,6 +333,7 @@ def idle(report, options, work, tools, tls):
             log = directory / f"pods/default_web-{i}_0f2a/web/0.log"
             log.parent.mkdir(parents=True)
             log.write_text("2026-08-22T10:00:00.000000000Z stdout F a line\n" * 10)
+        time.sleep(1)  # directories of quiet files are not made a moment before
         agent = Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: cri, paths: ['{directory}/pods/*/*/*.log']}}\n")
         caught_up(agent)
         time.sleep(15)

@@ -36,8 +36,8 @@ void input_file_soon(struct input_file *in)
  * rotated away is found again only by the journal.  Who sends hears whether it went well. */
 void input_file_save(struct input_file *in)
 {
-    (void)notice_retry(
-        in->opt.own); /* gaps, before the journal passes over them; it says why not */
+    /* Gaps, before the journal passes over them; it says why not. */
+    (void)notice_retry(in->opt.own);
     checkpoint_sync_begin(in->opt.checkpoint);
 }
 

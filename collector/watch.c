@@ -389,7 +389,6 @@ static bool watch_dir(struct walk *k, const struct stat *st)
 
     if (st != NULL && known_dir(k, st) != NULL)
         return true;
-
     if (opener_watch_dir(k->w->opener, k->w->fd, path, &wd, &err) < 0) {
         if (err.code != ERR_GONE) {
             add_failed(k->w);
@@ -398,7 +397,8 @@ static bool watch_dir(struct walk *k, const struct stat *st)
         dir_gone(k, err.sys);
         return false;
     }
-    remember_dir(k->w, wd, k->path, st);
+    /* What is remembered itself, without links to it, says nothing of what was watched now. */
+    remember_dir(k->w, wd, k->path, st != NULL && st->st_nlink > 0 ? st : NULL);
     return true;
 }
 
@@ -473,7 +473,7 @@ static void keep_listed(const struct walk *k, const struct stat *st, struct list
 static void enter_listed(struct walk *k, size_t n, const struct listed *l, struct str rest)
 {
     for (size_t at = 0; at < l->names.n;) {
-        struct stat st = {.st_mode = S_IFDIR}; /* and times that no directory has */
+        struct stat st = {.st_mode = S_IFDIR}; /* no links, and times that no directory has */
         struct inode inode;
         const char *name = l->names.p + at + sizeof(inode);
         memcpy(&inode, l->names.p + at, sizeof(inode));
@@ -492,8 +492,7 @@ static void list_all(struct walk *k, size_t n, struct listing *l)
     struct err err;
     int r = opener_list(k->w->opener, dir, OPENER_STATS_ALL, enter_matching, l, &err);
 
-    /* One of the names may be a mount that hangs, or there are very many: each is for itself then.
-     */
+    /* One of the names may be a mount that hangs, or there are too many: then each by itself. */
     if (r == ERR_LIMIT || (r < 0 && err.sys == ETIMEDOUT))
         r = opener_list(k->w->opener, dir, OPENER_NO_STATS, enter_matching, l, &err);
     if (r == 0)

@@ -4,7 +4,7 @@
  * RE2 bounds the program that it compiles, but not what it builds on the way there: a few KiB of
  * counted repetitions or of Unicode classes are hundreds of megabytes and seconds.  Here a pattern
  * is read once, without building anything: characters, classes and groups have a cost, and a
- * repetition multiplies that of what stands before it.
+ * repetition multiplies that of what stands before it.  The groups are counted on the same way.
  */
 #include "base/regexp_cost.h"
 
@@ -29,7 +29,8 @@ struct group {
 struct reader {
     struct str s;
     size_t at;
-    bool folded; /* some (?i) came: taken for the whole rest */
+    bool folded;     /* some (?i) came: taken for the whole rest */
+    size_t captures; /* groups opened so far that keep what they match */
     struct group v[REGEXP_COST_DEPTH];
     size_t n;
 };
@@ -75,33 +76,54 @@ static uint32_t read_escape(struct reader *r)
     return char_cost(r);
 }
 
+/* [:alpha:] at r->at is passed; false: there is none. */
+static bool skip_posix(struct reader *r)
+{
+    size_t end;
+
+    if (peek(r, 0) != '[' || peek(r, 1) != ':')
+        return false;
+    end = str_find(str_from(r->s, r->at + 2), STR(":]"));
+    r->at += end == SIZE_MAX ? 0 : end + 4;
+    return end != SIZE_MAX;
+}
+
+/* The cost of what stands in a class at r->at, which is passed: a character or an escape. */
+static uint32_t read_class_char(struct reader *r)
+{
+    if (peek(r, 0) == '\\')
+        return read_escape(r);
+    r->at++;
+    return char_cost(r);
+}
+
 /* The cost of the class whose bracket is at r->at, which is passed. */
 static uint32_t read_class(struct reader *r)
 {
-    uint32_t cost = COST_CLASS;
+    uint64_t cost = COST_CLASS;
+    bool first = true;
 
     r->at++;
     if (peek(r, 0) == '^') {
         cost += COST_ANY;
         r->at++;
     }
-    if (peek(r, 0) == ']')
-        r->at++;
-    while (r->at < r->s.n && peek(r, 0) != ']') {
-        if (peek(r, 0) == '\\') {
-            cost = capped((uint64_t)cost + read_escape(r));
+    for (; r->at < r->s.n && (first || peek(r, 0) != ']'); first = false) {
+        bool is_set = peek(r, 0) == '\\' && strchr("dDwWsSpP", peek(r, 1)) != NULL;
+        if (skip_posix(r)) {
+            cost += COST_CLASS;
             continue;
         }
-        cost = capped((uint64_t)cost + char_cost(r));
-        r->at++;
-        if (r->s.p[r->at - 1] == '[' && peek(r, 0) == ':') { /* [:alpha:] */
-            size_t end = str_find(str_from(r->s, r->at), STR(":]"));
-            r->at += end == SIZE_MAX ? 1 : end + 2;
+        cost += read_class_char(r);
+        if (!is_set && peek(r, 0) == '-' && r->s.n - r->at > 1 && peek(r, 1) != ']') {
+            r->at++; /* a range; a bracket at its end begins nothing */
+            cost += read_class_char(r);
         }
+        cost = capped(cost);
     }
     if (r->at < r->s.n)
         r->at++;
-    return cost;
+    return capped(cost);
 }
 
 /* What {n}, {n,} or {n,m} at r->at multiplies by; 0: the brace stands for itself. */
@@ -148,6 +170,8 @@ static void read_repeat(struct reader *r)
 static bool open_group(struct reader *r)
 {
     r->at++;
+    if (peek(r, 0) != '?' || peek(r, 1) == '<' || (peek(r, 1) == 'P' && peek(r, 2) == '<'))
+        r->captures++;
     if (peek(r, 0) == '?') {
         r->at++;
         while (peek(r, 0) != '\0' && strchr("imsU-", peek(r, 0)) != NULL) {
@@ -229,4 +253,13 @@ uint32_t regexp_cost(struct str pattern)
     for (size_t i = 0; i < r.n; i++)
         sum += r.v[i].sum;
     return capped(sum);
+}
+
+size_t regexp_groups(struct str pattern, size_t max)
+{
+    struct reader r = {.s = pattern, .n = 1};
+
+    while (r.at < r.s.n && r.captures < max && step(&r))
+        ;
+    return r.captures;
 }

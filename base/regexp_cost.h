@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -18,6 +19,11 @@ enum { REGEXP_COST_MAX = 100000, REGEXP_COST_DEPTH = 250 };
  * most REGEXP_COST_MAX + 1, which also stands for groups nested deeper than REGEXP_COST_DEPTH. What
  * is no pattern has some cost, too.  Pure, linear. */
 uint32_t regexp_cost(struct str pattern);
+
+/* How many groups of a pattern keep what they match: what regexp_captures says once it is compiled.
+ * No more than `max` are counted.  Of a pattern that does not compile it is some number.  Pure,
+ * linear. */
+size_t regexp_groups(struct str pattern, size_t max);
 
 #ifdef __cplusplus
 }

@@ -2,6 +2,7 @@
 #include "query/check.h"
 
 #include "base/map.h"
+#include "base/regexp_cost.h"
 #include "base/vec.h"
 #include "query/tmpl.h"
 
@@ -238,20 +239,34 @@ static int check_filter(struct checker *c, struct ast_filter *f)
     return r;
 }
 
+/* 1: it captures more than regexp_capture fills.  That is told before the pattern is compiled,
+ * which takes a hundred times as long; what RE2 counts is asked nevertheless, since arrays depend
+ * on it. */
+static int compile_capturing(struct checker *c, struct str pattern, bool anchored,
+                             struct regexp **ret)
+{
+    int r;
+
+    if (regexp_groups(pattern, REGEXP_MAX_CAPTURES) == REGEXP_MAX_CAPTURES)
+        return 1;
+    r = ast_regexp(c->ast, pattern, anchored, ret, c->err);
+    return r < 0 ? r : regexp_captures(*ret) >= REGEXP_MAX_CAPTURES;
+}
+
 static int check_regexp(struct checker *c, struct ast_stage *s)
 {
     size_t n;
     size_t named = 0;
-    int r = ast_regexp(c->ast, s->text.text, false, &s->text.re, c->err);
+    int r = compile_capturing(c, s->text.text, false, &s->text.re);
 
+    if (r > 0)
+        return FAIL(c, s->at, ERR_INVALID, "regexp: more than %d captures",
+                    REGEXP_MAX_CAPTURES - 1);
     if (r < 0) {
         *c->at = s->at;
         return r;
     }
     n = regexp_captures(s->text.re);
-    if (n >= REGEXP_MAX_CAPTURES)
-        return FAIL(c, s->at, ERR_INVALID, "regexp: more than %d captures",
-                    REGEXP_MAX_CAPTURES - 1);
     for (size_t i = 1; i <= n; i++) {
         struct str name = regexp_capture_name(s->text.re, i);
         if (name.p == NULL)
@@ -468,15 +483,15 @@ static int check_aggregate(struct checker *c, const struct ast_node *n)
 
 static int check_replace(struct checker *c, struct ast_node *n)
 {
-    int r = ast_regexp(c->ast, n->replace.pattern, true, &n->replace.re, c->err);
+    int r = compile_capturing(c, n->replace.pattern, true, &n->replace.re);
 
+    if (r > 0)
+        return FAIL(c, n->at, ERR_INVALID, "label_replace: more than %d groups",
+                    REGEXP_MAX_CAPTURES - 1);
     if (r < 0) {
         *c->at = n->at;
         return err_wrap(c->err, "invalid regex in label_replace");
     }
-    if (regexp_captures(n->replace.re) >= REGEXP_MAX_CAPTURES)
-        return FAIL(c, n->at, ERR_INVALID, "label_replace: more than %d groups",
-                    REGEXP_MAX_CAPTURES - 1);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* tests/unit/query/test_check.c */
 #include "query/query.h"
 
+#include "base/buf.h"
 #include "tests/lib/check.h"
 
 #include <stdlib.h>
@@ -85,6 +86,45 @@ static void rules_of_the_language_are_kept(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         check_refusal(cases[i][0], ERR_INVALID, cases[i][1]);
+}
+
+/* `head`, n times `unit`, `tail`: what it is refused with, "" for nothing. */
+static void check_repeated(const char *head, const char *unit, size_t n, const char *tail,
+                           const char *want)
+{
+    struct buf text;
+
+    buf_init(&text, QUERY_TEXT_MAX);
+    buf_add_z(&text, head);
+    while (n-- > 0)
+        buf_add_z(&text, unit);
+    buf_add_z(&text, tail);
+    buf_add_char(&text, '\0');
+    if (*want == '\0') {
+        struct query *q = NULL;
+        struct err err = {0};
+        if (query_parse(str_of(text.p), &q, NULL, NULL, &err) < 0)
+            fail_msg("%s: %s", text.p, err.text);
+        query_unref(&q);
+    } else {
+        check_refusal(text.p, ERR_INVALID, want);
+    }
+    buf_fini(&text);
+}
+
+static void more_groups_than_are_filled_are_refused(void **state)
+{
+    static const char regexp[] = "{a=\"b\"} | regexp `(?P<x>a)";
+    static const char replace[] = "label_replace(vector(1), \"a\", \"$1\", \"b\", \"";
+
+    (void)state;
+    check_repeated(regexp, "(?:b)\\([(]", 100, "`", "");
+    check_repeated(regexp, "(b)", 62, "`", "");
+    check_repeated(regexp, "(b)", 63, "`", "col 9: regexp: more than 63 captures");
+    check_repeated(regexp, "(?P<x>b)", 5000, "`", "col 9: regexp: more than 63 captures");
+    check_repeated(replace, "(b)", 63, "\")", "");
+    check_repeated(replace, "(b)", 64, "\")", "col 1: label_replace: more than 63 groups");
+    check_repeated(replace, "()", 12000, "\")", "col 1: label_replace: more than 63 groups");
 }
 
 static void templates_are_refused_with_their_message(void **state)
@@ -278,6 +318,7 @@ static void a_query_with_dedup_cannot_follow(void **state)
 CHECK_MAIN(cmocka_unit_test(all_streams_are_taken_where_that_is_allowed),
            cmocka_unit_test(a_query_with_dedup_cannot_follow),
            cmocka_unit_test(rules_of_the_language_are_kept),
+           cmocka_unit_test(more_groups_than_are_filled_are_refused),
            cmocka_unit_test(templates_are_refused_with_their_message),
            cmocka_unit_test(good_queries_pass),
            cmocka_unit_test(a_text_over_the_limit_is_told_its_length),

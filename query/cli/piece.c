@@ -80,8 +80,12 @@ static bool read_place(struct str line, ts_ns *ts, uint64_t *seq)
     return str_to_u64(str_cut(&rest, ','), seq);
 }
 
+/* The place moves with the line alone: it is where a later run goes on, whatever ends this one. */
 static int take_line(struct saving *s, struct str line, struct err *err)
 {
+    ts_ns ts;
+    uint64_t seq;
+
     if (line.n == 0)
         return 0;
     if (str_starts(line, STR("{\"error\":"))) {
@@ -89,15 +93,17 @@ static int take_line(struct saving *s, struct str line, struct err *err)
         return err_set(err, ERR_IO, "the answer is incomplete: %.*s",
                        (int)(line.n < 200 ? line.n : 200), line.p);
     }
-    if (!read_place(line, &s->now.ts, &s->now.seq))
+    if (!read_place(line, &ts, &seq))
         return err_set(err, ERR_CORRUPT, "the server's answer is not understood");
     if (s->piece->stop != NULL && *s->piece->stop)
         return err_set(err, ERR_CANCELLED, "interrupted");
     buf_add_str(&s->lines, line);
     buf_add_char(&s->lines, '\n');
+    s->now.ts = ts;
+    s->now.seq = seq;
     s->now.count++;
     if (s->piece->step != NULL)
-        s->piece->step(s->piece->arg, s->now.ts, line.n);
+        s->piece->step(s->piece->arg, ts, line.n);
     if (buf_err(&s->lines, "line of the server's answer", err) < 0)
         return err->code;
     return s->lines.n >= FRAME ? flush(s, err) : 0;

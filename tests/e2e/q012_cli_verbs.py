@@ -5,7 +5,7 @@
 logq: stats, volume, patterns, fields, explain and histograms agree with what was pushed; fmt, man, completion and --stdin
 need no server; a pager starts only when an answer is longer than the screen; an answer that is cut off in the middle is taken
 up behind the last line, nothing lost, nothing twice; a killed export goes on with --resume.
-server: one, plain (--dev); a proxy in front of it cuts connections.
+server: one, plain (--dev); a proxy in front of it cuts connections; one that refuses a piece of an export is played.
 """
 import json
 import os
@@ -19,6 +19,7 @@ import fcntl
 import termios
 import threading
 import time
+import urllib.parse
 
 from lib import BIN, SLOW, Server, free_port, logq, main, run as command, wait_for, workspace
 
@@ -387,6 +388,78 @@ def exports(server, work):
     assert out(server, "export", '{app="web"}', "-", "--parallel", "2", code=2)
 
 
+class Refusing:
+    """A server that sends line after line of an export to who comes first, and refuses who comes next; `willing`: everybody
+    gets what it lacks."""
+
+    def __init__(self):
+        self.asked, self.end_of_first, self.last, self.willing = [], None, 0, False
+        self.lock, self.is_under_way = threading.Lock(), threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.answer, args=(peer,), daemon=True).start()
+
+    def answer(self, peer):
+        with peer, peer.makefile("rb") as request:
+            target = request.readline().split()[1].decode()
+            while request.readline().strip():
+                pass
+            asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(target).query))
+            with self.lock:
+                self.end_of_first = self.end_of_first or asked["end"]
+                self.asked.append(asked)
+            if self.willing:
+                body = b""
+                if asked["end"] == self.end_of_first:
+                    body = b"".join(self.line(seq) for seq in range(int(asked.get("after_seq", 0)) + 1, self.last + 1))
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            elif asked["end"] == self.end_of_first:
+                self.stream(peer)
+            else:
+                self.is_under_way.wait(30 * SLOW)
+                peer.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nno!")
+                request.read()
+
+    @staticmethod
+    def line(seq):
+        return b'{"ts_ns":"%d","seq":%d,"labels":{},"attributes":{},"line":"line %d"}\n' % (10**18 + seq, seq, seq)
+
+    def stream(self, peer):
+        """Until it hangs up."""
+        peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not select.select([peer], [], [], 0.01)[0]:
+            line = self.line(self.last + 1)
+            try:
+                peer.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+            except OSError:
+                return
+            self.last += 1
+            self.is_under_way.set()
+
+
+def stopped(work):
+    """A piece that is stopped because another has failed goes on behind the last line that lies in its file."""
+    target = work / "stopped.jsonl"
+    server = Refusing()
+    args = [BIN / "logq", "export", '{app="web"}', target, "--from", "2001-09-09", "--to", "2001-09-10", "--addr", server.url]
+    done = subprocess.run([*args, "--parallel", "2"], capture_output=True, text=True, timeout=60 * SLOW, check=False)
+    assert done.returncode == 2 and "no!" in done.stderr and "lines are kept" in done.stderr, done
+    server.willing = True
+    done = subprocess.run([*args, "--resume"], capture_output=True, text=True, timeout=60 * SLOW, check=False)
+    server.listener.close()
+    assert done.returncode == 0, (done, server.asked)
+    seqs = [json.loads(line)["seq"] for line in target.read_text().splitlines()]
+    assert seqs == list(range(1, server.last + 1)), (seqs, server.last, server.asked)
+
+
 def run():
     with workspace() as work:
         server = Server(work / "server", dev=True).init().start()
@@ -405,6 +478,7 @@ def run():
             terminal(server, work)
             broken(server)
             exports(server, work)
+            stopped(work)
             server.stop()
         finally:
             server.discard()

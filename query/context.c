@@ -10,18 +10,36 @@
 /* How far from a hit lines are looked for; a stream may have been silent for months. */
 #define REACH NS_PER_DAY
 
+enum {
+    /* What a scan costs before its first record is about that of so many records: it reads on to
+     * the next hit over no more of them. */
+    GAP_RECORDS = 1000,
+    SURE_RECORDS = 16, /* from so many on it is told how dense they are */
+};
+
 struct line {
     struct query_entry e;        /* copies */
     const struct labels *stream; /* as stored: two streams may have the same time and number */
 };
 
+/*
+ * Scans of one side go over the hits of one stream in the order of reading, which is from the last
+ * hit to the first one where what came before them is wanted.
+ */
 struct context {
     struct exec *x;
     VEC(struct line *) lines; /* they lie in the arena of the run */
     size_t n_hits;            /* of lines: the first ones */
-    size_t left;              /* of the lines next to the hit that is looked at */
-    size_t hit;
+    size_t first, end;        /* of these: of the stream that is looked at, rising in time */
     bool backward;
+    size_t n_each;          /* lines that are wanted next to each hit */
+    size_t reached;         /* hits that were come upon */
+    const struct line *hit; /* the last of them; NULL: the scan has come upon none */
+    size_t left;            /* of the lines next to it */
+    size_t passed;          /* records since nothing was left */
+    ts_ns began;            /* the scan */
+    size_t read;            /* its records */
+    double spacing;         /* ns from one of them to the next; 0: not known */
 };
 
 int context_check(const struct query_params *p, struct err *err)
@@ -91,10 +109,47 @@ int context_hit(struct context *c, const struct labels *l, const struct query_en
 
 /* ---- what is around ---- */
 
+static const struct line *hit_at(const struct context *c, size_t i)
+{
+    return c->lines.p[c->backward ? c->end - 1 - i : c->first + i];
+}
+
+/* In the order of reading: less than, equal to, greater than 0 as the record comes before the hit,
+ * is it, or comes behind it. */
+static int record_cmp(const struct context *c, const struct record *rec, const struct line *hit)
+{
+    bool is_later = rec->ts != hit->e.ts ? rec->ts > hit->e.ts : rec->seq > hit->e.seq;
+
+    if (rec->ts == hit->e.ts && rec->seq == hit->e.seq)
+        return 0;
+    return is_later == c->backward ? -1 : 1;
+}
+
+/* Is the record one of the lines next to the last hit? */
+static bool is_next_to(const struct context *c, const struct record *rec)
+{
+    ts_ns ts = c->hit->e.ts;
+
+    return record_cmp(c, rec, c->hit) > 0 &&
+           (c->backward ? rec->ts >= exec_add(ts, -REACH) : rec->ts < exec_add(ts, REACH));
+}
+
+static double distance(ts_ns a, ts_ns b)
+{
+    return a > b ? (double)a - (double)b : (double)b - (double)a;
+}
+
+/* Are there too many records, as they came until now, between a and b? */
+static bool is_far(const struct context *c, ts_ns a, ts_ns b)
+{
+    return c->spacing > 0 && distance(a, b) > GAP_RECORDS * c->spacing;
+}
+
+/* 1: the next hit, if there is one, is far. */
 static int look_at(void *arg, const struct batch *b, const struct record *rec, struct err *err)
 {
     struct context *c = arg;
-    const struct line *hit = c->lines.p[c->hit];
+    size_t n = c->end - c->first;
     const struct query_entry e = {
         .ts = rec->ts,
         .seq = rec->seq,
@@ -103,45 +158,87 @@ static int look_at(void *arg, const struct batch *b, const struct record *rec, s
         .line = rec->line,
         .is_context = true,
     };
-    bool is_past = c->backward ? rec->ts < hit->e.ts || rec->seq < hit->e.seq
-                               : rec->ts > hit->e.ts || rec->seq > hit->e.seq;
-    int r;
+    int r = 0;
 
-    if (!is_past || labels_cmp(&b->streams[rec->stream], hit->stream) != 0)
+    if (++c->read >= SURE_RECORDS)
+        c->spacing = distance(rec->ts, c->began) / (double)c->read;
+    while (c->reached < n && record_cmp(c, rec, hit_at(c, c->reached)) >= 0) {
+        c->hit = hit_at(c, c->reached++);
+        c->left = c->n_each;
+        c->passed = 0;
+    }
+    if (c->hit == NULL) /* records of the hit's time */
         return 0;
-    r = keep(c, hit->stream, &e, err);
-    return r < 0 ? r : --c->left == 0;
+    if (c->left == 0)
+        return c->reached == n || ++c->passed > GAP_RECORDS ||
+               is_far(c, rec->ts, hit_at(c, c->reached)->e.ts);
+    if (labels_cmp(&b->streams[rec->stream], c->hit->stream) != 0 ||
+        record_cmp(c, rec, c->hit) == 0)
+        return 0;
+    if (is_next_to(c, rec)) {
+        r = keep(c, c->hit->stream, &e, err);
+        c->left--;
+    } else {
+        c->left = 0;
+    }
+    return r < 0 ? r : c->left == 0 && c->reached == n;
+}
+
+/* From the next hit on, over those that are within reach of it. */
+static int read_on(struct context *c, const struct plan_scan *plan, struct err *err)
+{
+    size_t last = c->reached;
+    ts_ns at = hit_at(c, last)->e.ts;
+    ts_ns end = at;
+    struct exec_scan scan = {
+        .plan = plan,
+        .order = c->backward ? SCAN_BACKWARD : SCAN_FORWARD,
+        .need_line = true,
+        .need_attrs = true,
+        .expect = c->n_each + 1,
+    };
+
+    while (++last < c->end - c->first) {
+        ts_ns next = hit_at(c, last)->e.ts;
+        if (distance(at, next) >= (double)REACH || is_far(c, end, next))
+            break;
+        end = next;
+    }
+    scan.from = c->backward ? exec_add(end, -REACH) : at;
+    scan.to = c->backward ? exec_add(at, 1) : exec_add(end, REACH);
+    if (c->spacing > 0)
+        scan.expect += is_far(c, at, end) ? GAP_RECORDS : (size_t)(distance(at, end) / c->spacing);
+    c->hit = NULL;
+    c->began = at;
+    c->left = c->passed = c->read = 0;
+    return exec_each(c->x, &scan, look_at, c, err);
 }
 
 static int read_side(struct context *c, const struct plan_scan *plan, bool backward, size_t n,
                      struct err *err)
 {
-    ts_ns at = c->lines.p[c->hit]->e.ts;
-    const struct exec_scan scan = {
-        .plan = plan,
-        .from = backward ? exec_add(at, -REACH) : at,
-        .to = backward ? exec_add(at, 1) : exec_add(at, REACH),
-        .order = backward ? SCAN_BACKWARD : SCAN_FORWARD,
-        .need_line = true,
-        .need_attrs = true,
-        .expect = n + 1,
-    };
-    int r;
-
-    c->left = n;
-    c->backward = backward;
-    if (n == 0)
-        return 0;
-    r = exec_each(c->x, &scan, look_at, c, err);
-    return r < 0 ? r : 0;
-}
-
-static int read_around(struct context *c, struct err *err)
-{
-    const struct labels *l = c->lines.p[c->hit]->stream;
-    struct plan_scan plan = {.n_matchers = l->n, .need_line = true, .attrs = PLAN_ATTRS_YES};
     int r = 0;
 
+    c->backward = backward;
+    c->n_each = n;
+    c->reached = n == 0 ? c->end - c->first : 0;
+    while (r >= 0 && c->reached < c->end - c->first) {
+        size_t reached = c->reached;
+        r = read_on(c, plan, err);
+        if (c->reached == reached) /* the hit itself is gone: it was deleted meanwhile */
+            c->reached++;
+    }
+    return r;
+}
+
+/* What is around the hits [first, end), which are of one stream. */
+static int read_around(struct context *c, struct err *err)
+{
+    const struct labels *l = c->lines.p[c->first]->stream;
+    struct plan_scan plan = {.n_matchers = l->n, .need_line = true, .attrs = PLAN_ATTRS_YES};
+    int r;
+
+    c->spacing = 0;
     plan.matchers = arena_alloc(c->x->arena, l->n * sizeof(*plan.matchers) + 1);
     if (plan.matchers == NULL)
         return arena_err(c->x->arena, err);
@@ -150,6 +247,35 @@ static int read_around(struct context *c, struct err *err)
             (struct matcher){.op = MATCH_EQ, .name = l->v[i].name, .value = l->v[i].value};
     r = read_side(c, &plan, true, c->x->params->before, err);
     return r < 0 ? r : read_side(c, &plan, false, c->x->params->after, err);
+}
+
+static int compare_hits(const void *a, const void *b)
+{
+    const struct line *x = *(const struct line *const *)a;
+    const struct line *y = *(const struct line *const *)b;
+    int r = labels_cmp(x->stream, y->stream);
+
+    if (r != 0)
+        return r;
+    if (x->e.ts != y->e.ts)
+        return x->e.ts < y->e.ts ? -1 : 1;
+    return (x->e.seq > y->e.seq) - (x->e.seq < y->e.seq);
+}
+
+static int read_all(struct context *c, struct err *err)
+{
+    int r = 0;
+
+    if (c->n_hits > 1)
+        qsort(c->lines.p, c->n_hits, sizeof(*c->lines.p), compare_hits);
+    for (c->first = 0; r >= 0 && c->first < c->n_hits; c->first = c->end) {
+        const struct labels *l = c->lines.p[c->first]->stream;
+        for (c->end = c->first + 1; c->end < c->n_hits; c->end++)
+            if (labels_cmp(c->lines.p[c->end]->stream, l) != 0)
+                break;
+        r = read_around(c, err);
+    }
+    return r < 0 ? r : 0;
 }
 
 /* ---- in order ---- */
@@ -188,10 +314,8 @@ int context_finish(struct context *c, const struct exec_sink *sink, struct err *
 {
     bool backward = c->x->params->direction == QUERY_BACKWARD;
     size_t n;
-    int r = 0;
+    int r = read_all(c, err);
 
-    for (c->hit = 0; r == 0 && c->hit < c->n_hits; c->hit++)
-        r = read_around(c, err);
     if (r < 0 || c->lines.n == 0)
         return r;
     qsort(c->lines.p, c->lines.n, sizeof(*c->lines.p), compare);

@@ -147,9 +147,162 @@ static void too_much_is_refused(void **state)
     }
 }
 
+/* ---- beside the plainest way ---- */
+
+static uint64_t next_random(uint64_t *x)
+{
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return *x;
+}
+
+/* Three streams; many records of one time, some of a time far from all others. */
+static void fill_random(struct fake *f, uint64_t *seed, size_t n, size_t hit_each)
+{
+    static const char *const streams[] = {"{app=\"a\"}", "{app=\"a\",pod=\"1\"}", "{app=\"b\"}"};
+    ts_ns ts = NS_PER_DAY;
+    char line[32];
+
+    fake_init(f);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t kind = next_random(seed) % 2000;
+        bool is_hit = next_random(seed) % hit_each == 0;
+        ts += kind == 0 ? NS_PER_DAY : kind < 4 ? NS_PER_DAY / 3 : (ts_ns)(kind % 3);
+        (void)snprintf(line, sizeof(line), "%s%zu", is_hit ? "hit" : "line", i);
+        fake_add(f, streams[next_random(seed) % 3], NULL, ts, str_of(line));
+    }
+}
+
+/* Marks what is within `n` records of its stream and a day behind a hit, or before one. */
+static void mark(const struct fake *f, bool before, size_t n, bool *marked)
+{
+    size_t count = f->all->n_records;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct record *hit = &f->all->records[before ? count - 1 - i : i];
+        size_t left = n;
+        if (hit->line.p[0] != 'h')
+            continue;
+        for (size_t k = i + 1; k < count && left > 0; k++) {
+            size_t at = before ? count - 1 - k : k;
+            const struct record *rec = &f->all->records[at];
+            if (rec->stream != hit->stream)
+                continue;
+            if (before ? rec->ts < hit->ts - NS_PER_DAY : rec->ts >= hit->ts + NS_PER_DAY)
+                break;
+            marked[at] = true;
+            left--;
+        }
+    }
+}
+
+static void expect(const struct fake *f, const struct query_params *p, struct buf *out)
+{
+    size_t count = f->all->n_records;
+    bool *marked = mem_new(count);
+
+    mark(f, true, p->before, marked);
+    mark(f, false, p->after, marked);
+    for (size_t i = 0; i < count; i++) {
+        size_t at = p->direction == QUERY_FORWARD ? i : count - 1 - i;
+        struct str line = f->all->records[at].line;
+        if (line.p[0] == 'h' || marked[at])
+            buf_addf(out, "%s%.*s", line.p[0] == 'h' ? " *" : " ", STR_ARG(line));
+    }
+    free(marked);
+}
+
+static void many_hits_have_what_each_of_them_has(void **state)
+{
+    static const size_t around[][2] = {{1, 0}, {0, 1}, {2, 3}, {20, 5}, {100, 100}};
+    static const size_t hit_each[] = {5, 70, 1500};
+    uint64_t seed = 42;
+
+    (void)state;
+    for (size_t i = 0; i < 3 * sizeof(around) / sizeof(around[0]); i++) {
+        struct query_params p = {.start = 0, .end = INT64_MAX, .limit = 1000};
+        struct exec_sink sink = {.fn = put};
+        struct source source;
+        struct buf wanted;
+        struct buf got;
+        struct err err = {0};
+        struct fake f;
+        struct ast a;
+
+        buf_init(&wanted, OUT_MAX);
+        buf_init(&got, OUT_MAX);
+        sink.arg = &got;
+        p.before = (unsigned)around[i / 3][0];
+        p.after = (unsigned)around[i / 3][1];
+        p.direction = i % 2 == 0 ? QUERY_FORWARD : QUERY_BACKWARD;
+        fill_random(&f, &seed, 4500, hit_each[i % 3]);
+        source = fake_source(&f);
+        assert_int_equal(fake_query("{app=~\".+\"} |= \"hit\"", &a, &err), 0);
+        assert_int_equal(exec_log(&a, &source, &p, &sink, NULL, &err), 0);
+        expect(&f, &p, &wanted);
+        assert_true(str_eq(buf_str(&got), buf_str(&wanted)));
+        ast_fini(&a);
+        fake_fini(&f);
+        buf_fini(&wanted);
+        buf_fini(&got);
+    }
+}
+
+/* Hits of one stream, `distance` lines from each other: what is around is looked for so often. */
+static unsigned scans_for(size_t distance, size_t n_hits)
+{
+    struct query_params p = {.start = 0, .end = INT64_MAX, .limit = 1000, .before = 2, .after = 2};
+    struct buf out;
+    struct fake f;
+    unsigned n;
+
+    buf_init(&out, OUT_MAX);
+    fake_init(&f);
+    for (size_t i = 0; i < distance * n_hits; i++)
+        fake_add(&f, "{app=\"a\"}", NULL, (ts_ns)i * NS_PER_MS,
+                 i % distance == 0 ? STR("hit") : STR("line"));
+    assert_int_equal(fake_run(&f, "{app=\"a\"} |= \"hit\"", &p, &out), 0);
+    n = f.scans;
+    fake_fini(&f);
+    buf_fini(&out);
+    return n;
+}
+
+static void near_hits_are_read_at_once(void **state)
+{
+    (void)state;
+    assert_int_equal(scans_for(2, 500), 1 + 2);
+    assert_int_equal(scans_for(100, 50), 1 + 2);
+    assert_int_equal(scans_for(3000, 5), 1 + 2 * 5);
+}
+
+static void a_hit_behind_many_of_its_time_is_found(void **state)
+{
+    struct query_params p = {.start = 0, .end = 100, .limit = 10, .before = 1, .after = 1};
+    struct buf out;
+    struct fake f;
+
+    (void)state;
+    buf_init(&out, OUT_MAX);
+    fake_init(&f);
+    for (int i = 0; i < 5000; i++)
+        fake_add(&f, "{app=\"a\"}", NULL, 5,
+                 i == 2500                ? STR("hit")
+                 : i == 2499 || i == 2501 ? STR("near")
+                                          : STR("line"));
+    assert_int_equal(fake_run(&f, "{app=\"a\"} |= \"hit\"", &p, &out), 0);
+    check_str(buf_str(&out), "{app=\"a\"} near\n{app=\"a\"} hit\n{app=\"a\"} near\n");
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
 CHECK_MAIN(cmocka_unit_test(neighbours_of_the_same_stream_are_marked),
            cmocka_unit_test(what_overlaps_is_given_once_and_hits_stay_hits),
            cmocka_unit_test(lines_of_one_time_are_told_apart),
            cmocka_unit_test(context_may_lie_outside_of_the_span),
            cmocka_unit_test(the_limit_is_of_hits), cmocka_unit_test(the_pipeline_is_for_hits_alone),
-           cmocka_unit_test(too_much_is_refused))
+           cmocka_unit_test(too_much_is_refused),
+           cmocka_unit_test(many_hits_have_what_each_of_them_has),
+           cmocka_unit_test(near_hits_are_read_at_once),
+           cmocka_unit_test(a_hit_behind_many_of_its_time_is_found))

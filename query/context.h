@@ -2,8 +2,8 @@
  * query/context.h - the lines around the hits of a log query.
  *
  * Hits are gathered first; then what lies next to each in its own stream is read, whatever the
- * pipeline would say of it, by one scan for all that are near each other.  Everything is given out in one order, each line once, and what is not
- * a hit is marked.
+ * pipeline would say of it, by one scan for all that are near each other.  Everything is given out
+ * in one order, each line once, and what is not a hit is marked.
  */
 #ifndef LOGQ_QUERY_CONTEXT_H
 #define LOGQ_QUERY_CONTEXT_H

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "query/detect.h"
 #include "server/metrics.h"
+#include "server/tenant_limits.h"
 
 enum { WINDOW_H = 1, LINES_DEFAULT = 100, FIELDS_DEFAULT = 1000, FIELDS_MAX = 10000 };
 
@@ -99,15 +100,20 @@ static void work(struct api_call *c)
     detect_free(&s.detect);
 }
 
-static int parse_params(const struct server *s, struct http_exchange *x, struct query_params *p,
-                        uint64_t *max, struct err *err)
+static int parse_params(const struct server *s, struct http_exchange *x,
+                        const struct auth_caller *caller, struct query_params *p, uint64_t *max,
+                        struct err *err)
 {
+    struct tenant_limits limits;
     int r = api_parse_range(x, WINDOW_H * NS_PER_H, p, err);
 
-    p->limit = LINES_DEFAULT;
+    tenant_limits_of(&s->conf, caller->tenants, caller->n_tenants, &limits);
+    p->limit = LINES_DEFAULT < limits.entries ? LINES_DEFAULT : limits.entries;
     *max = FIELDS_DEFAULT;
     if (r == 0)
-        r = api_parse_count(x, "line_limit", (uint64_t)s->conf.query.entries, &p->limit, err);
+        r = api_parse_count(x, "line_limit", UINT64_MAX, &p->limit, err);
+    if (r == 0)
+        r = tenant_limits_entries(&limits, p->limit, err);
     if (r == 0)
         r = api_parse_count(x, "field_limit", FIELDS_MAX, max, err); /* the older name */
     if (r == 0)
@@ -127,7 +133,7 @@ static void start(struct api *a, struct http_exchange *x, const struct auth_call
 
     if (api_parse_read(a, x, caller, &q) < 0)
         return;
-    r = parse_params(a->server, x, &p, &max, &err);
+    r = parse_params(a->server, x, caller, &p, &max, &err);
     if (r == 0 && query_kind(q) != QUERY_LOG)
         r = err_set(&err, ERR_INVALID, "parameter 'query': a log query is wanted, not a metric");
     c = r < 0 ? NULL : api_call_new(a, x, caller);

@@ -10,6 +10,7 @@
 #include "base/obj.h"
 #include "query/cli/args_table.h"
 #include "query/cli/when.h"
+#include "query/query.h"
 
 #include <getopt.h>
 #include <string.h>
@@ -73,7 +74,7 @@ static int choose_form(enum flag_id id, const char *value, struct args *a, struc
     return r;
 }
 
-enum { CONTEXT_MAX = 10000, PARALLEL_MAX = 16, SAMPLE_MAX = 1000000 };
+enum { PARALLEL_MAX = 16, SAMPLE_MAX = 1000000 };
 
 static int take_number(enum flag_id id, const char *value, struct args *a, struct err *err)
 {
@@ -81,7 +82,7 @@ static int take_number(enum flag_id id, const char *value, struct args *a, struc
     uint64_t most = id == FLAG_LIMIT      ? UINT64_MAX
                     : id == FLAG_PARALLEL ? PARALLEL_MAX
                     : id == FLAG_SAMPLE   ? SAMPLE_MAX
-                                          : CONTEXT_MAX;
+                                          : QUERY_CONTEXT_MAX;
     uint64_t n;
 
     if (!str_to_u64(str_of(value), &n))
@@ -213,10 +214,37 @@ static int settle_span(const struct span *span, ts_ns now, struct args *a, struc
     return 0;
 }
 
+/* --name is none of our flags, or the beginning of several. */
+static int complain_of_flag(struct str name, struct err *err)
+{
+    struct near near;
+    struct buf several;
+    int r;
+
+    near_begin(&near, name);
+    buf_init(&several, 4096);
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        near_offer(&near, str_of(ARGS_FLAGS[i].name));
+        if (name.n > 0 && str_starts(str_of(ARGS_FLAGS[i].name), name))
+            buf_addf(&several, "%s--%s", several.n == 0 ? "" : ", ", ARGS_FLAGS[i].name);
+    }
+    if (name.n > 60)
+        name.n = 60;
+    if (several.n > 0)
+        r = err_set(err, ERR_INVALID, "--%.*s may be any of %.*s", STR_ARG(name),
+                    STR_ARG(buf_str(&several)));
+    else if (near.best.p != NULL)
+        r = err_set(err, ERR_INVALID, "unknown flag --%.*s, did you mean --%.*s?", STR_ARG(name),
+                    STR_ARG(near.best));
+    else
+        r = err_set(err, ERR_INVALID, "unknown flag --%.*s", STR_ARG(name));
+    buf_fini(&several);
+    return r;
+}
+
 /* getopt's '?' and ':' as one of our sentences. */
 static int complain(int c, const char *word, struct err *err)
 {
-    struct near near;
     struct str name = str_of(word);
     size_t eq;
 
@@ -232,15 +260,7 @@ static int complain(int c, const char *word, struct err *err)
     eq = str_find_char(name, '=');
     if (eq != SIZE_MAX)
         name.n = eq;
-    near_begin(&near, name);
-    for (size_t i = 0; i < FLAG_COUNT; i++)
-        near_offer(&near, str_of(ARGS_FLAGS[i].name));
-    if (name.n > 60)
-        name.n = 60;
-    if (near.best.p != NULL)
-        return err_set(err, ERR_INVALID, "unknown flag --%.*s, did you mean --%.*s?", STR_ARG(name),
-                       STR_ARG(near.best));
-    return err_set(err, ERR_INVALID, "unknown or ambiguous flag --%.*s", STR_ARG(name));
+    return complain_of_flag(name, err);
 }
 
 /* The table in getopt's own form: values from 256 on are flag ids, letters stand for themselves. */

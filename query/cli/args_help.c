@@ -1,6 +1,8 @@
 /* query/cli/args_help.c - what `--help` prints, and the manual pages: both from args_table.h. */
 #include "query/cli/args_table.h"
 
+#include <string.h>
+
 enum { FLAG_WIDTH = 28, NAME_WIDTH = 12, OPERANDS_WIDTH = 14 };
 
 static const char CODES[] = "0 found, 1 nothing found, 2 usage, 3 server or network, 4 denied.";
@@ -89,7 +91,7 @@ void args_help(struct buf *out, enum args_command command)
         add_examples(out, command);
     if (c->is_query)
         buf_addf(out, "\n@NAME for %s is a query saved under that name in config.yaml.\n",
-                 command == ARGS_STATS || command == ARGS_VOLUME ? "SELECTOR" : "QUERY");
+                 strstr(c->operands, "SELECTOR") != NULL ? "SELECTOR" : "QUERY");
     if (asks || command == ARGS_NONE)
         buf_addf(out, "\n%s", CREDENTIALS);
     buf_addf(out, "%sExit: %s\n", asks || command == ARGS_NONE ? "" : "\n", codes_of(command));

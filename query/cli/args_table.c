@@ -126,6 +126,7 @@ static const struct {
      "hold add: from there on: a time (2026-11-21 19:14), or how long ago (15m)"},
     {ARGS_ADMIN, FLAG_TO, "hold add: up to there, in the same forms, or now (required)"},
     {ARGS_ADMIN, FLAG_OUTPUT, "table, raw, jsonl or json; hold list: also csv or logfmt"},
+    {ARGS_EXPLAIN, FLAG_OUTPUT, "table, raw, jsonl or json, which is the server's answer"},
     {ARGS_VERIFY, FLAG_OUTPUT, "table, raw, jsonl or json, which is the server's answer"},
 };
 
@@ -180,8 +181,8 @@ const struct command ARGS_TABLE[ARGS_COUNT] = {
                      "SELECTOR...",
                      "list the streams that match",
                      1,
-                     64,
-                     false,
+                     ARGS_SELECTORS_MAX,
+                     true,
                      false,
                      NULL,
                      {"All streams\nlogq series '{}'",

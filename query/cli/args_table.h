@@ -66,12 +66,12 @@ struct flag {
     const char *help;
 };
 
-enum { COMMAND_EXAMPLES = 3 };
+enum { COMMAND_EXAMPLES = 3, ARGS_SELECTORS_MAX = 64 };
 
 struct command {
     const char *name, *operands, *help;
     size_t min_words, max_words;
-    bool is_query;     /* its first operand is LogQL, or @NAME of a saved one */
+    bool is_query;     /* its first operand is LogQL, or @NAME of a saved one; of series each is */
     bool is_hidden;    /* not for people */
     const char *codes; /* exit codes, where they are its own */
     const char *examples[COMMAND_EXAMPLES]; /* "what it does\n" "logq ..." */

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -380,8 +381,13 @@ static int prepare(struct export *x, struct err *err)
 static int save_file(struct export *x, struct err *err)
 {
     bool kept = x->c->args->parallel > 1 || x->c->args->resume;
-    int r = prepare(x, err);
+    struct stat st;
+    int r;
 
+    if (stat(x->file, &st) == 0 && !S_ISREG(st.st_mode)) /* asked now, not when all has come */
+        return err_set(err, ERR_INVALID, "'%.100s' is %s", x->file,
+                       S_ISDIR(st.st_mode) ? "a directory" : "no regular file; -: stdout");
+    r = prepare(x, err);
     if (r < 0)
         return r; /* what is there of an earlier one stays */
     progress_begin(&x->progress, x->c, str_of(x->c->args->words[0]), x->from, x->to);
@@ -406,6 +412,7 @@ static int save_stdout(struct export *x, struct err *err)
     progress_begin(&x->progress, x->c, str_of(x->c->args->words[0]), x->from, x->to);
     x->failed = piece_run(&x->part[0].piece, x->c->remote, &x->fail, err);
     progress_end(&x->progress);
+    x->c->out->deserted = x->failed < 0 && err->sys == EPIPE;
     return x->failed;
 }
 

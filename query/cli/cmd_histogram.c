@@ -21,7 +21,7 @@ enum {
     BARS_MAX = 2000,
     LEVELS = 8,
     WIDTH_DEFAULT = 80,
-    WIDTH_LEAST = 20,
+    BAR_LEAST = 4,
     SIDE_WIDTH = 32, /* time and count beside a bar */
 };
 
@@ -121,9 +121,9 @@ static size_t width_of_terminal(const struct output *o)
 {
     struct winsize w;
 
-    if (ioctl(o->fd, TIOCGWINSZ, &w) == 0 && w.ws_col > SIDE_WIDTH + WIDTH_LEAST)
-        return w.ws_col;
-    return WIDTH_DEFAULT;
+    if (ioctl(o->fd, TIOCGWINSZ, &w) != 0 || w.ws_col == 0)
+        return WIDTH_DEFAULT;
+    return w.ws_col > SIDE_WIDTH + BAR_LEAST ? w.ws_col : SIDE_WIDTH + BAR_LEAST;
 }
 
 static void add_time(struct buf *out, ts_ns ts, bool utc)

@@ -120,8 +120,8 @@ static int take_file(struct sending *s, struct str file, struct err *err)
     return r < 0 ? r : send_batch(s, err);
 }
 
-/* stdin, as a file that nobody else sees. */
-static int open_stdin(struct err *err)
+/* What comes out of a pipe, as a file that nobody else sees. */
+static int copy_pipe(int from, const char *name, struct err *err)
 {
     char *chunk = mem_new(CHUNK);
     int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -129,11 +129,11 @@ static int open_stdin(struct err *err)
 
     if (fd < 0)
         (void)err_sys(err, "open a temporary file");
-    while (fd >= 0 && (n = read(STDIN_FILENO, chunk, CHUNK)) != 0) {
+    while (fd >= 0 && (n = read(from, chunk, CHUNK)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 || write(fd, chunk, (size_t)n) != n) {
-            (void)err_sys(err, "copy stdin");
+            (void)err_sys(err, "copy '%s'", name);
             (void)close(fd);
             fd = -1;
         }
@@ -142,15 +142,40 @@ static int open_stdin(struct err *err)
     return fd;
 }
 
+/* A descriptor of a regular file, or < 0.  ERR_GONE: there is none by that name; ERR_INVALID. */
+static int open_file(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC), copy;
+    struct stat st;
+
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return err_set(err, ERR_GONE, "there is no '%s'", path);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        (void)err_sys(err, "open '%s'", path);
+    } else if (S_ISDIR(st.st_mode)) {
+        (void)err_set(err, ERR_INVALID, "'%s' is a directory", path);
+    } else if (S_ISREG(st.st_mode)) {
+        return fd;
+    } else {
+        copy = copy_pipe(fd, path, err);
+        (void)close(fd); /* only read from */
+        return copy < 0 ? ERR_IO : copy;
+    }
+    if (fd >= 0)
+        (void)close(fd); /* only read from */
+    return err->code;
+}
+
 static int import(struct sending *s, const char *path, struct err *err)
 {
-    int fd = strcmp(path, "-") == 0 ? open_stdin(err) : open(path, O_RDONLY | O_CLOEXEC);
+    bool piped = strcmp(path, "-") == 0;
+    int fd = piped ? copy_pipe(STDIN_FILENO, "standard input", err) : open_file(path, err);
     struct stat st = {0};
     void *p;
     int r;
 
     if (fd < 0)
-        return strcmp(path, "-") == 0 ? ERR_IO : err_sys(err, "open '%s'", path);
+        return err->code;
     if (fstat(fd, &st) != 0 || st.st_size == 0) {
         (void)close(fd); /* only read from */
         return 0;
@@ -173,6 +198,10 @@ int cmd_import(struct cmd *c)
     buf_init(&s.batch, (size_t)LINE_MAX_BYTES + BATCH_BYTES);
     r = import(&s, c->args->words[0], &err);
     buf_fini(&s.batch);
+    if (r < 0 && s.batches == 0 && (r == ERR_GONE || r == ERR_INVALID)) {
+        cmd_say("%s", err.text);
+        return CMD_USAGE;
+    }
     if (r < 0)
         return cmd_fail(c, STR_NULL, &s.fail, &err);
     cmd_say("%llu lines", (unsigned long long)s.count);

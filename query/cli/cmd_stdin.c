@@ -249,6 +249,8 @@ static int answer(struct piped *p, struct str text)
     if (p->cut > 0)
         cmd_say("%" PRIu64 " lines were longer than %d bytes and have been cut", p->cut,
                 RECORD_LINE_MAX);
+    if (r == ERR_INVALID || r == ERR_LIMIT)
+        none.status = 400; /* as a server would say of the query, or of --step */
     if (r < 0)
         return cmd_fail(p->c, text, &none, &err);
     return found ? CMD_FOUND : CMD_NOTHING;

@@ -13,6 +13,23 @@ static int read_timed(struct str json, struct rows *rows, struct err *err)
     return loki_result(json, true, rows, NULL, err);
 }
 
+/* A list of labels; empty: none. */
+static int check_labels(const char *list)
+{
+    struct str rest = str_of(list);
+
+    while (rest.n > 0) {
+        struct str name = str_trim(str_cut(&rest, ','));
+
+        if (!label_name_ok(name)) {
+            cmd_say("--by: '%.*s' is no name of a label", (int)(name.n < 60 ? name.n : 60),
+                    name.p == NULL ? "" : name.p);
+            return ERR_INVALID;
+        }
+    }
+    return 0;
+}
+
 int cmd_volume(struct cmd *c)
 {
     static const struct rows_column COLUMNS[] = {
@@ -26,7 +43,7 @@ int cmd_volume(struct cmd *c)
     char step[TIME_TEXT_MAX];
     struct buf params;
 
-    if (cmd_selector(c, 0, &q.query) < 0)
+    if (cmd_selector(c, 0, &q.query) < 0 || (c->args->by != NULL && check_labels(c->args->by) < 0))
         return CMD_USAGE;
     if (c->args->has_limit && c->args->limit == 0) {
         cmd_say("--limit of volume is at least 1");

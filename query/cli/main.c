@@ -1,21 +1,20 @@
 /*
  * query/cli/main.c - `logq`: parse the words, find the server, run one command.
  */
+#include "query/cli/args_table.h"
 #include "query/cli/cmd.h"
 
 #include "base/file.h"
 #include "query/cli/pager.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    HELP_MAX = 1 << 16,
-    WORDS_MAX = 64, /* operands of any command that takes a query */
-};
+enum { HELP_MAX = 1 << 16 };
 
 /* `asks`: the command talks to a server. */
 static const struct {
@@ -43,15 +42,27 @@ static const struct {
     [ARGS_COMPLETE] = {cmd_complete, true},
 };
 
+/* Returns the exit code: a reader that has gone has seen enough. */
+static int print(struct str text)
+{
+    struct err err;
+
+    if (file_write_all(STDOUT_FILENO, text.p, text.n, &err) == 0 || err.sys == EPIPE)
+        return CMD_FOUND;
+    cmd_say("standard output: %s", err.text);
+    return CMD_SERVER;
+}
+
 static int print_help(enum args_command command)
 {
     struct buf out;
+    int code;
 
     buf_init(&out, HELP_MAX);
     args_help(&out, command);
-    (void)fwrite(out.p, 1, out.n, stdout); /* fflush tells of any failure */
+    code = print(buf_str(&out));
     buf_fini(&out);
-    return fflush(stdout) == 0 ? CMD_FOUND : CMD_SERVER;
+    return code;
 }
 
 /* NOLINTBEGIN(concurrency-mt-unsafe): there is one thread */
@@ -79,19 +90,18 @@ static struct output_env look_at_output(void)
 /* @NAME for a query: what is saved under that name.  `words` holds the operands. */
 static int unfold(const struct context *ctx, struct args *args, const char **words, struct err *err)
 {
-    const char *text = NULL;
-    int r;
+    size_t queries = args->command == ARGS_SERIES ? args->n_words : 1;
+    int r = 0;
 
-    if (!args_takes_query(args->command) || args->n_words == 0 || args->words[0][0] != '@')
+    if (!args_takes_query(args->command))
         return 0;
-    r = context_query(ctx, str_of(args->words[0] + 1), &text, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < args->n_words; i++)
+    for (size_t i = 0; r == 0 && i < args->n_words; i++) {
         words[i] = args->words[i];
-    words[0] = text;
+        if (i < queries && words[i][0] == '@')
+            r = context_query(ctx, str_of(words[i] + 1), &words[i], err);
+    }
     args->words = words;
-    return 0;
+    return r;
 }
 
 static int run(struct args *args)
@@ -100,7 +110,7 @@ static int run(struct args *args)
     const struct output_env to = look_at_output();
     bool asks = COMMANDS[args->command].asks && !args->from_stdin;
     bool is_prompt = args->command == ARGS_COMPLETE; /* goes on without a server */
-    const char *words[WORDS_MAX];
+    const char *words[ARGS_SELECTORS_MAX];           /* no command takes more */
     struct context ctx;
     struct remote *remote = NULL;
     struct output out;
@@ -124,7 +134,10 @@ static int run(struct args *args)
         cmd_say("%s", err.text);
         r = CMD_USAGE;
     }
-    output_fini(&out);
+    if (!output_fini(&out)) {
+        cmd_say("no pager, and nothing shown: correct LOGQ_PAGER or PAGER, or use --no-pager");
+        r = CMD_USAGE;
+    }
     if (out.note != NULL)
         cmd_say("%s", out.note);
     remote_free(&remote);
@@ -161,9 +174,7 @@ int main(int argc, char **argv)
     }
     if (args.help)
         return print_help(args.command);
-    if (args.version) {
-        (void)puts("logq " LOGQ_VERSION);
-        return fflush(stdout) == 0 ? CMD_FOUND : CMD_SERVER;
-    }
+    if (args.version)
+        return print(STR("logq " LOGQ_VERSION "\n"));
     return run(&args);
 }

@@ -47,12 +47,11 @@ void output_init(struct output *o, int fd, const struct args *args, const struct
     buf_init(&o->buf, ROOM_BYTES);
 }
 
-void output_fini(struct output *o)
+bool output_fini(struct output *o)
 {
     buf_fini(&o->buf);
     columns_free(&o->columns);
-    if (o->pager_pid > 0)
-        pager_end(o->pager_pid, o->fd);
+    return o->pager_pid <= 0 || pager_end(o->pager_pid, o->fd);
 }
 
 int output_columns(struct output *o, const char *list, struct err *err)

@@ -41,8 +41,9 @@ struct output {
 };
 
 void output_init(struct output *o, int fd, const struct args *args, const struct output_env *env);
-/* What is not flushed is lost.  Waits for the pager, if one runs. */
-void output_fini(struct output *o);
+/* What is not flushed is lost.  Waits for the pager, if one runs.  false: it could not be run, and
+ * nobody has seen what went to it. */
+bool output_fini(struct output *o);
 /* Show these columns of entries.  ERR_INVALID. */
 int output_columns(struct output *o, const char *list, struct err *err);
 

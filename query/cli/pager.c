@@ -72,9 +72,14 @@ int pager_start(const char *command, pid_t *pid, int *fd, struct err *err)
     return 0;
 }
 
-void pager_end(pid_t pid, int fd)
+bool pager_end(pid_t pid, int fd)
 {
+    enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 }; /* exit codes of sh */
+    int status = 0;
+
     (void)close(fd);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    return !WIFEXITED(status) ||
+           (WEXITSTATUS(status) != NOT_EXECUTABLE && WEXITSTATUS(status) != NOT_FOUND);
 }

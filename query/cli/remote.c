@@ -303,14 +303,16 @@ int remote_call(struct remote *r, const struct remote_request *req, struct remot
         r->call = NULL;
         fail->status = call.status;
         fail->is_cut = call.stopped == 0 && call.end.code < 0;
-        if (r->interrupted)
+        if (r->interrupted) {
             e = err_set(err, ERR_CANCELLED, "interrupted");
-        else if (call.stopped < 0)
-            e = err_set(err, call.stopped, "%s", call.why.text);
-        else if (call.end.code < 0)
+        } else if (call.stopped < 0) {
+            *err = call.why;
+            e = call.stopped;
+        } else if (call.end.code < 0) {
             e = err_set(err, call.end.code, "%s: %s", r->ctx->url, call.end.text);
-        else if (call.status != 200 && call.status != 204)
+        } else if (call.status != 200 && call.status != 204) {
             e = explain_refusal(&call, fail, err);
+        }
     } else {
         e = err_wrap(err, "%s", r->ctx->url);
     }

@@ -56,6 +56,8 @@ def looks(server):
     patterns = [json.loads(line) for line in out(server, "patterns", '{app="web"}', "-o", "jsonl").splitlines()]
     assert sum(p["lines"] for p in patterns) == LINES and "<_>" in patterns[0]["pattern"], patterns
     assert len(out(server, "patterns", '{app="web"}', "--limit", "1").splitlines()) == 1
+    assert "'a b' is no name of a label" in out(server, "volume", "--by", "app,a b", code=2)
+    assert "(5001 > 5000)" in out(server, "fields", '{app="web"}', "--sample", "5001", code=2)
     fields = {f["field"]: f for f in map(json.loads, out(server, "fields", '{app="db"}', "-o", "jsonl").splitlines())}
     assert (fields["status"]["type"], fields["status"]["values"]) == ("int", 5), fields
     assert out(server, "fields", '{app="db"}', "status").split() == ["200", "201", "202", "203", "204"]
@@ -102,6 +104,10 @@ def histogram(server):
     assert by_level == {"error": LINES // 50, "info": LINES - LINES // 50}, by_level
     bars = out(server, "query", '{app="web"}', "--histogram", "-o", "table").splitlines()
     assert sum(int(bar.split()[2]) for bar in bars) == LINES and "\x1b" not in "".join(bars), bars
+    for cols, least in ((100, 60), (60, 24), (36, 4), (8, 4)):  # bars end where the screen does, and stay bars where it is narrow
+        shown = on_terminal(server, "query", '{app="web"}', "--histogram", cols=cols, NO_COLOR="1", LOGQ_PAGER="").splitlines()
+        widest = max(len(bar.split()[3]) for bar in shown if bar.split()[2] != "0")
+        assert widest >= least and (cols < 36 or max(map(len, shown)) <= cols), (cols, shown)
     assert out(server, "query", '{app="none"}', "--histogram", "-o", "table", code=1) == ""
     assert "--histogram" in out(server, "query", "1 + 1", "--histogram", code=2)
 
@@ -150,6 +156,7 @@ def offline(server, work):
     assert piped('count_over_time({source="stdin"}[10s])') == '{source="stdin"}\t2\n'
     assert piped("| foo", code=2).splitlines()[-1].strip() == "^"
     assert "--stdin" in piped('|= "x"', "--since", "1h", code=2)
+    assert "step" in piped('count_over_time({source="stdin"}[10s])', "--step", "1ns", code=2)
     # extensions: dedup knows all lines before, whatever comes in one piece
     assert piped("| dedup", text="a\nb\n" * 100000) == "a\nb\n"
     assert piped('| json --arrays | any(t) = "b"', text='{"t":["a","b"]}\n{"t":["c"]}\n') == '{"t":["a","b"]}\n'
@@ -176,10 +183,14 @@ def saved(server, work):
         "server: main\nservers:\n"
         f"  - name: main\n    addr: {server.url}\n"
         f"  - name: gone\n    addr: http://127.0.0.1:{free_port()}\n"
-        "queries:\n  - name: errors\n    query: '{app=\"web\"} |= \"level=error\"'\n")
+        "queries:\n  - name: errors\n    query: '{app=\"web\"} |= \"level=error\"'\n"
+        "  - name: web\n    query: '{app=\"web\"}'\n")
     env = {"HOME": str(work / "home"), "XDG_CONFIG_HOME": "", "LOGQ_ADDR": ""}
     assert len(out(server, "query", "@errors", "-n", "0", env=env).splitlines()) == LINES // 50
     assert out(server, "fmt", "@errors", env=env) == '{app="web"} |= "level=error"\n'
+    assert out(server, "series", '{app="db"}', "@web", env=env) == (
+        '{app="db", service_name="db"}\n{app="web", host="a", service_name="web"}\n')
+    assert "a selector is needed" in out(server, "series", "@errors", code=2, env=env)
     assert "did you mean @errors?" in out(server, "query", "@eror", code=2, env=env)
     assert "refused" in out(server, "query", "@errors", "--server", "gone", code=3, env=env)
     # a server named by a flag is taken as it stands in the file, whatever the environment says
@@ -233,10 +244,10 @@ def command_quote(text):
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def on_terminal(server, *args, rows=24, **env):
-    """What a terminal of so many rows is shown."""
+def on_terminal(server, *args, rows=24, cols=100, code=0, **env):
+    """What a terminal of that size is shown."""
     mine, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 100, 0, 0))
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
     process = subprocess.Popen([BIN / "logq", *args], stdout=its, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                env=dict(os.environ, TERM="xterm", TZ="UTC0", **server.environment()) | env)
     os.close(its)
@@ -251,7 +262,7 @@ def on_terminal(server, *args, rows=24, **env):
                 break
             text += piece
     os.close(mine)
-    assert process.wait(30 * SLOW) == 0, process.stderr.read()
+    assert process.wait(30 * SLOW) == code, process.stderr.read()
     process.stderr.close()
     return text.decode()
 
@@ -290,6 +301,7 @@ def terminal(server, work):
     assert on_terminal(server, "query", '{app="web"}', "-n", "100", "--no-pager", **pager).count("\n") == 100
     assert on_terminal(server, "query", '{app="web"}', "-n", "100", LOGQ_PAGER="head -n 3").count("\n") == 3  # a reader that goes
     assert not log.exists()
+    on_terminal(server, "query", '{app="web"}', "-n", "100", LOGQ_PAGER="/no/such/pager", code=2)  # nothing was shown
     plain = on_terminal(server, "query", '{app="web"}', "--histogram", NO_COLOR="1", **pager)
     assert "\x1b[" not in plain and "EIII" in plain, plain
     assert "\u2588" in on_terminal(server, "query", '{app="web"}', "--histogram", "--no-pager")
@@ -386,6 +398,28 @@ def exports(server, work):
     done = logq(server, "export", '{app="web"}', work / "seen.jsonl", *span, "--parallel", "2", "--progress", "always")
     assert f"{LINES} lines" in done.stderr, done
     assert out(server, "export", '{app="web"}', "-", "--parallel", "2", code=2)
+    assert "is a directory" in out(server, "export", '{app="web"}', work, *span, code=2)
+    for args in (["export", '{app="web"}', "-"], ["--help"], ["query", "--help"], ["--version"], ["man"]):
+        nobody, pipe = os.pipe()
+        os.close(nobody)  # a reader that has seen enough is no failure
+        done = subprocess.run([BIN / "logq", *args], stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=30 * SLOW, check=False,
+                              env=dict(os.environ, **server.environment()))
+        os.close(pipe)
+        assert (done.returncode, done.stderr) == (0, ""), done
+
+
+def imports(server, work):
+    """A file, by whatever it comes; what is none is said before anything is sent."""
+    lines = "".join(json.dumps({"ts_ns": str(time.time_ns() + i), "labels": {"app": "APP"}, "attributes": {}, "line": f"line {i}"}) + "\n"
+                    for i in range(3))
+    for app, how in (("by_name", "import FILE"), ("by_pipe", "import - < FILE"), ("by_substitution", "import <(cat FILE)")):
+        path = work / f"{app}.jsonl"
+        path.write_text(lines.replace("APP", app))
+        done = command(["bash", "-c", f"{BIN}/logq {how.replace('FILE', str(path))}"], env=server.environment())
+        assert "3 lines" in done.stderr, done
+        assert out(server, "query", f'{{app="{app}"}}') == "line 0\nline 1\nline 2\n"
+    assert "there is no" in out(server, "import", work / "none.jsonl", code=2)
+    assert "is a directory" in out(server, "import", work, code=2)
 
 
 class Refusing:
@@ -479,6 +513,7 @@ def run():
             broken(server)
             exports(server, work)
             stopped(work)
+            imports(server, work)
             server.stop()
         finally:
             server.discard()

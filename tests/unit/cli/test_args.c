@@ -139,6 +139,7 @@ static void mistakes_are_named_as_they_were_typed(void **state)
     check_bad("logq", "a command is needed");
     check_bad("logq|qery|x", "unknown command 'qery', did you mean 'query'?");
     check_bad("logq|query|--limti=3|x", "unknown flag --limti, did you mean --limit?");
+    check_bad("logq|query|x|--o|json", "--o may be any of --overlap, --output");
     check_bad("logq|query|x|-q", "unknown flag -q");
     check_bad("logq|query|x|--limit", "--limit needs a value");
     check_bad("logq|query|x|-n", "-n needs a value");
@@ -182,7 +183,7 @@ static void numbers_have_bounds(void **state)
     assert_int_equal(l.args.parallel, 1);
     check_bad("logq|export|x|f|--parallel|0", "--parallel is a number from 1 to 16");
     check_bad("logq|export|x|f|--parallel|17", "--parallel is a number from 1 to 16");
-    check_bad("logq|query|x|-B|10001", "--before-context is a number from 0 to 10000");
+    check_bad("logq|query|x|-B|101", "--before-context is a number from 0 to 100");
     check_bad("logq|fields|x|--sample|0", "--sample is a number from 1 to 1000000");
 }
 

@@ -28,7 +28,7 @@ static void check_print(const struct rows *rows, enum format_kind kind, const ch
     assert_int_equal(pipe(fd), 0);
     output_init(&o, fd[1], &args, &(struct output_env){.terminal = false});
     assert_int_equal(rows_print(rows, &o, &err), 0);
-    output_fini(&o);
+    assert_true(output_fini(&o));
     close(fd[1]);
     n = read(fd[0], got, sizeof(got));
     close(fd[0]);

@@ -22,7 +22,7 @@ static void a_terminal_gets_a_coloured_table_in_local_time(void **state)
     assert_int_equal(o.form.kind, FORMAT_TABLE);
     assert_true(o.form.color);
     assert_false(o.form.utc);
-    output_fini(&o);
+    assert_true(output_fini(&o));
 }
 
 static void anything_else_gets_raw_lines(void **state)
@@ -35,7 +35,7 @@ static void anything_else_gets_raw_lines(void **state)
     assert_int_equal(o.form.kind, FORMAT_RAW);
     assert_false(o.form.color);
     assert_true(o.form.utc);
-    output_fini(&o);
+    assert_true(output_fini(&o));
 }
 
 /* What goes to a stderr of the same kind is coloured by the same rule. */
@@ -49,7 +49,7 @@ static bool colored(enum args_color color, struct output_env env)
     output_init(&o, 1, &args, &env);
     ret = o.form.color;
     assert_int_equal(o.color_errors, ret);
-    output_fini(&o);
+    assert_true(output_fini(&o));
     return ret;
 }
 
@@ -77,7 +77,7 @@ static void flags_choose_form_and_zone(void **state)
     args.zone = ARGS_ZONE_UTC;
     output_init(&o, 1, &args, &(struct output_env){.terminal = true});
     assert_true(o.form.utc);
-    output_fini(&o);
+    assert_true(output_fini(&o));
 }
 
 static void read_all(int fd, struct buf *out)
@@ -105,7 +105,7 @@ static void check_listing(enum format_kind kind, size_t n, const char *want)
         assert_int_equal(output_entry(&o, &e, &err), 0);
     assert_int_equal(output_finish(&o, &err), 0);
     assert_int_equal(o.entries, n);
-    output_fini(&o);
+    assert_true(output_fini(&o));
     close(fd[1]);
     read_all(fd[0], &got);
     close(fd[0]);
@@ -151,7 +151,7 @@ static void a_reader_that_went_away_is_noticed(void **state)
     assert_false(o.broken);
     o.deserted = false;
     assert_true(output_is_deserted(&o)); /* without writing */
-    output_fini(&o);
+    assert_true(output_fini(&o));
     close(fd[1]);
 }
 
@@ -167,7 +167,7 @@ static void a_write_that_fails_otherwise_is_no_desertion(void **state)
     assert_int_equal(output_entry(&o, &e, &err), ERR_IO); /* a terminal gets each at once */
     assert_true(o.broken);
     assert_false(o.deserted);
-    output_fini(&o);
+    assert_true(output_fini(&o));
 }
 
 CHECK_MAIN(cmocka_unit_test(a_terminal_gets_a_coloured_table_in_local_time),

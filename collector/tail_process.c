@@ -201,14 +201,16 @@ void tail_look_back(struct tail *t, struct tail_reader *rd, struct tail_given_up
 {
     uint64_t first = t->from.kept != NULL ? keep_reader_start(t->from.kept) : 0;
     uint64_t at = t->pos < first + KEY_LOOK_BYTES ? first : t->pos - KEY_LOOK_BYTES;
+    struct join held = t->join; /* what the file before has handed over is no business of ours */
     struct turn u;
     ts_ns last = t->last_ts;
     bool stopped;
     struct err err;
 
     memset(ret, 0, sizeof(*ret));
-    if (t->profile->redact == NULL)
+    if (t->profile->redact == NULL || t->pos == 0) /* with nothing in front of pos all is said */
         return;
+    memset(&t->join, 0, sizeof(t->join));
     if (at > first)
         at = next_line(t, rd, at);
     u = turn_begin(t, rd, NULL, at);
@@ -219,6 +221,8 @@ void tail_look_back(struct tail *t, struct tail_reader *rd, struct tail_given_up
     if (at < t->pos)                                               /* it was given up as it was */
         (void)turn_last_line(&u, at, t->pos, &err);
     look_at_open(&u, ret);
+    join_fini(&t->join, &rd->limits);
+    t->join = held;
     rd->fills.n = 0;
     t->last_ts = last;
 }

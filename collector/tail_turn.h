@@ -49,8 +49,8 @@ void turn_begin_state(struct turn *u);
 /* It is what `part` says: the part is built again. */
 void turn_set_state(struct turn *u, const struct checkpoint_part *part);
 /* After a restart nobody remembers whether a key is open in front of pos, or a record was cut off
- * there: look at the records.  The joins must be empty, and are so again.  What lies open at pos is
- * in *ret: when what is held was put back, tail_was_given_up says what became of the rest. */
+ * there: look at the records.  The joins stay as they are.  What lies open at pos is in *ret: when
+ * what is held was put back, tail_was_given_up says what became of the rest. */
 struct tail_given_up {
     bool is_open[DECODE_STREAMS];
     unsigned keys[DECODE_STREAMS]; /* if it was given up there */

@@ -1,0 +1,72 @@
+/*
+ * Unit tests of collector/input_file: records that begin in one file and end in the next, when we
+ * are killed in between.
+ */
+#include "tests/unit/collector/collector_world.h"
+
+#define CRI      "  - {type: cri, paths: ['@/logs/*.log']}\n"
+#define REDACTED "redact: {detectors: [email, private_key]}\n"
+#define T        "2026-11-21T19:14:38Z "
+#define LOG      "logs/a.log"
+
+/* A record began in a file that was rotated then, and goes on in the next. */
+static void write_over_a_rotation(const char *more)
+{
+    world_write(LOG, T "stdout F one\n" T "stdout P begin-\n");
+    world_start(more, CRI);
+    world_wait("one");
+    world_rename(LOG, LOG ".20261121-1");
+    world_write(LOG, T "stdout P middle-\n" T "stderr F two\n");
+    world_wait("two");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 2);
+}
+
+static void check(const char *more)
+{
+    write_over_a_rotation(more);
+    world_die();
+    world_write(LOG, T "stdout F end\n" T "stdout F three\n");
+    world_start(more, CRI);
+    world_wait("three");
+    world_check_once("stdout|begin-middle-end\n");
+    assert_int_equal(w.server.records, 4);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_false(w.server.overlapped);
+}
+
+static void a_record_over_two_files_is_whole_after_a_kill(void **state)
+{
+    (void)state;
+    check("");
+}
+
+/* Looking back for secrets must not use up what the file before has handed over. */
+static void a_record_over_two_files_is_whole_after_a_kill_when_it_is_redacted(void **state)
+{
+    (void)state;
+    check(REDACTED);
+}
+
+/* The second file was seen, and nothing of it read. */
+static void a_record_is_whole_when_the_second_file_was_only_seen(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n" T "stdout P begin-\n");
+    world_start(REDACTED, CRI);
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_rename(LOG, LOG ".20261121-1");
+    world_write(LOG, "");
+    world_wait_metric(METRIC_FILES_OPEN, 2);
+    world_die();
+    world_write(LOG, T "stdout F end\n");
+    world_start(REDACTED, CRI);
+    world_wait("end");
+    world_check_once("stdout|begin-end\n");
+    assert_int_equal(w.server.records, 2);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+CHECK_MAIN(TEST(a_record_over_two_files_is_whole_after_a_kill),
+           TEST(a_record_over_two_files_is_whole_after_a_kill_when_it_is_redacted),
+           TEST(a_record_is_whole_when_the_second_file_was_only_seen))

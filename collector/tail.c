@@ -419,13 +419,14 @@ struct tail *tail_split(struct tail *t)
     old->multi = t->multi;
     old->trace = t->trace;
     old->holes_due = t->holes_due;
+    old->resumed = t->resumed;
     old->adopted = old->came = true;
     old->described = t->described; /* nobody may be able to say it again */
     keep_names(old, &t->labels, &t->attrs);
     memset(&t->join, 0, sizeof(t->join));
     t->multi = NULL;
     t->file = NULL;
-    t->pos = t->seen = t->scanned = t->looked = t->last_at = 0;
+    t->pos = t->seen = t->scanned = t->looked = t->last_at = t->resumed = 0;
     t->last_n = 0;
     t->caught_up = t->drained = t->holes_due = t->adopted = false;
     t->successor_at = 0;

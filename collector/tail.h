@@ -75,10 +75,11 @@ struct tail {
     int wd;
     size_t index; /* in its list of all */
     bool queued, drained, unlinked;
-    bool sought;    /* it was cut, and whether there is a copy is not known yet */
-    bool holes_due; /* tail_resume is still to come */
-    bool adopted;   /* it was in the journal */
-    bool came;      /* the event of its name was taken: input_file_came */
+    bool sought;      /* it was cut, and whether there is a copy is not known yet */
+    bool holes_due;   /* tail_resume is still to come */
+    bool adopted;     /* it was in the journal */
+    bool came;        /* the event of its name was taken: input_file_came */
+    uint64_t resumed; /* tail_resume failed here: what was held before is in the joins */
     dur_ns successor_at;
     uint64_t acked, mark; /* input_file_lag.c: acknowledged before here; size at mark_at */
     dur_ns mark_at;
@@ -124,7 +125,8 @@ int tail_is_file(struct reader *from, const struct checkpoint_file *f);
 void tail_adopt(struct tail *t, struct checkpoint_file *f);
 /* It was not in the journal: now it is. */
 void tail_register(struct tail *t, struct tail_reader *rd);
-/* Put held bytes back into the joins after a restart.  ERR_IO, ERR_CORRUPT. */
+/* Put held bytes back into the joins after a restart, behind what is there.  ERR_IO, ERR_CORRUPT:
+ * the next one goes on where it failed. */
 int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err);
 
 /* Go to the end of what is there, at a line's start (in a line that is longer than we look at: at

@@ -268,27 +268,26 @@ int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err)
 {
     struct tail_given_up open;
     struct turn u;
-    uint64_t start, end = 0;
+    uint64_t start, end = t->resumed;
     bool stopped;
+    int r = 0;
 
     t->holes_due = false;
     tail_look_back(t, rd, &open);
     u = turn_begin(t, rd, NULL, 0);
-    for (;;) {
-        uint64_t at;
+    while (r == 0) {
         checkpoint_file_hole(t->file, end, &start, &end);
         if (start >= end)
             break;
-        at = start;
-        if (turn_lines(&u, &at, end, UINT64_MAX, &stopped, err) < 0)
-            return err_wrap(err, "%s", t->path);
+        t->resumed = start;
+        r = turn_lines(&u, &t->resumed, end, UINT64_MAX, &stopped, err);
     }
     tail_was_given_up(t, &open);
     if (u.lost > 0) { /* limits were changed while it was held */
         metric_add(METRIC_GAPS, u.lost);
         log_error("file.held_lost", LOG_Z("file", t->path), LOG_U64("records", u.lost));
     }
-    return 0;
+    return r < 0 ? err_wrap(err, "%s", t->path) : 0;
 }
 
 /* What is open of stream `s` ends here: several lines are a whole record, pieces a partial one. */

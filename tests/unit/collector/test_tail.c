@@ -517,6 +517,32 @@ static void a_read_that_fails_in_a_giant_line_hides_nothing(void **state)
     buf_fini(&line);
 }
 
+/* Nor is anything held twice when what was held cannot be read for a moment after a death. */
+static void a_read_that_fails_when_it_is_resumed_doubles_nothing(void **state)
+{
+    FAULT_EACH("reader.read") {
+        (void)teardown(state);
+        (void)setup(state);
+        append(STR(T "stdout P ab\n" T "stderr P 12\n" T "stdout P cd\n" T "stderr F x\n" T
+                     "stdout P ef\n" T "stderr F y\n"));
+        while (tail_read(w.t, &w.rd, w.c, 1 << 20, &err) != TAIL_END)
+            ;
+        seal();
+        stop();
+        start();
+        while (tail_is_file(&w.t->from, checkpoint_file_at(w.cp, 0)) < 0)
+            ;
+        tail_adopt(w.t, checkpoint_file_at(w.cp, 0));
+        while (tail_resume(w.t, &w.rd, &err) < 0)
+            ;
+        append(STR(T "stdout F gh\n"));
+        read_on();
+        for (; w.sent.n > 0; ack(0))
+            server_take(buf_str(&w.sent.p[0].message));
+        expect_lines("stderr|12x\nstderr|y\nstdout|abcdefgh\n");
+    }
+}
+
 /* A file may be longer than anybody could read, and take no room. */
 static void a_hole_holds_up_nobody(void **state)
 {
@@ -799,6 +825,8 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(giant_lines_in_a_row_take_turns, setup, teardown),
     cmocka_unit_test_setup_teardown(a_line_without_end_is_gone_through_in_turns, setup, teardown),
     cmocka_unit_test_setup_teardown(a_read_that_fails_in_a_giant_line_hides_nothing, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(a_read_that_fails_when_it_is_resumed_doubles_nothing, setup,
                                     teardown),
     cmocka_unit_test_setup_teardown(a_hole_holds_up_nobody, setup, teardown),
     cmocka_unit_test_setup_teardown(what_is_passed_over_is_not_gone_through, setup, teardown),

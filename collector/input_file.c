@@ -564,8 +564,8 @@ static bool was_put_off(const struct input_file *in, uint64_t no)
     return false;
 }
 
-/* Does part `i` have to wait: for its file, or, because it goes on with what another part holds,
- * for that one?  `waits` says it of the parts before it. */
+/* Does part `i` have to wait: for its file, or, because one goes on with what the other holds, for
+ * the part before it or behind it?  `waits` says it of the others. */
 static bool has_to_wait(const struct input_file *in, const struct checkpoint_chunk *plan, size_t i,
                         const bool *waits)
 {
@@ -573,23 +573,44 @@ static bool has_to_wait(const struct input_file *in, const struct checkpoint_chu
 
     if (i > 0 && waits[i - 1] && (p[i - 1].flags & CHECKPOINT_CARRY) != 0)
         return true;
+    if (i + 1 < plan->parts.n && waits[i + 1] && (p[i].flags & CHECKPOINT_CARRY) != 0)
+        return true;
     for (size_t k = 0; k < i; k++)
         if (waits[k] && p[k].file == p[i].file)
             return true;
     return input_file_may_come(in, p[i].file);
 }
 
-/* From file to file what is held goes on, so `next` is that of part i + 1. */
+/* Those of the parts to be built (all, or `again` those that were put off) that have to wait. */
+static void find_waits(const struct input_file *in, const struct checkpoint_chunk *plan, bool again,
+                       bool *waits)
+{
+    for (bool more = true; more;) { /* one may wait for the one behind it */
+        more = false;
+        for (size_t i = 0; i < plan->parts.n; i++) {
+            if (waits[i] || (again && !is_waiting(in, plan->no, i)) ||
+                !has_to_wait(in, plan, i, waits))
+                continue;
+            waits[i] = more = true;
+        }
+    }
+}
+
+/* From file to file what is held goes on, so `next` is that of part i + 1.  If that is gone, it
+ * ends here. */
 static void build_part(struct input_file *in, const struct checkpoint_chunk *plan, size_t i,
                        struct chunk *c)
 {
     struct checkpoint_part part = plan->parts.p[i];
     struct tail *t = part.file->user;
     struct tail *next = i + 1 < plan->parts.n ? plan->parts.p[i + 1].file->user : NULL;
+    const uint16_t BOTH = CHECKPOINT_FLUSH_STDOUT | CHECKPOINT_FLUSH_STDERR;
     struct err err;
 
-    if (is_last_of_file(plan, i))
-        part.flags |= CHECKPOINT_FLUSH_STDOUT | CHECKPOINT_FLUSH_STDERR;
+    if ((part.flags & CHECKPOINT_CARRY) != 0 && next == NULL)
+        part.flags = (uint16_t)((part.flags & ~CHECKPOINT_CARRY) | BOTH);
+    else if (is_last_of_file(plan, i))
+        part.flags |= BOTH;
     if (t == NULL)
         input_file_gap(in, why_not_rebuilt(t, &part, &err), part.file, part.start, part.end);
     else if (tail_rebuild(t, &in->reader, c, &part, next, &err) < 0) {
@@ -626,10 +647,10 @@ static int resume(void *self, const struct checkpoint_chunk *plan, struct chunk 
     int r = 0;
 
     OBJ_CHECK(in, INPUT_FILE_MAGIC);
+    find_waits(in, plan, again, waits);
     for (size_t i = 0; i < plan->parts.n; i++) {
         struct tail *t = plan->parts.p[i].file->user;
         bool due = !again || is_waiting(in, plan->no, i);
-        waits[i] = due && has_to_wait(in, plan, i, waits);
         some = some || waits[i];
         any = any || (due && !waits[i]);
         if (due && t != NULL && !tail_describe(t))

@@ -552,8 +552,8 @@ void input_file_look(struct input_file *in, struct slot *s)
         input_file_look_later(in, s);
     else if (in->unreadable || count_sought(s) > 0)
         look_after_a_while(in, s);
-    if (is_back && in->source != NULL && s->tails.n == 0)
-        (void)input_file_found(in, s->path, NULL); /* its name is its own file's, perhaps */
+    if (is_back && in->source != NULL) /* what has its name now could not be opened, perhaps */
+        (void)input_file_found(in, s->path, NULL);
     s->busy = was_busy;
     in->source = before;
     input_file_slot_check(in, s);

@@ -66,7 +66,48 @@ static void a_record_is_whole_when_the_second_file_was_only_seen(void **state)
     assert_int_equal(w.server.records, 2);
 }
 
+/* Nobody has stored what was on its way. */
+static void forget_at_the_server(void)
+{
+    w.server.ranges.n = 0;
+    buf_clear(&w.server.lines);
+    w.server.records = 0;
+}
+
+static void cut_to_nothing(const char *name)
+{
+    int fd = openat(w.dir, name, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    (void)close(fd);
+}
+
+/* What was planned of the second file is gone: what the first has of the record is not. */
+static void the_beginning_is_sent_when_its_end_is_gone(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n" T "stdout P begin-\n");
+    world_start("", CRI);
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    w.server.hold_acks = true;
+    world_rename(LOG, LOG ".20261121-1");
+    world_write(LOG, T "stdout F end\n" T "stdout F a line that is longer than what comes\n");
+    world_wait("stdout|begin-end\n");
+    world_die();
+    forget_at_the_server();
+    w.server.hold_acks = false;
+    cut_to_nothing(LOG);
+    world_write(LOG, T "stdout F other\n");
+    world_start("", CRI);
+    world_wait("other");
+    world_wait("gap=");
+    world_check_once("stdout|begin- partial=true\n");
+    assert_false(w.server.overlapped);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 CHECK_MAIN(TEST(a_record_over_two_files_is_whole_after_a_kill),
            TEST(a_record_over_two_files_is_whole_after_a_kill_when_it_is_redacted),
-           TEST(a_record_is_whole_when_the_second_file_was_only_seen))
+           TEST(a_record_is_whole_when_the_second_file_was_only_seen),
+           TEST(the_beginning_is_sent_when_its_end_is_gone))

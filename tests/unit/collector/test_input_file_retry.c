@@ -216,6 +216,32 @@ static void a_planned_file_that_cannot_be_opened_is_tried_again(void **state)
     world_check_once("two");
 }
 
+/* A record that ends in a file that cannot be opened is built again with that file. */
+static void a_record_that_ends_in_a_file_that_cannot_be_opened_is_whole(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n" T "stdout P begin-\n");
+    start();
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    w.server.hold_acks = true;
+    world_rename(LOG, LOG ".1");
+    world_write(LOG, T "stdout F end\n");
+    world_wait("stdout|begin-end\n");
+    world_die();
+    w.server.hold_acks = false;
+    w.server.ranges.n = 0; /* as if nothing had been stored */
+    w.server.records = 0;
+    buf_clear(&w.server.lines);
+    world_write(LOG, T "stdout F two\n");
+    break_names("a.log", false, EIO);
+    start();
+    mend_names();
+    world_wait("two");
+    check_all(2);
+    world_check_once("stdout|begin-end\n");
+}
+
 /* What is refused of a chunk is what was in the message, and not what is still to come. */
 static void what_is_not_built_yet_is_not_refused(void **state)
 {
@@ -338,6 +364,7 @@ CHECK_MAIN(TEST(a_rotated_file_that_cannot_be_opened_is_tried_again),
            TEST(a_log_that_cannot_be_opened_is_no_new_one_later),
            TEST(a_directory_that_cannot_be_listed_is_tried_again),
            TEST(a_planned_file_that_cannot_be_opened_is_tried_again),
+           TEST(a_record_that_ends_in_a_file_that_cannot_be_opened_is_whole),
            TEST(what_is_not_built_yet_is_not_refused), TEST(what_is_refused_of_a_chunk_is_one_gap),
            TEST(a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again),
            TEST(a_kill_while_a_copy_is_sought_loses_nothing),

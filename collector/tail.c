@@ -446,6 +446,16 @@ void tail_hand_over(struct tail *from, struct tail *to, struct tail_reader *rd)
     multiline_move(from->multi, to->multi, &to->trace, &rd->limits);
 }
 
+void tail_each_held(const struct tail *t, tail_held_fn *fn, void *arg)
+{
+    for (int s = 0; s < DECODE_STREAMS; s++) {
+        for (size_t i = 0; i < t->join.s[s].held.n; i++)
+            fn(arg, &t->join.s[s].held.p[i]);
+        for (size_t i = 0; t->multi != NULL && i < t->multi->s[s].held.n; i++)
+            fn(arg, &t->multi->s[s].held.p[i]);
+    }
+}
+
 void tail_forget_held(struct tail *t, struct tail_reader *rd)
 {
     for (int s = 0; s < DECODE_STREAMS; s++) {

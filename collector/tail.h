@@ -163,6 +163,9 @@ struct tail *tail_split(struct tail *t);
 void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c);
 /* Does it hold lines or pieces that are no record yet? */
 bool tail_is_holding(const struct tail *t);
+/* Call fn for the bytes that are held, stretch by stretch, in no order. */
+typedef void tail_held_fn(void *arg, const struct join_segment *seg);
+void tail_each_held(const struct tail *t, tail_held_fn *fn, void *arg);
 /* What is held is no record any more. */
 void tail_forget_held(struct tail *t, struct tail_reader *rd);
 /* Could this be a copy of `t` as it was when it was read last: the bytes in front of pos?  As
@@ -173,7 +176,7 @@ int tail_is_copy(const struct tail *t, struct reader *from);
  * then: else by these, without rates, for checkpoint_replan.  With CHECKPOINT_CARRY
  * open records move on to `next` (may be NULL).  ERR_IO, ERR_CORRUPT (the file is shorter),
  * ERR_LIMIT (with other options than then it is too much for a chunk): nothing of it is in `c`'s
- * parts. */
+ * parts, and the joins are empty. */
 int tail_rebuild(struct tail *t, struct tail_reader *rd, struct chunk *c,
                  const struct checkpoint_part *part, struct tail *next, struct err *err);
 

@@ -7,11 +7,13 @@
  * record are in parts of one chunk, the record counts in the part that has its last byte; (3) hence
  * a chunk can be built again from the bytes of its parts alone, in their order.
  */
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/obj.h"
 #include "collector/metrics.h"
 #include "collector/tail_turn.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /*
@@ -323,8 +325,13 @@ static int feed_part(struct turn *u, const struct checkpoint_part *part, struct 
 {
     uint64_t at = part->start;
     bool stopped;
-    int r = turn_lines(u, &at, part->end, UINT64_MAX, &stopped, err);
+    int r;
 
+    if (fault_hit("tail.rebuild")) {
+        errno = EIO;
+        return err_sys(err, "read at %llu", (unsigned long long)at);
+    }
+    r = turn_lines(u, &at, part->end, UINT64_MAX, &stopped, err);
     if (r == 0 && (part->flags & CHECKPOINT_FLUSH_LINE) != 0 && at < part->end) {
         r = turn_last_line(u, at, part->end, err);
         at = part->end;

@@ -106,8 +106,45 @@ static void the_beginning_is_sent_when_its_end_is_gone(void **state)
     assert_false(w.server.overlapped);
 }
 
+/* The second file was written over where it was planned: all of the record is a gap, also what
+ * stands in the first. */
+static void a_record_that_cannot_be_built_is_a_gap_in_both_files(void **state)
+{
+    static const char ONE[] = T "stdout F one\n", PIECE[] = T "stdout P begin-\n";
+    char text[4096];
+    size_t n;
+    int fd;
+
+    (void)state;
+    world_write(LOG, ONE);
+    world_write(LOG, PIECE);
+    world_start("", CRI);
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    w.server.hold_acks = true;
+    world_rename(LOG, LOG ".20261121-1");
+    n = (size_t)snprintf(text, sizeof(text), T "stdout F end\n");
+    while (n < sizeof(text) - 200)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, T "stderr F %060d\n", 1);
+    world_write(LOG, text);
+    world_wait("stdout|begin-end\n");
+    world_die();
+    forget_at_the_server();
+    w.server.hold_acks = false;
+    fd = openat(w.dir, LOG, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "x", 1, (off_t)n - 1), 1);
+    (void)close(fd);
+    world_write(LOG, T "stdout F other\n");
+    world_start("", CRI);
+    world_wait("other");
+    world_wait("gap=file_changed");
+    assert_int_equal(metric_get(METRIC_GAPS), 2);
+    assert_int_equal(metric_get(METRIC_GAP_BYTES), n + sizeof(PIECE) - 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 CHECK_MAIN(TEST(a_record_over_two_files_is_whole_after_a_kill),
            TEST(a_record_over_two_files_is_whole_after_a_kill_when_it_is_redacted),
            TEST(a_record_is_whole_when_the_second_file_was_only_seen),
-           TEST(the_beginning_is_sent_when_its_end_is_gone))
+           TEST(the_beginning_is_sent_when_its_end_is_gone),
+           TEST(a_record_that_cannot_be_built_is_a_gap_in_both_files))

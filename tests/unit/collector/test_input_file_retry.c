@@ -242,6 +242,38 @@ static void a_record_that_ends_in_a_file_that_cannot_be_opened_is_whole(void **s
     world_check_once("stdout|begin-end\n");
 }
 
+/* Nor is what was on its way a gap when it cannot be read for a moment. */
+static void a_planned_file_that_cannot_be_read_is_tried_again(void **state)
+{
+    fault_start("tail.rebuild");
+    for (unsigned n = 0; fault_next(); n++) {
+        assert_in_range(n, 0, 10);
+        (void)world_teardown(state);
+        (void)world_setup(state);
+        world_write(LOG, T "stdout F one\n" T "stdout P begin-\n");
+        start();
+        world_wait("one");
+        world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+        w.server.hold_acks = true;
+        world_rename(LOG, LOG ".1");
+        world_write(LOG, T "stdout F end\n");
+        world_write("logs/b.log", T "stdout F two\n");
+        world_wait("stdout|begin-end\n");
+        world_wait("two");
+        world_die();
+        w.server.hold_acks = false;
+        w.server.ranges.n = 0; /* as if nothing had been stored */
+        w.server.records = 0;
+        buf_clear(&w.server.lines);
+        start();
+        world_write(LOG, T "stdout F three\n");
+        world_wait("three");
+        check_all(3);
+        world_check_once("stdout|begin-end\n");
+        world_check_once("two");
+    }
+}
+
 /* What is refused of a chunk is what was in the message, and not what is still to come. */
 static void what_is_not_built_yet_is_not_refused(void **state)
 {
@@ -365,6 +397,7 @@ CHECK_MAIN(TEST(a_rotated_file_that_cannot_be_opened_is_tried_again),
            TEST(a_directory_that_cannot_be_listed_is_tried_again),
            TEST(a_planned_file_that_cannot_be_opened_is_tried_again),
            TEST(a_record_that_ends_in_a_file_that_cannot_be_opened_is_whole),
+           TEST(a_planned_file_that_cannot_be_read_is_tried_again),
            TEST(what_is_not_built_yet_is_not_refused), TEST(what_is_refused_of_a_chunk_is_one_gap),
            TEST(a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again),
            TEST(a_kill_while_a_copy_is_sought_loses_nothing),

@@ -281,6 +281,8 @@ static void *fetch(void *arg)
 
     if (r == 0)
         r = remote_catch_signals(remote, &err); /* what has come is to be kept */
+    if (r == 0)
+        remote_watch(remote, &x->stop);
     for (struct part *p = NULL; r == 0 && (p = take_part(x)) != NULL;)
         r = piece_run(&p->piece, remote, &fail, &err);
     if (r < 0)

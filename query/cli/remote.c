@@ -16,7 +16,7 @@
 #include <string.h>
 #include <uv.h>
 
-enum { GET_MAX = 4096, ERROR_MAX = 64 << 10, HEADERS = 4 };
+enum { GET_MAX = 4096, ERROR_MAX = 64 << 10, HEADERS = 4, WATCH_MS = 100 };
 
 /* One request under way; on the stack of remote_call. */
 struct call {
@@ -39,6 +39,7 @@ struct remote {
     struct buf bearer;
     struct call *call; /* NULL: none */
     bool interrupted;
+    const atomic_bool *stop; /* borrowed; NULL: nobody says so */
 };
 
 int remote_open(const struct context *ctx, struct remote **ret, struct err *err)
@@ -81,14 +82,33 @@ void remote_free(struct remote **pr)
     *pr = NULL;
 }
 
-static void on_signal(void *arg, int signum)
+static void interrupt(struct remote *r)
 {
-    struct remote *r = arg;
-
-    (void)signum;
     r->interrupted = true;
     if (r->call != NULL && r->call->client != NULL)
         http_client_cancel(r->call->client);
+}
+
+static void on_signal(void *arg, int signum)
+{
+    (void)signum;
+    interrupt(arg);
+}
+
+static void on_watch(void *arg)
+{
+    struct remote *r = arg;
+
+    if (*r->stop)
+        interrupt(r);
+}
+
+void remote_watch(struct remote *r, const atomic_bool *stop)
+{
+    OBJ_CHECK(r, REMOTE_MAGIC);
+    INVARIANT(r->stop == NULL);
+    r->stop = stop;
+    loop_timer_start(loop_timer_new(r->loop, on_watch, r), WATCH_MS, WATCH_MS); /* the loop's */
 }
 
 int remote_catch_signals(struct remote *r, struct err *err)

@@ -9,6 +9,8 @@
 
 #include "query/cli/context.h"
 
+#include <stdatomic.h>
+
 struct remote;
 
 /* `ctx` is borrowed until remote_free.  Connects to nothing yet.  ERR_INVALID: certificates. */
@@ -19,6 +21,8 @@ void remote_free(struct remote **pr);
  * later one, with ERR_CANCELLED. */
 int remote_catch_signals(struct remote *r, struct err *err);
 bool remote_is_interrupted(const struct remote *r);
+/* The same, a moment after another thread has set *stop, which outlives `r`.  Once. */
+void remote_watch(struct remote *r, const atomic_bool *stop);
 
 /* What is known of a call that failed. */
 struct remote_failure {

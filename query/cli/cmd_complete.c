@@ -63,8 +63,10 @@ static void offer_names(struct completing *x, const char *const *names, size_t n
 
 /* ---- what the server knows ---- */
 
-/* `quote` stands between `before` and what is found. */
-static void ask(struct completing *x, const char *path, struct str before, const char *quote,
+/* How what is found is written. */
+enum writing { PLAIN, QUOTED, QUOTED_BUT_FIRST /* the first quote is there already */ };
+
+static void ask(struct completing *x, const char *path, struct str before, enum writing how,
                 const char *behind)
 {
     static const struct rows_column COLUMNS[] = {{"text", ROWS_TEXT}};
@@ -84,9 +86,11 @@ static void ask(struct completing *x, const char *path, struct str before, const
             struct buf found;
 
             buf_init(&found, ANSWER_MAX);
-            buf_add_z(&found, quote);
-            buf_add_str(&found, rows_text(rows, i));
-            offer(x, before, buf_str(&found), behind);
+            if (how != PLAIN)
+                quote_add(&found, rows_text(rows, i));
+            else
+                buf_add_str(&found, rows_text(rows, i));
+            offer(x, before, str_from(buf_str(&found), how == QUOTED_BUT_FIRST ? 1 : 0), behind);
             buf_fini(&found);
         }
     }
@@ -97,12 +101,10 @@ static void ask(struct completing *x, const char *path, struct str before, const
 
 static void ask_labels(struct completing *x, struct str before, const char *behind)
 {
-    ask(x, "/loki/api/v1/labels", before, "", behind);
+    ask(x, "/loki/api/v1/labels", before, PLAIN, behind);
 }
 
-/* `quote` is missing in front of the value. */
-static void offer_values(struct completing *x, struct str name, struct str before,
-                         const char *quote)
+static void offer_values(struct completing *x, struct str name, struct str before, enum writing how)
 {
     char path[PATH_BYTES];
     struct buf text;
@@ -112,7 +114,7 @@ static void offer_values(struct completing *x, struct str name, struct str befor
     buf_init(&text, sizeof(path));
     buf_addf(&text, "/loki/api/v1/label/%.*s/values", STR_ARG(name));
     (void)str_to_z(buf_str(&text), path, sizeof(path));
-    ask(x, path, before, quote, "\"");
+    ask(x, path, before, how, "");
     buf_fini(&text);
 }
 
@@ -190,11 +192,11 @@ static void offer_in_selector(struct completing *x, bool piped)
     while (name.n > 0 && strchr("=!~\"", name.p[name.n - 1]) != NULL)
         name.n--;
     if (quoted)
-        offer_values(x, name, str_sub(x->word, 0, value), "");
+        offer_values(x, name, str_sub(x->word, 0, value), QUOTED_BUT_FIRST);
     else if (str_find_char(name, '=') != SIZE_MAX || str_find_char(name, '!') != SIZE_MAX)
         return; /* a value is there, and no comma behind it */
     else if (x->word.p[x->word.n - 1] == '=' || x->word.p[x->word.n - 1] == '~')
-        offer_values(x, name, x->word, "\"");
+        offer_values(x, name, x->word, QUOTED);
     else
         ask_labels(x, str_sub(x->word, 0, start), "=\"");
 }
@@ -279,7 +281,7 @@ static void offer_flag_value(struct completing *x, size_t flag)
         offer_listed(x, NULL, 0);
     else if (flag == FLAG_COLUMNS)
         offer_listed(x, columns, sizeof(columns) / sizeof(columns[0]));
-    else if (flag == FLAG_SERVER)
+    else if (flag == FLAG_SERVER || flag == FLAG_ALSO)
         for (size_t i = 0; i < x->c->context->n_servers; i++)
             offer(x, STR(""), x->c->context->servers[i], "");
 }

@@ -214,6 +214,8 @@ def completion(server):
     assert offered("query", '{app="web"} | json --') == ['{app="web"} | json --arrays']
     assert offered("stats", '{app="web"} | de') == offered("query", '{app="web"} |= "| de') == offered("query", '{app="web"} de') == []
     assert offered("labels", "") == ["app", "host", "service_name"]
+    server.push([({"odd": 'a "b" \\d'}, [(time.time_ns(), "x")])])
+    assert offered("query", '{odd="a') == ['{odd="a \\"b\\" \\\\d"'] == offered("query", '{odd="a \\"')  # as a query has it
     assert offered("query", '{app=') == ['{app="db"', '{app="web"'] and offered("query", '{app=~') == ['{app=~"db"', '{app=~"web"']
     assert offered("query", 'sum(rate({app="w') == ['sum(rate({app="web"']  # in a metric query as well
     assert offered("query", 'sum(rate({app="web"} | logf') == ['sum(rate({app="web"} | logfmt']
@@ -423,10 +425,11 @@ def imports(server, work):
 
 
 class Refusing:
-    """A server that sends line after line of an export to who comes first, and refuses who comes next; `willing`: everybody
-    gets what it lacks."""
+    """A server that sends line after line of an export to who comes first (`silent`: one, and then nothing), and refuses who
+    comes next; `willing`: everybody gets what it lacks."""
 
-    def __init__(self):
+    def __init__(self, silent):
+        self.silent = silent
         self.asked, self.end_of_first, self.last, self.willing = [], None, 0, False
         self.lock, self.is_under_way = threading.Lock(), threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -469,7 +472,7 @@ class Refusing:
     def stream(self, peer):
         """Until it hangs up."""
         peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        while not select.select([peer], [], [], 0.01)[0]:
+        while not select.select([peer], [], [], None if self.silent and self.last > 0 else 0.01)[0]:
             line = self.line(self.last + 1)
             try:
                 peer.sendall(b"%x\r\n%s\r\n" % (len(line), line))
@@ -479,10 +482,10 @@ class Refusing:
             self.is_under_way.set()
 
 
-def stopped(work):
-    """A piece that is stopped because another has failed goes on behind the last line that lies in its file."""
+def stopped(work, silent):
+    """A piece is stopped because another has failed, though nothing comes; and goes on behind the last line in its file."""
     target = work / "stopped.jsonl"
-    server = Refusing()
+    server = Refusing(silent)
     args = [BIN / "logq", "export", '{app="web"}', target, "--from", "2001-09-09", "--to", "2001-09-10", "--addr", server.url]
     done = subprocess.run([*args, "--parallel", "2"], capture_output=True, text=True, timeout=60 * SLOW, check=False)
     assert done.returncode == 2 and "no!" in done.stderr and "lines are kept" in done.stderr, done
@@ -512,7 +515,8 @@ def run():
             terminal(server, work)
             broken(server)
             exports(server, work)
-            stopped(work)
+            stopped(work, silent=False)
+            stopped(work, silent=True)
             imports(server, work)
             server.stop()
         finally:

@@ -15,7 +15,7 @@ enum {
     COST_FOLDED = 6, /* (?i) */
     COST_ANY = 10,   /* the shapes of UTF-8 */
     COST_CLASS = 8,
-    COST_UNICODE = 400, /* \pL and its like have hundreds of ranges */
+    COST_UNICODE = 2000, /* \pL and its like have hundreds of ranges */
     COST_REPEAT = 2,
     REPEAT_MAX = 1000, /* RE2 refuses more */
     OVER = REGEXP_COST_MAX + 1

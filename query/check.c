@@ -1,4 +1,9 @@
-/* query/check.c - see check.h. */
+/*
+ * query/check.c - see check.h.
+ *
+ * The tree is gone through twice: regular expressions are compiled when all else is right.  They
+ * take a hundred times as long as the rest, and a text that is no query shall not cost that.
+ */
 #include "query/check.h"
 
 #include "base/map.h"
@@ -15,15 +20,21 @@ struct checker {
     struct err *err;
     size_t n_dedups, template_tokens;
     bool text_only; /* leave out what need not be right for the text to be a query */
+    bool compiles;  /* the second time: regular expressions, and what they say, alone */
 };
 
 #define FAIL(c, place, code, ...) (*(c)->at = (place), err_set((c)->err, (code), __VA_ARGS__))
 
 /* ---- selectors ---- */
 
+static bool is_pattern(const struct matcher *m)
+{
+    return m->op == MATCH_RE || m->op == MATCH_NRE;
+}
+
 static int check_matcher(struct checker *c, struct matcher *m, struct place at)
 {
-    int r = ast_matcher(c->ast, m, c->err);
+    int r = is_pattern(m) == c->compiles ? ast_matcher(c->ast, m, c->err) : 0;
 
     if (r < 0)
         *c->at = at;
@@ -38,8 +49,10 @@ static int check_selector(struct checker *c, const struct ast_log *l)
         int r = check_matcher(c, &m->m, m->at);
         if (r < 0)
             return r;
-        selects = selects || ((m->m.op == MATCH_EQ || m->m.op == MATCH_RE) &&
-                              !matcher_matches(&m->m, STR("")));
+        if (m->m.op == MATCH_RE && !c->compiles)
+            selects = true; /* it may */
+        else if (m->m.op == MATCH_EQ || m->m.op == MATCH_RE)
+            selects = selects || !matcher_matches(&m->m, STR(""));
     }
     if (selects || c->ast->may_select_all)
         return 0;
@@ -204,6 +217,8 @@ static int check_line_filter(struct checker *c, const struct ast_stage *s)
     if (c->text_only)
         return 0;
     for (struct ast_line_arg *a = s->line.args; a != NULL && r == 0; a = a->next) {
+        if (c->compiles != (matches && !a->ip))
+            continue;
         if (a->ip && s->line.op != LINE_CONTAINS && s->line.op != LINE_CONTAINS_NOT)
             return FAIL(c, a->at, ERR_INVALID, "ip: invalid operation: it takes |= or !=");
         if (a->ip)
@@ -232,7 +247,7 @@ static int check_filter(struct checker *c, struct ast_filter *f)
 
     if (f->kind == FILTER_MATCH)
         return check_matcher(c, &f->m, f->at);
-    if (f->kind == FILTER_IP && !c->text_only)
+    if (f->kind == FILTER_IP && !c->text_only && !c->compiles)
         return check_ip(c, f->literal, f->at, &f->ips);
     for (struct ast_filter *kid = f->first; kid != NULL && r == 0; kid = kid->next)
         r = check_filter(c, kid);
@@ -249,6 +264,8 @@ static int compile_capturing(struct checker *c, struct str pattern, bool anchore
 
     if (regexp_groups(pattern, REGEXP_MAX_CAPTURES) == REGEXP_MAX_CAPTURES)
         return 1;
+    if (!c->compiles)
+        return 0;
     r = ast_regexp(c->ast, pattern, anchored, ret, c->err);
     return r < 0 ? r : regexp_captures(*ret) >= REGEXP_MAX_CAPTURES;
 }
@@ -259,6 +276,8 @@ static int check_regexp(struct checker *c, struct ast_stage *s)
     size_t named = 0;
     int r = compile_capturing(c, s->text.text, false, &s->text.re);
 
+    if (r == 0 && !c->compiles)
+        return 0;
     if (r > 0)
         return FAIL(c, s->at, ERR_INVALID, "regexp: more than %d captures",
                     REGEXP_MAX_CAPTURES - 1);
@@ -359,11 +378,19 @@ static int check_dedup(struct checker *c, struct ast_stage *s)
     return 0;
 }
 
+static bool may_have_regexps(enum stage_kind kind)
+{
+    return kind == STAGE_LINE_FILTER || kind == STAGE_LABEL_FILTER || kind == STAGE_REGEXP ||
+           kind == STAGE_DROP || kind == STAGE_KEEP;
+}
+
 static int check_stages(struct checker *c, struct ast_stage *list)
 {
     int r = 0;
 
     for (struct ast_stage *s = list; s != NULL && r == 0; s = s->next) {
+        if (c->compiles && !may_have_regexps(s->kind))
+            continue;
         switch (s->kind) {
         case STAGE_LINE_FILTER:
             r = check_line_filter(c, s);
@@ -436,6 +463,8 @@ static int check_range(struct checker *c, const struct ast_node *n)
     const char *op = lex_kind_name(n->range.op);
     bool unwrap = n->range.log->unwrap != NULL;
 
+    if (c->compiles)
+        return check_log(c, n->range.log);
     if (n->range.op == TOKEN_QUANTILE_OVER_TIME && !n->range.has_param)
         return FAIL(c, n->at, ERR_INVALID, "parameter required for operation %s", op);
     if (n->range.op != TOKEN_QUANTILE_OVER_TIME && n->range.op != TOKEN_COUNT_DISTINCT_OVER_TIME &&
@@ -520,7 +549,7 @@ static int check_node(struct checker *c, struct ast_node *n)
     case NODE_RANGE:
         return check_range(c, n);
     case NODE_AGGREGATE:
-        r = check_aggregate(c, n);
+        r = c->compiles ? 0 : check_aggregate(c, n);
         return r < 0 ? r : check_node(c, n->aggregate.expr);
     case NODE_BINARY:
         return check_binary(c, n);
@@ -534,16 +563,24 @@ static int check_node(struct checker *c, struct ast_node *n)
     return 0;
 }
 
+static int check_twice(struct checker *c)
+{
+    int r = check_node(c, c->ast->root);
+
+    c->compiles = true;
+    return r < 0 ? r : check_node(c, c->ast->root);
+}
+
 int check_query(struct ast *a, struct place *at, struct err *err)
 {
     struct checker c = {.ast = a, .at = at, .err = err};
 
-    return check_node(&c, a->root);
+    return check_twice(&c);
 }
 
 int check_text(struct ast *a, struct place *at, struct err *err)
 {
     struct checker c = {.ast = a, .at = at, .err = err, .text_only = true};
 
-    return check_node(&c, a->root);
+    return check_twice(&c);
 }

@@ -112,6 +112,17 @@ static void check_repeated(const char *head, const char *unit, size_t n, const c
     buf_fini(&text);
 }
 
+static void patterns_are_compiled_when_all_else_is_right(void **state)
+{
+    (void)state;
+    check_refusal("{a=\"b\"} |~ \"(\" | line_format \"{{\"", ERR_INVALID, "invalid line template");
+    check_refusal("{a=\"b\"} | a=~\"(\" | label_format x=y,x=z", ERR_INVALID,
+                  "multiple label name");
+    check_refusal("{a=~\"(\"} |= ip(\"x\")", ERR_INVALID, "ip: invalid pattern");
+    check_refusal("rate({a=~\"(\"}[1m]) + rate({a=\"\"}[1m])", ERR_INVALID, "queries require");
+    check_refusal("{a=~\".*\"} | drop x, y=~\"(\"", ERR_INVALID, "queries require");
+}
+
 static void more_groups_than_are_filled_are_refused(void **state)
 {
     static const char regexp[] = "{a=\"b\"} | regexp `(?P<x>a)";
@@ -318,6 +329,7 @@ static void a_query_with_dedup_cannot_follow(void **state)
 CHECK_MAIN(cmocka_unit_test(all_streams_are_taken_where_that_is_allowed),
            cmocka_unit_test(a_query_with_dedup_cannot_follow),
            cmocka_unit_test(rules_of_the_language_are_kept),
+           cmocka_unit_test(patterns_are_compiled_when_all_else_is_right),
            cmocka_unit_test(more_groups_than_are_filled_are_refused),
            cmocka_unit_test(templates_are_refused_with_their_message),
            cmocka_unit_test(good_queries_pass),

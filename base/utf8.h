@@ -16,6 +16,10 @@ struct str utf8_cut(struct str s, size_t n);
 /* Append `s` to `b`, each maximal ill-formed part as U+FFFD. */
 void utf8_repair(struct buf *b, struct str s);
 
+/* Columns that `s`, which is UTF-8 without control characters, takes on a terminal: two for what is
+ * wide (Chinese, Japanese, Korean, pictures), none for what combines or joins. */
+size_t utf8_columns(struct str s);
+
 /* Code point `cp` (<= 0x10FFFF) as UTF-8 at `dst`, which has room for 4 bytes; how many it takes.
  */
 size_t utf8_encode(uint32_t cp, char *dst);

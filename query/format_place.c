@@ -71,7 +71,7 @@ void format_place(struct buf *out, struct str text, unsigned line, unsigned colu
     buf_add_z(out, points - from > SHOWN ? "...\n  " : "\n  ");
     for (size_t i = from > 0 ? 3 : 0; i > 0; i--)
         buf_add_char(out, ' ');
-    for (size_t i = from; i < place; i++)
+    for (size_t i = utf8_columns(str_sub(shown, 0, at_point(shown, place - from))); i > 0; i--)
         buf_add_char(out, ' ');
     buf_add_z(out, color ? RED "^" RESET "\n" : "^\n");
     buf_fini(&whole);

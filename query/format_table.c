@@ -105,8 +105,10 @@ static void add_visible(struct buf *out, struct str s)
 
 static void add_padded(struct buf *out, struct str s, size_t width)
 {
+    size_t before = out->n;
+
     add_visible(out, s);
-    for (size_t i = s.n; i < width; i++)
+    for (size_t i = utf8_columns(str_from(buf_str(out), before)); i < width; i++)
         buf_add_char(out, ' ');
 }
 

@@ -180,7 +180,7 @@ static void make_visible(const struct rows *r, size_t row, size_t column, bool u
 static void add_padded(struct buf *out, struct str s, size_t width)
 {
     buf_add_str(out, s);
-    for (size_t n = visible_width(s); n < width; n++)
+    for (size_t n = utf8_columns(s); n < width; n++)
         buf_add_char(out, ' ');
     buf_add_z(out, GAP);
 }
@@ -212,11 +212,11 @@ static int print_table(const struct rows *r, struct output *o, struct err *err)
 
     buf_init(&text, 4 * CELL_MAX);
     for (size_t i = 0; i < r->n_columns; i++) {
-        widths[i] = visible_width(str_of(r->columns[i].name));
+        widths[i] = utf8_columns(str_of(r->columns[i].name));
         for (size_t row = 0; i + 1 < r->n_columns && row < r->v.n; row++) {
             size_t n;
             make_visible(r, row, i, o->form.utc, &text);
-            n = visible_width(buf_str(&text));
+            n = utf8_columns(buf_str(&text));
             if (n > widths[i])
                 widths[i] = n < WIDTH_MAX ? n : WIDTH_MAX; /* one monster must not push all away */
         }
@@ -403,13 +403,13 @@ void rows_stream(struct rows *r, struct buf *out, const struct format_options *f
     buf_init(&text, 4 * CELL_MAX);
     if (first) {
         for (size_t i = 0; i < r->n_columns; i++)
-            r->widths[i] = visible_width(str_of(r->columns[i].name));
+            r->widths[i] = utf8_columns(str_of(r->columns[i].name));
     }
     for (size_t i = 0; i + 1 < r->n_columns; i++) {
         size_t n;
 
         make_visible(r, 0, i, form->utc, &text);
-        n = visible_width(buf_str(&text));
+        n = utf8_columns(buf_str(&text));
         if (n > r->widths[i])
             r->widths[i] = n < WIDTH_STREAM ? n : WIDTH_STREAM;
     }

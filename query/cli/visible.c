@@ -27,12 +27,3 @@ void visible_add(struct buf *out, struct str s)
     out->over |= clean.over;
     buf_fini(&clean);
 }
-
-size_t visible_width(struct str s)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < s.n; i++)
-        n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
-    return n;
-}

@@ -8,7 +8,4 @@
 
 /* Append `s` as UTF-8, control characters as \xNN.  What does not fit shows in the buf. */
 void visible_add(struct buf *out, struct str s);
-/* Columns that such text takes: its code points. */
-size_t visible_width(struct str s);
-
 #endif

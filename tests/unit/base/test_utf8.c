@@ -86,7 +86,33 @@ static void a_cut_leaves_no_part_of_a_character(void **state)
         assert_int_equal(utf8_cut(str_of(cases[i].text), cases[i].n).n, cases[i].want);
 }
 
-CHECK_MAIN(cmocka_unit_test(a_cut_leaves_no_part_of_a_character),
+static void what_is_wide_takes_two_columns(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t want;
+    } cases[] = {
+        {"", 0},
+        {"abc", 3},
+        {"gr\xc3\xbc\xc3\x9f", 4},
+        {"e\xcc\x81", 1},                /* e and an acute that combines */
+        {"\xe6\xbc\xa2\xe5\xad\x97", 4}, /* two of Chinese */
+        {"\xed\x95\x9c", 2},             /* one of Korean */
+        {"\xef\xbc\xa1", 2},             /* fullwidth A */
+        {"\xf0\x9f\x98\x80", 2},
+        {"a\xe2\x80\x8b"
+         "b",
+         2}, /* a blank of no width */
+        {"\xe2\x94\x80\xef\xbf\xbd", 2},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(utf8_columns(str_of(cases[i].text)), cases[i].want);
+}
+
+CHECK_MAIN(cmocka_unit_test(what_is_wide_takes_two_columns),
+           cmocka_unit_test(a_cut_leaves_no_part_of_a_character),
            cmocka_unit_test(every_code_point_but_surrogates_is_valid),
            cmocka_unit_test(ill_formed_bytes_are_found_where_they_are),
            cmocka_unit_test(each_maximal_ill_formed_part_becomes_one_mark))

@@ -413,6 +413,24 @@ static void a_table_leaves_out_a_level_that_is_not_known(void **state)
     buf_fini(&out);
 }
 
+static void a_table_is_aligned_whatever_is_wide(void **state)
+{
+    const struct format_options opt = {.kind = FORMAT_TABLE, .utc = true};
+    const struct query_entry e = {
+        .ts = 0,
+        .stream = LABELS({STR_INIT("app"), STR_INIT("\xe6\xbc\xa2\xe5\xad\x97\xc3\xa9")}),
+        .line = STR_INIT("x"),
+    };
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 10000);
+    format_entry(&out, &e, &opt, true);
+    check_str(buf_str(&out), "1970-01-01 00:00:00.000Z       \xe6\xbc\xa2\xe5\xad\x97\xc3\xa9"
+                             "            x\n");
+    buf_fini(&out);
+}
+
 static void the_command_line_has_its_forms(void **state)
 {
     (void)state;
@@ -494,7 +512,9 @@ static void a_caret_stands_below_the_place(void **state)
     check_place("{a=\"b\"} | foo bar", 1, 15, "  {a=\"b\"} | foo bar\n                ^\n");
     check_place("{a=\"b\"}\n| x y\n| z", 2, 5, "  | x y\n      ^\n");
     check_place("\xc3\xa9\xe6\x97\xa5\xff x", 1, 5,
-                "  \xc3\xa9\xe6\x97\xa5\xef\xbf\xbd x\n      ^\n");
+                "  \xc3\xa9\xe6\x97\xa5\xef\xbf\xbd x\n       ^\n");
+    check_place("\xe6\xbc\xa2\xe5\xad\x97 e\xcc\x81 x", 1, 7,
+                "  \xe6\xbc\xa2\xe5\xad\x97 e\xcc\x81 x\n         ^\n"); /* wide, combining */
     check_place("a\tb\x1b[31mc\xc2\x9b\x7f", 1, 3, "  a b [31mc  \n    ^\n");
     check_place("", 1, 1, "  \n  ^\n");
     check_place("ab", 1, 99, "  ab\n    ^\n"); /* at its end */
@@ -529,4 +549,5 @@ CHECK_MAIN(cmocka_unit_test(a_caret_stands_below_the_place),
            cmocka_unit_test(what_is_no_entry_is_refused),
            cmocka_unit_test(the_command_line_has_its_forms),
            cmocka_unit_test(a_table_leaves_out_a_level_that_is_not_known),
+           cmocka_unit_test(a_table_is_aligned_whatever_is_wide),
            cmocka_unit_test(json_is_one_array))

@@ -65,7 +65,8 @@ static void drain(struct input_file *in, struct tail *t, dur_ns now)
         return;
     }
     t->drained = true;
-    tail_hand_over(t, next, &in->reader);
+    if (!next->begun) /* else it was read while this one could not be, and goes on with nothing */
+        tail_hand_over(t, next, &in->reader);
     input_file_make_ready(in, next);
 }
 

@@ -428,7 +428,7 @@ struct tail *tail_split(struct tail *t)
     t->file = NULL;
     t->pos = t->seen = t->scanned = t->looked = t->last_at = t->resumed = 0;
     t->last_n = 0;
-    t->caught_up = t->drained = t->holes_due = t->adopted = false;
+    t->caught_up = t->drained = t->holes_due = t->begun = t->adopted = false;
     t->successor_at = 0;
     metric_add(METRIC_FILES_TRUNCATED, 1);
     return old;

@@ -77,6 +77,7 @@ struct tail {
     bool queued, drained, unlinked;
     bool sought;      /* it was cut, and whether there is a copy is not known yet */
     bool holes_due;   /* tail_resume is still to come */
+    bool begun;       /* lines of it were read since we run */
     bool adopted;     /* it was in the journal */
     bool came;        /* the event of its name was taken: input_file_came */
     uint64_t resumed; /* tail_resume failed here: what was held before is in the joins */

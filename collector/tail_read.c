@@ -367,6 +367,7 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
     }
     t->seen = st.size;
     metric_add(METRIC_READ_BYTES, t->pos - before);
+    t->begun = t->begun || t->pos > before;
     t->caught_up = r == 0 && !stopped;
     if (t->scanned < t->pos)
         t->scanned = t->pos;

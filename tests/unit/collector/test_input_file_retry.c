@@ -155,6 +155,37 @@ static void a_rotated_file_that_cannot_be_opened_is_tried_again(void **state)
     wait_check(w.loop, nothing_waits, NULL, "nothing to wait");
 }
 
+/* Another line at the end of the log each time it is asked. */
+static bool has_the_beginning(void *arg)
+{
+    (void)arg;
+    world_write(LOG, T "stdout F more\n");
+    return str_find(buf_str(&w.server.lines), STR("begin-")) != SIZE_MAX;
+}
+
+/* What the first file holds of a record does not go on in the midst of the second, which was read
+ * while the first could not be. */
+static void a_record_does_not_go_on_in_a_file_that_was_read_before(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n" T "stdout P begin-\n");
+    start();
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_die();
+    world_rename(LOG, LOG ".1");
+    world_write(LOG, T "stdout F end\n" T "stdout F two\n");
+    break_names("a.log.1", false, EMFILE);
+    start();
+    world_wait("two");
+    mend_names();
+    wait_check(w.loop, has_the_beginning, NULL, "the beginning");
+    world_check_once("stdout|begin- partial=true\n");
+    world_check_once("stdout|end\n");
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+    assert_false(w.server.overlapped);
+}
+
 static void a_log_that_cannot_be_opened_is_no_new_one_later(void **state)
 {
     (void)state;
@@ -393,6 +424,7 @@ static int setup(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 CHECK_MAIN(TEST(a_rotated_file_that_cannot_be_opened_is_tried_again),
+           TEST(a_record_does_not_go_on_in_a_file_that_was_read_before),
            TEST(a_log_that_cannot_be_opened_is_no_new_one_later),
            TEST(a_directory_that_cannot_be_listed_is_tried_again),
            TEST(a_planned_file_that_cannot_be_opened_is_tried_again),

@@ -239,15 +239,17 @@ static void work_series(struct api_call *c)
     answer(c, add_series, SERIES_MAX, true);
 }
 
-/* One selector per value of `name`; `{}` and nothing mean all streams.  < 0: 400 was answered. */
+/* One selector per value of `name`; nothing means all streams, and `{}` sets *all: whatever else is
+ * named, all of them match one.  < 0: 400 was answered. */
 static int parse_selectors(struct http_exchange *x, const char *name, struct query ***ret,
-                           size_t *n)
+                           size_t *n, bool *all)
 {
     for (size_t i = 0; http_param(x, name, i).p != NULL; i++) {
         struct query *q = NULL;
         int r = api_parse_selector(x, name, i, &q);
         if (r < 0)
             return r;
+        *all |= q == NULL && http_param(x, name, i).n > 0;
         if (q == NULL)
             continue;
         if (*n == SELECTORS_MAX) {
@@ -276,12 +278,18 @@ static void start(struct api *a, struct http_exchange *x, const struct auth_call
     struct api_call *c;
     struct err err;
     size_t n = 0;
+    bool all = false;
     int r = api_parse_range(x, SERIES_WINDOW_H * NS_PER_H, &p, &err);
 
     if (r < 0)
         api_fail(x, &err);
     for (; r == 0 && *params != NULL; params++)
-        r = parse_selectors(x, *params, &selectors, &n);
+        r = parse_selectors(x, *params, &selectors, &n, &all);
+    if (all) {
+        free_selectors(selectors, n);
+        selectors = NULL;
+        n = 0;
+    }
     if (r < 0) {
         free_selectors(selectors, n);
         return;

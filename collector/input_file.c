@@ -347,6 +347,11 @@ static void turn_failed(struct input_file *in, struct tail *t, struct chunk *c,
     bool is_kept = t->from.kept != NULL;
 
     read_failed(t, err);
+    reader_rest(&t->from);
+    if (in->unpacking == t) { /* it is tried again after a while: not while others wait */
+        in->unpacking = NULL;
+        input_file_soon(in);
+    }
     if (err->sys == EBADMSG && !(is_kept && c != NULL && pass_damage(in, t, c)))
         input_file_give_up(in, t, is_kept ? "spool_damaged" : "file_damaged");
 }

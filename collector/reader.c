@@ -147,8 +147,13 @@ static void end(struct unpacker *u, bool damaged)
 static int feed(struct reader *r)
 {
     struct unpacker *u = r->packed;
-    ssize_t n = read_plain(r->fd, u->input, INPUT_BYTES, u->taken);
+    ssize_t n;
 
+    if (fault_hit("reader.unpack")) {
+        errno = EIO;
+        return -1;
+    }
+    n = read_plain(r->fd, u->input, INPUT_BYTES, u->taken);
     if (n < 0)
         return -1;
     u->taken += (uint64_t)n;

@@ -3,6 +3,7 @@
  * their content, while we run and while we were away.  Real files, a real loop, and a server that
  * says what it stored.
  */
+#include "base/fault.h"
 #include "tests/unit/collector/collector_world.h"
 
 #define T   "2026-11-21T19:14:38Z "
@@ -213,6 +214,36 @@ static void what_was_compressed_while_we_were_away_is_read(void **state)
     assert_false(w.server.overlapped);
 }
 
+/* One packed file is read at a time, but one that cannot be read for a while holds up no other. */
+static void a_compressed_file_that_cannot_be_read_does_not_stop_another(void **state)
+{
+    static const char *const LOGS[] = {"logs/a.log", "logs/b.log"};
+    char rotated[32];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        world_write(LOGS[i], T "stdout F one\n");
+    world_start("", CRI);
+    world_wait_records(2);
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_die();
+    for (size_t i = 0; i < 2; i++) {
+        world_write(LOGS[i], T "stdout F two\n");
+        (void)snprintf(rotated, sizeof(rotated), "%s.1", LOGS[i]);
+        world_rename(LOGS[i], rotated);
+        compress(rotated);
+    }
+    world_start("", CRI);
+    fault_start("reader.unpack");
+    assert_true(fault_next());
+    world_wait_records(3);
+    assert_int_equal(w.server.records, 3); /* the other is tried again later */
+    while (fault_next())
+        ;
+    world_wait_records(4);
+    assert_int_equal(metric_get(METRIC_GAPS), 0);
+}
+
 static void damage_in_a_compressed_file_is_a_gap(void **state)
 {
     int fd;
@@ -267,5 +298,6 @@ CHECK_MAIN(TEST(a_log_that_was_only_seen_is_found_again_compressed),
            TEST(copies_that_a_glob_matches_are_not_read_twice),
            TEST(copytruncate_while_we_are_away_loses_nothing),
            TEST(what_was_compressed_while_we_were_away_is_read),
+           TEST(a_compressed_file_that_cannot_be_read_does_not_stop_another),
            TEST(damage_in_a_compressed_file_is_a_gap),
            TEST(what_is_being_compressed_is_no_other_log))

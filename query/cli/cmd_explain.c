@@ -110,8 +110,15 @@ static void add_params(const struct cmd *c, struct str text, bool is_log, struct
     params_add(params, "query", text);
     params_add_ts(params, "start", a->from);
     params_add_ts(params, "end", is_log ? cmd_end(a) : a->to);
-    if (is_log)
-        params_add_u64(params, "limit", LIMIT_DEFAULT); /* as `logq query` asks */
+    if (is_log) { /* as `logq query` asks */
+        uint64_t limit = a->has_limit ? a->limit : LIMIT_DEFAULT;
+        bool is_backward = a->direction == ARGS_DIRECTION_AUTO
+                               ? limit > 0
+                               : a->direction == ARGS_DIRECTION_BACKWARD;
+
+        params_add_u64(params, "limit", limit);
+        params_add(params, "direction", is_backward ? STR("backward") : STR("forward"));
+    }
     if (a->step > 0)
         params_add(params, "step", dur_format(a->step, step));
 }
@@ -128,6 +135,12 @@ int cmd_explain(struct cmd *c)
 
     if (cmd_check_form(c) < 0 || cmd_parse(c, text, &q) < 0)
         return CMD_USAGE;
+    if (query_kind(q) != QUERY_LOG &&
+        (c->args->has_limit || c->args->direction != ARGS_DIRECTION_AUTO)) {
+        cmd_say("--limit and --direction are for log queries, and this is a metric query");
+        query_unref(&q);
+        return CMD_USAGE;
+    }
     buf_init(&params, PARAMS_MAX);
     buf_init(&body, ANSWER_MAX);
     buf_init(&out, ANSWER_MAX);

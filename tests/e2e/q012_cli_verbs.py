@@ -64,6 +64,10 @@ def looks(server):
     plan = json.loads(out(server, "explain", '{app="web"} |= "line 77 " | logfmt', "-o", "json"))
     assert plan["kind"] == "log" and [p["done"] for p in plan["plan"]] == ["index", "blocks", "records"], plan
     assert plan["stats"]["entries"] == 1, plan
+    assert json.loads(out(server, "explain", '{app="web"}', "-o", "json"))["stats"]["entries"] == 1000  # as query asks
+    assert json.loads(out(server, "explain", '{app="web"}', "-n", "0", "-o", "json"))["stats"]["entries"] == LINES
+    assert json.loads(out(server, "explain", '{app="web"}', "-n", "7", "--direction", "forward", "-o", "json"))["stats"]["entries"] == 7
+    assert "log queries" in out(server, "explain", 'sum(rate({app="web"}[5m]))', "-n", "7", code=2)
     assert "pruned" in out(server, "explain", 'sum(rate({app="web"}[5m]))', "--step", "1m")
     for verb in ("stats", "patterns", "volume"):
         assert out(server, verb, '{app="none"}', code=1) == ""

@@ -20,6 +20,7 @@ extern "C" {
 
 #include "base/obj.h"
 #include "base/regexp_cost.h"
+#include "base/regexp_syntax.h"
 #include "base/utf8.h"
 }
 
@@ -419,12 +420,8 @@ struct regexp {
     }
 };
 
-static int make(struct str pattern, bool anchored, bool dot_nl, struct regexp **ret,
-                struct err *err)
+static int check_size(struct str pattern, struct err *err)
 {
-    RE2::Options opt;
-    struct regexp *r;
-
     if (pattern.n > REGEXP_MAX_BYTES)
         return err_set(err, ERR_LIMIT, "pattern of %zu bytes is too long", pattern.n);
     if (regexp_cost(pattern) > REGEXP_COST_MAX)
@@ -433,6 +430,18 @@ static int make(struct str pattern, bool anchored, bool dot_nl, struct regexp **
             "pattern is too large: fewer repetitions, classes and groups, or several patterns");
     if (has_any_byte(pattern))
         return err_set(err, ERR_INVALID, "invalid escape sequence: \\C");
+    return 0;
+}
+
+static int make(struct str pattern, bool anchored, bool dot_nl, struct regexp **ret,
+                struct err *err)
+{
+    RE2::Options opt;
+    struct regexp *r;
+    int x = check_size(pattern, err);
+
+    if (x < 0)
+        return x;
     opt.set_encoding(RE2::Options::EncodingUTF8);
     opt.set_log_errors(false);
     opt.set_dot_nl(dot_nl);
@@ -458,6 +467,49 @@ int regexp_new(struct str pattern, bool anchored, struct regexp **ret, struct er
 int regexp_new_value(struct str pattern, struct regexp **ret, struct err *err)
 {
     return make(pattern, true, true, ret, err);
+}
+
+/* What RE2 says of a piece of a pattern; 0: nothing. */
+static int ask(const std::string &piece, struct err *err)
+{
+    RE2::Options opt;
+
+    opt.set_log_errors(false);
+    RE2 re(piece, opt);
+    return re.ok() ? 0 : err_set(err, ERR_INVALID, "%.200s", re.error().c_str());
+}
+
+int regexp_check(struct str pattern, struct err *err)
+{
+    int r = check_size(pattern, err);
+
+    if (r < 0)
+        return r;
+    struct regexp_fault f = regexp_syntax(pattern);
+    std::string piece(f.piece.n > 0 ? f.piece.p : "", f.piece.n);
+    switch (f.kind) {
+    case REGEXP_FAULT_NONE:
+        break;
+    case REGEXP_FAULT_OPEN:
+        return err_set(err, ERR_INVALID, "missing ): %.*s", STR_ARG(str_sub(pattern, 0, 189)));
+    case REGEXP_FAULT_CLOSE:
+        return err_set(err, ERR_INVALID, "unexpected ): %.*s", STR_ARG(str_sub(pattern, 0, 186)));
+    case REGEXP_FAULT_CLASS:
+        return err_set(err, ERR_INVALID, "missing ]: %.*s", STR_ARG(str_sub(f.piece, 0, 189)));
+    case REGEXP_FAULT_PIECE:
+        return ask(piece, err);
+    case REGEXP_FAULT_GROUP:
+        return ask(piece + ")", err);
+    case REGEXP_FAULT_IN_CLASS: /* neither at its beginning, where some characters are others */
+        piece.insert(0, piece[0] == ']' ? "[" : "[\\d");
+        if (f.piece.p + f.piece.n <
+            pattern.p + pattern.n) /* else the class is not closed, either */
+            piece += "]";
+        return ask(piece, err);
+    case REGEXP_FAULT_REPEATED:
+        return ask("x" + piece, err);
+    }
+    return 0;
 }
 
 void regexp_free(struct regexp **pr)

@@ -1,8 +1,9 @@
 /*
  * query/check.c - see check.h.
  *
- * The tree is gone through twice: regular expressions are compiled when all else is right.  They
- * take a hundred times as long as the rest, and a text that is no query shall not cost that.
+ * The tree is gone through twice: regular expressions are compiled when all else is right, their
+ * own syntax too.  They take a hundred times as long as the rest, and a text that is no query shall
+ * not cost that.
  */
 #include "query/check.h"
 
@@ -34,7 +35,12 @@ static bool is_pattern(const struct matcher *m)
 
 static int check_matcher(struct checker *c, struct matcher *m, struct place at)
 {
-    int r = is_pattern(m) == c->compiles ? ast_matcher(c->ast, m, c->err) : 0;
+    int r = 0;
+
+    if (is_pattern(m) == c->compiles)
+        r = ast_matcher(c->ast, m, c->err);
+    else if (!c->compiles)
+        r = regexp_check(m->value, c->err);
 
     if (r < 0)
         *c->at = at;
@@ -217,8 +223,11 @@ static int check_line_filter(struct checker *c, const struct ast_stage *s)
     if (c->text_only)
         return 0;
     for (struct ast_line_arg *a = s->line.args; a != NULL && r == 0; a = a->next) {
-        if (c->compiles != (matches && !a->ip))
+        if (c->compiles != (matches && !a->ip)) {
+            if (!c->compiles && (r = regexp_check(a->text, c->err)) < 0)
+                *c->at = a->at;
             continue;
+        }
         if (a->ip && s->line.op != LINE_CONTAINS && s->line.op != LINE_CONTAINS_NOT)
             return FAIL(c, a->at, ERR_INVALID, "ip: invalid operation: it takes |= or !=");
         if (a->ip)
@@ -265,7 +274,7 @@ static int compile_capturing(struct checker *c, struct str pattern, bool anchore
     if (regexp_groups(pattern, REGEXP_MAX_CAPTURES) == REGEXP_MAX_CAPTURES)
         return 1;
     if (!c->compiles)
-        return 0;
+        return regexp_check(pattern, c->err);
     r = ast_regexp(c->ast, pattern, anchored, ret, c->err);
     return r < 0 ? r : regexp_captures(*ret) >= REGEXP_MAX_CAPTURES;
 }

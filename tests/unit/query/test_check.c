@@ -115,12 +115,14 @@ static void check_repeated(const char *head, const char *unit, size_t n, const c
 static void patterns_are_compiled_when_all_else_is_right(void **state)
 {
     (void)state;
-    check_refusal("{a=\"b\"} |~ \"(\" | line_format \"{{\"", ERR_INVALID, "invalid line template");
-    check_refusal("{a=\"b\"} | a=~\"(\" | label_format x=y,x=z", ERR_INVALID,
+    check_refusal("{a=\"b\"} |~ `\\p{X}` | line_format \"{{\"", ERR_INVALID,
+                  "invalid line template");
+    check_refusal("{a=\"b\"} | a=~`\\p{X}` | label_format x=y,x=z", ERR_INVALID,
                   "multiple label name");
-    check_refusal("{a=~\"(\"} |= ip(\"x\")", ERR_INVALID, "ip: invalid pattern");
-    check_refusal("rate({a=~\"(\"}[1m]) + rate({a=\"\"}[1m])", ERR_INVALID, "queries require");
-    check_refusal("{a=~\".*\"} | drop x, y=~\"(\"", ERR_INVALID, "queries require");
+    check_refusal("{a=~`\\p{X}`} |= ip(\"x\")", ERR_INVALID, "ip: invalid pattern");
+    check_refusal("{a=\"b\"} |~ `(` | line_format \"{{\"", ERR_INVALID, "col 12: missing ): (");
+    check_refusal("rate({a=~`\\p{X}`}[1m]) + rate({a=\"\"}[1m])", ERR_INVALID, "queries require");
+    check_refusal("{a=~\".*\"} | drop x, y=~`\\p{X}`", ERR_INVALID, "queries require");
 }
 
 static void more_groups_than_are_filled_are_refused(void **state)

@@ -29,6 +29,7 @@ static bool time_of_number(struct str s, ts_ns *ret)
 {
     static const double UNITS[] = {1e9, 1e6, 1e3, 1};
     static const double NEWEST = 1e10; /* seconds: the year 2286 */
+    static const double HOLDS = 9.2e9; /* and 2261: how far nanoseconds reach in 64 bits */
     size_t whole = str_find_char(s, '.');
     int64_t integer;
     double v;
@@ -41,8 +42,9 @@ static bool time_of_number(struct str s, ts_ns *ret)
         return false;
     for (int i = 0; i < 4; i++, v /= 1e3)
         if (v < NEWEST) {
-            double ns = v * 1e9;
-            *ret = (ts_ns)ns;
+            if (v >= HOLDS)
+                return false;
+            *ret = (ts_ns)(v * 1e9);
             if (whole > s.n && i < 3 && str_to_i64(s, &integer))
                 *ret = integer * (ts_ns)UNITS[i];
             return true;

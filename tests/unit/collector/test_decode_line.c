@@ -3,6 +3,8 @@
 
 #include "tests/unit/collector/decode_world.h"
 
+#include <stdio.h>
+
 static struct decode_keys keys;
 static struct piece p;
 
@@ -62,6 +64,23 @@ static void numbers_are_times_of_any_unit(void **state)
     assert_int_equal(p.ts, 0);
     decode("{\"time\":1e300}");
     assert_int_equal(p.ts, 0);
+}
+
+static void a_time_that_nanoseconds_do_not_hold_is_none(void **state)
+{
+    static const char *const LATE[] = {
+        "9725188478.7", "9725188478", "9725188478123", "9725188478123456", "9223372037", "9.3e9",
+    };
+
+    (void)state;
+    decode("{\"time\":9199999999}"); /* the year 2261 */
+    assert_int_equal(p.ts, INT64_C(9199999999000000000));
+    for (size_t i = 0; i < sizeof(LATE) / sizeof(LATE[0]); i++) {
+        char line[64];
+        (void)snprintf(line, sizeof(line), "{\"time\":%s}", LATE[i]);
+        decode(line);
+        assert_int_equal(p.ts, 0);
+    }
 }
 
 static void keys_may_be_nested(void **state)
@@ -137,6 +156,7 @@ static void other_lines_are_not_taken(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, decode_teardown)
 
 CHECK_MAIN(TEST(the_line_stays_and_its_time_is_taken), TEST(numbers_are_times_of_any_unit),
-           TEST(keys_may_be_nested), TEST(with_a_message_the_rest_are_attributes),
+           TEST(a_time_that_nanoseconds_do_not_hold_is_none), TEST(keys_may_be_nested),
+           TEST(with_a_message_the_rest_are_attributes),
            TEST(what_has_no_place_keeps_the_line_whole), TEST(deep_objects_are_json_text),
            TEST(other_lines_are_not_taken))

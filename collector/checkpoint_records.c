@@ -536,8 +536,13 @@ static uint64_t find_synced(const uint8_t *p, size_t at, size_t n)
 /* Behind the last record a journal has zeros only; others are a torn tail, cut off and counted. */
 static uint64_t torn_bytes(struct str bytes, uint64_t used)
 {
+    static const uint8_t ZEROS[RECORD_BYTES];
     size_t end = bytes.n;
 
+    /* Room for a megabyte of records is usual. */
+    while (end > used && end - used >= RECORD_BYTES &&
+           memcmp(bytes.p + end - RECORD_BYTES, ZEROS, RECORD_BYTES) == 0)
+        end -= RECORD_BYTES;
     while (end > used && bytes.p[end - 1] == 0)
         end--;
     return end > used ? end - used : 0;
@@ -548,7 +553,7 @@ int checkpoint_records_load(struct checkpoint *c, struct str bytes, struct check
 {
     const uint8_t *p = (const uint8_t *)bytes.p;
     size_t n = bytes.n / RECORD_BYTES, at = 1;
-    uint64_t must = 0;
+    uint64_t must = 0, torn;
     int r;
 
     ret->damaged = n == 0 || !is_whole(p) || memcmp(p + 4, FILE_MAGIC, sizeof(FILE_MAGIC)) != 0;
@@ -568,7 +573,8 @@ int checkpoint_records_load(struct checkpoint *c, struct str bytes, struct check
     ret->used = at * RECORD_BYTES;
     if (ret->used < must || find_synced(p, at, n) > ret->used)
         ret->damaged = true;
-    ret->torn = torn_bytes(bytes, ret->used) > 0;
-    metric_add(METRIC_CHECKPOINT_CUT, torn_bytes(bytes, ret->used));
+    torn = torn_bytes(bytes, ret->used);
+    ret->torn = torn > 0;
+    metric_add(METRIC_CHECKPOINT_CUT, torn);
     return 0;
 }

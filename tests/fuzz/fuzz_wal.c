@@ -9,6 +9,7 @@
 #include "storage/wal.h"
 #include "storage/wal_entry.h"
 #include "storage/wal_format.h"
+#include "tests/fuzz/scratch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,30 +22,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const uint8_t KEK[CRYPT_KEY] = {1}, KEY[CRYPT_KEY] = {2};
 
 enum { BASE = 1000, FILE_MAX = 1 << 20 };
-
-static int dir = -1;
-static char path[] = "/tmp/logq-fuzz-wal-XXXXXX";
-
-static void remove_dir(void)
-{
-    char name[WAL_NAME + 1];
-
-    wal_format_name(1, name);
-    (void)unlinkat(dir, name, 0);
-    (void)rmdir(path);
-}
-
-static void make_dir(void)
-{
-    if (dir >= 0)
-        return;
-    if (mkdtemp(path) == NULL)
-        abort();
-    dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        abort();
-    (void)atexit(remove_dir);
-}
 
 static void read_body(struct str bytes)
 {
@@ -137,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t last = 0;
     struct err err;
     struct buf b;
-    int fd;
+    int fd, dir = scratch_dir();
 
     if (size < 1 || size > FILE_MAX / 2)
         return 0;
@@ -145,7 +122,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_body(str_from(in, 1));
         return 0;
     }
-    make_dir();
     buf_init(&b, FILE_MAX);
     if ((data[0] & 3) != 0)
         add_header(&b);

@@ -123,11 +123,18 @@ static bool is_held_back(const struct input_file *in, const struct checkpoint_fi
     return false;
 }
 
-bool input_file_may_read(const struct input_file *in, const struct tail *t)
+bool input_file_is_oldest(const struct tail *t)
 {
     for (size_t i = 0; i < t->slot->tails.n && t->slot->tails.p[i] != t; i++)
         if (!t->slot->tails.p[i]->drained && !t->slot->tails.p[i]->sought)
             return false;
+    return true;
+}
+
+bool input_file_may_read(const struct input_file *in, const struct tail *t)
+{
+    if (!input_file_is_oldest(t))
+        return false;
     if (!reader_is_plain(&t->from) && in->unpacking != NULL && in->unpacking != t)
         return false; /* it takes memory: one at a time */
     return t->described && !t->sought && !is_held_back(in, t->file);
@@ -265,7 +272,8 @@ static void read_failed(struct tail *t, const struct err *err)
 
 void input_file_end(struct input_file *in, struct tail *t)
 {
-    t->caught_up = t->drained = !tail_is_holding(t);
+    t->caught_up = true;
+    t->drained = !tail_is_holding(t) && input_file_is_oldest(t);
     if (t->drained) {
         input_file_unready(in, t);
         input_file_soon(in);
@@ -287,11 +295,10 @@ void input_file_lose_held(struct input_file *in, struct tail *t, const char *cau
 
     if (!t->holes_due)
         return;
-    for (checkpoint_file_hole(t->file, 0, &start, &end); start < end;
-         checkpoint_file_hole(t->file, 0, &start, &end))
+    for (checkpoint_file_hole(t->file, t->resumed, &start, &end); start < end;
+         checkpoint_file_hole(t->file, t->resumed, &start, &end))
         lose(in, t, cause, start, end);
-    tail_forget_held(t, &in->reader);
-    t->holes_due = false;
+    t->holes_due = false; /* what is held goes on nowhere */
 }
 
 void input_file_give_up(struct input_file *in, struct tail *t, const char *cause)
@@ -329,6 +336,7 @@ static bool pass_damage(struct input_file *in, struct tail *t, struct chunk *c)
 
     if (t->holes_due) {
         input_file_lose_held(in, t, "spool_damaged");
+        tail_flush(t, &in->reader, c);
     } else if (to > t->pos && to < keep_reader_end(t->from.kept)) {
         tail_flush(t, &in->reader, c); /* it does not go on */
         lose(in, t, "spool_damaged", t->pos, to);

@@ -286,13 +286,16 @@ int input_file_open_log(struct input_file *in, const char *path)
     }
     if (err.code == ERR_GONE)
         in->name_went = true; /* it has another name now, perhaps */
-    else
-        (void)input_file_told(in, path, -1, err.sys);
+    errno = err.sys;
+    if (err.code != ERR_GONE)
+        (void)input_file_told(in, path, -1);
     return opener_may_pass(err.sys) ? INPUT_FILE_LATER : -1;
 }
 
-int input_file_told(struct input_file *in, const char *path, int r, int why)
+int input_file_told(struct input_file *in, const char *path, int r)
 {
+    int why = errno;
+
     if (r >= 0) {
         if (map_remove(in->failed, str_of(path)))
             log_info("file.readable", LOG_Z("file", path));
@@ -340,7 +343,7 @@ struct tail *input_file_follow(struct input_file *in, const char *path, struct r
         t->wd = watch_file(in->watch, t->from.fd);
     if (t->wd >= 0)
         (void)map_put(in->by_watch, (struct str){(const char *)&t->wd, sizeof(t->wd)}, t);
-    (void)input_file_told(in, s->path, 0, 0);
+    (void)input_file_told(in, s->path, 0);
     log_debug("file.open", LOG_Z("file", s->path), LOG_U64("position", t->pos));
     reader_rest(&t->from);
     input_file_add_tail(in, s, t, before);

@@ -83,6 +83,7 @@ struct input_file {
     bool look_again;    /* what is looked at is not yet as it will be */
     bool name_went;     /* a name was gone when it was opened, or another file's */
     bool unreadable;    /* something cannot be opened or read now, and may be later */
+    bool unfollowed;    /* whether something is to be followed was not known in this walk */
     bool blind;         /* nor some of a directory be listed */
     bool keep_waits;    /* the same of something in keep/, which is tried again */
     dur_ns keep_at;     /* then, */
@@ -104,12 +105,15 @@ void input_file_call_ready(struct input_file *in);
 void input_file_gap(struct input_file *in, const char *cause, const struct checkpoint_file *f,
                     uint64_t start, uint64_t end);
 void input_file_complain(struct input_file *in, const char *path, int why);
+/* Is nothing to come of the older files of its name?  What they hold may go on in this one. */
+bool input_file_is_oldest(const struct tail *t);
 /* Is it this file's turn?  A drained one may grow a little, too. */
 bool input_file_may_read(const struct input_file *in, const struct tail *t);
 /* Nothing of `t` is left to be read, and from.fd is -1: what it still holds has its turn when there
  * is room; where it holds nothing it is done with, for there may be many while a server is away. */
 void input_file_end(struct input_file *in, struct tail *t);
-/* What was held before the start and was not read again since is lost, if there is any. */
+/* What was held before the start and was not read again since is lost, if there is any; what the
+ * joins hold goes no further. */
 void input_file_lose_held(struct input_file *in, struct tail *t, const char *cause);
 /* No more of it can be read or kept: what was not read is a gap. */
 void input_file_give_up(struct input_file *in, struct tail *t, const char *cause);
@@ -134,9 +138,10 @@ void input_file_drop_inode(struct input_file *in, const struct checkpoint_file *
  * cannot be now.  Said unless it is not there. */
 enum { INPUT_FILE_LATER = -2 };
 int input_file_open_log(struct input_file *in, const char *path);
-/* What was found out of `path`, which is returned; r < 0: nothing, because of errno `why`: that is
- * said, and in->unreadable set if it may be found out later. */
-int input_file_told(struct input_file *in, const char *path, int r, int why);
+/* What was found out of `path`, which is returned; r < 0: nothing, errno says why: that is said,
+ * and in->unreadable set if it may be found out later.  errno is no argument: what is called for
+ * `r` in the same expression may set it after it was read. */
+int input_file_told(struct input_file *in, const char *path, int r);
 /* A new tail, before `before` or last of slot `s`. */
 void input_file_add_tail(struct input_file *in, struct slot *s, struct tail *t,
                          const struct tail *before);

@@ -466,7 +466,7 @@ static struct keep_reader *open_kept(struct input_file *in, struct checkpoint_fi
         input_file_complain(in, f->path, err.sys);
         return NULL;
     }
-    (void)input_file_told(in, f->path, 0, 0);
+    (void)input_file_told(in, f->path, 0);
     if (f->kept.end == 0 && keep_reader_end(kept) == keep_reader_start(kept)) {
         keep_reader_free(&kept);
         keep_remove_orphan(in->keep, f->no, "nothing of its log is whole");

@@ -69,7 +69,8 @@ static bool list(struct input_file *in, const char *path, struct siblings *ret)
 
     if (r == 0 || !opener_may_pass(err.sys))
         return true;
-    (void)input_file_told(in, path, -1, err.sys);
+    errno = err.sys;
+    (void)input_file_told(in, path, -1);
     return false;
 }
 
@@ -166,7 +167,7 @@ static int find_old_content_once(struct input_file *in, const struct tail *t, st
         if (is == 1) {
             is = is_of_inode(in, b, ret);
             is = is == 0 ? tail_is_copy(t, ret) : is == 1 ? 0 : is;
-            is = input_file_told(in, b->path, is, errno);
+            is = input_file_told(in, b->path, is);
             if (is != 1)
                 reader_close(ret);
         }
@@ -304,7 +305,7 @@ static int is_twin(struct input_file *in, const struct slot *s, const struct sib
         r = tail_is_file(from, &head);
         if (r == 1)
             r = has_bytes_of(in, all, f, from);
-        if (input_file_told(in, b->path, r, errno) != 0)
+        if (input_file_told(in, b->path, r) != 0)
             return r;
     }
     return 0;
@@ -319,7 +320,7 @@ static int has_beginning_of(struct input_file *in, const struct sibling *b,
 
     if (r != 1)
         return r;
-    r = input_file_told(in, b->path, tail_is_file(&from, f), errno);
+    r = input_file_told(in, b->path, tail_is_file(&from, f));
     reader_close(&from);
     return r;
 }
@@ -374,7 +375,7 @@ static struct sibling *find_copy(struct input_file *in, const struct slot *s, st
             continue;
         same = open_sibling(in, b, &from);
         if (same == 1) {
-            same = input_file_told(in, b->path, tail_is_file(&from, f), errno);
+            same = input_file_told(in, b->path, tail_is_file(&from, f));
             if (same == 0 && b->is_packed && reader_reaches(&from, f->head_len) != 1)
                 doubt->is_unsure = true;
             reader_close(&from);
@@ -463,10 +464,10 @@ static bool is_to_read(struct input_file *in, const struct slot *s, const struct
     int r;
 
     if (b->entry != NULL)
-        return input_file_told(in, b->path, is_done(b->entry, from), errno) == 0;
-    if (input_file_told(in, b->path, is_of_inode(in, b, from), errno) != 0)
+        return input_file_told(in, b->path, is_done(b->entry, from)) == 0;
+    if (input_file_told(in, b->path, is_of_inode(in, b, from)) != 0)
         return false;
-    r = input_file_told(in, b->path, is_in_making(b, from), errno);
+    r = input_file_told(in, b->path, is_in_making(b, from));
     if (r == 1)
         in->look_again = true;
     return r == 0 && is_twin(in, s, all, b, from) == 0 && !in->name_went &&
@@ -680,7 +681,7 @@ static int is_to_follow(struct input_file *in, const char *path, const struct st
         r = is_copy_of_followed(in, path, st, from);
     else if (r == 0 && strcmp((*ret)->path, path) != 0)
         r = is_done(*ret, from);
-    r = input_file_told(in, path, r, errno);
+    r = input_file_told(in, path, r);
     return r < 0 ? r : !r;
 }
 
@@ -723,7 +724,9 @@ struct tail *input_file_found(struct input_file *in, const char *path, const str
         reader_close(&from);
         return t;
     }
-    if (is_to_follow(in, path, &st, &from, &f) != 1) { /* or not yet: it is come upon again */
+    r = is_to_follow(in, path, &st, &from, &f);
+    if (r != 1) { /* or not yet: it is come upon again */
+        in->unfollowed = in->unfollowed || r < 0;
         reader_close(&from);
         return NULL;
     }
@@ -745,6 +748,7 @@ void input_file_glob(struct input_file *in)
     dur_ns begin = time_mono();
 
     in->is_first = true;
+    in->unfollowed = false;
     in->began = time_now();
     watch_forget(in->watch);
     for (size_t i = 0; i < in->set->n; i++)
@@ -759,6 +763,7 @@ void input_file_walk(struct input_file *in)
 {
     dur_ns begin = time_mono();
 
+    in->unfollowed = false;
     watch_walk(in->watch);
     in->walked_at = time_mono();
     in->walk_took = in->walked_at - begin;

@@ -58,7 +58,7 @@ static void drain(struct input_file *in, struct tail *t, dur_ns now)
 
     if (t->drained || t->sought || next == NULL)
         return;
-    if (!t->caught_up || t->holes_due || !input_file_may_read(in, t) ||
+    if (t->from.fd < 0 || !t->caught_up || t->holes_due || !input_file_may_read(in, t) ||
         now - quiet < DRAIN_MS * NS_PER_MS) {
         input_file_make_ready(in, t);
         in->soon = true;
@@ -75,7 +75,7 @@ static bool finish(struct input_file *in, struct tail *t, dur_ns now)
 {
     bool is_spool = t->source->is_spool;
 
-    if (t->queued || !t->caught_up || !tail_is_settled(t) ||
+    if (t->queued || !t->caught_up || !tail_is_settled(t) || !input_file_is_oldest(t) ||
         (!is_spool && t->from.fd >= 0 && now - t->seen_at < LINGER_MS * NS_PER_MS))
         return false;
     if (is_spool && !t->unlinked) {
@@ -135,7 +135,7 @@ static void sweep(struct input_file *in, dur_ns now)
 /* Until all is walked again: now and then, because events may be lost that nobody tells of. */
 static dur_ns walk_pause(const struct input_file *in)
 {
-    bool heard = watch_is_complete(in->watch) && map_count(in->failed) == 0;
+    bool heard = watch_is_complete(in->watch) && map_count(in->failed) == 0 && !in->unfollowed;
     dur_ns pause = (heard ? GLOB_MS : GLOB_AGAIN_MS) * NS_PER_MS;
     dur_ns least = in->walk_took * (heard ? WALK_SHARE : WALK_AGAIN_SHARE);
 

@@ -283,6 +283,8 @@ int tail_resume(struct tail *t, struct tail_reader *rd, struct err *err)
             break;
         t->resumed = start;
         r = turn_lines(&u, &t->resumed, end, UINT64_MAX, &stopped, err);
+        if (r == 0 && t->resumed < end)
+            r = err_set(err, ERR_CORRUPT, "the file ends before %llu", (unsigned long long)end);
     }
     tail_was_given_up(t, &open);
     if (u.lost > 0) { /* limits were changed while it was held */

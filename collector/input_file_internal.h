@@ -117,6 +117,8 @@ void input_file_end(struct input_file *in, struct tail *t);
 void input_file_lose_held(struct input_file *in, struct tail *t, const char *cause);
 /* No more of it can be read or kept: what was not read is a gap. */
 void input_file_give_up(struct input_file *in, struct tail *t, const char *cause);
+/* It cannot be read now: said once per file and cause, and tried again later. */
+void input_file_read_failed(struct tail *t, const struct err *err);
 /* The file that is read after `t`; NULL: there is none. */
 struct tail *input_file_successor(const struct tail *t);
 
@@ -200,6 +202,9 @@ void input_file_take_kept_again(struct input_file *in, dur_ns now); /* if some c
 /* Is there something of `f` in keep/ that cannot be read now? */
 bool input_file_waits_in_keep(const struct input_file *in, const struct checkpoint_file *f);
 void input_file_keep(struct input_file *in, dur_ns now);
+
+/* input_file_rebuild.c: input_ops.resume of input.h. */
+int input_file_resume(void *self, const struct checkpoint_chunk *plan, struct chunk *c);
 
 /* input_file_drops.c: what rules dropped, every ten seconds, or of one file now: false if that
  * cannot be said now. */

@@ -210,10 +210,34 @@ static void the_disk_may_fail_once_when_it_is_read_again(void **state)
     }
 }
 
+/* Only a beginning of it was packed: what was held behind that is nowhere. */
+static void what_was_held_of_a_log_of_which_only_a_part_was_packed_is_a_gap(void **state)
+{
+    enum { LINES = 50 }; /* more than it is told by */
+
+    (void)state;
+    for (int i = 0; i < LINES; i++)
+        world_write(LOG, ONE);
+    world_copy(LOG, "logs/part", false);
+    world_write(LOG, HELD BEHIND);
+    world_start("partial_timeout: 1h\n", CRI);
+    world_wait("stderr|behind\n");
+    wait_check(w.loop, is_acked, NULL, "all to be acknowledged");
+    world_die();
+    world_copy("logs/part", LOG ".1.gz", true);
+    assert_int_equal(unlinkat(w.dir, LOG, 0), 0);
+    world_write(LOG, T "stdout F new\n");
+    world_start("partial_timeout: 1h\n", CRI);
+    world_wait("stdout|new\n");
+    world_wait("gap=file_gone");
+    assert_int_equal(metric_get(METRIC_GAP_BYTES), sizeof(HELD) - 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 CHECK_MAIN(TEST(a_log_that_is_cut_again_and_again_costs_no_more_than_one),
            TEST(what_was_held_of_a_log_that_is_cut_after_a_start_is_a_gap),
            TEST(what_goes_on_in_a_log_that_is_cut_after_a_start_is_stored_as_far_as_it_is_there),
            TEST(what_was_planned_with_bytes_that_are_gone_ends_in_front_of_them),
+           TEST(what_was_held_of_a_log_of_which_only_a_part_was_packed_is_a_gap),
            TEST(the_disk_may_fail_once_when_it_is_read_again))

@@ -38,6 +38,7 @@ enum checkpoint_flag {
     CHECKPOINT_KEY_MAYBE = 128,  /* perhaps it does: nobody knows what was before it */
     CHECKPOINT_CUT_STDOUT = 256, /* the record before it, of that stream, was cut off */
     CHECKPOINT_CUT_STDERR = 512,
+    CHECKPOINT_FILL = 1024, /* held bytes of a record that is counted in a part behind it */
 };
 
 struct checkpoint_range {

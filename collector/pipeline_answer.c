@@ -69,28 +69,39 @@ static int send_twice(struct pipeline *p, const struct checkpoint_chunk *c, stru
     return r;
 }
 
-/* Only what `refused` says: of the others it was told why they are not there, or they are to come,
- * or they are stored. */
+static void tell_gap(struct pipeline *p, const struct checkpoint_part *part,
+                     const struct forward_ack *why)
+{
+    struct notice_gap gap = {.cause = "refused",
+                             .path = str_of(part->file->path),
+                             .file_id = str_of(part->file->id),
+                             .text = why->text,
+                             .start = part->start,
+                             .end = part->end};
+    struct err err;
+
+    if (notice_gap_begin(p->opt.own, &gap, &err) < 0)
+        log_error("gap.not_written", LOG_ERR(&err));
+}
+
+/* Only what `refused` says, with bytes in front that were held for it: of the others it was told why
+ * they are not there, or they are to come, or they are stored. */
 static void tell_refused(struct pipeline *p, const struct checkpoint_chunk *c, const bool *refused,
                          const struct forward_ack *why)
 {
-    struct err err;
-
-    for (size_t i = 0; i < c->parts.n; i++) {
+    for (size_t i = 0, told = 0; i < c->parts.n; i++) {
         const struct checkpoint_part *part = &c->parts.p[i];
-        struct notice_gap gap = {.cause = "refused",
-                                 .path = str_of(part->file->path),
-                                 .file_id = str_of(part->file->id),
-                                 .text = why->text,
-                                 .start = part->start,
-                                 .end = part->end};
+        size_t first = i;
         if (!refused[i])
             continue;
         metric_add(METRIC_PARTS_REFUSED, why->has_parts);
         if (is_own(c) || (why->has_parts && is_own_part(part)))
             continue;
-        if (notice_gap_begin(p->opt.own, &gap, &err) < 0)
-            log_error("gap.not_written", LOG_ERR(&err));
+        while (first > told && (c->parts.p[first - 1].flags & CHECKPOINT_FILL) != 0)
+            first--;
+        for (size_t k = first; k <= i; k++)
+            tell_gap(p, &c->parts.p[k], why);
+        told = i + 1;
     }
 }
 

@@ -82,11 +82,12 @@ static void add_fills(struct turn *u)
                                        .start = v[i].start,
                                        .end = v[i].end,
                                        .ts = v[i].first,
+                                       .flags = CHECKPOINT_FILL,
                                        .rules = u->t->profile->mark};
         for (i++; i < n && v[i].file == part.file && v[i].start == part.end; i++)
             part.end = v[i].end;
         if ((i < n ? v[i].file : u->t->file) != part.file)
-            part.flags = CHECKPOINT_CARRY;
+            part.flags |= CHECKPOINT_CARRY;
         chunk_add_part(u->c, &part, NULL, NULL);
     }
     u->rd->fills.n = 0;
@@ -202,10 +203,9 @@ void turn_add_held(struct turn *u, const struct join_record *rec, uint64_t entri
                                        .end = rec->held[i].end,
                                        .ts = rec->held[i].first,
                                        .count = last ? (uint32_t)(u->c->entries - entries) : 0};
-        if (last)
-            part.flags = (uint16_t)flags;
-        else if (rec->held[i + 1].file != part.file)
-            part.flags = CHECKPOINT_CARRY;
+        part.flags = last ? (uint16_t)flags : CHECKPOINT_FILL;
+        if (!last && rec->held[i + 1].file != part.file)
+            part.flags |= CHECKPOINT_CARRY;
         turn_put_state(u, &part);
         put_part(u->c, u->t, &part, NULL);
     }

@@ -360,6 +360,31 @@ static void what_is_refused_of_a_chunk_is_one_gap(void **state)
     world_check_once("three");
 }
 
+/* Its pieces were held, in two files, with others between them. */
+static void a_gap_of_what_is_refused_has_all_bytes_of_a_record(void **state)
+{
+    static const char FIRST[] = T "stdout P be\n", MORE[] = T "stdout P gi\n",
+                      END[] = T "stdout F n\n";
+    static const char OTHER[] = T "stderr F other\n";
+
+    (void)state;
+    w.server.refuse_line = "begin";
+    world_write(LOG, OTHER);
+    world_write(LOG, FIRST);
+    start();
+    world_wait_records(1);
+    world_rename(LOG, LOG ".1");
+    world_write(LOG, MORE);
+    world_write(LOG, OTHER);
+    world_wait_records(2);
+    world_write(LOG, END);
+    world_wait("gap=refused");
+    world_wait_metric(METRIC_GAP_BYTES, sizeof(FIRST) - 1 + sizeof(MORE) - 1 + sizeof(END) - 1);
+    assert_int_equal(metric_get(METRIC_GAP_BYTES),
+                     sizeof(FIRST) - 1 + sizeof(MORE) - 1 + sizeof(END) - 1);
+    assert_int_equal(metric_get(METRIC_PARTS_REFUSED), 1);
+}
+
 static void a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again(void **state)
 {
     (void)state;
@@ -431,6 +456,7 @@ CHECK_MAIN(TEST(a_rotated_file_that_cannot_be_opened_is_tried_again),
            TEST(a_record_that_ends_in_a_file_that_cannot_be_opened_is_whole),
            TEST(a_planned_file_that_cannot_be_read_is_tried_again),
            TEST(what_is_not_built_yet_is_not_refused), TEST(what_is_refused_of_a_chunk_is_one_gap),
+           TEST(a_gap_of_what_is_refused_has_all_bytes_of_a_record),
            TEST(a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again),
            TEST(a_kill_while_a_copy_is_sought_loses_nothing),
            TEST(a_beginning_that_cannot_be_read_is_not_another))

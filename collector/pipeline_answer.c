@@ -84,8 +84,8 @@ static void tell_gap(struct pipeline *p, const struct checkpoint_part *part,
         log_error("gap.not_written", LOG_ERR(&err));
 }
 
-/* Only what `refused` says, with bytes in front that were held for it: of the others it was told why
- * they are not there, or they are to come, or they are stored. */
+/* Only what `refused` says, with bytes in front that were held for it: of the others it was told
+ * why they are not there, or they are to come, or they are stored. */
 static void tell_refused(struct pipeline *p, const struct checkpoint_chunk *c, const bool *refused,
                          const struct forward_ack *why)
 {

@@ -34,6 +34,8 @@ struct context {
     bool backward;
     size_t n_each;          /* lines that are wanted next to each hit */
     size_t reached;         /* hits that were come upon */
+    size_t until;           /* the scan goes over the hits before; what is around others may lie
+                               outside of it */
     const struct line *hit; /* the last of them; NULL: the scan has come upon none */
     size_t left;            /* of the lines next to it */
     size_t passed;          /* records since nothing was left */
@@ -145,11 +147,10 @@ static bool is_far(const struct context *c, ts_ns a, ts_ns b)
     return c->spacing > 0 && distance(a, b) > GAP_RECORDS * c->spacing;
 }
 
-/* 1: the next hit, if there is one, is far. */
+/* 1: the next hit is far, or not for this scan. */
 static int look_at(void *arg, const struct batch *b, const struct record *rec, struct err *err)
 {
     struct context *c = arg;
-    size_t n = c->end - c->first;
     const struct query_entry e = {
         .ts = rec->ts,
         .seq = rec->seq,
@@ -162,7 +163,7 @@ static int look_at(void *arg, const struct batch *b, const struct record *rec, s
 
     if (++c->read >= SURE_RECORDS)
         c->spacing = distance(rec->ts, c->began) / (double)c->read;
-    while (c->reached < n && record_cmp(c, rec, hit_at(c, c->reached)) >= 0) {
+    while (c->reached < c->until && record_cmp(c, rec, hit_at(c, c->reached)) >= 0) {
         c->hit = hit_at(c, c->reached++);
         c->left = c->n_each;
         c->passed = 0;
@@ -170,7 +171,7 @@ static int look_at(void *arg, const struct batch *b, const struct record *rec, s
     if (c->hit == NULL) /* records of the hit's time */
         return 0;
     if (c->left == 0)
-        return c->reached == n || ++c->passed > GAP_RECORDS ||
+        return c->reached == c->until || ++c->passed > GAP_RECORDS ||
                is_far(c, rec->ts, hit_at(c, c->reached)->e.ts);
     if (labels_cmp(&b->streams[rec->stream], c->hit->stream) != 0 ||
         record_cmp(c, rec, c->hit) == 0)
@@ -181,7 +182,7 @@ static int look_at(void *arg, const struct batch *b, const struct record *rec, s
     } else {
         c->left = 0;
     }
-    return r < 0 ? r : c->left == 0 && c->reached == n;
+    return r < 0 ? r : c->left == 0 && c->reached == c->until;
 }
 
 /* From the next hit on, over those that are within reach of it. */
@@ -209,6 +210,7 @@ static int read_on(struct context *c, const struct plan_scan *plan, struct err *
     if (c->spacing > 0)
         scan.expect += is_far(c, at, end) ? GAP_RECORDS : (size_t)(distance(at, end) / c->spacing);
     c->hit = NULL;
+    c->until = last;
     c->began = at;
     c->left = c->passed = c->read = 0;
     return exec_each(c->x, &scan, look_at, c, err);

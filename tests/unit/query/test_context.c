@@ -297,6 +297,36 @@ static void a_hit_behind_many_of_its_time_is_found(void **state)
     buf_fini(&out);
 }
 
+/* Hits a few hours from each other: the last is more than a day behind the first, and what follows
+ * it more than a day behind the second. */
+static void a_chain_of_hits_is_followed_to_its_end(void **state)
+{
+    static const struct {
+        ts_ns hours;
+        const char *line;
+    } lines[] = {{0, "far"},   {11, "near"}, {24, "hit1"}, {46, "hit2"},
+                 {60, "hit3"}, {72, "near"}, {96, "far"}};
+    struct query_params p = {.start = 0,
+                             .end = INT64_MAX,
+                             .limit = 10,
+                             .direction = QUERY_FORWARD,
+                             .before = 1,
+                             .after = 1};
+    struct buf out;
+    struct fake f;
+
+    (void)state;
+    buf_init(&out, OUT_MAX);
+    fake_init(&f);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        fake_add(&f, "{app=\"a\"}", NULL, lines[i].hours * NS_PER_H, str_of(lines[i].line));
+    assert_int_equal(fake_run(&f, "{app=\"a\"} |= \"hit\"", &p, &out), 0);
+    check_str(buf_str(&out), "{app=\"a\"} near\n{app=\"a\"} hit1\n{app=\"a\"} hit2\n"
+                             "{app=\"a\"} hit3\n{app=\"a\"} near\n");
+    fake_fini(&f);
+    buf_fini(&out);
+}
+
 CHECK_MAIN(cmocka_unit_test(neighbours_of_the_same_stream_are_marked),
            cmocka_unit_test(what_overlaps_is_given_once_and_hits_stay_hits),
            cmocka_unit_test(lines_of_one_time_are_told_apart),
@@ -305,4 +335,5 @@ CHECK_MAIN(cmocka_unit_test(neighbours_of_the_same_stream_are_marked),
            cmocka_unit_test(too_much_is_refused),
            cmocka_unit_test(many_hits_have_what_each_of_them_has),
            cmocka_unit_test(near_hits_are_read_at_once),
-           cmocka_unit_test(a_hit_behind_many_of_its_time_is_found))
+           cmocka_unit_test(a_hit_behind_many_of_its_time_is_found),
+           cmocka_unit_test(a_chain_of_hits_is_followed_to_its_end))

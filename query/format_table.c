@@ -2,6 +2,7 @@
 #include "query/format.h"
 
 #include "base/utf8.h"
+#include "base/visible.h"
 
 #include <time.h>
 
@@ -81,33 +82,11 @@ static void add_time(struct buf *out, ts_ns ts, bool utc)
     buf_addf(out, "%s.%03d%s", text, (int)part, utc ? "Z" : "");
 }
 
-/* UTF-8 whose control characters are shown, not obeyed. */
-static void add_visible(struct buf *out, struct str s)
-{
-    size_t from = 0;
-
-    for (size_t i = 0; i <= s.n; i++) {
-        unsigned char c = i < s.n ? (unsigned char)s.p[i] : 0;
-        bool c1 = c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0;
-        if (i < s.n && c != 0x7f && c >= ' ' && !c1)
-            continue;
-        if (i < s.n && c == '\t')
-            continue;
-        utf8_repair(out, str_sub(s, from, i - from));
-        if (i < s.n) {
-            if (c1)
-                c = (unsigned char)s.p[++i];
-            buf_addf(out, "\\x%02x", (unsigned)c);
-        }
-        from = i + 1;
-    }
-}
-
 static void add_padded(struct buf *out, struct str s, size_t width)
 {
     size_t before = out->n;
 
-    add_visible(out, s);
+    visible_add(out, s, true);
     for (size_t i = utf8_columns(str_from(buf_str(out), before)); i < width; i++)
         buf_add_char(out, ' ');
 }
@@ -136,7 +115,7 @@ static void add_row(struct buf *out, const struct query_entry *e, const struct f
     if (opt->color)
         buf_add_z(out, RESET);
     buf_add_char(out, ' ');
-    add_visible(out, e->line);
+    visible_add(out, e->line, true);
     buf_add_char(out, '\n');
 }
 

@@ -5,7 +5,7 @@
 #include "base/obj.h"
 #include "base/utf8.h"
 #include "base/vec.h"
-#include "query/cli/visible.h"
+#include "base/visible.h"
 #include "query/format.h"
 
 #include <math.h>
@@ -172,7 +172,7 @@ static void make_visible(const struct rows *r, size_t row, size_t column, bool u
     else
         add_cell(&text, &r->v.p[row][column], r->columns[column].kind, !utc);
     buf_clear(out);
-    visible_add(out, buf_str(&text));
+    visible_add(out, buf_str(&text), false);
     end_piece(&text, out);
 }
 

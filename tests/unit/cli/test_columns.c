@@ -1,8 +1,6 @@
-/* query/cli/columns.c, visible.c: chosen parts of entries, in each form. */
+/* query/cli/columns.c: chosen parts of entries, in each form. */
 #include "query/cli/columns.h"
 
-#include "base/utf8.h"
-#include "query/cli/visible.h"
 #include "tests/lib/check.h"
 
 #include <string.h>
@@ -81,21 +79,6 @@ static void a_name_that_is_none_is_refused(void **state)
         assert_int_equal(columns_new(bad[i], &c, &err), ERR_INVALID);
 }
 
-static void a_terminal_obeys_nothing(void **state)
-{
-    struct buf out;
-
-    (void)state;
-    buf_init(&out, OUT_MAX);
-    visible_add(&out, STR("a\x1b[2J\xc2\x9b\x7f\xff"));
-    check_str(buf_str(&out), "a\\x1b[2J\\x9b\\x7f\xef\xbf\xbd");
-    assert_int_equal(utf8_columns(STR("\xc3\xa9"
-                                      "b")),
-                     2);
-    buf_fini(&out);
-}
-
 CHECK_MAIN(cmocka_unit_test(parts_and_labels_of_any_kind_are_columns),
            cmocka_unit_test(a_heading_stands_once), cmocka_unit_test(json_holds_the_names),
-           cmocka_unit_test(a_name_that_is_none_is_refused),
-           cmocka_unit_test(a_terminal_obeys_nothing))
+           cmocka_unit_test(a_name_that_is_none_is_refused))

@@ -54,13 +54,14 @@ int exec_fini(struct exec *x, int result, struct query_stats *stats, struct err 
 int exec_check_length(const struct exec *x, struct err *err)
 {
     const struct query_params *p = x->params;
+    dur_ns most = exec_add(x->limits.length, p->end > time_now() ? QUERY_AHEAD : 0);
     char length[TIME_TEXT_MAX];
     char limit[TIME_TEXT_MAX];
     struct str is;
     struct str may;
 
     if (x->limits.length <= 0 || p->end <= p->start ||
-        (uint64_t)p->end - (uint64_t)p->start <= (uint64_t)x->limits.length)
+        (uint64_t)p->end - (uint64_t)p->start <= (uint64_t)most)
         return 0;
     is = dur_format(
         (uint64_t)p->end - (uint64_t)p->start > INT64_MAX ? INT64_MAX : p->end - p->start, length);

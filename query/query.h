@@ -61,13 +61,16 @@ typedef void query_part_fn(void *arg, struct str text, enum query_place place);
 /* Tell all parts, selector by selector.  `text` is valid during the call. */
 void query_explain(const struct query *q, query_part_fn *fn, void *arg);
 
+/* How far ahead of now whoever asks for all up to now may put the end: records may be. */
+#define QUERY_AHEAD (10 * NS_PER_MIN)
+
 struct query_limits {    /* 0: the default behind it */
     dur_ns time;         /* 60 s */
     size_t memory_bytes; /* 128 MiB */
     uint64_t line_bytes; /* no limit */
     size_t series;       /* 500: result series */
     size_t points;       /* 11,000: (end - start) / step */
-    dur_ns length;       /* no limit: end - start */
+    dur_ns length;       /* no limit: end - start, without QUERY_AHEAD where end lies ahead */
     dur_ns range;        /* no limit: of a range aggregation */
 };
 

@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "query/cli/loki.h"
 #include "query/cli/params.h"
+#include "query/query.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@ enum { SAY_MAX = 1 << 20, ANSWER_MAX = 512 << 20 };
 
 ts_ns cmd_end(const struct args *args)
 {
-    return args->has_to ? args->to : args->to + CMD_AHEAD;
+    return args->has_to ? args->to : args->to + QUERY_AHEAD;
 }
 
 /* Append `s` as UTF-8, control characters as blanks. */

@@ -43,9 +43,8 @@ enum {
     CMD_IDLE_MS = 600000, /* a query may think that long before its first byte */
     CMD_WARNINGS_MAX = 64 << 10
 };
-/* Where an open end is put: the server takes records of at most that far ahead of its clock. */
-#define CMD_AHEAD (10 * NS_PER_MIN)
-ts_ns cmd_end(const struct args *args); /* --to, or now and CMD_AHEAD */
+/* --to, or now and QUERY_AHEAD: the server takes records of at most that far ahead of its clock. */
+ts_ns cmd_end(const struct args *args);
 
 /* One line on stderr: "logq: ...", without what a terminal would obey. */
 void cmd_say(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -6,6 +6,7 @@
  */
 #include "query/cli/cmd.h"
 #include "query/cli/lines.h"
+#include "query/query.h"
 
 enum { LIMIT_DEFAULT = 10, POLL_MS = 500, PAUSE_MAX_MS = 10000, POLL_IDLE_MS = 60000 };
 
@@ -37,7 +38,7 @@ static int show_first(struct tail *t, struct remote_failure *fail, struct err *e
     const struct args *a = t->c->args;
     struct lines_request q = {.export = {.query = t->text,
                                          .from = a->from,
-                                         .to = a->to + CMD_AHEAD,
+                                         .to = a->to + QUERY_AHEAD,
                                          .limit = a->has_limit ? a->limit : LIMIT_DEFAULT,
                                          .idle_ms = CMD_IDLE_MS},
                               .follow = &t->follow};
@@ -54,7 +55,7 @@ static int show_new(struct tail *t, struct remote_failure *fail, struct err *err
 {
     struct lines_request q = {.export = {.query = t->text,
                                          .from = t->follow.bound.ts,
-                                         .to = time_now() + CMD_AHEAD,
+                                         .to = time_now() + QUERY_AHEAD,
                                          .after_seq = t->follow.bound.seq,
                                          .idle_ms = POLL_IDLE_MS},
                               .follow = &t->follow};

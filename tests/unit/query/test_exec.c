@@ -421,6 +421,22 @@ static void an_error_of_the_store_ends_the_run_and_nothing_stays_charged(void **
     buf_fini(&out);
 }
 
+/* Who asks for the last two hours asks up to some minutes from now, for clocks differ. */
+static void what_lies_ahead_is_not_held_against_the_length(void **state)
+{
+    ts_ns now = time_now();
+    struct query_params p = {.start = now - 2 * NS_PER_H, .end = now + QUERY_AHEAD};
+
+    (void)state;
+    p.limits.length = 2 * NS_PER_H;
+    check_limit("{app=~\".+\"}", &p, 0, "");
+    p.end += NS_PER_MIN;
+    check_limit("{app=~\".+\"}", &p, ERR_LIMIT, "(query length: 2h11m, limit: 2h)");
+    p.end = now - 1;
+    p.start = p.end - 2 * NS_PER_H - 1;
+    check_limit("{app=~\".+\"}", &p, ERR_LIMIT, "the query time range exceeds the limit");
+}
+
 CHECK_MAIN(cmocka_unit_test(entries_come_in_order_up_to_the_limit),
            cmocka_unit_test(interval_thins_entries_out),
            cmocka_unit_test(a_cursor_goes_on_behind_the_last_entry),
@@ -432,6 +448,7 @@ CHECK_MAIN(cmocka_unit_test(entries_come_in_order_up_to_the_limit),
            cmocka_unit_test(a_cursor_does_not_go_with_dedup),
            cmocka_unit_test(the_caller_may_end_a_run),
            cmocka_unit_test(limits_are_named_with_what_raises_them),
+           cmocka_unit_test(what_lies_ahead_is_not_held_against_the_length),
            cmocka_unit_test(of_too_many_series_the_greatest_can_be_had),
            cmocka_unit_test(lines_that_cannot_be_read_may_be_left_out),
            cmocka_unit_test(a_step_is_needed_and_an_end_behind_the_start),

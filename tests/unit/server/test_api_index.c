@@ -139,7 +139,7 @@ static void fields_are_found_in_a_sample(void **state)
     check_get(f, VALUES "&limit=1", 200, "\"limit\":1}");
     check_get(f, "/loki/api/v1/detected_field/nothing/values?query=%7Bapp%3D%22api%22%7D&" DAY, 200,
               "{\"values\":[],");
-    check_get(f, FIELDS "&line_limit=5001", 400, "'line_limit': 5001 is over 5000");
+    check_get(f, FIELDS "&line_limit=5001", 400, "max_entries_limit_per_query (5001 > 5000)");
     check_get(f, "/loki/api/v1/detected_fields", 400, "'query' is missing");
     check_get(f, "/loki/api/v1/detected_fields?query=1", 400, "log query");
 }

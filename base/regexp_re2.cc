@@ -80,6 +80,7 @@ class reader
     void add_char(const char *from, size_t n);
     void skip_class();
     bool skip_group();
+    bool is_repeated_flags(const char *group) const;
     bool read_escape();
     size_t counted() const;
     void skip_repeat();
@@ -219,9 +220,23 @@ void reader::skip_repeat()
         p_++;
 }
 
+/* A group of flags alone ends at p_: a repetition behind it is one of what stands before it. */
+bool reader::is_repeated_flags(const char *group) const
+{
+    const char *q = group + 1;
+
+    if (q == end_ || *q != '?' || !(at('*') || at('+') || at('?') || at('{')))
+        return false;
+    q++;
+    while (q < p_ - 1 && *q != '\0' && strchr("imsU-", *q) != nullptr)
+        q++;
+    return q == p_ - 1;
+}
+
 /* One character, class or group with its repetition; false: give up. */
 bool reader::step()
 {
+    const char *from = p_;
     size_t n = 1;
 
     switch (*p_) {
@@ -234,7 +249,7 @@ bool reader::step()
     case '(':
         end_run();
         plain_ = false;
-        if (!skip_group())
+        if (!skip_group() || is_repeated_flags(from))
             return false;
         break;
     case '[':

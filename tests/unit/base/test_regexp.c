@@ -115,6 +115,9 @@ static void plain_text_is_told_from_operators(void **state)
         {"(a)(b)", "ab", "a"},
         {"a()b", "ab", "a"},
         {"x*", "", NULL},
+        {"xa(?s)?b", "xb", "a"}, /* the repetition is one of what stands before the flags */
+        {"a(?m)*b", "b", "a"},
+        {"a(?)b", "ab", "b"},
     };
 
     (void)state;
@@ -143,6 +146,9 @@ static void required_text_is_named(void **state)
         {"conn(ection)?", "conn"},
         {".*", ""},
         {"a\xef\xbf\xbd", ""},
+        {"(?s)ab", "ab"},
+        {"ab(?s).", "ab"},
+        {"ab(?s)?c", ""},
     };
 
     (void)state;

@@ -206,6 +206,21 @@ static void read_quoted(struct reader *r)
     r->at += 2 + n;
 }
 
+/* Characters that stand for themselves, of which a repetition repeats the last. */
+static void read_plain(struct reader *r)
+{
+    static const bool is_sign[256] = {
+        ['('] = true, [')'] = true, ['['] = true, ['\\'] = true, ['{'] = true,
+        ['*'] = true, ['+'] = true, ['?'] = true, ['.'] = true,
+    };
+    size_t from = r->at;
+
+    while (r->at < r->s.n && !is_sign[(unsigned char)r->s.p[r->at]])
+        r->at++;
+    add(r, capped((uint64_t)(r->at - from) * char_cost(r)));
+    r->v[r->n - 1].last = char_cost(r);
+}
+
 static bool step(struct reader *r)
 {
     switch (peek(r, 0)) {
@@ -235,8 +250,8 @@ static bool step(struct reader *r)
         add(r, COST_ANY);
         break;
     default:
-        add(r, char_cost(r));
-        break;
+        read_plain(r);
+        return true;
     }
     r->at++;
     return true;

@@ -308,10 +308,11 @@ reading reader::read()
 /* \C would let a match end inside a character, and Go has no such thing. */
 bool has_any_byte(struct str s)
 {
-    for (size_t i = 0; i + 1 < s.n; i++) {
-        if (s.p[i] != '\\')
-            continue;
-        i++;
+    for (size_t i = 0; i < s.n; i++) {
+        size_t escape = str_find_char(str_from(s, i), '\\');
+        if (escape == SIZE_MAX || escape + 1 >= s.n - i)
+            return false;
+        i += escape + 1;
         if (s.p[i] == 'C')
             return true;
         if (s.p[i] == 'Q') {

@@ -2,7 +2,8 @@
  * base/regexp_syntax.c - see regexp_syntax.h.
  *
  * RE2 takes milliseconds for a large pattern until it comes to what is wrong at its end, since it
- * builds a tree of all before it.  Here the same grammar is read without building anything.
+ * builds a tree of all before it.  Here the same grammar is read without building anything.  What
+ * takes the empty text, and the names of groups, are seen on the same way.
  */
 #include "base/regexp_syntax.h"
 
@@ -10,15 +11,27 @@
 
 #include <string.h>
 
-enum { REPEAT_MAX = 1000, NUMBER_MAX = 100000000, RUNE_MAX = 0x10ffff };
+enum { REPEAT_MAX = 1000, NUMBER_MAX = 100000000, RUNE_MAX = 0x10ffff, LEVELS = 250 };
+
+/* What of a group, or of all, takes the empty text so far. */
+struct level {
+    bool some;   /* one of the alternatives that ended */
+    bool before; /* all of this alternative but what was read last */
+    bool last;   /* that: what a repetition would repeat */
+};
 
 struct reader {
     struct str s;
     size_t at;
     size_t depth;    /* open groups */
+    size_t deepest;  /* as many were open at once */
     bool may_repeat; /* something stands before */
     size_t repeat;   /* where the repetition just before begins; SIZE_MAX: there is none */
     struct regexp_fault fault;
+    struct level level;         /* of the innermost group */
+    struct level outer[LEVELS]; /* of those around it; none are kept of what is deeper */
+    struct str *names;          /* where to put the names of groups, or NULL */
+    size_t groups, max;         /* that keep what they match; how many names there is room for */
 };
 
 static char peek(const struct reader *r, size_t ahead)
@@ -63,6 +76,54 @@ static bool fail(struct reader *r, enum regexp_fault_kind kind, size_t from, siz
         n++;
     r->fault = (struct regexp_fault){kind, str_sub(r->s, from, n)};
     return false;
+}
+
+/* ---- what takes the empty text ---- */
+
+static void add(struct reader *r, bool takes_empty)
+{
+    r->level.before = r->level.before && r->level.last;
+    r->level.last = takes_empty;
+}
+
+/* Characters, of which a repetition repeats the last. */
+static void add_text(struct reader *r, struct str text)
+{
+    size_t n = 1;
+
+    while (n < text.n && is_more(text.p[n]))
+        n++;
+    if (text.n > n)
+        add(r, false);
+    if (text.n > 0)
+        add(r, false);
+}
+
+static void end_alternative(struct reader *r)
+{
+    r->level.some = r->level.some || (r->level.before && r->level.last);
+    r->level.before = r->level.last = true;
+}
+
+static void push_level(struct reader *r)
+{
+    if (r->depth < LEVELS)
+        r->outer[r->depth] = r->level;
+    r->depth++;
+    r->deepest = r->depth > r->deepest ? r->depth : r->deepest;
+    r->level = (struct level){.before = true, .last = true};
+}
+
+static void pop_level(struct reader *r)
+{
+    bool takes_empty;
+
+    end_alternative(r);
+    takes_empty = r->level.some;
+    r->depth--;
+    if (r->depth < LEVELS)
+        r->level = r->outer[r->depth];
+    add(r, takes_empty);
 }
 
 /* ---- characters ---- */
@@ -249,12 +310,21 @@ static bool read_class(struct reader *r)
 
 /* ---- groups ---- */
 
+/* Of `n` bytes to its content. */
 static bool open_group(struct reader *r, size_t n)
 {
     r->at += n;
-    r->depth++;
+    push_level(r);
     r->may_repeat = false;
     return true;
+}
+
+static bool open_capture(struct reader *r, size_t n, struct str name)
+{
+    if (r->groups < r->max)
+        r->names[r->groups] = name;
+    r->groups++;
+    return open_group(r, n);
 }
 
 static bool read_name(struct reader *r)
@@ -264,7 +334,7 @@ static bool read_name(struct reader *r)
     while (is_alpha(peek(r, n)) || is_digit(peek(r, n)) || peek(r, n) == '_')
         n++;
     if (n > 4 && peek(r, n) == '>')
-        return open_group(r, n + 1);
+        return open_capture(r, n + 1, str_sub(r->s, r->at + 4, n - 4));
     n = str_find(str_from(r->s, r->at), STR(">"));
     if (n == SIZE_MAX)
         return fail(r, REGEXP_FAULT_PIECE, r->at, r->s.n - r->at);
@@ -278,7 +348,7 @@ static bool read_group(struct reader *r)
     bool any = true;
 
     if (peek(r, 1) != '?')
-        return open_group(r, 1);
+        return open_capture(r, 1, STR_NULL);
     if (peek(r, 2) == 'P' && peek(r, 3) == '<')
         return read_name(r);
     for (size_t n = 2;; n++) {
@@ -316,8 +386,8 @@ static int read_number(const struct reader *r, size_t *n)
     return v;
 }
 
-/* Length of {n}, {n,} or {n,m} at r->at; 0: the brace stands for itself. */
-static size_t counted(const struct reader *r, bool *is_size)
+/* Length of {n}, {n,} or {n,m} at r->at; 0: the brace stands for itself.  *least: the n. */
+static size_t counted(const struct reader *r, bool *is_size, int *least)
 {
     size_t n = 1;
     int low = read_number(r, &n);
@@ -332,6 +402,7 @@ static size_t counted(const struct reader *r, bool *is_size)
             return 0;
     }
     *is_size = low <= high && high <= REPEAT_MAX;
+    *least = low;
     return peek(r, n) == '}' ? n + 1 : 0;
 }
 
@@ -340,11 +411,13 @@ static bool read_repeat(struct reader *r, size_t before)
 {
     size_t from = r->at;
     bool is_size = true;
-    size_t n = peek(r, 0) == '{' ? counted(r, &is_size) : 1;
+    int least = peek(r, 0) == '+';
+    size_t n = peek(r, 0) == '{' ? counted(r, &is_size, &least) : 1;
 
     if (n == 0) {
         r->at++;
         r->may_repeat = true;
+        add(r, false);
         return true;
     }
     r->at += n;
@@ -357,6 +430,7 @@ static bool read_repeat(struct reader *r, size_t before)
     if (!r->may_repeat)
         return fail(r, REGEXP_FAULT_PIECE, from, r->at - from);
     r->repeat = from;
+    r->level.last = r->level.last || least == 0;
     return true;
 }
 
@@ -368,6 +442,7 @@ static bool read_quoted(struct reader *r)
     struct str rest = str_from(r->s, r->at + 2);
     size_t end = str_find(rest, STR("\\E"));
 
+    add_text(r, str_sub(rest, 0, end));
     if (end != 0 && rest.n > 0)
         r->may_repeat = true;
     r->at += end == SIZE_MAX ? 2 + rest.n : 4 + end;
@@ -381,13 +456,32 @@ static bool read_backslash(struct reader *r)
     if (peek(r, 1) == 'Q')
         return read_quoted(r);
     r->may_repeat = true;
+    add(r, false);
     if (is_in(peek(r, 1), "pP"))
         return read_unicode(r);
+    if (is_in(peek(r, 1), "BAz"))
+        r->level.last = true; /* they stand in the place of the character that was added */
     if (is_in(peek(r, 1), "dDsSwWbBAz")) {
         r->at += 2;
         return true;
     }
     return read_escape(r, &rune);
+}
+
+/* Characters that stand for themselves, and dots. */
+static bool read_plain(struct reader *r)
+{
+    static const bool is_sign[256] = {
+        ['('] = true, [')'] = true, ['|'] = true, ['['] = true, ['\\'] = true, ['{'] = true,
+        ['*'] = true, ['+'] = true, ['?'] = true, ['^'] = true, ['$'] = true,
+    };
+    size_t from = r->at;
+
+    while (r->at < r->s.n && !is_sign[(unsigned char)r->s.p[r->at]])
+        r->at++;
+    add_text(r, str_sub(r->s, from, r->at - from));
+    r->may_repeat = true;
+    return true;
 }
 
 /* False: a fault, or it cannot be told. */
@@ -404,14 +498,20 @@ static bool step(struct reader *r)
             r->fault.kind = REGEXP_FAULT_CLOSE;
             return false;
         }
-        r->depth--;
+        pop_level(r);
+        break;
+    case '^':
+    case '$':
+        add(r, true);
         break;
     case '|':
         r->at++;
         r->may_repeat = false;
+        end_alternative(r);
         return true;
     case '[':
         r->may_repeat = true;
+        add(r, false);
         return read_class(r);
     case '\\':
         return read_backslash(r);
@@ -421,23 +521,63 @@ static bool step(struct reader *r)
     case '?':
         return read_repeat(r, before);
     default:
-        break;
+        return read_plain(r);
     }
     r->at++;
     r->may_repeat = true;
     return true;
 }
 
+static void begin(struct reader *r, struct str pattern)
+{
+    r->s = pattern;
+    r->at = r->depth = r->deepest = r->groups = r->max = 0;
+    r->may_repeat = false;
+    r->repeat = SIZE_MAX;
+    r->fault = (struct regexp_fault){REGEXP_FAULT_NONE, STR_NULL};
+    r->level = (struct level){.before = true, .last = true};
+    r->names = NULL;
+}
+
+/* False: a fault, or it cannot be told. */
+static bool read_all(struct reader *r)
+{
+    if (utf8_valid(r->s) != r->s.n)
+        return false;
+    while (r->at < r->s.n)
+        if (!step(r))
+            return false;
+    if (r->depth > 0)
+        r->fault.kind = REGEXP_FAULT_OPEN;
+    return r->depth == 0;
+}
+
 struct regexp_fault regexp_syntax(struct str pattern)
 {
-    struct reader r = {.s = pattern, .repeat = SIZE_MAX};
+    struct reader r;
 
-    if (utf8_valid(pattern) != pattern.n)
-        return r.fault;
-    while (r.at < r.s.n)
-        if (!step(&r))
-            return r.fault;
-    if (r.depth > 0)
-        r.fault.kind = REGEXP_FAULT_OPEN;
+    begin(&r, pattern);
+    (void)read_all(&r); /* why it stopped is in the fault */
     return r.fault;
+}
+
+enum regexp_empty regexp_takes_empty(struct str pattern)
+{
+    struct reader r;
+
+    begin(&r, pattern);
+    if (!read_all(&r) || r.deepest > LEVELS)
+        return REGEXP_EMPTY_UNKNOWN;
+    end_alternative(&r);
+    return r.level.some ? REGEXP_EMPTY_YES : REGEXP_EMPTY_NO;
+}
+
+size_t regexp_names(struct str pattern, struct str *ret, size_t max)
+{
+    struct reader r;
+
+    begin(&r, pattern);
+    r.names = ret;
+    r.max = max;
+    return read_all(&r) && r.groups <= max ? r.groups : SIZE_MAX;
 }

@@ -1,8 +1,10 @@
-/* base/regexp_syntax.h - what is wrong in a regular expression, found without RE2. */
+/* base/regexp_syntax.h - what is wrong in a regular expression, and what is in it, without RE2. */
 #ifndef LOGQ_BASE_REGEXP_SYNTAX_H
 #define LOGQ_BASE_REGEXP_SYNTAX_H
 
 #include "base/str.h"
+
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,6 +29,16 @@ struct regexp_fault {
 /* The first fault of a pattern in RE2's syntax.  NONE also when it cannot be told here: bytes that
  * are no UTF-8, names of Unicode classes.  Pure, linear. */
 struct regexp_fault regexp_syntax(struct str pattern);
+
+enum regexp_empty { REGEXP_EMPTY_UNKNOWN, REGEXP_EMPTY_NO, REGEXP_EMPTY_YES };
+
+/* Does the pattern match the empty text?  UNKNOWN also of what is no pattern.  Pure, linear. */
+enum regexp_empty regexp_takes_empty(struct str pattern);
+
+/* The names of the groups that keep what they match, in their order, in ret[0..max): STR_NULL for
+ * one without.  They live as long as `pattern`.  Returns how many groups there are, or SIZE_MAX: it
+ * cannot be told, or they are more than `max`.  Pure, linear. */
+size_t regexp_names(struct str pattern, struct str *ret, size_t max);
 
 #ifdef __cplusplus
 }

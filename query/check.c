@@ -9,6 +9,7 @@
 
 #include "base/map.h"
 #include "base/regexp_cost.h"
+#include "base/regexp_syntax.h"
 #include "base/vec.h"
 #include "query/tmpl.h"
 
@@ -56,7 +57,7 @@ static int check_selector(struct checker *c, const struct ast_log *l)
         if (r < 0)
             return r;
         if (m->m.op == MATCH_RE && !c->compiles)
-            selects = true; /* it may */
+            selects = selects || regexp_takes_empty(m->m.value) != REGEXP_EMPTY_YES; /* may be */
         else if (m->m.op == MATCH_EQ || m->m.op == MATCH_RE)
             selects = selects || !matcher_matches(&m->m, STR(""));
     }
@@ -279,14 +280,27 @@ static int compile_capturing(struct checker *c, struct str pattern, bool anchore
     return r < 0 ? r : regexp_captures(*ret) >= REGEXP_MAX_CAPTURES;
 }
 
+/* The names of the groups of a stage, in ret[0..REGEXP_MAX_CAPTURES).  SIZE_MAX: they are not known
+ * before it is compiled. */
+static size_t group_names(const struct checker *c, const struct ast_stage *s, struct str *ret)
+{
+    size_t n;
+
+    if (!c->compiles)
+        return regexp_names(s->text.text, ret, REGEXP_MAX_CAPTURES);
+    n = regexp_captures(s->text.re);
+    for (size_t i = 0; i < n; i++)
+        ret[i] = regexp_capture_name(s->text.re, i + 1);
+    return n;
+}
+
 static int check_regexp(struct checker *c, struct ast_stage *s)
 {
+    struct str names[REGEXP_MAX_CAPTURES];
     size_t n;
     size_t named = 0;
     int r = compile_capturing(c, s->text.text, false, &s->text.re);
 
-    if (r == 0 && !c->compiles)
-        return 0;
     if (r > 0)
         return FAIL(c, s->at, ERR_INVALID, "regexp: more than %d captures",
                     REGEXP_MAX_CAPTURES - 1);
@@ -294,17 +308,19 @@ static int check_regexp(struct checker *c, struct ast_stage *s)
         *c->at = s->at;
         return r;
     }
-    n = regexp_captures(s->text.re);
-    for (size_t i = 1; i <= n; i++) {
-        struct str name = regexp_capture_name(s->text.re, i);
+    n = group_names(c, s, names);
+    if (n == SIZE_MAX)
+        return 0; /* the second time */
+    for (size_t i = 0; i < n; i++) {
+        struct str name = names[i];
         if (name.p == NULL)
             continue;
         named++;
         if (!label_name_ok(name))
             return FAIL(c, s->at, ERR_INVALID, "invalid extracted label name '%.*s'",
                         (int)(name.n < 80 ? name.n : 80), name.p);
-        for (size_t j = 1; j < i; j++) {
-            if (str_eq(name, regexp_capture_name(s->text.re, j)))
+        for (size_t j = 0; j < i; j++) {
+            if (str_eq(name, names[j]))
                 return FAIL(c, s->at, ERR_INVALID, "duplicate extracted label name '%.*s'",
                             (int)(name.n < 80 ? name.n : 80), name.p);
         }

@@ -27,6 +27,8 @@ static void rules_of_the_language_are_kept(void **state)
                "matcher that does not have an empty-compatible value."},
         {"{a=\"\"}", "queries require at least one"},
         {"{a=~\".*\"}", "queries require at least one"},
+        {"{a=~\"(b|c*)d?|e\"}", "queries require at least one"},
+        {"{a=~\"\\\\p{Greek}*\"}", "queries require at least one"}, /* RE2 alone knows */
         {"{a!=\"b\", c!~\"d\"}", "queries require at least one"},
         {"1 + count_over_time({a=~\".?\"}[5m])", "parse error at line 1, col 21: queries require"},
         {"topk(vector(1))", "parse error at line 1, col 1: parameter required for operation topk"},
@@ -69,6 +71,9 @@ static void rules_of_the_language_are_kept(void **state)
         {"{a=\"b\"} | logfmt x=\"a.b\"", "cannot parse expression [a.b] as a logfmt key"},
         {"{a=\"b\"} | regexp \"(\"", "missing ): ("},
         {"{a=\"b\"} | regexp \"a\"", "at least one named capture must be supplied"},
+        {"{a=\"b\"} | regexp `(a)\\p{Greek}`", "at least one named capture must be supplied"},
+        {"{a=\"b\"} | regexp \"(?P<1>a)\"", "col 9: invalid extracted label name '1'"},
+        {"{a=\"b\"} | regexp \"(?P<x>a)(b)(?P<x>c)\"", "duplicate extracted label name 'x'"},
         {"{a=\"b\"} | regexp \"(?P<x>a)(?P<x>b)\"", "duplicate"},
         {"{a=\"b\"} |~ ip(\"1.2.3.4\")", "ip: invalid operation"},
         {"{a=\"b\"} |= ip(\"1.2.3\")", "col 12: ip: invalid pattern \"1.2.3\""},

@@ -136,7 +136,9 @@ static void skip_blanks(struct lexer *l)
         char c = l->text.p[l->pos];
         if (c > '/')
             return; /* nearly always */
-        if (is_blank(c)) {
+        if (c == ' ') {
+            skip_plain(l, 1);
+        } else if (is_blank(c)) {
             skip(l, 1);
         } else if (c == '#' || (c == '/' && peek(l, 1) == '/')) {
             while (l->pos < l->text.n && peek(l, 0) != '\n')

@@ -131,7 +131,7 @@ static int new_node(struct parser *p, enum node_kind kind, struct place at, stru
 
     if (n != NULL) {
         p->spare = n->binary.left;
-        memset(n, 0, sizeof(*n));
+        memset(&n->binary, 0, sizeof(n->binary)); /* it was an operator or a number: that is all */
     } else if ((n = parse_alloc(p, sizeof(*n))) == NULL) {
         return parse_failed(p);
     }

@@ -115,14 +115,15 @@ int parse_filter_matcher(struct parser *p, struct str name, struct matcher *ret,
 }
 
 /* Behind the operator of a comparison with a text. */
-static int parse_matcher_value(struct parser *p, struct str name, const struct token *op,
-                               struct ast_filter *f)
+static int parse_matcher_value(struct parser *p, struct str name, enum token_kind op,
+                               struct place at, struct ast_filter *f)
 {
     f->kind = FILTER_MATCH;
     f->m = (struct matcher){.op = MATCH_EQ, .name = name};
-    if (match_of(op->kind, &f->m.op))
+    if (match_of(op, &f->m.op))
         return parse_value(p, &f->m, &f->at);
-    p->cur = *op; /* that is what is wrong */
+    p->cur.kind = op; /* that is what is wrong */
+    p->cur.at = at;
     return parse_unexpected(p, "= or != or =~ or !~");
 }
 
@@ -208,22 +209,24 @@ static int parse_label(struct parser *p, struct ast_filter *f, struct str *name)
 static int parse_comparison(struct parser *p, struct ast_filter *f)
 {
     struct str name = STR("");
-    struct token op;
+    enum token_kind op;
+    struct place at;
     int r = parse_label(p, f, &name);
 
     if (r < 0)
         return r;
-    op = p->cur;
-    if (!compare_of(op.kind, &f->op) && op.kind != TOKEN_RE && op.kind != TOKEN_NRE)
+    op = p->cur.kind;
+    at = p->cur.at;
+    if (!compare_of(op, &f->op) && op != TOKEN_RE && op != TOKEN_NRE)
         return parse_mistyped(p, name, TOKEN_JSON, TOKEN_UNWRAP);
     r = parse_advance(p); /* the kind of the value says what it is */
     if (r < 0)
         return r;
-    if (p->cur.kind == TOKEN_STRING || op.kind == TOKEN_RE || op.kind == TOKEN_NRE)
-        return parse_matcher_value(p, name, &op, f);
+    if (p->cur.kind == TOKEN_STRING || op == TOKEN_RE || op == TOKEN_NRE)
+        return parse_matcher_value(p, name, op, at, f);
     f->name = name;
-    if (p->cur.kind == TOKEN_IP && (op.kind == TOKEN_EQ || op.kind == TOKEN_NEQ))
-        return parse_ip(p, f, op.kind);
+    if (p->cur.kind == TOKEN_IP && (op == TOKEN_EQ || op == TOKEN_NEQ))
+        return parse_ip(p, f, op);
     if (p->cur.kind == TOKEN_DURATION || p->cur.kind == TOKEN_BYTES ||
         p->cur.kind == TOKEN_NUMBER || p->cur.kind == TOKEN_ADD || p->cur.kind == TOKEN_SUB)
         return parse_literal(p, f);

@@ -151,17 +151,13 @@ static int parse_json(struct parser *p, struct ast_stage *s)
     return r < 0 ? r : parse_extractions(p, &s->parser.list);
 }
 
-/* Is the word in hand the stage `dedup`, an extension?  In LogQL it is a label's name, and an
- * operator of comparison comes behind it. */
-static bool is_dedup(const struct parser *p)
+/* Does what is behind the word in hand go with a stage of that name? */
+static bool ends_stage(const struct parser *p)
 {
-    struct lexer ahead;
+    struct lexer ahead = p->lexer;
     struct token next;
     struct err ignored;
 
-    if (p->cur.kind != TOKEN_IDENTIFIER || !str_eq_nocase(p->cur.text, STR("dedup")))
-        return false;
-    ahead = p->lexer;
     if (lex_next(&ahead, &next, &ignored) < 0)
         return false;
     switch ((int)next.kind) {
@@ -178,6 +174,14 @@ static bool is_dedup(const struct parser *p)
     default:
         return false;
     }
+}
+
+/* Is the word in hand the stage `dedup`, an extension?  In LogQL it is a label's name, and an
+ * operator of comparison comes behind it. */
+static bool is_dedup(const struct parser *p)
+{
+    return p->cur.kind == TOKEN_IDENTIFIER && str_eq_nocase(p->cur.text, STR("dedup")) &&
+           ends_stage(p);
 }
 
 /* "dedup" [ "by" "(" IDENT { "," IDENT } ")" ] */
@@ -271,8 +275,6 @@ static int parse_text_stage(struct parser *p, struct ast_stage *s)
 
 static int parse_filter_stage(struct parser *p, struct ast_stage *s)
 {
-    if (p->cur.kind != TOKEN_IDENTIFIER && p->cur.kind != TOKEN_OPEN_PAREN)
-        return parse_unexpected(p, NULL);
     s->kind = STAGE_LABEL_FILTER;
     return parse_filter(p, &s->filter);
 }
@@ -292,12 +294,14 @@ static int parse_stage(struct parser *p, struct ast_stage *s)
     };
     size_t i = 0;
 
-    while (i < sizeof(words) / sizeof(words[0]) && words[i].token != p->cur.kind)
-        i++;
     if (is_dedup(p))
         return parse_dedup(p, s);
-    if (i == sizeof(words) / sizeof(words[0]))
+    if (p->cur.kind == TOKEN_IDENTIFIER || p->cur.kind == TOKEN_OPEN_PAREN)
         return parse_filter_stage(p, s);
+    while (i < sizeof(words) / sizeof(words[0]) && words[i].token != p->cur.kind)
+        i++;
+    if (i == sizeof(words) / sizeof(words[0]))
+        return parse_unexpected(p, NULL);
     s->kind = words[i].kind;
     switch (s->kind) {
     case STAGE_JSON:

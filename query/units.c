@@ -126,7 +126,7 @@ bool units_parse_float(struct str s, double *ret)
 /* ---- durations ---- */
 
 struct unit {
-    const char *name;
+    struct str name;
     dur_ns ns;
 };
 
@@ -135,7 +135,7 @@ static size_t find_unit(const struct unit *v, size_t n, struct str s)
 {
     size_t i = 0;
 
-    while (i < n && (s.n == 0 || s.p[0] != v[i].name[0] || !str_eq(s, str_of(v[i].name))))
+    while (i < n && (s.n == 0 || s.p[0] != v[i].name.p[0] || !str_eq(s, v[i].name)))
         i++;
     return i;
 }
@@ -145,9 +145,12 @@ static bool add_group(uint64_t *sum, uint64_t whole, double part, double scale, 
 {
     uint64_t group;
 
-    if (__builtin_mul_overflow(whole, (uint64_t)ns, &group) ||
-        __builtin_add_overflow(group, (uint64_t)(part * ((double)ns / scale)), &group) ||
-        __builtin_add_overflow(*sum, group, sum))
+    if (__builtin_mul_overflow(whole, (uint64_t)ns, &group))
+        return false;
+    if (part > 0 && /* seldom, and a division takes as long as all the rest */
+        __builtin_add_overflow(group, (uint64_t)(part * ((double)ns / scale)), &group))
+        return false;
+    if (__builtin_add_overflow(*sum, group, sum))
         return false;
     return *sum <= INT64_MAX;
 }
@@ -155,9 +158,14 @@ static bool add_group(uint64_t *sum, uint64_t whole, double part, double scale, 
 /* One group "12.5ms" of a Go duration at *p. */
 static enum units_fault go_group(const char **p, const char *end, uint64_t *sum, struct str *name)
 {
-    static const struct unit units[] = {
-        {"ns", 1},         {"us", NS_PER_US}, {"\xc2\xb5s", NS_PER_US}, {"\xce\xbcs", NS_PER_US},
-        {"ms", NS_PER_MS}, {"s", NS_PER_S},   {"m", NS_PER_MIN},        {"h", NS_PER_H}};
+    static const struct unit units[] = {{STR_INIT("ns"), 1},
+                                        {STR_INIT("us"), NS_PER_US},
+                                        {STR_INIT("\xc2\xb5s"), NS_PER_US},
+                                        {STR_INIT("\xce\xbcs"), NS_PER_US},
+                                        {STR_INIT("ms"), NS_PER_MS},
+                                        {STR_INIT("s"), NS_PER_S},
+                                        {STR_INIT("m"), NS_PER_MIN},
+                                        {STR_INIT("h"), NS_PER_H}};
     const size_t n_units = sizeof(units) / sizeof(units[0]);
     uint64_t whole = 0;
     double part = 0;
@@ -223,8 +231,9 @@ enum units_fault units_parse_go_duration(struct str s, dur_ns *ret, struct str *
 
 /* The first two are written alone: so is 8d, not 1w1d. */
 static const struct unit range_units[] = {
-    {"y", 365 * NS_PER_DAY}, {"w", 7 * NS_PER_DAY}, {"d", NS_PER_DAY}, {"h", NS_PER_H},
-    {"m", NS_PER_MIN},       {"s", NS_PER_S},       {"ms", NS_PER_MS}};
+    {STR_INIT("y"), 365 * NS_PER_DAY}, {STR_INIT("w"), 7 * NS_PER_DAY}, {STR_INIT("d"), NS_PER_DAY},
+    {STR_INIT("h"), NS_PER_H},         {STR_INIT("m"), NS_PER_MIN},     {STR_INIT("s"), NS_PER_S},
+    {STR_INIT("ms"), NS_PER_MS}};
 enum { N_RANGE_UNITS = sizeof(range_units) / sizeof(range_units[0]) };
 
 bool units_parse_range(struct str s, dur_ns *ret)
@@ -331,15 +340,16 @@ void units_print_range(struct buf *out, dur_ns d)
         if (i < 2 && d % range_units[i].ns != 0)
             continue;
         if (d >= range_units[i].ns)
-            buf_addf(out, "%" PRId64 "%s", d / range_units[i].ns, range_units[i].name);
+            buf_addf(out, "%" PRId64 "%.*s", d / range_units[i].ns, STR_ARG(range_units[i].name));
         d %= range_units[i].ns;
     }
 }
 
 void units_print_duration(struct buf *out, dur_ns d)
 {
-    static const struct unit units[] = {{"h", NS_PER_H},   {"m", NS_PER_MIN}, {"s", NS_PER_S},
-                                        {"ms", NS_PER_MS}, {"us", NS_PER_US}, {"ns", 1}};
+    static const struct unit units[] = {{STR_INIT("h"), NS_PER_H},   {STR_INIT("m"), NS_PER_MIN},
+                                        {STR_INIT("s"), NS_PER_S},   {STR_INIT("ms"), NS_PER_MS},
+                                        {STR_INIT("us"), NS_PER_US}, {STR_INIT("ns"), 1}};
     uint64_t left = d < 0 ? -(uint64_t)d : (uint64_t)d;
 
     if (d < 0)
@@ -348,7 +358,7 @@ void units_print_duration(struct buf *out, dur_ns d)
         buf_add_z(out, "0s");
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (left >= (uint64_t)units[i].ns)
-            buf_addf(out, "%" PRIu64 "%s", left / (uint64_t)units[i].ns, units[i].name);
+            buf_addf(out, "%" PRIu64 "%.*s", left / (uint64_t)units[i].ns, STR_ARG(units[i].name));
         left %= (uint64_t)units[i].ns;
     }
 }

@@ -111,7 +111,7 @@ struct tail *input_file_successor(const struct tail *t)
 }
 
 /* Is a part of it still to be built again? */
-static bool is_held_back(const struct input_file *in, const struct checkpoint_file *f)
+bool input_file_is_held_back(const struct input_file *in, const struct checkpoint_file *f)
 {
     for (size_t i = 0; i < in->waiting_parts.n; i++) {
         const struct checkpoint_chunk *c =
@@ -136,7 +136,7 @@ bool input_file_may_read(const struct input_file *in, const struct tail *t)
         return false;
     if (!reader_is_plain(&t->from) && in->unpacking != NULL && in->unpacking != t)
         return false; /* it takes memory: one at a time */
-    return t->described && !t->sought && !is_held_back(in, t->file);
+    return t->described && !t->sought && !input_file_is_held_back(in, t->file);
 }
 
 void input_file_complain(struct input_file *in, const char *path, int why)
@@ -269,10 +269,22 @@ void input_file_read_failed(struct tail *t, const struct err *err)
     t->failed_at = time_mono();
 }
 
+/* Is one in front of it, of which nothing more can be read either and which is still to come?
+ * What older ones hold ends in that. */
+static bool is_behind_another_end(const struct tail *t)
+{
+    const struct tail *before = NULL;
+
+    for (size_t i = 0; i < t->slot->tails.n && t->slot->tails.p[i] != t; i++)
+        if (!t->slot->tails.p[i]->drained)
+            before = t->slot->tails.p[i];
+    return before != NULL && before->from.fd < 0 && !before->sought;
+}
+
 void input_file_end(struct input_file *in, struct tail *t)
 {
     t->caught_up = true;
-    t->drained = !tail_is_holding(t) && input_file_is_oldest(t);
+    t->drained = !tail_is_holding(t) && (input_file_is_oldest(t) || is_behind_another_end(t));
     if (t->drained) {
         input_file_unready(in, t);
         input_file_soon(in);
@@ -307,7 +319,8 @@ void input_file_give_up(struct input_file *in, struct tail *t, const char *cause
     if (end < t->pos)
         end = t->pos;
     input_file_lose_held(in, t, cause);
-    input_file_gap(in, cause, t->file, t->pos, end);
+    if (t->from.kept == NULL || end > t->pos) /* else it is known that nothing else was there */
+        input_file_gap(in, cause, t->file, t->pos, end);
     checkpoint_skip(in->opt.checkpoint, t->file, t->pos, end);
     keep_writer_free(&t->keeping);
     reader_close(&t->from);
@@ -408,6 +421,7 @@ static void turn(struct input_file *in, struct tail *t, struct chunk *c)
     }
     if (t->holes_due && tail_resume(t, &in->reader, &err) < 0) {
         t->holes_due = true;
+        t->looked = UINT64_MAX; /* it may have been written anew, and be as long */
         turn_failed(in, t, c, &err);
         return;
     }

@@ -107,10 +107,13 @@ void input_file_gap(struct input_file *in, const char *cause, const struct check
 void input_file_complain(struct input_file *in, const char *path, int why);
 /* Is nothing to come of the older files of its name?  What they hold may go on in this one. */
 bool input_file_is_oldest(const struct tail *t);
+/* Is a part of it still to be built again? */
+bool input_file_is_held_back(const struct input_file *in, const struct checkpoint_file *f);
 /* Is it this file's turn?  A drained one may grow a little, too. */
 bool input_file_may_read(const struct input_file *in, const struct tail *t);
-/* Nothing of `t` is left to be read, and from.fd is -1: what it still holds has its turn when there
- * is room; where it holds nothing it is done with, for there may be many while a server is away. */
+/* Nothing of `t` is left to be read, and from.fd is -1: what it still holds, or what an older file
+ * may hold for it, has its turn when there is room; where there is neither, or one like it in front
+ * of it, it is done with, for there may be many while a server is away. */
 void input_file_end(struct input_file *in, struct tail *t);
 /* What was held before the start and was not read again since is lost, if there is any; what the
  * joins hold goes no further. */

@@ -474,6 +474,23 @@ static bool is_to_read(struct input_file *in, const struct slot *s, const struct
            !is_cut_unnoticed(in, s);
 }
 
+/* Where sibling `i` has its place among those of the slot that are followed, by their names now:
+ * what was opened as the log itself may have been rotated since, too.  NULL: it is the last. */
+static const struct tail *behind_sibling(const struct slot *s, const struct siblings *all, size_t i)
+{
+    const struct tail *newest = input_file_newest(s);
+
+    for (size_t k = i + 1; k < all->v.n; k++) {
+        const struct checkpoint_file *f = all->v.p[k].entry;
+        if (f != NULL && f->user != NULL && ((struct tail *)f->user)->slot == s)
+            return f->user;
+    }
+    for (size_t k = 0; k < i; k++)
+        if (newest != NULL && newest->file != NULL && all->v.p[k].entry == newest->file)
+            return NULL;
+    return newest != NULL && newest->from.kept != NULL ? NULL : newest;
+}
+
 /* Follow what has to be read, oldest first: behind one whose name went nothing is. */
 static void follow_siblings(struct input_file *in, struct slot *s, struct siblings *all)
 {
@@ -482,7 +499,6 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
     for (size_t i = 0; i < all->v.n && !in->name_went; i++) {
         const struct sibling *b = &all->v.p[i];
         struct checkpoint_file *f = b->entry;
-        const struct tail *before;
         struct reader from;
         struct tail *t;
         known = known || f != NULL;
@@ -497,9 +513,7 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
         reader_rest(&from);
         log_info("file.found", LOG_Z("file", b->path), LOG_Z("of", s->path));
         metric_add(METRIC_FILES_RECOVERED, 1);
-        before = input_file_newest(s);
-        t = input_file_follow(in, s->path, &from, f,
-                              before != NULL && before->from.kept != NULL ? NULL : before);
+        t = input_file_follow(in, s->path, &from, f, behind_sibling(s, all, i));
         if (t != NULL)
             t->came = true; /* whatever event there is, it is not of its name now */
     }

@@ -57,6 +57,11 @@ static bool has_just_failed(const struct tail *t)
     return t != NULL && t->failed != 0 && time_mono() - t->failed_at < REBUILD_MS * NS_PER_MS;
 }
 
+static bool is_sought(const struct tail *t)
+{
+    return t != NULL && t->sought;
+}
+
 /* Does part `i` have to wait: for its file, or, because one goes on with what the other holds, for
  * the part before it or behind it?  `waits` says it of the others. */
 static bool has_to_wait(const struct input_file *in, const struct checkpoint_chunk *plan, size_t i,
@@ -71,7 +76,8 @@ static bool has_to_wait(const struct input_file *in, const struct checkpoint_chu
     for (size_t k = 0; k < i; k++)
         if (waits[k] && p[k].file == p[i].file)
             return true;
-    return has_just_failed(p[i].file->user) || input_file_may_come(in, p[i].file);
+    return is_sought(p[i].file->user) || has_just_failed(p[i].file->user) ||
+           input_file_may_come(in, p[i].file);
 }
 
 /* Those of the parts to be built (all, or `again` those that were put off) that have to wait. */
@@ -126,6 +132,14 @@ static const char *why_not_rebuilt(const struct tail *t, const struct checkpoint
     return part->end <= part->file->kept.end ? "spool_damaged" : "file_gone";
 }
 
+/* NULL: nothing more can be read of it; what it holds then has its own turn. */
+static struct tail *readable(const struct checkpoint_file *f)
+{
+    struct tail *t = f->user;
+
+    return t != NULL && t->from.fd >= 0 ? t : NULL;
+}
+
 /* From file to file what is held goes on, so `next` is that of part i + 1.  If that is gone, it
  * ends here.  If this part cannot be built, what is held is lost with it.  1: its file cannot be
  * read now. */
@@ -133,8 +147,8 @@ static int build_part(struct input_file *in, struct building *b, size_t i)
 {
     const struct checkpoint_chunk *plan = b->plan;
     struct checkpoint_part part = plan->parts.p[i];
-    struct tail *t = part.file->user;
-    struct tail *next = i + 1 < plan->parts.n ? plan->parts.p[i + 1].file->user : NULL;
+    struct tail *t = readable(part.file);
+    struct tail *next = i + 1 < plan->parts.n ? readable(plan->parts.p[i + 1].file) : NULL;
     const uint16_t BOTH = CHECKPOINT_FLUSH_STDOUT | CHECKPOINT_FLUSH_STDERR;
     size_t before = b->lost.n;
     struct err err;
@@ -162,14 +176,13 @@ static int build_part(struct input_file *in, struct building *b, size_t i)
     return 0;
 }
 
-/* Nothing of it was built: some of its files could not be read. */
-static void build_nothing(struct input_file *in, struct building *b)
+/* Nothing of it was built: some of its files could not be read.  Those of other parts may be read
+ * on already: what they hold is theirs. */
+static void build_nothing(struct input_file *in, struct building *b, const bool *waits, bool again)
 {
-    struct checkpoint_part *p;
-
-    VEC_EACH(&b->plan->parts, p) {
-        struct tail *t = p->file->user;
-        if (t == NULL)
+    for (size_t i = 0; i < b->plan->parts.n; i++) {
+        struct tail *t = b->plan->parts.p[i].file->user;
+        if (t == NULL || waits[i] || (again && !is_waiting(in, b->plan->no, i)))
             continue;
         tail_forget_held(t, &in->reader);
         reader_rest(&t->from);
@@ -191,7 +204,7 @@ static int build(struct input_file *in, const struct checkpoint_chunk *plan, con
         if (!waits[i] && (!again || is_waiting(in, plan->no, i)))
             r = build_part(in, &b, i);
     if (r != 0)
-        build_nothing(in, &b);
+        build_nothing(in, &b, waits, again);
     for (size_t i = 0; r == 0 && i < plan->parts.n; i++) {
         struct waiting_part part = {plan->no, i};
         size_t at = find_waiting(in, plan->no, i);

@@ -59,7 +59,7 @@ static void drain(struct input_file *in, struct tail *t, dur_ns now)
     if (t->drained || t->sought || next == NULL)
         return;
     if (t->from.fd < 0 || !t->caught_up || t->holes_due || !input_file_may_read(in, t) ||
-        now - quiet < DRAIN_MS * NS_PER_MS) {
+        input_file_is_held_back(in, next->file) || now - quiet < DRAIN_MS * NS_PER_MS) {
         input_file_make_ready(in, t);
         in->soon = true;
         return;
@@ -75,7 +75,8 @@ static bool finish(struct input_file *in, struct tail *t, dur_ns now)
 {
     bool is_spool = t->source->is_spool;
 
-    if (t->queued || !t->caught_up || !tail_is_settled(t) || !input_file_is_oldest(t) ||
+    if (t->queued || !t->caught_up || !tail_is_settled(t) ||
+        (!t->drained && !input_file_is_oldest(t)) ||
         (!is_spool && t->from.fd >= 0 && now - t->seen_at < LINGER_MS * NS_PER_MS))
         return false;
     if (is_spool && !t->unlinked) {

@@ -420,6 +420,7 @@ struct tail *tail_split(struct tail *t)
     old->trace = t->trace;
     old->holes_due = t->holes_due;
     old->resumed = t->resumed;
+    old->begun = t->begun;
     old->adopted = old->came = true;
     old->described = t->described; /* nobody may be able to say it again */
     keep_names(old, &t->labels, &t->attrs);

@@ -237,10 +237,12 @@ void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns
 
     OBJ_CHECK(t, TAIL_MAGIC);
     for (int s = 0; s < DECODE_STREAMS; s++)
-        if (stream_is_due(t, rd, s, now))
+        if (stream_is_due(t, rd, s, now)) {
             flush_stream(&u, (enum decode_stream)s);
-        else if (record_is_due(t, rd, s, now) || line_is_due(t, rd, now))
+            t->begun = true; /* nothing of an older file goes in front of it any more */
+        } else if (record_is_due(t, rd, s, now) || line_is_due(t, rd, now)) {
             turn_end_record(&u, (enum decode_stream)s);
+        }
     before = c->entries;
     if (line_is_due(t, rd, now) && turn_last_line(&u, t->pos, t->seen, &err) == 0) {
         struct checkpoint_part part = {.file = t->file,

@@ -61,6 +61,34 @@ static void a_log_that_is_cut_again_and_again_costs_no_more_than_one(void **stat
     assert_in_range(metric_get(METRIC_GAPS), CUTS / 2, CUTS);
 }
 
+/* The same behind an older file that is not read yet. */
+static void a_log_that_is_cut_again_and_again_behind_another_costs_few(void **state)
+{
+    enum { CUTS = 40 };
+    uint64_t few = 6;
+    char text[160];
+
+    (void)state;
+    w.server.hold_acks = true;
+    world_write("logs/b.log", ONE);
+    world_start(NARROW, CRI);
+    wait_check(w.loop, has_sent, NULL, "a chunk");
+    world_write(LOG, T "stdout F old\n");
+    world_wait_metric(METRIC_FILES_OPEN, 3);
+    world_rename(LOG, LOG ".1");
+    for (unsigned i = 1; i <= CUTS; i++) {
+        if (i > 1)
+            cut_log();
+        (void)snprintf(text, sizeof(text), T "stdout F %0*u\n", (int)(100 - i), i);
+        world_write(LOG, text);
+        if (i > 1)
+            world_wait_metric(METRIC_FILES_TRUNCATED, i - 1);
+        else
+            world_wait_metric(METRIC_FILES_OPEN, 4);
+    }
+    wait_check(w.loop, has_few_files, &few, "those that were cut to be done with");
+}
+
 /* What is held is read again after a start: where it is gone before that, it is lost. */
 static void what_was_held_of_a_log_that_is_cut_after_a_start_is_a_gap(void **state)
 {
@@ -236,6 +264,7 @@ static void what_was_held_of_a_log_of_which_only_a_part_was_packed_is_a_gap(void
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 CHECK_MAIN(TEST(a_log_that_is_cut_again_and_again_costs_no_more_than_one),
+           TEST(a_log_that_is_cut_again_and_again_behind_another_costs_few),
            TEST(what_was_held_of_a_log_that_is_cut_after_a_start_is_a_gap),
            TEST(what_goes_on_in_a_log_that_is_cut_after_a_start_is_stored_as_far_as_it_is_there),
            TEST(what_was_planned_with_bytes_that_are_gone_ends_in_front_of_them),

@@ -541,6 +541,53 @@ static void only_what_is_damaged_of_a_kept_log_is_a_gap(void **state)
     }
 }
 
+static int damage_last(void *arg, int dir_fd, const char *name, struct err *e)
+{
+    struct buf file;
+    size_t at;
+
+    (void)arg;
+    buf_init(&file, 1 << 24);
+    assert_int_equal(file_read(dir_fd, name, &file, e), 0);
+    (void)nth_frame(&file, 1, &at);
+    file.p[at + 13] = (char)(file.p[at + 13] ^ 1);
+    assert_int_equal(file_replace(dir_fd, name, 0600, buf_str(&file), e), 0);
+    buf_fini(&file);
+    return 0;
+}
+
+#define J(text, stream)                                                                            \
+    "{\"log\":\"" text "\",\"stream\":\"" stream "\",\"time\":\"2026-11-21T19:14:38Z\"}\n"
+
+static void write_json(const char *text)
+{
+    assert_int_equal(file_make_dirs(w.dir, DIR, 0700, &err), 0);
+    world_write(DIR "/config.v2.json",
+                "{\"Name\":\"/web\",\"Config\":{\"Image\":\"shop:1\",\"Labels\":{}}}");
+    world_write(LOG, text);
+}
+
+/* What was held in a part of keep/ that is gone stops nobody. */
+static void what_was_held_in_a_damaged_end_of_a_kept_log_is_a_gap(void **state)
+{
+    int dir;
+
+    (void)state;
+    w.server.hold_acks = true;
+    write_json(J("one\\n", "stdout") J("held", "stdout") J("behind\\n", "stderr"));
+    world_start("partial_timeout: 1h\n", DOCKER);
+    world_wait("behind");
+    delete_log();
+    world_stop();
+    w.server.hold_acks = false;
+    assert_int_equal(file_open_dir(w.dir, "state/keep", &dir, &err), 0);
+    assert_int_equal(file_walk(dir, damage_last, NULL, &err), 0);
+    (void)close(dir);
+    world_start("partial_timeout: 1h\n", DOCKER);
+    write_json(J("new\\n", "stdout"));
+    world_wait("new");
+}
+
 static void what_is_over_the_budget_is_a_gap(void **state)
 {
     (void)state;
@@ -664,6 +711,7 @@ int main(void)
         TEST(the_rest_of_what_was_kept_in_part_is_found_compressed),
         TEST(what_the_journal_promised_and_is_gone_is_a_gap),
         TEST(only_what_is_damaged_of_a_kept_log_is_a_gap),
+        TEST(what_was_held_in_a_damaged_end_of_a_kept_log_is_a_gap),
         TEST(what_is_over_the_budget_is_a_gap),
         TEST(what_took_the_inode_of_a_log_that_was_given_up_is_followed),
         TEST(what_no_input_wants_goes_first),

@@ -20,6 +20,8 @@ static struct {
     bool lists;         /* it is listings that fail */
     int why;
     unsigned failed;
+    void (*at_list)(void); /* once, before a listing of logs/ */
+    unsigned lists_before; /* so many of them go before */
 } bad;
 
 static bool is_bad(const char *path, bool lists)
@@ -48,7 +50,13 @@ static int bad_stat(struct opener *o, const char *path, struct stat *ret, struct
 static int bad_list(struct opener *o, const char *path, enum opener_stats stats,
                     opener_entry_fn *fn, void *arg, struct err *e)
 {
+    void (*at_list)(void) = bad.at_list;
+
     (void)o;
+    if (at_list != NULL && str_ends(str_of(path), STR("logs")) && bad.lists_before-- == 0) {
+        bad.at_list = NULL;
+        at_list();
+    }
     if (is_bad(path, true))
         return opener_err(e, bad.why, "open directory", path);
     return opener_list(NULL, path, stats, fn, arg, e);
@@ -441,9 +449,150 @@ static void a_beginning_that_cannot_be_read_is_not_another(void **state)
     world_check_once("one");
 }
 
+static void forget_at_the_server(void)
+{
+    w.server.hold_acks = false;
+    w.server.ranges.n = 0; /* as if nothing had been stored */
+    w.server.records = 0;
+    buf_clear(&w.server.lines);
+}
+
+/* What a file holds that was built and read on is left alone when another cannot be built. */
+static void a_part_that_cannot_be_read_takes_nothing_from_other_files(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n");
+    world_write("logs/b.log", T "stdout F two\n");
+    w.server.hold_acks = true;
+    start();
+    world_wait("one");
+    world_wait("two");
+    world_die();
+    forget_at_the_server();
+    break_names("b.log", false, EMFILE);
+    start();
+    world_wait("one");
+    world_write(LOG, T "stdout P begin-\n" T "stderr F three\n");
+    world_wait("three");
+    fault_start("tail.rebuild");
+    assert_true(fault_next());
+    bad.ending = NULL;
+    world_wait("two");
+    while (fault_next())
+        ;
+    world_write(LOG, T "stdout F end\n");
+    world_wait("end");
+    world_check_once("stdout|begin-end\n");
+}
+
+/* A planned part of a log that is cut while it waits is a gap. */
+static void a_planned_log_that_is_cut_while_it_waits_is_a_gap(void **state)
+{
+    int fd;
+
+    (void)state;
+    world_write(LOG, T "stdout F one and more than what comes\n");
+    w.server.hold_acks = true;
+    start();
+    world_wait("one");
+    world_die();
+    forget_at_the_server();
+    fault_start("tail.rebuild");
+    assert_true(fault_next());
+    start();
+    world_wait_metric(METRIC_FILES_UNREADABLE, 1);
+    while (fault_next())
+        ;
+    fd = openat(w.dir, LOG, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    (void)close(fd);
+    world_write(LOG, T "stdout F new\n");
+    world_wait("new");
+    world_wait("gap=");
+}
+
+/* What the log before holds waits until its successor's parts are built. */
+static void what_is_held_is_handed_over_when_parts_are_built(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n" T "stdout P begin-\n");
+    start();
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    w.server.hold_acks = true;
+    world_rename(LOG, LOG ".1");
+    world_write(LOG, T "stdout P middle-\n" T "stderr F two\n");
+    world_wait("two");
+    world_die();
+    forget_at_the_server();
+    fault_start("tail.rebuild");
+    assert_true(fault_next());
+    start();
+    world_wait("two");
+    while (fault_next())
+        ;
+    world_write(LOG, T "stdout F end\n" T "stdout F three\n");
+    world_wait("three");
+    world_check_once("stdout|begin-middle-end\n");
+    assert_int_equal(w.server.records, 3);
+}
+
+/* Nor in the midst of one that was cut since. */
+static void a_record_does_not_go_on_in_what_was_cut_after_it_was_read(void **state)
+{
+    int fd;
+
+    (void)state;
+    world_write(LOG, T "stdout F one\n" T "stdout P begin-\n");
+    start();
+    world_wait("one");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 1);
+    world_die();
+    world_rename(LOG, LOG ".1");
+    world_write(LOG, T "stdout F end\n" T "stderr F two\n" T "stdout P piece\n");
+    break_names("a.log.1", false, EMFILE);
+    start();
+    world_wait("two");
+    bad.ending = NULL;
+    world_wait_metric(METRIC_FILES_OPEN, 3);
+    fd = openat(w.dir, LOG, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    (void)close(fd);
+    world_wait("piece");
+    world_wait("begin-");
+    world_check_once("stdout|begin- partial=true\n");
+    world_check_once("stdout|piece partial=true\n");
+}
+
+/* Twice, just after its name was opened. */
+static void rotate_twice(void)
+{
+    world_rename(LOG, LOG ".20261123-000002");
+    world_write(LOG, T "stdout F end\n");
+    world_rename(LOG, LOG ".20261123-000003");
+    world_write(LOG, T "stdout F new\n");
+}
+
+static void logs_that_are_rotated_at_the_start_stay_in_order(void **state)
+{
+    (void)state;
+    world_write(LOG, T "stdout F one\n" T "stdout P begin-\n");
+    start();
+    world_wait("one");
+    world_rename(LOG, LOG ".20261123-000001");
+    world_write(LOG, T "stderr F two\n" T "stdout P middle-\n");
+    world_wait("two");
+    world_wait_metric(METRIC_CHUNKS_ACKED, 2);
+    world_die();
+    bad.at_list = rotate_twice;
+    bad.lists_before = 1; /* for the name; the next one is for those beside it */
+    start();
+    world_wait("stdout|new\n");
+    world_check_once("stdout|begin-middle-end\n");
+}
+
 static int setup(void **state)
 {
     bad.ending = NULL;
+    bad.at_list = NULL;
     return world_setup(state);
 }
 
@@ -459,4 +608,9 @@ CHECK_MAIN(TEST(a_rotated_file_that_cannot_be_opened_is_tried_again),
            TEST(a_gap_of_what_is_refused_has_all_bytes_of_a_record),
            TEST(a_copy_that_cannot_be_opened_when_its_log_is_cut_is_tried_again),
            TEST(a_kill_while_a_copy_is_sought_loses_nothing),
-           TEST(a_beginning_that_cannot_be_read_is_not_another))
+           TEST(a_beginning_that_cannot_be_read_is_not_another),
+           TEST(a_part_that_cannot_be_read_takes_nothing_from_other_files),
+           TEST(a_planned_log_that_is_cut_while_it_waits_is_a_gap),
+           TEST(what_is_held_is_handed_over_when_parts_are_built),
+           TEST(a_record_does_not_go_on_in_what_was_cut_after_it_was_read),
+           TEST(logs_that_are_rotated_at_the_start_stay_in_order))

@@ -492,7 +492,8 @@ def stopped(work, silent):
     server = Refusing(silent)
     args = [BIN / "logq", "export", '{app="web"}', target, "--from", "2001-09-09", "--to", "2001-09-10", "--addr", server.url]
     done = subprocess.run([*args, "--parallel", "2"], capture_output=True, text=True, timeout=60 * SLOW, check=False)
-    assert done.returncode == 2 and "no!" in done.stderr and "lines are kept" in done.stderr, done
+    assert done.returncode == 2 and "no!" in done.stderr, done
+    assert silent or "lines are kept" in done.stderr, done  # of one line it may have been too early
     server.willing = True
     done = subprocess.run([*args, "--resume"], capture_output=True, text=True, timeout=60 * SLOW, check=False)
     server.listener.close()

@@ -26,8 +26,10 @@ int regexp_new(struct str pattern, bool anchored, struct regexp **ret, struct er
 /* The same for the values of a label, as matchers ask for them: anchored, and `.` matches a newline
  * without (?s), so that `.*` takes every value. */
 int regexp_new_value(struct str pattern, struct regexp **ret, struct err *err);
-/* What either would fail with, told in microseconds, or 0.  Of some patterns that do not compile it
- * is 0, too; of those that do it always is. */
+/* Is its size, in bytes and in regexp_cost, within what either takes?  ERR_LIMIT. */
+int regexp_check_size(struct str pattern, struct err *err);
+/* What either would fail with but for the size, which is within it, told in microseconds, or 0.  Of
+ * some patterns that do not compile it is 0, too; of those that do it always is. */
 int regexp_check(struct str pattern, struct err *err);
 void regexp_free(struct regexp **pr);
 

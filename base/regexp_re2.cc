@@ -436,7 +436,7 @@ struct regexp {
     }
 };
 
-static int check_size(struct str pattern, struct err *err)
+int regexp_check_size(struct str pattern, struct err *err)
 {
     if (pattern.n > REGEXP_MAX_BYTES)
         return err_set(err, ERR_LIMIT, "pattern of %zu bytes is too long", pattern.n);
@@ -444,6 +444,11 @@ static int check_size(struct str pattern, struct err *err)
         return err_set(
             err, ERR_LIMIT,
             "pattern is too large: fewer repetitions, classes and groups, or several patterns");
+    return 0;
+}
+
+static int check_bytes(struct str pattern, struct err *err)
+{
     if (has_any_byte(pattern))
         return err_set(err, ERR_INVALID, "invalid escape sequence: \\C");
     return 0;
@@ -454,8 +459,10 @@ static int make(struct str pattern, bool anchored, bool dot_nl, struct regexp **
 {
     RE2::Options opt;
     struct regexp *r;
-    int x = check_size(pattern, err);
+    int x = regexp_check_size(pattern, err);
 
+    if (x == 0)
+        x = check_bytes(pattern, err);
     if (x < 0)
         return x;
     opt.set_encoding(RE2::Options::EncodingUTF8);
@@ -497,7 +504,7 @@ static int ask(const std::string &piece, struct err *err)
 
 int regexp_check(struct str pattern, struct err *err)
 {
-    int r = check_size(pattern, err);
+    int r = check_bytes(pattern, err);
 
     if (r < 0)
         return r;

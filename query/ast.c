@@ -45,11 +45,13 @@ static int own(struct ast *a, struct regexp *re, struct err *err)
 int ast_count_regexp(struct ast *a, struct str pattern, struct err *err)
 {
     enum { COST_EACH = 200, COST_MAX = 2 * REGEXP_COST_MAX };
-    uint32_t cost = regexp_cost(pattern) + COST_EACH;
+    uint32_t cost = regexp_cost(pattern);
 
-    if (cost > COST_MAX - a->regexp_cost)
+    if (cost + COST_EACH > COST_MAX - a->regexp_cost)
         return err_set(err, ERR_LIMIT, "too many or too large regular expressions in one query");
-    a->regexp_cost += cost;
+    if (cost > REGEXP_COST_MAX || pattern.n > REGEXP_MAX_BYTES)
+        a->has_large_regexp = true;
+    a->regexp_cost += cost + COST_EACH;
     return 0;
 }
 

@@ -270,9 +270,10 @@ struct ast {
     struct ast_node *root;
     bool may_select_all; /* a selector need not name anything */
     struct ast_owned *owned;
-    uint32_t regexp_cost; /* of all regular expressions */
-    size_t n_shared;      /* results with several users, */
-    size_t *share_uses;   /* and how many each */
+    uint32_t regexp_cost;  /* of all regular expressions */
+    bool has_large_regexp; /* one of them is larger than may be compiled, as check will say */
+    size_t n_shared;       /* results with several users, */
+    size_t *share_uses;    /* and how many each */
 };
 
 void ast_init(struct ast *a, size_t max_bytes);

@@ -34,6 +34,14 @@ static bool is_pattern(const struct matcher *m)
     return m->op == MATCH_RE || m->op == MATCH_NRE;
 }
 
+/* Of a regular expression, without compiling it.  The parser has seen the sizes. */
+static int check_syntax(const struct checker *c, struct str pattern)
+{
+    int r = c->ast->has_large_regexp ? regexp_check_size(pattern, c->err) : 0;
+
+    return r < 0 ? r : regexp_check(pattern, c->err);
+}
+
 static int check_matcher(struct checker *c, struct matcher *m, struct place at)
 {
     int r = 0;
@@ -41,7 +49,7 @@ static int check_matcher(struct checker *c, struct matcher *m, struct place at)
     if (is_pattern(m) == c->compiles)
         r = ast_matcher(c->ast, m, c->err);
     else if (!c->compiles)
-        r = regexp_check(m->value, c->err);
+        r = check_syntax(c, m->value);
 
     if (r < 0)
         *c->at = at;
@@ -225,7 +233,7 @@ static int check_line_filter(struct checker *c, const struct ast_stage *s)
         return 0;
     for (struct ast_line_arg *a = s->line.args; a != NULL && r == 0; a = a->next) {
         if (c->compiles != (matches && !a->ip)) {
-            if (!c->compiles && (r = regexp_check(a->text, c->err)) < 0)
+            if (!c->compiles && (r = check_syntax(c, a->text)) < 0)
                 *c->at = a->at;
             continue;
         }
@@ -275,7 +283,7 @@ static int compile_capturing(struct checker *c, struct str pattern, bool anchore
     if (regexp_groups(pattern, REGEXP_MAX_CAPTURES) == REGEXP_MAX_CAPTURES)
         return 1;
     if (!c->compiles)
-        return regexp_check(pattern, c->err);
+        return check_syntax(c, pattern);
     r = ast_regexp(c->ast, pattern, anchored, ret, c->err);
     return r < 0 ? r : regexp_captures(*ret) >= REGEXP_MAX_CAPTURES;
 }

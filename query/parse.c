@@ -33,6 +33,9 @@ int parse_advance(struct parser *p)
 
     if (r < 0)
         p->failed_at = p->cur.at;
+    else if (++p->n_tokens > QUERY_TOKENS_MAX)
+        r = parse_fail(p, p->cur.at, ERR_INVALID, "more than %d words and signs in one query",
+                       QUERY_TOKENS_MAX);
     return r;
 }
 

@@ -16,7 +16,8 @@ struct query;
 
 enum query_kind { QUERY_LOG, QUERY_METRIC };
 
-enum { QUERY_TEXT_MAX = 131071, QUERY_DEPTH_MAX = 100 };
+/* Of one query: bytes; levels; words, signs, numbers and strings (bounds the time to read them). */
+enum { QUERY_TEXT_MAX = 131071, QUERY_DEPTH_MAX = 100, QUERY_TOKENS_MAX = 20000 };
 
 /* Lines on one side of a hit, and hits, where lines around them are asked for. */
 enum { QUERY_CONTEXT_MAX = 100, QUERY_CONTEXT_HITS_MAX = 1000 };

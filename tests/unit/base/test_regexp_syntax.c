@@ -14,7 +14,10 @@ static bool compare(struct str pattern, bool must)
     struct err said = {0};
     struct err told = {0};
     int wanted = regexp_new(pattern, false, &re, &said);
-    int r = regexp_check(pattern, &told);
+    int r = regexp_check_size(pattern, &told);
+
+    if (r == 0)
+        r = regexp_check(pattern, &told);
 
     regexp_free(&re);
     if (r != wanted && (r != 0 || must))

@@ -13,7 +13,7 @@ struct parser {
     struct token cur;
     struct ast *ast;
     unsigned depth;
-    size_t n_tokens; /* so far */
+    size_t n_tokens;        /* so far */
     struct ast_node *spare; /* nodes of folded numbers, to be used again; linked by binary.left */
     struct place failed_at;
     struct err *err;

@@ -161,7 +161,11 @@ static void operands_have_parentheses_where_they_need_them(void **state)
 /* What would need too much room for its indents is in one line. */
 static void the_text_stays_bounded(void **state)
 {
-    enum { DEPTH = 90, OUT_MAX = 4 * QUERY_TEXT_MAX };
+    enum {
+        DEPTH = 90,
+        OUT_MAX = 4 * QUERY_TEXT_MAX,
+        SHORT_STAGES = QUERY_TOKENS_MAX / 2 - 2 * DEPTH
+    };
     char *text = mem_new(QUERY_TEXT_MAX + 1);
     size_t n = 0;
     struct err err;
@@ -172,10 +176,8 @@ static void the_text_stays_bounded(void **state)
         memcpy(text + n, "sum(", 4);
     memcpy(text + n, "rate({a=\"b\"}", 12);
     n += 12;
-    while (n + 5 + 4 + 1 + DEPTH < QUERY_TEXT_MAX) {
+    for (int i = 0; i < SHORT_STAGES; i++, n += 5)
         memcpy(text + n, "|json", 5);
-        n += 5;
-    }
     memcpy(text + n, "[5m])", 5);
     memset(text + n + 5, ')', DEPTH);
     n += 5 + DEPTH;

@@ -73,6 +73,13 @@ class Sink:
                 if line.startswith(word):
                     return at, line
 
+    def kill(self):
+        """Nobody listens, every connection is cut; what it has counted stays."""
+        self.process.send_signal(signal.SIGUSR1)
+
+    def start(self):
+        self.process.send_signal(signal.SIGUSR2)
+
     def end(self):
         """Its counts."""
         self.process.send_signal(signal.SIGTERM)
@@ -98,9 +105,7 @@ class Ours:
             self.process = Watched([BIN / "logq-collector", "run", "--config", self.config], log)
 
     def kill(self):
-        self.process.done.set()
-        self.process.kill()
-        self.process.wait()
+        self.process.end_at_once()
 
     def health(self):
         with contextlib.suppress(OSError, ValueError):
@@ -109,6 +114,10 @@ class Ours:
             with urllib.request.urlopen(f"http://{address}/health", timeout=5) as answer:
                 return json.load(answer)
         return None
+
+
+def has_peer():
+    return bool(os.environ.get("PEER_FLUENTBIT"))
 
 
 class Peer:
@@ -128,8 +137,14 @@ class Peer:
             f"[INPUT]\n    Name tail\n    Path {path}\n    Parser {kind}\n    Read_from_Head On\n    DB {directory}/tail.db\n    Tag kube.*\n"
             f"[OUTPUT]\n    Name forward\n    Match *\n    Host 127.0.0.1\n    Port {port}\n    Require_ack_response On\n    Retry_Limit no_limits\n{gzip}"
             f"    tls On\n    tls.verify On\n    tls.vhost localhost\n    tls.ca_file {certs}/ca.crt\n    tls.crt_file {certs}/client.crt\n    tls.key_file {certs}/client.key\n")
-        with open(directory / "peer.log", "ab") as log:
-            self.process = Watched([os.environ["PEER_FLUENTBIT"], "-c", directory / "fluent-bit.conf"], log)
+        self.start()
+
+    def start(self):
+        with open(self.dir / "peer.log", "ab") as log:
+            self.process = Watched([os.environ["PEER_FLUENTBIT"], "-c", self.dir / "fluent-bit.conf"], log)
+
+    def kill(self):
+        self.process.end_at_once()
 
 
 def once(tools, tls, work, source, kind, more="", peer=False):
@@ -164,12 +179,11 @@ def speed(report, options, work, tools, tls):
         sources[kind] = json.loads(done.stdout)
     cases = [("cri", "cri", "compress: none\n"), ("cri_zstd", "cri", "compress: zstd\n"), ("cri_redact", "cri", "compress: none\n" + REDACT),
              ("docker", "docker", "compress: none\n"), ("docker_zstd", "docker", "compress: zstd\n")]
-    has_peer = bool(os.environ.get("PEER_FLUENTBIT"))
     for name, kind, more in cases:
         calib, ours, theirs = [calibrate()], [], []
         for _ in range(options.runs):
             ours.append(once(tools, tls, work, sources[kind], kind, more))
-            if has_peer and name != "cri_redact":
+            if has_peer() and name != "cri_redact":
                 theirs.append(once(tools, tls, work, sources[kind], kind, more, peer=True))
             calib.append(calibrate())
         note = f"{sources[kind]['bytes'] / 1e6:.0f} MB; calibration {min(calib):.3f}..{max(calib):.3f} s"
@@ -324,29 +338,42 @@ def caught_up(agent, seconds=120):
     raise AssertionError(f"not caught up: {agent.health()}")
 
 
-def idle(report, options, work, tools, tls):
-    """Files that are read and quiet, for a minute."""
-    for files in (1, 100, 1000, *([10000] if options.long else [])):
-        sink = Sink(tools, tls)
-        directory = pathlib.Path(tempfile.mkdtemp(dir=work))
-        for i in range(files):
-            log = directory / f"pods/default_web-{i}_0f2a/web/0.log"
-            log.parent.mkdir(parents=True)
-            log.write_text("2026-08-22T10:00:00.000000000Z stdout F a line\n" * 10)
-        time.sleep(1)  # directories of quiet files are not made a moment before
-        agent = Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: cri, paths: ['{directory}/pods/*/*/*.log']}}\n")
+def quiet(work, tools, tls, files, peer):
+    """Twelve times the memory in MB, and the processor time in s, of an agent in a minute in which `files` files say nothing."""
+    lines = 10
+    sink = Sink(tools, tls, files * lines)
+    directory = pathlib.Path(tempfile.mkdtemp(dir=work))
+    for i in range(files):
+        log = directory / f"pods/default_web-{i}_0f2a/web/0.log"
+        log.parent.mkdir(parents=True)
+        log.write_text("".join(f"2026-08-22T10:00:00.000000000Z stdout F seq={i * lines + n:09d} a line\n" for n in range(lines)))
+    time.sleep(1)  # directories of quiet files are not made a moment before
+    paths = f"{directory}/pods/*/*/*.log"
+    if peer:
+        agent = Peer(directory, tls, sink.port, paths, "cri", False)
+        sink.said("DONE", agent)
+    else:
+        agent = Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: cri, paths: ['{paths}']}}\n")
         caught_up(agent)
-        time.sleep(15)
-        cpu = agent.process.cpu_exact()
-        pss = []
-        for _ in range(12):
-            time.sleep(5)
-            pss.append(agent.process.pss() / 1e6)
-        report.add(f"idle_pss_mb_{files}", pss, "MB", "all processes")
-        report.add(f"idle_cpu_s_per_min_{files}", [agent.process.cpu_exact() - cpu], "s", "as the scheduler counts; one walk of all globs is among it")
-        agent.process.finish()
-        sink.end()
-        shutil.rmtree(directory)
+    time.sleep(15)
+    cpu = agent.process.cpu_exact()
+    pss = []
+    for _ in range(12):
+        time.sleep(5)
+        pss.append(agent.process.pss() / 1e6)
+    cpu = agent.process.cpu_exact() - cpu
+    agent.process.finish()
+    sink.end()
+    shutil.rmtree(directory)
+    return pss, [cpu]
+
+
+def idle(report, options, work, tools, tls):
+    for files in (1, 100, 1000, *([10000] if options.long else [])):
+        ours = quiet(work, tools, tls, files, peer=False)
+        theirs = quiet(work, tools, tls, files, peer=True) if has_peer() else (None, None)
+        report.add(f"idle_pss_mb_{files}", ours[0], "MB", "all processes", "Fluent Bit", theirs[0])
+        report.add(f"idle_cpu_s_per_min_{files}", ours[1], "s", "as the scheduler counts; one walk of all globs is among it", "Fluent Bit", theirs[1])
 
 
 def latency(report, options, work):
@@ -407,34 +434,44 @@ def latency(report, options, work):
     shutil.rmtree(directory)
 
 
+def back_again(work, tools, tls, peer):
+    """20,000 lines a second; the server is away five times for two seconds and the last line is written while it is: seconds from its
+    return until it has all."""
+    cycle, rate = 4.0, 20000
+    lines = int((5 * cycle - 1) * rate)
+    sink = Sink(tools, tls, lines)
+    directory = pathlib.Path(tempfile.mkdtemp(dir=work))
+    log = directory / "pods/default_web-1_0f2a/web/0.log"
+    log.parent.mkdir(parents=True)
+    agent = (Peer(directory, tls, sink.port, log, "cri", False) if peer else
+             Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: cri, paths: ['{log}']}}\n"))
+    writer = subprocess.Popen([str(tools["loggen"]), "-o", str(log), "-n", str(lines), "-r", str(rate)], stdout=subprocess.DEVNULL)
+    begin = time.monotonic()
+    for i in range(5):
+        time.sleep(max(0.0, begin + i * cycle + 2 - time.monotonic()))
+        sink.kill()
+        time.sleep(2)
+        if i == 4:
+            assert writer.wait(60) == 0
+        sink.start()
+    for _ in range(5):
+        up, _ = sink.said("UP", agent)
+    late = sink.said("DONE", agent)[0] - up
+    agent.process.finish()
+    counts = sink.end()
+    assert counts["missing"] == 0, counts
+    shutil.rmtree(directory)
+    return late
+
+
 def restart(report, options, work, tools, tls):
-    """20,000 lines a second; the server is away five times for two seconds and the last line is written while it is."""
-    late = []
+    ours, theirs = [], []
     for _ in range(options.runs):
-        cycle, rate = 4.0, 20000
-        lines = int((5 * cycle - 1) * rate)
-        sink = Sink(tools, tls, lines)
-        directory = pathlib.Path(tempfile.mkdtemp(dir=work))
-        log = directory / "pods/default_web-1_0f2a/web/0.log"
-        log.parent.mkdir(parents=True)
-        agent = Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: cri, paths: ['{log}']}}\n")
-        writer = subprocess.Popen([str(tools["loggen"]), "-o", str(log), "-n", str(lines), "-r", str(rate)], stdout=subprocess.DEVNULL)
-        begin = time.monotonic()
-        for i in range(5):
-            time.sleep(max(0.0, begin + i * cycle + 2 - time.monotonic()))
-            sink.process.send_signal(signal.SIGUSR1)
-            time.sleep(2)
-            if i == 4:
-                assert writer.wait(60) == 0
-            sink.process.send_signal(signal.SIGUSR2)
-        for _ in range(5):
-            up, _ = sink.said("UP", agent)
-        late.append(sink.said("DONE", agent)[0] - up)
-        agent.process.finish()
-        counts = sink.end()
-        assert counts["missing"] == 0, counts
-        shutil.rmtree(directory)
-    report.add("after_restart_s", late, "s", "from the fifth return until every line is acked; 20,000 lines/s, the last outage's lines are the backlog")
+        ours.append(back_again(work, tools, tls, peer=False))
+        if has_peer():
+            theirs.append(back_again(work, tools, tls, peer=True))
+    report.add("after_restart_s", ours, "s", "from the fifth return until every line is acked; 20,000 lines/s, the last outage's lines are the backlog",
+               "Fluent Bit", theirs or None)
 
 
 def seqs(server):
@@ -473,6 +510,25 @@ def fault(work, tools, lines, rate, disturb, *rotation):
     return lines - len(seen), sum(n - 1 for n in seen.values())
 
 
+def peer_fault(work, tools, tls, lines, rate, disturb, *rotation):
+    """The same for the peer, which is asked to store at the sink; what is not there three minutes after the last line is lost."""
+    directory = pathlib.Path(tempfile.mkdtemp(dir=work))
+    sink = Sink(tools, tls, lines)
+    log = directory / "pods/default_web-1_0f2a/web/0.log"
+    log.parent.mkdir(parents=True)
+    agent = Peer(directory, tls, sink.port, log, "cri", False)
+    writer = subprocess.Popen([str(tools["loggen"]), "-o", str(log), "-n", str(lines), "-r", str(rate), *rotation], stdout=subprocess.DEVNULL)
+    disturb(agent, sink, lines / rate)
+    assert writer.wait(600) == 0
+    with contextlib.suppress(AssertionError):
+        sink.said("DONE", agent, 180)
+        time.sleep(15)  # what comes twice comes later
+    agent.kill()
+    counts = sink.end()
+    shutil.rmtree(directory)
+    return counts["missing"], counts["dup"]
+
+
 def kill_agent(agent, _, seconds):
     for _ in range(5):
         time.sleep(seconds / 6)
@@ -482,27 +538,30 @@ def kill_agent(agent, _, seconds):
 
 def stop_server(_, server, seconds):
     time.sleep(seconds / 5)
-    server.process.done.set()
-    server.process.kill()
-    server.process.wait()
+    server.kill()
     time.sleep(30)
     server.start()
 
 
-def faults(report, options, work, tools):
+def faults(report, options, work, tools, tls):
     every = str(10_000_000 // LINE)
     cases = [("kill9", 600_000, 20000, kill_agent, ()), ("rename_outage", 375_000, 5000, stop_server, ("-R", "rename", "-E", every, "-k", "4")),
              ("copytruncate_outage", 375_000, 5000, stop_server, ("-R", "copytruncate", "-E", every, "-k", "4"))]
     for name, lines, rate, disturb, rotation in cases:
-        lost, twice = fault(work, tools, lines, rate, disturb, *rotation)
-        report.add(f"{name}_lost", [lost], "lines", f"of {lines}")
-        report.add(f"{name}_twice", [twice], "lines", f"of {lines}")
+        ours = fault(work, tools, lines, rate, disturb, *rotation)
+        theirs = peer_fault(work, tools, tls, lines, rate, disturb, *rotation) if has_peer() else None
+        for i, what in enumerate(("lost", "twice")):
+            report.add(f"{name}_{what}", [ours[i]], "lines", f"of {lines}", "Fluent Bit", theirs and [theirs[i]])
 
 
 def size(report, work):
-    stripped = work / "stripped"
-    subprocess.run(["strip", "-o", stripped, BIN / "logq-collector"], check=True)
-    report.add("binary_bytes", [stripped.stat().st_size], "bytes", "stripped, dynamic, libraries not counted")
+    bytes_of = []
+    for program in (BIN / "logq-collector", os.environ.get("PEER_FLUENTBIT")):
+        if program:
+            stripped = work / "stripped"
+            subprocess.run(["strip", "-o", stripped, program], check=True)
+            bytes_of.append(stripped.stat().st_size)
+    report.add("binary_bytes", bytes_of[:1], "bytes", "stripped, dynamic, libraries not counted", "Fluent Bit", bytes_of[1:] or None)
 
 
 def run(options, work):
@@ -512,14 +571,14 @@ def run(options, work):
     if not tools:
         print("suite collector: LOGQ_TOOLS is not given, so only latency and size are measured", file=sys.stderr)
         parts = [p for p in parts if p in ("latency", "size")]
-    if tools and not os.environ.get("PEER_FLUENTBIT"):
+    if tools and not has_peer():
         print("suite collector: PEER_FLUENTBIT is not given: our figures only", file=sys.stderr)
     tls = work / "tls"
     subprocess.run([BIN / "logq-server", "init", tls], check=True, stdout=subprocess.DEVNULL)
     calls = {"speed": lambda: speed(report, options, work, tools, tls), "forward": lambda: forward(report, options, work, tools, tls),
              "journald": lambda: journald(report, options, work, tools, tls), "idle": lambda: idle(report, options, work, tools, tls),
              "latency": lambda: latency(report, options, work), "restart": lambda: restart(report, options, work, tools, tls),
-             "faults": lambda: faults(report, options, work, tools), "size": lambda: size(report, work)}
+             "faults": lambda: faults(report, options, work, tools, tls), "size": lambda: size(report, work)}
     for part in parts:
         calls[part]()
     report.end()

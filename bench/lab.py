@@ -99,6 +99,11 @@ class Watched(subprocess.Popen):
                 found[name] = found.get(name, 0) + sum(map(int, tail.split()[11:15])) / TICK
         return found
 
+    def end_at_once(self):
+        self.done.set()
+        self.kill()
+        self.wait()
+
     def finish(self):
         self.done.set()
         self.terminate()
@@ -127,6 +132,9 @@ class Server:
                     break
             assert self.process.poll() is None and time.monotonic() < end, "logq-server did not start"
             time.sleep(0.02)
+
+    def kill(self):
+        self.process.end_at_once()
 
     def send(self, path, body=None, method=None, headers=None, **params):
         url = f"https://{self.addresses['https'][0]}{path}?{urllib.parse.urlencode(params)}"

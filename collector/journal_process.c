@@ -93,13 +93,15 @@ static void check_readable(const char *dir)
 }
 
 static int read_journal(const struct config *c, const struct config_source *s,
-                        const struct journal_module *m, int channel, struct err *err)
+                        const struct journal_module *m, struct journal_pages *pages, int channel,
+                        struct err *err)
 {
     struct journal_reader_options opt = {.module = m,
                                          .channel = channel,
                                          .since = s->since,
                                          .matches = s->matches,
-                                         .max_line = (size_t)c->max_line};
+                                         .max_line = (size_t)c->max_line,
+                                         .pages = pages};
     const char *dir = s->directory.n > 0 ? s->directory.p : NULL;
     int r;
 
@@ -120,6 +122,7 @@ int journal_process_run(const struct config *c, const struct config_source *s, p
                         int channel)
 {
     const struct journal_module *m = NULL;
+    struct journal_pages pages;
     const void *symbol;
     struct err err;
     sigset_t none;
@@ -131,6 +134,7 @@ int journal_process_run(const struct config *c, const struct config_source *s, p
     (void)signal(SIGHUP, SIG_IGN);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_NAME, "logq-journal");
+    journal_pages_init(&pages); /* before the sandbox would refuse it */
     r = modules_load(JOURNAL_MODULE_FILE, JOURNAL_MODULE_SYMBOL, &symbol, &err);
     if (r == 0) {
         m = symbol;
@@ -142,7 +146,8 @@ int journal_process_run(const struct config *c, const struct config_source *s, p
     if (r == 0)
         r = confine(c, s, &err);
     if (r == 0)
-        r = read_journal(c, s, m, channel, &err);
+        r = read_journal(c, s, m, &pages, channel, &err);
+    journal_pages_fini(&pages);
     if (r < 0)
         log_error("journal.failed", LOG_ERR(&err));
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -27,6 +27,7 @@ enum {
     LOOK_MS = 10000,
     HERE_EVERY_MS = 10000, /* tell where we are when nothing else was told */
     FIELD_NAME_MAX = 64,
+    ENTRY_PAGES = 1024, /* bytes of the files that an entry touches beside its message, about */
     GONE = 1,
 };
 
@@ -37,6 +38,7 @@ struct reader {
     bool unsure;                 /* it is gone: was what comes next behind it? */
     bool told;                   /* an entry, since HERE */
     bool moved;                  /* since HERE */
+    size_t touched;              /* bytes of the files, about, since they were counted */
     bool damaged;                /* a field of the entry we are at could not be read */
     uint64_t n_damaged;          /* such entries that are not told yet, and the last of them: */
     char damaged_at[JOURNAL_CURSOR_MAX];
@@ -200,6 +202,7 @@ static int tell_entry(struct reader *rd, struct err *err)
     f.v[JOURNAL_MESSAGE] = STR("");
     (void)get(rd, NAMES[JOURNAL_MESSAGE], &f.v[JOURNAL_MESSAGE]); /* the last: a view of it */
     f.total = f.v[JOURNAL_MESSAGE].n;
+    rd->touched += f.total;
     f.v[JOURNAL_MESSAGE] = str_sub(f.v[JOURNAL_MESSAGE], 0, rd->opt.max_line);
     if (rd->damaged)
         return 0; /* better none than half of one */
@@ -227,6 +230,14 @@ static int take_entry(struct reader *rd, const char *cursor, struct err *err)
     return r;
 }
 
+/* What was touched by one entry more. */
+static void count_pages(struct reader *rd)
+{
+    if (rd->opt.pages != NULL)
+        journal_pages_read(rd->opt.pages, ENTRY_PAGES + rd->touched);
+    rd->touched = 0;
+}
+
 /* All that is there.  GONE. */
 static int drain(struct reader *rd, struct err *err)
 {
@@ -239,6 +250,7 @@ static int drain(struct reader *rd, struct err *err)
             r = take_entry(rd, cursor, err);
         if (r != 0)
             return r;
+        count_pages(rd);
     }
     return r < 0 ? r : 0;
 }

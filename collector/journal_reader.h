@@ -14,6 +14,7 @@
 #define LOGQ_COLLECTOR_JOURNAL_READER_H
 
 #include "base/conf.h"
+#include "collector/journal_pages.h"
 #include "collector/module/journal_module.h"
 
 enum journal_since { JOURNAL_SINCE_NOW, JOURNAL_SINCE_BOOT, JOURNAL_SINCE_ALL };
@@ -25,6 +26,7 @@ struct journal_reader_options {
     int since;                /* enum journal_since: where to begin when the worker does not say */
     struct conf_strs matches; /* FIELD=value */
     size_t max_line;
+    struct journal_pages *pages; /* NULL: all stays mapped that was read */
 };
 
 /* Until the worker is gone or says anything more (0), or the journal cannot be read (ERR_IO ...).

@@ -120,10 +120,14 @@ def has_peer():
     return bool(os.environ.get("PEER_FLUENTBIT"))
 
 
-class Peer:
-    """Fluent Bit, configured as its users do: tail, parser, Forward with mutual TLS and acks."""
+def peer_tail(directory, path, kind):
+    return f"    Name tail\n    Path {path}\n    Parser {kind}\n    Read_from_Head On\n    DB {directory}/tail.db\n    Tag kube.*\n"
 
-    def __init__(self, directory, tls, port, path, kind, compress):
+
+class Peer:
+    """Fluent Bit, configured as its users do: an input, Forward with mutual TLS and acks."""
+
+    def __init__(self, directory, tls, port, source, compress):
         self.dir = directory
         directory.mkdir(exist_ok=True)
         certs = tls / "collector"
@@ -134,7 +138,7 @@ class Peer:
         gzip = "    Compress gzip\n" if compress else ""
         (directory / "fluent-bit.conf").write_text(
             f"[SERVICE]\n    Flush 1\n    Log_Level warn\n    Parsers_File {directory}/parsers.conf\n"
-            f"[INPUT]\n    Name tail\n    Path {path}\n    Parser {kind}\n    Read_from_Head On\n    DB {directory}/tail.db\n    Tag kube.*\n"
+            f"[INPUT]\n{source}"
             f"[OUTPUT]\n    Name forward\n    Match *\n    Host 127.0.0.1\n    Port {port}\n    Require_ack_response On\n    Retry_Limit no_limits\n{gzip}"
             f"    tls On\n    tls.verify On\n    tls.vhost localhost\n    tls.ca_file {certs}/ca.crt\n    tls.crt_file {certs}/client.crt\n    tls.key_file {certs}/client.key\n")
         self.start()
@@ -155,7 +159,7 @@ def once(tools, tls, work, source, kind, more="", peer=False):
     sink = Sink(tools, tls, source["seqs"])
     directory = pathlib.Path(tempfile.mkdtemp(dir=work))
     if peer:
-        agent = Peer(directory, tls, sink.port, source["file"], kind, "zstd" in more)
+        agent = Peer(directory, tls, sink.port, peer_tail(directory, source["file"], kind), "zstd" in more)
     else:
         agent = Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: {kind}, paths: ['{source['file']}']}}\n", more)
     sink.said("DONE", agent)
@@ -203,11 +207,11 @@ def until_done(sink, agent, size):
     return {"per_cpu_s": size / sum(cpu.values()), "pss": peak / 1e6, "cpu": cpu}
 
 
-def add_runs(report, name, key, unit, runs, note):
-    report.add(f"{name}_{key}", [r["per_cpu_s"] for r in runs], unit, note)
+def add_runs(report, name, key, unit, runs, note, peers=()):
+    report.add(f"{name}_{key}", [r["per_cpu_s"] for r in runs], unit, note, "Fluent Bit", [r["per_cpu_s"] for r in peers] or None)
     for process in sorted(runs[0]["cpu"]):
         report.add(f"{name}_cpu_s_{process}", [r["cpu"].get(process, 0) for r in runs], "s", "user + system of that process; clock ticks of 0.01 s")
-    report.add(f"{name}_pss", [r["pss"] for r in runs], "MB", "peak, all processes")
+    report.add(f"{name}_pss", [r["pss"] for r in runs], "MB", "peak, all processes", "Fluent Bit", [r["pss"] for r in peers] or None)
 
 
 def text_of(no, size):
@@ -305,6 +309,19 @@ def make_journal(path, entries):
     assert remote.returncode == 0, "systemd-journal-remote failed"
 
 
+def journal_once(tools, tls, work, journal, entries, peer=False):
+    sink = Sink(tools, tls, entries)
+    directory = pathlib.Path(tempfile.mkdtemp(dir=work))
+    if peer:
+        source = f"    Name systemd\n    Path {journal}\n    Read_From_Tail Off\n    DB {directory}/journal.db\n    Tag host.*\n"
+        agent = Peer(directory, tls, sink.port, source, False)
+    else:
+        agent = Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: journald, directory: '{journal}', since: all}}\n", "compress: none\n")
+    run = until_done(sink, agent, entries)
+    shutil.rmtree(directory)
+    return run
+
+
 def journald(report, options, work, tools, tls):
     """A journal that is there, from its first entry, until the sink has every one."""
     if not JOURNAL_REMOTE.exists():
@@ -315,16 +332,14 @@ def journald(report, options, work, tools, tls):
     journal.mkdir()
     work.chmod(0o755)
     make_journal(journal / "system.journal", entries)
-    calib, runs = [calibrate()], []
+    calib, runs, peers = [calibrate()], [], []
     for _ in range(options.runs):
-        sink = Sink(tools, tls, entries)
-        directory = pathlib.Path(tempfile.mkdtemp(dir=work))
-        agent = Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: journald, directory: '{journal}', since: all}}\n", "compress: none\n")
-        runs.append(until_done(sink, agent, entries))
-        shutil.rmtree(directory)
+        runs.append(journal_once(tools, tls, work, journal, entries))
+        if has_peer():
+            peers.append(journal_once(tools, tls, work, journal, entries, peer=True))
         calib.append(calibrate())
     add_runs(report, "journald", "entries_per_cpu_s", "1/s", runs,
-             f"{entries} entries with lines of 200 bytes and 20 fields, as Docker's driver writes them; calibration {min(calib):.3f}..{max(calib):.3f} s")
+             f"{entries} entries with lines of 200 bytes and 20 fields, as Docker's driver writes them; calibration {min(calib):.3f}..{max(calib):.3f} s", peers)
     shutil.rmtree(journal)
 
 
@@ -350,7 +365,7 @@ def quiet(work, tools, tls, files, peer):
     time.sleep(1)  # directories of quiet files are not made a moment before
     paths = f"{directory}/pods/*/*/*.log"
     if peer:
-        agent = Peer(directory, tls, sink.port, paths, "cri", False)
+        agent = Peer(directory, tls, sink.port, peer_tail(directory, paths, "cri"), False)
         sink.said("DONE", agent)
     else:
         agent = Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: cri, paths: ['{paths}']}}\n")
@@ -443,7 +458,7 @@ def back_again(work, tools, tls, peer):
     directory = pathlib.Path(tempfile.mkdtemp(dir=work))
     log = directory / "pods/default_web-1_0f2a/web/0.log"
     log.parent.mkdir(parents=True)
-    agent = (Peer(directory, tls, sink.port, log, "cri", False) if peer else
+    agent = (Peer(directory, tls, sink.port, peer_tail(directory, log, "cri"), False) if peer else
              Ours(directory, tls, f"127.0.0.1:{sink.port}", f"  - {{type: cri, paths: ['{log}']}}\n"))
     writer = subprocess.Popen([str(tools["loggen"]), "-o", str(log), "-n", str(lines), "-r", str(rate)], stdout=subprocess.DEVNULL)
     begin = time.monotonic()
@@ -516,7 +531,7 @@ def peer_fault(work, tools, tls, lines, rate, disturb, *rotation):
     sink = Sink(tools, tls, lines)
     log = directory / "pods/default_web-1_0f2a/web/0.log"
     log.parent.mkdir(parents=True)
-    agent = Peer(directory, tls, sink.port, log, "cri", False)
+    agent = Peer(directory, tls, sink.port, peer_tail(directory, log, "cri"), False)
     writer = subprocess.Popen([str(tools["loggen"]), "-o", str(log), "-n", str(lines), "-r", str(rate), *rotation], stdout=subprocess.DEVNULL)
     disturb(agent, sink, lines / rate)
     assert writer.wait(600) == 0

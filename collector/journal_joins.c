@@ -72,20 +72,30 @@ bool journal_joins_is_piece(const struct journal_frame *f)
     return str_eq(f->v[JOURNAL_PARTIAL], STR("true"));
 }
 
+/* It comes back from JSON as it went in. */
+static char *add_to_key(char *to, struct str s, size_t max)
+{
+    s = str_sub(s, 0, max);
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        *to++ = c <= ' ' || c > '~' || c == '"' || c == '\\' ? '_' : c;
+    }
+    return to;
+}
+
 struct str journal_joins_key(const struct journal_frame *f, char key[JOURNAL_KEY_MAX])
 {
-    struct str id = f->v[JOURNAL_ID].n > 0 ? f->v[JOURNAL_ID] : f->v[JOURNAL_NAME];
-    struct str piece = str_sub(f->v[JOURNAL_PARTIAL_ID], 0, ID_MAX);
-    struct str uid = str_sub(f->v[JOURNAL_UID], 0, UID_MAX);
+    char *to =
+        add_to_key(key, f->v[JOURNAL_ID].n > 0 ? f->v[JOURNAL_ID] : f->v[JOURNAL_NAME], ID_MAX);
 
-    id = str_sub(id, 0, ID_MAX);
-    (void)snprintf(key, JOURNAL_KEY_MAX, "%.*s/%c/%.*s/%.*s", (int)id.n, id.n == 0 ? "" : id.p,
-                   str_eq(f->v[JOURNAL_PRIORITY], STR("3")) ? 'e' : 'o', (int)uid.n,
-                   uid.n == 0 ? "" : uid.p, (int)piece.n, piece.n == 0 ? "" : piece.p);
-    for (char *p = key; *p != '\0'; p++) /* it comes back from JSON as it went in */
-        if (*p <= ' ' || *p > '~' || *p == '"' || *p == '\\')
-            *p = '_';
-    return str_of(key);
+    *to++ = '/';
+    *to++ = str_eq(f->v[JOURNAL_PRIORITY], STR("3")) ? 'e' : 'o';
+    *to++ = '/';
+    to = add_to_key(to, f->v[JOURNAL_UID], UID_MAX);
+    *to++ = '/';
+    to = add_to_key(to, f->v[JOURNAL_PARTIAL_ID], ID_MAX);
+    *to = '\0';
+    return (struct str){key, (size_t)(to - key)};
 }
 
 /* SIZE_MAX: none is open. */
@@ -93,6 +103,8 @@ static size_t find(const struct journal_joins *j, const struct journal_frame *f)
 {
     char key[JOURNAL_KEY_MAX];
 
+    if (j->open.n == 0)
+        return SIZE_MAX;
     (void)journal_joins_key(f, key);
     for (size_t i = 0; i < j->open.n; i++)
         if (strcmp(j->open.p[i]->key, key) == 0)

@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "base/time.h"
-#include "collector/journal_frame.h"
+#include "collector/journal_fields.h"
 #include "collector/journal_place.h"
 
 #include <errno.h>
@@ -26,21 +26,20 @@ enum {
     PAUSE_MS = 25, /* after each look: equal news are one */
     LOOK_MS = 10000,
     HERE_EVERY_MS = 10000, /* tell where we are when nothing else was told */
-    FIELD_NAME_MAX = 64,
-    ENTRY_PAGES = 1024, /* bytes of the files that an entry touches beside its message, about */
+    ENTRY_PAGES = 1024,    /* bytes of the files that an entry touches beside its message, about */
     GONE = 1,
 };
 
 struct reader {
     struct journal_reader_options opt;
     struct buf out;
-    char at[JOURNAL_CURSOR_MAX]; /* of the entry that was looked at last; "": none */
-    bool unsure;                 /* it is gone: was what comes next behind it? */
-    bool told;                   /* an entry, since HERE */
-    bool moved;                  /* since HERE */
-    size_t touched;              /* bytes of the files, about, since they were counted */
-    bool damaged;                /* a field of the entry we are at could not be read */
-    uint64_t n_damaged;          /* such entries that are not told yet, and the last of them: */
+    struct journal_fields_options source;
+    struct journal_fields fields; /* of the entry we are at */
+    char at[JOURNAL_CURSOR_MAX];  /* of the entry that was looked at last; "": none */
+    bool unsure;                  /* it is gone: was what comes next behind it? */
+    bool told;                    /* an entry, since HERE */
+    bool moved;                   /* since HERE */
+    uint64_t n_damaged;           /* such entries that are not told yet, and the last of them: */
     char damaged_at[JOURNAL_CURSOR_MAX];
     dur_ns here_at;
 };
@@ -49,7 +48,7 @@ bool journal_reader_is_match(struct str s)
 {
     size_t eq = str_find_char(s, '=');
 
-    if (eq == SIZE_MAX || eq == 0 || eq >= FIELD_NAME_MAX || eq + 1 == s.n ||
+    if (eq == SIZE_MAX || eq == 0 || eq >= JOURNAL_FIELD_NAME_MAX || eq + 1 == s.n ||
         s.n > JOURNAL_VALUE_MAX)
         return false;
     for (size_t i = 0; i < eq; i++)
@@ -113,42 +112,13 @@ static int judge_gap(struct reader *rd, const char *next, struct err *err)
 
 /* ---- entries ---- */
 
-static bool get(struct reader *rd, const char *field, struct str *ret)
-{
-    int r = rd->opt.module->get(rd->opt.journal, field, ret);
-
-    rd->damaged = rd->damaged || r < 0;
-    return r == 0;
-}
-
-static bool has_match(struct reader *rd)
-{
-    for (size_t i = 0; i < rd->opt.matches.n; i++) {
-        struct str want = rd->opt.matches.v[i], value;
-        struct str name = str_cut(&want, '=');
-        char field[FIELD_NAME_MAX + 1];
-        if (get(rd, str_to_z(name, field, sizeof(field)), &value) && str_eq(value, want))
-            return true;
-    }
-    return false;
-}
-
-static bool is_wanted(struct reader *rd)
-{
-    struct str value;
-
-    return get(rd, "CONTAINER_ID_FULL", &value) || get(rd, "CONTAINER_NAME", &value) ||
-           has_match(rd);
-}
-
 /* When it was logged, as far as the sender said; else when it was received. */
 static int time_of(struct reader *rd, ts_ns *ret, struct err *err)
 {
-    struct str text;
     uint64_t us = 0;
     int r = 0;
 
-    if (!get(rd, "_SOURCE_REALTIME_TIMESTAMP", &text) || !str_to_u64(text, &us))
+    if (!str_to_u64(journal_fields_get(&rd->fields, JOURNAL_SOURCE_TIME), &us))
         r = rd->opt.module->realtime(rd->opt.journal, &us, err);
     *ret = us > INT64_MAX / NS_PER_US ? INT64_MAX : (ts_ns)us * NS_PER_US;
     return r;
@@ -166,46 +136,18 @@ static int tell_damage(struct reader *rd, struct err *err)
     return put(rd, &f, err);
 }
 
-/* Values are valid until the next call of the module: they are copied one by one. */
 static int tell_entry(struct reader *rd, struct err *err)
 {
-    static const char *const NAMES[JOURNAL_FIELDS] = {
-        [JOURNAL_MESSAGE] = "MESSAGE",
-        [JOURNAL_ID] = "CONTAINER_ID_FULL",
-        [JOURNAL_NAME] = "CONTAINER_NAME",
-        [JOURNAL_IMAGE] = "IMAGE_NAME",
-        [JOURNAL_PARTIAL] = "CONTAINER_PARTIAL_MESSAGE",
-        [JOURNAL_PARTIAL_ID] = "CONTAINER_PARTIAL_ID",
-        [JOURNAL_ORDINAL] = "CONTAINER_PARTIAL_ORDINAL",
-        [JOURNAL_PRIORITY] = "PRIORITY",
-        [JOURNAL_IDENTIFIER] = "SYSLOG_IDENTIFIER",
-        [JOURNAL_UNIT] = "_SYSTEMD_UNIT",
-        [JOURNAL_COMM] = "_COMM",
-        [JOURNAL_UID] = "_UID",
-    };
-    struct journal_frame f = {.type = JOURNAL_ENTRY};
-    char values[JOURNAL_FIELDS][JOURNAL_VALUE_MAX];
+    struct journal_frame f = {.type = JOURNAL_ENTRY, .total = rd->fields.v[JOURNAL_MESSAGE].total};
     int r = time_of(rd, &f.time, err);
 
     if (r < 0)
         return r;
+    for (unsigned i = 0; i < JOURNAL_FIELDS; i++)
+        f.v[i] = journal_fields_get(&rd->fields, i);
     f.v[JOURNAL_CURSOR] = str_of(rd->at);
-    for (size_t i = 0; i < JOURNAL_FIELDS; i++) {
-        struct str value;
-        if (NAMES[i] == NULL || i == JOURNAL_MESSAGE || !get(rd, NAMES[i], &value))
-            continue;
-        value = str_sub(value, 0, JOURNAL_VALUE_MAX);
-        if (value.n > 0)
-            memcpy(values[i], value.p, value.n);
-        f.v[i] = (struct str){values[i], value.n};
-    }
-    f.v[JOURNAL_MESSAGE] = STR("");
-    (void)get(rd, NAMES[JOURNAL_MESSAGE], &f.v[JOURNAL_MESSAGE]); /* the last: a view of it */
-    f.total = f.v[JOURNAL_MESSAGE].n;
-    rd->touched += f.total;
-    f.v[JOURNAL_MESSAGE] = str_sub(f.v[JOURNAL_MESSAGE], 0, rd->opt.max_line);
-    if (rd->damaged)
-        return 0; /* better none than half of one */
+    if (f.v[JOURNAL_MESSAGE].p == NULL)
+        f.v[JOURNAL_MESSAGE] = STR("");
     rd->told = true;
     r = tell_damage(rd, err);
     return r == 0 ? put(rd, &f, err) : r;
@@ -220,22 +162,16 @@ static int take_entry(struct reader *rd, const char *cursor, struct err *err)
         return r;
     (void)str_to_z(str_of(cursor), rd->at, sizeof(rd->at));
     rd->moved = true;
-    rd->damaged = false;
-    if (is_wanted(rd))
-        r = tell_entry(rd, err);
-    if (rd->damaged) { /* also where nobody can say whether it is wanted */
+    journal_fields_read(&rd->fields, &rd->source);
+    if (rd->opt.pages != NULL)
+        journal_pages_read(rd->opt.pages, ENTRY_PAGES + rd->fields.v[JOURNAL_MESSAGE].total);
+    if (rd->fields.is_damaged) { /* also where nobody can say whether it is wanted; better none than
+                                    half of one */
         rd->n_damaged++;
         (void)str_to_z(str_of(cursor), rd->damaged_at, sizeof(rd->damaged_at));
+        return 0;
     }
-    return r;
-}
-
-/* What was touched by one entry more. */
-static void count_pages(struct reader *rd)
-{
-    if (rd->opt.pages != NULL)
-        journal_pages_read(rd->opt.pages, ENTRY_PAGES + rd->touched);
-    rd->touched = 0;
+    return journal_fields_are_wanted(&rd->fields) ? tell_entry(rd, err) : 0;
 }
 
 /* All that is there.  GONE. */
@@ -250,7 +186,6 @@ static int drain(struct reader *rd, struct err *err)
             r = take_entry(rd, cursor, err);
         if (r != 0)
             return r;
-        count_pages(rd);
     }
     return r < 0 ? r : 0;
 }
@@ -391,11 +326,17 @@ static int run(struct reader *rd, struct err *err)
 
 int journal_reader_run(const struct journal_reader_options *opt, struct err *err)
 {
-    struct reader rd = {.opt = *opt};
+    struct reader rd = {.opt = *opt,
+                        .source = {.module = opt->module,
+                                   .journal = opt->journal,
+                                   .matches = opt->matches,
+                                   .max_line = opt->max_line}};
     int r;
 
     buf_init(&rd.out, SEND_AT + JOURNAL_FRAME_MAX + 16);
+    journal_fields_init(&rd.fields);
     r = run(&rd, err);
+    journal_fields_fini(&rd.fields);
     buf_fini(&rd.out);
     return r;
 }

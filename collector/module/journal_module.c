@@ -127,6 +127,7 @@ static int journal_next(struct journal *j, struct err *err)
 
     OBJ_CHECK(j, JOURNAL_MAGIC);
     r = sd_journal_next(j->sd);
+    sd_journal_restart_data(j->sd);
     return r < 0 ? fail(err, r, "next") : r == 0;
 }
 
@@ -156,6 +157,20 @@ static int journal_realtime(struct journal *j, uint64_t *us, struct err *err)
     return r < 0 ? fail(err, r, "time") : 0;
 }
 
+static int journal_field(struct journal *j, struct str *ret)
+{
+    size_t n = 0;
+    const void *p;
+    int r;
+
+    OBJ_CHECK(j, JOURNAL_MAGIC);
+    r = sd_journal_enumerate_data(j->sd, &p, &n);
+    if (r <= 0)
+        return r < 0 ? ERR_IO : 1;
+    *ret = (struct str){p, n};
+    return 0;
+}
+
 static int journal_get(struct journal *j, const char *field, struct str *ret)
 {
     size_t n = 0, name = strlen(field) + 1; /* what comes begins with FIELD= */
@@ -183,5 +198,6 @@ __attribute__((visibility("default"))) const struct journal_module logq_journal_
     .next = journal_next,
     .cursor = journal_cursor,
     .realtime = journal_realtime,
+    .field = journal_field,
     .get = journal_get,
 };

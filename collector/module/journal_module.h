@@ -13,7 +13,7 @@
 
 #define JOURNAL_MODULE_FILE   "logq-collector-journal.so"
 #define JOURNAL_MODULE_SYMBOL "logq_journal_module"
-enum { JOURNAL_MODULE_VERSION = 2 };
+enum { JOURNAL_MODULE_VERSION = 3 };
 
 struct journal;
 
@@ -42,8 +42,12 @@ struct journal_module {
     /* Of the entry that it is at.  `ret` has `cap` bytes and a NUL at its end. */
     int (*cursor)(struct journal *j, char *ret, size_t cap, struct err *err);
     int (*realtime)(struct journal *j, uint64_t *us, struct err *err);
-    /* Its field, valid until the next call of anything.  1: there is none; ERR_IO: nobody can say,
-     * for it is damaged, or packed in a way that libsystemd does not know. */
+    /* Its next field as FIELD=value, since `next` from the first on; valid until the next call of
+     * anything.  1: there are no more; ERR_IO: it cannot be read, and what follows is not known. */
+    int (*field)(struct journal *j, struct str *ret);
+    /* The value of its field of that name, valid until the next call of anything.  1: there is
+     * none; ERR_IO: nobody can say, for it is damaged, or packed in a way that libsystemd does not
+     * know. */
     int (*get)(struct journal *j, const char *field, struct str *ret);
 };
 

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ENTRIES_MAX = 64 };
+enum { ENTRIES_MAX = 64, N_FIELDS = 3 };
 
 struct entry {
     unsigned no;
@@ -25,6 +25,7 @@ struct journal {
     unsigned removed; /* numbers up to it are gone */
     bool changed;     /* files came or went */
     unsigned at;      /* number of the entry it is at */
+    unsigned field;   /* the next one of it */
     int event;
     int sought; /* counts what was sought */
 };
@@ -102,6 +103,7 @@ static int fake_next(struct journal *j, struct err *e)
 
     (void)e;
     (void)pthread_mutex_lock(&j->lock);
+    j->field = 0;
     next = entry_behind(j, j->at);
     if (next != NULL)
         j->at = next->no;
@@ -123,22 +125,45 @@ static int fake_realtime(struct journal *j, uint64_t *us, struct err *e)
     return 0;
 }
 
-static int fake_get(struct journal *j, const char *field, struct str *ret)
+/* Fields of the entry it is at, in the order they have there; NULL: there is none. */
+static const char *const FIELDS[N_FIELDS] = {"CONTAINER_NAME", "_SYSTEMD_UNIT", "MESSAGE"};
+
+static const char *value_of(struct journal *j, unsigned field)
 {
-    const struct entry *e = NULL;
     const char *value = NULL;
 
     (void)pthread_mutex_lock(&j->lock);
     for (size_t i = 0; i < j->n; i++)
         if (j->v[i].no == j->at)
-            e = &j->v[i];
-    if (e != NULL && strcmp(field, "CONTAINER_NAME") == 0)
-        value = e->container;
-    else if (e != NULL && strcmp(field, "_SYSTEMD_UNIT") == 0)
-        value = e->unit;
-    else if (e != NULL && strcmp(field, "MESSAGE") == 0)
-        value = e->text;
+            value = field == 0 ? j->v[i].container : field == 1 ? j->v[i].unit : j->v[i].text;
     (void)pthread_mutex_unlock(&j->lock);
+    return value;
+}
+
+/* As libsystemd: it does not get over one that cannot be read. */
+static int fake_field(struct journal *j, struct str *ret)
+{
+    static char text[64];
+    const char *value = NULL;
+
+    while (j->field < N_FIELDS && (value = value_of(j, j->field)) == NULL)
+        j->field++;
+    if (value == NULL)
+        return 1;
+    if (strcmp(value, "!") == 0)
+        return ERR_IO;
+    (void)snprintf(text, sizeof(text), "%s=%s", FIELDS[j->field++], value);
+    *ret = str_of(text);
+    return 0;
+}
+
+static int fake_get(struct journal *j, const char *field, struct str *ret)
+{
+    const char *value = NULL;
+
+    for (unsigned i = 0; i < N_FIELDS; i++)
+        if (strcmp(FIELDS[i], field) == 0)
+            value = value_of(j, i);
     if (value == NULL)
         return 1;
     if (strcmp(value, "!") == 0)
@@ -155,6 +180,7 @@ static const struct journal_module FAKE = {.version = JOURNAL_MODULE_VERSION,
                                            .next = fake_next,
                                            .cursor = fake_cursor,
                                            .realtime = fake_realtime,
+                                           .field = fake_field,
                                            .get = fake_get};
 
 /* ---- the test's side ---- */

@@ -44,15 +44,12 @@ static void keep(struct journal_fields *f, unsigned field, struct str value, siz
     buf_add_str(&f->values, part);
 }
 
-static void take(struct journal_fields *f, const struct journal_fields_options *opt,
-                 struct str item)
+static void take(struct journal_fields *f, struct str item, size_t max_line)
 {
-    for (size_t i = 0; i < opt->matches.n; i++)
-        f->is_match = f->is_match || str_eq(item, opt->matches.v[i]);
     for (unsigned i = 0; i < JOURNAL_FIELDS_ALL; i++)
         if (NAMES[i].n > 0 && item.n >= NAMES[i].n && item.p[NAMES[i].n - 1] == '=' &&
             memcmp(item.p, NAMES[i].p, NAMES[i].n) == 0) {
-            keep(f, i, str_from(item, NAMES[i].n), opt->max_line);
+            keep(f, i, str_from(item, NAMES[i].n), max_line);
             return;
         }
 }
@@ -78,17 +75,16 @@ static void ask_for(struct journal_fields *f, const struct journal_fields_option
         keep(f, field, value, opt->max_line);
 }
 
-static void ask_by_name(struct journal_fields *f, const struct journal_fields_options *opt)
+static void ask_whether_wanted(struct journal_fields *f, const struct journal_fields_options *opt)
 {
     ask_for(f, opt, JOURNAL_ID);
-    ask_for(f, opt, JOURNAL_NAME);
+    if (!f->v[JOURNAL_ID].is)
+        ask_for(f, opt, JOURNAL_NAME);
     for (size_t i = 0; i < opt->matches.n && !journal_fields_are_wanted(f); i++) {
         struct str match = opt->matches.v[i], value;
         size_t eq = str_find_char(match, '=');
         f->is_match = ask(f, opt, match, &value) && str_eq(value, str_from(match, eq + 1));
     }
-    for (unsigned i = 0; i < JOURNAL_FIELDS_ALL && journal_fields_are_wanted(f); i++)
-        ask_for(f, opt, i);
 }
 
 void journal_fields_read(struct journal_fields *f, const struct journal_fields_options *opt)
@@ -99,10 +95,16 @@ void journal_fields_read(struct journal_fields *f, const struct journal_fields_o
     buf_clear(&f->values);
     memset(f->v, 0, sizeof(f->v));
     f->is_match = f->is_damaged = false;
+    ask_whether_wanted(f, opt);
+    if (f->is_damaged || !journal_fields_are_wanted(f))
+        return;
     while ((r = opt->module->field(opt->journal, &item)) == 0)
-        take(f, opt, item);
-    if (r < 0)
-        ask_by_name(f, opt);
+        take(f, item, opt->max_line);
+    for (unsigned i = 0; r < 0 && i < JOURNAL_FIELDS_ALL; i++)
+        ask_for(f, opt, i);
+    /* Before version 252 a pass goes over one that is damaged without a word. */
+    ask_for(f, opt, JOURNAL_MESSAGE);
+    f->is_damaged = f->is_damaged || f->values.over;
 }
 
 bool journal_fields_are_wanted(const struct journal_fields *f)

@@ -6,11 +6,11 @@
 #include "base/vec.h"
 #include "collector/join.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ID_MAX = 70, UID_MAX = 10 };
+_Static_assert(2 * ID_MAX + UID_MAX + sizeof("/e//") <= JOURNAL_KEY_MAX, "a key fits");
 
 struct open {
     struct buf head; /* the first piece as a frame, without its message */

@@ -31,20 +31,18 @@ static void give_back(struct str line)
     uintptr_t from = strtoull(end, &end, 16);
     uintptr_t to = *end == '-' ? strtoull(end + 1, &end, 16) : 0;
 
-    (void)str_cut(&line, ' '); /* offset */
-    (void)str_cut(&line, ' '); /* device */
-    if (str_eq(mode, STR("r--s")) && !str_eq(str_cut(&line, ' '), STR("0")) && from < to)
+    if (str_eq(mode, STR("r--s")) && str_find(line, STR(".journal")) != SIZE_MAX && from < to)
         (void)madvise((void *)from, to - from, MADV_DONTNEED); // NOLINT(performance-no-int-to-ptr)
 }
 
-void journal_pages_read(struct journal_pages *pp, size_t bytes)
+void journal_pages_count(struct journal_pages *pp, size_t bytes)
 {
     struct buf maps;
     struct str rest;
     struct err err;
 
     pp->n_read += bytes;
-    if (pp->n_read < JOURNAL_PAGES_AT || pp->fd < 0)
+    if (pp->n_read < JOURNAL_PAGES_BYTES || pp->fd < 0)
         return;
     pp->n_read = 0;
     buf_init(&maps, MAPS_MAX);

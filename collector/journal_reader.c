@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,7 +25,7 @@ enum {
     PAUSE_MS = 25, /* after each look: equal news are one */
     LOOK_MS = 10000,
     HERE_EVERY_MS = 10000, /* tell where we are when nothing else was told */
-    ENTRY_PAGES = 1024,    /* bytes of the files that an entry touches beside its message, about */
+    ENTRY_BYTES = 1024,    /* of the files, that an entry touches beside its message, about */
     GONE = 1,
 };
 
@@ -153,6 +152,12 @@ static int tell_entry(struct reader *rd, struct err *err)
     return r == 0 ? put(rd, &f, err) : r;
 }
 
+static void count_pages(struct reader *rd, size_t bytes)
+{
+    if (rd->opt.pages != NULL)
+        journal_pages_count(rd->opt.pages, bytes);
+}
+
 /* The entry that we are at now, whose cursor is `cursor`. */
 static int take_entry(struct reader *rd, const char *cursor, struct err *err)
 {
@@ -163,8 +168,7 @@ static int take_entry(struct reader *rd, const char *cursor, struct err *err)
     (void)str_to_z(str_of(cursor), rd->at, sizeof(rd->at));
     rd->moved = true;
     journal_fields_read(&rd->fields, &rd->source);
-    if (rd->opt.pages != NULL)
-        journal_pages_read(rd->opt.pages, ENTRY_PAGES + rd->fields.v[JOURNAL_MESSAGE].total);
+    count_pages(rd, ENTRY_BYTES + rd->fields.v[JOURNAL_MESSAGE].total);
     if (rd->fields.is_damaged) { /* also where nobody can say whether it is wanted; better none than
                                     half of one */
         rd->n_damaged++;
@@ -299,7 +303,11 @@ static int look(struct reader *rd, struct err *err)
 {
     int r = rd->opt.module->process(rd->opt.journal, err);
 
-    return r == 1 ? find_place(rd, false, err) : r;
+    if (r != 1)
+        return r;
+    r = find_place(rd, false, err);
+    count_pages(rd, JOURNAL_PAGES_BYTES);
+    return r;
 }
 
 static int run(struct reader *rd, struct err *err)
@@ -309,6 +317,7 @@ static int run(struct reader *rd, struct err *err)
 
     if (r == 0)
         r = rd->at[0] == '\0' ? find_beginning(rd, err) : find_place(rd, true, err);
+    count_pages(rd, JOURNAL_PAGES_BYTES);                  /* whoever seeks touches all files */
     rd->here_at = time_mono() - HERE_EVERY_MS * NS_PER_MS; /* at once */
     while (r == 0) {
         r = drain(rd, err);

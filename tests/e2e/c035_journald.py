@@ -9,7 +9,7 @@
     collector   is killed five times at moments from a printed seed; so is, once, its process that reads the journal
     server      has every line once, those in pieces whole, with container, stream and time
     then        a line of 1 MiB, one with binary bytes, one of a unit (matches, also after a reload), one of a real
-                podman container;
+                podman container; a field of 48 MiB that is nobody's and long lines take no memory;
                 entries that are removed while the collector is away are a gap record, and what comes after is there
 """
 import datetime
@@ -26,6 +26,8 @@ from lib import LONG, Podman, exact, gaps, main, seed, stage, wait_count, wait_f
 LINES = 60_000 if LONG else 6_000
 KILLS = 20 if LONG else 5
 PIECES_EVERY, PIECE = 50, 4000
+LINE_MAX = 1 << 20
+BIG_MB, BIG_LINES = 48, 24
 
 
 def line(no):
@@ -100,15 +102,42 @@ def one(server, query):
 
 
 def single_entries(s, journal):
-    journal.log(MESSAGE=b"L" * (1 << 20), CONTAINER_NAME="long", CONTAINER_ID_FULL="f" * 64, PRIORITY="6")
+    journal.log(MESSAGE=b"L" * LINE_MAX, CONTAINER_NAME="long", CONTAINER_ID_FULL="f" * 64, PRIORITY="6")
     journal.log(MESSAGE=b"bin\xff\x00\nary", CONTAINER_NAME="binary", CONTAINER_ID_FULL="b" * 64, PRIORITY="6")
     journal.log(MESSAGE="of a unit", SYSLOG_IDENTIFIER="backup", JOB="nightly", PRIORITY="4")
     journal.log(MESSAGE="of another", SYSLOG_IDENTIFIER="backup", JOB="daily", PRIORITY="4")
-    assert len(one(s.server, '{container="long"}')["line"]) == 1 << 20
+    assert len(one(s.server, '{container="long"}')["line"]) == LINE_MAX
     assert "\nary" in one(s.server, '{container="binary"}')["line"]
     unit = one(s.server, '{source="journald"}')
     assert unit["line"] == "of a unit" and unit["labels"]["app"] == "backup", unit
     assert unit["attributes"]["level"] == "warn", unit
+
+
+def reader_memory(s):
+    """MiB of the process that reads the journal: its own, and what it has mapped of the journal's files."""
+    pid = children(s.collector.process.pid, "logq-journal")[0]
+    own = mapped = 0
+    for text in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        name, _, rest = text.partition(" ")
+        if not name.endswith(":"):
+            of_journal = ".journal" in rest
+        elif name == "Anonymous:":
+            own += int(rest.split()[0]) / 1024
+        elif name == "Rss:" and of_journal:
+            mapped += int(rest.split()[0]) / 1024
+    return own, mapped
+
+
+def memory_stays_small(s, journal):
+    """However much there is to read, and whatever others log."""
+    own, _ = reader_memory(s)
+    journal.log(MESSAGE="dumped core", COREDUMP=b"x" * (BIG_MB << 20))
+    for _ in range(BIG_LINES):
+        journal.log(MESSAGE=os.urandom(LINE_MAX // 2).hex(), CONTAINER_NAME="big", CONTAINER_ID_FULL="a" * 64, PRIORITY="6")
+    wait_count(s.server, '{container="big"}', BIG_LINES)
+    after, mapped = reader_memory(s)
+    print(f"memory of the reader: {own:.1f}, then {after:.1f} MiB of its own, {mapped:.1f} MiB of the journal mapped")
+    assert after < own + BIG_MB / 2 and mapped < BIG_LINES / 2, (own, after, mapped)
 
 
 def reloaded(s, journal):
@@ -172,6 +201,7 @@ def run():
             exact(s.server, '{container=~"web|db"}', 1, LINES + 1)
             check_labels(s.server)
             single_entries(s, journal)
+            memory_stays_small(s, journal)
             reloaded(s, journal)
             if shutil.which("podman"):
                 real_podman(s, journal)

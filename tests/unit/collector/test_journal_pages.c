@@ -14,20 +14,28 @@
 
 enum { FILE_BYTES = 1 << 20 };
 
-static int dir, fd;
+static int dir, fd; /* `fd` as libsystemd opens it */
 static struct journal_pages pages;
 static struct err err;
 
-static int setup(void **state)
+static int open_file(const char *name)
 {
     static char bytes[FILE_BYTES];
+    int out = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int in = openat(dir, name, O_RDONLY | O_CLOEXEC);
 
+    assert_true(out >= 0 && in >= 0);
+    memset(bytes, 'j', sizeof(bytes));
+    assert_int_equal(file_write_all(out, bytes, sizeof(bytes), &err), 0);
+    assert_int_equal(close(out), 0);
+    return in;
+}
+
+static int setup(void **state)
+{
     (void)state;
     dir = tmpdir_open(NULL);
-    memset(bytes, 'j', sizeof(bytes));
-    fd = openat(dir, "system.journal", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(file_write_all(fd, bytes, sizeof(bytes), &err), 0);
+    fd = open_file("system.journal");
     journal_pages_init(&pages);
     assert_true(pages.fd >= 0);
     return 0;
@@ -42,9 +50,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static char *map(int prot, int flags)
+static char *map(int file, int prot, int flags)
 {
-    char *p = mmap(NULL, FILE_BYTES, prot, flags, fd, 0);
+    char *p = mmap(NULL, FILE_BYTES, prot, flags, file, 0);
 
     assert_ptr_not_equal(p, MAP_FAILED);
     return p;
@@ -82,31 +90,57 @@ static unsigned long resident(const char *p)
 
 static void what_was_read_is_given_back_and_read_again(void **state)
 {
-    char *p = map(PROT_READ, MAP_SHARED);
+    char *p = map(fd, PROT_READ, MAP_SHARED);
 
     (void)state;
     assert_int_equal(count(p), FILE_BYTES);
     assert_int_equal(resident(p), FILE_BYTES >> 10);
-    journal_pages_read(&pages, JOURNAL_PAGES_AT - 1);
+    journal_pages_count(&pages, JOURNAL_PAGES_BYTES - 1);
     assert_int_equal(resident(p), FILE_BYTES >> 10);
-    journal_pages_read(&pages, 1);
+    journal_pages_count(&pages, 1);
     assert_int_equal(resident(p), 0);
     assert_int_equal(count(p), FILE_BYTES);
-    journal_pages_read(&pages, JOURNAL_PAGES_AT - 1); /* counted from the last time */
+    journal_pages_count(&pages, JOURNAL_PAGES_BYTES - 1); /* counted from the last time */
     assert_int_equal(resident(p), FILE_BYTES >> 10);
-    journal_pages_read(&pages, 1);
+    journal_pages_count(&pages, 1);
     assert_int_equal(resident(p), 0);
     assert_int_equal(munmap(p, FILE_BYTES), 0);
 }
 
+static void of_an_archived_one_too(void **state)
+{
+    int archived = open_file("system@0005d0e0b5fdc84d-8b3c9a1d.journal~");
+    char *p = map(archived, PROT_READ, MAP_SHARED);
+
+    (void)state;
+    assert_int_equal(count(p), FILE_BYTES);
+    journal_pages_count(&pages, JOURNAL_PAGES_BYTES);
+    assert_int_equal(resident(p), 0);
+    assert_int_equal(munmap(p, FILE_BYTES), 0);
+    assert_int_equal(close(archived), 0);
+}
+
+static void other_files_are_left(void **state)
+{
+    int other = open_file("gconv-modules.cache");
+    char *p = map(other, PROT_READ, MAP_SHARED);
+
+    (void)state;
+    assert_int_equal(count(p), FILE_BYTES);
+    journal_pages_count(&pages, JOURNAL_PAGES_BYTES);
+    assert_int_equal(resident(p), FILE_BYTES >> 10);
+    assert_int_equal(munmap(p, FILE_BYTES), 0);
+    assert_int_equal(close(other), 0);
+}
+
 static void memory_of_our_own_is_left(void **state)
 {
-    char *p = map(PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    char *p = map(fd, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 
     (void)state;
     memset(p, 'o', FILE_BYTES);
     assert_int_equal(mprotect(p, FILE_BYTES, PROT_READ), 0); /* r--p */
-    journal_pages_read(&pages, JOURNAL_PAGES_AT);
+    journal_pages_count(&pages, JOURNAL_PAGES_BYTES);
     assert_int_equal(resident(p), FILE_BYTES >> 10);
     assert_int_equal(count(p), 0);
     assert_int_equal(munmap(p, FILE_BYTES), 0);
@@ -114,18 +148,20 @@ static void memory_of_our_own_is_left(void **state)
 
 static void without_a_list_of_mappings_nothing_is_given_back(void **state)
 {
-    char *p = map(PROT_READ, MAP_SHARED);
+    char *p = map(fd, PROT_READ, MAP_SHARED);
 
     (void)state;
     journal_pages_fini(&pages);
     assert_int_equal(count(p), FILE_BYTES);
-    journal_pages_read(&pages, JOURNAL_PAGES_AT);
+    journal_pages_count(&pages, JOURNAL_PAGES_BYTES);
     assert_int_equal(resident(p), FILE_BYTES >> 10);
     assert_int_equal(munmap(p, FILE_BYTES), 0);
 }
 
 CHECK_MAIN(cmocka_unit_test_setup_teardown(what_was_read_is_given_back_and_read_again, setup,
                                            teardown),
+           cmocka_unit_test_setup_teardown(of_an_archived_one_too, setup, teardown),
+           cmocka_unit_test_setup_teardown(other_files_are_left, setup, teardown),
            cmocka_unit_test_setup_teardown(memory_of_our_own_is_left, setup, teardown),
            cmocka_unit_test_setup_teardown(without_a_list_of_mappings_nothing_is_given_back, setup,
                                            teardown))

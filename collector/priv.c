@@ -62,6 +62,7 @@ struct priv {
     int gate; /* the worker's end of the channel to it, kept for the next worker; -1 */
     pid_t self, worker, gate_pid, journal;
     bool started, stopping;
+    bool journal_killed; /* by us, and it is not gone yet */
     int stop_signal;
     dur_ns born_at, next_at, stop_at, journal_at; /* 0: not set */
     uint64_t backoff_ms, restarts;
@@ -221,6 +222,7 @@ static int start_journal(struct priv *p, struct err *err)
         r = err_sys(err, "fork");
     } else {
         p->journal = pid;
+        p->journal_killed = false;
         order(p, PRIV_JOURNAL, pair[0]);
     }
     (void)close(pair[0]);
@@ -228,18 +230,25 @@ static int start_journal(struct priv *p, struct err *err)
     return r;
 }
 
+static void kill_journal(struct priv *p)
+{
+    if (p->journal != 0) {
+        (void)kill(p->journal, SIGKILL);
+        p->journal_killed = true;
+    }
+}
+
 /* Another one, when this one is gone. */
 static void restart_journal(struct priv *p)
 {
-    if (p->journal != 0)
-        (void)kill(p->journal, SIGKILL);
-    else
+    kill_journal(p);
+    if (p->journal == 0)
         p->journal_at = time_mono();
 }
 
 static void journal_died(struct priv *p, int status)
 {
-    bool by_us = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    bool by_us = p->journal_killed; /* else SIGKILL is somebody's, say for want of memory */
     bool left = WIFEXITED(status) && WEXITSTATUS(status) == 0; /* by the worker */
 
     p->journal = 0;
@@ -359,8 +368,7 @@ static void worker_died(struct priv *p, int status)
     close_fd(&p->files);
     close_fd(&p->orders);
     priv_files_end(&p->openers);
-    if (p->journal != 0)
-        (void)kill(p->journal, SIGKILL);     /* what it has told nobody will be asked for again */
+    kill_journal(p);                         /* what it has told nobody will be asked for again */
     if (p->next != NULL && p->next_fd < 0) { /* perhaps of it: not another one */
         log_error("config.reload_failed", LOG_Z("error", "the worker died meanwhile"));
         config_free(&p->next);

@@ -9,7 +9,8 @@
     collector   is killed five times at moments from a printed seed; so is, once, its process that reads the journal
     server      has every line once, those in pieces whole, with container, stream and time
     then        a line of 1 MiB, one with binary bytes, one of a unit (matches, also after a reload), one of a real
-                podman container; a field of 48 MiB that is nobody's and long lines take no memory;
+                podman container; a field of 48 MiB that is nobody's and long lines take no memory; the reader
+                is killed by others;
                 entries that are removed while the collector is away are a gap record, and what comes after is there
 """
 import datetime
@@ -140,7 +141,17 @@ def memory_stays_small(s, journal):
     assert after < own + BIG_MB / 2 and mapped < BIG_LINES / 2, (own, after, mapped)
 
 
-def reloaded(s, journal):
+def killed_by_others(s, journal):
+    """The reader, say for want of memory: it is told, and another one follows after a pause."""
+    deaths = s.collector.text().count("journal.died")
+    os.kill(children(s.collector.process.pid, "logq-journal")[0], signal.SIGKILL)
+    wait_for("word of it", lambda: "journal.died signal=9" in s.collector.text())
+    journal.log(MESSAGE="after it", CONTAINER_NAME="after", CONTAINER_ID_FULL="c" * 64, PRIORITY="6")
+    one(s.server, '{container="after"}')
+    return deaths + 1
+
+
+def reloaded(s, journal, deaths):
     """Another match by SIGHUP: the reader is another one, and nothing is there twice."""
     conf = s.collector.dir / "collector.yaml"
     conf.write_text(conf.read_text().replace("[JOB=nightly]", "[JOB=nightly, JOB=daily]"))
@@ -149,6 +160,7 @@ def reloaded(s, journal):
     journal.log(MESSAGE="of another, again", SYSLOG_IDENTIFIER="backup", JOB="daily", PRIORITY="4")
     one(s.server, '{source="journald"} |= "again"')
     got = [e["line"] for e in s.server.entries('{source="journald"}')]
+    assert s.collector.text().count("journal.died") == deaths, "we ended it ourselves"
     # One that was passed over a moment ago may be taken now: it was behind the place that is written down.
     assert got in (["of a unit", "of another, again"], ["of a unit", "of another", "of another, again"]), got
 
@@ -202,7 +214,7 @@ def run():
             check_labels(s.server)
             single_entries(s, journal)
             memory_stays_small(s, journal)
-            reloaded(s, journal)
+            reloaded(s, journal, killed_by_others(s, journal))
             if shutil.which("podman"):
                 real_podman(s, journal)
             removed_while_away(s, journal)

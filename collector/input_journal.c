@@ -44,6 +44,8 @@
 
 enum {
     READ_BYTES = 128 << 10,
+    SYNC_BYTES = 512 << 10,
+    LOOK_BYTES = 1 << 20, /* written after which it is looked how much waits */
     TURN_BYTES = 1 << 20, /* of one turn: others want to be served, too */
     IN_MAX = JOURNAL_FRAME_MAX + READ_BYTES + 16,
     OUT_MAX = 16 << 20,
@@ -87,6 +89,7 @@ struct input_journal {
     bool stated;                /* what is in `out` ends in a state */
     bool save;                  /* `at` has moved since POSITION was written */
     bool append_failed;
+    size_t unlooked;    /* bytes written since it was looked how much waits */
     uint64_t n_damaged; /* entries that cannot be read, and are not told */
     dur_ns damaged_since;
     dur_ns dropped_since; /* drops that no state has; 0: there are none */
@@ -578,20 +581,25 @@ static bool append(struct input_journal *in)
         if (r < 0)
             spool_again(in->spool, in->out.n); /* with what comes behind it meanwhile */
     }
-    if (r == 0)
+    if (r == 0) {
+        in->unlooked += in->out.n;
         buf_clear(&in->out);
-    else if (!in->append_failed)
+    } else if (!in->append_failed)
         log_error("journal.not_written", LOG_ERR(&err));
     in->append_failed = r < 0;
     return r == 0;
 }
 
-/* Is there room for more?  What waits for the server is bounded. */
+/* Is there room for more?  What waits for the server is bounded, to LOOK_BYTES: a look walks the
+ * directory. */
 static bool has_room(struct input_journal *in)
 {
     uint64_t total = 0;
     struct err err;
 
+    if (in->polling && in->unlooked < LOOK_BYTES)
+        return true;
+    in->unlooked = 0;
     if (spool_total(in->spool, &total, &err) < 0)
         return true; /* it is a look, no more: appending will say what is wrong */
     return total < INPUT_JOURNAL_SPOOL_MAX;
@@ -643,7 +651,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         if (!take_frames(in))
             there = false;
     }
-    if (!append(in) || !has_room(in))
+    /* While more is coming a sync is worth some more; the timer sees to the rest. */
+    if ((in->caught_up || !there || in->out.n >= SYNC_BYTES) && (!append(in) || !has_room(in)))
         set_polling(in, false);
     if (!there)
         detach(in); /* another one will be sent */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* As they begin; JOURNAL_CURSOR is no field. */
+/* As they begin; JOURNAL_CURSOR, 0, is no field. */
 static const struct str NAMES[JOURNAL_FIELDS_ALL] = {
     [JOURNAL_MESSAGE] = STR_INIT("MESSAGE="),
     [JOURNAL_ID] = STR_INIT("CONTAINER_ID_FULL="),
@@ -24,6 +24,11 @@ void journal_fields_init(struct journal_fields *f)
 {
     memset(f, 0, sizeof(*f));
     buf_init(&f->values, JOURNAL_FRAME_MAX);
+    for (unsigned i = 0; i < JOURNAL_FIELDS_ALL; i++)
+        if (NAMES[i].n > 0) {
+            f->next[i] = f->first[NAMES[i].n];
+            f->first[NAMES[i].n] = (uint8_t)i;
+        }
 }
 
 void journal_fields_fini(struct journal_fields *f)
@@ -46,12 +51,13 @@ static void keep(struct journal_fields *f, unsigned field, struct str value, siz
 
 static void take(struct journal_fields *f, struct str item, size_t max_line)
 {
-    for (unsigned i = 0; i < JOURNAL_FIELDS_ALL; i++)
-        if (NAMES[i].n > 0 && item.n >= NAMES[i].n && item.p[NAMES[i].n - 1] == '=' &&
-            memcmp(item.p, NAMES[i].p, NAMES[i].n) == 0) {
-            keep(f, i, str_from(item, NAMES[i].n), max_line);
-            return;
-        }
+    const char *eq =
+        memchr(item.p, '=', item.n <= JOURNAL_FIELD_NAME_MAX ? item.n : JOURNAL_FIELD_NAME_MAX + 1);
+    size_t n = eq == NULL ? 0 : (size_t)(eq - item.p) + 1;
+
+    for (unsigned i = f->first[n]; i != 0; i = f->next[i])
+        if (memcmp(NAMES[i].p, item.p, n) == 0)
+            keep(f, i, str_from(item, n), max_line);
 }
 
 /* `name` with what may follow its '='. */

@@ -25,6 +25,8 @@ struct journal_fields {
         size_t total; /* bytes before it was cut */
         bool is;      /* there is one; of several the first in the entry */
     } v[JOURNAL_FIELDS_ALL];
+    uint8_t first[JOURNAL_FIELD_NAME_MAX + 2]; /* field with so long a name, '=' counted; 0: none */
+    uint8_t next[JOURNAL_FIELDS_ALL];          /* another one */
     bool is_match;   /* the first value of one of the fields in `matches` is what they want */
     bool is_damaged; /* one that is told cannot be read, or nobody can say whether it is there */
 };

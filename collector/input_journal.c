@@ -590,8 +590,8 @@ static bool append(struct input_journal *in)
     return r == 0;
 }
 
-/* Is there room for more?  What waits for the server is bounded, to LOOK_BYTES: a look walks the
- * directory. */
+/* Is there room for more?  What waits for the server is bounded.  A look walks the directory, so it
+ * is for the next LOOK_BYTES. */
 static bool has_room(struct input_journal *in)
 {
     uint64_t total = 0;
@@ -602,7 +602,7 @@ static bool has_room(struct input_journal *in)
     in->unlooked = 0;
     if (spool_total(in->spool, &total, &err) < 0)
         return true; /* it is a look, no more: appending will say what is wrong */
-    return total < INPUT_JOURNAL_SPOOL_MAX;
+    return total + LOOK_BYTES < INPUT_JOURNAL_SPOOL_MAX;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events);

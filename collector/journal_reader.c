@@ -169,8 +169,8 @@ static int take_entry(struct reader *rd, const char *cursor, struct err *err)
     rd->moved = true;
     journal_fields_read(&rd->fields, &rd->source);
     count_pages(rd, ENTRY_BYTES + rd->fields.v[JOURNAL_MESSAGE].total);
-    if (rd->fields.is_damaged) { /* also where nobody can say whether it is wanted; better none than
-                                    half of one */
+    /* Also where nobody can say whether it is wanted; better none than half of one. */
+    if (rd->fields.is_damaged) {
         rd->n_damaged++;
         (void)str_to_z(str_of(cursor), rd->damaged_at, sizeof(rd->damaged_at));
         return 0;

@@ -180,6 +180,8 @@ static void a_drain_answers_what_is_under_way_and_then_ends(void **state)
     serve(f, false);
     busy = connect_peer(f);
     idle = connect_peer(f);
+    post(idle, heartbeat(f, STR("here"))); /* its own handshake ends before the server's */
+    wait_answers(idle, 1);
     world_shut(f->w, true);
     post(busy, part_message(f, "file", 0, 1, "t1"));
     wait_check(f->w->loop, world_is_waiting, f->w, "the chunk to be durable");

@@ -49,8 +49,8 @@ def expected(first):
 class Runc:
     """runc with its state in one directory, as a runtime that Kubernetes uses calls it."""
 
-    def __init__(self, directory):
-        self.dir = pathlib.Path(directory)
+    def __init__(self, directory, cgroup):
+        self.dir, self.cgroup = pathlib.Path(directory), cgroup
         self.state = self.dir / "state"
         self.rootfs = rootfs(self.dir).parent / "rootfs"
         self.ids = []
@@ -62,6 +62,7 @@ class Runc:
         spec = json.loads((bundle / "config.json").read_text())
         spec["process"] |= {"terminal": False, "args": ["/bin/sh", "-c", command]}
         spec["root"]["path"] = str(self.rootfs)
+        spec["linux"]["cgroupsPath"] = f"/{self.cgroup}/{name}"
         spec["annotations"] = notes
         (bundle / "config.json").write_text(json.dumps(spec))
         self.ids.append(name)
@@ -72,18 +73,18 @@ class Runc:
     def remove(self, name):
         run(["runc", "--root", self.state, "delete", "-f", name], check=False)
         self.ids.remove(name)
-        remove_cgroups(name)
 
     def close(self):
         for name in list(self.ids):
             self.remove(name)
+        remove_cgroups(self.cgroup)
 
 
 class Containerd:
     """containerd with all state in one directory but for what its shims keep below /run/containerd."""
 
-    def __init__(self, directory, root):
-        self.dir, self.rootfs = pathlib.Path(directory), root
+    def __init__(self, directory, root, cgroup):
+        self.dir, self.rootfs, self.cgroup = pathlib.Path(directory), root, cgroup
         self.dir.mkdir()
         self.state = self.dir / "state" / "io.containerd.runtime.v2.task" / "k8s.io"
         self.socket = self.dir / "c.sock"
@@ -99,7 +100,8 @@ class Containerd:
 
     def run(self, name, notes, command, log):
         options = [part for key, value in notes.items() for part in ("--annotation", f"{key}={value}")]
-        self("run", "-d", "--rootfs", *options, "--log-uri", f"file://{log}", self.rootfs, name, "/bin/sh", "-c", command)
+        self("run", "-d", "--rootfs", "--cgroup", f"/{self.cgroup}/{name}", *options, "--log-uri", f"file://{log}", self.rootfs, name,
+             "/bin/sh", "-c", command)
 
     def remove(self, name):
         self("task", "kill", "-s", "KILL", name, check=False)
@@ -116,8 +118,6 @@ class Containerd:
             self.daemon.kill()
             self.daemon.wait()
         self.log.close()
-        remove_cgroups("logqctr")
-        remove_cgroups("k8s.io")
         with contextlib.suppress(OSError):  # it is others' too, unless it is empty
             os.rmdir("/run/containerd/runc/k8s.io")
 
@@ -191,10 +191,10 @@ def start():
     inputs = "  - {type: cri, paths: ['@/pods/*/*/*.log'], runtime_state: ['@/runc/state', '@/ctd/state/io.containerd.runtime.v2.task/k8s.io']}\n"
     with stage(inputs, "log_level: debug\n") as s:
         (s.work / "runc").mkdir()
-        runc = Runc(s.work / "runc")
+        runc = Runc(s.work / "runc", s.work.name)
         containerd = None
         try:
-            containerd = Containerd(s.work / "ctd", runc.rootfs)
+            containerd = Containerd(s.work / "ctd", runc.rootfs, s.work.name)
             story(s, runc, containerd)
         finally:
             if containerd:

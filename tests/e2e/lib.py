@@ -415,14 +415,14 @@ def rootfs(directory):
     return directory / "rootfs.tar"
 
 
-def remove_cgroups(*names):
-    """rmdir what a runtime left under /sys/fs/cgroup; only empty directories go."""
-    for name in names:
-        for path in sorted(pathlib.Path("/sys/fs/cgroup").rglob(name + "*"), key=lambda p: -len(p.parts)):
-            with contextlib.suppress(OSError):
-                for inner in sorted((p for p in path.rglob("*") if p.is_dir()), key=lambda p: -len(p.parts)):
-                    inner.rmdir()
-                path.rmdir()
+def remove_cgroups(name):
+    """rmdir what a runtime of ours left under /sys/fs/cgroup/*/`name`; only empty directories go.  Each has a parent of its own:
+    in the usual one somebody else may just make a container."""
+    for path in sorted(pathlib.Path("/sys/fs/cgroup").rglob(name), key=lambda p: -len(p.parts)):
+        with contextlib.suppress(OSError):
+            for inner in sorted((p for p in path.rglob("*") if p.is_dir()), key=lambda p: -len(p.parts)):
+                inner.rmdir()
+            path.rmdir()
 
 
 class Podman:
@@ -441,6 +441,8 @@ class Podman:
         self("import", "-q", rootfs(self.dir), "localhost/bb:1")
 
     def __call__(self, *args, **more):
+        if args[0] in ("run", "create"):
+            args = (args[0], "--cgroup-parent", f"/{self.dir.name}", *args[1:])
         return run([*self.argv, *args], env=self.env, **more).stdout.strip()
 
     def run(self, name, *command, options=()):
@@ -467,7 +469,7 @@ class Podman:
             self.service_process.terminate()
             self.service_process.wait()
         run([*self.argv, "rm", "-fa", "-t", "0"], env=self.env, check=False)
-        remove_cgroups("libpod_parent")
+        remove_cgroups(self.dir.name)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
@@ -481,7 +483,8 @@ class Docker:
         self.log = open(self.dir / "dockerd.log", "wb")
         self.daemon = subprocess.Popen(
             [*inside, "dockerd", "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--pidfile", self.dir / "pid",
-             "-H", f"unix://{self.socket}", "--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"],
+             "-H", f"unix://{self.socket}", "--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none",
+             "--cgroup-parent", f"/{self.dir.name}"],
             stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         self.env = {"DOCKER_HOST": f"unix://{self.socket}"}
         wait_for("dockerd", lambda: run(["docker", "version"], env=self.env, check=False).returncode == 0, 40)
@@ -508,7 +511,7 @@ class Docker:
             self.daemon.wait()
         self.log.close()
         run(["umount", self.dir / "exec" / "netns" / "default"], check=False)
-        remove_cgroups("docker")
+        remove_cgroups(self.dir.name)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

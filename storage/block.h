@@ -131,6 +131,8 @@ struct block_rollup {
 bool block_rollup_encode(struct buf *b, const struct block_row *rows, size_t n);
 int block_rollup_decode(struct str frame, const struct block_shape *shape, struct arena *a,
                         struct block_rollup *ret, struct err *err);
+/* One entry of minute 0 in place of those of a stream and level. */
+void block_rollup_sum(struct block_rollup *ro);
 
 /*
  * block_census.c: rows of each stream, template and value of attribute detected_level, by minute.

@@ -202,3 +202,25 @@ int block_rollup_decode(struct str in, const struct block_shape *shape, struct a
     *ret = u;
     return 0;
 }
+
+/* ---- sums ---- */
+
+void block_rollup_sum(struct block_rollup *ro)
+{
+    size_t n = 0;
+
+    for (size_t i = 0, end; i < ro->n; i = end) {
+        struct block_rollup_entry sum[BLOCK_LEVELS_MAX] = {{.rows = 0}};
+        for (end = i; end < ro->n && ro->entry[end].stream == ro->entry[i].stream; end++) {
+            const struct block_rollup_entry *e = &ro->entry[end];
+            sum[e->level].rows += e->rows;
+            sum[e->level].line_bytes += e->line_bytes;
+            sum[e->level].stream = e->stream;
+            sum[e->level].level = e->level;
+        }
+        for (size_t l = 0; l < ro->n_levels; l++)
+            if (sum[l].rows > 0)
+                ro->entry[n++] = sum[l];
+    }
+    ro->n = n;
+}

@@ -283,6 +283,54 @@ int scan_block_rollup(struct scan_block *b, struct block_rollup *ret, struct err
     return r != 0 ? r : block_rollup_decode(frame, &shape, b->arena, ret, err);
 }
 
+/* In one piece, which `free` frees; *held: its bytes. */
+static struct block_rollup *copy_sums(const struct block_rollup *ro, size_t *held)
+{
+    size_t texts = 0;
+    struct block_rollup *copy;
+    char *text;
+
+    for (size_t i = 0; i < ro->n_levels; i++)
+        texts += ro->level[i].n;
+    *held = sizeof(*copy) + ro->n * sizeof(*ro->entry) + ro->n_levels * sizeof(*ro->level) + texts;
+    copy = mem_new(*held);
+    *copy = (struct block_rollup){.n_levels = ro->n_levels, .n = ro->n};
+    copy->entry = (struct block_rollup_entry *)(copy + 1);
+    copy->level = (struct str *)(copy->entry + ro->n);
+    text = (char *)(copy->level + ro->n_levels);
+    memcpy(copy->entry, ro->entry, ro->n * sizeof(*ro->entry));
+    for (size_t i = 0; i < ro->n_levels; i++) {
+        struct str l = ro->level[i];
+        copy->level[i] = l.p == NULL ? STR_NULL : (struct str){text, l.n};
+        if (l.n > 0)
+            memcpy(text, l.p, l.n);
+        text += l.n;
+    }
+    return copy;
+}
+
+int scan_block_sums(struct scan_block *b, const struct block_rollup **ret, struct err *err)
+{
+    struct frame_key key = scan_block_key(b, FRAME_SUMS, 0);
+    struct frame *f = frame_cache_get(b->sc->frames, &key);
+    int r = 0;
+
+    if (f == NULL) {
+        struct block_rollup ro = {.n = 0};
+        struct block_rollup *copy;
+        size_t held;
+        r = scan_block_rollup(b, &ro, err);
+        if (r != 0)
+            return r;
+        block_rollup_sum(&ro);
+        copy = copy_sums(&ro, &held);
+        f = keep(b, &key, copy, held, free);
+    }
+    VEC_PUSH(&b->frames, f);
+    *ret = frame_value(f);
+    return 0;
+}
+
 int scan_block_census(struct scan_block *b, struct block_census *ret, struct err *err)
 {
     const struct segment_block *sb = &b->candidate->block;

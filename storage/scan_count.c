@@ -2,11 +2,11 @@
  * storage/scan_count.c - rows counted by stream, attributes and time, without records.  Contract:
  * scan.h.
  *
- * For a block, in the order of what it costs: its rollup, where each of its minutes lies in one
- * bucket; else times and streams in bulk, with the bits of the rows that filters left.  A block is
- * added up in a table of its own and then added to the cells, under a mutex, once for each stream,
- * bucket and combination; only where such a table would be larger than the block are rows added one
- * by one.
+ * For a block, in the order of what it costs: the sums of its rollup, where all of it lies in one
+ * bucket; the rollup, where each of its minutes does; else times and streams in bulk, with the bits
+ * of the rows that filters left.  A block is added up in a table of its own and then added to the
+ * cells, under a mutex, once for each stream, bucket and combination; only where such a table would
+ * be larger than the block are rows added one by one.
  *
  * Invariant
  *   (1) of a block that turns out to be damaged nothing is in the cells: all that may be damaged is
@@ -70,13 +70,28 @@ static bool minute_bucket(const struct scan_counter *k, const struct scan_candid
     return scan_bucket_has(&k->buckets, *ret, last);
 }
 
-/* The bucket of each entry.  1: the rows of one lie in several. */
+/* The bucket of all of a block's rows, SIZE_MAX where there is no such one. */
+static size_t whole_bucket(const struct scan_buckets *buckets, const struct scan_candidate *c)
+{
+    size_t i;
+
+    if (c->min_ts < buckets->edge[0] || c->max_ts >= buckets->edge[buckets->n])
+        return SIZE_MAX;
+    i = scan_bucket_of(buckets, c->min_ts, 0);
+    return scan_bucket_has(buckets, i, c->max_ts) ? i : SIZE_MAX;
+}
+
+/* The bucket of each entry, `whole` unless SIZE_MAX.  1: the rows of one lie in several. */
 static int rollup_buckets(const struct scan_counter *k, const struct scan_candidate *c,
-                          const struct block_rollup *ro, size_t *ret)
+                          const struct block_rollup *ro, size_t whole, size_t *ret)
 {
     size_t hint = 0;
 
     for (size_t i = 0; i < ro->n; i++) {
+        if (whole != SIZE_MAX) {
+            ret[i] = whole;
+            continue;
+        }
         if (i > 0 && ro->entry[i].minute == ro->entry[i - 1].minute) {
             ret[i] = ret[i - 1];
             continue;
@@ -151,9 +166,25 @@ static int add_rollup(struct scan_counter *k, struct scan_block *b, const struct
     return r < 0 ? r : scan_count_lines(k->sc, b->worker, rows, 0, err);
 }
 
+/* The rollup, or where all rows lie in bucket `whole` its sums.  1: there is none. */
+static int open_rollup(struct scan_block *b, size_t whole, struct block_rollup *ret,
+                       struct err *err)
+{
+    const struct block_rollup *sums = NULL;
+    int r;
+
+    if (whole == SIZE_MAX)
+        return scan_block_rollup(b, ret, err);
+    r = scan_block_sums(b, &sums, err);
+    if (r == 0)
+        *ret = *sums;
+    return r;
+}
+
 /* 1: the rollup does not tell. */
 static int count_rollup(struct scan_counter *k, struct scan_block *b, struct err *err)
 {
+    size_t whole = whole_bucket(&k->buckets, b->candidate);
     struct block_rollup ro = {.n = 0};
     uint32_t *combo;
     size_t *bucket;
@@ -166,14 +197,14 @@ static int count_rollup(struct scan_counter *k, struct scan_block *b, struct err
         if (r < 0 || !rollup_has_attrs(k, b->attrs_plan))
             return r < 0 ? r : 1;
     }
-    r = scan_block_rollup(b, &ro, err);
+    r = open_rollup(b, whole, &ro, err);
     if (r != 0)
         return r;
     bucket = arena_room(b->arena, ro.n, sizeof(*bucket));
     combo = arena_alloc(b->arena, ro.n_levels * sizeof(*combo) + 1);
     if (bucket == NULL || combo == NULL)
         return arena_err(b->arena, err);
-    r = rollup_buckets(k, b->candidate, &ro, bucket);
+    r = rollup_buckets(k, b->candidate, &ro, whole, bucket);
     if (r == 0)
         r = rollup_combos(k, &ro, combo, err);
     return r == 0 ? add_rollup(k, b, &ro, combo, bucket, err) : r;

@@ -386,6 +386,8 @@ int scan_block_keys(struct scan_block *b, unsigned wanted, struct block_keys *ke
                     struct err *err);
 /* 1: the block has none.  A census brings the plans. */
 int scan_block_rollup(struct scan_block *b, struct block_rollup *ret, struct err *err);
+/* The same as block_rollup_sum makes of it; *ret is valid as long as the block is open. */
+int scan_block_sums(struct scan_block *b, const struct block_rollup **ret, struct err *err);
 int scan_block_census(struct scan_block *b, struct block_census *ret, struct err *err);
 /* The reader of a segment of a part; the worker's. */
 int scan_reader_get(struct scan_worker *w, const struct scan_part *part,

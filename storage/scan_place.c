@@ -11,7 +11,7 @@ static int rows_of_streams(struct scan_selection *s, size_t n_streams, uint32_t 
                            struct err *err)
 {
     const struct segment_block *b = &s->block.candidate->block;
-    struct block_rollup ro = {.n = 0};
+    const struct block_rollup *ro = NULL;
     uint64_t sum = 0;
     int r;
 
@@ -19,12 +19,12 @@ static int rows_of_streams(struct scan_selection *s, size_t n_streams, uint32_t 
         rows[0] = b->rows;
         return 0;
     }
-    r = scan_block_rollup(&s->block, &ro, err);
+    r = scan_block_sums(&s->block, &ro, err);
     if (r != 0)
         return r;
-    for (size_t i = 0; i < ro.n; i++) { /* a stream of the block, as decoding saw to */
-        rows[ro.entry[i].stream - b->first_stream] += ro.entry[i].rows;
-        sum += ro.entry[i].rows;
+    for (size_t i = 0; i < ro->n; i++) { /* a stream of the block, as decoding saw to */
+        rows[ro->entry[i].stream - b->first_stream] += ro->entry[i].rows;
+        sum += ro->entry[i].rows;
     }
     return sum == b->rows ? 0 : err_set(err, ERR_CORRUPT, "rollup does not add up");
 }

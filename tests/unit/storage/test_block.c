@@ -144,8 +144,9 @@ static struct str level_of(const struct block_row *row)
     return STR_NULL;
 }
 
-/* Every entry against the rows it is made of. */
-static void check_rollup(const struct block_rollup *u, const struct block_row *rows, size_t n)
+/* Every entry against the rows it is made of: of its minute, or of any where they were summed. */
+static void check_rollup(const struct block_rollup *u, const struct block_row *rows, size_t n,
+                         bool summed)
 {
     size_t counted = 0;
 
@@ -157,15 +158,16 @@ static void check_rollup(const struct block_rollup *u, const struct block_row *r
         for (size_t k = 0; k < n; k++) {
             struct str got = level_of(&rows[k]);
             int64_t from = e->minute * NS_PER_MIN;
-            if (rows[k].stream != e->stream || rows[k].ts <= from ||
-                rows[k].ts - from > NS_PER_MIN || (got.p == NULL) != (level.p == NULL) ||
-                !str_eq(got, level))
+            if (rows[k].stream != e->stream || (got.p == NULL) != (level.p == NULL) ||
+                !str_eq(got, level) ||
+                (!summed && (rows[k].ts <= from || rows[k].ts - from > NS_PER_MIN)))
                 continue;
             count++;
             bytes += rows[k].line.n;
         }
         assert_int_equal(e->rows, count);
         assert_true(e->line_bytes == bytes);
+        assert_true(!summed || e->minute == 0);
         counted += count;
     }
     assert_int_equal(counted, n);
@@ -234,9 +236,12 @@ static void rows_come_back(void **state)
             check_row(d, i, rows, n);
             assert_true(i == 0 || d->keys.seq[i - 1] < d->keys.seq[i]); /* order of arrival */
         }
-        if (d->rollup.n > 0)
-            check_rollup(&d->rollup, rows, n);
         rollups += d->rollup.n > 0;
+        if (d->rollup.n > 0) {
+            check_rollup(&d->rollup, rows, n, false);
+            block_rollup_sum(&d->rollup);
+            check_rollup(&d->rollup, rows, n, true);
+        }
         if (d->census.n > 0)
             check_census(d, rows, n);
         censuses += d->census.n > 0;

@@ -84,6 +84,21 @@ void buf_add_char(struct buf *b, char c)
         b->p[b->n++] = c;
 }
 
+void buf_add_i64(struct buf *b, int64_t v)
+{
+    char text[20]; /* "-9223372036854775808" */
+    size_t at = sizeof(text);
+    uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+    do {
+        text[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (v < 0)
+        text[--at] = '-';
+    buf_add(b, text + at, sizeof(text) - at);
+}
+
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;

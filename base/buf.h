@@ -12,6 +12,7 @@
 #include "base/str.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 
 struct buf {
     char *p;    /* owned */
@@ -29,6 +30,7 @@ void buf_add(struct buf *b, const void *p, size_t n);
 void buf_add_str(struct buf *b, struct str s);
 void buf_add_z(struct buf *b, const char *z);
 void buf_add_char(struct buf *b, char c);
+void buf_add_i64(struct buf *b, int64_t v); /* decimal */
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_addv(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 

@@ -201,7 +201,7 @@ void json_put_u64(struct json_writer *w, uint64_t v)
 void json_put_i64(struct json_writer *w, int64_t v)
 {
     separate(w);
-    buf_addf(w->out, "%" PRId64, v);
+    buf_add_i64(w->out, v);
 }
 
 void json_put_f64(struct json_writer *w, double v)

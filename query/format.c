@@ -136,12 +136,12 @@ void format_value(struct buf *out, double v)
         buf_add_z(out, isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
         return;
     }
-    if (v == floor(v) && size < 1e15) { /* most are counts */
-        buf_addf(out, "%.0f", v);
+    if (signbit(v) != 0) /* "-0" too */
+        buf_add_char(out, '-');
+    if (size < 1e15 && size == floor(size)) { /* most are counts */
+        buf_add_i64(out, (int64_t)size);
         return;
     }
-    if (v < 0)
-        buf_add_char(out, '-');
     if (size >= 1e-5 && size < 1e15)
         add_usual(out, size);
     else

@@ -376,7 +376,7 @@ static void write_point(struct json_writer *w, struct buf *scratch, ts_ns ts, do
         buf_addf(scratch, "%s%" PRId64 ".%03" PRId64, ms < 0 && ms > -1000 ? "-" : "", ms / 1000,
                  part);
     else
-        buf_addf(scratch, "%" PRId64, ms / 1000);
+        buf_add_i64(scratch, ms / 1000);
     json_put_raw(w, buf_str(scratch));
     buf_clear(scratch);
     format_value(scratch, value);

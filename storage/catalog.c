@@ -48,6 +48,11 @@ static const char SCHEMA[] =
 
 static _Atomic uint64_t last_generation;
 
+static uint64_t next_generation(void)
+{
+    return atomic_fetch_add(&last_generation, 1) + 1;
+}
+
 /* One key for labels, one for their hashes, both from the partition's, which itself only wraps. */
 static void derive(const uint8_t key[CRYPT_KEY], struct str purpose, uint8_t ret[CRYPT_KEY])
 {
@@ -108,7 +113,7 @@ int catalog_open_reader(const char *path, bool still, const uint8_t *key, struct
     int r;
 
     c->magic = CATALOG_MAGIC;
-    c->generation = atomic_fetch_add(&last_generation, 1) + 1;
+    c->generation = c->streams_state = next_generation();
     if (key != NULL)
         take_key(c, key);
     r = db_open_reader(path, still, VERSION, &c->db, err);
@@ -126,7 +131,7 @@ int catalog_open(const char *path, uint64_t tenant_id, int32_t day, const uint8_
     int r;
 
     c->magic = CATALOG_MAGIC;
-    c->generation = atomic_fetch_add(&last_generation, 1) + 1;
+    c->generation = c->streams_state = next_generation();
     take_key(c, key);
     r = db_open(path, SCHEMA, VERSION, &c->db, err);
     if (r == 0)
@@ -263,7 +268,7 @@ static int commit(struct catalog *c, int r, struct err *err)
         r = err_sys(err, "commit to the catalog");
     }
     if (r == 0) {
-        c->generation = atomic_fetch_add(&last_generation, 1) + 1;
+        c->generation = next_generation();
         return db_commit(c->db, err);
     }
     db_rollback(c->db);
@@ -274,6 +279,17 @@ uint64_t catalog_generation(const struct catalog *c)
 {
     OBJ_CHECK(c, CATALOG_MAGIC);
     return c->generation;
+}
+
+uint64_t catalog_streams_state(const struct catalog *c)
+{
+    OBJ_CHECK(c, CATALOG_MAGIC);
+    return c->streams_state;
+}
+
+void catalog_streams_changed(struct catalog *c)
+{
+    c->streams_state = next_generation();
 }
 
 int catalog_begin(struct catalog *c, struct err *err)

@@ -39,6 +39,8 @@ int catalog_covers(struct catalog *c, const struct catalog_span *span, bool *ret
 /* Another number after each commit, and in each catalog that is opened, while the process lives:
  * what was read under one number is still true under the same. */
 uint64_t catalog_generation(const struct catalog *c);
+/* The same of the streams, their ids and their labels alone. */
+uint64_t catalog_streams_state(const struct catalog *c);
 
 /* ---- writing: one transaction each, durable on return.  Fault point "catalog.commit". ---- */
 

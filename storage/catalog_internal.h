@@ -14,8 +14,11 @@ struct catalog {
     struct db *db;        /* owned */
     struct crypt *labels; /* owned; seals the labels of streams */
     uint8_t hash_key[CRYPT_KEY];
-    uint64_t generation;
+    uint64_t generation, streams_state;
 };
+
+/* Streams come or go in the transaction that is open. */
+void catalog_streams_changed(struct catalog *c);
 
 /* The key that seals labels, from the partition's (catalog.c). */
 void catalog_labels_key(const uint8_t key[CRYPT_KEY], uint8_t ret[CRYPT_KEY]);

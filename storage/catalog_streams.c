@@ -166,6 +166,7 @@ static int put_chunk(struct catalog *c, uint64_t first, uint64_t n, struct str p
     int r = catalog_blob_seal(c->labels, (struct catalog_blob_id){CATALOG_CHUNK, first}, plain,
                               sealed, err);
 
+    catalog_streams_changed(c);
     if (r == 0)
         r = db_prepare(c->db,
                        "INSERT OR REPLACE INTO stream_chunks(first, n, body) VALUES (?, ?, ?)", &st,

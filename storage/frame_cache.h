@@ -32,13 +32,14 @@ struct frame_cache *frame_cache_new(size_t max_bytes, struct mem_budget *parent)
 void frame_cache_free(struct frame_cache **pc);
 
 enum frame_kind {
-    FRAME_PLANS, /* decoded plans of a block */
-    FRAME_BYTES, /* plain bytes of a frame of a block */
-    FRAME_SUMS,  /* rows of a block by stream and level */
-    FRAME_IDS,   /* index of a segment's id filter; block and index are 0 */
-    FRAME_LIST,  /* segments and blocks of a partition; id: its tenant, block: its day */
-    FRAME_EDGE,  /* first (index 0) or last (1) rows of a block, scan_edge.c */
-    FRAME_ROW,   /* one row of a block, written out, scan_kept.c; index: its place */
+    FRAME_PLANS,   /* decoded plans of a block */
+    FRAME_BYTES,   /* plain bytes of a frame of a block */
+    FRAME_SUMS,    /* rows of a block by stream and level */
+    FRAME_IDS,     /* index of a segment's id filter; block and index are 0 */
+    FRAME_LIST,    /* segments and blocks of a partition; id: its tenant, block: its day */
+    FRAME_STREAMS, /* the same of its streams, scan_day.c */
+    FRAME_EDGE,    /* first (index 0) or last (1) rows of a block, scan_edge.c */
+    FRAME_ROW,     /* one row of a block, written out, scan_kept.c; index: its place */
 };
 struct frame_key {
     uint8_t id[16]; /* of the segment */

@@ -102,22 +102,23 @@ struct frame_key scan_block_key(const struct scan_block *b, enum frame_kind kind
     return key;
 }
 
-struct frame *scan_frame_keep(struct scan *sc, const struct partition *p,
+struct frame *scan_frame_keep(struct frame_cache *frames, const struct partition *p,
                               const struct frame_key *key, void *value, size_t bytes,
                               frame_free_fn *free_value)
 {
     struct frame_owner owner = {partition_tenant(p), partition_day(p)};
-    struct frame *f = frame_cache_put(sc->frames, key, &owner, value, bytes, free_value);
+    struct frame *f = frame_cache_put(frames, key, &owner, value, bytes, free_value);
 
     if (partition_is_dropped(p)) /* who dropped it did not see this */
-        frame_cache_drop(sc->frames, &owner);
+        frame_cache_drop(frames, &owner);
     return f;
 }
 
 static struct frame *keep(struct scan_block *b, const struct frame_key *key, void *value,
                           size_t bytes, frame_free_fn *free_value)
 {
-    return scan_frame_keep(b->sc, b->candidate->part->partition, key, value, bytes, free_value);
+    return scan_frame_keep(b->sc->frames, b->candidate->part->partition, key, value, bytes,
+                           free_value);
 }
 
 static void keep_bytes(struct scan_block *b, const struct frame_key *key, struct str bytes)

@@ -150,7 +150,7 @@ static int make(struct scan_selection *s, const struct edge *old, struct frame *
     if (r == 0) {
         e = rows.n <= TIES * edge_rows(s->block.sc) ? edge_of(s, &rows, far) : copy_of(old);
         e->tried = edge_rows(s->block.sc);
-        *ret = scan_frame_keep(s->block.sc, s->block.candidate->part->partition, &key, e,
+        *ret = scan_frame_keep(s->block.sc->frames, s->block.candidate->part->partition, &key, e,
                                bytes_of(e->n), free);
     }
     scan_rows_fini(s->block.sc, &rows);

@@ -124,7 +124,8 @@ static int get_filter(struct asking *q, struct frame **ret, struct err *err)
         return r;
     if (f == NULL)
         f = mem_new(sizeof(*f));
-    *ret = scan_frame_keep(q->sc, q->part->partition, &key, f, id_filter_held(f), free_filter);
+    *ret =
+        scan_frame_keep(q->sc->frames, q->part->partition, &key, f, id_filter_held(f), free_filter);
     return 0;
 }
 

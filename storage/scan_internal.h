@@ -5,6 +5,7 @@
  *     scan_run.c      open, next, close; puts rows into batches
  *     scan_plan.c     parts: a head, or one day of one tenant, with the candidates that are left
  *     scan_list.c     the segments and blocks of a day, kept from query to query
+ *     scan_day.c      its streams, the same
  *     scan_ids.c      which blocks may hold the ids that are asked for
  *     scan_group.c    some candidates at once, on the threads of the pool
  *     scan_block.c    a block on disk: read what the question needs, in the order of what it costs
@@ -36,7 +37,7 @@
 
 #include "base/vec.h"
 #include "storage/block.h"
-#include "storage/catalog.h"
+#include "storage/catalog_index.h"
 #include "storage/frame_cache.h"
 #include "storage/hide.h"
 #include "storage/line_match.h"
@@ -325,6 +326,11 @@ struct scan_list {
 int scan_list_get(struct scan *sc, struct partition *p, struct catalog *c,
                   const struct catalog_range *range, struct frame **ret, struct err *err);
 
+/* scan_day.c: as catalog_select; the catalog is the partition's, in partition_read. */
+int scan_day_select(struct frame_cache *frames, struct partition *p, struct catalog *c,
+                    const struct catalog_selector *sel, catalog_stream_fn *fn, void *arg,
+                    struct err *err);
+
 /* scan_ids.c */
 void scan_ids_init(struct scan *sc);
 void scan_ids_free(struct scan *sc);
@@ -394,7 +400,7 @@ int scan_reader_get(struct scan_worker *w, const struct scan_part *part,
                     const struct scan_segment *segment, struct segment_reader **ret,
                     struct err *err);
 /* As frame_cache_put, for something of that partition. */
-struct frame *scan_frame_keep(struct scan *sc, const struct partition *p,
+struct frame *scan_frame_keep(struct frame_cache *frames, const struct partition *p,
                               const struct frame_key *key, void *value, size_t bytes,
                               frame_free_fn *free_value);
 /* Those of a part's segments; NULL: all. */

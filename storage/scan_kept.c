@@ -63,7 +63,7 @@ void scan_kept_put(struct scan_block *b, uint32_t at, const struct record *rec)
         k->attr[i].name = put(&to, rec->attr[i].name);
         k->attr[i].value = put(&to, rec->attr[i].value);
     }
-    f = scan_frame_keep(b->sc, b->candidate->part->partition, &key, k, head + bytes, free);
+    f = scan_frame_keep(b->sc->frames, b->candidate->part->partition, &key, k, head + bytes, free);
     frame_unref(&f);
 }
 

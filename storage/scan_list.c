@@ -154,7 +154,7 @@ int scan_list_get(struct scan *sc, struct partition *p, struct catalog *c,
         r = read_list(c, keep ? &all : range, keep ? NULL : sc->req.budget, &list, err);
     if (r < 0)
         return r;
-    *ret = keep ? scan_frame_keep(sc, p, &key, list, held_by(list), free_list)
+    *ret = keep ? scan_frame_keep(sc->frames, p, &key, list, held_by(list), free_list)
                 : frame_cache_put(NULL, &key, &(struct frame_owner){.day = 0}, list, 0, free_list);
     return 0;
 }

@@ -305,7 +305,7 @@ static int read_day(void *arg, struct catalog *c, struct err *err)
     struct planner *pl = arg;
     const struct catalog_selector sel = {.matchers = pl->sc->req.matchers,
                                          .n_matchers = pl->sc->req.n_matchers};
-    int r = catalog_select(c, &sel, add_stream, pl, err);
+    int r = scan_day_select(pl->sc->frames, pl->part->partition, c, &sel, add_stream, pl, err);
 
     if (r < 0 || pl->part->n_streams == 0)
         return r;

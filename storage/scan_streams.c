@@ -23,6 +23,7 @@ struct lister {
     void *arg;
     const struct store_view *view; /* the one being listed */
     int32_t day;
+    struct partition *partition; /* the day's */
     struct idset wanted; /* ids in the catalog being listed: in a segment of the request's time */
     struct arena *day_arena;
     const struct scan_texts *texts; /* NULL: streams are told, not texts */
@@ -172,7 +173,7 @@ static int read_day(void *arg, struct catalog *c, struct err *err)
         return r;
     if (ls->texts != NULL && ls->view->hide == NULL)
         return catalog_labels(c, &sel, ls->texts->name, tell_text, ls, err);
-    return catalog_select(c, &sel, tell_stream, ls, err);
+    return scan_day_select(ls->view->frames, ls->partition, c, &sel, tell_stream, ls, err);
 }
 
 static int tell_short(void *arg, struct str text)
@@ -203,17 +204,17 @@ static bool list_summary(struct lister *ls, int32_t day, int *ret)
 
 static int list_day(struct lister *ls, int32_t day, struct err *err)
 {
-    struct partition *p = NULL;
     int r;
 
     arena_reset(ls->day_arena);
     ls->day = day;
     if (list_summary(ls, day, &r))
         return r;
-    r = partition_cache_get(ls->view->partitions, ls->view->tenant_id, day, false, &p, err);
+    r = partition_cache_get(ls->view->partitions, ls->view->tenant_id, day, false, &ls->partition,
+                            err);
     if (r == 0)
-        r = partition_read(p, read_day, ls, err);
-    partition_unref(&p);
+        r = partition_read(ls->partition, read_day, ls, err);
+    partition_unref(&ls->partition);
     if (ls->told == 0 && r == ERR_GONE) /* retention was faster */
         r = 0;
     return r;

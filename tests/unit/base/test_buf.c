@@ -3,6 +3,7 @@
 
 #include "tests/lib/check.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void grows_to_exactly_its_maximum(void **state)
@@ -61,6 +62,23 @@ static void prints_up_to_the_last_byte(void **state)
     buf_fini(&b);
 }
 
+static void integers_are_printed_as_printf_does(void **state)
+{
+    static const int64_t some[] = {0, 9, 10, -1, -10, 1234567890, INT64_MAX, INT64_MIN};
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 100);
+    for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+        char want[32];
+        (void)snprintf(want, sizeof(want), "%lld", (long long)some[i]);
+        buf_clear(&b);
+        buf_add_i64(&b, some[i]);
+        check_str(buf_str(&b), want);
+    }
+    buf_fini(&b);
+}
+
 static void room_is_given_and_the_front_dropped(void **state)
 {
     struct buf b;
@@ -96,5 +114,6 @@ static void empty_pieces_need_no_memory(void **state)
 CHECK_MAIN(cmocka_unit_test(grows_to_exactly_its_maximum),
            cmocka_unit_test(what_does_not_fit_adds_nothing_from_then_on),
            cmocka_unit_test(prints_up_to_the_last_byte),
+           cmocka_unit_test(integers_are_printed_as_printf_does),
            cmocka_unit_test(room_is_given_and_the_front_dropped),
            cmocka_unit_test(empty_pieces_need_no_memory))

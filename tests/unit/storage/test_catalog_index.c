@@ -270,6 +270,27 @@ static void labels_are_listed_as_far_as_the_selector_goes(void **state)
     tear_down(f);
 }
 
+/* What was read of streams stays true until one comes or goes, however many segments do. */
+static void the_state_of_streams_changes_with_them(void **state)
+{
+    struct fixture *f = set_up();
+    uint64_t generation, known;
+    (void)state;
+
+    insert(f, 0, 10);
+    known = catalog_streams_state(f->c);
+    generation = catalog_generation(f->c);
+    insert(f, 2, 8);
+    assert_true(catalog_generation(f->c) != generation);
+    assert_true(catalog_streams_state(f->c) == known);
+    insert(f, 8, 11);
+    assert_true(catalog_streams_state(f->c) != known);
+    known = catalog_streams_state(f->c);
+    reopen(f);
+    assert_true(catalog_streams_state(f->c) != known);
+    tear_down(f);
+}
+
 static int take_first(void *arg, const struct catalog_row *row, struct err *err)
 {
     (void)err;
@@ -285,6 +306,7 @@ static void a_sweep_forgets_streams_without_a_segment(void **state)
     struct question q = {.n = 0};
     struct got g = {.f = f};
     uint8_t uuid[SEGMENT_UUID];
+    uint64_t known;
     size_t gone = 0;
     struct err err;
     (void)state;
@@ -296,8 +318,10 @@ static void a_sweep_forgets_streams_without_a_segment(void **state)
     assert_int_equal(gone, 0);
     assert_int_equal(catalog_rows(f->c, take_first, uuid, &err), 1);
     assert_int_equal(catalog_replace(f->c, uuid, 1, NULL, &err), 0);
+    known = catalog_streams_state(f->c);
     if (catalog_streams_sweep(f->c, &gone, &err) < 0)
         fail_msg("%s", err.text);
+    assert_true(catalog_streams_state(f->c) != known);
     assert_int_equal(gone, 3010 - 30);
     reopen(f);
     assert_int_equal(catalog_streams(f->c, count_stream, &g, &err), 0);
@@ -397,6 +421,7 @@ static void sets_are_sets(void **state)
 
 CHECK_MAIN(cmocka_unit_test(selectors_find_what_looking_at_all_finds),
            cmocka_unit_test(labels_are_listed_as_far_as_the_selector_goes),
+           cmocka_unit_test(the_state_of_streams_changes_with_them),
            cmocka_unit_test(a_sweep_forgets_streams_without_a_segment),
            cmocka_unit_test(no_label_lies_in_clear),
            cmocka_unit_test(postings_are_intervals_and_refuse_garbage),

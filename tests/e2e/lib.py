@@ -418,7 +418,8 @@ def rootfs(directory):
 def remove_cgroups(name):
     """rmdir what a runtime of ours left under /sys/fs/cgroup/*/`name`; only empty directories go.  Each has a parent of its own:
     in the usual one somebody else may just make a container."""
-    for path in sorted(pathlib.Path("/sys/fs/cgroup").rglob(name), key=lambda p: -len(p.parts)):
+    root = pathlib.Path("/sys/fs/cgroup")
+    for path in [*root.glob(name), *root.glob(f"*/{name}")]:
         with contextlib.suppress(OSError):
             for inner in sorted((p for p in path.rglob("*") if p.is_dir()), key=lambda p: -len(p.parts)):
                 inner.rmdir()
@@ -484,7 +485,7 @@ class Docker:
         self.daemon = subprocess.Popen(
             [*inside, "dockerd", "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--pidfile", self.dir / "pid",
              "-H", f"unix://{self.socket}", "--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none",
-             "--cgroup-parent", f"/{self.dir.name}"],
+             "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self.dir.name}"],
             stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         self.env = {"DOCKER_HOST": f"unix://{self.socket}"}
         wait_for("dockerd", lambda: run(["docker", "version"], env=self.env, check=False).returncode == 0, 40)

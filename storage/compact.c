@@ -321,9 +321,9 @@ static int forget_deleted(struct compact *c, struct partition *p, struct err *er
     size_t gone = 0;
     int r;
 
-    frame_cache_drop(c->s->frames, &owner);
     store_tenant_forget(c->s, owner.tenant_id);
     r = partition_read(p, sweep_streams, &gone, err);
+    frame_cache_drop(c->s->frames, &owner); /* behind it: a reader may keep labels until then */
     if (r == 0 && gone > 0) {
         (void)pthread_mutex_lock(&c->s->flush_mutex); /* a flush brings labels, too */
         r = store_erase_labels(c->s, p, err);

@@ -31,6 +31,9 @@ struct frame {
     frame_free_fn *free_value;
 };
 
+/* What a frame takes besides its value. */
+#define FRAME_OWN (sizeof(struct frame) + 2 * sizeof(struct frame *))
+
 struct shard {
     pthread_mutex_t mutex; /* guards the rest; never held while a value is freed */
     struct frame **v;
@@ -280,7 +283,7 @@ struct frame *frame_cache_put(struct frame_cache *c, const struct frame_key *key
     atomic_init(&f->refs, 1);
     f->key = *key;
     f->owner = *owner;
-    f->bytes = bytes + sizeof(*f) + 2 * sizeof(f);
+    f->bytes = bytes + FRAME_OWN;
     f->value = value;
     f->free_value = free_value;
     if (c != NULL) {
@@ -288,6 +291,14 @@ struct frame *frame_cache_put(struct frame_cache *c, const struct frame_key *key
         keep(c, f);
     }
     return f;
+}
+
+size_t frame_cache_value_max(const struct frame_cache *c)
+{
+    if (c == NULL)
+        return 0;
+    OBJ_CHECK(c, FRAME_CACHE_MAGIC);
+    return c->shard_bytes < FRAME_OWN ? 0 : c->shard_bytes - FRAME_OWN;
 }
 
 void frame_cache_drop(struct frame_cache *c, const struct frame_owner *owner)

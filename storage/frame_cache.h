@@ -2,7 +2,8 @@
  * storage/frame_cache.h - decoded pieces of blocks, kept for the next query, within a byte budget.
  *
  * Segments never change, so what was read from one is true for ever: block directories, decoded
- * plans, small frames, a partition's list of blocks.  A value is immutable and counted: who holds a
+ * plans, small frames.  What was read from a partition's catalog, its blocks and streams, says
+ * under which number of the catalog it is true.  A value is immutable and counted: who holds a
  * `struct frame` may read it while the cache throws it out.  What leaves is drawn at random among
  * the entries that nobody asked for lately: a query that reads more than fits, again and again,
  * still finds a share of it, where the oldest-first rule would find nothing.
@@ -42,7 +43,7 @@ enum frame_kind {
     FRAME_ROW,     /* one row of a block, written out, scan_kept.c; index: its place */
 };
 struct frame_key {
-    uint8_t id[16]; /* of the segment */
+    uint8_t id[16]; /* of the segment, or the tenant */
     uint32_t block;
     uint16_t kind; /* enum frame_kind */
     uint16_t index;
@@ -64,6 +65,9 @@ struct frame *frame_cache_get(struct frame_cache *c, const struct frame_key *key
 struct frame *frame_cache_put(struct frame_cache *c, const struct frame_key *key,
                               const struct frame_owner *owner, void *value, size_t bytes,
                               frame_free_fn *free_value);
+
+/* The most bytes that a value may hold to be kept; 0 for NULL. */
+size_t frame_cache_value_max(const struct frame_cache *c);
 
 const void *frame_value(const struct frame *f);
 void frame_unref(struct frame **pf); /* *pf may be NULL */

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SUMS_CACHED = 256 << 10 /* bytes of a block's sums that are worth keeping */ };
+
 /* ---- readers ---- */
 
 void scan_block_close_readers(struct scan_worker *w, const struct scan_part *part)
@@ -284,17 +286,19 @@ int scan_block_rollup(struct scan_block *b, struct block_rollup *ret, struct err
     return r != 0 ? r : block_rollup_decode(frame, &shape, b->arena, ret, err);
 }
 
-/* In one piece, which `free` frees; *held: its bytes. */
-static struct block_rollup *copy_sums(const struct block_rollup *ro, size_t *held)
+static void keep_sums(struct scan_block *b, const struct frame_key *key,
+                      const struct block_rollup *ro)
 {
-    size_t texts = 0;
-    struct block_rollup *copy;
+    size_t held = sizeof(*ro) + ro->n * sizeof(*ro->entry) + ro->n_levels * sizeof(*ro->level);
+    struct block_rollup *copy; /* with all that it points to in one piece */
+    struct frame *f;
     char *text;
 
     for (size_t i = 0; i < ro->n_levels; i++)
-        texts += ro->level[i].n;
-    *held = sizeof(*copy) + ro->n * sizeof(*ro->entry) + ro->n_levels * sizeof(*ro->level) + texts;
-    copy = mem_new(*held);
+        held += ro->level[i].n;
+    if (held > SUMS_CACHED || held > frame_cache_value_max(b->sc->frames))
+        return;
+    copy = mem_new(held);
     *copy = (struct block_rollup){.n_levels = ro->n_levels, .n = ro->n};
     copy->entry = (struct block_rollup_entry *)(copy + 1);
     copy->level = (struct str *)(copy->entry + ro->n);
@@ -307,29 +311,31 @@ static struct block_rollup *copy_sums(const struct block_rollup *ro, size_t *hel
             memcpy(text, l.p, l.n);
         text += l.n;
     }
-    return copy;
+    f = keep(b, key, copy, held, free);
+    frame_unref(&f); /* the reader goes on with what is in the arena */
 }
 
-int scan_block_sums(struct scan_block *b, const struct block_rollup **ret, struct err *err)
+int scan_block_sums(struct scan_block *b, struct block_rollup *ret, struct err *err)
 {
+    const struct segment_block *sb = &b->candidate->block;
     struct frame_key key = scan_block_key(b, FRAME_SUMS, 0);
     struct frame *f = frame_cache_get(b->sc->frames, &key);
-    int r = 0;
+    int r;
 
-    if (f == NULL) {
-        struct block_rollup ro = {.n = 0};
-        struct block_rollup *copy;
-        size_t held;
-        r = scan_block_rollup(b, &ro, err);
-        if (r != 0)
-            return r;
-        block_rollup_sum(&ro);
-        copy = copy_sums(&ro, &held);
-        f = keep(b, &key, copy, held, free);
+    if (f != NULL) {
+        VEC_PUSH(&b->frames, f);
+        *ret = *(const struct block_rollup *)frame_value(f);
+        if (ret->entry[0].stream < sb->first_stream ||
+            ret->entry[ret->n - 1].stream > sb->last_stream) /* the catalog says otherwise now */
+            return err_set(err, ERR_CORRUPT, "rollup of other streams");
+        return 0;
     }
-    VEC_PUSH(&b->frames, f);
-    *ret = frame_value(f);
-    return 0;
+    r = scan_block_rollup(b, ret, err);
+    if (r == 0) {
+        block_rollup_sum(ret);
+        keep_sums(b, &key, ret);
+    }
+    return r;
 }
 
 int scan_block_census(struct scan_block *b, struct block_census *ret, struct err *err)

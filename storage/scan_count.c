@@ -166,21 +166,6 @@ static int add_rollup(struct scan_counter *k, struct scan_block *b, const struct
     return r < 0 ? r : scan_count_lines(k->sc, b->worker, rows, 0, err);
 }
 
-/* The rollup, or where all rows lie in bucket `whole` its sums.  1: there is none. */
-static int open_rollup(struct scan_block *b, size_t whole, struct block_rollup *ret,
-                       struct err *err)
-{
-    const struct block_rollup *sums = NULL;
-    int r;
-
-    if (whole == SIZE_MAX)
-        return scan_block_rollup(b, ret, err);
-    r = scan_block_sums(b, &sums, err);
-    if (r == 0)
-        *ret = *sums;
-    return r;
-}
-
 /* 1: the rollup does not tell. */
 static int count_rollup(struct scan_counter *k, struct scan_block *b, struct err *err)
 {
@@ -197,7 +182,7 @@ static int count_rollup(struct scan_counter *k, struct scan_block *b, struct err
         if (r < 0 || !rollup_has_attrs(k, b->attrs_plan))
             return r < 0 ? r : 1;
     }
-    r = open_rollup(b, whole, &ro, err);
+    r = whole == SIZE_MAX ? scan_block_rollup(b, &ro, err) : scan_block_sums(b, &ro, err);
     if (r != 0)
         return r;
     bucket = arena_room(b->arena, ro.n, sizeof(*bucket));

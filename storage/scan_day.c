@@ -21,98 +21,105 @@ struct stream {
     struct labels labels; /* in the arena */
 };
 
-struct day {
+struct streams {
     uint64_t state;          /* catalog_streams_state */
     bool has_many;           /* none is here */
     VEC(struct stream) list; /* by id */
     struct arena *arena;
 };
 
-static void free_day(void *value)
+static void free_streams(void *value)
 {
-    struct day *d = value;
+    struct streams *s = value;
 
-    VEC_FINI(&d->list);
-    arena_free(&d->arena);
-    free(d);
+    VEC_FINI(&s->list);
+    arena_free(&s->arena);
+    free(s);
+}
+
+static size_t held_by(const struct streams *s)
+{
+    return sizeof(*s) + s->list.cap * sizeof(*s->list.p) +
+           (s->arena == NULL ? 0 : arena_held(s->arena));
 }
 
 static int note(void *arg, uint64_t id, const struct labels *l, struct err *err)
 {
-    struct day *d = arg;
-    struct stream s = {.id = id};
+    struct streams *s = arg;
+    struct stream one = {.id = id};
+    struct err full;
 
-    if (d->list.n == KEPT_STREAMS || labels_copy(d->arena, l, &s.labels, err) < 0)
+    (void)err;
+    if (s->list.n == KEPT_STREAMS || labels_copy(s->arena, l, &one.labels, &full) < 0)
         return MANY;
-    VEC_PUSH(&d->list, s);
+    VEC_PUSH(&s->list, one);
     return 0;
 }
 
-static int read_day(struct catalog *c, struct day **ret, struct err *err)
+/* Ids are not given again, so there may be fewer than it seems; then they are not kept either. */
+static int read_streams(struct catalog *c, size_t max_bytes, struct streams *s, struct err *err)
 {
-    struct day *d = mem_new(sizeof(*d));
-    int r;
+    uint32_t end = 0;
+    int r = catalog_streams_end(c, &end, err);
 
-    d->state = catalog_streams_state(c);
-    d->arena = arena_new(NULL, KEPT_BYTES);
-    r = catalog_streams(c, note, d, err);
-    if (r < 0) {
-        free_day(d);
+    if (r == 0)
+        r = end > KEPT_STREAMS ? MANY : catalog_streams(c, note, s, err);
+    if (r < 0)
         return r;
+    s->has_many = r == MANY || held_by(s) > max_bytes;
+    if (s->has_many) {
+        VEC_FINI(&s->list);
+        arena_free(&s->arena);
     }
-    d->has_many = r == MANY;
-    if (d->has_many) {
-        VEC_FINI(&d->list);
-        arena_free(&d->arena);
-    }
-    *ret = d;
     return 0;
 }
 
-static size_t held_by(const struct day *d)
+/* NULL: they are not to be had. */
+static struct frame *keep_streams(const struct scan_day *day, const struct frame_key *key)
 {
-    size_t n = sizeof(*d) + d->list.cap * sizeof(*d->list.p);
-
-    return d->has_many ? n : n + arena_held(d->arena);
-}
-
-/* *ret NULL: it cannot be kept. */
-static void get_day(struct frame_cache *frames, struct partition *p, struct catalog *c,
-                    struct frame **ret)
-{
-    struct frame_key key = {.kind = FRAME_STREAMS, .block = (uint32_t)partition_day(p)};
-    struct day *d = NULL;
+    struct streams *s = mem_new(sizeof(*s));
     struct err err;
 
-    *ret = NULL;
-    if (frames == NULL)
-        return;
-    le_put64(key.id, partition_tenant(p));
-    *ret = frame_cache_get(frames, &key);
-    if (*ret != NULL && ((const struct day *)frame_value(*ret))->state != catalog_streams_state(c))
-        frame_unref(ret);
-    if (*ret == NULL && read_day(c, &d, &err) == 0) /* else who asks for it hears why */
-        *ret = scan_frame_keep(frames, p, &key, d, held_by(d), free_day);
+    s->state = catalog_streams_state(day->catalog);
+    s->arena = arena_new(NULL, KEPT_BYTES);
+    if (read_streams(day->catalog, frame_cache_value_max(day->frames), s, &err) < 0) {
+        free_streams(s); /* who asks for the one that is damaged hears of it */
+        return NULL;
+    }
+    return scan_frame_keep(day->frames, day->partition, key, s, held_by(s), free_streams);
 }
 
-int scan_day_select(struct frame_cache *frames, struct partition *p, struct catalog *c,
-                    const struct catalog_selector *sel, catalog_stream_fn *fn, void *arg,
-                    struct err *err)
+static struct frame *get_streams(const struct scan_day *day)
 {
-    const struct day *d = NULL;
+    struct frame_key key = {.kind = FRAME_STREAMS,
+                            .block = (uint32_t)partition_day(day->partition)};
+    const struct streams *s;
     struct frame *f;
+
+    if (day->frames == NULL)
+        return NULL;
+    le_put64(key.id, partition_tenant(day->partition));
+    f = frame_cache_get(day->frames, &key);
+    s = f == NULL ? NULL : frame_value(f);
+    if (s != NULL && s->state != catalog_streams_state(day->catalog))
+        frame_unref(&f);
+    return f != NULL ? f : keep_streams(day, &key);
+}
+
+int scan_day_select(const struct scan_day *day, const struct catalog_selector *sel,
+                    catalog_stream_fn *fn, void *arg, struct err *err)
+{
+    struct frame *f = get_streams(day);
+    const struct streams *s = f == NULL ? NULL : frame_value(f);
     int r = 0;
 
-    get_day(frames, p, c, &f);
-    if (f != NULL)
-        d = frame_value(f);
-    if (d == NULL || d->has_many)
-        r = catalog_select(c, sel, fn, arg, err);
-    for (size_t i = 0; d != NULL && r == 0 && i < d->list.n; i++) {
-        const struct stream *s = &d->list.p[i];
-        if ((sel->within == NULL || idset_has(sel->within, s->id)) &&
-            matchers_match(sel->matchers, sel->n_matchers, &s->labels))
-            r = fn(arg, s->id, &s->labels, err);
+    if (s == NULL || s->has_many)
+        r = catalog_select(day->catalog, sel, fn, arg, err);
+    for (size_t i = 0; r == 0 && s != NULL && i < s->list.n; i++) {
+        const struct stream *one = &s->list.p[i];
+        if ((sel->within == NULL || idset_has(sel->within, one->id)) &&
+            matchers_match(sel->matchers, sel->n_matchers, &one->labels))
+            r = fn(arg, one->id, &one->labels, err);
     }
     frame_unref(&f);
     return r;

@@ -326,10 +326,14 @@ struct scan_list {
 int scan_list_get(struct scan *sc, struct partition *p, struct catalog *c,
                   const struct catalog_range *range, struct frame **ret, struct err *err);
 
-/* scan_day.c: as catalog_select; the catalog is the partition's, in partition_read. */
-int scan_day_select(struct frame_cache *frames, struct partition *p, struct catalog *c,
-                    const struct catalog_selector *sel, catalog_stream_fn *fn, void *arg,
-                    struct err *err);
+/* scan_day.c: as catalog_select; within partition_read. */
+struct scan_day {
+    struct frame_cache *frames; /* may be NULL */
+    struct partition *partition;
+    struct catalog *catalog; /* its */
+};
+int scan_day_select(const struct scan_day *day, const struct catalog_selector *sel,
+                    catalog_stream_fn *fn, void *arg, struct err *err);
 
 /* scan_ids.c */
 void scan_ids_init(struct scan *sc);
@@ -392,8 +396,8 @@ int scan_block_keys(struct scan_block *b, unsigned wanted, struct block_keys *ke
                     struct err *err);
 /* 1: the block has none.  A census brings the plans. */
 int scan_block_rollup(struct scan_block *b, struct block_rollup *ret, struct err *err);
-/* The same as block_rollup_sum makes of it; *ret is valid as long as the block is open. */
-int scan_block_sums(struct scan_block *b, const struct block_rollup **ret, struct err *err);
+/* The same as block_rollup_sum makes of it; valid as long as the block is open. */
+int scan_block_sums(struct scan_block *b, struct block_rollup *ret, struct err *err);
 int scan_block_census(struct scan_block *b, struct block_census *ret, struct err *err);
 /* The reader of a segment of a part; the worker's. */
 int scan_reader_get(struct scan_worker *w, const struct scan_part *part,

@@ -11,7 +11,7 @@ static int rows_of_streams(struct scan_selection *s, size_t n_streams, uint32_t 
                            struct err *err)
 {
     const struct segment_block *b = &s->block.candidate->block;
-    const struct block_rollup *ro = NULL;
+    struct block_rollup ro = {.n = 0};
     uint64_t sum = 0;
     int r;
 
@@ -22,9 +22,9 @@ static int rows_of_streams(struct scan_selection *s, size_t n_streams, uint32_t 
     r = scan_block_sums(&s->block, &ro, err);
     if (r != 0)
         return r;
-    for (size_t i = 0; i < ro->n; i++) { /* a stream of the block, as decoding saw to */
-        rows[ro->entry[i].stream - b->first_stream] += ro->entry[i].rows;
-        sum += ro->entry[i].rows;
+    for (size_t i = 0; i < ro.n; i++) { /* a stream of the block */
+        rows[ro.entry[i].stream - b->first_stream] += ro.entry[i].rows;
+        sum += ro.entry[i].rows;
     }
     return sum == b->rows ? 0 : err_set(err, ERR_CORRUPT, "rollup does not add up");
 }

@@ -207,6 +207,12 @@ static int add_block(struct planner *pl, const struct scan_list_block *at, struc
 
     if (hidden == HIDE_ALL)
         return 0;
+    if (b.last_stream >= pl->segment->n_streams) {
+        struct err why;
+        (void)err_set(&why, ERR_CORRUPT, "catalog: block of streams that its segment lacks");
+        scan_damage(&pl->sc->stats, part->partition, &why);
+        return 0;
+    }
     v = grown(part->arena, part->candidates, sizeof(*part->candidates), part->n_candidates,
               &pl->cap_candidates, err);
     if (v == NULL)
@@ -305,7 +311,8 @@ static int read_day(void *arg, struct catalog *c, struct err *err)
     struct planner *pl = arg;
     const struct catalog_selector sel = {.matchers = pl->sc->req.matchers,
                                          .n_matchers = pl->sc->req.n_matchers};
-    int r = scan_day_select(pl->sc->frames, pl->part->partition, c, &sel, add_stream, pl, err);
+    const struct scan_day day = {pl->sc->frames, pl->part->partition, c};
+    int r = scan_day_select(&day, &sel, add_stream, pl, err);
 
     if (r < 0 || pl->part->n_streams == 0)
         return r;

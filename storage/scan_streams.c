@@ -162,6 +162,7 @@ static int read_day(void *arg, struct catalog *c, struct err *err)
     struct catalog_range range = {view_visible(ls->view, ls->day), ls->req->from, ls->req->to - 1};
     const struct catalog_selector sel = {
         .matchers = ls->req->matchers, .n_matchers = ls->req->n_matchers, .within = &ls->wanted};
+    const struct scan_day day = {ls->view->frames, ls->partition, c};
     uint32_t end = 0;
     int r = catalog_streams_end(c, &end, err);
 
@@ -173,7 +174,7 @@ static int read_day(void *arg, struct catalog *c, struct err *err)
         return r;
     if (ls->texts != NULL && ls->view->hide == NULL)
         return catalog_labels(c, &sel, ls->texts->name, tell_text, ls, err);
-    return scan_day_select(ls->view->frames, ls->partition, c, &sel, tell_stream, ls, err);
+    return scan_day_select(&day, &sel, tell_stream, ls, err);
 }
 
 static int tell_short(void *arg, struct str text)

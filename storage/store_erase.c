@@ -172,9 +172,9 @@ static int clean_day(struct store *s, struct partition *p, struct err *err)
     size_t gone = 0;
     int r;
 
-    frame_cache_drop(s->frames, &owner);
     (void)pthread_mutex_lock(&s->flush_mutex); /* a flush brings labels, too */
     r = partition_read(p, sweep_day, &gone, err);
+    frame_cache_drop(s->frames, &owner); /* behind it: a reader may keep labels until then */
     if (r == 0)
         r = store_erase_labels(s, p, err);
     (void)pthread_mutex_unlock(&s->flush_mutex);

@@ -276,18 +276,86 @@ static void whole_minutes_are_counted_from_rollups(void **state)
     free_world(&w);
 }
 
-/* Where a bucket holds all of a block, its minutes are read once. */
-static void whole_blocks_are_counted_from_sums(void **state)
+static uint64_t entries(const struct world *w)
+{
+    struct frame_cache_stats st;
+
+    frame_cache_stats(w->frames, &st);
+    return st.entries;
+}
+
+static void sums_of_whole_blocks_are_kept(void **state)
 {
     const ts_ns edge[] = {INT64_MIN, INT64_MAX};
     struct world w = make_world(DENSE, 400, false);
-    size_t first;
+    uint64_t without, with;
 
     (void)state;
     w.frames = frame_cache_new(0, NULL);
-    first = memory_of(&w, edge, 2);
-    assert_true(memory_of(&w, edge, 2) < first);
+    (void)memory_for(&w, time_of_day(DAY) - NS_PER_MIN + 1); /* rollups are in the cache */
+    without = entries(&w);
+    (void)memory_of(&w, edge, 2);
+    with = entries(&w);
+    assert_true(with > without);
+    (void)memory_of(&w, edge, 2);
+    assert_int_equal(entries(&w), with);
     free_world(&w);
+}
+
+static int by_ts(const void *a, const void *b)
+{
+    ts_ns x = *(const ts_ns *)a;
+    ts_ns y = *(const ts_ns *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* All time, cut where a record is, or just behind it. */
+static size_t cut_at_records(const struct world *w, uint64_t *rng, ts_ns edge[5])
+{
+    size_t n = 0;
+    size_t kept = 1;
+
+    edge[n++] = INT64_MIN;
+    edge[n++] = INT64_MAX;
+    for (size_t i = records_random(rng) % 4; i > 0; i--) {
+        const struct batch *b = w->batch[0][records_random(rng) % BATCHES];
+        ts_ns at = records_random(rng) % 2 == 0 ? b->min_ts : b->max_ts;
+        if (records_random(rng) % 2 == 0)
+            at = b->records[records_random(rng) % b->n_records].ts;
+        edge[n++] = at + (ts_ns)(records_random(rng) % 2);
+    }
+    qsort(edge, n, sizeof(*edge), by_ts);
+    for (size_t i = 1; i < n; i++)
+        if (edge[i] != edge[kept - 1])
+            edge[kept++] = edge[i];
+    return kept;
+}
+
+static void whole_blocks_and_cut_ones_are_counted(void **state)
+{
+    static const struct str level[] = {STR_INIT("detected_level")};
+    uint64_t rng = 11;
+
+    (void)state;
+    for (uint64_t seed = DENSE; seed < DENSE + 3; seed++) {
+        struct world w = make_world(seed, 300, false);
+        w.frames = frame_cache_new(0, NULL);
+        for (unsigned round = 0; round < 40; round++) {
+            ts_ns edge[5];
+            struct question q;
+            struct scan_count c = {.edge = edge, .attrs = level};
+            ask(&q, &rng);
+            c.req = q.req;
+            c.req.n_filters = 0;
+            c.n_edges = cut_at_records(&w, &rng, edge);
+            c.n_attrs = records_random(&rng) % 2;
+            c.bytes = records_random(&rng) % 2 == 0;
+            check_count(&w, 1 + records_random(&rng) % TENANTS, &c);
+            forget(&q);
+        }
+        free_world(&w);
+    }
 }
 
 static int refuse(void *arg, const struct scan_key *key, struct scan_cells **ret, struct err *err)
@@ -317,5 +385,6 @@ static void what_cells_says_ends_the_count(void **state)
 CHECK_MAIN(cmocka_unit_test(any_count_is_the_naive_one),
            cmocka_unit_test(rows_of_one_bucket_are_told_by_their_places),
            cmocka_unit_test(whole_minutes_are_counted_from_rollups),
-           cmocka_unit_test(whole_blocks_are_counted_from_sums),
+           cmocka_unit_test(sums_of_whole_blocks_are_kept),
+           cmocka_unit_test(whole_blocks_and_cut_ones_are_counted),
            cmocka_unit_test(what_cells_says_ends_the_count))

@@ -63,7 +63,8 @@ static int note(void *arg, uint64_t id, const struct labels *l, struct err *err)
 static int ask_both(void *arg, struct catalog *c, struct err *err)
 {
     struct asked *a = arg;
-    int r = scan_day_select(a->f->w.frames, a->f->p, c, a->sel, note, &a->kept, err);
+    const struct scan_day day = {a->f->w.frames, a->f->p, c};
+    int r = scan_day_select(&day, a->sel, note, &a->kept, err);
 
     return r == 0 ? catalog_select(c, a->sel, note, &a->direct, err) : r;
 }

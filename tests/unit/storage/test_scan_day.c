@@ -13,12 +13,12 @@ struct fixture {
     size_t n; /* flushes so far */
 };
 
-static struct fixture set_up(void)
+static struct fixture set_up(size_t cache_bytes)
 {
     struct fixture f = {.w = open_world()};
     struct err err;
 
-    f.w.frames = frame_cache_new(0, NULL);
+    f.w.frames = frame_cache_new(cache_bytes, NULL);
     assert_int_equal(partition_cache_get(f.w.cache, 1, DAY, true, &f.p, &err), 0);
     return f;
 }
@@ -98,7 +98,7 @@ static uint64_t hits(const struct fixture *f)
 
 static void any_selector_gives_what_the_catalog_gives(void **state)
 {
-    struct fixture f = set_up();
+    struct fixture f = set_up(0);
     struct arena *a = arena_new(NULL, 0);
     struct idset some;
     uint64_t rng = 3;
@@ -129,7 +129,7 @@ static void any_selector_gives_what_the_catalog_gives(void **state)
 static void new_streams_are_seen_and_known_ones_stay(void **state)
 {
     static const struct catalog_selector all = {.n_matchers = 0};
-    struct fixture f = set_up();
+    struct fixture f = set_up(0);
     size_t before;
     uint64_t hits_before;
 
@@ -149,7 +149,7 @@ static void too_many_are_not_kept(void **state)
 {
     static const struct catalog_selector all = {.n_matchers = 0};
     struct frame_cache_stats st;
-    struct fixture f = set_up();
+    struct fixture f = set_up(0);
 
     (void)state;
     add(&f, RECORDS, MANY_STREAMS);
@@ -162,6 +162,49 @@ static void too_many_are_not_kept(void **state)
     tear_down(&f);
 }
 
+static void what_does_not_fit_is_not_kept(void **state)
+{
+    static const struct catalog_selector all = {.n_matchers = 0};
+    struct frame_cache_stats st;
+    struct fixture f = set_up(16 << 10); /* an eighth of it for one */
+
+    (void)state;
+    add(&f, 300, FEW_STREAMS);
+    assert_int_equal(check(&f, &all), FEW_STREAMS);
+    assert_int_equal(check(&f, &all), FEW_STREAMS);
+    frame_cache_stats(f.w.frames, &st);
+    assert_int_equal(st.entries, 1); /* that they are too many */
+    assert_int_equal(st.hits, 1);
+    tear_down(&f);
+}
+
+static void tenants_and_days_have_their_own(void **state)
+{
+    static const struct catalog_selector all = {.n_matchers = 0};
+    struct fixture f = set_up(0);
+    struct partition *mine = f.p;
+    struct partition *other[2] = {NULL, NULL};
+    struct err err;
+
+    (void)state;
+    add(&f, 300, FEW_STREAMS);
+    assert_int_equal(partition_cache_get(f.w.cache, 2, DAY, true, &other[0], &err), 0);
+    assert_int_equal(partition_cache_get(f.w.cache, 1, DAY + 1, true, &other[1], &err), 0);
+    for (size_t i = 0; i < 2; i++) {
+        f.p = mine;
+        assert_int_equal(check(&f, &all), FEW_STREAMS);
+        for (size_t k = 0; k < 2; k++) {
+            f.p = other[k];
+            assert_int_equal(check(&f, &all), 0);
+        }
+    }
+    partition_unref(&other[0]);
+    partition_unref(&other[1]);
+    f.p = mine;
+    tear_down(&f);
+}
+
 CHECK_MAIN(cmocka_unit_test(any_selector_gives_what_the_catalog_gives),
            cmocka_unit_test(new_streams_are_seen_and_known_ones_stay),
-           cmocka_unit_test(too_many_are_not_kept))
+           cmocka_unit_test(too_many_are_not_kept), cmocka_unit_test(what_does_not_fit_is_not_kept),
+           cmocka_unit_test(tenants_and_days_have_their_own))

@@ -309,6 +309,15 @@ static bool is_hidden(const struct entry *e, const struct entry_label *l)
            (e->details.n > 0 && str_eq(l->name, ENTRY_DETAILS));
 }
 
+bool entry_has_labels(const struct entry *e)
+{
+    bool has = e->error.n > 0 || e->details.n > 0;
+
+    for (size_t i = 0; i < e->n && !has; i++)
+        has = !e->v[i].gone && !is_hidden(e, &e->v[i]);
+    return has;
+}
+
 int entry_labels(struct entry *e, enum label_kind kind, struct labels *ret, struct err *err)
 {
     struct label *v = arena_alloc(e->arena, (e->n + 2) * sizeof(*v));

@@ -83,6 +83,7 @@ int entry_set(struct entry *e, struct str name, struct str value, struct err *er
 void entry_fail(struct entry *e, struct str error, struct str details);
 bool entry_failed(const struct entry *e);
 
+bool entry_has_labels(const struct entry *e); /* of any kind, `__error__` too */
 /* The labels of `kind` (LABEL_KINDS: all), sorted by name, in e->arena. */
 int entry_labels(struct entry *e, enum label_kind kind, struct labels *ret, struct err *err);
 

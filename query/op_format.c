@@ -3,7 +3,8 @@
  *
  * A template sees the labels as they are; a stage's templates do not see what the stage itself
  * changes from its first template on, but its renames do.  So all of them are executed before the
- * first is applied.
+ * first is applied.  While there is no label at all, though, it is the next template whose labels
+ * are those that all see: Loki's way of saying that it has not looked yet.
  */
 #include "query/op.h"
 
@@ -100,6 +101,15 @@ static int apply(const struct ast_format *f, const struct made *made, struct ent
     return entry_set(e, f->name, made->text, err);
 }
 
+static int format_one(const struct ast_format *f, struct entry *e, struct err *err)
+{
+    struct made made = {.failed = false};
+    int r = f->is_template ? execute(f->tmpl, e, &made.text, err) : 0;
+
+    made.failed = r == 1;
+    return r < 0 ? r : apply(f, &made, e, err);
+}
+
 int op_label_format(const struct ast_stage *s, struct entry *e, struct err *err)
 {
     const struct ast_format *f = s->formats;
@@ -107,8 +117,8 @@ int op_label_format(const struct ast_stage *s, struct entry *e, struct err *err)
     size_t n = 0;
     int r = 0;
 
-    for (; f != NULL && !f->is_template && r == 0; f = f->next)
-        r = rename_label(f, e, err);
+    for (; f != NULL && r == 0 && (!f->is_template || !entry_has_labels(e)); f = f->next)
+        r = format_one(f, e, err);
     if (r < 0 || f == NULL)
         return r < 0 ? r : 1;
     for (const struct ast_format *i = f; i != NULL; i = i->next)

@@ -96,6 +96,15 @@ static void labels_are_made_and_renamed_in_order(void **state)
         {"| label_format c=`{{.a}}`, b=a, d=`{{.a}}{{.b}}`", S, "{a=\"x\"}", "l",
          S "+{b=\"x\", c=\"x\", d=\"x\"} l\n"},
         {"| label_format c=`new`, d=c", S, NULL, "l", S "+{d=\"new\"} l\n"},
+        /* or, where there was none, what was there when there was some */
+        {"| drop s | label_format b=`1`, c=`{{.b}}`, d=`{{.b}}{{.c}}`", S, NULL, "l",
+         "{}+{b=\"1\", c=\"1\", d=\"1\"} l\n"},
+        {"| drop s | label_format b=`1`, c=`{{.b}}`", S, "{a=\"x\"}", "l",
+         "{}{a=\"x\"}+{b=\"1\", c=\"\"} l\n"},
+        {"| drop s | label_format b=`{{div 1 0}}`, c=`{{.__error__}}`", S, NULL, "l",
+         "{}+{__error__=\"TemplateFormatErr\", __error_details__=\"template: label:1:2: executing "
+         "\\\"label\\\" at <div 1 0>: error calling div: runtime error: integer divide by zero\", "
+         "c=\"TemplateFormatErr\"} l\n"},
         /* over labels of every kind */
         {"| label_format s=`{{.s}}2`", S, NULL, "l", "{}+{s=\"12\"} l\n"},
         {"| label_format a=``", S, "{a=\"x\"}", "l", S "+{a=\"\"} l\n"},

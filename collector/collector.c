@@ -33,7 +33,8 @@ enum {
     CERTS_MOST_S = 60,
     LISTEN_AGAIN_MIN_MS = 500,
     LISTEN_AGAIN_MAX_MS = 30000,
-    LOCK_RETRY_MS = 50
+    LOCK_RETRY_MS = 50,
+    LAST_LOOK_MS = 10,
 };
 
 static const char ADDRESSES[] = "addresses.json";
@@ -67,6 +68,8 @@ struct collector {
     struct http_server *http;
     struct loop_timer *http_timer; /* NULL: we listen for it, or need not */
     struct backoff http_backoff;
+    struct loop_timer *last_look; /* what was written last is being read */
+    dur_ns read_until, drain_until;
     unsigned draining; /* things that are not done yet */
     loop_fn *drain_done;
     void *drain_arg;
@@ -737,21 +740,47 @@ static void on_drained(void *arg)
         c->drain_done(c->drain_arg);
 }
 
+/* Nothing more is read: what is planned is to be acknowledged. */
+static void drain(struct collector *c)
+{
+    struct input in = input_file_input(c->files);
+    dur_ns left = c->drain_until - time_mono();
+
+    loop_timer_free(&c->last_look);
+    in.ops->stop(in.self);
+    c->draining = 2;
+    pipeline_drain(c->pipeline, left > 0 ? left : 0, on_drained, c);
+    input_file_drain(c->files, on_drained, c);
+}
+
+static void on_last_look(void *arg)
+{
+    struct collector *c = arg;
+
+    if (time_mono() >= c->read_until || !pipeline_is_connected(c->pipeline) ||
+        input_file_is_caught_up(c->files))
+        drain(c);
+}
+
 void collector_drain(struct collector *c, dur_ns timeout, loop_fn *done, void *arg)
 {
-    struct input in;
+    dur_ns now = time_mono();
 
     OBJ_CHECK(c, COLLECTOR_MAGIC);
     stop_engines(c);
     if (c->forward != NULL)
         input_forward_stop(c->forward);
-    in = input_file_input(c->files);
-    in.ops->stop(in.self);
     c->drain_done = done;
     c->drain_arg = arg;
-    c->draining = 2;
-    pipeline_drain(c->pipeline, timeout, on_drained, c);
-    input_file_drain(c->files, on_drained, c);
+    c->drain_until = now + timeout;
+    c->read_until = now + timeout / 2;
+    if (!pipeline_is_connected(c->pipeline)) {
+        drain(c);
+        return;
+    }
+    input_file_look_last(c->files);
+    c->last_look = loop_timer_new(c->loop, on_last_look, c);
+    loop_timer_start(c->last_look, LAST_LOOK_MS, LAST_LOOK_MS);
 }
 
 const char *collector_metrics_address(const struct collector *c)
@@ -769,6 +798,7 @@ void collector_free(struct collector **pc)
     stop_engines(c);
     if (c->http != NULL || c->forward != NULL)
         (void)unlinkat(c->state_fd, ADDRESSES, 0);
+    loop_timer_free(&c->last_look);
     loop_timer_free(&c->http_timer);
     if (c->http != NULL)
         http_server_close(&c->http);

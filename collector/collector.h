@@ -41,7 +41,8 @@ int collector_reload(struct collector *c, struct config *config, struct err *err
 /* `fd`, which it takes, is a socket to a process that reads the journal (input_journal.h). */
 void collector_set_journal(struct collector *c, int fd);
 
-/* Stop reading; `done(arg)` when all is acknowledged, or after `timeout`. */
+/* Read what is there, for half of `timeout` at most and only while there is a server to take it;
+ * then `done(arg)` when all is acknowledged, or at the end of `timeout`. */
 void collector_drain(struct collector *c, dur_ns timeout, loop_fn *done, void *arg);
 
 /* "127.0.0.1:41873"; NULL when metrics.listen is empty. */

@@ -1,6 +1,7 @@
 /*
  * collector/decode_cri.c - "<RFC 3339> <stdout|stderr> <P|F>[:more] <bytes>", of containerd, CRI-O
- * and podman.
+ * and podman.  Behind the names of pods' logs a line may be Docker's instead, where cri-dockerd is
+ * the runtime: those names lead to Docker's files then.
  *
  * The time has any number of fraction digits and Z or an offset.  P says that the record goes on in
  * a later line of the same stream.  The text is bytes: nothing in it is changed.
@@ -37,7 +38,8 @@ bool decode_cri(struct decoder *d, struct str line, struct piece *ret)
     enum decode_stream stream;
     ts_ns ts;
 
-    (void)d;
+    if (line.n > 0 && line.p[0] == '{') /* no time begins with it */
+        return decode_json(d, line, ret);
     if (space == NULL || end - space < 9)
         return false;
     stream = stream_at(space);

@@ -399,9 +399,25 @@ static void pass(struct input_file *in, struct tail *t)
         input_file_soon(in);
 }
 
+bool input_file_is_over(const struct tail *t)
+{
+    return t->unasked && t->pos >= t->until;
+}
+
+/* No input asks for more of it; what it holds may be a record yet. */
+static void rest(struct input_file *in, struct tail *t, struct chunk *c)
+{
+    t->seen = t->pos;
+    t->caught_up = true;
+    reader_rest(&t->from);
+    if (tail_is_due(t, &in->reader, time_mono()))
+        tail_expire(t, &in->reader, c, time_mono());
+}
+
 /* One turn of one file. */
 static void turn(struct input_file *in, struct tail *t, struct chunk *c)
 {
+    size_t quantum = in->opt.quantum;
     enum tail_result result;
     struct err err;
 
@@ -425,7 +441,13 @@ static void turn(struct input_file *in, struct tail *t, struct chunk *c)
         turn_failed(in, t, c, &err);
         return;
     }
-    result = tail_read(t, &in->reader, c, in->opt.quantum, &err);
+    if (input_file_is_over(t)) {
+        rest(in, t, c);
+        return;
+    }
+    if (t->unasked && t->until - t->pos < quantum)
+        quantum = (size_t)(t->until - t->pos);
+    result = tail_read(t, &in->reader, c, quantum, &err);
     if (result == TAIL_FAILED) {
         turn_failed(in, t, c, &err);
         return;
@@ -574,6 +596,18 @@ void input_file_acked(struct input_file *in)
     input_file_forget_dead(in);
 }
 
+/* What is there of it is read as before; what nobody goes on writing is read to its end anyway. */
+static void unask(struct input_file *in, struct tail *t)
+{
+    struct reader_stat st;
+
+    if (t->source->is_spool || !reader_is_plain(&t->from) || reader_stat(&t->from, &st) < 0)
+        return;
+    t->unasked = true;
+    t->until = st.size;
+    input_file_make_ready(in, t);
+}
+
 void input_file_set_sources(struct input_file *in, struct source_set *set)
 {
     struct tail **t;
@@ -585,8 +619,12 @@ void input_file_set_sources(struct input_file *in, struct source_set *set)
     in->reader.multiline_timeout = set->config->multiline_timeout;
     VEC_EACH(&in->tails, t) {
         const struct source *source = input_file_source_of(in, (*t)->slot->path);
-        if (source != NULL) /* else it is read to its end as before */
+        if (source != NULL) {
             tail_set_source(*t, source);
+            (*t)->unasked = false;
+        } else if (!(*t)->unasked) {
+            unask(in, *t);
+        }
     }
     input_file_take_kept(in);
     input_file_glob(in);

@@ -33,11 +33,14 @@ struct input_file_options {
 int input_file_open(const struct input_file_options *opt, struct source_set *set,
                     struct input_file **ret, struct err *err);
 struct input input_file_input(struct input_file *in);
-/* A new configuration: what no glob matches any more is read to its end. */
+/* A new configuration: what no glob matches any more is read as far as it is there now. */
 void input_file_set_sources(struct input_file *in, struct source_set *set);
 /* An engine says that container `id` has started: if there is a source of `kind` and no log of it
  * turns up within two seconds, that is a gap. */
 void input_file_expect(struct input_file *in, enum source_kind kind, struct str id);
+/* Look at everything now, for we are about to stop; and is all of it read? */
+void input_file_look_last(struct input_file *in);
+bool input_file_is_caught_up(const struct input_file *in);
 /* After `stop`: what only our descriptors still hold goes to keep/, slice by slice; then done(arg).
  */
 void input_file_drain(struct input_file *in, loop_fn *done, void *arg);

@@ -107,6 +107,8 @@ void input_file_gap(struct input_file *in, const char *cause, const struct check
 void input_file_complain(struct input_file *in, const char *path, int why);
 /* Is nothing to come of the older files of its name?  What they hold may go on in this one. */
 bool input_file_is_oldest(const struct tail *t);
+/* No input asks for it any more, and what was there then was read. */
+bool input_file_is_over(const struct tail *t);
 /* Is a part of it still to be built again? */
 bool input_file_is_held_back(const struct input_file *in, const struct checkpoint_file *f);
 /* Is it this file's turn?  A drained one may grow a little, too. */

@@ -93,14 +93,19 @@ static void look_after_a_while(struct input_file *in, struct slot *s)
     s->look_at = time_mono() + (dur_ns)s->retry_ms * NS_PER_MS;
 }
 
-/* Is open sibling `b` known by its inode?  Those of files that are gone are used again.  -1 with
- * errno only. */
+/* Is open sibling `b` known by its inode?  Those of files that are gone are used again, and rotated
+ * ones are written over.  -1 with errno only. */
 static int is_of_inode(struct input_file *in, const struct sibling *b, struct reader *from)
 {
     const struct checkpoint_file *f = input_file_find_inode(in, b->st.st_dev, b->st.st_ino);
+    struct tail *t = f == NULL ? NULL : f->user;
     struct checkpoint_file head;
 
-    if (f == NULL || f->user != NULL)
+    if (t != NULL && input_file_successor(t) != NULL && tail_look(t) == TAIL_REPLACED) {
+        input_file_replaced(in, t);
+        return 0;
+    }
+    if (f == NULL || t != NULL)
         return f != NULL;
     head = (struct checkpoint_file){.head_len = f->head_len, .head_hash = f->head_hash};
     return tail_is_file(from, &head);
@@ -264,25 +269,53 @@ static void seek_again(struct input_file *in, const struct slot *s)
             (void)seek_copy(in, s->tails.p[i]);
 }
 
-void input_file_replaced(struct input_file *in, struct tail *t)
+/* What the log was, up to `seen`, is sought for `old`, of which nothing can be read. */
+static void seek_content(struct input_file *in, struct tail *old, uint64_t seen)
 {
     static const char *const COPY[] = {"not known yet", "none", "found"};
-    struct checkpoint_file *f = t->file;
-    uint64_t pos = t->pos, seen = t->seen > f->seen ? t->seen : f->seen;
-    struct tail *old = tail_split(t);
+    struct checkpoint_file *f = old->file;
+    uint64_t pos = old->pos;
     int found;
 
     old->seen = seen;
     old->caught_up = true; /* while it is sought */
-    input_file_drop_inode(in, f);
-    input_file_add_tail(in, t->slot, old, t);
     found = seek_copy(in, old);
-    log_info("file.truncated", LOG_Z("file", t->path),
+    log_info("file.truncated", LOG_Z("file", old->path),
              LOG_U64("unread_bytes", seen > pos ? seen - pos : 0), LOG_Z("copy", COPY[found + 1]));
     if (found < 0) { /* the next start has to know as much */
         checkpoint_seen(in->opt.checkpoint, f, seen);
-        look_after_a_while(in, t->slot);
+        look_after_a_while(in, old->slot);
     }
+}
+
+/* A rotated file has other content now: what that is, a copy of a younger one perhaps, a listing
+ * tells. */
+static void was_written_over(struct input_file *in, struct tail *t)
+{
+    uint64_t seen = t->seen > t->file->seen ? t->seen : t->file->seen;
+
+    input_file_unbind(in, t);
+    reader_close(&t->from);
+    metric_add(METRIC_FILES_TRUNCATED, 1);
+    seek_content(in, t, seen);
+    input_file_look_later(in, t->slot);
+}
+
+void input_file_replaced(struct input_file *in, struct tail *t)
+{
+    struct checkpoint_file *f = t->file;
+    uint64_t seen = t->seen > f->seen ? t->seen : f->seen;
+    struct tail *old;
+
+    if (input_file_successor(t) != NULL) {
+        was_written_over(in, t);
+        return;
+    }
+    old = tail_split(t);
+    t->until = 0; /* of what it is now nothing was there */
+    input_file_drop_inode(in, f);
+    input_file_add_tail(in, t->slot, old, t);
+    seek_content(in, old, seen);
     tail_register(t, &in->reader);
     input_file_slot_add_file(in, t->slot, t->file);
     (void)tail_look(t); /* should it be cut again before it is read, that much is known of it */
@@ -519,11 +552,19 @@ static void follow_siblings(struct input_file *in, struct slot *s, struct siblin
     }
 }
 
+static bool is_excluded(const struct source *source, const char *path)
+{
+    for (size_t i = 0; i < source->exclude.n; i++)
+        if (watch_matches(source->exclude.v[i], path))
+            return true;
+    return false;
+}
+
 const struct source *input_file_source_of(const struct input_file *in, const char *path)
 {
     for (size_t i = 0; i < in->set->n; i++)
         for (size_t p = 0; p < in->set->v[i].paths.n; p++)
-            if (watch_matches(in->set->v[i].paths.v[p], path))
+            if (watch_matches(in->set->v[i].paths.v[p], path) && !is_excluded(&in->set->v[i], path))
                 return &in->set->v[i];
     return NULL;
 }
@@ -549,9 +590,11 @@ static void look_once(struct input_file *in, struct slot *s, bool is_last)
 void input_file_look(struct input_file *in, struct slot *s)
 {
     const struct source *before = in->source;
+    const struct tail *newest = input_file_newest(s);
     bool was_busy = s->busy, is_back;
 
-    in->source = s->tails.n > 0 ? input_file_newest(s)->source : input_file_source_of(in, s->path);
+    in->source =
+        newest != NULL && !newest->unasked ? newest->source : input_file_source_of(in, s->path);
     in->look_again = in->name_went = in->unreadable = false;
     s->busy = true; /* it must not vanish under our hands */
     seek_again(in, s);
@@ -612,10 +655,7 @@ static void skip_old(struct input_file *in, struct tail *t)
 
 static bool is_wanted(const struct input_file *in, const char *path)
 {
-    for (size_t i = 0; i < in->source->exclude.n; i++)
-        if (watch_matches(in->source->exclude.v[i], path))
-            return false;
-    return !own_is(&in->own, str_of(path));
+    return !is_excluded(in->source, path) && !own_is(&in->own, str_of(path));
 }
 
 /* The journal's entry for an open file that nobody follows; *ret NULL: there is none.  -1 and

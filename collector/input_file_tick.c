@@ -73,11 +73,11 @@ static void drain(struct input_file *in, struct tail *t, dur_ns now)
 /* true: it was let go. */
 static bool finish(struct input_file *in, struct tail *t, dur_ns now)
 {
-    bool is_spool = t->source->is_spool;
+    bool is_spool = t->source->is_spool, is_over = input_file_is_over(t);
 
     if (t->queued || !t->caught_up || !tail_is_settled(t) ||
         (!t->drained && !input_file_is_oldest(t)) ||
-        (!is_spool && t->from.fd >= 0 && now - t->seen_at < LINGER_MS * NS_PER_MS))
+        (!is_spool && !is_over && t->from.fd >= 0 && now - t->seen_at < LINGER_MS * NS_PER_MS))
         return false;
     if (is_spool && !t->unlinked) {
         if (tail_look(t) != TAIL_SAME) { /* we write to it, and nobody has told us yet */
@@ -86,8 +86,9 @@ static bool finish(struct input_file *in, struct tail *t, dur_ns now)
         }
         t->unlinked = spool_retire(in->opt.state_fd, t->path); /* all of it is at the server */
     }
-    if (!t->unlinked && !(t->drained && now - t->successor_at >= MOVED_MS * NS_PER_MS &&
-                          now - t->seen_at >= MOVED_MS * NS_PER_MS && has_moved(in, t)))
+    if (!t->unlinked && !is_over &&
+        !(t->drained && now - t->successor_at >= MOVED_MS * NS_PER_MS &&
+          now - t->seen_at >= MOVED_MS * NS_PER_MS && has_moved(in, t)))
         return false;
     input_file_let_go(in, t);
     return true;
@@ -121,7 +122,8 @@ static void sweep(struct input_file *in, dur_ns now)
     in->swept_at = now;
     for (size_t i = in->tails.n; i > 0; i--) {
         struct tail *t = in->tails.p[i - 1];
-        enum tail_look look = is_quiet(t, now) ? TAIL_SAME : tail_look(t);
+        bool passes = input_file_is_over(t) || is_quiet(t, now);
+        enum tail_look look = passes ? TAIL_SAME : tail_look(t);
         if (look == TAIL_REPLACED)
             input_file_replaced(in, t);
         if (look != TAIL_SAME || !t->caught_up || tail_is_due(t, &in->reader, now))
@@ -160,6 +162,29 @@ static void look_at_due(struct input_file *in, dur_ns now)
     for (size_t i = 0; i < in->looks.n; i++)
         waiting += in->looks.p[i]->retry_ms > 0;
     metric_set(METRIC_FILES_WAITING, waiting + in->keep_waits);
+}
+
+void input_file_look_last(struct input_file *in)
+{
+    input_file_walk(in);
+    for (size_t i = in->tails.n; i > 0; i--) {
+        struct tail *t = in->tails.p[i - 1];
+        if (tail_look(t) == TAIL_REPLACED)
+            input_file_replaced(in, t);
+        input_file_make_ready(in, t);
+    }
+    input_file_save(in);
+    input_file_call_ready(in);
+}
+
+bool input_file_is_caught_up(const struct input_file *in)
+{
+    struct tail *const *t;
+
+    VEC_EACH(&in->tails, t)
+        if ((*t)->queued || (!(*t)->caught_up && input_file_may_read(in, *t)))
+            return false;
+    return true;
 }
 
 void input_file_tick(void *arg)

@@ -427,7 +427,8 @@ struct tail *tail_split(struct tail *t)
     memset(&t->join, 0, sizeof(t->join));
     t->multi = NULL;
     t->file = NULL;
-    t->pos = t->seen = t->scanned = t->looked = t->last_at = t->resumed = 0;
+    t->pos = t->seen = t->scanned = t->zeros = 0;
+    t->looked = t->last_at = t->resumed = 0;
     t->last_n = 0;
     t->caught_up = t->drained = t->holes_due = t->begun = t->adopted = false;
     t->successor_at = 0;

@@ -60,7 +60,8 @@ struct tail {
     uint64_t pos;     /* all before was decoded */
     uint64_t seen;    /* size at the last look */
     uint64_t looked;  /* its size when its head was looked at last, tail_look */
-    uint64_t scanned; /* no newline between pos and here */
+    uint64_t scanned; /* no newline between pos and here, */
+    uint64_t zeros;   /* and nothing but zeros from pos to here */
     uint64_t last_at; /* what was read ended here, with */
     uint8_t last_n;   /* these bytes */
     char last[TAIL_LAST_BYTES];
@@ -73,7 +74,9 @@ struct tail {
 
     /* input_file.c's */
     int wd;
-    size_t index; /* in its list of all */
+    size_t index;   /* in its list of all */
+    bool unasked;   /* no input asks for it any more: */
+    uint64_t until; /* what was there then is read */
     bool queued, drained, unlinked;
     bool sought;      /* it was cut, and whether there is a copy is not known yet */
     bool holes_due;   /* tail_resume is still to come */

@@ -117,6 +117,19 @@ void turn_fill(struct turn *u, const struct join_record *rec)
     }
 }
 
+/* Zeros in front of a line are a hole that a writer left who goes on behind what was cut off
+ * (copytruncate under a program that opened its log without O_APPEND), no text of his. */
+static struct str behind_zeros(const struct turn *u, struct str text)
+{
+    size_t n = 0;
+
+    while (n < text.n && text.p[n] == '\0')
+        n++;
+    if (u->c != NULL && !u->whole)
+        metric_add(METRIC_HOLE_BYTES, n);
+    return str_sub(text, n, text.n);
+}
+
 /* The line at [start, end), `missing` bytes of which are not in `text`. */
 static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t end,
                       uint64_t missing)
@@ -127,6 +140,8 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
     struct join_record rec;
     struct piece p;
 
+    if (text.n > 0 && text.p[0] == '\0')
+        text = behind_zeros(u, text);
     if (text.n == 0 && t->source->kind != SOURCE_FILE)
         return; /* no runtime writes it: not a record, only a byte to be passed over */
     if (!t->source->decode(&u->rd->decoder, text, &p))
@@ -153,23 +168,39 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
 
 /* ---- bytes ---- */
 
-/* The end of the line that goes on at *at, in bytes that the reader's buffer need not hold.  0: *at
- * is behind it.  1: there is none before `to`, or the end; *at is there.  2: nor in the next `most`
- * bytes, *at is behind these.  ERR_IO. */
-static int find_newline(struct turn *u, uint64_t *at, uint64_t to, uint64_t most, struct err *err)
+/* What is looked for in bytes that the reader's buffer need not hold. */
+enum mark { LINE_END, TEXT /* the first byte behind zeros */ };
+
+static const char *find_mark(const char *p, size_t n, enum mark mark)
+{
+    const char *end = p + n;
+
+    if (mark == LINE_END)
+        return memchr(p, '\n', n);
+    if (*p == '\0' && memcmp(p, p + 1, n - 1) == 0)
+        return NULL;
+    while (p < end && *p == '\0')
+        p++;
+    return p;
+}
+
+/* The first such place from *at on.  0: *at is there.  1: there is none before `to`, or the end;
+ * *at is there.  2: nor in the next `most` bytes, *at is behind these.  ERR_IO. */
+static int find(struct turn *u, enum mark mark, uint64_t *at, uint64_t to, uint64_t most,
+                struct err *err)
 {
     char piece[16 << 10];
 
     while (*at < to && most > 0) {
         size_t want = to - *at < sizeof(piece) ? (size_t)(to - *at) : sizeof(piece);
         ssize_t n = reader_read(&u->t->from, piece, want, *at);
-        const char *nl = n <= 0 ? NULL : memchr(piece, '\n', (size_t)n);
+        const char *found = n <= 0 ? NULL : find_mark(piece, (size_t)n, mark);
         if (n < 0)
             return err_sys(err, "read at %llu", (unsigned long long)*at);
         if (n == 0)
             return 1;
-        if (nl != NULL) {
-            *at += (uint64_t)(nl - piece) + 1;
+        if (found != NULL) {
+            *at += (uint64_t)(found - piece);
             return 0;
         }
         *at += (uint64_t)n;
@@ -198,81 +229,114 @@ static int check(struct turn *u, struct err *err)
     return r == 1 ? 0 : err_set(err, ERR_CORRUPT, "it was cut or rewritten meanwhile");
 }
 
-/* A line that is longer than we look at: its beginning is in the buffer.  *ret is where it ends, 0:
- * not before `to`, or (*stopped) others have their turn before more of it is looked at.  As
- * turn_lines. */
-static int take_long_line(struct turn *u, uint64_t start, uint64_t to, uint64_t *ret, bool *stopped,
-                          struct err *err)
+/* What is found out of a line in one turn is kept for the next, if this reads on: it speaks of what
+ * is there now, not of bytes that are read again. */
+static bool reads_on(const struct turn *u)
+{
+    return u->c != NULL && !u->whole;
+}
+
+/* The line at `start` begins with zeros: *text is the first byte behind them.  As take_long_line;
+ * 1: they go on to the end or `to`. */
+static int pass_zeros(struct turn *u, uint64_t start, uint64_t *text, uint64_t to, bool *stopped,
+                      struct err *err)
+{
+    bool on = reads_on(u);
+    int r, found;
+
+    if (on && u->t->zeros > *text)
+        *text = u->t->zeros;
+    found = find(u, TEXT, text, to, on ? LONG_BYTES : UINT64_MAX, err);
+    r = found < 0 ? found : check(u, err);
+    if (r < 0)
+        return r;
+    if (on) {
+        metric_add(METRIC_HOLE_BYTES, *text - (u->t->zeros > start ? u->t->zeros : start));
+        u->t->zeros = *text;
+    }
+    *stopped = found == 2;
+    return found == 0 ? 0 : 1;
+}
+
+/* The line at `start` is longer than we look at: its text begins at `text`, that much of it is in
+ * the buffer.  *ret is where it ends, 0: not before `to`, or (*stopped) others have their turn
+ * before more of it is looked at.  As turn_lines. */
+static int take_long_line(struct turn *u, uint64_t start, uint64_t text, uint64_t to, uint64_t *ret,
+                          bool *stopped, struct err *err)
 {
     struct tail_reader *rd = u->rd;
-    bool on = u->c != NULL && !u->whole; /* `scanned` speaks of what is read on, not of old bytes */
-    uint64_t at = start + rd->cap;
+    bool on = reads_on(u);
+    uint64_t at = text + rd->cap;
     int r, found;
 
     if (on && u->t->scanned > at)
         at = u->t->scanned;
-    found = find_newline(u, &at, to, on ? LONG_BYTES : UINT64_MAX, err);
+    found = find(u, LINE_END, &at, to, on ? LONG_BYTES : UINT64_MAX, err);
     r = found < 0 ? found : check(u, err);
     if (r < 0)
         return r;
     if (on)
         u->t->scanned = at;
     if (found == 0)
-        take_line(u, (struct str){rd->buf, rd->cap}, start, at, at - 1 - start - rd->cap);
-    *ret = found == 0 ? at : 0;
+        take_line(u, (struct str){rd->buf, rd->cap}, start, at + 1, at - text - rd->cap);
+    *ret = found == 0 ? at + 1 : 0;
     *stopped = found == 2;
     return 0;
 }
 
-/* Behind the line that begins at `start`: is the chunk full, or the turn over? */
-static bool must_stop(const struct turn *u, uint64_t start, uint64_t stop)
+/* Behind the line that ends at `end`: is the chunk full, or the turn over? */
+static bool must_stop(const struct turn *u, uint64_t end, uint64_t stop)
 {
-    return u->c != NULL && !u->whole &&
-           (chunk_is_full(u->c) || start >= stop || turn_is_crowded(u));
+    return reads_on(u) && (chunk_is_full(u->c) || end >= stop || turn_is_crowded(u));
 }
 
 int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *stopped,
                struct err *err)
 {
     struct tail_reader *rd = u->rd;
+    uint64_t text = *at; /* of the line at *at: behind its zeros */
 
     *stopped = false;
     while (*at < to && !*stopped) {
-        size_t want = to - *at < rd->cap ? (size_t)(to - *at) : rd->cap;
-        ssize_t n = reader_read(&u->t->from, rd->buf, want, *at);
+        size_t want = to - text < rd->cap ? (size_t)(to - text) : rd->cap;
+        ssize_t n = reader_read(&u->t->from, rd->buf, want, text);
         const char *p = rd->buf, *nl;
         if (n < 0)
-            return err_sys(err, "read at %llu", (unsigned long long)*at);
+            return err_sys(err, "read at %llu", (unsigned long long)text);
         if (n == 0)
             return 0;
         if (check(u, err) < 0)
             return err->code;
         while ((nl = memchr(p, '\n', (size_t)(rd->buf + n - p))) != NULL) {
-            uint64_t start = *at + (uint64_t)(p - rd->buf);
-            take_line(u, (struct str){p, (size_t)(nl - p)}, start, start + (uint64_t)(nl - p) + 1,
-                      0);
+            uint64_t end = text + (uint64_t)(nl + 1 - rd->buf);
+            take_line(u, (struct str){p, (size_t)(nl - p)}, *at, end, 0);
             p = nl + 1;
-            *stopped = must_stop(u, start, stop);
+            *at = end;
+            *stopped = must_stop(u, end, stop);
             if (*stopped)
                 break;
         }
-        if (p == rd->buf && (size_t)n == rd->cap && rd->cap < rd->line_max) {
+        if (p != rd->buf) {
+            tail_remember(u->t, rd->buf, (size_t)(p - rd->buf), *at);
+        } else if ((size_t)n < rd->cap) {
+            return 0; /* an unfinished line */
+        } else if (rd->buf[0] == '\0') {
+            int r = pass_zeros(u, *at, &text, to, stopped, err);
+            if (r != 0)
+                return r < 0 ? r : 0;
+            continue;
+        } else if (rd->cap < rd->line_max) {
             grow_buffer(rd);
-            continue; /* p is a place in the old one */
-        }
-        if (p == rd->buf && (size_t)n == rd->cap) {
+            continue;
+        } else {
             uint64_t end;
-            int r = take_long_line(u, *at, to, &end, stopped, err);
+            int r = take_long_line(u, *at, text, to, &end, stopped, err);
             if (r < 0 || end == 0)
                 return r;
-            *stopped = must_stop(u, *at, stop);
             *at = end;
-        } else if (p == rd->buf) {
-            return 0; /* an unfinished line */
+            *stopped = must_stop(u, end, stop);
         }
-        *at += (uint64_t)(p - rd->buf);
-        if (p != rd->buf)
-            tail_remember(u->t, rd->buf, (size_t)(p - rd->buf), *at);
+        text = *at;
     }
     return 0;
 }
@@ -281,22 +345,28 @@ int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err
 {
     struct tail_reader *rd = u->rd;
     struct join_record rec = {.partial = true};
+    uint64_t text = reads_on(u) && u->t->zeros > start ? u->t->zeros : start;
+    int found = find(u, TEXT, &text, end, UINT64_MAX, err);
     size_t want;
     ssize_t n;
 
-    while (rd->cap < rd->line_max && end - start > rd->cap)
+    if (found < 0)
+        return found;
+    while (rd->cap < rd->line_max && end - text > rd->cap)
         grow_buffer(rd);
-    want = end - start < rd->cap ? (size_t)(end - start) : rd->cap;
-    n = reader_read(&u->t->from, rd->buf, want, start);
-    if (n < 0 || (size_t)n < want)
-        return n < 0 ? err_sys(err, "read at %llu", (unsigned long long)start)
+    want = end - text < rd->cap ? (size_t)(end - text) : rd->cap;
+    n = want == 0 ? 0 : reader_read(&u->t->from, rd->buf, want, text);
+    if (n < 0 || (size_t)n < want || (found == 1 && text < end))
+        return n < 0 ? err_sys(err, "read at %llu", (unsigned long long)text)
                      : err_set(err, ERR_CORRUPT, "the file ends before %llu",
                                (unsigned long long)end);
     if (check(u, err) < 0)
         return err->code;
+    if (want == 0)
+        return 0; /* nothing but zeros */
     rec.ts = u->t->last_ts;
     rec.text = str_sub((struct str){rd->buf, want}, 0, rd->limits.max_line);
-    rec.total = end - start;
+    rec.total = end - text;
     rec.file = u->t->file;
     rec.end = end;
     rec.raw = u->t->source->kind != SOURCE_FILE;

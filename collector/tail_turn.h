@@ -34,7 +34,7 @@ struct turn {
 struct turn turn_begin(struct tail *t, struct tail_reader *rd, struct chunk *c, uint64_t start);
 
 /* Decode whole lines from *at up to `to`, and stop (*stopped) where the chunk is full or `stop` is
- * passed.  Bytes behind the last newline are left.  *at moves.  ERR_IO.  ERR_CORRUPT: the file is
+ * reached.  Bytes behind the last newline are left.  *at moves.  ERR_IO.  ERR_CORRUPT: the file is
  * another one's now (u->changed); nothing of that was used. */
 int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *stopped,
                struct err *err);

@@ -94,6 +94,9 @@ def run():
         files = json.loads(ask("/files"))
         assert all(f["acked"] == f["read"] == f["size"] and f["lag_bytes"] == f["lag_s"] == 0 for f in files), files
         assert {"followed", "rotated"} <= {f["state"] for f in files}, files
+        config.write_text(variants[1])
+        os.kill(parent, signal.SIGHUP)
+        wait_for("the last reload", lambda: counted("config_reload_total") == taken + 1)
         lag(s, ask)
         text = s.collector.text()
         assert "nonsense" in text and "broken.crt" in text, text[-2000:]

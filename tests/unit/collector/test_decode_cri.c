@@ -28,6 +28,23 @@ static void a_whole_line_is_taken_apart(void **state)
     check_str(p.text, "hello  world");
 }
 
+static void a_line_of_docker_is_taken_as_such(void **state)
+{
+    static const char LINE[] =
+        "{\"log\":\"half\",\"stream\":\"stderr\",\"time\":\"2026-11-21T19:14:38.5Z\"}";
+    struct decoder d;
+    struct piece p;
+
+    (void)state;
+    decoder_init(&d);
+    assert_true(decode_cri(&d, str_of(LINE), &p));
+    assert_int_equal(p.ts, INT64_C(1795288478500000000));
+    assert_int_equal(p.stream, DECODE_STDERR);
+    assert_false(p.last); /* it has no newline */
+    check_str(p.text, "half");
+    decoder_fini(&d);
+}
+
 static void an_offset_counts(void **state)
 {
     struct piece p;
@@ -99,7 +116,8 @@ static void bytes_pass_through(void **state)
     decoder_fini(&d);
 }
 
-CHECK_MAIN(cmocka_unit_test(a_whole_line_is_taken_apart), cmocka_unit_test(an_offset_counts),
+CHECK_MAIN(cmocka_unit_test(a_whole_line_is_taken_apart),
+           cmocka_unit_test(a_line_of_docker_is_taken_as_such), cmocka_unit_test(an_offset_counts),
            cmocka_unit_test(more_tags_may_stand_behind_the_first),
            cmocka_unit_test(a_text_may_be_empty_or_missing),
            cmocka_unit_test(what_is_not_such_a_line_is_said_to_be_none),

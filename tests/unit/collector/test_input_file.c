@@ -424,7 +424,7 @@ static void on_drained(void *arg)
     *(bool *)arg = true;
 }
 
-static void draining_sends_what_was_read_and_waits_for_acks(void **state)
+static void draining_sends_what_is_there_and_waits_for_acks(void **state)
 {
     bool drained = false;
 
@@ -432,28 +432,50 @@ static void draining_sends_what_was_read_and_waits_for_acks(void **state)
     world_write("logs/a.log", T "stdout F one\n");
     world_start("", CRI);
     world_wait_metric(METRIC_RECORDS, 1); /* read, and mostly not sealed yet */
+    world_write("logs/a.log", T "stdout F two\n");
+    world_write("logs/late.log", T "stdout F three\n");
     collector_drain(w.collector, 60 * NS_PER_S, on_drained, &drained);
-    world_write("logs/late.log", T "stdout F late\n"); /* nobody looks any more */
     WAIT_FOR(w.loop, drained);
-    assert_int_equal(w.server.records, 1);
-    assert_int_equal(metric_get(METRIC_CHUNKS_ACKED), 1);
+    assert_int_equal(w.server.records, 3);
+    assert_int_equal(metric_get(METRIC_CHUNKS_ACKED), metric_get(METRIC_CHUNKS_SENT));
+    world_write("logs/a.log", T "stdout F four\n"); /* nobody looks any more */
+    assert_int_equal(metric_get(METRIC_RECORDS), 3);
 }
 
-static void a_reload_brings_new_globs_and_keeps_files(void **state)
+static bool so_many_are_open(void *arg)
 {
+    return metric_get(METRIC_FILES_OPEN) == *(const uint64_t *)arg;
+}
+
+static void a_reload_brings_new_globs_and_ends_old_ones(void **state)
+{
+    uint64_t open;
+
     (void)state;
     world_write("logs/a.log", T "stdout F one\n");
     world_write("logs/b.txt", T "stdout F two\n");
     world_start("", CRI);
     world_wait("one");
+    open = metric_get(METRIC_FILES_OPEN);
+    world_write("logs/a.log", T "stdout F three\n" T "stdout F three");
     assert_int_equal(
         collector_reload(w.collector,
                          world_config("", "  - {type: cri, paths: ['@/logs/*.txt']}\n"), &err),
         0);
     world_wait("two");
-    world_write("logs/a.log", T "stdout F three\n");
-    world_wait("three");
-    assert_int_equal(w.server.records, 3);
+    world_wait("three"); /* it was there */
+    world_write("logs/a.log", " and a half\n" T "stdout F four\n");
+    world_wait("three and a half");
+    wait_check(w.loop, so_many_are_open, &open, "the old one is closed");
+    world_write("logs/b.txt", T "stdout F five\n");
+    world_wait("five");
+    assert_int_equal(w.server.records, 5); /* with the line that was begun, and no other */
+    assert_int_equal(
+        collector_reload(w.collector,
+                         world_config("", CRI "  - {type: cri, paths: ['@/logs/*.txt']}\n"), &err),
+        0);
+    world_wait("four");
+    assert_int_equal(w.server.records, 6);
 }
 
 static void a_reload_changes_what_is_done_to_followed_files(void **state)
@@ -630,8 +652,8 @@ CHECK_MAIN(TEST(what_is_there_is_read_from_the_start), TEST(a_new_file_in_a_new_
            TEST(a_chunk_that_is_stored_in_part_is_sent_once_more_and_told),
            TEST(a_chunk_is_sent_once_more_when_the_disk_fails_too),
            TEST(a_container_nobody_knows_is_called_by_its_id), TEST(plain_files_are_lines),
-           TEST(draining_sends_what_was_read_and_waits_for_acks),
-           TEST(a_reload_brings_new_globs_and_keeps_files),
+           TEST(draining_sends_what_is_there_and_waits_for_acks),
+           TEST(a_reload_brings_new_globs_and_ends_old_ones),
            TEST(a_reload_changes_what_is_done_to_followed_files),
            TEST(a_second_collector_on_the_same_state_is_refused),
            TEST(every_line_arrives_once_through_rotations_and_deaths))

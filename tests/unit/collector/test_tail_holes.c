@@ -1,0 +1,154 @@
+/*
+ * Unit tests of collector/tail where a log was cut under a writer that has no O_APPEND: he goes on
+ * at his old place, so the next line stands behind a hole.  The line is whole, whatever the hole's
+ * length; what is built again is the same.
+ */
+#include "tests/unit/collector/tail_world.h"
+
+enum { LINE_MAX = 256 << 10 }; /* what the world's options look at of a line */
+
+static int setup_plain(void **state)
+{
+    (void)setup(state);
+    w.set->v[0].kind = SOURCE_FILE;
+    w.set->v[0].decode = decode_plain;
+    stop();
+    start();
+    return 0;
+}
+
+/* Write at `at`, as somebody does who never looks where the end is. */
+static void write_at(off_t at, struct str text)
+{
+    int fd = open(w.log, O_WRONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, text.p, text.n, at), text.n);
+    (void)close(fd);
+}
+
+/* Zeros that are bytes, for which no file system can tell that they are none. */
+static void write_zeros(off_t from, off_t to)
+{
+    char zeros[64 << 10] = {0};
+
+    for (off_t at = from; at < to; at += (off_t)sizeof(zeros))
+        write_at(at, (struct str){zeros, to - at < (off_t)sizeof(zeros) ? (size_t)(to - at)
+                                                                        : sizeof(zeros)});
+}
+
+static void a_line_behind_a_hole(off_t hole, bool is_sparse)
+{
+    if (!is_sparse)
+        write_zeros(0, hole);
+    write_at(hole, STR(T "stdout F behind\n" T "stdout F next\n"));
+    while (read_some(100) == TAIL_MORE)
+        ;
+    seal();
+    die_and_return();
+    deliver_everything();
+    expect_lines("stdout|behind\nstdout|next\n");
+    assert_int_equal(w.t->file->planned.p[0].end, w.t->pos);
+    assert_int_equal(w.t->file->planned.n, 1);
+    assert_int_equal(metric_get(METRIC_HOLE_BYTES), hole);
+}
+
+static void the_line_behind_a_hole_is_whole(void **state)
+{
+    static const off_t HOLES[] = {1,        63,           4096,         LINE_MAX - 1,
+                                  LINE_MAX, LINE_MAX + 1, 3 * LINE_MAX, (off_t)20 << 20};
+
+    for (size_t i = 0; i < sizeof(HOLES) / sizeof(HOLES[0]); i++)
+        for (int sparse = 0; sparse < 2; sparse++) {
+            a_line_behind_a_hole(HOLES[i], sparse == 1);
+            (void)teardown(state);
+            (void)setup(state);
+        }
+    a_line_behind_a_hole((off_t)8 << 40, true);
+}
+
+static void a_hole_may_come_before_its_line(void **state)
+{
+    const off_t before = sizeof(T "stdout F one\n") - 1, hole = (off_t)30 << 20;
+
+    (void)state;
+    append(STR(T "stdout F one\n"));
+    write_zeros(before, hole);
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    assert_int_equal(w.t->zeros, hole);
+    write_at(hole, STR(T "stdout F t"));
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    append(STR("wo\n" T "stdout F three\n"));
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    seal();
+    die_and_return();
+    deliver_everything();
+    expect_lines("stdout|one\nstdout|two\nstdout|three\n");
+    assert_int_equal(metric_get(METRIC_HOLE_BYTES), hole - before);
+}
+
+/* It is a long line because of its text, not because of what is in front. */
+static void a_long_line_behind_a_hole_is_cut_at_its_own_length(void **state)
+{
+    char xs[1000];
+    const off_t hole = (off_t)3 << 20;
+
+    (void)state;
+    memset(xs, 'x', sizeof(xs));
+    write_at(hole, STR("x"));
+    for (int i = 0; i < 600; i++)
+        append((struct str){xs, sizeof(xs)});
+    append(STR("\nnext\n"));
+    deliver_everything();
+    assert_true(str_find(buf_str(&w.lines), STR("xx truncated=600001\nnext\n")) != SIZE_MAX);
+    assert_int_equal(w.lines.n, 2000 + sizeof(" truncated=600001\nnext\n") - 1);
+}
+
+static void an_unfinished_line_is_given_up_without_its_zeros(void **state)
+{
+    (void)state;
+    w.rd.partial_timeout = 0;
+    write_at(3 << 20, STR("unfinished"));
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    assert_true(tail_is_due(w.t, &w.rd, time_mono()));
+    tail_expire(w.t, &w.rd, w.c, time_mono());
+    seal();
+    die_and_return();
+    deliver_everything();
+    expect_lines("unfinished partial=true\n");
+}
+
+static void a_hole_without_a_line_is_no_record(void **state)
+{
+    (void)state;
+    w.rd.partial_timeout = 0;
+    assert_int_equal(truncate(w.log, 3 << 20), 0);
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    tail_expire(w.t, &w.rd, w.c, time_mono());
+    seal();
+    die_and_return();
+    append(STR("line\n"));
+    deliver_everything();
+    expect_lines("line\n");
+    assert_int_equal(w.t->file->planned.n, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_line_behind_a_hole_is_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_hole_may_come_before_its_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_long_line_behind_a_hole_is_cut_at_its_own_length,
+                                        setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(an_unfinished_line_is_given_up_without_its_zeros,
+                                        setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(a_hole_without_a_line_is_no_record, setup_plain, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

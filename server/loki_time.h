@@ -1,5 +1,5 @@
 /*
- * server/loki_time.h - instants and spans as Loki's API takes them (docs/http-api.md).
+ * server/loki_time.h - instants and spans as Loki's API takes them (docs/api.md).
  */
 #ifndef LOGQ_SERVER_LOKI_TIME_H
 #define LOGQ_SERVER_LOKI_TIME_H

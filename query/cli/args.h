@@ -75,7 +75,7 @@ struct args {
     const char *columns; /* NULL: not given */
     bool histogram;
     bool by_label;            /* series */
-    bool lenient, top_series; /* of a metric query: docs/http-api.md */
+    bool lenient, top_series; /* of a metric query: docs/api.md */
     bool no_pager;
     enum args_color progress;
 };

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""docs/http-api.md names every route of server/api.c with its parameters, and no other."""
+"""docs/api.md names every route of server/api.c with its parameters, and no other."""
 import pathlib
 import re
 import sys
 
 SOURCE = pathlib.Path("server/api.c")
-DOC = pathlib.Path("docs/http-api.md")
+DOC = pathlib.Path("docs/api.md")
 SPAN = re.compile(r"`([^`]*)`")
 
 

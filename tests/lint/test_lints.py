@@ -124,13 +124,13 @@ class Lints(unittest.TestCase):
                  '    {"/ready", "GET, HEAD", ACCESS_OPEN, api_ready, NULL},\n'
                  '    {"/a/*/values", "GET", ACCESS_READ, api_values,\n     SPAN "query"},\n};\n')
         page = "`/ready`: yes\n| `/a/NAME/values` | query, start, end |\n"
-        self.assertEqual(run("routes", {"server/api.c": table, "docs/http-api.md": page}), (0, "2 routes\n"))
-        self.says("routes", {"server/api.c": table, "docs/http-api.md": page.replace("`/ready`", "ready")},
+        self.assertEqual(run("routes", {"server/api.c": table, "docs/api.md": page}), (0, "2 routes\n"))
+        self.says("routes", {"server/api.c": table, "docs/api.md": page.replace("`/ready`", "ready")},
                   "/ready is missing")
-        self.says("routes", {"server/api.c": table, "docs/http-api.md": page.replace("start, ", "")},
+        self.says("routes", {"server/api.c": table, "docs/api.md": page.replace("start, ", "")},
                   "/a/*/values: parameter start is not named")
-        self.says("routes", {"server/api.c": table, "docs/http-api.md": page + "`GET /b`\n"}, "/b is no route")
-        self.says("routes", {"server/api.c": table.replace('"/ready"', 'READY'), "docs/http-api.md": page},
+        self.says("routes", {"server/api.c": table, "docs/api.md": page + "`GET /b`\n"}, "/b is no route")
+        self.says("routes", {"server/api.c": table.replace('"/ready"', 'READY'), "docs/api.md": page},
                   "/ready is no route")
 
     def test_language_holds_the_document_against_the_code(self):

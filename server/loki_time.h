@@ -6,8 +6,8 @@
 
 #include "base/time.h"
 
-/* Integer of at most 10 digits: seconds; longer: nanoseconds; with a point: seconds; else RFC 3339.
- */
+/* Integer of at most 10 characters: seconds; longer: nanoseconds; with a point: seconds, to the
+ * millisecond; else RFC 3339. */
 bool loki_time_parse(struct str s, ts_ns *ret);
 /* Float seconds, or a Prometheus duration (ns and us too). */
 bool loki_duration_parse(struct str s, dur_ns *ret);

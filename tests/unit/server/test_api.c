@@ -650,7 +650,7 @@ static void a_delete_request_hides_is_listed_and_taken_back(void **state)
     struct fixture *f = *state;
     struct request push = push_of(STR(ONE_LINE));
     struct request r = {.method = "POST",
-                        .target = DELETE "?query={app=%22web%22}+|=+%22hell%22&start=0&end=2e9",
+                        .target = DELETE "?query={app=%22web%22}+|=+%22hell%22&start=0&end=2000000000",
                         .token = ADMIN};
 
     check(f, &r, 404, "no records"); /* nobody knows the tenant yet */
@@ -704,7 +704,7 @@ static void a_hold_on_streams_refuses_to_delete_them_alone(void **state)
     struct fixture *f = *state;
     struct request push = push_of(STR(ONE_LINE));
     struct request r = {.method = "POST",
-                        .target = HOLD "?reason=case&query={app=%22web%22}&start=0&end=2e9",
+                        .target = HOLD "?reason=case&query={app=%22web%22}&start=0&end=2000000000",
                         .token = ADMIN};
     struct request other = {.method = "POST",
                             .target = DELETE "?query={app!=%22web%22,app=~%22.%2b%22}&start=0",
@@ -713,12 +713,12 @@ static void a_hold_on_streams_refuses_to_delete_them_alone(void **state)
     check(f, &push, 204, NULL);
     check(f, &r, 200, "{\"id\":\"");
     check_get(f, HOLD, 200, "\",\"query\":\"{app=\\\"web\\\"}\",\"start\":");
-    r.target = DELETE "?query={app=%22web%22}&start=0&end=2e9";
+    r.target = DELETE "?query={app=%22web%22}&start=0&end=2000000000";
     check(f, &r, 403, "is on {app=\"web\"");
     check(f, &other, 204, NULL);
-    r.target = HOLD "?reason=case&query={app=%22web%22}+|=+%22x%22&start=0&end=2e9";
+    r.target = HOLD "?reason=case&query={app=%22web%22}+|=+%22x%22&start=0&end=2000000000";
     check(f, &r, 400, "a stream selector alone");
-    r.target = HOLD "?reason=case&query={app&start=0&end=2e9";
+    r.target = HOLD "?reason=case&query={app&start=0&end=2000000000";
     check(f, &r, 400, "parse error at line 1");
 }
 

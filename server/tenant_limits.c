@@ -62,6 +62,7 @@ int tenant_limits_entries(const struct tenant_limits *l, uint64_t limit, struct 
         return 0;
     return err_set(err, ERR_LIMIT,
                    "max entries limit per query exceeded, limit > max_entries_limit_per_query "
-                   "(%llu > %llu)",
+                   "(%llu > %llu); lower the limit, or raise query.entries or the tenant's "
+                   "max_entries",
                    (unsigned long long)limit, (unsigned long long)l->entries);
 }

@@ -84,8 +84,10 @@ static void too_many_entries_are_refused_in_lokis_words(void **state)
     (void)state;
     assert_int_equal(tenant_limits_entries(&l, 100, &err), 0);
     assert_int_equal(tenant_limits_entries(&l, 101, &err), ERR_LIMIT);
-    check_str(str_of(err.text), "max entries limit per query exceeded, limit > "
-                                "max_entries_limit_per_query (101 > 100)");
+    check_str(str_of(err.text),
+              "max entries limit per query exceeded, limit > "
+              "max_entries_limit_per_query (101 > 100); lower the limit, or raise "
+              "query.entries or the tenant's max_entries");
 }
 
 CHECK_MAIN(cmocka_unit_test(a_tenant_has_its_own_or_those_of_all),

@@ -80,7 +80,7 @@ static const struct route ROUTES[] = {
     {"/loki/api/v1/tail", "GET", ACCESS_READ, api_tail, "query start limit delay_for"},
     {"/loki/api/v1/format_query", "GET, POST", ACCESS_READ, api_format_query, "query"},
     {"/loki/api/v1/status/buildinfo", "GET", ACCESS_STATUS, api_buildinfo, ""},
-    {"/loki/api/v1/drilldown-limits", "GET", ACCESS_STATUS, api_drilldown_limits, ""},
+    {"/loki/api/v1/drilldown-limits", "GET", ACCESS_READ, api_drilldown_limits, ""},
     {"/loki/api/v1/delete", "GET, POST, PUT, DELETE", ACCESS_ADMIN, api_delete,
      "query start end request_id force"},
     {"/loki/api/v1/rules", "GET", ACCESS_READ, api_loki_rules, ""},

@@ -8,6 +8,7 @@
 #include "server/alerts.h"
 #include "server/metrics.h"
 #include "server/peers.h"
+#include "server/tenant_limits.h"
 
 #include <stdio.h>
 
@@ -143,14 +144,28 @@ static void put_seconds(struct json_writer *w, const char *key, dur_ns d)
     json_put_kv_str(w, key, str_of(text));
 }
 
+/* How long the tenant's streams are kept, but those that a rule speaks of by their labels. */
+static dur_ns retention_of(const struct server_conf *c, struct str tenant)
+{
+    for (size_t i = 0; i < c->storage.n_retention_rules; i++) {
+        const struct server_conf_retention *rule = &c->storage.retention_rules[i];
+        struct str selector = str_trim(rule->selector);
+        bool takes_all = selector.n == 0 || str_eq(selector, STR("{}"));
+        if (takes_all && (rule->tenant.n == 0 || str_eq(rule->tenant, tenant)))
+            return rule->period;
+    }
+    return c->storage.retention;
+}
+
 /* What Logs Drilldown asks before it asks anything else. */
 void api_drilldown_limits(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
     const struct server_conf *c = &a->server->conf;
+    struct tenant_limits limits;
     struct json_writer w;
     struct buf out;
 
-    (void)caller;
+    tenant_limits_of(c, caller->tenants, caller->n_tenants, &limits);
     buf_init(&out, LIMITS_MAX);
     json_writer_init(&w, &out);
     json_put_object(&w);
@@ -164,17 +179,18 @@ void api_drilldown_limits(struct api *a, struct http_exchange *x, const struct a
     put_words(&w, "log_level_fields",
               "level LEVEL Level log.level severity SEVERITY Severity SeverityText lvl LVL Lvl "
               "severity_text Severity_Text SEVERITY_TEXT");
-    json_put_kv_u64(&w, "max_entries_limit_per_query", (uint64_t)c->query.entries);
+    json_put_kv_u64(&w, "max_entries_limit_per_query", limits.entries);
     json_put_kv_u64(&w, "max_line_size_truncate", RECORD_LINE_MAX);
-    json_put_kv_u64(&w, "max_query_bytes_read", (uint64_t)c->query.line_bytes);
-    put_seconds(&w, "max_query_length", 0);
+    json_put_kv_u64(&w, "max_query_bytes_read", limits.query.line_bytes);
+    put_seconds(&w, "max_query_length", limits.query.length);
     put_seconds(&w, "max_query_lookback", 0);
-    put_seconds(&w, "max_query_range", 0);
-    json_put_kv_u64(&w, "max_query_series", (uint64_t)c->query.series);
+    put_seconds(&w, "max_query_range", limits.query.range);
+    json_put_kv_u64(&w, "max_query_series", limits.query.series);
     json_put_key(&w, STR("metric_aggregation_enabled"));
     json_put_bool(&w, false);
-    put_seconds(&w, "query_timeout", c->query.time);
-    put_seconds(&w, "retention_period", c->storage.retention);
+    put_seconds(&w, "query_timeout", limits.query.time);
+    put_seconds(&w, "retention_period",
+                retention_of(c, caller->n_tenants == 0 ? STR("") : caller->tenants[0]));
     json_put_key(&w, STR("volume_enabled"));
     json_put_bool(&w, true);
     json_put_kv_u64(&w, "volume_max_series", VOLUME_SERIES_MAX);

@@ -87,6 +87,34 @@ static void drilldown_finds_its_limits(void **state)
     check_get(f, "/loki/api/v2alpha/tail", 404, NULL); /* some look for it and want no other code */
 }
 
+static void drilldown_is_told_the_tenants_own_limits(void **state)
+{
+    static struct server_conf_tenant_limits own = {
+        .tenant = STR_INIT("default"), .max_query_series = 2, .max_query_range = 60 * NS_PER_S};
+    static struct server_conf_retention rules[] = {
+        {.tenant = STR_INIT("default"), .selector = STR_INIT("{a=\"b\"}"), .period = NS_PER_DAY},
+        {.tenant = STR_INIT("default"), .period = 2 * NS_PER_DAY}};
+    struct fixture *f = *state;
+    struct server_conf *c = &f->w->server.conf;
+    struct request r = {.method = "GET",
+                        .target = "/loki/api/v1/drilldown-limits",
+                        .token = READER,
+                        .scope = "other"};
+
+    c->query.length = 2 * NS_PER_H;
+    c->query.range = NS_PER_H / 2;
+    c->query.tenant_limits = &own;
+    c->query.n_tenant_limits = 1;
+    c->storage.retention = 3 * NS_PER_DAY;
+    c->storage.retention_rules = rules;
+    c->storage.n_retention_rules = 2;
+    check_get(f, r.target, 200, "\"max_query_length\":\"7200s\"");
+    check_get(f, r.target, 200, "\"max_query_range\":\"60s\",\"max_query_series\":2,");
+    check_get(f, r.target, 200, "\"retention_period\":\"172800s\"");
+    check(f, &r, 200, "\"max_query_range\":\"1800s\",\"max_query_series\":500,");
+    check(f, &r, 200, "\"retention_period\":\"259200s\"");
+}
+
 static void unknown_parameters_are_named(void **state)
 {
     struct fixture *f = *state;
@@ -212,5 +240,6 @@ static void a_client_that_goes_away_cancels_its_query(void **state)
 
 CHECK_MAIN(T(rules_are_shown_in_the_form_of_loki),
            T(the_configuration_is_for_admins_and_has_no_secrets), T(drilldown_finds_its_limits),
-           T(unknown_parameters_are_named), T(long_answers_are_packed_for_who_takes_it),
-           T(a_long_query_may_come_by_get), T(a_client_that_goes_away_cancels_its_query))
+           T(drilldown_is_told_the_tenants_own_limits), T(unknown_parameters_are_named),
+           T(long_answers_are_packed_for_who_takes_it), T(a_long_query_may_come_by_get),
+           T(a_client_that_goes_away_cancels_its_query))

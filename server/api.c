@@ -708,6 +708,30 @@ void api_fill_params(struct api_call *c)
     p->budget = &c->api->server->memory;
     p->cancel = &c->cancel;
     p->cache = s->results;
+    c->budget = (struct mem_budget){
+        .name = "query.memory", .limit = limits.query.memory_bytes, .parent = p->budget};
+}
+
+void api_fill_scan(struct api_call *c, struct scan_request *req)
+{
+    if (c->deadline == 0)
+        c->deadline = time_mono() + c->params.limits.time;
+    req->tenants = c->caller.tenants;
+    req->n_tenants = c->caller.n_tenants;
+    req->budget = &c->budget;
+    req->deadline = c->deadline;
+    req->cancel = &c->cancel;
+}
+
+int api_explain_scan(const struct api_call *c, int r, struct err *err)
+{
+    if (r == ERR_NOMEM && atomic_load(&c->budget.refused) > 0)
+        return err_wrap(err, "the request needs too much memory; narrow it, or raise the limit "
+                             "(query.memory or the tenant's max_query_memory)");
+    if (r == ERR_TIMEOUT)
+        return err_wrap(err, "narrow the request, or raise query.time or the tenant's "
+                             "query_timeout");
+    return r;
 }
 
 struct api_call *api_call_query(struct api *a, struct http_exchange *x,

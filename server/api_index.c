@@ -28,7 +28,6 @@ struct volume {
 
 struct index_work {
     struct api_call *c;
-    struct mem_budget budget; /* of this query */
     struct arena *arena;
     const ts_ns *edge;
     size_t n_edges;
@@ -43,20 +42,16 @@ struct index_work {
 
 static void work_init(struct index_work *w, struct api_call *c)
 {
-    *w = (struct index_work){.c = c,
-                             .budget = {.name = "query.memory",
-                                        .limit = (size_t)c->api->server->conf.query.memory_bytes,
-                                        .parent = &c->api->server->memory},
-                             .seen = map_new(0, NULL)};
-    w->arena = arena_new(&w->budget, 0);
+    *w = (struct index_work){.c = c, .arena = arena_new(&c->budget, 0), .seen = map_new(0, NULL)};
 }
 
 /* `r` < 0: it has failed. */
-static void work_fini(struct index_work *w, int r, const struct err *err)
+static void work_fini(struct index_work *w, int r, struct err *err)
 {
     metric_observe(METRIC_QUERY_SECONDS, (double)(time_mono() - w->c->began) / 1e9);
     if (r < 0) {
         metric_add(err->code == ERR_CANCELLED ? METRIC_QUERY_CANCELLED : METRIC_QUERY_FAILED, 1);
+        (void)api_explain_scan(w->c, r, err); /* is r */
         api_call_fail(w->c, err);
     }
     VEC_FINI(&w->v);
@@ -71,11 +66,7 @@ static int count(struct index_work *w, struct scan_count *k, struct query_stats 
     dur_ns began = time_mono();
     int r = 0;
 
-    k->req = (struct scan_request){.tenants = c->caller.tenants,
-                                   .n_tenants = c->caller.n_tenants,
-                                   .budget = &w->budget,
-                                   .cancel = &c->cancel,
-                                   .deadline = began + c->api->server->conf.query.time};
+    api_fill_scan(c, &k->req);
     if (c->query != NULL)
         (void)query_selector(c->query, &k->req.matchers, &k->req.n_matchers); /* checked */
     k->edge = w->edge;
@@ -100,7 +91,7 @@ static int stats_cells(void *arg, const struct scan_key *key, struct scan_cells 
     struct str id = {(const char *)&h, sizeof(h)};
 
     if (map_get(w->seen, id) == NULL) {
-        int r = mem_budget_take(&w->budget, 4 * sizeof(h), err); /* about what the map needs */
+        int r = mem_budget_take(&w->c->budget, 4 * sizeof(h), err); /* about what the map needs */
         if (r < 0)
             return r;
         (void)map_put(w->seen, id, &present);
@@ -144,7 +135,7 @@ static void work_stats(struct api_call *c)
     c->status = 200;
     if (r == 0)
         put_stats(&w, &stats, rows, bytes);
-    mem_budget_give(&w.budget, 4 * sizeof(struct hash128) * w.n_streams);
+    mem_budget_give(&c->budget, 4 * sizeof(struct hash128) * w.n_streams);
     work_fini(&w, r, &err);
 }
 
@@ -389,6 +380,7 @@ static void start(struct api *a, struct http_exchange *x, const struct auth_call
     metric_add(METRIC_QUERIES, 1);
     c->query = q;
     c->params = *p;
+    api_fill_params(c);
     c->work = work;
     c->by_label = str_eq(http_param(x, "aggregateBy", 0), STR("labels"));
     c->name = arena_str(c->arena, http_param(x, "targetLabels", 0));

@@ -27,10 +27,8 @@ struct texts {
 
 static void texts_init(struct texts *t, struct api_call *c, size_t max, struct err *err)
 {
-    *t = (struct texts){.seen = map_new(0, NULL),
-                        .arena = arena_new(&c->api->server->memory, 0),
-                        .max = max,
-                        .err = err};
+    *t = (struct texts){
+        .seen = map_new(0, NULL), .arena = arena_new(&c->budget, 0), .max = max, .err = err};
 }
 
 static void texts_fini(struct texts *t)
@@ -96,23 +94,16 @@ static int scan_all(struct api_call *c, scan_stream_fn *fn, struct texts *t)
     size_t times = c->n_selectors == 0 ? 1 : c->n_selectors;
     int r = 0;
 
-    if (c->deadline == 0)
-        c->deadline = time_mono() + c->params.limits.time;
     for (size_t i = 0; r == 0 && i < times; i++) {
-        struct scan_request req = {.tenants = c->caller.tenants,
-                                   .n_tenants = c->caller.n_tenants,
-                                   .from = c->params.start,
-                                   .to = c->params.end,
-                                   .budget = &c->api->server->memory,
-                                   .deadline = c->deadline,
-                                   .cancel = &c->cancel};
+        struct scan_request req = {.from = c->params.start, .to = c->params.end};
+        api_fill_scan(c, &req);
         if (c->n_selectors > 0)
             (void)query_selector(c->selectors[i], &req.matchers,
                                  &req.n_matchers); /* checked when parsed */
         r = fn == NULL ? scan_labels(c->api->server->store, &req, t->name, add_label, t, t->err)
                        : scan_streams(c->api->server->store, &req, fn, t, t->err);
     }
-    return r;
+    return api_explain_scan(c, r, t->err);
 }
 
 static void answer(struct api_call *c, scan_stream_fn *fn, size_t max, bool raw)

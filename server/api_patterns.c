@@ -102,20 +102,14 @@ static void put_answer(struct api_call *c, struct answer *a, const ts_ns *edge,
 static void work_patterns(struct api_call *c)
 {
     struct err err;
-    struct answer a = {.arena = arena_new(&c->api->server->memory, 0), .err = &err};
+    struct answer a = {.arena = arena_new(&c->budget, 0), .err = &err};
     ts_ns *edge = arena_alloc(a.arena, EDGES_MAX * sizeof(*edge));
-    struct scan_patterns p = {.req = {.tenants = c->caller.tenants,
-                                      .n_tenants = c->caller.n_tenants,
-                                      .budget = &c->api->server->memory,
-                                      .cancel = &c->cancel,
-                                      .deadline = time_mono() + c->api->server->conf.query.time},
-                              .edge = edge,
-                              .pattern = note,
-                              .arg = &a};
+    struct scan_patterns p = {.edge = edge, .pattern = note, .arg = &a};
     struct query_stats stats = {.scan = {.lines = 0}};
     uint64_t left_out = 0;
     int r = 0;
 
+    api_fill_scan(c, &p.req);
     (void)query_selector(c->query, &p.req.matchers, &p.req.n_matchers); /* checked when parsed */
     c->status = 200;
     if (edge == NULL)
@@ -125,7 +119,7 @@ static void work_patterns(struct api_call *c)
         a.n_buckets = p.n_edges - 1;
         r = scan_patterns(c->api->server->store, &p, &left_out, &stats.scan, &err);
     }
-    if (r < 0)
+    if (api_explain_scan(c, r, &err) < 0)
         api_call_fail(c, &err);
     else
         put_answer(c, &a, edge, &stats);
@@ -176,6 +170,7 @@ void api_patterns(struct api *a, struct http_exchange *x, const struct auth_call
     widen_to_minutes(&p);
     c->query = q;
     c->params = p;
+    api_fill_params(c);
     c->work = work_patterns;
     api_call_start(c);
 }

@@ -58,7 +58,8 @@ struct api_call {
     struct query *query;
     struct query_params params;
     struct query_waiting waiting; /* of params */
-    dur_ns deadline;              /* of labels, for all their scans; 0: none has begun */
+    struct mem_budget budget;     /* of scans without a query around them, together, */
+    dur_ns deadline;              /* and when they must be over; 0: none has begun */
     struct str name;              /* label name, or what else is named */
     struct str second;            /* a second name */
     uint64_t max;                 /* of fields or values */
@@ -158,6 +159,10 @@ int api_bad_param(struct err *err, const char *name, struct str value, const cha
 bool api_wants_categories(const struct http_exchange *x);
 /* Tenants, limits, budget, cancel of this call. */
 void api_fill_params(struct api_call *c);
+/* The same in the request of a scan that no query stands around, from where the work begins. */
+void api_fill_scan(struct api_call *c, struct scan_request *req);
+/* Such work has failed with `r`: says how to raise the limit that was reached.  Returns `r`. */
+int api_explain_scan(const struct api_call *c, int r, struct err *err);
 /* A call that runs `q` with `p`, both filled in and counted as a query; takes q over.  NULL: it was
  * answered. */
 struct api_call *api_call_query(struct api *a, struct http_exchange *x,

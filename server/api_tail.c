@@ -270,17 +270,35 @@ void api_tails_free(struct api_tails **pt)
 
 /* ---- requests ---- */
 
+/* What is stored may be read as far back as by any other query. */
+static int parse_start(const struct tenant_limits *limits, struct http_exchange *x, ts_ns *ret,
+                       struct err *err)
+{
+    const dur_ns most = limits->query.length;
+    const ts_ns now = time_now();
+    struct str s = http_param(x, "start", 0);
+
+    *ret = now - (most > 0 && most < NS_PER_H ? most : NS_PER_H);
+    if (s.n > 0 && !loki_time_parse(s, ret))
+        return api_bad_param(err, "start", s, "time: seconds, nanoseconds or RFC 3339");
+    if (most <= 0 || *ret >= now - most)
+        return 0;
+    return err_set(err, ERR_LIMIT,
+                   "parameter 'start' is further back than a query may reach; raise query.length "
+                   "or the tenant's max_query_length");
+}
+
 static int parse_params(const struct tenant_limits *limits, struct http_exchange *x,
                         struct tail_options *opt, struct err *err)
 {
-    struct str start = http_param(x, "start", 0);
     struct str limit = http_param(x, "limit", 0);
     struct str delay = http_param(x, "delay_for", 0);
+    int r;
 
-    opt->start = time_now() - NS_PER_H;
     opt->limit = LIMIT_DEFAULT;
-    if (start.n > 0 && !loki_time_parse(start, &opt->start))
-        return api_bad_param(err, "start", start, "time: seconds, nanoseconds or RFC 3339");
+    r = parse_start(limits, x, &opt->start, err);
+    if (r < 0)
+        return r;
     if (limit.n > 0 && !str_to_u64(limit, &opt->limit))
         return api_bad_param(err, "limit", limit, "number");
     if (tenant_limits_entries(limits, opt->limit, err) < 0)

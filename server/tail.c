@@ -76,6 +76,7 @@ static void read_history(void *arg)
 
     tenant_limits_of(&s->conf, t->tenants, t->opt.n_tenants, &limits);
     p.limits = limits.query;
+    p.limits.length = 0; /* it has no end; how far back it may begin was looked at */
     if (query_run_log(t->query, s->store, &p, take_stored, t, &stats, &err) < 0 &&
         t->history_err.code == 0)
         t->history_err = err;
@@ -113,12 +114,15 @@ static void make_key(struct tail *t)
 static struct tail *tail_new(struct tail_hub *h, const struct tail_options *opt)
 {
     struct tail *t = mem_new(sizeof(*t));
+    struct tenant_limits limits;
 
+    tenant_limits_of(&h->server->conf, opt->tenants, opt->n_tenants, &limits);
     t->magic = SERVER_TAIL_MAGIC;
     t->refs = 1;
     t->hub = h;
     t->query = query_ref(opt->query);
     t->opt = *opt;
+    t->memory_bytes = limits.query.memory_bytes;
     t->end = &t->waiting_out;
     INVARIANT(opt->n_tenants <= TAIL_TENANTS_MAX);
     for (size_t i = 0; i < opt->n_tenants; i++)

@@ -98,9 +98,8 @@ static bool may_concern(const struct tail *t, const struct tail_item *i)
 /* false: the query failed. */
 static bool follow(struct tail *t, const struct tail_item *i)
 {
-    const struct server_conf *conf = &t->hub->server->conf;
     struct query_params p = {
-        .limits = {.time = BATCH_S * NS_PER_S, .memory_bytes = (size_t)conf->query.memory_bytes},
+        .limits = {.time = BATCH_S * NS_PER_S, .memory_bytes = t->memory_bytes},
         .budget = &t->hub->server->memory,
         .cancel = &t->cancel};
     struct err err;

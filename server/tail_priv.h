@@ -67,6 +67,7 @@ struct tail {
     struct tail_hub *hub;
     struct query *query; /* owned */
     struct tail_options opt;
+    size_t memory_bytes; /* the tenants' max_query_memory: of what one batch gives */
     char names[TAIL_TENANTS_MAX][TAIL_TENANT_MAX];
     struct str tenants[TAIL_TENANTS_MAX];
     struct buf key;           /* who has the same gets the same */

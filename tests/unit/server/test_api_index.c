@@ -154,6 +154,40 @@ static void an_index_query_keeps_to_its_budget(void **state)
     assert_true(metric_get(METRIC_QUERY_FAILED) >= 1);
 }
 
+/* A tenant's own limits hold for what is no query of LogQL, too. */
+static void each_of_them_keeps_to_the_tenants_limits(void **state)
+{
+    static const char *const TARGETS[] = {
+        STATS "&" WEB,
+        VOL "&" WEB,
+        RANGE "&" WEB,
+        "/loki/api/v1/patterns?" WEB "&" DAY,
+        "/loki/api/v1/labels?" DAY,
+        "/loki/api/v1/label/app/values?" WEB "&" DAY,
+        "/loki/api/v1/series?match[]=%7Bapp%3D%22web%22%7D&" DAY,
+        "/loki/api/v1/detected_labels?" WEB "&" DAY,
+        "/loki/api/v1/detected_fields?" WEB "&" DAY,
+    };
+    static struct server_conf_tenant_limits small = {.tenant = STR_INIT("default"),
+                                                     .max_query_memory = 100};
+    struct fixture *f = *state;
+
+    push_some(f);
+    flush(f);
+    f->w->server.conf.query.tenant_limits = &small;
+    f->w->server.conf.query.n_tenant_limits = 1;
+    for (size_t i = 0; i < sizeof(TARGETS) / sizeof(TARGETS[0]); i++)
+        check_get(f, TARGETS[i], 503, "the tenant's max_query_memory): memory budget 'query");
+    small.max_query_memory = 0;
+    small.query_timeout = 1;
+    for (size_t i = 0; i < sizeof(TARGETS) / sizeof(TARGETS[0]); i++)
+        check_get(f, TARGETS[i], 504, "query_timeout");
+    small.tenant = STR("other");
+    for (size_t i = 0; i < sizeof(TARGETS) / sizeof(TARGETS[0]); i++)
+        check_get(f, TARGETS[i], 200, NULL);
+}
+
 CHECK_MAIN(T(stats_count_streams_rows_and_bytes), T(volumes_are_bytes_by_the_labels_asked_for),
            T(a_volume_range_has_a_point_a_step), T(labels_that_are_only_ids_are_not_detected),
-           T(fields_are_found_in_a_sample), T(an_index_query_keeps_to_its_budget))
+           T(fields_are_found_in_a_sample), T(an_index_query_keeps_to_its_budget),
+           T(each_of_them_keeps_to_the_tenants_limits))

@@ -413,6 +413,28 @@ static void a_history_that_fails_closes_with_its_reason(void **state)
     hang_up(c);
 }
 
+/* How far back a query may reach bounds the beginning of a tail, not the tail. */
+static void the_length_of_a_query_bounds_where_a_tail_begins(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c;
+
+    push_lines(f, 0, 1, 20);
+    f->w->server.conf.query.length = 40000 * NS_PER_DAY;
+    c = ask(f, TAIL, "", true);
+    expect(c, "0000000xxxxxxxxxxxxx");
+    hang_up(c);
+    f->w->server.conf.query.length = NS_PER_H / 2;
+    c = ask(f, TAIL, "", true);
+    expect(c, "'start' is further back");
+    hang_up(c);
+    c = ask(f, "/loki/api/v1/tail?" WEB, "", true);
+    expect(c, " 101 ");
+    push_lines(f, 1, 1, 20);
+    expect(c, "0000001xxxxxxxxxxxxx");
+    hang_up(c);
+}
+
 static void what_cannot_be_followed_is_refused(void **state)
 {
     static const struct {
@@ -669,9 +691,11 @@ CHECK_MAIN(T(a_follower_gets_what_is_stored_then_what_comes), T(the_pipeline_of_
            T(a_frame_has_a_hundred_entries_and_limit_is_kept), T(delayed_entries_come_in_order),
            T(tenants_are_followed_apart), T(events_are_the_lines_of_an_export),
            T(pings_are_answered_and_closes_returned), T(who_breaks_the_protocol_is_told_and_closed),
-           T(a_history_that_fails_closes_with_its_reason), T(what_cannot_be_followed_is_refused),
-           T(odd_handshakes_do_no_harm), T(foreign_pages_may_not_follow),
-           T(a_revoked_token_ends_its_tails), T(a_token_of_another_tenant_ends_its_tails),
+           T(a_history_that_fails_closes_with_its_reason),
+           T(the_length_of_a_query_bounds_where_a_tail_begins),
+           T(what_cannot_be_followed_is_refused), T(odd_handshakes_do_no_harm),
+           T(foreign_pages_may_not_follow), T(a_revoked_token_ends_its_tails),
+           T(a_token_of_another_tenant_ends_its_tails),
            T(a_client_that_does_not_read_loses_entries_and_is_told), T(many_follow_at_once),
            T(who_asks_the_same_gets_each_his_own), T(a_drain_says_goodbye),
            T(a_stop_in_the_middle_frees_everything))

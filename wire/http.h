@@ -86,8 +86,8 @@ struct str http_path(const struct http_exchange *x); /* percent-decoded, without
 struct str http_header(const struct http_exchange *x,
                        const char *name); /* STR_NULL if absent; first of several */
 struct str http_body(const struct http_exchange *x);
-/* The i-th value of parameter `name` in the query string, then in a form body (POST,
- * x-www-form-urlencoded); STR_NULL (p == NULL) when there is none. */
+/* The i-th value of parameter `name` in the query string, then in a form body (POST or
+ * PUT, x-www-form-urlencoded); STR_NULL (p == NULL) when there is none. */
 struct str http_param(struct http_exchange *x, const char *name, size_t i);
 /* Walk all parameters: false at the end. */
 bool http_param_next(struct http_exchange *x, size_t *pos, struct str *name, struct str *value);

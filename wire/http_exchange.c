@@ -12,8 +12,9 @@ bool http_exchange_has_form(const struct http_exchange *x)
 {
     struct str type = http_request_header(x->req, STR("content-type"));
     struct str rest = type;
+    struct str method = http_request_method(x->req);
 
-    return str_eq(http_request_method(x->req), STR("POST")) &&
+    return (str_eq(method, STR("POST")) || str_eq(method, STR("PUT"))) &&
            str_eq_nocase(str_trim(str_cut(&rest, ';')), STR("application/x-www-form-urlencoded")) &&
            http_request_header(x->req, STR("content-encoding")).p == NULL;
 }

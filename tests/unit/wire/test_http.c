@@ -25,6 +25,20 @@ static void a_request_reaches_the_handler_and_the_answer_the_client(void **state
     stop(&w);
 }
 
+static void a_form_may_be_put_too(void **state)
+{
+    struct world *w = start(NULL);
+    struct caller c;
+
+    (void)state;
+    call(w, &c);
+    say(&c, "PUT /show HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            "Content-Length: 5\r\n\r\nz=%31");
+    expect(&c, "PUT /show|z=1|body=z=%31|");
+    hang_up(&c);
+    stop(&w);
+}
+
 static void a_connection_serves_many_requests(void **state)
 {
     struct world *w = start(NULL);
@@ -437,6 +451,7 @@ static void https_serves_too_and_reloads(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(a_request_reaches_the_handler_and_the_answer_the_client),
+           cmocka_unit_test(a_form_may_be_put_too),
            cmocka_unit_test(a_connection_serves_many_requests),
            cmocka_unit_test(head_gets_the_length_without_the_body),
            cmocka_unit_test(an_answer_in_chunks),

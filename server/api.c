@@ -73,29 +73,30 @@ static const struct route ROUTES[] = {
      SPAN "query limit step targetLabels aggregateBy"},
     {"/loki/api/v1/detected_labels", "GET, POST", ACCESS_READ, api_detected_labels, SPAN "query"},
     {"/loki/api/v1/detected_fields", "GET, POST", ACCESS_READ, api_detected_fields,
-     SPAN "query limit line_limit"},
+     SPAN "query limit field_limit line_limit"},
     {"/loki/api/v1/detected_field/*/values", "GET, POST", ACCESS_READ, api_detected_values,
-     SPAN "query limit line_limit"},
+     SPAN "query limit field_limit line_limit"},
     {"/loki/api/v1/patterns", "GET, POST", ACCESS_READ, api_patterns, SPAN "query step"},
     {"/loki/api/v1/tail", "GET", ACCESS_READ, api_tail, "query start limit delay_for"},
     {"/loki/api/v1/format_query", "GET, POST", ACCESS_READ, api_format_query, "query"},
     {"/loki/api/v1/status/buildinfo", "GET", ACCESS_STATUS, api_buildinfo, ""},
     {"/loki/api/v1/drilldown-limits", "GET", ACCESS_READ, api_drilldown_limits, ""},
     {"/loki/api/v1/delete", "GET, POST, PUT, DELETE", ACCESS_ADMIN, api_delete,
-     "query start end request_id force"},
+     "query start end max_interval request_id force"},
     {"/loki/api/v1/rules", "GET", ACCESS_READ, api_loki_rules, ""},
     {"/loki/api/v1/rules/*", "GET", ACCESS_READ, api_loki_rules, ""},
     {"/loki/api/v1/rules/*/*", "GET", ACCESS_READ, api_loki_rules, ""},
     {"/api/prom/rules", "GET", ACCESS_READ, api_loki_rules, ""},
     {"/api/prom/rules/*", "GET", ACCESS_READ, api_loki_rules, ""},
     {"/api/prom/rules/*/*", "GET", ACCESS_READ, api_loki_rules, ""},
-    {"/prometheus/api/v1/rules", "GET", ACCESS_READ, api_rules, NULL},
-    {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts, NULL},
+    {"/prometheus/api/v1/rules", "GET", ACCESS_READ, api_rules,
+     "type file rule_group rule_name file[] rule_group[] rule_name[]"},
+    {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts, ""},
     {"/api/v1/tail", "GET", ACCESS_READ, api_tail, "query start limit delay_for"},
     {"/api/v1/export", "GET, POST", ACCESS_READ, api_export,
      SPAN "query limit direction after_seq cursor form before after"},
     {"/api/v1/explain", "GET, POST", ACCESS_READ, api_explain, SPAN "query step limit direction"},
-    {"/api/v1/import", "POST", ACCESS_WRITE, api_import, NULL},
+    {"/api/v1/import", "POST", ACCESS_WRITE, api_import, "batch"},
     {"/api/v1/collectors", "GET", ACCESS_ADMIN, api_collectors, ""},
     {"/api/v1/collectors/overlap", "GET", ACCESS_ADMIN, api_collectors_overlap, ""},
     {"/api/v1/collectors/ranges", "GET, POST", ACCESS_ADMIN, api_collectors_ranges,
@@ -105,13 +106,19 @@ static const struct route ROUTES[] = {
     {"/api/v1/admin/hold", "GET, POST, DELETE", ACCESS_ADMIN, api_hold,
      "id query reason start end"},
     {"/api/v1/admin/backup", "POST", ACCESS_ADMIN, api_admin_backup, "to with_keyring"},
-    {"/api/v1/admin/verify", "POST", ACCESS_ADMIN, api_admin_verify, NULL},
+    {"/api/v1/admin/verify", "POST", ACCESS_ADMIN, api_admin_verify, ""},
 };
 
 /* What clients of Loki send wherever they like; where it has no meaning it is passed over. */
 static const char LOKI_PARAMS[] = "query start end since time limit direction step interval match "
                                   "match[] targetLabels aggregateBy line_limit field_limit shards "
                                   "delay_for regexp max_interval aggregated _";
+
+/* And what Grafana, and clients of Prometheus, send to the two endpoints that are Prometheus': what
+ * only leaves out or cuts into pages. */
+static const char PROMETHEUS_PARAMS[] =
+    "exclude_alerts match match[] group_limit group_next_token limit_alerts rule_limit matcher "
+    "state health dashboard_uid panel_id _";
 
 static bool path_fits(const char *pattern, struct str path)
 {
@@ -164,16 +171,27 @@ static void offer_words(struct near *near, const char *words)
     }
 }
 
+/* curl says of whatever it posts that it is a form. */
+static bool has_parameters(struct http_exchange *x, const struct route *route)
+{
+    return route->params != NULL &&
+           (route->access != ACCESS_WRITE ||
+            !str_starts(http_header(x, "Content-Type"), STR("application/x-www-form-urlencoded")));
+}
+
 /* A mistyped name must not be taken for none at all.  false: was refused. */
 static bool check_params(struct http_exchange *x, const struct route *route)
 {
-    bool loki = str_starts(str_of(route->path), STR("/loki/"));
+    struct str path = str_of(route->path);
+    const char *passed = str_starts(path, STR("/loki/"))         ? LOKI_PARAMS
+                         : str_starts(path, STR("/prometheus/")) ? PROMETHEUS_PARAMS
+                                                                 : "";
     struct str name, value;
     struct near near;
     size_t pos = 0;
 
-    while (route->params != NULL && http_param_next(x, &pos, &name, &value)) {
-        if (has_word(route->params, name) || (loki && has_word(LOKI_PARAMS, name)))
+    while (has_parameters(x, route) && http_param_next(x, &pos, &name, &value)) {
+        if (has_word(route->params, name) || has_word(passed, name))
             continue;
         near_begin(&near, name);
         offer_words(&near, route->params);

@@ -275,11 +275,18 @@ static void begin_in_background(struct api *a, const struct auth_caller *caller)
 void api_admin_compact(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
     bool is_post = str_eq(http_method(x), STR("POST"));
-    bool wait = str_eq(http_param(x, "wait", 0), STR("1"));
+    struct str text = http_param(x, "wait", 0);
+    bool wait = str_eq(text, STR("1"));
     struct api_call *c = api_call_new(a, x, caller);
+    struct err err;
 
     if (c == NULL)
         return;
+    if (text.n > 0 && !wait && !str_eq(text, STR("0"))) {
+        (void)api_bad_param(&err, "wait", text, "answer: 0 or 1");
+        api_call_refuse(c, &err);
+        return;
+    }
     c->work = is_post && wait ? work_compact : work_compact_status;
     if (is_post && !wait)
         begin_in_background(a, caller);

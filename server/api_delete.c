@@ -8,8 +8,6 @@
 #include "base/json.h"
 #include "base/log.h"
 
-#include <stdio.h>
-
 /* ---- make ---- */
 
 static int add(struct api_call *c, struct store_delete *d, struct err *err)
@@ -54,18 +52,17 @@ static void work_add(struct api_call *c)
 
 /* ---- list ---- */
 
-/* No fraction where there is none, as Loki writes it: its logcli reads whole numbers only. */
+/* Whole ones: Loki's logcli reads no others, and a list with one is no list to it. */
 static void put_seconds(struct json_writer *w, const char *key, ts_ns t)
 {
-    long long ms = t % NS_PER_S / NS_PER_MS;
-    char text[40];
-
-    if (ms == 0)
-        (void)snprintf(text, sizeof(text), "%lld", (long long)(t / NS_PER_S));
-    else
-        (void)snprintf(text, sizeof(text), "%lld.%03lld", (long long)(t / NS_PER_S), ms);
     json_put_key(w, str_of(key));
-    json_put_raw(w, str_of(text));
+    json_put_i64(w, api_step_floor(t, NS_PER_S) / NS_PER_S);
+}
+
+/* No second of the request lies behind it. */
+static ts_ns round_up(ts_ns t)
+{
+    return t > INT64_MAX - NS_PER_S ? t : t + NS_PER_S - 1;
 }
 
 struct lister {
@@ -80,7 +77,7 @@ static int print(void *arg, const struct store_delete *d)
     json_put_object(&ls->w);
     json_put_kv_str(&ls->w, "request_id", str_of(d->id));
     put_seconds(&ls->w, "start_time", d->from);
-    put_seconds(&ls->w, "end_time", d->to);
+    put_seconds(&ls->w, "end_time", round_up(d->to));
     json_put_kv_str(&ls->w, "query", d->query);
     json_put_kv_str(&ls->w, "status",
                     d->state == STORE_DELETE_PROCESSED ? STR("processed") : STR("received"));
@@ -128,15 +125,22 @@ static void (*choose(struct http_exchange *x, struct api_call *c,
                      struct err *err))(struct api_call *)
 {
     struct str id = http_param(x, "request_id", 0);
+    struct str interval = http_param(x, "max_interval", 0); /* of pieces: we need none */
+    dur_ns piece;
 
     if (str_eq(http_method(x), STR("GET")))
         return work_list;
     if (str_eq(http_method(x), STR("DELETE"))) {
         c->name = arena_str(c->arena, id);
-        c->force = str_eq(http_param(x, "force", 0), STR("true"));
+        if (api_parse_flag(x, "force", &c->force, err) < 0)
+            return NULL;
         if (id.n > 0 && c->name.p != NULL)
             return work_cancel;
         (void)err_set(err, ERR_INVALID, "parameter 'request_id' is missing");
+        return NULL;
+    }
+    if (interval.n > 0 && (!dur_parse(interval, true, &piece) || piece < NS_PER_S)) {
+        (void)api_bad_param(err, "max_interval", interval, "duration of a second or more");
         return NULL;
     }
     if (http_param(x, "start", 0).n == 0) {

@@ -370,7 +370,7 @@ static int parse_params(struct http_exchange *x, const struct query *q, struct q
     if (r == 0)
         r = api_parse_cursor(x, q, p, wants_cursor, err);
     if (r == 0)
-        r = api_parse_context(x, p, err);
+        r = api_parse_context(x, q, p, err);
     return r < 0 ? r : parse_form(x, p, err);
 }
 

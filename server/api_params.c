@@ -102,20 +102,24 @@ int api_parse_selector(struct http_exchange *x, const char *name, size_t nth, st
     return r;
 }
 
-static int parse_side(struct http_exchange *x, const char *name, uint64_t *ret, struct err *err)
+static int parse_side(struct http_exchange *x, const struct query *q, const char *name,
+                      uint64_t *ret, struct err *err)
 {
     struct str s = http_param(x, name, 0);
 
+    if (s.n > 0 && query_kind(q) != QUERY_LOG)
+        return err_set(err, ERR_INVALID, "parameter '%s' goes with log queries", name);
     if (s.n > 0 && (!str_to_u64(s, ret) || *ret > QUERY_CONTEXT_MAX))
         return api_bad_param(err, name, s, "number from 0 to 100");
     return 0;
 }
 
-int api_parse_context(struct http_exchange *x, struct query_params *p, struct err *err)
+int api_parse_context(struct http_exchange *x, const struct query *q, struct query_params *p,
+                      struct err *err)
 {
-    int r = parse_side(x, "before", &p->before, err);
+    int r = parse_side(x, q, "before", &p->before, err);
 
-    return r < 0 ? r : parse_side(x, "after", &p->after, err);
+    return r < 0 ? r : parse_side(x, q, "after", &p->after, err);
 }
 
 int api_parse_cursor(struct http_exchange *x, const struct query *q, struct query_params *p,
@@ -132,6 +136,16 @@ int api_parse_cursor(struct http_exchange *x, const struct query *q, struct quer
                        "again");
     if (s.n > 0 && !format_cursor_parse(s, &p->cursor))
         return api_bad_param(err, "cursor", s, "cursor of an answer");
+    return 0;
+}
+
+int api_parse_flag(struct http_exchange *x, const char *name, bool *ret, struct err *err)
+{
+    struct str s = http_param(x, name, 0);
+
+    *ret = str_eq(s, STR("true"));
+    if (s.n > 0 && !*ret && !str_eq(s, STR("false")))
+        return api_bad_param(err, name, s, "answer: true or false");
     return 0;
 }
 

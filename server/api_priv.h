@@ -137,12 +137,15 @@ int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_param
 /* A selector, the `nth` value of parameter `name`; NULL in *ret: it is `{}` or nothing.  Answers
  * 400 itself and returns < 0. */
 int api_parse_selector(struct http_exchange *x, const char *name, size_t nth, struct query **ret);
-/* before, after: lines around hits, in p->before and p->after.  ERR_INVALID. */
-int api_parse_context(struct http_exchange *x, struct query_params *p, struct err *err);
+/* before, after: lines around hits of `q`, in p->before and p->after.  ERR_INVALID. */
+int api_parse_context(struct http_exchange *x, const struct query *q, struct query_params *p,
+                      struct err *err);
 /* A cursor of an answer before, in p->cursor, or the empty text: there is none yet.  *wanted: the
  * parameter is there.  ERR_INVALID. */
 int api_parse_cursor(struct http_exchange *x, const struct query *q, struct query_params *p,
                      bool *wanted, struct err *err);
+/* true or false, false when it is absent.  ERR_INVALID. */
+int api_parse_flag(struct http_exchange *x, const char *name, bool *ret, struct err *err);
 /* A whole number from 1 to `max`.  ERR_INVALID, ERR_LIMIT: they name the parameter. */
 int api_parse_count(struct http_exchange *x, const char *name, uint64_t max, uint64_t *ret,
                     struct err *err);

@@ -169,8 +169,9 @@ static int check_store(struct api *a, struct err *err)
     return err_set(err, ERR_IO, "not accepting: %s", reason);
 }
 
-/* The same batch again, of the same import, is stored once. */
-static void identify(struct http_exchange *x, struct push *p)
+/* The same batch again, of the same import, is stored once; who gives no number wants each stored.
+ */
+static int identify(struct http_exchange *x, struct push *p, struct err *err)
 {
     struct str number = http_param(x, "batch", 0);
     uint8_t hash[32] = {0};
@@ -178,14 +179,18 @@ static void identify(struct http_exchange *x, struct push *p)
     unsigned n = 0;
     uint64_t batch;
 
-    if (number.n == 0 || !str_to_u64(number, &batch) ||
-        EVP_Digest(p->body.p, p->body.n, hash, &n, EVP_sha256(), NULL) != 1)
-        return; /* who gives no number wants each stored */
+    if (number.n == 0)
+        return 0;
+    if (!str_to_u64(number, &batch))
+        return api_bad_param(err, "batch", number, "number");
+    if (EVP_Digest(p->body.p, p->body.n, hash, &n, EVP_sha256(), NULL) != 1)
+        return err_set(err, ERR_NOMEM, "no memory for this request now");
     for (size_t i = 0; i < sizeof(hash); i++)
         (void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
     /* Of a bounded length: what is cut off here would make two batches one. */
     (void)snprintf(p->dedup, sizeof(p->dedup), "import %" PRIu64 " %s %s", batch, hex, p->tenant);
     p->append.dedup = str_of(p->dedup);
+    return 0;
 }
 
 static void decide(struct push *p, const struct auth_caller *caller, enum ingest_kind kind)
@@ -225,8 +230,9 @@ static void take(struct api *a, struct http_exchange *x, const struct auth_calle
     if (r == 0) {
         decide(p, caller, kind);
         if (kind == INGEST_IMPORT)
-            identify(x, p);
-        r = ingest_decode_times(&a->server->memory, &p->append.payload, &b, &times, &err);
+            r = identify(x, p, &err);
+        if (r == 0)
+            r = ingest_decode_times(&a->server->memory, &p->append.payload, &b, &times, &err);
         status = r == ERR_NOMEM ? 503 : 400;
     }
     if (r == 0 && b != NULL) {

@@ -116,22 +116,18 @@ static int parse_span(struct http_exchange *x, const char *name, dur_ns *ret, st
     return 0;
 }
 
-static int parse_flag(struct http_exchange *x, const char *name, bool *ret, struct err *err)
-{
-    struct str s = http_param(x, name, 0);
-
-    *ret = str_eq(s, STR("true"));
-    if (s.n > 0 && !*ret && !str_eq(s, STR("false")))
-        return api_bad_param(err, name, s, "answer: true or false");
-    return 0;
-}
-
 /* What takes the place of errors that Loki has. */
-static int parse_lenience(struct http_exchange *x, struct query_params *p, struct err *err)
+static int parse_lenience(struct http_exchange *x, const struct query *q, struct query_params *p,
+                          struct err *err)
 {
-    int r = parse_flag(x, "lenient", &p->lenient, err);
+    int r = api_parse_flag(x, "lenient", &p->lenient, err);
 
-    return r < 0 ? r : parse_flag(x, "top_series", &p->top_series, err);
+    if (r == 0)
+        r = api_parse_flag(x, "top_series", &p->top_series, err);
+    if (r == 0 && query_kind(q) == QUERY_LOG && (p->lenient || p->top_series))
+        r = err_set(err, ERR_INVALID, "parameter '%s' goes with metric queries",
+                    p->lenient ? "lenient" : "top_series");
+    return r;
 }
 
 void api_query_range(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
@@ -160,11 +156,11 @@ void api_query_range(struct api *a, struct http_exchange *x, const struct auth_c
     if (r == 0)
         r = parse_span(x, "interval", &p.interval, &err);
     if (r == 0)
-        r = api_parse_context(x, &p, &err);
+        r = api_parse_context(x, q, &p, &err);
     if (r == 0)
         r = api_parse_cursor(x, q, &p, &wants_cursor, &err);
     if (r == 0)
-        r = parse_lenience(x, &p, &err);
+        r = parse_lenience(x, q, &p, &err);
     if (r < 0) {
         query_unref(&q);
         api_fail(x, &err);
@@ -198,7 +194,7 @@ void api_query_instant(struct api *a, struct http_exchange *x, const struct auth
                     "log queries are not supported as an instant query type, please change your "
                     "query to a range query type");
     if (r == 0)
-        r = parse_lenience(x, &p, &err);
+        r = parse_lenience(x, q, &p, &err);
     if (r < 0) {
         query_unref(&q);
         api_fail(x, &err);

@@ -237,14 +237,21 @@ static struct str choice(struct http_exchange *x, const char *name, const char *
 static void reply_print(struct api *a, struct http_exchange *x, const struct auth_caller *caller,
                         void (*print)(struct alerts *, const struct alerts_filter *, struct buf *))
 {
+    struct str type = http_param(x, "type", 0);
     struct alerts_filter f = {.tenants = caller->tenants,
                               .n_tenants = caller->n_tenants,
                               .file = choice(x, "file", "file[]"),
                               .group = choice(x, "rule_group", "rule_group[]"),
                               .name = choice(x, "rule_name", "rule_name[]"),
-                              .records = str_eq(http_param(x, "type", 0), STR("record"))};
+                              .records = str_eq_nocase(type, STR("record"))};
     struct buf out;
 
+    if (type.n > 0 && !f.records && !str_eq_nocase(type, STR("alert"))) {
+        struct err err;
+        (void)api_bad_param(&err, "type", type, "type of rules: alert or record");
+        api_fail(x, &err);
+        return;
+    }
     buf_init(&out, RULES_MAX);
     print(a->server->alerts, &f, &out);
     api_reply(x, 200, "application/json", &out);

@@ -354,6 +354,11 @@ static void bad_parameters_are_400_in_words(void **state)
         {"/loki/api/v1/query?query={a=%22b%22}", "instant query"},
         {"/loki/api/v1/series?match[]=1", "label matchers"},
         {"/loki/api/v1/format_query?query={", "invalid-query"},
+        {"/loki/api/v1/query_range?query=vector(1)&before=1", "'before' goes with log queries"},
+        {"/loki/api/v1/query_range?query=vector(1)&after=1", "'after' goes with log queries"},
+        {"/loki/api/v1/query_range?query={a=%22b%22}&lenient=true", "with metric queries"},
+        {"/loki/api/v1/query_range?query={a=%22b%22}&top_series=true", "with metric queries"},
+        {"/api/v1/admin/compact?wait=banana", "'wait': 'banana' is no answer"},
     };
     struct fixture *f = *state;
 
@@ -650,7 +655,8 @@ static void a_delete_request_hides_is_listed_and_taken_back(void **state)
     struct fixture *f = *state;
     struct request push = push_of(STR(ONE_LINE));
     struct request r = {.method = "POST",
-                        .target = DELETE "?query={app=%22web%22}+|=+%22hell%22&start=0&end=2000000000",
+                        .target =
+                            DELETE "?query={app=%22web%22}+|=+%22hell%22&start=0&end=2000000000",
                         .token = ADMIN};
 
     check(f, &r, 404, "no records"); /* nobody knows the tenant yet */
@@ -667,10 +673,33 @@ static void a_delete_request_hides_is_listed_and_taken_back(void **state)
     check(f, &r, 404, "no delete request");
     r.target = DELETE;
     check(f, &r, 400, "request_id");
+    r.target = DELETE "?request_id=0000000000000001&force=banana";
+    check(f, &r, 400, "'force': 'banana' is no answer");
     r.target = DELETE "?request_id=0000000000000001&force=false";
     check(f, &r, 204, NULL);
     check_get(f, DELETE, 200, "[]");
     feed_check(&f->w->feed, "default", "hello\n");
+}
+
+/* Loki's logcli reads whole seconds and nothing else. */
+static void delete_requests_are_made_by_form_and_listed_in_whole_seconds(void **state)
+{
+    static const char *const METHODS[] = {"POST", "PUT"};
+    struct fixture *f = *state;
+    struct request push = push_of(STR(ONE_LINE));
+    struct request r = {.target = DELETE,
+                        .token = ADMIN,
+                        .type = "application/x-www-form-urlencoded",
+                        .body = STR("query={app=%22web%22}&start=1.5&end=1999999999.001"
+                                    "&max_interval=24h")};
+
+    check(f, &push, 204, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        r.method = METHODS[i];
+        check(f, &r, 204, NULL);
+    }
+    check_get(f, DELETE, 200, "\"0000000000000002\",\"start_time\":1,\"end_time\":2000000000,");
+    feed_check(&f->w->feed, "default", "");
 }
 
 static void a_delete_request_is_a_selector_and_line_filters(void **state)
@@ -684,6 +713,9 @@ static void a_delete_request_is_a_selector_and_line_filters(void **state)
         {DELETE "?query=rate({a=%22b%22}[1m])&start=0", "metric query"},
         {DELETE "?query={a=%22b%22}&start=9&end=8", "end timestamp"},
         {DELETE "?query={a=%22b%22}&start=9&end=9", "not behind its start"},
+        {DELETE "?query={a=%22b%22}&start=0&max_interval=banana", "'max_interval': 'banana'"},
+        {DELETE "?query={a=%22b%22}&start=0&max_interval=5", "'max_interval': '5'"},
+        {DELETE "?query={a=%22b%22}&start=0&max_interval=1ms", "'max_interval': '1ms'"},
     };
     struct fixture *f = *state;
     struct request push = push_of(STR(ONE_LINE));
@@ -766,6 +798,7 @@ CHECK_MAIN(T(unknown_paths_are_404_and_methods_405), T(who_may_what),
            T(what_loki_refuses_can_be_had_with_a_warning), T(streams_over_the_limit_are_429),
            T(only_admins_delete_and_only_for_one_tenant),
            T(a_delete_request_hides_is_listed_and_taken_back),
+           T(delete_requests_are_made_by_form_and_listed_in_whole_seconds),
            T(a_delete_request_is_a_selector_and_line_filters),
            T(a_hold_on_streams_refuses_to_delete_them_alone),
            T(a_drain_lets_calls_end_and_takes_no_new_ones))

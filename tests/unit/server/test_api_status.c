@@ -124,6 +124,10 @@ static void unknown_parameters_are_named(void **state)
                            .type = "application/x-www-form-urlencoded",
                            .body = STR("query=%7Bapp%3D%22web%22%7D&strat=5")};
 
+    struct request import =
+        push_of(STR("{\"ts_ns\":\"1768003200000000007\",\"labels\":{\"a\":\"b\"},\"line\":\"x\"}"));
+
+    import.target = "/api/v1/import?bacth=5";
     check_get(f, "/loki/api/v1/query_range?query={a=%22b%22}&limt=5", 400,
               "unknown parameter 'limt': did you mean 'limit'?");
     check_get(f, "/loki/api/v1/labels?nothing_like_it=1", 400,
@@ -134,6 +138,15 @@ static void unknown_parameters_are_named(void **state)
     check_get(f, "/loki/api/v1/labels?limit=10&direction=forward&_=17&shards=1_of_2", 200, NULL);
     check_get(f, "/loki/api/v1/query?query=1&limit=10&direction=forward", 200, NULL);
     check_get(f, "/api/v1/export?query={a=%22b%22}&_=17", 400, "'_'"); /* ours: nobody sends it */
+    check_get(f, "/prometheus/api/v1/rules?typ=record", 400, "did you mean 'type'?");
+    check_get(f, "/prometheus/api/v1/rules?type=x", 400, "'type': 'x' is no type of rules");
+    check_get(f, "/prometheus/api/v1/alerts?file=a", 400, "unknown parameter 'file'");
+    check(f, &import, 400, "did you mean 'batch'?");
+    import.target = "/api/v1/import?batch=banana";
+    check(f, &import, 400, "'batch': 'banana' is no number");
+    import.target = "/api/v1/import";
+    import.type = "application/x-www-form-urlencoded"; /* as curl has it */
+    check(f, &import, 204, NULL);
 }
 
 /* ---- gzip ---- */

@@ -2,7 +2,8 @@
  * server/api_push.c - POST /loki/api/v1/push, JSON or protobuf, and /api/v1/import, lines of an
  * export.
  *
- * 204 only when the store has said durable.  Parsed on the loop (a push of 1 MB takes about 2 ms);
+ * 204 only when the store has said durable; what of a push cannot be is left out, and named with a
+ * 400 when the rest is durable.  Parsed on the loop (a push of 1 MB takes about 2 ms);
  * the wait is the store's. Each push is stored: two equal lines are two records (only Forward
  * chunks are deduplicated, and batches of an import, by their number and hash).
  */
@@ -22,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DECIDED_MAX = 4096 };
+enum { DECIDED_MAX = 4096, REFUSAL_MAX = 8192 };
 
 struct push {
     unsigned magic;
@@ -38,6 +39,8 @@ struct push {
     char dedup[256]; /* identity of a batch of an import */
     enum store_outcome outcome;
     struct err err;
+    uint64_t taken; /* entries; and what was left out of it: */
+    struct ingest_refused refused;
 };
 
 static void push_free(struct push *p)
@@ -58,13 +61,31 @@ static void refuse(struct http_exchange *x, int status, const struct err *err)
     http_replyf(x, status, "%s\n", err->text);
 }
 
+/* Stored is what could be; Loki's clients do not try again after a 400. */
+static void reply_stored(struct http_exchange *x, const struct push *p)
+{
+    struct buf text;
+
+    if (p->refused.entries == 0) {
+        http_reply(x, 204, NULL, STR_NULL);
+        return;
+    }
+    metric_add(METRIC_PUSH_REJECTED, 1);
+    buf_init(&text, REFUSAL_MAX);
+    ingest_refused_print(&p->refused, p->taken, &text);
+    http_replyf(x, 400, "%.*s\n", STR_ARG(buf_str(&text)));
+    buf_fini(&text);
+}
+
 static void finish(void *arg)
 {
     struct push *p = arg;
 
+    if (p->outcome == STORE_STORED)
+        metric_add(METRIC_PUSH_REFUSED_RECORDS, p->refused.entries);
     if (p->x != NULL) {
         if (p->outcome == STORE_STORED || p->outcome == STORE_DUPLICATE)
-            http_reply(p->x, 204, NULL, STR_NULL);
+            reply_stored(p->x, p);
         else
             refuse(p->x, p->outcome == STORE_REFUSED ? 400 : 503, &p->err);
     }
@@ -232,7 +253,8 @@ static void take(struct api *a, struct http_exchange *x, const struct auth_calle
         if (kind == INGEST_IMPORT)
             r = identify(x, p, &err);
         if (r == 0)
-            r = ingest_decode_times(&a->server->memory, &p->append.payload, &b, &times, &err);
+            r = ingest_decode_times(&a->server->memory, &p->append.payload, &b, &times, &p->refused,
+                                    &err);
         status = r == ERR_NOMEM ? 503 : 400;
     }
     if (r == 0 && b != NULL) {
@@ -250,13 +272,15 @@ static void take(struct api *a, struct http_exchange *x, const struct auth_calle
         return;
     }
     if (b->n_records == 0) {
-        http_reply(x, 204, NULL, STR_NULL);
+        metric_add(METRIC_PUSH_REFUSED_RECORDS, p->refused.entries);
+        reply_stored(x, p);
         batch_unref(&b);
         push_free(p);
         return;
     }
     peers_note(a->server->peers, p->append.payload.peer, &times);
     p->append.batch = b;
+    p->taken = b->n_records;
     p->append.done = on_done;
     p->append.arg = p;
     http_watch(x, on_aborted, NULL, p);

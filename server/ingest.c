@@ -233,15 +233,37 @@ int ingest_build_add(struct ingest_build *ib, struct ingest_shared *shared,
     return batch_add(ib->b, &rec, err);
 }
 
+/* ---- what is refused ---- */
+
+void ingest_build_refuse(struct ingest_build *ib, const struct err *why)
+{
+    if (ib->refused.n_why < INGEST_REFUSALS_SHOWN)
+        ib->refused.why[ib->refused.n_why] = *why;
+    ib->refused.n_why++;
+}
+
+void ingest_refused_print(const struct ingest_refused *r, uint64_t stored, struct buf *out)
+{
+    uint64_t shown = r->n_why < INGEST_REFUSALS_SHOWN ? r->n_why : INGEST_REFUSALS_SHOWN;
+
+    buf_addf(out, "push: %llu of %llu entries refused%s: ", (unsigned long long)r->entries,
+             (unsigned long long)(r->entries + stored),
+             stored > 0 ? ", the others are stored" : "");
+    for (uint64_t i = 0; i < shown; i++)
+        buf_addf(out, "%s%s", i > 0 ? "; " : "", r->why[i].text);
+    if (r->n_why > shown)
+        buf_addf(out, "; and %llu more of such", (unsigned long long)(r->n_why - shown));
+}
+
 int ingest_decode(void *arg, const struct store_payload *p, struct batch **ret, struct err *err)
 {
     struct ingest_times ignored;
 
-    return ingest_decode_times(arg, p, ret, &ignored, err);
+    return ingest_decode_times(arg, p, ret, &ignored, NULL, err);
 }
 
 int ingest_decode_times(void *arg, const struct store_payload *p, struct batch **ret,
-                        struct ingest_times *times, struct err *err)
+                        struct ingest_times *times, struct ingest_refused *refused, struct err *err)
 {
     struct batch *b = batch_new(arg, BATCH_MAX);
     struct ingest_build ib = {.b = b, .received = p->received};
@@ -274,5 +296,7 @@ int ingest_decode_times(void *arg, const struct store_payload *p, struct batch *
     metric_add(METRIC_INGEST_RECORDS, b->n_records);
     *ret = b;
     *times = ib.times;
+    if (refused != NULL)
+        *refused = ib.refused;
     return 0;
 }

@@ -32,10 +32,24 @@ void ingest_decided_pack(const struct ingest_decided *d, struct buf *out);
  * ERR_NOMEM. */
 int ingest_decode(void *arg, const struct store_payload *p, struct batch **ret, struct err *err);
 
-/* The same, and what it saw of times (metrics are the caller's: a replay counts nothing). */
+/* What a push brought and is not in the batch, for its labels or its metadata: streams and entries
+ * that are sound as bytes, but cannot be stored.  The same of the same payload, as the batch: what
+ * is refused in another way one day takes another kind of payload. */
+enum { INGEST_REFUSALS_SHOWN = 3 };
+struct ingest_refused {
+    uint64_t entries;
+    uint64_t n_why;                        /* reasons; of a stream once for all its entries */
+    struct err why[INGEST_REFUSALS_SHOWN]; /* the first of them */
+};
+/* In one line: how many of how many, and the first reasons. */
+void ingest_refused_print(const struct ingest_refused *r, uint64_t stored, struct buf *out);
+
+/* The same, and what it saw of times and left out (metrics are the caller's: a replay counts
+ * nothing).  `refused` may be NULL. */
 struct ingest_times;
 int ingest_decode_times(void *arg, const struct store_payload *p, struct batch **ret,
-                        struct ingest_times *times, struct err *err);
+                        struct ingest_times *times, struct ingest_refused *refused,
+                        struct err *err);
 
 /* Loki's rule for the label service_name (docs/logql.md); the level's is base/level.h. */
 struct str ingest_service_name(const struct labels *l);

@@ -22,6 +22,7 @@ struct ingest_build {
     struct batch *b;
     ts_ns received;
     struct ingest_times times;
+    struct ingest_refused refused;
 };
 
 /* Index of the stream with these labels (sorted in place): cut to the limits, `forced` put over
@@ -50,14 +51,18 @@ struct ingest_item {
 int ingest_build_add(struct ingest_build *ib, struct ingest_shared *shared,
                      const struct ingest_item *item, struct err *err);
 
+/* A stream or an entry is left out, for this reason; its entries are counted in ib->refused. */
+void ingest_build_refuse(struct ingest_build *ib, const struct err *why);
+
 int ingest_forward(struct ingest_build *ib, const struct store_payload *p,
                    const struct ingest_decided *d, struct err *err);
 int ingest_push(struct ingest_build *ib, const struct store_payload *p,
                 const struct ingest_decided *d, struct err *err);
 int ingest_push_proto(struct ingest_build *ib, const struct store_payload *p,
                       const struct ingest_decided *d, struct err *err);
-/* Labels of a pushed stream, checked, as ingest_build_stream; `offset` of it in the body.  l->v is
- * the caller's again afterwards, and has room for ingest_push_labels of them. */
+/* Labels of a pushed stream, checked, as ingest_build_stream; `offset` of it in the body.  1: the
+ * stream is refused.  l->v is the caller's again afterwards, and has room for ingest_push_labels of
+ * them. */
 size_t ingest_push_labels(const struct ingest_decided *d);
 int ingest_push_stream(struct ingest_build *ib, const struct ingest_decided *d, struct labels *l,
                        size_t offset, uint32_t *ret, struct err *err);

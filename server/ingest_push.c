@@ -6,7 +6,9 @@
  * ...]}
  *
  * One pass with the pull reader; `values` may come before `stream`, so a stream object is walked
- * for its labels first. Errors name the byte of the body.
+ * for its labels first. Errors name the byte of the body.  A stream whose labels cannot be, or an
+ * entry with too much metadata, is read to its end and left out (struct ingest_refused); a body
+ * that is no such object is refused whole.
  */
 #include "server/ingest_build.h"
 
@@ -21,6 +23,7 @@ struct push {
     struct str body;
     struct label *attr;   /* scratch: RECORD_ATTRS_MAX of them */
     struct label *labels; /* scratch of one stream: ingest_push_labels of them */
+    struct err excess;    /* of read_pairs; code 0: there is none */
 };
 
 static int expect(struct json_reader *r, enum json_type type, const char *what,
@@ -39,7 +42,8 @@ static int text_of(struct push *p, const struct json_token *t, struct str *ret, 
     return ret->p == NULL ? arena_err(p->a, err) : 0;
 }
 
-/* An object of strings into v[0..max); more are an error that names the byte. */
+/* An object of strings into v[0..max).  Are there more it is read to its end all the same, and
+ * p->excess says so and names the byte. */
 static int read_pairs(struct push *p, struct json_reader *r, struct label *v, size_t max,
                       size_t *ret_n, struct err *err)
 {
@@ -47,10 +51,15 @@ static int read_pairs(struct push *p, struct json_reader *r, struct label *v, si
     size_t n = 0;
     int e;
 
+    p->excess.code = 0;
     while ((e = json_next(r, &key, err)) == 0 && key.type == JSON_KEY) {
         e = expect(r, JSON_STRING, "a string", &value, err);
-        if (e == 0 && n == max)
-            e = err_set(err, ERR_LIMIT, "more than %zu labels at byte %zu", max, key.offset);
+        if (e == 0 && n == max) {
+            if (p->excess.code == 0)
+                (void)err_set(&p->excess, ERR_LIMIT, "more than %zu labels at byte %zu", max,
+                              key.offset);
+            continue;
+        }
         if (e == 0)
             e = text_of(p, &key, &v[n].name, err);
         if (e == 0)
@@ -86,18 +95,23 @@ size_t ingest_push_labels(const struct ingest_decided *d)
 int ingest_push_stream(struct ingest_build *ib, const struct ingest_decided *d, struct labels *l,
                        size_t offset, uint32_t *ret, struct err *err)
 {
+    struct err why;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < l->n; i++)
-        r = check_name(l->v[i].name, offset, err);
-    if (r < 0)
-        return r;
-    l->n = labels_sort(l->v, l->n);
-    if (l->n == 0)
-        return err_set(err, ERR_INVALID, "error at least one label pair is required per stream");
+        r = check_name(l->v[i].name, offset, &why);
+    if (r == 0)
+        l->n = labels_sort(l->v, l->n);
+    if (r == 0 && l->n == 0)
+        r = err_set(&why, ERR_INVALID, "error at least one label pair is required per stream");
+    if (r < 0) {
+        ingest_build_refuse(ib, &why);
+        return 1;
+    }
     return ingest_build_stream(ib, l->v, l->n, &d->forced, ret, err);
 }
 
+/* 1: the stream is refused. */
 static int read_stream_labels(struct push *p, struct str text, size_t offset, uint32_t *ret,
                               struct err *err)
 {
@@ -110,7 +124,24 @@ static int read_stream_labels(struct push *p, struct str text, size_t offset, ui
     e = expect(&r, JSON_OBJECT, "an object of labels", &t, err);
     if (e == 0)
         e = read_pairs(p, &r, l.v, RECORD_LABELS_MAX - 1, &l.n, err);
-    return e < 0 ? e : ingest_push_stream(p->ib, p->d, &l, offset, ret, err);
+    if (e < 0)
+        return e;
+    if (p->excess.code == 0)
+        return ingest_push_stream(p->ib, p->d, &l, offset, ret, err);
+    ingest_build_refuse(p->ib, &p->excess);
+    return 1;
+}
+
+/* An entry, whole, into the batch, or among the refused; shared == NULL: all of its stream are. */
+static int take_item(struct push *p, struct ingest_shared *shared, const struct ingest_item *item,
+                     struct err *err)
+{
+    if (shared != NULL && p->excess.code == 0)
+        return ingest_build_add(p->ib, shared, item, err);
+    p->ib->refused.entries++;
+    if (shared != NULL)
+        ingest_build_refuse(p->ib, &p->excess);
+    return 0;
 }
 
 static int read_value(struct push *p, struct json_reader *r, struct ingest_shared *shared,
@@ -129,6 +160,7 @@ static int read_value(struct push *p, struct json_reader *r, struct ingest_share
         e = text_of(p, &t, &item.line, err);
     if (e == 0)
         e = json_next(r, &t, err);
+    p->excess.code = 0;
     if (e == 0 && t.type == JSON_OBJECT) {
         e = read_pairs(p, r, p->attr, RECORD_ATTRS_MAX - INGEST_OWN_ATTRS, &item.n_attr, err);
         if (e == 0)
@@ -136,7 +168,7 @@ static int read_value(struct push *p, struct json_reader *r, struct ingest_share
     }
     if (e == 0 && t.type != JSON_ARRAY_END)
         e = err_set(err, ERR_INVALID, "end of the value expected at byte %zu", t.offset);
-    return e < 0 ? e : ingest_build_add(p->ib, shared, &item, err);
+    return e < 0 ? e : take_item(p, shared, &item, err);
 }
 
 static int read_values(struct push *p, struct json_reader *r, struct ingest_shared *shared,
@@ -161,7 +193,7 @@ static int read_stream(struct push *p, struct json_reader *r, size_t offset, str
     struct ingest_shared shared = {0};
     struct json_token t;
     struct str raw;
-    bool have_labels = false;
+    bool have_labels = false, is_refused = false;
     int e;
 
     while ((e = json_next(&ahead, &t, err)) == 0 && t.type == JSON_KEY) {
@@ -170,6 +202,7 @@ static int read_stream(struct push *p, struct json_reader *r, size_t offset, str
         if (e == 0 && is_stream) {
             e = read_stream_labels(p, raw, offset, &shared.stream, err);
             have_labels = true;
+            is_refused = is_refused || e > 0;
         }
         if (e < 0)
             return e;
@@ -177,7 +210,7 @@ static int read_stream(struct push *p, struct json_reader *r, size_t offset, str
     if (e == 0 && !have_labels)
         e = err_set(err, ERR_INVALID, "the stream at byte %zu has no \"stream\" labels", offset);
     while (e == 0 && (e = json_next(r, &t, err)) == 0 && t.type == JSON_KEY)
-        e = str_eq(t.raw, STR("values")) ? read_values(p, r, &shared, err)
+        e = str_eq(t.raw, STR("values")) ? read_values(p, r, is_refused ? NULL : &shared, err)
                                          : json_skip(r, NULL, err);
     return e;
 }

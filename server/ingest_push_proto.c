@@ -145,10 +145,14 @@ static int read_pair(const struct push *p, struct str rest, struct label *ret, s
     return e < 0 ? e : 0;
 }
 
+/* An entry into the batch, or among the refused; shared == NULL: all of its stream are. */
 static int read_entry(struct push *p, struct str rest, struct ingest_shared *shared,
                       struct err *err)
 {
+    const size_t max = RECORD_ATTRS_MAX - INGEST_OWN_ATTRS;
     struct ingest_item item = {.attr = p->attr, .line = STR("")};
+    struct err excess = {.code = 0};
+    struct label unused;
     struct field f;
     int e;
 
@@ -158,34 +162,47 @@ static int read_entry(struct push *p, struct str rest, struct ingest_shared *sha
         } else if (is_bytes(&f, 2)) {
             item.line = f.bytes;
         } else if (is_bytes(&f, 3)) {
-            if (item.n_attr == RECORD_ATTRS_MAX - INGEST_OWN_ATTRS)
-                return err_set(err, ERR_LIMIT, "more than %d labels at byte %zu",
-                               (int)(RECORD_ATTRS_MAX - INGEST_OWN_ATTRS),
-                               (size_t)(f.bytes.p - p->begin));
-            e = read_pair(p, f.bytes, &p->attr[item.n_attr++], err);
+            if (item.n_attr == max && excess.code == 0)
+                (void)err_set(&excess, ERR_LIMIT, "more than %zu labels at byte %zu", max,
+                              (size_t)(f.bytes.p - p->begin));
+            e = read_pair(p, f.bytes, item.n_attr < max ? &p->attr[item.n_attr++] : &unused, err);
         }
         if (e < 0)
             return e;
     }
-    return e < 0 ? e : ingest_build_add(p->ib, shared, &item, err);
+    if (e < 0)
+        return e;
+    if (shared != NULL && excess.code == 0)
+        return ingest_build_add(p->ib, shared, &item, err);
+    p->ib->refused.entries++;
+    if (shared != NULL)
+        ingest_build_refuse(p->ib, &excess);
+    return 0;
 }
 
-/* {a="b"} with room for what the server adds. */
+/* {a="b"} with room for what the server adds.  1: the stream is refused. */
 static int read_labels(struct push *p, struct str text, uint32_t *ret, struct err *err)
 {
     struct labels parsed = {NULL, 0};
     struct labels l;
+    struct err why;
     int e;
 
     arena_reset(p->parsed); /* the batch has copies */
-    e = labels_parse(p->parsed, text, &parsed, err);
-    if (e == ERR_INVALID)
-        return err_wrap(err, "labels of the stream at byte %zu", (size_t)(text.p - p->begin));
-    if (e < 0)
+    e = labels_parse(p->parsed, text, &parsed, &why);
+    if (e < 0 && e != ERR_INVALID) {
+        *err = why;
         return e;
-    if (parsed.n > RECORD_LABELS_MAX - 1)
-        return err_set(err, ERR_LIMIT, "more than %d labels at byte %zu",
-                       (int)(RECORD_LABELS_MAX - 1), (size_t)(text.p - p->begin));
+    }
+    if (e < 0)
+        (void)err_wrap(&why, "labels of the stream at byte %zu", (size_t)(text.p - p->begin));
+    else if (parsed.n > RECORD_LABELS_MAX - 1)
+        e = err_set(&why, ERR_LIMIT, "more than %d labels at byte %zu",
+                    (int)(RECORD_LABELS_MAX - 1), (size_t)(text.p - p->begin));
+    if (e < 0) {
+        ingest_build_refuse(p->ib, &why);
+        return 1;
+    }
     l.n = parsed.n;
     l.v = p->labels;
     if (parsed.n > 0)
@@ -198,6 +215,7 @@ static int read_stream(struct push *p, struct str bytes, struct err *err)
     struct ingest_shared shared = {0};
     struct str labels = STR("{}");
     struct str rest = bytes;
+    bool is_refused;
     struct field f;
     int e;
 
@@ -208,9 +226,10 @@ static int read_stream(struct push *p, struct str bytes, struct err *err)
         e = read_labels(p, labels.p == NULL ? STR("{}") : labels, &shared.stream, err);
     if (e < 0)
         return e;
+    is_refused = e > 0;
     rest = bytes;
     while ((e = next_field(p, &rest, &f, err)) == 0) {
-        e = is_bytes(&f, 2) ? read_entry(p, f.bytes, &shared, err) : 0;
+        e = is_bytes(&f, 2) ? read_entry(p, f.bytes, is_refused ? NULL : &shared, err) : 0;
         if (e < 0)
             return e;
     }

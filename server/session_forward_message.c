@@ -223,7 +223,7 @@ static int take_events(struct session_forward *s, const struct forward_message *
                                                .decided = buf_str(&s->decided),
                                                .received = store_receive_time(server->store),
                                                .bytes = {c->bytes, c->n_bytes}};
-    r = ingest_decode_times(&server->memory, &c->append.payload, &b, &times, err);
+    r = ingest_decode_times(&server->memory, &c->append.payload, &b, &times, NULL, err);
     if (r == 0 && fault_hit("ingest.decoded")) {
         batch_unref(&b);
         r = err_set(err, ERR_NOMEM, "fault ingest.decoded");

@@ -119,7 +119,7 @@ def http_errors(server):
     assert status == 400 and b"line 1, col" in text, text
     status, text = server.get("/loki/api/v1/query_range", query='{a="b"}', start="yesterday")
     assert status == 400 and b"'start'" in text and b"yesterday" in text, text
-    for body, what in ((b"{", b"byte"), (b'{"streams":[{"stream":{},"values":[]}]}', b"label pair"),
+    for body, what in ((b"{", b"byte"), (b'{"streams":[{"stream":{},"values":[["1","x"]]}]}', b"label pair"),
                        (b'{"streams":[{"stream":{"a":"b"},"values":[["soon","x"]]}]}', b"soon")):
         status, text, _ = server.request("POST", "/loki/api/v1/push", body)
         assert status == 400 and what in text, (body, status, text)
@@ -133,6 +133,20 @@ def http_errors(server):
     assert status == 415 and b"'br'" in text, (status, text)
     status, text = server.get("/loki/api/v1/query_range", query='{a="b"}', limt=5)
     assert status == 400 and b"'limt': did you mean 'limit'" in text, text
+
+
+def push_in_part(server):
+    """Of a push with a stream that cannot be the others are durable when its 400 is there."""
+    now = time.time_ns()
+    body = json.dumps({"streams": [{"stream": {"app": "part"}, "values": [[str(now), "first"]]},
+                                   {"stream": {"a b": "c"}, "values": [[str(now), "never"]]},
+                                   {"stream": {"app": "part"}, "values": [[str(now + 1), "last"]]}]}).encode()
+    status, text, _ = server.request("POST", "/loki/api/v1/push", body)
+    assert status == 400 and b"1 of 3 entries refused, the others are stored: 'a b' is no label name" in text, (status, text)
+    server.kill()
+    server.start()
+    assert sorted(e["line"] for e in server.entries('{app="part"}')) == ["first", "last"]
+    assert server.entries('{app=~".+"} |= "never"') == []
 
 
 def unreadable_file(work, server):
@@ -179,6 +193,7 @@ def run():
             forward_errors(server)
             certificate_errors(work, server)
             http_errors(server)
+            push_in_part(server)
             unreadable_file(work, server)
             good = [e["line"] for e in server.entries('{app="steady"}')]
             assert len(good) == 8, good

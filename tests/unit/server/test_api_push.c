@@ -109,6 +109,37 @@ static void a_push_without_entries_is_fine(void **state)
     buf_fini(&packed);
 }
 
+/* Durable is what could be, then the client hears of the rest. */
+static void a_push_may_be_stored_in_part(void **state)
+{
+    struct fixture *f = *state;
+    struct buf stream, body, packed;
+    struct request r = push_of(STR(
+        "{\"streams\":[{\"stream\":{\"a b\":\"c\"},\"values\":[[\"1768003200000000001\",\"bad\"]]},"
+        "{\"stream\":{\"app\":\"web\"},\"values\":[[\"1768003200000000002\",\"good\"]]}]}"));
+
+    check(f, &r, 400,
+          "push: 1 of 2 entries refused, the others are stored: 'a b' is no label name");
+    feed_check(&f->w->feed, "default", "good\n");
+    buf_init(&body, 1 << 16);
+    for (int i = 0; i < 4; i++) {
+        static const char *const LABELS[] = {"{app=web}", "{}", "{a=\"b\"}", "{a=\"b\"}"};
+        buf_init(&stream, 1 << 16);
+        put_bytes(&stream, 1, str_of(LABELS[i]));
+        put_entry(&stream, 1768003200, 3, i < 2 ? "bad" : "fine", NULL);
+        put_bytes(&body, 1, buf_str(&stream));
+        buf_fini(&stream);
+    }
+    r = proto_of(&packed, buf_str(&body));
+    check(f, &r, 400, "push: 2 of 4 entries refused, the others are stored: labels of the stream");
+    check(f, &r, 400, "; error at least one label pair is required per stream\n");
+    feed_check(&f->w->feed, "default", "good\nfine\nfine\nfine\nfine\n");
+    assert_int_equal(metric_get(METRIC_PUSH_REFUSED_RECORDS), 5);
+    assert_int_equal(metric_get(METRIC_PUSH_REJECTED), 3);
+    buf_fini(&packed);
+    buf_fini(&body);
+}
+
 static void protobuf_that_cannot_be_says_why(void **state)
 {
     static const struct {
@@ -242,6 +273,6 @@ static void a_batch_is_stored_once_however_its_number_is_written(void **state)
 }
 
 CHECK_MAIN(T(protobuf_is_taken_as_json_is), T(a_push_without_entries_is_fine),
-           T(protobuf_that_cannot_be_says_why), T(protobuf_cut_anywhere_is_no_crash),
-           T(deflate_comes_with_a_header_or_without),
+           T(a_push_may_be_stored_in_part), T(protobuf_that_cannot_be_says_why),
+           T(protobuf_cut_anywhere_is_no_crash), T(deflate_comes_with_a_header_or_without),
            T(a_batch_is_stored_once_however_its_number_is_written))

@@ -16,6 +16,7 @@ struct fixture {
     struct buf message, payload, decided;
     struct batch *batch;
     struct ingest_times times; /* of the last decode */
+    struct ingest_refused refused;
     struct err err;
 };
 
@@ -59,7 +60,7 @@ static int decode(struct fixture *f, uint32_t kind, bool parts, const struct lab
     ingest_decided_pack(&d, &f->decided);
     p.decided = buf_str(&f->decided);
     batch_unref(&f->batch);
-    return ingest_decode_times(NULL, &p, &f->batch, &f->times, &f->err);
+    return ingest_decode_times(NULL, &p, &f->batch, &f->times, &f->refused, &f->err);
 }
 
 static struct str attr_of(const struct record *r, const char *name)
@@ -396,10 +397,6 @@ static void push_names_what_is_wrong_and_where(void **state)
         {"{}", "no \"streams\""},
         {"{\"streams\":1}", "array of streams expected at byte 11"},
         {"{\"streams\":[{\"values\":[]}]}", "no \"stream\" labels"},
-        {"{\"streams\":[{\"stream\":{},\"values\":[]}]}", "at least one label pair is required"},
-        {"{\"streams\":[{\"stream\":{\"a\":\"\"},\"values\":[]}]}",
-         "at least one label pair is required"},
-        {"{\"streams\":[{\"stream\":{\"a b\":\"c\"},\"values\":[]}]}", "'a b' is no label name"},
         {"{\"streams\":[{\"stream\":{\"a\":1},\"values\":[]}]}", "string expected at byte 27"},
         {"{\"streams\":[{\"stream\":{\"a\":\"b\"},\"values\":[[1,\"x\"]]}]}",
          "timestamp as a string"},
@@ -424,8 +421,65 @@ static void push_refuses_a_label_name_without_end(void **state)
     for (int i = 0; i <= RECORD_LABEL_NAME_MAX; i++)
         buf_add_char(&f->message, 'n');
     buf_add_z(&f->message, "\":\"v\"},\"values\":[]}]}");
-    assert_int_equal(decode(f, INGEST_PUSH_JSON, false, NULL), ERR_INVALID);
-    assert_non_null(strstr(f->err.text, "name has 1025 bytes, more than 1024: 'nnn"));
+    assert_int_equal(decode(f, INGEST_PUSH_JSON, false, NULL), 0);
+    assert_non_null(strstr(f->refused.why[0].text, "name has 1025 bytes, more than 1024: 'nnn"));
+}
+
+/* A body whose 2nd, 3rd, 4th and 5th entries cannot be stored. */
+static void build_push_of_seven(struct fixture *f)
+{
+    buf_add_z(&f->message,
+              "{\"streams\":["
+              "{\"stream\":{\"a\":\"1\"},\"values\":[[\"1\",\"one\"]]},"
+              "{\"stream\":{\"a b\":\"c\"},\"values\":[[\"2\",\"two\"],[\"3\",\"three\",{}]]},"
+              "{\"values\":[[\"4\",\"four\"]],\"stream\":{\"a\":\"\"}},"
+              "{\"stream\":{\"a\":\"2\"},\"values\":[[\"5\",\"five\",{");
+    for (unsigned i = 0; i <= RECORD_ATTRS_MAX - 4; i++)
+        buf_addf(&f->message, "%s\"k%u\":\"v\"", i > 0 ? "," : "", i);
+    buf_add_z(&f->message, "}],[\"6\",\"six\",{\"k\":\"v\"}],[\"7\",\"seven\"]]}]}");
+}
+
+static void push_leaves_out_what_cannot_be(void **state)
+{
+    struct fixture *f = *state;
+    struct buf text;
+
+    build_push_of_seven(f);
+    for (int again = 0; again < 2; again++) { /* as after a crash */
+        assert_int_equal(decode(f, INGEST_PUSH_JSON, false, NULL), 0);
+        assert_int_equal(f->batch->n_records, 3);
+        check_str(f->batch->records[0].line, "one");
+        check_str(f->batch->records[1].line, "six");
+        check_str(attr_of(&f->batch->records[1], "k"), "v");
+        check_str(f->batch->records[2].line, "seven");
+        assert_int_equal(f->refused.entries, 4);
+        assert_int_equal(f->refused.n_why, 3);
+    }
+    buf_init(&text, 4096);
+    ingest_refused_print(&f->refused, 3, &text);
+    check_str(buf_str(&text),
+              "push: 4 of 7 entries refused, the others are stored: 'a b' is no label name (in the "
+              "stream at byte 56); error at least one label pair is required per stream; more than "
+              "124 labels at byte 1460");
+    buf_clear(&text);
+    f->refused.n_why = 5;
+    ingest_refused_print(&f->refused, 0, &text);
+    assert_true(str_starts(buf_str(&text), STR("push: 4 of 4 entries refused: 'a b'")));
+    assert_true(str_ends(buf_str(&text), STR("; and 2 more of such")));
+    buf_fini(&text);
+}
+
+/* What a stream is refused for does not make the rest of it readable. */
+static void a_refused_stream_is_read_all_the_same(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(
+        push(f, "{\"streams\":[{\"stream\":{\"a b\":\"c\"},\"values\":[[\"x\",\"y\"]]}]}"),
+        ERR_INVALID);
+    assert_non_null(strstr(f->err.text, "'x' at byte"));
+    assert_int_equal(push(f, "{\"streams\":[{\"stream\":{},\"values\":[]}]}"), 0);
+    assert_int_equal(f->refused.entries, 0); /* nothing is lost with it */
 }
 
 static void push_streams(struct fixture *f, uint32_t kind, unsigned n)
@@ -495,4 +549,5 @@ CHECK_MAIN(T(parts_of_our_collector_become_records_with_ranges),
            T(a_line_over_the_limit_is_cut_and_marked), T(decoding_twice_gives_the_same),
            T(decisions_of_no_meaning_here_are_passed_over), T(push_reads_lokis_json),
            T(push_names_what_is_wrong_and_where), T(push_refuses_a_label_name_without_end),
+           T(push_leaves_out_what_cannot_be), T(a_refused_stream_is_read_all_the_same),
            T(an_import_takes_about_what_it_brings), T(a_push_takes_about_what_it_brings))

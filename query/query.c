@@ -221,10 +221,39 @@ static bool delete_filter(const struct ast_stage *s, struct arena *a,
     return true;
 }
 
+/* Does every entry pass it, so that it decides nothing? */
+static bool passes_all(enum stage_kind kind)
+{
+    switch (kind) {
+    case STAGE_JSON:
+    case STAGE_LOGFMT:
+    case STAGE_REGEXP:
+    case STAGE_PATTERN:
+    case STAGE_UNPACK:
+    case STAGE_LINE_FORMAT:
+    case STAGE_LABEL_FORMAT:
+    case STAGE_DECOLORIZE:
+    case STAGE_DROP:
+    case STAGE_KEEP:
+        return true;
+    case STAGE_LINE_FILTER:
+    case STAGE_LABEL_FILTER:
+    case STAGE_DEDUP:
+        break;
+    }
+    return false;
+}
+
+static bool changes_line(enum stage_kind kind)
+{
+    return kind == STAGE_UNPACK || kind == STAGE_LINE_FORMAT || kind == STAGE_DECOLORIZE;
+}
+
 int query_delete(const struct query *q, struct arena *a, struct store_delete *ret, struct err *err)
 {
     const struct ast_node *root = q->ast.root;
     struct store_delete_filter *filters;
+    bool is_stored = true; /* the line, yet */
     size_t n = 0;
 
     OBJ_CHECK(q, QUERY_MAGIC);
@@ -238,10 +267,13 @@ int query_delete(const struct query *q, struct arena *a, struct store_delete *re
     err->code = 0;
     n = 0;
     for (const struct ast_stage *s = root->log->stages; s != NULL; s = s->next) {
-        if (!delete_filter(s, a, &filters[n++], err))
+        is_stored = is_stored && !changes_line(s->kind);
+        if (passes_all(s->kind))
+            continue;
+        if (!is_stored || !delete_filter(s, a, &filters[n++], err))
             return err_set(err, ERR_UNSUPPORTED,
                            "line %u, col %u: a delete request takes a stream selector and line "
-                           "filters (|= != |~ !~), nothing more",
+                           "filters (|= != |~ !~) on lines as they are stored, nothing more",
                            s->at.line, s->at.column);
         if (err->code < 0)
             return err->code;

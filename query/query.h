@@ -46,8 +46,9 @@ bool query_may_follow(const struct query *q);
 /* The matchers of a query that is a stream selector and nothing else; false for any other.  They
  * live with q. */
 bool query_selector(const struct query *q, const struct matcher **ret, size_t *n);
-/* The parts of a delete request: a stream selector with line filters and nothing else.  Sets
- * ret->matchers and ret->filters, which live with q and in `a`.  ERR_UNSUPPORTED for any other. */
+/* The parts of a delete request: a stream selector with line filters on the line as it is stored,
+ * and stages that all entries pass.  Sets ret->matchers and ret->filters, which live with q and in
+ * `a`.  ERR_UNSUPPORTED for any other. */
 int query_delete(const struct query *q, struct arena *a, struct store_delete *ret, struct err *err);
 void query_print(const struct query *q, struct buf *out); /* canonical text, in one line */
 

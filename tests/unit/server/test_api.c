@@ -709,7 +709,12 @@ static void a_delete_request_is_a_selector_and_line_filters(void **state)
     } CASES[] = {
         {DELETE "?start=0", "'query' is missing"},
         {DELETE "?query={a=%22b%22}", "'start' is missing"},
-        {DELETE "?query={a=%22b%22}+|+json&start=0", "line 1, col 9: a delete request takes"},
+        {DELETE "?query={a=%22b%22}+|+json+|+v=%225%22&start=0", "line 1, col 16: a delete req"},
+        {DELETE "?query={a=%22b%22}+|+dedup&start=0", "line 1, col 9: a delete request takes"},
+        {DELETE "?query={a=%22b%22}+|+line_format+%22x%22+|=+%22x%22&start=0", "col 27: a delete"},
+        {DELETE "?query={a=%22b%22}+|+unpack+|=+%22x%22&start=0", "col 18: a delete request"},
+        {DELETE "?query={a=%22b%22}+|+decolorize+!=+%22x%22&start=0", "col 22: a delete request"},
+        {DELETE "?query={a=%22b%22}+|>+%22<_>%22&start=0", "col 9: a delete request"},
         {DELETE "?query=rate({a=%22b%22}[1m])&start=0", "metric query"},
         {DELETE "?query={a=%22b%22}&start=9&end=8", "end timestamp"},
         {DELETE "?query={a=%22b%22}&start=9&end=9", "not behind its start"},
@@ -725,6 +730,15 @@ static void a_delete_request_is_a_selector_and_line_filters(void **state)
         check(f, &(struct request){.method = "PUT", .target = CASES[i].target, .token = ADMIN}, 400,
               CASES[i].says);
     feed_check(&f->w->feed, "default", "hello\n");
+    /* what all entries pass decides nothing */
+    check(f,
+          &(struct request){.method = "POST",
+                            .target =
+                                DELETE "?query={app=%22web%22}+|+json+|+drop+x+|=+%22hello%22+"
+                                       "|+line_format+%22%22&start=0",
+                            .token = ADMIN},
+          204, NULL);
+    feed_check(&f->w->feed, "default", "");
 }
 
 /* ---- legal holds ---- */

@@ -92,7 +92,7 @@ static const struct route ROUTES[] = {
     {"/prometheus/api/v1/rules", "GET", ACCESS_READ, api_rules,
      "type file rule_group rule_name file[] rule_group[] rule_name[]"},
     {"/prometheus/api/v1/alerts", "GET", ACCESS_READ, api_alerts, ""},
-    {"/api/v1/tail", "GET", ACCESS_READ, api_tail, "query start limit delay_for"},
+    {"/api/v1/tail", "GET, POST", ACCESS_READ, api_tail, "query start limit delay_for"},
     {"/api/v1/export", "GET, POST", ACCESS_READ, api_export,
      SPAN "query limit direction after_seq cursor form before after"},
     {"/api/v1/explain", "GET, POST", ACCESS_READ, api_explain, SPAN "query step limit direction"},

@@ -109,8 +109,11 @@ int export_run(struct remote *r, const struct export_request *q, export_entry_fn
                struct remote_failure *fail, struct err *err)
 {
     struct reading in = {.fn = fn, .arg = arg, .arena = arena_new(NULL, ENTRY_MAX)};
-    struct remote_request req = {
-        .path = "/api/v1/export", .idle_ms = q->idle_ms, .body = take_bytes, .arg = &in};
+    struct remote_request req = {.path = "/api/v1/export",
+                                 .idle_ms = q->idle_ms,
+                                 .asks_again = q->asks_again,
+                                 .body = take_bytes,
+                                 .arg = &in};
     struct buf params;
     int e;
 

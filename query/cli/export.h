@@ -15,6 +15,7 @@ struct export_request {
     uint64_t before, after; /* lines around each entry, which are marked */
     bool once;              /* export_resume does not take it up: the rest is no answer by itself */
     uint64_t idle_ms;
+    bool asks_again; /* as in remote_request */
 };
 
 /* One line: parsed, and as the JSON it came in; both valid during the call.  < 0 (with *err set)

@@ -1,91 +1,124 @@
 /* query/cli/follow.c - see follow.h. */
 #include "query/cli/follow.h"
 
+#include "base/obj.h"
+
+#include <stdlib.h>
+
 static int compare(struct follow_mark a, struct follow_mark b)
 {
-    if (a.ts != b.ts)
-        return a.ts < b.ts ? -1 : 1;
-    return a.seq < b.seq ? -1 : a.seq > b.seq;
+    if (a.seq != b.seq)
+        return a.seq < b.seq ? -1 : 1;
+    return (a.ts > b.ts) - (a.ts < b.ts);
+}
+
+static int compare_marks(const void *a, const void *b)
+{
+    return compare(*(const struct follow_mark *)a, *(const struct follow_mark *)b);
 }
 
 void follow_init(struct follow *f, ts_ns from)
 {
-    *f = (struct follow){.bound = {from, 0}};
+    *f = (struct follow){.floor = {from, 0}, .gap = {.is_open = true, .from = from}};
 }
 
 void follow_fini(struct follow *f)
 {
-    VEC_FINI(&f->seen);
-    VEC_FINI(&f->now);
+    VEC_FINI(&f->shown);
 }
 
 void follow_start_at(struct follow *f, struct follow_mark m)
 {
-    size_t drop = 0;
-
-    if (compare(m, f->bound) <= 0)
-        return;
-    f->bound = m;
-    while (drop < f->seen.n && compare(f->seen.p[drop], m) <= 0)
-        drop++;
-    if (drop > 0 && drop < f->seen.n)
-        memmove(f->seen.p, f->seen.p + drop, (f->seen.n - drop) * sizeof(*f->seen.p));
-    f->seen.n -= drop; /* keeps (2) */
+    f->floor = m;
 }
 
-void follow_begin(struct follow *f)
+static void sort(struct follow *f)
 {
-    f->now.n = 0;
-    f->at = 0;
+    if (f->n_sorted < f->shown.n)
+        qsort(f->shown.p, f->shown.n, sizeof(*f->shown.p), compare_marks);
+    f->n_sorted = f->shown.n;
 }
 
-/* Forget the older half; keeps (2). */
+/* Forget the first half; keeps (2). */
 static void shorten(struct follow *f)
 {
-    size_t half = f->now.n / 2;
+    size_t half;
 
-    f->bound = f->now.p[half - 1];
-    memmove(f->now.p, f->now.p + half, (f->now.n - half) * sizeof(*f->now.p));
-    f->now.n -= half;
-    f->shortened++;
+    sort(f);
+    half = f->shown.n / 2;
+    f->forgotten = f->shown.p[half - 1].seq;
+    memmove(f->shown.p, f->shown.p + half, (f->shown.n - half) * sizeof(*f->shown.p));
+    f->shown.n -= half;
+    f->n_sorted = f->shown.n;
+    if (!f->gap.is_open)
+        f->done = f->forgotten;
 }
 
 static void remember(struct follow *f, struct follow_mark m)
 {
-    if (f->now.n == FOLLOW_MARKS_MAX)
+    if (f->shown.n == FOLLOW_MARKS_MAX)
         shorten(f);
-    VEC_PUSH(&f->now, m);
+    VEC_PUSH(&f->shown, m);
+    if (m.ts > f->newest)
+        f->newest = m.ts;
+}
+
+static bool was_shown(const struct follow *f, struct follow_mark m)
+{
+    return f->n_sorted > 0 && compare(m, f->shown.p[f->n_sorted - 1]) <= 0 &&
+           bsearch(&m, f->shown.p, f->n_sorted, sizeof(m), compare_marks) != NULL;
+}
+
+bool follow_tell(struct follow *f, struct follow_mark m)
+{
+    if (was_shown(f, m))
+        return false;
+    remember(f, m);
+    return true;
+}
+
+void follow_miss(struct follow *f, ts_ns now, dur_ns back)
+{
+    /* A line from the future must not hide those of all others. */
+    ts_ns from = f->newest == 0 ? f->floor.ts : (f->newest < now ? f->newest : now) - back;
+
+    if (f->gap.is_open) {
+        if (from < f->gap.from)
+            f->gap.from = from;
+        return;
+    }
+    f->gap.is_open = true;
+    f->gap.from = from;
+    f->gap.done = f->done;
+    f->gap.newest = f->newest;
+}
+
+struct follow_mark follow_ask(struct follow *f)
+{
+    sort(f);
+    return f->gap.from > f->floor.ts ? (struct follow_mark){f->gap.from, 0} : f->floor;
 }
 
 bool follow_offer(struct follow *f, struct follow_mark m)
 {
-    bool is_new;
-
-    while (f->at < f->seen.n && compare(f->seen.p[f->at], m) < 0)
-        f->at++; /* it is not there any more: deleted meanwhile */
-    if (f->now.n == 0)
-        f->oldest = m;
-    is_new = f->at == f->seen.n || compare(f->seen.p[f->at], m) != 0;
-    if (!is_new)
-        f->at++;
+    INVARIANT(f->gap.is_open);
+    if (f->first.seq == 0)
+        f->first = m;
+    if (m.ts - FOLLOW_BACK > f->gap.from)
+        f->gap.from = m.ts - FOLLOW_BACK; /* should it break off, it is asked for from there */
+    /* A server that begins to count anew has newer lines. */
+    if ((m.seq <= f->gap.done && m.ts <= f->gap.newest) || was_shown(f, m))
+        return false;
     remember(f, m);
-    return is_new;
+    return true;
 }
 
-void follow_end(struct follow *f, ts_ns now)
+void follow_end(struct follow *f, bool is_whole)
 {
-    /* What a question that broke off did not come to has been shown all the same. */
-    while (f->at < f->seen.n)
-        remember(f, f->seen.p[f->at++]);
-    VEC_RESERVE(&f->seen, f->now.n);
-    if (f->now.n > 0)
-        memcpy(f->seen.p, f->now.p, f->now.n * sizeof(*f->now.p));
-    f->seen.n = f->now.n;
-    f->now.n = 0;
-    f->at = f->seen.n;
-    if (f->seen.n > 0) {
-        /* A line from the future must not hide those of all others. */
-        ts_ns newest = f->seen.p[f->seen.n - 1].ts;
-        follow_start_at(f, (struct follow_mark){(newest < now ? newest : now) - FOLLOW_BACK, 0});
-    }
+    sort(f);
+    if (!is_whole)
+        return;
+    f->gap.is_open = false;
+    if (f->forgotten > f->done)
+        f->done = f->forgotten;
 }

@@ -1,13 +1,18 @@
 /*
- * query/cli/follow.h - which lines have been shown, so that asking again shows only new ones.
+ * query/cli/follow.h - which lines have been shown, so that nothing is shown twice when a follower
+ * has to ask for what passed it by.
  *
- * Lines do not arrive in the order of their times: each collector ships when it ships.  So every
- * question reaches back FOLLOW_BACK before the newest line seen, and what comes again is recognised
- * by (ts, seq) and passed over.
+ * The server tells what becomes durable, in the order of sequence numbers but for what was stored
+ * together.  Where that broke off (the connection, or the server dropped lines) there is a gap: it
+ * is asked for, oldest first, from FOLLOW_BACK or FOLLOW_BACK_AWAY before the newest line shown,
+ * since lines do not arrive in the order of their times; what comes again is known by (ts, seq).
  *
  * Invariants
- *   (1) marks are sorted by (ts, seq), as the server sends lines forward;
- *   (2) all marks are after `bound`, and no question asks for lines at or before it.
+ *   (1) shown[0, n_sorted) is sorted by (seq, ts), and what follows is in none of it;
+ *   (2) while there is no gap, each line up to `done` has been shown, or is not wanted; all others
+ *       that were shown are in `shown`;
+ *   (3) a gap's `done` and `newest` stay as they were when it began: what was told behind it says
+ *       nothing about what is missing.
  */
 #ifndef LOGQ_QUERY_CLI_FOLLOW_H
 #define LOGQ_QUERY_CLI_FOLLOW_H
@@ -15,7 +20,8 @@
 #include "base/time.h"
 #include "base/vec.h"
 
-#define FOLLOW_BACK (5 * NS_PER_S)
+#define FOLLOW_BACK      (5 * NS_PER_S)  /* lines that were dropped */
+#define FOLLOW_BACK_AWAY (60 * NS_PER_S) /* the connection broke */
 enum { FOLLOW_MARKS_MAX = 200000 };
 
 struct follow_mark {
@@ -24,22 +30,36 @@ struct follow_mark {
 };
 
 struct follow {
-    struct follow_mark bound;     /* ask for ts >= bound.ts, and at bound.ts for seq > bound.seq */
-    VEC(struct follow_mark) seen; /* of earlier questions */
-    VEC(struct follow_mark) now;  /* of this one */
-    size_t at;                    /* in `seen` */
-    struct follow_mark oldest;    /* first one offered by the last question */
-    uint64_t shortened;           /* times that the marks were too many to reach back all the way */
+    struct follow_mark floor; /* nothing up to it is of interest */
+    struct follow_mark first; /* the first line that was offered; seq 0: none was */
+    ts_ns newest;             /* of the lines shown; 0: none was */
+    uint64_t done;
+    VEC(struct follow_mark) shown;
+    size_t n_sorted;
+    uint64_t forgotten; /* the last of those that there was no room for; 0: none */
+    struct {
+        bool is_open;
+        ts_ns from;
+        uint64_t done;
+        ts_ns newest;
+    } gap;
 };
 
-/* Lines from `from` on are of interest. */
+/* All from `from` on is of interest, and none of it known: a gap. */
 void follow_init(struct follow *f, ts_ns from);
 void follow_fini(struct follow *f);
 
-/* One question: begin, offer each line in order, end (also when it failed midway). */
-void follow_begin(struct follow *f);
-bool follow_offer(struct follow *f, struct follow_mark m); /* has it not been shown yet? */
-void follow_end(struct follow *f, ts_ns now);
+/* The server told this line: has it not been shown yet?  Then it is now. */
+bool follow_tell(struct follow *f, struct follow_mark m);
+
+/* From here on lines are missing, that are at most `back` older than the newest line shown. */
+void follow_miss(struct follow *f, ts_ns now, dur_ns back);
+
+/* Behind which line to ask for what is missing... */
+struct follow_mark follow_ask(struct follow *f);
+/* ... and the answer: each line, in order of (ts, seq), then whether it was whole. */
+bool follow_offer(struct follow *f, struct follow_mark m);
+void follow_end(struct follow *f, bool is_whole);
 
 /* Nothing up to `m` is of interest any more. */
 void follow_start_at(struct follow *f, struct follow_mark m);

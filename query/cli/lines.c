@@ -69,11 +69,9 @@ int lines_show(struct remote *r, struct output *out, const struct lines_request 
     struct lines l = {.out = out, .follow = q->follow, .progress = q->progress};
     struct err later;
     int e, shown = 0;
-    /* A follower asks again by itself. */
+    /* A follower asks for the rest by itself. */
     export_runner *run = l.follow != NULL ? export_run : export_resume;
 
-    if (l.follow != NULL)
-        follow_begin(l.follow);
     if (q->newest_last) {
         l.arena = arena_new(NULL, HELD_MAX);
         e = run(r, &q->export, hold, &l, fail, err);
@@ -86,7 +84,7 @@ int lines_show(struct remote *r, struct output *out, const struct lines_request 
         e = run(r, &q->export, take, &l, fail, err);
     }
     if (l.follow != NULL)
-        follow_end(l.follow, time_now());
+        follow_end(l.follow, e == 0 && shown == 0 && !fail->is_partial);
     if (e == 0 && shown < 0) {
         *err = later;
         e = shown;

@@ -18,13 +18,16 @@
 
 enum { GET_MAX = 4096, ERROR_MAX = 64 << 10, HEADERS = 4, WATCH_MS = 100 };
 
-/* One request under way; on the stack of remote_call. */
+/* One request under way; on the stack of remote_call, or of a stream. */
 struct call {
+    struct remote *remote;
     const struct remote_request *req;
     struct http_client *client; /* NULL: not running */
     int status;
+    bool is_stream;
+    bool is_partial;
     struct buf refusal; /* body of any answer but 200 */
-    int stopped;        /* < 0: what the body function said */
+    int stopped;        /* what the body function said, if it was not 0 */
     struct err why;     /* of that */
     struct err end;     /* of the transport; code 0: the answer is complete */
     bool done;
@@ -134,7 +137,10 @@ static void on_head(struct http_client *c, int status, void *arg)
     struct str warning = http_client_header(c, "X-Logq-Warning");
 
     call->status = status;
-    if (warning.n > 0)
+    call->is_partial = warning.n > 0;
+    if (call->is_stream && status == 200)
+        http_client_pause(c); /* until it is read */
+    if (warning.n > 0 && !call->req->asks_again)
         cmd_say("%.*s", STR_ARG(warning));
 }
 
@@ -148,9 +154,13 @@ static void on_body(struct http_client *c, struct str bytes, void *arg)
     }
     if (call->stopped < 0)
         return;
+    if (call->is_stream)
+        http_client_pause(c); /* it is not the server's silence when nobody reads our output */
     call->stopped = call->req->body(call->req->arg, bytes, &call->why);
     if (call->stopped < 0)
         http_client_cancel(c);
+    else if (call->is_stream && call->stopped == 0)
+        http_client_resume(c);
 }
 
 static void on_done(struct http_client *c, const struct err *err, void *arg)
@@ -303,10 +313,36 @@ static int start(struct remote *r, struct call *call, struct err *err)
     return e;
 }
 
+static void turn(struct remote *r)
+{
+    (void)uv_run(loop_uv(r->loop), UV_RUN_ONCE);
+}
+
+/* How a call went that is done. */
+static int explain_end(const struct call *call, struct remote_failure *fail, struct err *err)
+{
+    const struct remote *r = call->remote;
+
+    fail->status = call->status;
+    fail->is_partial = call->is_partial;
+    fail->is_cut = call->stopped >= 0 && call->end.code < 0;
+    if (r->interrupted)
+        return err_set(err, ERR_CANCELLED, "interrupted");
+    if (call->stopped < 0) {
+        *err = call->why;
+        return call->stopped;
+    }
+    if (call->end.code < 0)
+        return err_set(err, call->end.code, "%s: %s", r->ctx->url, call->end.text);
+    if (call->status != 200 && call->status != 204)
+        return explain_refusal(call, fail, err);
+    return 0;
+}
+
 int remote_call(struct remote *r, const struct remote_request *req, struct remote_failure *fail,
                 struct err *err)
 {
-    struct call call = {.req = req};
+    struct call call = {.remote = r, .req = req};
     int e;
 
     OBJ_CHECK(r, REMOTE_MAGIC);
@@ -319,20 +355,9 @@ int remote_call(struct remote *r, const struct remote_request *req, struct remot
     if (e == 0) {
         r->call = &call;
         while (!call.done)
-            (void)uv_run(loop_uv(r->loop), UV_RUN_ONCE);
+            turn(r);
         r->call = NULL;
-        fail->status = call.status;
-        fail->is_cut = call.stopped == 0 && call.end.code < 0;
-        if (r->interrupted) {
-            e = err_set(err, ERR_CANCELLED, "interrupted");
-        } else if (call.stopped < 0) {
-            *err = call.why;
-            e = call.stopped;
-        } else if (call.end.code < 0) {
-            e = err_set(err, call.end.code, "%s: %s", r->ctx->url, call.end.text);
-        } else if (call.status != 200 && call.status != 204) {
-            e = explain_refusal(&call, fail, err);
-        }
+        e = explain_end(&call, fail, err);
     } else {
         e = err_wrap(err, "%s", r->ctx->url);
     }
@@ -393,7 +418,96 @@ int remote_wait(struct remote *r, uint64_t ms, struct err *err)
     t = loop_timer_new(r->loop, on_time, &over);
     loop_timer_start(t, ms, 0);
     while (!over && !r->interrupted)
-        (void)uv_run(loop_uv(r->loop), UV_RUN_ONCE);
+        turn(r);
     loop_timer_free(&t);
     return r->interrupted ? err_set(err, ERR_CANCELLED, "interrupted") : 0;
+}
+
+/* ---- streams ---- */
+
+struct remote_stream {
+    unsigned magic;
+#define REMOTE_STREAM_MAGIC 0x57e3a001u
+    struct remote_request req; /* but what it points to */
+    struct call call;
+};
+
+int remote_stream_open(struct remote *r, const struct remote_request *req,
+                       struct remote_stream **ret, struct remote_failure *fail, struct err *err)
+{
+    struct remote_stream *s;
+    int e;
+
+    OBJ_CHECK(r, REMOTE_MAGIC);
+    *fail = (struct remote_failure){0};
+    if (r->interrupted)
+        return err_set(err, ERR_CANCELLED, "interrupted");
+    s = mem_new(sizeof(*s));
+    s->magic = REMOTE_STREAM_MAGIC;
+    s->req = *req;
+    s->call = (struct call){.remote = r, .req = &s->req, .is_stream = true};
+    buf_init(&s->call.refusal, ERROR_MAX);
+    e = start(r, &s->call, err);
+    if (e == 0) {
+        while (!s->call.done && s->call.status != 200 && !r->interrupted)
+            turn(r);
+        s->req.params = s->req.upload = STR_NULL; /* they were sent */
+        if (s->call.done || r->interrupted)
+            e = explain_end(&s->call, fail, err);
+        if (s->call.done && e == 0)
+            e = err_set(err, ERR_IO, "%s: the answer ended at once", r->ctx->url);
+    } else {
+        e = err_wrap(err, "%s", r->ctx->url);
+    }
+    if (e < 0)
+        remote_stream_close(&s);
+    else
+        *ret = s;
+    return e;
+}
+
+int remote_stream_read(struct remote_stream *s, uint64_t ms, struct remote_failure *fail,
+                       struct err *err)
+{
+    struct remote *r;
+    struct loop_timer *t;
+    bool over = false;
+    int e = 0;
+
+    OBJ_CHECK(s, REMOTE_STREAM_MAGIC);
+    r = s->call.remote;
+    INVARIANT(s->call.stopped >= 0);
+    *fail = (struct remote_failure){.status = s->call.status};
+    s->call.stopped = 0;
+    if (!s->call.done)
+        http_client_resume(s->call.client);
+    t = loop_timer_new(r->loop, on_time, &over);
+    loop_timer_start(t, ms, 0);
+    while (!over && !s->call.done && s->call.stopped == 0 && !r->interrupted)
+        turn(r);
+    loop_timer_free(&t);
+    if (s->call.done || s->call.stopped < 0 || r->interrupted)
+        e = explain_end(&s->call, fail, err);
+    else
+        http_client_pause(s->call.client);
+    if (s->call.done && e == 0)
+        e = err_set(err, ERR_IO, "%s: the server has ended its answer", r->ctx->url);
+    return e;
+}
+
+void remote_stream_close(struct remote_stream **ps)
+{
+    struct remote_stream *s = *ps;
+
+    *ps = NULL;
+    if (s == NULL)
+        return;
+    OBJ_CHECK(s, REMOTE_STREAM_MAGIC);
+    if (s->call.client != NULL)
+        http_client_cancel(s->call.client);
+    while (s->call.client != NULL)
+        turn(s->call.remote);
+    buf_fini(&s->call.refusal);
+    s->magic = 0;
+    free(s);
 }

@@ -29,9 +29,11 @@ struct remote_failure {
     int status;            /* HTTP; 0: no answer */
     unsigned line, column; /* of the query, from 1; 0: not about a place in it */
     bool is_cut;           /* the connection failed, or ended before the answer did */
+    bool is_partial; /* also of a call that did not fail: the server says that lines are missing */
 };
 
-/* Takes a piece of the body.  < 0 (with *err set) ends the call. */
+/* Takes a piece of the body.  < 0 (with *err set) ends the call; 1, of a stream only: enough for
+ * now. */
 typedef int remote_body_fn(void *arg, struct str bytes, struct err *err);
 
 struct remote_request {
@@ -40,6 +42,7 @@ struct remote_request {
     struct str params;  /* params.h */
     struct str upload;  /* JSON lines: the body of a POST, its parameters stand in the address */
     uint64_t idle_ms;   /* longest silence; 0: for ever */
+    bool asks_again;    /* where lines are missing: then nobody needs to be told */
     remote_body_fn *body;
     void *arg;
 };
@@ -59,6 +62,19 @@ const char *remote_advice(const struct remote *r, const struct remote_failure *f
 /* The whole body into `out`. */
 int remote_fetch(struct remote *r, const struct remote_request *req, struct buf *out,
                  struct remote_failure *fail, struct err *err);
+
+/* An answer without an end: it is read piece by piece, and other calls go in between. */
+struct remote_stream;
+/* Send, and wait for the head of the answer.  Errors as remote_call; on success the caller owns
+ * *ret, of which nothing has been read. */
+int remote_stream_open(struct remote *r, const struct remote_request *req,
+                       struct remote_stream **ret, struct remote_failure *fail, struct err *err);
+/* Hand out what comes, for `ms` at most: 0 when they are over, or the body function has enough.
+ * < 0: what it said, or the end of the answer; then only _close may follow. */
+int remote_stream_read(struct remote_stream *s, uint64_t ms, struct remote_failure *fail,
+                       struct err *err);
+/* Release *ps and set it to NULL; it may be NULL. */
+void remote_stream_close(struct remote_stream **ps);
 
 /* Do nothing for so long; ERR_CANCELLED when interrupted. */
 int remote_wait(struct remote *r, uint64_t ms, struct err *err);

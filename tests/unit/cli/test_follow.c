@@ -1,5 +1,5 @@
-/* query/cli/follow.c: asking again and again shows every line once, late ones too, in bounded
- * memory. */
+/* query/cli/follow.c: what the server told and what had to be asked for show every line once, late
+ * ones too, in bounded memory. */
 #include "query/cli/follow.h"
 
 #include "tests/lib/check.h"
@@ -11,99 +11,90 @@ static struct follow_mark mark(double seconds, uint64_t seq)
     return (struct follow_mark){AT(seconds), seq};
 }
 
-static void a_line_is_new_once(void **state)
+/* The lines that were there: 101 to 103. */
+static void begin(struct follow *f)
+{
+    follow_init(f, AT(100));
+    assert_int_equal(follow_ask(f).ts, AT(100));
+    for (unsigned i = 1; i <= 3; i++)
+        assert_true(follow_offer(f, mark(100 + i, i)));
+    follow_end(f, true);
+    assert_false(f->gap.is_open);
+}
+
+static void what_both_ways_find_is_new_once(void **state)
 {
     struct follow f;
 
     (void)state;
-    follow_init(&f, AT(100));
-    for (int i = 0; i < 3; i++) {
-        follow_begin(&f);
-        assert_int_equal(follow_offer(&f, mark(101, 1)), i == 0);
-        assert_int_equal(follow_offer(&f, mark(101, 2)), i == 0);
-        assert_int_equal(follow_offer(&f, mark(102, 3)), i == 0);
-        follow_end(&f, AT(200));
-    }
+    begin(&f);
+    assert_false(follow_tell(&f, mark(103, 3)));
+    assert_true(follow_tell(&f, mark(103, 4)));   /* the same time */
+    assert_true(follow_tell(&f, mark(90, 5)));    /* late, however late */
+    assert_true(follow_tell(&f, mark(103, 7)));   /* stored together, */
+    assert_true(follow_tell(&f, mark(103.5, 6))); /* told by time */
     follow_fini(&f);
 }
 
-static void a_late_line_is_new(void **state)
+static void what_is_missing_is_asked_for_from_before_the_newest_line(void **state)
 {
     struct follow f;
 
     (void)state;
-    follow_init(&f, AT(100));
-    follow_begin(&f);
-    assert_true(follow_offer(&f, mark(110, 1)));
-    assert_true(follow_offer(&f, mark(112, 2)));
-    follow_end(&f, AT(200));
-    assert_int_equal(f.bound.ts, AT(112) - FOLLOW_BACK);
-    follow_begin(&f);
-    assert_false(follow_offer(&f, mark(110, 1)));
-    assert_true(follow_offer(&f, mark(111, 3))); /* shipped later */
-    assert_false(follow_offer(&f, mark(112, 2)));
-    follow_end(&f, AT(200));
-    follow_begin(&f);
-    assert_false(follow_offer(&f, mark(111, 3)));
-    follow_end(&f, AT(200));
+    begin(&f);
+    for (unsigned i = 4; i <= 50; i++)
+        assert_true(follow_tell(&f, mark(100 + i, i)));
+    follow_miss(&f, AT(1000), FOLLOW_BACK);
+    assert_int_equal(follow_ask(&f).ts, AT(150) - FOLLOW_BACK);
+    assert_int_equal(follow_ask(&f).seq, 0);
+    for (unsigned i = 45; i <= 50; i++)
+        assert_false(follow_offer(&f, mark(100 + i, i)));
+    assert_true(follow_offer(&f, mark(150, 51))); /* the same time */
+    assert_true(follow_offer(&f, mark(151, 52)));
+    follow_end(&f, true);
+    assert_false(follow_tell(&f, mark(151, 52)));
+    assert_true(follow_tell(&f, mark(151, 53)));
+    follow_miss(&f, AT(1000), FOLLOW_BACK_AWAY);
+    assert_int_equal(follow_ask(&f).ts, AT(100)); /* a minute before, but never before the start */
     follow_fini(&f);
 }
 
-static void the_bound_follows_the_newest_line_and_drops_old_marks(void **state)
+static void what_was_not_whole_is_asked_for_again(void **state)
 {
     struct follow f;
 
     (void)state;
-    follow_init(&f, AT(100));
-    follow_begin(&f);
-    for (unsigned i = 0; i < 20; i++)
-        (void)follow_offer(&f, mark(100 + i, i + 1));
-    follow_end(&f, AT(200));
-    assert_int_equal(f.bound.ts, AT(119) - FOLLOW_BACK);
-    assert_int_equal(f.seen.n, 6); /* 114 .. 119 */
-    follow_fini(&f);
-}
-
-static void a_line_from_the_future_does_not_move_the_bound_past_now(void **state)
-{
-    struct follow f;
-
-    (void)state;
-    follow_init(&f, AT(100));
-    follow_begin(&f);
-    (void)follow_offer(&f, mark(101, 1));
-    (void)follow_offer(&f, mark(700, 2));
-    follow_end(&f, AT(102));
-    assert_int_equal(f.bound.ts, AT(100)); /* it never goes back either */
-    follow_begin(&f);
-    assert_false(follow_offer(&f, mark(101, 1)));
-    assert_true(follow_offer(&f, mark(102, 3)));
-    assert_false(follow_offer(&f, mark(700, 2)));
-    follow_end(&f, AT(103));
-    follow_fini(&f);
-}
-
-static void a_question_that_breaks_off_forgets_nothing(void **state)
-{
-    struct follow f;
-
-    (void)state;
-    follow_init(&f, AT(100));
-    follow_begin(&f);
-    (void)follow_offer(&f, mark(101, 1));
-    (void)follow_offer(&f, mark(102, 2));
-    (void)follow_offer(&f, mark(103, 3));
-    follow_end(&f, AT(200));
-    follow_begin(&f);
-    assert_false(follow_offer(&f, mark(101, 1)));
-    assert_true(follow_offer(&f, mark(101.5, 4)));
-    follow_end(&f, AT(200)); /* the connection was cut here */
-    follow_begin(&f);
-    assert_false(follow_offer(&f, mark(101, 1)));
-    assert_false(follow_offer(&f, mark(101.5, 4)));
+    begin(&f);
+    follow_miss(&f, AT(1000), FOLLOW_BACK_AWAY);
+    (void)follow_ask(&f);
     assert_false(follow_offer(&f, mark(102, 2)));
-    assert_false(follow_offer(&f, mark(103, 3)));
-    follow_end(&f, AT(200));
+    assert_true(follow_offer(&f, mark(102.5, 5)));
+    assert_true(follow_offer(&f, mark(120, 9)));
+    follow_end(&f, false);
+    assert_true(f.gap.is_open);
+    assert_true(follow_tell(&f, mark(130, 10))); /* says nothing of what is missing */
+    assert_int_equal(follow_ask(&f).ts, AT(120) - FOLLOW_BACK);
+    assert_true(follow_offer(&f, mark(119, 4)));
+    assert_false(follow_offer(&f, mark(120, 9)));
+    assert_true(follow_offer(&f, mark(121, 8)));
+    assert_false(follow_offer(&f, mark(130, 10)));
+    follow_end(&f, true);
+    assert_false(f.gap.is_open);
+    follow_fini(&f);
+}
+
+static void a_line_from_the_future_hides_no_other(void **state)
+{
+    struct follow f;
+
+    (void)state;
+    begin(&f);
+    assert_true(follow_tell(&f, mark(700, 4)));
+    follow_miss(&f, AT(110), FOLLOW_BACK);
+    assert_int_equal(follow_ask(&f).ts, AT(105));
+    assert_true(follow_offer(&f, mark(106, 5)));
+    assert_false(follow_offer(&f, mark(700, 4)));
+    follow_end(&f, true);
     follow_fini(&f);
 }
 
@@ -113,47 +104,65 @@ static void what_was_not_asked_for_stays_out(void **state)
 
     (void)state;
     follow_init(&f, AT(100));
-    follow_begin(&f);
+    (void)follow_ask(&f);
     (void)follow_offer(&f, mark(101, 7));
     (void)follow_offer(&f, mark(101, 9));
-    follow_end(&f, AT(101));
-    follow_start_at(&f, f.oldest);
-    assert_int_equal(f.bound.ts, AT(101));
-    assert_int_equal(f.bound.seq, 7);
-    assert_int_equal(f.seen.n, 1);
-    follow_begin(&f);
+    follow_end(&f, true);
+    follow_start_at(&f, f.first);
+    follow_miss(&f, AT(200), FOLLOW_BACK_AWAY);
+    assert_int_equal(follow_ask(&f).ts, AT(101));
+    assert_int_equal(follow_ask(&f).seq, 7);
     assert_false(follow_offer(&f, mark(101, 9)));
-    follow_end(&f, AT(101));
+    follow_end(&f, true);
     follow_fini(&f);
 }
 
 static void memory_is_bounded_and_nothing_is_shown_twice(void **state)
 {
     struct follow f;
-    uint64_t n = 3 * (uint64_t)FOLLOW_MARKS_MAX, first;
+    uint64_t n = 3 * (uint64_t)FOLLOW_MARKS_MAX;
 
     (void)state;
-    follow_init(&f, AT(100));
-    follow_begin(&f);
+    begin(&f);
+    for (uint64_t i = 4; i <= n; i++)
+        assert_true(follow_tell(&f, mark(104, i)));
+    assert_true(f.shown.n <= FOLLOW_MARKS_MAX);
+    follow_miss(&f, AT(105), FOLLOW_BACK);
+    (void)follow_ask(&f);
     for (uint64_t i = 1; i <= n; i++)
-        assert_true(follow_offer(&f, mark(101, i)));
-    follow_end(&f, AT(101));
-    assert_true(f.seen.n <= FOLLOW_MARKS_MAX);
-    assert_true(f.shortened > 0);
-    assert_int_equal(f.bound.ts, AT(101));
-    first = f.bound.seq + 1; /* what the server is asked for */
-    assert_true(first > 1);
-    follow_begin(&f);
-    for (uint64_t i = first; i <= n; i++)
-        assert_false(follow_offer(&f, mark(101, i)));
-    assert_true(follow_offer(&f, mark(101, n + 1)));
-    follow_end(&f, AT(101));
+        assert_false(follow_offer(&f, mark(i <= 3 ? 100 + (double)i : 104, i)));
+    for (uint64_t i = 1; i <= n; i++)
+        assert_true(follow_offer(&f, mark(105, n + i)));
+    assert_true(f.shown.n <= FOLLOW_MARKS_MAX);
+    follow_end(&f, true);
+    follow_miss(&f, AT(106), FOLLOW_BACK);
+    (void)follow_ask(&f);
+    for (uint64_t i = 1; i <= n; i++)
+        assert_false(follow_offer(&f, mark(105, n + i)));
+    follow_end(&f, true);
     follow_fini(&f);
 }
 
-CHECK_MAIN(cmocka_unit_test(a_line_is_new_once), cmocka_unit_test(a_late_line_is_new),
-           cmocka_unit_test(the_bound_follows_the_newest_line_and_drops_old_marks),
-           cmocka_unit_test(a_line_from_the_future_does_not_move_the_bound_past_now),
-           cmocka_unit_test(a_question_that_breaks_off_forgets_nothing),
+static void a_server_that_counts_anew_is_followed(void **state)
+{
+    struct follow f;
+
+    (void)state;
+    begin(&f);
+    for (uint64_t i = 4; i <= 2 * (uint64_t)FOLLOW_MARKS_MAX; i++)
+        (void)follow_tell(&f, mark(104, i));
+    follow_miss(&f, AT(200), FOLLOW_BACK_AWAY);
+    (void)follow_ask(&f);
+    assert_true(follow_offer(&f, mark(110, 1)));
+    follow_end(&f, true);
+    assert_true(follow_tell(&f, mark(111, 2)));
+    follow_fini(&f);
+}
+
+CHECK_MAIN(cmocka_unit_test(what_both_ways_find_is_new_once),
+           cmocka_unit_test(what_is_missing_is_asked_for_from_before_the_newest_line),
+           cmocka_unit_test(what_was_not_whole_is_asked_for_again),
+           cmocka_unit_test(a_line_from_the_future_hides_no_other),
            cmocka_unit_test(what_was_not_asked_for_stays_out),
-           cmocka_unit_test(memory_is_bounded_and_nothing_is_shown_twice))
+           cmocka_unit_test(memory_is_bounded_and_nothing_is_shown_twice),
+           cmocka_unit_test(a_server_that_counts_anew_is_followed))

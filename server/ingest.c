@@ -8,6 +8,7 @@
 #include "server/ingest.h"
 
 #include "base/json.h"
+#include "base/service.h"
 #include "server/ingest_build.h"
 #include "server/metrics.h"
 
@@ -130,7 +131,7 @@ int ingest_build_stream(struct ingest_build *ib, struct label *v, size_t n,
     l.n = labels_sort(v, n);
     if (labels_get(&l, STR("service_name")).p == NULL) {
         v[l.n].name = STR("service_name");
-        v[l.n].value = ingest_service_name(&l);
+        v[l.n].value = service_name(&l);
         l.n = labels_sort(v, l.n + 1);
     }
     if (l.n > RECORD_LABELS_MAX)

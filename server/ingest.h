@@ -51,7 +51,4 @@ int ingest_decode_times(void *arg, const struct store_payload *p, struct batch *
                         struct ingest_times *times, struct ingest_refused *refused,
                         struct err *err);
 
-/* Loki's rule for the label service_name (docs/logql.md); the level's is base/level.h. */
-struct str ingest_service_name(const struct labels *l);
-
 #endif

@@ -6,7 +6,7 @@
  */
 #include "base/level.h"
 #include "base/obj.h"
-#include "server/ingest.h"
+#include "base/service.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +50,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         INVARIANT(check_level(value, STR_NULL, rest) == check_level(value, STR_NULL, STR_NULL));
     if (check_level(STR_NULL, value, STR_NULL) != LEVEL_UNKNOWN)
         INVARIANT(check_level(STR_NULL, value, rest) == check_level(STR_NULL, value, STR_NULL));
-    INVARIANT(ingest_service_name(&l).n > 0);
+    INVARIANT(service_name(&l).n > 0);
     return 0;
 }

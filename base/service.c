@@ -1,5 +1,5 @@
-/* server/service.c - contract: ingest.h.  Loki's rule for the label service_name. */
-#include "server/ingest.h"
+/* base/service.c - contract: service.h. */
+#include "base/service.h"
 
 static const struct str SERVICE_KEYS[] = {
     STR_INIT("service"),
@@ -17,7 +17,7 @@ static const struct str SERVICE_KEYS[] = {
     STR_INIT("k8s_job_name"),
 };
 
-struct str ingest_service_name(const struct labels *l)
+struct str service_name(const struct labels *l)
 {
     for (size_t i = 0; i < sizeof(SERVICE_KEYS) / sizeof(SERVICE_KEYS[0]); i++) {
         struct str v = labels_get(l, SERVICE_KEYS[i]);

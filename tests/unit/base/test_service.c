@@ -1,5 +1,5 @@
-/* server/service.c: Loki's rule for service_name. */
-#include "server/ingest.h"
+/* base/service.c: Loki's rule for service_name. */
+#include "base/service.h"
 
 #include "tests/lib/check.h"
 
@@ -10,12 +10,12 @@ static void service_name_takes_the_first_label_that_tells(void **state)
     struct labels l = {v, 3};
     (void)state;
 
-    check_str(ingest_service_name(&l), "shop");
+    check_str(service_name(&l), "shop");
     l.v = v + 1;
     l.n = 2;
-    check_str(ingest_service_name(&l), "web");
+    check_str(service_name(&l), "web");
     l.n = 0;
-    check_str(ingest_service_name(&l), "unknown_service");
+    check_str(service_name(&l), "unknown_service");
 }
 
 CHECK_MAIN(cmocka_unit_test(service_name_takes_the_first_label_that_tells))

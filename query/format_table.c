@@ -17,7 +17,7 @@ static struct str first_of(const struct query_entry *e, const char *const *names
     for (; *names != NULL; names++) {
         for (size_t i = 0; i < 3; i++) {
             struct str v = labels_get(kinds[i], str_of(*names));
-            if (v.n > 0)
+            if (v.n > 0 && !str_eq(v, STR("unknown_service"))) /* which tells nothing */
                 return v;
         }
     }

@@ -536,7 +536,20 @@ static void a_caret_stands_below_the_place(void **state)
     buf_fini(&out);
 }
 
-CHECK_MAIN(cmocka_unit_test(a_caret_stands_below_the_place),
+static void an_unknown_service_is_no_origin(void **state)
+{
+    struct label v[] = {{STR("service_name"), STR("unknown_service")}, {STR("source"), STR("x")}};
+    const struct query_entry e = {.stream = {v, 2}}, nowhere = {.stream = {v, 1}};
+
+    (void)state;
+    check_str(format_origin(&e), "x");
+    check_str(format_origin(&nowhere), "");
+    v[0].value = STR("web");
+    check_str(format_origin(&e), "web");
+}
+
+CHECK_MAIN(cmocka_unit_test(an_unknown_service_is_no_origin),
+           cmocka_unit_test(a_caret_stands_below_the_place),
            cmocka_unit_test(cursors_are_read_as_they_are_written),
            cmocka_unit_test(values_are_short_and_without_exponent),
            cmocka_unit_test(values_have_the_fewest_digits),

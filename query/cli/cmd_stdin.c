@@ -1,11 +1,17 @@
 /*
  * query/cli/cmd_stdin.c - `logq query --stdin`: LogQL over a pipe, without a server.
  *
- * Each line is a record of the stream {source="stdin"}.  Its time is its own when it begins with an
- * RFC 3339 time, else that of the line before, else that of reading it.  A log query answers as the
- * lines come; a metric query when all have come, at the time of the newest.
+ * Each line is a record of the stream {source="stdin"}, with the service_name and the
+ * detected_level that a server would give it.  Its time is its own when it begins with an RFC 3339
+ * time, else that of the line before, else that of reading it.  A log query answers as the lines
+ * come; a metric query and a histogram when all have come.
  */
 #include "query/cli/cmd.h"
+#include "query/cli/surround.h"
+#include "query/cli/tally.h"
+
+#include "base/level.h"
+#include "base/service.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,7 +38,10 @@ struct piped {
     uint64_t seq;
     uint64_t cut;          /* lines over RECORD_LINE_MAX */
     struct distinct *seen; /* by the query's dedup, in all batches */
-    bool enough;           /* --limit */
+    uint64_t hits;
+    bool enough;             /* --limit */
+    struct surround *around; /* -A, -B, -C; NULL: none */
+    struct tally *tally;     /* --histogram; NULL: none */
     struct err *err;
 };
 
@@ -46,18 +55,36 @@ static ts_ns time_of(struct piped *p, struct str line)
     return p->last != 0 ? p->last : time_now();
 }
 
+/* What lines of stdin have, and lines alone. */
+static const struct labels *stream_labels(void)
+{
+    static struct label v[] = {{STR_INIT("service_name"), {NULL, 0}},
+                               {STR_INIT("source"), STR_INIT("stdin")}};
+    static const struct labels labels = {v, 2};
+
+    if (v[0].value.p == NULL)
+        v[0].value = service_name(&(const struct labels){v + 1, 1});
+    return &labels;
+}
+
 static int start_batch(struct piped *p, struct err *err)
 {
-    static struct label label = {STR_INIT("source"), STR_INIT("stdin")};
-    const struct labels labels = {&label, 1};
-
     p->batch = batch_new(NULL, HELD_MAX);
-    return batch_stream(p->batch, &labels, &p->stream, err);
+    return batch_stream(p->batch, stream_labels(), &p->stream, err);
+}
+
+/* One for each level: the records point to them. */
+static const struct label *level_label(enum level level)
+{
+    static struct label v[LEVEL_COUNT];
+
+    v[level] = (struct label){STR("detected_level"), level_name(level)};
+    return &v[level];
 }
 
 static int add_line(struct piped *p, struct str line, struct err *err)
 {
-    struct record rec = {.seq = ++p->seq, .stream = p->stream};
+    struct record rec = {.seq = ++p->seq, .stream = p->stream, .n_attr = 1};
 
     if (line.n > 0 && line.p[line.n - 1] == '\r')
         line.n--;
@@ -66,6 +93,7 @@ static int add_line(struct piped *p, struct str line, struct err *err)
         line.n = RECORD_LINE_MAX;
         p->cut++;
     }
+    rec.attr = level_label(level_of(stream_labels(), NULL, 0, line));
     rec.line = arena_str(p->batch->arena, line);
     if (rec.line.p == NULL)
         return err_set(err, ERR_LIMIT, "a metric query holds all lines, and these are over %d MiB",
@@ -73,14 +101,37 @@ static int add_line(struct piped *p, struct str line, struct err *err)
     return batch_add(p->batch, &rec, err);
 }
 
+static struct str level_in(const struct query_entry *e)
+{
+    const struct labels *kinds[] = {&e->parsed, &e->meta, &e->stream};
+    struct str level = STR_NULL;
+
+    for (size_t i = 0; level.p == NULL && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        level = labels_get(kinds[i], STR("detected_level"));
+    return level.p == NULL ? STR("") : level;
+}
+
 static int show(void *arg, const struct query_entry *e)
 {
     struct piped *p = arg;
     const struct args *a = p->c->args;
-    int r = output_entry(p->c->out, e, p->err);
+    int r;
 
-    p->enough = a->has_limit && a->limit > 0 && p->c->out->entries >= a->limit;
+    if (p->tally != NULL)
+        r = tally_add(p->tally, e->ts, level_in(e), p->err);
+    else if (p->around != NULL)
+        r = surround_hit(p->around, e, p->err);
+    else
+        r = output_entry(p->c->out, e, p->err);
+    p->hits++;
+    p->enough = a->has_limit && a->limit > 0 && p->hits >= a->limit;
     return r < 0 ? r : p->enough;
+}
+
+/* Are lines still to come of any use? */
+static bool is_over(const struct piped *p)
+{
+    return p->enough && (p->around == NULL || !surround_wants_more(p->around));
 }
 
 static int run_piece(struct piped *p, struct err *err)
@@ -91,7 +142,12 @@ static int run_piece(struct piped *p, struct err *err)
     if (!p->is_log || p->batch->n_records == 0)
         return 0;
     p->err = err;
-    r = query_run_batch(p->query, p->batch, &params, show, p, err);
+    if (p->around != NULL)
+        surround_lines(p->around, p->batch);
+    if (!p->enough)
+        r = query_run_batch(p->query, p->batch, &params, show, p, err);
+    if (r == 0 && p->around != NULL)
+        r = surround_rest(p->around, err);
     batch_unref(&p->batch);
     if (r == 0)
         r = start_batch(p, err);
@@ -122,7 +178,7 @@ static int read_all(struct piped *p, struct err *err)
     char *piece = mem_new(PIECE);
     int r = start_batch(p, err);
 
-    while (r == 0 && !p->enough) {
+    while (r == 0 && !is_over(p)) {
         ssize_t n = read(STDIN_FILENO, piece, PIECE);
 
         if (n < 0 && errno == EINTR)
@@ -210,21 +266,64 @@ static int answer_metric(struct piped *p, bool *found, struct err *err)
     return r;
 }
 
+/* ---- histograms ---- */
+
+static int answer_histogram(struct piped *p, struct err *err)
+{
+    struct bars *b = NULL;
+    int r = tally_bars(p->tally, &b, err);
+
+    if (b != NULL) {
+        r = bars_print(b, p->c->out, err);
+        bars_free(&b);
+    }
+    return r;
+}
+
 /* ---- all of it ---- */
 
 static const char *misplaced(const struct args *a, bool is_log)
 {
     if (a->has_span || a->has_to)
         return "--stdin takes all lines there are: --since, --from and --to do not go with it";
-    if (a->follow || a->histogram || a->before + a->after > 0 ||
-        a->direction != ARGS_DIRECTION_AUTO)
-        return "--follow, --histogram, --direction and lines of context do not go with --stdin";
+    if (a->follow)
+        return "--stdin shows lines as they come, without --follow: tail -f FILE | logq query "
+               "--stdin QUERY";
+    if (a->direction != ARGS_DIRECTION_AUTO)
+        return "--stdin shows lines in the order they come: --direction does not go with it";
     if (a->lenient || a->top_series)
         return "--lenient and --top-series are the server's, and do not go with --stdin";
-    if (is_log && a->step > 0)
-        return "--step is for metric queries, and this is a log query";
-    return !is_log && a->has_limit ? "--limit is for log queries, and this is a metric query"
-                                   : NULL;
+    if (!is_log && (a->has_limit || a->histogram || a->columns != NULL || a->before + a->after > 0))
+        return "--limit, --histogram, --columns and lines of context are for log queries, and "
+               "this is a metric query";
+    if (a->histogram && (a->has_limit || a->columns != NULL || a->before + a->after > 0))
+        return "--limit, --columns and lines of context do not go with --histogram";
+    if (is_log && a->step > 0 && !a->histogram)
+        return "--step is for metric queries and histograms, and this is a log query";
+    return NULL;
+}
+
+/* A selector that lines of stdin cannot match finds nothing, whatever they say. */
+static void look_at_selector(void *arg, struct str text, enum query_place place)
+{
+    struct buf labels;
+    struct query *q = NULL;
+    const struct matcher *m;
+    struct err ignored;
+    size_t n;
+
+    (void)arg;
+    if (place != QUERY_AT_INDEX || query_parse_all(text, &q, NULL, NULL, &ignored) < 0)
+        return;
+    if (query_selector(q, &m, &n) && !matchers_match(m, n, stream_labels())) {
+        buf_init(&labels, 4096);
+        labels_format(&labels, stream_labels());
+        cmd_say("no line can match %.*s: lines of stdin have the labels %.*s alone; leave the "
+                "selector out, or ask for what is in the line: --stdin '|= \"text\"'",
+                STR_ARG(text), STR_ARG(buf_str(&labels)));
+        buf_fini(&labels);
+    }
+    query_unref(&q);
 }
 
 static int answer(struct piped *p, struct str text)
@@ -236,9 +335,12 @@ static int answer(struct piped *p, struct str text)
 
     buf_init(&p->part, LINE_HELD_MAX + RECORD_LINE_MAX);
     p->seen = query_seen_new(HELD_MAX);
+    query_explain(p->query, look_at_selector, NULL);
     r = read_all(p, &err);
-    if (r == 0 && p->is_log) {
-        found = p->c->out->entries > 0;
+    found = p->hits > 0;
+    if (r == 0 && p->tally != NULL) {
+        r = answer_histogram(p, &err);
+    } else if (r == 0 && p->is_log) {
         r = output_finish(p->c->out, &err);
     } else if (r == 0) {
         r = answer_metric(p, &found, &err);
@@ -265,7 +367,7 @@ int cmd_stdin(struct cmd *c, struct str text)
 
     text = str_trim(text);
     buf_init(&whole, QUERY_TEXT_MAX + sizeof(SELECTOR));
-    if (text.n > 0 && (text.p[0] == '|' || text.p[0] == '!')) {
+    if (text.n == 0 || text.p[0] == '|' || text.p[0] == '!') {
         buf_addf(&whole, "%s ", SELECTOR);
         buf_add_str(&whole, text);
         text = buf_str(&whole);
@@ -273,10 +375,16 @@ int cmd_stdin(struct cmd *c, struct str text)
     if (cmd_parse(c, text, &p.query) == 0) {
         p.is_log = query_kind(p.query) == QUERY_LOG;
         problem = misplaced(c->args, p.is_log);
+        if (c->args->histogram)
+            p.tally = tally_new(c->args->step);
+        if (c->args->before + c->args->after > 0)
+            p.around = surround_new(c->out, c->args->before, c->args->after);
         if (problem != NULL)
             cmd_say("%s", problem);
         else
             code = answer(&p, text);
+        surround_free(&p.around);
+        tally_free(&p.tally);
     }
     query_unref(&p.query);
     buf_fini(&whole);

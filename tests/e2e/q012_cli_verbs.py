@@ -157,10 +157,37 @@ def offline(server, work):
     assert piped('|= "none"', code=1) == ""
     assert piped('{source="stdin"}', "-n", "1") == lines.splitlines()[0] + "\n"
     assert piped('sum by (status) (count_over_time({source="stdin"} | logfmt [1m]))') == '{status="200"}\t1\n{status="500"}\t2\n'
-    assert piped('count_over_time({source="stdin"}[10s])') == '{source="stdin"}\t2\n'
+    assert piped('count_over_time({source="stdin"}[10s])') == (
+        '{detected_level="unknown", service_name="unknown_service", source="stdin"}\t2\n')
     assert piped("| foo", code=2).splitlines()[-1].strip() == "^"
     assert "--stdin" in piped('|= "x"', "--since", "1h", code=2)
     assert "step" in piped('count_over_time({source="stdin"}[10s])', "--step", "1ns", code=2)
+    # what a server would have made of the lines
+    levels = "level=error a\nlevel=info b\nlevel=warn c\nd\nERROR e\n"
+    assert piped('| detected_level="error"', text=levels) == "level=error a\nERROR e\n"
+    first = json.loads(piped("", "-n", "1", "-o", "jsonl", text=levels))
+    assert first["labels"] == {"service_name": "unknown_service", "source": "stdin"}, first
+    assert first["attributes"] == {"detected_level": "error"}, first
+    assert piped('|= "c"', "-C", "1", text=levels) == "level=info b\nlevel=warn c\nd\n"
+    many = "".join(f"line {i} of\n" for i in range(100000))
+    hits = '|~ "line (1|2|40|70000|99999) of"'
+    assert [int(line.split()[1]) if line != "--" else line for line in piped(hits, "-C", "2", text=many).splitlines()] == [
+        0, 1, 2, 3, 4, "--", 38, 39, 40, 41, 42, "--", 69998, 69999, 70000, 70001, 70002, "--", 99997, 99998, 99999]
+    assert piped(hits, "-A", "2", "-n", "2", text=many) == "".join(f"line {i} of\n" for i in (1, 2, 3, 4))
+    marked = [json.loads(line) for line in piped(hits, "-B", "1", "-o", "jsonl", text=many).splitlines()]
+    assert [e.get("context", False) for e in marked] == [True, False, False, True, False, True, False, True, False], marked
+    assert piped('| logfmt', "--histogram", "-o", "csv") == (
+        "time,level,lines\n2026-01-01T00:00:00Z,unknown,1\n2026-01-01T00:00:50Z,unknown,2\n")
+    assert piped('|= "status=500"', "--histogram", "--step", "1m", "-o", "table", "--color", "never") == (
+        "2026-01-01 00:00:00" + " " * 9 + "2 " + "#" * 48 + "\n")
+    assert piped('|= "none"', "--histogram", code=1) == ""
+    assert "--step" in piped("", "--histogram", "--step", "1ms", code=2)
+    assert "tail -f" in piped("", "--follow", code=2) and "order" in piped("", "--direction", "forward", code=2)
+    for query in ('{app="x"}', 'sum(count_over_time({app="x"}[1h]))'):
+        done = subprocess.run([BIN / "logq", "query", "--stdin", query], input=lines, text=True, capture_output=True, check=False,
+                              timeout=30 * SLOW, env=dict(os.environ, HOME=str(work)))
+        assert (done.returncode, done.stdout) == (1, "") and '{app="x"}' in done.stderr and (
+            '{service_name="unknown_service", source="stdin"}' in done.stderr), done
     # extensions: dedup knows all lines before, whatever comes in one piece
     assert piped("| dedup", text="a\nb\n" * 100000) == "a\nb\n"
     assert piped('| json --arrays | any(t) = "b"', text='{"t":["a","b"]}\n{"t":["c"]}\n') == '{"t":["a","b"]}\n'

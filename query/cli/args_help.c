@@ -8,7 +8,13 @@ enum { FLAG_WIDTH = 28, NAME_WIDTH = 12, OPERANDS_WIDTH = 14 };
 static const char CODES[] = "0 found, 1 nothing found, 2 usage, 3 server or network, 4 denied.";
 static const char CREDENTIALS[] =
     "Address and credentials come from flags, then LOGQ_ADDR, LOGQ_TOKEN,\n"
-    "LOGQ_CA_FILE and LOGQ_TENANT, then ~/.config/logq/config.yaml.\n";
+    "LOGQ_CA_FILE and LOGQ_TENANT, then ~/.config/logq/config.yaml.\n"
+    "Without an address it is http://127.0.0.1:3100.\n";
+static const char FIRST_STEPS[] =
+    "  What there is     logq labels\n"
+    "  What comes        logq tail '{app=\"web\"}'\n"
+    "  What there was    logq query '{app=\"web\"} |= \"error\"' --since 2h\n"
+    "  Without a server  zcat app.log.gz | logq query --stdin '| json | status >= 500'\n";
 
 static bool has_group(enum args_command command, enum flag_group group)
 {
@@ -74,16 +80,35 @@ static void add_commands(struct buf *out)
     }
 }
 
+/* A line for each way to call it. */
+static void add_usage(struct buf *out, enum args_command command)
+{
+    struct str rest = args_usage(command);
+    const char *head = "Usage:";
+
+    do {
+        struct str way = str_cut(&rest, '\n');
+
+        buf_addf(out, "%6s logq %s [FLAGS]%s%.*s\n", head, ARGS_TABLE[command].name,
+                 way.n == 0 ? "" : " ", STR_ARG(way));
+        head = "";
+    } while (rest.p != NULL);
+    if (args_more(command) != NULL)
+        buf_addf(out, "\n%s\n", args_more(command));
+}
+
 void args_help(struct buf *out, enum args_command command)
 {
     const struct command *c = &ARGS_TABLE[command];
     bool asks = (ARGS_FLAGS[FLAG_ADDR].commands & OF(command)) != 0;
 
-    if (command == ARGS_NONE)
+    if (command == ARGS_NONE) {
         add_commands(out);
-    else
-        buf_addf(out, "logq %s - %s\n\nUsage: logq %s [FLAGS]%s%s\n", c->name, c->help, c->name,
-                 c->operands[0] == '\0' ? "" : " ", c->operands);
+        buf_addf(out, "\nFirst steps\n%s", FIRST_STEPS);
+    } else {
+        buf_addf(out, "logq %s - %s\n\n", c->name, c->help);
+        add_usage(out, command);
+    }
     add_flags(out, command);
     if (command == ARGS_NONE)
         buf_add_z(out, "\n`logq COMMAND --help` lists a command's flags and shows examples.\n");
@@ -197,11 +222,33 @@ static void add_roff_examples(struct buf *out, enum args_command command)
     }
 }
 
+static void add_roff_usage(struct buf *out, enum args_command command)
+{
+    struct str rest = args_usage(command);
+    bool first = true;
+
+    do {
+        struct str way = str_cut(&rest, '\n');
+
+        if (!first)
+            buf_add_z(out, ".br\n");
+        first = false;
+        buf_addf(out, "\\fBlogq %s\\fR [\\fIFLAGS\\fR] ", ARGS_TABLE[command].name);
+        add_roff(out, way);
+        buf_add_char(out, '\n');
+    } while (rest.p != NULL);
+    if (args_more(command) == NULL)
+        return;
+    buf_add_z(out, command == ARGS_ADMIN ? ".SH DESCRIPTION\n.nf\n" : ".SH DESCRIPTION\n");
+    add_roff(out, str_of(args_more(command)));
+    buf_add_z(out, command == ARGS_ADMIN ? "\n.fi\n" : "\n");
+}
+
 void args_man(struct buf *out, enum args_command command)
 {
     const struct command *c = &ARGS_TABLE[command];
     bool whole = command == ARGS_NONE;
-    const char *dash = whole ? "" : "\\-", *blank = whole ? "" : " ";
+    const char *dash = whole ? "" : "\\-";
     const char *name = whole ? "" : c->name;
 
     buf_addf(out, ".TH LOGQ%s", dash);
@@ -209,18 +256,27 @@ void args_man(struct buf *out, enum args_command command)
         buf_add_char(out, (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p));
     buf_addf(out, " 1 \"\" \"logq %s\"\n.SH NAME\nlogq%s%s \\- ", LOGQ_VERSION, dash, name);
     add_roff_line(out, "", whole ? "ask a log server, in LogQL" : c->help);
-    buf_addf(out, ".SH SYNOPSIS\n\\fBlogq%s%s\\fR ", blank, whole ? " COMMAND" : name);
-    buf_addf(out, "[\\fIFLAGS\\fR] \\fI%s\\fR\n", whole ? "[OPERANDS]" : c->operands);
-    if (whole)
+    buf_add_z(out, ".SH SYNOPSIS\n");
+    if (whole) {
+        buf_add_z(out, "\\fBlogq COMMAND\\fR [\\fIFLAGS\\fR] [\\fIOPERANDS\\fR]\n");
         add_roff_commands(out);
+    } else {
+        add_roff_usage(out, command);
+    }
     buf_add_z(out, ".SH OPTIONS\n");
     add_roff_flags(out, command);
-    if (!whole)
+    if (whole) {
+        buf_add_z(out, ".SH EXAMPLES\n.nf\n");
+        add_roff(out, str_of(FIRST_STEPS));
+        buf_add_z(out, ".fi\n");
+    } else {
         add_roff_examples(out, command);
+    }
     buf_add_z(out, ".SH FILES\n");
     add_roff(out, STR("~/.config/logq/config.yaml"));
     buf_add_z(out, ": the server, named servers, saved queries (\\fB@NAME\\fR)\n"
                    ".SH ENVIRONMENT\nLOGQ_ADDR, LOGQ_TOKEN, LOGQ_CA_FILE, LOGQ_TENANT, "
-                   "LOGQ_SERVER, LOGQ_PAGER, PAGER, NO_COLOR\n.SH EXIT STATUS\n");
+                   "LOGQ_SERVER, LOGQ_PAGER, PAGER, NO_COLOR.\nWithout an address it is "
+                   "http://127.0.0.1:3100.\n.SH EXIT STATUS\n");
     add_roff_line(out, "", codes_of(command));
 }

@@ -11,7 +11,8 @@
     (OF_LOOKS | OF(ARGS_DELETE) | OF(ARGS_VERIFY) | OF(ARGS_ADMIN) | OF(ARGS_COLLECTORS))
 #define OF_ALL (OF_ASKS | OF(ARGS_FMT) | OF(ARGS_COMPLETION) | OF(ARGS_MAN) | OF(ARGS_NONE))
 
-#define FAILED "2 usage, 3 server or network, 4 denied."
+#define UTC_ALONE "show times in UTC (default where stdout is no terminal)"
+#define FAILED    "2 usage, 3 server or network, 4 denied."
 
 const char *const ARGS_GROUPS[GROUP_COUNT] = {
     [GROUP_WHAT] = "What is asked for",
@@ -42,12 +43,15 @@ const struct flag ARGS_FLAGS[FLAG_COUNT] = {
     [FLAG_AFTER] = {"after-context", 'A', GROUP_WHAT, OF(ARGS_QUERY), "N",
                     "also the N lines after each hit in its stream (at most 100)"},
     [FLAG_CONTEXT] = {"context", 'C', GROUP_WHAT, OF(ARGS_QUERY), "N", "both -A N and -B N"},
-    [FLAG_LENIENT] = {"lenient", 0, GROUP_WHAT, OF(ARGS_QUERY), NULL,
-                      "a metric query: leave out lines that cannot be read, and count them"},
-    [FLAG_TOP_SERIES] = {"top-series", 0, GROUP_WHAT, OF(ARGS_QUERY), NULL,
-                         "a metric query: of too many series show the greatest"},
-    [FLAG_STDIN] = {"stdin", 0, GROUP_WHAT, OF(ARGS_QUERY), NULL,
-                    "ask the lines of standard input, not a server"},
+    [FLAG_LENIENT] =
+        {"lenient", 0, GROUP_WHAT, OF(ARGS_QUERY), NULL,
+         "a metric query: leave out lines that a stage cannot read, and count them on stderr"},
+    [FLAG_TOP_SERIES] =
+        {"top-series", 0, GROUP_WHAT, OF(ARGS_QUERY), NULL,
+         "a metric query: of too many series show the greatest, instead of failing"},
+    [FLAG_STDIN] =
+        {"stdin", 0, GROUP_WHAT, OF(ARGS_QUERY), NULL,
+         "ask the lines of standard input, not a server; --limit N: the first N (default: all)"},
     [FLAG_BY] = {"by", 0, GROUP_WHAT, OF(ARGS_VOLUME), "LABELS",
                  "add up under these labels: app,host"},
     [FLAG_LABELS] = {"labels", 0, GROUP_WHAT, OF(ARGS_SERIES), NULL,
@@ -67,23 +71,27 @@ const struct flag ARGS_FLAGS[FLAG_COUNT] = {
     [FLAG_PARALLEL] = {"parallel", 0, GROUP_WHAT, OF(ARGS_EXPORT), "N",
                        "cut the time into pieces and fetch N of them at once (default: 1)"},
     [FLAG_RESUME] = {"resume", 0, GROUP_WHAT, OF(ARGS_EXPORT), NULL,
-                     "go on where an export to the same file was broken off"},
+                     "go on where an export to the same file, of the same query, was broken off"},
     [FLAG_OUTPUT] = {"output", 'o', GROUP_SHOW, OF_PRINTS, "FORM",
                      "table (default on a terminal), raw (else), jsonl, json, csv or logfmt"},
-    [FLAG_COLUMNS] = {"columns", 0, GROUP_SHOW, OF_LINES, "LIST",
-                      "only these: time, level, origin, line, labels, or names of labels"},
+    [FLAG_COLUMNS] =
+        {"columns", 0, GROUP_SHOW, OF_LINES, "LIST",
+         "only these: time, level, origin, line, labels, or any label or field by its name"},
     [FLAG_HISTOGRAM] = {"histogram", 0, GROUP_SHOW, OF(ARGS_QUERY), NULL,
                         "of a log query, bars: lines by time and level"},
-    [FLAG_UTC] = {"utc", 0, GROUP_SHOW, OF_PRINTS, NULL,
-                  "show times in UTC (default where stdout is no terminal)"},
+    [FLAG_UTC] =
+        {"utc", 0, GROUP_SHOW, OF_PRINTS, NULL,
+         "show times in UTC (default where stdout is no terminal); --from and --to are, too"},
     [FLAG_LOCAL] = {"local", 0, GROUP_SHOW, OF_PRINTS, NULL,
                     "show times in the local zone (default on a terminal)"},
     [FLAG_COLOR] = {"color", 0, GROUP_SHOW, OF_PRINTS, "WHEN",
-                    "auto (default; on a terminal), always or never"},
+                    "colours: auto (default; on a terminal), always or never"},
     [FLAG_NO_PAGER] = {"no-pager", 0, GROUP_SHOW, OF_PRINTS & ~OF(ARGS_TAIL), NULL,
                        "never show long answers through LOGQ_PAGER, PAGER or less"},
-    [FLAG_PROGRESS] = {"progress", 0, GROUP_SHOW, OF(ARGS_QUERY) | OF(ARGS_EXPORT), "WHEN",
-                       "auto (default; if stderr is a terminal, stdout none), always or never"},
+    [FLAG_PROGRESS] =
+        {"progress", 0, GROUP_SHOW, OF(ARGS_QUERY) | OF(ARGS_EXPORT), "WHEN",
+         "how far it is, on stderr: auto (default; if that is a terminal and stdout is none), "
+         "always or never"},
     [FLAG_SERVER] = {"server", 0, GROUP_SERVER, OF_ASKS, "NAME",
                      "a server of config.yaml, by its name (or LOGQ_SERVER)"},
     [FLAG_ADDR] = {"addr", 0, GROUP_SERVER, OF_ASKS, "URL",
@@ -91,9 +99,9 @@ const struct flag ARGS_FLAGS[FLAG_COUNT] = {
     [FLAG_TOKEN_FILE] = {"token-file", 0, GROUP_SERVER, OF_ASKS, "FILE",
                          "file that holds the token (or the token in LOGQ_TOKEN)"},
     [FLAG_CA] = {"ca", 0, GROUP_SERVER, OF_ASKS, "FILE",
-                 "PEM file of certificates to trust (or LOGQ_CA_FILE)"},
+                 "PEM file of certificates to trust, instead of the system's (or LOGQ_CA_FILE)"},
     [FLAG_TENANT] = {"tenant", 0, GROUP_SERVER, OF_ASKS, "NAME",
-                     "tenant, or several: a|b (or LOGQ_TENANT)"},
+                     "tenant, or several to read: 'a|b' (or LOGQ_TENANT)"},
     [FLAG_HELP] = {"help", 'h', GROUP_OTHER, OF_ALL, NULL, "print this and exit"},
     [FLAG_VERSION] = {"version", 'V', GROUP_OTHER, OF_ALL, NULL, "print the version and exit"},
 };
@@ -131,6 +139,8 @@ static const struct {
     {ARGS_ADMIN, FLAG_TO, "hold add: up to there, in the same forms, or now (required)"},
     {ARGS_ADMIN, FLAG_OUTPUT, "table, raw, jsonl or json; hold list: also csv or logfmt"},
     {ARGS_EXPLAIN, FLAG_OUTPUT, "table, raw, jsonl or json, which is the server's answer"},
+    {ARGS_VERIFY, FLAG_UTC, UTC_ALONE},
+    {ARGS_COLLECTORS, FLAG_UTC, UTC_ALONE},
     {ARGS_VERIFY, FLAG_OUTPUT, "table, raw, jsonl or json, which is the server's answer"},
 };
 

@@ -81,6 +81,10 @@ extern const struct flag ARGS_FLAGS[FLAG_COUNT];
 /* What `f`, one of ARGS_FLAGS, does for this command: some flags mean something else for each. */
 const char *args_flag_help(enum args_command command, const struct flag *f);
 extern const struct command ARGS_TABLE[ARGS_COUNT];
+/* The ways to call it, a line each, without its name and flags. */
+struct str args_usage(enum args_command command);
+/* What it does, in lines that fit on a screen; NULL: its one sentence says it all. */
+const char *args_more(enum args_command command);
 extern const char *const ARGS_GROUPS[GROUP_COUNT];
 
 /* Words of --output, --color and --direction, by their enums. */

@@ -1,5 +1,5 @@
 /* query/cli/args.c: flags in any order, times relative to now, and what is said about mistakes. */
-#include "query/cli/args.h"
+#include "query/cli/args_table.h"
 
 #include "tests/lib/check.h"
 
@@ -206,6 +206,8 @@ static void every_command_has_help_examples_and_a_page(void **state)
         struct buf out;
 
         buf_init(&out, 1 << 16);
+        for (struct str rest = str_of(args_more((enum args_command)i)); rest.p != NULL;)
+            assert_true(str_cut(&rest, '\n').n <= 80);
         args_help(&out, (enum args_command)i);
         assert_true(str_find(buf_str(&out), STR("Usage: logq ")) != SIZE_MAX);
         assert_true(str_find(buf_str(&out), STR("\nExamples\n")) != SIZE_MAX);
@@ -246,6 +248,9 @@ static void help_lists_what_the_command_takes(void **state)
     assert_true(str_find(buf_str(&out), STR("--since SPAN")) != SIZE_MAX);
     assert_true(str_find(buf_str(&out), STR("-o, --output FORM")) != SIZE_MAX);
     assert_true(str_find(buf_str(&out), STR("--follow")) == SIZE_MAX);
+    buf_clear(&out);
+    args_help(&out, ARGS_DELETE);
+    assert_true(str_find(buf_str(&out), STR("       logq delete [FLAGS] cancel ID\n")) != SIZE_MAX);
     buf_clear(&out);
     args_help(&out, ARGS_NONE);
     assert_true(str_find(buf_str(&out), STR("  series      SELECTOR...  ")) != SIZE_MAX);

@@ -171,10 +171,12 @@ struct look {
 
 static bool fits_level(const struct rule *r, const struct rules_record *rec, struct look *look)
 {
+    struct str other; /* a level that no rule can name */
+
     if (r->levels == 0)
         return true;
     if (look->level < 0)
-        look->level = (int)level_of(rec->labels, rec->attrs, rec->n_attrs, rec->line);
+        look->level = (int)level_of(rec->labels, rec->attrs, rec->n_attrs, rec->line, &other);
     return (r->levels >> look->level & 1) != 0;
 }
 

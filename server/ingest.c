@@ -167,14 +167,16 @@ static int make_attrs(struct ingest_build *ib, const struct ingest_shared *share
     size_t dropped = shared->n_attr + item->n_attr - n_shared - n_own;
     struct label *v = arena_alloc(a, (n_shared + n_own + INGEST_OWN_ATTRS) * sizeof(*v));
     size_t n = 0;
+    struct str other;
     enum level level;
 
     if (v == NULL)
         return arena_err(a, err);
     add_clipped(v, &n, shared->attr, n_shared);
     add_clipped(v, &n, item->attr, n_own);
-    level = level_of(&ib->b->streams[rec->stream], v, n, rec->line);
-    v[n++] = (struct label){STR("detected_level"), level_name(level)};
+    level = level_of(&ib->b->streams[rec->stream], v, n, rec->line, &other);
+    v[n].name = STR("detected_level"); /* over what a client has said, which level_of has seen */
+    v[n++].value = level == LEVEL_OTHER ? other : level_name(level);
     if (dropped > 0) {
         metric_add(METRIC_INGEST_TRUNCATED_LABEL, dropped);
         v[n++] = (struct label){STR("attributes_dropped"), arena_printf(a, "%zu", dropped)};
@@ -193,8 +195,11 @@ static int make_attrs(struct ingest_build *ib, const struct ingest_shared *share
 
 static enum level shared_level(const struct ingest_build *ib, struct ingest_shared *shared)
 {
+    struct str ignored; /* make_attrs asks again */
+
     if (!shared->is_asked)
-        shared->given = level_given(&ib->b->streams[shared->stream], shared->attr, shared->n_attr);
+        shared->given =
+            level_given(&ib->b->streams[shared->stream], shared->attr, shared->n_attr, &ignored);
     shared->is_asked = true;
     return shared->given;
 }

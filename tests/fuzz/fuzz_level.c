@@ -2,7 +2,7 @@
  * tests/fuzz/fuzz_level.c - service name and level of a record.
  *
  * Up to the first NUL the value of a label and an attribute, behind it the line.  The level is one
- * there is, a label that names one decides, and blanks around the line change nothing.
+ * there is, or what the label says; a label decides, and blanks around the line change nothing.
  */
 #include "base/level.h"
 #include "base/obj.h"
@@ -17,10 +17,12 @@ static enum level check_level(struct str label, struct str attr, struct str line
 {
     struct label v = {STR("level"), label}, a = {STR("severity"), attr};
     struct labels l = {&v, label.n > 0};
-    enum level level = level_of(&l, &a, attr.n > 0, line);
+    struct str other;
+    enum level level = level_of(&l, &a, attr.n > 0, line, &other);
 
     INVARIANT((unsigned)level < LEVEL_COUNT);
-    INVARIANT(level_name(level).n > 0);
+    INVARIANT(level == LEVEL_OTHER || level_name(level).n > 0);
+    INVARIANT(level != LEVEL_OTHER || str_eq(other, label) || str_eq(other, attr));
     return level;
 }
 

@@ -387,6 +387,39 @@ static void push_reads_lokis_json(void **state)
     check_str(label_of(b, &b->records[0], "service_name"), "x");
 }
 
+static size_t times_of(const struct record *r, const char *name)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < r->n_attr; i++)
+        n += str_eq(r->attr[i].name, str_of(name));
+    return n;
+}
+
+static void a_level_that_a_client_gives_is_kept_in_lokis_words(void **state)
+{
+    static const char *const WANT[] = {"error", "notice", "Loud", "info", "unknown"};
+    struct fixture *f = *state;
+
+    assert_int_equal(push(f, "{\"streams\":[{\"stream\":{\"app\":\"x\"},\"values\":["
+                             "[\"1\",\"info\",{\"detected_level\":\"ERR\",\"level\":\"debug\"}],"
+                             "[\"2\",\"info\",{\"level\":\"notice\"}],"
+                             "[\"3\",\"info\",{\"detected_level\":\"Loud\"}],"
+                             "[\"4\",\"x\",{\"severity_number\":\"9\"}],"
+                             "[\"5\",\"info\",{\"level\":\"unknown\"}]]}]}"),
+                     0);
+    assert_int_equal(f->batch->n_records, 5);
+    for (size_t i = 0; i < 5; i++) {
+        check_str(attr_of(&f->batch->records[i], "detected_level"), WANT[i]);
+        assert_int_equal(times_of(&f->batch->records[i], "detected_level"), 1);
+    }
+    assert_int_equal(push(f, "{\"streams\":[{\"stream\":{\"app\":\"x\",\"level\":\"notice\"},"
+                             "\"values\":[[\"1\",\"info\"],[\"2\",\"error\"]]}]}"),
+                     0);
+    for (size_t i = 0; i < 2; i++)
+        check_str(attr_of(&f->batch->records[i], "detected_level"), "notice");
+}
+
 static void push_names_what_is_wrong_and_where(void **state)
 {
     static const struct {
@@ -548,6 +581,7 @@ CHECK_MAIN(T(parts_of_our_collector_become_records_with_ranges),
            T(a_record_of_a_day_before_keeps_its_time_and_is_counted),
            T(a_line_over_the_limit_is_cut_and_marked), T(decoding_twice_gives_the_same),
            T(decisions_of_no_meaning_here_are_passed_over), T(push_reads_lokis_json),
+           T(a_level_that_a_client_gives_is_kept_in_lokis_words),
            T(push_names_what_is_wrong_and_where), T(push_refuses_a_label_name_without_end),
            T(push_leaves_out_what_cannot_be), T(a_refused_stream_is_read_all_the_same),
            T(an_import_takes_about_what_it_brings), T(a_push_takes_about_what_it_brings))

@@ -401,7 +401,7 @@ void api_index_stats(struct api *a, struct http_exchange *x, const struct auth_c
 
     if (r < 0)
         api_fail(x, &err);
-    else if (api_parse_selector(x, "query", 0, &q) == 0)
+    else if (api_parse_selector(x, "query", 0, false, &q) == 0)
         start(a, x, caller, q, &p, work_stats);
 }
 
@@ -422,7 +422,7 @@ static void volume(struct api *a, struct http_exchange *x, const struct auth_cal
         r = api_bad_param(&err, "aggregateBy", by, "way to aggregate: series or labels");
     if (r < 0)
         api_fail(x, &err);
-    else if (api_parse_selector(x, "query", 0, &q) == 0)
+    else if (api_parse_selector(x, "query", 0, false, &q) == 0)
         start(a, x, caller, q, &p, work_volume);
 }
 

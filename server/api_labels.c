@@ -231,13 +231,14 @@ static void work_series(struct api_call *c)
 }
 
 /* One selector per value of `name`; nothing means all streams, and `{}` sets *all: whatever else is
- * named, all of them match one.  < 0: 400 was answered. */
+ * named, all of them match one.  As in Loki only those of series may take all streams otherwise.
+ * < 0: 400 was answered. */
 static int parse_selectors(struct http_exchange *x, const char *name, struct query ***ret,
                            size_t *n, bool *all)
 {
     for (size_t i = 0; http_param(x, name, i).p != NULL; i++) {
         struct query *q = NULL;
-        int r = api_parse_selector(x, name, i, &q);
+        int r = api_parse_selector(x, name, i, strcmp(name, "query") != 0, &q);
         if (r < 0)
             return r;
         *all |= q == NULL && http_param(x, name, i).n > 0;

@@ -80,7 +80,8 @@ int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_param
     return r;
 }
 
-int api_parse_selector(struct http_exchange *x, const char *name, size_t nth, struct query **ret)
+int api_parse_selector(struct http_exchange *x, const char *name, size_t nth, bool all,
+                       struct query **ret)
 {
     struct str text = str_trim(http_param(x, name, nth));
     const struct matcher *matchers;
@@ -92,7 +93,8 @@ int api_parse_selector(struct http_exchange *x, const char *name, size_t nth, st
     *ret = NULL;
     if (text.n == 0 || str_eq(text, STR("{}")))
         return 0;
-    r = query_parse(text, ret, &line, &column, &err);
+    r = all ? query_parse_all(text, ret, &line, &column, &err)
+            : query_parse(text, ret, &line, &column, &err);
     if (r == 0 && !query_selector(*ret, &matchers, &n)) {
         query_unref(ret);
         r = err_set(&err, ERR_INVALID, "parameter '%s': only label matchers are supported", name);

@@ -134,9 +134,11 @@ int api_parse_read(const struct api *a, struct http_exchange *x, const struct au
  * or before now, whichever is earlier.  ERR_INVALID. */
 int api_parse_range(struct http_exchange *x, dur_ns fallback, struct query_params *p,
                     struct err *err);
-/* A selector, the `nth` value of parameter `name`; NULL in *ret: it is `{}` or nothing.  Answers
- * 400 itself and returns < 0. */
-int api_parse_selector(struct http_exchange *x, const char *name, size_t nth, struct query **ret);
+/* A selector, the `nth` value of parameter `name`; NULL in *ret: it is `{}` or nothing.  One that
+ * may take all streams otherwise, as {a!="b"}, is refused but for `all`.  Answers 400 itself and
+ * returns < 0. */
+int api_parse_selector(struct http_exchange *x, const char *name, size_t nth, bool all,
+                       struct query **ret);
 /* before, after: lines around hits of `q`, in p->before and p->after.  ERR_INVALID. */
 int api_parse_context(struct http_exchange *x, const struct query *q, struct query_params *p,
                       struct err *err);

@@ -313,6 +313,13 @@ static void get_and_form_give_the_same_answer(void **state)
     check_get(f, "/loki/api/v1/series?match[]={app%3D%22else%22}&" DAY, 200, "\"data\":[]");
     check_get(f, "/loki/api/v1/series?match[]={app%3D%22else%22}&match[]={}&" DAY, 200,
               "[{\"app\":\"web\",\"service_name\":\"web\"}]"); /* any of them */
+    check_get(f, "/loki/api/v1/series?match[]={app!%3D%22else%22}&" DAY, 200,
+              "[{\"app\":\"web\",\"service_name\":\"web\"}]"); /* selects all, but for series */
+    check_get(f, "/loki/api/v1/series?match[]={app%3D~%22.*%22}&" DAY, 200, "[{\"app\":\"web\"");
+    check_get(f, "/loki/api/v1/series?match[]={app!%3D%22web%22}&" DAY, 200, "\"data\":[]");
+    check_get(f, "/loki/api/v1/labels?query={app!%3D%22else%22}&" DAY, 400, "empty-compatible");
+    check_get(f, "/loki/api/v1/label/app/values?query={app!%3D%22else%22}&" DAY, 400,
+              "empty-compatible");
     check_get(f, "/loki/api/v1/query?query=1%2B1", 200, "\"2\"");
     check_get(f, "/loki/api/v1/format_query?query={app=%20%22web%22}", 200, "{app=\\\"web\\\"}");
 }

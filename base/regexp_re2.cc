@@ -325,6 +325,62 @@ bool has_any_byte(struct str s)
     return false;
 }
 
+/* Where the class that begins at `at` ends; the end of the pattern if it does not. */
+size_t class_end(struct str s, size_t at)
+{
+    at++;
+    if (at < s.n && s.p[at] == '^')
+        at++;
+    if (at < s.n && s.p[at] == ']')
+        at++;
+    while (at < s.n && s.p[at] != ']') {
+        size_t posix = s.p[at] == '[' && at + 1 < s.n && s.p[at + 1] == ':'
+                           ? str_find(str_from(s, at + 2), view(":]", 2))
+                           : SIZE_MAX;
+        at += posix != SIZE_MAX ? posix + 4 : s.p[at] == '\\' ? 2 : 1;
+    }
+    return at < s.n ? at + 1 : s.n;
+}
+
+/* Is "(?<name>" at `at`? */
+bool is_name_at(struct str s, size_t at)
+{
+    size_t end = at + 3;
+
+    while (end < s.n && (s.p[end] == '_' || (static_cast<unsigned char>(s.p[end]) < 0x80 &&
+                                             isalnum(static_cast<unsigned char>(s.p[end])))))
+        end++;
+    return end > at + 3 && end < s.n && s.p[end] == '>';
+}
+
+/* The pattern in words that RE2 knows.  Go takes (?<name>, this RE2 only (?P<name>; what is not a
+ * name is left for RE2 to complain about. */
+std::string translate(struct str s)
+{
+    std::string ret;
+    size_t from = 0; /* what is not in ret yet */
+
+    if (str_find(s, view("(?<", 3)) == SIZE_MAX)
+        return std::string(s.n > 0 ? s.p : "", s.n);
+    for (size_t i = 0; i < s.n;) {
+        if (s.p[i] == '\\' && i + 1 < s.n && s.p[i + 1] == 'Q') {
+            size_t end = str_find(str_from(s, i), view("\\E", 2));
+            i = end == SIZE_MAX ? s.n : i + end + 2;
+        } else if (s.p[i] == '\\') {
+            i += 2;
+        } else if (s.p[i] == '[') {
+            i = class_end(s, i);
+        } else if (str_starts(str_from(s, i), view("(?<", 3)) && is_name_at(s, i)) {
+            ret.append(s.p + from, i + 2 - from).append("P");
+            from = i + 2;
+            i += 3;
+        } else {
+            i++;
+        }
+    }
+    return ret.append(s.p + from, s.n - from);
+}
+
 /* A copy of a text with each byte that is not UTF-8 replaced, and the way back. */
 class repaired
 {
@@ -418,12 +474,15 @@ struct regexp {
     bool anchored;
     std::vector<std::string> plain; /* as in reading */
     std::string required;
+    std::string given; /* where RE2 was given another pattern, else empty */
     RE2 re;
 
     regexp(struct str pattern, bool whole, const reading &rd, const RE2::Options &opt)
         : magic(REGEXP_MAGIC), anchored(whole), plain(rd.plain), required(rd.required),
-          re(piece(pattern), opt)
+          re(translate(pattern), opt)
     {
+        if (re.pattern().size() != pattern.n)
+            given.assign(pattern.p, pattern.n);
     }
 
     RE2::Anchor anchor() const
@@ -474,7 +533,8 @@ static int make(struct str pattern, bool anchored, bool dot_nl, struct regexp **
         return err_set(err, ERR_NOMEM, "out of memory for a pattern");
     if (!r->re.ok()) {
         int code = r->re.error_code() == RE2::ErrorPatternTooLarge ? ERR_LIMIT : ERR_INVALID;
-        (void)err_set(err, code, "%.200s", r->re.error().c_str());
+        if (r->given.empty() || regexp_check(pattern, err) == 0) /* that quotes what was given */
+            (void)err_set(err, code, "%.200s", r->re.error().c_str());
         delete r;
         return code;
     }
@@ -572,7 +632,8 @@ bool regexp_matches(const struct regexp *r, struct str text)
 struct str regexp_pattern(const struct regexp *r)
 {
     OBJ_CHECK(r, REGEXP_MAGIC);
-    return view(r->re.pattern().data(), r->re.pattern().size());
+    const std::string &given = r->given.empty() ? r->re.pattern() : r->given;
+    return view(given.data(), given.size());
 }
 
 struct str regexp_required(const struct regexp *r)

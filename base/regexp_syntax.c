@@ -327,21 +327,29 @@ static bool open_capture(struct reader *r, size_t n, struct str name)
     return open_group(r, n);
 }
 
-static bool read_name(struct reader *r)
+/* Length of (?P<name> or (?<name> at r->at, whose name is at r->at + `from`; 0: that is none. */
+static size_t name_end(const struct reader *r, size_t from)
 {
-    size_t n = 4;
+    size_t n = from;
 
     while (is_alpha(peek(r, n)) || is_digit(peek(r, n)) || peek(r, n) == '_')
         n++;
-    if (n > 4 && peek(r, n) == '>')
-        return open_capture(r, n + 1, str_sub(r->s, r->at + 4, n - 4));
+    return n > from && peek(r, n) == '>' ? n + 1 : 0;
+}
+
+static bool read_name(struct reader *r, size_t from)
+{
+    size_t n = name_end(r, from);
+
+    if (n > 0)
+        return open_capture(r, n, str_sub(r->s, r->at + from, n - 1 - from));
     n = str_find(str_from(r->s, r->at), STR(">"));
     if (n == SIZE_MAX)
         return fail(r, REGEXP_FAULT_PIECE, r->at, r->s.n - r->at);
     return fail(r, REGEXP_FAULT_GROUP, r->at, n + 1);
 }
 
-/* (, (?P<name>, (?flags: and (?flags) at r->at */
+/* (, (?P<name>, (?<name>, (?flags: and (?flags) at r->at */
 static bool read_group(struct reader *r)
 {
     bool negated = false;
@@ -350,7 +358,9 @@ static bool read_group(struct reader *r)
     if (peek(r, 1) != '?')
         return open_capture(r, 1, STR_NULL);
     if (peek(r, 2) == 'P' && peek(r, 3) == '<')
-        return read_name(r);
+        return read_name(r, 4);
+    if (peek(r, 2) == '<' && name_end(r, 3) > 0)
+        return read_name(r, 3);
     for (size_t n = 2;; n++) {
         char c = peek(r, n);
         if (is_in(c, "imsU")) {

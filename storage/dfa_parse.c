@@ -371,7 +371,7 @@ static int take_group(struct parser *ps, struct dfa_tree **ret)
     bool dot_nl = ps->dot_nl;
     int r;
 
-    if (at_text(ps, "?P<")) {
+    if (at_text(ps, "?P<") || at_text(ps, "?<")) {
         while (ps->p < ps->end && *ps->p != '>')
             ps->p++;
         ps->p++;

@@ -204,6 +204,47 @@ static void captures_point_into_the_text(void **state)
     regexp_free(&r);
 }
 
+/* RE2 knows (?P<name> alone; what only looks like a name stays text. */
+static void names_are_written_in_both_ways(void **state)
+{
+    static const struct {
+        const char *pattern, *text, *name;
+        size_t groups;
+    } CASES[] = {
+        {"(?<a>x)(?P<b>y)", "xy", "a", 2},
+        {"((?<a_1>x))", "x", NULL, 2},
+        {"\\Q(?<a>\\E(?<b>x)", "(?<a>x", "b", 1},
+        {"[(?<a>]+(?<b>x)", "(?<a>x", "b", 1},
+        {"[](?<a>]+(?<b>x)", "](?<a>x", "b", 1},
+        {"[[:alpha:](?<>]+(?<b>x)", "(?<a>x", "b", 1},
+        {"[\\](?<a>]+(?<b>x)", "](?<a>x", "b", 1},
+        {"\\(?<a>(?<b>x)", "<a>x", "b", 1},
+        {"\\((?<b>x)", "(x", "b", 1},
+        {"\\\\(?<b>x)", "\\x", "b", 1},
+        {"\\Q(?<a>", "(?<a>", NULL, 0},
+        {"[^[](?<b>x)", "ax", "b", 1},
+    };
+    struct regexp *r = NULL;
+    struct err err;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        if (regexp_new(str_of(CASES[i].pattern), true, &r, &err) < 0)
+            fail_msg("%s: %s", CASES[i].pattern, err.text);
+        if (!regexp_matches(r, str_of(CASES[i].text)))
+            fail_msg("%s does not take %s", CASES[i].pattern, CASES[i].text);
+        assert_true(str_eq(regexp_pattern(r), str_of(CASES[i].pattern)));
+        assert_int_equal(regexp_captures(r), CASES[i].groups);
+        if (CASES[i].name != NULL)
+            check_str(regexp_capture_name(r, 1), CASES[i].name);
+        regexp_free(&r);
+    }
+    assert_int_equal(regexp_new(STR("(?<a>x)("), false, &r, &err), ERR_INVALID);
+    assert_string_equal(err.text, "missing ): (?<a>x)(");
+    assert_int_equal(regexp_new(STR("(?<=a)(?<b>x)"), false, &r, &err), ERR_INVALID);
+    assert_string_equal(err.text, "invalid perl operator: (?<");
+}
+
 static void captures_map_back_over_bad_bytes(void **state)
 {
     struct regexp *r = compile(STR("k=([^;]*);(.*)"), false);
@@ -241,5 +282,6 @@ CHECK_MAIN(cmocka_unit_test(bad_patterns_are_refused_with_a_reason),
            cmocka_unit_test(required_text_is_named),
            cmocka_unit_test(a_bad_byte_counts_as_one_character),
            cmocka_unit_test(captures_point_into_the_text),
+           cmocka_unit_test(names_are_written_in_both_ways),
            cmocka_unit_test(captures_map_back_over_bad_bytes),
            cmocka_unit_test(empty_matches_are_not_absent))

@@ -181,7 +181,7 @@ static void dedup_keeps_the_first_of_each_value(void **state)
     check_lines("{app=~\".+\"} | dedup by (app)", &p, " 29 28");
     p.direction = QUERY_FORWARD;
     check_lines("{app=~\".+\"} | regexp \"(?P<d>.)$\" | dedup by (d)", &p, " 0 1 2 3 4 5 6 7 8 9");
-    check_lines("{app=~\".+\"} | regexp \"(?P<d>[0-4])$\" | dedup by (app, d)", &p,
+    check_lines("{app=~\".+\"} | regexp \"(?<d>[0-4])$\" | dedup by (app, d)", &p,
                 " 0 1 2 3 4 5 6"); /* 5 and 6: no d */
     check_lines("{app=~\".+\"} | line_format \"{{.app}}\" | dedup", &p, " x y");
     check_lines("{app=~\".+\"} | dedup by (app) | line_format \"z\" | dedup", &p, " z");

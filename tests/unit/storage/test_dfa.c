@@ -97,7 +97,7 @@ static void put_atom(struct pattern *out, int depth)
         PUT_ANY(out, "(?i)", "(?s)", "(?-i)", "(?U)", "(?-s)");
         break;
     default:
-        PUT_ANY(out, "(", "(?:", "(?i:", "(?P<x>", "(?s:", "(?i-s:");
+        PUT_ANY(out, "(", "(?:", "(?i:", "(?P<x>", "(?<y>", "(?s:", "(?i-s:");
         put_expression(out, depth - 1);
         put(out, ")");
         break;

@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
 enum {
     LONG = 32,
     DIGITS = 15, /* of a number that a double holds */
@@ -42,6 +44,8 @@ void lex_init(struct lexer *l, struct str text, struct arena *a)
         l->next[k] = l->first[letter];
         l->first[letter] = (uint8_t)k;
     }
+    if (str_starts(text, STR(BYTE_ORDER_MARK))) /* as some editors put in front */
+        l->pos = sizeof(BYTE_ORDER_MARK) - 1;
 }
 
 static char peek(const struct lexer *l, size_t ahead)
@@ -130,6 +134,22 @@ static bool is_word(char c)
     return byte_is[(unsigned char)c] == WORD;
 }
 
+static bool is_comment(const struct lexer *l)
+{
+    return peek(l, 0) == '/' && peek(l, 1) == '*';
+}
+
+/* False: it does not end, and stays. */
+static bool skip_comment(struct lexer *l)
+{
+    size_t n = str_find(str_from(l->text, l->pos + 2), STR("*/"));
+
+    if (n == SIZE_MAX)
+        return false;
+    skip(l, n + 4);
+    return true;
+}
+
 static void skip_blanks(struct lexer *l)
 {
     while (l->pos < l->text.n) {
@@ -143,7 +163,7 @@ static void skip_blanks(struct lexer *l)
         } else if (c == '#' || (c == '/' && peek(l, 1) == '/')) {
             while (l->pos < l->text.n && peek(l, 0) != '\n')
                 skip(l, 1);
-        } else {
+        } else if (!is_comment(l) || !skip_comment(l)) {
             return;
         }
     }
@@ -443,7 +463,7 @@ static size_t name_char(const struct lexer *l, size_t from, bool first)
     if (cp < 0xaa || (cp >= 0xab && cp < 0xc0 && cp != 0xb5 && cp != 0xba) || cp == 0xd7 ||
         cp == 0xf7 || (cp >= 0x2000 && cp < 0x2c00) || (cp >= 0x3000 && cp < 0x3005) ||
         (cp >= 0xd800 && cp < 0xf900) || (cp >= 0xfe00 && cp < 0xfe70) ||
-        (cp >= 0xff00 && cp < 0xff21) || (cp >= 0x1f000 && cp < 0x20000) || cp >= 0xe0000)
+        (cp >= 0xfeff && cp < 0xff21) || (cp >= 0x1f000 && cp < 0x20000) || cp >= 0xe0000)
         return 0;
     return n;
 }
@@ -606,6 +626,8 @@ int lex_next(struct lexer *l, struct token *ret, struct err *err)
         return 0;
     if (c == '[')
         return lex_range(l, ret, err);
+    if (is_comment(l))
+        return err_set(err, ERR_INVALID, "comment not terminated");
     if ((unsigned char)c >= 0x80 && name_char(l, 0, true) > 0)
         return lex_word(l, ret);
     return lex_sign(l, ret, err);

@@ -40,6 +40,12 @@ static void texts_become_tokens(void **state)
                                              "IDENTIFIER == IDENTIFIER >= IDENTIFIER <= "
                                              "IDENTIFIER < IDENTIFIER > IDENTIFIER"},
         {"+ - * / % ^ , ( )", "+ - * / % ^ , ( )"},
+        {"/* a */ x/**/y /* # \" \n // */ z/ / *", "IDENTIFIER IDENTIFIER IDENTIFIER / / *"},
+        {"# /* a\nx // /* b\ny /* *//* **/z", "IDENTIFIER IDENTIFIER IDENTIFIER"},
+        {"x\n /* y /*", "! comment not terminated @ 2:2"},
+        {"/*/ x", "! comment not terminated @ 1:1"},
+        {"\xef\xbb\xbf{a", "{ IDENTIFIER"}, /* a byte order mark */
+        {"a\xef\xbb\xbf", "! syntax error: unexpected character @ 1:2"},
         {"BY Without bOOl json UNWRAP", "by without bool json unwrap"},
         /* a function only where a call follows */
         {"rate(sum by (ip) count", "rate ( sum by ( IDENTIFIER ) IDENTIFIER"},
@@ -115,7 +121,7 @@ static void places_count_lines_and_characters(void **state)
     struct err err;
 
     (void)state;
-    lex_init(&l, STR("a\n  \"\xc3\xa9\xc3\xa9\" b # c\n\nd"), a);
+    lex_init(&l, STR("a\n  \"\xc3\xa9\xc3\xa9\" b # c\n/* \n*/d"), a);
     assert_int_equal(lex_next(&l, &t, &err), 0);
     assert_true(t.at.line == 1 && t.at.column == 1);
     assert_int_equal(lex_next(&l, &t, &err), 0);
@@ -123,7 +129,7 @@ static void places_count_lines_and_characters(void **state)
     assert_int_equal(lex_next(&l, &t, &err), 0);
     assert_true(t.at.line == 2 && t.at.column == 8);
     assert_int_equal(lex_next(&l, &t, &err), 0);
-    assert_true(t.at.line == 4 && t.at.column == 1);
+    assert_true(t.at.line == 4 && t.at.column == 3);
     arena_free(&a);
 }
 

@@ -13,7 +13,6 @@
 #include "base/vec.h"
 #include "query/tmpl.h"
 
-#include <math.h>
 #include <string.h>
 
 struct checker {
@@ -519,16 +518,25 @@ static bool takes_count(enum token_kind op)
     return op == TOKEN_TOPK || op == TOKEN_BOTTOMK || op == TOKEN_APPROX_TOPK;
 }
 
+enum { COUNT_MAX = 1000000000 };
+
+/* Digits alone, as in Loki: 1e1 and 1_0 are numbers, but no counts. */
+static bool is_count(struct str text)
+{
+    uint64_t k;
+
+    return str_to_u64(text, &k) && k > 0 && k <= COUNT_MAX;
+}
+
 static int check_aggregate(struct checker *c, const struct ast_node *n)
 {
     enum token_kind kind = n->aggregate.op;
     const char *op = lex_kind_name(kind);
-    double k = n->aggregate.param;
     const struct ast_grouping *g = &n->aggregate.grouping;
 
     if (takes_count(kind) && !n->aggregate.has_param)
         return FAIL(c, n->at, ERR_INVALID, "parameter required for operation %s", op);
-    if (takes_count(kind) && (k != floor(k) || k < 1 || k > 1e9))
+    if (takes_count(kind) && !is_count(n->aggregate.param_text))
         return FAIL(c, n->at, ERR_INVALID, "invalid parameter %s(%.*s,", op,
                     STR_ARG(str_sub(n->aggregate.param_text, 0, 40)));
     if (!takes_count(kind) && n->aggregate.has_param)
@@ -561,14 +569,8 @@ static int check_node(struct checker *c, struct ast_node *n);
 
 static int check_binary(struct checker *c, struct ast_node *n)
 {
-    int r;
+    int r = check_node(c, n->binary.left);
 
-    if (n->binary.return_bool && !ast_is_comparison(n->binary.op))
-        return FAIL(c, n->at, ERR_INVALID, "bool modifier can only be used on comparisons");
-    if (ast_is_set(n->binary.op) && n->binary.side != GROUP_NONE)
-        return FAIL(c, n->at, ERR_INVALID, "no grouping allowed for %s operation",
-                    lex_kind_name(n->binary.op));
-    r = check_node(c, n->binary.left);
     return r < 0 ? r : check_node(c, n->binary.right);
 }
 

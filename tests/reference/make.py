@@ -160,7 +160,7 @@ REGEXES = ["a.*", ".+", ".*", "(?i)error", "p[01]", "a|b", "^\\{", "[0-9]{3}$", 
 TEXTS = ["error", "GET", "level", "", "a", "10.0.0.1", "ü", "\"", "took 1", "n=", "{", "日本", "zzz", "failed", "info", "dur", ":", "ERROR", "p0", "200"]
 PATTERNS = ["<_> - <_>", "<_>GET<_>", "<_> took <_>", "{<_>}", "level=<_>", "<_>level=<_>", "{<_>", "<_>", "", "10<_>", "<_>}", "a"]
 CAPTURES = ["<ip> - <method> <_> <code> took <dur>", "<_>level=<level> <_>", "<ip> <_>", "{<msg>}", "<msg>", "<app>=<n> <_>", "<_> - <method> /<pod> "]
-NAMED = ["(?P<n>\\d+)", "level=(?P<level>\\w+)", "(?P<ip>\\d+\\.\\d+\\.\\d+\\.\\d+)", "took (?P<dur>\\S+)", "(?P<app>a)|(?P<x>b)", "(?P<code>[0-9]+)(?P<msg>[a-z]*)", "^(?P<level>\\w+) (?P<rest>.*)$"]
+NAMED = ["(?P<n>\\d+)", "level=(?P<level>\\w+)", "(?<ip>\\d+\\.\\d+\\.\\d+\\.\\d+)", "took (?P<dur>\\S+)", "(?P<app>a)|(?P<x>b)", "(?P<code>[0-9]+)(?P<msg>[a-z]*)", "^(?P<level>\\w+) (?P<rest>.*)$"]
 NETWORKS = ["10.0.0.1", "10.0.0.0/16", "192.168.0.0-192.168.9.255", "::1", "2001:db8::/32", "0.0.0.0/0"]
 TEMPLATES = ["{{.level}} {{.app}}", "{{ .n | default \"none\" }}", "{{__line__}}", "{{ .msg | trunc 2 | upper }}", "{{if eq .level \"info\"}}I{{else}}O{{end}}",
              "{{ .level | replace \"e\" \"\" }}-{{.pod}}", "{{ToUpper .app}}", "constant", "", "{{ printf \"%s\" .app }}", "{{ add 1 2 }}:{{ .n | int | mul 2 }}",
@@ -330,20 +330,24 @@ class Queries:
     def number(self):
         return self.pick("", "", "", "-", "+") + self.pick("1", "2", "0", "100", "0.5", "1e3", "3", "60")
 
+    def flag(self, op):
+        """Of what is no comparison it changes nothing."""
+        return " bool" if self.chance(0.33 if op[0] in "=!<>" else 0.05) else ""
+
     def binary(self, depth):
         kind = self.rnd.random()
         op = self.pick("+", "-", "*", "/", "%", "^", "==", "!=", ">", ">=", "<", "<=")
         if kind < 0.5:
-            flag = self.pick("", "", " bool") if op[0] in "=!<>" else ""
+            flag = self.flag(op)
             left, right = self.metric(depth + 1), self.number()
             if self.chance(0.3):
                 left, right = right, left
             return f"{left} {op}{flag} {right}"
         if kind < 0.65:
             op = self.pick("and", "or", "unless")
-        flag = self.pick("", "", " bool") if op[0] in "=!<>" else ""
+        flag = self.flag(op)
         match = self.pick("", "", " on (app)", " ignoring (pod)", " on ()", " on (app, level)", " ignoring (level)")
-        if match and op not in ("and", "or", "unless") and self.chance(0.4):
+        if match and self.chance(0.1 if op in ("and", "or", "unless") else 0.4):
             match += self.pick(" group_left", " group_right", " group_left (pod)", " group_right (level)", " group_left ()")
         left = self.metric(depth + 1)
         right = left if self.chance(0.3) else self.metric(depth + 1)

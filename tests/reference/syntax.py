@@ -66,7 +66,7 @@ def anchored(text):
 
 # Lexer ---------------------------------------------------------------------------------------------------------------
 
-SPACE = re.compile(r"(?:[ \t\r\n]+|#[^\n]*|//[^\n]*)*")
+SPACE = re.compile(r"(?:[ \t\r\n]+|#[^\n]*|//[^\n]*|/\*.*?\*/)*", re.S)
 WORD = re.compile(r"[^\W\d]\w*")
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s|m|h|d|w|y))+(?!\w)")
 SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMGTP]i?B|B)(?!\w)")
@@ -74,6 +74,14 @@ NUMBER = re.compile(r"0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?[pP][+-]?\d+|(?:\d[\d_
 SIGN = re.compile(r"\|=|\|~|\|>|!=|!~|!>|=~|==|>=|<=|--strict(?!\w)|--keep-empty(?!\w)|--arrays(?!\w)|[{}(),|=<>+\-*/%^]")
 RAW = re.compile(r"`([^`]*)`")
 QUOTED = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
+
+
+class Number(float):
+    """A literal, with the text that it was written as."""
+    def __new__(cls, value, text):
+        made = super().__new__(cls, value)
+        made.text = text
+        return made
 
 
 def span(text):
@@ -133,10 +141,8 @@ def tokens(text):
             if WORD.match(text, m.end()) or not re.fullmatch(r"[^_]*(\d_\d[^_]*)*", m[0]):
                 raise Refused("number " + m[0])
             plain = m[0].replace("_", "")
-            if re.match("0[xX]", plain):
-                result.append(("number", float.fromhex(plain)))
-            else:
-                result.append(("number", float(plain)))
+            value = float.fromhex(plain) if re.match("0[xX]", plain) else float(plain)
+            result.append(("number", Number(value, m[0])))
         elif text[i] == "[":
             end = text.find("]", i)
             if end < 0:
@@ -448,10 +454,6 @@ class Parser:
         numbers = left[0] == "number", right[0] == "number"
         if op in ("and", "or", "unless") and any(numbers):
             raise Refused("set operator on a literal")
-        if as_bool and op not in COMPARE:
-            raise Refused("bool with " + op)
-        if op in ("and", "or", "unless") and matching and matching[2] != "one":
-            raise Refused("group of a set operator")
         if all(numbers):
             return "number", fold(op, left[1], right[1])
         return "binary", op, left, right, as_bool, matching
@@ -524,7 +526,7 @@ class Parser:
         self.need("sign", ")")
         grouping = before or self.grouping()
         if op in WITH_K:
-            if k is None or k != int(k) or k <= 0:
+            if k is None or not re.fullmatch("[0-9]+", k.text) or k <= 0:
                 raise Refused("parameter of " + op)
         elif k is not None:
             raise Refused("parameter of " + op)

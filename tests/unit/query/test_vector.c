@@ -79,6 +79,8 @@ static void numbers_apply_to_each_point(void **state)
          "0@60\n"},
         {"1 + 2 * 3", "{} 7@60\n"},
         {"vector(3) > bool 2", "{} 1@60\n"},
+        {"vector(3) * bool 2", "{} 6@60\n"}, /* to no effect, as in Loki */
+        {"vector(3) * on (a) group_left 2", "{} 6@60\n"},
     };
 
     (void)state;
@@ -220,6 +222,9 @@ static void vectors_pair_by_their_labels(void **state)
         {FOO " / on (pod) " BAR, "{pod=\"1\"} 0.25@60\n"},
         {FOO " < on (pod) " BAR, "{pod=\"1\"} 1@60\n"},
         {FOO " > bool on (pod) " BAR, "{pod=\"1\"} 0@60\n"},
+        {FOO " + bool on (pod) " BAR, "{pod=\"1\"} 5@60\n"},
+        {FOO " and bool on (pod) group_left (x) " BAR, "{app=\"foo\", pod=\"1\"} 1@60\n"},
+        {BAR " unless on (pod) group_right () " FOO, ""},
         {"count_over_time({app=\"bar\"} | label_format none=`` [1m]) + on (none) group_left "
          "vector(1)",
          "{app=\"bar\", pod=\"1\"} 5@60\n"}, /* without a value is as good as none */

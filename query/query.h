@@ -99,6 +99,10 @@ struct distinct;
 struct distinct *query_seen_new(size_t max_bytes);
 void query_seen_free(struct distinct **ps);
 
+/* Append what Loki says of an error of a run: its text, and of a line that could not be read the
+ * ways to leave it out, a line of text each. */
+void query_print_error(const struct err *err, struct buf *out);
+
 enum query_direction { QUERY_BACKWARD, QUERY_FORWARD };
 
 /* A place in the order of a log query's answer, behind one record.  Records of one time and number

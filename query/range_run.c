@@ -110,6 +110,26 @@ static bool may_count(struct range_run *run)
            (str_eq(error, STR("JSONParserErr")) || str_eq(error, STR("LogfmtParserErr")));
 }
 
+#define PIPELINE_HINT " Use a label filter to intentionally skip this error. (e.g | __error__!=\""
+
+void query_print_error(const struct err *err, struct buf *out)
+{
+    struct str text = str_of(err->text);
+    size_t at =
+        str_starts(text, STR("pipeline error: '")) ? str_find(text, STR(PIPELINE_HINT)) : SIZE_MAX;
+
+    if (at == SIZE_MAX) {
+        utf8_repair(out, text);
+        return;
+    }
+    utf8_repair(out, str_sub(text, 0, at));
+    buf_add_char(out, '\n');
+    buf_add_str(out, str_from(text, at + 1));
+    buf_add_z(out, "\nTo skip all potential errors you can match empty errors."
+                   "(e.g __error__=\"\")\nThe label filter can also be specified after unwrap. "
+                   "(e.g | unwrap latency | __error__=\"\" )");
+}
+
 static int pipeline_error(struct range_run *run, struct err *err)
 {
     enum { SHOWN = 90 };
@@ -124,8 +144,7 @@ static int pipeline_error(struct range_run *run, struct err *err)
     buf_init(&text, RECORD_LINE_MAX);
     labels_format(&text, &l);
     r = err_set(err, ERR_INVALID,
-                "pipeline error: '%.*s' for series: '%.*s%s'. Use a label filter to intentionally "
-                "skip this error. (e.g | __error__!=\"%.*s\")",
+                "pipeline error: '%.*s' for series: '%.*s%s'." PIPELINE_HINT "%.*s\").",
                 STR_ARG(str_sub(error, 0, 30)), STR_ARG(utf8_cut(buf_str(&text), SHOWN)),
                 text.n > SHOWN ? "..." : "", STR_ARG(str_sub(error, 0, 30)));
     buf_fini(&text);

@@ -488,7 +488,7 @@ void api_call_fail(struct api_call *c, const struct err *err)
     c->status = api_status_of(err);
     c->type = "text/plain; charset=utf-8";
     buf_clear(&c->body);
-    utf8_repair(&c->body, str_of(err->text));
+    query_print_error(err, &c->body);
     buf_add_char(&c->body, '\n');
 }
 

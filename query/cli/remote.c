@@ -248,6 +248,17 @@ static int code_of(int status)
     }
 }
 
+/* The first line, behind which a place is drawn; or two, of which the second says what helps. */
+static struct str read_message(struct str body, struct arena *a)
+{
+    struct str message = str_trim(str_cut(&body, '\n'));
+    struct str helps = str_cut(&body, '\n');
+
+    if (!str_starts(message, STR("pipeline error: ")) || helps.n == 0)
+        return message;
+    return arena_printf(a, "%.*s %.*s", STR_ARG(message), STR_ARG(helps));
+}
+
 static int explain_refusal(const struct call *call, struct remote_failure *fail, struct err *err)
 {
     struct arena *a = arena_new(NULL, 2 * ERROR_MAX);
@@ -255,7 +266,7 @@ static int explain_refusal(const struct call *call, struct remote_failure *fail,
     int code = code_of(call->status);
 
     if (!read_json(body, a, &message, fail)) {
-        message = str_trim(str_cut(&body, '\n')); /* behind it a place is drawn */
+        message = read_message(body, a);
         read_place(message, fail);
     }
     if (message.n == 0)

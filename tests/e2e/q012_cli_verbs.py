@@ -86,7 +86,8 @@ def labels_of_series(server):
 def faulty(server):
     """Metric queries that would fail: on lines that are no JSON, and with more series than the limit."""
     mixed = 'sum by (status) (count_over_time({app=~"web|db"} | json [1h]))'
-    assert "JSONParserErr" in out(server, "query", mixed, code=2)
+    told = out(server, "query", mixed, code=2)
+    assert "pipeline error: 'JSONParserErr'" in told and 'skip this error. (e.g | __error__!="JSONParserErr").' in told, told
     done = logq(server, "query", mixed, "--lenient")
     assert len(done.stdout.splitlines()) == 5 and f"{LINES} " in done.stderr, done
     many = 'count_over_time({app="web"} | logfmt [1h])'

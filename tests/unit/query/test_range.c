@@ -406,13 +406,13 @@ static void a_failed_line_fails_the_query_unless_filtered(void **state)
                  "pipeline error: 'JSONParserErr' for series: '{__error__=\"JSONParserErr\", "
                  "__error_details__=\"the line is no complete JSON object\", app=\"...'. Use a "
                  "label filter to intentionally skip this error. (e.g | "
-                 "__error__!=\"JSONParserErr\")");
+                 "__error__!=\"JSONParserErr\").");
     fake_add(&f, "{ap=\"\xc3\xbc\"}", NULL, NS_PER_S, STR("bad"));
     check_answer(&f, "count_over_time({ap=\"\xc3\xbc\"} | json [5s])", NS_PER_S, NS_PER_S, 0,
                  "pipeline error: 'JSONParserErr' for series: '{__error__=\"JSONParserErr\", "
                  "__error_details__=\"the line is no complete JSON object\", ap=\"...'. Use a "
                  "label filter to intentionally skip this error. (e.g | "
-                 "__error__!=\"JSONParserErr\")"); /* no half of a character */
+                 "__error__!=\"JSONParserErr\")."); /* no half of a character */
     check_answer(&f, "sum(count_over_time({app=\"x\"} | json | __error__=\"\" [5s]))", NS_PER_S,
                  NS_PER_S, 0, "{} 1@1\n");
     check_answer(&f,
@@ -433,7 +433,7 @@ static void a_failed_line_fails_the_query_unless_filtered(void **state)
                  "pipeline error: 'SampleExtractionErr' for series: "
                  "'{__error__=\"SampleExtractionErr\", __error_details__=\"cannot unwrap "
                  "\\\"x\\\"\"}'. Use a label filter to intentionally skip this error. (e.g | "
-                 "__error__!=\"SampleExtractionErr\")");
+                 "__error__!=\"SampleExtractionErr\").");
     fake_fini(&f);
 }
 

@@ -600,7 +600,12 @@ static void what_loki_refuses_can_be_had_with_a_warning(void **state)
     check_get(
         f,
         "/loki/api/v1/query?query=max(count_over_time({app=%22web%22}%7Cjson[1h]))&time=1768003201",
-        400, "pipeline error");
+        400,
+        "'.\nUse a label filter to intentionally skip this error. (e.g | "
+        "__error__!=\"JSONParserErr\").\n"
+        "To skip all potential errors you can match empty errors.(e.g __error__=\"\")\n"
+        "The label filter can also be specified after unwrap. "
+        "(e.g | unwrap latency | __error__=\"\" )\n");
     check_get(
         f,
         "/loki/api/v1/"

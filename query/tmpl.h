@@ -40,6 +40,7 @@ enum tmpl_kind {
     TMPL_INT64,
     TMPL_MONTH,
     TMPL_WEEKDAY,
+    TMPL_DURATION, /* ns */
     TMPL_UINT8,
     TMPL_FLOAT,
     TMPL_STRING,

@@ -63,6 +63,7 @@ static const char *type_name(char type)
            : type == 'i' ? "int"
            : type == 'f' ? "float64"
            : type == 't' ? "time.Time"
+           : type == 'd' ? "time.Duration"
                          : NULL;
 }
 
@@ -78,7 +79,7 @@ static int check_type(struct tmpl_run *r, struct tmpl_value *v, char type)
     v->boxed = false;
     if (name == NULL || (type == 's' && v->kind == TMPL_STRING) ||
         (type == 'i' && v->kind == TMPL_INT) || (type == 'f' && v->kind == TMPL_FLOAT) ||
-        (type == 't' && v->kind == TMPL_TIME))
+        (type == 't' && v->kind == TMPL_TIME) || (type == 'd' && v->kind == TMPL_DURATION))
         return 0;
     if (v->kind == TMPL_NONE)
         return tmpl_error(r, "invalid value; expected %s", name);
@@ -97,8 +98,8 @@ static int literal(struct tmpl_run *r, const struct tmpl_node *n, char type, str
     struct buf text;
     int x;
 
-    if (n->kind == TMPL_N_NUMBER && type == 'i' && n->number.is_int) {
-        *ret = tmpl_of_int(TMPL_INT, n->number.i);
+    if (n->kind == TMPL_N_NUMBER && (type == 'i' || type == 'd') && n->number.is_int) {
+        *ret = tmpl_of_int(type == 'i' ? TMPL_INT : TMPL_DURATION, n->number.i);
         return 0;
     }
     if (n->kind == TMPL_N_NUMBER && type == 'f') {
@@ -119,9 +120,9 @@ static int literal(struct tmpl_run *r, const struct tmpl_node *n, char type, str
         x = tmpl_error(r, "can't handle %.*s for arg of type time.Time", STR_ARG(buf_str(&text)));
     else
         x = tmpl_error(r, "expected %s; found %.*s",
-                       type == 's'   ? "string"
-                       : type == 'i' ? "integer"
-                                     : "float",
+                       type == 's'                  ? "string"
+                       : type == 'i' || type == 'd' ? "integer"
+                                                    : "float",
                        STR_ARG(buf_str(&text)));
     buf_fini(&text);
     return x;
@@ -280,7 +281,7 @@ static int eval_call(struct tmpl_run *r, const struct tmpl_value *dot,
 static int eval_method(struct tmpl_run *r, const struct tmpl_func *f, const struct tmpl_value *self,
                        const struct tmpl_value *dot, struct args args, struct tmpl_value *ret)
 {
-    struct tmpl_value v[3] = {*self};
+    struct tmpl_value v[4] = {*self};
     size_t n = strlen(f->types);
     size_t i = 1;
     const struct tmpl_node *at = r->at;
@@ -313,7 +314,8 @@ static int eval_field(struct tmpl_run *r, struct str name, const struct tmpl_val
         return 0; /* of nothing, nothing */
     if (v->kind == TMPL_NONE)
         return tmpl_error(r, "nil pointer evaluating interface {}.%.*s", STR_ARG(name));
-    if (v->kind == TMPL_TIME && (method = tmpl_time_method(name)) != NULL) {
+    method = tmpl_time_method(v->kind, name);
+    if (method != NULL) {
         struct tmpl_value self = *v;
         return eval_method(r, method, &self, dot, args, v);
     }

@@ -268,7 +268,10 @@ tmpl_fn tmpl_fn_now, tmpl_fn_date, tmpl_fn_to_date, tmpl_fn_to_date_in_zone, tmp
     tmpl_fn_unix_millis, tmpl_fn_unix_nanos, tmpl_fn_unix_to_time;
 struct tmpl_value tmpl_time_of_ns(ts_ns t);
 /* A method of time.Time; NULL: there is none. */
-const struct tmpl_func *tmpl_time_method(struct str name);
+/* Of a value of this kind; NULL: it has none of that name. */
+const struct tmpl_func *tmpl_time_method(enum tmpl_kind kind, struct str name);
+const struct tmpl_func *tmpl_duration_method(struct str name);
+void tmpl_duration_print(int64_t d, struct buf *out);
 /* time.Time's own text, and the names of months (1..12) and days (0..6; else "%!Weekday(9)"). */
 void tmpl_time_print(const struct tmpl_value *v, struct buf *out);
 

@@ -136,6 +136,7 @@ int tmpl_print_value(struct tmpl_run *r, const struct tmpl_value *v, struct buf 
         return 0;
     case TMPL_MONTH:
     case TMPL_WEEKDAY:
+    case TMPL_DURATION:
     case TMPL_TIME:
         tmpl_time_print(v, out);
         return 0;

@@ -481,6 +481,7 @@ static int print_value(struct format *f, const struct tmpl_value *v, char verb)
         return 0;
     case TMPL_MONTH:
     case TMPL_WEEKDAY:
+    case TMPL_DURATION:
     case TMPL_TIME:
         print_named(f, v, verb);
         return 0;

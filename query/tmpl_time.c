@@ -5,6 +5,8 @@
 
 #include <inttypes.h>
 
+__extension__ typedef __int128 wide; /* seconds of all years in nanoseconds */
+
 enum { ZONE_STEPS = 64 }; /* what finding a zone costs: it may read a file */
 
 /* Times stay so far inside of 64 bits that nothing on the way to a date overflows. */
@@ -48,6 +50,8 @@ void tmpl_time_print(const struct tmpl_value *v, struct buf *out)
         buf_add_z(out, layout_month((unsigned)v->i));
     } else if (v->kind == TMPL_WEEKDAY && v->i >= 0 && v->i <= 6) {
         buf_add_z(out, layout_weekday((unsigned)v->i));
+    } else if (v->kind == TMPL_DURATION) {
+        tmpl_duration_print(v->i, out);
     }
 }
 
@@ -270,6 +274,86 @@ static int m_utc(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struc
     return 0;
 }
 
+/* What a time has beyond a multiple of `d` since the year 1, where Go counts from. */
+static int64_t beyond(const struct tmpl_value *t, int64_t d)
+{
+    wide ns = ((wide)t->t.sec + 62135596800) * NS_PER_S + t->nsec;
+    int64_t rest = (int64_t)(ns % d);
+
+    return rest < 0 ? rest + d : rest;
+}
+
+static struct tmpl_value later(const struct tmpl_value *t, int64_t d)
+{
+    int64_t nsec = t->nsec + d % NS_PER_S;
+    int64_t carry = nsec < 0 ? -1 : nsec >= NS_PER_S;
+
+    return time_of(t->t.sec + d / NS_PER_S + carry, (int32_t)(nsec - carry * NS_PER_S), t->t.zone);
+}
+
+static int m_add(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    (void)r;
+    (void)n;
+    *ret = later(&v[0], v[1].i);
+    return 0;
+}
+
+/* As far as 64 bits go. */
+static int m_sub(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    wide d = ((wide)v[0].t.sec - v[1].t.sec) * NS_PER_S + v[0].nsec - v[1].nsec;
+
+    (void)r;
+    (void)n;
+    return of_int(ret, TMPL_DURATION,
+                  d > INT64_MAX   ? INT64_MAX
+                  : d < INT64_MIN ? INT64_MIN
+                                  : (int64_t)d);
+}
+
+static int m_truncate(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
+                      struct tmpl_value *ret)
+{
+    (void)r;
+    (void)n;
+    *ret = v[1].i <= 0 ? v[0] : later(&v[0], -beyond(&v[0], v[1].i));
+    return 0;
+}
+
+static int m_round(struct tmpl_run *r, const struct tmpl_value *v, size_t n, struct tmpl_value *ret)
+{
+    int64_t d = v[1].i;
+    int64_t rest = d <= 0 ? 0 : beyond(&v[0], d);
+
+    (void)r;
+    (void)n;
+    *ret = later(&v[0], rest < d - rest || d <= 0 ? -rest : d - rest);
+    return 0;
+}
+
+/* Years, months, days; what is too many for a month runs into the next. */
+static int m_add_date(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
+                      struct tmpl_value *ret)
+{
+    enum { MOST = 1 << 30 };
+    struct civil c;
+    int64_t month;
+    int64_t local;
+
+    (void)n;
+    for (int i = 1; i <= 3; i++)
+        if (v[i].i > MOST || v[i].i < -MOST)
+            return tmpl_fail(r, "a date too far away");
+    civil_of_value(&v[0], &c);
+    month = (int64_t)c.month - 1 + v[2].i;
+    c.year += v[1].i + month / 12 - (month % 12 < 0);
+    c.month = (unsigned)(month % 12 + (month % 12 < 0 ? 12 : 0)) + 1;
+    local = civil_seconds(&c) + v[3].i * 86400;
+    *ret = time_of(zone_instant(v[0].t.zone, local), v[0].nsec, v[0].t.zone);
+    return 0;
+}
+
 static int order(const struct tmpl_value *a, const struct tmpl_value *b)
 {
     if (a->t.sec != b->t.sec)
@@ -302,6 +386,14 @@ static int m_equal(struct tmpl_run *r, const struct tmpl_value *v, size_t n, str
     return 0;
 }
 
+static int m_compare(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
+                     struct tmpl_value *ret)
+{
+    (void)r;
+    (void)n;
+    return of_int(ret, TMPL_INT, order(&v[0], &v[1]));
+}
+
 static int m_is_zero(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
                      struct tmpl_value *ret)
 {
@@ -313,20 +405,52 @@ static int m_is_zero(struct tmpl_run *r, const struct tmpl_value *v, size_t n,
     return 0;
 }
 
-const struct tmpl_func *tmpl_time_method(struct str name)
+static const struct tmpl_func *method_of_time(struct str name)
 {
     static const struct tmpl_func methods[] = {
-        {"Format", "ts", m_format},  {"Unix", "t", m_unix},       {"UnixMilli", "t", m_milli},
-        {"UnixMicro", "t", m_micro}, {"UnixNano", "t", m_nano},   {"Year", "t", m_year},
-        {"Month", "t", m_month},     {"Day", "t", m_day},         {"Hour", "t", m_hour},
-        {"Minute", "t", m_minute},   {"Second", "t", m_second},   {"Nanosecond", "t", m_nanosecond},
-        {"YearDay", "t", m_yearday}, {"Weekday", "t", m_weekday}, {"String", "t", m_string},
-        {"UTC", "t", m_utc},         {"Before", "tt", m_before},  {"After", "tt", m_after},
-        {"Equal", "tt", m_equal},    {"IsZero", "t", m_is_zero},
+        {"Format", "ts", m_format},
+        {"Unix", "t", m_unix},
+        {"UnixMilli", "t", m_milli},
+        {"UnixMicro", "t", m_micro},
+        {"UnixNano", "t", m_nano},
+        {"Year", "t", m_year},
+        {"Month", "t", m_month},
+        {"Day", "t", m_day},
+        {"Hour", "t", m_hour},
+        {"Minute", "t", m_minute},
+        {"Second", "t", m_second},
+        {"Nanosecond", "t", m_nanosecond},
+        {"YearDay", "t", m_yearday},
+        {"Weekday", "t", m_weekday},
+        {"Add", "td", m_add},
+        {"Sub", "tt", m_sub},
+        {"AddDate", "tiii", m_add_date},
+        {"Truncate", "td", m_truncate},
+        {"Round", "td", m_round},
+        {"Compare", "tt", m_compare},
+        {"Local", "t", m_utc},
+        {"UTC", "t", m_utc},
+        {"Before", "tt", m_before},
+        {"After", "tt", m_after},
+        {"Equal", "tt", m_equal},
+        {"IsZero", "t", m_is_zero},
     };
 
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
         if (str_eq(name, str_of(methods[i].name)))
             return &methods[i];
     return NULL;
+}
+
+const struct tmpl_func *tmpl_time_method(enum tmpl_kind kind, struct str name)
+{
+    static const struct tmpl_func string = {"String", "a", m_string};
+
+    if (kind != TMPL_TIME && kind != TMPL_DURATION && kind != TMPL_MONTH && kind != TMPL_WEEKDAY)
+        return NULL;
+    if (str_eq(name, str_of(string.name)))
+        return &string;
+    return kind == TMPL_TIME       ? method_of_time(name)
+           : kind == TMPL_DURATION ? tmpl_duration_method(name)
+                                   : NULL;
 }

@@ -20,6 +20,8 @@ const char *tmpl_type_name(const struct tmpl_value *v)
         return "time.Month";
     case TMPL_WEEKDAY:
         return "time.Weekday";
+    case TMPL_DURATION:
+        return "time.Duration";
     case TMPL_UINT8:
         return "uint8";
     case TMPL_FLOAT:
@@ -62,6 +64,7 @@ bool tmpl_is_true(const struct tmpl_value *v)
     case TMPL_INT64:
     case TMPL_MONTH:
     case TMPL_WEEKDAY:
+    case TMPL_DURATION:
     case TMPL_UINT8:
         return v->i != 0;
     case TMPL_FLOAT:

@@ -49,7 +49,7 @@ def templates(doc):
     functions, methods = set(), set()
     for path in ("query/tmpl_builtin.c", "query/tmpl_logql.c"):
         functions |= set(re.findall(r'^    \{"(\w+)", "[a-z*]*", \w+\},$', read(path), re.M))
-    methods = set(re.findall(r'\{"(\w+)", "[a-z*]*", m_\w+\}', read("query/tmpl_time.c")))
+    methods = set(re.findall(r'\{"(\w+)", "[a-z*]*", m_\w+\}', read("query/tmpl_time.c") + read("query/tmpl_duration.c")))
     table = "\n".join(line for line in section(doc, "Templates").splitlines() if line.startswith("|"))
     said = set(words_of(table))
     for word in sorted(functions - said):

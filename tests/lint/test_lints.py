@@ -139,6 +139,7 @@ class Lints(unittest.TestCase):
                                 + empty.format("VECTOR_OPS") + empty.format("OTHER_FUNCTIONS"),
                  "query/tmpl_builtin.c": '    {"len", "a", fn_len},\n', "query/tmpl_logql.c": '    {"trunc", "is", tmpl_fn_trunc},\n',
                  "query/tmpl_time.c": '        {"Unix", "t", m_unix},\n',
+                 "query/tmpl_duration.c": '',
                  "query/exec.c": "DEFAULT_TIME_S = 60, DEFAULT_MEMORY = 128 << 20, DEFAULT_SERIES = 500, DEFAULT_POINTS = 11000",
                  "query/query.h": "QUERY_TEXT_MAX = 131071, QUERY_DEPTH_MAX = 100", "server/server_conf.c": '{.path = "query.time",\n'}
         page = ("## What works\n`by`, `sum _over_time`\n\n## Addresses\n\n## Templates\n| `len trunc N` | `.Unix` |\n\n## Limits\n| time | 60 s |\n"

@@ -340,6 +340,10 @@ static const struct tmpl_row FAILS[] = {
                                  "number of args for Format: want 1 got 0"},
     {"{{__timestamp__.Year 1}}", "template: line:1:2: executing \"line\" at <__timestamp__>: wrong "
                                  "number of args for Year: want 0 got 1"},
+    {"{{__timestamp__.Add \"x\"}}", "template: line:1:20: executing \"line\" at <\"x\">: expected "
+                                    "integer; found \"x\""},
+    {"{{__timestamp__.Add (mul 2 3)}}", "template: line:1:27: executing \"line\" at <3>: wrong "
+                                        "type for value; expected time.Duration; got int64"},
     {"{{\"2006\" | date}}", "template: line:1:11: executing \"line\" at <date>: wrong number of "
                             "args for date: want 2 got 1"},
 };

@@ -22,7 +22,10 @@ enum level {
     LEVEL_COUNT
 };
 
-enum { LEVEL_OTHER_MAX = 64 }; /* bytes of such a word; what is longer is no level */
+enum {
+    LEVEL_OTHER_MAX = 64, /* bytes of such a word; what is longer is no level */
+    LEVEL_RULE = 2        /* grows when a record may get another level than by the rule before */
+};
 
 /* LEVEL_OTHER: *ret_other is the word, borrowed from who gave it; "unknown" is LEVEL_UNKNOWN. */
 enum level level_of(const struct labels *stream, const struct label *attr, size_t n_attr,

@@ -136,7 +136,7 @@ uint32_t rules_mark(const struct rules *r, uint64_t of)
         return 0;
     for (; of != 0; of &= of - 1) {
         const struct rule *v = &r->v[__builtin_ctzll(of)];
-        uint64_t numbers[] = {v->levels,
+        uint64_t numbers[] = {v->levels == 0 ? 0 : v->levels | LEVEL_RULE << 16,
                               v->keep_upto,
                               v->bucket,
                               (uint64_t)v->conf->then,

@@ -246,13 +246,61 @@ struct rules_decision rules_decide(const struct rules *r, uint64_t of, unsigned 
     return d;
 }
 
+/* Times that are further apart than this are not of records that follow on each other. */
+static const dur_ns LEAP = NS_PER_MIN;
+
+/* Not past our own clock, and not before 1970. */
+static ts_ns time_of(const struct rules_time *t)
+{
+    ts_ns at = t->record < t->wall ? t->record : t->wall;
+
+    return at < 1 ? 1 : at;
+}
+
+/* How far the times of records have come with `record`. */
+static ts_ns time_of_records(struct rules_bucket *b, ts_ns record)
+{
+    ts_ns to = b->at;
+
+    if (record <= to || record - to <= LEAP) {
+        b->leap = 0;
+        return record > to ? record : to;
+    }
+    if (b->leap != 0 && record >= b->leap - LEAP) /* two of them: so it was one */
+        to = b->leap;
+    b->leap = record > to && record - to > LEAP ? record : 0;
+    return b->leap == 0 && record > to ? record : to;
+}
+
 /*
- * In the time of the records: what a program wrote slowly while nobody could read it is not over
- * its rate.  A bucket that is used up opens again when it holds a second's worth, so that a flood
- * makes two parts a second and not two for each record.
+ * Let a bucket go on with a record of time `t`; returns by how much.  In the time of the records:
+ * what a program wrote slowly while nobody could read it is not over its rate.  But a time that was
+ * gone past already makes nothing anew, or times that come in no order, or from several clients,
+ * would make tokens with each step back and forth.  Such a record counts when it arrives, so that
+ * one whose clock is behind, be it by years, still has the rate.  No record takes the bucket past
+ * our own clock, and a single one not far ahead of the others: it would take their time away.
+ * What is made on arrival is no more than fills the bucket, for the time between two records that
+ * were read late is theirs.
  */
-unsigned rules_count(const struct rules *r, const struct rules_decision *d, ts_ns ts,
-                     struct rules_bucket buckets[RULES_BUCKETS], unsigned closed)
+static dur_ns go_on(struct rules_bucket *b, const struct rules_time *t, double full)
+{
+    ts_ns to = time_of_records(b, time_of(t));
+    dur_ns since = t->mono - b->counted, on = to - b->at;
+
+    if (on == 0)
+        on = (double)since < full ? since : (dur_ns)full;
+    else if (!b->begun)
+        on = 0; /* where its first records are */
+    b->begun = b->begun || to > b->at;
+    b->at = to > b->at ? to : b->at + on;
+    return on;
+}
+
+/* A bucket that is used up opens again when it holds a second's worth, so that a flood makes two
+ * parts a second and not two for each record. */
+unsigned rules_count(const struct rules *r, const struct rules_decision *d,
+                     const struct rules_time *t, struct rules_bucket buckets[RULES_BUCKETS],
+                     unsigned closed)
 {
     struct rules_bucket *b = &buckets[d->limit - 1];
     const struct config_rule *conf = r->v[d->rule].conf;
@@ -260,12 +308,12 @@ unsigned rules_count(const struct rules *r, const struct rules_decision *d, ts_n
     unsigned bit = 1u << (d->limit - 1);
 
     if (b->at == 0)
-        b->tokens = burst;
-    else if (ts > b->at)
-        b->tokens += rate * ((double)(ts - b->at) / (double)NS_PER_S);
+        *b = (struct rules_bucket){.tokens = burst, .at = 1, .leap = time_of(t)};
+    else
+        b->tokens += rate * (double)go_on(b, t, burst / rate * (double)NS_PER_S) / (double)NS_PER_S;
+    b->counted = t->mono;
     if (b->tokens > burst)
         b->tokens = burst;
-    b->at = ts == 0 ? 1 : ts;
     if ((closed & bit) != 0)
         return b->tokens >= (rate < burst ? rate : burst) ? closed & ~bit : closed;
     b->tokens -= 1;
@@ -275,9 +323,11 @@ unsigned rules_count(const struct rules *r, const struct rules_decision *d, ts_n
 void rules_count_in(const struct rules *r, const struct rules_decision *d, ts_ns ts,
                     struct rules_rates *rates)
 {
+    struct rules_time t = {.record = ts, .wall = time_now(), .mono = time_mono()};
+
     if (rates->buckets == NULL)
         rates->buckets = mem_new(RULES_BUCKETS * sizeof(*rates->buckets));
-    rates->closed = rules_count(r, d, ts, rates->buckets, rates->closed);
+    rates->closed = rules_count(r, d, &t, rates->buckets, rates->closed);
 }
 
 void rules_dropped(const struct rules_decision *d, size_t bytes)

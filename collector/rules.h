@@ -3,9 +3,9 @@
  *
  * What a rule decides follows from the record and its place in the file, so that a chunk that is
  * built again after a crash has the same records.  A rate is the exception: it is counted in the
- * time of the records, and whether it is used up is a bit of the part that is being made
- * (checkpoint_part.closed), which changes between two lines and never within a part.  Immutable but
- * for the buckets; loop thread.
+ * time of the records, bounded by our clocks, and whether it is used up is a bit of the part that
+ * is being made (checkpoint_part.closed), which changes between two lines and never within a part.
+ * So what is built again asks no clock and no bucket.  Immutable but for the buckets; loop thread.
  */
 #ifndef LOGQ_COLLECTOR_RULES_H
 #define LOGQ_COLLECTOR_RULES_H
@@ -61,7 +61,16 @@ struct rules_decision rules_decide(const struct rules *r, uint64_t of, unsigned 
 enum { RULES_BUCKETS = 2 * CONFIG_RATES_MAX };
 struct rules_bucket {
     double tokens;
-    ts_ns at; /* 0: never used: it is full */
+    ts_ns at;       /* how far tokens were made: never goes back.  0: never used: it is full */
+    ts_ns leap;     /* the last record's, if it is far ahead of `at`; 0: it is not */
+    dur_ns counted; /* when it was counted in last, time_mono */
+    bool begun;     /* `at` is a time of records */
+};
+
+/* The time of a record, and what the clocks say when it is counted. */
+struct rules_time {
+    ts_ns record, wall;
+    dur_ns mono;
 };
 
 /* How far rates are used up, of one file or of all files of a source. */
@@ -70,11 +79,12 @@ struct rules_rates {
     unsigned closed;
 };
 
-/* A record of time `ts` counts in `d->limit`; returns what `closed` is behind it. */
-unsigned rules_count(const struct rules *r, const struct rules_decision *d, ts_ns ts,
-                     struct rules_bucket buckets[RULES_BUCKETS], unsigned closed);
+/* A record of time `t` counts in `d->limit`; returns what `closed` is behind it. */
+unsigned rules_count(const struct rules *r, const struct rules_decision *d,
+                     const struct rules_time *t, struct rules_bucket buckets[RULES_BUCKETS],
+                     unsigned closed);
 
-/* The same in `rates`. */
+/* The same in `rates`, of a record of time `ts` that is counted now. */
 void rules_count_in(const struct rules *r, const struct rules_decision *d, ts_ns ts,
                     struct rules_rates *rates);
 /* A record with a text of `bytes` was dropped: for the metrics. */

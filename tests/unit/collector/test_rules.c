@@ -117,42 +117,186 @@ static void a_sample_is_the_part_that_was_asked_for(void **state)
         assert_int_equal(decide("x", DECODE_STDOUT, place).by, RULES_SAMPLE);
 }
 
-/* `n` records, `gap` apart; how many are kept? */
-static unsigned flood(unsigned n, dur_ns gap, ts_ns *at, struct rules_bucket *buckets,
-                      unsigned *closed)
+/* A rate that records are counted in, and the clocks of who counts. */
+struct world {
+    struct rules_bucket buckets[RULES_BUCKETS];
+    unsigned closed;
+    ts_ns wall;
+    dur_ns mono;
+};
+
+/* One of time `at`: is it kept? */
+static bool count(struct world *w, ts_ns at)
 {
     const struct profile *p = profile_of_log(profiles, &config->sources[0], &WEB, NULL);
+    struct rules_record rec = {.line = STR("x"), .stream = DECODE_STDOUT, .labels = &WEB};
+    struct rules_decision d = rules_decide(p->rules, p->of, w->closed, &rec);
+    struct rules_time t = {.record = at, .wall = w->wall, .mono = w->mono};
+
+    assert_int_equal(d.limit, 1);
+    w->closed = rules_count(p->rules, &d, &t, w->buckets, w->closed);
+    return d.by == RULES_KEEP;
+}
+
+/* `n` records, `gap` apart; how many are kept? */
+static unsigned flood(unsigned n, dur_ns gap, ts_ns *at, struct world *w)
+{
     unsigned kept = 0;
 
-    for (unsigned i = 0; i < n; i++, *at += gap) {
-        struct rules_record rec = {.line = STR("x"), .stream = DECODE_STDOUT, .labels = &WEB};
-        struct rules_decision d = rules_decide(p->rules, p->of, *closed, &rec);
-        assert_int_equal(d.limit, 1);
-        kept += d.by == RULES_KEEP;
-        *closed = rules_count(p->rules, &d, *at, buckets, *closed);
-    }
+    for (unsigned i = 0; i < n; i++, *at += gap)
+        kept += count(w, *at);
     return kept;
+}
+
+/* As they are written: the clocks go on with them. */
+static unsigned live(unsigned n, dur_ns gap, dur_ns late, struct world *w)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < n; i++, w->wall += gap, w->mono += gap)
+        kept += count(w, w->wall - late);
+    return kept;
+}
+
+enum { LONG_AGO = 1000, NOW = 2000000 }; /* seconds */
+static struct world world(void)
+{
+    return (struct world){.wall = NOW * NS_PER_S, .mono = 77 * NS_PER_S};
 }
 
 static void a_rate_is_counted_in_the_time_of_the_records(void **state)
 {
-    struct rules_bucket buckets[RULES_BUCKETS] = {{0}};
-    unsigned closed = 0;
-    ts_ns at = 1000 * NS_PER_S;
+    struct world w = world();
+    ts_ns at = LONG_AGO * NS_PER_S;
 
     (void)state;
     load(INPUT "rules: [{rate: 100, burst: 300}]\n");
-    assert_int_equal(flood(1000, 0, &at, buckets, &closed), 300); /* all at once */
-    assert_int_equal(flood(1000, 0, &at, buckets, &closed), 0);
+    assert_int_equal(flood(1000, 0, &at, &w), 300); /* all at once */
+    assert_int_equal(flood(1000, 0, &at, &w), 0);
     at += 10 * NS_PER_S; /* it opens again with the first that finds it so, and holds the burst */
-    assert_int_equal(flood(1000, 0, &at, buckets, &closed), 300);
+    assert_int_equal(flood(1000, 0, &at, &w), 300);
     at += 10 * NS_PER_S;
-    assert_in_range(flood(10000, NS_PER_MS, &at, buckets, &closed), 1100, 1310); /* ten seconds */
+    assert_in_range(flood(10000, NS_PER_MS, &at, &w), 1100, 1310); /* ten seconds */
     at += 10 * NS_PER_S;
-    assert_int_equal(flood(1, 0, &at, buckets, &closed), 0);
-    assert_int_equal(flood(1000, 20 * NS_PER_MS, &at, buckets, &closed), 1000); /* slow enough */
-    at -= 500 * NS_PER_S; /* a clock that goes back neither opens nor closes anything */
-    assert_int_equal(flood(100, 20 * NS_PER_MS, &at, buckets, &closed), 100);
+    assert_int_equal(flood(1, 0, &at, &w), 0);
+    assert_int_equal(flood(1000, 20 * NS_PER_MS, &at, &w), 1000); /* slow enough */
+}
+
+/* In whatever order they come: the burst, and what opens again with a second's worth. */
+static void times_that_go_back_make_no_more_of_a_rate(void **state)
+{
+    struct world w = world();
+    unsigned kept = 0;
+    ts_ns at = LONG_AGO * NS_PER_S;
+
+    (void)state;
+    load(INPUT "rules: [{rate: 10}]\n");
+    assert_int_equal(flood(2000, NS_PER_MS, &at, &w), 20);
+
+    w = world();
+    at = LONG_AGO * NS_PER_S; /* each second one 100 ms early */
+    for (unsigned i = 0; i < 2000; i++, at += NS_PER_MS)
+        kept += count(&w, i % 2 == 0 ? at : at - 100 * NS_PER_MS);
+    assert_int_equal(kept, 20);
+
+    w = world();
+    kept = 0; /* the same second again and again */
+    for (unsigned i = 0; i < 20; i++) {
+        at = LONG_AGO * NS_PER_S;
+        kept += flood(100, 10 * NS_PER_MS, &at, &w);
+    }
+    assert_int_equal(kept, 10);
+
+    w = world();
+    kept = 0; /* ten clients over the same five seconds, one behind the other */
+    for (unsigned i = 0; i < 10; i++) {
+        at = LONG_AGO * NS_PER_S;
+        kept += flood(101, 50 * NS_PER_MS, &at, &w);
+    }
+    assert_in_range(kept, 50, 60);
+}
+
+/* One whose clock is behind, and one line that was ahead: they have the rate of their arrival. */
+static void a_time_that_is_behind_counts_when_it_arrives(void **state)
+{
+    struct world w = world();
+    ts_ns at = LONG_AGO * NS_PER_S;
+
+    (void)state;
+    load(INPUT "rules: [{rate: 10}]\n");
+    assert_true(count(&w, w.wall));
+    assert_int_equal(live(500, 200 * NS_PER_MS, NS_PER_H, &w), 500); /* slow enough, an hour late */
+    assert_in_range(live(5000, NS_PER_MS, NS_PER_H, &w), 40, 60);    /* five seconds of a flood */
+    (void)flood(1000, 0, &at, &w);
+    w.mono += 10 * NS_PER_S; /* no time but that of arrival opens it again */
+    assert_int_equal(flood(1000, 0, &at, &w), 10);
+}
+
+/* Be it a year: the others' time goes on. */
+static void a_time_in_the_future_takes_no_time_from_others(void **state)
+{
+    struct world w = world();
+
+    (void)state;
+    load(INPUT "rules: [{rate: 10}]\n");
+    assert_true(count(&w, w.wall + 365 * NS_PER_DAY));
+    w.wall += NS_PER_S;
+    w.mono += NS_PER_S;
+    assert_int_equal(live(500, 200 * NS_PER_MS, 0, &w), 500);
+    assert_true(count(&w, INT64_MAX));
+    w.wall += NS_PER_S;
+    w.mono += NS_PER_S;
+    assert_int_equal(live(500, 200 * NS_PER_MS, 0, &w), 500);
+    w = world();
+    assert_true(count(&w, INT64_MIN));
+    assert_true(count(&w, INT64_MAX));
+    w.wall -= NS_PER_H; /* our own clock is set back: by what goes on meanwhile */
+    assert_int_equal(live(500, 200 * NS_PER_MS, 0, &w), 500);
+    assert_in_range(live(5000, NS_PER_MS, 0, &w), 40, 60);
+}
+
+/* Nor in a backlog, where no clock of ours goes on; wherever such records are, if not two together.
+ */
+static void a_time_that_leaps_ahead_is_not_that_of_the_others(void **state)
+{
+    struct world w = world();
+    unsigned kept = 0;
+    ts_ns at = LONG_AGO * NS_PER_S;
+
+    (void)state;
+    load(INPUT "rules: [{rate: 10}]\n");
+    assert_true(count(&w, INT64_MAX));
+    for (unsigned i = 0; i < 5000; i++, at += 200 * NS_PER_MS)
+        kept += count(&w, i % 10 == 3 ? w.wall + NS_PER_DAY : at);
+    assert_int_equal(kept, 5000);
+    assert_in_range(flood(2000, NS_PER_MS, &at, &w), 10, 30);
+    at += NS_PER_DAY; /* but all may leap */
+    assert_int_equal(flood(1000, 0, &at, &w), 10);
+    kept = 0;
+    for (unsigned i = 0; i < 100; i++, at += 5 * NS_PER_MIN)
+        kept += count(&w, at);
+    assert_in_range(kept, 97, 99);
+    w = world(); /* one behind the other, two clocks an hour apart */
+    at = LONG_AGO * NS_PER_S;
+    kept = 0;
+    for (unsigned i = 0; i < 2000; i++, at += NS_PER_MS)
+        kept += count(&w, i % 2 == 0 ? at : at + NS_PER_H);
+    assert_int_equal(kept, 20);
+}
+
+/* What was written while nobody read comes in its own time, also if it begins a little early. */
+static void a_pause_of_the_reader_is_no_time_of_the_records(void **state)
+{
+    struct world w = world();
+    ts_ns at = w.wall;
+
+    (void)state;
+    load(INPUT "rules: [{rate: 10}]\n");
+    assert_int_equal(live(100, 200 * NS_PER_MS, 0, &w), 100);
+    at = w.wall - NS_PER_MS * 250;
+    w.wall += NS_PER_H;
+    w.mono += NS_PER_H;
+    assert_int_equal(flood(5 * 3600, 200 * NS_PER_MS, &at, &w), 5 * 3600);
 }
 
 static void containers_are_selected_by_their_labels(void **state)
@@ -198,5 +342,10 @@ static void a_container_may_ask_for_more_and_not_for_less(void **state)
 CHECK_MAIN(TEST(the_first_rule_that_fits_decides), TEST(a_rule_that_cannot_be_looked_at_drops),
            TEST(a_sample_is_the_part_that_was_asked_for),
            TEST(a_rate_is_counted_in_the_time_of_the_records),
+           TEST(times_that_go_back_make_no_more_of_a_rate),
+           TEST(a_time_that_is_behind_counts_when_it_arrives),
+           TEST(a_time_in_the_future_takes_no_time_from_others),
+           TEST(a_time_that_leaps_ahead_is_not_that_of_the_others),
+           TEST(a_pause_of_the_reader_is_no_time_of_the_records),
            TEST(containers_are_selected_by_their_labels),
            TEST(a_container_may_ask_for_more_and_not_for_less))

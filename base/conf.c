@@ -33,12 +33,21 @@ struct place {
     unsigned line, column;
 };
 
+/* A list of maps, and which of them. */
+struct level {
+    const struct level *outer;
+    const char *list;
+    size_t index;
+};
+
 struct loader {
     const char *file;
     struct arena *a;
     struct conf_errors *errors;
     struct place places[CONF_ERRORS_MAX];  /* of errors->v, to sort by */
     const struct conf_option *fallback_of; /* its default is being loaded, and not the file */
+    const struct level *level;             /* that is being loaded; NULL: the outermost */
+    struct str of;                         /* the option of it, or a section; NULL: none */
     bool full;                             /* the arena is */
 };
 
@@ -64,6 +73,31 @@ static struct str format_at(struct loader *l, unsigned line, unsigned column, co
     return text;
 }
 
+/* "inputs.3." into `to`; how many bytes that is. */
+static size_t put_level(const struct level *level, char *to, size_t cap)
+{
+    size_t n = level == NULL ? 0 : put_level(level->outer, to, cap);
+    int more = level == NULL || n >= cap
+                   ? 0
+                   : snprintf(to + n, cap - n, "%s.%zu.", level->list, level->index);
+
+    return more < 0 ? n : n + (size_t)more;
+}
+
+/* What the error that is being told is about. */
+static struct str format_of(struct loader *l)
+{
+    char level[256] = "";
+    struct str text;
+
+    if (l->of.p == NULL)
+        return STR_NULL;
+    (void)put_level(l->level, level, sizeof(level));
+    text = arena_printf(l->a, "%s%.*s", level, STR_ARG(l->of));
+    l->full = l->full || text.p == NULL;
+    return text;
+}
+
 /* In the order of the file, which is not that of finding. */
 static void add_error(struct loader *l, struct place at, const char *what)
 {
@@ -75,11 +109,13 @@ static void add_error(struct loader *l, struct place at, const char *what)
     while (i > 0 && (l->places[i - 1].line > at.line ||
                      (l->places[i - 1].line == at.line && l->places[i - 1].column > at.column))) {
         errors->v[i] = errors->v[i - 1];
+        errors->of[i] = errors->of[i - 1];
         l->places[i] = l->places[i - 1];
         i--;
     }
     l->places[i] = at;
     errors->v[i] = format_at(l, at.line, at.column, what);
+    errors->of[i] = format_of(l);
 }
 
 static void add_warning(struct loader *l, const struct yaml_node *node, const char *what)
@@ -156,6 +192,13 @@ static const struct conf_option *find_option(const struct table *t, struct str p
     return NULL;
 }
 
+static void no_section(struct loader *l, const struct yaml_node *item, struct str path)
+{
+    l->of = path;
+    COMPLAIN(l, item, "'%.*s' must be a map of options", STR_ARG(path));
+    l->of = STR_NULL;
+}
+
 static void walk(struct loader *l, struct table *t, const struct yaml_node *map, struct str prefix)
 {
     for (const struct yaml_node *item = map->first; item != NULL; item = item->next) {
@@ -170,7 +213,7 @@ static void walk(struct loader *l, struct table *t, const struct yaml_node *map,
         else if (item->kind == YAML_MAP)
             walk(l, t, item, (struct str){o->path, n + 1});
         else
-            COMPLAIN(l, item, "'%.*s' must be a map of options", (int)n, o->path);
+            no_section(l, item, (struct str){o->path, n});
     }
 }
 
@@ -445,6 +488,7 @@ static void set_labels(struct loader *l, const struct conf_option *o, const stru
 static void set_maps(struct loader *l, const struct conf_option *o, const struct yaml_node *node,
                      char *target)
 {
+    struct level level = {.outer = l->level, .list = o->path};
     char *items;
     size_t n = 0;
 
@@ -461,8 +505,12 @@ static void set_maps(struct loader *l, const struct conf_option *o, const struct
                           .line = item->line,
                           .column = item->column};
         if (item->kind == YAML_MAP) {
+            level.index = n++;
+            l->level = &level;
+            l->of = STR_NULL;
             load_table(l, &t, item);
-            n++;
+            l->level = level.outer;
+            l->of = str_of(o->path);
         } else {
             COMPLAIN(l, item, "'%s' must be a list of maps", o->path);
         }
@@ -546,6 +594,7 @@ static void set_fallback(struct loader *l, const struct conf_option *o, char *ta
 static void fill(struct loader *l, const struct table *t, const struct conf_option *o,
                  const struct yaml_node *value)
 {
+    l->of = str_of(o->path);
     if (value != NULL && is_placeholder(o, value)) {
         char what[256];
         if (o->fallback == NULL) {
@@ -562,6 +611,7 @@ static void fill(struct loader *l, const struct table *t, const struct conf_opti
         set_fallback(l, o, t->target);
     else
         complain_at(l, t->line, t->column, "option '%s' is required", o->path);
+    l->of = STR_NULL;
 }
 
 /* Load `map` (NULL: empty) by t->options into t->target. */
@@ -588,15 +638,18 @@ int conf_load(const char *file, struct str text, const struct conf_option *optio
     memset(errors, 0, sizeof(*errors));
     e = yaml_parse(file, text, a, &root, err);
     if (e == ERR_INVALID) {
+        errors->of[0] = STR("");
         errors->v[errors->n++] = arena_str(a, str_of(err->text));
         return errors->v[0].p == NULL ? arena_err(a, err) : e;
     }
     if (e < 0)
         return e;
-    if (root != NULL && root->kind != YAML_MAP)
+    if (root != NULL && root->kind != YAML_MAP) {
+        l.of = STR("");
         COMPLAIN(&l, root, "a map of options must stand here");
-    else
+    } else {
         load_table(&l, &t, root);
+    }
     if (l.full)
         return arena_err(a, err);
     if (errors->n == 0)
@@ -616,6 +669,8 @@ static const struct yaml_node *find_path(const struct yaml_node *node, const cha
         bool in_list = node->kind == YAML_LIST;
         if (in_list && !str_to_u64(part, &index))
             return NULL;
+        if (node->kind == YAML_SCALAR && rest.n == 0 && str_eq(part, STR("0")))
+            return node; /* it is the list */
         node = node->first;
         while (node != NULL && (in_list ? index-- > 0 : !str_eq(node->key->text, part)))
             node = node->next;
@@ -633,8 +688,25 @@ void conf_complain(struct conf_errors *errors, struct arena *a, const char *file
 
     if (yaml_parse(file, text, a, &root, &ignored) == 0)
         node = find_path(root, path);
-    if (errors->n < CONF_ERRORS_MAX) /* behind those that are there */
+    if (errors->n < CONF_ERRORS_MAX) { /* behind those that are there */
+        errors->of[errors->n] = STR_NULL;
         errors->v[errors->n] =
             format_at(&l, node == NULL ? 1 : node->line, node == NULL ? 1 : node->column, message);
+    }
     errors->n++;
+}
+
+/* Is `b` the option `a`, or something in it? */
+static bool holds(struct str a, struct str b)
+{
+    return str_starts(b, a) && (a.n == 0 || a.n == b.n || b.p[a.n] == '.');
+}
+
+bool conf_is_wrong(const struct conf_errors *errors, const char *path)
+{
+    for (size_t i = 0; i < errors->n && i < CONF_ERRORS_MAX; i++)
+        if (errors->of[i].p != NULL &&
+            (holds(errors->of[i], str_of(path)) || holds(str_of(path), errors->of[i])))
+            return true;
+    return errors->n > CONF_ERRORS_MAX;
 }

@@ -65,26 +65,32 @@ struct conf_option {
 };
 
 struct conf_errors {
-    size_t n;                      /* errors found, may be over CONF_ERRORS_MAX */
-    struct str v[CONF_ERRORS_MAX]; /* each "file:line:column: message"; in the arena */
-    size_t n_warnings;             /* the same for what is no error: log them */
+    size_t n;                       /* errors found, may be over CONF_ERRORS_MAX */
+    struct str v[CONF_ERRORS_MAX];  /* each "file:line:column: message"; in the arena */
+    struct str of[CONF_ERRORS_MAX]; /* the option, section or list that has no value for it, as
+                                       conf_complain takes it; "": the file; NULL: none */
+    size_t n_warnings;              /* the same for what is no error: log them */
     struct str warnings[CONF_ERRORS_MAX];
 };
 
 /*
  * Load `text` (named `file` in messages) into `target`, a zeroed struct; strings live in `a`,
  * *errors is cleared first.  All fields are set, those not in the file from their fallbacks.
- * ERR_INVALID: errors->n > 0, err holds the first, and `target` must not be used; ERR_LIMIT,
- * ERR_NOMEM: `a` is full.
+ * ERR_INVALID: errors->n > 0, err holds the first, and `target` is for further checks alone: what
+ * conf_is_wrong tells of is zero, or has less in it.  ERR_LIMIT, ERR_NOMEM: `a` is full.
  */
 int conf_load(const char *file, struct str text, const struct conf_option *options, size_t n,
               void *target, struct arena *a, struct conf_errors *errors, struct err *err);
 
 /* Add an error of the program's own (e.g. two options that exclude each other), at the value of
  * option `path` if the file has it, else at 1:1.  In a list the index is a part of the path:
- * "inputs.0.path". */
+ * "inputs.0.path"; where one value stands for a list it is that value's place. */
 void conf_complain(struct conf_errors *errors, struct arena *a, const char *file, struct str text,
                    const char *path, const char *message);
+
+/* Has conf_load not found a value for option `path` (as above), or for what it lies in or holds?
+ * true, too, where there were more errors than are kept. */
+bool conf_is_wrong(const struct conf_errors *errors, const char *path);
 
 /* Append the effective configuration as YAML that loads again unchanged, but for secrets: "(set)"
  * loads as if the option were absent, with a warning (or, if it is required, an error). */

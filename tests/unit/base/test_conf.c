@@ -533,9 +533,61 @@ static void a_program_complains_at_the_place_of_the_option(void **state)
     check_str(errors.v[2], "t:1:1: too few");
     check_str(errors.v[3], "t:1:1: too small");
     check_str(errors.v[4], "t:1:1: broken");
+    errors.n = 0;
+    conf_complain(&errors, a, "t", STR("files: [a, b]\n"), "files.1", "gone");
+    conf_complain(&errors, a, "t", STR("files: a\n"), "files.0", "gone");
+    check_str(errors.v[0], "t:1:12: gone");
+    check_str(errors.v[1], "t:1:8: gone");
+    errors.n = 5;
     for (int i = 0; i < CONF_ERRORS_MAX; i++)
         conf_complain(&errors, a, "t", text, "size", "again");
     assert_int_equal(errors.n, 5 + CONF_ERRORS_MAX);
+    arena_free(&a);
+}
+
+/* So that a program can look at the rest, and tell all at once. */
+static void what_has_no_value_is_told(void **state)
+{
+    struct arena *a = arena_new(NULL, 1 << 20);
+    struct conf_errors errors;
+    struct settings s;
+    struct buf many;
+    (void)state;
+
+    assert_int_equal(load(STR("forward: {port: y}\nhttp: x\nnope: 1\ninputs:\n  - path: a\n    "
+                              "limit: {max: z}\n  - limit: {skip: {}}\n"),
+                          &s, a, &errors),
+                     ERR_INVALID);
+    assert_int_equal(errors.n, 6);
+    assert_true(conf_is_wrong(&errors, "forward.port"));
+    assert_true(conf_is_wrong(&errors, "forward"));
+    assert_true(conf_is_wrong(&errors, "http.listen")); /* the section is */
+    assert_true(conf_is_wrong(&errors, "inputs"));
+    assert_true(conf_is_wrong(&errors, "inputs.0"));
+    assert_true(conf_is_wrong(&errors, "inputs.0.limit.max"));
+    assert_true(conf_is_wrong(&errors, "inputs.1.path")); /* it is needed */
+    assert_true(conf_is_wrong(&errors, "inputs.1.limit.skip"));
+    assert_false(conf_is_wrong(&errors, "inputs.0.path"));
+    assert_false(conf_is_wrong(&errors, "inputs.1.limit.max"));
+    assert_false(conf_is_wrong(&errors, "inputs.10"));
+    assert_false(conf_is_wrong(&errors, "size"));
+    check_str(s.inputs[0].path, "a");
+    assert_int_equal(load(STR("inputs: [{path: a, pth: b}]\n"), &s, a, &errors), ERR_INVALID);
+    assert_false(conf_is_wrong(&errors, "inputs"));
+    conf_complain(&errors, a, "t", STR("size: 1\n"), "size", "too small");
+    assert_false(conf_is_wrong(&errors, "size")); /* it has a value */
+    assert_int_equal(load(STR("inputs: [1, {path: a}]\n"), &s, a, &errors), ERR_INVALID);
+    assert_true(conf_is_wrong(&errors, "inputs.0.path"));
+    assert_int_equal(load(STR("[\n"), &s, a, &errors), ERR_INVALID);
+    assert_true(conf_is_wrong(&errors, "size"));
+    assert_int_equal(load(STR("[]\n"), &s, a, &errors), ERR_INVALID);
+    assert_true(conf_is_wrong(&errors, "size"));
+    buf_init(&many, 1 << 16);
+    for (int i = 0; i <= CONF_ERRORS_MAX; i++)
+        buf_addf(&many, "nokey%d: 1\n", i);
+    assert_int_equal(load(buf_str(&many), &s, a, &errors), ERR_INVALID);
+    assert_true(conf_is_wrong(&errors, "size"));
+    buf_fini(&many);
     arena_free(&a);
 }
 
@@ -566,4 +618,4 @@ CHECK_MAIN(cmocka_unit_test(an_empty_file_gives_the_defaults),
            cmocka_unit_test(the_example_loads_and_gives_the_defaults),
            cmocka_unit_test(sizes_read_back_as_they_were),
            cmocka_unit_test(a_program_complains_at_the_place_of_the_option),
-           cmocka_unit_test(a_full_arena_is_no_crash))
+           cmocka_unit_test(what_has_no_value_is_told), cmocka_unit_test(a_full_arena_is_no_crash))

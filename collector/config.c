@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/record.h"
-#include "collector/config_check.h"
+#include "collector/config_files.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -51,7 +51,7 @@ static const struct conf_option SOURCE[] = {
      .type = CONF_STRS,
      .offset = IN(exclude),
      .fallback = "[]",
-     .help = "globs of paths to leave alone"},
+     .help = "globs of whole paths to leave alone"},
     {.path = "read_from",
      .type = CONF_ENUM,
      .offset = IN(read_from),
@@ -568,6 +568,13 @@ static int finish(struct config *c, const char *file, struct str dir, struct err
     return r;
 }
 
+static int sum_up(const char *path, const struct conf_errors *errors, struct err *err)
+{
+    if (errors->n == 0)
+        return 0;
+    return err_set(err, ERR_INVALID, "%s: %zu mistakes", path, errors->n);
+}
+
 int config_parse(const char *path, struct str dir, struct str text, struct config **ret,
                  struct conf_errors *errors, struct err *err)
 {
@@ -580,15 +587,13 @@ int config_parse(const char *path, struct str dir, struct str text, struct confi
     r = conf_load(path, text, OPTIONS, N_OPTIONS, c, a, errors, err);
     c->arena = a;
     *ret = c;
+    if (r < 0 && r != ERR_INVALID)
+        return r;
+    config_check(&k, c); /* also of what has mistakes: all of them are told */
+    r = finish(c, path, dir, err);
     if (r == 0)
-        config_check(&k, c);
-    if (r == 0 && errors->n == 0)
-        r = finish(c, path, dir, err);
-    if (r == 0 && errors->n == 0)
         config_check_own(&k, c);
-    if (r == 0 && errors->n > 0)
-        r = err_set(err, ERR_INVALID, "%s: %zu mistakes", path, errors->n);
-    return r;
+    return r == 0 ? sum_up(path, errors, err) : r;
 }
 
 int config_load(const char *path, struct config **ret, struct conf_errors *errors, struct err *err)
@@ -602,6 +607,11 @@ int config_load(const char *path, struct config **ret, struct conf_errors *error
     r = file_read(AT_FDCWD, path, &text, err);
     if (r == 0)
         r = config_parse(path, STR_NULL, buf_str(&text), ret, errors, err);
+    if (r == 0 || (r == ERR_INVALID && errors->n > 0)) {
+        config_files_check(&(struct config_check){path, buf_str(&text), errors, (*ret)->arena},
+                           *ret);
+        r = sum_up(path, errors, err);
+    }
     buf_fini(&text);
     return r;
 }

@@ -121,12 +121,13 @@ struct config {
     struct arena *arena; /* owned: all texts */
 };
 
-/* Read and check `path`.  ERR_INVALID: *errors tells all that is wrong (its texts live in *ret,
- * which the caller frees in either case).  ERR_GONE, ERR_IO: the file cannot be read; then *ret is
+/* Read and check `path`, and whether the files of TLS can be opened: so only with the rights to.
+ * ERR_INVALID: *errors tells all that is wrong (its texts live in *ret, which the caller frees in
+ * either case).  ERR_GONE, ERR_IO: the file cannot be read; then *ret is
  * NULL. */
 int config_load(const char *path, struct config **ret, struct conf_errors *errors, struct err *err);
-/* The same of `text`, that stood in `path` in the absolute directory `dir` (empty: is found out).
- */
+/* The same of `text`, that stood in `path` in the absolute directory `dir` (empty: is found out);
+ * no file is opened. */
 int config_parse(const char *path, struct str dir, struct str text, struct config **ret,
                  struct conf_errors *errors, struct err *err);
 /* The unix socket of an engine that `s` asks for events, the usual one unless it is named; empty

@@ -8,11 +8,15 @@
 #include "collector/config_check.h"
 
 #include "base/level.h"
+#include "collector/config_files.h"
 #include "collector/config_forward.h"
 #include "collector/config_journal.h"
 #include "collector/config_own.h"
 #include "collector/patterns.h"
 #include "collector/redact.h"
+#include "wire/address.h"
+
+#include <string.h>
 
 static bool is_glob(struct str s)
 {
@@ -21,23 +25,65 @@ static bool is_glob(struct str s)
 }
 
 /* Is the address on this host?  Whoever may read our memory may read a loopback socket too. */
-static bool is_local(struct str address)
+static bool is_local(const struct address *a)
 {
-    return str_starts(address, STR("unix:")) || str_starts(address, STR("127.")) ||
-           str_starts(address, STR("[::1]")) || str_starts(address, STR("localhost:"));
+    static const struct in6_addr LOOPBACK = IN6ADDR_LOOPBACK_INIT;
+
+    if (a->kind == ADDRESS_NAME)
+        return strcmp(a->host, "localhost") == 0;
+    if (a->kind == ADDRESS_UNIX)
+        return true;
+    return a->socket.any.sa_family == AF_INET
+               ? ntohl(a->socket.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
+               : memcmp(&a->socket.v6.sin6_addr, &LOOPBACK, sizeof(LOOPBACK)) == 0;
+}
+
+void config_check_complain(const struct config_check *k, const char *path, const char *message)
+{
+    if (!conf_is_wrong(k->errors, path))
+        conf_complain(k->errors, k->a, k->file, k->text, path, message);
 }
 
 static void complain(const struct config_check *k, const char *path, const char *message)
 {
-    conf_complain(k->errors, k->a, k->file, k->text, path, message);
+    config_check_complain(k, path, message);
 }
 
+/* Of what several options say together: where one of these has no value nothing is known. */
+static void complain_unless(const struct config_check *k, const char *other, const char *path,
+                            const char *message)
+{
+    if (!conf_is_wrong(k->errors, other))
+        complain(k, path, message);
+}
+
+/* With the type it is the whole input that does not fit together. */
 static void complain_source(const struct config_check *k, size_t i, const char *option,
                             const char *text)
 {
-    struct str path = arena_printf(k->a, "inputs.%zu.%s", i, option);
+    struct str whole = arena_printf(k->a, "inputs.%zu", i),
+               path = arena_printf(k->a, "inputs.%zu.%s", i, option);
 
-    complain(k, path.p == NULL ? "inputs" : path.p, text);
+    if (whole.p == NULL || path.p == NULL)
+        complain(k, "inputs", text);
+    else
+        complain_unless(k, strcmp(option, "type") == 0 ? whole.p : path.p, path.p, text);
+}
+
+/* Item `n` of a list of texts. */
+static void complain_item(const struct config_check *k, size_t i, const char *option, size_t n,
+                          const char *text)
+{
+    struct str path = arena_printf(k->a, "%s.%zu", option, n);
+
+    complain_source(k, i, path.p == NULL ? option : path.p, text);
+}
+
+static bool has_type(const struct config_check *k, size_t i)
+{
+    struct str path = arena_printf(k->a, "inputs.%zu.type", i);
+
+    return path.p != NULL && !conf_is_wrong(k->errors, path.p);
 }
 
 static void check_runtime_state(const struct config_check *k, size_t i,
@@ -51,7 +97,7 @@ static void check_runtime_state(const struct config_check *k, size_t i,
         complain_source(k, i, "runtime_state", "at most 16");
     for (size_t d = 0; d < v->n && config_runtime_state(s).n > 0; d++)
         if (!str_starts(v->v[d], STR("/")) || is_glob(v->v[d]))
-            complain_source(k, i, "runtime_state", "a directory, beginning with /; or none");
+            complain_item(k, i, "runtime_state", d, "a directory, beginning with /; or none");
 }
 
 struct source_checker {
@@ -66,10 +112,26 @@ static void complain_part(void *arg, const char *option, const char *text)
     complain_source(c->k, c->i, option, text);
 }
 
+static void check_paths(const struct config_check *k, size_t i, const struct config_source *s)
+{
+    for (size_t p = 0; p < s->paths.n; p++)
+        if (!str_starts(s->paths.v[p], STR("/")))
+            complain_item(k, i, "paths", p, "a path must begin with /");
+    for (size_t p = 0; p < s->exclude.n; p++)
+        if (!str_starts(s->exclude.v[p], STR("/")))
+            complain_item(k, i, "exclude", p,
+                          "it is for whole paths and must begin with /, as in /var/log/*/x.log");
+    if (s->docker_root.n > 0 && !str_starts(s->docker_root, STR("/")))
+        complain_source(k, i, "docker_root", "a path must begin with /");
+}
+
 static void check_source(const struct config_check *k, size_t i, struct config_source *s)
 {
     bool is_events = s->type == CONFIG_DOCKER_EVENTS || s->type == CONFIG_PODMAN_EVENTS;
 
+    check_paths(k, i, s);
+    if (!has_type(k, i))
+        return;
     if ((s->type == CONFIG_FILE || s->type == CONFIG_JSON) && s->paths.n == 0)
         complain_source(k, i, "type", "an input of type file or json needs paths");
     if (s->type != CONFIG_JSON && s->time_key.n + s->level_key.n + s->message_key.n > 0)
@@ -82,9 +144,6 @@ static void check_source(const struct config_check *k, size_t i, struct config_s
         complain_source(k, i, "multiline.start", "it stands in the place of a format");
     if (is_events && (s->multiline.start.n > 0 || s->multiline.format != 0))
         complain_source(k, i, "multiline", "an event is one line");
-    for (size_t p = 0; p < s->paths.n; p++)
-        if (!str_starts(s->paths.v[p], STR("/")))
-            complain_source(k, i, "paths", "a path must begin with /");
     check_runtime_state(k, i, s);
     config_forward_check(s, complain_part, &(struct source_checker){k, i});
     config_journal_check(s, complain_part, &(struct source_checker){k, i});
@@ -96,6 +155,17 @@ static void complain_rule(const struct config_check *k, size_t i, const char *op
     struct str path = arena_printf(k->a, "rules.%zu.%s", i, option);
 
     complain(k, path.p == NULL ? "rules" : path.p, text);
+}
+
+static void check_burst(const struct config_check *k, size_t i, struct config_rule *r)
+{
+    struct str rate = arena_printf(k->a, "rules.%zu.rate", i),
+               burst = arena_printf(k->a, "rules.%zu.burst", i);
+
+    if (r->burst == 0)
+        r->burst = r->rate;
+    if (r->burst > 0 && r->rate == 0 && rate.p != NULL && burst.p != NULL)
+        complain_unless(k, rate.p, burst.p, "a burst needs a rate");
 }
 
 static bool is_rule_name(struct str s)
@@ -123,10 +193,7 @@ static void check_rule(const struct config_check *k, size_t i, struct config_rul
             complain_rule(k, i, "if.level", "there is no such level");
     if (!str_to_f64(r->sample_text, &r->sample) || !(r->sample >= 0 && r->sample <= 1))
         complain_rule(k, i, "sample", "a part is a number from 0 to 1");
-    if (r->burst == 0)
-        r->burst = r->rate;
-    if (r->burst > 0 && r->rate == 0)
-        complain_rule(k, i, "burst", "a burst needs a rate");
+    check_burst(k, i, r);
 }
 
 static void check_rules(const struct config_check *k, struct config *c)
@@ -180,23 +247,57 @@ static void check_redact(const struct config_check *k, const struct config *c)
         check_pattern(k, c->sources[i].multiline.start, "inputs", i, "multiline.start");
 }
 
+/* `tls`: with it it may be anywhere. */
+static void check_server(const struct config_check *k, const char *path, struct str text, bool tls)
+{
+    struct address a;
+    struct err err;
+
+    if (address_parse(text.p, &a, &err) < 0)
+        complain(k, path, err.text);
+    else if (a.kind == ADDRESS_UNIX && a.socket.un.sun_path[0] != '/')
+        complain(k, path, "the path of a unix socket must begin with /");
+    else if (a.kind != ADDRESS_UNIX && strcmp(a.port, "0") == 0)
+        complain(k, path, "nobody can connect to port 0");
+    else if (!tls && !is_local(&a))
+        complain(k, "server.tls", "without TLS the server must be on this host");
+}
+
 static void check_servers(const struct config_check *k, const struct config *c)
 {
     if (c->address.n == 0 && c->servers.n == 0)
-        complain(k, "server.address", "where to send to is missing: server.address, or servers");
+        complain_unless(k, "servers", "server.address",
+                        "where to send to is missing: server.address, or servers");
     if (c->address.n > 0 && c->servers.n > 0)
         complain(k, "servers", "there is server.address too: one of them decides");
     if (c->servers.n > CONFIG_SERVERS_MAX)
         complain(k, "servers", "there can be 16 at most");
-    if (!c->tls && c->address.n > 0 && !is_local(c->address))
-        complain(k, "server.tls", "without TLS the server must be on this host");
+    if (c->address.n > 0)
+        check_server(k, "server.address", c->address, c->tls);
     for (size_t i = 0; i < c->servers.n; i++) {
-        if (!c->tls && !is_local(c->servers.v[i]))
-            complain(k, "server.tls", "without TLS the servers must be on this host");
+        struct str path = arena_printf(k->a, "servers.%zu", i);
+        const char *place = path.p == NULL ? "servers" : path.p;
+        check_server(k, place, c->servers.v[i], c->tls);
         for (size_t before = 0; before < i; before++)
             if (str_eq(c->servers.v[before], c->servers.v[i]))
-                complain(k, "servers", "an address is there twice");
+                complain(k, place, "an address is there twice");
     }
+}
+
+static void check_metrics(const struct config_check *k, struct str text)
+{
+    struct address a;
+    struct err err;
+
+    if (text.n == 0)
+        return;
+    if (address_parse(text.p, &a, &err) < 0)
+        complain(k, "metrics.listen", err.text);
+    else if (a.kind == ADDRESS_UNIX && a.socket.un.sun_path[0] != '/')
+        complain(k, "metrics.listen", "the path of a unix socket must begin with /");
+    else if (!is_local(&a))
+        complain(k, "metrics.listen",
+                 "must be an address of this host: it asks nobody who they are");
 }
 
 static void check_kube(const struct config_check *k, const struct config_kube *c)
@@ -212,14 +313,24 @@ static void check_kube(const struct config_check *k, const struct config_kube *c
         complain(k, "kubernetes.node", "the name of this node is needed: ${env:NODE_NAME}");
 }
 
+static void check_follow(const struct config_check *k, const struct conf_strs *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (!str_starts(v->v[i], STR("/"))) {
+            struct str path = arena_printf(k->a, "privileges.follow_into.%zu", i);
+            complain(k, path.p == NULL ? "privileges" : path.p, "a path must begin with /");
+        }
+}
+
 void config_check(const struct config_check *k, struct config *c)
 {
     check_servers(k, c);
     if (c->tls && (c->ca.n == 0 || c->cert.n == 0 || c->key.n == 0))
-        complain(k, "server.address", "mutual TLS needs server.ca, server.cert and server.key");
-    if (c->metrics_listen.n > 0 && !is_local(c->metrics_listen))
-        complain(k, "metrics.listen",
-                 "must be an address of this host: it asks nobody who they are");
+        complain_unless(k, "server", "server.address",
+                        "mutual TLS needs server.ca, server.cert and server.key");
+    config_files_check_names(k, c);
+    check_metrics(k, c->metrics_listen);
+    check_follow(k, &c->follow_into);
     if (c->n_sources == 0)
         complain(k, "inputs", "there is nothing to read: at least one input is needed");
     for (size_t i = 0; i < c->n_sources; i++) {
@@ -242,7 +353,7 @@ void config_check(const struct config_check *k, struct config *c)
 
 void config_check_own(const struct config_check *k, const struct config *c)
 {
-    for (size_t i = 0; i < c->n_sources; i++)
+    for (size_t i = 0; i < c->n_sources && c->state_dir.n > 0; i++)
         if (config_own_is_read(&c->sources[i], c->state_dir.p))
             complain_source(k, i, "paths", "it would read what is written to state_dir");
 }

@@ -17,10 +17,12 @@ static const char *const OWN[] = {"checkpoint",
                                   "addresses.json",
                                   "containers",
                                   "kube.cache",
+                                  "journald.position",
                                   SPOOL_DIR "/" SPOOL_OWN "/00000001" SPOOL_SUFFIX,
                                   SPOOL_DIR "/" SPOOL_FORWARD "/00000001" SPOOL_SUFFIX,
                                   SPOOL_DIR "/" SPOOL_DOCKER "/00000001" SPOOL_SUFFIX,
                                   SPOOL_DIR "/" SPOOL_PODMAN "/00000001" SPOOL_SUFFIX,
+                                  SPOOL_DIR "/" SPOOL_JOURNALD "/00000001" SPOOL_SUFFIX,
                                   "keep/0123456789abcdef-0123456789abcdef.lqk",
                                   "refused/1.fwd"};
 

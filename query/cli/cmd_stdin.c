@@ -93,7 +93,7 @@ static int add_line(struct piped *p, struct str line, struct err *err)
         line.n = RECORD_LINE_MAX;
         p->cut++;
     }
-    rec.attr = level_label(level_of(stream_labels(), NULL, 0, line));
+    rec.attr = level_label(level_of_line(line));
     rec.line = arena_str(p->batch->arena, line);
     if (rec.line.p == NULL)
         return err_set(err, ERR_LIMIT, "a metric query holds all lines, and these are over %d MiB",

@@ -67,13 +67,13 @@ def story(s, name, prefix):
     s.collector.stop()
 
 
-def check_manifests(work):
-    """Each collector.yaml in them, as the pods have it."""
+def check_manifests(work, tls):
+    """Each collector.yaml in them, as the pods have it, but for where the certificates are."""
     env = {"NODE_NAME": "n", "NAMESPACE": "ns", "POD_NAME": "p", "KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
     for name in ("k8s/daemonset.yaml", "k8s/sidecar.yaml", "k8s-labels/config.yaml"):
         text = (ROOT / "packaging" / name).read_text()
         lines = re.search(r"^  collector\.yaml: \|\n((?:    .*\n|\n)+)", text, re.M)[1]
-        (work / "manifest.yaml").write_text(textwrap.dedent(lines))
+        (work / "manifest.yaml").write_text(textwrap.dedent(lines).replace(" /tls/", f" {tls}/"))
         done = subprocess.run([BIN / "logq-collector", "check", "--config", work / "manifest.yaml"], capture_output=True, text=True,
                               env=os.environ | env)
         assert done.returncode == 0, (name, done.stderr)
@@ -91,7 +91,7 @@ def run():
     print("score", found)
     assert found <= 2.0, found
     with stage("  - {type: file, paths: ['@/logs/*.log']}\n", "privileges: {user: nobody}\n") as s:
-        check_manifests(s.work)
+        check_manifests(s.work, s.server.dir / "collector")
         (s.work / "logs").mkdir()
         (s.work / "bin").mkdir()
         shutil.copy(BIN / "logq-collector", s.work / "bin")

@@ -23,6 +23,14 @@ def config_errors(work):
         path.write_text("fowrard:\n  listen: 127.0.0.1:0\nlog_level: loud\n")
         done = command([BIN / program, verb, "--config", path], check=False)
         assert done.returncode == 2 and f"{path}:1:1:" in done.stderr and "fowrard" in done.stderr, done.stderr
+    # What would never work, or not even start, is told at once, also where a value is wrong.
+    path.write_text("server: {address: 127.0.0.1, ca: ../ca.crt, cert: a.crt, key: a.key}\nmax_line: x\n"
+                    "inputs: [{type: cri, exclude: ['*.log']}]\nrules: [{sample: 1.5}]\nmetrics: {listen: 127.0.0.1}\n")
+    for verb in ("check", "run"):
+        done = command([BIN / "logq-collector", verb, "--config", path], check=False)
+        places = sorted(line.removeprefix(f"{path}:").split(":")[0] for line in done.stderr.splitlines())
+        assert done.returncode == 2 and places == list("11112345"), (verb, done.stderr)
+        assert f"{path}:1:51: {work}/a.crt: No such file or directory" in done.stderr, done.stderr
     path = work / "logq-server.yaml"
     assert f"{work}/logq-server.yaml:3:12:" in command([BIN / "logq-server", "check", "--config", path], check=False).stderr
     command([BIN / "logq-server", "init", work / "check"])  # what the file names is looked at too

@@ -36,6 +36,13 @@ static int teardown(void **state)
 static int load(const char *text)
 {
     config_free(&c);
+    return config_parse(file, STR_NULL, str_of(text), &c, &errors, &err);
+}
+
+/* The same, from its file, with the files that it names. */
+static int load_file(const char *text)
+{
+    config_free(&c);
     assert_int_equal(file_replace(dir, "c.yaml", 0600, str_of(text), &err), 0);
     return config_load(file, &c, &errors, &err);
 }
@@ -146,6 +153,97 @@ static void what_does_not_fit_together_is_said(void **state)
     expect_error(SERVER "maxline: 1MiB\ninputs: [{type: cri}]\n", "maxline");
 }
 
+/* What could never work is no start that is tried for ever. */
+static void an_address_that_nobody_can_have_is_a_mistake(void **state)
+{
+#define LOCAL "inputs: [{type: cri}]\n"
+    (void)state;
+    assert_int_equal(load(LOCAL "server: {address: 'localhost:1', tls: false}\n"), 0);
+    assert_int_equal(load(LOCAL "server: {address: '[::1]:1', tls: false}\n"), 0);
+    expect_error(LOCAL "server: {address: '127.0.0.1', tls: false}\n",
+                 ":2:19: '127.0.0.1' is no address: want host:port");
+    expect_error(LOCAL "server: {address: ':99999', tls: false}\n", ":2:19: ':99999' is no");
+    expect_error(LOCAL "server: {address: 'h:99999', tls: false}\n", "between 0 and 65535");
+    expect_error(LOCAL "server: {address: 'h:0', tls: false}\n", "port 0");
+    expect_error(LOCAL "server: {address: 'unix:x', tls: false}\n", "must begin with /");
+    expect_error(LOCAL "server: {address: '127.evil.example:1', tls: false}\n", ":2:46: without");
+    expect_error(LOCAL "server: {tls: false}\nservers: ['[::1]:1', bad]\n",
+                 ":3:22: 'bad' is no address");
+    expect_error(LOCAL "server: {tls: false}\nservers: bad\n", ":3:10: 'bad' is no address");
+    expect_error(LOCAL "server: {tls: false}\nservers: ['[::1]:1', '[::1]:1']\n", ":3:22: an");
+    assert_int_equal(load(SERVER LOCAL "metrics: {listen: '127.0.0.1:0'}\n"), 0);
+    expect_error(SERVER LOCAL "metrics: {listen: 127.0.0.1}\n", ":3:19: '127.0.0.1' is no");
+    expect_error(SERVER LOCAL "metrics: {listen: 'unix:x'}\n", "must begin with /");
+}
+
+/* None of these would ever leave out a file, or be looked at. */
+static void paths_are_whole(void **state)
+{
+    (void)state;
+    expect_error(SERVER "inputs: [{type: cri, exclude: [/x/*, '*.log']}]\n",
+                 ":2:38: it is for whole paths");
+    expect_error(SERVER "inputs: [{type: cri, paths: [/x/*, x]}]\n", ":2:36: a path must");
+    expect_error(SERVER "inputs: [{type: docker, docker_root: x}]\n", "a path must begin");
+    expect_error(SERVER LOCAL "privileges: {follow_into: [/x, rel]}\n", ":3:32: a path must");
+}
+
+static void files_of_tls_can_be_opened(void **state)
+{
+#define TLS(ca, cert, key)                                                                         \
+    "server: {address: 'h:1', ca: " ca ", cert: " cert ", key: " key "}\ninputs: [{type: cri}]\n"
+    (void)state;
+    assert_int_equal(file_replace(dir, "a", 0600, STR("x"), &err), 0);
+    assert_int_equal(load_file(TLS("a", "a", "a")), 0);
+    assert_int_equal(load_file(TLS("a", "b", "/")), ERR_INVALID);
+    assert_int_equal(errors.n, 2);
+    assert_true(str_find(errors.v[0], STR("c.yaml:1:39: /")) != SIZE_MAX);
+    assert_true(str_ends(errors.v[0], STR("/b: No such file or directory")));
+    assert_true(str_ends(errors.v[1], STR(":1:47: /: Is a directory")));
+    assert_int_equal(load_file("server: {address: '[::1]:1', tls: false}\n" LOCAL), 0);
+    assert_int_equal(load_file(TLS("a", "b", "x/../a") "max_line: x\n"), ERR_INVALID);
+    assert_int_equal(errors.n, 3); /* whatever else is wrong */
+    expect_error(TLS("../a", "a", "a"), ":1:30: a path may not have . or ..");
+    expect_error(TLS("a", "./a", "a"), "a path may not have . or ..");
+    expect_error(TLS("a", "a", "/x//a"), "a path may not have . or ..");
+    expect_error(SERVER LOCAL "kubernetes: {api: 'https://k', node: n, ca_file: ../x}\n",
+                 ":3:50: a path may not have . or ..");
+}
+
+/* Not one after the other, and none that is but another's consequence. */
+static void all_mistakes_are_told_at_once(void **state)
+{
+    (void)state;
+    assert_int_equal(load(SERVER "max_line: x\n"
+                                 "inputs:\n"
+                                 "  - {type: cry, listen: ['[::1]:1'], paths: [y]}\n"
+                                 "  - {type: forward, listen: {}}\n"
+                                 "  - {type: file, paths: ['/var/lib/logq-collector/*']}\n"
+                                 "rules:\n"
+                                 "  - {sample: 1.5, rate: z, burst: 1}\n"),
+                     ERR_INVALID);
+    assert_int_equal(errors.n, 7);
+    for (size_t i = 0; i < errors.n; i++) {
+        static const char *const WANT[] = {
+            ":2:11: 'max_line': 'x' is not a size", ":4:12: 'type': 'cry' is not one of",
+            ":5:29: 'listen' must be a list",       ":8:25: 'rate': 'z' is not a whole number",
+            ":4:46: a path must begin with /",      ":8:14: a part is a number from 0 to 1",
+            ":6:25: it would read what is written"};
+        if (str_find(errors.v[i], str_of(WANT[i])) == SIZE_MAX)
+            fail_msg("'%.*s' is not '%s'", STR_ARG(errors.v[i]), WANT[i]);
+    }
+    assert_int_equal(load("server: {address: {}, ca: {}, tls: maybe}\n"), ERR_INVALID);
+    assert_int_equal(errors.n, 4);
+    assert_int_equal(load("servers: {}\ninputs: 5\n"), ERR_INVALID);
+    assert_int_equal(errors.n, 3); /* certificates are missing, too */
+    assert_int_equal(load("state_dir: {}\ninputs: [{type: file, paths: ['/*/*/*/*']}]\n" SERVER),
+                     ERR_INVALID);
+    assert_int_equal(errors.n, 1);
+    assert_int_equal(load("}"), ERR_INVALID);
+    assert_int_equal(errors.n, 1);
+    assert_int_equal(load("[]"), ERR_INVALID);
+    assert_int_equal(errors.n, 1);
+}
+
 /* A notice about what was read would be read, and so on. */
 static void no_input_reads_what_is_written_to_state_dir(void **state)
 {
@@ -156,6 +254,8 @@ static void no_input_reads_what_is_written_to_state_dir(void **state)
         {"{type: file, paths: ['/var/lib/*/*']}", true},
         {"{type: json, paths: ['/var/lib/lq/spool/*/*.jsonl']}", true},
         {"{type: file, paths: ['/x', '/var/lib/lq/[a-z]*']}", true},
+        {"{type: json, paths: ['/var/lib/lq/spool/journald/*.jsonl']}", true},
+        {"{type: file, paths: ['/var/lib/lq/journald.position']}", true},
         {"{type: file, paths: ['/var/lib/*/*'], exclude: ['/var/lib/lq/*']}", false},
         {"{type: file, paths: ['/var/lib/*/*.log']}", false},
         {"{type: file, paths: ['/var/lib/lq.log', '/var/lib/lq2/*']}", false},
@@ -275,9 +375,10 @@ static void the_example_is_what_the_table_says(void **state)
     struct buf text;
 
     (void)state;
-    assert_int_equal(config_load("config/collector.yaml", &c, &errors, &err), 0);
     buf_init(&text, 1 << 20);
     assert_int_equal(file_read(AT_FDCWD, "config/collector.yaml", &text, &err), 0);
+    assert_int_equal(
+        config_parse("config/collector.yaml", STR_NULL, buf_str(&text), &c, &errors, &err), 0);
     for (const char *const *key = (const char *const[]){"server_name:",
                                                         "state_dir:",
                                                         "host:",
@@ -333,6 +434,11 @@ CHECK_MAIN(cmocka_unit_test_setup_teardown(defaults_are_those_of_the_manual, set
                                            setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_printed_loads_again, setup, teardown),
            cmocka_unit_test_setup_teardown(what_does_not_fit_together_is_said, setup, teardown),
+           cmocka_unit_test_setup_teardown(an_address_that_nobody_can_have_is_a_mistake, setup,
+                                           teardown),
+           cmocka_unit_test_setup_teardown(paths_are_whole, setup, teardown),
+           cmocka_unit_test_setup_teardown(files_of_tls_can_be_opened, setup, teardown),
+           cmocka_unit_test_setup_teardown(all_mistakes_are_told_at_once, setup, teardown),
            cmocka_unit_test_setup_teardown(no_input_reads_what_is_written_to_state_dir, setup,
                                            teardown),
            cmocka_unit_test_setup_teardown(rules_are_checked, setup, teardown),

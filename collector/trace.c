@@ -19,6 +19,7 @@ enum phase {
     PHASE_GAP,     /* python: an empty line behind that */
     PHASE_CHAIN,   /* python: "During handling ..." */
     PHASE_OBJECT,  /* node: members of the error, until } */
+    PHASE_TEXT,    /* java, .NET, auto: the error's text, of which indented lines go on */
 };
 
 static unsigned state_of(enum trace_format f, enum phase p)
@@ -110,7 +111,19 @@ static bool is_go_head(struct str s)
 
 static bool is_rust_head(struct str s)
 {
-    return HAS(s, "thread '") && str_find(s, STR("' panicked at ")) < s.n;
+    size_t at = str_find(s, STR(" panicked at ")), n;
+
+    if (!HAS(s, "thread '") || at >= s.n)
+        return false;
+    n = at;
+    if (s.p[n - 1] == ')') { /* since 1.91 with the thread's number: 'main' (4711) */
+        for (n--; n > 0 && is_digit(s.p[n - 1]);)
+            n--;
+        if (n == at - 1 || n < 2 || s.p[n - 1] != '(' || s.p[n - 2] != ' ')
+            return false;
+        n -= 2;
+    }
+    return n > sizeof("thread '") - 1 && s.p[n - 1] == '\'';
 }
 
 /* "/srv/app.js:10" or "file:///srv/app.mjs:10" and nothing else: lines of source follow. */
@@ -141,6 +154,12 @@ static bool java_goes_on(struct str s, size_t in)
            (HAS(t, "... ") && (number_then(t, 4, " more") || number_then(t, 4, " common frames")));
 }
 
+/* Of another error, whose text stands behind it. */
+static bool is_cause(struct str t)
+{
+    return HAS(t, "Caused by: ") || HAS(t, "Suppressed: ") || HAS(t, "---> ");
+}
+
 static bool dotnet_goes_on(struct str s, size_t in)
 {
     struct str t = str_from(s, in);
@@ -162,16 +181,37 @@ static bool ruby_goes_on(struct str s, size_t in)
            (t.p[at + 4] == '`' || t.p[at + 4] == '\'') && memchr(t.p, ' ', at) == NULL;
 }
 
+/* "rax    0x4d9e1c", of a process that a signal has ended. */
+static bool is_register(struct str s)
+{
+    size_t n = 0, from;
+
+    while (n < s.n && ((s.p[n] >= 'a' && s.p[n] <= 'z') || is_digit(s.p[n])))
+        n++;
+    from = n;
+    while (from < s.n && s.p[from] == ' ')
+        from++;
+    if (n < 2 || n > 6 || (n == 6 && !HAS(s, "rflags")) || from == n || from < 7 || from > 8 ||
+        !HAS(str_from(s, from), "0x"))
+        return false;
+    for (from += 2; from < s.n && (is_digit(s.p[from]) || (s.p[from] >= 'a' && s.p[from] <= 'f'));)
+        from++;
+    return from == s.n;
+}
+
 static bool go_goes_on(struct str s, size_t in)
 {
     size_t paren;
 
     if (s.n == 0 || s.p[0] == '\t' || HAS(s, "goroutine ") || HAS(s, "[signal ") ||
         HAS(s, "created by ") || HAS(s, "...additional frames elided...") ||
-        HAS(s, "exit status ") || HAS(s, "runtime stack:") || HAS(s, "[recovered]"))
+        HAS(s, "exit status ") || HAS(s, "runtime stack:") || HAS(s, "[recovered]") ||
+        HAS(s, "[originating from ") || HAS(s, "PC=0x") || is_register(s))
         return true;
     if (in > 0 || s.p[s.n - 1] != ')')
         return false;
+    if (HAS(s, "panic(")) /* the only one without a package */
+        return true;
     paren = str_find_char(s, '('); /* main.(*T).f(0x1, 0x2) */
     return paren > 0 && paren < s.n && memchr(s.p, ' ', paren) == NULL &&
            memchr(s.p, '.', paren) != NULL;
@@ -218,12 +258,24 @@ static bool is_python_link(struct str s)
            HAS(s, "The above exception was the direct cause");
 }
 
+/* "    +------": nothing of a group of exceptions comes behind it, but of one around it. */
+static bool is_group_end(struct str t)
+{
+    size_t n = 1;
+
+    while (n < t.n && t.p[n] == '-')
+        n++;
+    return n > 2 && n == t.n && t.p[0] == '+';
+}
+
 static bool python_goes_on(unsigned *state, struct str s, size_t in)
 {
     enum phase phase = *state % PHASES, next = phase;
 
     if (phase == PHASE_FRAMES)
-        next = in > 0 ? PHASE_FRAMES : PHASE_END;
+        next = in > 0 && !is_group_end(str_from(s, in)) ? PHASE_FRAMES : PHASE_END;
+    else if (phase == PHASE_END && in > 0 && in < s.n) /* of its text, or the next of a group */
+        next = PHASE_END;
     else if (s.n == 0)
         next = phase == PHASE_END ? PHASE_GAP : phase;
     else if (is_python_link(s))
@@ -236,6 +288,33 @@ static bool python_goes_on(unsigned *state, struct str s, size_t in)
     return phase != PHASE_GAP || next != PHASE_GAP; /* one empty line at most */
 }
 
+static bool is_python_frame(struct str s, size_t in)
+{
+    return in > 0 && HAS(str_from(s, in), "File \"") && str_find(s, STR("\", line ")) < s.n;
+}
+
+/* An error of java, .NET, or one whose language its first frame tells. */
+static bool error_goes_on(unsigned *state, struct str s, size_t in)
+{
+    enum trace_format f = (enum trace_format)(*state / PHASES);
+    bool is_auto = f == TRACE_AUTO, in_text = *state % PHASES == PHASE_TEXT;
+
+    if (is_auto && is_node_frame(s, in) && (ENDS(s, " {") || str_find(s, STR(".js:")) < s.n)) {
+        *state = state_of(TRACE_NODE, PHASE_FRAMES);
+        return node_goes_on(state, s, in);
+    }
+    if (is_auto && in_text && is_python_frame(s, in)) {
+        *state = state_of(TRACE_PYTHON, PHASE_FRAMES);
+        return true;
+    }
+    if (java_goes_on(s, in) || dotnet_goes_on(s, in) ||
+        (is_auto && (ruby_goes_on(s, in) || is_node_frame(s, in)))) {
+        *state = state_of(f, is_cause(str_from(s, in)) ? PHASE_TEXT : PHASE_FRAMES);
+        return true;
+    }
+    return in_text && in > 0 && in < s.n;
+}
+
 static bool goes_on(unsigned *state, struct str s)
 {
     size_t in = indent(s);
@@ -243,7 +322,8 @@ static bool goes_on(unsigned *state, struct str s)
     switch ((enum trace_format)(*state / PHASES)) {
     case TRACE_JAVA: /* its frames, .NET's and node's begin alike */
     case TRACE_DOTNET:
-        return java_goes_on(s, in) || dotnet_goes_on(s, in);
+    case TRACE_AUTO:
+        return error_goes_on(state, s, in);
     case TRACE_GO:
         return go_goes_on(s, in);
     case TRACE_PYTHON:
@@ -258,13 +338,6 @@ static bool goes_on(unsigned *state, struct str s)
         return ruby_goes_on(s, in);
     case TRACE_NODE:
         return node_goes_on(state, s, in);
-    case TRACE_AUTO: /* an error whose language its first frame tells */
-        if (is_node_frame(s, in) && (ENDS(s, " {") || str_find(s, STR(".js:")) < s.n)) {
-            *state = state_of(TRACE_NODE, PHASE_FRAMES);
-            return node_goes_on(state, s, in);
-        }
-        return java_goes_on(s, in) || dotnet_goes_on(s, in) || ruby_goes_on(s, in) ||
-               is_node_frame(s, in);
     case TRACE_NONE:
     case TRACE_START:
         break;
@@ -302,7 +375,7 @@ static unsigned head_state(enum trace_format rule, struct str s)
     if (h.ruby && asks_for(rule, TRACE_RUBY))
         return state_of(TRACE_RUBY, PHASE_FRAMES);
     if (of_error && (h.error || HAS(s, "Exception in thread ")))
-        return state_of(rule, PHASE_FRAMES);
+        return state_of(rule, rule == TRACE_NODE ? PHASE_FRAMES : PHASE_TEXT);
     return 0;
 }
 
@@ -311,8 +384,7 @@ static unsigned frame_state(enum trace_format rule, struct str s)
 {
     size_t in = indent(s);
 
-    if (asks_for(rule, TRACE_PYTHON) && in > 0 && HAS(str_from(s, in), "File \"") &&
-        str_find(s, STR("\", line ")) < s.n)
+    if (asks_for(rule, TRACE_PYTHON) && is_python_frame(s, in))
         return state_of(TRACE_PYTHON, PHASE_FRAMES);
     if ((asks_for(rule, TRACE_JAVA) && java_goes_on(s, in)) ||
         (asks_for(rule, TRACE_DOTNET) && dotnet_goes_on(s, in)) ||

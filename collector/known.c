@@ -36,7 +36,8 @@ enum {
 
 struct entry {
     struct entry *older, *newer; /* by when it was needed last */
-    char *key, *text;            /* owned */
+    struct str key;              /* owned; any bytes */
+    char *text;                  /* owned */
     size_t n;                    /* of text */
 };
 
@@ -139,8 +140,8 @@ static void drop_entry(struct known *k, struct entry *e)
 {
     k->bytes -= line_bytes(e);
     unlink_entry(k, e);
-    (void)map_remove(k->by_key, str_of(e->key));
-    free(e->key);
+    (void)map_remove(k->by_key, e->key);
+    free((char *)(uintptr_t)e->key.p);
     free(e->text);
     free(e);
 }
@@ -163,7 +164,7 @@ static void set(struct known *k, struct str key, struct str text)
 
     if (e == NULL) {
         e = mem_new(sizeof(*e));
-        e->key = mem_dup(key.p, key.n);
+        e->key = (struct str){mem_dup(key.p, key.n), key.n};
         (void)map_put(k->by_key, key, e);
         link_newest(k, e);
     } else {

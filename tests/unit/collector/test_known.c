@@ -187,6 +187,25 @@ static void the_oldest_go_when_there_are_too_many(void **state)
     assert_int_equal(metric_get(METRIC_KNOWN), KNOWN_MAX);
 }
 
+/* A key is bytes, be there zeros among them. */
+static void any_key_goes_when_others_need_the_room(void **state)
+{
+    struct meta is = {.name = STR("n")};
+
+    (void)state;
+    known_put(k, STR("a\0b"), &is);
+    known_put(k, STR("a"), &is);
+    for (unsigned i = 0; i < KNOWN_MAX; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof(key), "k%u", i);
+        put(key, "n");
+    }
+    assert_int_equal(known_count(k), KNOWN_MAX);
+    assert_false(known_get(k, STR("a\0b"), a, &m));
+    again();
+    assert_int_equal(known_count(k), KNOWN_MAX);
+}
+
 static void large_ones_take_no_more_room_than_there_is(void **state)
 {
     char name[2000], key[32];
@@ -264,6 +283,7 @@ CHECK_MAIN(TEST(all_of_it_is_there_after_a_restart), TEST(the_last_word_counts_a
            TEST(it_is_written_at_once), TEST(damage_costs_the_lines_that_it_is_in),
            TEST(members_of_another_version_are_passed_over),
            TEST(the_oldest_go_when_there_are_too_many),
+           TEST(any_key_goes_when_others_need_the_room),
            TEST(large_ones_take_no_more_room_than_there_is), TEST(the_file_does_not_grow_for_ever),
            TEST(one_that_is_too_long_is_not_remembered),
            TEST(a_disk_that_fails_costs_nothing_but_the_next_start))

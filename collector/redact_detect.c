@@ -7,6 +7,8 @@
  */
 #include "collector/redact_detect.h"
 
+#include "collector/chars.h"
+
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,65 +31,6 @@ enum {
     CUT_CARD_MAX = 24,  /* a card's number, with its separators */
 };
 
-/* ---- alphabets ---- */
-
-enum { DIGIT = 1, UPPER = 2, LOWER = 4, UNDER = 8, DASH = 16, BASE64 = 32, TOKEN = 64 };
-#define ALNUM (DIGIT | UPPER | LOWER)
-#define WORD  (ALNUM | UNDER)
-
-static unsigned class_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return DIGIT;
-    if (c >= 'A' && c <= 'Z')
-        return UPPER;
-    if (c >= 'a' && c <= 'z')
-        return LOWER;
-    switch (c) {
-    case '_':
-        return UNDER | TOKEN;
-    case '-':
-        return DASH | TOKEN;
-    case '+':
-    case '/':
-        return BASE64 | TOKEN;
-    case '.':
-    case '~':
-        return TOKEN;
-    default:
-        return 0;
-    }
-}
-
-static bool is(char c, unsigned classes)
-{
-    return (class_of(c) & classes) != 0;
-}
-
-static bool is_hex(char c)
-{
-    return is(c, DIGIT) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-/* The end of the run of `classes` that begins at `at`. */
-static size_t run_end(struct str text, size_t at, unsigned classes)
-{
-    while (at < text.n && is(text.p[at], classes))
-        at++;
-    return at;
-}
-
-/* Is there something of `classes` right before, or at, byte `at`? */
-static bool has_before(struct str text, size_t at, unsigned classes)
-{
-    return at > 0 && is(text.p[at - 1], classes);
-}
-
-static bool has_at(struct str text, size_t at, unsigned classes)
-{
-    return at < text.n && is(text.p[at], classes);
-}
-
 static bool found(struct redact_span *ret, enum redact_type type, size_t start, size_t end)
 {
     *ret = (struct redact_span){start, end, type};
@@ -105,9 +48,9 @@ static bool find_bearer(struct str text, size_t start, size_t end, struct redact
     (void)start;
     while (end < text.n && text.p[end] == ' ')
         end++;
-    to = run_end(text, end, ALNUM | TOKEN);
+    to = chars_run(text, end, CHARS_ALNUM | CHARS_TOKEN);
     for (size_t i = end; i < to && !has_digit; i++)
-        has_digit = is(text.p[i], DIGIT);
+        has_digit = chars_is(text.p[i], CHARS_DIGIT);
     while (to < text.n && to > end && text.p[to] == '=')
         to++;
     if (to - end < (has_digit ? BEARER_MIN : BEARER_SURE))
@@ -120,13 +63,13 @@ static bool find_jwt(struct str text, size_t start, size_t end, struct redact_sp
 {
     size_t at, dots = 0;
 
-    if (has_before(text, start, WORD | DASH))
+    if (chars_before(text, start, CHARS_WORD | CHARS_DASH))
         return false;
-    at = run_end(text, end, WORD | DASH);
+    at = chars_run(text, end, CHARS_WORD | CHARS_DASH);
     if (at - start < JWT_PART_MIN)
         return false;
     while (at < text.n && text.p[at] == '.' && dots < 4) {
-        size_t to = run_end(text, at + 1, WORD | DASH);
+        size_t to = chars_run(text, at + 1, CHARS_WORD | CHARS_DASH);
         if (dots == 0 && to - at - 1 < JWT_PART_MIN)
             return false;
         if (dots > 0 && to == at + 1 && dots != 1) /* an empty signature; no empty fourth part */
@@ -146,27 +89,27 @@ struct key_form {
 };
 
 static const struct key_form KEY_FORMS[] = {
-    {STR_INIT("AKIA"), DIGIT | UPPER, 16, 16},
-    {STR_INIT("ASIA"), DIGIT | UPPER, 16, 16},
-    {STR_INIT("ABIA"), DIGIT | UPPER, 16, 16},
-    {STR_INIT("ACCA"), DIGIT | UPPER, 16, 16},
-    {STR_INIT("AIza"), WORD | DASH, 35, 35},
-    {STR_INIT("ya29."), WORD | DASH, 20, 0},
-    {STR_INIT("ghp_"), ALNUM, 36, 0},
-    {STR_INIT("gho_"), ALNUM, 36, 0},
-    {STR_INIT("ghu_"), ALNUM, 36, 0},
-    {STR_INIT("ghs_"), ALNUM, 36, 0},
-    {STR_INIT("ghr_"), ALNUM, 36, 0},
-    {STR_INIT("github_pat_"), WORD, 22, 0},
-    {STR_INIT("glpat-"), WORD | DASH, 20, 0},
-    {STR_INIT("xoxb-"), ALNUM | DASH, 20, 0},
-    {STR_INIT("xoxp-"), ALNUM | DASH, 20, 0},
-    {STR_INIT("xoxa-"), ALNUM | DASH, 20, 0},
-    {STR_INIT("xoxr-"), ALNUM | DASH, 20, 0},
-    {STR_INIT("xoxs-"), ALNUM | DASH, 20, 0},
-    {STR_INIT("sk_live_"), ALNUM, 24, 0},
-    {STR_INIT("rk_live_"), ALNUM, 24, 0},
-    {STR_INIT("dop_v1_"), DIGIT | LOWER, 64, 64},
+    {STR_INIT("AKIA"), CHARS_DIGIT | CHARS_UPPER, 16, 16},
+    {STR_INIT("ASIA"), CHARS_DIGIT | CHARS_UPPER, 16, 16},
+    {STR_INIT("ABIA"), CHARS_DIGIT | CHARS_UPPER, 16, 16},
+    {STR_INIT("ACCA"), CHARS_DIGIT | CHARS_UPPER, 16, 16},
+    {STR_INIT("AIza"), CHARS_WORD | CHARS_DASH, 35, 35},
+    {STR_INIT("ya29."), CHARS_WORD | CHARS_DASH, 20, 0},
+    {STR_INIT("ghp_"), CHARS_ALNUM, 36, 0},
+    {STR_INIT("gho_"), CHARS_ALNUM, 36, 0},
+    {STR_INIT("ghu_"), CHARS_ALNUM, 36, 0},
+    {STR_INIT("ghs_"), CHARS_ALNUM, 36, 0},
+    {STR_INIT("ghr_"), CHARS_ALNUM, 36, 0},
+    {STR_INIT("github_pat_"), CHARS_WORD, 22, 0},
+    {STR_INIT("glpat-"), CHARS_WORD | CHARS_DASH, 20, 0},
+    {STR_INIT("xoxb-"), CHARS_ALNUM | CHARS_DASH, 20, 0},
+    {STR_INIT("xoxp-"), CHARS_ALNUM | CHARS_DASH, 20, 0},
+    {STR_INIT("xoxa-"), CHARS_ALNUM | CHARS_DASH, 20, 0},
+    {STR_INIT("xoxr-"), CHARS_ALNUM | CHARS_DASH, 20, 0},
+    {STR_INIT("xoxs-"), CHARS_ALNUM | CHARS_DASH, 20, 0},
+    {STR_INIT("sk_live_"), CHARS_ALNUM, 24, 0},
+    {STR_INIT("rk_live_"), CHARS_ALNUM, 24, 0},
+    {STR_INIT("dop_v1_"), CHARS_DIGIT | CHARS_LOWER, 64, 64},
 };
 
 static bool find_cloud_key(struct str text, size_t start, size_t end, struct redact_span *ret)
@@ -174,17 +117,17 @@ static bool find_cloud_key(struct str text, size_t start, size_t end, struct red
     struct str rest = str_from(text, start);
 
     (void)end;
-    if (has_before(text, start, WORD))
+    if (chars_before(text, start, CHARS_WORD))
         return false;
     for (size_t i = 0; i < sizeof(KEY_FORMS) / sizeof(KEY_FORMS[0]); i++) {
         const struct key_form *f = &KEY_FORMS[i];
         size_t to, n;
         if (!str_starts(rest, f->prefix))
             continue;
-        to = run_end(str_sub(text, 0, start + f->prefix.n + CLOUD_KEY_MAX), start + f->prefix.n,
-                     f->classes);
+        to = chars_run(str_sub(text, 0, start + f->prefix.n + CLOUD_KEY_MAX), start + f->prefix.n,
+                       f->classes);
         n = to - start - f->prefix.n;
-        if (n >= f->min && (f->max == 0 || n <= f->max) && !has_at(text, to, WORD))
+        if (n >= f->min && (f->max == 0 || n <= f->max) && !chars_at(text, to, CHARS_WORD))
             return found(ret, REDACT_CLOUD_KEY, start, to);
     }
     return false;
@@ -197,10 +140,10 @@ static bool find_value(struct str text, size_t end, size_t min, size_t max, stru
 
     while (at < text.n && at - end < 6 && strchr("\"'\\=: ", text.p[at]) != NULL && text.p[at] != 0)
         at++;
-    to = run_end(str_sub(text, 0, at + max + 1), at, ALNUM | BASE64);
+    to = chars_run(str_sub(text, 0, at + max + 1), at, CHARS_ALNUM | CHARS_BASE64);
     while (to < text.n && to > at && text.p[to] == '=')
         to++;
-    if (at == end || to - at < min || to - at > max || has_at(text, to, WORD | DASH))
+    if (at == end || to - at < min || to - at > max || chars_at(text, to, CHARS_WORD | CHARS_DASH))
         return false;
     return found(ret, REDACT_CLOUD_KEY, at, to);
 }
@@ -230,7 +173,7 @@ static size_t key_body(struct str text, size_t at, size_t max)
 {
     while (at < max) {
         char c = text.p[at];
-        if (is(c, ALNUM | BASE64) || strchr("= \t\r\n", c) != NULL) {
+        if (chars_is(c, CHARS_ALNUM | CHARS_BASE64) || strchr("= \t\r\n", c) != NULL) {
             if (c == '\0')
                 return at;
             at++;
@@ -257,9 +200,9 @@ static size_t key_end(struct str text, size_t at)
 
     if (!str_starts(str_from(text, at), END_OF_KEY))
         return at;
-    dashes = run_end(text, at + END_OF_KEY.n, ALNUM);
+    dashes = chars_run(text, at + END_OF_KEY.n, CHARS_ALNUM);
     while (dashes < text.n && text.p[dashes] == ' ')
-        dashes = run_end(text, dashes + 1, ALNUM);
+        dashes = chars_run(text, dashes + 1, CHARS_ALNUM);
     return str_starts(str_from(text, dashes), DASHES) ? dashes + DASHES.n : dashes;
 }
 
@@ -268,7 +211,7 @@ static bool find_private_key(struct str text, size_t start, size_t end, struct r
     size_t words = end, at;
 
     while (words < text.n && words - end < 40 &&
-           (is(text.p[words], UPPER | DIGIT) || text.p[words] == ' '))
+           (chars_is(text.p[words], CHARS_UPPER | CHARS_DIGIT) || text.p[words] == ' '))
         words++;
     if (str_find(str_sub(text, end, words - end), STR("PRIVATE KEY")) == SIZE_MAX ||
         !str_starts(str_from(text, words), DASHES))
@@ -291,9 +234,10 @@ bool redact_detect_is_key_line(struct str text)
     unsigned seen = 0;
 
     for (size_t i = 0; i < text.n; i++)
-        seen |= class_of(text.p[i]);
-    return text.n >= KEY_LINE_MIN && text.n <= KEY_LINE_MAX && (seen & ALNUM) == ALNUM &&
-           run_end(text, 0, ALNUM | BASE64) == text.n;
+        seen |= chars_class(text.p[i]);
+    return text.n >= KEY_LINE_MIN && text.n <= KEY_LINE_MAX &&
+           (seen & CHARS_ALNUM) == CHARS_ALNUM &&
+           chars_run(text, 0, CHARS_ALNUM | CHARS_BASE64) == text.n;
 }
 
 /* Might all of `text` be a line of a key?  One without a blank may be all lines in one. */
@@ -323,7 +267,7 @@ size_t redact_detect_go_on(struct str text, bool cut, bool *is_open)
 /* Can it stand in a secret of any kind? */
 static bool is_in_secret(char c)
 {
-    return is(c, ALNUM | TOKEN) || c == '=' || c == '@' || c == ':' || c == '%';
+    return chars_is(c, CHARS_ALNUM | CHARS_TOKEN) || c == '=' || c == '@' || c == ':' || c == '%';
 }
 
 /* The end of the word at `at`, or of the one behind what separates a name from its value. */
@@ -345,8 +289,8 @@ size_t redact_detect_cut_head(struct str text)
     size_t at = word_end(text, word_end(text, 0));
 
     while (at > 0 && at + 1 < text.n && at < CUT_CARD_MAX && text.p[at] == ' ' &&
-           is(text.p[at - 1], DIGIT) && is(text.p[at + 1], DIGIT))
-        at = run_end(text, at + 1, DIGIT); /* the groups of a card's number */
+           chars_is(text.p[at - 1], CHARS_DIGIT) && chars_is(text.p[at + 1], CHARS_DIGIT))
+        at = chars_run(text, at + 1, CHARS_DIGIT); /* the groups of a card's number */
     return at;
 }
 
@@ -357,8 +301,9 @@ size_t redact_detect_cut_tail(struct str text)
     while (at > 0 && is_in_secret(text.p[at - 1]))
         at--;
     while (at > 1 && text.n - at < CUT_CARD_MAX && text.p[at - 1] == ' ' &&
-           is(text.p[at - 2], DIGIT) && (at == text.n || is(text.p[at], DIGIT)))
-        for (at--; at > 0 && is(text.p[at - 1], DIGIT);)
+           chars_is(text.p[at - 2], CHARS_DIGIT) &&
+           (at == text.n || chars_is(text.p[at], CHARS_DIGIT)))
+        for (at--; at > 0 && chars_is(text.p[at - 1], CHARS_DIGIT);)
             at--;
     return at;
 }
@@ -382,7 +327,7 @@ size_t redact_detect_cut_key(struct str text)
         size_t n = rest.n < BEGIN_OF_KEY.n ? rest.n : BEGIN_OF_KEY.n;
         if (!str_eq(str_sub(rest, 0, n), str_sub(BEGIN_OF_KEY, 0, n)))
             continue;
-        while (n < rest.n && (is(rest.p[n], UPPER | DIGIT) || rest.p[n] == ' '))
+        while (n < rest.n && (chars_is(rest.p[n], CHARS_UPPER | CHARS_DIGIT) || rest.p[n] == ' '))
             n++;
         if (str_eq(str_from(rest, n), str_sub(DASHES, 0, rest.n - n)) && rest.n - n < DASHES.n)
             return at;
@@ -435,13 +380,14 @@ static size_t card_end(struct str text, size_t at)
 
     for (; at < text.n && n <= CARD_MAX; at++) {
         char c = text.p[at];
-        if (is(c, DIGIT)) {
+        if (chars_is(c, CHARS_DIGIT)) {
             if (n == CARD_MAX)
                 return 0;
             digits[n++] = c;
             group++;
         } else if ((c == ' ' || c == '-') && (separator == '\0' || separator == c) && group >= 3 &&
-                   group <= 6 && n < CARD_MAX && at + 1 < text.n && is(text.p[at + 1], DIGIT)) {
+                   group <= 6 && n < CARD_MAX && at + 1 < text.n &&
+                   chars_is(text.p[at + 1], CHARS_DIGIT)) {
             separator = c;
             group = 0;
             if (n >= CARD_MIN && is_issued(digits, n) && is_luhn(digits, n))
@@ -450,8 +396,8 @@ static size_t card_end(struct str text, size_t at)
             break;
         }
     }
-    if (n < CARD_MIN || has_at(text, at, WORD) ||
-        (at + 1 < text.n && text.p[at] == '.' && is(text.p[at + 1], DIGIT)))
+    if (n < CARD_MIN || chars_at(text, at, CHARS_WORD) ||
+        (at + 1 < text.n && text.p[at] == '.' && chars_is(text.p[at + 1], CHARS_DIGIT)))
         return 0;
     return is_issued(digits, n) && is_luhn(digits, n) ? at : 0;
 }
@@ -461,8 +407,8 @@ static bool is_card_at(struct str text, size_t start, struct redact_span *ret)
 {
     size_t to;
 
-    if (!is(text.p[start], DIGIT) || has_before(text, start, WORD) ||
-        (start > 1 && text.p[start - 1] == '.' && is(text.p[start - 2], DIGIT)))
+    if (!chars_is(text.p[start], CHARS_DIGIT) || chars_before(text, start, CHARS_WORD) ||
+        (start > 1 && text.p[start - 1] == '.' && chars_is(text.p[start - 2], CHARS_DIGIT)))
         return false;
     to = card_end(text, start);
     return to > 0 && found(ret, REDACT_CARD, start, to);
@@ -484,7 +430,9 @@ static bool find_cards(struct str text, size_t at, size_t from, struct redact_sp
     size_t start = at < REDACT_GROUPS_MIN ? 0 : at + 1 - REDACT_GROUPS_MIN;
 
     for (start = start > from ? start : from;
-         start < text.n && (is(text.p[start], DIGIT | DASH) || text.p[start] == ' '); start++)
+         start < text.n &&
+         (chars_is(text.p[start], CHARS_DIGIT | CHARS_DASH) || text.p[start] == ' ');
+         start++)
         if (is_card_at(text, start, ret))
             return true;
     return false;
@@ -509,7 +457,7 @@ static bool is_unit(struct str last)
 
 static bool is_local(char c)
 {
-    return is(c, WORD | DASH) || c == '.' || c == '+' || c == '%' || c == '\'';
+    return chars_is(c, CHARS_WORD | CHARS_DASH) || c == '.' || c == '+' || c == '%' || c == '\'';
 }
 
 /* The end of the domain at `at`: labels, at least two, the last of letters; `at` if it is none. */
@@ -520,11 +468,12 @@ static size_t domain_end(struct str text, size_t at)
 
     for (; end <= max; end++) {
         bool dot = end < max && text.p[end] == '.';
-        if (end < max && !dot && is(text.p[end], ALNUM | DASH))
+        if (end < max && !dot && chars_is(text.p[end], CHARS_ALNUM | CHARS_DASH))
             continue;
         if (end == label || text.p[label] == '-' || text.p[end - 1] == '-')
             break;
-        if (label > at && end - label >= 2 && run_end(text, label, UPPER | LOWER) >= end &&
+        if (label > at && end - label >= 2 &&
+            chars_run(text, label, CHARS_UPPER | CHARS_LOWER) >= end &&
             !is_unit(str_sub(text, label, end - label)))
             good = end;
         if (!dot)
@@ -545,7 +494,7 @@ static bool find_email(struct str text, size_t at, struct redact_span *ret)
     if (start == at || text.p[at - 1] == '.')
         return false;
     end = domain_end(text, at + 1);
-    if (end == at + 1 || has_at(text, end, WORD))
+    if (end == at + 1 || chars_at(text, end, CHARS_WORD))
         return false;
     return found(ret, REDACT_EMAIL, start, end);
 }
@@ -571,15 +520,16 @@ static bool find_ipv4(struct str text, size_t at, struct redact_span *ret)
     size_t start = at, end = at + 1;
 
     while (start > 0 && at - start < IP_MAX &&
-           (is(text.p[start - 1], DIGIT) || text.p[start - 1] == '.'))
+           (chars_is(text.p[start - 1], CHARS_DIGIT) || text.p[start - 1] == '.'))
         start--;
-    while (end < text.n && end - start < IP_MAX && (is(text.p[end], DIGIT) || text.p[end] == '.'))
+    while (end < text.n && end - start < IP_MAX &&
+           (chars_is(text.p[end], CHARS_DIGIT) || text.p[end] == '.'))
         end++;
     while (start < end && text.p[start] == '.')
         start++;
     while (end > start && text.p[end - 1] == '.')
         end--;
-    if (has_before(text, start, WORD) || has_at(text, end, WORD) ||
+    if (chars_before(text, start, CHARS_WORD) || chars_at(text, end, CHARS_WORD) ||
         !is_quad(str_sub(text, start, end - start)))
         return false;
     return found(ret, REDACT_IP, start, end);
@@ -599,17 +549,17 @@ static bool find_ipv6(struct str text, size_t at, struct redact_span *ret)
     size_t start = at, end = at + 1;
 
     while (start > 0 && at - start < IP_MAX &&
-           (is_hex(text.p[start - 1]) || text.p[start - 1] == ':'))
+           (chars_is_hex(text.p[start - 1]) || text.p[start - 1] == ':'))
         start--;
     while (end < text.n && end - start <= IP_MAX &&
-           (is_hex(text.p[end]) || text.p[end] == ':' || text.p[end] == '.'))
+           (chars_is_hex(text.p[end]) || text.p[end] == ':' || text.p[end] == '.'))
         end++;
     if (start + 1 < end && text.p[start] == ':' && text.p[start + 1] != ':')
         start++;
     while (end > start && (text.p[end - 1] == '.' ||
                            (text.p[end - 1] == ':' && end - start > 1 && text.p[end - 2] != ':')))
         end--;
-    if (has_before(text, start, WORD) || has_at(text, end, WORD) ||
+    if (chars_before(text, start, CHARS_WORD) || chars_at(text, end, CHARS_WORD) ||
         !is_ipv6(str_sub(text, start, end - start)))
         return false;
     return found(ret, REDACT_IP, start, end);

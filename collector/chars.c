@@ -30,16 +30,6 @@ size_t chars_run(struct str text, size_t at, unsigned classes)
     return at;
 }
 
-bool chars_before(struct str text, size_t at, unsigned classes)
-{
-    return at > 0 && chars_is(text.p[at - 1], classes);
-}
-
-bool chars_at(struct str text, size_t at, unsigned classes)
-{
-    return at < text.n && chars_is(text.p[at], classes);
-}
-
 /* ---- escapes ---- */
 
 /* `digits` hex digits at `at`, as a number; -1: they are not there. */
@@ -135,9 +125,9 @@ static bool ends_colour(struct str text, size_t at)
     return text.p[at - 2 - n] == '\x1b' || ends_escape(text, at - 1 - n);
 }
 
-bool chars_glued(struct str text, size_t at, unsigned classes)
+bool chars_ends_escape(struct str text, size_t at)
 {
-    return chars_before(text, at, classes) && !ends_escape(text, at) && !ends_colour(text, at);
+    return ends_escape(text, at) || ends_colour(text, at);
 }
 
 size_t chars_behind_escape(struct str text, size_t at)
@@ -161,6 +151,20 @@ size_t chars_escaped_run(struct str text, size_t at, unsigned classes, size_t ma
         if (c == '\\' || c == '%')
             bytes = chars_escape(text, at, &c);
         if (bytes == 0 || !chars_is(c, classes))
+            break;
+        at += bytes;
+    }
+    return at;
+}
+
+size_t chars_gap(struct str text, size_t at, const char *set, size_t max)
+{
+    for (; max > 0 && at < text.n; max--) {
+        size_t bytes = 1;
+        char c = text.p[at];
+        if (c == '\\' || c == '%')
+            bytes = chars_escape(text, at, &c);
+        if (bytes == 0 || c == '\0' || strchr(set, c) == NULL)
             break;
         at += bytes;
     }

@@ -60,12 +60,15 @@ bool chars_is_hex(char c);
 size_t chars_run(struct str text, size_t at, unsigned classes);
 
 /* Is there something of `classes` right before, or at, byte `at`? */
-bool chars_before(struct str text, size_t at, unsigned classes);
-bool chars_at(struct str text, size_t at, unsigned classes);
+static inline bool chars_before(struct str text, size_t at, unsigned classes)
+{
+    return at > 0 && chars_is(text.p[at - 1], classes);
+}
 
-/* The same before `at`, unless it belongs to an escape or to a terminal's colour that ends there:
- * the n of \n and the m of \u001b[0m are no letters of a word. */
-bool chars_glued(struct str text, size_t at, unsigned classes);
+static inline bool chars_at(struct str text, size_t at, unsigned classes)
+{
+    return at < text.n && chars_is(text.p[at], classes);
+}
 
 /* ---- escapes ---- */
 
@@ -73,11 +76,31 @@ bool chars_glued(struct str text, size_t at, unsigned classes);
  * not ASCII.  0: there is none. */
 size_t chars_escape(struct str text, size_t at, char *ret);
 
+/* Does an escape end right before `at`, or a terminal's colour (\u001b[0m)? */
+bool chars_ends_escape(struct str text, size_t at);
+
+/* Is there something of `classes` right before `at` that is of a word?  The n of \n and the m of a
+ * colour are not.  Most places are in the middle of a word: so this looks before it asks. */
+static inline bool chars_glued(struct str text, size_t at, unsigned classes)
+{
+    const char *p = text.p + at;
+
+    if (!chars_before(text, at, classes))
+        return false;
+    if (at < 2 || !(p[-2] == '\\' || p[-1] == 'm' || (at > 2 && p[-3] == '%') ||
+                    (at > 3 && p[-4] == '\\') || (at > 5 && p[-6] == '\\')))
+        return true;
+    return !chars_ends_escape(text, at);
+}
+
 /* `at`, or the end of the escape with a backslash in the middle of which it is. */
 size_t chars_behind_escape(struct str text, size_t at);
 
 /* The end of the run of at most `max` of `classes`, escaped ones too, that begins at `at`, and in
  * *n how many they are. */
 size_t chars_escaped_run(struct str text, size_t at, unsigned classes, size_t max, size_t *n);
+
+/* The same for a gap between words: at most `max` of the characters of `set`. */
+size_t chars_gap(struct str text, size_t at, const char *set, size_t max);
 
 #endif

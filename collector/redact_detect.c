@@ -8,23 +8,22 @@
 #include "collector/redact_detect.h"
 
 #include "collector/chars.h"
+#include "collector/redact_address.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     CARD_MIN = 13,
     CARD_MAX = 19,
-    LOCAL_MAX = 64,
-    DOMAIN_MAX = 253,
-    IP_MAX = 45,
     BEARER_MIN = 8,
     BEARER_SURE = 20, /* from here on a word without a digit is a token too */
     JWT_PART_MIN = 8,
-    CLOUD_KEY_MAX = 512, /* behind its prefix: none is longer, and each hint costs that much */
-    KEY_HEADER_MAX = 64, /* -----BEGIN ENCRYPTED PRIVATE KEY----- */
-    KEY_LINE_MIN = 60,   /* of a key that is spread over lines: most are 64 or 70 */
+    TOKEN_AGAIN_MAX = 512, /* of one in what was taken out: each hint there costs that much */
+    NAME_GAP_MAX = 6,      /* between a name and its value */
+    ESCAPE_CUT_MAX = 14,   /* of an escape that a cut leaves at the end */
+    KEY_HEADER_MAX = 64,   /* -----BEGIN ENCRYPTED PRIVATE KEY----- */
+    KEY_LINE_MIN = 60,     /* of a key that is spread over lines: most are 64 or 70 */
     KEY_LINE_MAX = 128,
     CUT_KEY_MIN = 6,    /* -----B: less is only a line of dashes */
     CUT_BEFORE_MAX = 8, /* between a name and its value, where a text was cut */
@@ -39,31 +38,49 @@ static bool found(struct redact_span *ret, enum redact_type type, size_t start, 
 
 /* ---- tokens that say what they are ---- */
 
-/* "Bearer " was found: is what follows a token? */
-static bool find_bearer(struct str text, size_t start, size_t end, struct redact_span *ret)
+/* The end of the token of `classes` at `at`, and in *n how long it is.  What is in front of `from`
+ * is taken out already: there hints may be as close to each other as they like. */
+static size_t token_end(struct str text, size_t at, size_t from, unsigned classes, size_t *n)
 {
-    size_t to;
+    return chars_escaped_run(text, at, classes, at < from ? TOKEN_AGAIN_MAX : SIZE_MAX, n);
+}
+
+/* Does what begins at `at` surely end in front of `from`, where all is taken out already? */
+static bool is_gone(struct str text, size_t at, size_t from)
+{
+    return at < from &&
+           (from >= text.n || (text.p[from] != '\\' && text.p[from] != '%' &&
+                               !chars_at(text, from, CHARS_ALNUM | CHARS_TOKEN | CHARS_EQUAL)));
+}
+
+/* "Bearer" was found: is what follows a token?  Forms have a + for the blank. */
+static bool find_bearer(struct str text, size_t start, size_t end, size_t from,
+                        struct redact_span *ret)
+{
+    size_t at = chars_gap(text, end, " \t+", SIZE_MAX), to, n, padding = 0;
     bool has_digit = false;
 
     (void)start;
-    while (end < text.n && text.p[end] == ' ')
-        end++;
-    to = chars_run(text, end, CHARS_ALNUM | CHARS_TOKEN);
-    for (size_t i = end; i < to && !has_digit; i++)
-        has_digit = chars_is(text.p[i], CHARS_DIGIT);
-    while (to < text.n && to > end && text.p[to] == '=')
-        to++;
-    if (to - end < (has_digit ? BEARER_MIN : BEARER_SURE))
+    if (at == end || is_gone(text, at, from))
         return false;
-    return found(ret, REDACT_BEARER, end, to);
+    to = token_end(text, at, from, CHARS_ALNUM | CHARS_TOKEN, &n);
+    for (size_t i = at; i < to && !has_digit; i++)
+        has_digit = chars_is(text.p[i], CHARS_DIGIT);
+    if (n > 0)
+        to = token_end(text, to, from, CHARS_EQUAL, &padding);
+    if (n + padding < (has_digit ? BEARER_MIN : BEARER_SURE))
+        return false;
+    return found(ret, REDACT_BEARER, at, to);
 }
 
 /* header.payload.signature, each base64url; the first is JSON and so begins with eyJ. */
-static bool find_jwt(struct str text, size_t start, size_t end, struct redact_span *ret)
+static bool find_jwt(struct str text, size_t start, size_t end, size_t from,
+                     struct redact_span *ret)
 {
     size_t at, dots = 0;
 
-    if (chars_before(text, start, CHARS_WORD | CHARS_DASH))
+    (void)from;
+    if (chars_glued(text, start, CHARS_WORD | CHARS_DASH))
         return false;
     at = chars_run(text, end, CHARS_WORD | CHARS_DASH);
     if (at - start < JWT_PART_MIN)
@@ -85,81 +102,121 @@ static bool find_jwt(struct str text, size_t start, size_t end, struct redact_sp
 struct key_form {
     struct str prefix; /* all of it, the literal within */
     unsigned classes;
-    size_t min, max; /* behind the prefix; max 0: any */
+    unsigned min, max; /* behind the prefix; max 0: any */
+    bool parts;        /* with dots or escapes between them */
 };
 
 static const struct key_form KEY_FORMS[] = {
-    {STR_INIT("AKIA"), CHARS_DIGIT | CHARS_UPPER, 16, 16},
-    {STR_INIT("ASIA"), CHARS_DIGIT | CHARS_UPPER, 16, 16},
-    {STR_INIT("ABIA"), CHARS_DIGIT | CHARS_UPPER, 16, 16},
-    {STR_INIT("ACCA"), CHARS_DIGIT | CHARS_UPPER, 16, 16},
-    {STR_INIT("AIza"), CHARS_WORD | CHARS_DASH, 35, 35},
-    {STR_INIT("ya29."), CHARS_WORD | CHARS_DASH, 20, 0},
-    {STR_INIT("ghp_"), CHARS_ALNUM, 36, 0},
-    {STR_INIT("gho_"), CHARS_ALNUM, 36, 0},
-    {STR_INIT("ghu_"), CHARS_ALNUM, 36, 0},
-    {STR_INIT("ghs_"), CHARS_ALNUM, 36, 0},
-    {STR_INIT("ghr_"), CHARS_ALNUM, 36, 0},
-    {STR_INIT("github_pat_"), CHARS_WORD, 22, 0},
-    {STR_INIT("glpat-"), CHARS_WORD | CHARS_DASH, 20, 0},
-    {STR_INIT("xoxb-"), CHARS_ALNUM | CHARS_DASH, 20, 0},
-    {STR_INIT("xoxp-"), CHARS_ALNUM | CHARS_DASH, 20, 0},
-    {STR_INIT("xoxa-"), CHARS_ALNUM | CHARS_DASH, 20, 0},
-    {STR_INIT("xoxr-"), CHARS_ALNUM | CHARS_DASH, 20, 0},
-    {STR_INIT("xoxs-"), CHARS_ALNUM | CHARS_DASH, 20, 0},
-    {STR_INIT("sk_live_"), CHARS_ALNUM, 24, 0},
-    {STR_INIT("rk_live_"), CHARS_ALNUM, 24, 0},
-    {STR_INIT("dop_v1_"), CHARS_DIGIT | CHARS_LOWER, 64, 64},
+    {STR_INIT("AKIA"), CHARS_DIGIT | CHARS_UPPER, 16, 16, false},
+    {STR_INIT("ASIA"), CHARS_DIGIT | CHARS_UPPER, 16, 16, false},
+    {STR_INIT("ABIA"), CHARS_DIGIT | CHARS_UPPER, 16, 16, false},
+    {STR_INIT("ACCA"), CHARS_DIGIT | CHARS_UPPER, 16, 16, false},
+    {STR_INIT("AIza"), CHARS_WORD | CHARS_DASH, 35, 35, false},
+    {STR_INIT("ya29."), CHARS_WORD | CHARS_DASH, 20, 0, true},
+    {STR_INIT("ghp_"), CHARS_ALNUM, 36, 0, false},
+    {STR_INIT("gho_"), CHARS_ALNUM, 36, 0, false},
+    {STR_INIT("ghu_"), CHARS_ALNUM, 36, 0, false},
+    {STR_INIT("ghs_"), CHARS_ALNUM, 36, 0, false},
+    {STR_INIT("ghr_"), CHARS_ALNUM, 36, 0, false},
+    {STR_INIT("github_pat_"), CHARS_WORD, 22, 0, false},
+    {STR_INIT("glpat-"), CHARS_WORD | CHARS_DASH, 20, 0, true},
+    {STR_INIT("xoxb-"), CHARS_ALNUM | CHARS_DASH, 20, 0, false},
+    {STR_INIT("xoxp-"), CHARS_ALNUM | CHARS_DASH, 20, 0, false},
+    {STR_INIT("xoxa-"), CHARS_ALNUM | CHARS_DASH, 20, 0, false},
+    {STR_INIT("xoxr-"), CHARS_ALNUM | CHARS_DASH, 20, 0, false},
+    {STR_INIT("xoxs-"), CHARS_ALNUM | CHARS_DASH, 20, 0, false},
+    {STR_INIT("xoxc-"), CHARS_ALNUM | CHARS_DASH, 20, 0, false},
+    {STR_INIT("xoxd-"), CHARS_ALNUM | CHARS_DASH | CHARS_BASE64 | CHARS_EQUAL, 20, 0, true},
+    {STR_INIT("xoxe-"), CHARS_ALNUM | CHARS_DASH, 20, 0, false},
+    {STR_INIT("xoxe."), CHARS_ALNUM | CHARS_DASH, 20, 0, false}, /* xoxe.xoxp-... */
+    {STR_INIT("xapp-"), CHARS_ALNUM | CHARS_DASH, 20, 0, false},
+    {STR_INIT("sk_live_"), CHARS_ALNUM, 24, 0, false},
+    {STR_INIT("rk_live_"), CHARS_ALNUM, 24, 0, false},
+    {STR_INIT("dop_v1_"), CHARS_DIGIT | CHARS_LOWER, 64, 64, false},
 };
 
-static bool find_cloud_key(struct str text, size_t start, size_t end, struct redact_span *ret)
+/* The end of a key of any length.  A dot with nothing behind it ends a sentence. */
+static size_t key_parts_end(struct str text, size_t at, size_t from, const struct key_form *f)
+{
+    unsigned classes = f->classes | CHARS_UNDER;
+    size_t n, sum = 0, to = at;
+
+    for (;;) {
+        to = token_end(text, to, from, classes, &n);
+        sum += n + 1;
+        if (!f->parts || to >= text.n || text.p[to] != '.' || !chars_at(text, to + 1, classes) ||
+            (at < from && sum > TOKEN_AGAIN_MAX))
+            return to;
+        to++;
+    }
+}
+
+/* Where a key of this form that begins behind its prefix, at `at`, ends; `at`: it is none. */
+static size_t key_form_end(struct str text, size_t at, size_t from, const struct key_form *f)
+{
+    size_t most = f->max == 0 ? f->min : f->max + 1, n = 0, to = at;
+
+    for (; n < most && chars_at(text, to, f->classes); n++)
+        to++;
+    if (f->parts && n < f->min) {
+        to = key_parts_end(text, at, from, f);
+        return to - at < f->min ? at : to;
+    }
+    if (f->max == 0 && n == f->min)
+        return key_parts_end(text, to, from, f);
+    return n < f->min || n > f->max || chars_at(text, to, CHARS_WORD) ? at : to;
+}
+
+static bool find_cloud_key(struct str text, size_t start, size_t end, size_t from,
+                           struct redact_span *ret)
 {
     struct str rest = str_from(text, start);
 
-    (void)end;
-    if (chars_before(text, start, CHARS_WORD))
+    if (chars_glued(text, start, CHARS_WORD) || is_gone(text, end, from))
         return false;
     for (size_t i = 0; i < sizeof(KEY_FORMS) / sizeof(KEY_FORMS[0]); i++) {
         const struct key_form *f = &KEY_FORMS[i];
-        size_t to, n;
+        size_t at = start + f->prefix.n, to;
         if (!str_starts(rest, f->prefix))
             continue;
-        to = chars_run(str_sub(text, 0, start + f->prefix.n + CLOUD_KEY_MAX), start + f->prefix.n,
-                       f->classes);
-        n = to - start - f->prefix.n;
-        if (n >= f->min && (f->max == 0 || n <= f->max) && !chars_at(text, to, CHARS_WORD))
+        to = key_form_end(text, at, from, f);
+        if (to > at)
             return found(ret, REDACT_CLOUD_KEY, start, to);
     }
     return false;
 }
 
-/* The value behind a name: = or :, with quotes and blanks around, then `min`..`max` of base64. */
+/* The value behind a name: = or : or a tag's end, with quotes and blanks around, then `min`..`max`
+ * of base64. */
 static bool find_value(struct str text, size_t end, size_t min, size_t max, struct redact_span *ret)
 {
-    size_t at = end, to;
+    size_t at = chars_gap(text, end, "\"'=:> ", NAME_GAP_MAX), to, n, padding = 0;
 
-    while (at < text.n && at - end < 6 && strchr("\"'\\=: ", text.p[at]) != NULL && text.p[at] != 0)
-        at++;
-    to = chars_run(str_sub(text, 0, at + max + 1), at, CHARS_ALNUM | CHARS_BASE64);
-    while (to < text.n && to > at && text.p[to] == '=')
-        to++;
-    if (at == end || to - at < min || to - at > max || chars_at(text, to, CHARS_WORD | CHARS_DASH))
+    to = chars_escaped_run(text, at, CHARS_ALNUM | CHARS_BASE64, max + 1, &n);
+    if (n > 0)
+        to = chars_escaped_run(text, to, CHARS_EQUAL, max, &padding);
+    n += padding;
+    if (at == end || n < min || n > max || chars_at(text, to, CHARS_WORD | CHARS_DASH))
         return false;
     return found(ret, REDACT_CLOUD_KEY, at, to);
 }
 
 /* aws_secret_access_key, SecretAccessKey: the key itself has nothing to tell it by. */
-static bool find_secret_key(struct str text, size_t start, size_t end, struct redact_span *ret)
+static bool find_secret_key(struct str text, size_t start, size_t end, size_t from,
+                            struct redact_span *ret)
 {
     (void)start;
+    (void)from;
     return find_value(text, end, 40, 40, ret);
 }
 
 /* Azure's AccountKey=, 64 bytes. */
-static bool find_account_key(struct str text, size_t start, size_t end, struct redact_span *ret)
+static bool find_account_key(struct str text, size_t start, size_t end, size_t from,
+                             struct redact_span *ret)
 {
     (void)start;
-    return find_value(text, end - 1, 86, 88, ret); /* its = is what find_value wants to see */
+    (void)from;
+    return find_value(text, end, 86, 88, ret);
 }
 
 /* ---- private keys ---- */
@@ -168,28 +225,46 @@ static const struct str BEGIN_OF_KEY = STR_INIT("-----BEGIN ");
 static const struct str END_OF_KEY = STR_INIT("-----END ");
 static const struct str DASHES = STR_INIT("-----");
 
-/* Bytes of text[at..) that a key in PEM may consist of, line ends that are written as \n too. */
-static size_t key_body(struct str text, size_t at, size_t max)
+/* Is what is left behind `at` the beginning of an escape? */
+static bool is_cut_escape(struct str text, size_t at)
 {
-    while (at < max) {
-        char c = text.p[at];
-        if (chars_is(c, CHARS_ALNUM | CHARS_BASE64) || strchr("= \t\r\n", c) != NULL) {
-            if (c == '\0')
-                return at;
-            at++;
-        } else if (c == '\\' && at + 1 < max && strchr("nrt\\", text.p[at + 1]) != NULL &&
-                   text.p[at + 1] != '\0') {
-            at += 2;
-        } else if (c == '\\' && at + 1 == max) { /* the rest of it was cut off */
-            at++;
-        } else if (c == ':' || c == ',') { /* Proc-Type: 4,ENCRYPTED */
-            at++;
-        } else if (c == '-' && !str_starts(str_from(text, at), DASHES)) {
-            at++;
-        } else {
-            return at;
-        }
-    }
+    size_t i = at;
+
+    while (i < text.n && i - at < ESCAPE_CUT_MAX && (text.p[i] == '\\' || text.p[i] == '%'))
+        i++;
+    if (i > at && i < text.n && (text.p[i] == 'u' || text.p[i] == 'x'))
+        i++;
+    while (i < text.n && i - at < ESCAPE_CUT_MAX && chars_is_hex(text.p[i]))
+        i++;
+    return i == text.n;
+}
+
+/* The bytes at `at` that are one character of a key in PEM, or of a line Proc-Type: 4,ENCRYPTED; 0:
+ * they are none. */
+static size_t key_char(struct str text, size_t at)
+{
+    size_t bytes = 1;
+    char c = text.p[at];
+
+    if (c == '\\' || c == '%')
+        bytes = chars_escape(text, at, &c);
+    if (bytes == 0 && is_cut_escape(text, at))
+        return text.n - at;
+    if (bytes == 0 && str_starts(str_from(text, at), STR("\\\\")))
+        return 2;
+    if (chars_is(c, CHARS_ALNUM | CHARS_BASE64 | CHARS_EQUAL) ||
+        (c != '\0' && strchr(" \t\r\n:,", c) != NULL))
+        return bytes;
+    return c == '-' && !str_starts(str_from(text, at), DASHES) ? bytes : 0;
+}
+
+/* The end of what may belong to a key in PEM, be it in a string of JSON. */
+static size_t key_body(struct str text, size_t at)
+{
+    size_t n;
+
+    while (at < text.n && (n = key_char(text, at)) > 0)
+        at += n;
     return at;
 }
 
@@ -206,17 +281,19 @@ static size_t key_end(struct str text, size_t at)
     return str_starts(str_from(text, dashes), DASHES) ? dashes + DASHES.n : dashes;
 }
 
-static bool find_private_key(struct str text, size_t start, size_t end, struct redact_span *ret)
+static bool find_private_key(struct str text, size_t start, size_t end, size_t from,
+                             struct redact_span *ret)
 {
     size_t words = end, at;
 
+    (void)from;
     while (words < text.n && words - end < 40 &&
            (chars_is(text.p[words], CHARS_UPPER | CHARS_DIGIT) || text.p[words] == ' '))
         words++;
     if (str_find(str_sub(text, end, words - end), STR("PRIVATE KEY")) == SIZE_MAX ||
         !str_starts(str_from(text, words), DASHES))
         return false;
-    at = key_body(text, words + DASHES.n, text.n);
+    at = key_body(text, words + DASHES.n);
     return found(ret, REDACT_PRIVATE_KEY, start, key_end(text, at));
 }
 
@@ -250,11 +327,11 @@ static bool is_in_key(struct str text)
 
 size_t redact_detect_go_on(struct str text, bool cut, bool *is_open)
 {
-    size_t at = key_body(text, 0, text.n), end;
+    size_t at = key_body(text, 0), end;
 
     if (cut && at <= KEY_HEADER_MAX && str_starts(str_from(text, at), DASHES) &&
         !str_starts(str_from(text, at), END_OF_KEY)) /* the rest of the line that began it */
-        at = key_body(text, at + DASHES.n, text.n);
+        at = key_body(text, at + DASHES.n);
     end = key_end(text, at);
     *is_open = end == text.n && end == at && (cut || is_in_key(text));
     if (end > at || *is_open || cut)
@@ -267,7 +344,7 @@ size_t redact_detect_go_on(struct str text, bool cut, bool *is_open)
 /* Can it stand in a secret of any kind? */
 static bool is_in_secret(char c)
 {
-    return chars_is(c, CHARS_ALNUM | CHARS_TOKEN) || c == '=' || c == '@' || c == ':' || c == '%';
+    return chars_is(c, CHARS_ALNUM | CHARS_TOKEN) || (c != '\0' && strchr("=@:%\\", c) != NULL);
 }
 
 /* The end of the word at `at`, or of the one behind what separates a name from its value. */
@@ -407,7 +484,7 @@ static bool is_card_at(struct str text, size_t start, struct redact_span *ret)
 {
     size_t to;
 
-    if (!chars_is(text.p[start], CHARS_DIGIT) || chars_before(text, start, CHARS_WORD) ||
+    if (!chars_is(text.p[start], CHARS_DIGIT) || chars_glued(text, start, CHARS_WORD) ||
         (start > 1 && text.p[start - 1] == '.' && chars_is(text.p[start - 2], CHARS_DIGIT)))
         return false;
     to = card_end(text, start);
@@ -438,136 +515,10 @@ static bool find_cards(struct str text, size_t at, size_t from, struct redact_sp
     return false;
 }
 
-/* ---- addresses ---- */
-
-/* Names that systemd puts behind an @. */
-static bool is_unit(struct str last)
-{
-    static const struct str UNITS[] = {
-        STR_INIT("service"), STR_INIT("socket"), STR_INIT("timer"),  STR_INIT("slice"),
-        STR_INIT("mount"),   STR_INIT("target"), STR_INIT("scope"),  STR_INIT("automount"),
-        STR_INIT("swap"),    STR_INIT("path"),   STR_INIT("device"),
-    };
-
-    for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++)
-        if (str_eq(last, UNITS[i]))
-            return true;
-    return false;
-}
-
-static bool is_local(char c)
-{
-    return chars_is(c, CHARS_WORD | CHARS_DASH) || c == '.' || c == '+' || c == '%' || c == '\'';
-}
-
-/* The end of the domain at `at`: labels, at least two, the last of letters; `at` if it is none. */
-static size_t domain_end(struct str text, size_t at)
-{
-    size_t end = at, label = at, good = at,
-           max = text.n - at < DOMAIN_MAX ? text.n : at + DOMAIN_MAX;
-
-    for (; end <= max; end++) {
-        bool dot = end < max && text.p[end] == '.';
-        if (end < max && !dot && chars_is(text.p[end], CHARS_ALNUM | CHARS_DASH))
-            continue;
-        if (end == label || text.p[label] == '-' || text.p[end - 1] == '-')
-            break;
-        if (label > at && end - label >= 2 &&
-            chars_run(text, label, CHARS_UPPER | CHARS_LOWER) >= end &&
-            !is_unit(str_sub(text, label, end - label)))
-            good = end;
-        if (!dot)
-            break;
-        label = end + 1;
-    }
-    return good;
-}
-
-static bool find_email(struct str text, size_t at, struct redact_span *ret)
-{
-    size_t start = at, end;
-
-    while (start > 0 && at - start < LOCAL_MAX && is_local(text.p[start - 1]))
-        start--;
-    while (start < at && (text.p[start] == '.' || text.p[start] == '\'' || text.p[start] == '-'))
-        start++;
-    if (start == at || text.p[at - 1] == '.')
-        return false;
-    end = domain_end(text, at + 1);
-    if (end == at + 1 || chars_at(text, end, CHARS_WORD))
-        return false;
-    return found(ret, REDACT_EMAIL, start, end);
-}
-
-/* Four numbers up to 255, without leading zeros. */
-static bool is_quad(struct str s)
-{
-    unsigned parts = 0;
-
-    while (s.n > 0 || parts == 0) {
-        struct str part = str_cut(&s, '.');
-        uint64_t v;
-        if (part.n == 0 || part.n > 3 || (part.n > 1 && part.p[0] == '0') ||
-            !str_to_u64(part, &v) || v > 255)
-            return false;
-        parts++;
-    }
-    return parts == 4;
-}
-
-static bool find_ipv4(struct str text, size_t at, struct redact_span *ret)
-{
-    size_t start = at, end = at + 1;
-
-    while (start > 0 && at - start < IP_MAX &&
-           (chars_is(text.p[start - 1], CHARS_DIGIT) || text.p[start - 1] == '.'))
-        start--;
-    while (end < text.n && end - start < IP_MAX &&
-           (chars_is(text.p[end], CHARS_DIGIT) || text.p[end] == '.'))
-        end++;
-    while (start < end && text.p[start] == '.')
-        start++;
-    while (end > start && text.p[end - 1] == '.')
-        end--;
-    if (chars_before(text, start, CHARS_WORD) || chars_at(text, end, CHARS_WORD) ||
-        !is_quad(str_sub(text, start, end - start)))
-        return false;
-    return found(ret, REDACT_IP, start, end);
-}
-
-static bool is_ipv6(struct str s)
-{
-    unsigned char address[16];
-    char z[IP_MAX + 1];
-
-    return s.n >= 3 && s.n <= IP_MAX &&
-           inet_pton(AF_INET6, str_to_z(s, z, sizeof(z)), address) == 1;
-}
-
-static bool find_ipv6(struct str text, size_t at, struct redact_span *ret)
-{
-    size_t start = at, end = at + 1;
-
-    while (start > 0 && at - start < IP_MAX &&
-           (chars_is_hex(text.p[start - 1]) || text.p[start - 1] == ':'))
-        start--;
-    while (end < text.n && end - start <= IP_MAX &&
-           (chars_is_hex(text.p[end]) || text.p[end] == ':' || text.p[end] == '.'))
-        end++;
-    if (start + 1 < end && text.p[start] == ':' && text.p[start + 1] != ':')
-        start++;
-    while (end > start && (text.p[end - 1] == '.' ||
-                           (text.p[end - 1] == ':' && end - start > 1 && text.p[end - 2] != ':')))
-        end--;
-    if (chars_before(text, start, CHARS_WORD) || chars_at(text, end, CHARS_WORD) ||
-        !is_ipv6(str_sub(text, start, end - start)))
-        return false;
-    return found(ret, REDACT_IP, start, end);
-}
-
 /* ---- literals ---- */
 
-typedef bool literal_fn(struct str text, size_t start, size_t end, struct redact_span *ret);
+typedef bool literal_fn(struct str text, size_t start, size_t end, size_t from,
+                        struct redact_span *ret);
 
 /* `literal` is looked for; the whole of it is `before` + literal, and that begins at start. */
 static const struct literal {
@@ -577,7 +528,7 @@ static const struct literal {
     uint8_t set;
     bool any_case;
 } LITERALS[] = {
-    {STR_INIT("bea"), STR_INIT("rer "), find_bearer, REDACT_BEARER, 0, true},
+    {STR_INIT("bea"), STR_INIT("rer"), find_bearer, REDACT_BEARER, 0, true},
     {STR_INIT(""), STR_INIT("eyJ"), find_jwt, REDACT_JWT, 1, false},
     {STR_INIT("----"), STR_INIT("-BEGIN "), find_private_key, REDACT_PRIVATE_KEY, 2, false},
     {STR_INIT(""), STR_INIT("AKIA"), find_cloud_key, REDACT_CLOUD_KEY, 3, false},
@@ -594,12 +545,15 @@ static const struct literal {
     {STR_INIT("githu"), STR_INIT("b_pat_"), find_cloud_key, REDACT_CLOUD_KEY, 4, false},
     {STR_INIT(""), STR_INIT("glpat-"), find_cloud_key, REDACT_CLOUD_KEY, 5, false},
     {STR_INIT(""), STR_INIT("xox"), find_cloud_key, REDACT_CLOUD_KEY, 6, false},
+    {STR_INIT("xa"), STR_INIT("pp-"), find_cloud_key, REDACT_CLOUD_KEY, 2, false},
     {STR_INIT("s"), STR_INIT("k_live_"), find_cloud_key, REDACT_CLOUD_KEY, 7, false},
     {STR_INIT("r"), STR_INIT("k_live_"), find_cloud_key, REDACT_CLOUD_KEY, 7, false},
     {STR_INIT(""), STR_INIT("dop_v1_"), find_cloud_key, REDACT_CLOUD_KEY, 6, false},
     {STR_INIT("secret_acces"), STR_INIT("s_key"), find_secret_key, REDACT_CLOUD_KEY, 7, true},
     {STR_INIT("SecretAcces"), STR_INIT("sKey"), find_secret_key, REDACT_CLOUD_KEY, 7, false},
-    {STR_INIT("Accoun"), STR_INIT("tKey="), find_account_key, REDACT_CLOUD_KEY, 7, false},
+    {STR_INIT("secretAcces"), STR_INIT("sKey"), find_secret_key, REDACT_CLOUD_KEY, 7, false},
+    {STR_INIT("Accoun"), STR_INIT("tKey"), find_account_key, REDACT_CLOUD_KEY, 7, false},
+    {STR_INIT("accoun"), STR_INIT("tKey"), find_account_key, REDACT_CLOUD_KEY, 7, false},
 };
 enum { N_LITERALS = sizeof(LITERALS) / sizeof(LITERALS[0]) };
 
@@ -628,13 +582,21 @@ static bool has_literal(const struct literal *l, struct str text, size_t at)
                        : str_eq(here, l->literal) && str_eq(before, l->before);
 }
 
-static bool find_literal(unsigned types, struct str text, size_t at, struct redact_span *ret)
+/* Where it begins with what may be the letter of an escape, it begins behind that: \rk_live_. */
+static bool find_literal(unsigned types, struct str text, size_t at, size_t from,
+                         struct redact_span *ret)
 {
+    unsigned char first = (unsigned char)text.p[at] & 0xdf;
+
     for (size_t i = 0; i < N_LITERALS; i++) {
         const struct literal *l = &LITERALS[i];
-        if ((types >> l->type & 1) != 0 && has_literal(l, text, at) &&
-            l->find(text, at - l->before.n, at + l->literal.n, ret))
-            return true;
+        if (((unsigned char)l->literal.p[0] & 0xdf) != first || (types >> l->type & 1) == 0 ||
+            !has_literal(l, text, at) ||
+            !l->find(text, at - l->before.n, at + l->literal.n, from, ret))
+            continue;
+        if (l->type == REDACT_CLOUD_KEY && ret->start == at - l->before.n)
+            ret->start = chars_behind_escape(text, ret->start);
+        return true;
     }
     return false;
 }
@@ -642,16 +604,17 @@ static bool find_literal(unsigned types, struct str text, size_t at, struct reda
 bool redact_detect(unsigned types, struct str text, size_t at, unsigned hints, size_t from,
                    struct redact_span *ret)
 {
-    if ((hints & REDACT_LITERAL) != 0 && find_literal(types, text, at, ret) && ret->end > from)
+    if ((hints & REDACT_LITERAL) != 0 && find_literal(types, text, at, from, ret) &&
+        ret->end > from)
         return true;
-    if ((hints & REDACT_AT) != 0 && find_email(text, at, ret) && ret->end > from)
+    if ((hints & REDACT_AT) != 0 && redact_address_email(text, at, ret) && ret->end > from)
         return true;
     if ((hints & REDACT_DIGITS) != 0 && at + 1 >= REDACT_DIGITS_MIN &&
         find_card(text, at + 1 - REDACT_DIGITS_MIN, at, ret) && ret->end > from)
         return true;
     if ((hints & REDACT_GROUPS) != 0 && find_cards(text, at, from, ret) && ret->end > from)
         return true;
-    if ((hints & REDACT_QUAD) != 0 && find_ipv4(text, at, ret) && ret->end > from)
+    if ((hints & REDACT_QUAD) != 0 && redact_address_ipv4(text, at, ret) && ret->end > from)
         return true;
-    return (hints & REDACT_COLON) != 0 && find_ipv6(text, at, ret) && ret->end > from;
+    return (hints & REDACT_COLON) != 0 && redact_address_ipv6(text, at, ret) && ret->end > from;
 }

@@ -50,6 +50,12 @@ static uint8_t sets_of(const struct redact_needles *n, size_t i, char c)
     return n->low[i][b & 15] & n->high[i][b >> 4];
 }
 
+/* %40, or %25 where that is encoded once more. */
+static bool is_encoded_at(const char *p)
+{
+    return p[0] == '%' && ((p[1] == '4' && p[2] == '0') || (p[1] == '2' && p[2] == '5'));
+}
+
 static void block_portable(const struct redact_needles *n, const char *p, struct masks *ret)
 {
     memset(ret, 0, sizeof(*ret));
@@ -58,7 +64,7 @@ static void block_portable(const struct redact_needles *n, const char *p, struct
         char c = p[i];
         if ((sets_of(n, 0, c) & sets_of(n, 1, p[i + 1]) & sets_of(n, 2, p[i + 2])) != 0)
             ret->literal |= bit;
-        if (c == '@')
+        if (c == '@' || is_encoded_at(p + i))
             ret->at |= bit;
         if (c >= '0' && c <= '9')
             ret->digit |= bit;
@@ -103,7 +109,19 @@ AVX2 static inline uint32_t within_avx2(__m256i v, char first, char last)
         _mm256_cmpeq_epi8(_mm256_min_epu8(from_first, span), from_first));
 }
 
-AVX2 static inline void block_avx2(const struct redact_needles *n, const char *p, struct masks *ret)
+/* is_encoded_at, 32 times */
+AVX2 static __attribute__((noinline)) uint32_t encoded_avx2(const char *p)
+{
+    __m256i first = _mm256_loadu_si256((const void *)(p + 1));
+    __m256i second = _mm256_loadu_si256((const void *)(p + 2));
+
+    return equal_avx2(_mm256_loadu_si256((const void *)p), '%') &
+           ((equal_avx2(first, '4') & equal_avx2(second, '0')) |
+            (equal_avx2(first, '2') & equal_avx2(second, '5')));
+}
+
+AVX2 static inline __attribute__((always_inline)) void block_avx2(const struct redact_needles *n,
+                                                                  const char *p, struct masks *ret)
 {
     __m256i v = _mm256_loadu_si256((const void *)p);
     __m256i sets = _mm256_and_si256(_mm256_and_si256(sets_avx2(n, 0, p), sets_avx2(n, 1, p + 1)),
@@ -111,6 +129,8 @@ AVX2 static inline void block_avx2(const struct redact_needles *n, const char *p
 
     ret->literal = ~equal_avx2(sets, 0);
     ret->at = equal_avx2(v, '@');
+    if (equal_avx2(v, '%') != 0)
+        ret->at |= encoded_avx2(p);
     ret->digit = within_avx2(v, '0', '9');
     ret->blank = equal_avx2(v, ' ') | equal_avx2(v, '-');
     ret->dot = equal_avx2(v, '.');

@@ -14,7 +14,7 @@
 
 enum redact_hint {
     REDACT_LITERAL = 1, /* one of the literals may begin here */
-    REDACT_AT = 2,      /* an @ */
+    REDACT_AT = 2,      /* an @, or the % of %40 and of %25 */
     REDACT_DIGITS = 4,  /* the 13th of a run of digits */
     REDACT_GROUPS = 8,  /* the 16th of a run of digits, blanks and dashes */
     REDACT_QUAD = 16,   /* the digit behind the second of two dots between digits */

@@ -68,6 +68,10 @@ static void bearer(void **state)
         {"\"BEARER  a1b2c3d4\"", "\"BEARER  [redacted:bearer]\""},
         {"Bearer abcdefghijklmnopqrst", "Bearer [redacted:bearer]"},
         {"{\"h\":\"Bearer x/y+z~0123\",\"n\":1}", "{\"h\":\"Bearer [redacted:bearer]\",\"n\":1}"},
+        {"?h=Bearer%20a1b2c3d4%3D%3D&x", "?h=Bearer%20[redacted:bearer]&x"},
+        {"Bearer\\u0020a1b2c3d4", "Bearer\\u0020[redacted:bearer]"},
+        {"h=Bearer+a1b2c3d4&x", "h=Bearer+[redacted:bearer]&x"},
+        {"\"Bearer ab\\/cd\\u002Bef12\\u003d\"", "\"Bearer [redacted:bearer]\""},
         {"bearer of good news", NULL},
         {"bearer certificate", NULL},
         {"Bearer a1b2c3d", NULL},
@@ -105,6 +109,30 @@ static void cloud_keys(void **state)
         {"AccountKey=0123456789012345678901234567890123456789012345678901234567890123456789"
          "0123456789abcdef==;",
          "AccountKey=[redacted:cloud_key];"},
+        {"{\"secretAccessKey\":\"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\"}",
+         "{\"secretAccessKey\":\"[redacted:cloud_key]\"}"},
+        {"secretAccessKey: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+         "secretAccessKey: [redacted:cloud_key]"},
+        {"<SecretAccessKey>wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY</SecretAccessKey>",
+         "<SecretAccessKey>[redacted:cloud_key]</SecretAccessKey>"},
+        {"\\u003cSecretAccessKey\\u003ewJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\\u003c",
+         "\\u003cSecretAccessKey\\u003e[redacted:cloud_key]\\u003c"},
+        {"{\"SecretAccessKey\":\"\\/JalrXUtnFEMI\\/K7MDENG\\/bPxRfiCYEXAMPLE\\u002BEY\"}",
+         "{\"SecretAccessKey\":\"[redacted:cloud_key]\"}"},
+        {"{\\\"SecretAccessKey\\\": \\\"wJalrXUtnFEMI\\\\\\/K7MDENG/bPxRfiCYEXAMPLEKEY\\\"}",
+         "{\\\"SecretAccessKey\\\": \\\"[redacted:cloud_key]\\\"}"},
+        {"AccountKey\\u003d01234567890123456789012345678901234567890123456789012345678901234567"
+         "89\\u002B123456789abcdef\\u003d\\u003d;",
+         "AccountKey\\u003d[redacted:cloud_key];"},
+        {"ya29.c.b0AXv0zTPx-1234567890.abc_d end", "[redacted:cloud_key] end"},
+        {"ya29.a0AfH6SMBx1234567890abc. Then", "[redacted:cloud_key]. Then"},
+        {"glpat-abcDEF123456-7890_xyz.01.0z1abcdef", "[redacted:cloud_key]"},
+        {"xapp-1-A0123456789-1234567890123-abcdef", "[redacted:cloud_key]"},
+        {"xoxc-123456789012-abcdefABCDEF", "[redacted:cloud_key]"},
+        {"d=xoxd-abcdefABCDEF%2B0123%2F456%3D; x", "d=[redacted:cloud_key]; x"},
+        {"xoxe-1-abcdefABCDEF0123456789", "[redacted:cloud_key]"},
+        {"xoxe.xoxp-1-abcdefABCDEF0123456789", "[redacted:cloud_key]"},
+        {"ghp_0123456789abcdefghijABCDEFGHIJ012345_6", "[redacted:cloud_key]"},
         {"AKIAIOSFODNN7EXAMPL", NULL},
         {"AKIAIOSFODNN7EXAMPLEX", NULL},
         {"xAKIAIOSFODNN7EXAMPLE", NULL},
@@ -114,6 +142,8 @@ static void cloud_keys(void **state)
         {"task_live_0123456789abcdefABCDEFgh", NULL},
         {"SecretAccessKey is set", NULL},
         {"AccountKey=short", NULL},
+        {"webapp-12345678901234567890", NULL},
+        {"secretAccessKey: a/relative/path/of/some/file/as/long/as/it", NULL},
         {"boxox-1", NULL},
     };
 
@@ -183,6 +213,16 @@ static void emails(void **state)
         {"<joe.doe+tag@mail.example.co.uk>", "<[redacted:email]>"},
         {"to=a@b.de, cc=c@d.io.", "to=[redacted:email], cc=[redacted:email]."},
         {"{\"mail\":\"x_y%z@ex-ample.org\"}", "{\"mail\":\"[redacted:email]\"}"},
+        {"bob@example.com-to", "[redacted:email]-to"},
+        {"<joe@xn--bcher-kva.xn--p1ai>", "<[redacted:email]>"},
+        {"/u?mail=bob%40example.com&x", "/u?mail=[redacted:email]&x"},
+        {"/u%3Fmail%3Dbob.b%2Btag%40example.com%26x", "/u%3Fmail%3D[redacted:email]%26x"},
+        {"mail%3Dbob%2540example.com", "mail%3D[redacted:email]"},
+        {"bob\\u002Btag@example.com", "[redacted:email]"},
+        {"\\u0027bob@example.com\\u0027", "\\u0027[redacted:email]\\u0027"},
+        {"/%40babel%2Fcore", NULL},
+        {"x%40localhost", NULL},
+        {"getty@tty1.service-x", NULL},
         {"user@localhost", NULL},
         {"getty@tty1.service", NULL},
         {"@example.com", NULL},
@@ -208,6 +248,13 @@ static void addresses(void **state)
         {"src=2001:0db8:85a3:0000:0000:8a2e:0370:7334,", "src=[redacted:ip],"},
         {"ip:2001:db8::1", "ip:[redacted:ip]"},
         {"::ffff:10.1.2.3", "[redacted:ip]"},
+        {"10.0.0.1..10.0.0.9", "[redacted:ip]..[redacted:ip]"},
+        {"host_10.1.2.3_up", "host_[redacted:ip]_up"},
+        {"source:2001:db8::1", "source:[redacted:ip]"},
+        {"node:2001:0db8:85a3:0000:0000:8a2e:0370:7334", "node:[redacted:ip]"},
+        {"node:::1", "node:[redacted:ip]"},
+        {"module::abc::def", NULL},
+        {"{\"Type\":\"face::Cafe::dad\"}", NULL},
         {"10.0.0.256", NULL},
         {"1.2.3", NULL},
         {"1.2.3.4.5", NULL},
@@ -449,12 +496,17 @@ static void check_line_of(const char *unit, const char *end, size_t bytes)
 static void a_line_full_of_hints_takes_no_longer_than_another(void **state)
 {
     static const char *const UNITS[] = {
-        "eyJ",    "eyJaaaaaaaa.", "xoxb-",
-        "glpat-", "-AIza",        "4111111111111111 ",
-        "s_key=", "ghp_",         "SecretAccessKey",
-        "a@b.cd", "1.1.",         "-----BEGIN PRIVATE KEY-----",
-        "::1 ",   "bearer ",      "@",
-        "4111-",
+        "eyJ",        "eyJaaaaaaaa.", "xoxb-",
+        "glpat-",     "-AIza",        "4111111111111111 ",
+        "s_key=",     "ghp_",         "SecretAccessKey",
+        "a@b.cd",     "1.1.",         "-----BEGIN PRIVATE KEY-----",
+        "::1 ",       "bearer ",      "@",
+        "4111-",      "ya29.",        "glpat-a.",
+        "Bearer+",    "Bearer%20",    "\\n\\u003d",
+        "%40",        "a%40b.cd",     "xoxd-/%2F",
+        "\\\\",       "\\u002B@",     "-----BEGIN PRIVATE KEY-----\\/",
+        "xoxb-ya29.", "source:::1",   "\x1b[0m",
+        "1.1..",      "%2540a",
     };
 
     (void)state;
@@ -462,6 +514,38 @@ static void a_line_full_of_hints_takes_no_longer_than_another(void **state)
         check_line_of(UNITS[i], "", 1 << 20);
         check_line_of(UNITS[i], "_", 1 << 20);
     }
+}
+
+static void a_token_may_be_long(void **state)
+{
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, 1 << 20);
+    buf_add_z(&text, "t=ya29.c.");
+    while (text.n < 3000)
+        buf_add_z(&text, "b0AXv0zTP_x-1");
+    buf_add_z(&text, ".c end");
+    buf_add_char(&text, '\0');
+    check_str(clean(redact_by_name(STR("cloud_key")), text.p), "t=[redacted:cloud_key] end");
+    buf_fini(&text);
+}
+
+/* Hints in what was taken out already, each with a long way to its end. */
+static void hints_in_a_key_take_no_longer(void **state)
+{
+    static const char HEAD[] = "-----BEGIN PRIVATE KEY-----", UNIT[] = "-glpat-";
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, 1 << 21);
+    buf_add_z(&text, HEAD);
+    while (text.n < 1 << 20)
+        buf_add_z(&text, UNIT);
+    buf_add_z(&text, " a.b");
+    buf_add_char(&text, '\0');
+    check_str(clean(REDACT_ALL, text.p), "[redacted:private_key].b");
+    buf_fini(&text);
 }
 
 static void many_cards_in_one_run(void **state)
@@ -479,4 +563,5 @@ CHECK_MAIN(TEST(bearer), TEST(cloud_keys), TEST(jwt), TEST(cards), TEST(emails),
            TEST(a_secret_that_is_cut_in_two_shows_nothing),
            TEST(a_key_that_is_cut_anywhere_shows_nothing), TEST(all_at_once),
            TEST(patterns_of_the_configuration), TEST(a_pattern_is_found_so_often_and_no_more),
-           TEST(a_line_full_of_hints_takes_no_longer_than_another), TEST(many_cards_in_one_run))
+           TEST(a_line_full_of_hints_takes_no_longer_than_another), TEST(many_cards_in_one_run),
+           TEST(a_token_may_be_long), TEST(hints_in_a_key_take_no_longer))

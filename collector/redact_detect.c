@@ -414,6 +414,16 @@ size_t redact_detect_cut_key(struct str text)
 
 /* ---- card numbers ---- */
 
+static bool is_maestro(int four)
+{
+    static const int FIRST[] = {5018, 5020, 5038, 5893, 6304, 6759, 6761, 6762, 6763};
+
+    for (size_t i = 0; i < sizeof(FIRST) / sizeof(FIRST[0]); i++)
+        if (four == FIRST[i])
+            return true;
+    return false;
+}
+
 /* Issuers' first digits and how long their numbers are; bit n: n digits. */
 static bool is_issued(const char *d, size_t n)
 {
@@ -430,8 +440,10 @@ static bool is_issued(const char *d, size_t n)
     else if (two == 36 || two == 38 || two == 39 || (four >= 3000 && four <= 3059))
         lengths = 1u << 14;
     else if (four == 6011 || two == 65 || (four >= 6440 && four <= 6499) || two == 62 ||
-             (four >= 3528 && four <= 3589))
+             (four >= 3528 && four <= 3589) || (four >= 2200 && four <= 2204))
         lengths = 1u << 16 | 1u << 17 | 1u << 18 | 1u << 19;
+    else if (is_maestro(four))
+        lengths = 127u << 13;
     return (lengths >> n & 1) != 0;
 }
 

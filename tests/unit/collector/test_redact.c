@@ -187,18 +187,20 @@ static void cards(void **state)
         {"4111 1111 1111 1111 5555 5555 5555 4444", "[redacted:card] [redacted:card]"},
         {"4222222222222", "[redacted:card]"},
         {"{\"m\":\"x: 4111111111111111\"}", "{\"m\":\"x: [redacted:card]\"}"},
-        {"4111111111111112", NULL},         /* checksum */
-        {"1111111111111117", NULL},         /* nobody's */
-        {"411111111111111", NULL},          /* a digit short */
-        {"41111111111111111", NULL},        /* one too many */
-        {"x4111111111111111", NULL},        /* part of a word */
-        {"4111111111111111ab", NULL},       /* a hash */
-        {"0.4111111111111111", NULL},       /* a fraction */
-        {"4111111111111111.5", NULL},       /* a number */
-        {"1700000000123456789", NULL},      /* a time */
-        {"2026-11-21 10-11-12 2026", NULL}, /* dates */
-        {"41 11 11 11 11 11 11 11", NULL},  /* no such groups */
-        {"4111 1111-1111 1111", NULL},      /* nor separators */
+        {"2200770212727079", "[redacted:card]"}, /* Mir */
+        {"6759649826438453", "[redacted:card]"}, /* Maestro */
+        {"4111111111111112", NULL},              /* checksum */
+        {"1111111111111117", NULL},              /* nobody's */
+        {"411111111111111", NULL},               /* a digit short */
+        {"41111111111111111", NULL},             /* one too many */
+        {"x4111111111111111", NULL},             /* part of a word */
+        {"4111111111111111ab", NULL},            /* a hash */
+        {"0.4111111111111111", NULL},            /* a fraction */
+        {"4111111111111111.5", NULL},            /* a number */
+        {"1700000000123456789", NULL},           /* a time */
+        {"2026-11-21 10-11-12 2026", NULL},      /* dates */
+        {"41 11 11 11 11 11 11 11", NULL},       /* no such groups */
+        {"4111 1111-1111 1111", NULL},           /* nor separators */
         {"--------------------------------", NULL},
     };
 

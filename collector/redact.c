@@ -70,38 +70,76 @@ struct work {
     struct str text;
     struct buf *out;
     size_t done;   /* of the text: copied, or taken out */
-    size_t looked; /* of a line of JSON: up to there it is known what is in strings */
+    size_t looked; /* of a line of JSON: up to there it is known what is in strings; */
+    size_t escape; /* the last byte or escape that was looked at begins there */
     bool in_string;
     bool is_open; /* a private key goes on behind the text */
 };
 
-/* Is byte `at` of a line of JSON outside of its strings?  Places are asked for in order. */
-static bool is_bare(struct work *w, size_t at)
+/* It seems to be JSON: nobody reads all of it to know. */
+static bool is_json(struct str text)
 {
-    if (w->text.p[0] != '{')
-        return false;
-    for (; w->looked < at; w->looked++) {
-        if (w->text.p[w->looked] == '\\' && w->in_string)
-            w->looked++;
-        else if (w->text.p[w->looked] == '"')
-            w->in_string = !w->in_string;
-    }
-    return !w->in_string;
+    if (text.p[0] == '[' && text.p[text.n - 1] == ']' && text.p[1] != '\0')
+        return strchr("[{\"- 0123456789", text.p[1]) != NULL;
+    return text.p[0] == '{';
 }
 
-/* A number of JSON: what stands for it has to be a string. */
-static bool is_json_number(struct work *w, size_t start, size_t end)
+/* Look at a line of JSON up to `at`, or to the end of the escape that it is in the middle of.
+ * Places are asked for in order. */
+static void look(struct work *w, size_t at)
 {
-    for (size_t i = start; i < end; i++)
+    while (w->looked < at) {
+        w->escape = w->looked;
+        if (w->text.p[w->looked] == '"')
+            w->in_string = !w->in_string;
+        else if (w->text.p[w->looked] == '\\' && w->in_string)
+            w->looked += w->text.n - w->looked > 1 && w->text.p[w->looked + 1] == 'u' ? 5 : 1;
+        w->looked++;
+    }
+    if (w->looked > w->text.n)
+        w->looked = w->text.n;
+}
+
+static bool is_number(char c)
+{
+    return (c >= '0' && c <= '9') || (c != '\0' && strchr("+-.eE", c) != NULL);
+}
+
+/* Of a number of JSON all is taken out, and what stands for it has to be a string.  false: it is
+ * none, or in a string. */
+static bool widen_number(struct work *w, size_t *start, size_t *end)
+{
+    for (size_t i = *start; i < *end; i++)
         if (w->text.p[i] < '0' || w->text.p[i] > '9')
             return false;
-    return is_bare(w, start);
+    look(w, *start);
+    if (w->in_string)
+        return false;
+    while (*start > w->done && is_number(w->text.p[*start - 1]))
+        --*start;
+    while (*end < w->text.n && is_number(w->text.p[*end]))
+        ++*end;
+    return true;
+}
+
+/* What begins or ends in the middle of an escape takes it along: half of one is no JSON. */
+static void widen_escapes(struct work *w, size_t *start, size_t *end)
+{
+    if (*start >= w->looked) {
+        look(w, *start);
+        if (w->looked > *start)
+            *start = w->escape;
+    }
+    look(w, *end);
+    if (w->looked > *end)
+        *end = w->looked;
 }
 
 /* Take text[start..end) out; what of it is out already stays so. */
 static void take_out(struct work *w, size_t start, size_t end, struct str name)
 {
-    const char *quote = is_json_number(w, start, end) ? "\"" : "";
+    bool is_string = is_json(w->text) && widen_number(w, &start, &end);
+    const char *quote = is_string ? "\"" : "";
 
     if (start > w->done)
         buf_add(w->out, w->text.p + w->done, start - w->done);
@@ -195,6 +233,8 @@ static void by_pattern(struct work *w, const struct redact_pattern *p)
 
     while (from <= w->text.n && patterns_find(p->pattern, w->text, from, &match)) {
         size_t start = (size_t)(match.p - w->text.p), end = start + match.n;
+        if (match.n > 0 && is_json(w->text))
+            widen_escapes(w, &start, &end);
         if (end > w->done && match.n > 0) {
             take_out(w, start, end, p->name);
             metric_add(METRIC_REDACTED_PATTERN, 1);

@@ -2,9 +2,10 @@
  * tests/fuzz/fuzz_redact.c - any text through all detectors.
  *
  * The pass with AVX2 and the one without find the same hints, and what the output has is bytes of
- * the input around marks.  The first byte says which detectors there are.
+ * the input around marks.  JSON stays JSON.  The first byte says which detectors there are.
  */
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/obj.h"
 #include "collector/redact_detect.h"
 
@@ -58,6 +59,16 @@ static void check_output(struct str text, struct str clean)
     }
 }
 
+/* An object, and nothing behind it. */
+static bool is_json(struct str text)
+{
+    struct json_reader r;
+    struct err err;
+
+    json_reader_init(&r, text);
+    return str_starts(text, STR("{")) && json_skip(&r, NULL, &err) == 0 && json_rest(&r).n == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data + 1, size - 1}, clean;
@@ -78,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_output(text, clean);
     if (clean.p != text.p)
         INVARIANT(str_find(clean, STR("[redacted:")) != SIZE_MAX);
+    INVARIANT(!is_json(text) || is_json(clean));
     redact_free(&r);
     redact_scratch_fini(&scratch);
     return 0;

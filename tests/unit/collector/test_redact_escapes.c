@@ -234,6 +234,10 @@ static const char *const PIECES[] = {
 };
 enum { N_PIECES = sizeof(PIECES) / sizeof(PIECES[0]) };
 
+static const char *const NUMBERS[] = {"4111111111111111",      "-4111111111111111",
+                                      "1e+4111111111111111",   "0",
+                                      "4111111111111111.5e-3", "12"};
+
 /* One of 0..n-1. */
 static size_t any(uint64_t *rnd, size_t n)
 {
@@ -262,7 +266,10 @@ static void add_document(struct buf *out, uint64_t *rnd)
             add_string(out, rnd);
             buf_add_char(out, ':');
         }
-        add_string(out, rnd);
+        if (any(rnd, 4) == 0)
+            buf_add_z(out, NUMBERS[any(rnd, sizeof(NUMBERS) / sizeof(NUMBERS[0]))]);
+        else
+            add_string(out, rnd);
         if (n > 1)
             buf_add_char(out, ',');
     }
@@ -334,8 +341,53 @@ static void no_secret_between_escapes_is_left(void **state)
     buf_fini(&text);
 }
 
+static void check_number(const char *text, const char *want)
+{
+    check_str(clean(REDACT_ALL, str_of(text)), want);
+    assert_true(is_json(str_of(want)));
+}
+
+static void a_number_becomes_a_string_as_a_whole(void **state)
+{
+    (void)state;
+    check_number("{\"n\":-4111111111111111,\"m\":1}", "{\"n\":\"[redacted:card]\",\"m\":1}");
+    check_number("{\"n\":[1e+4111111111111111]}", "{\"n\":[\"[redacted:card]\"]}");
+    check_number("[4111111111111111,2]", "[\"[redacted:card]\",2]");
+    check_str(clean(REDACT_ALL, STR("[info] 4111111111111111")), "[info] [redacted:card]");
+}
+
+/* A pattern may match anything: what it begins or ends in the middle of goes too. */
+static void patterns_take_whole_escapes_of_json(void **state)
+{
+    static const char *const V[][2] = {
+        {"{\"m\":\"\\u003cab@corp\\u003e\"}", "{\"m\":\"[redacted:x]\\u003e\"}"},
+        {"{\"m\":\"\\\\nab@corp\"}", "{\"m\":\"\\\\[redacted:x]\"}"},
+        {"{\"m\":\"\\\\\\nab@corp\"}", "{\"m\":\"\\\\[redacted:x]\"}"},
+        {"{\"m\":\"a #12\\u003d\"}", "{\"m\":\"a [redacted:x]\"}"},
+        {"{\"m\":\"a #12\\\"\"}", "{\"m\":\"a [redacted:x]\"}"},
+        {"{\"m\":777,\"n\":-17770}", "{\"m\":\"[redacted:x]\",\"n\":\"[redacted:x]\"}"},
+        {"C:\\new@corp", "C:\\[redacted:x]"},
+    };
+    struct redact_pattern v[1] = {{STR("x"), NULL}};
+    struct redact_patterns patterns = {v, 1};
+    struct err err;
+
+    (void)state;
+    assert_int_equal(patterns_new(STR("\\w+@corp|#12\\\\u?|777"), &v[0].pattern, &err), 0);
+    redact = redact_new(0, &patterns);
+    for (size_t i = 0; i < sizeof(V) / sizeof(V[0]); i++) {
+        struct str s = str_of(V[i][0]);
+        redact_text(redact, &s, NULL, &scratch);
+        check_str(s, V[i][1]);
+        assert_true(V[i][0][0] != '{' || is_json(s));
+    }
+    redact_free(&redact);
+    patterns_free(&v[0].pattern);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(a_secret_behind_an_escape_is_one), TEST(a_secret_in_an_address_is_one),
            TEST(what_is_glued_to_a_word_is_none), TEST(a_key_goes_on_behind_the_escapes_of_json),
            TEST(a_key_cut_in_an_escape_shows_nothing), TEST(json_stays_json),
-           TEST(no_secret_between_escapes_is_left))
+           TEST(no_secret_between_escapes_is_left), TEST(a_number_becomes_a_string_as_a_whole),
+           TEST(patterns_take_whole_escapes_of_json))

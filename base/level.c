@@ -4,7 +4,7 @@
  * The level is looked for where Loki looks (grafana/loki, field detection; docs/logql.md): the
  * attribute detected_level itself, a level-like label, then such an attribute, the number of
  * OpenTelemetry, the same keys in a JSON (depth 2) or logfmt line, the first level word in the
- * text, else "unknown".  On the hot path: two passes over the line at most, nothing allocated.
+ * text, else "unknown".  On the hot path: three passes over the line at most, nothing allocated.
  */
 #include "base/level.h"
 

@@ -157,6 +157,19 @@ static dur_ns retention_of(const struct server_conf *c, struct str tenant)
     return c->storage.retention;
 }
 
+/* Of all tenants that are asked; 0: nothing is ever deleted. */
+static dur_ns shortest_retention(const struct server_conf *c, const struct auth_caller *caller)
+{
+    dur_ns r = retention_of(c, caller->n_tenants == 0 ? STR("") : caller->tenants[0]);
+
+    for (size_t i = 1; i < caller->n_tenants; i++) {
+        dur_ns next = retention_of(c, caller->tenants[i]);
+        if (r == 0 || (next > 0 && next < r))
+            r = next;
+    }
+    return r;
+}
+
 /* What Logs Drilldown asks before it asks anything else. */
 void api_drilldown_limits(struct api *a, struct http_exchange *x, const struct auth_caller *caller)
 {
@@ -189,8 +202,7 @@ void api_drilldown_limits(struct api *a, struct http_exchange *x, const struct a
     json_put_key(&w, STR("metric_aggregation_enabled"));
     json_put_bool(&w, false);
     put_seconds(&w, "query_timeout", limits.query.time);
-    put_seconds(&w, "retention_period",
-                retention_of(c, caller->n_tenants == 0 ? STR("") : caller->tenants[0]));
+    put_seconds(&w, "retention_period", shortest_retention(c, caller));
     json_put_key(&w, STR("volume_enabled"));
     json_put_bool(&w, true);
     json_put_kv_u64(&w, "volume_max_series", VOLUME_SERIES_MAX);

@@ -177,25 +177,49 @@ static int refuse(const struct stream_limit *l, struct str tenant, const struct 
     return r;
 }
 
+/* Marks the streams that are new, and have records: of some all entries were refused. */
+static size_t find_new(const struct tenant *t, const struct batch *b, bool *is_new)
+{
+    size_t fresh = 0;
+
+    for (size_t i = 0; i < b->n_records; i++) {
+        uint32_t stream = b->records[i].stream;
+        if (is_new[stream] || is_known(t, hash_of(b, stream)))
+            continue;
+        is_new[stream] = true;
+        fresh++;
+    }
+    return fresh;
+}
+
 /* Under mutex: take in all of the batch, if they fit.  Else *first is one that is new. */
 static bool admit_all(const struct stream_limit *l, struct tenant *t, const struct batch *b,
                       uint32_t *first)
 {
-    size_t fresh = 0;
+    bool fits = true, *is_new;
+    size_t fresh;
+    uint32_t i = 0;
 
-    for (uint32_t i = b->n_streams; i-- > 0;) {
-        if (is_known(t, hash_of(b, i)))
-            continue;
-        *first = i;
-        fresh++;
+    while (i < b->n_streams && is_known(t, hash_of(b, i)))
+        i++;
+    if (i == b->n_streams)
+        return true; /* as mostly */
+    is_new = mem_new(b->n_streams * sizeof(*is_new));
+    fresh = find_new(t, b, is_new);
+    if (fresh > 0) {
+        fits = t->n <= l->max && fresh <= l->max - t->n;
+        if (fits)
+            reserve(t, fresh);
+        for (i = b->n_streams; i-- > 0;) {
+            if (!is_new[i])
+                continue;
+            *first = i;
+            if (fits)
+                add(t, hash_of(b, i));
+        }
     }
-    if (fresh > 0 && (t->n > l->max || fresh > l->max - t->n))
-        return false;
-    if (fresh > 0)
-        reserve(t, fresh);
-    for (uint32_t i = *first; fresh > 0 && i < b->n_streams; i++)
-        add(t, hash_of(b, i));
-    return true;
+    free(is_new);
+    return fits;
 }
 
 static int wait_for_past(struct err *err)

@@ -24,6 +24,7 @@ static int offer(struct stream_limit *l, const char *tenant, int from, int to, t
         (void)snprintf(text, sizeof(text), "%d", i);
         v[0].value = str_of(text);
         assert_int_equal(batch_stream(b, &ls, &index, err), 0);
+        assert_int_equal(batch_add(b, &(struct record){.stream = index, .ts = now}, err), 0);
     }
     r = stream_limit_admit(l, str_of(tenant), b, now, err);
     batch_unref(&b);
@@ -44,6 +45,31 @@ static void new_streams_are_taken_up_to_the_limit(void **state)
                         "added: {n=\"1000\"}");
     assert_int_equal(offer(l, "t", 0, 1000, NOW, &err), 0); /* known ones */
     assert_int_equal(offer(l, "u", 0, 1000, NOW, &err), 0); /* another tenant */
+    stream_limit_free(&l);
+}
+
+/* All its entries were refused. */
+static void a_stream_without_records_takes_no_place(void **state)
+{
+    struct stream_limit *l = stream_limit_new(2);
+    struct batch *b = batch_new(NULL, 0);
+    struct err err;
+    (void)state;
+
+    for (int i = 0; i < 5; i++) {
+        char text[2] = {(char)('a' + i), '\0'};
+        struct label v[1] = {{STR("n"), str_of(text)}};
+        struct labels ls = {v, 1};
+        uint32_t index;
+        assert_int_equal(batch_stream(b, &ls, &index, &err), 0);
+    }
+    assert_int_equal(stream_limit_admit(l, STR("t"), b, NOW, &err), 0);
+    assert_int_equal(offer(l, "t", 0, 2, NOW, &err), 0);
+    assert_int_equal(stream_limit_admit(l, STR("t"), b, NOW, &err), 0);
+    assert_int_equal(batch_add(b, &(struct record){.stream = 3, .ts = NOW}, &err), 0);
+    assert_int_equal(stream_limit_admit(l, STR("t"), b, NOW, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.text, "{n=\"d\"}"));
+    batch_unref(&b);
     stream_limit_free(&l);
 }
 
@@ -215,6 +241,7 @@ static void what_the_store_has_of_today_is_known(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(new_streams_are_taken_up_to_the_limit),
+           cmocka_unit_test(a_stream_without_records_takes_no_place),
            cmocka_unit_test(a_batch_is_taken_whole_or_not_at_all),
            cmocka_unit_test(the_next_day_begins_anew),
            cmocka_unit_test(a_day_that_is_over_does_not_come_back),

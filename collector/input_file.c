@@ -621,6 +621,8 @@ void input_file_set_sources(struct input_file *in, struct source_set *set)
         const struct source *source = input_file_source_of(in, (*t)->slot->path);
         if (source != NULL) {
             tail_set_source(*t, source);
+            if ((*t)->unasked)
+                input_file_make_ready(in, *t); /* it has grown, perhaps */
             (*t)->unasked = false;
         } else if (!(*t)->unasked) {
             unask(in, *t);

@@ -38,7 +38,8 @@ void input_file_set_sources(struct input_file *in, struct source_set *set);
 /* An engine says that container `id` has started: if there is a source of `kind` and no log of it
  * turns up within two seconds, that is a gap. */
 void input_file_expect(struct input_file *in, enum source_kind kind, struct str id);
-/* Look at everything now, for we are about to stop; and is all of it read? */
+/* Look at everything now, for we are about to stop; and is all of it read that can be, but for a
+ * line that is not finished? */
 void input_file_look_last(struct input_file *in);
 bool input_file_is_caught_up(const struct input_file *in);
 /* After `stop`: what only our descriptors still hold goes to keep/, slice by slice; then done(arg).

@@ -102,8 +102,10 @@ static int is_of_inode(struct input_file *in, const struct sibling *b, struct re
     struct checkpoint_file head;
 
     if (t != NULL && input_file_successor(t) != NULL && tail_look(t) == TAIL_REPLACED) {
-        input_file_replaced(in, t);
-        return 0;
+        bool went = in->name_went;
+        input_file_replaced(in, t); /* it lists, too */
+        in->name_went = in->name_went || went;
+        return input_file_find_inode(in, b->st.st_dev, b->st.st_ino) != NULL;
     }
     if (f == NULL || t != NULL)
         return f != NULL;

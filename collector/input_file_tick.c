@@ -182,7 +182,8 @@ bool input_file_is_caught_up(const struct input_file *in)
     struct tail *const *t;
 
     VEC_EACH(&in->tails, t)
-        if ((*t)->queued || (!(*t)->caught_up && input_file_may_read(in, *t)))
+        if ((*t)->from.fd >= 0 && (*t)->failed == 0 &&
+            ((*t)->queued || !(*t)->caught_up || multiline_is_open((*t)->multi)))
             return false;
     return true;
 }

@@ -250,11 +250,30 @@ static int has_head(struct reader *from, const struct checkpoint_file *f)
     return has_hash(from, 0, f->head_len, f->head_hash);
 }
 
+/* A log that was cut under a writer who goes on at his old place begins with zeros as it did
+ * before; but where a line was read there is none then. */
+static int is_hole(struct reader *from, uint64_t end)
+{
+    char head = 0, last = 0;
+
+    if (!reader_is_plain(from) || end == 0)
+        return 0;
+    if (reader_read(from, &head, 1, 0) < 0 || reader_read(from, &last, 1, end - 1) < 0)
+        return -1;
+    return head == '\0' && last == '\0';
+}
+
 int tail_is_file(struct reader *from, const struct checkpoint_file *f)
 {
     int r = has_head(from, f);
 
-    return r == 1 ? reader_reaches(from, checkpoint_file_end(f)) : r;
+    if (r == 1)
+        r = reader_reaches(from, checkpoint_file_end(f));
+    if (r == 1) {
+        int hole = is_hole(from, checkpoint_file_end(f));
+        r = hole < 0 ? hole : !hole;
+    }
+    return r;
 }
 
 /* Do the bytes in front of where it was read last stand there? */
@@ -318,6 +337,17 @@ void tail_adopt(struct tail *t, struct checkpoint_file *f)
         t->keys = KEY_UNKNOWN;
 }
 
+/* Without zeros at its end: that is room for lines to come.  Where there is nothing else, they are
+ * all there is to tell it by. */
+static uint32_t head_end(const char *head, uint32_t len)
+{
+    uint32_t n = len;
+
+    while (n > 0 && head[n - 1] == '\0')
+        n--;
+    return n > 0 ? n : len;
+}
+
 /* As much of its head as there is to tell it by; written down when that has doubled. */
 static void learn_head(struct tail *t, struct tail_reader *rd, uint64_t size)
 {
@@ -330,6 +360,9 @@ static void learn_head(struct tail *t, struct tail_reader *rd, uint64_t size)
         return;
     if (f->head_len > 0 && hash_bytes(head, f->head_len, 0) != f->head_hash)
         return; /* it is another's by now: whoever reads it finds out */
+    len = head_end(head, len);
+    if (len <= f->head_len)
+        return;
     f->head_len = len;
     f->head_hash = hash_bytes(head, len, 0);
     checkpoint_file_changed(rd->checkpoint, f);

@@ -181,9 +181,12 @@ static bool record_is_due(const struct tail *t, const struct tail_reader *rd, in
            now - t->multi->s[s].grown >= rd->multiline_timeout;
 }
 
+/* Zeros up to the end are room for lines that are to come, unless nobody can write any more. */
 static bool line_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)
 {
-    return t->seen > t->pos && t->caught_up && now - t->seen_at >= rd->partial_timeout;
+    bool has_begun = t->zeros < t->seen || t->unlinked || t->drained;
+
+    return t->seen > t->pos && has_begun && t->caught_up && now - t->seen_at >= rd->partial_timeout;
 }
 
 bool tail_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)

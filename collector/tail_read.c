@@ -117,16 +117,33 @@ void turn_fill(struct turn *u, const struct join_record *rec)
     }
 }
 
+/* What is found out of a line in one turn is kept for the next, if this reads on: it speaks of what
+ * is there now, not of bytes that are read again. */
+static bool reads_on(const struct turn *u)
+{
+    return u->c != NULL && !u->whole;
+}
+
+/* From `start`, where a line begins, to `end` there are only zeros. */
+static void count_zeros(const struct turn *u, uint64_t start, uint64_t end)
+{
+    uint64_t counted = u->t->zeros > start ? u->t->zeros : start;
+
+    if (!reads_on(u) || end <= counted)
+        return;
+    metric_add(METRIC_HOLE_BYTES, end - counted);
+    u->t->zeros = end;
+}
+
 /* Zeros in front of a line are a hole that a writer left who goes on behind what was cut off
  * (copytruncate under a program that opened its log without O_APPEND), no text of his. */
-static struct str behind_zeros(const struct turn *u, struct str text)
+static struct str behind_zeros(const struct turn *u, struct str text, uint64_t start)
 {
     size_t n = 0;
 
     while (n < text.n && text.p[n] == '\0')
         n++;
-    if (u->c != NULL && !u->whole)
-        metric_add(METRIC_HOLE_BYTES, n);
+    count_zeros(u, start, start + n);
     return str_sub(text, n, text.n);
 }
 
@@ -141,7 +158,7 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
     struct piece p;
 
     if (text.n > 0 && text.p[0] == '\0')
-        text = behind_zeros(u, text);
+        text = behind_zeros(u, text, start);
     if (text.n == 0 && t->source->kind != SOURCE_FILE)
         return; /* no runtime writes it: not a record, only a byte to be passed over */
     if (!t->source->decode(&u->rd->decoder, text, &p))
@@ -229,13 +246,6 @@ static int check(struct turn *u, struct err *err)
     return r == 1 ? 0 : err_set(err, ERR_CORRUPT, "it was cut or rewritten meanwhile");
 }
 
-/* What is found out of a line in one turn is kept for the next, if this reads on: it speaks of what
- * is there now, not of bytes that are read again. */
-static bool reads_on(const struct turn *u)
-{
-    return u->c != NULL && !u->whole;
-}
-
 /* The line at `start` begins with zeros: *text is the first byte behind them.  As take_long_line;
  * 1: they go on to the end or `to`. */
 static int pass_zeros(struct turn *u, uint64_t start, uint64_t *text, uint64_t to, bool *stopped,
@@ -250,10 +260,7 @@ static int pass_zeros(struct turn *u, uint64_t start, uint64_t *text, uint64_t t
     r = found < 0 ? found : check(u, err);
     if (r < 0)
         return r;
-    if (on) {
-        metric_add(METRIC_HOLE_BYTES, *text - (u->t->zeros > start ? u->t->zeros : start));
-        u->t->zeros = *text;
-    }
+    count_zeros(u, start, *text);
     *stopped = found == 2;
     return found == 0 ? 0 : 1;
 }
@@ -318,8 +325,10 @@ int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *s
         }
         if (p != rd->buf) {
             tail_remember(u->t, rd->buf, (size_t)(p - rd->buf), *at);
-        } else if ((size_t)n < rd->cap) {
-            return 0; /* an unfinished line */
+        } else if ((size_t)n < rd->cap) { /* an unfinished line, or what will be one */
+            if (rd->buf[0] == '\0' && find_mark(rd->buf, (size_t)n, TEXT) == NULL)
+                count_zeros(u, *at, text + (uint64_t)n);
+            return 0;
         } else if (rd->buf[0] == '\0') {
             int r = pass_zeros(u, *at, &text, to, stopped, err);
             if (r != 0)
@@ -345,7 +354,7 @@ int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err
 {
     struct tail_reader *rd = u->rd;
     struct join_record rec = {.partial = true};
-    uint64_t text = reads_on(u) && u->t->zeros > start ? u->t->zeros : start;
+    uint64_t text = start;
     int found = find(u, TEXT, &text, end, UINT64_MAX, err);
     size_t want;
     ssize_t n;
@@ -362,6 +371,7 @@ int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err
                                (unsigned long long)end);
     if (check(u, err) < 0)
         return err->code;
+    count_zeros(u, start, text);
     if (want == 0)
         return 0; /* nothing but zeros */
     rec.ts = u->t->last_ts;

@@ -122,20 +122,52 @@ static void an_unfinished_line_is_given_up_without_its_zeros(void **state)
     expect_lines("unfinished partial=true\n");
 }
 
-static void a_hole_without_a_line_is_no_record(void **state)
+static void room_for_lines_is_waited_for(void **state)
 {
+    const off_t room = 300 << 10;
+
     (void)state;
     w.rd.partial_timeout = 0;
-    assert_int_equal(truncate(w.log, 3 << 20), 0);
+    append(STR("one\n"));
+    assert_int_equal(truncate(w.log, room), 0);
     while (read_some(1000) == TAIL_MORE)
         ;
-    tail_expire(w.t, &w.rd, w.c, time_mono());
+    assert_false(tail_is_due(w.t, &w.rd, time_mono()));
+    write_at(4, STR("two\n"));
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    assert_false(tail_is_due(w.t, &w.rd, time_mono()));
     seal();
     die_and_return();
-    append(STR("line\n"));
+    w.rd.partial_timeout = 0;
+    write_at(8, STR("three\n"));
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    w.t->unlinked = true; /* nobody writes any more */
+    assert_true(tail_is_due(w.t, &w.rd, time_mono()));
+    tail_expire(w.t, &w.rd, w.c, time_mono());
     deliver_everything();
-    expect_lines("line\n");
+    expect_lines("one\ntwo\nthree\n");
     assert_int_equal(w.t->file->planned.n, 1);
+    assert_int_equal(w.t->file->planned.p[0].end, room);
+}
+
+/* While we were away it was cut once more; it begins with zeros as before. */
+static void a_hole_where_a_line_was_read_is_another_file(void **state)
+{
+    struct checkpoint_file *f;
+
+    (void)state;
+    write_at(1 << 20, STR("one\n"));
+    deliver_everything();
+    f = w.t->file;
+    assert_int_equal(tail_is_file(&w.t->from, f), 1);
+    append(STR("two\n"));
+    assert_int_equal(tail_is_file(&w.t->from, f), 1);
+    assert_int_equal(truncate(w.log, 0), 0);
+    write_at((1 << 20) + 8, STR("three\n"));
+    assert_int_equal(tail_is_file(&w.t->from, f), 0);
+    expect_lines("one\n");
 }
 
 int main(void)
@@ -147,7 +179,9 @@ int main(void)
                                         setup_plain, teardown),
         cmocka_unit_test_setup_teardown(an_unfinished_line_is_given_up_without_its_zeros,
                                         setup_plain, teardown),
-        cmocka_unit_test_setup_teardown(a_hole_without_a_line_is_no_record, setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(room_for_lines_is_waited_for, setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(a_hole_where_a_line_was_read_is_another_file, setup_plain,
+                                        teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -267,7 +267,6 @@ tmpl_fn tmpl_fn_int, tmpl_fn_float, tmpl_fn_add, tmpl_fn_sub, tmpl_fn_mul, tmpl_
 tmpl_fn tmpl_fn_now, tmpl_fn_date, tmpl_fn_to_date, tmpl_fn_to_date_in_zone, tmpl_fn_unix_epoch,
     tmpl_fn_unix_millis, tmpl_fn_unix_nanos, tmpl_fn_unix_to_time;
 struct tmpl_value tmpl_time_of_ns(ts_ns t);
-/* A method of time.Time; NULL: there is none. */
 /* Of a value of this kind; NULL: it has none of that name. */
 const struct tmpl_func *tmpl_time_method(enum tmpl_kind kind, struct str name);
 const struct tmpl_func *tmpl_duration_method(struct str name);

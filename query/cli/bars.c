@@ -10,7 +10,7 @@
 
 enum {
     BARS = 30,
-    LEVELS = 8,
+    LEVELS = 9,
     WIDTH_DEFAULT = 80,
     BAR_LEAST = 4,
     SIDE_WIDTH = 32, /* time and count beside a bar */
@@ -20,11 +20,11 @@ static const struct {
     const char *name, *color;
     char plain; /* without colours */
 } LEVEL[LEVELS] = {
-    {"fatal", "\x1b[1;31m", 'F'}, {"critical", "\x1b[1;31m", 'C'},
-    {"error", "\x1b[31m", 'E'},   {"warn", "\x1b[33m", 'W'},
-    {"info", "\x1b[32m", 'I'},    {"debug", "\x1b[36m", 'D'},
-    {"trace", "\x1b[36m", 'T'},   {"unknown", "", '#'},
+    {"fatal", "\x1b[1;31m", 'F'}, {"critical", "\x1b[1;31m", 'C'}, {"error", "\x1b[31m", 'E'},
+    {"warn", "\x1b[33m", 'W'},    {"info", "\x1b[32m", 'I'},       {"debug", "\x1b[36m", 'D'},
+    {"trace", "\x1b[36m", 'T'},   {"other", "\x1b[34m", 'O'},      {"unknown", "", '#'},
 };
+enum { OTHER = LEVELS - 2, UNKNOWN = LEVELS - 1 };
 
 struct bars {
     ts_ns from;
@@ -34,8 +34,15 @@ struct bars {
     uint64_t rows[BARS_MAX][LEVELS];
 };
 
-dur_ns bars_choose_step(dur_ns span)
+/* `from` <= `to`, which may lie further apart than dur_ns reaches. */
+static uint64_t span_of(ts_ns from, ts_ns to)
 {
+    return (uint64_t)to - (uint64_t)from;
+}
+
+dur_ns bars_choose_step(ts_ns from, ts_ns to)
+{
+    uint64_t span = from < to ? span_of(from, to) : 0;
     static const dur_ns nice[] = {NS_PER_S,       2 * NS_PER_S,    5 * NS_PER_S,    10 * NS_PER_S,
                                   15 * NS_PER_S,  30 * NS_PER_S,   NS_PER_MIN,      2 * NS_PER_MIN,
                                   5 * NS_PER_MIN, 10 * NS_PER_MIN, 15 * NS_PER_MIN, 30 * NS_PER_MIN,
@@ -43,31 +50,33 @@ dur_ns bars_choose_step(dur_ns span)
                                   12 * NS_PER_H,  NS_PER_DAY};
 
     for (size_t i = 0; i < sizeof(nice) / sizeof(nice[0]); i++)
-        if (span / nice[i] <= BARS)
+        if (span / (uint64_t)nice[i] <= BARS)
             return nice[i];
-    return (span / BARS / NS_PER_DAY + 1) * NS_PER_DAY;
+    return (dur_ns)(span / BARS / NS_PER_DAY + 1) * NS_PER_DAY;
 }
 
 ts_ns bars_floor(ts_ns ts, dur_ns step)
 {
-    ts_ns rest = ts % step;
+    ts_ns rest = ts % step, floor;
 
-    return ts - (rest < 0 ? rest + step : rest);
+    return __builtin_sub_overflow(ts, rest < 0 ? rest + step : rest, &floor) ? INT64_MIN : floor;
 }
 
 int bars_new(ts_ns from, ts_ns to, dur_ns step, struct bars **ret, struct err *err)
 {
     ts_ns first = bars_floor(from, step);
     struct bars *b;
+    uint64_t n;
 
     if (to <= from)
         return err_set(err, ERR_INVALID, "the span is empty");
-    if ((to - first - 1) / step >= BARS_MAX)
+    n = (span_of(first, to) - 1) / (uint64_t)step + 1;
+    if (n > BARS_MAX)
         return err_set(err, ERR_INVALID, "more than %d bars: use a longer --step", (int)BARS_MAX);
     b = mem_new(sizeof(*b));
     b->from = first;
     b->step = step;
-    b->n = (size_t)((to - first - 1) / step) + 1;
+    b->n = n;
     *ret = b;
     return 0;
 }
@@ -78,6 +87,12 @@ void bars_free(struct bars **pb)
     *pb = NULL;
 }
 
+/* Bars may span more than dur_ns reaches. */
+static ts_ns begin_of(const struct bars *b, size_t i)
+{
+    return (ts_ns)((uint64_t)b->from + i * (uint64_t)b->step);
+}
+
 ts_ns bars_from(const struct bars *b)
 {
     return b->from;
@@ -85,7 +100,9 @@ ts_ns bars_from(const struct bars *b)
 
 ts_ns bars_to(const struct bars *b)
 {
-    return b->from + (dur_ns)b->n * b->step;
+    ts_ns end;
+
+    return __builtin_add_overflow(begin_of(b, b->n - 1), b->step, &end) ? INT64_MAX : end;
 }
 
 dur_ns bars_step(const struct bars *b)
@@ -95,19 +112,22 @@ dur_ns bars_step(const struct bars *b)
 
 static size_t level_of(struct str name)
 {
-    for (size_t i = 0; i + 1 < LEVELS; i++)
+    if (name.n == 0)
+        return UNKNOWN;
+    for (size_t i = 0; i < LEVELS; i++)
         if (str_eq_nocase(name, str_of(LEVEL[i].name)))
             return i;
-    return LEVELS - 1;
+    return OTHER;
 }
 
 void bars_add(struct bars *b, ts_ns ts, struct str level, uint64_t lines)
 {
+    uint64_t at = span_of(b->from, ts) / (uint64_t)b->step;
     uint64_t *row, sum = 0;
 
-    if (ts < b->from || ts >= bars_to(b))
+    if (ts < b->from || at >= b->n)
         return;
-    row = b->rows[(ts - b->from) / b->step];
+    row = b->rows[at];
     row[level_of(level)] += lines;
     for (size_t k = 0; k < LEVELS; k++)
         sum += row[k];
@@ -176,7 +196,7 @@ static int draw(const struct bars *b, struct output *o, struct err *err)
 
         for (size_t k = 0; k < LEVELS; k++)
             sum += b->rows[i][k];
-        add_time(&o->buf, b->from + (dur_ns)i * b->step, o->form.utc);
+        add_time(&o->buf, begin_of(b, i), o->form.utc);
         buf_addf(&o->buf, " %9" PRIu64 " ", sum);
         if (sum > 0)
             add_bar(&o->buf, b->rows[i], b->most, width, o->form.color);
@@ -195,7 +215,7 @@ static int list(const struct bars *b, struct output *o, struct err *err)
 
     for (size_t i = 0; i < b->n; i++) {
         for (size_t k = 0; r == 0 && k < LEVELS; k++) {
-            const struct rows_cell cells[3] = {{.ts = b->from + (dur_ns)i * b->step},
+            const struct rows_cell cells[3] = {{.ts = begin_of(b, i)},
                                                {.text = str_of(LEVEL[k].name)},
                                                {.value = (double)b->rows[i][k]}};
 

@@ -66,7 +66,7 @@ int cmd_histogram(struct cmd *c, struct str text)
     struct err err;
     int r, code;
 
-    if (bars_new(a->from, a->to, a->step > 0 ? a->step : bars_choose_step(a->to - a->from), &b,
+    if (bars_new(a->from, a->to, a->step > 0 ? a->step : bars_choose_step(a->from, a->to), &b,
                  &err) < 0) {
         cmd_say("%s", err.text);
         return CMD_USAGE;

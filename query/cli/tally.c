@@ -71,7 +71,7 @@ int tally_add(struct tally *t, ts_ns ts, struct str level, struct err *err)
 {
     ts_ns at = bars_floor(ts, t->unit);
     struct counts *c = counts_at(t, at);
-    enum level known = LEVEL_UNKNOWN;
+    enum level known = level.n == 0 ? LEVEL_UNKNOWN : LEVEL_OTHER;
 
     if (c == NULL)
         return err_set(err, ERR_LIMIT,
@@ -87,7 +87,7 @@ int tally_add(struct tally *t, ts_ns ts, struct str level, struct err *err)
 
 int tally_bars(const struct tally *t, struct bars **ret, struct err *err)
 {
-    dur_ns step = t->step > 0 ? t->step : bars_choose_step(t->last - t->first);
+    dur_ns step = t->step > 0 ? t->step : bars_choose_step(t->first, t->last);
     struct str key;
     size_t pos = 0;
     void *value;
@@ -96,7 +96,9 @@ int tally_bars(const struct tally *t, struct bars **ret, struct err *err)
     *ret = NULL;
     if (t->counts == NULL)
         return 0;
-    r = bars_new(t->first, t->last + 1, step, ret, err);
+    /* Where time itself ends, its last step begins before. */
+    r = bars_new(bars_floor(t->first, step), t->last < INT64_MAX ? t->last + 1 : t->last, step, ret,
+                 err);
     if (r < 0)
         return r;
     while (map_next(t->times, &pos, &key, &value)) {
@@ -106,7 +108,8 @@ int tally_bars(const struct tally *t, struct bars **ret, struct err *err)
         memcpy(&at, key.p, sizeof(at));
         for (unsigned k = 0; k < LEVEL_COUNT; k++)
             if (c->lines[k] > 0)
-                bars_add(*ret, at, level_name((enum level)k), c->lines[k]);
+                bars_add(*ret, at, k == LEVEL_OTHER ? STR("other") : level_name((enum level)k),
+                         c->lines[k]);
     }
     return 0;
 }

@@ -86,5 +86,43 @@ static void what_cannot_be_drawn_is_told(void **state)
     tally_free(&t);
 }
 
+static void levels_of_other_names_are_counted_apart(void **state)
+{
+    struct tally *t = tally_new(NS_PER_MIN);
+
+    (void)state;
+    add(t, 1, "notice");
+    add(t, 2, "verbose");
+    add(t, 3, "unknown");
+    add(t, 4, "");
+    check_bars(t, FORMAT_RAW, "1970-01-01T00:00:00Z\tother\t2\n1970-01-01T00:00:00Z\tunknown\t2\n");
+    tally_free(&t);
+}
+
+static void all_of_time_has_bars(void **state)
+{
+    struct tally *t = tally_new(0);
+    struct bars *b;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(tally_add(t, -8520336000 * NS_PER_S, STR("info"), &err), 0); /* 1700 */
+    assert_int_equal(tally_add(t, 7258118400 * NS_PER_S, STR("warn"), &err), 0);  /* 2200 */
+    check_bars(t, FORMAT_RAW, "1686-08-21T00:00:00Z\tinfo\t1\n2186-09-09T00:00:00Z\twarn\t1\n");
+    assert_int_equal(tally_add(t, INT64_MIN, STR("info"), &err), 0);
+    assert_int_equal(tally_add(t, INT64_MAX, STR("info"), &err), 0);
+    assert_int_equal(tally_bars(t, &b, &err), 0);
+    assert_true(bars_from(b) == INT64_MIN && bars_to(b) == INT64_MAX);
+    bars_free(&b);
+    tally_free(&t);
+    t = tally_new(NS_PER_S);
+    assert_int_equal(tally_add(t, INT64_MIN, STR("info"), &err), 0);
+    assert_int_equal(tally_add(t, INT64_MAX, STR("info"), &err), 0);
+    assert_int_equal(tally_bars(t, &b, &err), ERR_INVALID); /* too many */
+    tally_free(&t);
+}
+
 CHECK_MAIN(cmocka_unit_test(the_step_follows_the_span), cmocka_unit_test(a_given_step_is_kept),
-           cmocka_unit_test(what_cannot_be_drawn_is_told))
+           cmocka_unit_test(what_cannot_be_drawn_is_told),
+           cmocka_unit_test(levels_of_other_names_are_counted_apart),
+           cmocka_unit_test(all_of_time_has_bars))

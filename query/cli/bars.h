@@ -26,7 +26,8 @@ ts_ns bars_from(const struct bars *b);
 ts_ns bars_to(const struct bars *b); /* the end of the last one, or of time */
 dur_ns bars_step(const struct bars *b);
 
-/* So many lines of that level (empty: not known; a word that names none: other) at `ts`; others than of the span do not count. */
+/* So many lines of that level (empty: not known; a word that names none: other) at `ts`; others
+ * than of the span do not count. */
 void bars_add(struct bars *b, ts_ns ts, struct str level, uint64_t lines);
 bool bars_have_any(const struct bars *b);
 

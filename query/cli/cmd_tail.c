@@ -14,6 +14,7 @@
 #include "query/cli/params.h"
 #include "query/query.h"
 
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/json.h"
 
@@ -22,7 +23,7 @@ enum {
     LOOK_MS = 200, /* has our reader gone? */
     PAUSE_MIN_MS = 250,
     PAUSE_MAX_MS = 10000,
-    IDLE_MS = 60000, /* the server says something every 15 s */
+    IDLE_MS = 60000, /* of being read: the server says something every 15 s */
     LIVES_MS = 10000,
     ENTRY_MAX = 64 << 20,
 };
@@ -34,9 +35,13 @@ struct tail {
     struct remote_stream *stream; /* NULL: there is none */
     struct events events;         /* of it */
     struct arena *arena;
-    uint64_t pause_ms; /* before the next try; 0: at once */
-    dur_ns opened;     /* when the stream was */
-    bool away;         /* the server, as of the last try */
+    uint64_t pause_ms;  /* before the next try; it grows from one to the next */
+    bool waits;         /* that pause is still to be made */
+    dur_ns opened;      /* when the stream was */
+    uint64_t silent_ms; /* nothing came of it while it was read */
+    ts_ns drained;      /* all it held had been read then; 0: not known */
+    bool begins;        /* what was there at the beginning is still to be shown */
+    bool away;          /* the server, as of the last try */
     bool told_slow;
 };
 
@@ -61,6 +66,7 @@ static void set_pause(struct tail *t)
     if (t->pause_ms > PAUSE_MAX_MS)
         t->pause_ms = PAUSE_MAX_MS;
     t->pause_ms -= hash_bytes(&now, sizeof(now), (uint64_t)time_now()) % (t->pause_ms / 2);
+    t->waits = true;
 }
 
 /* It failed: < 0 if for good. */
@@ -80,6 +86,9 @@ static void close_stream(struct tail *t)
     remote_stream_close(&t->stream);
     events_fini(&t->events);
     events_init(&t->events);
+    t->silent_ms = 0;
+    t->drained = 0;
+    t->begins = false; /* what came meanwhile may be more than the newest few */
 }
 
 /* The same, of a stream that was there: lines are missing from now on. */
@@ -107,7 +116,8 @@ static int show(struct tail *t, const struct lines_request *q, struct remote_fai
     return r;
 }
 
-/* What is there already; sets where to go on. */
+/* What is there already; sets where to go on.  While the server lacks lines it is asked for again,
+ * as what is older than the newest few is not wanted. */
 static int show_first(struct tail *t, struct remote_failure *fail, struct err *err)
 {
     const struct args *a = t->c->args;
@@ -121,10 +131,18 @@ static int show_first(struct tail *t, struct remote_failure *fail, struct err *e
     int r;
 
     q.newest_last = q.export.backward = q.export.limit > 0;
+    (void)follow_ask(&t->follow);
     r = show(t, &q, fail, err);
-    if (r == 0 && q.export.limit > 0 && t->c->out->entries == q.export.limit)
-        follow_start_at(&t->follow, t->follow.first); /* older ones were not asked for */
-    return r;
+    if (r < 0)
+        return r;
+    t->begins = t->follow.gap.is_open;
+    if (q.export.limit > 0 && t->follow.offered.n == q.export.limit) {
+        follow_start_at(&t->follow, t->follow.offered.first); /* older ones were not asked for */
+        t->begins = false;
+    }
+    if (t->follow.gap.is_open)
+        set_pause(t); /* the server still reads what it has */
+    return 0;
 }
 
 static int show_missing(struct tail *t, struct remote_failure *fail, struct err *err)
@@ -210,7 +228,13 @@ static int take_event(void *arg, struct str name, struct str data, struct err *e
 static int take_bytes(void *arg, struct str bytes, struct err *err)
 {
     struct tail *t = arg;
-    int r = events_take(&t->events, bytes, take_event, t, err);
+    int r;
+
+    if (bytes.n > 0) {
+        t->silent_ms = 0;
+        follow_hear(&t->follow, t->drained); /* the server lived then: this was said later */
+    }
+    r = events_take(&t->events, bytes, take_event, t, err);
 
     if (r >= 0 && output_flush(t->c->out, err) < 0)
         r = err->code;
@@ -240,11 +264,18 @@ static int open_stream(struct tail *t, struct remote_failure *fail, struct err *
 static int listen(struct tail *t, struct remote_failure *fail, struct err *err)
 {
     int r = take_bytes(t, STR(""), err); /* what was kept back when lines were missing */
+    ts_ns began = time_now();
 
     if (r == 1)
         return 0;
+    t->silent_ms += LOOK_MS;
     if (r == 0)
         r = remote_stream_read(t->stream, LOOK_MS, fail, err);
+    if (r == 0 && t->silent_ms > 0) {
+        t->drained = began;
+        if (t->silent_ms > IDLE_MS || fault_hit("tail.silent"))
+            r = err_set(err, ERR_TIMEOUT, "%s: the server fell silent", t->c->context->url);
+    }
     if (time_mono() - t->opened > LIVES_MS * NS_PER_MS)
         t->pause_ms = 0;
     if (r == 0)
@@ -256,20 +287,24 @@ static int listen(struct tail *t, struct remote_failure *fail, struct err *err)
 
 static int go_on(struct tail *t, struct remote_failure *fail, struct err *err)
 {
-    bool waits = t->pause_ms > 0 && (t->stream == NULL || t->follow.gap.is_open);
     int r = 0;
 
     if (output_is_deserted(t->c->out))
         return err_set(err, ERR_IO, "nobody reads standard output");
-    if (waits)
+    if (t->waits)
         r = remote_wait(t->c->remote, t->pause_ms, err);
+    t->waits = false;
     if (r < 0)
         return r;
     if (t->stream == NULL) {
         r = open_stream(t, fail, err);
         return r < 0 ? fail_once(t, fail, err) : 0;
     }
-    return t->follow.gap.is_open ? show_missing(t, fail, err) : listen(t, fail, err);
+    if (!t->follow.gap.is_open)
+        return listen(t, fail, err);
+    if (!t->begins)
+        return show_missing(t, fail, err);
+    return show_first(t, fail, err) < 0 ? lose_stream(t, fail, err) : 0;
 }
 
 static int run(struct tail *t)

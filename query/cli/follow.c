@@ -77,11 +77,20 @@ bool follow_tell(struct follow *f, struct follow_mark m)
     return true;
 }
 
+void follow_hear(struct follow *f, ts_ns until)
+{
+    if (!f->gap.is_open && until > f->heard)
+        f->heard = until;
+}
+
 void follow_miss(struct follow *f, ts_ns now, dur_ns back)
 {
     /* A line from the future must not hide those of all others. */
     ts_ns from = f->newest == 0 ? f->floor.ts : (f->newest < now ? f->newest : now) - back;
+    ts_ns heard = f->heard < now ? f->heard : now;
 
+    if (f->heard != 0 && from < heard - FOLLOW_BACK_QUIET)
+        from = heard - FOLLOW_BACK_QUIET;
     if (f->gap.is_open) {
         if (from < f->gap.from)
             f->gap.from = from;
@@ -96,16 +105,16 @@ void follow_miss(struct follow *f, ts_ns now, dur_ns back)
 struct follow_mark follow_ask(struct follow *f)
 {
     sort(f);
+    f->offered.n = 0;
     return f->gap.from > f->floor.ts ? (struct follow_mark){f->gap.from, 0} : f->floor;
 }
 
 bool follow_offer(struct follow *f, struct follow_mark m)
 {
     INVARIANT(f->gap.is_open);
-    if (f->first.seq == 0)
-        f->first = m;
-    if (m.ts - FOLLOW_BACK > f->gap.from)
-        f->gap.from = m.ts - FOLLOW_BACK; /* should it break off, it is asked for from there */
+    if (f->offered.n++ == 0)
+        f->offered.first = m;
+    f->offered.last = m;
     /* A server that begins to count anew has newer lines. */
     if ((m.seq <= f->gap.done && m.ts <= f->gap.newest) || was_shown(f, m))
         return false;
@@ -113,10 +122,12 @@ bool follow_offer(struct follow *f, struct follow_mark m)
     return true;
 }
 
-void follow_end(struct follow *f, bool is_whole)
+void follow_end(struct follow *f, enum follow_answer answer)
 {
     sort(f);
-    if (!is_whole)
+    if (answer == FOLLOW_CUT && f->offered.n > 0 && f->offered.last.ts - FOLLOW_BACK > f->gap.from)
+        f->gap.from = f->offered.last.ts - FOLLOW_BACK;
+    if (answer != FOLLOW_WHOLE)
         return;
     f->gap.is_open = false;
     if (f->forgotten > f->done)

@@ -6,6 +6,9 @@
  * together.  Where that broke off (the connection, or the server dropped lines) there is a gap: it
  * is asked for, oldest first, from FOLLOW_BACK or FOLLOW_BACK_AWAY before the newest line shown,
  * since lines do not arrive in the order of their times; what comes again is known by (ts, seq).
+ * Where nothing came for long it is asked for from FOLLOW_BACK_QUIET before the time up to which
+ * the server was heard.  An answer that broke off is gone on with; one that lacks lines anywhere,
+ * since the server still reads what it has, is asked for again as a whole.
  *
  * Invariants
  *   (1) shown[0, n_sorted) is sorted by (seq, ts), and what follows is in none of it;
@@ -22,6 +25,8 @@
 
 #define FOLLOW_BACK      (5 * NS_PER_S)  /* lines that were dropped */
 #define FOLLOW_BACK_AWAY (60 * NS_PER_S) /* the connection broke */
+/* Our clock may be ahead of the server's and of who writes the lines. */
+#define FOLLOW_BACK_QUIET (10 * NS_PER_MIN)
 enum { FOLLOW_MARKS_MAX = 200000 };
 
 struct follow_mark {
@@ -31,12 +36,16 @@ struct follow_mark {
 
 struct follow {
     struct follow_mark floor; /* nothing up to it is of interest */
-    struct follow_mark first; /* the first line that was offered; seq 0: none was */
     ts_ns newest;             /* of the lines shown; 0: none was */
+    ts_ns heard;              /* what was stored before has been told, by our clock; 0: not known */
     uint64_t done;
     VEC(struct follow_mark) shown;
     size_t n_sorted;
     uint64_t forgotten; /* the last of those that there was no room for; 0: none */
+    struct {
+        size_t n;
+        struct follow_mark first, last;
+    } offered; /* by the last answer */
     struct {
         bool is_open;
         ts_ns from;
@@ -52,14 +61,22 @@ void follow_fini(struct follow *f);
 /* The server told this line: has it not been shown yet?  Then it is now. */
 bool follow_tell(struct follow *f, struct follow_mark m);
 
+/* Unless a gap is open: all that was stored up to `until` has been told. */
+void follow_hear(struct follow *f, ts_ns until);
+
 /* From here on lines are missing, that are at most `back` older than the newest line shown. */
 void follow_miss(struct follow *f, ts_ns now, dur_ns back);
 
 /* Behind which line to ask for what is missing... */
 struct follow_mark follow_ask(struct follow *f);
-/* ... and the answer: each line, in order of (ts, seq), then whether it was whole. */
+/* ... and the answer: each line, in order of (ts, seq), then what is to be thought of it. */
 bool follow_offer(struct follow *f, struct follow_mark m);
-void follow_end(struct follow *f, bool is_whole);
+enum follow_answer {
+    FOLLOW_WHOLE,
+    FOLLOW_CUT,    /* what lies behind the last line is missing */
+    FOLLOW_PARTIAL /* any line may be */
+};
+void follow_end(struct follow *f, enum follow_answer answer);
 
 /* Nothing up to `m` is of interest any more. */
 void follow_start_at(struct follow *f, struct follow_mark m);

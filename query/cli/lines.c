@@ -63,6 +63,14 @@ static int show_held(struct lines *l, struct err *err)
     return r;
 }
 
+static enum follow_answer judge(const struct lines_request *q, int e,
+                                const struct remote_failure *fail)
+{
+    if (fail->is_partial || (e < 0 && q->export.backward))
+        return FOLLOW_PARTIAL;
+    return e < 0 ? FOLLOW_CUT : FOLLOW_WHOLE;
+}
+
 int lines_show(struct remote *r, struct output *out, const struct lines_request *q,
                struct remote_failure *fail, struct err *err)
 {
@@ -84,7 +92,7 @@ int lines_show(struct remote *r, struct output *out, const struct lines_request 
         e = run(r, &q->export, take, &l, fail, err);
     }
     if (l.follow != NULL)
-        follow_end(l.follow, e == 0 && shown == 0 && !fail->is_partial);
+        follow_end(l.follow, judge(q, e < 0 ? e : shown, fail));
     if (e == 0 && shown < 0) {
         *err = later;
         e = shown;

@@ -3,7 +3,8 @@
 
 logq: shows each line before the next is pushed, asking nothing in between; over restarts of a busy server it shows every line
 once, many of the same time, and those that are late; where its own reader is slow it says so, and still shows every line once;
-it ends at once when that reader goes, and with 4 when its token is taken away.
+it ends at once when that reader goes, and with 4 when its token is taken away; it leaves a server that fell silent, and shows
+what one lacked that still read its WAL.
 server: holds one tail for each logq, and none when it has ended.
 """
 import os
@@ -22,9 +23,9 @@ SECOND = "  - name: second\n    token_file: second.token\n    tenants: [default]
 class Tail:
     """`logq tail` whose stdout is read as long as `reads` is set."""
 
-    def __init__(self, server, *args):
-        self.process = subprocess.Popen([BIN / "logq", "tail", *args], env=dict(os.environ, **server.environment()), text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    def __init__(self, server, *args, **env):
+        self.process = subprocess.Popen([BIN / "logq", "tail", *args], env=dict(os.environ, **server.environment(), **env),
+                                        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
         self.lines, self.said = [], []
         self.reads = threading.Event()
         self.reads.set()
@@ -162,6 +163,48 @@ def ends(server):
     tail.end()
 
 
+def silent(server):
+    """A server that says nothing is left: not after a minute here, but at the tenth look in vain."""
+    tail = Tail(server, '{app="still"}', LOGQ_FAULT="tail.silent:fail:10")
+    wait_for("the tail to be open", lambda: server.metric("logq_tail_open") == 1)
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        tail.wait("word of its silence", lambda: len(tail.said) == 1)
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    tail.wait("word of its return", lambda: len(tail.said) == 2)
+    push(server, "still", "there")
+    tail.wait("a line", lambda: tail.lines == ["there"])
+    tail.end()
+    assert "fell silent" in tail.said[0] and "again" in tail.said[1], tail.said
+
+
+def replay(server, held):
+    """A server that has not read its WAL yet answers in part: what it lacks is shown when it has."""
+    old, new = [f"old {i}" for i in range(20)], [f"new {i}" for i in range(5)]
+    push(server, "wal", *old, ts=time.time_ns() - 1800 * S)
+    server.kill()
+    held.token, held.context = server.token, server.context
+    try:
+        held.start(ready=False)
+        wait_for("addresses.json", held.addresses)
+        push(held, "wal", *new[:3])
+        tails = [Tail(held, '{app="wal"}', "--limit", limit) for limit in ("0", "10")]
+        for tail in tails:
+            tail.wait("the first lines", lambda tail=tail: sorted(tail.lines) == new[:3])
+        push(held, "wal", *new[3:])
+        for tail in tails:
+            tail.wait("all that there is", lambda tail=tail: sorted(tail.lines) == new)
+        held.kill()
+        server.start()
+        for tail in tails:
+            tail.wait("the old lines", lambda tail=tail: len(tail.lines) >= len(old + new))
+            tail.end()
+            assert sorted(tail.lines) == sorted(old + new), tail.lines
+    finally:
+        held.discard()
+
+
 def refused(server):
     tail = Tail(server, '{app="end"}', "-n", "1", "--token-file", server.dir / "second.token")
     tail.wait("a line", lambda: tail.lines)
@@ -180,10 +223,12 @@ def run():
         try:
             server.start()
             at_once(server)
+            silent(server)
             slow_reader(server)
             ends(server)
             refused(server)
             restarts(server)
+            replay(server, Server(work / "server", env={"LOGQ_FAULT": "replay.body:stop:1"}))
             server.stop()
         finally:
             server.discard()

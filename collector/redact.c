@@ -150,9 +150,10 @@ static void take_out(struct work *w, size_t start, size_t end, struct str name)
 static void on_hint(void *arg, size_t at, unsigned hints)
 {
     struct work *w = arg;
+    struct redact_place place = {at, hints, at};
     struct redact_span span;
 
-    while (redact_detect(w->r->types, w->text, at, hints, w->done, &span)) {
+    while (redact_detect(w->r->types, w->text, &place, w->done, &span)) {
         take_out(w, span.start, span.end, str_of(NAMES[span.type]));
         metric_add(METRICS[span.type], 1);
         if (span.type == REDACT_PRIVATE_KEY && redact_detect_is_open(w->text, span))

@@ -512,16 +512,24 @@ static bool find_card(struct str text, size_t start, size_t end, struct redact_s
     return false;
 }
 
-/* The first number that begins at `from` or later in a run of digits, blanks and dashes, the 16th
- * of which is at `at`.  No look ahead: a run may hold a hundred thousand of them. */
-static bool find_cards(struct str text, size_t at, size_t from, struct redact_span *ret)
+static bool is_in_groups(struct str text, size_t at)
 {
-    size_t start = at < REDACT_GROUPS_MIN ? 0 : at + 1 - REDACT_GROUPS_MIN;
+    return at < text.n && (chars_is(text.p[at], CHARS_DIGIT | CHARS_DASH) || text.p[at] == ' ');
+}
 
-    for (start = start > from ? start : from;
-         start < text.n &&
-         (chars_is(text.p[start], CHARS_DIGIT | CHARS_DASH) || text.p[start] == ' ');
-         start++)
+/* The first number that begins at `from` or later in a run of digits, blanks and dashes, the 16th
+ * of which is the place.  No look ahead: a run may hold a hundred thousand of them.  `from` may be
+ * far behind it, for what has been taken out began in the run. */
+static bool find_cards(struct str text, struct redact_place *place, size_t from,
+                       struct redact_span *ret)
+{
+    size_t start = place->at < REDACT_GROUPS_MIN ? 0 : place->at + 1 - REDACT_GROUPS_MIN;
+
+    while (place->run < from && is_in_groups(text, place->run))
+        place->run++;
+    if (place->run < from)
+        return false;
+    for (start = start > from ? start : from; is_in_groups(text, start); start++)
         if (is_card_at(text, start, ret))
             return true;
     return false;
@@ -613,20 +621,36 @@ static bool find_literal(unsigned types, struct str text, size_t at, size_t from
     return false;
 }
 
-bool redact_detect(unsigned types, struct str text, size_t at, unsigned hints, size_t from,
+/* What a hint at byte `at` stands for, but for groups of digits: those may be many. */
+static bool find_one(unsigned types, struct str text, size_t at, unsigned hint, size_t from,
+                     struct redact_span *ret)
+{
+    switch (hint) {
+    case REDACT_LITERAL:
+        return find_literal(types, text, at, from, ret);
+    case REDACT_AT:
+        return redact_address_email(text, at, ret);
+    case REDACT_DIGITS:
+        return at + 1 >= REDACT_DIGITS_MIN && find_card(text, at + 1 - REDACT_DIGITS_MIN, at, ret);
+    case REDACT_QUAD:
+        return redact_address_ipv4(text, at, ret);
+    case REDACT_COLON:
+        return redact_address_ipv6(text, at, ret);
+    default:
+        return false;
+    }
+}
+
+bool redact_detect(unsigned types, struct str text, struct redact_place *place, size_t from,
                    struct redact_span *ret)
 {
-    if ((hints & REDACT_LITERAL) != 0 && find_literal(types, text, at, from, ret) &&
-        ret->end > from)
-        return true;
-    if ((hints & REDACT_AT) != 0 && redact_address_email(text, at, ret) && ret->end > from)
-        return true;
-    if ((hints & REDACT_DIGITS) != 0 && at + 1 >= REDACT_DIGITS_MIN &&
-        find_card(text, at + 1 - REDACT_DIGITS_MIN, at, ret) && ret->end > from)
-        return true;
-    if ((hints & REDACT_GROUPS) != 0 && find_cards(text, at, from, ret) && ret->end > from)
-        return true;
-    if ((hints & REDACT_QUAD) != 0 && redact_address_ipv4(text, at, ret) && ret->end > from)
-        return true;
-    return (hints & REDACT_COLON) != 0 && redact_address_ipv6(text, at, ret) && ret->end > from;
+    while (place->hints != 0) {
+        unsigned hint = place->hints & -place->hints;
+        if (hint == REDACT_GROUPS && find_cards(text, place, from, ret))
+            return true;
+        place->hints &= ~hint;
+        if (find_one(types, text, place->at, hint, from, ret) && ret->end > from)
+            return true;
+    }
+    return false;
 }

@@ -19,9 +19,17 @@ struct redact_span {
 /* What the detectors of `types` (bits 1 << enum redact_type) have to be told about. */
 void redact_detect_needles(unsigned types, struct redact_needles *ret);
 
-/* The first secret of one of `types` that a hint at byte `at` stands for and that does not end
+/* A byte with hints, and what is left to be asked about it. */
+struct redact_place {
+    size_t at;
+    unsigned
+        hints;  /* enum redact_hint: each is asked once, but REDACT_GROUPS as long as it finds */
+    size_t run; /* REDACT_GROUPS: from `at` to there all is of the run; at first `at` */
+};
+
+/* The first secret of one of `types` that a hint at this place stands for and that does not end
  * before `from`.  false: none.  Ask again with from = its end. */
-bool redact_detect(unsigned types, struct str text, size_t at, unsigned hints, size_t from,
+bool redact_detect(unsigned types, struct str text, struct redact_place *place, size_t from,
                    struct redact_span *ret);
 
 /* ---- private keys that lie in several lines ---- */

@@ -550,6 +550,30 @@ static void hints_in_a_key_take_no_longer(void **state)
     buf_fini(&text);
 }
 
+/* A key and a run of numbers hinted at by one byte: none of the numbers goes through the key once
+ * more.  It took minutes. */
+static void cards_behind_a_key_take_no_longer(void **state)
+{
+    enum { CARDS = 30000 };
+    struct buf text;
+    struct str s;
+
+    (void)state;
+    buf_init(&text, 1 << 21);
+    buf_add_z(&text, "           -----BEGIN PRIVATE KEY-----");
+    while (text.n < 500 << 10)
+        buf_add_z(&text, "MIIEow+/");
+    buf_add_z(&text, "-----END PRIVATE KEY-----");
+    for (size_t i = 0; i < CARDS; i++)
+        buf_add_z(&text, " 4111111111111111");
+    buf_add_char(&text, '\0');
+    s = clean(REDACT_ALL, text.p);
+    assert_int_equal(s.n, strlen("           [redacted:private_key]") +
+                              CARDS * strlen(" [redacted:card]"));
+    assert_int_equal(str_find(s, STR("4111")), SIZE_MAX);
+    buf_fini(&text);
+}
+
 static void many_cards_in_one_run(void **state)
 {
     (void)state;
@@ -566,4 +590,5 @@ CHECK_MAIN(TEST(bearer), TEST(cloud_keys), TEST(jwt), TEST(cards), TEST(emails),
            TEST(a_key_that_is_cut_anywhere_shows_nothing), TEST(all_at_once),
            TEST(patterns_of_the_configuration), TEST(a_pattern_is_found_so_often_and_no_more),
            TEST(a_line_full_of_hints_takes_no_longer_than_another), TEST(many_cards_in_one_run),
-           TEST(a_token_may_be_long), TEST(hints_in_a_key_take_no_longer))
+           TEST(a_token_may_be_long), TEST(hints_in_a_key_take_no_longer),
+           TEST(cards_behind_a_key_take_no_longer))

@@ -72,6 +72,8 @@ struct work {
     size_t done;   /* of the text: copied, or taken out */
     size_t looked; /* of a line of JSON: up to there it is known what is in strings; */
     size_t escape; /* the last byte or escape that was looked at begins there */
+    size_t word;   /* up to there what is not in strings is known to be no value of JSON */
+    bool is_json;  /* known since something was taken out */
     bool in_string;
     bool is_open; /* a private key goes on behind the text */
 };
@@ -79,9 +81,17 @@ struct work {
 /* It seems to be JSON: nobody reads all of it to know. */
 static bool is_json(struct str text)
 {
-    if (text.p[0] == '[' && text.p[text.n - 1] == ']' && text.p[1] != '\0')
-        return strchr("[{\"- 0123456789", text.p[1]) != NULL;
-    return text.p[0] == '{';
+    static const struct str LITERALS[] = {STR_INIT("true"), STR_INIT("false"), STR_INIT("null")};
+    struct str first;
+
+    text = str_trim(text);
+    if (!str_starts(text, STR("[")) || !str_ends(text, STR("]")))
+        return str_starts(text, STR("{"));
+    first = str_trim(str_from(text, 1));
+    for (size_t i = 0; i < sizeof(LITERALS) / sizeof(LITERALS[0]); i++)
+        if (str_starts(first, LITERALS[i]))
+            return true;
+    return first.n > 0 && first.p[0] != '\0' && strchr("[{\"-0123456789]", first.p[0]) != NULL;
 }
 
 /* Look at a line of JSON up to `at`, or to the end of the escape that it is in the middle of.
@@ -100,49 +110,123 @@ static void look(struct work *w, size_t at)
         w->looked = w->text.n;
 }
 
-static bool is_number(char c)
+/* The end of the digits at `at`. */
+static size_t digits_end(struct str text, size_t at)
 {
-    return (c >= '0' && c <= '9') || (c != '\0' && strchr("+-.eE", c) != NULL);
+    while (at < text.n && text.p[at] >= '0' && text.p[at] <= '9')
+        at++;
+    return at;
 }
 
-/* Of a number of JSON all is taken out, and what stands for it has to be a string.  false: it is
- * none, or in a string. */
-static bool widen_number(struct work *w, size_t *start, size_t *end)
+static bool is_number(struct str s)
 {
-    for (size_t i = *start; i < *end; i++)
-        if (w->text.p[i] < '0' || w->text.p[i] > '9')
-            return false;
-    look(w, *start);
-    if (w->in_string)
+    size_t at = str_starts(s, STR("-")) ? 1 : 0, end = digits_end(s, at);
+
+    if (end > at && end + 1 < s.n && s.p[end] == '.') {
+        at = end + 1;
+        end = digits_end(s, at);
+    }
+    if (end > at && end + 1 < s.n && (s.p[end] == 'e' || s.p[end] == 'E')) {
+        at = end + (s.p[end + 1] == '+' || s.p[end + 1] == '-' ? 2 : 1);
+        end = digits_end(s, at);
+    }
+    return end > at && end == s.n;
+}
+
+/* A string from its first quote to its last. */
+static bool is_string(struct str s)
+{
+    size_t at = 1;
+
+    if (s.n < 2 || s.p[0] != '"')
         return false;
-    while (*start > w->done && is_number(w->text.p[*start - 1]))
-        --*start;
-    while (*end < w->text.n && is_number(w->text.p[*end]))
-        ++*end;
+    while (at < s.n && s.p[at] != '"')
+        at += s.p[at] == '\\' ? 2 : 1;
+    return at + 1 == s.n;
+}
+
+/* A value of JSON with no others in it. */
+static bool is_scalar(struct str s)
+{
+    return is_number(s) || is_string(s) || str_eq(s, STR("true")) || str_eq(s, STR("false")) ||
+           str_eq(s, STR("null"));
+}
+
+/* One, or some out of an array. */
+static bool are_scalars(struct str s)
+{
+    while (is_scalar(str_trim(str_cut(&s, ','))))
+        if (s.n == 0)
+            return true;
+    return false;
+}
+
+/* Between scalars of JSON. */
+static bool is_between(char c)
+{
+    return c != '\0' && strchr(" \t\r\n:,[]{}", c) != NULL;
+}
+
+static bool is_of_word(char c)
+{
+    return c != '"' && !is_between(c);
+}
+
+/* What is taken out of a number of JSON or of a literal takes all of it along, and what stands for
+ * it has to be a string.  If it may begin and end anywhere (`any`), what is between them stays.
+ * false: it is none, or in a string. */
+static bool widen_scalar(struct work *w, size_t *start, size_t *end, bool any)
+{
+    size_t first = *start, last = *end;
+
+    look(w, first);
+    if (w->in_string || first < w->word)
+        return false;
+    while (any && first < last && is_between(w->text.p[first]))
+        first++;
+    while (any && first < last && is_between(w->text.p[last - 1]))
+        last--;
+    if (first == last)
+        return false;
+    while (is_of_word(w->text.p[first]) && first > w->done && is_of_word(w->text.p[first - 1]))
+        first--;
+    while (is_of_word(w->text.p[last - 1]) && last < w->text.n && is_of_word(w->text.p[last]))
+        last++;
+    if (!are_scalars(str_sub(w->text, first, last - first))) {
+        w->word = last;
+        return false;
+    }
+    *start = first;
+    *end = last;
     return true;
 }
 
 /* What begins or ends in the middle of an escape takes it along: half of one is no JSON. */
 static void widen_escapes(struct work *w, size_t *start, size_t *end)
 {
-    if (*start >= w->looked) {
-        look(w, *start);
-        if (w->looked > *start)
-            *start = w->escape;
-    }
+    look(w, *start);
+    if (w->looked > *start && w->escape >= w->done)
+        *start = w->escape;
     look(w, *end);
     if (w->looked > *end)
         *end = w->looked;
 }
 
-/* Take text[start..end) out; what of it is out already stays so. */
-static void take_out(struct work *w, size_t start, size_t end, struct str name)
+/* Take text[start..end) out; what of it is out already stays so.  `any`: it may begin and end
+ * anywhere. */
+static void take_out(struct work *w, size_t start, size_t end, struct str name, bool any)
 {
-    bool is_string = is_json(w->text) && widen_number(w, &start, &end);
-    const char *quote = is_string ? "\"" : "";
+    const char *quote = "";
 
-    if (start > w->done)
-        buf_add(w->out, w->text.p + w->done, start - w->done);
+    if (w->done == 0)
+        w->is_json = is_json(w->text);
+    if (start < w->done)
+        start = w->done;
+    if (w->is_json && widen_scalar(w, &start, &end, any))
+        quote = "\"";
+    else if (w->is_json && any)
+        widen_escapes(w, &start, &end);
+    buf_add(w->out, w->text.p + w->done, start - w->done);
     buf_addf(w->out, "%s[redacted:%.*s]%s", quote, STR_ARG(name), quote);
     w->done = end;
 }
@@ -154,7 +238,7 @@ static void on_hint(void *arg, size_t at, unsigned hints)
     struct redact_span span;
 
     while (redact_detect(w->r->types, w->text, &place, w->done, &span)) {
-        take_out(w, span.start, span.end, str_of(NAMES[span.type]));
+        take_out(w, span.start, span.end, str_of(NAMES[span.type]), false);
         metric_add(METRICS[span.type], 1);
         if (span.type == REDACT_PRIVATE_KEY && redact_detect_is_open(w->text, span))
             w->is_open = true;
@@ -168,7 +252,7 @@ static void take_cut(struct work *w, size_t start, size_t end)
         start = w->done;
     if (start >= end)
         return;
-    take_out(w, start, end, STR("cut"));
+    take_out(w, start, end, STR("cut"), false);
     metric_add(METRIC_REDACTED_CUT, 1);
 }
 
@@ -187,7 +271,7 @@ static void go_on(struct work *w, const struct redact_flow *flow)
     if (in_key)
         n = redact_detect_go_on(w->text, flow->begins_cut, &w->is_open);
     if (n > 0) {
-        take_out(w, 0, n, str_of(NAMES[REDACT_PRIVATE_KEY]));
+        take_out(w, 0, n, str_of(NAMES[REDACT_PRIVATE_KEY]), false);
         metric_add(METRIC_REDACTED_KEY, 1);
     }
     if (flow->begins_cut)
@@ -222,7 +306,7 @@ static void take_rest(struct work *w, size_t from, struct str name)
         from = w->done;
     if (from >= w->text.n)
         return;
-    take_out(w, from, w->text.n, name);
+    take_out(w, from, w->text.n, name, false);
     metric_add(METRIC_REDACTED_UNSEARCHED, 1);
 }
 
@@ -234,10 +318,9 @@ static void by_pattern(struct work *w, const struct redact_pattern *p)
 
     while (from <= w->text.n && patterns_find(p->pattern, w->text, from, &match)) {
         size_t start = (size_t)(match.p - w->text.p), end = start + match.n;
-        if (match.n > 0 && is_json(w->text))
-            widen_escapes(w, &start, &end);
         if (end > w->done && match.n > 0) {
-            take_out(w, start, end, p->name);
+            take_out(w, start, end, p->name, true);
+            end = w->done;
             metric_add(METRIC_REDACTED_PATTERN, 1);
         }
         from = end > from ? end : from + 1;

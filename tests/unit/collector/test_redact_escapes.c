@@ -234,9 +234,20 @@ static const char *const PIECES[] = {
 };
 enum { N_PIECES = sizeof(PIECES) / sizeof(PIECES[0]) };
 
-static const char *const NUMBERS[] = {"4111111111111111",      "-4111111111111111",
-                                      "1e+4111111111111111",   "0",
-                                      "4111111111111111.5e-3", "12"};
+static const char *const NUMBERS[] = {
+    "4111111111111111",
+    "-4111111111111111",
+    "1e+4111111111111111",
+    "0",
+    "4111111111111111.5e-3",
+    "12",
+    "true",
+    "false",
+    "null",
+    "-52.5200E+17",
+    "[52.52,13.40]",
+    "[]",
+};
 
 /* One of 0..n-1. */
 static size_t any(uint64_t *rnd, size_t n)
@@ -276,14 +287,19 @@ static void add_document(struct buf *out, uint64_t *rnd)
     buf_add_char(out, is_array ? ']' : '}');
 }
 
+/* The pattern finds pieces of numbers, of literals and of escapes. */
 static void json_stays_json(void **state)
 {
+    struct redact_pattern v[1] = {{STR("x"), NULL}};
+    struct redact_patterns patterns = {v, 1};
     uint64_t rnd = 20261123;
     struct buf text;
+    struct err err;
 
     (void)state;
     buf_init(&text, 1 << 16);
-    redact = redact_new(REDACT_ALL, NULL);
+    assert_int_equal(patterns_new(STR("2\\.?5|,1|-|ru|ul+|u00|\\\\"), &v[0].pattern, &err), 0);
+    redact = redact_new(REDACT_ALL, &patterns);
     for (size_t i = 0; i < 100000; i++) {
         struct str s;
         buf_clear(&text);
@@ -294,6 +310,8 @@ static void json_stays_json(void **state)
         if (!is_json(s))
             fail_msg("'%.*s' -> '%.*s'", STR_ARG(buf_str(&text)), STR_ARG(s));
     }
+    redact_free(&redact);
+    patterns_free(&v[0].pattern);
     buf_fini(&text);
 }
 
@@ -385,9 +403,102 @@ static void patterns_take_whole_escapes_of_json(void **state)
     patterns_free(&v[0].pattern);
 }
 
+/* `text` without what `pattern` finds. */
+static void check_pattern(const char *pattern, const char *text, const char *want)
+{
+    struct redact_pattern v[1] = {{STR("x"), NULL}};
+    struct redact_patterns patterns = {v, 1};
+    struct str s = str_of(text);
+    struct err err;
+
+    assert_int_equal(patterns_new(str_of(pattern), &v[0].pattern, &err), 0);
+    redact = redact_new(0, &patterns);
+    redact_text(redact, &s, NULL, &scratch);
+    check_str(s, want);
+    assert_true(!is_json(str_of(text)) || is_json(s));
+    redact_free(&redact);
+    patterns_free(&v[0].pattern);
+}
+
+#define X "[redacted:x]"
+
+/* Of a number or a literal nothing is left, and what stands for it is a string. */
+static void patterns_take_whole_scalars_of_json(void **state)
+{
+    static const char *const V[][3] = {
+        {"\\d+\\.\\d{4}", "{\"lat\":52.5200}", "{\"lat\":\"" X "\"}"},
+        {"\\d+\\.\\d{4}", "{\"lat\":-52.5200e-1,\"n\":1}", "{\"lat\":\"" X "\",\"n\":1}"},
+        {"-?\\d+", "{\"n\":-17}", "{\"n\":\"" X "\"}"},
+        {"-?\\d+", "[-17,{\"n\":[2]}]", "[\"" X "\",{\"n\":[\"" X "\"]}]"},
+        {"[eE+]", "{\"n\":1.5e+20,\"m\":1E2}", "{\"n\":\"" X "\",\"m\":\"" X "\"}"},
+        {"-|\\.", "{\"n\":-1.5}", "{\"n\":\"" X "\"}"},
+        {"true|als|nul", "{\"a\":true,\"b\":false,\"c\":[null]}",
+         "{\"a\":\"" X "\",\"b\":\"" X "\",\"c\":[\"" X "\"]}"},
+        {"true|nul", "[null,true]", "[\"" X "\",\"" X "\"]"},
+        {"[: ]\\d+,?", "{\"a\": 17,\"b\":18}", "{\"a\": \"" X "\",\"b\":\"" X "\"}"},
+        {"\"\\d+\"", "{\"a\":\"17\",\"b\":18}", "{\"a\":\"" X "\",\"b\":18}"},
+        {"-?\\d+", "{\"n\":\"-17.5e\"}",
+         "{\"n\":\"" X "." X "e\"}"}, /* all else in a string stays */
+        {"17", "{user17 -17 17.x}", "{user" X " \"" X "\" " X ".x}"}, /* it only begins like JSON */
+        {"[\\d.,]+", "{\"at\":[52.52,13.40]}", "{\"at\":[\"" X "\"]}"},
+        {"17", "n=-17.5", "n=-" X ".5"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(V) / sizeof(V[0]); i++)
+        check_pattern(V[i][0], V[i][1], V[i][2]);
+}
+
+/* Blanks around it, and what is a program's idea of an end of a line. */
+static void json_with_blanks_around_is_json(void **state)
+{
+    static const char *const V[][2] = {
+        {" {\"n\":17}", " {\"n\":\"" X "\"}"},
+        {"\t{\"n\":17} ", "\t{\"n\":\"" X "\"} "},
+        {"{\"n\":17}\r", "{\"n\":\"" X "\"}\r"},
+        {"[17]\r", "[\"" X "\"]\r"},
+        {" [ 17] \r\n", " [ \"" X "\"] \r\n"},
+        {"[\t17]", "[\t\"" X "\"]"},
+        {"[true,17]\n", "[true,\"" X "\"]\n"},
+        {"[[],17]", "[[],\"" X "\"]"},
+        {"[ info] 17 [a]\r", "[ info] " X " [a]\r"},
+        {"[17] [", "[" X "] ["},
+        {"  ", "  "},
+        {" 17 ", " " X " "},
+        {"[", "["},
+        {"[]17", "[]" X},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(V) / sizeof(V[0]); i++)
+        check_pattern("17", V[i][0], V[i][1]);
+    check_str(clean(REDACT_ALL, STR(" {\"n\":4111111111111111}\r")),
+              " {\"n\":\"[redacted:card]\"}\r");
+}
+
+/* What only looks like JSON, and is one word from end to end: no match goes through all of it. */
+static void a_long_word_in_a_line_of_json_takes_no_longer(void **state)
+{
+    struct buf text;
+    struct str s;
+
+    (void)state;
+    buf_init(&text, 1 << 21);
+    buf_add_char(&text, '{');
+    for (size_t i = 0; i < 60000; i++)
+        buf_add_z(&text, "4111111111111111-");
+    redact = redact_new(REDACT_ALL, NULL);
+    s = buf_str(&text);
+    redact_text(redact, &s, NULL, &scratch);
+    assert_int_equal(s.n, 1 + 60000 * strlen("[redacted:card]-"));
+    buf_fini(&text);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 CHECK_MAIN(TEST(a_secret_behind_an_escape_is_one), TEST(a_secret_in_an_address_is_one),
            TEST(what_is_glued_to_a_word_is_none), TEST(a_key_goes_on_behind_the_escapes_of_json),
            TEST(a_key_cut_in_an_escape_shows_nothing), TEST(json_stays_json),
            TEST(no_secret_between_escapes_is_left), TEST(a_number_becomes_a_string_as_a_whole),
-           TEST(patterns_take_whole_escapes_of_json))
+           TEST(patterns_take_whole_escapes_of_json), TEST(patterns_take_whole_scalars_of_json),
+           TEST(json_with_blanks_around_is_json),
+           TEST(a_long_word_in_a_line_of_json_takes_no_longer))

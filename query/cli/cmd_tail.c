@@ -40,7 +40,6 @@ struct tail {
     dur_ns opened;      /* when the stream was */
     uint64_t silent_ms; /* nothing came of it while it was read */
     ts_ns drained;      /* all it held had been read then; 0: not known */
-    bool begins;        /* what was there at the beginning is still to be shown */
     bool away;          /* the server, as of the last try */
     bool told_slow;
 };
@@ -88,7 +87,6 @@ static void close_stream(struct tail *t)
     events_init(&t->events);
     t->silent_ms = 0;
     t->drained = 0;
-    t->begins = false; /* what came meanwhile may be more than the newest few */
 }
 
 /* The same, of a stream that was there: lines are missing from now on. */
@@ -116,8 +114,8 @@ static int show(struct tail *t, const struct lines_request *q, struct remote_fai
     return r;
 }
 
-/* What is there already; sets where to go on.  While the server lacks lines it is asked for again,
- * as what is older than the newest few is not wanted. */
+/* What is there already; sets where to go on.  Where the server lacked lines and there were fewer
+ * than the limit, all of the span is asked for then: more rather than less. */
 static int show_first(struct tail *t, struct remote_failure *fail, struct err *err)
 {
     const struct args *a = t->c->args;
@@ -135,11 +133,8 @@ static int show_first(struct tail *t, struct remote_failure *fail, struct err *e
     r = show(t, &q, fail, err);
     if (r < 0)
         return r;
-    t->begins = t->follow.gap.is_open;
-    if (q.export.limit > 0 && t->follow.offered.n == q.export.limit) {
+    if (q.export.limit > 0 && t->follow.offered.n == q.export.limit)
         follow_start_at(&t->follow, t->follow.offered.first); /* older ones were not asked for */
-        t->begins = false;
-    }
     if (t->follow.gap.is_open)
         set_pause(t); /* the server still reads what it has */
     return 0;
@@ -300,11 +295,7 @@ static int go_on(struct tail *t, struct remote_failure *fail, struct err *err)
         r = open_stream(t, fail, err);
         return r < 0 ? fail_once(t, fail, err) : 0;
     }
-    if (!t->follow.gap.is_open)
-        return listen(t, fail, err);
-    if (!t->begins)
-        return show_missing(t, fail, err);
-    return show_first(t, fail, err) < 0 ? lose_stream(t, fail, err) : 0;
+    return t->follow.gap.is_open ? show_missing(t, fail, err) : listen(t, fail, err);
 }
 
 static int run(struct tail *t)

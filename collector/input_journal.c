@@ -292,8 +292,10 @@ static bool keeps(struct input_journal *in, struct journal_stream *s,
                              .attrs = &level,
                              .n_attrs = level.value.n > 0,
                              .place = hash_bytes(place.p, place.n, 0)};
-    struct rules_decision d = rules_decide(p->rules, p->of, s->rates.closed, &r);
+    struct rules_decision d;
 
+    (void)rules_reopen_in(p->rules, p->of, r.ts, &s->rates);
+    d = rules_decide(p->rules, p->of, s->rates.closed, &r);
     if (d.limit != 0)
         rules_count_in(p->rules, &d, r.ts, &s->rates);
     if (d.by != RULES_KEEP)

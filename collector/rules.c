@@ -284,28 +284,25 @@ static ts_ns time_of_records(struct rules_bucket *b, ts_ns record)
  */
 static dur_ns go_on(struct rules_bucket *b, const struct rules_time *t, double full)
 {
-    ts_ns to = time_of_records(b, time_of(t));
-    dur_ns since = t->mono - b->counted, on = to - b->at;
+    ts_ns first = b->leap, to = time_of_records(b, time_of(t)); /* it comes first, then it leaps */
+    ts_ns from = b->begun || first < b->at ? b->at : first;
+    dur_ns since = t->mono - b->counted, on = to > from ? to - from : 0;
 
-    if (on == 0)
-        on = (double)since < full ? since : (dur_ns)full;
-    else if (!b->begun)
-        on = 0; /* where its first records are */
     b->begun = b->begun || to > b->at;
-    b->at = to > b->at ? to : b->at + on;
+    if (to > b->at)
+        b->at = to;
+    if (on > 0)
+        return on;
+    on = (double)since < full ? since : (dur_ns)full;
+    b->at += on;
     return on;
 }
 
-/* A bucket that is used up opens again when it holds a second's worth, so that a flood makes two
- * parts a second and not two for each record. */
-unsigned rules_count(const struct rules *r, const struct rules_decision *d,
-                     const struct rules_time *t, struct rules_bucket buckets[RULES_BUCKETS],
-                     unsigned closed)
+/* A record of time `t` finds it with what was made since. */
+static void refill(struct rules_bucket *b, const struct config_rule *conf,
+                   const struct rules_time *t)
 {
-    struct rules_bucket *b = &buckets[d->limit - 1];
-    const struct config_rule *conf = r->v[d->rule].conf;
     double rate = (double)conf->rate, burst = (double)conf->burst;
-    unsigned bit = 1u << (d->limit - 1);
 
     if (b->at == 0)
         *b = (struct rules_bucket){.tokens = burst, .at = 1, .leap = time_of(t)};
@@ -314,19 +311,90 @@ unsigned rules_count(const struct rules *r, const struct rules_decision *d,
     b->counted = t->mono;
     if (b->tokens > burst)
         b->tokens = burst;
+}
+
+/* A bucket that is used up opens again when it holds a second's worth, so that a flood makes two
+ * parts a second and not two for each record. */
+static bool holds_enough(const struct rules_bucket *b, const struct config_rule *conf)
+{
+    return b->tokens >= (double)(conf->rate < conf->burst ? conf->rate : conf->burst);
+}
+
+/* A record that does not open it leaves it as it is, and is no leap twice: it may be counted yet.
+ */
+static bool reopen(struct rules_bucket *b, const struct config_rule *conf,
+                   const struct rules_time *t)
+{
+    struct rules_bucket then = *b;
+
+    if (b->at == 0)
+        return true;
+    refill(&then, conf, t);
+    if (!holds_enough(&then, conf))
+        return false;
+    then.leap = 0;
+    *b = then;
+    return true;
+}
+
+unsigned rules_reopen(const struct rules *r, uint64_t of, const struct rules_time *t,
+                      struct rules_bucket buckets[RULES_BUCKETS], unsigned closed)
+{
+    for (; of != 0; of &= of - 1) {
+        const struct rule *v = &r->v[__builtin_ctzll(of)];
+        for (unsigned i = v->bucket; v->conf->rate > 0 && i < v->bucket + 2; i++)
+            if ((closed >> i & 1) != 0 && reopen(&buckets[i], v->conf, t))
+                closed &= ~(1u << i);
+    }
+    return closed;
+}
+
+unsigned rules_count(const struct rules *r, const struct rules_decision *d,
+                     const struct rules_time *t, struct rules_bucket buckets[RULES_BUCKETS],
+                     unsigned closed)
+{
+    struct rules_bucket *b = &buckets[d->limit - 1];
+    const struct config_rule *conf = r->v[d->rule].conf;
+    unsigned bit = 1u << (d->limit - 1);
+
+    refill(b, conf, t);
+    if (d->by == RULES_KEEP) /* also if another record of the same line used it up */
+        b->tokens -= 1;
     if ((closed & bit) != 0)
-        return b->tokens >= (rate < burst ? rate : burst) ? closed & ~bit : closed;
-    b->tokens -= 1;
+        return holds_enough(b, conf) ? closed & ~bit : closed;
     return b->tokens < 1 ? closed | bit : closed;
+}
+
+static struct rules_time read_now(ts_ns ts)
+{
+    return (struct rules_time){.record = ts, .wall = time_now(), .mono = time_mono()};
+}
+
+static void need_buckets(struct rules_rates *rates)
+{
+    if (rates->buckets == NULL)
+        rates->buckets = mem_new(RULES_BUCKETS * sizeof(*rates->buckets));
+}
+
+bool rules_reopen_in(const struct rules *r, uint64_t of, ts_ns ts, struct rules_rates *rates)
+{
+    unsigned before = rates->closed;
+    struct rules_time t;
+
+    if (before == 0 || of == 0)
+        return false;
+    t = read_now(ts);
+    need_buckets(rates);
+    rates->closed = rules_reopen(r, of, &t, rates->buckets, before);
+    return rates->closed != before;
 }
 
 void rules_count_in(const struct rules *r, const struct rules_decision *d, ts_ns ts,
                     struct rules_rates *rates)
 {
-    struct rules_time t = {.record = ts, .wall = time_now(), .mono = time_mono()};
+    struct rules_time t = read_now(ts);
 
-    if (rates->buckets == NULL)
-        rates->buckets = mem_new(RULES_BUCKETS * sizeof(*rates->buckets));
+    need_buckets(rates);
     rates->closed = rules_count(r, d, &t, rates->buckets, rates->closed);
 }
 

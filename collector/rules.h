@@ -79,6 +79,12 @@ struct rules_rates {
     unsigned closed;
 };
 
+/* Before a record of time `t` is decided by the rules `of`: those of `closed` that are used up
+ * still; a bucket that made a second's worth since is open for it.  Between two parts only. */
+unsigned rules_reopen(const struct rules *r, uint64_t of, const struct rules_time *t,
+                      struct rules_bucket buckets[RULES_BUCKETS], unsigned closed);
+/* The same in `rates`, of a record of time `ts` that is read now.  true: one was opened. */
+bool rules_reopen_in(const struct rules *r, uint64_t of, ts_ns ts, struct rules_rates *rates);
 /* A record of time `t` counts in `d->limit`; returns what `closed` is behind it. */
 unsigned rules_count(const struct rules *r, const struct rules_decision *d,
                      const struct rules_time *t, struct rules_bucket buckets[RULES_BUCKETS],

@@ -80,6 +80,8 @@ static bool end_before(struct turn *u, enum decode_stream s, uint64_t start,
     }
     turn_end_record(u, s);
     u->mark = u->c->entries;
+    if (turn_reopens(u, rec->ts)) /* what that record has used up; nothing is in the run yet */
+        turn_begin_state(u);
     return false;
 }
 

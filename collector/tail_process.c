@@ -3,8 +3,9 @@
  *
  * What becomes of a record follows from its bytes, its place, and a state of a few bits: which
  * rates are used up, and in which stream a private key is open or a record was cut off.  The state
- * is written into each part as it was where the part begins; when it changes the part ends behind
- * that line.  So a part that is built again has the same records, whatever was read in between.
+ * is written into each part as it was where the part begins; when a line changes it the part ends
+ * behind that line, when a rate opens for a line, in front of it.  So a part that is built again
+ * has the same records, whatever was read in between.
  */
 #include "base/hash.h"
 #include "base/obj.h"
@@ -93,6 +94,15 @@ static void count_rate(struct turn *u, const struct rules_decision *d, ts_ns ts)
         return; /* the part says what was used up */
     rules_count_in(u->t->profile->rules, d, ts, rates);
     u->border = u->border || rates->closed != u->closed;
+}
+
+bool turn_reopens(struct turn *u, ts_ns ts)
+{
+    const struct profile *profile = u->t->profile;
+
+    if (u->c == NULL || u->whole)
+        return false;
+    return rules_reopen_in(profile->rules, profile->of, ts, tail_rates(u->t));
 }
 
 static bool keeps(struct turn *u, const struct join_record *rec, const struct label *v, size_t n)

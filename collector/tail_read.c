@@ -169,6 +169,8 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
     if (p.ts == 0)
         p.ts = t->last_ts;
     seg.ts = seg.first = t->last_ts = p.ts;
+    if (turn_reopens(u, p.ts))
+        turn_end_run(u, start);
     if (p.n_labels > 0 || u->labels != NULL) /* one without has the file's, not those before it */
         relabel(u, &p, start);
     if (join_add(&t->join, &p, &seg, u->now, &u->rd->limits, &rec) == 1) {

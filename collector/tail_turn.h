@@ -61,6 +61,9 @@ void turn_look(struct turn *u, const struct join_record *rec);
 /* Put the state into `part`. */
 void turn_put_state(const struct turn *u, struct checkpoint_part *part);
 
+/* In front of a line of time `ts`: true: rates that were used up are open for it, so the part that
+ * is being made has to end there. */
+bool turn_reopens(struct turn *u, ts_ns ts);
 /* What the profile does to a record (tail_process.c).  false: it is dropped.  *text and the
  * attributes `v` are without secrets then. */
 bool turn_process(struct turn *u, const struct join_record *rec, struct str *text, struct label *v,

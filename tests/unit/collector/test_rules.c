@@ -130,9 +130,11 @@ static bool count(struct world *w, ts_ns at)
 {
     const struct profile *p = profile_of_log(profiles, &config->sources[0], &WEB, NULL);
     struct rules_record rec = {.line = STR("x"), .stream = DECODE_STDOUT, .labels = &WEB};
-    struct rules_decision d = rules_decide(p->rules, p->of, w->closed, &rec);
     struct rules_time t = {.record = at, .wall = w->wall, .mono = w->mono};
+    struct rules_decision d;
 
+    w->closed = rules_reopen(p->rules, p->of, &t, w->buckets, w->closed);
+    d = rules_decide(p->rules, p->of, w->closed, &rec);
     assert_int_equal(d.limit, 1);
     w->closed = rules_count(p->rules, &d, &t, w->buckets, w->closed);
     return d.by == RULES_KEEP;
@@ -173,13 +175,65 @@ static void a_rate_is_counted_in_the_time_of_the_records(void **state)
     load(INPUT "rules: [{rate: 100, burst: 300}]\n");
     assert_int_equal(flood(1000, 0, &at, &w), 300); /* all at once */
     assert_int_equal(flood(1000, 0, &at, &w), 0);
-    at += 10 * NS_PER_S; /* it opens again with the first that finds it so, and holds the burst */
+    at += 10 * NS_PER_S; /* it opens again for the first that finds it so, and holds the burst */
     assert_int_equal(flood(1000, 0, &at, &w), 300);
     at += 10 * NS_PER_S;
     assert_in_range(flood(10000, NS_PER_MS, &at, &w), 1100, 1310); /* ten seconds */
     at += 10 * NS_PER_S;
-    assert_int_equal(flood(1, 0, &at, &w), 0);
+    assert_int_equal(flood(1, 0, &at, &w), 1);
     assert_int_equal(flood(1000, 20 * NS_PER_MS, &at, &w), 1000); /* slow enough */
+}
+
+static void what_comes_slower_than_its_rate_is_kept(void **state)
+{
+    static const dur_ns GAPS[] = {NS_PER_S, 2 * NS_PER_S, NS_PER_MIN, NS_PER_H, NS_PER_DAY};
+
+    (void)state;
+    load(INPUT "rules: [{rate: 1}]\n");
+    for (size_t i = 0; i < sizeof(GAPS) / sizeof(GAPS[0]); i++) {
+        struct world w = world();
+        ts_ns at = LONG_AGO * NS_PER_S;
+        assert_int_equal(live(40, GAPS[i], 0, &w), 40);
+        w = world();
+        assert_int_equal(live(40, GAPS[i], NS_PER_H, &w), 40); /* its clock is behind */
+        if (GAPS[i] > NS_PER_MIN) /* in a backlog it takes two to leap */
+            continue;
+        w = world();
+        assert_int_equal(flood(40, GAPS[i], &at, &w), 40);
+        assert_int_equal(flood(40, GAPS[0] / 2, &at, &w), 20);
+    }
+    load(INPUT "rules: [{rate: 5, burst: 2}]\n");
+    for (unsigned i = 0; i < 10; i++) { /* after a pause there is the burst */
+        static struct world w;
+        ts_ns at = (LONG_AGO + 2 * (ts_ns)i) * NS_PER_S;
+        if (i == 0)
+            w = world();
+        assert_int_equal(flood(10, NS_PER_MS, &at, &w), 2);
+    }
+}
+
+/* A record that only looks whether a rate is open again takes nothing and moves nothing. */
+static void who_finds_a_rate_used_up_leaves_it_so(void **state)
+{
+    const struct profile *p;
+    struct world w = world();
+    struct rules_bucket before;
+    ts_ns at = LONG_AGO * NS_PER_S;
+
+    (void)state;
+    load(INPUT "rules: [{rate: 10}]\n");
+    p = profile_of_log(profiles, &config->sources[0], &WEB, NULL);
+    assert_int_equal(flood(100, 0, &at, &w), 10);
+    before = w.buckets[0];
+    for (unsigned i = 0; i < 100; i++) {
+        ts_ns ats[] = {at + 900 * NS_PER_MS, at + NS_PER_H, w.wall + NS_PER_DAY, at - NS_PER_S};
+        struct rules_time t = {.record = ats[i % 4], .wall = w.wall, .mono = w.mono};
+        assert_int_equal(rules_reopen(p->rules, p->of, &t, w.buckets, w.closed), w.closed);
+        assert_int_equal(rules_reopen(p->rules, 0, &t, w.buckets, w.closed), w.closed);
+    }
+    assert_memory_equal(&before, &w.buckets[0], sizeof(before));
+    at += NS_PER_S;
+    assert_int_equal(flood(100, 0, &at, &w), 10);
 }
 
 /* In whatever order they come: the burst, and what opens again with a second's worth. */
@@ -342,6 +396,8 @@ static void a_container_may_ask_for_more_and_not_for_less(void **state)
 CHECK_MAIN(TEST(the_first_rule_that_fits_decides), TEST(a_rule_that_cannot_be_looked_at_drops),
            TEST(a_sample_is_the_part_that_was_asked_for),
            TEST(a_rate_is_counted_in_the_time_of_the_records),
+           TEST(what_comes_slower_than_its_rate_is_kept),
+           TEST(who_finds_a_rate_used_up_leaves_it_so),
            TEST(times_that_go_back_make_no_more_of_a_rate),
            TEST(a_time_that_is_behind_counts_when_it_arrives),
            TEST(a_time_in_the_future_takes_no_time_from_others),

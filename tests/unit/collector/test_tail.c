@@ -68,11 +68,12 @@ static void every_record_arrives_once_however_it_is_cut(void **state)
     }
 }
 
-#define PROCESSED                                                                                  \
+#define PROCESSED_BY(rate)                                                                         \
     "redact: {detectors: [card, private_key]}\nrules:\n"                                           \
     "- {name: noise, if: {line: noise}, then: drop}\n"                                             \
     "- {name: thin, if: {line: thin}, sample: 0.5}\n"                                              \
-    "- {name: slow, if: {line: flood}, rate: 5, burst: 3}\n"
+    "- {name: slow, if: {line: flood}, " rate "}\n"
+#define PROCESSED PROCESSED_BY("rate: 5, burst: 3")
 
 static unsigned put_record(struct buf *file, unsigned ms, unsigned s, const char *text)
 {
@@ -122,13 +123,16 @@ static uint64_t dropped(const char *rule)
 
 static void processing_is_the_same_again(void **state)
 {
+    static const char *const RULES[] = {/* used up and open again, often and not so often */
+                                        PROCESSED_BY("rate: 1"), PROCESSED_BY("rate: 2, burst: 1"),
+                                        PROCESSED_BY("rate: 1, burst: 3"), PROCESSED};
     uint64_t slow = 0;
 
     for (unsigned seed = 1; seed <= 60; seed++) {
         struct buf file;
         unsigned records;
         (void)teardown(state);
-        set_up(PROCESSED);
+        set_up(RULES[seed % 4]);
         w.seed = seed;
         w.chunk_bytes = 200 + rnd(3000);
         buf_init(&file, 1 << 20);
@@ -148,6 +152,52 @@ static void processing_is_the_same_again(void **state)
 }
 
 /* ---- single stories ---- */
+
+/* Each line opens the rate that the one before has used up, and what is held stays held: `more` is
+ * a line in between, or none. */
+static void write_sparse(unsigned n, const char *more)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char text[160];
+        (void)snprintf(text, sizeof(text), "2026-11-21T19:%02u:%02u.000Z stdout F slow %u\n%s",
+                       i * 2 / 60, i * 2 % 60, i, more);
+        append(str_of(text));
+        if (i % 5 == 4)
+            (void)read_some(1 << 20);
+    }
+}
+
+static void lines_that_come_slower_than_their_rate_are_all_kept(void **state)
+{
+    uint64_t dropped_before = metric_get(METRIC_DROPPED_RATE);
+
+    (void)teardown(state);
+    set_up("rules: [{name: slow, rate: 1}]\n");
+    write_sparse(20, "");
+    assert_int_equal(w.c->parts.n, 20); /* no two of them share the bit */
+    seal();
+    die_and_return();
+    deliver_everything();
+    assert_int_equal(w.stored, 20);
+    assert_int_equal(metric_get(METRIC_DROPPED_RATE), dropped_before);
+}
+
+static void a_rate_opens_in_front_of_a_line_while_another_is_held(void **state)
+{
+    (void)teardown(state);
+    set_up("rules: [{name: slow, if: {stream: stdout}, rate: 1}]\n");
+    append(STR("2026-11-21T19:00:00Z stderr P held\n"));
+    write_sparse(10, "2026-11-21T19:00:00Z stderr P +\n");
+    append(STR("2026-11-21T19:00:30Z stdout P of two\n2026-11-21T19:00:30Z stderr F .\n"
+               "2026-11-21T19:00:32Z stdout F pieces\n"));
+    assert_int_equal(read_some(1 << 20), TAIL_END);
+    seal();
+    die_and_return();
+    deliver_everything();
+    assert_int_equal(w.stored, 12);
+    assert_true(str_ends(buf_str(&w.lines), STR("stderr|held++++++++++.\nstdout|of twopieces\n")));
+    assert_int_equal(w.t->file->planned.n, 1);
+}
 
 #define BODY "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MhgwMbRvI0MBZhpI"
 
@@ -803,6 +853,10 @@ static void what_was_cut_just_after_a_start_is_noticed(void **state)
 CHECK_MAIN(
     cmocka_unit_test_setup_teardown(every_record_arrives_once_however_it_is_cut, setup, teardown),
     cmocka_unit_test_setup_teardown(processing_is_the_same_again, setup, teardown),
+    cmocka_unit_test_setup_teardown(lines_that_come_slower_than_their_rate_are_all_kept, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(a_rate_opens_in_front_of_a_line_while_another_is_held, setup,
+                                    teardown),
     cmocka_unit_test_setup_teardown(a_file_may_begin_inside_a_key, setup, teardown),
     cmocka_unit_test_setup_teardown(words_at_the_beginning_are_no_key, setup, teardown),
     cmocka_unit_test_setup_teardown(what_is_given_up_can_be_dropped, setup, teardown),

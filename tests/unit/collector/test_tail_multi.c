@@ -399,9 +399,11 @@ static void rates_of_records_of_several_lines_are_the_same_again(void **state)
         struct buf log, expected;
         size_t written = 0;
         (void)teardown_multi(state);
-        (void)setup_with(&AUTO, "redact: {detectors: [private_key]}\nrules:\n"
-                                "- {name: slow, if: {stream: stdout}, rate: 3, burst: 2}\n"
-                                "- {name: slower, rate: 1, burst: 2}\n");
+        (void)setup_with(&AUTO, seed % 2 == 0
+                                    ? "redact: {detectors: [private_key]}\nrules:\n"
+                                      "- {name: slow, if: {stream: stdout}, rate: 3, burst: 2}\n"
+                                      "- {name: slower, rate: 1, burst: 2}\n"
+                                    : "rules: [{name: one, rate: 1}]\n");
         w.seed = seed;
         w.chunk_bytes = 200 + rnd(3000);
         buf_init(&log, 1 << 20);

@@ -173,12 +173,14 @@ static bool is_of_word(char c)
 }
 
 /* What is taken out of a number of JSON or of a literal takes all of it along, and what stands for
- * it has to be a string.  If it may begin and end anywhere (`any`), what is between them stays.
- * false: it is none, or in a string. */
+ * it has to be a string.  If it may begin and end anywhere (`any`; else it is one if it is all
+ * digits), what is between them stays.  false: it is none, or in a string. */
 static bool widen_scalar(struct work *w, size_t *start, size_t *end, bool any)
 {
     size_t first = *start, last = *end;
 
+    if (!any && digits_end(w->text, first) < last)
+        return false;
     look(w, first);
     if (w->in_string || first < w->word)
         return false;

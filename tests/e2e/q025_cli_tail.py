@@ -165,8 +165,9 @@ def ends(server):
 
 def silent(server):
     """A server that says nothing is left: not after a minute here, but at the tenth look in vain."""
+    push(server, "still", "before")
     tail = Tail(server, '{app="still"}', LOGQ_FAULT="tail.silent:fail:10")
-    wait_for("the tail to be open", lambda: server.metric("logq_tail_open") == 1)
+    tail.wait("what is stored, so from now on it listens", lambda: tail.lines == ["before"])
     server.process.send_signal(signal.SIGSTOP)
     try:
         tail.wait("word of its silence", lambda: len(tail.said) == 1)
@@ -174,7 +175,7 @@ def silent(server):
         server.process.send_signal(signal.SIGCONT)
     tail.wait("word of its return", lambda: len(tail.said) == 2)
     push(server, "still", "there")
-    tail.wait("a line", lambda: tail.lines == ["there"])
+    tail.wait("a line", lambda: tail.lines == ["before", "there"])
     tail.end()
     assert "fell silent" in tail.said[0] and "again" in tail.said[1], tail.said
 

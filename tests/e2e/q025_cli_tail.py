@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# timeout: 300
 """`logq tail` is told by the server what becomes durable, over TLS and with a token.
 
 logq: shows each line before the next is pushed, asking nothing in between; over restarts of a busy server it shows every line

@@ -16,6 +16,7 @@ enum {
     COST_ANY = 10,   /* the shapes of UTF-8 */
     COST_CLASS = 8,
     COST_UNICODE = 2000, /* \pL and its like have hundreds of ranges */
+    COST_SEEK = 2000,    /* [: without :], whose end RE2 seeks in all that follows */
     COST_REPEAT = 2,
     REPEAT_MAX = 1000, /* RE2 refuses more */
     OVER = REGEXP_COST_MAX + 1
@@ -30,6 +31,7 @@ struct reader {
     struct str s;
     size_t at;
     bool folded;     /* some (?i) came: taken for the whole rest */
+    bool unended;    /* no :] is behind here */
     size_t captures; /* groups opened so far that keep what they match */
     struct group v[REGEXP_COST_DEPTH];
     size_t n;
@@ -76,16 +78,22 @@ static uint32_t read_escape(struct reader *r)
     return char_cost(r);
 }
 
-/* [:alpha:] at r->at is passed; false: there is none. */
-static bool skip_posix(struct reader *r)
+/* The cost of [:alpha:] at r->at, which is passed; 0: there is none. */
+static uint32_t read_posix(struct reader *r)
 {
-    size_t end;
+    size_t end = SIZE_MAX;
 
     if (peek(r, 0) != '[' || peek(r, 1) != ':')
-        return false;
-    end = str_find(str_from(r->s, r->at + 2), STR(":]"));
-    r->at += end == SIZE_MAX ? 0 : end + 4;
-    return end != SIZE_MAX;
+        return 0;
+    if (!r->unended)
+        end = str_find(str_from(r->s, r->at + 2), STR(":]"));
+    if (end == SIZE_MAX) {
+        r->unended = true; /* nor behind it */
+        r->at++;
+        return COST_SEEK;
+    }
+    r->at += end + 4;
+    return COST_CLASS;
 }
 
 /* The cost of what stands in a class at r->at, which is passed: a character or an escape. */
@@ -110,8 +118,9 @@ static uint32_t read_class(struct reader *r)
     }
     for (; r->at < r->s.n && (first || peek(r, 0) != ']'); first = false) {
         bool is_set = peek(r, 0) == '\\' && strchr("dDwWsSpP", peek(r, 1)) != NULL;
-        if (skip_posix(r)) {
-            cost += COST_CLASS;
+        uint32_t posix = read_posix(r);
+        if (posix > 0) {
+            cost = capped(cost + posix);
             continue;
         }
         cost += read_class_char(r);

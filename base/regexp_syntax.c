@@ -26,6 +26,7 @@ struct reader {
     size_t depth;    /* open groups */
     size_t deepest;  /* as many were open at once */
     bool may_repeat; /* something stands before */
+    bool unended;    /* no :] is behind here */
     size_t repeat;   /* where the repetition just before begins; SIZE_MAX: there is none */
     struct regexp_fault fault;
     struct level level;         /* of the innermost group */
@@ -235,8 +236,9 @@ static bool read_posix(struct reader *r, bool *ret)
     *ret = false;
     if (peek(r, 0) != '[' || peek(r, 1) != ':')
         return true;
-    n = str_find(str_from(r->s, r->at + 2), STR(":]"));
-    if (n == SIZE_MAX)
+    n = r->unended ? SIZE_MAX : str_find(str_from(r->s, r->at + 2), STR(":]"));
+    r->unended = n == SIZE_MAX; /* then nor behind it */
+    if (r->unended)
         return true;
     *ret = true;
     if (n + 2 > skip && n + 2 - skip < 8)

@@ -1,40 +1,11 @@
 /* Unit tests of collector/redact: secrets between escapes, and JSON that stays JSON without them.
  */
 #include "base/json.h"
-#include "collector/metrics.h"
-#include "collector/redact.h"
-#include "tests/lib/check.h"
+#include "tests/unit/collector/redact_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct redact_scratch scratch;
-static struct redact *redact;
-
-static int setup(void **state)
-{
-    (void)state;
-    metrics_setup();
-    redact_scratch_init(&scratch, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    redact_free(&redact);
-    redact_scratch_fini(&scratch);
-    return 0;
-}
-
-static struct str clean(unsigned types, struct str text)
-{
-    redact_free(&redact);
-    redact = redact_new(types, NULL);
-    redact_text(redact, &text, NULL, &scratch);
-    return text;
-}
 
 #define BODY "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn"
 
@@ -70,8 +41,8 @@ static void check_behind(const char *escape, const struct secret *s)
 
     (void)snprintf(text, sizeof(text), "{\"m\":\"a%s%s%s\"}", escape, s->text, escape);
     (void)snprintf(want, sizeof(want), "{\"m\":\"a%s[redacted:%s]%s\"}", escape, s->type, escape);
-    check_str(clean(type, str_of(text)), want);
-    check_str(clean(REDACT_ALL, str_of(text)), want);
+    check_str(clean_bytes(type, str_of(text)), want);
+    check_str(clean_bytes(REDACT_ALL, str_of(text)), want);
 }
 
 static void a_secret_behind_an_escape_is_one(void **state)
@@ -101,7 +72,7 @@ static void a_secret_in_an_address_is_one(void **state)
             struct str s;
             (void)snprintf(text, sizeof(text), "/q?a%s%s%s", ESCAPES[i], SECRETS[k].text,
                            ESCAPES[i]);
-            s = clean(redact_by_name(str_of(SECRETS[k].type)), str_of(text));
+            s = clean_bytes(redact_by_name(str_of(SECRETS[k].type)), str_of(text));
             if (str_find(s, str_of(SECRETS[k].text)) != SIZE_MAX ||
                 str_find(s, STR("[redacted:")) == SIZE_MAX)
                 fail_msg("'%s' -> '%.*s'", text, STR_ARG(s));
@@ -117,7 +88,7 @@ static void what_is_glued_to_a_word_is_none(void **state)
         char text[256];
         (void)snprintf(text, sizeof(text), "%sAKIAIOSFODNN7EXAMPLE %s4111111111111111", WORDS[i],
                        WORDS[i]);
-        check_str(clean(REDACT_ALL, str_of(text)), text);
+        check_str(clean_bytes(REDACT_ALL, str_of(text)), text);
     }
 }
 
@@ -132,7 +103,7 @@ static void check_key(const char *line_end, const char *plus, const char *slash,
                    "%s%s%s-----END PRIVATE KEY-----%s\",\"n\":1}",
                    line_end, slash, plus, line_end, equal, equal, line_end, line_end);
     (void)snprintf(want, sizeof(want), "{\"k\":\"[redacted:private_key]%s\",\"n\":1}", line_end);
-    check_str(clean(redact_by_name(STR("private_key")), str_of(text)), want);
+    check_str(clean_bytes(redact_by_name(STR("private_key")), str_of(text)), want);
 }
 
 static void a_key_goes_on_behind_the_escapes_of_json(void **state)
@@ -361,7 +332,7 @@ static void no_secret_between_escapes_is_left(void **state)
 
 static void check_number(const char *text, const char *want)
 {
-    check_str(clean(REDACT_ALL, str_of(text)), want);
+    check_str(clean_bytes(REDACT_ALL, str_of(text)), want);
     assert_true(is_json(str_of(want)));
 }
 
@@ -371,7 +342,7 @@ static void a_number_becomes_a_string_as_a_whole(void **state)
     check_number("{\"n\":-4111111111111111,\"m\":1}", "{\"n\":\"[redacted:card]\",\"m\":1}");
     check_number("{\"n\":[1e+4111111111111111]}", "{\"n\":[\"[redacted:card]\"]}");
     check_number("[4111111111111111,2]", "[\"[redacted:card]\",2]");
-    check_str(clean(REDACT_ALL, STR("[info] 4111111111111111")), "[info] [redacted:card]");
+    check_str(clean_bytes(REDACT_ALL, STR("[info] 4111111111111111")), "[info] [redacted:card]");
 }
 
 /* A pattern may match anything: what it begins or ends in the middle of goes too. */
@@ -472,7 +443,7 @@ static void json_with_blanks_around_is_json(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(V) / sizeof(V[0]); i++)
         check_pattern("17", V[i][0], V[i][1]);
-    check_str(clean(REDACT_ALL, STR(" {\"n\":4111111111111111}\r")),
+    check_str(clean_bytes(REDACT_ALL, STR(" {\"n\":4111111111111111}\r")),
               " {\"n\":\"[redacted:card]\"}\r");
 }
 

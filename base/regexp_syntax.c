@@ -544,7 +544,7 @@ static void begin(struct reader *r, struct str pattern)
 {
     r->s = pattern;
     r->at = r->depth = r->deepest = r->groups = r->max = 0;
-    r->may_repeat = false;
+    r->may_repeat = r->unended = false;
     r->repeat = SIZE_MAX;
     r->fault = (struct regexp_fault){REGEXP_FAULT_NONE, STR_NULL};
     r->level = (struct level){.before = true, .last = true};

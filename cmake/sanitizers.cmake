@@ -3,6 +3,9 @@ if(LOGQ_SANITIZE)
   add_compile_options(-fsanitize=${LOGQ_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g1)
   add_link_options(-fsanitize=${LOGQ_SANITIZE})
 endif()
+if(LOGQ_SANITIZE MATCHES address)
+  add_compile_options(-ftrivial-auto-var-init=pattern) # what is read before it is set is the same wrong thing each time
+endif()
 if(LOGQ_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link) # libFuzzer is blind to code without it
 endif()

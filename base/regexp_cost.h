@@ -25,6 +25,11 @@ uint32_t regexp_cost(struct str pattern);
  * linear. */
 size_t regexp_groups(struct str pattern, size_t max);
 
+/* Where the class whose bracket is at `at` ends; the end of the pattern if it does not.  *unended:
+ * false before the first class of a pattern, from then on what the call before left there, so that
+ * all calls for a pattern are linear together.  Pure. */
+size_t regexp_class_end(struct str pattern, size_t at, bool *unended);
+
 #ifdef __cplusplus
 }
 #endif

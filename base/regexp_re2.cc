@@ -91,6 +91,7 @@ class reader
     std::vector<std::string> alternatives_; /* those that end with a '|' */
     size_t last_ = 0;                       /* bytes of the last character in run_ */
     bool plain_ = true;
+    bool unended_ = false; /* see regexp_class_end */
 };
 
 void reader::end_run()
@@ -110,23 +111,9 @@ void reader::add_char(const char *from, size_t n)
 /* p_ is on '['. */
 void reader::skip_class()
 {
-    p_++;
-    if (at('^'))
-        p_++;
-    if (at(']'))
-        p_++;
-    while (p_ < end_ && *p_ != ']') {
-        if (*p_ == '\\' && end_ - p_ > 1)
-            p_ += 2;
-        else if (*p_ == '[' && end_ - p_ > 1 && p_[1] == ':') {
-            const char *close = static_cast<const char *>(
-                memmem(p_ + 2, static_cast<size_t>(end_ - p_) - 2, ":]", 2));
-            p_ = close == nullptr ? p_ + 1 : close + 2;
-        } else
-            p_++;
-    }
-    if (p_ < end_)
-        p_++;
+    struct str rest = view(p_, static_cast<size_t>(end_ - p_));
+
+    p_ += regexp_class_end(rest, 0, &unended_);
 }
 
 /* p_ is on '('.  False: it holds what this reader does not know. */
@@ -325,23 +312,6 @@ bool has_any_byte(struct str s)
     return false;
 }
 
-/* Where the class that begins at `at` ends; the end of the pattern if it does not. */
-size_t class_end(struct str s, size_t at)
-{
-    at++;
-    if (at < s.n && s.p[at] == '^')
-        at++;
-    if (at < s.n && s.p[at] == ']')
-        at++;
-    while (at < s.n && s.p[at] != ']') {
-        size_t posix = s.p[at] == '[' && at + 1 < s.n && s.p[at + 1] == ':'
-                           ? str_find(str_from(s, at + 2), view(":]", 2))
-                           : SIZE_MAX;
-        at += posix != SIZE_MAX ? posix + 4 : s.p[at] == '\\' ? 2 : 1;
-    }
-    return at < s.n ? at + 1 : s.n;
-}
-
 /* Is "(?<name>" at `at`? */
 bool is_name_at(struct str s, size_t at)
 {
@@ -359,6 +329,7 @@ std::string translate(struct str s)
 {
     std::string ret;
     size_t from = 0; /* what is not in ret yet */
+    bool unended = false;
 
     if (str_find(s, view("(?<", 3)) == SIZE_MAX)
         return std::string(s.n > 0 ? s.p : "", s.n);
@@ -369,7 +340,7 @@ std::string translate(struct str s)
         } else if (s.p[i] == '\\') {
             i += 2;
         } else if (s.p[i] == '[') {
-            i = class_end(s, i);
+            i = regexp_class_end(s, i, &unended);
         } else if (str_starts(str_from(s, i), view("(?<", 3)) && is_name_at(s, i)) {
             ret.append(s.p + from, i + 2 - from).append("P");
             from = i + 2;

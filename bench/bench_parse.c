@@ -142,6 +142,8 @@ static const struct shape costly[] = {
     {"regexp_groups", "{a=\"b\"} |~ `", "(a)", "`"},
     {"regexp_stars", "{a=\"b\"} |~ `", "(a|b)*", "`"},
     {"regexp_class", "{a=\"b\"} |~ `[x", "\xc3\xa9g", "]`"},
+    {"regexp_ranges", "{a=\"b\"} |~ `[", "+-[:", "x]`"},
+    {"regexp_ranges_named", "{a=\"b\"} |~ `(?<n>x)[", "+-[:", "x]`"},
     {"many_regexps", "{a=\"b\"}", "|~`a.b`", ""},
     {"many_values", "{a=\"b\"}", "|a=~`a.b`", ""},
     {"many_matchers", "{a=\"b\"", ",a=~`a.b`", "}"},

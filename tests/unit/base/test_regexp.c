@@ -149,6 +149,7 @@ static void required_text_is_named(void **state)
         {"(?s)ab", "ab"},
         {"ab(?s).", "ab"},
         {"ab(?s)?c", ""},
+        {"[+-[:]abc:]d", "abc:]d"}, /* a range to a bracket */
     };
 
     (void)state;
@@ -223,6 +224,7 @@ static void names_are_written_in_both_ways(void **state)
         {"\\\\(?<b>x)", "\\x", "b", 1},
         {"\\Q(?<a>", "(?<a>", NULL, 0},
         {"[^[](?<b>x)", "ax", "b", 1},
+        {"[+-[:](?<b>x):]", ":x:]", "b", 1},
     };
     struct regexp *r = NULL;
     struct err err;

@@ -73,6 +73,41 @@ static void hostile_patterns_are_refused_before_they_are_compiled(void **state)
     }
 }
 
+static void what_is_sought_once_is_not_repeated(void **state)
+{
+    static const char *const cases[] = {"[^[:]{50}", "(?:[^[:]+:){50}", "[[:]{1,64}", "[+-[:]{64}"};
+    struct regexp *re = NULL;
+    struct err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (regexp_cost(str_of(cases[i])) > 2000)
+            fail_msg("%s: %u", cases[i], regexp_cost(str_of(cases[i])));
+        assert_int_equal(regexp_new(str_of(cases[i]), false, &re, &err), 0);
+        regexp_free(&re);
+    }
+}
+
+static void classes_end_where_those_of_re2_end(void **state)
+{
+    static const struct {
+        const char *pattern;
+        size_t end;
+    } cases[] = {
+        {"[a]b", 3},        {"[]a]b", 4},          {"[^]a]b", 5},    {"[[:alpha:]]b", 11},
+        {"[+-[:]b:]", 6},      {"[\\]b", 4},   {"[\\]]b", 4},
+        {"[\\pL-[:]b", 8}, {"[\\d-[:x]b]", 8}, {"[a-[:]b", 6}, {"[abc", 4},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bool unended = false;
+        size_t end = regexp_class_end(str_of(cases[i].pattern), 0, &unended);
+        if (end != cases[i].end)
+            fail_msg("%s: %zu", cases[i].pattern, end);
+    }
+}
+
 static void long_alternations_of_names_are_not(void **state)
 {
     struct str s = repeated("ingress-nginx-controller-7d4f|", 60000);
@@ -186,6 +221,8 @@ static void groups_of_random_patterns_are_those_that_re2_counts(void **state)
 CHECK_MAIN(cmocka_unit_test(repetitions_multiply_what_is_before_them),
            cmocka_unit_test(what_only_looks_like_a_repetition_is_text),
            cmocka_unit_test(hostile_patterns_are_refused_before_they_are_compiled),
+           cmocka_unit_test(what_is_sought_once_is_not_repeated),
+           cmocka_unit_test(classes_end_where_those_of_re2_end),
            cmocka_unit_test(long_alternations_of_names_are_not),
            cmocka_unit_test(groups_are_those_that_re2_counts),
            cmocka_unit_test(groups_of_random_patterns_are_those_that_re2_counts))

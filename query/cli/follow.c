@@ -59,6 +59,7 @@ static void remember(struct follow *f, struct follow_mark m)
     if (f->shown.n == FOLLOW_MARKS_MAX)
         shorten(f);
     VEC_PUSH(&f->shown, m);
+    f->quiet_from = 0;
     if (m.ts > f->newest)
         f->newest = m.ts;
 }
@@ -79,18 +80,31 @@ bool follow_tell(struct follow *f, struct follow_mark m)
 
 void follow_hear(struct follow *f, ts_ns until)
 {
-    if (!f->gap.is_open && until > f->heard)
-        f->heard = until;
+    if (f->gap.is_open || until <= f->heard)
+        return;
+    f->heard = until;
+    if (f->quiet_from == 0)
+        f->quiet_from = until;
+}
+
+/* About the earliest time of a line that was stored behind all that was told.  How far the lines'
+ * times are from those at which they come shows in the newest one; nothing else is taken of a clock
+ * but how long it was quiet. */
+static ts_ns due(const struct follow *f, ts_ns now)
+{
+    ts_ns told = f->quiet_from != 0 && f->quiet_from < now ? f->quiet_from : now;
+    dur_ns quiet = f->quiet_from != 0 ? f->heard - f->quiet_from : 0;
+    ts_ns from = f->newest == 0 ? f->floor.ts : f->newest;
+
+    if (from > told)
+        from = told; /* a line from the future must not hide those of all others */
+    return quiet > FOLLOW_BACK_QUIET ? from + quiet - FOLLOW_BACK_QUIET : from;
 }
 
 void follow_miss(struct follow *f, ts_ns now, dur_ns back)
 {
-    /* A line from the future must not hide those of all others. */
-    ts_ns from = f->newest == 0 ? f->floor.ts : (f->newest < now ? f->newest : now) - back;
-    ts_ns heard = f->heard < now ? f->heard : now;
+    ts_ns from = due(f, now) - back;
 
-    if (f->heard != 0 && from < heard - FOLLOW_BACK_QUIET)
-        from = heard - FOLLOW_BACK_QUIET;
     if (f->gap.is_open) {
         if (from < f->gap.from)
             f->gap.from = from;

@@ -6,9 +6,9 @@
  * together.  Where that broke off (the connection, or the server dropped lines) there is a gap: it
  * is asked for, oldest first, from FOLLOW_BACK or FOLLOW_BACK_AWAY before the newest line shown,
  * since lines do not arrive in the order of their times; what comes again is known by (ts, seq).
- * Where nothing came for long it is asked for from FOLLOW_BACK_QUIET before the time up to which
- * the server was heard.  An answer that broke off is gone on with; one that lacks lines anywhere,
- * since the server still reads what it has, is asked for again as a whole.
+ * Where nothing came behind that line for longer than FOLLOW_BACK_QUIET, it is asked for from so much
+ * later.  An answer that broke off is gone on with; one that lacks lines anywhere, since the server
+ * still reads what it has, is asked for again as a whole.
  *
  * Invariants
  *   (1) shown[0, n_sorted) is sorted by (seq, ts), and what follows is in none of it;
@@ -25,8 +25,7 @@
 
 #define FOLLOW_BACK      (5 * NS_PER_S)  /* lines that were dropped */
 #define FOLLOW_BACK_AWAY (60 * NS_PER_S) /* the connection broke */
-/* Our clock may be ahead of the server's and of who writes the lines. */
-#define FOLLOW_BACK_QUIET (10 * NS_PER_MIN)
+#define FOLLOW_BACK_QUIET (10 * NS_PER_MIN) /* what comes next may be late by so much more */
 enum { FOLLOW_MARKS_MAX = 200000 };
 
 struct follow_mark {
@@ -38,6 +37,7 @@ struct follow {
     struct follow_mark floor; /* nothing up to it is of interest */
     ts_ns newest;             /* of the lines shown; 0: none was */
     ts_ns heard;              /* what was stored before has been told, by our clock; 0: not known */
+    ts_ns quiet_from;         /* the first such time behind the last line shown; 0: there is none */
     uint64_t done;
     VEC(struct follow_mark) shown;
     size_t n_sorted;
@@ -61,7 +61,8 @@ void follow_fini(struct follow *f);
 /* The server told this line: has it not been shown yet?  Then it is now. */
 bool follow_tell(struct follow *f, struct follow_mark m);
 
-/* Unless a gap is open: all that was stored up to `until` has been told. */
+/* Unless a gap is open: all that was stored up to `until` has been told, of our clock; a time not
+ * later than the one before says nothing.  It lies behind the lines told before this call. */
 void follow_hear(struct follow *f, ts_ns until);
 
 /* From here on lines are missing, that are at most `back` older than the newest line shown. */

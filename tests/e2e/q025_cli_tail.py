@@ -166,19 +166,23 @@ def ends(server):
 
 def silent(server):
     """A server that says nothing is left: not after a minute here, but at the tenth look in vain."""
+    armed = server.dir / "silent.fault"
     push(server, "still", "before")
-    tail = Tail(server, '{app="still"}', LOGQ_FAULT="tail.silent:fail:10")
+    tail = Tail(server, '{app="still"}', LOGQ_FAULT_FILE=str(armed))
     tail.wait("what is stored, so from now on it listens", lambda: tail.lines == ["before"])
     server.process.send_signal(signal.SIGSTOP)
+    armed.write_text("tail.silent:fail:10\n")
     try:
-        tail.wait("word of its silence", lambda: len(tail.said) == 1)
+        tail.wait("word of its silence", lambda: tail.said)
+        assert len(tail.said) == 1 and "fell silent" in tail.said[0], tail.said
+        armed.write_text("")
     finally:
         server.process.send_signal(signal.SIGCONT)
     tail.wait("word of its return", lambda: len(tail.said) == 2)
     push(server, "still", "there")
     tail.wait("a line", lambda: tail.lines == ["before", "there"])
     tail.end()
-    assert "fell silent" in tail.said[0] and "again" in tail.said[1], tail.said
+    assert "again" in tail.said[1], tail.said
 
 
 def replay(server, held):

@@ -109,17 +109,19 @@ static void what_lacks_lines_is_asked_for_again(void **state)
 
 static void quiet_time_is_not_asked_for(void **state)
 {
+    ts_ns from = AT(103 + 90000 - 200) - FOLLOW_BACK_QUIET - FOLLOW_BACK_AWAY;
     struct follow f;
 
     (void)state;
     begin(&f);
+    follow_hear(&f, AT(200));
     follow_hear(&f, AT(90000));
     follow_hear(&f, AT(80000)); /* our clock was set back */
     follow_miss(&f, AT(90010), FOLLOW_BACK_AWAY);
-    assert_int_equal(follow_ask(&f).ts, AT(90000) - FOLLOW_BACK_QUIET);
+    assert_int_equal(follow_ask(&f).ts, from);
     follow_hear(&f, AT(95000)); /* says nothing of what is missing */
     follow_miss(&f, AT(95010), FOLLOW_BACK_AWAY);
-    assert_int_equal(follow_ask(&f).ts, AT(90000) - FOLLOW_BACK_QUIET);
+    assert_int_equal(follow_ask(&f).ts, from);
     assert_true(follow_offer(&f, mark(90005, 4)));
     follow_end(&f, FOLLOW_WHOLE);
     follow_hear(&f, AT(90020));
@@ -128,9 +130,33 @@ static void quiet_time_is_not_asked_for(void **state)
     follow_fini(&f);
     follow_init(&f, AT(100)); /* no line ever */
     follow_end(&f, FOLLOW_WHOLE);
+    follow_hear(&f, AT(200));
     follow_hear(&f, AT(90000));
     follow_miss(&f, AT(90010), FOLLOW_BACK_AWAY);
-    assert_int_equal(follow_ask(&f).ts, AT(90000) - FOLLOW_BACK_QUIET);
+    assert_int_equal(follow_ask(&f).ts, from - AT(3));
+    follow_fini(&f);
+}
+
+/* A collector that lags, a clock that is wrong: ours or that of who writes. */
+static void lines_may_always_be_late(void **state)
+{
+    struct follow f;
+
+    (void)state;
+    begin(&f);
+    follow_hear(&f, AT(5000)); /* nothing for long, */
+    for (unsigned i = 1; i <= 10; i++) {
+        assert_true(follow_tell(&f, mark(1000 + i, 3 + i))); /* then lines that are late */
+        follow_hear(&f, AT(5000 + i - 0.5));                 /* with pauses in between */
+    }
+    follow_miss(&f, AT(5011), FOLLOW_BACK_AWAY);
+    assert_int_equal(follow_ask(&f).ts, AT(1010) - FOLLOW_BACK_AWAY);
+    follow_end(&f, FOLLOW_WHOLE);
+    assert_true(follow_tell(&f, mark(1011, 14)));
+    follow_hear(&f, AT(5009.5)); /* of before that line: it tells of no quiet */
+    follow_hear(&f, AT(6000));
+    follow_miss(&f, AT(6001), FOLLOW_BACK);
+    assert_int_equal(follow_ask(&f).ts, AT(1011) - FOLLOW_BACK);
     follow_fini(&f);
 }
 
@@ -146,6 +172,10 @@ static void a_line_from_the_future_hides_no_other(void **state)
     assert_true(follow_offer(&f, mark(106, 5)));
     assert_false(follow_offer(&f, mark(700, 4)));
     follow_end(&f, FOLLOW_WHOLE);
+    follow_hear(&f, AT(120));
+    follow_hear(&f, AT(50120));
+    follow_miss(&f, AT(50121), FOLLOW_BACK);
+    assert_int_equal(follow_ask(&f).ts, AT(50120) - FOLLOW_BACK_QUIET - FOLLOW_BACK);
     follow_fini(&f);
 }
 
@@ -215,6 +245,7 @@ CHECK_MAIN(cmocka_unit_test(what_both_ways_find_is_new_once),
            cmocka_unit_test(what_broke_off_is_gone_on_with),
            cmocka_unit_test(what_lacks_lines_is_asked_for_again),
            cmocka_unit_test(quiet_time_is_not_asked_for),
+           cmocka_unit_test(lines_may_always_be_late),
            cmocka_unit_test(a_line_from_the_future_hides_no_other),
            cmocka_unit_test(what_was_not_asked_for_stays_out),
            cmocka_unit_test(memory_is_bounded_and_nothing_is_shown_twice),

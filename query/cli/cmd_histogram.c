@@ -63,11 +63,16 @@ int cmd_histogram(struct cmd *c, struct str text)
     struct remote_failure fail = {0};
     struct bars *b = NULL;
     struct rows *rows;
+    dur_ns step = a->step > 0 ? a->step : bars_choose_step(a->from, a->to);
     struct err err;
+    ts_ns end;
     int r, code;
 
-    if (bars_new(a->from, a->to, a->step > 0 ? a->step : bars_choose_step(a->from, a->to), &b,
-                 &err) < 0) {
+    if (__builtin_add_overflow(a->to, step, &end)) {
+        cmd_say("--to is too late: the last bar would end behind the end of time");
+        return CMD_USAGE;
+    }
+    if (bars_new(a->from, a->to, step, &b, &err) < 0) {
         cmd_say("%s", err.text);
         return CMD_USAGE;
     }

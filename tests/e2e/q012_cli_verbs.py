@@ -115,6 +115,8 @@ def histogram(server):
         assert widest >= least and (cols < 36 or max(map(len, shown)) <= cols), (cols, shown)
     assert out(server, "query", '{app="none"}', "--histogram", "-o", "table", code=1) == ""
     assert "--histogram" in out(server, "query", "1 + 1", "--histogram", code=2)
+    end = str(2**63 - 1)
+    assert "--to is too late" in out(server, "query", '{app="web"}', "--histogram", "--to", end, "--step", "1h", code=2)
 
 
 def shown(server):

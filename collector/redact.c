@@ -133,32 +133,37 @@ static bool is_number(struct str s)
     return end > at && end == s.n;
 }
 
-/* A string from its first quote to its last. */
-static bool is_string(struct str s)
+/* Where the string ends that the text begins with; 0: there is none, or it does not end. */
+static size_t string_end(struct str s)
 {
     size_t at = 1;
 
     if (s.n < 2 || s.p[0] != '"')
-        return false;
+        return 0;
     while (at < s.n && s.p[at] != '"')
         at += s.p[at] == '\\' ? 2 : 1;
-    return at + 1 == s.n;
+    return at < s.n ? at + 1 : 0;
 }
 
 /* A value of JSON with no others in it. */
 static bool is_scalar(struct str s)
 {
-    return is_number(s) || is_string(s) || str_eq(s, STR("true")) || str_eq(s, STR("false")) ||
-           str_eq(s, STR("null"));
+    return is_number(s) || (s.n > 0 && string_end(s) == s.n) || str_eq(s, STR("true")) ||
+           str_eq(s, STR("false")) || str_eq(s, STR("null"));
 }
 
 /* One, or some out of an array. */
 static bool are_scalars(struct str s)
 {
-    while (is_scalar(str_trim(str_cut(&s, ','))))
-        if (s.n == 0)
+    for (;;) {
+        size_t end = string_end(s), comma = str_find_char(str_from(s, end), ',');
+        size_t n = comma == SIZE_MAX ? s.n : end + comma;
+        if (!is_scalar(str_trim(str_sub(s, 0, n))))
+            return false;
+        if (n == s.n)
             return true;
-    return false;
+        s = str_trim(str_from(s, n + 1));
+    }
 }
 
 /* Between scalars of JSON. */

@@ -18,7 +18,6 @@ import socket
 import struct
 import threading
 import time
-import urllib.request
 
 from lib import LONG, exact, main, run as command, seed, stage, wait_count, wait_for
 
@@ -109,8 +108,7 @@ class Client(threading.Thread):
 
 
 def metric(s, name):
-    address = json.loads((s.collector.dir / "state/addresses.json").read_text())["metrics"]
-    text = urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode()
+    text = s.collector.get("/metrics")
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name) and line[len(name)] in " {")
 
 

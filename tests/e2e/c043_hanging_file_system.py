@@ -13,7 +13,6 @@ import os
 import pathlib
 import signal
 import time
-import urllib.request
 
 from lib import main, stage, wait_for
 
@@ -42,11 +41,6 @@ def stopped(s):
     return None
 
 
-def get(s, path):
-    address = json.loads((s.collector.dir / "state/addresses.json").read_text())["metrics"]
-    return urllib.request.urlopen(f"http://{address}{path}", timeout=30).read().decode()
-
-
 def hang(s, armed, log):
     """A new log that stops whoever looks at it.  Returns the process that does."""
     armed.write_text("opener.answer:stop:1")
@@ -67,8 +61,8 @@ def run():
         s.collector.start()
         wait_for("the first log", lambda: s.server.entries('{source="file"} |= "one"'))
         pid = hang(s, armed, hung / "x.log")
-        wait_for("its path in /health", lambda: json.loads(get(s, "/health"))["hanging"] == [str(hung / "x.log")])
-        assert "logq_collector_opens_hanging 1" in get(s, "/metrics")
+        wait_for("its path in /health", lambda: json.loads(s.collector.get("/health"))["hanging"] == [str(hung / "x.log")])
+        assert "logq_collector_opens_hanging 1" in s.collector.get("/metrics")
         (plain / "b.log").write_text("two\n")
         with open(plain / "a.log", "a") as log:
             log.write("three\n")
@@ -79,7 +73,7 @@ def run():
         os.kill(pid, signal.SIGKILL)  # the file system is there again
         os.kill(s.collector.process.pid, signal.SIGHUP)
         wait_for("what could not be opened", lambda: s.server.entries('{source="file"} |= "in x.log"'))
-        assert json.loads(get(s, "/health"))["hanging"] == []
+        assert json.loads(s.collector.get("/health"))["hanging"] == []
         hang(s, armed, hung / "y.log")
         left = openers(s)
         begin = time.monotonic()

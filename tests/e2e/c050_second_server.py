@@ -12,7 +12,6 @@
 import json
 import os
 import shutil
-import urllib.request
 
 from lib import LONG, Server, free_port, gaps, logq, main, numbers, stage, wait_count, wait_for
 
@@ -47,8 +46,7 @@ def configure(s, second):
 
 def files_of(s):
     """File id -> path, as the collector says."""
-    address = json.loads((s.collector.dir / "state/addresses.json").read_text())["metrics"]
-    return {f["id"]: f["path"] for f in json.loads(urllib.request.urlopen(f"http://{address}/files", timeout=10).read())}
+    return {f["id"]: f["path"] for f in json.loads(s.collector.get("/files"))}
 
 
 def lines_of(path, start, end):
@@ -125,8 +123,7 @@ def run():
 
 
 def drained(s):
-    address = json.loads((s.collector.dir / "state/addresses.json").read_text())["metrics"]
-    health = json.loads(urllib.request.urlopen(f"http://{address}/health", timeout=10).read())
+    health = json.loads(s.collector.get("/health"))
     return health["lag_bytes"] == 0 and health["unacked_chunks"] == 0
 
 

@@ -248,6 +248,11 @@ class Collector(Program):
             self.configure()
         return super().start()
 
+    def get(self, path):
+        """What it says of itself at `path`, where its metrics are."""
+        address = json.loads((self.dir / "state" / "addresses.json").read_text())["metrics"]
+        return urllib.request.urlopen(f"http://{address}{path}", timeout=30 * SLOW).read().decode()
+
 
 class Feed(Program):
     """tests/tools/feed: writes numbered lines to a log as a runtime would, and rotates it."""

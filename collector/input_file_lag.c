@@ -35,7 +35,7 @@ static void look_at_chunks(const struct input_file *in)
 
 static uint64_t bytes_of(const struct tail *t)
 {
-    return t->seen > t->acked ? t->seen - t->acked : 0;
+    return tail_end(t) > t->acked ? tail_end(t) - t->acked : 0;
 }
 
 static dur_ns age_of(const struct tail *t, dur_ns now)
@@ -64,8 +64,8 @@ void input_file_look_at_lag(struct input_file *in, dur_ns now)
     look_at_chunks(in);
     for (size_t i = 0; i < in->tails.n; i++) {
         struct tail *t = in->tails.p[i];
-        if (t->acked >= t->mark || t->mark > t->seen) {
-            t->mark = t->seen;
+        if (t->acked >= t->mark || t->mark > tail_end(t)) {
+            t->mark = tail_end(t);
             t->mark_at = now;
         }
     }

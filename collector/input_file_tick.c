@@ -97,12 +97,13 @@ static bool finish(struct input_file *in, struct tail *t, dur_ns now)
 /* Should it vanish while we are away, what was not read is known to be lost. */
 static void note_size(struct input_file *in, struct tail *t)
 {
-    uint64_t grown = t->seen > t->file->seen ? t->seen - t->file->seen : 0;
+    uint64_t end = tail_end(t);
+    uint64_t grown = end > t->file->seen ? end - t->file->seen : 0;
 
-    if (grown == 0 || t->seen == t->pos || (in->tails.n > NOTE_FILES && grown < NOTE_BYTES))
+    if (grown == 0 || end == t->pos || (in->tails.n > NOTE_FILES && grown < NOTE_BYTES))
         return;
     tail_learn(t, &in->reader);
-    checkpoint_seen(in->opt.checkpoint, t->file, t->seen);
+    checkpoint_seen(in->opt.checkpoint, t->file, end);
 }
 
 /* Nothing is expected of it: inotify tells what comes.  In case that is lost it is looked at from
@@ -123,12 +124,15 @@ static void sweep(struct input_file *in, dur_ns now)
     for (size_t i = in->tails.n; i > 0; i--) {
         struct tail *t = in->tails.p[i - 1];
         bool passes = input_file_is_over(t) || is_quiet(t, now);
+        bool is_told_by_size = tail_end(t) == t->seen, is_new = t->caught_up;
         enum tail_look look = passes ? TAIL_SAME : tail_look(t);
         if (look == TAIL_REPLACED)
             input_file_replaced(in, t);
-        if (look != TAIL_SAME || !t->caught_up || tail_is_due(t, &in->reader, now))
+        if (look != TAIL_SAME || !t->caught_up || tail_is_due(t, &in->reader, now) ||
+            (!passes && !is_told_by_size))
             input_file_make_ready(in, t);
-        note_size(in, t);
+        if (look != TAIL_GREW || !is_new) /* else it may be room, which reading tells */
+            note_size(in, t);
         (void)finish(in, t, now);
     }
     input_file_look_at_lag(in, now);
@@ -182,8 +186,9 @@ bool input_file_is_caught_up(const struct input_file *in)
     struct tail *const *t;
 
     VEC_EACH(&in->tails, t)
-        if ((*t)->from.fd >= 0 && (*t)->failed == 0 &&
-            ((*t)->queued || !(*t)->caught_up || multiline_is_open((*t)->multi)))
+        if ((*t)->failed == 0 &&
+            ((*t)->queued ||
+             ((*t)->from.fd >= 0 && (!(*t)->caught_up || multiline_is_open((*t)->multi)))))
             return false;
     return true;
 }

@@ -251,16 +251,29 @@ static int has_head(struct reader *from, const struct checkpoint_file *f)
 }
 
 /* A log that was cut under a writer who goes on at his old place begins with zeros as it did
- * before; but where a line was read there is none then. */
+ * before; but where lines were read there is nothing else then. */
 static int is_hole(struct reader *from, uint64_t end)
 {
-    char head = 0, last = 0;
+    char piece[16 << 10];
+    char last = 0;
+    uint64_t at = 0;
 
     if (!reader_is_plain(from) || end == 0)
         return 0;
-    if (reader_read(from, &head, 1, 0) < 0 || reader_read(from, &last, 1, end - 1) < 0)
+    if (reader_read(from, &last, 1, end - 1) < 0)
         return -1;
-    return head == '\0' && last == '\0';
+    if (last != '\0')
+        return 0;
+    while (at < end) {
+        size_t want = end - at < sizeof(piece) ? (size_t)(end - at) : sizeof(piece);
+        ssize_t n = reader_read(from, piece, want, at);
+        if (n <= 0)
+            return n < 0 ? -1 : 1;
+        if (piece[0] != '\0' || memcmp(piece, piece + 1, (size_t)n - 1) != 0)
+            return 0;
+        at = reader_pass_hole(from, at + (uint64_t)n, end);
+    }
+    return 1;
 }
 
 int tail_is_file(struct reader *from, const struct checkpoint_file *f)
@@ -337,15 +350,15 @@ void tail_adopt(struct tail *t, struct checkpoint_file *f)
         t->keys = KEY_UNKNOWN;
 }
 
-/* Without zeros at its end: that is room for lines to come.  Where there is nothing else, they are
- * all there is to tell it by. */
-static uint32_t head_end(const char *head, uint32_t len)
+/* Without zeros at its end: that is room for lines to come.  Where there is nothing else though
+ * something was read behind, they are all there is to tell it by. */
+static uint32_t head_end(const char *head, uint32_t len, bool was_read)
 {
     uint32_t n = len;
 
     while (n > 0 && head[n - 1] == '\0')
         n--;
-    return n > 0 ? n : len;
+    return n > 0 || !was_read ? n : len;
 }
 
 /* As much of its head as there is to tell it by; written down when that has doubled. */
@@ -360,7 +373,7 @@ static void learn_head(struct tail *t, struct tail_reader *rd, uint64_t size)
         return;
     if (f->head_len > 0 && hash_bytes(head, f->head_len, 0) != f->head_hash)
         return; /* it is another's by now: whoever reads it finds out */
-    len = head_end(head, len);
+    len = head_end(head, len, t->pos > 0);
     if (len <= f->head_len)
         return;
     f->head_len = len;
@@ -416,16 +429,16 @@ enum tail_look tail_look(struct tail *t)
     t->disk = st.disk;
     if (!reader_is_plain(&t->from) || t->file == NULL)
         return st.size > t->seen ? TAIL_GREW : TAIL_SAME;
-    if (st.size >= t->seen && st.size != t->looked)
+    if (st.size >= tail_end(t) && st.size != t->looked)
         r = tail_is_current(t);
-    if (st.size < t->seen || r == 0)
+    if (st.size < tail_end(t) || r == 0)
         return TAIL_REPLACED;
     if (r < 0)
         return TAIL_SAME; /* reading it says so */
     t->looked = st.size;
     if (st.size == t->seen)
         return TAIL_SAME;
-    t->seen = st.size;
+    t->seen = st.size; /* or there is less room than there was */
     t->seen_at = time_mono();
     t->caught_up = false;
     return TAIL_GREW;
@@ -460,10 +473,10 @@ struct tail *tail_split(struct tail *t)
     memset(&t->join, 0, sizeof(t->join));
     t->multi = NULL;
     t->file = NULL;
-    t->pos = t->seen = t->scanned = t->zeros = 0;
+    t->pos = t->seen = t->scanned = t->zeros = t->room = t->room_end = 0;
     t->looked = t->last_at = t->resumed = 0;
     t->last_n = 0;
-    t->caught_up = t->drained = t->holes_due = t->begun = t->adopted = false;
+    t->caught_up = t->has_room = t->drained = t->holes_due = t->begun = t->adopted = false;
     t->successor_at = 0;
     metric_add(METRIC_FILES_TRUNCATED, 1);
     return old;

@@ -57,16 +57,18 @@ struct tail {
     struct rules_rates rates;      /* where it is read, if its source has none: tail_rates */
     unsigned keys;                 /* CHECKPOINT_KEY_*, _CUT_*: what goes on there */
     dur_ns opened_at;
-    uint64_t pos;     /* all before was decoded */
-    uint64_t seen;    /* size at the last look */
-    uint64_t looked;  /* its size when its head was looked at last, tail_look */
-    uint64_t scanned; /* no newline between pos and here, */
-    uint64_t zeros;   /* and nothing but zeros from pos to here */
-    uint64_t last_at; /* what was read ended here, with */
-    uint8_t last_n;   /* these bytes */
+    uint64_t pos;            /* all before was decoded */
+    uint64_t seen;           /* size at the last look */
+    uint64_t looked;         /* its size when its head was looked at last, tail_look */
+    uint64_t scanned;        /* no newline between pos and here, */
+    uint64_t zeros;          /* and nothing but zeros from pos to here */
+    uint64_t room, room_end; /* nothing but zeros in between, behind what was read */
+    uint64_t last_at;        /* what was read ended here, with */
+    uint8_t last_n;          /* these bytes */
     char last[TAIL_LAST_BYTES];
     dur_ns seen_at; /* when it last grew */
     bool caught_up; /* nothing was left unread at the last look */
+    bool has_room;  /* zeros from `room` to the end, at the last read: for lines that are to come */
     ts_ns last_ts;  /* for lines without a time */
     struct join join;
     struct trace_rule trace; /* which lines are one record */
@@ -144,6 +146,13 @@ void tail_hand_over(struct tail *t, struct tail *next, struct tail_reader *rd);
 /* Read about `quantum` bytes into `c`. */
 enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk *c, size_t quantum,
                            struct err *err);
+/* Where what is written ends, as far as it was looked at: zeros at the end are room for lines. */
+static inline uint64_t tail_end(const struct tail *t)
+{
+    bool has_room = t->has_room && t->room >= t->pos && t->room < t->seen && t->room_end >= t->seen;
+
+    return has_room ? t->room : t->seen;
+}
 /* Is there an unfinished line that nobody will finish? */
 bool tail_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now);
 /* Put it into `c` as it is. */

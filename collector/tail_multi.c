@@ -38,6 +38,7 @@ void turn_end_record(struct turn *u, enum decode_stream s)
 
     if (m == NULL || !m->s[s].open)
         return;
+    turn_open_rates(u, m->s[s].ts);
     before = u->c->entries;
     emit(u, s, &rec);
     if (!u->whole) {
@@ -80,8 +81,7 @@ static bool end_before(struct turn *u, enum decode_stream s, uint64_t start,
     }
     turn_end_record(u, s);
     u->mark = u->c->entries;
-    if (turn_reopens(u, rec->ts)) /* what that record has used up; nothing is in the run yet */
-        turn_begin_state(u);
+    turn_open_rates(u, rec->ts); /* that the record before has used up */
     return false;
 }
 

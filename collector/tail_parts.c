@@ -182,11 +182,14 @@ static bool record_is_due(const struct tail *t, const struct tail_reader *rd, in
 }
 
 /* Zeros up to the end are room for lines that are to come, unless nobody can write any more. */
+static uint64_t end_of_lines(const struct tail *t)
+{
+    return t->unlinked || t->drained ? t->seen : tail_end(t);
+}
+
 static bool line_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)
 {
-    bool has_begun = t->zeros < t->seen || t->unlinked || t->drained;
-
-    return t->seen > t->pos && has_begun && t->caught_up && now - t->seen_at >= rd->partial_timeout;
+    return end_of_lines(t) > t->pos && t->caught_up && now - t->seen_at >= rd->partial_timeout;
 }
 
 bool tail_is_due(const struct tail *t, const struct tail_reader *rd, dur_ns now)
@@ -224,6 +227,7 @@ static void flush_stream(struct turn *u, enum decode_stream s)
     turn_end_record(u, s);
     if (join_flush(&u->t->join, s, &rec) == 1)
         return;
+    turn_open_rates(u, rec.ts);
     before = u->c->entries;
     turn_emit(u, &rec, NULL);
     turn_add_held(u, &rec, before,
@@ -232,32 +236,43 @@ static void flush_stream(struct turn *u, enum decode_stream s)
     turn_begin_state(u);
 }
 
+/* What stands up to `end` without a newline is a line; false: it cannot be read. */
+static bool end_line(struct turn *u, uint64_t end)
+{
+    struct tail *t = u->t;
+    uint64_t before = u->c->entries;
+    struct err err;
+    struct checkpoint_part part = {
+        .file = t->file, .start = t->pos, .end = end, .flags = CHECKPOINT_FLUSH_LINE};
+
+    turn_open_rates(u, t->last_ts);
+    if (turn_last_line(u, t->pos, end, &err) < 0)
+        return false;
+    part.ts = t->last_ts;
+    part.count = (uint32_t)(u->c->entries - before);
+    turn_put_state(u, &part);
+    put_part(u->c, t, &part, NULL);
+    t->pos = t->scanned = end;
+    turn_begin_state(u);
+    return true;
+}
+
 void tail_expire(struct tail *t, struct tail_reader *rd, struct chunk *c, dur_ns now)
 {
     struct turn u = turn_begin(t, rd, c, t->pos);
-    uint64_t before;
-    struct err err;
+    bool is_due = line_is_due(t, rd, now);
+    uint64_t end = tail_end(t);
 
     OBJ_CHECK(t, TAIL_MAGIC);
     for (int s = 0; s < DECODE_STREAMS; s++)
         if (stream_is_due(t, rd, s, now)) {
             flush_stream(&u, (enum decode_stream)s);
             t->begun = true; /* nothing of an older file goes in front of it any more */
-        } else if (record_is_due(t, rd, s, now) || line_is_due(t, rd, now)) {
+        } else if (record_is_due(t, rd, s, now) || is_due) {
             turn_end_record(&u, (enum decode_stream)s);
         }
-    before = c->entries;
-    if (line_is_due(t, rd, now) && turn_last_line(&u, t->pos, t->seen, &err) == 0) {
-        struct checkpoint_part part = {.file = t->file,
-                                       .start = t->pos,
-                                       .end = t->seen,
-                                       .ts = t->last_ts,
-                                       .count = (uint32_t)(c->entries - before),
-                                       .flags = CHECKPOINT_FLUSH_LINE};
-        turn_put_state(&u, &part);
-        put_part(c, t, &part, NULL);
-        t->pos = t->scanned = t->seen;
-    }
+    if (is_due && (end == t->pos || end_line(&u, end)) && end_of_lines(t) > end)
+        (void)end_line(&u, end_of_lines(t)); /* nothing but zeros */
 }
 
 void tail_flush(struct tail *t, struct tail_reader *rd, struct chunk *c)

@@ -124,27 +124,31 @@ static bool reads_on(const struct turn *u)
     return u->c != NULL && !u->whole;
 }
 
-/* From `start`, where a line begins, to `end` there are only zeros. */
-static void count_zeros(const struct turn *u, uint64_t start, uint64_t end)
-{
-    uint64_t counted = u->t->zeros > start ? u->t->zeros : start;
-
-    if (!reads_on(u) || end <= counted)
-        return;
-    metric_add(METRIC_HOLE_BYTES, end - counted);
-    u->t->zeros = end;
-}
-
 /* Zeros in front of a line are a hole that a writer left who goes on behind what was cut off
  * (copytruncate under a program that opened its log without O_APPEND), no text of his. */
-static struct str behind_zeros(const struct turn *u, struct str text, uint64_t start)
+static struct str behind_zeros(struct str text)
 {
     size_t n = 0;
 
     while (n < text.n && text.p[n] == '\0')
         n++;
-    count_zeros(u, start, start + n);
     return str_sub(text, n, text.n);
+}
+
+/* So many zeros were passed over, with the line behind them. */
+static void count_hole(const struct turn *u, uint64_t n)
+{
+    if (n > 0 && reads_on(u))
+        metric_add(METRIC_HOLE_BYTES, n);
+}
+
+/* In front of a line: do rates open for the record that it may end, or else for itself? */
+static bool reopens(struct turn *u, const struct piece *p)
+{
+    const struct multiline *m = u->t->multi;
+    bool r = m != NULL && m->s[p->stream].open && turn_reopens(u, m->s[p->stream].ts);
+
+    return turn_reopens(u, p->ts) || r;
 }
 
 /* The line at [start, end), `missing` bytes of which are not in `text`. */
@@ -158,7 +162,8 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
     struct piece p;
 
     if (text.n > 0 && text.p[0] == '\0')
-        text = behind_zeros(u, text, start);
+        text = behind_zeros(text);
+    count_hole(u, end - 1 - start - missing - text.n);
     if (text.n == 0 && t->source->kind != SOURCE_FILE)
         return; /* no runtime writes it: not a record, only a byte to be passed over */
     if (!t->source->decode(&u->rd->decoder, text, &p))
@@ -169,7 +174,7 @@ static void take_line(struct turn *u, struct str text, uint64_t start, uint64_t 
     if (p.ts == 0)
         p.ts = t->last_ts;
     seg.ts = seg.first = t->last_ts = p.ts;
-    if (turn_reopens(u, p.ts))
+    if (reopens(u, &p))
         turn_end_run(u, start);
     if (p.n_labels > 0 || u->labels != NULL) /* one without has the file's, not those before it */
         relabel(u, &p, start);
@@ -248,6 +253,26 @@ static int check(struct turn *u, struct err *err)
     return r == 1 ? 0 : err_set(err, ERR_CORRUPT, "it was cut or rewritten meanwhile");
 }
 
+/* The first byte that is no zero; as find.  Zeros that were passed before are not gone through
+ * again, unless something stands now where they begin. */
+static int find_text(struct turn *u, uint64_t *at, uint64_t to, uint64_t most, struct err *err)
+{
+    int found = find(u, TEXT, at, to, 1, err);
+
+    if (found != 2)
+        return found;
+    if (reads_on(u) && u->t->zeros > *at)
+        *at = u->t->zeros < to ? u->t->zeros : to;
+    return find(u, TEXT, at, to, most, err);
+}
+
+static void set_room(struct tail *t, uint64_t from, uint64_t to)
+{
+    t->room = from;
+    t->room_end = to;
+    t->has_room = true;
+}
+
 /* The line at `start` begins with zeros: *text is the first byte behind them.  As take_long_line;
  * 1: they go on to the end or `to`. */
 static int pass_zeros(struct turn *u, uint64_t start, uint64_t *text, uint64_t to, bool *stopped,
@@ -256,15 +281,42 @@ static int pass_zeros(struct turn *u, uint64_t start, uint64_t *text, uint64_t t
     bool on = reads_on(u);
     int r, found;
 
-    if (on && u->t->zeros > *text)
-        *text = u->t->zeros;
-    found = find(u, TEXT, text, to, on ? LONG_BYTES : UINT64_MAX, err);
+    found = find_text(u, text, to, on ? LONG_BYTES : UINT64_MAX, err);
     r = found < 0 ? found : check(u, err);
     if (r < 0)
         return r;
-    count_zeros(u, start, *text);
+    if (on) {
+        u->t->zeros = *text;
+        if (found == 1)
+            set_room(u->t, start, *text);
+    }
     *stopped = found == 2;
     return found == 0 ? 0 : 1;
+}
+
+/* `n` bytes at `text` are in the buffer, of the unfinished line at `start`.  Where they end in
+ * zeros and nothing else follows, that is room for lines that are to come.  1: it is, or (*stopped)
+ * others have their turn before it is known.  0: it is none.  ERR_IO. */
+static int find_room(struct turn *u, uint64_t start, uint64_t text, size_t n, uint64_t to,
+                     bool *stopped, struct err *err)
+{
+    struct tail *t = u->t;
+    uint64_t at = text + n;
+    int found;
+
+    if (!reads_on(u) || u->rd->buf[n - 1] != '\0')
+        return 0;
+    if (t->room <= at && t->room_end > at)
+        at = t->room_end;
+    found = find(u, TEXT, &at, to, LONG_BYTES, err);
+    if (found <= 0)
+        return found;
+    while (n > 0 && u->rd->buf[n - 1] == '\0')
+        n--;
+    set_room(t, n > 0 ? text + n : start, at);
+    t->has_room = found == 1;
+    *stopped = found == 2;
+    return 1;
 }
 
 /* The line at `start` is longer than we look at: its text begins at `text`, that much of it is in
@@ -290,6 +342,28 @@ static int take_long_line(struct turn *u, uint64_t start, uint64_t text, uint64_
         take_line(u, (struct str){rd->buf, rd->cap}, start, at + 1, at - text - rd->cap);
     *ret = found == 0 ? at + 1 : 0;
     *stopped = found == 2;
+    return 0;
+}
+
+/* No line ends in the `n` bytes at *text that are in the buffer, of the line at `start`.  0: read
+ * at *text, again or on.  1: there is nothing more now, or (*stopped) others have their turn.  2:
+ * it is longer than we look at. */
+static int pass_unfinished(struct turn *u, uint64_t start, uint64_t *text, size_t n, uint64_t to,
+                           bool *stopped, struct err *err)
+{
+    struct tail_reader *rd = u->rd;
+    int r;
+
+    if (n == rd->cap && rd->buf[0] == '\0')
+        return pass_zeros(u, start, text, to, stopped, err);
+    r = find_room(u, start, *text, n, to, stopped, err);
+    if (r < 0)
+        return r;
+    if (r == 1 || n < rd->cap)
+        return 1;
+    if (rd->cap == rd->line_max)
+        return 2;
+    grow_buffer(rd);
     return 0;
 }
 
@@ -327,21 +401,15 @@ int turn_lines(struct turn *u, uint64_t *at, uint64_t to, uint64_t stop, bool *s
         }
         if (p != rd->buf) {
             tail_remember(u->t, rd->buf, (size_t)(p - rd->buf), *at);
-        } else if ((size_t)n < rd->cap) { /* an unfinished line, or what will be one */
-            if (rd->buf[0] == '\0' && find_mark(rd->buf, (size_t)n, TEXT) == NULL)
-                count_zeros(u, *at, text + (uint64_t)n);
-            return 0;
-        } else if (rd->buf[0] == '\0') {
-            int r = pass_zeros(u, *at, &text, to, stopped, err);
-            if (r != 0)
-                return r < 0 ? r : 0;
-            continue;
-        } else if (rd->cap < rd->line_max) {
-            grow_buffer(rd);
-            continue;
         } else {
             uint64_t end;
-            int r = take_long_line(u, *at, text, to, &end, stopped, err);
+            int r = pass_unfinished(u, *at, &text, (size_t)n, to, stopped, err);
+            if (r == 0)
+                continue;
+            if (r == 2)
+                r = take_long_line(u, *at, text, to, &end, stopped, err);
+            else
+                return r < 0 ? r : 0;
             if (r < 0 || end == 0)
                 return r;
             *at = end;
@@ -357,7 +425,7 @@ int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err
     struct tail_reader *rd = u->rd;
     struct join_record rec = {.partial = true};
     uint64_t text = start;
-    int found = find(u, TEXT, &text, end, UINT64_MAX, err);
+    int found = find_text(u, &text, end, UINT64_MAX, err);
     size_t want;
     ssize_t n;
 
@@ -373,7 +441,7 @@ int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err
                                (unsigned long long)end);
     if (check(u, err) < 0)
         return err->code;
-    count_zeros(u, start, text);
+    count_hole(u, text - start);
     if (want == 0)
         return 0; /* nothing but zeros */
     rec.ts = u->t->last_ts;
@@ -427,7 +495,7 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
 {
     struct turn u;
     struct reader_stat st;
-    uint64_t before = t->pos;
+    uint64_t before = t->pos, end = tail_end(t);
     enum tail_result first = look_first(t, rd, &st, err);
     bool stopped;
     int r;
@@ -437,8 +505,7 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
     if (t->from.kept != NULL) /* damage that was come upon in front of pos */
         (void)keep_reader_skip(t->from.kept, t->pos);
     u = turn_begin(t, rd, c, t->pos);
-    if (st.size != t->seen)
-        t->seen_at = u.now;
+    t->has_room = false;
     r = turn_lines(&u, &t->pos, st.is_sure ? st.size : UINT64_MAX, t->pos + quantum, &stopped, err);
     turn_end_run(&u, t->pos);
     if (!reader_is_plain(&t->from))
@@ -448,6 +515,8 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
         r = err_sys(err, "read at %llu", (unsigned long long)st.size);
     }
     t->seen = st.size;
+    if (tail_end(t) != end)
+        t->seen_at = u.now;
     metric_add(METRIC_READ_BYTES, t->pos - before);
     t->begun = t->begun || t->pos > before;
     t->caught_up = r == 0 && !stopped;

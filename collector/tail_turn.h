@@ -64,6 +64,12 @@ void turn_put_state(const struct turn *u, struct checkpoint_part *part);
 /* In front of a line of time `ts`: true: rates that were used up are open for it, so the part that
  * is being made has to end there. */
 bool turn_reopens(struct turn *u, ts_ns ts);
+/* The same in front of a record that has parts of its own, where nothing is in the run. */
+static inline void turn_open_rates(struct turn *u, ts_ns ts)
+{
+    if (turn_reopens(u, ts))
+        turn_begin_state(u);
+}
 /* What the profile does to a record (tail_process.c).  false: it is dropped.  *text and the
  * attributes `v` are without secrets then. */
 bool turn_process(struct turn *u, const struct join_record *rec, struct str *text, struct label *v,

@@ -603,7 +603,7 @@ static void a_hole_holds_up_nobody(void **state)
     assert_int_equal(truncate(w.log, size), 0);
     while (read_some(1 << 20) == TAIL_MORE)
         ;
-    assert_int_equal(w.t->scanned, size);
+    assert_int_equal(w.t->room_end, size);
     append(STR("\n" T "stdout F next\n"));
     while (read_some(1 << 20) == TAIL_MORE)
         ;

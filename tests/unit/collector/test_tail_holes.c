@@ -152,6 +152,181 @@ static void room_for_lines_is_waited_for(void **state)
     assert_int_equal(w.t->file->planned.p[0].end, room);
 }
 
+/* `written` bytes are there, behind which there is room up to `room`.  What of it is no line yet is
+ * given up without the room, and what is written there later is read. */
+static void lines_in_room(size_t written, off_t room, bool is_sparse)
+{
+    struct buf text;
+    uint64_t end;
+
+    buf_init(&text, 4 << 20);
+    buf_add_str(&text, STR("one\nt"));
+    while (text.n < written)
+        buf_add_char(&text, 'w');
+    write_at(0, buf_str(&text));
+    if (is_sparse)
+        assert_int_equal(truncate(w.log, room), 0);
+    else
+        write_zeros((off_t)text.n, room);
+    w.rd.partial_timeout = 10 * NS_PER_S;
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    end = tail_end(w.t);
+    assert_int_equal(end, text.n);
+    assert_false(tail_is_due(w.t, &w.rd, w.t->seen_at));
+    assert_true(tail_is_due(w.t, &w.rd, w.t->seen_at + w.rd.partial_timeout));
+    tail_expire(w.t, &w.rd, w.c, w.t->seen_at + w.rd.partial_timeout);
+    assert_int_equal(w.t->pos, end);
+    assert_false(tail_is_due(w.t, &w.rd, time_mono() + NS_PER_H));
+    write_at((off_t)text.n, STR("o\nthree\n"));
+    buf_fini(&text);
+    seal();
+    die_and_return();
+    deliver_everything();
+    assert_true(str_ends(buf_str(&w.lines), STR("\no\nthree\n")));
+    assert_true(str_find(buf_str(&w.lines), STR("w partial=true\n")) != SIZE_MAX);
+    assert_int_equal(w.stored, 4);
+    assert_int_equal(metric_get(METRIC_HOLE_BYTES), 0);
+}
+
+static void a_line_that_is_unfinished_leaves_its_room(void **state)
+{
+    static const size_t WRITTEN[] = {7, 4096, LINE_MAX - 1, LINE_MAX, LINE_MAX + 10};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(WRITTEN) / sizeof(WRITTEN[0]); i++)
+        for (int k = 0; k < 4; k++) {
+            (void)teardown(state);
+            (void)setup_plain(state);
+            w.max_line = 1 << 20;
+            stop();
+            start();
+            lines_in_room(WRITTEN[i], k < 2 ? (off_t)WRITTEN[i] + 100 : (off_t)20 << 20,
+                          k % 2 == 0);
+        }
+}
+
+/* It takes its time, also where no size changes. */
+static void a_line_that_grows_in_its_room_is_waited_for(void **state)
+{
+    dur_ns before;
+
+    (void)state;
+    w.rd.partial_timeout = 10 * NS_PER_S;
+    write_at(0, STR("one\nt"));
+    assert_int_equal(truncate(w.log, 4096), 0);
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    before = w.t->seen_at;
+    assert_int_equal(tail_look(w.t), TAIL_SAME);
+    write_at(5, STR("w"));
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    assert_true(w.t->seen_at > before);
+    assert_int_equal(truncate(w.log, 8192), 0); /* more of it */
+    assert_int_equal(tail_look(w.t), TAIL_GREW);
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    assert_int_equal(tail_end(w.t), 6);
+    write_at(6, STR("o\n"));
+    deliver_everything();
+    expect_lines("one\ntwo\n");
+}
+
+static void the_last_line_of_a_log_has_no_room(void **state)
+{
+    (void)state;
+    w.rd.partial_timeout = 0;
+    write_at(0, STR("one\ntw"));
+    assert_int_equal(truncate(w.log, 4096), 0);
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    w.t->unlinked = true;
+    assert_true(tail_is_due(w.t, &w.rd, time_mono()));
+    tail_expire(w.t, &w.rd, w.c, time_mono());
+    seal();
+    die_and_return();
+    deliver_everything();
+    expect_lines("one\ntw partial=true\n");
+    assert_int_equal(w.t->file->planned.p[0].end, 4096);
+    assert_true(tail_is_settled(w.t));
+    assert_int_equal(metric_get(METRIC_HOLE_BYTES), 4096 - 6);
+}
+
+/* Writers that are done give it back; what is less than was written is another log. */
+static void room_may_be_given_back(void **state)
+{
+    (void)state;
+    write_at(0, STR("one\n"));
+    assert_int_equal(truncate(w.log, 4096), 0);
+    deliver_everything();
+    write_at(4, STR("two\n"));
+    assert_int_equal(truncate(w.log, 8), 0);
+    assert_int_equal(tail_look(w.t), TAIL_GREW);
+    deliver_everything();
+    assert_int_equal(tail_look(w.t), TAIL_SAME);
+    assert_true(tail_is_settled(w.t));
+    expect_lines("one\ntwo\n");
+    assert_int_equal(truncate(w.log, 4096), 0);
+    deliver_everything();
+    assert_int_equal(truncate(w.log, 7), 0);
+    assert_int_equal(tail_look(w.t), TAIL_REPLACED);
+}
+
+/* Of what was passed over it is not known for ever that it is zeros. */
+static void a_line_may_begin_in_room_that_was_passed(void **state)
+{
+    const off_t room = (off_t)20 << 20;
+
+    (void)state;
+    w.rd.partial_timeout = 0;
+    write_at(0, STR("one\n"));
+    assert_int_equal(truncate(w.log, room), 0);
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    assert_int_equal(w.t->zeros, room);
+    write_at(4, STR("tw"));
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    assert_true(tail_is_due(w.t, &w.rd, time_mono()));
+    tail_expire(w.t, &w.rd, w.c, time_mono());
+    write_at(7, STR("ree\nfour\n")); /* a zero of his own */
+    deliver_everything();
+    expect_lines("one\ntw partial=true\nree\nfour\n");
+}
+
+/* Zeros alone are nothing to tell a log by. */
+static void a_log_may_begin_as_room(void **state)
+{
+    (void)state;
+    assert_int_equal(truncate(w.log, 1 << 20), 0);
+    assert_int_equal(tail_look(w.t), TAIL_GREW);
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    assert_int_equal(tail_end(w.t), 0);
+    tail_learn(w.t, &w.rd);
+    write_at(0, STR("one\n"));
+    assert_int_equal(tail_look(w.t), TAIL_SAME);
+    deliver_everything();
+    assert_int_equal(w.t->pos, 4);
+    expect_lines("one\n");
+}
+
+static void a_log_may_begin_and_end_with_zeros(void **state)
+{
+    (void)state;
+    write_at(1 << 20, STR("one\n"));
+    assert_int_equal(truncate(w.log, 2 << 20), 0);
+    w.rd.partial_timeout = 0;
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    w.t->drained = true;
+    tail_expire(w.t, &w.rd, w.c, time_mono());
+    deliver_everything();
+    assert_int_equal(w.t->file->planned.p[0].end, 2 << 20);
+    assert_int_equal(tail_is_file(&w.t->from, w.t->file), 1);
+}
+
 /* While we were away it was cut once more; it begins with zeros as before. */
 static void a_hole_where_a_line_was_read_is_another_file(void **state)
 {
@@ -180,6 +355,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_unfinished_line_is_given_up_without_its_zeros,
                                         setup_plain, teardown),
         cmocka_unit_test_setup_teardown(room_for_lines_is_waited_for, setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(a_line_that_is_unfinished_leaves_its_room, setup_plain,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_line_that_grows_in_its_room_is_waited_for, setup_plain,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_last_line_of_a_log_has_no_room, setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(room_may_be_given_back, setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(a_line_may_begin_in_room_that_was_passed, setup_plain,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_log_may_begin_as_room, setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(a_log_may_begin_and_end_with_zeros, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(a_hole_where_a_line_was_read_is_another_file, setup_plain,
                                         teardown),
     };

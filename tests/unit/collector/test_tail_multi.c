@@ -419,6 +419,17 @@ static void rates_of_records_of_several_lines_are_the_same_again(void **state)
     assert_true(metric_get(METRIC_DROPPED_RATE) > rate);
 }
 
+/* Nobody comes behind the last one who would open the rate for it. */
+static void a_rate_opens_for_a_record_that_does_not_grow(void **state)
+{
+    (void)teardown_multi(state);
+    (void)setup_with(&START, "rules: [{rate: 1}]\n");
+    append(STR("2026-11-21T19:00:00Z stdout F Start 1\n2026-11-21T19:00:10Z stdout F Start 2\n"
+               "2026-11-21T19:00:20Z stdout F Start 3\n2026-11-21T19:00:30Z stdout F Start 4\n"));
+    live_to_the_end();
+    expect_lines("stdout|Start 1\nstdout|Start 2\nstdout|Start 3\nstdout|Start 4\n");
+}
+
 /* ---- single stories ---- */
 
 static void a_record_that_does_not_grow_is_whole(void **state)
@@ -649,6 +660,8 @@ CHECK_MAIN(
     cmocka_unit_test_setup_teardown(records_of_a_start_pattern_arrive_once_however_they_are_cut,
                                     setup_start, teardown_multi),
     cmocka_unit_test_setup_teardown(traces_arrive_once_however_they_are_cut, setup_auto,
+                                    teardown_multi),
+    cmocka_unit_test_setup_teardown(a_rate_opens_for_a_record_that_does_not_grow, setup_start,
                                     teardown_multi),
     cmocka_unit_test_setup_teardown(rates_of_records_of_several_lines_are_the_same_again,
                                     setup_auto, teardown_multi),

@@ -17,7 +17,7 @@ enum {
     COST_CLASS = 8,
     COST_UNICODE = 2000, /* \pL and its like have hundreds of ranges */
     COST_REPEAT = 2,
-    SEEK_BYTES = 64, /* that RE2 passes at the cost of one, seeking the end of [: */
+    SEEK_BYTES = 64,   /* that RE2 passes at the cost of one, seeking the end of [: */
     REPEAT_MAX = 1000, /* RE2 refuses more */
     OVER = REGEXP_COST_MAX + 1
 };
@@ -185,7 +185,8 @@ static void read_repeat(struct reader *r)
 static bool open_group(struct reader *r)
 {
     r->place.at++;
-    if (peek(&r->place, 0) != '?' || peek(&r->place, 1) == '<' || (peek(&r->place, 1) == 'P' && peek(&r->place, 2) == '<'))
+    if (peek(&r->place, 0) != '?' || peek(&r->place, 1) == '<' ||
+        (peek(&r->place, 1) == 'P' && peek(&r->place, 2) == '<'))
         r->captures++;
     if (peek(&r->place, 0) == '?') {
         r->place.at++;

@@ -6,9 +6,9 @@
  * together.  Where that broke off (the connection, or the server dropped lines) there is a gap: it
  * is asked for, oldest first, from FOLLOW_BACK or FOLLOW_BACK_AWAY before the newest line shown,
  * since lines do not arrive in the order of their times; what comes again is known by (ts, seq).
- * Where nothing came behind that line for longer than FOLLOW_BACK_QUIET, it is asked for from so much
- * later.  An answer that broke off is gone on with; one that lacks lines anywhere, since the server
- * still reads what it has, is asked for again as a whole.
+ * Where nothing came behind that line for longer than FOLLOW_BACK_QUIET, it is asked for from so
+ * much later.  An answer that broke off is gone on with; one that lacks lines anywhere, since the
+ * server still reads what it has, is asked for again as a whole.
  *
  * Invariants
  *   (1) shown[0, n_sorted) is sorted by (seq, ts), and what follows is in none of it;
@@ -23,8 +23,8 @@
 #include "base/time.h"
 #include "base/vec.h"
 
-#define FOLLOW_BACK      (5 * NS_PER_S)  /* lines that were dropped */
-#define FOLLOW_BACK_AWAY (60 * NS_PER_S) /* the connection broke */
+#define FOLLOW_BACK       (5 * NS_PER_S)    /* lines that were dropped */
+#define FOLLOW_BACK_AWAY  (60 * NS_PER_S)   /* the connection broke */
 #define FOLLOW_BACK_QUIET (10 * NS_PER_MIN) /* what comes next may be late by so much more */
 enum { FOLLOW_MARKS_MAX = 200000 };
 

@@ -94,9 +94,9 @@ static void classes_end_where_those_of_re2_end(void **state)
         const char *pattern;
         size_t end;
     } cases[] = {
-        {"[a]b", 3},        {"[]a]b", 4},          {"[^]a]b", 5},    {"[[:alpha:]]b", 11},
-        {"[+-[:]b:]", 6},      {"[\\]b", 4},   {"[\\]]b", 4},
-        {"[\\pL-[:]b", 8}, {"[\\d-[:x]b]", 8}, {"[a-[:]b", 6}, {"[abc", 4},
+        {"[a]b", 3},        {"[]a]b", 4},   {"[^]a]b", 5}, {"[[:alpha:]]b", 11},
+        {"[+-[:]b:]", 6},   {"[\\]b", 4},   {"[\\]]b", 4}, {"[\\pL-[:]b", 8},
+        {"[\\d-[:x]b]", 8}, {"[a-[:]b", 6}, {"[abc", 4},
     };
 
     (void)state;

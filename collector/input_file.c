@@ -194,6 +194,8 @@ static void on_file(void *arg, int wd)
     look = tail_look(t);
     if (look == TAIL_REPLACED)
         input_file_replaced(in, t);
+    if (look == TAIL_SAME)
+        tail_written(t);
     if (look == TAIL_SAME && t->seen == 0) { /* written, copied and cut since it was empty? */
         t->slot->is_new = true;
         input_file_look_later(in, t->slot);
@@ -401,13 +403,15 @@ static void pass(struct input_file *in, struct tail *t)
 
 bool input_file_is_over(const struct tail *t)
 {
-    return t->unasked && t->pos >= t->until;
+    bool is_at_end = t->caught_up && t->pos == tail_end(t) && t->seen >= t->until;
+
+    return t->unasked && (t->pos >= t->until || is_at_end);
 }
 
 /* No input asks for more of it; what it holds may be a record yet. */
 static void rest(struct input_file *in, struct tail *t, struct chunk *c)
 {
-    t->seen = t->pos;
+    t->seen = t->until = t->pos;
     t->caught_up = true;
     reader_rest(&t->from);
     if (tail_is_due(t, &in->reader, time_mono()))

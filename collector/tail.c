@@ -417,6 +417,21 @@ int tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size)
 
 /* ---- changes ---- */
 
+static bool ends_in_zero(const struct tail *t, uint64_t size)
+{
+    struct reader from = t->from;
+    char last = 1;
+
+    return size > 0 && reader_read(&from, &last, 1, size - 1) == 1 && last == '\0';
+}
+
+/* Whoever is done with a log gives back the room behind its last line, be that read or not. */
+static bool may_be_cut_to(const struct tail *t, uint64_t size)
+{
+    return size >= t->seen ||
+           (t->ends_in_zero && size >= t->pos && (t->pos > 0 || t->file->head_len > 0));
+}
+
 enum tail_look tail_look(struct tail *t)
 {
     struct reader_stat st;
@@ -429,9 +444,11 @@ enum tail_look tail_look(struct tail *t)
     t->disk = st.disk;
     if (!reader_is_plain(&t->from) || t->file == NULL)
         return st.size > t->seen ? TAIL_GREW : TAIL_SAME;
-    if (st.size >= tail_end(t) && st.size != t->looked)
+    if (!may_be_cut_to(t, st.size))
+        return TAIL_REPLACED;
+    if (st.size != t->looked)
         r = tail_is_current(t);
-    if (st.size < tail_end(t) || r == 0)
+    if (r == 0)
         return TAIL_REPLACED;
     if (r < 0)
         return TAIL_SAME; /* reading it says so */
@@ -439,9 +456,16 @@ enum tail_look tail_look(struct tail *t)
     if (st.size == t->seen)
         return TAIL_SAME;
     t->seen = st.size; /* or there is less room than there was */
+    t->ends_in_zero = ends_in_zero(t, st.size);
     t->seen_at = time_mono();
     t->caught_up = false;
     return TAIL_GREW;
+}
+
+void tail_written(struct tail *t)
+{
+    if (tail_end(t) < t->seen)
+        t->has_room = t->caught_up = false;
 }
 
 struct tail *tail_split(struct tail *t)
@@ -476,7 +500,8 @@ struct tail *tail_split(struct tail *t)
     t->pos = t->seen = t->scanned = t->zeros = t->room = t->room_end = 0;
     t->looked = t->last_at = t->resumed = 0;
     t->last_n = 0;
-    t->caught_up = t->has_room = t->drained = t->holes_due = t->begun = t->adopted = false;
+    t->caught_up = t->has_room = t->ends_in_zero = t->drained = t->holes_due = t->begun =
+        t->adopted = false;
     t->successor_at = 0;
     metric_add(METRIC_FILES_TRUNCATED, 1);
     return old;

@@ -66,10 +66,11 @@ struct tail {
     uint64_t last_at;        /* what was read ended here, with */
     uint8_t last_n;          /* these bytes */
     char last[TAIL_LAST_BYTES];
-    dur_ns seen_at; /* when it last grew */
-    bool caught_up; /* nothing was left unread at the last look */
-    bool has_room;  /* zeros from `room` to the end, at the last read: for lines that are to come */
-    ts_ns last_ts;  /* for lines without a time */
+    dur_ns seen_at;    /* when it last grew */
+    bool caught_up;    /* nothing was left unread at the last look */
+    bool ends_in_zero; /* at `seen` */
+    bool has_room; /* zeros from `room` to the end, at the last read: for lines that are to come */
+    ts_ns last_ts; /* for lines without a time */
     struct join join;
     struct trace_rule trace; /* which lines are one record */
     struct multiline *multi; /* owned; NULL: never needed */
@@ -165,6 +166,8 @@ enum tail_look {
     TAIL_REPLACED, /* as TAIL_CHANGED */
 };
 enum tail_look tail_look(struct tail *t);
+/* Something was written, and its size does not tell what: it may have been into its room. */
+void tail_written(struct tail *t);
 /* Before its size is noted: what it is told by, so that a copy is found again too. */
 void tail_learn(struct tail *t, struct tail_reader *rd);
 

@@ -12,6 +12,7 @@
 enum {
     SKIP_BYTES = 256 << 10,
     LONG_BYTES = 8 << 20, /* of a line that is longer than we look at, in one turn */
+    LOOK_BYTES = 1 << 20, /* of zeros that were passed before */
     FIELDS_MAX = DECODE_ATTRS_MAX + 8,
 };
 
@@ -253,11 +254,11 @@ static int check(struct turn *u, struct err *err)
     return r == 1 ? 0 : err_set(err, ERR_CORRUPT, "it was cut or rewritten meanwhile");
 }
 
-/* The first byte that is no zero; as find.  Zeros that were passed before are not gone through
- * again, unless something stands now where they begin. */
+/* The first byte that is no zero; as find.  Of zeros that were passed before, those that take room
+ * on the disk are not all gone through again: only where they begin something may stand now. */
 static int find_text(struct turn *u, uint64_t *at, uint64_t to, uint64_t most, struct err *err)
 {
-    int found = find(u, TEXT, at, to, 1, err);
+    int found = find(u, TEXT, at, to, LOOK_BYTES, err);
 
     if (found != 2)
         return found;
@@ -266,11 +267,12 @@ static int find_text(struct turn *u, uint64_t *at, uint64_t to, uint64_t most, s
     return find(u, TEXT, at, to, most, err);
 }
 
-static void set_room(struct tail *t, uint64_t from, uint64_t to)
+/* `all`: there is nothing else behind.  Nobody writes to what is no plain file. */
+static void set_room(struct tail *t, uint64_t from, uint64_t to, bool all)
 {
     t->room = from;
     t->room_end = to;
-    t->has_room = true;
+    t->has_room = all && reader_is_plain(&t->from);
 }
 
 /* The line at `start` begins with zeros: *text is the first byte behind them.  As take_long_line;
@@ -287,8 +289,7 @@ static int pass_zeros(struct turn *u, uint64_t start, uint64_t *text, uint64_t t
         return r;
     if (on) {
         u->t->zeros = *text;
-        if (found == 1)
-            set_room(u->t, start, *text);
+        set_room(u->t, start, *text, found == 1);
     }
     *stopped = found == 2;
     return found == 0 ? 0 : 1;
@@ -309,14 +310,13 @@ static int find_room(struct turn *u, uint64_t start, uint64_t text, size_t n, ui
     if (t->room <= at && t->room_end > at)
         at = t->room_end;
     found = find(u, TEXT, &at, to, LONG_BYTES, err);
-    if (found <= 0)
+    if (found < 0)
         return found;
     while (n > 0 && u->rd->buf[n - 1] == '\0')
         n--;
-    set_room(t, n > 0 ? text + n : start, at);
-    t->has_room = found == 1;
+    set_room(t, n > 0 ? text + n : start, at, found == 1);
     *stopped = found == 2;
-    return 1;
+    return found == 0 ? 0 : 1;
 }
 
 /* The line at `start` is longer than we look at: its text begins at `text`, that much of it is in
@@ -425,7 +425,7 @@ int turn_last_line(struct turn *u, uint64_t start, uint64_t end, struct err *err
     struct tail_reader *rd = u->rd;
     struct join_record rec = {.partial = true};
     uint64_t text = start;
-    int found = find_text(u, &text, end, UINT64_MAX, err);
+    int found = find(u, TEXT, &text, end, UINT64_MAX, err);
     size_t want;
     ssize_t n;
 
@@ -515,6 +515,7 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
         r = err_sys(err, "read at %llu", (unsigned long long)st.size);
     }
     t->seen = st.size;
+    t->ends_in_zero = t->ends_in_zero || t->has_room;
     if (tail_end(t) != end)
         t->seen_at = u.now;
     metric_add(METRIC_READ_BYTES, t->pos - before);

@@ -273,6 +273,60 @@ static void room_may_be_given_back(void **state)
     assert_int_equal(tail_look(w.t), TAIL_REPLACED);
 }
 
+/* Before it was read what is in it, or known that there is any. */
+static void room_that_was_not_looked_at_may_be_given_back(void **state)
+{
+    (void)state;
+    write_at(0, STR("one\n"));
+    assert_int_equal(truncate(w.log, 4096), 0);
+    deliver_everything();
+    write_at(4, STR("two\nthree\nfour\n"));
+    assert_int_equal(read_some(1), TAIL_MORE);
+    assert_int_equal(truncate(w.log, 19), 0);
+    assert_int_equal(tail_look(w.t), TAIL_GREW);
+    deliver_everything();
+    assert_int_equal(truncate(w.log, 4096), 0);
+    assert_int_equal(tail_look(w.t), TAIL_GREW);
+    write_at(19, STR("five\n"));
+    assert_int_equal(truncate(w.log, 24), 0);
+    assert_int_equal(tail_look(w.t), TAIL_GREW);
+    deliver_everything();
+    expect_lines("one\ntwo\nthree\nfour\nfive\n");
+}
+
+/* What is all room has nothing to tell it by: filled, copied and cut it is another. */
+static void room_that_was_filled_and_cut_is_sought(void **state)
+{
+    (void)state;
+    assert_int_equal(truncate(w.log, 1 << 20), 0);
+    assert_int_equal(tail_look(w.t), TAIL_GREW);
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    write_at(0, STR("one\ntwo\n"));
+    assert_int_equal(truncate(w.log, 0), 0);
+    assert_int_equal(tail_look(w.t), TAIL_REPLACED);
+}
+
+/* Deep in zeros that were passed: part of the line all the same, and again after a kill. */
+static void what_was_written_deep_into_room_is_shipped(void **state)
+{
+    (void)state;
+    w.rd.partial_timeout = 0;
+    write_at(0, STR("one\n"));
+    assert_int_equal(truncate(w.log, 20 << 20), 0);
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    write_at(10 << 20, STR("deep\n"));
+    w.t->unlinked = true;
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    tail_expire(w.t, &w.rd, w.c, time_mono());
+    seal();
+    die_and_return();
+    deliver_everything();
+    expect_lines("one\ndeep\n");
+}
+
 /* Of what was passed over it is not known for ever that it is zeros. */
 static void a_line_may_begin_in_room_that_was_passed(void **state)
 {
@@ -361,6 +415,12 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(the_last_line_of_a_log_has_no_room, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(room_may_be_given_back, setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(room_that_was_not_looked_at_may_be_given_back, setup_plain,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(room_that_was_filled_and_cut_is_sought, setup_plain,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_was_written_deep_into_room_is_shipped, setup_plain,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_line_may_begin_in_room_that_was_passed, setup_plain,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_log_may_begin_as_room, setup_plain, teardown),

@@ -298,6 +298,7 @@ static void was_written_over(struct input_file *in, struct tail *t)
 
     input_file_unbind(in, t);
     reader_close(&t->from);
+    t->has_room = t->ends_in_zero = false;
     metric_add(METRIC_FILES_TRUNCATED, 1);
     seek_content(in, t, seen);
     input_file_look_later(in, t->slot);

@@ -129,7 +129,7 @@ static void sweep(struct input_file *in, dur_ns now)
         if (look == TAIL_REPLACED)
             input_file_replaced(in, t);
         if (look != TAIL_SAME || !t->caught_up || tail_is_due(t, &in->reader, now) ||
-            (!passes && !is_told_by_size))
+            (!passes && !is_told_by_size) || (input_file_is_over(t) && t->pos < t->seen))
             input_file_make_ready(in, t);
         if (look != TAIL_GREW || !is_new) /* else it may be room, which reading tells */
             note_size(in, t);

@@ -350,15 +350,23 @@ void tail_adopt(struct tail *t, struct checkpoint_file *f)
         t->keys = KEY_UNKNOWN;
 }
 
-/* Without zeros at its end: that is room for lines to come.  Where there is nothing else though
- * something was read behind, they are all there is to tell it by. */
-static uint32_t head_end(const char *head, uint32_t len, bool was_read)
+static bool ends_in_zero(const struct tail *t, uint64_t size)
+{
+    struct reader from = t->from;
+    char last = 1;
+
+    return size > 0 && reader_read(&from, &last, 1, size - 1) == 1 && last == '\0';
+}
+
+/* Without zeros at its end: that is room for lines to come.  Where there is nothing else they are
+ * all there is to tell it by, unless they may be room, too. */
+static uint32_t head_end(const struct tail *t, const char *head, uint32_t len, uint64_t size)
 {
     uint32_t n = len;
 
     while (n > 0 && head[n - 1] == '\0')
         n--;
-    return n > 0 || !was_read ? n : len;
+    return n == 0 && (t->pos > 0 || !ends_in_zero(t, size)) ? len : n;
 }
 
 /* As much of its head as there is to tell it by; written down when that has doubled. */
@@ -373,7 +381,7 @@ static void learn_head(struct tail *t, struct tail_reader *rd, uint64_t size)
         return;
     if (f->head_len > 0 && hash_bytes(head, f->head_len, 0) != f->head_hash)
         return; /* it is another's by now: whoever reads it finds out */
-    len = head_end(head, len, t->pos > 0);
+    len = head_end(t, head, len, size);
     if (len <= f->head_len)
         return;
     f->head_len = len;
@@ -416,14 +424,6 @@ int tail_identify(struct tail *t, struct tail_reader *rd, uint64_t size)
 }
 
 /* ---- changes ---- */
-
-static bool ends_in_zero(const struct tail *t, uint64_t size)
-{
-    struct reader from = t->from;
-    char last = 1;
-
-    return size > 0 && reader_read(&from, &last, 1, size - 1) == 1 && last == '\0';
-}
 
 /* Whoever is done with a log gives back the room behind its last line, be that read or not. */
 static bool may_be_cut_to(const struct tail *t, uint64_t size)

@@ -520,6 +520,8 @@ enum tail_result tail_read(struct tail *t, struct tail_reader *rd, struct chunk 
         t->seen_at = u.now;
     metric_add(METRIC_READ_BYTES, t->pos - before);
     t->begun = t->begun || t->pos > before;
+    if (before == 0 && t->pos > 0)
+        tail_learn(t, rd); /* zeros at its beginning are no room, then */
     t->caught_up = r == 0 && !stopped;
     if (t->scanned < t->pos)
         t->scanned = t->pos;

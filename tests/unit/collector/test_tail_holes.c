@@ -349,6 +349,26 @@ static void a_line_may_begin_in_room_that_was_passed(void **state)
     expect_lines("one\ntw partial=true\nree\nfour\n");
 }
 
+/* Zeros in front of lines are no room: they are what the log is told by, before it is read and
+ * after. */
+static void a_hole_is_what_a_log_is_told_by(void **state)
+{
+    (void)state;
+    write_at(1 << 20, STR("one\n"));
+    tail_register(w.t, &w.rd);
+    assert_int_equal(tail_look(w.t), TAIL_GREW);
+    tail_learn(w.t, &w.rd);
+    assert_int_equal(w.t->file->head_len, CHECKPOINT_HEAD_MAX);
+    (void)teardown(state);
+    (void)setup_plain(state);
+    write_at(1 << 20, STR("one\n"));
+    assert_int_equal(truncate(w.log, 2 << 20), 0); /* and room */
+    while (read_some(1000) == TAIL_MORE)
+        ;
+    assert_int_equal(w.t->file->head_len, CHECKPOINT_HEAD_MAX);
+    assert_int_equal(w.t->pos, (1 << 20) + 4);
+}
+
 /* Zeros alone are nothing to tell a log by. */
 static void a_log_may_begin_as_room(void **state)
 {
@@ -423,6 +443,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_line_may_begin_in_room_that_was_passed, setup_plain,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_hole_is_what_a_log_is_told_by, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(a_log_may_begin_as_room, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(a_log_may_begin_and_end_with_zeros, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(a_hole_where_a_line_was_read_is_another_file, setup_plain,
